@@ -1,0 +1,67 @@
+"""Limits of one serving engine, as vLLM resolves them at start-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Policy(IntEnum):
+    """Order of the waiting queue and choice of the preemption victim (vLLM `scheduling_policy`)."""
+
+    FCFS = 0
+    PRIORITY = 1
+
+
+class Batching(IntEnum):
+    """How requests share the engine.
+
+    CONTINUOUS is vLLM's scheduler. STATIC admits a batch only when the engine is empty and admits nothing until
+    the last of it has finished. ONE_AT_A_TIME is static batching with a batch of one.
+    """
+
+    CONTINUOUS = 0
+    STATIC = 1
+    ONE_AT_A_TIME = 2
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Scheduler and KV-cache limits of one replica; names and defaults are vLLM 0.32's.
+
+    Attributes
+    ----------
+    num_blocks : KV blocks of the replica, the reserved null block included (vLLM `num_gpu_blocks`)
+    block_size : tokens in one KV block
+    max_num_batched_tokens : token budget of one step
+    max_num_seqs : most requests running at once
+    max_model_len : longest prompt + output in tokens; longer requests are rejected
+    enable_prefix_caching : keep full blocks by content and reuse them
+    enable_chunked_prefill : let a prompt be computed over several steps
+    long_prefill_token_threshold : most prompt tokens of one request in one step while others are present; 0 is off
+    policy : FCFS or PRIORITY
+    reserve_full_isl : admit a request only if all its tokens so far fit (vLLM `scheduler_reserve_full_isl`)
+    watermark : share of the blocks that an admission must leave free while something is running
+    batching : CONTINUOUS, STATIC or ONE_AT_A_TIME
+    num_speculative_tokens : tokens drafted per request and step; 0 is off
+    num_lookahead_tokens : KV slots reserved ahead for drafts (vLLM: 0 for n-gram, else the drafts)
+    draft_acceptance : probability that a drafted token is accepted, given that all before it were
+    drop_last_hit_block : EAGLE recomputes one more block of a prefix hit
+    """
+
+    num_blocks: int
+    block_size: int = 16
+    max_num_batched_tokens: int = 8192
+    max_num_seqs: int = 1024
+    max_model_len: int = 131072
+    enable_prefix_caching: bool = True
+    enable_chunked_prefill: bool = True
+    long_prefill_token_threshold: int = 0
+    policy: Policy = Policy.FCFS
+    reserve_full_isl: bool = True
+    watermark: float = 0.0
+    batching: Batching = Batching.CONTINUOUS
+    num_speculative_tokens: int = 0
+    num_lookahead_tokens: int = 0
+    draft_acceptance: float = 0.0
+    drop_last_hit_block: bool = False

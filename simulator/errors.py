@@ -1,0 +1,70 @@
+"""Errors a user can cause, apart from errors that are ours.
+
+Exit codes (design section 8): 2 for bad input, 3 for a bug of ours, 130 for an interruption.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class ServecastError(Exception):
+    """Base of every error servecast raises on purpose; `exit_code` is what the command returns."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in one place of the input.
+
+    Attributes
+    ----------
+    message : what is wrong and how to put it right
+    file, line, column : the place, 1-based; None where the input has none (an option, an API call)
+    path : dotted path of the value, as `workload.classes[0].arrivals.rate_rps`
+    got : the offending value as the user wrote it
+    """
+
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    path: str | None = None
+    got: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        head = ": ".join(part for part in (place, self.path) if part)
+        tail = f" (got {self.got})" if self.got is not None else ""
+        return f"{head}: {self.message}{tail}" if head else f"{self.message}{tail}"
+
+
+class InputError(ServecastError):
+    """Bad input: every problem found, one a line."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem | str) -> None:
+        self.problems: tuple[Problem, ...] = tuple(
+            Problem(problem) if isinstance(problem, str) else problem for problem in problems
+        )
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InvariantError(ServecastError):
+    """A law that every run must obey was broken: our bug, never the user's."""
+
+    exit_code = 3
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Message for a name that is in no list, with the closest ones first."""
+    choices: Sequence[str] = sorted(known)
+    close = difflib.get_close_matches(name.lower(), [choice.lower() for choice in choices], n=1, cutoff=0.5)
+    if close:
+        match = next(choice for choice in choices if choice.lower() == close[0])
+        return f"unknown {kind} {name!r}: did you mean {match!r}?"
+    return f"unknown {kind} {name!r}: known are {', '.join(choices)}"

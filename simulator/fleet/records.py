@@ -1,0 +1,45 @@
+"""The record of one request that has ended: what the data plane hands out and metrics, cost and bundles read."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Status(IntEnum):
+    """How a request ended. Exactly one applies, and the counts add up to the arrivals."""
+
+    COMPLETED = 0
+    REJECTED = 1
+    """Never admitted: too long for the model, no allowed target, a full queue, a vendor's rate limit."""
+    FAILED = 2
+    """Lost with its replica after it had begun to stream, or after the last retry."""
+    TIMED_OUT = 3
+    """No first token before its class's timeout."""
+    UNFINISHED = 4
+    """Still in the system when the run ended."""
+
+
+RECORD = np.dtype(
+    [
+        ("request", np.int64),  # number of the request in order of arrival
+        ("class_id", np.int32),
+        ("status", np.int32),
+        ("target", np.int32),  # pools first, then vendors; -1 when none was chosen
+        ("replica", np.int32),  # within the fleet; -1 for vendors and for none
+        ("isl", np.int32),
+        ("osl", np.int32),  # tokens asked for
+        ("generated", np.int32),  # tokens delivered
+        ("cached_tokens", np.int32),  # prompt tokens found in the prefix cache at (last) admission
+        ("preemptions", np.int32),
+        ("retries", np.int32),
+        ("overflowed", np.int32),  # 1 when it was not served by its first-choice target
+        ("arrival_s", np.float64),
+        ("scheduled_s", np.float64),  # first time a step took it up; NaN before
+        ("first_token_s", np.float64),  # at the client; NaN before
+        ("finish_s", np.float64),  # when it ended, whatever its status
+    ],
+    align=True,
+)
+"""Times are seconds since the start of the run; first_token_s includes the target's network delay."""

@@ -1,0 +1,195 @@
+"""What a fleet is made of, resolved to numbers: the input of one simulation of one topology."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.config import EngineConfig
+from simulator.perf.steptime import StepTime
+
+
+class ReplicaRouting(IntEnum):
+    """Choice of a replica within a pool."""
+
+    ROUND_ROBIN = 0
+    RANDOM = 1
+    LEAST_OUTSTANDING = 2
+    LEAST_KV = 3
+    POWER_OF_TWO = 4
+    PREFIX_AFFINITY = 5
+    SESSION_STICKY = 6
+
+
+class TargetRouting(IntEnum):
+    """Choice of a pool or vendor, among those a request's data class allows."""
+
+    WEIGHTED = 0
+    """At random by weight; a single target is the common case."""
+    OVERFLOW = 1
+    """The first target in order that is not over its threshold; the last resort is the first allowed one."""
+    COMPLEXITY = 2
+    """The first target in order whose complexity limit is at least the request's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """Stages from the decision to start a replica to its first request, in seconds; billing runs from the launch."""
+
+    provision_s: float = 0.0
+    image_s: float = 0.0
+    weights_s: float = 0.0
+    engine_s: float = 0.0
+
+    @property
+    def total_s(self) -> float:
+        return self.provision_s + self.image_s + self.weights_s + self.engine_s
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """Queue-driven scaling in the manner of the Kubernetes HPA (defaults in the catalog, id `hpa.defaults`).
+
+    desired = ceil(replicas * metric / target) unless |metric/target - 1| <= tolerance; the largest desire of the last
+    `down_window_s` and the smallest of the last `up_window_s` count; per period at most max(up_step, up_factor*n) more.
+
+    Attributes
+    ----------
+    metric : `outstanding` (running + waiting) or `waiting`, per ready replica
+    target_per_replica : the metric's set point, in requests
+    """
+
+    min_replicas: int
+    max_replicas: int
+    target_per_replica: float
+    metric: str = "outstanding"
+    period_s: float = 15.0
+    tolerance: float = 0.1
+    up_window_s: float = 0.0
+    down_window_s: float = 300.0
+    up_step: int = 4
+    up_factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Failures of a replica, reclaims of spot capacity and stock-outs. Zero rates switch them off.
+
+    Attributes
+    ----------
+    mtbf_s, mttr_s : mean time between failures of one replica, and to its repair; exponential
+    reclaim_mtbf_s : mean time between spot reclaims of one replica
+    reclaim_notice_s : notice before the reclaim; the replica drains meanwhile
+    unavailable_probability : chance that a launch finds no capacity
+    retry_s : pause before the next try to launch
+    """
+
+    mtbf_s: float = 0.0
+    mttr_s: float = 0.0
+    reclaim_mtbf_s: float = 0.0
+    reclaim_notice_s: float = 0.0
+    unavailable_probability: float = 0.0
+    retry_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSpec:
+    """Replicas of one kind on one site.
+
+    Attributes
+    ----------
+    gpus_per_replica : TP x PP
+    replicas : replicas at the start (ready at time 0)
+    max_waiting_per_replica : a request that would wait behind more is rejected (or overflows); 0 is no limit
+    network_s : delay between the gateway and the replica, one way
+    power_w_by_seqs : shape (max_num_seqs + 1,); power of all the replica's GPUs while a step with n sequences runs;
+        entry 0 is the idle power
+    """
+
+    name: str
+    site: str
+    gpus_per_replica: int
+    replicas: int
+    engine: EngineConfig
+    step_time: StepTime
+    power_w_by_seqs: NDArray[np.float64]
+    routing: ReplicaRouting = ReplicaRouting.LEAST_OUTSTANDING
+    cold_start: ColdStart = field(default_factory=ColdStart)
+    autoscaler: Autoscaler | None = None
+    reliability: Reliability = field(default_factory=Reliability)
+    max_waiting_per_replica: int = 0
+    network_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class VendorSpec:
+    """A managed token API seen from outside.
+
+    TTFT and TPOT are lognormal with the medians and the log-standard deviations given; a prompt adds
+    `ttft_s_per_input_token` each token. Rate limits are token buckets that hold one minute's worth; 0 is no limit.
+    A request that would wait longer than `max_wait_s` for them is rejected (or overflows).
+    """
+
+    name: str
+    ttft_median_s: float
+    ttft_sigma: float
+    tpot_median_s: float
+    tpot_sigma: float
+    ttft_s_per_input_token: float = 0.0
+    requests_per_minute: float = 0.0
+    tokens_per_minute: float = 0.0
+    max_wait_s: float = 10.0
+    max_context_tokens: int = 0
+    error_probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingSpec:
+    """Choice of a target for each request; arrays are by target, pools first, then vendors.
+
+    Attributes
+    ----------
+    order : target indices, first choice first
+    weights : for WEIGHTED, by position in `order`
+    overflow_waiting : for OVERFLOW, requests waiting per ready replica above which the target is passed over; inf never
+    overflow_kv : same for the share of KV blocks in use
+    max_complexity : for COMPLEXITY, the largest complexity that the target serves
+    """
+
+    kind: TargetRouting
+    order: tuple[int, ...]
+    weights: tuple[float, ...] = ()
+    overflow_waiting: tuple[float, ...] = ()
+    overflow_kv: tuple[float, ...] = ()
+    max_complexity: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSpec:
+    """What the gateway knows of a request class.
+
+    Attributes
+    ----------
+    allowed : by target, whether the class's data may go there (perimeter and region against the data class)
+    timeout_s : a request without a first token after this long is dropped; 0 is never
+    max_retries : times that a request which has not streamed yet is sent again after its replica was lost
+    """
+
+    name: str
+    allowed: tuple[bool, ...]
+    timeout_s: float = 0.0
+    max_retries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSpec:
+    """One topology, ready to simulate."""
+
+    name: str
+    pools: tuple[PoolSpec, ...]
+    vendors: tuple[VendorSpec, ...]
+    routing: RoutingSpec
+    classes: tuple[ClassSpec, ...]

@@ -1,0 +1,54 @@
+"""The step-time interface: what the engine asks, whatever the numbers rest on.
+
+A roofline from published peaks and a profile measured on a GPU both become a `StepTime`; the engine sees nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class StepTime:
+    """Duration of one engine step, in seconds.
+
+    .. math:: T = F[\\min(n, p) - 1, t] + S[n] + A_p \\sum_{prefill} q (c + (q + 1)/2) + A_d \\sum_{decode} c'
+
+    with `n` sequences and `t` scheduled tokens in the step, `q` tokens scheduled and `c` computed before for a
+    request in prefill, and `c' = c + q` the context that a decoding request reads. A request decodes in a step when it
+    was caught up before (one new token, or 1 + drafts with speculative decoding).
+
+    Attributes
+    ----------
+    token_time_s : shape (p, max_num_batched_tokens + 1); host overhead, weights, matrix products, communication.
+        Row m - 1 serves steps of m micro-batches, m = min(n, pipeline stages); one row without pipeline parallelism
+    seq_time_s : shape (max_num_seqs + 1,); what depends on the number of sequences (sampling, graph padding, drafting)
+    prefill_attn_s : seconds per prefill attention unit q(c + (q + 1)/2)
+    decode_attn_s : seconds per token of context that decoding requests read
+    calibrated : False for a roofline; every result that rests on it is then flagged
+    origin : one line for the reader: profile name, or `roofline` with the GPU
+    """
+
+    token_time_s: NDArray[np.float64]
+    seq_time_s: NDArray[np.float64]
+    prefill_attn_s: float
+    decode_attn_s: float
+    calibrated: bool
+    origin: str
+    expected_error: float | None = None
+    """Expected relative error of TPOT from the profile's validation; None where nothing was measured."""
+
+
+def constant_step_time(step_s: float, max_num_batched_tokens: int, max_num_seqs: int) -> StepTime:
+    """A step that takes `step_s` whatever is in it: the server of the queueing-theory tests."""
+    return StepTime(
+        token_time_s=np.full((1, max_num_batched_tokens + 1), step_s),
+        seq_time_s=np.zeros(max_num_seqs + 1),
+        prefill_attn_s=0.0,
+        decode_attn_s=0.0,
+        calibrated=False,
+        origin="constant",
+    )

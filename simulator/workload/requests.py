@@ -1,0 +1,122 @@
+"""Requests as a struct of arrays: what every topology of a run is served.
+
+Prompt content is a list of shared segments followed by a private remainder: two prompt tokens are equal exactly when
+their segment id and their position in the segment are equal. Only content that other requests may share is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """A chunk of requests.
+
+    The first `n_open` rows arrive by the clock, in order of `arrival_s`. The rows after them are follow-up turns: each
+    is named by exactly one `next_turn` and arrives `think_s` after that request has completed.
+
+    Attributes
+    ----------
+    arrival_s : float64 (n,), seconds since the start; NaN for follow-up turns
+    isl, osl : int32 (n,), prompt and output tokens, both at least 1
+    class_id : int32 (n,), index into the workload's classes
+    priority : int32 (n,), lower is served first
+    complexity : float32 (n,), 0 (simple) to 1; for routing by complexity
+    session_id : int64 (n,), -1 without a session
+    next_turn : int64 (n,), row in this chunk of the session's next turn, -1 for none
+    think_s : float64 (n,), pause before this turn once the previous one is complete; 0 for open rows
+    output_continues : bool (n,), the output extends the last listed segment (a conversation that later turns repeat)
+    segment_start : int64 (n + 1,), row i's segments are `segment_start[i]:segment_start[i + 1]`
+    segment_id, segment_tokens : int64, int32 (m,); per request the tokens add up to at most isl
+    n_open : rows that arrive by the clock
+    """
+
+    arrival_s: NDArray[np.float64]
+    isl: NDArray[np.int32]
+    osl: NDArray[np.int32]
+    class_id: NDArray[np.int32]
+    priority: NDArray[np.int32]
+    complexity: NDArray[np.float32]
+    session_id: NDArray[np.int64]
+    next_turn: NDArray[np.int64]
+    think_s: NDArray[np.float64]
+    output_continues: NDArray[np.bool_]
+    segment_start: NDArray[np.int64]
+    segment_id: NDArray[np.int64]
+    segment_tokens: NDArray[np.int32]
+    n_open: int
+
+    def __len__(self) -> int:
+        return len(self.isl)
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """A class driven by a fixed number of users, each with at most one request in flight.
+
+    User k starts at `start_s[k]`; `think_s` after a request has ended, the user sends the next row of `rows`, taken
+    in order over all users and again from the start after the last (private content stays private).
+    """
+
+    class_id: int
+    start_s: NDArray[np.float64]
+    think_s: float
+    rows: Requests
+
+
+class RequestSource(Protocol):
+    """Everything a run is asked to serve: `chunks()` starts again from the first request at every call."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def closed_loops(self) -> tuple[ClosedLoop, ...]: ...
+
+    def chunks(self) -> Iterator[Requests]:
+        """Open-loop requests in order of arrival, over chunk borders too; memory does not grow with their number."""
+        ...
+
+
+def make_requests(
+    arrival_s: NDArray[np.float64],
+    isl: NDArray[np.integer],
+    osl: NDArray[np.integer],
+    **columns: NDArray[Any],
+) -> Requests:
+    """Requests from the columns given; the others take their neutral value (class 0, nothing shared, no session).
+
+    Keyword columns are the attributes of `Requests`; `n_open` counts the rows whose `arrival_s` is not NaN.
+    """
+    n = len(isl)
+    values: dict[str, NDArray[Any]] = {
+        "class_id": np.zeros(n, np.int32),
+        "priority": np.zeros(n, np.int32),
+        "complexity": np.zeros(n, np.float32),
+        "session_id": np.full(n, -1, np.int64),
+        "next_turn": np.full(n, -1, np.int64),
+        "think_s": np.zeros(n),
+        "output_continues": np.zeros(n, np.bool_),
+        "segment_start": np.zeros(n + 1, np.int64),
+        "segment_id": np.zeros(0, np.int64),
+        "segment_tokens": np.zeros(0, np.int32),
+    }
+    typed: dict[str, NDArray[Any]] = {
+        name: np.ascontiguousarray(columns.get(name, value), dtype=value.dtype) for name, value in values.items()
+    }
+    unknown = set(columns) - set(values)
+    if unknown:
+        raise TypeError(f"not columns of Requests: {sorted(unknown)}")
+    return Requests(
+        arrival_s=np.ascontiguousarray(arrival_s, np.float64),
+        isl=np.ascontiguousarray(isl, np.int32),
+        osl=np.ascontiguousarray(osl, np.int32),
+        n_open=int(np.count_nonzero(~np.isnan(arrival_s))),
+        **typed,
+    )
