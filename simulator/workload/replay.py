@@ -1,0 +1,93 @@
+"""Replay of a recorded trace, faster or slower, once or round after round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.workload.arrivals import BLOCK
+from simulator.workload.content import Lengths, Segments, Sharing, Tokens, class_sharing
+from simulator.workload.requests import Requests
+from simulator.workload.rows import cut, fit_segments, select
+from simulator.workload.spec import ClassWorkload, Trace
+from simulator.workload.trace_file import load_trace
+
+
+def trace_rows(trace: Trace, class_name: str) -> Requests:
+    """Rows of the trace that belong to the class: all of them, or those labelled with its name in a `class` column.
+
+    Raises
+    ------
+    InputError : a broken trace, no row of this class, or a loop over a trace without duration
+    """
+    loaded = load_trace(trace.file, trace.format, trace.hash_block_tokens)
+    rows = loaded.requests
+    if loaded.labels is not None:
+        mine = np.flatnonzero(loaded.labels == class_name)
+        if not len(mine):
+            known = sorted(set(loaded.labels.tolist()))
+            raise InputError(Problem(unknown_name("class", class_name, known), file=str(trace.file), path="class"))
+        rows = select(rows, mine)
+    if trace.loop and _period_s(rows) == 0.0:
+        raise InputError(Problem("all rows have one arrival time: cannot loop", file=str(trace.file)))
+    return rows
+
+
+def _period_s(rows: Requests) -> float:
+    """Last arrival plus one mean gap, so that looping keeps the mean rate."""
+    first, last = float(rows.arrival_s[0]), float(rows.arrival_s[-1])
+    return last + (last - first) / max(len(rows) - 1, 1)
+
+
+def replay_blocks(
+    rows: Requests, workload: ClassWorkload, trace: Trace, lengths: Lengths, horizon_s: float, seed: int
+) -> Iterator[Requests]:
+    """The trace's rows before the horizon, with timestamps divided by `rate_scale`.
+
+    The class's own lengths and prefixes, where it has them, replace the recorded ones. A later round repeats times and
+    recorded lengths but takes fresh segment and session numbers: its content is new.
+    """
+    draw, sharing = lengths.drawer(workload.name, seed), class_sharing(workload, None, seed)
+    period_s = _period_s(rows)
+    texts = int(rows.segment_id.max(initial=-1)) + 1
+    sessions = int(rows.session_id.max(initial=-1)) + 1
+    turn = 0
+    while True:
+        for first in range(0, len(rows), BLOCK):
+            piece = cut(rows, first, min(first + BLOCK, len(rows)))
+            arrival_s = (turn * period_s + piece.arrival_s) / trace.rate_scale
+            inside = int(np.searchsorted(arrival_s, horizon_s))
+            moved = replace(
+                piece,
+                arrival_s=arrival_s,
+                segment_id=piece.segment_id + turn * texts,
+                session_id=np.where(piece.session_id >= 0, piece.session_id + turn * sessions, -1),
+            )
+            if inside:
+                moved = cut(moved, 0, inside)
+                isl, osl = draw(inside, moved.isl, moved.osl)
+                yield _refit(moved, isl, osl) if sharing is None else _reshare(moved, isl, osl, sharing)
+            if inside < len(piece):
+                return
+        if not trace.loop:
+            return
+        turn += 1
+
+
+def _refit(piece: Requests, isl: Tokens, osl: Tokens) -> Requests:
+    segments = fit_segments(piece.segment_start, piece.segment_id, piece.segment_tokens, isl)
+    return _with_content(piece, isl, osl, segments)
+
+
+def _reshare(piece: Requests, isl: Tokens, osl: Tokens, sharing: Sharing) -> Requests:
+    return _with_content(piece, isl, osl, sharing(piece.arrival_s, isl))
+
+
+def _with_content(piece: Requests, isl: Tokens, osl: Tokens, segments: Segments) -> Requests:
+    segment_start, segment_id, segment_tokens = segments
+    return replace(
+        piece, isl=isl, osl=osl, segment_start=segment_start, segment_id=segment_id, segment_tokens=segment_tokens
+    )

@@ -1,0 +1,120 @@
+"""Tables from outside: CSV and Parquet files read as they are, and columns checked value by value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import InputError, Problem, unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_PROBLEMS = 20
+_MAX_TOKENS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A file's rows as text or typed values, with the line (CSV, JSON lines) or row (Parquet) of each.
+
+    Attributes
+    ----------
+    frame : one row per record
+    line : int64 (n,), 1-based place of each record in the file
+    """
+
+    file: Path
+    frame: pd.DataFrame
+    line: NDArray[np.int64]
+
+
+def read_table(file: Path) -> Table:
+    """Read a `.csv` (or `.csv.gz`) or `.parquet` file.
+
+    Raises
+    ------
+    InputError : the file is missing, of another kind, or its rows differ in length
+    """
+    if not file.is_file():
+        raise InputError(Problem("no such file", file=str(file)))
+    if file.suffix == ".parquet":
+        return _read_parquet(file)
+    if ".csv" in file.suffixes:
+        return _read_csv(file)
+    raise InputError(Problem("must be a .csv or .parquet file", file=str(file)))
+
+
+def _read_parquet(file: Path) -> Table:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        frame = pd.read_parquet(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(Problem(f"is not a Parquet file: {error}", file=str(file))) from error
+    return Table(file, frame, np.arange(1, len(frame) + 1))
+
+
+def _read_csv(file: Path) -> Table:
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(file, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False)
+    except pd.errors.ParserError as error:
+        place = re.search(r"line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
+    except (pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
+    filled = (frame.fillna("") != "").any(axis=1).to_numpy()
+    return Table(file, frame[filled], np.flatnonzero(filled) + 2)
+
+
+def _column(table: Table, name: str) -> pd.Series:
+    if name not in table.frame.columns:
+        known = [str(column) for column in table.frame.columns]
+        raise InputError(Problem(unknown_name("column", name, known), file=str(table.file)))
+    return table.frame[name]
+
+
+def number_column(table: Table, name: str) -> tuple[NDArray[np.float64], list[Problem]]:
+    """Column as float64, NaN where a value is no finite number of at least 0, with a problem for each of these."""
+    import pandas as pd
+
+    raw = _column(table, name)
+    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~(np.isfinite(values) & (values >= 0))
+    return np.where(bad, np.nan, values), problems_at(table, raw, bad, f"{name} must be a finite number, at least 0")
+
+
+def token_column(table: Table, name: str) -> tuple[NDArray[np.int32], list[Problem]]:
+    """Column as int32 tokens, 1 where a value is no whole number of at least 1, with a problem for each of these."""
+    import pandas as pd
+
+    raw = _column(table, name)
+    values = pd.to_numeric(raw, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    bad = ~((values >= 1) & (values <= _MAX_TOKENS) & (values == np.floor(values)))
+    problems = problems_at(table, raw, bad, f"{name} must be a whole number, at least 1")
+    return np.where(bad, 1, values).astype(np.int32), problems
+
+
+def problems_at(table: Table, raw: pd.Series, bad: NDArray[np.bool_], message: str) -> list[Problem]:
+    """One problem for each bad row, by line, the first `MAX_PROBLEMS` of them."""
+    rows = np.flatnonzero(bad)[:MAX_PROBLEMS]
+    return [
+        Problem(message, file=str(table.file), line=int(table.line[row]), got=str(raw.iloc[row]) or "nothing")
+        for row in rows
+    ]
+
+
+def raise_problems(problems: list[Problem]) -> None:
+    """Raise the first `MAX_PROBLEMS` problems in order of line, if there are any."""
+    if problems:
+        ordered = sorted(problems, key=lambda problem: problem.line or 0)
+        raise InputError(*ordered[:MAX_PROBLEMS])

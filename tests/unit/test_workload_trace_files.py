@@ -1,0 +1,185 @@
+"""Trace loaders: every format, and broken rows by file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simulator.errors import InputError
+from simulator.workload.requests import Requests
+from simulator.workload.source import build_source
+from simulator.workload.spec import ClassWorkload, Constant, Trace, WorkloadSpec
+from simulator.workload.trace_file import load_trace
+
+TRACES = Path(__file__).resolve().parents[1] / "data" / "traces"
+
+
+def segments(requests: Requests, row: int) -> list[tuple[int, int]]:
+    span = slice(requests.segment_start[row], requests.segment_start[row + 1])
+    return list(zip(requests.segment_id[span].tolist(), requests.segment_tokens[span].tolist(), strict=True))
+
+
+def problems_of(file: Path) -> list[tuple[int | None, str | None]]:
+    with pytest.raises(InputError) as caught:
+        load_trace(file)
+    assert all(problem.file == str(file) for problem in caught.value.problems)
+    return [(problem.line, problem.got) for problem in caught.value.problems]
+
+
+def test_azure_is_sorted_and_starts_at_zero() -> None:
+    requests = load_trace(TRACES / "azure.csv").requests
+    np.testing.assert_allclose(requests.arrival_s, [0.0, 0.01, 0.052, 0.098189], atol=1e-7)
+    assert requests.isl.tolist() == [4808, 7, 3180, 110]
+    assert requests.osl.tolist() == [10, 16, 8, 27]
+
+
+def test_azure_of_2024_has_time_zones() -> None:
+    np.testing.assert_allclose(load_trace(TRACES / "azure_2024.csv").requests.arrival_s, [0.0, 1.007405], atol=1e-6)
+
+
+def test_mooncake_blocks_become_segments_that_fit_the_prompt() -> None:
+    requests = load_trace(TRACES / "mooncake.jsonl").requests
+    np.testing.assert_allclose(requests.arrival_s, [0.0, 3.053, 3.518])
+    assert segments(requests, 0) == [(0, 512), (1, 512), (2, 376)]
+    assert segments(requests, 1) == [(0, 512), (1, 512)]
+    assert segments(requests, 2) == [(0, 512), (3, 88)]
+
+
+def test_burstgpt() -> None:
+    requests = load_trace(TRACES / "burstgpt.csv").requests
+    assert requests.arrival_s.tolist() == [0.0, 40.0, 113.0]
+    assert requests.isl.tolist() == [472, 1087, 417]
+    assert requests.osl.tolist() == [18, 230, 276]
+
+
+def test_own_format_keeps_its_clock_and_sorts_stably() -> None:
+    trace = load_trace(TRACES / "table.csv")
+    assert trace.requests.arrival_s.tolist() == [1.0, 2.5, 2.5, 4.0]
+    assert trace.requests.isl.tolist() == [512, 700, 40, 1500]
+    assert trace.requests.session_id.tolist() == [1, 0, 0, 2]
+    assert trace.labels is not None
+    assert trace.labels.tolist() == ["code", "chat", "chat", "chat"]
+    assert [segments(trace.requests, row) for row in range(4)] == [
+        [(0, 512)], [(0, 512), (1, 188)], [], [(0, 512), (1, 512), (2, 476)]
+    ]  # fmt: skip
+
+
+def test_parquet_holds_the_same(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"arrival_s": [0.5, 0.1], "input_tokens": [600, 10], "output_tokens": [3, 4], "hash_ids": [[9, 4], []]}
+    )
+    frame.to_parquet(tmp_path / "trace.parquet")
+    requests = load_trace(tmp_path / "trace.parquet").requests
+    assert requests.arrival_s.tolist() == [0.1, 0.5]
+    assert segments(requests, 1) == [(1, 512), (0, 88)]
+
+
+def test_broken_rows_are_named_by_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "broken.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n0,10,5\n1,-3,5\n\nnan,10,5\n3,10,0\n4,ten,5\n5,10\n6,7,8\n")
+    assert problems_of(file) == [(3, "-3"), (5, "nan"), (6, "0"), (7, "ten"), (8, "nothing")]
+
+
+def test_only_the_first_twenty_problems_are_listed(tmp_path: Path) -> None:
+    file = tmp_path / "broken.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n" + "0,0,0\n" * 50)
+    found = problems_of(file)
+    assert len(found) == 20
+    assert [line for line, _ in found[:4]] == [2, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [
+        ("not json", "not json"),
+        ('{"timestamp": 0, "input_length": 0, "output_length": 1, "hash_ids": [1]}', "0"),
+        ('{"timestamp": -5, "input_length": 9, "output_length": 1, "hash_ids": [1]}', "-5"),
+        ('{"timestamp": 5, "input_length": 9, "output_length": 1, "hash_ids": "one"}', "one"),
+    ],
+)
+def test_broken_json_lines(tmp_path: Path, row: str, got: str) -> None:
+    file = tmp_path / "broken.jsonl"
+    file.write_text('{"timestamp": 0, "input_length": 9, "output_length": 1, "hash_ids": [1]}\n' + row + "\n")
+    assert problems_of(file) == [(2, got)]
+
+
+def test_rows_of_different_length_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "ragged.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n0,1,2\n1,2,3,4\n")
+    assert problems_of(file) == [(3, None)]
+
+
+def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
+    file = tmp_path / "burst.csv"
+    file.write_text("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,GPT-4,10,0,10,API log\n")
+    with pytest.raises(InputError, match="failed request"):
+        load_trace(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("odd.csv", "when,what\n1,2\n", "columns match no trace format"),
+        ("empty.csv", "", "is not a CSV file"),
+        ("header.csv", "arrival_s,input_tokens,output_tokens\n", "has no rows"),
+        ("trace.parquet", "no parquet", "is not a Parquet file"),
+        ("trace.xlsx", "", "must be a .csv or .parquet file"),
+    ],
+)
+def test_files_that_are_no_trace(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_trace(tmp_path / name)
+
+
+def test_unknown_format_names_the_closest() -> None:
+    with pytest.raises(InputError, match="did you mean 'azure'"):
+        load_trace(TRACES / "azure.csv", "azur")
+    with pytest.raises(InputError, match="needs the column"):
+        load_trace(TRACES / "azure.csv", "burstgpt")
+
+
+def replayed(trace: Trace, horizon_s: float, name: str = "chat", isl: Constant | None = None) -> Requests:
+    spec = WorkloadSpec((ClassWorkload(name, trace, isl),))
+    (chunk,) = build_source(spec, horizon_s, 1).chunks()
+    return chunk
+
+
+def test_replay_divides_times_and_ends() -> None:
+    requests = replayed(Trace(TRACES / "burstgpt.csv", rate_scale=4.0), 1e6)
+    assert requests.arrival_s.tolist() == [0.0, 10.0, 28.25]
+    assert replayed(Trace(TRACES / "burstgpt.csv"), 100.0).isl.tolist() == [472, 1087]
+
+
+def test_loop_keeps_the_mean_gap_and_brings_new_content() -> None:
+    requests = replayed(Trace(TRACES / "mooncake.jsonl", loop=True), 3 * 3.518 * 1.5 - 1e-9)
+    assert len(requests) == 9
+    period_s = 3.518 * 1.5
+    np.testing.assert_allclose(requests.arrival_s[3:], requests.arrival_s[:-3] + period_s)
+    assert requests.isl.tolist() == [1400, 1024, 600] * 3
+    rounds = [{segment for row in range(3 * k, 3 * k + 3) for segment, _ in segments(requests, row)} for k in range(3)]
+    assert len(set.union(*rounds)) == sum(len(ids) for ids in rounds)
+    assert len(requests) / (3 * period_s) == pytest.approx(2 / 3.518)
+
+
+def test_class_takes_the_rows_labelled_with_its_name() -> None:
+    assert replayed(Trace(TRACES / "table.csv"), 100.0).isl.tolist() == [700, 40, 1500]
+    assert replayed(Trace(TRACES / "table.csv"), 100.0, "code").isl.tolist() == [512]
+    with pytest.raises(InputError, match="unknown class 'chatt': did you mean 'chat'"):
+        replayed(Trace(TRACES / "table.csv"), 100.0, "chatt")
+
+
+def test_own_lengths_replace_recorded_ones_and_segments_still_fit() -> None:
+    requests = replayed(Trace(TRACES / "mooncake.jsonl"), 100.0, isl=Constant(700))
+    assert requests.isl.tolist() == [700, 700, 700]
+    assert requests.osl.tolist() == [52, 26, 3]
+    assert segments(requests, 0) == [(0, 512), (1, 188)]
+
+
+def test_a_trace_without_duration_cannot_loop(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("arrival_s,input_tokens,output_tokens\n0,1,2\n")
+    with pytest.raises(InputError, match="cannot loop"):
+        replayed(Trace(tmp_path / "one.csv", loop=True), 10.0)
