@@ -1,0 +1,1 @@
+"""Workloads: from arrivals, lengths and shared content to a stream of requests."""

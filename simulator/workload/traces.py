@@ -100,7 +100,7 @@ TRACE_SOURCES = (
         "burstgpt",
         "BurstGPT, the first two months, failures left out",
         "https://github.com/HPMLL/BurstGPT",
-        "https://raw.githubusercontent.com/HPMLL/BurstGPT/main/data/BurstGPT_without_fails_1.csv",
+        "https://github.com/HPMLL/BurstGPT/releases/download/v1.1/BurstGPT_without_fails_1.csv",
         "CC-BY-4.0",
         _BURSTGPT,
         "not stated (released 2024-01)",
