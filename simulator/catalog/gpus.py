@@ -1,0 +1,111 @@
+"""GPUs by name, with the constants of the step-time model and the power curve."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from simulator.catalog.costs import cost_entry
+from simulator.catalog.precisions import precisions
+from simulator.catalog.quantity import Entry, Quantity, read_yaml
+from simulator.errors import InputError, unknown_name
+from simulator.perf.device import BatchLimits, Coefficients, Device
+from simulator.perf.power import PowerCurve
+from simulator.units import BYTES_PER_GIB
+
+MEASURED_POWER_GPU = "h100-sxm"
+"""GPU whose serving power curve was measured; the others' curves are scaled by board power."""
+
+
+class Gpu(Entry):
+    """One GPU as its datasheet and node describe it; `peaks` has only the precisions that it computes in."""
+
+    name: str
+    title: str
+    memory: Quantity
+    bandwidth: Quantity
+    peaks: dict[str, Quantity]
+    board_power: Quantity
+    gpus_per_node: Quantity
+    intra_node: Quantity
+    inter_node: Quantity
+    step_time: dict[str, Quantity]
+
+    @property
+    def device(self) -> Device:
+        """The figures that the step-time and memory models need."""
+        return Device(
+            name=self.name,
+            memory_bytes=self.memory.value,
+            bandwidth_bytes_per_s=self.bandwidth.value,
+            peak_flops={precision: peak.value for precision, peak in self.peaks.items()},
+            intra_node_bytes_per_s=self.intra_node.value,
+            inter_node_bytes_per_s=self.inter_node.value,
+            gpus_per_node=int(self.gpus_per_node.value),
+            precisions=tuple(name for name, entry in precisions().items() if entry.compute in self.peaks),
+        )
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """Achieved shares of the peaks and overheads; estimates unless a profile was measured."""
+        return Coefficients(**{name: quantity.value for name, quantity in self.step_time.items()})
+
+    @property
+    def power_is_estimate(self) -> bool:
+        """Whether the power curve is scaled from another GPU's."""
+        return self.name != MEASURED_POWER_GPU
+
+    @property
+    def power_curve(self) -> PowerCurve:
+        """Power in serving and with an idle model loaded, scaled by board power from the measured GPU's."""
+        curve = cost_entry("power.h100_serving_w")
+        scale = self.board_power.value / gpu(MEASURED_POWER_GPU).board_power.value
+        idle = cost_entry("power.h100_bare_idle_w").number() + cost_entry("power.context_parking_tax_w").number()
+        low = curve.number("batch1")
+        return PowerCurve(
+            idle_w=scale * idle,
+            low_w=scale * low,
+            span_w=scale * (curve.number("batch128") - low),
+            steepness=curve.number("logistic_k"),
+            midpoint_log2=curve.number("logistic_x0"),
+        )
+
+
+class LimitsRow(Entry):
+    """vLLM's default limits for GPUs of at least this much memory."""
+
+    min_memory_gib: float
+    except_gpus: tuple[str, ...]
+    max_num_batched_tokens: int
+    max_num_seqs: int
+
+
+@lru_cache
+def gpus() -> dict[str, Gpu]:
+    """All GPUs by name."""
+    step_time = read_yaml("step_time.yaml")
+    return {
+        name: Gpu(name=name, step_time=step_time["default"] | step_time["gpus"].get(name, {}), **fields)
+        for name, fields in read_yaml("gpus.yaml")["gpus"].items()
+    }
+
+
+def gpu(name: str) -> Gpu:
+    """GPU called `name`, as `h100-sxm`.
+
+    Raises
+    ------
+    InputError : no such GPU
+    """
+    if name.lower() not in gpus():
+        raise InputError(unknown_name("GPU", name, gpus()))
+    return gpus()[name.lower()]
+
+
+def default_limits(name: str) -> BatchLimits:
+    """Token budget and sequences that the vLLM server sets by itself on the GPU called `name`."""
+    memory_gib = gpu(name).memory.value / BYTES_PER_GIB
+    rows = (LimitsRow(**row) for row in read_yaml("vllm_defaults.yaml")["rows"])
+    row = next(
+        row for row in rows if memory_gib >= row.min_memory_gib and not gpu(name).name.startswith(row.except_gpus)
+    )
+    return BatchLimits(row.max_num_batched_tokens, row.max_num_seqs)

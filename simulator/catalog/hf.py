@@ -1,0 +1,113 @@
+"""Hugging Face `config.json` → architecture, for the families that vLLM serves most."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError, Problem
+from simulator.perf.architecture import Architecture
+
+REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
+EXPERT_COUNT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
+EXPERTS_PER_TOKEN_KEYS = ("num_experts_per_tok", "experts_per_token")
+SHARED_EXPERT_KEYS = ("n_shared_experts",)
+MLA_KEYS = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+
+
+def load_hf_config(path: str | Path) -> Architecture:
+    """Architecture from a `config.json`, or from the model folder that holds it.
+
+    Raises
+    ------
+    InputError : no such file, no JSON object in it, or keys missing that the memory and step-time models need
+    """
+    file = Path(path)
+    file = file / "config.json" if file.is_dir() else file
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"cannot read the model's config.json: {error.strerror}", file=str(file))) from error
+    except json.JSONDecodeError as error:
+        raise InputError(
+            Problem(f"not JSON: {error.msg}", file=str(file), line=error.lineno, column=error.colno)
+        ) from error
+    if not isinstance(config, dict):
+        raise InputError(Problem("config.json must hold an object", file=str(file)))
+    name = Path(str(config.get("_name_or_path") or file.resolve().parent.name)).name.lower()
+    return architecture_from_config(name, config.get("text_config", config), file=str(file))
+
+
+def architecture_from_config(name: str, config: Mapping[str, Any], file: str | None = None) -> Architecture:
+    """Architecture from the keys of a `config.json`.
+
+    Raises
+    ------
+    InputError : naming every key that is missing
+    """
+    _refuse_missing(config, file)
+    heads = config["num_attention_heads"]
+    layers = config["num_hidden_layers"]
+    experts = _first(config, EXPERT_COUNT_KEYS)
+    latent = config.get("kv_lora_rank") or 0
+    window = config.get("sliding_window") or 0
+    return Architecture(
+        name=name,
+        layers=layers,
+        hidden_size=config["hidden_size"],
+        vocab_size=config["vocab_size"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_dim=config.get("head_dim") or config["hidden_size"] // heads,
+        intermediate_size=config.get("intermediate_size") or 0,
+        max_position_embeddings=config["max_position_embeddings"],
+        tie_embeddings=bool(config.get("tie_word_embeddings", False)),
+        experts=experts,
+        experts_per_token=_first(config, EXPERTS_PER_TOKEN_KEYS) if experts else 0,
+        shared_experts=_first(config, SHARED_EXPERT_KEYS),
+        moe_intermediate_size=(config.get("moe_intermediate_size") or config["intermediate_size"]) if experts else 0,
+        dense_layers=_dense_layers(config, layers) if experts else layers,
+        kv_lora_rank=latent,
+        q_lora_rank=(config.get("q_lora_rank") or 0) if latent else 0,
+        qk_rope_head_dim=config["qk_rope_head_dim"] if latent else 0,
+        qk_nope_head_dim=config["qk_nope_head_dim"] if latent else 0,
+        v_head_dim=config["v_head_dim"] if latent else 0,
+        sliding_window=window if config.get("use_sliding_window", True) else 0,
+        sliding_layers=_sliding_layers(config, layers) if window else 0,
+    )
+
+
+def _refuse_missing(config: Mapping[str, Any], file: str | None) -> None:
+    missing = [key for key in REQUIRED if key not in config]
+    if "intermediate_size" not in config and "moe_intermediate_size" not in config:
+        missing.append("intermediate_size")
+    if _first(config, EXPERT_COUNT_KEYS) and not _first(config, EXPERTS_PER_TOKEN_KEYS):
+        missing.append("num_experts_per_tok")
+    if config.get("kv_lora_rank"):
+        missing += [key for key in MLA_KEYS if key not in config]
+    if missing:
+        kind = config.get("model_type", "of unknown type")
+        raise InputError(Problem(f"config.json ({kind}) lacks {', '.join(missing)}", file=file))
+
+
+def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
+    return next((int(config[key]) for key in keys if config.get(key)), 0)
+
+
+def _dense_layers(config: Mapping[str, Any], layers: int) -> int:
+    """Layers without experts: the first few (DeepSeek), those listed, or all but every n-th (`decoder_sparse_step`)."""
+    first = int(config.get("first_k_dense_replace") or 0)
+    step = int(config.get("decoder_sparse_step") or 1)
+    listed = set(config.get("mlp_only_layers") or ())
+    return sum(layer < first or layer in listed or (layer + 1) % step != 0 for layer in range(layers))
+
+
+def _sliding_layers(config: Mapping[str, Any], layers: int) -> int:
+    """Layers with a window: those listed in `layer_types`, every other one of gpt-oss, else all (early Mistral)."""
+    if not config.get("use_sliding_window", True):
+        return 0
+    if "layer_types" in config:
+        return sum(kind == "sliding_attention" for kind in config["layer_types"])
+    return layers // 2 if config.get("model_type") == "gpt_oss" else layers

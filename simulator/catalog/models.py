@@ -1,0 +1,65 @@
+"""Models by name, with their architecture and published sizes."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from simulator.catalog.hf import architecture_from_config
+from simulator.catalog.quantity import Entry, Quantity, Source, read_yaml
+from simulator.errors import InputError, unknown_name
+from simulator.perf.architecture import Architecture
+
+
+class Model(Entry):
+    """One model: the keys of its `config.json` that matter, and what its publisher says of its size.
+
+    Attributes
+    ----------
+    native_dtype : weight format that it is published in
+    config : keys of its Hugging Face `config.json`, all read in `config_source`
+    total_parameters, active_parameters : as published; the second for mixtures of experts
+    """
+
+    name: str
+    hf_id: str
+    aliases: tuple[str, ...] = ()
+    native_dtype: str
+    config: dict[str, Any]
+    config_source: Source
+    total_parameters: Quantity
+    active_parameters: Quantity | None = None
+
+    @property
+    def architecture(self) -> Architecture:
+        return architecture_from_config(self.name, self.config)
+
+
+@lru_cache
+def models() -> dict[str, Model]:
+    """All models by name."""
+    return {name: Model(name=name, **fields) for name, fields in read_yaml("models.yaml")["models"].items()}
+
+
+@lru_cache
+def _names() -> dict[str, str]:
+    """Every way to call a model, in lower case: name, with and without `-instruct`, alias, Hugging Face id."""
+    names: dict[str, str] = {}
+    for name, entry in models().items():
+        for alias in (name, *entry.aliases):
+            names[alias] = names[f"{alias}-instruct"] = name
+        names[entry.hf_id.lower()] = name
+    return names
+
+
+def model(name: str) -> Model:
+    """Model called `name`: catalog name, alias or Hugging Face id, in any case, with or without `-instruct`.
+
+    Raises
+    ------
+    InputError : no such model
+    """
+    names = _names()
+    if name.lower() not in names:
+        raise InputError(unknown_name("model", name, names))
+    return models()[names[name.lower()]]

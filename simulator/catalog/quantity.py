@@ -1,0 +1,64 @@
+"""A figure from outside with its unit, source and date, and the reader of the files that hold them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+DATA = Path(__file__).parent / "data"
+
+
+class Entry(BaseModel):
+    """Base of every catalog record: frozen, and nothing in a data file goes unread."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Entry):
+    """Where a figure was read, and when."""
+
+    source: str
+    url: str | None = None
+    date: str
+
+
+class Quantity(Entry):
+    """One figure.
+
+    Attributes
+    ----------
+    value : the number in `unit`
+    kind : `sourced` was read in the source, `derived` computed from figures read, `estimate` is judgement
+    low, high : range where the source gives one
+    """
+
+    value: float
+    unit: str
+    kind: Literal["sourced", "derived", "estimate"]
+    source: str
+    url: str | None = None
+    date: str
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+@lru_cache
+def read_yaml(name: str) -> Any:
+    """Content of a catalog data file, with every `from: KEY` replaced by the fields of `sources.KEY`."""
+    from ruamel.yaml import YAML
+
+    data = YAML(typ="safe").load(DATA / name)
+    return _fill_sources(data, data.pop("sources", {})) if isinstance(data, dict) else data
+
+
+def _fill_sources(node: Any, sources: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_fill_sources(item, sources) for item in node]
+    if not isinstance(node, dict):
+        return node
+    filled = {key: _fill_sources(value, sources) for key, value in node.items() if key != "from"}
+    return filled | sources[node["from"]] if "from" in node else filled

@@ -1,0 +1,130 @@
+"""Sites by name: what may go there, how far it is, how replicas start and fail there."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+from simulator.catalog.costs import CostEntry, cost_entry
+from simulator.catalog.quantity import Entry, Quantity, read_yaml
+from simulator.errors import InputError, unknown_name
+from simulator.fleet.spec import ColdStart, Reliability
+from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
+
+DataClass = Literal["public", "internal", "confidential", "restricted"]
+
+
+class Site(Entry):
+    """One place where replicas run or a vendor answers.
+
+    Attributes
+    ----------
+    perimeter : `inside` or `outside` the organisation's own
+    data_classes : classes allowed there by default; all others are denied
+    pue, electricity : ratio of facility to IT power; USD per kWh
+    network_one_way : delay between gateway and replica in s
+    provision, image, load_rate : cold-start stages; weights load at `load_rate` bytes/s
+    failures, repair : events per GPU-year; hours until the replica may start again
+    spot_interval, spot_notice : mean hours between reclaims, seconds of notice
+    unavailable : probability that a launch finds no capacity
+    """
+
+    name: str
+    title: str
+    kind: Literal["on_premises", "colocation", "cloud", "api"]
+    perimeter: Literal["inside", "outside"]
+    region: str
+    data_classes: tuple[DataClass, ...]
+    data_classes_note: str
+    network_one_way: Quantity
+    pue: Quantity | None = None
+    electricity: Quantity | None = None
+    provision: Quantity | None = None
+    image: Quantity | None = None
+    load_rate: Quantity | None = None
+    failures: Quantity | None = None
+    repair: Quantity | None = None
+    spot_interval: Quantity | None = None
+    spot_notice: Quantity | None = None
+    unavailable: Quantity | None = None
+
+    def cold_start(self, weight_bytes: float) -> ColdStart:
+        """Stages for a model of `weight_bytes` in all; an API has none."""
+        return ColdStart(
+            provision_s=_value(self.provision),
+            image_s=_value(self.image),
+            weights_s=weight_bytes / self.load_rate.value if self.load_rate else 0.0,
+            engine_s=engine_start_s(weight_bytes) if self.load_rate else 0.0,
+        )
+
+    def reliability(self, gpus: int, tier: str = "on_demand") -> Reliability:
+        """Failure, reclaim and stock-out figures of a replica of `gpus` GPUs; a replica fails when any GPU does."""
+        spot = tier == "spot"
+        failures = _value(self.failures) * gpus
+        return Reliability(
+            mtbf_s=HOURS_PER_YEAR * SECONDS_PER_HOUR / failures if failures else 0.0,
+            mttr_s=_value(self.repair) * SECONDS_PER_HOUR,
+            reclaim_mtbf_s=_value(self.spot_interval) * SECONDS_PER_HOUR if spot else 0.0,
+            reclaim_notice_s=_value(self.spot_notice) if spot else 0.0,
+            unavailable_probability=0.0 if tier.startswith("reserved") else _value(self.unavailable),
+        )
+
+
+def engine_start_s(weight_bytes: float) -> float:
+    """Time from weights in memory to ready, in s: linear in the weights between two measured sizes, flat outside."""
+    points = read_yaml("sites.yaml")["engine_start"]
+    small, large = (_quantities(points[size]) for size in ("small", "large"))
+    span = large["weight_bytes"].value - small["weight_bytes"].value
+    share = min(1.0, max(0.0, (weight_bytes - small["weight_bytes"].value) / span))
+    return float(small["time"].value + share * (large["time"].value - small["time"].value))
+
+
+@lru_cache
+def sites() -> dict[str, Site]:
+    """All sites by name."""
+    return {name: Site(name=name, **_quantities(raw)) for name, raw in read_yaml("sites.yaml")["sites"].items()}
+
+
+def site(name: str) -> Site:
+    """Site called `name`, as `aws-us-east`.
+
+    Raises
+    ------
+    InputError : no such site
+    """
+    if name.lower() not in sites():
+        raise InputError(unknown_name("site", name, sites()))
+    return sites()[name.lower()]
+
+
+def _value(quantity: Quantity | None) -> float:
+    return quantity.value if quantity else 0.0
+
+
+def _quantities(raw: dict[str, Any]) -> dict[str, Any]:
+    """Fields with every `{entry: ID}` replaced by the cost figure of that id."""
+    return {
+        key: _from_cost_entry(**value)
+        if isinstance(value, dict) and "entry" in value
+        else Quantity(**value)
+        if isinstance(value, dict)
+        else value
+        for key, value in raw.items()
+    }
+
+
+def _from_cost_entry(entry: str, part: str | None = None, plus: str | None = None) -> Quantity:
+    """The cost figure `entry` (or its `part`) as a quantity; `plus` adds another figure of the same unit."""
+    found: CostEntry = cost_entry(entry)
+    added = cost_entry(plus).number() if plus else 0.0
+    return Quantity(
+        value=found.number(part) + added,
+        unit=found.unit,
+        kind=found.kind,
+        source=found.source,
+        url=found.url,
+        date=found.date,
+        low=found.low,
+        high=found.high,
+        note=f"{entry} + {plus}" if plus else found.note,
+    )

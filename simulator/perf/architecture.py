@@ -1,0 +1,124 @@
+"""A transformer's shape and what follows from it: parameter counts and the weights a token passes through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Shape of a decoder-only transformer, as its Hugging Face `config.json` gives it.
+
+    Attributes
+    ----------
+    name : catalog name, used in messages
+    layers, hidden_size, vocab_size, heads, kv_heads, head_dim : as in `config.json`
+    intermediate_size : width of a dense MLP (gated: three matrices)
+    max_position_embeddings : longest context the model was made for, in tokens
+    tie_embeddings : input and output embedding are one matrix
+    experts, experts_per_token, shared_experts, moe_intermediate_size : mixture of experts; 0 experts is a dense model
+    dense_layers : layers with a dense MLP (all of them in a dense model, the first few in DeepSeek-V3)
+    kv_lora_rank, q_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim : multi-head latent attention (MLA);
+        a latent rank of 0 is ordinary attention; a q rank of 0 projects queries directly
+    sliding_window, sliding_layers : window in tokens and the number of layers that see only it
+    """
+
+    name: str
+    layers: int
+    hidden_size: int
+    vocab_size: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate_size: int
+    max_position_embeddings: int
+    tie_embeddings: bool = False
+    experts: int = 0
+    experts_per_token: int = 0
+    shared_experts: int = 0
+    moe_intermediate_size: int = 0
+    dense_layers: int = 0
+    kv_lora_rank: int = 0
+    q_lora_rank: int = 0
+    qk_rope_head_dim: int = 0
+    qk_nope_head_dim: int = 0
+    v_head_dim: int = 0
+    sliding_window: int = 0
+    sliding_layers: int = 0
+
+    @property
+    def is_mla(self) -> bool:
+        return self.kv_lora_rank > 0
+
+    @property
+    def full_layers(self) -> int:
+        """Layers that attend to the whole context."""
+        return self.layers - self.sliding_layers
+
+    @property
+    def moe_layers(self) -> int:
+        return self.layers - self.dense_layers
+
+
+def attention_parameters(arch: Architecture, tp: int = 1) -> float:
+    """Parameters of one attention block on one of `tp` GPUs.
+
+    KV heads below one per GPU are replicated; MLA's down-projections are replicated on every GPU (as vLLM does).
+    """
+    hidden = arch.hidden_size
+    if arch.is_mla:
+        qk_dim = arch.qk_nope_head_dim + arch.qk_rope_head_dim
+        down = hidden * (arch.q_lora_rank + arch.kv_lora_rank + arch.qk_rope_head_dim)
+        up = (arch.q_lora_rank or hidden) * arch.heads * qk_dim
+        up += arch.kv_lora_rank * arch.heads * (arch.qk_nope_head_dim + arch.v_head_dim)
+        return down + (up + arch.heads * arch.v_head_dim * hidden) / tp
+    queries_and_output = 2 * hidden * arch.heads * arch.head_dim
+    return queries_and_output / tp + 2 * hidden * kv_heads_per_gpu(arch, tp) * arch.head_dim
+
+
+def kv_heads_per_gpu(arch: Architecture, tp: int) -> int:
+    """max(1, kv_heads / tp): a KV head is replicated where there are fewer of them than GPUs."""
+    return max(1, arch.kv_heads // tp)
+
+
+def mlp_parameters(arch: Architecture) -> int:
+    """Parameters of one dense, gated MLP."""
+    return 3 * arch.hidden_size * arch.intermediate_size
+
+
+def expert_parameters(arch: Architecture) -> int:
+    """Parameters of one expert."""
+    return 3 * arch.hidden_size * arch.moe_intermediate_size
+
+
+def router_parameters(arch: Architecture) -> int:
+    return arch.hidden_size * arch.experts
+
+
+def embedding_parameters(arch: Architecture) -> int:
+    return arch.vocab_size * arch.hidden_size
+
+
+def parameters(arch: Architecture) -> int:
+    """All parameters: embeddings, attention, MLPs, experts, routers and norms (biases, below 0.1 %, are left out)."""
+    embeddings = embedding_parameters(arch) * (1 if arch.tie_embeddings else 2)
+    norms = (2 * arch.layers + 1) * arch.hidden_size
+    attention = arch.layers * attention_parameters(arch)
+    moe = router_parameters(arch) + (arch.experts + arch.shared_experts) * expert_parameters(arch)
+    return round(embeddings + norms + attention + arch.dense_layers * mlp_parameters(arch) + arch.moe_layers * moe)
+
+
+def active_parameters(arch: Architecture, input_embedding: bool = True) -> int:
+    """Parameters one token passes through: all but the experts that it is not sent to.
+
+    Publishers differ on the input embedding, a mere look-up: gpt-oss leaves it out, the others count it.
+    """
+    idle = arch.moe_layers * (arch.experts - arch.experts_per_token) * expert_parameters(arch)
+    lookup = 0 if input_embedding or arch.tie_embeddings else embedding_parameters(arch)
+    return parameters(arch) - idle - lookup
+
+
+def body_parameters_per_token(arch: Architecture) -> int:
+    """Parameters in matrix products of every token: no embedding, no LM head (that runs for sampled tokens only)."""
+    embeddings = embedding_parameters(arch) * (1 if arch.tie_embeddings else 2)
+    return active_parameters(arch) - embeddings - (2 * arch.layers + 1) * arch.hidden_size

@@ -1,0 +1,178 @@
+"""Step time from published peaks: the model used where nothing was measured (docs/model/step-time.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.perf.architecture import (
+    Architecture,
+    body_parameters_per_token,
+    embedding_parameters,
+)
+from simulator.perf.communication import hand_over_s, layer_communication_s
+from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout
+from simulator.perf.memory import (
+    ACTIVATION_BYTES,
+    always_read_moe_bytes,
+    attention_weight_bytes,
+    expert_weight_bytes,
+    kv_bytes_per_token_layer,
+    mlp_weight_bytes,
+)
+from simulator.perf.steptime import StepTime
+
+FLOPS_PER_PARAMETER = 2
+"""One multiplication and one addition per weight and token."""
+PLAIN = "bf16"
+"""Attention and the LM head compute in bf16 whatever the weights are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """Speculative decoding: `num_tokens` drafted one after another by `draft`; None is free (n-gram look-up)."""
+
+    num_tokens: int
+    draft: Architecture | None = None
+
+
+def roofline_step_time(
+    arch: Architecture,
+    device: Device,
+    layout: Layout,
+    limits: BatchLimits,
+    coefficients: Coefficients,
+    drafting: Drafting | None = None,
+) -> StepTime:
+    """Step-time tables of one replica from the GPU's peaks and the achieved shares in `coefficients`.
+
+    .. math:: F[m - 1, t] = h + L(t/m) + C(t/m), \\quad
+        L(t) = \\left( (W(t)/b)^p + (2 P t / c)^p \\right)^{1/p} + \\text{layers} \\cdot o
+
+    with `W(t)` the weight bytes that t tokens make a GPU read (only the experts they are expected to activate), `P` the
+    parameters per token and GPU, `b` and `c` the achieved bandwidth and compute. With p pipeline stages a round of m
+    micro-batches takes p stage times of t/m tokens, which is the whole model's time for t/m tokens; the bubble is
+    (p - m)/p. Attention is charged for full pipelines (m = p).
+
+    Raises
+    ------
+    InputError : a split the model does not allow, or a format the GPU does not compute in
+    """
+    check_layout(arch, device, layout)
+    tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
+    rows = []
+    for micro_batches in range(1, layout.pp + 1):
+        share = np.maximum(tokens / micro_batches, 1.0)
+        row = coefficients.host_step_s + layers_s(share, arch, device, layout, coefficients)
+        row += layer_communication_s(share, arch, device, layout, coefficients)
+        row += hand_over_s(share, arch, device, layout, coefficients)
+        row[0] = coefficients.host_step_s
+        rows.append(row)
+    return StepTime(
+        token_time_s=np.stack(rows),
+        seq_time_s=_seq_time_s(limits.max_num_seqs, arch, device, layout, coefficients, drafting),
+        prefill_attn_s=prefill_attention_s(arch, device, layout, coefficients),
+        decode_attn_s=decode_attention_s(arch, device, layout, coefficients),
+        calibrated=False,
+        origin=f"roofline: {arch.name} in {layout.weights.name} on {layout.gpus} x {device.name}",
+    )
+
+
+def active_experts(tokens: NDArray[np.float64], arch: Architecture) -> NDArray[np.float64]:
+    """Experts of a layer that `tokens` tokens are expected to activate: E (1 - (1 - k/E)^t), routing uniform."""
+    idle = (1.0 - arch.experts_per_token / arch.experts) ** tokens
+    return arch.experts * (1.0 - idle)
+
+
+def weight_read_bytes(tokens: NDArray[np.float64], arch: Architecture, layout: Layout) -> NDArray[np.float64]:
+    """Weight bytes of all layers that one tensor-parallel rank reads in a step of `tokens` tokens (no LM head)."""
+    dense = arch.layers * attention_weight_bytes(arch, layout) + arch.dense_layers * mlp_weight_bytes(arch, layout)
+    read = np.full_like(tokens, dense)
+    if arch.experts:
+        experts = active_experts(tokens, arch) * expert_weight_bytes(arch, layout)
+        read += arch.moe_layers * (always_read_moe_bytes(arch, layout) + experts)
+    return read
+
+
+def layers_s(
+    tokens: NDArray[np.float64], arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients
+) -> NDArray[np.float64]:
+    """Matrix products and small kernels of all layers for `tokens` tokens, in seconds, with windowed attention."""
+    memory = weight_read_bytes(tokens, arch, layout) / (
+        device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency
+    )
+    flops = FLOPS_PER_PARAMETER * body_parameters_per_token(arch) / layout.tp * tokens
+    compute = flops / (device.peak_flops[layout.weights.compute] * coefficients.gemm_efficiency)
+    window = arch.sliding_layers * arch.sliding_window * _attention_flops(arch, layout)
+    windowed = tokens * window / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency)
+    exponent = coefficients.smooth_max_exponent
+    return _smooth_max(memory, compute, exponent) + windowed + arch.layers * coefficients.layer_overhead_s
+
+
+def prefill_attention_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
+    """Seconds per (query, key) pair over all layers with full attention; compute-bound."""
+    flops = arch.full_layers * _attention_flops(arch, layout)
+    return flops / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency) / layout.pp
+
+
+def decode_attention_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
+    """Seconds per token of context that a decoding request reads, over all layers with full attention."""
+    return arch.full_layers * _decode_layer_s(arch, device, layout, coefficients) / layout.pp
+
+
+def _decode_layer_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
+    read = kv_bytes_per_token_layer(arch, layout) / (
+        device.bandwidth_bytes_per_s * coefficients.attention_bandwidth_efficiency
+    )
+    flops = _attention_flops(arch, layout)
+    if arch.is_mla:
+        flops = 2 * (2 * arch.kv_lora_rank + arch.qk_rope_head_dim) * arch.heads / layout.tp
+    compute = flops / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency)
+    return float(_smooth_max(np.array(read), np.array(compute), coefficients.smooth_max_exponent))
+
+
+def _attention_flops(arch: Architecture, layout: Layout) -> float:
+    """FLOPs of one (query, key) pair in one layer on one GPU: scores and weighted values."""
+    width = arch.qk_nope_head_dim + arch.qk_rope_head_dim + arch.v_head_dim if arch.is_mla else 2 * arch.head_dim
+    return 2 * width * arch.heads / layout.tp
+
+
+def _seq_time_s(
+    max_num_seqs: int,
+    arch: Architecture,
+    device: Device,
+    layout: Layout,
+    coefficients: Coefficients,
+    drafting: Drafting | None,
+) -> NDArray[np.float64]:
+    """What each sequence adds: engine overhead, LM head, KV of windowed layers, drafting; entry 0 is 0."""
+    sequences = np.arange(max_num_seqs + 1, dtype=np.float64)
+    drafted = drafting.num_tokens if drafting else 0
+    window = arch.sliding_layers * arch.sliding_window * _decode_layer_s(arch, device, layout, coefficients)
+    time = sequences * (coefficients.host_seq_s + window / layout.pp)
+    time += _head_s(sequences * (1 + drafted), arch, device, layout, coefficients)
+    if drafting and drafting.draft:
+        one = layers_s(np.maximum(sequences, 1.0), drafting.draft, device, layout, coefficients)
+        one += layer_communication_s(sequences, drafting.draft, device, layout, coefficients)
+        one += _head_s(sequences, drafting.draft, device, layout, coefficients)
+        time += drafted * one
+    time[0] = 0.0
+    return time
+
+
+def _head_s(
+    samples: NDArray[np.float64], arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients
+) -> NDArray[np.float64]:
+    share = embedding_parameters(arch) / layout.tp
+    read = share * ACTIVATION_BYTES / (device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency)
+    compute = FLOPS_PER_PARAMETER * share * samples / (device.peak_flops[PLAIN] * coefficients.gemm_efficiency)
+    return _smooth_max(np.full_like(samples, read), compute, coefficients.smooth_max_exponent)
+
+
+def _smooth_max(left: NDArray[np.float64], right: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
+    """(l^p + r^p)^(1/p), scaled by the larger so that tiny times keep their digits."""
+    high = np.maximum(left, right)
+    low = np.minimum(left, right)
+    return np.asarray(high * (1.0 + (low / high) ** exponent) ** (1.0 / exponent))

@@ -1,0 +1,35 @@
+"""Speculative decoding: how many tokens a step yields."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simulator.perf.architecture import Architecture
+
+
+def expected_tokens_per_step(acceptance: float, num_speculative_tokens: int) -> float:
+    """Mean tokens a sequence gets per step: the accepted drafts and the one the target model adds.
+
+    .. math:: \\frac{1 - \\alpha^{k + 1}}{1 - \\alpha}
+
+    Source: Leviathan et al., Fast inference from transformers via speculative decoding (2023), equation 1.
+    """
+    return sum(acceptance**accepted for accepted in range(num_speculative_tokens + 1))
+
+
+def one_layer_draft(arch: Architecture) -> Architecture:
+    """Draft head in the manner of EAGLE and MTP: one dense layer of the target's width over the target's vocabulary."""
+    width = arch.intermediate_size or 4 * arch.hidden_size
+    return replace(
+        arch,
+        name=f"{arch.name} draft head",
+        layers=1,
+        dense_layers=1,
+        intermediate_size=width,
+        experts=0,
+        experts_per_token=0,
+        shared_experts=0,
+        moe_intermediate_size=0,
+        sliding_layers=0,
+        tie_embeddings=True,
+    )
