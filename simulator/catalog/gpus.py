@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.precisions import precisions
@@ -28,6 +29,7 @@ class Gpu(Entry):
     gpus_per_node: Quantity
     intra_node: Quantity
     inter_node: Quantity
+    gemm_efficiency: dict[str, Quantity]
     step_time: dict[str, Quantity]
 
     @property
@@ -47,7 +49,8 @@ class Gpu(Entry):
     @property
     def coefficients(self) -> Coefficients:
         """Achieved shares of the peaks and overheads; estimates unless a profile was measured."""
-        return Coefficients(**{name: quantity.value for name, quantity in self.step_time.items()})
+        gemm = {precision: quantity.value for precision, quantity in self.gemm_efficiency.items()}
+        return Coefficients(gemm_efficiency=gemm, **{name: figure.value for name, figure in self.step_time.items()})
 
     @property
     def power_is_estimate(self) -> bool:
@@ -82,11 +85,17 @@ class LimitsRow(Entry):
 @lru_cache
 def gpus() -> dict[str, Gpu]:
     """All GPUs by name."""
-    step_time = read_yaml("step_time.yaml")
+    constants = read_yaml("step_time.yaml")
     return {
-        name: Gpu(name=name, step_time=step_time["default"] | step_time["gpus"].get(name, {}), **fields)
+        name: Gpu.model_validate({"name": name} | fields | _constants(constants, name))
         for name, fields in read_yaml("gpus.yaml")["gpus"].items()
     }
+
+
+def _constants(data: dict[str, Any], name: str) -> dict[str, Any]:
+    """Constants of the step-time model: the defaults, overridden by what is known of the GPU called `name`."""
+    own = data["gpus"].get(name, {})
+    return {group: defaults | own.get(group, {}) for group, defaults in data["default"].items()}
 
 
 def gpu(name: str) -> Gpu:

@@ -78,17 +78,19 @@ class Coefficients:
 
     Attributes
     ----------
-    gemm_efficiency, bandwidth_efficiency : share of peak reached by large matrix products and by weight reads
+    gemm_efficiency : share of peak reached by large matrix products, by compute precision
+    bandwidth_efficiency : share of peak reached by weight reads
     attention_compute_efficiency, attention_bandwidth_efficiency : the same for prefill and decode attention
     link_efficiency : share of the link's peak bandwidth that collectives reach
     smooth_max_exponent : p of the p-norm that joins memory time and compute time; larger is sharper
     host_step_s, host_seq_s : engine overhead of a step, and of each sequence in it
-    layer_overhead_s : kernel launches, norms and other small kernels of one layer
+    layer_overhead_s : launches and tails of one layer's kernels
+    activation_passes : times that a layer's small kernels (norms, residual, rotary) read or write a hidden state
     collective_latency_s : start-up of one collective per doubling of the group
     cuda_graph_bytes, runtime_bytes : GPU memory for captured graphs, and for context, NCCL and allocator slack
     """
 
-    gemm_efficiency: float
+    gemm_efficiency: Mapping[str, float]
     bandwidth_efficiency: float
     attention_compute_efficiency: float
     attention_bandwidth_efficiency: float
@@ -97,6 +99,7 @@ class Coefficients:
     host_step_s: float
     host_seq_s: float
     layer_overhead_s: float
+    activation_passes: float
     collective_latency_s: float
     cuda_graph_bytes: float
     runtime_bytes: float

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.perf.architecture import (
-    Architecture,
-    body_parameters_per_token,
-    embedding_parameters,
-)
+from simulator.perf.architecture import Architecture, body_parameters_per_token, embedding_parameters
 from simulator.perf.communication import hand_over_s, layer_communication_s
 from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout
 from simulator.perf.memory import (
@@ -26,6 +22,8 @@ from simulator.perf.steptime import StepTime
 
 FLOPS_PER_PARAMETER = 2
 """One multiplication and one addition per weight and token."""
+MLP_ACTIVATIONS = 3
+"""A gated MLP's gate, up and product, each moved once."""
 PLAIN = "bf16"
 """Attention and the LM head compute in bf16 whatever the weights are in."""
 
@@ -49,12 +47,12 @@ def roofline_step_time(
     """Step-time tables of one replica from the GPU's peaks and the achieved shares in `coefficients`.
 
     .. math:: F[m - 1, t] = h + L(t/m) + C(t/m), \\quad
-        L(t) = \\left( (W(t)/b)^p + (2 P t / c)^p \\right)^{1/p} + \\text{layers} \\cdot o
+        L(t) = \\left( (W(t)/b)^p + (2 P t / c)^p \\right)^{1/p} + t a / b + \\text{layers} \\cdot o
 
     with `W(t)` the weight bytes that t tokens make a GPU read (only the experts they are expected to activate), `P` the
-    parameters per token and GPU, `b` and `c` the achieved bandwidth and compute. With p pipeline stages a round of m
-    micro-batches takes p stage times of t/m tokens, which is the whole model's time for t/m tokens; the bubble is
-    (p - m)/p. Attention is charged for full pipelines (m = p).
+    parameters per token and GPU, `a` the bytes per token that small kernels move, `b` and `c` achieved bandwidth and
+    compute. With p pipeline stages a round of m micro-batches takes p stage times of t/m tokens, which is the whole
+    model's time for t/m tokens; the bubble is (p - m)/p. Attention is charged for full pipelines (m = p).
 
     Raises
     ------
@@ -100,21 +98,36 @@ def layers_s(
     tokens: NDArray[np.float64], arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients
 ) -> NDArray[np.float64]:
     """Matrix products and small kernels of all layers for `tokens` tokens, in seconds, with windowed attention."""
-    memory = weight_read_bytes(tokens, arch, layout) / (
-        device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency
-    )
+    bandwidth = device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency
+    memory = weight_read_bytes(tokens, arch, layout) / bandwidth
     flops = FLOPS_PER_PARAMETER * body_parameters_per_token(arch) / layout.tp * tokens
-    compute = flops / (device.peak_flops[layout.weights.compute] * coefficients.gemm_efficiency)
-    window = arch.sliding_layers * arch.sliding_window * _attention_flops(arch, layout)
-    windowed = tokens * window / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency)
-    exponent = coefficients.smooth_max_exponent
-    return _smooth_max(memory, compute, exponent) + windowed + arch.layers * coefficients.layer_overhead_s
+    compute = flops / _gemm_flops_per_s(device, layout.weights.compute, coefficients)
+    products = _smooth_max(memory, compute, coefficients.smooth_max_exponent)
+    elementwise = tokens * _activation_traffic_bytes(arch, layout, coefficients) / bandwidth
+    windowed = tokens * arch.sliding_layers * arch.sliding_window * _pair_s(arch, device, layout, coefficients)
+    return products + elementwise + windowed + arch.layers * coefficients.layer_overhead_s
+
+
+def _activation_traffic_bytes(arch: Architecture, layout: Layout, coefficients: Coefficients) -> float:
+    """Bytes per token that small kernels move: hidden states, and gate, up and product of the MLPs."""
+    dense = arch.dense_layers * arch.intermediate_size
+    routed = arch.moe_layers * arch.moe_intermediate_size * (arch.experts_per_token + arch.shared_experts)
+    hidden = arch.layers * coefficients.activation_passes * arch.hidden_size
+    return ACTIVATION_BYTES * (hidden + MLP_ACTIVATIONS * (dense + routed) / layout.tp)
+
+
+def _gemm_flops_per_s(device: Device, precision: str, coefficients: Coefficients) -> float:
+    return device.peak_flops[precision] * coefficients.gemm_efficiency[precision]
+
+
+def _pair_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
+    """Seconds of one (query, key) pair in one layer."""
+    return _attention_flops(arch, layout) / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency)
 
 
 def prefill_attention_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
     """Seconds per (query, key) pair over all layers with full attention; compute-bound."""
-    flops = arch.full_layers * _attention_flops(arch, layout)
-    return flops / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency) / layout.pp
+    return arch.full_layers * _pair_s(arch, device, layout, coefficients) / layout.pp
 
 
 def decode_attention_s(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> float:
@@ -167,7 +180,7 @@ def _head_s(
 ) -> NDArray[np.float64]:
     share = embedding_parameters(arch) / layout.tp
     read = share * ACTIVATION_BYTES / (device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency)
-    compute = FLOPS_PER_PARAMETER * share * samples / (device.peak_flops[PLAIN] * coefficients.gemm_efficiency)
+    compute = FLOPS_PER_PARAMETER * share * samples / _gemm_flops_per_s(device, PLAIN, coefficients)
     return _smooth_max(np.full_like(samples, read), compute, coefficients.smooth_max_exponent)
 
 

@@ -1,0 +1,193 @@
+"""Every figure has its provenance, every name its look-up, and copies agree with what they were copied from."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from simulator.catalog.costs import cost_entries, cost_entry
+from simulator.catalog.gpus import default_limits, gpu, gpus
+from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
+from simulator.catalog.models import models
+from simulator.catalog.offers import TIERS, gpu_offer, gpu_offers
+from simulator.catalog.precisions import layout
+from simulator.catalog.sites import engine_start_s, site, sites
+from simulator.catalog.tokens import token_offer, token_offers
+from simulator.errors import InputError
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+
+
+@pytest.mark.parametrize("kind", ["gpus", "sites", "token_offers", "precisions", "costs", "models"])
+def test_every_figure_says_where_it_is_from(kind: str) -> None:
+    for name in ENTRIES[kind]():
+        rows = provenance(kind, name)
+        assert rows, name
+        for row in rows:
+            assert row["source"], (name, row)
+            assert row["date"], (name, row)
+            assert row["kind"] in {"sourced", "derived", "estimate"}
+            assert row["unit"], (name, row)
+
+
+@pytest.mark.parametrize("kind", list(LISTINGS))
+def test_every_kind_lists_its_names(kind: str) -> None:
+    rows = listing(kind)
+    assert rows
+    assert set(names(kind)) == {row["name"] for row in rows}
+
+
+def test_listings_refuse_unknown_names() -> None:
+    with pytest.raises(InputError, match="did you mean 'gpus'"):
+        listing("gpu")
+    with pytest.raises(InputError, match="known are"):
+        provenance("dragons", "h100-sxm")
+    with pytest.raises(InputError, match="did you mean 'h100-sxm'"):
+        provenance("gpus", "h100-smx")
+
+
+@pytest.mark.parametrize(
+    ("look_up", "wrong", "right"),
+    [
+        (gpu, "h100-smx", "h100-sxm"),
+        (site, "aws-us-eats", "aws-us-east"),
+        (token_offer, "groq/llama-3.3-70", "groq/llama-3.3-70b"),
+        (cost_entry, "power.pu", "power.pue"),
+    ],
+)
+def test_unknown_names_are_met_with_the_closest(look_up: object, wrong: str, right: str) -> None:
+    assert callable(look_up)
+    with pytest.raises(InputError, match=f"did you mean '{right}'"):
+        look_up(wrong)
+    assert look_up(right)
+
+
+def test_unknown_formats_are_refused() -> None:
+    with pytest.raises(InputError, match="unknown dtype"):
+        layout("fp6")
+    with pytest.raises(InputError, match="unknown kv_dtype"):
+        layout("bf16", "fp4")
+    assert layout("bf16", "auto").kv_value_bytes == 2
+    assert layout("fp8", "fp8").kv_value_bytes == 1
+
+
+def test_a100_has_no_fp8_but_runs_weight_only_formats() -> None:
+    device = gpu("a100-80").device
+    assert "fp8" not in device.peak_flops
+    assert {"bf16", "int8", "int4", "w8a16"} <= set(device.precisions)
+    assert not {"fp8", "fp4"} & set(device.precisions)
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens", "sequences"),
+    [
+        ("b200", 16384, 1024),
+        ("h100-sxm", 8192, 1024),
+        ("a100-80", 2048, 256),
+        ("l4", 2048, 256),
+        ("mi300x", 16384, 1024),
+    ],
+)
+def test_default_limits_are_those_of_the_server(name: str, tokens: int, sequences: int) -> None:
+    limits = default_limits(name)
+    assert (limits.max_num_batched_tokens, limits.max_num_seqs) == (tokens, sequences)
+
+
+def test_only_the_measured_gpu_has_a_measured_power_curve() -> None:
+    assert [name for name, entry in gpus().items() if not entry.power_is_estimate] == ["h100-sxm"]
+    assert gpu("b200").power_curve.low_w == pytest.approx(300 * 1000 / 700)
+
+
+def test_restricted_data_stays_inside() -> None:
+    for entry in sites().values():
+        assert ("restricted" in entry.data_classes) == (entry.perimeter == "inside")
+
+
+def test_cold_starts_grow_with_the_model_and_reserved_capacity_is_there() -> None:
+    cloud = site("aws-us-east")
+    small, large = cloud.cold_start(16e9), cloud.cold_start(141e9)
+    assert small.total_s < large.total_s
+    assert large.weights_s == pytest.approx(200, rel=0.02)
+    assert site("datacentre").cold_start(16e9).total_s < small.total_s
+    assert site("groq").cold_start(16e9).total_s == 0
+    assert engine_start_s(1e9) == 34
+    assert engine_start_s(1e12) == 205
+    assert cloud.reliability(8).mtbf_s == pytest.approx(365 * 86400 / (8 * 0.173))
+    assert cloud.reliability(8).reclaim_mtbf_s == 0
+    assert cloud.reliability(8, "spot").reclaim_notice_s == 120
+    assert cloud.reliability(8, "reserved_1y").unavailable_probability == 0
+    assert site("openai").reliability(1).mtbf_s == 0
+
+
+def test_gpu_offers_are_the_cost_figures() -> None:
+    entries = cost_entries()
+    copied = {offer.cost_entry: offer for offer in gpu_offers() if offer.cost_entry.startswith("gpu.")}
+    assert set(copied) == {identifier for identifier in entries if identifier.startswith("gpu.")}
+    for identifier, offer in copied.items():
+        assert offer.usd_per_gpu_hour == entries[identifier].value
+    for offer in gpu_offers():
+        assert offer.site in sites()
+        assert offer.gpu in gpus()
+        assert offer.tier in TIERS
+        assert (offer.term_months > 0) == offer.tier.startswith("reserved")
+
+
+def test_the_latest_offer_wins() -> None:
+    assert gpu_offer("nebius", "h100-sxm").usd_per_gpu_hour == 4.5
+    assert gpu_offer("neocloud", "h100-sxm", "reserved_3y").upfront_fraction == 0.25
+
+
+def test_a_missing_offer_says_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"it offers .*h100-sxm on_demand.*is at azure-us-east"):
+        gpu_offer("gcp-us-central", "h100-pcie")
+    with pytest.raises(InputError, match="it offers no GPUs"):
+        gpu_offer("groq", "h100-sxm")
+    with pytest.raises(InputError, match="unknown tier"):
+        gpu_offer("nebius", "h100-sxm", "ondemand-ish")
+
+
+def test_token_offers_are_the_cost_figures() -> None:
+    priced = {offer.price_entry.id for offer in token_offers().values()}
+    assert priced == {identifier for identifier in cost_entries() if identifier.startswith("api.")}
+    for offer in token_offers().values():
+        assert site(offer.site).kind == "api"
+        assert offer.tiers[0].output == offer.price_entry.value["output"]
+        assert offer.vendor_spec("v").name == "v"
+
+
+def test_the_tier_is_that_of_the_requests_own_prompt() -> None:
+    offer = token_offer("google/gemini-2.5-pro")
+    assert offer.price(0).input == offer.price(200_000).input == 1.25
+    assert offer.price(200_001).input == 2.5
+    assert token_offer("together/gpt-oss-120b").batch_multiplier is None
+    assert token_offer("openai/gpt-5").residency_premium == 0.1
+
+
+def test_parts_of_a_cost_figure() -> None:
+    assert cost_entry("power.pue_hyperscale").number("gcp") == 1.1
+    assert cost_entry("power.context_parking_tax_w").number() == 46
+    with pytest.raises(InputError, match="did you mean 'gcp'"):
+        cost_entry("power.pue_hyperscale").number("gpc")
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the reference figures are not here")
+def test_gpus_agree_with_the_reference_table() -> None:
+    named = {"a100_sxm": "a100-80", "h100_sxm": "h100-sxm", "h100_pcie": "h100-pcie", "h200_sxm": "h200"}
+    named |= {"b200_sxm": "b200", "l40s": "l40s", "l4": "l4"}
+    with (SHARED / "data/serving/gpu_specs.csv").open(encoding="utf-8") as file:
+        rows = {named[row["gpu"]]: row for row in csv.DictReader(file) if row["gpu"] in named}
+    assert len(rows) == len(named)
+    for name, row in rows.items():
+        device = gpu(name).device
+        assert device.memory_bytes == float(row["memory_bytes"])
+        assert device.bandwidth_bytes_per_s == float(row["memory_bandwidth_bytes_per_s"])
+        assert device.intra_node_bytes_per_s == float(row["intra_node_bandwidth_bytes_per_s"])
+        assert device.inter_node_bytes_per_s == float(row["inter_node_bandwidth_bytes_per_s"])
+        for precision, column in (("bf16", "bf16_dense_flops"), ("fp8", "fp8_dense_flops"), ("int8", "int8_dense_ops")):
+            assert device.peak_flops.get(precision, 0) == float(row[f"{column}_per_s"]), (name, precision)
+
+
+def test_models_are_all_there() -> None:
+    assert len(models()) == 16

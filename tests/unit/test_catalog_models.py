@@ -1,0 +1,122 @@
+"""Model sizes against what the publishers say, and the Hugging Face loader."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.catalog.hf import load_hf_config
+from simulator.catalog.models import model, models
+from simulator.errors import InputError
+from simulator.perf.architecture import active_parameters, parameters
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 512,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "intermediate_size": 1024,
+    "vocab_size": 4096,
+    "max_position_embeddings": 2048,
+}
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("name", sorted(models()))
+def test_sizes_match_the_published_ones(name: str) -> None:
+    entry = model(name)
+    assert parameters(entry.architecture) == pytest.approx(entry.total_parameters.value, rel=1e-3)
+    published = entry.active_parameters or entry.total_parameters
+    counts_lookup = "without the input embedding" not in published.note
+    assert active_parameters(entry.architecture, counts_lookup) == pytest.approx(published.value, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("llama-3.1-8b-instruct", "llama-3.1-8b"),
+        ("Llama-3.3-70B-Instruct", "llama-3.1-70b"),
+        ("Qwen/Qwen3-30B-A3B", "qwen3-30b-a3b"),
+        ("deepseek-r1", "deepseek-v3"),
+    ],
+)
+def test_a_model_has_several_names(alias: str, name: str) -> None:
+    assert model(alias).name == name
+
+
+def test_an_unknown_model_is_met_with_the_closest() -> None:
+    with pytest.raises(InputError, match=r"did you mean 'llama-3\.1-8b"):
+        model("llama-3.1-8bb")
+
+
+def test_the_families_differ_where_they_should() -> None:
+    assert model("deepseek-v3").architecture.is_mla
+    assert model("deepseek-v3").architecture.dense_layers == 3
+    assert model("gpt-oss-120b").architecture.sliding_layers == 18
+    assert model("qwen2.5-7b").architecture.sliding_layers == 0
+    assert model("qwen3-8b").architecture.moe_layers == 0
+
+
+def test_a_folder_and_its_file_load_alike(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "Small-Llama", LLAMA)
+    loaded = load_hf_config(folder)
+    assert loaded == load_hf_config(folder / "config.json")
+    assert (loaded.name, loaded.head_dim, loaded.kv_heads, loaded.dense_layers) == ("small-llama", 64, 2, 8)
+
+
+def test_missing_keys_are_all_named(tmp_path: Path) -> None:
+    folder = write_config(tmp_path / "odd", {"model_type": "mamba", "hidden_size": 512, "kv_lora_rank": 64})
+    with pytest.raises(InputError) as caught:
+        load_hf_config(folder)
+    message = str(caught.value)
+    assert "mamba" in message
+    for key in ("num_hidden_layers", "vocab_size", "intermediate_size", "v_head_dim"):
+        assert key in message
+
+
+def test_experts_without_a_count_per_token_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="num_experts_per_tok"):
+        load_hf_config(write_config(tmp_path / "moe", LLAMA | {"num_experts": 8}))
+
+
+@pytest.mark.parametrize(("content", "message"), [("{", "not JSON"), ("[]", "must hold an object")])
+def test_a_broken_file_is_named(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message) as caught:
+        load_hf_config(file)
+    assert caught.value.problems[0].file == str(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot read"):
+        load_hf_config(tmp_path / "nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("extra", "sliding"),
+    [
+        ({"sliding_window": 128, "layer_types": ["sliding_attention"] * 3 + ["full_attention"] * 5}, 3),
+        ({"sliding_window": 128}, 8),
+        ({"sliding_window": 128, "use_sliding_window": False}, 0),
+        ({"sliding_window": None}, 0),
+    ],
+)
+def test_windowed_layers_are_counted(tmp_path: Path, extra: dict[str, Any], sliding: int) -> None:
+    assert load_hf_config(write_config(tmp_path / "m", LLAMA | extra)).sliding_layers == sliding
+
+
+def test_sparse_steps_and_listed_layers_are_dense(tmp_path: Path) -> None:
+    moe = LLAMA | {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
+    every_second = load_hf_config(write_config(tmp_path / "a", moe | {"decoder_sparse_step": 2}))
+    listed = load_hf_config(write_config(tmp_path / "b", moe | {"mlp_only_layers": [0, 7]}))
+    assert (every_second.dense_layers, listed.dense_layers) == (4, 2)
