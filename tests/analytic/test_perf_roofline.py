@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from simulator.perf.speculative import expected_tokens_per_step, one_layer_draft
 from simulator.perf.steptime import StepTime
 
 LIMITS = BatchLimits(max_num_batched_tokens=2048, max_num_seqs=256)
-IDEAL = {
+IDEAL: dict[str, Any] = {
     "gemm_efficiency": {"bf16": 1.0, "fp8": 1.0, "int8": 1.0, "fp4": 1.0},
     "bandwidth_efficiency": 1.0,
     "attention_compute_efficiency": 1.0,
