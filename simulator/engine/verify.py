@@ -1,0 +1,92 @@
+"""Compares the engine with recordings of the real scheduler, entry by entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.reference.replay import replay_reference
+from simulator.engine.schedule_trace import TraceRequest, TraceStep, load_schedule_trace
+from simulator.errors import InputError, unknown_name
+
+Replay = Callable[[EngineConfig, Sequence[TraceRequest]], list[TraceStep]]
+"""Runs a scheduler over a recording's requests; returns the steps that scheduled or preempted something."""
+
+REPLAYS: dict[str, Replay] = {"reference": replay_reference}
+"""Engines that can be verified, by name."""
+
+_ABSENT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCheck:
+    """Result of replaying one recording.
+
+    Attributes
+    ----------
+    file : the recording
+    identical_steps : recorded steps that the replay reproduces to the last entry
+    n_steps : recorded steps
+    first_difference : both sides of the first step that differs, None if none does
+    """
+
+    file: str
+    identical_steps: int
+    n_steps: int
+    first_difference: str | None
+
+    @property
+    def identical(self) -> bool:
+        return self.first_difference is None
+
+
+def verify_schedule(path: str | Path, engine: str = "reference") -> ScheduleCheck:
+    """Replay a recording with the engine named and compare scheduled requests, tokens, preemptions and free blocks.
+
+    Raises
+    ------
+    InputError : unknown engine, or a recording that cannot be read
+    """
+    if engine not in REPLAYS:
+        raise InputError(unknown_name("engine", engine, REPLAYS))
+    trace = load_schedule_trace(path)
+    return compare_steps(trace.file, trace.steps, REPLAYS[engine](trace.config, trace.requests))
+
+
+def compare_steps(file: str, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:
+    """Compare two lists of steps, position by position; a missing or an additional step is a difference."""
+    pairs = list(zip_longest(recorded, replayed))
+    differing = [k for k, (left, right) in enumerate(pairs) if left != right]
+    first = _side_by_side(differing[0], *pairs[differing[0]]) if differing else None
+    identical = sum(left == right for left, right in zip(recorded, replayed, strict=False))
+    return ScheduleCheck(file, identical, len(recorded), first)
+
+
+def _side_by_side(position: int, recorded: TraceStep | None, replayed: TraceStep | None) -> str:
+    """Table of one step, recorded and replayed; lines that differ are marked with `>`."""
+    lines = zip_longest(_lines(recorded), _lines(replayed), fillvalue=("", _ABSENT))
+    rows = [(left[0] or right[0], left[1], right[1]) for left, right in lines]
+    table = [("", "recorded", "replayed"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(2)]
+    text = [f"entry {position}:"]
+    for label, left, right in table:
+        mark = ">" if label and left != right else " "
+        text.append(f"{mark} {label:<{widths[0]}}  {left:<{widths[1]}}  {right}".rstrip())
+    return "\n".join(text)
+
+
+def _lines(step: TraceStep | None) -> list[tuple[str, str]]:
+    if step is None:
+        return []
+    return [
+        ("step", str(step.step)),
+        ("free blocks", str(step.free_blocks)),
+        ("preempted", ", ".join(map(str, step.preempted)) or "none"),
+        *(
+            (f"scheduled {k}", f"request {request}: {tokens} tokens after {before}")
+            for k, (request, tokens, before) in enumerate(step.scheduled)
+        ),
+    ]
