@@ -31,7 +31,7 @@ RECORD = np.dtype(
         ("isl", np.int32),
         ("osl", np.int32),  # tokens asked for
         ("generated", np.int32),  # tokens delivered
-        ("cached_tokens", np.int32),  # prompt tokens found in the prefix cache at (last) admission
+        ("cached_tokens", np.int32),  # tokens found in the prefix cache when it was first admitted
         ("preemptions", np.int32),
         ("retries", np.int32),
         ("overflowed", np.int32),  # 1 when it was not served by its first-choice target

@@ -1,0 +1,215 @@
+"""Memory for the engines of a fleet, sized from their configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine import state
+from simulator.engine.config import EngineConfig
+from simulator.engine.content import ROOT
+from simulator.engine.state import NONE, Engines
+from simulator.perf.steptime import StepTime
+
+_OUT_RECORDS = 16384
+_CHAIN_SCRATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePool:
+    """Replicas of one configuration: what `allocate_engines` needs of a pool."""
+
+    config: EngineConfig
+    step_time: StepTime
+    power_w_by_seqs: NDArray[np.float64]
+    n_replicas: int
+
+
+def allocate_engines(
+    pools: Sequence[EnginePool],
+    n_classes: int,
+    record: np.dtype[np.void],
+    *,
+    n_slots: int = 1024,
+    longest_tokens: int = 0,
+    log_rows: int = 0,
+) -> Engines:
+    """Arrays for all replicas of `pools`, all of them off; grow them with `grow_slots` and `widen_tables`.
+
+    Parameters
+    ----------
+    record : dtype of the records of ended requests
+    longest_tokens : prompt + output tokens of the longest request expected, for the block tables
+    log_rows : rows of the step log; 0 switches it off
+    """
+    n_replicas = sum(pool.n_replicas for pool in pools)
+    pool_table = np.zeros(len(pools), state.POOL)
+    replicas = np.zeros(n_replicas, state.REPLICA)
+    blocks = hashes = rows = 0
+    token_times: list[NDArray[np.float64]] = []
+    seq_times: list[NDArray[np.float64]] = []
+    powers: list[NDArray[np.float64]] = []
+    first = 0
+    for k, pool in enumerate(pools):
+        _fill_pool(pool_table[k], pool, first, token_times, seq_times, powers)
+        config = pool.config
+        span = replicas[first : first + pool.n_replicas]
+        span["pool"] = k
+        if config.enable_prefix_caching:
+            entries = 1 << int(2 * config.num_blocks - 1).bit_length()
+            number = np.arange(pool.n_replicas)
+            span["block_base"] = blocks + number * config.num_blocks
+            span["hash_base"] = hashes + number * entries
+            span["hash_mask"] = entries - 1
+            span["row_base"] = rows + number * config.max_num_seqs
+            blocks += pool.n_replicas * config.num_blocks
+            hashes += pool.n_replicas * entries
+            rows += pool.n_replicas * config.max_num_seqs
+        first += pool.n_replicas
+    largest_block = max(pool.config.block_size for pool in pools) if pools else 1
+    most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
+    engines = Engines(
+        slots=np.zeros(n_slots, state.SLOT),
+        free_slots=np.arange(n_slots - 1, -1, -1, dtype=np.int32),
+        replicas=replicas,
+        pools=pool_table,
+        blocks=np.zeros(blocks, state.BLOCK),
+        hashes=np.zeros(hashes, state.HASH_ENTRY),
+        tables=np.empty((rows, 1), np.int32),
+        free_rows=np.zeros(rows, np.int32),
+        calendar=np.full((n_replicas, state.CALENDAR_STEPS), NONE, np.int32),
+        phase_count=np.zeros((n_replicas, largest_block), np.int32),
+        phase_head=np.full((n_replicas, largest_block), NONE, np.int32),
+        class_decode=np.zeros((n_replicas, n_classes), np.int32),
+        segment_id=np.zeros(1, np.int64),
+        segment_tokens=np.zeros(1, np.int32),
+        token_time_s=np.concatenate([*token_times, np.zeros(1)]),
+        seq_time_s=np.concatenate([*seq_times, np.zeros(1)]),
+        power_w=np.concatenate([*powers, np.zeros(1)]),
+        itl_counts=np.zeros((n_classes, state.ITL_BINS), np.int64),
+        out=np.zeros(_OUT_RECORDS + 2 * most_seqs, record),
+        scratch=np.zeros(most_seqs, np.int32),
+        hits=np.zeros(1, np.int32),
+        chains=np.full(_CHAIN_SCRATCH, ROOT, np.int64),
+        load=np.zeros(n_replicas, np.int32),
+        counters=np.zeros(8, np.int64),
+        log=np.zeros((log_rows, 4), np.int64),
+    )
+    engines.counters[state.N_FREE_SLOTS] = n_slots
+    for r in range(n_replicas):
+        reset_replica(engines, r)
+    return widen_tables(engines, longest_tokens)
+
+
+def _fill_pool(
+    row: np.void,
+    pool: EnginePool,
+    first: int,
+    token_times: list[NDArray[np.float64]],
+    seq_times: list[NDArray[np.float64]],
+    powers: list[NDArray[np.float64]],
+) -> None:
+    config, step = pool.config, pool.step_time
+    speculative = config.num_speculative_tokens
+    values = {
+        "num_blocks": config.num_blocks,
+        "block_size": config.block_size,
+        "max_num_batched_tokens": config.max_num_batched_tokens,
+        "max_num_seqs": config.max_num_seqs,
+        "max_model_len": config.max_model_len,
+        "prefix_caching": config.enable_prefix_caching,
+        "chunked_prefill": config.enable_chunked_prefill,
+        "long_prefill_token_threshold": config.long_prefill_token_threshold,
+        "policy": config.policy,
+        "reserve_full_isl": config.reserve_full_isl,
+        "watermark_blocks": int(config.watermark * config.num_blocks),
+        "batching": config.batching,
+        "num_speculative_tokens": speculative,
+        "num_lookahead_tokens": config.num_lookahead_tokens if speculative else 0,
+        "drop_last_hit_block": config.drop_last_hit_block,
+        "draft_acceptance": config.draft_acceptance,
+        "token_time_base": sum(times.size for times in token_times),
+        "token_time_rows": step.token_time_s.shape[0],
+        "seq_time_base": sum(times.size for times in seq_times),
+        "power_base": sum(times.size for times in powers),
+        "prefill_attn_s": step.prefill_attn_s,
+        "decode_attn_s": step.decode_attn_s,
+        "replica_base": first,
+        "queue_head": NONE,
+        "queue_tail": NONE,
+    }
+    for name, value in values.items():
+        row[name] = value
+    if step.token_time_s.shape[1] != config.max_num_batched_tokens + 1:
+        raise ValueError("token_time_s needs one column for each number of tokens up to max_num_batched_tokens")
+    if min(len(step.seq_time_s), len(pool.power_w_by_seqs)) != config.max_num_seqs + 1:
+        raise ValueError("seq_time_s and power_w_by_seqs need one entry for each number of sequences, 0 included")
+    token_times.append(np.ascontiguousarray(step.token_time_s).ravel())
+    seq_times.append(step.seq_time_s)
+    powers.append(pool.power_w_by_seqs)
+
+
+def reset_replica(engines: Engines, r: int) -> None:
+    """An empty engine with an empty cache, as after a start. Counters of work done stay."""
+    rep = engines.replicas[r]
+    pool = engines.pools[rep["pool"]]
+    for name in ("run_head", "run_tail", "wait_head", "wait_tail", "prefill_head", "prefill_tail"):
+        rep[name] = NONE
+    for name in ("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"):
+        rep[name] = 0
+    rep["lanes"] = 1
+    rep["step_end_s"] = np.inf
+    rep["free_blocks"] = pool["num_blocks"] - 1
+    engines.calendar[r] = NONE
+    engines.phase_count[r] = 0
+    engines.phase_head[r] = NONE
+    engines.class_decode[r] = 0
+    engines.load[r] = 0
+    if not pool["prefix_caching"]:
+        return
+    n = int(pool["num_blocks"])
+    span = engines.blocks[rep["block_base"] : rep["block_base"] + n]
+    span[:] = 0
+    number = np.arange(n)
+    span["free_prev"] = number - 1
+    span["free_next"] = number + 1
+    span["free_prev"][:2] = NONE
+    span["free_next"][n - 1] = NONE
+    rep["free_head"], rep["free_tail"] = (1, n - 1) if n > 1 else (NONE, NONE)
+    engines.hashes["first"][rep["hash_base"] : rep["hash_base"] + rep["hash_mask"] + 1] = NONE
+    most = int(pool["max_num_seqs"])
+    rep["n_free_rows"] = most
+    engines.free_rows[rep["row_base"] : rep["row_base"] + most] = rep["row_base"] + np.arange(most - 1, -1, -1)
+
+
+def grow_slots(engines: Engines, minimum: int) -> Engines:
+    """Room for at least `minimum` more requests in flight; twice as many as before, if that is more."""
+    old = len(engines.slots)
+    new = max(2 * old, old + minimum)
+    slots = np.zeros(new, state.SLOT)
+    slots[:old] = engines.slots
+    free = np.zeros(new, np.int32)
+    n_free = int(engines.counters[state.N_FREE_SLOTS])
+    free[: new - old] = np.arange(new - 1, old - 1, -1)
+    free[new - old : new - old + n_free] = engines.free_slots[:n_free]
+    engines.counters[state.N_FREE_SLOTS] = n_free + new - old
+    return engines._replace(slots=slots, free_slots=free)
+
+
+def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
+    """Block tables wide enough for requests of `longest_tokens` tokens (pages are touched only when used)."""
+    caching = engines.pools["block_size"][engines.pools["prefix_caching"] != 0]
+    if not len(caching):
+        return engines
+    needed = (longest_tokens + int(engines.pools["num_lookahead_tokens"].max())) // int(caching.min()) + 2
+    width = 1 << (needed - 1).bit_length()
+    if width <= engines.tables.shape[1]:
+        return engines
+    tables = np.empty((engines.tables.shape[0], width), np.int32)
+    used = np.isin(engines.slots["state"], (state.PREFILL, state.DECODE))
+    rows = engines.slots["row"][used]
+    tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
+    return engines._replace(tables=tables, hits=np.zeros(width, np.int32))

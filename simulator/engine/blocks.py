@@ -1,0 +1,223 @@
+"""The KV block pool in compiled code: allocation, prefix cache and eviction (vLLM 0.32 `block_pool.py`).
+
+Without prefix caching block identity doesn't matter and only `free_blocks` is kept. The specification is
+`simulator.engine.reference.blocks`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.engine.content import extend_chain
+from simulator.engine.state import NONE, Engines
+from simulator.jit import kernel
+
+@kernel
+def _find(engines: Engines, rep: Any, key: int) -> int:
+    """Position of `key` in the replica's hash table, or of the empty entry where it belongs."""
+    mask = rep.hash_mask
+    position = (key ^ (key >> np.int64(32))) & mask
+    while True:
+        entry = engines.hashes[rep.hash_base + position]
+        if entry.first == NONE or entry.hash == key:
+            return rep.hash_base + position
+        position = (position + 1) & mask
+
+
+@kernel
+def _erase(engines: Engines, rep: Any, hole: int) -> None:
+    """Empty an entry and close the gap (linear probing with backward shift)."""
+    mask = rep.hash_mask
+    base = rep.hash_base
+    hole -= base
+    position = hole
+    while True:
+        position = (position + 1) & mask
+        entry = engines.hashes[base + position]
+        if entry.first == NONE:
+            break
+        home = (entry.hash ^ (entry.hash >> np.int64(32))) & mask
+        if ((position - home) & mask) >= ((position - hole) & mask):
+            gap = engines.hashes[base + hole]
+            gap.hash = entry.hash
+            gap.first = entry.first
+            gap.last = entry.last
+            hole = position
+    engines.hashes[base + hole].first = NONE
+
+
+@kernel
+def _register(engines: Engines, rep: Any, index: int, key: int) -> None:
+    """Make the full block `index` findable; of equal blocks the oldest is found."""
+    block = engines.blocks[rep.block_base + index]
+    entry = engines.hashes[_find(engines, rep, key)]
+    block.hash = key
+    block.same_next = NONE
+    if entry.first == NONE:
+        entry.hash = key
+        entry.first = index
+        block.same_prev = NONE
+    else:
+        block.same_prev = entry.last
+        engines.blocks[rep.block_base + entry.last].same_next = index
+    entry.last = index
+
+
+@kernel
+def _evict(engines: Engines, rep: Any, index: int) -> None:
+    block = engines.blocks[rep.block_base + index]
+    position = _find(engines, rep, block.hash)
+    entry = engines.hashes[position]
+    if block.same_prev != NONE:
+        engines.blocks[rep.block_base + block.same_prev].same_next = block.same_next
+    else:
+        entry.first = block.same_next
+    if block.same_next != NONE:
+        engines.blocks[rep.block_base + block.same_next].same_prev = block.same_prev
+    else:
+        entry.last = block.same_prev
+    if entry.first == NONE:
+        _erase(engines, rep, position)
+    block.hash = 0
+
+
+@kernel
+def _unlink_free(engines: Engines, rep: Any, index: int) -> None:
+    block = engines.blocks[rep.block_base + index]
+    if block.free_prev != NONE:
+        engines.blocks[rep.block_base + block.free_prev].free_next = block.free_next
+    else:
+        rep.free_head = block.free_next
+    if block.free_next != NONE:
+        engines.blocks[rep.block_base + block.free_next].free_prev = block.free_prev
+    else:
+        rep.free_tail = block.free_prev
+
+
+@kernel
+def append_block(engines: Engines, rep: Any, slot: Any) -> None:
+    """Give `slot` the block at the head of the free queue, forgetting what it held. The caller counts free blocks."""
+    index = rep.free_head
+    block = engines.blocks[rep.block_base + index]
+    rep.free_head = block.free_next
+    if block.free_next != NONE:
+        engines.blocks[rep.block_base + block.free_next].free_prev = NONE
+    else:
+        rep.free_tail = NONE
+    if block.hash != 0:
+        _evict(engines, rep, index)
+    block.ref = 1
+    engines.tables[slot.row, slot.n_blocks] = index
+    slot.n_blocks += 1
+
+
+@kernel
+def free_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
+    """Give back all of `slot`'s blocks, the last first; blocks with content go to the tail of the free queue."""
+    if pool.prefix_caching == 0:
+        rep.free_blocks += slot.n_blocks
+        slot.n_blocks = 0
+        return
+    for k in range(slot.n_blocks - 1, -1, -1):
+        index = engines.tables[slot.row, k]
+        block = engines.blocks[rep.block_base + index]
+        block.ref -= 1
+        if block.ref > 0:
+            continue
+        rep.free_blocks += 1
+        if block.hash != 0 or rep.free_head == NONE:
+            block.free_next = NONE
+            block.free_prev = rep.free_tail
+            if rep.free_tail != NONE:
+                engines.blocks[rep.block_base + rep.free_tail].free_next = index
+            else:
+                rep.free_head = index
+            rep.free_tail = index
+        else:
+            block.free_prev = NONE
+            block.free_next = rep.free_head
+            engines.blocks[rep.block_base + rep.free_head].free_prev = index
+            rep.free_head = index
+    slot.n_blocks = 0
+    slot.n_registered = 0
+    rep.n_free_rows += 1
+    engines.free_rows[rep.row_base + rep.n_free_rows - 1] = slot.row
+
+
+@kernel
+def take_row(engines: Engines, rep: Any, slot: Any) -> None:
+    """Row of the block table for a request that is admitted."""
+    rep.n_free_rows -= 1
+    slot.row = engines.free_rows[rep.row_base + rep.n_free_rows]
+
+
+@kernel
+def register_full_blocks(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> None:
+    """Register every block that `tokens` computed tokens fill and that is not registered yet."""
+    full = tokens // pool.block_size
+    chains = engines.chains
+    while slot.n_registered < full:
+        first = slot.n_registered
+        count = min(full - first, len(chains))
+        slot.chain = extend_chain(engines, slot, first, count, pool.block_size, chains)
+        for k in range(count):
+            _register(engines, rep, engines.tables[slot.row, first + k], chains[k])
+        slot.n_registered = first + count
+
+
+@kernel
+def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
+    """Number of leading blocks of `slot` found in the prefix cache, their indices in `engines.hits`.
+
+    At most tokens - 1 tokens hit, since the last token is always recomputed; EAGLE gives up one block more.
+    """
+    hits = engines.hits
+    limit = (slot.isl + slot.generated - 1) // pool.block_size
+    chains = engines.chains
+    found = 0
+    before = slot.chain
+    while found < limit:
+        count = min(limit - found, len(chains))
+        slot.chain = extend_chain(engines, slot, found, count, pool.block_size, chains)
+        miss = False
+        for k in range(count):
+            entry = engines.hashes[_find(engines, rep, chains[k])]
+            if entry.first == NONE:
+                miss = True
+                break
+            hits[found] = entry.first
+            found += 1
+        if miss:
+            break
+    slot.chain = before
+    if pool.drop_last_hit_block != 0 and found > 0:
+        found -= 1
+    return found
+
+
+@kernel
+def in_free_list(engines: Engines, rep: Any, n_hits: int) -> int:
+    """How many of the hit blocks nobody holds: taking them uses up free blocks."""
+    count = 0
+    for k in range(n_hits):
+        if engines.blocks[rep.block_base + engines.hits[k]].ref == 0:
+            count += 1
+    return count
+
+
+@kernel
+def touch(engines: Engines, rep: Any, slot: Any, n_hits: int) -> None:
+    """Let `slot` hold the hit blocks; those that nobody held leave the free queue."""
+    for k in range(n_hits):
+        index = engines.hits[k]
+        block = engines.blocks[rep.block_base + index]
+        if block.ref == 0:
+            _unlink_free(engines, rep, index)
+            rep.free_blocks -= 1
+        block.ref += 1
+        engines.tables[slot.row, k] = index
+        slot.chain = block.hash
+    slot.n_blocks = n_hits
+    slot.n_registered = n_hits

@@ -1,0 +1,73 @@
+"""Chain hashes of prompt content: two blocks have equal hashes when all tokens up to their end are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.engine.state import Engines
+from simulator.jit import kernel
+
+ROOT = np.int64(0x51_7C_C1_B7_27_22_0A_95)
+_SEGMENT = np.int64(-7046029254386353131)  # odd constants of splitmix64 and xxHash, as signed 64-bit
+_OFFSET = np.int64(-4417276706812531889)
+_LENGTH = np.int64(1609587929392839161)
+_MIX_1 = np.int64(-4658895280553007687)
+_MIX_2 = np.int64(-7723592293110705685)
+_PRIVATE = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
+
+
+@kernel
+def mix(value: int) -> int:
+    """Finaliser of splitmix64 on signed 64-bit integers: a bijection that spreads every bit."""
+    value = (value ^ (value >> np.int64(30))) * _MIX_1
+    value = (value ^ (value >> np.int64(27))) * _MIX_2
+    return value ^ (value >> np.int64(31))
+
+
+@kernel
+def _run(chain: int, segment: int, offset: int, length: int) -> int:
+    return mix(chain ^ (segment * _SEGMENT + np.int64(offset) * _OFFSET + np.int64(length) * _LENGTH))
+
+
+@kernel
+def private_segment(request: int) -> int:
+    """Segment id of what only this request contains; it meets a listed id with probability 2^-64."""
+    return mix(np.int64(request) ^ _PRIVATE)
+
+
+@kernel
+def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, block_size: int, out: Any) -> int:
+    """Chain hashes of blocks `first_block .. first_block + n_blocks - 1`, into `out` from 0; returns the last.
+
+    The chain before `first_block` is `slot.chain` (`ROOT` before the first block). Content is cut into runs of one
+    segment; the prompt's last segment goes on into the output when `output_continues`.
+    """
+    chain = slot.chain if first_block > 0 else ROOT
+    position = first_block * block_size
+    listed = slot.listed_tokens
+    continues = slot.output_continues != 0 and slot.n_segments > 0 and listed == slot.isl
+    index = slot.segment_start
+    last = slot.segment_start + slot.n_segments - 1
+    before = 0  # tokens of the segments before `index`
+    private = private_segment(slot.request)
+    for block in range(n_blocks):
+        end = (first_block + block + 1) * block_size
+        while position < end:
+            if position >= listed and not continues:
+                chain = _run(chain, private, position, end - position)
+                position = end
+                continue
+            while index < last and position >= before + engines.segment_tokens[index]:
+                before += engines.segment_tokens[index]
+                index += 1
+            stop = end
+            if index < last or not continues:
+                stop = min(end, before + engines.segment_tokens[index])
+            chain = _run(chain, engines.segment_id[index], position - before, stop - position)
+            position = stop
+        if chain == 0:
+            chain = np.int64(1)
+        out[block] = chain
+    return chain

@@ -1,0 +1,210 @@
+"""The general step: every running request individually, in order, with preemption and speculative decoding.
+
+It is taken when the decode lane's shortcut would not be exact: the budget does not reach every running request, blocks
+run out, or a request may get several tokens a step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap, write_log
+from simulator.engine.blocks import append_block, free_blocks, register_full_blocks
+from simulator.engine.config import Policy
+from simulator.engine.queues import (
+    join_decode,
+    join_prefill,
+    leave_decode,
+    push_waiting,
+    remove_running,
+    served_before,
+)
+from simulator.engine.speculation import accepted_drafts
+from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
+from simulator.engine.tokens import emit_tokens
+from simulator.jit import kernel
+
+_PRIORITY = int(Policy.PRIORITY)
+
+
+@kernel
+def materialise(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    """Bring every running request up to date and leave both lanes."""
+    if rep.lanes == 0:
+        return
+    index = rep.run_head
+    while index != NONE:
+        slot = engines.slots[index]
+        if slot.state == DECODE:
+            leave_decode(engines, r, rep, pool, index)
+            slot.last_token_s = now
+            slot.state = PREFILL
+        slot.scheduled = 0
+        index = slot.run_next
+    rep.prefill_head = NONE
+    rep.prefill_tail = NONE
+    rep.n_prefill = 0
+    rep.lanes = 0
+
+
+@kernel
+def enter_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    """Sort every running request into its lane."""
+    rep.lanes = 1
+    index = rep.run_head
+    while index != NONE:
+        slot = engines.slots[index]
+        if slot.computed >= slot.isl and slot.isl + slot.generated - slot.computed == 1:
+            join_decode(engines, r, rep, pool, index)
+        else:
+            join_prefill(engines, rep, index)
+        index = slot.run_next
+
+
+@kernel
+def _victim(engines: Engines, rep: Any, pool: Any) -> int:
+    """Who is preempted: the last running request, or with priorities the one that would be served last."""
+    if pool.policy != _PRIORITY:
+        return rep.run_tail
+    victim = rep.run_head
+    index = engines.slots[victim].run_next
+    while index != NONE:
+        if _ranks_above(engines, index, victim):
+            victim = index
+        index = engines.slots[index].run_next
+    return victim
+
+
+@kernel
+def _ranks_above(engines: Engines, a: int, b: int) -> bool:
+    """Larger (priority, arrival); of equals the first in running order is taken."""
+    left = engines.slots[a]
+    right = engines.slots[b]
+    if left.priority != right.priority:
+        return left.priority > right.priority
+    if left.arrival_s != right.arrival_s:
+        return left.arrival_s > right.arrival_s
+    return left.request > right.request
+
+
+@kernel
+def _preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+    slot = engines.slots[index]
+    remove_running(engines, rep, index)
+    free_blocks(engines, rep, pool, slot)
+    slot.computed = 0
+    slot.scheduled = 0
+    slot.drafts = 0
+    slot.preemptions += 1
+    rep.preemptions += 1
+    slot.state = WAITING
+    push_waiting(engines, rep, pool.policy, index, True)
+    pool.n_waiting += 1
+    if len(engines.log) > 0:
+        write_log(engines, LOG_PREEMPTED, slot.request, 0, 0)
+
+
+@kernel
+def _is_decoding(slot: Any, due: int) -> bool:
+    return slot.computed >= slot.isl and due == 1 + slot.drafts
+
+
+@kernel
+def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, scheduled: int) -> bool:
+    size = pool.block_size
+    reach = min(slot.computed + scheduled + pool.num_lookahead_tokens, pool.max_model_len)
+    fresh = max((reach + size - 1) // size - slot.n_blocks, 0)
+    if fresh > rep.free_blocks:
+        return False
+    rep.free_blocks -= fresh
+    if pool.prefix_caching == 0:
+        slot.n_blocks += fresh
+        return True
+    for _ in range(fresh):
+        append_block(engines, rep, slot)
+    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, slot.isl + slot.generated))
+    return True
+
+
+@kernel
+def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    """One step of vLLM's `schedule()` over all running, then waiting requests; lanes must have been left."""
+    open_step(rep)
+    budget = pool.max_num_batched_tokens
+    cap = prefill_cap(rep, pool)
+    preempted = False
+    index = rep.run_head
+    while index != NONE:
+        engines.slots[index].scheduled = 0
+        index = engines.slots[index].run_next
+    index = rep.run_head
+    while index != NONE and budget > 0:
+        slot = engines.slots[index]
+        due = slot.isl + slot.generated + slot.drafts - slot.computed
+        scheduled = min(min(due, cap), min(budget, pool.max_model_len - slot.computed - 1))
+        if scheduled <= 0:
+            index = slot.run_next
+            continue
+        placed = _allocate(engines, rep, pool, slot, scheduled)
+        while not placed:
+            victim = _victim(engines, rep, pool)
+            budget += engines.slots[victim].scheduled
+            _uncount(rep, engines.slots[victim])
+            _preempt(engines, rep, pool, victim)
+            preempted = True
+            if victim == index:
+                break
+            placed = _allocate(engines, rep, pool, slot, scheduled)
+        if not placed:
+            break
+        slot.scheduled = scheduled
+        count_scheduled(rep, slot, slot.computed, scheduled, _is_decoding(slot, due))
+        budget -= scheduled
+        index = slot.run_next
+    if not preempted:
+        admit_waiting(engines, r, rep, pool, budget, now)
+    close_step(engines, r, rep, pool, now)
+
+
+@kernel
+def _uncount(rep: Any, slot: Any) -> None:
+    """Take a victim's tokens of this step out of the step's totals."""
+    if slot.scheduled == 0:
+        return
+    due = slot.isl + slot.generated + slot.drafts - slot.computed
+    rep.step_seqs -= 1
+    rep.step_tokens -= slot.scheduled
+    if _is_decoding(slot, due):
+        rep.step_context -= slot.computed + slot.scheduled
+    else:
+        rep.step_units -= slot.scheduled * (2 * slot.computed + slot.scheduled + 1)
+
+
+@kernel
+def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> int:
+    """Apply a general step; the slots that end stand in `scratch`, their number is returned."""
+    n_done = 0
+    index = rep.run_head
+    while index != NONE:
+        slot = engines.slots[index]
+        following = slot.run_next
+        scheduled = slot.scheduled
+        if scheduled > 0:
+            tokens = slot.isl + slot.generated
+            drafted = max(slot.computed + scheduled - tokens, 0)
+            slot.computed += scheduled
+            slot.scheduled = 0
+            if slot.computed >= tokens:
+                accepted = accepted_drafts(slot.request, slot.generated, drafted, pool.draft_acceptance)
+                slot.computed -= drafted - accepted
+                emit_tokens(engines, rep, slot, accepted + 1, now)
+                slot.drafts = pool.num_speculative_tokens
+                if slot.generated >= slot.osl:
+                    engines.scratch[n_done] = index
+                    n_done += 1
+        index = following
+    for k in range(n_done):
+        slot = engines.slots[engines.scratch[k]]
+        remove_running(engines, rep, engines.scratch[k])
+        free_blocks(engines, rep, pool, slot)
+    return n_done

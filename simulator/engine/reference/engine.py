@@ -1,0 +1,193 @@
+"""One replica in time: arrivals, steps and completions, every one of them individually."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Literal
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.reference.request import Request
+from simulator.engine.reference.scheduler import AcceptedDrafts, Scheduler, StepPlan, can_serve
+from simulator.errors import InvariantError
+from simulator.perf.steptime import StepTime
+from simulator.workload.requests import Requests
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """How one request fared; times in seconds since the start of the run, None for what never happened.
+
+    Attributes
+    ----------
+    row : row of the request in `Requests`
+    status : rejected requests never fit the replica (`can_serve`)
+    scheduled_s : start of the first step that took it up
+    first_token_s, finish_s : ends of the steps that brought its first and last token; a rejected one ends at arrival
+    cached_tokens : tokens found in the prefix cache when it was first admitted
+    """
+
+    row: int
+    status: Literal["completed", "rejected"]
+    arrival_s: float
+    finish_s: float
+    scheduled_s: float | None = None
+    first_token_s: float | None = None
+    generated: int = 0
+    cached_tokens: int = 0
+    preemptions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStep:
+    """One step: when, and what was planned for it (see `StepPlan`)."""
+
+    start_s: float
+    end_s: float
+    scheduled: tuple[tuple[int, int, int], ...]
+    preempted: tuple[int, ...]
+    free_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceRun:
+    """Result of `run_reference`: ended requests in order of their end, and all steps in order of time.
+
+    A follow-up turn whose previous turn was rejected never arrives and has no record.
+    """
+
+    records: list[RequestRecord]
+    steps: list[LoggedStep]
+    end_s: float
+
+
+def decodes(request: Request, computed_before: int) -> bool:
+    """Whether a scheduled request was caught up before the step: one token due, besides drafts, beyond its prompt."""
+    return computed_before >= request.isl and request.num_tokens - computed_before == 1
+
+
+def step_duration_s(step_time: StepTime, scheduler: Scheduler, plan: StepPlan) -> float:
+    """Duration of a planned step in seconds: the equation of `StepTime`, summed from left to right in float64.
+
+    The attention sums are exact integers; prefill's is kept doubled, q(2c + q + 1), and halved once at the end. A step
+    in which nothing was scheduled (all room went to preemption) takes F[0, 0] + S[0].
+    """
+    n_seqs = len(plan.scheduled)
+    n_tokens = prefill_units = decode_context = 0
+    for number, tokens, before in plan.scheduled:
+        n_tokens += tokens
+        if decodes(scheduler.requests[number], before):
+            decode_context += before + tokens
+        else:
+            prefill_units += tokens * (2 * before + tokens + 1)
+    row = max(min(n_seqs, step_time.token_time_s.shape[0]) - 1, 0)
+    duration = float(step_time.token_time_s[row, n_tokens]) + float(step_time.seq_time_s[n_seqs])
+    duration = duration + step_time.prefill_attn_s * (prefill_units * 0.5)
+    return duration + step_time.decode_attn_s * decode_context
+
+
+def run_reference(
+    config: EngineConfig, step_time: StepTime, requests: Requests, accepted: AcceptedDrafts | None = None
+) -> ReferenceRun:
+    """Serve `requests` on one replica until all have ended.
+
+    A step scheduled at t ends at t + T(step). Arrivals up to and including the end of a step are seen by the schedule
+    at that instant, after the finished requests have left; equal arrivals are queued in order of their rows. An idle
+    engine starts a step at the instant of an arrival, once all arrivals of that instant are queued. A follow-up turn
+    arrives `think_s` after its previous turn has completed.
+
+    Parameters
+    ----------
+    accepted : how many of a request's verified drafts are accepted; needed with speculative decoding
+
+    Raises
+    ------
+    ValueError : speculative decoding without `accepted`
+    InvariantError : requests wait and nothing can be scheduled
+    """
+    run = _Run(config, requests, accepted)
+    now = 0.0
+    while run.arrivals or run.scheduler.has_requests:
+        if not run.scheduler.has_requests:
+            now = run.arrivals[0][0]
+            run.admit_arrivals(now)
+            continue
+        plan = run.scheduler.schedule()
+        if not plan.scheduled and not plan.preempted:
+            raise InvariantError(f"nothing can be scheduled at {now} s although requests wait")
+        end = now + step_duration_s(step_time, run.scheduler, plan)
+        run.finish_step(now, end, plan)
+        now = end
+    return ReferenceRun(run.records, run.steps, now)
+
+
+@dataclass(slots=True)
+class _Run:
+    config: EngineConfig
+    requests: Requests
+    accepted: AcceptedDrafts | None
+    scheduler: Scheduler = field(init=False)
+    arrivals: list[tuple[float, int]] = field(init=False)  # heap of (time, row)
+    in_flight: dict[int, tuple[Request, RequestRecord]] = field(default_factory=dict)
+    records: list[RequestRecord] = field(default_factory=list)
+    steps: list[LoggedStep] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Scheduler(self.config, self.accepted)
+        times = self.requests.arrival_s[: self.requests.n_open].tolist()
+        self.arrivals = [(time, row) for row, time in enumerate(times)]
+        heapq.heapify(self.arrivals)
+
+    def admit_arrivals(self, now: float) -> None:
+        """Queue all requests that have arrived by `now`; those that can never be served are rejected."""
+        while self.arrivals and self.arrivals[0][0] <= now:
+            arrival_s, row = heapq.heappop(self.arrivals)
+            request = make_request(self.requests, row, arrival_s)
+            if not can_serve(self.config, request.isl, request.osl):
+                self.records.append(RequestRecord(row, "rejected", arrival_s, arrival_s))
+                continue
+            self.in_flight[row] = (request, RequestRecord(row, "completed", arrival_s, float("nan")))
+            self.scheduler.add(request)
+
+    def finish_step(self, start: float, end: float, plan: StepPlan) -> None:
+        """Apply a step at its end, and queue what has arrived until then."""
+        self.steps.append(LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks))
+        for row, _, _ in plan.scheduled:
+            record = self.in_flight[row][1]
+            if record.scheduled_s is None:
+                record.scheduled_s = start
+        self.admit_arrivals(end)
+        result = self.scheduler.update(plan)
+        for row, tokens in result.tokens:
+            record = self.in_flight[row][1]
+            if record.first_token_s is None:
+                record.first_token_s = end
+            record.generated += tokens
+        for row in result.finished:
+            self._complete(row, end)
+        self.admit_arrivals(end)
+
+    def _complete(self, row: int, now: float) -> None:
+        request, record = self.in_flight.pop(row)
+        record.finish_s = now
+        record.cached_tokens = request.num_cached_tokens or 0
+        record.preemptions = request.num_preemptions
+        self.records.append(record)
+        following = int(self.requests.next_turn[row])
+        if following >= 0:
+            heapq.heappush(self.arrivals, (now + float(self.requests.think_s[following]), following))
+
+
+def make_request(requests: Requests, row: int, arrival_s: float) -> Request:
+    """Row of `requests` as the scheduler sees it; its number is the row."""
+    span = slice(int(requests.segment_start[row]), int(requests.segment_start[row + 1]))
+    segments = zip(requests.segment_id[span].tolist(), requests.segment_tokens[span].tolist(), strict=True)
+    return Request(
+        number=row,
+        arrival_s=arrival_s,
+        isl=int(requests.isl[row]),
+        osl=int(requests.osl[row]),
+        priority=int(requests.priority[row]),
+        segments=tuple(segments),
+        output_continues=bool(requests.output_continues[row]),
+    )

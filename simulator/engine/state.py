@@ -1,0 +1,224 @@
+"""Memory of the compiled data plane: requests in flight, replicas, pools and their block pools, as flat arrays.
+
+Kernels index these arrays; nothing here grows with the number of requests served, only with those in flight.
+Times are seconds since the start of the run, indices are -1 where there is none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+NONE = -1
+
+FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR = range(7)
+"""Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
+catch up, running with one new token a step (kept lazily, see `lanes`), at a token API."""
+
+SLOT = np.dtype(
+    [
+        ("request", np.int64),  # number in order of arrival, unique in the run
+        ("arrival_s", np.float64),
+        ("enqueued_s", np.float64),  # at its present target
+        ("scheduled_s", np.float64),
+        ("first_token_s", np.float64),
+        ("last_token_s", np.float64),
+        ("think_s", np.float64),  # pause before `next_turn` arrives is that slot's think_s
+        ("session_id", np.int64),
+        ("segment_start", np.int64),
+        ("join_step", np.int64),  # decode step of the replica at which the slot joined the decode lane
+        ("finish_step", np.int64),  # decode step at which it will have all its tokens
+        ("chain", np.int64),  # chain hash of the last block registered in the prefix cache
+        ("run_seq", np.int64),  # admission number on its replica: running order
+        ("isl", np.int32),
+        ("osl", np.int32),
+        ("generated", np.int32),  # in the decode lane: at join_step
+        ("computed", np.int32),  # in the decode lane: at join_step
+        ("scheduled", np.int32),  # tokens of this step
+        ("drafts", np.int32),  # draft tokens waiting to be verified
+        ("n_blocks", np.int32),
+        ("n_registered", np.int32),  # leading blocks whose hash is registered
+        ("row", np.int32),  # row of the block table
+        ("cached_tokens", np.int32),
+        ("preemptions", np.int32),
+        ("retries", np.int32),
+        ("overflowed", np.int32),
+        ("class_id", np.int32),
+        ("priority", np.int32),
+        ("state", np.int32),
+        ("target", np.int32),
+        ("replica", np.int32),
+        ("n_segments", np.int32),
+        ("listed_tokens", np.int32),
+        ("output_continues", np.int32),
+        ("next_turn", np.int32),  # slot of the session's next turn
+        ("closed_loop", np.int32),  # index of the closed loop it belongs to
+        ("complexity", np.float32),
+        ("run_prev", np.int32),
+        ("run_next", np.int32),
+        ("wait_prev", np.int32),
+        ("wait_next", np.int32),
+        ("wait_child", np.int32),
+        ("lane_prev", np.int32),  # prefill lane, or members of the same block phase in the decode lane
+        ("lane_next", np.int32),
+        ("due_prev", np.int32),  # calendar of finish steps
+        ("due_next", np.int32),
+    ],
+    align=True,
+)
+
+OFF, READY, DRAINING = range(3)
+
+REPLICA = np.dtype(
+    [
+        ("step_start_s", np.float64),
+        ("step_end_s", np.float64),  # next event; inf when idle
+        ("context_tokens", np.int64),  # sum of computed tokens over the decode lane
+        ("decode_step", np.int64),
+        ("run_seq", np.int64),
+        ("free_blocks", np.int64),
+        ("pool", np.int32),
+        ("state", np.int32),
+        ("in_step", np.int32),
+        ("lanes", np.int32),  # 1: decode requests are kept lazily; 0: every request individually
+        ("run_head", np.int32),
+        ("run_tail", np.int32),
+        ("wait_head", np.int32),
+        ("wait_tail", np.int32),
+        ("prefill_head", np.int32),
+        ("prefill_tail", np.int32),
+        ("n_running", np.int32),
+        ("n_waiting", np.int32),
+        ("n_decode", np.int32),
+        ("n_prefill", np.int32),
+        ("free_head", np.int32),
+        ("free_tail", np.int32),
+        ("n_free_rows", np.int32),
+        ("step_seqs", np.int32),
+        ("step_tokens", np.int32),
+        ("step_units", np.int64),  # sum of q(2c + q + 1) over prefill requests: twice the attention units
+        ("step_context", np.int64),  # context that decoding requests read
+        ("block_base", np.int64),
+        ("hash_base", np.int64),
+        ("hash_mask", np.int64),
+        ("row_base", np.int64),
+        ("busy_s", np.float64),
+        ("energy_j", np.float64),  # while stepping
+        ("kv_block_s", np.float64),  # integral of used blocks over busy time
+        ("steps", np.int64),
+        ("input_tokens", np.int64),
+        ("output_tokens", np.int64),
+        ("preemptions", np.int64),
+    ],
+    align=True,
+)
+
+POOL = np.dtype(
+    [
+        ("num_blocks", np.int64),
+        ("block_size", np.int64),
+        ("max_num_batched_tokens", np.int64),
+        ("max_num_seqs", np.int64),
+        ("max_model_len", np.int64),
+        ("prefix_caching", np.int64),
+        ("chunked_prefill", np.int64),
+        ("long_prefill_token_threshold", np.int64),
+        ("policy", np.int64),
+        ("reserve_full_isl", np.int64),
+        ("watermark_blocks", np.int64),
+        ("batching", np.int64),
+        ("num_speculative_tokens", np.int64),
+        ("num_lookahead_tokens", np.int64),
+        ("drop_last_hit_block", np.int64),
+        ("draft_acceptance", np.float64),
+        ("token_time_base", np.int64),
+        ("token_time_rows", np.int64),
+        ("seq_time_base", np.int64),
+        ("power_base", np.int64),
+        ("prefill_attn_s", np.float64),
+        ("decode_attn_s", np.float64),
+        # gateway side
+        ("replica_base", np.int64),
+        ("n_ready", np.int64),
+        ("routing", np.int64),
+        ("round_robin", np.int64),
+        ("max_waiting_per_replica", np.int64),
+        ("network_s", np.float64),
+        ("queue_head", np.int64),
+        ("queue_tail", np.int64),
+        ("n_queued", np.int64),
+        ("missed", np.int64),
+        # integrals and counters
+        ("n_in_system", np.int64),
+        ("n_waiting", np.int64),
+        ("used_blocks", np.int64),
+        ("last_change_s", np.float64),
+        ("in_system_s", np.float64),
+        ("sojourn_s", np.float64),
+        ("arrivals", np.int64),
+        ("departures", np.int64),
+    ],
+    align=True,
+)
+
+BLOCK = np.dtype(
+    [
+        ("hash", np.int64),  # 0: none
+        ("free_prev", np.int32),
+        ("free_next", np.int32),
+        ("ref", np.int32),
+        ("same_prev", np.int32),  # blocks of equal hash, oldest first
+        ("same_next", np.int32),
+    ],
+    align=True,
+)
+
+HASH_ENTRY = np.dtype([("hash", np.int64), ("first", np.int32), ("last", np.int32)], align=True)
+
+CALENDAR_STEPS = 4096
+"""Buckets of the finish calendar; a power of two. Longer outputs go round it more than once."""
+
+
+class Engines(NamedTuple):
+    """Arrays of all replicas of a fleet, and of the requests in flight."""
+
+    slots: NDArray[np.void]
+    free_slots: NDArray[np.int32]  # stack
+    replicas: NDArray[np.void]
+    pools: NDArray[np.void]
+    blocks: NDArray[np.void]
+    hashes: NDArray[np.void]
+    tables: NDArray[np.int32]  # (rows, blocks of the longest request)
+    free_rows: NDArray[np.int32]  # stacks, one a replica, from row_base
+    calendar: NDArray[np.int32]  # (replica, CALENDAR_STEPS)
+    phase_count: NDArray[np.int32]  # (replica, block_size)
+    phase_head: NDArray[np.int32]  # (replica, block_size)
+    class_decode: NDArray[np.int32]  # (replica, class): decode lane by class
+    segment_id: NDArray[np.int64]
+    segment_tokens: NDArray[np.int32]
+    token_time_s: NDArray[np.float64]
+    seq_time_s: NDArray[np.float64]
+    power_w: NDArray[np.float64]
+    itl_counts: NDArray[np.int64]  # (class, bin)
+    out: NDArray[np.void]  # records of ended requests
+    scratch: NDArray[np.int32]  # slots that end in the step being completed
+    hits: NDArray[np.int32]  # blocks found by a look-up in the prefix cache
+    chains: NDArray[np.int64]  # chain hashes on their way into the prefix cache
+    load: NDArray[np.int32]  # (replica,) running + waiting
+    counters: NDArray[np.int64]  # see COUNTERS
+    log: NDArray[np.int64]  # (rows, 4) step log, empty when off
+
+
+N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT = range(5)
+"""Entries of `Engines.counters`."""
+
+LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED = range(3)
+"""Kinds of rows in `Engines.log`: (kind, replica, tokens, free blocks) for a step, then for each of its requests
+(kind, request, tokens scheduled, tokens computed before) and (kind, request, 0, 0)."""
+
+ITL_SHIFT = 45
+"""Bits of a float64 dropped to bin it: 7 bits of mantissa stay, so a bin is at most 0.8 % wide."""
+ITL_FIRST_BIN = int(np.float64(1e-6).view(np.int64) >> ITL_SHIFT)
+ITL_BINS = int(np.float64(1e6).view(np.int64) >> ITL_SHIFT) - ITL_FIRST_BIN + 1

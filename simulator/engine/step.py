@@ -1,0 +1,186 @@
+"""One engine step: vLLM's schedule, the time it takes, and its result.
+
+The fast path applies when every decoding request gets its one token and all blocks fit: then the order of the running
+list does not matter, and a step costs the same however many requests decode. Otherwise the general path is taken.
+Both give what `simulator.engine.reference` gives, step by step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap
+from simulator.engine.blocks import append_block, free_blocks, register_full_blocks
+from simulator.engine.general import complete_general, enter_lanes, materialise, schedule_general
+from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
+from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.tokens import emit_tokens, itl_bin
+from simulator.jit import kernel
+
+
+@kernel
+def _plan_prefills(engines: Engines, rep: Any, pool: Any) -> int:
+    """Tokens for each request in the prefill lane, in `scheduled`; returns the blocks needed, -1 if order matters."""
+    budget = pool.max_num_batched_tokens - rep.n_decode
+    if budget < 0:
+        return NONE
+    cap = prefill_cap(rep, pool)
+    alone_at_the_end = rep.n_prefill == 1 and rep.prefill_head == rep.run_tail
+    need = 0
+    index = rep.prefill_head
+    while index != NONE:
+        slot = engines.slots[index]
+        scheduled = min(slot.isl + slot.generated - slot.computed, cap)
+        if scheduled > budget:
+            if not alone_at_the_end:
+                return NONE
+            scheduled = budget
+        budget -= scheduled
+        slot.scheduled = scheduled
+        reach = min(slot.computed + scheduled, pool.max_model_len)
+        need += max((reach + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0) if scheduled > 0 else 0
+        index = slot.lane_next
+    return need
+
+
+@kernel
+def _take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    """Blocks for the decode lane: a new one where the last is full, and its hash where it fills up in this step."""
+    starts = (-rep.decode_step) % pool.block_size
+    rep.free_blocks -= engines.phase_count[r, starts]
+    if pool.prefix_caching == 0:
+        return
+    index = engines.phase_head[r, starts]
+    while index != NONE:
+        append_block(engines, rep, engines.slots[index])
+        index = engines.slots[index].lane_next
+    index = engines.phase_head[r, (-rep.decode_step - 1) % pool.block_size]
+    while index != NONE:
+        slot = engines.slots[index]
+        register_full_blocks(engines, rep, pool, slot, slot.computed + rep.decode_step - slot.join_step + 1)
+        index = slot.lane_next
+
+
+@kernel
+def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
+    index = rep.prefill_head
+    while index != NONE:
+        slot = engines.slots[index]
+        if slot.scheduled > 0:
+            reach = slot.computed + slot.scheduled
+            fresh = max((min(reach, pool.max_model_len) + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0)
+            rep.free_blocks -= fresh
+            if pool.prefix_caching == 0:
+                slot.n_blocks += fresh
+            else:
+                for _ in range(fresh):
+                    append_block(engines, rep, slot)
+                register_full_blocks(engines, rep, pool, slot, reach)
+            due = slot.isl + slot.generated - slot.computed
+            count_scheduled(rep, slot, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)
+        index = slot.lane_next
+
+
+@kernel
+def schedule(engines: Engines, r: int, now: float) -> None:
+    """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when nothing is there to do."""
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    if rep.n_running == 0 and rep.n_waiting == 0:
+        rep.in_step = 0
+        rep.step_end_s = float("inf")
+        return
+    if pool.num_speculative_tokens > 0:
+        materialise(engines, r, rep, pool, now)
+        schedule_general(engines, r, rep, pool, now)
+        return
+    need = _plan_prefills(engines, rep, pool) if rep.n_prefill > 0 or rep.n_decode > 0 else 0
+    if need >= 0:
+        need += engines.phase_count[r, (-rep.decode_step) % pool.block_size]
+    if need < 0 or need > rep.free_blocks:
+        materialise(engines, r, rep, pool, now)
+        schedule_general(engines, r, rep, pool, now)
+        return
+    open_step(rep)
+    rep.step_seqs = rep.n_decode
+    rep.step_tokens = rep.n_decode
+    rep.step_context = rep.context_tokens + rep.n_decode
+    _take_decode_blocks(engines, r, rep, pool)
+    if rep.n_prefill > 0:
+        _take_prefill_blocks(engines, rep, pool)
+    admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, now)
+    close_step(engines, r, rep, pool, now)
+
+
+@kernel
+def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float, n_done: int) -> int:
+    index = rep.prefill_head
+    while index != NONE:
+        slot = engines.slots[index]
+        following = slot.lane_next
+        if slot.scheduled > 0:
+            slot.computed += slot.scheduled
+            slot.scheduled = 0
+            if slot.computed == slot.isl + slot.generated:
+                leave_prefill(engines, rep, index)
+                emit_tokens(engines, rep, slot, 1, now)
+                if slot.generated >= slot.osl:
+                    engines.scratch[n_done] = index
+                    n_done += 1
+                else:
+                    join_decode(engines, r, rep, pool, index)
+        index = following
+    return n_done
+
+
+@kernel
+def _sort_by_running_order(engines: Engines, n: int) -> None:
+    for k in range(1, n):
+        index = engines.scratch[k]
+        place = k
+        while place > 0 and engines.slots[engines.scratch[place - 1]].run_seq > engines.slots[index].run_seq:
+            engines.scratch[place] = engines.scratch[place - 1]
+            place -= 1
+        engines.scratch[place] = index
+
+
+@kernel
+def complete(engines: Engines, r: int) -> int:
+    """End the step of replica `r`; requests that have all their tokens have left the engine when it returns.
+
+    Their slots stand in `scratch` in running order, their number is returned.
+    """
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    now = rep.step_end_s
+    rep.in_step = 0
+    if rep.lanes == 0:
+        n_done = complete_general(engines, r, rep, pool, now)
+        if pool.num_speculative_tokens == 0:
+            enter_lanes(engines, r, rep, pool)
+        return n_done
+    n_done = 0
+    if rep.n_decode > 0:
+        gap = itl_bin(now - rep.step_start_s)
+        for c in range(engines.class_decode.shape[1]):
+            engines.itl_counts[c, gap] += engines.class_decode[r, c]
+        rep.output_tokens += rep.n_decode
+        rep.decode_step += 1
+        rep.context_tokens += rep.n_decode
+        index = engines.calendar[r, rep.decode_step & (CALENDAR_STEPS - 1)]
+        while index != NONE:
+            slot = engines.slots[index]
+            following = slot.due_next
+            if slot.finish_step == rep.decode_step:
+                leave_decode(engines, r, rep, pool, index)
+                engines.scratch[n_done] = index
+                n_done += 1
+            index = following
+    if rep.n_prefill > 0:
+        n_done = _complete_prefills(engines, r, rep, pool, now, n_done)
+    if n_done > 1:
+        _sort_by_running_order(engines, n_done)
+    for k in range(n_done):
+        remove_running(engines, rep, engines.scratch[k])
+        free_blocks(engines, rep, pool, engines.slots[engines.scratch[k]])
+    return n_done

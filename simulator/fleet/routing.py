@@ -1,0 +1,179 @@
+"""Which target, and which of its replicas, a request goes to: decided with the state at its very moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.content import mix
+from simulator.engine.speculation import uniform
+from simulator.engine.state import NONE, Engines
+from simulator.fleet.spec import ReplicaRouting, TargetRouting
+from simulator.fleet.state import ROUTING_KIND, SEED, Fleet
+from simulator.fleet.vendors import vendor_wait
+from simulator.jit import kernel
+
+_WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
+_ROUND_ROBIN, _RANDOM = int(ReplicaRouting.ROUND_ROBIN), int(ReplicaRouting.RANDOM)
+_LEAST_KV, _TWO = int(ReplicaRouting.LEAST_KV), int(ReplicaRouting.POWER_OF_TWO)
+_PREFIX, _SESSION = int(ReplicaRouting.PREFIX_AFFINITY), int(ReplicaRouting.SESSION_STICKY)
+_WEIGHT_STREAM, _REPLICA_STREAM = 11, 13
+_AFFINITY_SLACK = 4
+"""Requests above 1.25 times the mean load at which affinity gives way to balance (bounded-load hashing)."""
+
+
+@kernel
+def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
+    """Whether the target may and can serve the request: its data class first, then its length."""
+    if not fleet.allowed[slot.class_id, target]:
+        return False
+    tokens = slot.isl + slot.osl
+    if target >= len(engines.pools):
+        most = fleet.vendors[target - len(engines.pools)].max_context_tokens
+        return most == 0 or tokens <= most
+    pool = engines.pools[target]
+    if tokens > pool.max_model_len:
+        return False
+    if pool.chunked_prefill == 0 and tokens > pool.max_num_batched_tokens:
+        return False
+    reach = min(tokens + pool.num_lookahead_tokens, pool.max_model_len)
+    return (reach + pool.block_size - 1) // pool.block_size <= pool.num_blocks - 1
+
+
+@kernel
+def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -> bool:
+    """Whether an overflow target still takes requests: below its thresholds, ready, within its rate limits."""
+    target = rule.target
+    if target >= len(engines.pools):
+        vendor = fleet.vendors[target - len(engines.pools)]
+        return vendor_wait(vendor, slot.isl + slot.osl, now) <= vendor.max_wait_s
+    pool = engines.pools[target]
+    if pool.n_ready == 0:
+        pool.missed += 1
+        return False
+    if pool.n_waiting > rule.overflow_waiting * pool.n_ready:
+        return False
+    if rule.overflow_kv < 1.0:
+        used = 0
+        for k in range(pool.n_ready):
+            used += pool.num_blocks - 1 - engines.replicas[fleet.ready[pool.replica_base + k]].free_blocks
+        if used > rule.overflow_kv * (pool.num_blocks - 1) * pool.n_ready:
+            return False
+    return True
+
+
+@kernel
+def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int:
+    """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
+    slot = engines.slots[index]
+    kind = fleet.scalars[ROUTING_KIND]
+    first = NONE
+    fallback = NONE
+    total = 0.0
+    for k in range(len(fleet.routing)):
+        rule = fleet.routing[k]
+        if not serves(fleet, engines, slot, rule.target):
+            continue
+        if first == NONE:
+            first = k
+        total += rule.cumulative_weight - (fleet.routing[k - 1].cumulative_weight if k > 0 else 0.0)
+        if kind == _WEIGHTED:
+            continue
+        if kind == _OVERFLOW:
+            if _is_open(fleet, engines, slot, rule, now):
+                slot.overflowed = 1 if k != first else 0
+                return rule.target
+            if fallback == NONE and rule.target < len(engines.pools) and engines.pools[rule.target].n_ready > 0:
+                fallback = k
+        elif slot.complexity <= rule.max_complexity:
+            return rule.target
+    if first == NONE:
+        return NONE
+    if kind == _WEIGHTED:
+        return _weighted(fleet, engines, slot, total)
+    if kind == _OVERFLOW:
+        return fleet.routing[fallback if fallback != NONE else first].target
+    return NONE
+
+
+@kernel
+def _weighted(fleet: Fleet, engines: Engines, slot: Any, total: float) -> int:
+    point = uniform(slot.request, fleet.scalars[SEED] + _WEIGHT_STREAM) * total
+    chosen = NONE
+    for k in range(len(fleet.routing)):
+        rule = fleet.routing[k]
+        if not serves(fleet, engines, slot, rule.target):
+            continue
+        weight = rule.cumulative_weight - (fleet.routing[k - 1].cumulative_weight if k > 0 else 0.0)
+        if weight > 0.0 or chosen == NONE:
+            chosen = rule.target
+        point -= weight
+        if point < 0.0:
+            return chosen
+    return chosen
+
+
+@kernel
+def _least_loaded(fleet: Fleet, engines: Engines, pool: Any) -> int:
+    best = fleet.ready[pool.replica_base]
+    for k in range(1, pool.n_ready):
+        r = fleet.ready[pool.replica_base + k]
+        if engines.load[r] < engines.load[best]:
+            best = r
+    return best
+
+
+@kernel
+def _least_kv(fleet: Fleet, engines: Engines, pool: Any) -> int:
+    best = fleet.ready[pool.replica_base]
+    for k in range(1, pool.n_ready):
+        r = fleet.ready[pool.replica_base + k]
+        if engines.replicas[r].free_blocks > engines.replicas[best].free_blocks:
+            best = r
+    return best
+
+
+@kernel
+def _affine(fleet: Fleet, engines: Engines, pool: Any, key: int, bounded: bool) -> int:
+    """Rendezvous hashing: a replica that joins or leaves moves only its own share of the keys."""
+    best = NONE
+    highest = 0
+    total = 0
+    for k in range(pool.n_ready):
+        r = fleet.ready[pool.replica_base + k]
+        total += engines.load[r]
+        score = mix(key ^ mix(r + 1))
+        if best == NONE or score > highest:
+            best = r
+            highest = score
+    if bounded and engines.load[best] > 1.25 * total / pool.n_ready + _AFFINITY_SLACK:
+        return _least_loaded(fleet, engines, pool)
+    return best
+
+
+@kernel
+def choose_replica(fleet: Fleet, engines: Engines, index: int, pool: Any) -> int:
+    """Replica of a pool with at least one ready replica."""
+    slot = engines.slots[index]
+    n = pool.n_ready
+    if n == 1:
+        return fleet.ready[pool.replica_base]
+    kind = pool.routing
+    seed = fleet.scalars[SEED] + _REPLICA_STREAM
+    if kind == _ROUND_ROBIN:
+        pool.round_robin += 1
+        return fleet.ready[pool.replica_base + (pool.round_robin - 1) % n]
+    if kind == _RANDOM:
+        return fleet.ready[pool.replica_base + int(uniform(slot.request, seed) * n)]
+    if kind == _LEAST_KV:
+        return _least_kv(fleet, engines, pool)
+    if kind == _TWO:
+        first = int(uniform(slot.request, seed) * n)
+        second = (first + 1 + int(uniform(slot.request, seed + 1) * (n - 1))) % n
+        a = fleet.ready[pool.replica_base + first]
+        b = fleet.ready[pool.replica_base + second]
+        return b if engines.load[b] < engines.load[a] else a
+    if kind == _PREFIX and slot.n_segments > 0:
+        return _affine(fleet, engines, pool, engines.segment_id[slot.segment_start], True)
+    if kind == _SESSION and slot.session_id >= 0:
+        return _affine(fleet, engines, pool, slot.session_id, False)
+    return _least_loaded(fleet, engines, pool)

@@ -1,0 +1,104 @@
+"""Memory of the gateway: arriving rows, timers, routing tables and token APIs, beside the engines."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.state import Engines
+
+ROW = np.dtype(
+    [
+        ("arrival_s", np.float64),
+        ("think_s", np.float64),
+        ("session_id", np.int64),
+        ("segment_start", np.int64),
+        ("next_turn", np.int64),
+        ("isl", np.int32),
+        ("osl", np.int32),
+        ("class_id", np.int32),
+        ("priority", np.int32),
+        ("n_segments", np.int32),
+        ("listed_tokens", np.int32),
+        ("output_continues", np.int32),
+        ("complexity", np.float32),
+    ],
+    align=True,
+)
+"""A request on its way in: one row of `Requests`, with its segments in the arena of the engines."""
+
+CLOSED = np.dtype(
+    [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("next_row", np.int64)], align=True
+)
+
+TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR = range(4)
+
+TIMER = np.dtype(
+    [
+        ("time_s", np.float64),
+        ("number", np.int64),  # order of equal times
+        ("request", np.int64),  # guards against a slot that was used again
+        ("slot", np.int32),
+        ("kind", np.int32),
+    ],
+    align=True,
+)
+
+VENDOR = np.dtype(
+    [
+        ("ttft_median_s", np.float64),
+        ("ttft_sigma", np.float64),
+        ("tpot_median_s", np.float64),
+        ("tpot_sigma", np.float64),
+        ("ttft_s_per_input_token", np.float64),
+        ("request_rate", np.float64),  # per second; 0: no limit
+        ("token_rate", np.float64),
+        ("request_level", np.float64),  # of the buckets; negative while requests are held back
+        ("token_level", np.float64),
+        ("level_s", np.float64),  # time of the levels
+        ("max_wait_s", np.float64),
+        ("max_context_tokens", np.int64),
+        ("error_probability", np.float64),
+    ],
+    align=True,
+)
+
+ROUTING = np.dtype(
+    [
+        ("target", np.int64),
+        ("cumulative_weight", np.float64),
+        ("overflow_waiting", np.float64),
+        ("overflow_kv", np.float64),
+        ("max_complexity", np.float64),
+    ],
+    align=True,
+)
+"""Targets in the order of the routing rule."""
+
+CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=True)
+
+N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND = range(9)
+"""Entries of `Fleet.scalars`: heap size, tie-breaker, next row and number of clock rows of the chunk, whether it is the
+last, whether new arrivals are turned away, the replica an event is about, the seed of routing, and the routing rule."""
+
+DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY = range(8)
+"""Why `advance` returned."""
+
+
+class Fleet(NamedTuple):
+    """Arrays of one topology in simulation."""
+
+    engines: Engines
+    chunk: NDArray[np.void]
+    closed_rows: NDArray[np.void]
+    closed: NDArray[np.void]
+    timers: NDArray[np.void]
+    winners: NDArray[np.int32]  # tournament tree over the replicas' next events
+    vendors: NDArray[np.void]
+    routing: NDArray[np.void]
+    classes: NDArray[np.void]
+    allowed: NDArray[np.bool_]  # (class, target)
+    ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base
+    scalars: NDArray[np.int64]
