@@ -14,6 +14,7 @@ from simulator.engine.content import extend_chain
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
 
+
 @kernel
 def _find(engines: Engines, rep: Any, key: int) -> int:
     """Position of `key` in the replica's hash table, or of the empty entry where it belongs."""

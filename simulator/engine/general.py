@@ -17,7 +17,6 @@ from simulator.engine.queues import (
     leave_decode,
     push_waiting,
     remove_running,
-    served_before,
 )
 from simulator.engine.speculation import accepted_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines

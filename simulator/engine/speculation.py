@@ -14,7 +14,9 @@ _TOKEN = np.int64(-4417276706812531889)
 @kernel
 def uniform(a: int, b: int) -> float:
     """Number in [0, 1) that belongs to the pair (a, b): the same in every topology and at every repetition."""
-    return ((mix(mix(np.int64(a) * _REQUEST) ^ (np.int64(b) * _TOKEN)) >> np.int64(11)) & np.int64((1 << 53) - 1)) / 2.0**53
+    return (
+        (mix(mix(np.int64(a) * _REQUEST) ^ (np.int64(b) * _TOKEN)) >> np.int64(11)) & np.int64((1 << 53) - 1)
+    ) / 2.0**53
 
 
 @kernel

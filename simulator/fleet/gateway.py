@@ -1,0 +1,295 @@
+"""A request's way through the fleet: it arrives, is placed at a target, waits, ends, and may call its next turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.engine.queues import push_waiting, remove_waiting
+from simulator.engine.state import (
+    FREE,
+    FUTURE,
+    GATEWAY,
+    N_FREE_SLOTS,
+    N_IN_FLIGHT,
+    N_OUT,
+    N_REQUESTS,
+    NONE,
+    VENDOR,
+    WAITING,
+    Engines,
+)
+from simulator.fleet.records import Status
+from simulator.fleet.routing import choose_replica, choose_target
+from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
+from simulator.fleet.timers import set_timer, update_winner
+from simulator.fleet.vendors import start_vendor, vendor_wait
+from simulator.jit import kernel
+
+COMPLETED, REJECTED, FAILED = int(Status.COMPLETED), int(Status.REJECTED), int(Status.FAILED)
+TIMED_OUT, UNFINISHED = int(Status.TIMED_OUT), int(Status.UNFINISHED)
+_REJECTED_PAUSE_S = 1.0
+"""Least pause of a closed-loop user after a request that was not completed; without it, a refusal would loop."""
+
+
+@kernel
+def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int:
+    engines.counters[N_FREE_SLOTS] -= 1
+    index = engines.free_slots[engines.counters[N_FREE_SLOTS]]
+    slot = engines.slots[index]
+    slot.state = FUTURE
+    slot.isl = row.isl
+    slot.osl = row.osl
+    slot.class_id = row.class_id
+    slot.priority = row.priority
+    slot.complexity = row.complexity
+    slot.session_id = row.session_id
+    slot.segment_start = row.segment_start
+    slot.n_segments = row.n_segments
+    slot.listed_tokens = row.listed_tokens
+    slot.output_continues = row.output_continues
+    slot.think_s = row.think_s
+    slot.closed_loop = closed_loop
+    slot.next_turn = NONE
+    slot.scheduled_s = np.nan
+    slot.first_token_s = np.nan
+    slot.generated = 0
+    slot.computed = 0
+    slot.scheduled = 0
+    slot.drafts = 0
+    slot.n_blocks = 0
+    slot.n_registered = 0
+    slot.cached_tokens = 0
+    slot.preemptions = 0
+    slot.retries = 0
+    slot.overflowed = 0
+    slot.target = NONE
+    slot.replica = NONE
+    return index
+
+
+@kernel
+def load_request(fleet: Fleet, engines: Engines, rows: Any, number: int, closed_loop: int) -> int:
+    """Slot of row `number`, with the slots of its session's later turns behind it."""
+    first = _load_row(fleet, engines, rows[number], closed_loop)
+    previous = first
+    following = rows[number].next_turn
+    while following >= 0:
+        index = _load_row(fleet, engines, rows[following], NONE)
+        engines.slots[previous].next_turn = index
+        previous = index
+        following = rows[following].next_turn
+    return first
+
+
+@kernel
+def arrive(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """A request reaches the gateway."""
+    slot = engines.slots[index]
+    slot.arrival_s = now
+    slot.request = engines.counters[N_REQUESTS]
+    engines.counters[N_REQUESTS] += 1
+    engines.counters[N_IN_FLIGHT] += 1
+    timeout = fleet.classes[slot.class_id].timeout_s
+    if timeout > 0.0:
+        set_timer(fleet, now + timeout, TIMER_TIMEOUT, index, slot.request)
+    place(fleet, engines, index, now)
+
+
+@kernel
+def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """Choose a target and hand the request over, queue it before a pool that is starting, or reject it."""
+    slot = engines.slots[index]
+    target = choose_target(fleet, engines, index, now)
+    slot.target = target
+    slot.enqueued_s = now
+    if target == NONE:
+        end_request(fleet, engines, index, REJECTED, now)
+        return
+    if target >= len(engines.pools):
+        vendor = fleet.vendors[target - len(engines.pools)]
+        if vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
+            end_request(fleet, engines, index, REJECTED, now)
+        else:
+            start_vendor(fleet, engines, index, vendor, now)
+        return
+    pool = engines.pools[target]
+    if pool.n_ready == 0:
+        _queue_at_gateway(engines, index, pool, now)
+    else:
+        enqueue(fleet, engines, index, pool, now)
+
+
+@kernel
+def _count_in(pool: Any, now: float) -> None:
+    pool.in_system_s += pool.n_in_system * (now - pool.last_change_s)
+    pool.last_change_s = now
+    pool.n_in_system += 1
+    pool.arrivals += 1
+
+
+@kernel
+def _count_out(pool: Any, slot: Any, now: float) -> None:
+    pool.in_system_s += pool.n_in_system * (now - pool.last_change_s)
+    pool.last_change_s = now
+    pool.n_in_system -= 1
+    pool.departures += 1
+    pool.sojourn_s += now - slot.enqueued_s
+
+
+@kernel
+def _queue_at_gateway(engines: Engines, index: int, pool: Any, now: float) -> None:
+    slot = engines.slots[index]
+    slot.state = GATEWAY
+    _count_in(pool, now)
+    pool.n_queued += 1
+    pool.n_waiting += 1
+    slot.wait_next = NONE
+    slot.wait_prev = pool.queue_tail
+    if pool.queue_tail != NONE:
+        engines.slots[pool.queue_tail].wait_next = index
+    else:
+        pool.queue_head = index
+    pool.queue_tail = index
+
+
+@kernel
+def leave_gateway(engines: Engines, index: int, pool: Any, now: float) -> None:
+    """Take a request out of the queue before a pool."""
+    slot = engines.slots[index]
+    _count_out(pool, slot, now)
+    pool.n_queued -= 1
+    pool.n_waiting -= 1
+    if slot.wait_prev != NONE:
+        engines.slots[slot.wait_prev].wait_next = slot.wait_next
+    else:
+        pool.queue_head = slot.wait_next
+    if slot.wait_next != NONE:
+        engines.slots[slot.wait_next].wait_prev = slot.wait_prev
+    else:
+        pool.queue_tail = slot.wait_prev
+
+
+@kernel
+def enqueue(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -> None:
+    """Queue a request at a replica; an idle one starts a step at this very instant."""
+    slot = engines.slots[index]
+    r = choose_replica(fleet, engines, index, pool)
+    rep = engines.replicas[r]
+    if pool.max_waiting_per_replica > 0 and rep.n_waiting >= pool.max_waiting_per_replica:
+        end_request(fleet, engines, index, REJECTED, now)
+        return
+    slot.replica = r
+    slot.state = WAITING
+    slot.enqueued_s = now
+    _count_in(pool, now)
+    pool.n_waiting += 1
+    push_waiting(engines, rep, pool.policy, index, False)
+    engines.load[r] += 1
+    if rep.in_step == 0 and rep.step_end_s > now:
+        rep.step_end_s = now
+        update_winner(fleet, r)
+
+
+@kernel
+def leave_replica(engines: Engines, index: int, now: float) -> None:
+    """Count a request out of its replica and pool; the engine has let go of it before."""
+    slot = engines.slots[index]
+    engines.load[slot.replica] -= 1
+    _count_out(engines.pools[slot.target], slot, now)
+
+
+@kernel
+def time_out(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """Drop a request that still waits for its first token; one that is being computed is served to its end."""
+    slot = engines.slots[index]
+    if not np.isnan(slot.first_token_s):
+        return
+    if slot.state == GATEWAY:
+        leave_gateway(engines, index, engines.pools[slot.target], now)
+    elif slot.state == WAITING:
+        pool = engines.pools[slot.target]
+        remove_waiting(engines, engines.replicas[slot.replica], pool.policy, index)
+        pool.n_waiting -= 1
+        leave_replica(engines, index, now)
+    else:
+        return
+    end_request(fleet, engines, index, TIMED_OUT, now)
+
+
+@kernel
+def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: float) -> None:
+    """Write the record, call the next turn or the closed-loop user's next request, and give the slot back."""
+    slot = engines.slots[index]
+    delay = 0.0
+    if slot.target != NONE and slot.target < len(engines.pools):
+        delay = 2.0 * engines.pools[slot.target].network_s
+    record = engines.out[engines.counters[N_OUT]]
+    engines.counters[N_OUT] += 1
+    engines.counters[N_IN_FLIGHT] -= 1
+    record.request = slot.request
+    record.class_id = slot.class_id
+    record.status = status
+    record.target = slot.target
+    record.replica = slot.replica
+    record.isl = slot.isl
+    record.osl = slot.osl
+    record.generated = max(slot.generated, 0)
+    record.cached_tokens = slot.cached_tokens
+    record.preemptions = slot.preemptions
+    record.retries = slot.retries
+    record.overflowed = slot.overflowed
+    record.arrival_s = slot.arrival_s
+    record.scheduled_s = slot.scheduled_s
+    record.first_token_s = slot.first_token_s + delay
+    record.finish_s = now + delay if status == COMPLETED else now
+    if fleet.scalars[CLOSING] == 0:
+        _call_next(fleet, engines, slot, status, now + delay)
+    elif status == COMPLETED:
+        drop_turns(engines, slot.next_turn)
+    if status != COMPLETED:
+        drop_turns(engines, slot.next_turn)
+    _give_back(engines, index)
+
+
+@kernel
+def _call_next(fleet: Fleet, engines: Engines, slot: Any, status: int, now: float) -> None:
+    if slot.closed_loop != NONE:
+        pause = fleet.closed[slot.closed_loop].think_s
+        if status != COMPLETED:
+            pause = max(pause, _REJECTED_PAUSE_S)
+        set_timer(fleet, now + pause, TIMER_CLOSED, slot.closed_loop, NONE)
+    if slot.next_turn != NONE and status == COMPLETED:
+        set_timer(fleet, now + engines.slots[slot.next_turn].think_s, TIMER_ARRIVE, slot.next_turn, NONE)
+
+
+@kernel
+def _give_back(engines: Engines, index: int) -> None:
+    engines.slots[index].state = FREE
+    engines.slots[index].request = NONE
+    engines.free_slots[engines.counters[N_FREE_SLOTS]] = index
+    engines.counters[N_FREE_SLOTS] += 1
+
+
+@kernel
+def drop_turns(engines: Engines, index: int) -> None:
+    """Forget the later turns of a session that does not go on: they never arrive."""
+    while index != NONE:
+        following = engines.slots[index].next_turn
+        _give_back(engines, index)
+        index = following
+
+
+@kernel
+def end_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """A token API is done with a request."""
+    slot = engines.slots[index]
+    if slot.state != VENDOR:
+        return
+    status = COMPLETED
+    if slot.generated < 0:
+        status = TIMED_OUT
+    elif slot.generated == 0:
+        status = FAILED
+    end_request(fleet, engines, index, status, now)
