@@ -1,0 +1,96 @@
+"""The cost of one topology: line items, unit prices, cash flow and net present value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.cost.annuity import npv_usd
+from simulator.cost.api import api_cost
+from simulator.cost.lines import LineItem, PoolCost, check_span, per_month, total_usd
+from simulator.cost.owned import owned_cost
+from simulator.cost.prices import OwnedPrices, RentedPrices
+from simulator.cost.rented import rented_cost
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.units import TOKENS_PER_MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """What one topology costs.
+
+    Attributes
+    ----------
+    lines : the monthly bill; `simulator.cost.lines.whole_cents` rounds it so that it still adds up
+    usd_per_month : sum of the lines
+    tokens_per_month : delivered tokens, input and output, cached ones included
+    usd_per_million_tokens : cost per delivered token, idle time and unused commitment included; inf if none
+    usd_per_million_output_tokens : the same whole cost over output tokens alone
+    capex_usd : paid for hardware at month 0
+    cash_flow_usd : paid (negative) and received (positive) at the end of months 0 to horizon, shape (horizon + 1,)
+    npv_usd : present value of the cash flow, negative for a cost
+    """
+
+    lines: tuple[LineItem, ...]
+    usd_per_month: float
+    tokens_per_month: float
+    usd_per_million_tokens: float
+    usd_per_million_output_tokens: float
+    capex_usd: float
+    cash_flow_usd: NDArray[np.float64]
+    npv_usd: float
+
+
+def cost_report(
+    usage: Usage, prices: Mapping[str, OwnedPrices | RentedPrices], horizon_months: int, discount_rate: float
+) -> CostReport:
+    """Price the ledger of one topology.
+
+    Parameters
+    ----------
+    usage : ledger of the simulated time, scaled to a month of 730 h
+    prices : by name of the pool; a pool on spot capacity takes the spot price as its price on demand
+    horizon_months : length of the cash flow
+    discount_rate : per year, of the NPV; one for all topologies that are compared
+
+    Raises
+    ------
+    InputError : a pool without prices, no simulated time, no horizon, a negative rate
+    """
+    check_span(usage.end_s, horizon_months)
+    missing = [pool.name for pool in usage.pools if pool.name not in prices]
+    if missing:
+        raise InputError(*(Problem(unknown_name("price of pool", name, prices), path="prices") for name in missing))
+    costs = [_pool_cost(pool, prices[pool.name], usage.end_s, horizon_months) for pool in usage.pools]
+    costs += [api_cost(vendor, usage.end_s, horizon_months) for vendor in usage.vendors]
+    lines = tuple(line for cost in costs for line in cost.lines)
+    flow = np.sum([cost.cash_flow_usd for cost in costs] or [np.zeros(horizon_months + 1)], axis=0)
+    users: list[PoolUsage | VendorUsage] = [*usage.pools, *usage.vendors]
+    output_tokens = sum(user.output_tokens for user in users) * per_month(usage.end_s)
+    tokens = sum(user.input_tokens for user in users) * per_month(usage.end_s) + output_tokens
+    usd = total_usd(lines)
+    return CostReport(
+        lines=lines,
+        usd_per_month=usd,
+        tokens_per_month=tokens,
+        usd_per_million_tokens=_per_million(usd, tokens),
+        usd_per_million_output_tokens=_per_million(usd, output_tokens),
+        capex_usd=math.fsum(cost.capex_usd for cost in costs),
+        cash_flow_usd=flow,
+        npv_usd=npv_usd(flow, discount_rate),
+    )
+
+
+def _pool_cost(pool: PoolUsage, prices: OwnedPrices | RentedPrices, end_s: float, horizon_months: int) -> PoolCost:
+    if isinstance(prices, OwnedPrices):
+        return owned_cost(pool, prices, end_s, horizon_months)
+    return rented_cost(pool, prices, end_s, horizon_months)
+
+
+def _per_million(usd: float, tokens: float) -> float:
+    return usd / tokens * TOKENS_PER_MILLION if tokens > 0 else math.inf

@@ -1,0 +1,118 @@
+"""How far the answer moves: one figure at a time, and with uncertain prices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulator.cost.annuity import discount_factors
+from simulator.cost.prices import MONTHS_PER_YEAR, not_negative, require, whole
+from simulator.errors import InputError, Problem
+from simulator.rng import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """Cost in USD with one figure at its low, its base and its high value, all others at base."""
+
+    name: str
+    low: float
+    base: float
+    high: float
+    low_usd: float
+    base_usd: float
+    high_usd: float
+
+    @property
+    def width_usd(self) -> float:
+        costs = (self.low_usd, self.base_usd, self.high_usd)
+        return max(costs) - min(costs)
+
+
+def tornado(
+    cost_usd: Callable[[Mapping[str, float]], float], ranges: Mapping[str, tuple[float, float, float]]
+) -> tuple[Swing, ...]:
+    """Swing of the cost with each figure, widest first.
+
+    Parameters
+    ----------
+    cost_usd : cost from all figures by name
+    ranges : name to (low, base, high)
+
+    Raises
+    ------
+    InputError : a range that isn't in order
+    """
+    wrong = [name for name, (low, base, high) in ranges.items() if not low <= base <= high]
+    if wrong:
+        raise InputError(*(Problem("needs low <= base <= high", path=f"tornado.{name}") for name in wrong))
+    bases = {name: base for name, (_, base, _) in ranges.items()}
+    base_usd = cost_usd(bases)
+    swings = [
+        Swing(name, low, base, high, cost_usd(bases | {name: low}), base_usd, cost_usd(bases | {name: high}))
+        for name, (low, base, high) in ranges.items()
+    ]
+    return tuple(sorted(swings, key=lambda swing: (-swing.width_usd, swing.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class PricePath:
+    """Geometric Brownian motion of a price: it can rise as well as fall.
+
+    Attributes
+    ----------
+    start_usd : price at month 0
+    drift_per_year : of the mean; E[P(t)] = start * exp(drift * t), -0.2 for 18 % less a year
+    volatility_per_year : standard deviation of the logarithm after a year
+    """
+
+    start_usd: float
+    drift_per_year: float
+    volatility_per_year: float
+
+    def __post_init__(self) -> None:
+        require(
+            "price_path",
+            start_usd=not_negative(self.start_usd),
+            drift_per_year=(self.drift_per_year, True, "a finite number"),
+            volatility_per_year=not_negative(self.volatility_per_year),
+        )
+
+
+def price_paths_usd(path: PricePath, months: int, samples: int, seed: int, name: str) -> NDArray[np.float64]:
+    """Random prices at the end of months 0 to `months`, shape (samples, months + 1).
+
+    P(t) = start * exp((drift - sigma^2 / 2) t + sigma W(t)), t in years. The stream is that of `name`, so topologies
+    that ask for the same name and seed see the same prices.
+    """
+    require("price_path", months=whole(months, 1), samples=whole(samples, 1))
+    normals = stream(seed, "cost", "price", name).standard_normal((samples, months))
+    drift = (path.drift_per_year - path.volatility_per_year**2 / 2) / MONTHS_PER_YEAR
+    steps = drift + path.volatility_per_year * math.sqrt(1 / MONTHS_PER_YEAR) * normals
+    logs = np.concatenate((np.zeros((samples, 1)), np.cumsum(steps, axis=1)), axis=1)
+    return np.asarray(path.start_usd * np.exp(logs), dtype=np.float64)
+
+
+def monte_carlo_npv_usd(
+    paths_usd: NDArray[np.float64], units_per_month: float, fixed_cash_flow_usd: ArrayLike, discount_rate: float
+) -> NDArray[np.float64]:
+    """NPV in USD, along each price path, of buying `units_per_month` at the path's price beside a fixed cash flow.
+
+    Parameters
+    ----------
+    paths_usd : price of a unit at the end of months 0 to H, shape (samples, H + 1); month 0 buys nothing
+    fixed_cash_flow_usd : cash flow that the price doesn't touch, shape (H + 1,), or 0
+    discount_rate : per year
+
+    Returns
+    -------
+    array of shape (samples,); the share of it below another topology's NPV is the risk of having chosen wrong
+    """
+    bought = -units_per_month * paths_usd
+    bought[:, 0] = 0.0
+    flows = bought + np.asarray(fixed_cash_flow_usd, dtype=np.float64)
+    return np.asarray(flows @ discount_factors(discount_rate, paths_usd.shape[1] - 1), dtype=np.float64)
