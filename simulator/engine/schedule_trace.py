@@ -105,7 +105,7 @@ class _Reader:
 
     def raise_if_any(self) -> None:
         if self.problems:
-            raise InputError(*self.problems[:_MOST_PROBLEMS])
+            raise InputError(*list(dict.fromkeys(self.problems))[:_MOST_PROBLEMS])
 
 
 def _is_count(value: Any, minimum: int = 0) -> bool:

@@ -156,7 +156,6 @@ class _Run:
             record = self.in_flight[row][1]
             if record.scheduled_s is None:
                 record.scheduled_s = start
-        self.admit_arrivals(end)
         result = self.scheduler.update(plan)
         for row, tokens in result.tokens:
             record = self.in_flight[row][1]

@@ -1,0 +1,188 @@
+"""Laws of the reference engine on random requests, with every feature switched on and off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.reference.engine import ReferenceRun, make_request, run_reference
+from simulator.engine.reference.request import Request
+from simulator.engine.reference.scheduler import Scheduler, can_serve
+from simulator.perf.steptime import StepTime
+from simulator.workload.requests import Requests, make_requests
+
+BUDGET, SEQS = 48, 6
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> EngineConfig:
+    drafts = draw(st.sampled_from([0, 0, 1, 3]))
+    return EngineConfig(
+        num_blocks=draw(st.integers(6, 40)),
+        block_size=draw(st.sampled_from([1, 4, 8])),
+        max_num_batched_tokens=draw(st.integers(1, BUDGET)),
+        max_num_seqs=draw(st.integers(1, SEQS)),
+        max_model_len=draw(st.sampled_from([40, 200])),
+        enable_prefix_caching=draw(st.booleans()),
+        enable_chunked_prefill=draw(st.booleans()),
+        long_prefill_token_threshold=draw(st.sampled_from([0, 0, 5])),
+        policy=draw(st.sampled_from(Policy)),
+        reserve_full_isl=draw(st.booleans()),
+        watermark=draw(st.sampled_from([0.0, 0.2])),
+        batching=draw(st.sampled_from([Batching.CONTINUOUS, *Batching])),
+        num_speculative_tokens=drafts,
+        num_lookahead_tokens=draw(st.sampled_from([0, drafts])),
+        drop_last_hit_block=draw(st.booleans()),
+    )
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> Requests:
+    """Bursts of up to 12 requests; most prompts begin with shared segments, some outputs continue them."""
+    n = draw(st.integers(1, 12))
+
+    def column(values: st.SearchStrategy[int]) -> Any:
+        return np.array(draw(st.lists(values, min_size=n, max_size=n)))
+
+    isl, osl = column(st.integers(1, 30)), column(st.integers(1, 12))
+    first = np.minimum(column(st.integers(0, 24)), isl)
+    second = np.minimum(column(st.sampled_from([0, 6, 99])), isl - first)
+    return make_requests(
+        np.cumsum(column(st.sampled_from([0, 0, 0, 1, 30]))).astype(float),
+        isl,
+        osl,
+        priority=column(st.integers(0, 2)),
+        output_continues=column(st.integers(0, 1)).astype(bool),
+        segment_start=np.arange(0, 2 * n + 1, 2),
+        segment_id=column(st.integers(0, 1)).repeat(2) * 10 + np.tile([0, 1], n),
+        segment_tokens=np.stack([first, second], axis=1).ravel(),
+    )
+
+
+def step_time() -> StepTime:
+    tokens = 0.5 + 0.01 * np.arange(BUDGET + 1.0)
+    return StepTime(np.stack([tokens, 0.8 * tokens]), 0.003 * np.arange(SEQS + 1.0), 1e-4, 1e-3, False, "test")
+
+
+def accept_some(request: Request, drafted: int) -> int:
+    return min(drafted, (request.number + request.num_output_tokens) % 3)
+
+
+def serve(config: EngineConfig, requests: Requests) -> ReferenceRun:
+    return run_reference(config, _fitting(config), requests, accept_some)
+
+
+def _fitting(config: EngineConfig) -> StepTime:
+    whole = step_time()
+    tokens = whole.token_time_s[:, : config.max_num_batched_tokens + 1]
+    return StepTime(tokens, whole.seq_time_s[: config.max_num_seqs + 1], 1e-4, 1e-3, False, "test")
+
+
+@settings(max_examples=150, deadline=None)
+@given(configs(), workloads())
+def test_every_request_ends_once_with_all_its_tokens(config: EngineConfig, requests: Requests) -> None:
+    run = serve(config, requests)
+    assert sorted(record.row for record in run.records) == list(range(len(requests)))
+    for record in run.records:
+        served = can_serve(config, int(requests.isl[record.row]), int(requests.osl[record.row]))
+        assert record.status == ("completed" if served else "rejected")
+        assert record.generated == (requests.osl[record.row] if served else 0)
+        if served:
+            assert record.scheduled_s is not None
+            assert record.first_token_s is not None
+            assert record.arrival_s <= record.scheduled_s < record.first_token_s <= record.finish_s
+
+
+@settings(max_examples=150, deadline=None)
+@given(configs(), workloads())
+def test_steps_keep_to_the_limits(config: EngineConfig, requests: Requests) -> None:
+    run = serve(config, requests)
+    most = 1 if config.batching == Batching.ONE_AT_A_TIME else config.max_num_seqs
+    end = 0.0
+    for step in run.steps:
+        assert step.scheduled or step.preempted
+        assert sum(tokens for _, tokens, _ in step.scheduled) <= config.max_num_batched_tokens
+        assert all(tokens > 0 for _, tokens, _ in step.scheduled)
+        assert len(step.scheduled) <= most
+        assert not {row for row, _, _ in step.scheduled} & set(step.preempted)
+        assert 0 <= step.free_blocks < config.num_blocks
+        assert end <= step.start_s < step.end_s
+        end = step.end_s
+    preemptions = Counter(row for step in run.steps for row in step.preempted)
+    assert {r.row: r.preemptions for r in run.records if r.preemptions} == dict(preemptions)
+
+
+@settings(max_examples=150, deadline=None)
+@given(configs(), workloads())
+def test_blocks_are_conserved_and_hold_what_is_computed_and_verified(config: EngineConfig, requests: Requests) -> None:
+    scheduler = Scheduler(config, accept_some)
+    for row in range(len(requests)):
+        if can_serve(config, int(requests.isl[row]), int(requests.osl[row])):
+            scheduler.add(make_request(requests, row, 0.0))
+    pool = scheduler.kv_cache_manager.block_pool
+    while scheduler.has_requests:
+        plan = scheduler.schedule()
+        tables = scheduler.kv_cache_manager.req_to_blocks
+        held = {block.block_id for blocks in tables.values() for block in blocks}
+        assert plan.free_blocks + len(held) == config.num_blocks - 1
+        assert set(tables) == {request.number for request in scheduler.running}
+        for request in scheduler.running:
+            assert len(tables[request.number]) * config.block_size >= request.num_computed_tokens
+            known = min(request.num_computed_tokens, request.num_tokens) if config.enable_prefix_caching else 0
+            findable = [block.block_hash is not None for block in tables[request.number]]
+            assert findable == [(k + 1) * config.block_size <= known for k in range(len(findable))]
+        for block in pool.blocks:
+            assert block.ref_cnt == sum(blocks.count(block) for blocks in tables.values())
+        for number, tokens, before in plan.scheduled:
+            drafted = before + tokens - scheduler.requests[number].num_tokens
+            assert drafted <= (config.num_speculative_tokens if drafted == tokens - 1 else 0)
+        scheduler.update(plan)
+    assert pool.get_num_free_blocks() == config.num_blocks - 1
+
+
+@settings(max_examples=150, deadline=None)
+@given(configs(), workloads())
+def test_computed_work_is_what_was_asked_less_what_was_cached(config: EngineConfig, requests: Requests) -> None:
+    run = serve(config, requests)
+    first: dict[int, int] = {}
+    work: Counter[int] = Counter()
+    for step in run.steps:
+        for row, tokens, before in step.scheduled:
+            first.setdefault(row, before)
+            work[row] += tokens
+    for record in run.records:
+        if record.status == "completed" and record.preemptions == 0:
+            assert record.cached_tokens == first[record.row]
+            asked = int(requests.isl[record.row] + requests.osl[record.row]) - 1 - record.cached_tokens
+            if config.num_speculative_tokens == 0:
+                assert work[record.row] == asked
+            else:
+                assert work[record.row] >= asked
+        if not config.enable_prefix_caching:
+            assert record.cached_tokens == 0
+        assert record.cached_tokens % config.block_size == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(configs(), workloads())
+def test_static_batches_do_not_overlap(config: EngineConfig, requests: Requests) -> None:
+    run = serve(config, requests)
+    if config.batching == Batching.CONTINUOUS:
+        return
+    ends = {record.row: record.finish_s for record in run.records}
+    inside: set[int] = set()
+    for step in run.steps:
+        rows = {row for row, _, _ in step.scheduled}
+        assert rows <= inside or not inside
+        inside = {row for row in inside | rows if ends[row] > step.end_s} - set(step.preempted)
+
+
+@settings(max_examples=60, deadline=None)
+@given(configs(), workloads())
+def test_the_same_input_gives_the_same_run(config: EngineConfig, requests: Requests) -> None:
+    assert serve(config, requests) == serve(config, requests)
