@@ -18,7 +18,7 @@ _ROOT = Path(__file__).parent
 
 
 def _sources_digest() -> str:
-    digest = hashlib.sha256(f"{numba.__version__}".encode())
+    digest = hashlib.sha256(numba.__version__.encode() + Path(__file__).read_bytes())
     for room in ("engine", "fleet", "metrics", "perf", "workload"):
         for path in sorted((_ROOT / room).rglob("*.py")):
             digest.update(path.read_bytes())
@@ -31,10 +31,14 @@ setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 
 
 def kernel(function: Any) -> Any:
-    """Compile `function` in nopython mode, cached on disk. Strict IEEE arithmetic: results equal the reference's."""
+    """Compile `function` in nopython mode, cached on disk; IEEE arithmetic as written, so results equal the reference's.
+
+    Kernels own no memory: they only index arrays that Python keeps alive. So reference counting is off (`_nrt`), which
+    would otherwise cost more than the work itself, and a kernel must not allocate.
+    """
+    return numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
+
+
+def allocating_kernel(function: Any) -> Any:
+    """As `kernel`, for functions that create arrays."""
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-
-
-def inline_kernel(function: Any) -> Any:
-    """As `kernel`, for small helpers that LLVM may inline into their callers."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", inline="never")(function)

@@ -127,7 +127,7 @@ def close_step(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> Non
 
 @kernel
 def _log_step(engines: Engines, r: int, rep: Any) -> None:
-    write_log(engines, LOG_STEP, r, rep.step_tokens, rep.free_blocks)
+    write_log(engines, LOG_STEP, r, np.float64(rep.step_start_s).view(np.int64), rep.free_blocks)
     index = rep.run_head
     while index != NONE:
         slot = engines.slots[index]

@@ -204,7 +204,8 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     caching = engines.pools["block_size"][engines.pools["prefix_caching"] != 0]
     if not len(caching):
         return engines
-    needed = (longest_tokens + int(engines.pools["num_lookahead_tokens"].max())) // int(caching.min()) + 2
+    drafts = int((engines.pools["num_lookahead_tokens"] + engines.pools["num_speculative_tokens"]).max())
+    needed = (longest_tokens + drafts) // int(caching.min()) + 2
     width = 1 << (needed - 1).bit_length()
     if width <= engines.tables.shape[1]:
         return engines

@@ -215,7 +215,7 @@ N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT = range(5)
 """Entries of `Engines.counters`."""
 
 LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED = range(3)
-"""Kinds of rows in `Engines.log`: (kind, replica, tokens, free blocks) for a step, then for each of its requests
+"""Kinds of rows in `Engines.log`: (kind, replica, bits of the start time, free blocks) for a step, then for each of its requests
 (kind, request, tokens scheduled, tokens computed before) and (kind, request, 0, 0)."""
 
 ITL_SHIFT = 45

@@ -10,13 +10,9 @@ from pathlib import Path
 from simulator.engine.config import EngineConfig
 from simulator.engine.reference.replay import replay_reference
 from simulator.engine.schedule_trace import TraceRequest, TraceStep, load_schedule_trace
-from simulator.errors import InputError, unknown_name
 
 Replay = Callable[[EngineConfig, Sequence[TraceRequest]], list[TraceStep]]
 """Runs a scheduler over a recording's requests; returns the steps that scheduled or preempted something."""
-
-REPLAYS: dict[str, Replay] = {"reference": replay_reference}
-"""Engines that can be verified, by name."""
 
 _ABSENT = "-"
 
@@ -43,17 +39,15 @@ class ScheduleCheck:
         return self.first_difference is None
 
 
-def verify_schedule(path: str | Path, engine: str = "reference") -> ScheduleCheck:
-    """Replay a recording with the engine named and compare scheduled requests, tokens, preemptions and free blocks.
+def verify_schedule(path: str | Path, replay: Replay = replay_reference) -> ScheduleCheck:
+    """Replay a recording and compare scheduled requests, tokens, preemptions and free blocks.
 
     Raises
     ------
-    InputError : unknown engine, or a recording that cannot be read
+    InputError : a recording that cannot be read
     """
-    if engine not in REPLAYS:
-        raise InputError(unknown_name("engine", engine, REPLAYS))
     trace = load_schedule_trace(path)
-    return compare_steps(trace.file, trace.steps, REPLAYS[engine](trace.config, trace.requests))
+    return compare_steps(trace.file, trace.steps, replay(trace.config, trace.requests))
 
 
 def compare_steps(file: str, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:

@@ -189,7 +189,7 @@ def enqueue(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -
     engines.load[r] += 1
     if rep.in_step == 0 and rep.step_end_s > now:
         rep.step_end_s = now
-        update_winner(fleet, r)
+        update_winner(fleet, engines, r)
 
 
 @kernel

@@ -10,6 +10,7 @@ from typing import Any
 from simulator.engine.blocks import free_blocks
 from simulator.engine.general import materialise
 from simulator.engine.queues import remove_running, remove_waiting
+from simulator.engine.skip import skip_decode_steps
 from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, Engines
 from simulator.engine.step import complete, schedule
 from simulator.fleet.gateway import (
@@ -59,10 +60,11 @@ def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
     while number >= 0:
         needed += 1
         if len(engines.blocks) > 0:
-            longest = rows[number].isl + rows[number].osl + engines.pools[0].num_lookahead_tokens
+            tokens = rows[number].isl + rows[number].osl
             for k in range(len(engines.pools)):
                 pool = engines.pools[k]
-                if pool.prefix_caching != 0 and (longest + pool.num_lookahead_tokens) // pool.block_size + 2 > width:
+                longest = tokens + pool.num_lookahead_tokens + pool.num_speculative_tokens
+                if pool.prefix_caching != 0 and longest // pool.block_size + 2 > width and tokens <= pool.max_model_len:
                     return WIDEN_TABLES
         number = rows[number].next_turn
     return DONE if needed <= engines.counters[N_FREE_SLOTS] else GROW_SLOTS
@@ -114,6 +116,20 @@ def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
 
 
 @kernel
+def _next_other_event(fleet: Fleet, engines: Engines, r: int, event_s: float, until_s: float) -> float:
+    """Time of the next event that is not replica `r`'s: up to there it runs undisturbed."""
+    event_s = min(event_s, until_s)
+    tree = fleet.winners
+    node = len(tree) // 2 + r
+    while node > 1:
+        rival = tree[node ^ 1]
+        if rival >= 0:
+            event_s = min(event_s, engines.replicas[rival].step_end_s)
+        node //= 2
+    return event_s
+
+
+@kernel
 def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
     """Process every event up to and including `until_s`; returns DONE, or what has to be done before it can go on."""
     rows = fleet.chunk
@@ -155,9 +171,13 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
         else:
             if step_s > until_s:
                 return DONE
+            skip_decode_steps(engines, r, _next_other_event(fleet, engines, r, min(arrival_s, timer_s), until_s))
+            if engines.replicas[r].step_end_s > step_s:
+                update_winner(fleet, engines, r)
+                continue
             empty = _end_step(fleet, engines, r)
             if not single:
-                update_winner(fleet, r)
+                update_winner(fleet, engines, r)
             if empty:
                 fleet.scalars[EVENT_REPLICA] = r
                 return REPLICA_EMPTY
@@ -210,7 +230,7 @@ def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: boo
             again = index
     rep.in_step = 0
     rep.step_end_s = float("inf")
-    update_winner(fleet, r)
+    update_winner(fleet, engines, r)
     while again != NONE:
         index = again
         again = engines.slots[index].wait_next

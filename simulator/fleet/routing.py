@@ -33,9 +33,12 @@ def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
     pool = engines.pools[target]
     if tokens > pool.max_model_len:
         return False
-    if pool.chunked_prefill == 0 and tokens > pool.max_num_batched_tokens:
+    if pool.chunked_prefill == 0 and tokens - 1 > pool.max_num_batched_tokens:
         return False
-    reach = min(tokens + pool.num_lookahead_tokens, pool.max_model_len)
+    reach = tokens - 1 + pool.num_lookahead_tokens
+    if slot.osl > 1:
+        reach += pool.num_speculative_tokens
+    reach = min(reach, pool.max_model_len)
     return (reach + pool.block_size - 1) // pool.block_size <= pool.num_blocks - 1
 
 

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.state import Engines
-
 ROW = np.dtype(
     [
         ("arrival_s", np.float64),
@@ -90,7 +88,6 @@ DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REP
 class Fleet(NamedTuple):
     """Arrays of one topology in simulation."""
 
-    engines: Engines
     chunk: NDArray[np.void]
     closed_rows: NDArray[np.void]
     closed: NDArray[np.void]

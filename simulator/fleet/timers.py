@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.engine.state import Engines
 from simulator.fleet.state import N_TIMERS, TIMER_NUMBER, Fleet
 from simulator.jit import kernel
 
@@ -78,9 +79,9 @@ def drop_first_timer(fleet: Fleet) -> None:
 
 
 @kernel
-def update_winner(fleet: Fleet, r: int) -> None:
+def update_winner(fleet: Fleet, engines: Engines, r: int) -> None:
     """Replay the matches of replica `r` after its next event has moved."""
-    replicas = fleet.engines.replicas
+    replicas = engines.replicas
     tree = fleet.winners
     leaves = len(tree) // 2
     node = (leaves + r) // 2

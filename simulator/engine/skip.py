@@ -1,0 +1,77 @@
+"""Steps in which every running request decodes and nothing else happens, taken in one go.
+
+The result is what step-by-step gives, to the last bit: times are added one step at a time and in the same order, only
+the bookkeeping between steps is left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.engine.state import CALENDAR_STEPS, ITL_BINS, ITL_FIRST_BIN, ITL_SHIFT, NONE, Engines
+from simulator.jit import kernel
+
+
+@kernel
+def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
+    """Complete decode steps of replica `r` that end before `until_s`, while the next step is certain to be one too.
+
+    A step under way is left as soon as it completes a request, somebody waits or catches up, blocks might run out, or
+    (with prefix caching) a block fills up or is needed.
+    """
+    rep = engines.replicas[r]
+    if rep.lanes == 0 or rep.in_step == 0 or rep.n_waiting > 0 or rep.n_prefill > 0 or len(engines.log) > 0:
+        return
+    pool = engines.pools[rep.pool]
+    n = rep.n_decode
+    budget = pool.max_num_batched_tokens
+    if n == 0 or n > budget or rep.step_tokens != n:
+        return
+    size = pool.block_size
+    caching = pool.prefix_caching != 0
+    base_s = engines.token_time_s[pool.token_time_base + (min(n, pool.token_time_rows) - 1) * (budget + 1) + n]
+    base_s = base_s + engines.seq_time_s[pool.seq_time_base + n] + pool.prefill_attn_s * 0.0
+    watts = engines.power_w[pool.power_base + n]
+    decode_attn_s = pool.decode_attn_s
+    blocks = pool.num_blocks - 1
+    calendar = engines.calendar
+    phases = engines.phase_count
+    itl = engines.itl_counts
+    by_class = engines.class_decode
+    n_classes = by_class.shape[1]
+    step = rep.decode_step
+    start_s, end_s = rep.step_start_s, rep.step_end_s
+    context, free = rep.context_tokens, rep.free_blocks
+    busy_s, energy_j, kv_block_s = rep.busy_s, rep.energy_j, rep.kv_block_s
+    taken = 0
+    while end_s < until_s and calendar[r, (step + 1) & (CALENDAR_STEPS - 1)] == NONE:
+        need = phases[r, (-(step + 1)) % size]
+        if need > free or (caching and (need > 0 or phases[r, (-(step + 2)) % size] > 0)):
+            break
+        gap = (np.float64(end_s - start_s).view(np.int64) >> np.int64(ITL_SHIFT)) - ITL_FIRST_BIN
+        gap = min(max(gap, 0), ITL_BINS - 1)
+        for c in range(n_classes):
+            itl[c, gap] += by_class[r, c]
+        step += 1
+        context += n
+        free -= need
+        duration = base_s + decode_attn_s * (context + n)
+        start_s = end_s
+        end_s = start_s + duration
+        busy_s += duration
+        energy_j += duration * watts
+        kv_block_s += duration * (blocks - free)
+        taken += 1
+    if taken == 0:
+        return
+    rep.decode_step = step
+    rep.context_tokens = context
+    rep.free_blocks = free
+    rep.step_start_s = start_s
+    rep.step_end_s = end_s
+    rep.step_context = context + n
+    rep.busy_s = busy_s
+    rep.energy_j = energy_j
+    rep.kv_block_s = kv_block_s
+    rep.steps += taken
+    rep.output_tokens += n * taken

@@ -1,0 +1,296 @@
+"""The compiled data plane as an object: built from a specification, advanced in time, steered replica by replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine import state as engine_state
+from simulator.engine.allocate import EnginePool, allocate_engines, grow_slots, reset_replica, widen_tables
+from simulator.engine.state import NONE, Engines
+from simulator.fleet import loop, state
+from simulator.fleet.gateway import UNFINISHED, end_request, leave_gateway
+from simulator.fleet.records import RECORD
+from simulator.fleet.rows import RowLoader
+from simulator.fleet.spec import FleetSpec
+from simulator.fleet.timers import set_timer, update_winner
+from simulator.rng import stream_seed
+from simulator.workload.requests import Requests, RequestSource
+
+Sink = Callable[[NDArray[Any]], None]
+LogSink = Callable[[NDArray[np.int64]], None]
+
+_FIRST_TIMERS = 4096
+_LOG_ROWS = 65536
+
+
+class DataPlane:
+    """All replicas, vendors and the gateway of one topology.
+
+    Parameters
+    ----------
+    spec : the topology
+    source : the requests; open-loop arrivals are drawn chunk by chunk
+    replica_slots : replicas to keep memory for, by pool; at least `PoolSpec.replicas`
+    seed : of routing and vendor latencies
+    sink : called with records of ended requests (dtype RECORD), in order of their end
+    log_sink : called with rows of the step log; None switches the log off
+    """
+
+    def __init__(
+        self,
+        spec: FleetSpec,
+        source: RequestSource,
+        replica_slots: tuple[int, ...],
+        seed: int,
+        sink: Sink,
+        log_sink: LogSink | None = None,
+    ) -> None:
+        self.spec = spec
+        self._sink = sink
+        self._log_sink = log_sink
+        self._chunks: Iterator[Requests] = source.chunks()
+        self._loader = RowLoader(source.closed_loops)
+        pools = [
+            EnginePool(pool.engine, pool.step_time, pool.power_w_by_seqs, slots)
+            for pool, slots in zip(spec.pools, replica_slots, strict=True)
+        ]
+        most_seqs = max((pool.engine.max_num_seqs for pool in spec.pools), default=1)
+        self.engines: Engines = allocate_engines(
+            pools,
+            len(spec.classes),
+            RECORD,
+            longest_tokens=self._loader.longest_closed_tokens,
+            log_rows=_LOG_ROWS + 8 * most_seqs if log_sink else 0,
+        )
+        self.engines = self.engines._replace(
+            segment_id=self._loader.segment_id, segment_tokens=self._loader.segment_tokens
+        )
+        for pool, row in zip(spec.pools, self.engines.pools, strict=True):
+            row["routing"] = pool.routing
+            row["max_waiting_per_replica"] = pool.max_waiting_per_replica
+            row["network_s"] = pool.network_s
+        self.fleet = self._allocate_fleet(source, seed, most_seqs)
+        for k, closed in enumerate(source.closed_loops):
+            for start_s in closed.start_s:
+                self._ensure_timers()
+                set_timer(self.fleet, float(start_s), state.TIMER_CLOSED, k, NONE)
+
+    def _allocate_fleet(self, source: RequestSource, seed: int, most_seqs: int) -> state.Fleet:
+        spec, n = self.spec, len(self.engines.replicas)
+        leaves = 1 << max(n - 1, 1).bit_length() if n > 1 else 1
+        winners = np.full(2 * leaves, NONE, np.int32)
+        winners[leaves : leaves + n] = np.arange(n)
+        for node in range(leaves - 1, 0, -1):
+            winners[node] = winners[2 * node]
+        scalars = np.zeros(16, np.int64)
+        scalars[state.SEED] = stream_seed(seed, "gateway") >> 2
+        scalars[state.ROUTING_KIND] = spec.routing.kind
+        return state.Fleet(
+            chunk=np.zeros(0, state.ROW),
+            closed_rows=self._loader.closed_rows,
+            closed=_closed_table(source),
+            timers=np.zeros(_FIRST_TIMERS + most_seqs, state.TIMER),
+            winners=winners,
+            vendors=_vendor_table(spec),
+            routing=_routing_table(spec),
+            classes=_class_table(spec),
+            allowed=np.array([cls.allowed for cls in spec.classes], np.bool_).reshape(len(spec.classes), -1),
+            ready=np.full(max(n, 1), NONE, np.int32),
+            scalars=scalars,
+        )
+
+    def advance(self, until_s: float) -> int | None:
+        """Process all events up to and including `until_s`; stops early at a draining replica that has become empty.
+
+        Returns
+        -------
+        The number of that replica, or None when `until_s` was reached.
+        """
+        while True:
+            reason = loop.advance(self.fleet, self.engines, until_s)
+            if reason == state.DONE:
+                return None
+            if reason == state.REPLICA_EMPTY:
+                return int(self.fleet.scalars[state.EVENT_REPLICA])
+            self._make_room(reason)
+
+    def _make_room(self, reason: int) -> None:
+        if reason == state.NEED_CHUNK:
+            self._next_chunk()
+        elif reason == state.OUT_FULL:
+            self.drain_records()
+        elif reason == state.GROW_SLOTS:
+            self.engines = grow_slots(self.engines, 1024)
+        elif reason == state.GROW_TIMERS:
+            self.fleet = self.fleet._replace(
+                timers=np.concatenate([self.fleet.timers, np.zeros_like(self.fleet.timers)])
+            )
+        elif reason == state.WIDEN_TABLES:
+            self.engines = widen_tables(self.engines, self._longest_tokens())
+        else:
+            self._drain_log()
+
+    def _longest_tokens(self) -> int:
+        rows = [rows["isl"].astype(np.int64) + rows["osl"] for rows in (self.fleet.chunk, self.fleet.closed_rows)]
+        return max(int(tokens.max()) for tokens in rows if len(tokens))
+
+    def _ensure_timers(self) -> None:
+        if self.fleet.scalars[state.N_TIMERS] + 8 > len(self.fleet.timers):
+            self._make_room(state.GROW_TIMERS)
+
+    def _next_chunk(self) -> None:
+        requests = next(self._chunks, None)
+        scalars = self.fleet.scalars
+        scalars[state.CHUNK_NEXT] = 0
+        if requests is None:
+            scalars[state.LAST_CHUNK] = 1
+            scalars[state.CHUNK_OPEN] = 0
+            return
+        scalars[state.CHUNK_OPEN] = requests.n_open
+        chunk, segment_id, segment_tokens = self._loader.load(requests, self.engines)
+        self.fleet = self.fleet._replace(chunk=chunk)
+        self.engines = self.engines._replace(segment_id=segment_id, segment_tokens=segment_tokens)
+
+    def drain_records(self) -> None:
+        """Hand the records of ended requests to the sink."""
+        n = int(self.engines.counters[engine_state.N_OUT])
+        if n:
+            self._sink(self.engines.out[:n].copy())
+            self.engines.counters[engine_state.N_OUT] = 0
+
+    def _drain_log(self) -> None:
+        n = int(self.engines.counters[engine_state.N_LOG])
+        if n and self._log_sink:
+            self._log_sink(self.engines.log[:n].copy())
+        self.engines.counters[engine_state.N_LOG] = 0
+
+    def _pool_of(self, r: int) -> Any:
+        return self.engines.pools[self.engines.replicas[r]["pool"]]
+
+    def activate(self, r: int, now: float) -> None:
+        """Let replica `r` take requests, starting with those queued before its pool."""
+        reset_replica(self.engines, r)
+        self.engines.replicas[r]["state"] = engine_state.READY
+        pool = self._pool_of(r)
+        base = int(pool["replica_base"])
+        ready = self.fleet.ready[base : base + int(pool["n_ready"])].tolist()
+        pool["n_ready"] += 1
+        self.fleet.ready[base : base + int(pool["n_ready"])] = sorted([*ready, r])
+        self._ensure_out(int(pool["n_queued"]))
+        loop.flush_gateway(self.fleet, self.engines, int(self.engines.replicas[r]["pool"]), now)
+
+    def _withdraw(self, r: int) -> None:
+        pool = self._pool_of(r)
+        base, n = int(pool["replica_base"]), int(pool["n_ready"])
+        ready = [k for k in self.fleet.ready[base : base + n].tolist() if k != r]
+        pool["n_ready"] = len(ready)
+        self.fleet.ready[base : base + len(ready)] = ready
+
+    def drain(self, r: int) -> bool:
+        """Take no more requests; True when the replica is empty already (else `advance` tells when it is)."""
+        self._withdraw(r)
+        self.engines.replicas[r]["state"] = engine_state.DRAINING
+        return int(self.engines.load[r]) == 0
+
+    def switch_off(self, r: int) -> None:
+        self.engines.replicas[r]["state"] = engine_state.OFF
+
+    def lose(self, r: int, now: float) -> None:
+        """The replica is gone with all it was doing."""
+        self._withdraw(r)
+        self._ensure_out(2 * int(self.engines.load[r]))
+        loop.lose_replica(self.fleet, self.engines, r, now, False)
+        self.switch_off(r)
+
+    def _ensure_out(self, n: int) -> None:
+        self.drain_records()
+        missing = n + len(self.engines.scratch) + 8 - len(self.engines.out)
+        if missing > 0:
+            out = np.concatenate([self.engines.out, np.zeros(missing, RECORD)])
+            self.engines = self.engines._replace(out=out)
+        while self.fleet.scalars[state.N_TIMERS] + n + 8 > len(self.fleet.timers):
+            self._make_room(state.GROW_TIMERS)
+
+    def stop_arrivals(self) -> None:
+        """From now on nothing new arrives: later turns and closed-loop users stay away."""
+        self.fleet.scalars[state.CLOSING] = 1
+
+    def in_flight(self) -> int:
+        return int(self.engines.counters[engine_state.N_IN_FLIGHT])
+
+    def close(self, now: float) -> None:
+        """End the run: whatever is still in flight is unfinished. Drains all buffers."""
+        self.stop_arrivals()
+        self._ensure_out(self.in_flight())
+        for r in range(len(self.engines.replicas)):
+            if self.engines.load[r]:
+                loop.lose_replica(self.fleet, self.engines, r, now, True)
+        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.GATEWAY):
+            target = int(self.engines.slots[index]["target"])
+            leave_gateway(self.engines, int(index), self.engines.pools[target], now)
+            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
+        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.VENDOR):
+            slot = self.engines.slots[index]
+            slot["generated"] = 0
+            if slot["first_token_s"] > now:
+                slot["first_token_s"] = np.nan
+            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
+        self.drain_records()
+        self._drain_log()
+
+    def touch_clock(self, now: float) -> None:
+        """Bring the pools' time integrals up to `now`."""
+        pools = self.engines.pools
+        pools["in_system_s"] += pools["n_in_system"] * (now - pools["last_change_s"])
+        pools["last_change_s"] = now
+
+    def refresh_winner(self, r: int) -> None:
+        if len(self.engines.replicas) > 1:
+            update_winner(self.fleet, self.engines, r)
+
+
+def _closed_table(source: RequestSource) -> NDArray[np.void]:
+    table = np.zeros(len(source.closed_loops), state.CLOSED)
+    first = 0
+    for row, closed in zip(table, source.closed_loops, strict=True):
+        row["think_s"] = closed.think_s
+        row["first_row"] = first
+        row["n_rows"] = len(closed.rows)
+        first += len(closed.rows)
+    return table
+
+
+def _vendor_table(spec: FleetSpec) -> NDArray[np.void]:
+    table = np.zeros(len(spec.vendors), state.VENDOR)
+    for row, vendor in zip(table, spec.vendors, strict=True):
+        for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
+            row[name] = getattr(vendor, name)
+        for name in ("max_wait_s", "max_context_tokens", "error_probability"):
+            row[name] = getattr(vendor, name)
+        row["request_rate"] = vendor.requests_per_minute / 60.0
+        row["token_rate"] = vendor.tokens_per_minute / 60.0
+        row["request_level"] = vendor.requests_per_minute
+        row["token_level"] = vendor.tokens_per_minute
+    return table
+
+
+def _routing_table(spec: FleetSpec) -> NDArray[np.void]:
+    routing, n = spec.routing, len(spec.routing.order)
+    table = np.zeros(n, state.ROUTING)
+    table["target"] = routing.order
+    table["cumulative_weight"] = np.cumsum(routing.weights or (1.0,) * n)
+    table["overflow_waiting"] = routing.overflow_waiting or (np.inf,) * n
+    table["overflow_kv"] = routing.overflow_kv or (np.inf,) * n
+    table["max_complexity"] = routing.max_complexity or (np.inf,) * n
+    return table
+
+
+def _class_table(spec: FleetSpec) -> NDArray[np.void]:
+    table = np.zeros(len(spec.classes), state.CLASS)
+    table["timeout_s"] = [cls.timeout_s for cls in spec.classes]
+    table["max_retries"] = [cls.max_retries for cls in spec.classes]
+    return table

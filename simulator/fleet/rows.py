@@ -1,0 +1,71 @@
+"""From `Requests` to the rows that the data plane takes in, and the arena that holds their segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.state import FREE, Engines
+from simulator.fleet.state import ROW
+from simulator.workload.requests import ClosedLoop, Requests
+
+
+def to_rows(requests: Requests, segment_base: int) -> NDArray[np.void]:
+    """Rows of a chunk whose segments will stand in the arena from `segment_base`."""
+    rows = np.zeros(len(requests), ROW)
+    for name in ("arrival_s", "think_s", "session_id", "next_turn", "isl", "osl", "class_id", "priority"):
+        rows[name] = getattr(requests, name)
+    rows["complexity"] = requests.complexity
+    rows["output_continues"] = requests.output_continues
+    rows["segment_start"] = requests.segment_start[:-1] + segment_base
+    rows["n_segments"] = np.diff(requests.segment_start)
+    total = np.concatenate([[0], np.cumsum(requests.segment_tokens, dtype=np.int64)])
+    rows["listed_tokens"] = total[requests.segment_start[1:]] - total[requests.segment_start[:-1]]
+    return rows
+
+
+class RowLoader:
+    """Keeps the segment arena: closed-loop rows at its front, then those of requests in flight, then the new chunk."""
+
+    def __init__(self, closed_loops: Sequence[ClosedLoop]) -> None:
+        rows, ids, tokens = [np.zeros(0, ROW)], [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        base = 0
+        for loop in closed_loops:
+            loaded = to_rows(loop.rows, base)
+            loaded["next_turn"] = -1
+            rows.append(loaded)
+            ids.append(loop.rows.segment_id)
+            tokens.append(loop.rows.segment_tokens)
+            base += len(loop.rows.segment_id)
+        self.closed_rows: NDArray[np.void] = np.concatenate(rows)
+        self._closed_id = np.concatenate(ids)
+        self._closed_tokens = np.concatenate(tokens)
+        self.segment_id = np.append(self._closed_id, np.int64(0))
+        self.segment_tokens = np.append(self._closed_tokens, np.int32(0))
+
+    @property
+    def longest_closed_tokens(self) -> int:
+        rows = self.closed_rows
+        return int((rows["isl"].astype(np.int64) + rows["osl"]).max()) if len(rows) else 0
+
+    def load(
+        self, requests: Requests, engines: Engines
+    ) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.int32]]:
+        """Rows of a chunk and the new arena; slots in flight are pointed to their segments' new places."""
+        front = len(self._closed_id)
+        slots = engines.slots
+        moving = np.flatnonzero(
+            (slots["state"] != FREE) & (slots["n_segments"] > 0) & (slots["segment_start"] >= front)
+        )
+        counts = slots["n_segments"][moving].astype(np.int64)
+        starts = slots["segment_start"][moving]
+        ends = np.cumsum(counts)
+        kept = np.arange(int(ends[-1]) if len(ends) else 0)
+        kept += np.repeat(starts - (ends - counts), counts)
+        ids = np.concatenate([self._closed_id, engines.segment_id[kept], requests.segment_id, [0]])
+        tokens = np.concatenate([self._closed_tokens, engines.segment_tokens[kept], requests.segment_tokens, [0]])
+        slots["segment_start"][moving] = front + ends - counts
+        rows = to_rows(requests, front + len(kept))
+        return rows, ids.astype(np.int64), tokens.astype(np.int32)

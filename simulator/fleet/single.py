@@ -1,0 +1,104 @@
+"""One replica on its own, with its step log: the compiled counterpart of `simulator.engine.reference`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.schedule_trace import TraceRequest, TraceStep
+from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
+from simulator.fleet.dataplane import DataPlane
+from simulator.fleet.records import RECORD
+from simulator.fleet.spec import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
+from simulator.perf.steptime import StepTime, constant_step_time
+from simulator.workload.requests import ClosedLoop, Requests, make_requests
+
+
+@dataclass(frozen=True, slots=True)
+class RequestList:
+    """A `RequestSource` over requests in memory."""
+
+    requests: Requests
+    class_names: tuple[str, ...] = ("all",)
+    closed_loops: tuple[ClosedLoop, ...] = ()
+
+    def chunks(self) -> Iterator[Requests]:
+        yield self.requests
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedStep:
+    """One step of the log: what was scheduled, as (request number, tokens, computed before), in scheduling order."""
+
+    start_s: float
+    scheduled: tuple[tuple[int, int, int], ...]
+    preempted: tuple[int, ...]
+    free_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
+class SingleRun:
+    """Records of ended requests (dtype RECORD, in order of their end) and the step log, empty without logging."""
+
+    records: NDArray[Any]
+    steps: tuple[LoggedStep, ...]
+
+
+def run_single(config: EngineConfig, step_time: StepTime, requests: Requests, *, log: bool = False) -> SingleRun:
+    """Serve `requests` on one replica until all have ended."""
+    pool = PoolSpec("replica", "", 1, 1, config, step_time, np.zeros(config.max_num_seqs + 1))
+    classes = tuple(ClassSpec(str(k), (True,)) for k in range(int(requests.class_id.max(initial=0)) + 1))
+    spec = FleetSpec("single", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
+    records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
+    rows: list[NDArray[np.int64]] = []
+    plane = DataPlane(spec, RequestList(requests), (1,), 0, records.append, rows.append if log else None)
+    plane.activate(0, 0.0)
+    plane.advance(np.inf)
+    plane.close(np.inf)
+    return SingleRun(np.concatenate(records), tuple(_steps(np.concatenate(rows))) if rows else ())
+
+
+def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
+    """Steps of the log that scheduled or preempted something."""
+    heads = np.flatnonzero(log[:, 0] == LOG_STEP)
+    ends = [*heads[1:].tolist(), len(log)]
+    preempted = tuple(row[1] for row in log[: heads[0]].tolist()) if len(heads) else ()
+    for head, end in zip(heads.tolist(), ends, strict=True):
+        body = log[head + 1 : end].tolist()
+        scheduled = tuple((row[1], row[2], row[3]) for row in body if row[0] != LOG_PREEMPTED)
+        if scheduled or preempted:
+            yield LoggedStep(float(log[head, 2].view(np.float64)), scheduled, preempted, int(log[head, 3]))
+        preempted = tuple(row[1] for row in body if row[0] == LOG_PREEMPTED)
+
+
+def replay_kernel(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
+    """Replay a recording with the compiled scheduler: a step takes one second, so step k starts at second k."""
+    ordered = sorted(requests, key=lambda request: (request.arrival_step, request.id))
+    columns = {
+        "priority": np.array([request.priority for request in ordered]),
+        "segment_start": np.cumsum([0, *(len(request.prompt) for request in ordered)]),
+        "segment_id": np.array([segment for request in ordered for segment, _ in request.prompt]),
+        "segment_tokens": np.array([tokens for request in ordered for _, tokens in request.prompt]),
+    }
+    workload = make_requests(
+        np.array([float(request.arrival_step) for request in ordered]),
+        np.array([request.isl for request in ordered]),
+        np.array([request.osl for request in ordered]),
+        **columns,
+    )
+    step_time = constant_step_time(1.0, config.max_num_batched_tokens, config.max_num_seqs)
+    ids = [request.id for request in ordered]
+    return [
+        TraceStep(
+            round(step.start_s),
+            tuple((ids[number], tokens, before) for number, tokens, before in step.scheduled),
+            tuple(ids[number] for number in step.preempted),
+            step.free_blocks,
+        )
+        for step in run_single(config, step_time, workload, log=True).steps
+    ]
