@@ -19,7 +19,7 @@ _PRIVATE = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
 
 
 @kernel
-def mix(value: int) -> int:
+def mix(value: Any) -> Any:
     """Finaliser of splitmix64 on signed 64-bit integers: a bijection that spreads every bit."""
     value = (value ^ (value >> np.int64(30))) * _MIX_1
     value = (value ^ (value >> np.int64(27))) * _MIX_2
@@ -27,18 +27,18 @@ def mix(value: int) -> int:
 
 
 @kernel
-def _run(chain: int, segment: int, offset: int, length: int) -> int:
+def _run(chain: Any, segment: Any, offset: int, length: int) -> Any:
     return mix(chain ^ (segment * _SEGMENT + np.int64(offset) * _OFFSET + np.int64(length) * _LENGTH))
 
 
 @kernel
-def private_segment(request: int) -> int:
+def private_segment(request: int) -> Any:
     """Segment id of what only this request contains; it meets a listed id with probability 2^-64."""
     return mix(np.int64(request) ^ _PRIVATE)
 
 
 @kernel
-def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, block_size: int, out: Any) -> int:
+def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, block_size: int, out: Any) -> Any:
     """Chain hashes of blocks `first_block .. first_block + n_blocks - 1`, into `out` from 0; returns the last.
 
     The chain before `first_block` is `slot.chain` (`ROOT` before the first block). Content is cut into runs of one

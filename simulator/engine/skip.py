@@ -6,9 +6,8 @@ the bookkeeping between steps is left out.
 
 from __future__ import annotations
 
-import numpy as np
-
-from simulator.engine.state import CALENDAR_STEPS, ITL_BINS, ITL_FIRST_BIN, ITL_SHIFT, NONE, Engines
+from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
 
 
@@ -48,8 +47,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
         need = phases[r, (-(step + 1)) % size]
         if need > free or (caching and (need > 0 or phases[r, (-(step + 2)) % size] > 0)):
             break
-        gap = (np.float64(end_s - start_s).view(np.int64) >> np.int64(ITL_SHIFT)) - ITL_FIRST_BIN
-        gap = min(max(gap, 0), ITL_BINS - 1)
+        gap = itl_bin(end_s - start_s)
         for c in range(n_classes):
             itl[c, gap] += by_class[r, c]
         step += 1

@@ -108,7 +108,8 @@ REPLICA = np.dtype(
         ("energy_j", np.float64),  # while stepping
         ("kv_block_s", np.float64),  # integral of used blocks over busy time
         ("steps", np.int64),
-        ("input_tokens", np.int64),
+        ("input_tokens", np.int64),  # of completed requests
+        ("cached_tokens", np.int64),
         ("output_tokens", np.int64),
         ("preemptions", np.int64),
     ],
@@ -215,8 +216,8 @@ N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT = range(5)
 """Entries of `Engines.counters`."""
 
 LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED = range(3)
-"""Kinds of rows in `Engines.log`: (kind, replica, bits of the start time, free blocks) for a step, then for each of its requests
-(kind, request, tokens scheduled, tokens computed before) and (kind, request, 0, 0)."""
+"""Kinds of rows in `Engines.log`: first (kind, request, 0, 0) for each preempted one, then the step as (kind, replica,
+bits of the start time, free blocks), then its requests as (kind, request, tokens scheduled, tokens computed before)."""
 
 ITL_SHIFT = 45
 """Bits of a float64 dropped to bin it: 7 bits of mantissa stay, so a bin is at most 0.8 % wide."""

@@ -88,6 +88,7 @@ def schedule(engines: Engines, r: int, now: float) -> None:
     pool = engines.pools[rep.pool]
     if rep.n_running == 0 and rep.n_waiting == 0:
         rep.in_step = 0
+        rep.step_start_s = now
         rep.step_end_s = float("inf")
         return
     if pool.num_speculative_tokens > 0:

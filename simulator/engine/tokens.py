@@ -11,7 +11,7 @@ from simulator.jit import kernel
 
 
 @kernel
-def itl_bin(gap_s: float) -> int:
+def itl_bin(gap_s: Any) -> Any:
     """Bin of a gap: the leading bits of the float, which is a logarithmic scale."""
     position = (np.float64(gap_s).view(np.int64) >> np.int64(ITL_SHIFT)) - ITL_FIRST_BIN
     return min(max(position, 0), ITL_BINS - 1)

@@ -109,6 +109,8 @@ def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
     if rep.in_step != 0:
         n_done = complete(engines, r)
         for k in range(n_done):
+            rep.input_tokens += engines.slots[engines.scratch[k]].isl
+            rep.cached_tokens += engines.slots[engines.scratch[k]].cached_tokens
             leave_replica(engines, engines.scratch[k], now)
             end_request(fleet, engines, engines.scratch[k], COMPLETED, now)
     schedule(engines, r, now)

@@ -95,7 +95,7 @@ def schedule_rate(spec: Schedule, horizon_s: float) -> Rate:
     start_s = edges_s[:-1]
     hour = (start_s // SECONDS_PER_HOUR).astype(np.int64) % HOURS_PER_DAY
     day = (start_s // SECONDS_PER_DAY).astype(np.int64) % DAYS_PER_WEEK
-    rps = np.full(len(start_s), spec.rate_rps)
+    rps = np.full(len(start_s), float(spec.rate_rps))
     rps *= np.asarray(spec.hourly or (1.0,) * HOURS_PER_DAY)[hour]
     rps *= np.asarray(spec.weekly or (1.0,) * DAYS_PER_WEEK)[day]
     for spike in spec.spikes:

@@ -1,0 +1,220 @@
+"""One simulation of one topology: the SimPy control plane over the compiled data plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from simulator.fleet.autoscale import autoscale
+from simulator.fleet.dataplane import DataPlane, Sink
+from simulator.fleet.ledger import pool_usage
+from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
+from simulator.fleet.records import Status
+from simulator.fleet.spec import FleetSpec, PoolSpec
+from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.rng import stream
+from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.requests import RequestSource
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBalance:
+    """Both sides of Little's law of one pool, to the end of the run, for requests that entered it."""
+
+    name: str
+    in_system_s: float
+    sojourn_s: float
+    arrivals: int
+    departures: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRun:
+    """What a simulation leaves behind, apart from the records that went to the sink.
+
+    Attributes
+    ----------
+    usage : the ledger over [0, horizon_s]; vendors' `cost_usd` is 0, prices are not known here
+    samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
+        blocks of ready replicas), arrivals and output_tokens since the sample before
+    itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
+    end_s : time at which the last request ended or the drain was cut off
+    """
+
+    usage: Usage
+    samples: dict[str, NDArray[Any]]
+    itl_counts: NDArray[np.int64]
+    balances: tuple[PoolBalance, ...]
+    end_s: float
+
+
+def _places(pool: PoolSpec) -> int:
+    """Most replicas that can exist at once: twice the limit where draining ones overlap with their successors."""
+    most = max(pool.replicas, pool.autoscaler.max_replicas if pool.autoscaler else 0)
+    return 2 * most if pool.autoscaler or pool.reliability.reclaim_mtbf_s > 0 else most
+
+
+class _Simulation:
+    def __init__(self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float) -> None:
+        self.spec = spec
+        self.sink = sink
+        self.vendor_totals = np.zeros((len(spec.vendors), 4), np.int64)
+        places = tuple(_places(pool) for pool in spec.pools)
+        self.horizon_s = horizon_s
+        self.plane = DataPlane(spec, source, places, seed, self._record)
+        self.env = simpy.Environment()
+        self.controls: list[PoolControl] = []
+        first = 0
+        for k, (pool, n) in enumerate(zip(spec.pools, places, strict=True)):
+            rng = stream(seed, "control", pool.name)
+            self.controls.append(PoolControl(self.env, self.plane, pool, first, n, rng))
+            if pool.autoscaler:
+                self.env.process(autoscale(self.controls[-1], pool.autoscaler, k))
+            first += n
+        self.samples: list[tuple[float, ...]] = []
+        self.energy_marks: list[NDArray[np.float64]] = []
+
+    def _record(self, records: NDArray[Any]) -> None:
+        n_pools = len(self.spec.pools)
+        served = records[(records["target"] >= n_pools) & (records["status"] == Status.COMPLETED)]
+        served = served[served["finish_s"] <= self.horizon_s]
+        for name, column in (("isl", 1), ("cached_tokens", 2), ("generated", 3)):
+            np.add.at(self.vendor_totals[:, column], served["target"] - n_pools, served[name])
+        np.add.at(self.vendor_totals[:, 0], served["target"] - n_pools, 1)
+        self.sink(records)
+
+    def sample(self, every_s: float) -> Generator[Any, Any, None]:
+        before = np.zeros((len(self.controls), 2), np.int64)
+        while True:
+            for k, control in enumerate(self.controls):
+                self._sample_pool(k, control, before)
+            yield self.env.timeout(every_s)
+
+    def _sample_pool(self, k: int, control: PoolControl, before: NDArray[np.int64]) -> None:
+        engines = self.plane.engines
+        replicas = engines.replicas[engines.replicas["pool"] == k]
+        pool = engines.pools[k]
+        ready = int(pool["n_ready"])
+        capacity = max(ready, 1) * max(int(pool["num_blocks"]) - 1, 1)
+        used = np.maximum(pool["num_blocks"] - 1 - replicas["free_blocks"], 0)[replicas["state"] != 0].sum()
+        totals = np.array([pool["arrivals"], replicas["output_tokens"].sum()])
+        self.samples.append(
+            (
+                self.env.now,
+                k,
+                control.count(SERVING),
+                control.count(STARTING),
+                int(replicas["n_running"].sum()),
+                int(pool["n_waiting"]),
+                float(used / capacity),
+                *(totals - before[k]),
+            )
+        )
+        before[k] = totals
+
+    def mark_energy(self) -> Generator[Any, Any, None]:
+        while True:
+            self.energy_marks.append(self.step_energy_j())
+            yield self.env.timeout(SECONDS_PER_HOUR)
+
+    def step_energy_j(self) -> NDArray[np.float64]:
+        replicas = self.plane.engines.replicas
+        return np.bincount(replicas["pool"], weights=replicas["energy_j"], minlength=len(self.controls)).astype(float)
+
+    def run_until(self, until_s: float, progress: Progress | None) -> None:
+        """Alternate: the data plane up to the next control event, then that event."""
+        env, plane = self.env, self.plane
+        while True:
+            target = min(env.peek(), until_s)
+            emptied = plane.advance(target)
+            if emptied is not None:
+                replica = plane.engines.replicas[emptied]
+                if replica["step_start_s"] > env.now:
+                    env.run(until=float(replica["step_start_s"]))
+                self.controls[int(replica["pool"])].emptied(emptied)
+                continue
+            if env.peek() > until_s:
+                break
+            env.step()
+            if progress:
+                progress(env.now)
+        if env.now < until_s:
+            env.run(until=until_s)
+
+    def usage(self, horizon_s: float) -> Usage:
+        self.energy_marks.append(self.step_energy_j())
+        marks = np.stack(self.energy_marks)
+        pools: list[PoolUsage] = []
+        for k, control in enumerate(self.controls):
+            replicas = self.plane.engines.replicas[self.plane.engines.replicas["pool"] == k]
+            pools.append(pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s))
+        vendors = tuple(
+            VendorUsage(vendor.name, int(requests), int(isl), int(cached), int(osl), cost_usd=0.0)
+            for vendor, (requests, isl, cached, osl) in zip(self.spec.vendors, self.vendor_totals, strict=True)
+        )
+        return Usage(horizon_s, tuple(pools), vendors)
+
+
+_SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", "kv_usage", "arrivals", "output_tokens")
+
+
+def simulate_fleet(
+    spec: FleetSpec,
+    source: RequestSource,
+    *,
+    horizon_s: float,
+    drain_s: float,
+    warmup_s: float,
+    seed: int,
+    sink: Sink,
+    sample_s: float | None = None,
+    progress: Progress | None = None,
+) -> FleetRun:
+    """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
+
+    Usage and samples end at the horizon; requests that arrived before it and end during the drain count as served.
+
+    Parameters
+    ----------
+    warmup_s : gaps between tokens are counted from here on
+    sink : called with records of ended requests (dtype RECORD)
+    sample_s : seconds between samples; a 360th of the horizon unless told
+    progress : called with the simulated time
+    """
+    simulation = _Simulation(spec, source, seed, sink, horizon_s)
+    env, plane = simulation.env, simulation.plane
+    env.process(simulation.sample(sample_s or max(horizon_s / 360, 1.0)))
+    env.process(simulation.mark_energy())
+    if warmup_s > 0:
+        simulation.run_until(warmup_s, progress)
+        plane.engines.itl_counts[:] = 0
+    simulation.run_until(horizon_s, progress)
+    plane.drain_records()
+    usage = simulation.usage(horizon_s)
+    samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
+    itl_counts = plane.engines.itl_counts.copy()
+    plane.stop_arrivals()
+    end_s = horizon_s
+    while plane.in_flight() and end_s < horizon_s + drain_s:
+        end_s = min(end_s + max(drain_s / 20, 1.0), horizon_s + drain_s)
+        simulation.run_until(end_s, None)
+    plane.close(end_s)
+    plane.touch_clock(end_s)
+    balances = tuple(
+        PoolBalance(
+            pool.name, float(row["in_system_s"]), float(row["sojourn_s"]), int(row["arrivals"]), int(row["departures"])
+        )
+        for pool, row in zip(spec.pools, plane.engines.pools, strict=True)
+    )
+    columns = dict(zip(_SAMPLE_COLUMNS, samples, strict=True))
+    for name in _SAMPLE_COLUMNS:
+        if name not in ("time_s", "kv_usage"):
+            columns[name] = columns[name].astype(np.int64)
+    return FleetRun(usage, columns, itl_counts, balances, end_s)
