@@ -1,0 +1,130 @@
+"""From a pool of the scenario to an engine: model, memory, limits and step time, each from the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.catalog.gpus import Gpu, default_limits, gpu
+from simulator.catalog.hf import load_hf_config
+from simulator.catalog.models import model
+from simulator.catalog.precisions import layout
+from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.errors import InputError, Problem
+from simulator.perf.architecture import Architecture
+from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
+from simulator.perf.device import BatchLimits, Layout
+from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
+from simulator.perf.power import power_w_by_seqs
+from simulator.perf.roofline import Drafting, roofline_step_time
+from simulator.perf.speculative import one_layer_draft
+from simulator.perf.steptime import StepTime
+from simulator.schema.engine import EngineSettings
+
+_BATCHING = {
+    "continuous": Batching.CONTINUOUS,
+    "static": Batching.STATIC,
+    "one_at_a_time": Batching.ONE_AT_A_TIME,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEngine:
+    """One replica, planned: what the simulation runs and what the checks and the report say of it."""
+
+    config: EngineConfig
+    step_time: StepTime
+    memory: MemoryPlan
+    layout: Layout
+    gpu: Gpu
+    bound: TokenBound
+    weight_bytes_total: float
+    power_w_by_seqs: NDArray[np.float64]
+
+
+def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
+    """Model by catalog name, or from a Hugging Face `config.json` (file or its folder); with its native dtype."""
+    path = folder / name
+    if name.endswith(".json") or path.is_dir():
+        return load_hf_config(path), "bf16"
+    found = model(name)
+    return found.architecture, found.native_dtype
+
+
+def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path) -> PlannedEngine:
+    """Plan one replica.
+
+    Raises
+    ------
+    InputError : unknown name, a precision that the GPU lacks, a split that does not divide, a model that does not fit
+    """
+    arch, native = architecture(name, folder)
+    card = gpu(gpu_name)
+    defaults = default_limits(gpu_name)
+    parts = layout(
+        settings.dtype or native, settings.kv_dtype, tp=tp, pp=pp, expert_parallel=settings.expert_parallel
+    )
+    limits = BatchLimits(
+        settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
+        settings.max_num_seqs or defaults.max_num_seqs,
+    )
+    memory = plan_memory(
+        arch,
+        card.device,
+        parts,
+        limits,
+        card.coefficients,
+        block_size=settings.block_size,
+        gpu_memory_utilization=settings.gpu_memory_utilization,
+        max_model_len=settings.max_model_len,
+    )
+    config = _config(settings, limits, memory)
+    spec = settings.speculative
+    drafting = None
+    if spec is not None:
+        drafting = Drafting(spec.num_tokens, None if spec.method == "ngram" else one_layer_draft(arch))
+    return PlannedEngine(
+        config=config,
+        step_time=roofline_step_time(arch, card.device, parts, limits, card.coefficients, drafting),
+        memory=memory,
+        layout=parts,
+        gpu=card,
+        bound=max_tokens_per_gpu_s(arch, card.device, parts, limits, config.num_speculative_tokens),
+        weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
+        power_w_by_seqs=power_w_by_seqs(card.power_curve, parts.gpus, limits.max_num_seqs),
+    )
+
+
+def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:
+    if not settings.chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
+        raise InputError(
+            Problem(
+                f"without chunked prefill a prompt has to fit one step: set max_num_batched_tokens to at least "
+                f"max_model_len ({memory.max_model_len}), or max_model_len to at most {limits.max_num_batched_tokens}",
+                path="engine.chunked_prefill",
+                got="false",
+            )
+        )
+    spec = settings.speculative
+    drafts = spec.num_tokens if spec else 0
+    return EngineConfig(
+        num_blocks=settings.num_blocks or memory.num_blocks,
+        block_size=settings.block_size,
+        max_num_batched_tokens=limits.max_num_batched_tokens,
+        max_num_seqs=limits.max_num_seqs,
+        max_model_len=memory.max_model_len,
+        enable_prefix_caching=settings.prefix_caching,
+        enable_chunked_prefill=settings.chunked_prefill,
+        long_prefill_token_threshold=settings.long_prefill_token_threshold,
+        policy=Policy.PRIORITY if settings.policy == "priority" else Policy.FCFS,
+        reserve_full_isl=settings.reserve_full_isl,
+        watermark=settings.watermark,
+        batching=_BATCHING[settings.batching],
+        num_speculative_tokens=drafts,
+        num_lookahead_tokens=0 if spec is None or spec.method == "ngram" else drafts,
+        draft_acceptance=spec.acceptance if spec else 0.0,
+        drop_last_hit_block=spec is not None and spec.method == "eagle",
+    )

@@ -1,0 +1,196 @@
+"""From a topology of the scenario to a fleet: every name replaced by figures of the catalog."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import TokenOffer, token_offer
+from simulator.errors import InputError, Problem
+from simulator.fleet.spec import (
+    Autoscaler,
+    ClassSpec,
+    ColdStart,
+    FleetSpec,
+    PoolSpec,
+    Reliability,
+    ReplicaRouting,
+    RoutingSpec,
+    TargetRouting,
+    VendorSpec,
+)
+from simulator.run.engine import PlannedEngine, plan_engine
+from simulator.scenario.load import LoadedScenario
+from simulator.units import SECONDS_PER_HOUR
+
+_MILLISECONDS = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTopology:
+    """A fleet ready to simulate, and what it was planned from."""
+
+    name: str
+    fleet: FleetSpec
+    engines: tuple[PlannedEngine, ...]
+    offers: tuple[TokenOffer, ...]
+    settings: Any
+
+
+@contextmanager
+def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
+    """Give an InputError from below the place in the scenario that it comes from."""
+    try:
+        yield
+    except InputError as error:
+        file, line, column = loaded.place(path)
+        problems = [
+            problem
+            if problem.file
+            else replace(problem, file=file, line=line, column=column, path=f"{path}.{problem.path}" if problem.path else path)
+            for problem in error.problems
+        ]
+        raise InputError(*problems) from error
+
+
+def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
+    """Plan one topology of the scenario.
+
+    Raises
+    ------
+    InputError : at its place in the scenario: an unknown name, a model that does not fit, no target for a class
+    """
+    scenario = loaded.scenario
+    topology = scenario.topologies[name]
+    root = f"topologies.{name}"
+    pools: list[PoolSpec] = []
+    engines: list[PlannedEngine] = []
+    for k, pool in enumerate(topology.pools):
+        with located(loaded, f"{root}.pools[{k}]"):
+            engine = _plan_pool_engine(loaded, pool)
+            engines.append(engine)
+            pools.append(_pool(pool, engine))
+    vendors: list[VendorSpec] = []
+    offers: list[TokenOffer] = []
+    for k, vendor in enumerate(topology.vendors):
+        with located(loaded, f"{root}.vendors[{k}]"):
+            offers.append(token_offer(vendor.offer))
+            vendors.append(_vendor(vendor, offers[-1]))
+    names = [target.name for target in (*topology.pools, *topology.vendors)]
+    sites = [site(pool.site) for pool in topology.pools] + [site(offer.site) for offer in offers]
+    classes = tuple(
+        ClassSpec(cls.name, tuple(cls.data_class in place.data_classes for place in sites), cls.timeout_s, cls.max_retries)
+        for cls in scenario.workload.classes
+    )
+    fleet = FleetSpec(name, tuple(pools), tuple(vendors), _routing(topology.routing, names), classes)
+    return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
+
+
+def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
+    scenario = loaded.scenario
+    settings = scenario.engine
+    if pool.engine is not None:
+        settings = settings.model_copy(update={k: getattr(pool.engine, k) for k in pool.engine.model_fields_set})
+    return plan_engine(pool.model or scenario.model, pool.gpu, pool.tp, pool.pp, settings, loaded.path.parent)
+
+
+def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
+    place = site(pool.site)
+    gpus = engine.layout.gpus
+    if place.kind == "api":
+        raise InputError(Problem(f"{place.name} is a token API: name it under vendors", path="site", got=pool.site))
+    tier = "on_demand" if pool.billing == "owned" else pool.billing
+    cold = place.cold_start(engine.weight_bytes_total)
+    network_s = place.network_one_way.value if pool.network_ms is None else pool.network_ms * _MILLISECONDS
+    return PoolSpec(
+        name=pool.name,
+        site=place.name,
+        gpus_per_replica=gpus,
+        replicas=pool.autoscaler.min if pool.autoscaler else pool.replicas,
+        engine=engine.config,
+        step_time=engine.step_time,
+        power_w_by_seqs=engine.power_w_by_seqs,
+        routing=ReplicaRouting[pool.routing.upper()],
+        cold_start=_overridden(cold, pool.cold_start),
+        autoscaler=_autoscaler(pool.autoscaler) if pool.autoscaler else None,
+        reliability=_reliability(pool, place.reliability(gpus, tier)),
+        max_waiting_per_replica=pool.max_waiting_per_replica,
+        network_s=network_s,
+    )
+
+
+def _overridden(cold: ColdStart, settings: Any) -> ColdStart:
+    if settings is None:
+        return cold
+    stages = {name: getattr(settings, name) for name in ("provision_s", "image_s", "weights_s", "engine_s")}
+    return replace(cold, **{name: value for name, value in stages.items() if value is not None})
+
+
+def _autoscaler(settings: Any) -> Autoscaler:
+    return Autoscaler(
+        min_replicas=settings.min,
+        max_replicas=settings.max,
+        target_per_replica=settings.target_per_replica,
+        metric=settings.metric,
+        period_s=settings.period_s,
+        tolerance=settings.tolerance,
+        up_window_s=settings.up_window_s,
+        down_window_s=settings.down_window_s,
+    )
+
+
+def _reliability(pool: Any, catalog: Reliability) -> Reliability:
+    """The catalog's figures where `failures` asks for them (reclaims always on spot), then the pool's own."""
+    base = catalog if pool.failures else replace(Reliability(), reclaim_mtbf_s=catalog.reclaim_mtbf_s)
+    base = replace(base, reclaim_notice_s=catalog.reclaim_notice_s, mttr_s=catalog.mttr_s)
+    own = pool.reliability
+    if own is None:
+        return base
+    values = {
+        "mtbf_s": _hours(own.mtbf_h),
+        "mttr_s": _hours(own.mttr_h),
+        "reclaim_mtbf_s": _hours(own.reclaim_mtbf_h),
+        "reclaim_notice_s": own.reclaim_notice_s,
+        "unavailable_probability": own.unavailable_probability,
+        "retry_s": own.retry_s,
+    }
+    return replace(base, **{name: value for name, value in values.items() if value is not None})
+
+
+def _hours(value: float | None) -> float | None:
+    return None if value is None else value * SECONDS_PER_HOUR
+
+
+def _vendor(settings: Any, offer: TokenOffer) -> VendorSpec:
+    vendor = offer.vendor_spec(settings.name, settings.max_wait_s)
+    for metric in ("ttft", "tpot"):
+        own = getattr(settings, f"{metric}_s")
+        if own is not None:
+            vendor = replace(vendor, **{f"{metric}_median_s": own.median, f"{metric}_sigma": own.sigma})
+            if metric == "ttft":
+                vendor = replace(vendor, ttft_s_per_input_token=0.0)
+    for limit in ("requests_per_minute", "tokens_per_minute"):
+        own = getattr(settings, limit)
+        if own is not None:
+            vendor = replace(vendor, **{limit: own})
+    return vendor
+
+
+def _routing(routing: Any, names: list[str]) -> RoutingSpec:
+    everything = list(range(len(names)))
+    if routing.kind == "overflow":
+        order = [names.index(name) for name in routing.order] if routing.order else everything
+        waiting = math.inf if routing.when.waiting_per_replica is None else routing.when.waiting_per_replica
+        kv = math.inf if routing.when.kv_usage is None else routing.when.kv_usage
+        n = len(order)
+        return RoutingSpec(TargetRouting.OVERFLOW, tuple(order), (), (waiting,) * n, (kv,) * n)
+    if routing.kind == "complexity":
+        order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
+        limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
+        return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
+    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in names)
+    return RoutingSpec(TargetRouting.WEIGHTED, tuple(everything), weights)

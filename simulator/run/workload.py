@@ -1,0 +1,82 @@
+"""From the workload of a scenario to a source of requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from simulator.schema.scenario import Scenario
+from simulator.workload import spec
+from simulator.workload.requests import RequestSource
+from simulator.workload.source import build_source
+
+
+def request_source(scenario: Scenario, folder: Path, seed: int) -> RequestSource:
+    """Requests of one replication; the same for every topology."""
+    return build_source(workload_spec(scenario, folder), scenario.run.horizon_s, seed)
+
+
+def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
+    """The scenario's classes as plain values, files resolved against the scenario's folder."""
+    return spec.WorkloadSpec(tuple(_class(cls, folder) for cls in scenario.workload.classes))
+
+
+def _class(cls: Any, folder: Path) -> spec.ClassWorkload:
+    lengths = cls.lengths
+    prefixes = cls.prefixes
+    return spec.ClassWorkload(
+        name=cls.name,
+        arrivals=_arrivals(cls.arrivals, folder),
+        isl=_length(lengths.isl, folder) if lengths else None,
+        osl=_length(lengths.osl, folder) if lengths else None,
+        prefixes=spec.Prefixes(prefixes.groups, _length(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
+        if prefixes
+        else None,
+        priority=cls.priority,
+        complexity=_complexity(cls.complexity),
+    )
+
+
+def _length(dist: Any, folder: Path) -> spec.Length:
+    if isinstance(dist, int | float):
+        return spec.Constant(int(dist))
+    if dist.kind == "constant":
+        return spec.Constant(int(dist.value))
+    if dist.kind == "uniform":
+        return spec.Uniform(dist.low, dist.high)
+    if dist.kind == "lognormal":
+        return spec.Lognormal(dist.mean, dist.cv, dist.min, dist.max)
+    return spec.Empirical(folder / dist.file, dist.column)
+
+
+def _complexity(value: Any) -> float | spec.Uniform:
+    if isinstance(value, int | float):
+        return float(value)
+    return float(value.value) if value.kind == "constant" else spec.Uniform(value.low, value.high)
+
+
+def _arrivals(arrivals: Any, folder: Path) -> spec.Arrivals:
+    match arrivals.kind:
+        case "poisson":
+            return spec.Poisson(arrivals.rate_rps)
+        case "gamma":
+            return spec.Gamma(arrivals.rate_rps, arrivals.cv)
+        case "profile":
+            return spec.Profile(folder / arrivals.file, arrivals.rate_scale, arrivals.loop)
+        case "trace":
+            return spec.Trace(folder / arrivals.file, arrivals.format, arrivals.rate_scale, arrivals.loop)
+        case "schedule":
+            spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
+            return spec.Schedule(
+                arrivals.rate_rps, tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ()), spikes, arrivals.cv
+            )
+        case "sessions":
+            return spec.Sessions(
+                arrivals.rate_rps,
+                _length(arrivals.turns, folder),
+                arrivals.think_s,
+                None if arrivals.user_tokens is None else _length(arrivals.user_tokens, folder),
+                arrivals.system_tokens,
+            )
+        case _:
+            return spec.ClosedLoopArrivals(arrivals.concurrency, arrivals.think_s)

@@ -1,0 +1,57 @@
+"""Engine section: vLLM's limits and options; whatever is not given is what vLLM would choose."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from simulator.schema.base import AtLeastOne, Count, Settings, Share
+
+
+class Speculative(Settings):
+    """Speculative decoding."""
+
+    method: Literal["eagle", "mtp", "draft_model", "ngram"] = "eagle"
+    """How tokens are drafted."""
+    num_tokens: AtLeastOne
+    """Tokens drafted per request and step."""
+    acceptance: Share
+    """Probability that a drafted token is accepted, given that all before it were."""
+
+
+class EngineSettings(Settings):
+    """One serving engine; defaults are vLLM's."""
+
+    dtype: Literal["bf16", "fp16", "fp8", "int8", "w8a16", "int4", "fp4", "mxfp4"] | None = None
+    """Precision of the weights; the model's own unless given."""
+    kv_dtype: Literal["auto", "bf16", "fp16", "fp8", "int8"] = "auto"
+    """Precision of the KV cache; auto is the model's activation dtype."""
+    block_size: AtLeastOne = 16
+    """Tokens in one KV block."""
+    gpu_memory_utilization: Share = 0.92
+    """Share of GPU memory the engine may use."""
+    num_blocks: AtLeastOne | None = None
+    """KV blocks, instead of the number that the memory plan gives."""
+    max_num_seqs: AtLeastOne | None = None
+    """Most requests running at once; vLLM's default for the GPU unless given."""
+    max_num_batched_tokens: AtLeastOne | None = None
+    """Token budget of one step; vLLM's default for the GPU unless given."""
+    max_model_len: AtLeastOne | None = None
+    """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
+    prefix_caching: bool = True
+    """Reuse KV blocks of equal prompt beginnings."""
+    chunked_prefill: bool = True
+    """Let a prompt be computed over several steps."""
+    long_prefill_token_threshold: Count = 0
+    """Most prompt tokens of one request in one step while others are present; 0 is off."""
+    policy: Literal["fcfs", "priority"] = "fcfs"
+    """Order of the waiting queue."""
+    reserve_full_isl: bool = True
+    """Admit a request only if its whole prompt fits."""
+    watermark: Share = 0.0
+    """Share of the KV blocks that an admission leaves free."""
+    batching: Literal["continuous", "static", "one_at_a_time"] = "continuous"
+    """Continuous is vLLM; the others show what it is worth."""
+    expert_parallel: bool = False
+    """Spread experts over the GPUs of a replica instead of cutting each one."""
+    speculative: Speculative | None = None
+    """Speculative decoding; off unless given."""
