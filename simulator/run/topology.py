@@ -51,7 +51,9 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
         problems = [
             problem
             if problem.file
-            else replace(problem, file=file, line=line, column=column, path=f"{path}.{problem.path}" if problem.path else path)
+            else replace(
+                problem, file=file, line=line, column=column, path=f"{path}.{problem.path}" if problem.path else path
+            )
             for problem in error.problems
         ]
         raise InputError(*problems) from error
@@ -83,7 +85,9 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     names = [target.name for target in (*topology.pools, *topology.vendors)]
     sites = [site(pool.site) for pool in topology.pools] + [site(offer.site) for offer in offers]
     classes = tuple(
-        ClassSpec(cls.name, tuple(cls.data_class in place.data_classes for place in sites), cls.timeout_s, cls.max_retries)
+        ClassSpec(
+            cls.name, tuple(cls.data_class in place.data_classes for place in sites), cls.timeout_s, cls.max_retries
+        )
         for cls in scenario.workload.classes
     )
     fleet = FleetSpec(name, tuple(pools), tuple(vendors), _routing(topology.routing, names), classes)

@@ -1,0 +1,1 @@
+"""Scenario files: loading with positions, overlays, checks, the resolved view and the JSON Schema."""

@@ -110,9 +110,7 @@ class ClosedLoop(Settings):
     think_s: NotNegative = 0.0
 
 
-Arrivals = Annotated[
-    Poisson | Gamma | Profile | Schedule | Trace | Sessions | ClosedLoop, Field(discriminator="kind")
-]
+Arrivals = Annotated[Poisson | Gamma | Profile | Schedule | Trace | Sessions | ClosedLoop, Field(discriminator="kind")]
 
 
 class Lengths(Settings):

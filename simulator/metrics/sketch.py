@@ -1,0 +1,76 @@
+"""Mergeable histogram of durations: flat memory, percentiles with a bounded error.
+
+A value falls into the bin given by the exponent and the leading 7 bits of the mantissa of its float64 representation,
+so a bin is at most 1/128 = 0.8 % wide and a percentile, reported at the bin's middle, is off by at most 0.4 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.state import ITL_BINS, ITL_FIRST_BIN, ITL_SHIFT
+
+RELATIVE_ERROR = 2.0**-8
+"""Largest relative error of a percentile within [1 µs, 10^6 s]; values outside count in the first or last bin."""
+
+
+def _edges() -> NDArray[np.float64]:
+    bits = (np.arange(ITL_BINS + 1, dtype=np.int64) + ITL_FIRST_BIN) << ITL_SHIFT
+    return bits.view(np.float64)
+
+
+class Sketch:
+    """Histogram of durations in seconds, with their exact number and sum."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(ITL_BINS, np.int64)
+        self.total = 0.0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Count finite values; NaN (no such time) is left out."""
+        finite = np.ascontiguousarray(values[np.isfinite(values)], np.float64)
+        bins = (finite.view(np.int64) >> ITL_SHIFT) - ITL_FIRST_BIN
+        self.counts += np.bincount(np.clip(bins, 0, ITL_BINS - 1), minlength=ITL_BINS)
+        self.total += float(finite.sum())
+
+    @classmethod
+    def from_counts(cls, counts: NDArray[np.int64]) -> Sketch:
+        """From bins that a kernel has counted; the sum is taken from the bins' middles."""
+        sketch = cls()
+        sketch.counts = counts.astype(np.int64)
+        edges = _edges()
+        sketch.total = float(((edges[:-1] + edges[1:]) / 2 * counts).sum())
+        return sketch
+
+    def merge(self, other: Sketch) -> None:
+        self.counts = self.counts + other.counts
+        self.total += other.total
+
+    @property
+    def n(self) -> int:
+        return int(self.counts.sum())
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.n if self.n else float("nan")
+
+    def quantile(self, q: float) -> float:
+        """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
+        if not self.n:
+            return float("nan")
+        rank = max(int(np.ceil(q * self.n)), 1)
+        position = int(np.searchsorted(np.cumsum(self.counts), rank))
+        edges = _edges()
+        return float((edges[position] + edges[position + 1]) / 2)
+
+    def quantiles(self, shares: Sequence[float]) -> dict[str, float]:
+        """As `{"mean": …, "p50": …}`."""
+        return {"mean": self.mean, **{f"p{share * 100:g}": self.quantile(share) for share in shares}}
+
+    def cdf(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Upper edges of the bins that hold values, and the share of values up to them."""
+        used = np.flatnonzero(self.counts)
+        return _edges()[1:][used], np.cumsum(self.counts)[used] / max(self.n, 1)

@@ -1,0 +1,162 @@
+"""A run bundle: one folder with everything a run found, written whole or not at all.
+
+Files are written to a hidden folder beside the target, which takes its name at the end. Equal results give equal bytes
+in every file but `timing.json`.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from simulator.errors import InputError, Problem
+
+BUNDLE_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+def bundle_name(scenario: str, content: bytes) -> str:
+    """Folder name for a scenario and the bytes that determine its results."""
+    return f"{scenario}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+class BundleWriter:
+    """Context manager that fills a bundle.
+
+    On leaving without an error the bundle stands under `path`, replacing an older one of that name. On an error or
+    Ctrl-C what was written is kept as `<path>.partial`, with `"status": "partial"` in its manifest.
+    """
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        self.path = path
+        self._manifest = dict(manifest)
+        self._folder = path.with_name(f".{path.name}.{os.getpid()}")
+        self._parquet: dict[str, Any] = {}
+
+    def __enter__(self) -> BundleWriter:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+        except OSError as error:
+            raise self._refused(error) from error
+        return self
+
+    def text(self, name: str, text: str) -> None:
+        """Write one text file."""
+        try:
+            (self._folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def json(self, name: str, data: Any) -> None:
+        """Write one JSON file, keys sorted; NaN and infinity become null."""
+        self.text(name, json.dumps(finite(data), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+    def append(self, name: str, frame: Any) -> None:
+        """Append a pandas DataFrame to the Parquet file `name`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+            if name not in self._parquet:
+                self._parquet[name] = pq.ParquetWriter(self._folder / name, table.schema, compression="zstd")
+            self._parquet[name].write_table(table.cast(self._parquet[name].schema))
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for writer in self._parquet.values():
+                writer.close()
+            status = "complete" if error is None else "partial"
+            self.json(MANIFEST, {**self._manifest, "bundle_version": BUNDLE_VERSION, "status": status})
+            target = self.path if error is None else self.path.with_name(f"{self.path.name}.partial")
+            self._publish(target)
+        except (OSError, InputError) as failure:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if error is None:
+                raise (self._refused(failure) if isinstance(failure, OSError) else failure) from failure
+
+    def _publish(self, target: Path) -> None:
+        for file in self._folder.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        older = target.with_name(f".{target.name}.old")
+        shutil.rmtree(older, ignore_errors=True)
+        if target.exists():
+            target.rename(older)
+        self._folder.rename(target)
+        shutil.rmtree(older, ignore_errors=True)
+
+    def _refused(self, error: OSError) -> InputError:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        return InputError(Problem(f"cannot write results: {reason}; choose another place with --out", str(self.path)))
+
+
+def finite(node: Any) -> Any:
+    """The same tree with NaN and infinity as None: JSON has neither."""
+    if isinstance(node, dict):
+        return {str(key): finite(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [finite(value) for value in node]
+    if isinstance(node, float) and not math.isfinite(node):
+        return None
+    return node
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was read: its folder, manifest and summary; tables are read on demand."""
+
+    path: Path
+    manifest: dict[str, Any]
+    summary: dict[str, Any]
+
+    def table(self, name: str) -> Any:
+        """One Parquet file as a DataFrame.
+
+        Raises
+        ------
+        InputError : the bundle has no such table
+        """
+        import pandas as pd
+
+        file = self.path / f"{name}.parquet"
+        if not file.is_file():
+            raise InputError(Problem(f"has no table {name!r}", str(self.path)))
+        return pd.read_parquet(file)
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Open a run bundle.
+
+    Raises
+    ------
+    InputError : not a bundle, broken, partial without a summary, or written by a newer version
+    """
+    folder = Path(path)
+    parts: list[dict[str, Any]] = []
+    for name in (MANIFEST, "summary.json"):
+        try:
+            parts.append(json.loads((folder / name).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(Problem(f"is not a run bundle: {name} cannot be read", str(folder))) from error
+        except json.JSONDecodeError as error:
+            raise InputError(Problem("broken", str(folder / name), error.lineno, error.colno)) from error
+    version = parts[0].get("bundle_version")
+    if version != BUNDLE_VERSION:
+        raise InputError(Problem(f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}", str(folder)))
+    return Bundle(folder, *parts)

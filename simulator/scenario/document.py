@@ -1,0 +1,114 @@
+"""YAML with positions: plain data beside the place of every value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
+
+from simulator.errors import InputError, Problem
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 100_000
+"""Values in a file with its aliases written out; keeps a file of aliases from exhausting memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written: a file with line and column from 1, or an option of the command."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+@dataclass(slots=True)
+class Document:
+    """Data of a YAML file and the origin of every value, by dotted path (`a.b[0].c`; the root is ``)."""
+
+    data: Any
+    origins: dict[str, Origin]
+
+
+def join(path: str, key: str | int) -> str:
+    """Path of a child: a name after a dot, an index in brackets."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else key
+
+
+def read_document(file: Path) -> Document:
+    """Read one YAML file with the safe loader.
+
+    Raises
+    ------
+    InputError : missing, too large, not YAML, a key twice, or aliases that grow without bound
+    """
+    try:
+        size = file.stat().st_size
+        text = file.read_text(encoding="utf-8") if size <= MAX_BYTES else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Problem(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(file))) from error
+    if size > MAX_BYTES:
+        raise InputError(Problem(f"is larger than {MAX_BYTES} bytes", str(file), got=str(size)))
+    return parse_document(text, str(file))
+
+
+def parse_document(text: str, file: str) -> Document:
+    """As `read_document`, from text; `file` is what errors name."""
+    yaml = YAML(typ="safe", pure=True)
+    try:
+        root = yaml.compose(text)
+        if root is None:
+            raise InputError(Problem("is empty", file))
+        reader = _Reader(file, yaml)
+        return Document(reader.read(root, ""), reader.origins)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise InputError(Problem(f"not valid YAML: {error.problem or error.context}", file, *place)) from error
+
+
+class _Reader:
+    def __init__(self, file: str, yaml: YAML) -> None:
+        self.file = file
+        self.yaml = yaml
+        self.origins: dict[str, Origin] = {}
+        self._open: set[int] = set()
+        self._nodes = 0
+
+    def _place(self, node: Node) -> tuple[str, int, int]:
+        return self.file, node.start_mark.line + 1, node.start_mark.column + 1
+
+    def read(self, node: Node, path: str) -> Any:
+        self._nodes += 1
+        if self._nodes > MAX_NODES or id(node) in self._open:
+            raise InputError(Problem("aliases grow without bound", *self._place(node), path=path))
+        self.origins[path] = Origin(*self._place(node))
+        if isinstance(node, ScalarNode):
+            return self.yaml.constructor.construct_object(node)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, SequenceNode):
+                return [self.read(child, join(path, k)) for k, child in enumerate(node.value)]
+            return self._mapping(node, path)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: Node, path: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(self.yaml.constructor.construct_object(key_node))
+            if key in found:
+                raise InputError(Problem("is given twice", *self._place(key_node), path=join(path, key)))
+            found[key] = self.read(value_node, join(path, key))
+            if not isinstance(value_node, ScalarNode):
+                self.origins[join(path, key)] = Origin(*self._place(key_node))
+        return found

@@ -1,0 +1,87 @@
+"""Turns pydantic's errors into sentences at dotted paths, with the closest known name for an unknown one."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from simulator.errors import unknown_name
+from simulator.scenario.document import join
+from simulator.schema.scenario import Scenario
+
+
+def explain(data: Any, error: Any) -> tuple[str, str, Any]:
+    """Path, message and offending value of one entry of `ValidationError.errors()`."""
+    kind, loc = error["type"], error["loc"]
+    path, value, models = _walk(data, loc)
+    if kind == "extra_forbidden":
+        return path, unknown_name("key", str(loc[-1]), _keys(models)), None
+    if kind == "missing":
+        return path, f"{loc[-1]!r} is missing", None
+    if kind in ("literal_error", "union_tag_invalid"):
+        expected = error["ctx"].get("expected") or error["ctx"].get("expected_tags")
+        choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
+        name = error["ctx"].get("tag", value)
+        return (
+            (join(path, "kind") if kind == "union_tag_invalid" else path),
+            unknown_name("value", str(name), choices),
+            None,
+        )
+    if kind == "union_tag_not_found":
+        return path, "'kind' is missing", None
+    message = error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return path, message, value if not isinstance(value, dict | list) else None
+
+
+def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[str, Any, list[type[BaseModel]]]:
+    """Follow `loc` as far as the data goes; names that are no keys are pydantic's own marks for members of a union."""
+    path, node = "", data
+    models: list[type[BaseModel]] = [Scenario]
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        exists = (isinstance(node, dict) and part in node) or (
+            isinstance(node, list) and isinstance(part, int) and part < len(node)
+        )
+        if not exists:
+            continue
+        if not last or not _is_unknown(models, part):
+            models = _below(models, part, node)
+        path, node = join(path, part), node[part]
+    return path, node, models
+
+
+def _is_unknown(models: list[type[BaseModel]], part: int | str) -> bool:
+    return bool(models) and isinstance(part, str) and all(part not in model.model_fields for model in models)
+
+
+def _below(models: list[type[BaseModel]], part: int | str, node: Any) -> list[type[BaseModel]]:
+    if isinstance(part, int):
+        return models
+    annotations = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+    if not annotations:
+        return models
+    found = [model for annotation in annotations for model in _models(annotation)]
+    child = node.get(part)
+    kind = child.get("kind") if isinstance(child, dict) else None
+    tagged = [model for model in found if kind in _kinds(model)]
+    return tagged or found
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, dict, list):
+        for argument in get_args(annotation):
+            yield from _models(argument)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    field = model.model_fields.get("kind")
+    return get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
+
+
+def _keys(models: list[type[BaseModel]]) -> list[str]:
+    return sorted({name for model in models for name in model.model_fields})

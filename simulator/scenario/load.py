@@ -1,0 +1,102 @@
+"""Loads a scenario: file, overlays and `--set`, checked, with every problem at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from simulator.errors import InputError, Problem
+from simulator.scenario.checks import cross_problems
+from simulator.scenario.document import Document, Origin, read_document
+from simulator.scenario.explain import explain
+from simulator.scenario.merge import apply_sets, merge_overlays
+from simulator.schema.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedScenario:
+    """A scenario and where each of its values was written.
+
+    Attributes
+    ----------
+    scenario : the checked scenario, defaults filled in
+    path : the file; relative paths in the scenario start from its folder
+    document : the merged data as written, with origins
+    """
+
+    scenario: Scenario
+    path: Path
+    document: Document
+
+    def origin(self, path: str) -> Origin | None:
+        """Where the value at `path` was written; None for a default."""
+        return self.document.origins.get(path)
+
+    def place(self, path: str) -> tuple[str, int | None, int | None]:
+        """File, line and column of the value at `path`, or of the closest one around it."""
+        return place(self.document, path)
+
+
+def place(document: Document, path: str) -> tuple[str, int | None, int | None]:
+    while path not in document.origins and path:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    origin = document.origins[path]
+    return origin.file, origin.line, origin.column
+
+
+def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: Sequence[str] = ()) -> LoadedScenario:
+    """Load a scenario file with overlays and assignments.
+
+    Parameters
+    ----------
+    overlays : partial scenario files laid over it in order
+    sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tp=2`, which win over everything
+
+    Raises
+    ------
+    InputError : every problem found, each with file, line and column
+    """
+    file = Path(path)
+    document = read_document(file)
+    extra = [read_document(Path(overlay)) for overlay in overlays]
+    problems = [
+        Problem("must be a mapping of keys to values", *place(part, ""))
+        for part in (document, *extra)
+        if not isinstance(part.data, dict)
+    ]
+    if problems:
+        raise InputError(*problems)
+    merge_overlays(document, extra)
+    apply_sets(document, sets)
+    scenario = _validate(document)
+    found = [
+        _positioned(document, where, message, got) for where, message, got in cross_problems(scenario, file.parent)
+    ]
+    if found:
+        raise InputError(*found)
+    return LoadedScenario(scenario, file, document)
+
+
+def _validate(document: Document) -> Scenario:
+    try:
+        return Scenario.model_validate(document.data)
+    except ValidationError as error:
+        problems = [
+            _positioned(document, *explain(document.data, detail))
+            for detail in error.errors(include_url=False)
+            if not _follows(detail)
+        ]
+        raise InputError(*dict.fromkeys(problems)) from None
+
+
+def _follows(detail: Any) -> bool:
+    """Whether an error only repeats another: a list called too short because its items are broken."""
+    return detail["type"] == "too_short" and bool(detail["input"])
+
+
+def _positioned(document: Document, path: str, message: str, got: Any) -> Problem:
+    return Problem(message, *place(document, path), path=path, got=None if got is None else str(got))
