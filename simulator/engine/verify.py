@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
@@ -27,16 +27,36 @@ class ScheduleCheck:
     identical_steps : recorded steps that the replay reproduces to the last entry
     n_steps : recorded steps
     first_difference : both sides of the first step that differs, None if none does
+    engine : name of the engine that replayed it, None if the caller gave none
     """
 
     file: str
     identical_steps: int
     n_steps: int
     first_difference: str | None
+    engine: str | None = None
 
     @property
     def identical(self) -> bool:
         return self.first_difference is None
+
+
+def check_schedule(path: str | Path, engines: Mapping[str, Replay]) -> tuple[ScheduleCheck, ...]:
+    """Replay a recording with each engine; one result per engine, in the order given.
+
+    Parameters
+    ----------
+    engines : name to replay; the recording is read once
+
+    Raises
+    ------
+    InputError : a recording that cannot be read
+    """
+    trace = load_schedule_trace(path)
+    return tuple(
+        replace(compare_steps(trace.file, trace.steps, replay(trace.config, trace.requests)), engine=name)
+        for name, replay in engines.items()
+    )
 
 
 def verify_schedule(path: str | Path, replay: Replay = replay_reference) -> ScheduleCheck:

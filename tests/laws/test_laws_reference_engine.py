@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.reference.engine import ReferenceRun, make_request, run_reference
-from simulator.engine.reference.request import Request
 from simulator.engine.reference.scheduler import Scheduler, can_serve
 from simulator.perf.steptime import StepTime
 from simulator.workload.requests import Requests, make_requests
@@ -69,8 +68,8 @@ def step_time() -> StepTime:
     return StepTime(np.stack([tokens, 0.8 * tokens]), 0.003 * np.arange(SEQS + 1.0), 1e-4, 1e-3, False, "test")
 
 
-def accept_some(request: Request, drafted: int) -> int:
-    return min(drafted, (request.number + request.num_output_tokens) % 3)
+def accept_some(number: int, generated: int, drafted: int) -> int:
+    return min(drafted, (number + generated) % 3)
 
 
 def serve(config: EngineConfig, requests: Requests) -> ReferenceRun:

@@ -11,8 +11,7 @@ import pytest
 
 from simulator.engine.reference.replay import replay_reference
 from simulator.engine.schedule_trace import load_schedule_trace
-from simulator.engine.verify import compare_steps, verify_schedule
-from simulator.errors import InputError
+from simulator.engine.verify import check_schedule, compare_steps, verify_schedule
 
 TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 STEPS = {
@@ -29,8 +28,9 @@ STEPS = {
 
 @pytest.mark.parametrize(("name", "n_steps"), STEPS.items())
 def test_reference_reproduces_every_recorded_step(name: str, n_steps: int) -> None:
-    check = verify_schedule(TRACES / f"{name}.json", "reference")
+    (check,) = check_schedule(TRACES / f"{name}.json", {"reference": replay_reference})
     assert check.first_difference is None
+    assert check.engine == "reference"
     assert (check.identical_steps, check.n_steps) == (n_steps, n_steps)
 
 
@@ -110,6 +110,10 @@ def test_missing_steps_are_a_difference(shorter: str) -> None:
     assert check.first_difference.startswith(f"entry {len(steps) - 1}:")
 
 
-def test_unknown_engine_is_named_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="did you mean 'reference'"):
-        verify_schedule(TRACES / "plain.json", "refrence")
+def test_each_engine_is_judged_by_itself() -> None:
+    engines = {"reference": replay_reference, "idle": lambda config, requests: []}
+    reference, idle = check_schedule(TRACES / "plain.json", engines)
+    assert (reference.engine, reference.identical) == ("reference", True)
+    assert (idle.engine, idle.identical_steps, idle.n_steps) == ("idle", 0, STEPS["plain"])
+    assert idle.first_difference is not None
+    assert idle.first_difference.startswith("entry 0:")

@@ -72,7 +72,7 @@ def test_static_batching_admits_only_into_an_empty_engine() -> None:
 def test_speculative_decoding_yields_one_token_and_the_accepted_drafts(accepted: int, decode_steps: int) -> None:
     config = replace(SMALL, num_speculative_tokens=3, num_lookahead_tokens=3)
     requests = make_requests(np.zeros(1), np.array([7]), np.array([10]))
-    run = run_reference(config, SECOND, requests, lambda _, drafted: min(drafted, accepted))
+    run = run_reference(config, SECOND, requests, lambda number, generated, drafted: min(drafted, accepted))
     assert run.steps[0].scheduled == ((0, 7, 0),)
     assert [step.scheduled for step in run.steps[1:]] == [
         ((0, 4, 7 + k * (accepted + 1)),) for k in range(decode_steps)
@@ -93,6 +93,22 @@ def test_drafts_are_trimmed_to_the_budget_and_to_the_context() -> None:
 def test_speculative_decoding_needs_to_know_what_is_accepted() -> None:
     with pytest.raises(ValueError, match="accepted"):
         Scheduler(replace(SMALL, num_speculative_tokens=2))
+
+
+def test_acceptance_is_asked_for_the_request_with_what_it_has_generated() -> None:
+    """Two requests of 6 tokens, 2 drafts: all accepted for the first, none for the second."""
+    asked: list[tuple[int, int, int]] = []
+
+    def accepted(number: int, generated: int, drafted: int) -> int:
+        asked.append((number, generated, drafted))
+        return drafted if number == 0 else 0
+
+    config = replace(SMALL, num_speculative_tokens=2)
+    requests = make_requests(np.zeros(2), np.array([3, 3]), np.array([6, 6]))
+    run = run_reference(config, SECOND, requests, accepted)
+    assert [entry for entry in asked if entry[0] == 0] == [(0, 1, 2), (0, 4, 2)]
+    assert [entry for entry in asked if entry[0] == 1] == [(1, generated, 2) for generated in range(1, 6)]
+    assert [(record.row, record.finish_s) for record in run.records] == [(0, 3.0), (1, 6.0)]
 
 
 def test_lookahead_slots_take_blocks_ahead() -> None:

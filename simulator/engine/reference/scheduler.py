@@ -14,8 +14,11 @@ from simulator.engine.reference.kv_cache_manager import KVCacheManager, lookahea
 from simulator.engine.reference.request import Request, RequestStatus
 from simulator.engine.reference.request_queue import RequestQueue
 
-AcceptedDrafts = Callable[[Request, int], int]
-"""Leading drafts accepted of so many verified ones; asked when the request's step has been computed."""
+AcceptedDrafts = Callable[[int, int, int], int]
+"""(request number, tokens generated so far, drafts verified) -> leading drafts accepted, 0 to all of them.
+
+Asked when the request's step has been computed, before the step's tokens are counted as generated.
+"""
 
 
 @dataclass(slots=True)
@@ -227,7 +230,7 @@ class Scheduler:
             drafted = computed_before + n - request.num_tokens
             if drafted < 0:
                 continue
-            accepted = self.accepted(request, drafted) if drafted > 0 and self.accepted is not None else 0
+            accepted = self._accepted_drafts(request, drafted)
             request.num_computed_tokens -= drafted - accepted
             tokens = min(accepted + 1, request.osl - request.num_output_tokens)
             request.num_output_tokens += tokens
@@ -237,6 +240,11 @@ class Scheduler:
                 self._free_request(request)
                 result.finished.append(number)
         return result
+
+    def _accepted_drafts(self, request: Request, drafted: int) -> int:
+        if drafted == 0 or self.accepted is None:
+            return 0
+        return self.accepted(request.number, request.num_output_tokens, drafted)
 
     def _free_request(self, request: Request) -> None:
         self.running.remove(request)
