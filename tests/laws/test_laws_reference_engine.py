@@ -65,7 +65,9 @@ def workloads(draw: st.DrawFn) -> Requests:
 
 def step_time() -> StepTime:
     tokens = 0.5 + 0.01 * np.arange(BUDGET + 1.0)
-    return StepTime(np.stack([tokens, 0.8 * tokens]), 0.003 * np.arange(SEQS + 1.0), 1e-4, 1e-3, False, "test")
+    return StepTime(
+        np.stack([tokens, 0.8 * tokens]), np.linspace(0.0, 0.003 * SEQS, SEQS + 1), 1e-4, 1e-3, False, "test"
+    )
 
 
 def accept_some(number: int, generated: int, drafted: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def test_a_timeline_by_hand() -> None:
 
 def test_a_step_lasts_what_the_equation_says() -> None:
     tokens = np.arange(17.0)
-    time = StepTime(np.stack([1 + tokens, 10 + tokens]), 0.25 * np.arange(9.0), 1e-3, 1e-2, False, "test")
+    time = StepTime(np.stack([1 + tokens, 10 + tokens]), np.linspace(0.0, 2.0, 9), 1e-3, 1e-2, False, "test")
     run = run_reference(SMALL, time, make_requests(np.array([0.0, 0.0]), np.array([6, 18]), np.array([2, 1])))
     prefill = (10 + 16) + 2 * 0.25 + 1e-3 * (6 * 3.5 + 10 * 5.5)
     mixed = (10 + 9) + 2 * 0.25 + 1e-3 * (8 * (10 + 4.5)) + 1e-2 * 7
@@ -186,7 +187,7 @@ def test_requests_that_can_never_be_served_are_rejected_at_arrival() -> None:
         ({"enable_chunked_prefill": False}, 16, 2, False),
     ],
 )
-def test_what_an_empty_replica_can_serve(change: dict[str, int], isl: int, osl: int, served: bool) -> None:
+def test_what_an_empty_replica_can_serve(change: dict[str, Any], isl: int, osl: int, served: bool) -> None:
     assert can_serve(replace(SMALL, **change), isl, osl) is served
 
 
