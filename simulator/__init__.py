@@ -1,0 +1,33 @@
+"""servecast: forecasts LLM serving before anyone buys a GPU. The public API; everything is loaded on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.errors import InputError as InputError
+    from simulator.results.bundle import read_bundle as read_bundle
+    from simulator.run.simulate import Run as Run
+    from simulator.run.simulate import simulate as simulate
+    from simulator.scenario.load import LoadedScenario as LoadedScenario
+    from simulator.scenario.load import load_scenario as load_scenario
+    from simulator.schema.scenario import Scenario as Scenario
+
+_EXPORTS = {
+    "InputError": "simulator.errors",
+    "LoadedScenario": "simulator.scenario.load",
+    "Run": "simulator.run.simulate",
+    "Scenario": "simulator.schema.scenario",
+    "load_scenario": "simulator.scenario.load",
+    "read_bundle": "simulator.results.bundle",
+    "simulate": "simulator.run.simulate",
+}
+
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'simulator' has no attribute {name!r}")
+    return getattr(import_module(_EXPORTS[name]), name)

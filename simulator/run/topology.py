@@ -82,7 +82,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         with located(loaded, f"{root}.vendors[{k}]"):
             offers.append(token_offer(vendor.offer))
             vendors.append(_vendor(vendor, offers[-1]))
-    names = [target.name for target in (*topology.pools, *topology.vendors)]
+    names = [pool.name for pool in topology.pools] + [vendor.name for vendor in topology.vendors]
     sites = [site(pool.site) for pool in topology.pools] + [site(offer.site) for offer in offers]
     classes = tuple(
         ClassSpec(

@@ -1,0 +1,47 @@
+"""`servecast doctor`: is this installation in order?"""
+
+from __future__ import annotations
+
+
+def doctor(*, warm: bool = False) -> int:
+    """Say who owns the import names, which versions run, and where compiled kernels are kept. Exits with 1 on trouble.
+
+    Parameters
+    ----------
+    warm: compile the kernels now, so that the first run does not wait for it
+    """
+    from importlib.metadata import packages_distributions, version
+    from importlib.util import find_spec
+
+    from simulator.cli.output import print_table
+    from simulator.jit import CACHE_DIR
+
+    trouble = 0
+    owners = packages_distributions()
+    rows = [["servecast", version("servecast")]]
+    for name in ("simulator", "calibrate", "dashboard"):
+        found = find_spec(name)
+        other = [owner for owner in owners.get(name, []) if owner != "servecast"]
+        trouble += found is None or bool(other)
+        rows.append([name, f"also claimed by {', '.join(other)}" if other else ("ok" if found else "not found")])
+    rows += [[name, version(name)] for name in ("numba", "numpy", "pandas", "pyarrow", "scipy", "simpy")]
+    rows.append(["compiled kernels", str(CACHE_DIR)])
+    if warm:
+        warm_up()
+        rows.append(["warm", "kernels are compiled"])
+    print_table(rows, ["what", "state"])
+    return 1 if trouble else 0
+
+
+def warm_up() -> None:
+    """Run a tiny simulation, which compiles every kernel of the data plane into the cache on disk."""
+    import numpy as np
+
+    from simulator.engine.config import EngineConfig
+    from simulator.fleet.single import run_single
+    from simulator.perf.steptime import constant_step_time
+    from simulator.workload.requests import make_requests
+
+    config = EngineConfig(num_blocks=64, max_num_seqs=8, max_num_batched_tokens=64, max_model_len=256)
+    requests = make_requests(np.array([0.0]), np.array([16]), np.array([4]))
+    run_single(config, constant_step_time(0.01, 64, 8), requests)

@@ -1,0 +1,50 @@
+"""Entry point: parses the command line, runs a command, turns errors into exit codes.
+
+0 done; 1 done, and `--check` was answered with no; 2 bad input or usage; 3 a bug of ours; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App, CycloptsError
+
+from simulator.errors import ServecastError
+
+app = App(
+    name="servecast",
+    help="Forecasts LLM serving before anyone buys a GPU: topology, capacity, latency, cost.",
+    version_flags=["--version"],
+)
+for _name in ("run", "compare", "validate", "catalog", "schema", "doctor", "report", "bench"):
+    app.command(f"simulator.cli.{_name}:{_name}", name=_name)
+verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
+verify.command("simulator.cli.verify:schedule", name="schedule")
+app.command(verify)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except ServecastError as error:
+        heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "
+        print(f"servecast: {heading}{error}", file=sys.stderr)
+        return error.exit_code
+    except CycloptsError:
+        return 2
+    except KeyboardInterrupt:
+        print("servecast: interrupted; partial results are kept as <bundle>.partial", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        print(f"servecast: a bug of ours: {type(error).__name__}: {error}", file=sys.stderr)
+        return 3
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,59 @@
+"""`servecast run`: simulate a scenario and compare its topologies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+
+def run(
+    scenario: Path,
+    /,
+    *,
+    overlay: list[Path] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    out: Path = Path("runs"),
+    format: Literal["table", "json"] = "table",
+    check: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Simulate every topology of a scenario and compare them.
+
+    Parameters
+    ----------
+    scenario: scenario file (YAML)
+    overlay: partial scenario laid over it; may be given several times
+    set_: path=value, as run.seed=3 or topologies.cloud.pools[rented].tp=2
+    out: folder for the run bundle
+    format: table for people, json for programs
+    check: exit with 1 unless some topology meets the SLO
+    quiet: no progress bar
+    """
+    from simulator.cli.output import print_json, progress_bar
+    from simulator.run.simulate import simulate
+    from simulator.scenario.load import load_scenario
+
+    loaded = load_scenario(scenario, overlay or (), set_ or ())
+    with progress_bar(quiet) as progress:
+        result = simulate(loaded, out, progress)
+    if format == "json":
+        print_json({**result.summary, "bundle": str(result.bundle)})
+    else:
+        print_comparison(result.summary)
+        print(f"\nbundle: {result.bundle}")
+    met = any(summary["metrics"]["slo_met"] for summary in result.summary["topologies"].values())
+    return 1 if check and not met else 0
+
+
+def print_comparison(summary: dict[str, Any]) -> None:
+    """Table, warnings and verdict."""
+    from simulator.cli.output import print_table
+    from simulator.cli.tables import comparison, warning_lines
+
+    print(f"{summary['scenario']}: {summary['description']}\n")
+    print_table(*comparison(summary["topologies"]))
+    print()
+    print("\n".join(warning_lines(summary["topologies"])))
+    print(f"\n{summary['verdict']}")

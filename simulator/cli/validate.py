@@ -1,0 +1,47 @@
+"""`servecast validate`: check a scenario without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def validate(
+    scenario: Path,
+    /,
+    *,
+    overlay: list[Path] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    resolved: bool = False,
+) -> int:
+    """Check a scenario: schema, names, memory, prices. Reports every problem with file, line and column.
+
+    Parameters
+    ----------
+    scenario: scenario file (YAML)
+    overlay: partial scenario laid over it
+    set_: path=value assignments
+    resolved: print the merged scenario with the origin of each value
+    """
+    from simulator.run.capacity import load_warnings
+    from simulator.run.replicate import topology_prices
+    from simulator.run.topology import plan_topology
+    from simulator.scenario.load import load_scenario
+    from simulator.scenario.resolved import resolved_yaml
+
+    loaded = load_scenario(scenario, overlay or (), set_ or ())
+    planned = [plan_topology(loaded, name) for name in loaded.scenario.topologies]
+    for topology in planned:
+        topology_prices(loaded, topology)
+    if resolved:
+        print(resolved_yaml(loaded), end="")
+        return 0
+    print(
+        f"{scenario}: {len(planned)} topologies, {len(loaded.scenario.workload.classes)} request classes, no problems"
+    )
+    for topology in planned:
+        for warning in load_warnings(loaded, topology):
+            print(f"! {topology.name}: {warning}")
+    return 0

@@ -1,0 +1,110 @@
+"""Runs a scenario: every topology, every replication, into a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simulator.cost.report import CostReport
+from simulator.results.bundle import BundleWriter, bundle_name, finite
+from simulator.run.capacity import load_warnings
+from simulator.run.replicate import fleet_frame, replicate, topology_prices
+from simulator.run.summary import compare, cost_frame, summarise
+from simulator.run.topology import PlannedTopology, plan_topology
+from simulator.scenario.load import LoadedScenario
+from simulator.scenario.resolved import resolved_yaml
+
+Progress = Callable[[str, float], None]
+"""Called with what is being simulated and the share of the whole that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Results of a scenario.
+
+    Attributes
+    ----------
+    summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, break_even) and `verdict`
+    bundle : folder of the run bundle
+    """
+
+    summary: dict[str, Any]
+    bundle: Path
+
+
+def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progress | None = None) -> Run:
+    """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
+
+    Raises
+    ------
+    InputError : before anything runs, everything that cannot be planned; or the bundle cannot be written
+    InvariantError : a law was broken: a bug of ours
+    """
+    scenario = loaded.scenario
+    planned = [plan_topology(loaded, name) for name in scenario.topologies]
+    prices = [topology_prices(loaded, topology) for topology in planned]
+    unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
+    summaries: dict[str, dict[str, Any]] = {}
+    reports: dict[str, CostReport] = {}
+    replications = scenario.run.replications
+    total = len(planned) * replications
+    path = Path(out) / bundle_name(scenario.name, _fingerprint(loaded))
+    with BundleWriter(path, _manifest(loaded, planned)) as bundle:
+        bundle.text("scenario.resolved.yaml", resolved_yaml(loaded))
+        for k, (topology, price) in enumerate(zip(planned, prices, strict=True)):
+            done = []
+            for number in range(replications):
+                first = k * replications + number
+
+                def tick(now: float, first: int = first, name: str = topology.name) -> None:
+                    if progress:
+                        progress(name, (first + min(now / scenario.run.horizon_s, 1.0)) / total)
+
+                def keep(frame: Any) -> None:
+                    bundle.append("requests.parquet", frame.astype({"topology": "str"}))
+
+                done.append(
+                    replicate(loaded, topology, price, number, keep if scenario.run.keep_requests else None, tick)
+                )
+                bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
+            costs = [replication.cost for replication in done]
+            bundle.append("costs.parquet", cost_frame(topology.name, costs))
+            summaries[topology.name] = summarise(loaded, topology, done, price.estimates)
+            summaries[topology.name]["warnings"][:0] = unstable[topology.name]
+            reports[topology.name] = costs[0]
+        summary = {
+            "scenario": scenario.name,
+            "description": scenario.description,
+            "verdict": compare(summaries, reports),
+            "topologies": summaries,
+        }
+        bundle.json("summary.json", summary)
+    return Run(finite(summary), path)
+
+
+def _fingerprint(loaded: LoadedScenario) -> bytes:
+    """What determines the results: the scenario, the files it names, and the version."""
+    parts = [version("servecast").encode(), loaded.scenario.model_dump_json().encode()]
+    for cls in loaded.scenario.workload.classes:
+        file = getattr(cls.arrivals, "file", None)
+        if file:
+            parts.append(hashlib.sha256((loaded.path.parent / file).read_bytes()).digest())
+    return b"\x00".join(parts)
+
+
+def _manifest(loaded: LoadedScenario, planned: list[PlannedTopology]) -> dict[str, Any]:
+    return {
+        "servecast": version("servecast"),
+        "scenario": loaded.scenario.name,
+        "scenario_sha256": hashlib.sha256(_fingerprint(loaded)).hexdigest(),
+        "seed": loaded.scenario.run.seed,
+        "replications": loaded.scenario.run.replications,
+        "step_time": {
+            topology.name: sorted({engine.step_time.origin for engine in topology.engines}) for topology in planned
+        },
+        "versions": {name: version(name) for name in ("numba", "numpy", "pandas", "pyarrow", "scipy", "simpy")},
+    }
