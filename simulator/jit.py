@@ -30,15 +30,13 @@ CACHE_DIR = Path(platformdirs.user_cache_dir("servecast")) / f"jit-{_sources_dig
 setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 
 
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+
+
 def kernel(function: Any) -> Any:
-    """Compile `function` in nopython mode, cached on disk; IEEE arithmetic as written, so results equal the reference's.
+    """Compile `function` in nopython mode, cached on disk; arithmetic is IEEE as written, so results are reproducible.
 
     Kernels own no memory: they only index arrays that Python keeps alive. So reference counting is off (`_nrt`), which
     would otherwise cost more than the work itself, and a kernel must not allocate.
     """
-    return numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-
-
-def allocating_kernel(function: Any) -> Any:
-    """As `kernel`, for functions that create arrays."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return numba.njit(**_OPTIONS)(function)

@@ -20,6 +20,9 @@ from simulator.errors import InputError, unknown_name
 Row = dict[str, Any]
 
 
+KINDS = ("gpus", "models", "sites", "gpu_offers", "token_offers", "precisions", "costs")
+
+
 def names(kind: str) -> tuple[str, ...]:
     """Names of one kind of entry, as its look-up function takes them."""
     return tuple(dict.fromkeys(str(row["name"]) for row in listing(kind)))

@@ -15,11 +15,11 @@ def schedule(traces: list[Path], /, *, engine: Literal["both", "kernel", "refere
     engine: the compiled engine, its plain-Python reference, or both
     """
     from simulator.engine.reference.replay import replay_reference
-    from simulator.engine.verify import check_schedule
+    from simulator.engine.verify import Replay, check_schedule
     from simulator.fleet.single import replay_kernel
 
-    replays = {"kernel": replay_kernel, "reference": replay_reference}
-    chosen = replays if engine == "both" else {engine: replays[engine]}
+    replays: dict[str, Replay] = {"kernel": replay_kernel, "reference": replay_reference}
+    chosen = replays if engine == "both" else {str(engine): replays[engine]}
     identical = total = 0
     for trace in traces:
         for check in check_schedule(trace, chosen):

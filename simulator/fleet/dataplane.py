@@ -285,6 +285,7 @@ def _routing_table(spec: FleetSpec) -> NDArray[np.void]:
     table["cumulative_weight"] = np.cumsum(routing.weights or (1.0,) * n)
     table["overflow_waiting"] = routing.overflow_waiting or (np.inf,) * n
     table["overflow_kv"] = routing.overflow_kv or (np.inf,) * n
+    table["overflow_outstanding"] = routing.overflow_outstanding or (np.inf,) * n
     table["max_complexity"] = routing.max_complexity or (np.inf,) * n
     return table
 

@@ -55,6 +55,8 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
         return False
     if pool.n_waiting > rule.overflow_waiting * pool.n_ready:
         return False
+    if pool.n_in_system > rule.overflow_outstanding * pool.n_ready:
+        return False
     if rule.overflow_kv < 1.0:
         used = 0
         for k in range(pool.n_ready):

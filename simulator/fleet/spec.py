@@ -156,6 +156,7 @@ class RoutingSpec:
     weights : for WEIGHTED, by position in `order`
     overflow_waiting : for OVERFLOW, requests waiting per ready replica above which the target is passed over; inf never
     overflow_kv : same for the share of KV blocks in use
+    overflow_outstanding : same for requests running and waiting per ready replica
     max_complexity : for COMPLEXITY, the largest complexity that the target serves
     """
 
@@ -164,6 +165,7 @@ class RoutingSpec:
     weights: tuple[float, ...] = ()
     overflow_waiting: tuple[float, ...] = ()
     overflow_kv: tuple[float, ...] = ()
+    overflow_outstanding: tuple[float, ...] = ()
     max_complexity: tuple[float, ...] = ()
 
 

@@ -69,6 +69,7 @@ ROUTING = np.dtype(
         ("cumulative_weight", np.float64),
         ("overflow_waiting", np.float64),
         ("overflow_kv", np.float64),
+        ("overflow_outstanding", np.float64),
         ("max_complexity", np.float64),
     ],
     align=True,

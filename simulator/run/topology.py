@@ -184,14 +184,22 @@ def _vendor(settings: Any, offer: TokenOffer) -> VendorSpec:
     return vendor
 
 
+def _limit(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
 def _routing(routing: Any, names: list[str]) -> RoutingSpec:
     everything = list(range(len(names)))
     if routing.kind == "overflow":
         order = [names.index(name) for name in routing.order] if routing.order else everything
-        waiting = math.inf if routing.when.waiting_per_replica is None else routing.when.waiting_per_replica
-        kv = math.inf if routing.when.kv_usage is None else routing.when.kv_usage
-        n = len(order)
-        return RoutingSpec(TargetRouting.OVERFLOW, tuple(order), (), (waiting,) * n, (kv,) * n)
+        when, n = routing.when, len(order)
+        return RoutingSpec(
+            TargetRouting.OVERFLOW,
+            tuple(order),
+            overflow_waiting=(_limit(when.waiting_per_replica),) * n,
+            overflow_kv=(_limit(when.kv_usage),) * n,
+            overflow_outstanding=(_limit(when.outstanding_per_replica),) * n,
+        )
     if routing.kind == "complexity":
         order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
         limits = tuple(routing.limits.get(names[k], math.inf) for k in order)

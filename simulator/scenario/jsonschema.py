@@ -22,9 +22,8 @@ def _without_discriminators(node: Any) -> Any:
         return [_without_discriminators(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {
+    return {
         ("items" if key == "prefixItems" else key): _without_discriminators(value)
         for key, value in node.items()
         if not (key == "discriminator" and isinstance(value, dict) and "propertyName" in value)
     }
-    return kept

@@ -118,8 +118,14 @@ class WeightedRouting(Settings):
 
 
 class OverflowWhen(Settings):
+    """Thresholds above which a pool is passed over."""
+
     waiting_per_replica: NotNegative | None = None
+    """Requests waiting per ready replica."""
+    outstanding_per_replica: NotNegative | None = None
+    """Requests running and waiting per ready replica."""
     kv_usage: Share | None = None
+    """Share of the KV blocks in use."""
 
 
 class OverflowRouting(Settings):
