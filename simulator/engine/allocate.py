@@ -37,7 +37,7 @@ def allocate_engines(
     longest_tokens: int = 0,
     log_rows: int = 0,
 ) -> Engines:
-    """Arrays for all replicas of `pools`, all of them off; grow them with `grow_slots` and `widen_tables`.
+    """Arrays for all replicas of `pools`, off until `reset_replica`; grow them with `grow_slots` and `widen_tables`.
 
     Parameters
     ----------
@@ -99,8 +99,7 @@ def allocate_engines(
         log=np.zeros((log_rows, 4), np.int64),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
-    for r in range(n_replicas):
-        reset_replica(engines, r)
+    replicas["step_end_s"] = np.inf
     return widen_tables(engines, longest_tokens)
 
 
@@ -172,7 +171,7 @@ def reset_replica(engines: Engines, r: int) -> None:
         return
     n = int(pool["num_blocks"])
     span = engines.blocks[rep["block_base"] : rep["block_base"] + n]
-    span[:] = 0
+    span.view(np.uint8).fill(0)
     number = np.arange(n)
     span["free_prev"] = number - 1
     span["free_next"] = number + 1

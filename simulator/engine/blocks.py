@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.content import extend_chain
+from simulator.engine.content import NO_HASH, PRIVATE, ROOT, continues, extend_chain
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
 
@@ -69,6 +69,9 @@ def _register(engines: Engines, rep: Any, index: int, key: int) -> None:
 @kernel
 def _evict(engines: Engines, rep: Any, index: int) -> None:
     block = engines.blocks[rep.block_base + index]
+    if block.hash == PRIVATE:
+        block.hash = NO_HASH
+        return
     position = _find(engines, rep, block.hash)
     entry = engines.hashes[position]
     if block.same_prev != NONE:
@@ -81,7 +84,7 @@ def _evict(engines: Engines, rep: Any, index: int) -> None:
         entry.last = block.same_prev
     if entry.first == NONE:
         _erase(engines, rep, position)
-    block.hash = 0
+    block.hash = NO_HASH
 
 
 @kernel
@@ -107,7 +110,7 @@ def append_block(engines: Engines, rep: Any, slot: Any) -> None:
         engines.blocks[rep.block_base + block.free_next].free_prev = NONE
     else:
         rep.free_tail = NONE
-    if block.hash != 0:
+    if block.hash != NO_HASH:
         _evict(engines, rep, index)
     block.ref = 1
     engines.tables[slot.row, slot.n_blocks] = index
@@ -128,7 +131,7 @@ def free_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
         if block.ref > 0:
             continue
         rep.free_blocks += 1
-        if block.hash != 0 or rep.free_head == NONE:
+        if block.hash != NO_HASH or rep.free_head == NONE:
             block.free_next = NONE
             block.free_prev = rep.free_tail
             if rep.free_tail != NONE:
@@ -155,13 +158,31 @@ def take_row(engines: Engines, rep: Any, slot: Any) -> None:
 
 
 @kernel
+def _shareable_blocks(pool: Any, slot: Any, blocks: int) -> int:
+    """How many of the first `blocks` blocks hold only content that other requests may have."""
+    return blocks if continues(slot) else min(blocks, slot.listed_tokens // pool.block_size)
+
+
+@kernel
 def register_full_blocks(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> None:
-    """Register every block that `tokens` computed tokens fill and that is not registered yet."""
+    """Register every block that `tokens` computed tokens fill and that is not registered yet.
+
+    Private blocks are only marked: nobody else can look for them. Their owner can, but only after a preemption, and
+    `list_private_blocks` registers them then.
+    """
     full = tokens // pool.block_size
-    chains = engines.chains
+    _register_range(engines, rep, pool, slot, _shareable_blocks(pool, slot, full))
     while slot.n_registered < full:
+        engines.blocks[rep.block_base + engines.tables[slot.row, slot.n_registered]].hash = PRIVATE
+        slot.n_registered += 1
+
+
+@kernel
+def _register_range(engines: Engines, rep: Any, pool: Any, slot: Any, end: int) -> None:
+    chains = engines.chains
+    while slot.n_registered < end:
         first = slot.n_registered
-        count = min(full - first, len(chains))
+        count = min(end - first, len(chains))
         slot.chain = extend_chain(engines, slot, first, count, pool.block_size, chains)
         for k in range(count):
             _register(engines, rep, engines.tables[slot.row, first + k], chains[k])
@@ -169,13 +190,28 @@ def register_full_blocks(engines: Engines, rep: Any, pool: Any, slot: Any, token
 
 
 @kernel
+def list_private_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
+    """Make the private blocks of a request that is about to be preempted findable, for its own return."""
+    end = slot.n_registered
+    first = end
+    while first > 0 and engines.blocks[rep.block_base + engines.tables[slot.row, first - 1]].hash == PRIVATE:
+        first -= 1
+    slot.chain = ROOT if first == 0 else engines.blocks[rep.block_base + engines.tables[slot.row, first - 1]].hash
+    slot.n_registered = first
+    _register_range(engines, rep, pool, slot, end)
+
+
+@kernel
 def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     """Number of leading blocks of `slot` found in the prefix cache, their indices in `engines.hits`.
 
-    At most tokens - 1 tokens hit, since the last token is always recomputed; EAGLE gives up one block more.
+    At most tokens - 1 tokens hit, since the last token is always recomputed; EAGLE gives up one block more. Private
+    blocks can only be there if the request was preempted.
     """
     hits = engines.hits
     limit = (slot.isl + slot.generated - 1) // pool.block_size
+    if slot.preemptions == 0:
+        limit = _shareable_blocks(pool, slot, limit)
     chains = engines.chains
     found = 0
     before = slot.chain

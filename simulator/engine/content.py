@@ -10,12 +10,14 @@ from simulator.engine.state import Engines
 from simulator.jit import kernel
 
 ROOT = np.int64(0x51_7C_C1_B7_27_22_0A_95)
+NO_HASH, PRIVATE = 0, 1
+"""Hashes that are none: of a block that is not full, and of a full one that no other request can share."""
 _SEGMENT = np.int64(-7046029254386353131)  # odd constants of splitmix64 and xxHash, as signed 64-bit
 _OFFSET = np.int64(-4417276706812531889)
 _LENGTH = np.int64(1609587929392839161)
 _MIX_1 = np.int64(-4658895280553007687)
 _MIX_2 = np.int64(-7723592293110705685)
-_PRIVATE = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
+_PRIVATE_SALT = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
 
 
 @kernel
@@ -34,7 +36,13 @@ def _run(chain: Any, segment: Any, offset: int, length: int) -> Any:
 @kernel
 def private_segment(request: int) -> Any:
     """Segment id of what only this request contains; it meets a listed id with probability 2^-64."""
-    return mix(np.int64(request) ^ _PRIVATE)
+    return mix(np.int64(request) ^ _PRIVATE_SALT)
+
+
+@kernel
+def continues(slot: Any) -> bool:
+    """Whether the output goes on with the prompt's last listed segment, so that all of the content can be shared."""
+    return slot.output_continues != 0 and slot.n_segments > 0 and slot.listed_tokens == slot.isl
 
 
 @kernel
@@ -47,7 +55,7 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
     chain = slot.chain if first_block > 0 else ROOT
     position = first_block * block_size
     listed = slot.listed_tokens
-    continues = slot.output_continues != 0 and slot.n_segments > 0 and listed == slot.isl
+    shared = continues(slot)
     index = slot.segment_start
     last = slot.segment_start + slot.n_segments - 1
     before = 0  # tokens of the segments before `index`
@@ -55,7 +63,7 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
     for block in range(n_blocks):
         end = (first_block + block + 1) * block_size
         while position < end:
-            if position >= listed and not continues:
+            if position >= listed and not shared:
                 chain = _run(chain, private, position, end - position)
                 position = end
                 continue
@@ -63,11 +71,11 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
                 before += engines.segment_tokens[index]
                 index += 1
             stop = end
-            if index < last or not continues:
+            if index < last or not shared:
                 stop = min(end, before + engines.segment_tokens[index])
             chain = _run(chain, engines.segment_id[index], position - before, stop - position)
             position = stop
-        if chain == 0:
-            chain = np.int64(1)
+        if chain in (NO_HASH, PRIVATE):
+            chain = np.int64(2)
         out[block] = chain
     return chain

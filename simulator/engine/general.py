@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap, write_log
-from simulator.engine.blocks import append_block, free_blocks, register_full_blocks
+from simulator.engine.blocks import append_block, free_blocks, list_private_blocks, register_full_blocks
 from simulator.engine.config import Policy
 from simulator.engine.queues import (
     join_decode,
@@ -90,6 +90,8 @@ def _ranks_above(engines: Engines, a: int, b: int) -> bool:
 def _preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     slot = engines.slots[index]
     remove_running(engines, rep, index)
+    if pool.prefix_caching != 0:
+        list_private_blocks(engines, rep, pool, slot)
     free_blocks(engines, rep, pool, slot)
     slot.computed = 0
     slot.scheduled = 0
