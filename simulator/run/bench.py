@@ -1,4 +1,4 @@
-"""How fast the data plane runs: one 8B model per A100-80, Poisson arrivals at 70 % of what a saturated replica serves."""
+"""How fast the data plane runs: an 8B model per A100-80, Poisson arrivals at 70 % of a saturated replica's rate."""
 
 from __future__ import annotations
 
