@@ -30,7 +30,13 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
-        result = app(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+        result = app(
+            arguments,
+            exit_on_error=False,
+            print_error=True,
+            result_action="return_value",
+            suppress_keyboard_interrupt=False,
+        )
     except ServecastError as error:
         heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "
         print(f"servecast: {heading}{error}", file=sys.stderr)

@@ -1,0 +1,5 @@
+"""`python -m simulator.cli`."""
+
+from simulator.cli.main import main
+
+main()

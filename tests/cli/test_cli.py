@@ -1,0 +1,201 @@
+"""The command line as a user meets it: output, exit codes, one clear error each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = str(ROOT / "tests/data/scenarios/small.yaml")
+TRACES = ROOT / "tests/data/vllm-schedule-traces"
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs")
+    assert _run(["run", SMALL, "--out", str(out)]) == 0
+    (path,) = out.iterdir()
+    return path
+
+
+def test_help_lists_the_commands() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "simulator.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in ("run", "compare", "validate", "verify", "catalog", "schema", "doctor", "report", "bench"):
+        assert command in shown.stdout
+
+
+def test_a_run_prints_the_comparison_and_the_bundle(bundle: Path, capsys: Capture, tmp_path: Path) -> None:
+    assert _run(["run", SMALL, "--out", str(tmp_path)]) == 0
+    first = capsys.readouterr().out
+    for words in ("SLO attainment", "TTFT p99 [ms]", "$ per month", "$ per 1M tokens", "capex", "break-even"):
+        assert words in first
+    assert "uncalibrated" in first
+    assert "cheapest topology that meets the SLO" in first
+    assert _run(["run", SMALL, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == first
+    (again,) = tmp_path.iterdir()
+    assert again.name == bundle.name
+    for file in bundle.glob("*.parquet"):
+        assert file.read_bytes() == (again / file.name).read_bytes()
+    assert (bundle / "summary.json").read_bytes() == (again / "summary.json").read_bytes()
+
+
+def test_restricted_requests_never_leave_the_perimeter(bundle: Path) -> None:
+    import pandas as pd
+
+    rows = pd.read_parquet(bundle / "requests.parquet")
+    mixed = rows[rows["topology"] == "mixed"]
+    assert set(mixed[mixed["class"] == "secret"]["target"]) == {"base"}
+    assert {"burst", "api"} & set(mixed[mixed["class"] == "chat"]["target"])
+
+
+def test_topologies_are_served_the_same_requests(bundle: Path) -> None:
+    import pandas as pd
+
+    rows = pd.read_parquet(bundle / "requests.parquet")
+    keys = ["replication", "request", "class", "isl", "osl", "arrival_s"]
+    own, mixed = (
+        rows[rows["topology"] == name][keys].sort_values(["replication", "request"]).reset_index(drop=True)
+        for name in ("own", "mixed")
+    )
+    pd.testing.assert_frame_equal(own, mixed)
+
+
+def test_costs_add_up_to_the_cent(bundle: Path) -> None:
+    import pandas as pd
+
+    lines = pd.read_parquet(bundle / "costs.parquet")
+    summary = json.loads((bundle / "summary.json").read_text())
+    for name, topology in summary["topologies"].items():
+        total = lines[lines["topology"] == name]["usd_per_month"].sum()
+        assert total == pytest.approx(topology["cost"]["usd_per_month"], abs=0.01)
+
+
+def test_json_goes_to_stdout_whole(capsys: Capture, tmp_path: Path) -> None:
+    assert _run(["run", SMALL, "--out", str(tmp_path), "--format", "json", "--set", "run.replications=1"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data["topologies"]) == {"own", "mixed"}
+
+
+def test_check_answers_no_when_nothing_meets_the_slo(tmp_path: Path, capsys: Capture) -> None:
+    impossible = ["--set", "workload.classes[chat].slo.ttft_s={p99: 0.0001}", "--set", "run.replications=1"]
+    assert _run(["run", SMALL, "--out", str(tmp_path), "--check", *impossible]) == 1
+    assert "No topology meets the SLO" in capsys.readouterr().out
+
+
+def test_an_unstable_load_is_warned_of_before_and_counted_after(tmp_path: Path, capsys: Capture) -> None:
+    flood = ["--set", "workload.classes[chat].arrivals.rate_rps=900", "--set", "topologies.mixed.vendors=[]"]
+    flood += ["--set", "topologies.mixed.routing={kind: weighted}", "--set", "run={horizon_s: 60, drain_s: 0}"]
+    assert _run(["validate", SMALL, *flood]) == 0
+    assert "unstable" in capsys.readouterr().out
+    assert _run(["run", SMALL, "--out", str(tmp_path), *flood]) == 0
+    shown = capsys.readouterr().out
+    assert "unstable" in shown
+    assert "requests unfinished" in shown
+
+
+def test_too_long_requests_are_rejected_and_counted(tmp_path: Path, capsys: Capture) -> None:
+    long = ["--set", "workload.classes[secret].lengths.isl=9000", "--set", "run.replications=1"]
+    assert _run(["run", SMALL, "--out", str(tmp_path), *long]) == 0
+    assert "requests rejected" in capsys.readouterr().out
+
+
+def test_validate_resolves(capsys: Capture) -> None:
+    assert _run(["validate", SMALL, "--resolved"]) == 0
+    assert "# default" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "nowhere.yaml"], "cannot be read"),
+        (["run", SMALL, "--set", "model=lama"], "did you mean"),
+        (["validate", SMALL, "--set", "run.horizon_s=-1"], "must be greater than 0"),
+        (["compare", "nowhere"], "is not a run bundle"),
+        (["catalog", "gpu"], "did you mean 'gpus'"),
+        (["catalog", "gpus", "h100"], "unknown"),
+        (["verify", "schedule", "nowhere.json"], "nowhere.json"),
+        (["report", "nowhere"], "is not a run bundle"),
+    ],
+)
+def test_bad_input_is_one_clear_error_and_exit_code_2(arguments: list[str], words: str, capsys: Capture) -> None:
+    assert _run(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert words in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_unknown_options_are_usage_errors(capsys: Capture) -> None:
+    assert _run(["run", SMALL, "--frobnicate"]) == 2
+
+
+def test_a_broken_trace_row_is_named(tmp_path: Path, capsys: Capture) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text("arrival_s,input_tokens,output_tokens\n0.0,10,5\n1.0,ten,5\n")
+    arrivals = f"workload.classes[chat].arrivals={{kind: trace, file: {trace}}}"
+    assert _run(["run", SMALL, "--out", str(tmp_path / "runs"), "--set", arrivals]) == 2
+    assert f"{trace}:3" in capsys.readouterr().err
+    assert not list((tmp_path / "runs").glob("*")) or all("partial" in p.name for p in (tmp_path / "runs").iterdir())
+
+
+def test_ctrl_c_keeps_partial_results(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    import simulator.run.simulate as module
+
+    real, calls = module.replicate, []
+
+    def interrupted(*args: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "replicate", interrupted)
+    assert _run(["run", SMALL, "--out", str(tmp_path)]) == 130
+    (partial,) = tmp_path.iterdir()
+    assert partial.name.endswith(".partial")
+    assert json.loads((partial / "manifest.json").read_text())["status"] == "partial"
+
+
+def test_verify_schedule_reports_identity_and_differences(tmp_path: Path, capsys: Capture) -> None:
+    plain = TRACES / "plain.json"
+    assert _run(["verify", "schedule", str(plain)]) == 0
+    assert "kernel: 563 / 563 steps identical" in capsys.readouterr().out
+    changed = json.loads(plain.read_text())
+    changed["steps"][7]["free_blocks"] += 1
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(changed))
+    assert _run(["verify", "schedule", str(broken)]) == 1
+    shown = capsys.readouterr().out
+    assert "562 / 563" in shown
+    assert "entry 7" in shown
+
+
+def test_catalog_and_schema_print(capsys: Capture) -> None:
+    assert _run(["catalog"]) == 0
+    assert _run(["catalog", "gpus"]) == 0
+    assert "h100-sxm" in capsys.readouterr().out
+    assert _run(["catalog", "gpus", "h100-sxm", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)
+    assert _run(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["$schema"].startswith("http://json-schema.org/draft-07")
+
+
+def test_doctor_is_content(capsys: Capture) -> None:
+    assert _run(["doctor"]) == 0
+    assert "compiled kernels" in capsys.readouterr().out
+
+
+def test_compare_puts_bundles_side_by_side(bundle: Path, capsys: Capture) -> None:
+    assert _run(["compare", str(bundle), str(bundle)]) == 0
+    assert f"{bundle.name}/own" in capsys.readouterr().out
