@@ -15,6 +15,7 @@ app = App(
     name="servecast",
     help="Forecasts LLM serving before anyone buys a GPU: topology, capacity, latency, cost.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 for _name in ("run", "compare", "validate", "catalog", "schema", "doctor", "report", "bench"):
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
@@ -35,7 +36,6 @@ def _run(arguments: list[str]) -> int:
             exit_on_error=False,
             print_error=True,
             result_action="return_value",
-            suppress_keyboard_interrupt=False,
         )
     except ServecastError as error:
         heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "

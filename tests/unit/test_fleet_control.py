@@ -35,7 +35,7 @@ SCALER = Autoscaler(min_replicas=0, max_replicas=4, target_per_replica=10.0)
     ("ready", "requests", "missed", "desired"),
     [
         (1, 10, 0, 1),
-        (1, 11, 0, 1),
+        (2, 21, 0, 2),
         (1, 12, 0, 2),
         (2, 5, 0, 1),
         (2, 0, 0, 0),
