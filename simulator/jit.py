@@ -40,3 +40,8 @@ def kernel(function: Any) -> Any:
     would otherwise cost more than the work itself, and a kernel must not allocate.
     """
     return numba.njit(**_OPTIONS)(function)
+
+
+def array_kernel(function: Any) -> Any:
+    """As `kernel`, for functions that make arrays or slices, which only reference counting keeps alive."""
+    return numba.njit(**{**_OPTIONS, "_nrt": True})(function)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.jit import kernel
+from simulator.jit import array_kernel
 from simulator.workload.description import PrefixSharing
 
 _WINDOW = 8192
@@ -82,7 +82,7 @@ def grow(
     return segment_start, segment_id[listed], segment_tokens[listed]
 
 
-@kernel
+@array_kernel
 def _grow(rings: Any, grown: int, prompts: Any, out: Any) -> None:
     ring_s, ring_tokens, ring_length, ring_id, ring_path_tokens = rings
     arrival_s, isl, depth, lag_s = prompts
@@ -114,7 +114,7 @@ def _grow(rings: Any, grown: int, prompts: Any, out: Any) -> None:
         ring_path_tokens[slot, :used] = segment_tokens[k, :used]
 
 
-@kernel
+@array_kernel
 def _parent(ring_s: Any, ring_tokens: Any, row: int, wanted_s: float, depth: int) -> int:
     """Slot of the prompt nearest in order to `wanted_s` that has `depth` tokens to share, else of the longest one."""
     size = len(ring_s)
