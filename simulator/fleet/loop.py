@@ -103,7 +103,10 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
 
 @kernel
 def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
-    """Complete the replica's step, if one is under way, and start the next; True when a draining one is empty."""
+    """Complete the replica's step, if one is under way, and start the next; True when a draining one is empty.
+
+    A turn that follows without a pause arrives before the next step is scheduled: its timer goes first.
+    """
     rep = engines.replicas[r]
     now = rep.step_end_s
     if rep.in_step != 0:
@@ -113,6 +116,8 @@ def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
             rep.cached_tokens += engines.slots[engines.scratch[k]].cached_tokens
             leave_replica(engines, engines.scratch[k], now)
             end_request(fleet, engines, engines.scratch[k], COMPLETED, now)
+        if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
+            return False
     schedule(engines, r, now)
     return rep.state == DRAINING and rep.in_step == 0
 
@@ -205,7 +210,10 @@ def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: boo
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
     if rep.in_step != 0:
-        rep.busy_s -= rep.step_end_s - now
+        cut_s = rep.step_end_s - now
+        rep.busy_s -= cut_s
+        rep.energy_j -= cut_s * engines.power_w[pool.power_base + rep.step_seqs]
+        rep.kv_block_s -= cut_s * (pool.num_blocks - 1 - rep.free_blocks)
     materialise(engines, r, rep, pool, now)
     again = NONE
     while rep.run_head != NONE or rep.wait_head != NONE:
