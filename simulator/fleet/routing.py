@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from simulator.engine.content import mix
 from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
@@ -70,6 +72,7 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
 def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int:
     """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
     slot = engines.slots[index]
+    slot.overflowed = 0
     kind = fleet.scalars[ROUTING_KIND]
     first = NONE
     fallback = NONE
@@ -89,13 +92,14 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
                 return rule.target
             if fallback == NONE and rule.target < len(engines.pools) and engines.pools[rule.target].n_ready > 0:
                 fallback = k
-        elif slot.complexity <= rule.max_complexity:
+        elif slot.complexity <= np.float32(rule.max_complexity):
             return rule.target
     if first == NONE:
         return NONE
     if kind == _WEIGHTED:
         return _weighted(fleet, engines, slot, total)
     if kind == _OVERFLOW:
+        slot.overflowed = 1 if fallback != NONE and fallback != first else 0
         return fleet.routing[fallback if fallback != NONE else first].target
     return NONE
 
