@@ -63,12 +63,12 @@ def start_vendor(fleet: Fleet, engines: Engines, index: int, vendor: Any, now: f
     slot.generated = slot.osl
     ends = slot.last_token_s
     timeout = fleet.classes[slot.class_id].timeout_s
-    if uniform(slot.request, seed + _ERROR) < vendor.error_probability:
-        slot.generated = 0
-        slot.first_token_s = np.nan
-        ends = first
-    elif timeout > 0.0 and first > slot.arrival_s + timeout:
+    if timeout > 0.0 and first > slot.arrival_s + timeout:
         slot.generated = -1
         slot.first_token_s = np.nan
         ends = slot.arrival_s + timeout
+    elif uniform(slot.request, seed + _ERROR) < vendor.error_probability:
+        slot.generated = 0
+        slot.first_token_s = np.nan
+        ends = first
     set_timer(fleet, ends, TIMER_VENDOR, index, slot.request)
