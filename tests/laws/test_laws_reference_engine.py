@@ -3,71 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-import numpy as np
+from engine_cases import configs, step_time, workloads
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.config import Batching, EngineConfig
 from simulator.engine.reference.engine import ReferenceRun, make_request, run_reference
 from simulator.engine.reference.scheduler import Scheduler, can_serve
-from simulator.perf.steptime import StepTime
-from simulator.workload.requests import Requests, make_requests
-
-BUDGET, SEQS = 48, 6
-
-
-@st.composite
-def configs(draw: st.DrawFn) -> EngineConfig:
-    drafts = draw(st.sampled_from([0, 0, 1, 3]))
-    return EngineConfig(
-        num_blocks=draw(st.integers(6, 40)),
-        block_size=draw(st.sampled_from([1, 4, 8])),
-        max_num_batched_tokens=draw(st.integers(1, BUDGET)),
-        max_num_seqs=draw(st.integers(1, SEQS)),
-        max_model_len=draw(st.sampled_from([40, 200])),
-        enable_prefix_caching=draw(st.booleans()),
-        enable_chunked_prefill=draw(st.booleans()),
-        long_prefill_token_threshold=draw(st.sampled_from([0, 0, 5])),
-        policy=draw(st.sampled_from(Policy)),
-        reserve_full_isl=draw(st.booleans()),
-        watermark=draw(st.sampled_from([0.0, 0.2])),
-        batching=draw(st.sampled_from([Batching.CONTINUOUS, *Batching])),
-        num_speculative_tokens=drafts,
-        num_lookahead_tokens=draw(st.sampled_from([0, drafts])),
-        drop_last_hit_block=draw(st.booleans()),
-    )
-
-
-@st.composite
-def workloads(draw: st.DrawFn) -> Requests:
-    """Bursts of up to 12 requests; most prompts begin with shared segments, some outputs continue them."""
-    n = draw(st.integers(1, 12))
-
-    def column(values: st.SearchStrategy[int]) -> Any:
-        return np.array(draw(st.lists(values, min_size=n, max_size=n)))
-
-    isl, osl = column(st.integers(1, 30)), column(st.integers(1, 12))
-    first = np.minimum(column(st.integers(0, 24)), isl)
-    second = np.minimum(column(st.sampled_from([0, 6, 99])), isl - first)
-    return make_requests(
-        np.cumsum(column(st.sampled_from([0, 0, 0, 1, 30]))).astype(float),
-        isl,
-        osl,
-        priority=column(st.integers(0, 2)),
-        output_continues=column(st.integers(0, 1)).astype(bool),
-        segment_start=np.arange(0, 2 * n + 1, 2),
-        segment_id=column(st.integers(0, 1)).repeat(2) * 10 + np.tile([0, 1], n),
-        segment_tokens=np.stack([first, second], axis=1).ravel(),
-    )
-
-
-def step_time() -> StepTime:
-    tokens = 0.5 + 0.01 * np.arange(BUDGET + 1.0)
-    return StepTime(
-        np.stack([tokens, 0.8 * tokens]), np.linspace(0.0, 0.003 * SEQS, SEQS + 1), 1e-4, 1e-3, False, "test"
-    )
+from simulator.workload.requests import Requests
 
 
 def accept_some(number: int, generated: int, drafted: int) -> int:
@@ -75,13 +18,7 @@ def accept_some(number: int, generated: int, drafted: int) -> int:
 
 
 def serve(config: EngineConfig, requests: Requests) -> ReferenceRun:
-    return run_reference(config, _fitting(config), requests, accept_some)
-
-
-def _fitting(config: EngineConfig) -> StepTime:
-    whole = step_time()
-    tokens = whole.token_time_s[:, : config.max_num_batched_tokens + 1]
-    return StepTime(tokens, whole.seq_time_s[: config.max_num_seqs + 1], 1e-4, 1e-3, False, "test")
+    return run_reference(config, step_time(config), requests, accept_some)
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,0 +1,51 @@
+"""The compiled scheduler does what vLLM 0.32.0 did, in every step of every recording."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from simulator.engine.schedule_trace import load_schedule_trace
+from simulator.engine.verify import check_schedule, compare_steps
+from simulator.fleet.single import replay_kernel
+
+TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
+STEPS = {
+    "plain": 563,
+    "preempt": 1055,
+    "prefix": 913,
+    "prefix_preempt": 1829,
+    "priority": 873,
+    "longprefill": 675,
+    "nochunk": 626,
+    "watermark": 959,
+}
+
+
+def test_every_recording_is_replayed() -> None:
+    assert {path.stem for path in TRACES.glob("*.json")} == set(STEPS)
+
+
+@pytest.mark.parametrize(("name", "n_steps"), STEPS.items())
+def test_kernel_reproduces_every_recorded_step(name: str, n_steps: int) -> None:
+    (check,) = check_schedule(TRACES / f"{name}.json", {"kernel": replay_kernel})
+    assert check.first_difference is None
+    assert (check.engine, check.identical_steps, check.n_steps) == ("kernel", n_steps, n_steps)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("longprefill", {"long_prefill_token_threshold": 0}),
+        ("watermark", {"watermark": 0.0}),
+        ("prefix", {"enable_prefix_caching": False}),
+        ("preempt", {"num_blocks": 161}),
+        ("plain", {"max_num_seqs": 8}),
+    ],
+)
+def test_kernel_under_another_configuration_differs(name: str, change: dict[str, float]) -> None:
+    trace = load_schedule_trace(TRACES / f"{name}.json")
+    steps = replay_kernel(dataclasses.replace(trace.config, **change), trace.requests)  # type: ignore[arg-type]
+    assert not compare_steps(name, trace.steps, steps).identical
