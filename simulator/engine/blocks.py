@@ -202,6 +202,23 @@ def list_private_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> Non
 
 
 @kernel
+def take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any, step: int) -> None:
+    """Blocks of the decode lane in decode step `step`: a new one where the last is full, a hash where it fills up.
+
+    The caller counts free blocks.
+    """
+    index = engines.phase_head[r, (-step) % pool.block_size]
+    while index != NONE:
+        append_block(engines, rep, engines.slots[index])
+        index = engines.slots[index].lane_next
+    index = engines.phase_head[r, (-step - 1) % pool.block_size]
+    while index != NONE:
+        slot = engines.slots[index]
+        register_full_blocks(engines, rep, pool, slot, slot.computed + step - slot.join_step + 1)
+        index = slot.lane_next
+
+
+@kernel
 def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     """Number of leading blocks of `slot` found in the prefix cache, their indices in `engines.hits`.
 

@@ -6,6 +6,7 @@ the bookkeeping between steps is left out.
 
 from __future__ import annotations
 
+from simulator.engine.blocks import take_decode_blocks
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
@@ -15,8 +16,7 @@ from simulator.jit import kernel
 def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
     """Complete decode steps of replica `r` that end before `until_s`, while the next step is certain to be one too.
 
-    A step under way is left as soon as it completes a request, somebody waits or catches up, blocks might run out, or
-    (with prefix caching) a block fills up or is needed.
+    A step under way is left as soon as it completes a request, somebody waits or catches up, or blocks run out.
     """
     rep = engines.replicas[r]
     if rep.lanes == 0 or rep.in_step == 0 or rep.n_waiting > 0 or rep.n_prefill > 0 or len(engines.log) > 0:
@@ -45,7 +45,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
     taken = 0
     while end_s < until_s and calendar[r, (step + 1) & (CALENDAR_STEPS - 1)] == NONE:
         need = phases[r, (-(step + 1)) % size]
-        if need > free or (caching and (need > 0 or phases[r, (-(step + 2)) % size] > 0)):
+        if need > free:
             break
         gap = itl_bin(end_s - start_s)
         for c in range(n_classes):
@@ -53,6 +53,8 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
         step += 1
         context += n
         free -= need
+        if caching:
+            take_decode_blocks(engines, r, rep, pool, step)
         duration = base_s + decode_attn_s * (context + n)
         start_s = end_s
         end_s = start_s + duration

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap
-from simulator.engine.blocks import append_block, free_blocks, register_full_blocks
+from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
 from simulator.engine.general import complete_general, enter_lanes, materialise, schedule_general
 from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
@@ -41,24 +41,6 @@ def _plan_prefills(engines: Engines, rep: Any, pool: Any) -> int:
         need += max((reach + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0) if scheduled > 0 else 0
         index = slot.lane_next
     return need
-
-
-@kernel
-def _take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any) -> None:
-    """Blocks for the decode lane: a new one where the last is full, and its hash where it fills up in this step."""
-    starts = (-rep.decode_step) % pool.block_size
-    rep.free_blocks -= engines.phase_count[r, starts]
-    if pool.prefix_caching == 0:
-        return
-    index = engines.phase_head[r, starts]
-    while index != NONE:
-        append_block(engines, rep, engines.slots[index])
-        index = engines.slots[index].lane_next
-    index = engines.phase_head[r, (-rep.decode_step - 1) % pool.block_size]
-    while index != NONE:
-        slot = engines.slots[index]
-        register_full_blocks(engines, rep, pool, slot, slot.computed + rep.decode_step - slot.join_step + 1)
-        index = slot.lane_next
 
 
 @kernel
@@ -106,7 +88,9 @@ def schedule(engines: Engines, r: int, now: float) -> None:
     rep.step_seqs = rep.n_decode
     rep.step_tokens = rep.n_decode
     rep.step_context = rep.context_tokens + rep.n_decode
-    _take_decode_blocks(engines, r, rep, pool)
+    rep.free_blocks -= engines.phase_count[r, (-rep.decode_step) % pool.block_size]
+    if pool.prefix_caching != 0:
+        take_decode_blocks(engines, r, rep, pool, rep.decode_step)
     if rep.n_prefill > 0:
         _take_prefill_blocks(engines, rep, pool)
     admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, now)
