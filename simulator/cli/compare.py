@@ -15,7 +15,7 @@ def compare(bundles: list[Path], /, *, format: Literal["table", "json"] = "table
     format: table for people, json for programs
     """
     from simulator.cli.output import print_json, print_table
-    from simulator.cli.tables import comparison, warning_lines
+    from simulator.report.table import comparison, ordered, warning_lines
     from simulator.results.bundle import read_bundle
     from simulator.run.summary import verdict
 
@@ -24,7 +24,7 @@ def compare(bundles: list[Path], /, *, format: Literal["table", "json"] = "table
     topologies = {
         (f"{bundle.path.name}/{name}" if several else name): summary
         for bundle in read
-        for name, summary in bundle.summary["topologies"].items()
+        for name, summary in ordered(bundle.summary).items()
     }
     if format == "json":
         print_json({"topologies": topologies, "verdict": verdict(topologies)})

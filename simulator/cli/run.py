@@ -50,7 +50,7 @@ def run(
 def print_comparison(summary: dict[str, Any]) -> None:
     """Table, warnings and verdict."""
     from simulator.cli.output import print_table
-    from simulator.cli.tables import comparison, warning_lines
+    from simulator.report.table import comparison, warning_lines
 
     print(f"{summary['scenario']}: {summary['description']}\n")
     print_table(*comparison(summary["topologies"]))

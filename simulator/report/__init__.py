@@ -1,0 +1,1 @@
+"""Charts and the HTML page of a run bundle."""

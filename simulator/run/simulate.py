@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -45,6 +46,7 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     InvariantError : a law was broken: a bug of ours
     """
     scenario = loaded.scenario
+    started = time.perf_counter()
     planned = [plan_topology(loaded, name) for name in scenario.topologies]
     prices = [topology_prices(loaded, topology) for topology in planned]
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
@@ -80,9 +82,11 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             "scenario": scenario.name,
             "description": scenario.description,
             "verdict": compare(summaries, reports),
+            "order": list(summaries),
             "topologies": summaries,
         }
         bundle.json("summary.json", summary)
+        bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)
 
 

@@ -10,6 +10,11 @@ from typing import Any
 Row = tuple[str, Callable[[Mapping[str, Any]], str]]
 
 
+def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Topologies of a summary in the order of the scenario, which JSON with sorted keys does not keep."""
+    return {name: summary["topologies"][name] for name in summary["order"]}
+
+
 def _number(value: float | None, pattern: str) -> str:
     return "-" if value is None or not math.isfinite(value) else pattern.format(value)
 

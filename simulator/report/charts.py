@@ -1,0 +1,118 @@
+"""Charts of a run: pure functions from tables to Altair charts. One colour per topology everywhere (Okabe-Ito)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+_WIDTH, _HEIGHT = 500, 260
+
+Summaries = Mapping[str, Mapping[str, Any]]
+
+
+def topology_colour(names: Sequence[str]) -> alt.Color:
+    """Colour encoding that gives each topology the same colour in every chart."""
+    scale = alt.Scale(domain=list(names), range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
+    return alt.Color("topology:N", scale=scale, title="topology")
+
+
+def monthly_cost(costs: pd.DataFrame, names: Sequence[str]) -> Any:
+    """Cost per month by topology, stacked by category of line item."""
+    data = costs.groupby(["topology", "category"], as_index=False, sort=False)["usd_per_month"].sum()
+    return (
+        alt.Chart(data, title="Where the money goes", width=_WIDTH, height=_HEIGHT)
+        .mark_bar()
+        .encode(
+            x=alt.X("usd_per_month:Q", title="$ per month"),
+            y=alt.Y("topology:N", sort=list(names), title=None),
+            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau20"), title="line item"),
+            tooltip=["topology", "category", alt.Tooltip("usd_per_month", format=",.0f")],
+        )
+    )
+
+
+def latency(topologies: Summaries, metric: str, title: str) -> Any:
+    """p50, p90 and p99 of one latency by topology, on a logarithmic scale."""
+    rows = [
+        {"topology": name, "percentile": share, "seconds": summary["metrics"][metric][share]}
+        for name, summary in topologies.items()
+        for share in ("p50", "p90", "p99")
+    ]
+    return (
+        alt.Chart(pd.DataFrame(rows), title=title, width=_WIDTH, height=_HEIGHT)
+        .mark_bar()
+        .encode(
+            x=alt.X("percentile:N", title=None, axis=alt.Axis(labelAngle=0)),
+            xOffset=alt.XOffset("topology:N", sort=list(topologies)),
+            y=alt.Y("seconds:Q", scale=alt.Scale(type="symlog", constant=0.01), title="s"),
+            color=topology_colour(list(topologies)),
+            tooltip=["topology", "percentile", alt.Tooltip("seconds", format=".4f")],
+        )
+    )
+
+
+def cost_against_attainment(topologies: Summaries) -> Any:
+    """Each topology by cost per month and share of requests within the SLO."""
+    rows = [
+        {
+            "topology": name,
+            "usd_per_month": summary["cost"]["usd_per_month"],
+            "attainment": summary["metrics"]["slo_attainment"],
+            "SLO met": "yes" if summary["metrics"]["slo_met"] else "no",
+        }
+        for name, summary in topologies.items()
+    ]
+    return (
+        alt.Chart(pd.DataFrame(rows), title="Cost against service level", width=_WIDTH, height=_HEIGHT)
+        .mark_point(size=160, filled=True)
+        .encode(
+            x=alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30)),
+            y=alt.Y("attainment:Q", title="SLO attainment", axis=alt.Axis(format=".1%"), scale=alt.Scale(zero=False)),
+            color=topology_colour(list(topologies)),
+            shape=alt.Shape("SLO met:N", scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"])),
+            tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
+        )
+    )
+
+
+def cash_flow(topologies: Summaries) -> Any:
+    """Cumulative spending over the months; a lower line is cheaper up to that month."""
+    rows = []
+    for name, summary in topologies.items():
+        total = 0.0
+        for month, flow in enumerate(summary["cost"]["cash_flow_usd"]):
+            total -= flow
+            rows.append({"topology": name, "month": month, "spent_usd": total})
+    return (
+        alt.Chart(pd.DataFrame(rows), title="Cumulative spending", width=_WIDTH, height=_HEIGHT)
+        .mark_line()
+        .encode(
+            x=alt.X("month:Q", title="month"),
+            y=alt.Y("spent_usd:Q", title="$ spent"),
+            color=topology_colour(list(topologies)),
+            tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f")],
+        )
+    )
+
+
+def load(fleet: pd.DataFrame, topology: str) -> Any:
+    """Requests running and waiting, and ready replicas, over time: first replication, all pools of one topology."""
+    data = fleet[(fleet["topology"] == topology) & (fleet["replication"] == 0)]
+    long = data.melt(["time_s", "pool"], ["running", "waiting", "ready"], "series", "value")
+    long["minutes"] = long["time_s"] / 60
+    base = (
+        alt.Chart(long, width=_WIDTH, height=110)
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("minutes:Q", title="minutes"),
+            y=alt.Y("value:Q", title=None),
+            color=alt.Color("pool:N", scale=alt.Scale(range=list(PALETTE)), title="pool"),
+        )
+    )
+    titles = (("running", "requests running"), ("waiting", "requests waiting"), ("ready", "replicas ready"))
+    parts = [base.transform_filter(alt.datum.series == key).properties(title=title) for key, title in titles]
+    return alt.vconcat(*parts, title=f"Load over time: {topology}")

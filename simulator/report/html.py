@@ -1,0 +1,73 @@
+"""A run bundle as one self-contained HTML page; it needs no network and its bytes depend on the bundle alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from simulator.errors import InputError, Problem
+from simulator.report import charts
+from simulator.report.table import comparison, ordered, warning_lines
+from simulator.results.bundle import Bundle, read_bundle
+
+
+def write_report(bundle_path: str | Path, out_path: str | Path) -> None:
+    """Write the report of a bundle to `out_path`.
+
+    Raises
+    ------
+    InputError : not a bundle, or the page cannot be written
+    """
+    page = render(read_bundle(bundle_path))
+    target = Path(out_path)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        scratch.write_text(page, encoding="utf-8")
+        scratch.replace(target)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise InputError(Problem(f"cannot write the report: {error.strerror}", str(target))) from error
+
+
+def render(bundle: Bundle) -> str:
+    """The page as text."""
+    topologies = ordered(bundle.summary)
+    rows, headers = comparison(topologies)
+    environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
+    return environment.get_template("report.html").render(
+        summary=bundle.summary,
+        manifest=json.dumps(bundle.manifest, indent=1, sort_keys=True),
+        headers=headers,
+        rows=rows,
+        warnings=warning_lines(topologies, width=10_000),
+        calibrated=all(summary["calibrated"] for summary in topologies.values()),
+        scenario=(bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8"),
+        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        charts=[_spec(chart) for chart in _charts(bundle, topologies)],
+    )
+
+
+def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
+    names = list(topologies)
+    found: list[Any] = [
+        charts.cost_against_attainment(topologies),
+        charts.monthly_cost(bundle.table("costs"), names),
+        charts.latency(topologies, "ttft_s", "Time to first token"),
+        charts.latency(topologies, "tpot_s", "Time per output token"),
+        charts.latency(topologies, "e2e_s", "End to end"),
+        charts.cash_flow(topologies),
+    ]
+    fleet = bundle.table("fleet")
+    return found + [charts.load(fleet, name) for name in names if (fleet["topology"] == name).any()]
+
+
+def _spec(chart: alt.Chart) -> str:
+    """Vega-Lite specification that is safe inside a script element."""
+    with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
+        return json.dumps(chart.configure_legend(orient="bottom").to_dict(), sort_keys=True).replace("</", "<\\/")

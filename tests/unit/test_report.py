@@ -1,0 +1,33 @@
+"""The HTML report of a small run: self-contained, complete, the same bytes for the same bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.report.html import write_report
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SMALL = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
+
+
+def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None:
+    run = simulate(load_scenario(SMALL, sets=["run.replications=1", "run.horizon_s=60"]), tmp_path)
+    write_report(run.bundle, tmp_path / "a.html")
+    write_report(run.bundle, tmp_path / "b.html")
+    page = (tmp_path / "a.html").read_text()
+    assert page == (tmp_path / "b.html").read_text()
+    for words in (run.summary["verdict"], "Uncalibrated", "$ per 1M tokens", "Cumulative spending", "# default"):
+        assert words in page
+    assert "<script src" not in page
+    assert page.count("vegaEmbed(&#34;") == 0
+    assert page.count('vegaEmbed("#chart-') == 8
+
+
+def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    run = simulate(load_scenario(SMALL, sets=["run.replications=1", "run.horizon_s=60"]), tmp_path)
+    with pytest.raises(InputError, match="cannot write the report"):
+        write_report(run.bundle, tmp_path / "missing" / "a.html")
