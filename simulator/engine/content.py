@@ -17,15 +17,19 @@ _OFFSET = np.int64(-4417276706812531889)
 _LENGTH = np.int64(1609587929392839161)
 _MIX_1 = np.int64(-4658895280553007687)
 _MIX_2 = np.int64(-7723592293110705685)
+_LOW_33, _LOW_34, _LOW_37 = np.int64((1 << 33) - 1), np.int64((1 << 34) - 1), np.int64((1 << 37) - 1)
 _PRIVATE_SALT = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
 
 
 @kernel
 def mix(value: Any) -> Any:
-    """Finaliser of splitmix64 on signed 64-bit integers: a bijection that spreads every bit."""
-    value = (value ^ (value >> np.int64(30))) * _MIX_1
-    value = (value ^ (value >> np.int64(27))) * _MIX_2
-    return value ^ (value >> np.int64(31))
+    """Finaliser of splitmix64 on the bits of signed 64-bit integers: a bijection that spreads every bit.
+
+    The shifts are logical, as the masks make them: copies of the sign would cost the top bit.
+    """
+    value = (value ^ ((value >> np.int64(30)) & _LOW_34)) * _MIX_1
+    value = (value ^ ((value >> np.int64(27)) & _LOW_37)) * _MIX_2
+    return value ^ ((value >> np.int64(31)) & _LOW_33)
 
 
 @kernel
