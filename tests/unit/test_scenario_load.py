@@ -18,7 +18,7 @@ from simulator.scenario.resolved import resolved_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "tests/data/scenarios/small.yaml"
-SHIPPED = [*sorted(ROOT.glob("scenarios/*.yaml")), *sorted(ROOT.glob("scenarios/*/*.yaml"))]
+SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.parent.name != "overlays"]
 
 
 def plan(path: Path, sets: tuple[str, ...], overlays: tuple[Path, ...]) -> None:
