@@ -45,6 +45,12 @@ def discount_factors(rate_per_year: float, months: int) -> NDArray[np.float64]:
     return np.asarray((1.0 + rate_per_year) ** (-np.arange(months + 1) / MONTHS_PER_YEAR), dtype=np.float64)
 
 
+def growth_factors(growth_per_year: float, months: int) -> NDArray[np.float64]:
+    """Load in months 1 to `months` as a multiple of that in month 1: (1+g)^((k-1)/12), shape (months,)."""
+    require("growth", growth_per_year=(growth_per_year, growth_per_year > -1, "a number above -1"))
+    return np.asarray((1.0 + growth_per_year) ** (np.arange(months) / MONTHS_PER_YEAR), dtype=np.float64)
+
+
 def npv_usd(cash_flow_usd: ArrayLike, rate_per_year: float) -> float:
     """Net present value, in USD, of payments at the end of months 0, 1, ...: sum of c_k (1+r)^(-k/12)."""
     flows = np.asarray(cash_flow_usd, dtype=np.float64)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulator.cost.annuity import discount_factors
+from simulator.cost.annuity import discount_factors, growth_factors
 from simulator.cost.lines import total_usd
 from simulator.cost.prices import not_negative, positive, require
 from simulator.cost.report import CostReport
@@ -55,6 +55,25 @@ def break_even_volume(investment: CostReport, other: CostReport) -> float:
     return break_even_tokens(fixed, _usage_usd_per_million(investment), _usage_usd_per_million(other))
 
 
+def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
+    """Share of the bought GPU-hours that is busy at the break-even volume; above 1 out of reach, inf never.
+
+    u = u_now * break-even tokens / tokens now, with u_now the busy share of the hardware lines.
+
+    Raises
+    ------
+    InputError : `investment` owns no hardware or delivered nothing, so that it has no utilisation to scale
+    """
+    hours = {"busy": 0.0, "other": 0.0}
+    for line in investment.lines:
+        if line.category == "hardware":
+            hours["busy" if line.name == "busy" else "other"] += line.quantity
+    owned_hours = hours["busy"] + hours["other"]
+    require("break_even", owned_gpu_hours=positive(owned_hours), tokens_per_month=positive(investment.tokens_per_month))
+    now = hours["busy"] / owned_hours
+    return now * break_even_volume(investment, other) / investment.tokens_per_month
+
+
 def payback_month(investment: CostReport, other: CostReport, discount_rate: float = 0.0) -> int | None:
     """First month from which `investment` has cost no more than `other`, up to the horizon; None if never.
 
@@ -75,15 +94,18 @@ def payback_month(investment: CostReport, other: CostReport, discount_rate: floa
     return int(behind[-1]) + 1 if behind.size else 0
 
 
-def levelised_usd_per_unit(report: CostReport, units_per_month: float, discount_rate: float) -> float:
+def levelised_usd_per_unit(
+    report: CostReport, units_per_month: float, discount_rate: float, growth_per_year: float = 0.0
+) -> float:
     """Constant price per unit (GPU-hour, million tokens) whose payments have the report's NPV.
 
-    p = -NPV / (q * sum_{k=1..H} (1+r)^(-k/12)); buying q units a month at p makes the NPV of the choice zero.
-    `discount_rate` per year must be the one the report was made with.
+    p = -NPV / (q * sum_{k=1..H} (1+g)^((k-1)/12) (1+r)^(-k/12)); buying q units in month 1, and more by the growth g
+    later, at p makes the NPV of the choice zero. Both rates per year must be those the report was made with.
     """
     require("levelised", units_per_month=positive(units_per_month))
     months = report.cash_flow_usd.size - 1
-    return -report.npv_usd / (units_per_month * math.fsum(discount_factors(discount_rate, months)[1:]))
+    weights = discount_factors(discount_rate, months)[1:] * growth_factors(growth_per_year, months)
+    return -report.npv_usd / (units_per_month * math.fsum(weights))
 
 
 def owned_units(

@@ -29,6 +29,7 @@ class LineItem:
     name : which part of it, as `busy`, `idle`, `starting`, `unused`
     quantity, unit : per month; lines of one pool that split the same GPU-hours repeat them for each category
     kind : capex (bought, annualised), opex (fixed by month) or usage (moves with the load)
+    prepaid_share : share of `usd_per_month` that was paid in an earlier month: hardware, upfront part of a commitment
     """
 
     pool: str
@@ -38,6 +39,12 @@ class LineItem:
     unit: str
     usd_per_month: float
     kind: Kind
+    prepaid_share: float = 0.0
+
+    @property
+    def unit_price_usd(self) -> float:
+        """USD per unit; NaN where nothing was used."""
+        return self.usd_per_month / self.quantity if self.quantity else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,9 @@ def split_usd(
     total = math.fsum(gpu_hours.values())
     if usd_per_month == 0 or total == 0:
         return ()
+    prepaid = 1.0 if kind == "capex" else 0.0
     return tuple(
-        LineItem(pool, category, state, hours, GPU_HOURS, usd_per_month * hours / total, kind)
+        LineItem(pool, category, state, hours, GPU_HOURS, usd_per_month * hours / total, kind, prepaid)
         for state, hours in gpu_hours.items()
         if hours > 0
     )

@@ -70,8 +70,8 @@ def owned_cost(pool: PoolUsage, prices: OwnedPrices, end_s: float, horizon_month
 def capital_cash_flow_usd(capex_usd: float, prices: OwnedPrices, horizon_months: int) -> NDArray[np.float64]:
     """Payments for hardware at the end of months 0 to horizon, in USD, shape (horizon + 1,).
 
-    Bought at month 0 and replaced at the end of each life for capex less residual. At the horizon it is worth its
-    book value, straight from capex to the residual over its life.
+    Bought at month 0 and replaced at the end of each life for capex less residual. At the horizon it is sold for what
+    `OwnedPrices.resale_share` gives at its age.
     """
     life_months = round(prices.life_years * MONTHS_PER_YEAR)
     residual_usd = capex_usd * prices.residual_fraction
@@ -79,7 +79,7 @@ def capital_cash_flow_usd(capex_usd: float, prices: OwnedPrices, horizon_months:
     flow[0:horizon_months:life_months] = -(capex_usd - residual_usd)
     flow[0] = -capex_usd
     age_months = (horizon_months - 1) % life_months + 1
-    flow[-1] += capex_usd - (capex_usd - residual_usd) * age_months / life_months
+    flow[-1] += capex_usd * prices.resale_share(prices.life_years * age_months / life_months)
     return flow
 
 

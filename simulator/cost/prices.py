@@ -61,6 +61,8 @@ class OwnedPrices:
     pue : facility power per IT power
     electricity_usd_per_kwh : one price, or 24 by hour of day (simulated time 0 is midnight)
     discount_rate : per year, of the annuity
+    resale_by_age : (age in years, share of the price) of hardware sold before the end of its life, by rising age;
+        linear between these, 1 at age 0 and residual_fraction at life_years; later ages don't count
     """
 
     server_capex_usd: float
@@ -78,6 +80,7 @@ class OwnedPrices:
     pue: float
     electricity_usd_per_kwh: float | Sequence[float]
     discount_rate: float
+    resale_by_age: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -102,6 +105,17 @@ class OwnedPrices:
             raise InputError(
                 Problem("must be one finite price or 24 of them, by hour of day", path="owned.electricity_usd_per_kwh")
             )
+        ages, shares = np.asarray(self.resale_by_age, dtype=np.float64).reshape(-1, 2).T
+        if not ((np.diff(ages, prepend=0.0) > 0).all() and ((shares >= 0) & (shares <= 1)).all()):
+            raise InputError(
+                Problem("needs rising ages above 0, each with a share from 0 to 1", path="owned.resale_by_age")
+            )
+
+    def resale_share(self, age_years: float) -> float:
+        """What hardware of that age is sold for, as a share of its price; ages from 0 to `life_years`."""
+        known = [point for point in self.resale_by_age if point[0] < self.life_years]
+        ages, shares = zip((0.0, 1.0), *known, (self.life_years, self.residual_fraction), strict=True)
+        return float(np.interp(age_years, ages, shares))
 
     def electricity_by_hour(self, hours: int) -> NDArray[np.float64]:
         """Electricity price of each simulated hour, USD per kWh, shape (hours,)."""
@@ -119,6 +133,8 @@ class RentedPrices:
     reserved_usd_per_gpu_hour, reserved_gpus : take-or-pay commitment, all in, upfront part included
     upfront_fraction : share of a term's commitment that is paid at its start
     term_months : length of a commitment; renewed until the horizon
+    egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the cloud, per 1e9 bytes
+    storage_usd_per_gb_month, storage_gb : volumes of the pool (weights, images), paid whatever runs
     """
 
     usd_per_gpu_hour: float
@@ -126,6 +142,10 @@ class RentedPrices:
     reserved_gpus: int = 0
     upfront_fraction: float = 0.0
     term_months: int = 0
+    egress_usd_per_gb: float = 0.0
+    egress_bytes_per_output_token: float = 0.0
+    storage_usd_per_gb_month: float = 0.0
+    storage_gb: float = 0.0
 
     def __post_init__(self) -> None:
         require(
@@ -135,6 +155,10 @@ class RentedPrices:
             reserved_gpus=whole(self.reserved_gpus, 0),
             upfront_fraction=share(self.upfront_fraction),
             term_months=whole(self.term_months, 1 if self.upfront_fraction > 0 else 0),
+            egress_usd_per_gb=not_negative(self.egress_usd_per_gb),
+            egress_bytes_per_output_token=not_negative(self.egress_bytes_per_output_token),
+            storage_usd_per_gb_month=not_negative(self.storage_usd_per_gb_month),
+            storage_gb=not_negative(self.storage_gb),
         )
         if self.reserved_gpus > 0 and self.reserved_usd_per_gpu_hour is None:
             raise InputError(Problem("reserved GPUs need a price", path="rented.reserved_usd_per_gpu_hour"))
@@ -157,10 +181,12 @@ class TokenPrice:
     ----------
     tiers : by rising `above_tokens`, the first at 0; a request pays the prices of one tier for all its tokens
     residency_premium : surcharge for processing in a region, as a share of the price
+    batch_multiplier : what a batch request pays of the price, as a share; None where the vendor takes no batches
     """
 
     tiers: tuple[TokenTier, ...]
     residency_premium: float = 0.0
+    batch_multiplier: float | None = None
 
     def __post_init__(self) -> None:
         table = np.asarray(self.tiers, dtype=np.float64)
@@ -170,25 +196,39 @@ class TokenPrice:
             raise InputError(Problem("must be numbers of at least 0", path="token_price.tiers"))
         if table[0, 0] != 0 or (np.diff(table[:, 0]) <= 0).any():
             raise InputError(Problem("thresholds must start at 0 and rise", path="token_price.tiers"))
-        require("token_price", residency_premium=not_negative(self.residency_premium))
+        require(
+            "token_price",
+            residency_premium=not_negative(self.residency_premium),
+            batch_multiplier=not_negative(self.batch_multiplier or 0.0),
+        )
 
 
 def price_requests(
-    isl_tokens: ArrayLike, cached_tokens: ArrayLike, osl_tokens: ArrayLike, price: TokenPrice
+    isl_tokens: ArrayLike, cached_tokens: ArrayLike, osl_tokens: ArrayLike, price: TokenPrice, batch: bool = False
 ) -> NDArray[np.float64]:
     """Price of each request in USD.
 
     usd = ((isl - cached)*input + cached*cached_input + osl*output) / 1e6 * (1 + residency_premium), with the prices of
-    the last tier whose threshold the request's ISL exceeds.
+    the last tier whose threshold the request's ISL exceeds; times the batch multiplier for batch requests.
 
     Parameters
     ----------
     isl_tokens, cached_tokens, osl_tokens : shape (n,), or scalars; cached tokens are part of the ISL
+    batch : the requests go through the vendor's batch API
 
     Returns
     -------
     array of shape (n,)
+
+    Raises
+    ------
+    InputError : token counts that contradict each other, or a batch where the vendor takes none
     """
+    factor = 1.0 + price.residency_premium
+    if batch:
+        if price.batch_multiplier is None:
+            raise InputError(Problem("the vendor has no batch price", path="token_price.batch_multiplier"))
+        factor *= price.batch_multiplier
     isl, cached, osl = np.broadcast_arrays(
         *(np.atleast_1d(np.asarray(tokens, dtype=np.float64)) for tokens in (isl_tokens, cached_tokens, osl_tokens))
     )
@@ -197,4 +237,4 @@ def price_requests(
     table = np.asarray(price.tiers, dtype=np.float64)
     tier = table[np.maximum(np.searchsorted(table[:, 0], isl, side="left") - 1, 0)]
     usd = (isl - cached) * tier[:, 1] + osl * tier[:, 2] + cached * tier[:, 3]
-    return np.asarray(usd * (1.0 + price.residency_premium) / TOKENS_PER_MILLION, dtype=np.float64)
+    return np.asarray(usd * factor / TOKENS_PER_MILLION, dtype=np.float64)

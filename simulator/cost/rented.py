@@ -22,6 +22,9 @@ from simulator.cost.prices import RentedPrices
 from simulator.fleet.usage import PoolUsage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
+BYTES_PER_GB = 1e9
+"""Clouds bill traffic and volumes by decimal gigabytes."""
+
 
 def rented_cost(pool: PoolUsage, prices: RentedPrices, end_s: float, horizon_months: int) -> PoolCost:
     """Monthly lines and cash flow of a rented pool; billed from launch, so cold starts are paid.
@@ -47,9 +50,10 @@ def rented_cost(pool: PoolUsage, prices: RentedPrices, end_s: float, horizon_mon
     lines = split_usd(
         pool.name, "on demand", math.fsum(on_demand.values()) * prices.usd_per_gpu_hour, on_demand, "usage"
     ) + _reserved_lines(pool.name, prices, {state: hours * (1 - excess_share) for state, hours in states.items()})
+    data = _data_lines(pool, prices, end_s)
     flow = _commitment_flow_usd(prices, horizon_months)
-    flow[1:] -= total_usd(lines, "usage")
-    return PoolCost(lines, 0.0, flow)
+    flow[1:] -= total_usd(lines, "usage") + total_usd(data)
+    return PoolCost(lines + data, 0.0, flow)
 
 
 def excess_gpu_hours(pool: PoolUsage, reserved_gpus: int, end_s: float) -> float:
@@ -66,10 +70,22 @@ def _reserved_lines(pool: str, prices: RentedPrices, used: dict[str, float]) -> 
         return ()
     hours = used | {"unused": max(0.0, prices.reserved_gpus * HOURS_PER_MONTH - math.fsum(used.values()))}
     return tuple(
-        LineItem(pool, "reserved", state, quantity, GPU_HOURS, quantity * rate, "opex")
+        LineItem(pool, "reserved", state, quantity, GPU_HOURS, quantity * rate, "opex", prices.upfront_fraction)
         for state, quantity in hours.items()
         if quantity > 0
     )
+
+
+def _data_lines(pool: PoolUsage, prices: RentedPrices, end_s: float) -> tuple[LineItem, ...]:
+    """Egress of the delivered output tokens, and storage; no line for what costs nothing."""
+    egress_gb = pool.output_tokens * per_month(end_s) * prices.egress_bytes_per_output_token / BYTES_PER_GB
+    egress_usd = egress_gb * prices.egress_usd_per_gb
+    storage_usd = prices.storage_gb * prices.storage_usd_per_gb_month
+    lines = (
+        LineItem(pool.name, "egress", "output tokens", egress_gb, "GB", egress_usd, "usage"),
+        LineItem(pool.name, "storage", "volumes", prices.storage_gb, "GB", storage_usd, "opex"),
+    )
+    return tuple(line for line in lines if line.usd_per_month > 0)
 
 
 def _commitment_flow_usd(prices: RentedPrices, horizon_months: int) -> NDArray[np.float64]:

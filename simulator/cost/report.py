@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.cost.annuity import npv_usd
+from simulator.cost.annuity import growth_factors, npv_usd
 from simulator.cost.api import api_cost
 from simulator.cost.lines import LineItem, PoolCost, check_span, per_month, total_usd
 from simulator.cost.owned import owned_cost
@@ -47,7 +47,11 @@ class CostReport:
 
 
 def cost_report(
-    usage: Usage, prices: Mapping[str, OwnedPrices | RentedPrices], horizon_months: int, discount_rate: float
+    usage: Usage,
+    prices: Mapping[str, OwnedPrices | RentedPrices],
+    horizon_months: int,
+    discount_rate: float,
+    growth_per_year: float = 0.0,
 ) -> CostReport:
     """Price the ledger of one topology.
 
@@ -57,10 +61,12 @@ def cost_report(
     prices : by name of the pool; a pool on spot capacity takes the spot price as its price on demand
     horizon_months : length of the cash flow
     discount_rate : per year, of the NPV; one for all topologies that are compared
+    growth_per_year : of the load after month 1, as a share; lines of kind usage grow with it in the cash flow, as far
+        as the capacity that was simulated goes. The monthly bill is that of month 1
 
     Raises
     ------
-    InputError : a pool without prices, no simulated time, no horizon, a negative rate
+    InputError : a pool without prices, no simulated time, no horizon, a negative rate, growth of -1 or less
     """
     check_span(usage.end_s, horizon_months)
     missing = [pool.name for pool in usage.pools if pool.name not in prices]
@@ -70,6 +76,7 @@ def cost_report(
     costs += [api_cost(vendor, usage.end_s, horizon_months) for vendor in usage.vendors]
     lines = tuple(line for cost in costs for line in cost.lines)
     flow = np.sum([cost.cash_flow_usd for cost in costs] or [np.zeros(horizon_months + 1)], axis=0)
+    flow[1:] -= total_usd(lines, "usage") * (growth_factors(growth_per_year, horizon_months) - 1.0)
     users: list[PoolUsage | VendorUsage] = [*usage.pools, *usage.vendors]
     output_tokens = sum(user.output_tokens for user in users) * per_month(usage.end_s)
     tokens = sum(user.input_tokens for user in users) * per_month(usage.end_s) + output_tokens

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulator.cost.annuity import discount_factors
-from simulator.cost.prices import MONTHS_PER_YEAR, not_negative, require, whole
+from simulator.cost.prices import MONTHS_PER_YEAR, not_negative, require, share, whole
 from simulator.errors import InputError, Problem
 from simulator.rng import stream
 
@@ -67,7 +68,7 @@ class PricePath:
     ----------
     start_usd : price at month 0
     drift_per_year : of the mean; E[P(t)] = start * exp(drift * t), -0.2 for 18 % less a year
-    volatility_per_year : standard deviation of the logarithm after a year
+    volatility_per_year : standard deviation of the logarithm after a year; sqrt(12) times that of a month
     """
 
     start_usd: float
@@ -116,3 +117,37 @@ def monte_carlo_npv_usd(
     bought[:, 0] = 0.0
     flows = bought + np.asarray(fixed_cash_flow_usd, dtype=np.float64)
     return np.asarray(flows @ discount_factors(discount_rate, paths_usd.shape[1] - 1), dtype=np.float64)
+
+
+def monte_carlo_usd_per_month(
+    paths_usd: NDArray[np.float64], units_per_month: float, fixed_usd_per_month: float = 0.0
+) -> NDArray[np.float64]:
+    """USD per month, mean over months 1 to H of each price path, of `units_per_month` at its price; shape (samples,).
+
+    Parameters
+    ----------
+    paths_usd : price of a unit at the end of months 0 to H, shape (samples, H + 1); month 0 buys nothing
+    fixed_usd_per_month : lines that the price doesn't touch
+    """
+    return np.asarray(fixed_usd_per_month + units_per_month * paths_usd[:, 1:].mean(axis=1), dtype=np.float64)
+
+
+class Interval(NamedTuple):
+    """Quantiles of samples: the median, and the ends of the central share asked for."""
+
+    low: float
+    median: float
+    high: float
+
+
+def central_interval(samples: ArrayLike, coverage: float) -> Interval:
+    """Median, and the interval that holds the central `coverage` (0.9: from the 5th to the 95th percentile).
+
+    Raises
+    ------
+    InputError : a coverage that isn't a share, no samples
+    """
+    values = np.asarray(samples, dtype=np.float64)
+    require("interval", coverage=share(coverage), samples=whole(values.size, 1))
+    low, median, high = np.quantile(values, [(1 - coverage) / 2, 0.5, (1 + coverage) / 2])
+    return Interval(float(low), float(median), float(high))

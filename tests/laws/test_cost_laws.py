@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -166,7 +166,64 @@ def test_the_annuity_repays_its_principal(rate: float, periods: float) -> None:
     factor = capital_recovery_factor(rate, periods)
     assert factor * -math.expm1(-periods * math.log1p(rate)) / rate == pytest.approx(1.0, rel=1e-9)
     assert factor >= (1 - 1e-12) / periods
-    assert factor > rate
+    assert factor >= rate * (1 - 1e-12)
+
+
+@given(rate=st.floats(0.0, 0.5), growth=st.floats(-0.5, 1.0), months=st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_npv_is_zero_at_the_levelised_price_of_a_growing_load(rate: float, growth: float, months: int) -> None:
+    usage = Usage(9_000.0, (pool(),), ())
+    owned = cost_report(usage, {"pool": OWNED}, months, rate, growth)
+    price = levelised_usd_per_unit(owned, pool().billed_s * 4 / 9_000.0 * 730.0, rate, growth)
+    rented = cost_report(usage, {"pool": RentedPrices(price)}, months, rate, growth)
+    assert rented.npv_usd == pytest.approx(owned.npv_usd, rel=1e-9)
+
+
+@given(first=pools, second=pools, owned=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_two_pools_cost_what_each_costs_alone(first: PoolUsage, second: PoolUsage, owned: bool) -> None:
+    ledgers = [replace(first, name="a"), replace(second, name="b")]
+    end_s = 3600.0 * max(ledger.billed_by_hour_s.size for ledger in ledgers)
+    prices: OwnedPrices | RentedPrices = OWNED if owned else RENTED
+    both = cost_report(Usage(end_s, tuple(ledgers), ()), {"a": prices, "b": prices}, 24, 0.08)
+    alone = [cost_report(Usage(end_s, (ledger,), ()), {ledger.name: prices}, 24, 0.08) for ledger in ledgers]
+    assert both.lines == alone[0].lines + alone[1].lines
+    assert both.npv_usd == pytest.approx(alone[0].npv_usd + alone[1].npv_usd)
+    assert both.cash_flow_usd == pytest.approx(alone[0].cash_flow_usd + alone[1].cash_flow_usd)
+
+
+@given(times=st.integers(2, 5), level=st.floats(0.01, 1.0), split=st.floats(0.0, 1.0), owned=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_the_same_hours_over_again_cost_the_same_a_month(times: int, level: float, split: float, owned: bool) -> None:
+    prices: OwnedPrices | RentedPrices = OWNED if owned else RENTED
+    once = pool(end_s=7_200.0, level=level, split=split)
+    summed = ("billed_s", "starting_s", "busy_s", "idle_s", "down_s", "input_tokens", "output_tokens")
+    again = replace(
+        once,
+        billed_by_hour_s=np.tile(once.billed_by_hour_s, times),
+        energy_by_hour_j=np.tile(once.energy_by_hour_j, times),
+        **{name: times * getattr(once, name) for name in summed},
+    )
+    bills = [
+        cost_report(Usage(end_s, (ledger,), ()), {"pool": prices}, 24, 0.08)
+        for end_s, ledger in ((7_200.0, once), (7_200.0 * times, again))
+    ]
+    assert bills[1].usd_per_month == pytest.approx(bills[0].usd_per_month)
+    assert bills[1].usd_per_million_tokens == pytest.approx(bills[0].usd_per_million_tokens)
+    assert bills[1].cash_flow_usd == pytest.approx(bills[0].cash_flow_usd)
+
+
+@pytest.mark.parametrize("prices", [OWNED, RENTED])
+@given(factor=st.floats(0.01, 100.0))
+@settings(max_examples=20, deadline=None)
+def test_another_currency_scales_every_line(prices: OwnedPrices | RentedPrices, factor: float) -> None:
+    money = {field.name: factor * getattr(prices, field.name) for field in fields(prices) if "usd" in field.name}
+    base, scaled = report(prices), report(replace(prices, **money))
+    pool_lines = len(base.lines) - 1
+    assert [line.usd_per_month for line in scaled.lines[:pool_lines]] == pytest.approx(
+        [factor * line.usd_per_month for line in base.lines[:pool_lines]]
+    )
+    assert scaled.lines[pool_lines:] == base.lines[pool_lines:]
 
 
 INCREASING = [
@@ -252,3 +309,5 @@ def test_the_exported_table_adds_up(ledger: PoolUsage) -> None:
     unused = frame[frame["CommitmentDiscountStatus"] == "Unused"]
     assert set(unused["ServiceName"]) <= {"reserved"}
     assert len(frame) == len(bill.lines)
+    assert (frame["PricingQuantity"] * frame["x_EffectiveUnitPrice"]).sum() == pytest.approx(bill.usd_per_month)
+    assert (frame["BilledCost"] <= frame["EffectiveCost"]).all()
