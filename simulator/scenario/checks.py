@@ -15,6 +15,9 @@ from simulator.schema.workload import Empirical, Lognormal, RequestClass, Unifor
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
 
+LENGTH_KEYS = {"lengths": ("isl", "osl"), "arrivals": ("turns", "user_tokens"), "prefixes": ("tokens",)}
+"""Where a class has length distributions."""
+
 
 def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     """Everything that contradicts something else in the scenario, or names a file that is not there."""
@@ -37,19 +40,35 @@ def _twice(path: str, names: list[str]) -> list[Found]:
 def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Found]:
     if cls.lengths is None and cls.arrivals.kind not in ("profile", "trace"):
         yield path, f"'lengths' is missing: {cls.arrivals.kind} arrivals come without lengths", None
+    if cls.prefixes is not None and cls.arrivals.kind == "sessions":
+        yield f"{path}.prefixes", "conversations share 'system_tokens': remove prefixes", None
     file = getattr(cls.arrivals, "file", None)
     if file and not (folder / file).is_file():
         yield f"{path}.arrivals.file", f"no such file in {folder}", file
-    lengths = {"isl": cls.lengths.isl, "osl": cls.lengths.osl} if cls.lengths else {}
-    for name, length in lengths.items():
-        yield from _length_problems(f"{path}.lengths.{name}", length, folder)
+    for section, keys in LENGTH_KEYS.items():
+        for key in keys:
+            length = getattr(getattr(cls, section), key, None)
+            yield from _length_problems(f"{path}.{section}.{key}", length, folder)
+    yield from _complexity_problems(f"{path}.complexity", cls.complexity)
 
 
-def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
+def _complexity_problems(path: str, complexity: Any) -> Iterator[Found]:
+    yield from _order_problems(path, complexity)
+    key = "high" if isinstance(complexity, Uniform) else "value"
+    largest = getattr(complexity, key, 0.0)
+    if largest > 1:
+        yield f"{path}.{key}", "must be at most 1", largest
+
+
+def _order_problems(path: str, length: Any) -> Iterator[Found]:
     if isinstance(length, Uniform) and length.low > length.high:
         yield f"{path}.low", f"must be at most high ({length.high:g})", length.low
     if isinstance(length, Lognormal) and length.min > length.max:
         yield f"{path}.min", f"must be at most max ({length.max})", length.min
+
+
+def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
+    yield from _order_problems(path, length)
     if isinstance(length, Empirical) and not (folder / length.file).is_file():
         yield f"{path}.file", f"no such file in {folder}", length.file
 
@@ -64,6 +83,12 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
         scaler = pool.autoscaler
         if scaler and scaler.min > scaler.max:
             yield f"{path}.pools[{k}].autoscaler.min", f"must be at most max ({scaler.max})", scaler.min
+        if pool.reserved_replicas is not None and not pool.billing.startswith("reserved"):
+            yield (
+                f"{path}.pools[{k}].reserved_replicas",
+                f"needs billing reserved_1y or reserved_3y, not {pool.billing}",
+                pool.reserved_replicas,
+            )
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
@@ -79,6 +104,9 @@ def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Fou
         if len(names) < 2:
             yield path, "overflow needs at least two pools or vendors", None
         named = [(f"{path}.order[{k}]", name) for k, name in enumerate(routing.order or ())]
+        twice = [name for name, n in Counter(routing.order or ()).items() if n > 1]
+        if twice:
+            yield f"{path}.order", f"names {', '.join(twice)} more than once", None
     if isinstance(routing, ComplexityRouting):
         named = [(f"{path}.limits.{name}", name) for name in routing.limits]
     for place, name in named:

@@ -9,12 +9,15 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from simulator.errors import InputError, Problem
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 """Values in a file with its aliases written out; keeps a file of aliases from exhausting memory."""
+MAX_SHOWN = 60
+"""Characters of an unreadable value that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,16 @@ def parse_document(text: str, file: str) -> Document:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
         raise InputError(Problem(f"not valid YAML: {error.problem or error.context}", file, *place)) from error
+    except ReaderError as error:
+        before = text[: error.position]
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise InputError(Problem(f"not valid YAML: {error.reason}", file, *place)) from error
+    except RecursionError as error:
+        raise InputError(Problem("is nested too deeply", file)) from error
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 class _Reader:
@@ -93,7 +106,7 @@ class _Reader:
             raise InputError(Problem("aliases grow without bound", *self._place(node), path=path))
         self.origins[path] = Origin(*self._place(node))
         if isinstance(node, ScalarNode):
-            return self.yaml.constructor.construct_object(node)
+            return self._scalar(node, path)
         self._open.add(id(node))
         try:
             if isinstance(node, SequenceNode):
@@ -102,10 +115,20 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
+    def _scalar(self, node: ScalarNode, path: str) -> Any:
+        try:
+            return self.yaml.constructor.construct_object(node)
+        except (ValueError, KeyError, OverflowError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            raise InputError(Problem(f"is no {kind}", *self._place(node), path=path, got=_short(node.value))) from error
+
     def _mapping(self, node: Node, path: str) -> dict[str, Any]:
+        """A mapping; keys are the text that was written, so `null` or `1e3` can name a topology."""
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = str(self.yaml.constructor.construct_object(key_node))
+            if not isinstance(key_node, ScalarNode):
+                raise InputError(Problem("a key must be a name", *self._place(key_node), path=path or None))
+            key = key_node.value
             if key in found:
                 raise InputError(Problem("is given twice", *self._place(key_node), path=join(path, key)))
             found[key] = self.read(value_node, join(path, key))

@@ -6,11 +6,48 @@ import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from simulator.errors import unknown_name
 from simulator.scenario.document import join
 from simulator.schema.scenario import Scenario
+
+KEY_MARK = "[key]"
+"""Pydantic's last step to an error in a key rather than in its value."""
+MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
+
+
+def own_errors(data: Any, error: ValidationError) -> list[Any]:
+    """Entries of `errors()` that do not merely repeat another.
+
+    Left out are a list called too short because its items are broken, and the member of a union of a number and a
+    distribution that the user did not mean: a mapping is meant as a distribution, anything else as a number.
+    """
+    found = error.errors(include_url=False)
+    return [detail for detail in found if not (_too_short_by_others(detail, found) or _other_member(data, detail))]
+
+
+def _too_short_by_others(detail: Any, found: list[Any]) -> bool:
+    loc = detail["loc"]
+    return detail["type"] == "too_short" and any(
+        other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in found
+    )
+
+
+def _other_member(data: Any, detail: Any) -> bool:
+    node = data
+    for part in detail["loc"][:-1]:
+        node = node[part] if _has(node, part) else node
+    if _has(node, detail["loc"][-1]):
+        return False
+    given = isinstance(detail["input"], dict)
+    return bool(detail["type"] == ("float_type" if given else "model_attributes_type"))
+
+
+def _has(node: Any, part: int | str) -> bool:
+    return (isinstance(node, dict) and part in node) or (
+        isinstance(node, list) and isinstance(part, int) and part < len(node)
+    )
 
 
 def explain(data: Any, error: Any) -> tuple[str, str, Any]:
@@ -21,10 +58,16 @@ def explain(data: Any, error: Any) -> tuple[str, str, Any]:
         return path, unknown_name("key", str(loc[-1]), _keys(models)), None
     if kind == "missing":
         return path, f"{loc[-1]!r} is missing", None
+    if loc[-1] == KEY_MARK and kind != "literal_error":
+        return path, "must be a name of letters, digits, '_', '.' and '-'", None
+    if kind in MAPPING_TYPES:
+        return path, "must be a mapping of keys to values", None if isinstance(value, list) else value
+    if kind == "too_short":
+        return path, f"must have at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}", None
     if kind in ("literal_error", "union_tag_invalid"):
         expected = error["ctx"].get("expected") or error["ctx"].get("expected_tags")
         choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
-        name = error["ctx"].get("tag", value)
+        name = error["ctx"].get("tag", error["input"])
         return (
             (join(path, "kind") if kind == "union_tag_invalid" else path),
             unknown_name("value", str(name), choices),
@@ -42,10 +85,7 @@ def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[str, Any, list[type[Ba
     models: list[type[BaseModel]] = [Scenario]
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
-        exists = (isinstance(node, dict) and part in node) or (
-            isinstance(node, list) and isinstance(part, int) and part < len(node)
-        )
-        if not exists:
+        if not _has(node, part):
             continue
         if not last or not _is_unknown(models, part):
             models = _below(models, part, node)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from simulator.errors import InputError, Problem
 from simulator.scenario.checks import cross_problems
 from simulator.scenario.document import Document, Origin, read_document
-from simulator.scenario.explain import explain
+from simulator.scenario.explain import explain, own_errors
 from simulator.scenario.merge import apply_sets, merge_overlays
 from simulator.schema.scenario import Scenario
 
@@ -54,7 +54,9 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     Parameters
     ----------
     overlays : partial scenario files laid over it in order
-    sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tp=2`, which win over everything
+    sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tp=2`
+
+    Overlays and assignments win over the file; two of them that give the same value are an error naming both.
 
     Raises
     ------
@@ -70,8 +72,7 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     ]
     if problems:
         raise InputError(*problems)
-    merge_overlays(document, extra)
-    apply_sets(document, sets)
+    apply_sets(document, sets, merge_overlays(document, extra))
     scenario = _validate(document)
     found = [
         _positioned(document, where, message, got) for where, message, got in cross_problems(scenario, file.parent)
@@ -86,16 +87,9 @@ def _validate(document: Document) -> Scenario:
         return Scenario.model_validate(document.data)
     except ValidationError as error:
         problems = [
-            _positioned(document, *explain(document.data, detail))
-            for detail in error.errors(include_url=False)
-            if not _follows(detail)
+            _positioned(document, *explain(document.data, detail)) for detail in own_errors(document.data, error)
         ]
         raise InputError(*dict.fromkeys(problems)) from None
-
-
-def _follows(detail: Any) -> bool:
-    """Whether an error only repeats another: a list called too short because its items are broken."""
-    return detail["type"] == "too_short" and bool(detail["input"])
 
 
 def _positioned(document: Document, path: str, message: str, got: Any) -> Problem:

@@ -3,121 +3,186 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.scenario.document import Document, Origin, join, parse_document
 
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[([^\[\]]+)\]")
+_PATH = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[[^\[\]]+\])*")
 
 
-def merge_overlays(base: Document, overlays: Sequence[Document]) -> None:
-    """Lay overlays over `base`, in order. Maps merge, lists of named things merge by name, other lists are replaced.
+class Claims:
+    """Who gives which value, so that two overlays, or an overlay and a `--set`, never give the same one."""
+
+    def __init__(self) -> None:
+        self._leaves: dict[str, Origin] = {}
+        self._around: dict[str, Origin] = {}
+
+    def conflicts(self, given: dict[str, Origin]) -> list[Problem]:
+        """One problem per value of `given` (origin by path) that is claimed already, or lies in or around such."""
+        found: list[Problem] = []
+        for path, origin in given.items():
+            above = (self._leaves[part] for part in (path, *_parents(path)) if part in self._leaves)
+            other = next(above, self._around.get(path))
+            if other is not None:
+                found.append(
+                    Problem(f"is also given by {other}: keep one", origin.file, origin.line, origin.column, path)
+                )
+        return found
+
+    def add(self, given: dict[str, Origin]) -> None:
+        """Claim the values of `given`."""
+        self._leaves.update(given)
+        for path, origin in given.items():
+            for part in _parents(path):
+                self._around.setdefault(part, origin)
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Every prefix of a dotted path that is a path, longest first, without the root."""
+    for end in range(len(path) - 1, 0, -1):
+        if path[end] in ".[":
+            yield path[:end]
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    """Paths of the values that merging treats as one; the names that identify list items are none of them."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _leaves(item, join(path, key))
+    elif _named(value):
+        for k, item in enumerate(value):
+            yield from (leaf for leaf in _leaves(item, join(path, k)) if leaf != join(join(path, k), "name"))
+    else:
+        yield path
+
+
+def merge_overlays(base: Document, overlays: Sequence[Document]) -> Claims:
+    """Lay overlays over `base`, in order; returns what they gave.
+
+    Maps merge, lists of named things merge by name, other lists are replaced, and so is a map of another `kind`.
 
     Raises
     ------
-    InputError : two overlays give the same key
+    InputError : two overlays give the same value
     """
-    given: dict[str, Origin] = {}
+    claims = Claims()
     problems: list[Problem] = []
     for overlay in overlays:
-        mine: dict[str, Origin] = {}
-        base.data = _merge(base, overlay, base.data, overlay.data, "", "", mine)
-        for path, origin in mine.items():
-            if path in given:
-                problems.append(_conflict(path, origin, given[path]))
-        given.update(mine)
+        given: dict[str, Origin] = {}
+        base.data = _merge(base, overlay, base.data, overlay.data, "", "", given)
+        problems += claims.conflicts(given)
+        claims.add(given)
     if problems:
         raise InputError(*problems)
-
-
-def _conflict(path: str, origin: Origin, other: Origin) -> Problem:
-    return Problem(f"is also given at {other}: keep one", origin.file, origin.line, origin.column, path)
+    return claims
 
 
 def _merge(
     base: Document, overlay: Document, old: Any, new: Any, path: str, source: str, given: dict[str, Origin]
 ) -> Any:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict) and not _other_kind(old, new):
         for key, value in new.items():
             old[key] = _merge(base, overlay, old.get(key), value, join(path, key), join(source, key), given)
         return old
     if _named(old) and _named(new):
         places = {item["name"]: k for k, item in enumerate(old)}
         for k, item in enumerate(new):
-            at = places.get(item["name"], len(old))
-            merged = _merge(
-                base, overlay, old[at] if at < len(old) else None, item, join(path, at), join(source, k), given
-            )
-            if at < len(old):
-                old[at] = merged
-            else:
-                old.append(merged)
+            at = places.setdefault(item["name"], len(old))
+            if at == len(old):
+                old.append(None)
+            merged = _merge(base, overlay, old[at], item, join(path, at), join(source, k), given)
+            given.pop(join(join(path, at), "name"), None)
+            old[at] = merged
         return old
-    for known in [known for known in base.origins if _inside(known, path)]:
-        del base.origins[known]
+    _forget(base, path)
     for known, origin in overlay.origins.items():
         if _inside(known, source):
             base.origins[path + known[len(source) :]] = origin
-    if not path.endswith(".name"):
-        given[path] = overlay.origins[source]
+    for leaf in _leaves(new, path):
+        given[leaf] = overlay.origins[source + leaf[len(path) :]]
     return new
 
 
+def _other_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return "kind" in old and "kind" in new and old["kind"] != new["kind"]
+
+
 def _named(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in value)
+    )
 
 
 def _inside(path: str, root: str) -> bool:
     return path == root or (path.startswith(root) and (not root or path[len(root)] in ".["))
 
 
-def apply_sets(base: Document, sets: Sequence[str]) -> None:
-    """Apply `path=value` assignments; a list item is named by index or by its name, as `pools[base].tp`.
+def _forget(base: Document, path: str) -> None:
+    for known in [known for known in base.origins if _inside(known, path)]:
+        del base.origins[known]
+
+
+def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
+    """Apply `path=value` assignments; `claims` is what overlays gave.
+
+    A list item is named by index or by its name, as `pools[base].tp`; a key with dots in it goes in brackets, as
+    `cost.overrides[power.pue]`.
 
     Raises
     ------
-    InputError : not an assignment, a list item that does not exist, or one key twice
+    InputError : not an assignment, a list item that does not exist, or a value given twice
     """
-    seen: dict[str, str] = {}
+    problems: list[Problem] = []
     for text in sets:
-        where, equals, value = text.partition("=")
-        if not equals or not where.strip():
+        where, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not _PATH.fullmatch(where):
             raise InputError(Problem("must have the form path=value", "--set", got=text))
         origin = Origin(f"--set {text}")
-        path = _assign(base, where.strip(), parse_document(value or '""', f"--set {text}").data, origin)
-        if path in seen:
-            raise InputError(Problem(f"is also given by --set {seen[path]}: keep one", origin.file, path=path))
-        seen[path] = text
+        given = _assign(base, where, parse_document(value or '""', origin.file).data, origin)
+        problems += claims.conflicts(given)
+        claims.add(given)
+    if problems:
+        raise InputError(*problems)
 
 
-def _assign(base: Document, where: str, value: Any, origin: Origin) -> str:
+def _assign(base: Document, where: str, value: Any, origin: Origin) -> dict[str, Origin]:
     steps = [name or f"[{item}]" for name, item in _STEP.findall(where)]
     node, path = base.data, ""
     for k, step in enumerate(steps):
-        key = _list_key(node, step, path, origin) if step.startswith("[") else step
+        key = _bracket_key(node, step[1:-1], path, origin) if step.startswith("[") else step
+        if not isinstance(node, dict) and not isinstance(key, int):
+            raise InputError(Problem("is a list: choose an item, as [0] or [name]", origin.file, path=path))
         path = join(path, key)
         if k == len(steps) - 1:
             node[key] = value
         elif isinstance(node, dict):
-            node = node.setdefault(key, {})
             base.origins.setdefault(path, origin)
+            node = node.setdefault(key, {})
         else:
             node = node[key]
         if k < len(steps) - 1 and not isinstance(node, dict | list):
             raise InputError(Problem("is a value, nothing can be set below it", origin.file, path=path))
-    for known in [known for known in base.origins if _inside(known, path)]:
-        del base.origins[known]
-    base.origins[path] = origin
-    return path
+    _forget(base, path)
+    base.origins.update(dict.fromkeys(_everything(value, path), origin))
+    return dict.fromkeys(_leaves(value, path), origin)
 
 
-def _list_key(node: Any, step: str, path: str, origin: Origin) -> int:
-    wanted = step[1:-1]
-    if not isinstance(node, list):
-        raise InputError(Problem("is not a list", origin.file, path=path))
-    if wanted.isdigit() and int(wanted) < len(node):
+def _everything(value: Any, path: str) -> Iterator[str]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _everything(item, join(path, key))
+
+
+def _bracket_key(node: Any, wanted: str, path: str, origin: Origin) -> int | str:
+    if isinstance(node, dict):
+        return wanted
+    if wanted.isdecimal() and int(wanted) < len(node):
         return int(wanted)
     names = {item.get("name"): k for k, item in enumerate(node) if isinstance(item, dict)}
     if wanted in names:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from simulator.scenario.document import join
 from simulator.scenario.load import LoadedScenario
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 
 def resolved_yaml(loaded: LoadedScenario) -> str:
@@ -27,8 +30,17 @@ def _lines(loaded: LoadedScenario, node: Any, path: str, depth: int) -> list[str
                 first = inner[0].removeprefix("  " * (depth + 1))
                 lines += [f"{pad}- {first}", *inner[1:]]
             else:
-                lines += [f"{pad}{key}:", *inner]
+                lines += [f"{pad}{_key(key)}:", *inner]
         else:
-            head = f"{pad}-" if isinstance(key, int) else f"{pad}{key}:"
-            lines.append(f"{head} {json.dumps(value, ensure_ascii=False)}  # {loaded.origin(where) or 'default'}")
+            head = f"{pad}-" if isinstance(key, int) else f"{pad}{_key(key)}:"
+            lines.append(f"{head} {json.dumps(value, ensure_ascii=False)}  # {_comment(loaded, where)}")
     return lines
+
+
+def _key(key: str) -> str:
+    return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+
+
+def _comment(loaded: LoadedScenario, path: str) -> str:
+    """Origin of a value, on one line."""
+    return " ".join(str(loaded.origin(path) or "default").split())

@@ -1,10 +1,10 @@
-"""Base of every model of the scenario file, and number types that refuse NaN and infinity."""
+"""Base of every model of the scenario file, and number types that refuse NaN, infinity, text and truth values."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Settings(BaseModel):
@@ -13,10 +13,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+def _number(value: Any) -> Any:
+    """Refuse what pydantic would turn into a number without a word: text and truth values."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
+IS_NUMBER = BeforeValidator(_number)
+Number = Annotated[float, IS_NUMBER]
+Integer = Annotated[int, IS_NUMBER]
+Switch = Annotated[bool, Field(strict=True)]
+Positive = Annotated[float, Field(gt=0), IS_NUMBER]
+NotNegative = Annotated[float, Field(ge=0), IS_NUMBER]
+Share = Annotated[float, Field(ge=0, le=1), IS_NUMBER]
+Count = Annotated[int, Field(ge=0), IS_NUMBER]
+AtLeastOne = Annotated[int, Field(ge=1), IS_NUMBER]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
 DataClass = Literal["public", "internal", "confidential", "restricted"]

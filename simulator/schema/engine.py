@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from simulator.schema.base import AtLeastOne, Count, Settings, Share
+from simulator.schema.base import AtLeastOne, Count, Settings, Share, Switch
 
 
 class Speculative(Settings):
@@ -37,21 +37,21 @@ class EngineSettings(Settings):
     """Token budget of one step; vLLM's default for the GPU unless given."""
     max_model_len: AtLeastOne | None = None
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
-    prefix_caching: bool = True
+    prefix_caching: Switch = True
     """Reuse KV blocks of equal prompt beginnings."""
-    chunked_prefill: bool = True
+    chunked_prefill: Switch = True
     """Let a prompt be computed over several steps."""
     long_prefill_token_threshold: Count = 0
     """Most prompt tokens of one request in one step while others are present; 0 is off."""
     policy: Literal["fcfs", "priority"] = "fcfs"
     """Order of the waiting queue."""
-    reserve_full_isl: bool = True
+    reserve_full_isl: Switch = True
     """Admit a request only if its whole prompt fits."""
     watermark: Share = 0.0
     """Share of the KV blocks that an admission leaves free."""
     batching: Literal["continuous", "static", "one_at_a_time"] = "continuous"
     """Continuous is vLLM; the others show what it is worth."""
-    expert_parallel: bool = False
+    expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     speculative: Speculative | None = None
     """Speculative decoding; off unless given."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import AtLeastOne, Count, Name, NotNegative, Positive, Settings
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Name, NotNegative, Number, Positive, Settings, Switch
 from simulator.schema.engine import EngineSettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
@@ -16,13 +16,18 @@ class CostSettings(Settings):
     """Money: what differs from the catalog's figures."""
 
     horizon_months: AtLeastOne = 36
-    discount_rate: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Months over which cash flow, NPV and break-even run."""
+    discount_rate: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
     """Cost of capital per year."""
     electricity_usd_per_kwh: NotNegative | None = None
-    pue: Annotated[float, Field(ge=1)] | None = None
+    """Instead of the sites'."""
+    pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
+    """Ratio of facility to IT power, instead of the sites'."""
     fte: NotNegative | None = None
     """Staff for the owned hardware of a topology, in full-time equivalents."""
-    overrides: dict[str, float] = {}
+    demand_growth_per_year: Annotated[float, Field(gt=-1), IS_NUMBER] = 0.0
+    """Growth of the load after the first month, as a share per year; what is paid by use grows with it."""
+    overrides: dict[str, Number] = {}
     """Figures of the cost catalog by id."""
 
 
@@ -30,15 +35,18 @@ class RunSettings(Settings):
     """How long and how often to simulate."""
 
     horizon_s: Positive
+    """Simulated time in which requests arrive."""
     warmup_s: NotNegative = 0.0
     """Requests that arrive earlier are left out of the metrics."""
     drain_s: NotNegative = 300.0
     """Longest time after the horizon for requests in flight to end."""
     replications: AtLeastOne = 1
+    """Independent repetitions; intervals need at least two."""
     seed: Count = 0
+    """Start of all random numbers; the same seed gives the same bytes."""
     sample_s: Positive | None = None
     """Seconds between samples of the fleet; a 360th of the horizon unless given."""
-    keep_requests: bool = True
+    keep_requests: Switch = True
     """Keep a row per request in the run bundle."""
 
 
@@ -46,12 +54,20 @@ class Scenario(Settings):
     """Traffic, service levels and the topologies to compare."""
 
     schema_version: Literal[1]
+    """Version of this format."""
     name: Name
+    """Short name, used for the folder of the run."""
     description: str = ""
+    """What the scenario asks, in a sentence."""
     model: str
     """Model of the catalog, or the path of a Hugging Face config.json."""
     engine: EngineSettings = EngineSettings()
+    """Serving engine of every pool that gives no other."""
     workload: Workload
+    """The traffic; the same for every topology."""
     topologies: Annotated[dict[Name, Topology], Field(min_length=1)]
+    """Ways to serve it, by name."""
     cost: CostSettings = CostSettings()
+    """Money: what differs from the catalog."""
     run: RunSettings
+    """Length, repetitions and seed."""

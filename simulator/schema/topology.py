@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import AtLeastOne, Count, Name, NotNegative, Positive, Settings, Share
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Name, NotNegative, Positive, Settings, Share, Switch
 from simulator.schema.engine import EngineSettings
 
 
@@ -14,43 +14,64 @@ class QueueAutoscaler(Settings):
     """Queue-driven autoscaling in the manner of the Kubernetes HPA."""
 
     kind: Literal["queue"] = "queue"
+    """Scale by the requests at the pool."""
     min: Count
+    """Fewest replicas, and those at the start."""
     max: AtLeastOne
+    """Most replicas."""
     target_per_replica: Positive
     """Requests per ready replica that scaling aims at."""
     metric: Literal["outstanding", "waiting"] = "outstanding"
+    """Requests that count: running and waiting, or waiting alone."""
     period_s: Positive = 15.0
+    """Time between decisions."""
     tolerance: NotNegative = 0.1
+    """Relative distance from the target within which nothing changes."""
     up_window_s: NotNegative = 0.0
+    """The smallest wish of this time counts for scaling up."""
     down_window_s: NotNegative = 300.0
+    """The largest wish of this time counts for scaling down."""
 
 
 class ColdStartSettings(Settings):
     """Stages of a cold start; what is not given comes from the site and the model's size."""
 
     provision_s: NotNegative | None = None
+    """From the order to a running machine."""
     image_s: NotNegative | None = None
+    """Pulling the container image."""
     weights_s: NotNegative | None = None
+    """Loading the weights."""
     engine_s: NotNegative | None = None
+    """Starting the engine: memory profiling, compilation, CUDA graphs."""
 
 
 class ReliabilitySettings(Settings):
     """Faults of one replica; what is not given comes from the site."""
 
     mtbf_h: NotNegative | None = None
+    """Mean time between failures; 0 is never."""
     mttr_h: NotNegative | None = None
+    """Mean time to repair."""
     reclaim_mtbf_h: NotNegative | None = None
+    """Mean time between spot reclaims; 0 is never."""
     reclaim_notice_s: NotNegative | None = None
-    unavailable_probability: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Notice before a reclaim, in which the replica drains."""
+    unavailable_probability: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
+    """Chance that a launch finds no capacity."""
     retry_s: Positive | None = None
+    """Pause before the next try to launch."""
 
 
 class Pool(Settings):
     """Replicas of one kind on one site."""
 
     name: Name
+    """Name within the topology."""
     site: str
+    """Site of the catalog."""
     gpu: str
+    """GPU of the catalog."""
     tp: AtLeastOne = 1
     """Tensor-parallel GPUs."""
     pp: AtLeastOne = 1
@@ -58,7 +79,9 @@ class Pool(Settings):
     replicas: Count = 1
     """Replicas at the start; an autoscaler starts at its minimum."""
     autoscaler: QueueAutoscaler | None = None
+    """Changes the number of replicas with the load; fixed unless given."""
     billing: Literal["owned", "on_demand", "reserved_1y", "reserved_3y", "spot"] = "on_demand"
+    """Owned servers, or the tier of the rent."""
     reserved_replicas: Count | None = None
     """Replicas under commitment, with reserved billing; `replicas` unless given."""
     price_usd_per_gpu_hour: NotNegative | None = None
@@ -78,10 +101,13 @@ class Pool(Settings):
         "prefix_affinity",
         "session_sticky",
     ] = "least_outstanding"
+    """Choice of a replica within the pool."""
     cold_start: ColdStartSettings | None = None
-    failures: bool = False
+    """Times of a cold start that differ from the site's."""
+    failures: Switch = False
     """Let replicas fail, and launches find no capacity, at the site's rates."""
     reliability: ReliabilitySettings | None = None
+    """Faults that differ from the site's."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
     network_ms: NotNegative | None = None
@@ -92,20 +118,26 @@ class LatencySettings(Settings):
     """Lognormal: median in seconds, standard deviation of the logarithm."""
 
     median: Positive
+    """Median in seconds."""
     sigma: NotNegative = 0.0
+    """Standard deviation of the logarithm."""
 
 
 class Vendor(Settings):
     """A managed token API."""
 
     name: Name
+    """Name within the topology."""
     offer: str
     """Token price of the catalog."""
     ttft_s: LatencySettings | None = None
+    """Time to first token, instead of the catalog's."""
     tpot_s: LatencySettings | None = None
+    """Time per output token, instead of the catalog's."""
     requests_per_minute: NotNegative | None = None
     """0 is no limit."""
     tokens_per_minute: NotNegative | None = None
+    """Prompt and output tokens per minute; 0 is no limit."""
     max_wait_s: NotNegative = 10.0
     """A request that the rate limits would hold back longer is rejected."""
 
@@ -114,7 +146,9 @@ class WeightedRouting(Settings):
     """At random by weight; equal weights unless given."""
 
     kind: Literal["weighted"] = "weighted"
+    """At random by weight."""
     weights: dict[str, NotNegative] | None = None
+    """Weight by target; a target left out gets nothing."""
 
 
 class OverflowWhen(Settings):
@@ -132,23 +166,30 @@ class OverflowRouting(Settings):
     """The first target in order that is not over a threshold."""
 
     kind: Literal["overflow"]
+    """First target that has room."""
     order: tuple[str, ...] | None = None
     """Targets, first choice first; pools then vendors as listed, unless given."""
     when: OverflowWhen = OverflowWhen(waiting_per_replica=0.0)
+    """When a pool counts as full."""
 
 
 class ComplexityRouting(Settings):
     """The target with the lowest limit that is at least the request's complexity."""
 
     kind: Literal["complexity"]
+    """By the request's complexity."""
     limits: dict[str, Share]
+    """Largest complexity that a target serves, by target; unlimited for a target left out."""
 
 
 class Topology(Settings):
     """One way to serve the workload."""
 
     pools: tuple[Pool, ...] = ()
+    """Replicas of one's own, owned or rented."""
     vendors: tuple[Vendor, ...] = ()
+    """Token APIs."""
     routing: Annotated[WeightedRouting | OverflowRouting | ComplexityRouting, Field(discriminator="kind")] = (
         WeightedRouting()
     )
+    """Choice of a pool or vendor for each request."""

@@ -6,36 +6,64 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import AtLeastOne, Count, DataClass, Name, NotNegative, Positive, Settings, Share
+from simulator.schema.base import (
+    AtLeastOne,
+    Count,
+    DataClass,
+    Integer,
+    Name,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+    Switch,
+)
 
 
 class Constant(Settings):
+    """Always the same value."""
+
     kind: Literal["constant"]
+    """Always the same."""
     value: Positive
+    """The value."""
 
 
 class Uniform(Settings):
+    """Evenly distributed between two values."""
+
     kind: Literal["uniform"]
+    """Evenly distributed."""
     low: NotNegative
+    """Smallest value."""
     high: NotNegative
+    """Largest value."""
 
 
 class Lognormal(Settings):
     """Mean and coefficient of variation before clamping to [min, max]."""
 
     kind: Literal["lognormal"]
+    """Lognormal."""
     mean: Positive
+    """Mean."""
     cv: NotNegative
+    """Coefficient of variation."""
     min: AtLeastOne = 1
+    """Smallest value."""
     max: AtLeastOne = 131072
+    """Largest value."""
 
 
 class Empirical(Settings):
     """Drawn from a column of a CSV or Parquet file."""
 
     kind: Literal["empirical"]
+    """As in a file."""
     file: str
+    """CSV or Parquet file, from the scenario's folder."""
     column: str
+    """Column of the file."""
 
 
 Length = Positive | Annotated[Constant | Uniform | Lognormal | Empirical, Field(discriminator="kind")]
@@ -43,77 +71,115 @@ Length = Positive | Annotated[Constant | Uniform | Lognormal | Empirical, Field(
 
 
 class Poisson(Settings):
+    """Independent arrivals at a constant rate."""
+
     kind: Literal["poisson"]
+    """Independent arrivals."""
     rate_rps: Positive
+    """Requests per second."""
 
 
 class Gamma(Settings):
     """Renewal process; cv above 1 is burstier than Poisson."""
 
     kind: Literal["gamma"]
+    """Gamma-distributed gaps."""
     rate_rps: Positive
+    """Requests per second."""
     cv: Positive
+    """Coefficient of variation of the gaps."""
 
 
 class Profile(Settings):
     """A traffic description derived from a recorded trace."""
 
     kind: Literal["profile"]
+    """Like a recorded trace."""
     file: str
+    """Traffic description, from the scenario's folder."""
     rate_scale: Positive = 1.0
-    loop: bool = True
+    """Factor on the rate."""
+    loop: Switch = True
+    """Start again at the end of the description."""
 
 
 class Spike(Settings):
+    """A surge for a while."""
+
     start_s: NotNegative
+    """Start."""
     duration_s: Positive
+    """Duration."""
     factor: NotNegative
+    """Factor on the rate; overlapping spikes multiply."""
 
 
 class Schedule(Settings):
     """A mean rate times factors by hour of day, day of week, and spikes. Second 0 is Monday, 00:00."""
 
     kind: Literal["schedule"]
+    """By hour and day."""
     rate_rps: Positive
+    """Requests per second before the factors."""
     hourly: Annotated[tuple[NotNegative, ...], Field(min_length=24, max_length=24)] | None = None
+    """24 factors from 00:00 on; 1 unless given."""
     weekly: Annotated[tuple[NotNegative, ...], Field(min_length=7, max_length=7)] | None = None
+    """7 factors from Monday on; 1 unless given."""
     spikes: tuple[Spike, ...] = ()
+    """Passing surges."""
     cv: Positive = 1.0
+    """Coefficient of variation of the gaps once the rate is scaled out; 1 is Poisson."""
 
 
 class Trace(Settings):
     """Replay of a recorded trace."""
 
     kind: Literal["trace"]
+    """Replay."""
     file: str
+    """Trace file, from the scenario's folder."""
     format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto"
+    """Format of the file; auto goes by its columns."""
     rate_scale: Positive = 1.0
-    loop: bool = False
+    """Factor on the rate."""
+    loop: Switch = False
+    """Start again at the end of the trace."""
 
 
 class Sessions(Settings):
     """Conversations of several turns; `rate_rps` counts requests over all turns."""
 
     kind: Literal["sessions"]
+    """Conversations."""
     rate_rps: Positive
+    """Requests per second over all turns."""
     turns: Length
+    """Turns of a conversation."""
     think_s: NotNegative
+    """Mean pause between an answer and the next turn."""
     user_tokens: Length | None = None
+    """New tokens that the user adds each turn; the class's isl unless given."""
     system_tokens: Count = 0
+    """Prompt that all conversations of the class share."""
 
 
 class ClosedLoop(Settings):
     """A fixed number of users, each with at most one request in flight."""
 
     kind: Literal["closed_loop"]
+    """A fixed number of users."""
     concurrency: AtLeastOne
+    """Users."""
     think_s: NotNegative = 0.0
+    """Mean pause between an answer and the next request."""
 
 
 Arrivals = Annotated[Poisson | Gamma | Profile | Schedule | Trace | Sessions | ClosedLoop, Field(discriminator="kind")]
 
 
 class Lengths(Settings):
+    """Tokens of a request."""
+
     isl: Length
     """Prompt tokens."""
     osl: Length
@@ -124,9 +190,13 @@ class Prefixes(Settings):
     """Prompts that begin with one of several shared prefixes."""
 
     groups: AtLeastOne
+    """Number of shared texts."""
     tokens: Length
+    """Length of a shared text."""
     share: Share = 1.0
+    """Share of the prompts that begin with one."""
     zipf: NotNegative = 0.0
+    """Exponent of their popularity; 0 is uniform."""
 
 
 class Slo(Settings):
@@ -144,11 +214,14 @@ class RequestClass(Settings):
     """Requests of one kind."""
 
     name: Name
+    """Name of the class."""
     arrivals: Arrivals
+    """When requests come."""
     lengths: Lengths | None = None
     """Needed unless the arrivals come with lengths (profile, trace)."""
     prefixes: Prefixes | None = None
-    priority: int = 0
+    """Beginnings that prompts share; instead of those of a profile or trace."""
+    priority: Integer = 0
     """Lower is served first, with the engine policy `priority`."""
     data_class: DataClass = "internal"
     """Decides where the requests may go, before anything else does."""
@@ -157,6 +230,7 @@ class RequestClass(Settings):
     )
     """0 (simple) to 1, for routing by complexity."""
     slo: Slo = Slo()
+    """Service levels that the class is held to."""
     timeout_s: NotNegative = 0.0
     """A request that still waits after this long is dropped; 0 is never."""
     max_retries: Count = 1
@@ -164,4 +238,7 @@ class RequestClass(Settings):
 
 
 class Workload(Settings):
+    """The requests."""
+
     classes: Annotated[tuple[RequestClass, ...], Field(min_length=1)]
+    """Kinds of requests, each with traffic and service levels of its own."""

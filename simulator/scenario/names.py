@@ -1,0 +1,56 @@
+"""Checks that a scenario names only what the catalog has, all names at once and each at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from simulator.errors import InputError, Problem
+from simulator.scenario.load import LoadedScenario
+
+LookUp = Callable[[str], object]
+"""Finds an entry by name, aliases included, and raises InputError for a name that it does not know."""
+
+
+def check_names(loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: LookUp, token_offers: LookUp) -> None:
+    """Look up every model, GPU, site and token offer that the scenario names.
+
+    A model that is a `config.json` or a folder holding one is no name; it has to exist.
+
+    Raises
+    ------
+    InputError : every name that a look-up refuses, with file, line and column of the name
+    """
+    problems: list[Problem] = []
+    look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers}
+    for path, kind, name in _names(loaded):
+        file, line, column = loaded.place(path)
+        if kind == "model" and _is_config(loaded, name):
+            if not (loaded.path.parent / name).exists():
+                missing = f"no such file in {loaded.path.parent}"
+                problems.append(Problem(missing, file, line, column, path, name))
+            continue
+        try:
+            look_up[kind](name)
+        except InputError as error:
+            problems += [replace(found, file=file, line=line, column=column, path=path) for found in error.problems]
+    if problems:
+        raise InputError(*problems)
+
+
+def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
+    """Path, kind and value of every name."""
+    yield "model", "model", loaded.scenario.model
+    for name, topology in loaded.scenario.topologies.items():
+        for k, pool in enumerate(topology.pools):
+            path = f"topologies.{name}.pools[{k}]"
+            if pool.model is not None:
+                yield f"{path}.model", "model", pool.model
+            yield f"{path}.gpu", "gpu", pool.gpu
+            yield f"{path}.site", "site", pool.site
+        for k, vendor in enumerate(topology.vendors):
+            yield f"topologies.{name}.vendors[{k}].offer", "offer", vendor.offer
+
+
+def _is_config(loaded: LoadedScenario, name: str) -> bool:
+    return name.endswith(".json") or (loaded.path.parent / name).is_dir()
