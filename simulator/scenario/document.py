@@ -67,6 +67,7 @@ def read_document(file: Path) -> Document:
 def parse_document(text: str, file: str) -> Document:
     """As `read_document`, from text; `file` is what errors name."""
     yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False
     try:
         root = yaml.compose(text)
         if root is None:
@@ -118,7 +119,7 @@ class _Reader:
     def _scalar(self, node: ScalarNode, path: str) -> Any:
         try:
             return self.yaml.constructor.construct_object(node)
-        except (ValueError, KeyError, OverflowError) as error:
+        except (ValueError, LookupError, OverflowError) as error:
             kind = str(node.tag).rpartition(":")[2]
             raise InputError(Problem(f"is no {kind}", *self._place(node), path=path, got=_short(node.value))) from error
 

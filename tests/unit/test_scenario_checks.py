@@ -1,0 +1,143 @@
+"""What a scenario may not say: one error per mistake, at its place, in words that help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.models import model
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError
+from simulator.scenario.jsonschema import json_schema
+from simulator.scenario.load import load_scenario
+from simulator.scenario.names import check_names
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ROOT / "tests/data/scenarios/small.yaml"
+CHAT = "workload.classes[chat]"
+CLASS = "workload.classes[0]"
+SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "problem"),
+    [
+        (f"{CHAT}.lengths.isl=-5", f"{CLASS}.lengths.isl: must be greater than 0 (got -5)"),
+        (f"{CHAT}.lengths.isl=many", f"{CLASS}.lengths.isl: must be a number (got many)"),
+        (f"{CHAT}.lengths.isl={{mean: 3}}", f"{CLASS}.lengths.isl: 'kind' is missing"),
+        (
+            f"{CHAT}.lengths.isl={{kind: lognorml}}",
+            f"{CLASS}.lengths.isl.kind: unknown value 'lognorml': did you mean 'lognormal'?",
+        ),
+        (
+            f"{CHAT}.lengths.isl={{kind: lognormal, mean: .nan, cv: 1}}",
+            f"{CLASS}.lengths.isl.mean: must be a finite number (got nan)",
+        ),
+        (f"{CHAT}.slo.ttft_s={{p98: 1}}", f"{CLASS}.slo.ttft_s.p98: unknown value 'p98': did you mean 'p99'?"),
+        (f"{CHAT}.slo.tpot_s.p95=-1", f"{CLASS}.slo.tpot_s.p95: must be greater than 0 (got -1)"),
+        (f"{CHAT}.arrivals=3", f"{CLASS}.arrivals: must be a mapping of keys to values (got 3)"),
+        (
+            f"{CHAT}.arrivals={{kind: schedule, rate_rps: 1, hourly: [1, 2]}}",
+            f"{CLASS}.arrivals.hourly: must have at least 24, has 2",
+        ),
+        (f"{CHAT}.arrivals={SESSIONS % '{kind: uniform, low: 5, high: 1}'}", f"{CLASS}.arrivals.turns.low: must be"),
+        (f"{CHAT}.prefixes={{groups: 1, tokens: {{kind: empirical, file: no.csv, column: a}}}}", "no such file"),
+        (f"{CHAT}.complexity={{kind: uniform, low: 0.9, high: 5}}", f"{CLASS}.complexity.high: must be at most 1"),
+        (f"{CHAT}.complexity={{kind: constant, value: 5}}", f"{CLASS}.complexity.value: must be at most 1"),
+        (f"{CHAT}.complexity={{kind: uniform, low: 0.9, high: 0.5}}", f"{CLASS}.complexity.low: must be at most high"),
+        ("topologies={}", "topologies: must have at least 1, has 0"),
+        ("topologies.a/b={pools: [{name: x, site: lambda, gpu: h200}]}", "topologies.a/b: must be a name of letters"),
+        ("topologies.own=3", "topologies.own: must be a mapping of keys to values (got 3)"),
+        ("topologies.own.pools[base].reserved_replicas=1", "reserved_replicas: needs billing reserved_1y"),
+        ("topologies.mixed.routing.order=[base, base]", "routing.order: names base more than once"),
+        ("topologies.mixed.vendors[api].name=base", "topologies.mixed: the name 'base' is used 2 times"),
+        ("topologies.mixed.routing={kind: weighted, weights: {bse: 1}}", "did you mean 'base'?"),
+        ("topologies.mixed.routing={kind: complexity, limits: {bse: 1}}", "did you mean 'base'?"),
+        ("run.seed=true", "run.seed: must be a number (got True)"),
+        ("run.seed='7'", "run.seed: must be a number (got 7)"),
+        ("run.seed=1.5", "run.seed: must be a valid integer"),
+        ("engine.prefix_caching=1", "engine.prefix_caching: must be a valid boolean (got 1)"),
+        ("engine.speculative={num_tokens: 3}", "engine.speculative: 'acceptance' is missing"),
+        ("cost.overrides={power.pue: .inf}", "cost.overrides.power.pue: must be a finite number (got inf)"),
+        ("schema_version=2", "schema_version: unknown value '2': known are 1"),
+    ],
+)
+def test_a_mistake_is_one_error_at_its_place(assignment: str, problem: str) -> None:
+    if assignment.startswith("topologies.mixed.vendors"):
+        sets = [assignment, "topologies.mixed.routing={kind: weighted}"]
+    else:
+        sets = [assignment]
+    with pytest.raises(InputError) as caught:
+        load_scenario(SMALL, sets=sets)
+    (found,) = map(str, caught.value.problems)
+    assert problem in found
+    assert found.startswith((f"--set {assignment}", str(SMALL)))
+
+
+def test_prefixes_beside_sessions_are_refused() -> None:
+    sets = [f"{CHAT}.arrivals={SESSIONS % '3'}", f"{CHAT}.prefixes={{groups: 1, tokens: 100}}"]
+    with pytest.raises(InputError, match="system_tokens"):
+        load_scenario(SMALL, sets=sets)
+
+
+def test_whole_numbers_may_be_written_with_an_exponent() -> None:
+    assert (
+        load_scenario(SMALL, sets=["engine.max_num_batched_tokens=1e4"]).scenario.engine.max_num_batched_tokens == 10000
+    )
+
+
+def test_all_unknown_names_are_reported_at_once_each_at_its_place() -> None:
+    sets = ["model=llama-3.1-8", "topologies.mixed.pools[burst].gpu=h100sxm", "topologies.own.pools[base].model=qwen"]
+    loaded = load_scenario(SMALL, sets=[*sets, "topologies.mixed.pools[base].site=datacenter"])
+    with pytest.raises(InputError) as caught:
+        check_names(loaded, model, gpu, site, token_offer)
+    by_path = {problem.path: problem for problem in caught.value.problems}
+    assert [*by_path] == [
+        "model",
+        "topologies.own.pools[0].model",
+        "topologies.mixed.pools[0].site",
+        "topologies.mixed.pools[1].gpu",
+    ]
+    assert "did you mean 'h100-sxm'?" in by_path["topologies.mixed.pools[1].gpu"].message
+    assert by_path["model"].file == "--set model=llama-3.1-8"
+
+
+def test_a_name_in_the_file_is_placed_by_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "offer.yaml"
+    path.write_text(SMALL.read_text().replace("together/llama-3.3-70b", "together/llama-3.3-70"))
+    with pytest.raises(InputError) as caught:
+        check_names(load_scenario(path), model, gpu, site, token_offer)
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith(f"{path}:23:34: topologies.mixed.vendors[0].offer: unknown")
+
+
+def test_a_model_may_be_a_config_file_that_exists(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(SMALL.read_text().replace("llama-3.1-8b-instruct", "own/config.json"))
+    with pytest.raises(InputError, match="no such file"):
+        check_names(load_scenario(path), model, gpu, site, token_offer)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/config.json").write_text("{}")
+    check_names(load_scenario(path), model, gpu, site, token_offer)
+
+
+@pytest.mark.parametrize("path", [*sorted(ROOT.glob("scenarios/*/*.yaml")), ROOT / "scenarios/quickstart.yaml"])
+def test_shipped_scenarios_name_only_what_the_catalog_has(path: Path) -> None:
+    if path.parent.name != "overlays":
+        check_names(load_scenario(path), model, gpu, site, token_offer)
+
+
+def test_every_key_of_the_format_is_described() -> None:
+    schema = json_schema()
+    models = {"Scenario": schema, **schema["definitions"]}
+    assert [name for name, entry in models.items() if not entry.get("description")] == []
+    keys = [
+        f"{name}.{key}"
+        for name, entry in models.items()
+        for key, field in entry["properties"].items()
+        if not field.get("description")
+    ]
+    assert keys == []
