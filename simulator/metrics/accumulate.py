@@ -11,16 +11,23 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Status
-from simulator.metrics.sketch import Sketch
+from simulator.metrics.sketch import Sketch, rank
 from simulator.metrics.slo import METRICS, ClassSlo, latencies, within
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
+_BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
 
 @dataclass(slots=True)
 class Tally:
-    """Counts and sketches of one class, or of all."""
+    """Counts and sketches of one class, or of all.
 
+    Attributes
+    ----------
+    by_target : shape (targets, 5); requests sent to each target, how many it completed, and these ones' tokens
+    """
+
+    by_target: NDArray[np.int64]
     statuses: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Status), np.int64))
     sketches: dict[str, Sketch] = field(default_factory=lambda: {name: Sketch() for name in METRICS})
     good: int = 0
@@ -40,11 +47,20 @@ class Tally:
         self.cached_tokens += int(records["cached_tokens"][completed].sum())
         for name in ("preemptions", "retries", "overflowed"):
             setattr(self, name, getattr(self, name) + int(records[name].sum()))
+        if len(self.by_target):
+            self._add_by_target(records)
         for name, sketch in self.sketches.items():
             sketch.add(values[name])
 
+    def _add_by_target(self, records: NDArray[Any]) -> None:
+        sent = records[records["target"] >= 0]
+        done = sent["status"] == Status.COMPLETED
+        tokens = (sent[name] * done for name in ("isl", "cached_tokens", "generated"))
+        np.add.at(self.by_target, sent["target"], np.stack([np.ones_like(done, np.int64), done, *tokens], axis=1))
+
     def merge(self, other: Tally) -> None:
         self.statuses = self.statuses + other.statuses
+        self.by_target = self.by_target + other.by_target
         for name in ("good", "input_tokens", "output_tokens", "cached_tokens", "preemptions", "retries", "overflowed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, sketch in self.sketches.items():
@@ -54,7 +70,7 @@ class Tally:
     def arrived(self) -> int:
         return int(self.statuses.sum())
 
-    def summary(self, window_s: float) -> dict[str, Any]:
+    def summary(self, window_s: float, targets: Sequence[str]) -> dict[str, Any]:
         """Metrics over `window_s` seconds of arrivals, JSON-ready; NaN where nothing was observed."""
         completed = int(self.statuses[Status.COMPLETED])
         return {
@@ -69,6 +85,10 @@ class Tally:
             "preemptions": self.preemptions,
             "retries": self.retries,
             "overflow_share": self.overflowed / self.arrived if self.arrived else 0.0,
+            "targets": {
+                name: dict(zip(_BY_TARGET, row.tolist(), strict=True))
+                for name, row in zip(targets, self.by_target, strict=True)
+            },
             **{name: sketch.quantiles(SHARES) for name, sketch in self.sketches.items()},
         }
 
@@ -79,20 +99,34 @@ class MetricAccumulator:
     Parameters
     ----------
     classes : SLOs in the order of `class_id`
-    warmup_s, end_s : requests that arrive in [warmup_s, end_s] count
+    warmup_s : requests that arrive earlier do not count
+    end_s : end of arrivals; rates are per second of [warmup_s, end_s]
+    targets : names in the order of `target`, to count by target as well
+
+    Attributes
+    ----------
+    seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
+        warm-up included
     """
 
-    def __init__(self, classes: Sequence[ClassSlo], warmup_s: float, end_s: float) -> None:
-        self.classes = tuple(classes)
+    def __init__(self, classes: Sequence[ClassSlo], warmup_s: float, end_s: float, targets: Sequence[str] = ()) -> None:
+        self.classes, self.targets = tuple(classes), tuple(targets)
         self.warmup_s, self.end_s = warmup_s, end_s
-        self.total = Tally()
-        self.by_class = [Tally() for _ in classes]
+        self.total = self._tally()
+        self.by_class = [self._tally() for _ in classes]
         self.within = [np.zeros(len(slo.terms), np.int64) for slo in classes]
         self.seen = 0
+        self.last_request = -1
+        self.request_sum = 0
+
+    def _tally(self) -> Tally:
+        return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64))
 
     def add(self, records: NDArray[Any]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
         self.seen += len(records)
+        self.last_request = max(self.last_request, int(records["request"].max(initial=-1)))
+        self.request_sum += int(records["request"].sum())
         records = records[records["arrival_s"] >= self.warmup_s]
         values = latencies(records)
         good = records["status"] == Status.COMPLETED
@@ -108,20 +142,30 @@ class MetricAccumulator:
             tally.add(records[mine], {name: value[mine] for name, value in values.items()}, good[mine])
 
     def merge(self, other: MetricAccumulator) -> None:
+        """Take in another replication of the same classes and targets."""
+        if (self.classes, self.targets) != (other.classes, other.targets):
+            raise ValueError("only metrics of the same classes and targets can be merged")
         self.total.merge(other.total)
         self.seen += other.seen
+        self.last_request = max(self.last_request, other.last_request)
+        self.request_sum += other.request_sum
         for k, tally in enumerate(self.by_class):
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
 
     def terms(self) -> list[dict[str, Any]]:
-        """Every SLO term with the share of arrived requests within its limit, and whether that is enough."""
+        """Every SLO term with the share of arrived requests within its limit, and whether that is enough.
+
+        A class of which nothing arrived has missed nothing: its terms are met, its shares are NaN.
+        """
         rows = []
         for k, slo in enumerate(self.classes):
             arrived = self.by_class[k].arrived
             for j, term in enumerate(slo.terms):
-                share = int(self.within[k][j]) / arrived if arrived else float("nan")
-                rows.append({"class": slo.name, "term": str(term), "share": share, "met": share >= term.quantile})
+                kept = int(self.within[k][j])
+                share = kept / arrived if arrived else float("nan")
+                met = kept >= rank(term.quantile, arrived)
+                rows.append({"class": slo.name, "term": str(term), "share": share, "met": met})
         return rows
 
     def summary(self, replications: int = 1) -> dict[str, Any]:
@@ -130,10 +174,11 @@ class MetricAccumulator:
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
         return {
-            **self.total.summary(window_s),
+            **self.total.summary(window_s, self.targets),
             "slo_terms": self.terms(),
             "slo_met": all(row["met"] for row in self.terms()),
             "classes": {
-                slo.name: tally.summary(window_s) for slo, tally in zip(self.classes, self.by_class, strict=True)
+                slo.name: tally.summary(window_s, self.targets)
+                for slo, tally in zip(self.classes, self.by_class, strict=True)
             },
         }

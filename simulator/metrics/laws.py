@@ -11,15 +11,28 @@ from simulator.errors import InvariantError
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import PoolBalance
 from simulator.fleet.usage import PoolUsage
+from simulator.metrics.accumulate import MetricAccumulator
 
 _TOLERANCE = 1e-6
+
+
+def _equal(a: float, b: float) -> bool:
+    """Equal but for rounding; NaN equals nothing."""
+    return abs(a - b) <= _TOLERANCE * max(abs(b), 1.0)
+
+
+def check_counts(metrics: MetricAccumulator) -> None:
+    """Requests 0 … last of one simulation have each ended exactly once: as many as numbers, with the numbers' sum."""
+    requests = metrics.last_request + 1
+    if metrics.seen != requests or metrics.request_sum != requests * metrics.last_request // 2:
+        raise InvariantError(f"{requests} requests arrived, {metrics.seen} ended, or one did twice")
 
 
 def check_little(balance: PoolBalance) -> None:
     """Little's law in its exact form: time-integral of the number in the pool = sum of times spent there."""
     if balance.arrivals != balance.departures:
         raise InvariantError(f"pool {balance.name}: {balance.arrivals} came, {balance.departures} left")
-    if abs(balance.in_system_s - balance.sojourn_s) > _TOLERANCE * max(balance.sojourn_s, 1.0):
+    if not _equal(balance.in_system_s, balance.sojourn_s):
         raise InvariantError(
             f"pool {balance.name}: Little's law is broken, {balance.in_system_s} against {balance.sojourn_s} request-s"
         )
@@ -41,11 +54,14 @@ def check_causality(records: NDArray[Any]) -> None:
 
 
 def check_gpu_seconds(pool: PoolUsage) -> None:
-    """Billed time splits into starting, busy, idle and down, and adds up over the hours."""
-    parts = pool.starting_s + pool.busy_s + pool.idle_s + pool.down_s
-    if abs(parts - pool.billed_s) > _TOLERANCE * max(pool.billed_s, 1.0):
-        raise InvariantError(f"pool {pool.name}: {parts} s in states, {pool.billed_s} s billed")
-    if abs(float(pool.billed_by_hour_s.sum()) - pool.billed_s) > _TOLERANCE * max(pool.billed_s, 1.0):
+    """Billed time splits into starting, busy, idle and down, none of them negative, and adds up over the hours."""
+    parts = {name: getattr(pool, f"{name}_s") for name in ("starting", "busy", "idle", "down")}
+    for name, seconds in parts.items():
+        if not seconds >= -_TOLERANCE * max(pool.billed_s, 1.0):
+            raise InvariantError(f"pool {pool.name}: {seconds} s {name}")
+    if not _equal(sum(parts.values()), pool.billed_s):
+        raise InvariantError(f"pool {pool.name}: {sum(parts.values())} s in states, {pool.billed_s} s billed")
+    if not _equal(float(pool.billed_by_hour_s.sum()), pool.billed_s):
         raise InvariantError(f"pool {pool.name}: hours do not add up to the time billed")
 
 
@@ -57,7 +73,7 @@ def check_roofline(pool: PoolUsage, computed_tokens_per_gpu_s: float, output_tok
         ("computed", computed, computed_tokens_per_gpu_s),
         ("output", pool.output_tokens, output_tokens_per_gpu_s),
     ):
-        if tokens > bound * gpu_s * (1 + _TOLERANCE) + 1:
+        if not tokens <= bound * gpu_s * (1 + _TOLERANCE) + 1:
             raise InvariantError(
                 f"pool {pool.name}: {tokens} {what} tokens in {gpu_s:.1f} busy GPU-s exceed the roofline of "
                 f"{bound:.0f} tokens per GPU-s"

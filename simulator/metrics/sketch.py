@@ -6,6 +6,7 @@ so a bin is at most 1/128 = 0.8 % wide and a percentile, reported at the bin's m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,18 @@ from simulator.engine.state import ITL_BINS, ITL_FIRST_BIN, ITL_SHIFT
 
 RELATIVE_ERROR = 2.0**-8
 """Largest relative error of a percentile within [1 µs, 10^6 s]; values outside count in the first or last bin."""
+
+
+_ROUNDING = 1e-12
+
+
+def rank(share: float, n: int) -> int:
+    """Smallest whole number that is at least `share` of `n`.
+
+    The share stands for the decimal that it was written as: 0.999 of 1,000 is 999, although the nearest float64 (or
+    99.9 / 100) may lie a little above.
+    """
+    return math.ceil(share * n * (1 - _ROUNDING))
 
 
 def _edges() -> NDArray[np.float64]:
@@ -61,8 +74,7 @@ class Sketch:
         """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
         if not self.n:
             return float("nan")
-        rank = max(int(np.ceil(q * self.n)), 1)
-        position = int(np.searchsorted(np.cumsum(self.counts), rank))
+        position = int(np.searchsorted(np.cumsum(self.counts), max(rank(q, self.n), 1)))
         edges = _edges()
         return float((edges[position] + edges[position + 1]) / 2)
 

@@ -50,4 +50,5 @@ def within(records: NDArray[Any], values: dict[str, NDArray[np.float64]], term: 
     """Which requests keep the term's limit. An undefined TPOT keeps it; a request that was not completed never does."""
     completed = records["status"] == Status.COMPLETED
     value = values[term.metric]
-    return np.asarray(completed & (np.isnan(value) | (value <= term.limit_s)))
+    undefined = np.isnan(value) & (term.metric == "tpot_s")
+    return np.asarray(completed & (undefined | (value <= term.limit_s)))

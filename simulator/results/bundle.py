@@ -41,6 +41,7 @@ class BundleWriter:
         self._manifest = dict(manifest)
         self._folder = path.with_name(f".{path.name}.{os.getpid()}")
         self._parquet: dict[str, Any] = {}
+        self._empty: dict[str, Any] = {}
 
     def __enter__(self) -> BundleWriter:
         try:
@@ -63,12 +64,18 @@ class BundleWriter:
         self.text(name, json.dumps(finite(data), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
     def append(self, name: str, frame: Any) -> None:
-        """Append a pandas DataFrame to the Parquet file `name`."""
+        """Append a pandas DataFrame to the Parquet file `name`.
+
+        The first frame with rows decides the columns' types: those of a frame without rows cannot be known.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+            if not len(frame):
+                self._empty[name] = table
+                return
             if name not in self._parquet:
                 self._parquet[name] = pq.ParquetWriter(self._folder / name, table.schema, compression="zstd")
             self._parquet[name].write_table(table.cast(self._parquet[name].schema))
@@ -79,8 +86,7 @@ class BundleWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for writer in self._parquet.values():
-                writer.close()
+            self._close_tables()
             status = "complete" if error is None else "partial"
             self.json(MANIFEST, {**self._manifest, "bundle_version": BUNDLE_VERSION, "status": status})
             target = self.path if error is None else self.path.with_name(f"{self.path.name}.partial")
@@ -90,20 +96,42 @@ class BundleWriter:
             if error is None:
                 raise (self._refused(failure) if isinstance(failure, OSError) else failure) from failure
 
+    def _close_tables(self) -> None:
+        import pyarrow.parquet as pq
+
+        for writer in self._parquet.values():
+            writer.close()
+        for name in self._empty.keys() - self._parquet.keys():
+            pq.write_table(self._empty[name], self._folder / name, compression="zstd")
+
     def _publish(self, target: Path) -> None:
         for file in self._folder.iterdir():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
+            _sync(file)
+        _sync(self._folder)
         older = target.with_name(f".{target.name}.old")
         shutil.rmtree(older, ignore_errors=True)
         if target.exists():
             target.rename(older)
-        self._folder.rename(target)
+        try:
+            self._folder.rename(target)
+        except OSError:
+            if older.exists():
+                older.rename(target)
+            raise
         shutil.rmtree(older, ignore_errors=True)
+        _sync(target.parent)
 
     def _refused(self, error: OSError) -> InputError:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         return InputError(Problem(f"cannot write results: {reason}; choose another place with --out", str(self.path)))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def finite(node: Any) -> Any:
@@ -130,14 +158,18 @@ class Bundle:
 
         Raises
         ------
-        InputError : the bundle has no such table
+        InputError : the bundle has no such table, or it is broken
         """
         import pandas as pd
+        import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
         if not file.is_file():
             raise InputError(Problem(f"has no table {name!r}", str(self.path)))
-        return pd.read_parquet(file)
+        try:
+            return pd.read_parquet(file)
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(Problem("cannot be read as Parquet; run the scenario again", str(file))) from error
 
 
 def read_bundle(path: str | Path) -> Bundle:
@@ -145,18 +177,27 @@ def read_bundle(path: str | Path) -> Bundle:
 
     Raises
     ------
-    InputError : not a bundle, broken, partial without a summary, or written by a newer version
+    InputError : not a bundle, broken, partial without a summary, or written by another version
     """
     folder = Path(path)
-    parts: list[dict[str, Any]] = []
-    for name in (MANIFEST, "summary.json"):
-        try:
-            parts.append(json.loads((folder / name).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise InputError(Problem(f"is not a run bundle: {name} cannot be read", str(folder))) from error
-        except json.JSONDecodeError as error:
-            raise InputError(Problem("broken", str(folder / name), error.lineno, error.colno)) from error
-    version = parts[0].get("bundle_version")
+    manifest = _read_json(folder, MANIFEST)
+    version = manifest.get("bundle_version")
     if version != BUNDLE_VERSION:
         raise InputError(Problem(f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}", str(folder)))
-    return Bundle(folder, *parts)
+    if manifest.get("status") == "partial" and not (folder / "summary.json").exists():
+        raise InputError(Problem("holds what an interrupted run left, without a summary; run it again", str(folder)))
+    return Bundle(folder, manifest, _read_json(folder, "summary.json"))
+
+
+def _read_json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / name).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"is not a run bundle: {name} cannot be read", str(folder))) from error
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(f"broken: {error.msg}", str(folder / name), error.lineno, error.colno)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem("broken: not UTF-8 text", str(folder / name))) from error
+    if not isinstance(data, dict):
+        raise InputError(Problem("broken: not a JSON object", str(folder / name)))
+    return data
