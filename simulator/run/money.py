@@ -20,6 +20,8 @@ _SERVER_CAPEX = {"h100-sxm": "8xH100", "h100-pcie": "8xH100", "h200": "8xH200", 
 """Cost figures of 8-GPU servers by catalog GPU (`onprem.server_capex.*`)."""
 _WATTS_PER_KW = 1000.0
 _MONTHS_PER_YEAR = 12
+_OLDEST_RESALE_YEARS = 5
+"""Last age in years for which `onprem.residual_fraction` has a share."""
 
 
 class Figures:
@@ -77,6 +79,10 @@ def owned_prices(pool: Any, engine: PlannedEngine, settings: Any, figures: Figur
         network_storage_share=figures("onprem.network_storage_share"),
         life_years=life_years,
         residual_fraction=figures("onprem.residual_fraction", _residual_part(life_years)),
+        resale_by_age=tuple(
+            (float(years), figures("onprem.residual_fraction", _residual_part(years)))
+            for years in range(1, _OLDEST_RESALE_YEARS + 1)
+        ),
         maintenance_rate=figures("onprem.maintenance_rate"),
         fte=fte * staff_share,
         fte_usd_per_year=figures("onprem.fte_cost"),
@@ -90,7 +96,7 @@ def owned_prices(pool: Any, engine: PlannedEngine, settings: Any, figures: Figur
 
 
 def _residual_part(life_years: float) -> str:
-    return f"{min(max(round(life_years), 1), 5) * _MONTHS_PER_YEAR}m"
+    return f"{min(max(round(life_years), 1), _OLDEST_RESALE_YEARS) * _MONTHS_PER_YEAR}m"
 
 
 def rented_prices(pool: Any, gpus_per_replica: int) -> RentedPrices:

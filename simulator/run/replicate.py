@@ -126,7 +126,13 @@ def replicate(
         replace(vendor, cost_usd=float(usd)) for vendor, usd in zip(result.usage.vendors, vendor_usd, strict=True)
     )
     usage = replace(result.usage, vendors=vendors)
-    cost = cost_report(usage, prices.pools, scenario.cost.horizon_months, prices.discount_rate)
+    cost = cost_report(
+        usage,
+        prices.pools,
+        scenario.cost.horizon_months,
+        prices.discount_rate,
+        growth_per_year=scenario.cost.demand_growth_per_year,
+    )
     return Replication(metrics, usage, cost, result)
 
 
