@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from simulator.errors import InputError
-from simulator.results import bundle as module
 from simulator.results.bundle import BundleWriter, bundle_name, read_bundle
 
 
@@ -54,7 +53,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module.Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(InputError, match="the disk is full"), BundleWriter(tmp_path / "run", {}) as bundle:
         bundle.json("summary.json", {})
     assert list(tmp_path.iterdir()) == []
@@ -67,6 +66,8 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
         ({"manifest.json": "{", "summary.json": "{}"}, "broken"),
         ({"manifest.json": '{"bundle_version": 99}', "summary.json": "{}"}, "bundle version 99"),
         ({"manifest.json": '{"bundle_version": 1}'}, "summary.json"),
+        ({"manifest.json": "[]", "summary.json": "{}"}, "not a JSON object"),
+        ({"manifest.json": '{"bundle_version": 1, "status": "partial"}'}, "interrupted run"),
     ],
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
@@ -84,3 +85,53 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_names_follow_content() -> None:
     assert bundle_name("a", b"x") == bundle_name("a", b"x") != bundle_name("a", b"y")
+
+
+def test_a_bundle_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("rows", [[0, 2, 0], [2, 0, 1], [0, 0]])
+def test_frames_without_rows_do_not_decide_the_types(tmp_path: Path, rows: list[int]) -> None:
+    with BundleWriter(tmp_path / "run", {}) as bundle:
+        bundle.json("summary.json", {})
+        for n in rows:
+            bundle.append("t.parquet", pd.DataFrame({"name": ["a"] * n, "x": [1.5] * n}))
+    table = read_bundle(tmp_path / "run").table("t")
+    assert table["name"].tolist() == ["a"] * sum(rows)
+    assert list(table.columns) == ["name", "x"]
+
+
+def test_a_broken_table_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "one")
+    table = tmp_path / "one" / "t.parquet"
+    table.write_bytes(table.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"t\.parquet: cannot be read"):
+        read_bundle(tmp_path / "one").table("t")
+
+
+def test_an_older_bundle_survives_when_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "run")
+    before = (tmp_path / "run" / "t.parquet").read_bytes()
+    rename = Path.rename
+
+    def refuse_new(self: Path, target: Path) -> Path:
+        if self.name.startswith(".run.") and not self.name.endswith(".old"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_new)
+    with pytest.raises(InputError, match="Input/output error"):
+        write(tmp_path / "run")
+    assert (tmp_path / "run" / "t.parquet").read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write results"):
+        write(tmp_path / "file" / "run")
