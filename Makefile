@@ -27,4 +27,4 @@ test: setup lint  ## everything that CI checks
 	$(BIN)/pytest -n 2
 
 clean:  ## remove what was built
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache runs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
