@@ -16,7 +16,7 @@ from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.usage import Usage
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little, check_roofline
+from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.rng import stream_seed
@@ -93,7 +93,8 @@ def replicate(
     scenario = loaded.scenario
     run = scenario.run
     seed = stream_seed(run.seed, "replication", number)
-    metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s)
+    targets = target_names(planned)
+    metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
     vendor_usd = np.zeros(len(prices.vendors))
     n_pools = len(planned.fleet.pools)
 
@@ -117,6 +118,7 @@ def replicate(
         sample_s=run.sample_s,
         progress=progress,
     )
+    check_counts(metrics)
     for balance in result.balances:
         check_little(balance)
     for pool, engine in zip(result.usage.pools, planned.engines, strict=True):
@@ -136,14 +138,18 @@ def replicate(
     return Replication(metrics, usage, cost, result)
 
 
+def target_names(planned: PlannedTopology) -> list[str]:
+    """Names of pools, then vendors: the order of target indices."""
+    return [pool.name for pool in planned.fleet.pools] + [vendor.name for vendor in planned.fleet.vendors]
+
+
 def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) -> pd.DataFrame:
     """Rows of `requests.parquet`: the records with names instead of indices."""
-    names = [pool.name for pool in planned.fleet.pools] + [vendor.name for vendor in planned.fleet.vendors]
     frame = pd.DataFrame({name: records[name] for name in records.dtype.names or ()})
     for column, labels in (
         ("class_id", [cls.name for cls in planned.fleet.classes]),
         ("status", [status.name.lower() for status in Status]),
-        ("target", names),
+        ("target", target_names(planned)),
     ):
         frame[column] = np.array([*labels, ""], object)[records[column]]
     frame.insert(0, "replication", number)

@@ -13,7 +13,7 @@ from simulator.cost.breakeven import break_even_volume, payback_month
 from simulator.cost.report import CostReport
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
-from simulator.run.replicate import Replication, itl
+from simulator.run.replicate import Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
@@ -24,7 +24,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Summary of one topology, JSON-ready."""
     merged = MetricAccumulator(
-        replications[0].metrics.classes, replications[0].metrics.warmup_s, replications[0].metrics.end_s
+        replications[0].metrics.classes,
+        replications[0].metrics.warmup_s,
+        replications[0].metrics.end_s,
+        target_names(planned),
     )
     for replication in replications:
         merged.merge(replication.metrics)
