@@ -146,7 +146,7 @@ POOL = np.dtype(
         ("routing", np.int64),
         ("round_robin", np.int64),
         ("max_waiting_per_replica", np.int64),
-        ("network_s", np.float64),
+        ("latency_s", np.float64),
         ("queue_head", np.int64),
         ("queue_tail", np.int64),
         ("n_queued", np.int64),

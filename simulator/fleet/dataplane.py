@@ -72,7 +72,7 @@ class DataPlane:
         for pool, row in zip(spec.pools, self.engines.pools, strict=True):
             row["routing"] = pool.routing
             row["max_waiting_per_replica"] = pool.max_waiting_per_replica
-            row["network_s"] = pool.network_s
+            row["latency_s"] = 2.0 * pool.network_s + pool.step_time.request_overhead_s
         self.fleet = self._allocate_fleet(source, seed, most_seqs)
         for k, closed in enumerate(source.closed_loops):
             for start_s in closed.start_s:

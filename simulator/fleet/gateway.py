@@ -224,7 +224,7 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     slot = engines.slots[index]
     delay = 0.0
     if slot.target != NONE and slot.target < len(engines.pools):
-        delay = 2.0 * engines.pools[slot.target].network_s
+        delay = engines.pools[slot.target].latency_s
     record = engines.out[engines.counters[N_OUT]]
     engines.counters[N_OUT] += 1
     engines.counters[N_IN_FLIGHT] -= 1

@@ -12,6 +12,16 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedError:
+    """Median absolute relative error to expect of a forecast, by metric, and the measurements that say so."""
+
+    ttft: float
+    tpot: float
+    throughput: float
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepTime:
     """Duration of one engine step, in seconds.
 
@@ -30,6 +40,8 @@ class StepTime:
     decode_attn_s : seconds per token of context that decoding requests read
     calibrated : False for a roofline; every result that rests on it is then flagged
     origin : one line for the reader: profile name, or `roofline` with the GPU
+    request_overhead_s : time that a request spends outside the engine's steps (API process, tokeniser, first output)
+    expected_error : from the profile's validation; None where nothing was measured
     """
 
     token_time_s: NDArray[np.float64]
@@ -38,8 +50,8 @@ class StepTime:
     decode_attn_s: float
     calibrated: bool
     origin: str
-    expected_error: float | None = None
-    """Expected relative error of TPOT from the profile's validation; None where nothing was measured."""
+    request_overhead_s: float = 0.0
+    expected_error: ExpectedError | None = None
 
 
 def constant_step_time(step_s: float, max_num_batched_tokens: int, max_num_seqs: int) -> StepTime:

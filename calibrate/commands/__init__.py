@@ -1,0 +1,1 @@
+"""Commands of `servecast calibrate` and of `servecast verify`, one file each."""
