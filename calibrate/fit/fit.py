@@ -56,8 +56,8 @@ class Fit:
 def fit_steps(steps: Steps, captured: Sequence[int] = (), seed: int = 0, file: str | None = None) -> Fit:
     """Fit the model to steps in the order in which they ran.
 
-    Dropped are the first step (a process warms up in it) and immediate repeats of the same step, whose caches are warmer
-    than they ever are in serving.
+    Dropped are the first step (a process warms up in it) and immediate repeats of the same step, whose caches are
+    warmer than they ever are in serving.
 
     The correction r(t) by token count is taken with the stiffness that predicts left-out points best in five folds, and
     only where it beats the model without it.

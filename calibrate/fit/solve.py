@@ -121,7 +121,7 @@ def solve(
     negligible = found.x[: len(start)] - np.log(start) < np.log(1e-6)
     values[negligible] = 0.0
     coefficients = StepCoefficients(values, knots, coefficients.knot_ratios, sizes)
-    return Solution(coefficients, _covariance(found.jac, found.fun[: len(steps)], low, high, found.x))
+    return Solution(coefficients, _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x))
 
 
 def _start(steps: Steps) -> NDArray[np.float64]:

@@ -44,7 +44,9 @@ class Steps:
 
 
 def steps_from_batches(
-    durations_s: Sequence[float], batches: Sequence[Sequence[Sequence[int]]], gaps_s: Sequence[float] | None = None
+    durations_s: Sequence[float] | NDArray[np.float64],
+    batches: Sequence[Sequence[Sequence[int]]],
+    gaps_s: Sequence[float] | None = None,
 ) -> Steps:
     """Steps from their batches: per request (tokens scheduled, tokens computed before).
 
@@ -57,7 +59,7 @@ def steps_from_batches(
     decoding = (q == 1) & (c > 0)
 
     def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(owner, values, len(batches))
+        return np.asarray(np.bincount(owner, values, len(batches)), np.float64)
 
     decoders = total(decoding.astype(np.float64))
     regime = np.where(decoders == sizes, 1, np.where(decoders == 0, 0, 2))

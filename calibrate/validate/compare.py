@@ -120,8 +120,9 @@ def compare_run(
             continue
         metric = "itl" if column == "gaps_s" else column.removesuffix("_s")
         for q in QUANTILES:
-            found = [float(np.nanpercentile(value, q)) for value in values]
-            rows.append(Row(metric, f"p{q}", *found, *_limits(metric, q, raw, corrected)))
+            true, plain_q, shifted_q = (float(np.nanpercentile(value, q)) for value in values)
+            limits = _limits(metric, q, raw, corrected)
+            rows.append(Row(metric, f"p{q}", true, plain_q, shifted_q, *limits))
     samples = {"measured": truth, "simulated": plain, "drift-corrected": shifted}
     return Comparison(run.rate_rps, len(run.isl), drift, tuple(rows), samples)
 

@@ -3,9 +3,9 @@
 .. math:: T = r(t) (t_{host} + (W^p + (c t)^p)^{1/p}) + s n
           + A_p \\sum_{prefill} q (c + (q + 1)/2) + A_d \\sum_{decode} c'
 
-with `t` scheduled tokens (padded to the captured CUDA-graph size where there is one), `n` sequences, `W` the time to read
-the weights, `c` the matrix products' time per token, `p` the sharpness of the passage from one to the other, and `r(t)` a
-correction by token count, 1 unless the measured points ask for it, linear in log t between its knots.
+with `t` scheduled tokens (padded to the captured CUDA-graph size where there is one), `n` sequences, `W` the time to
+read the weights, `c` the matrix products' time per token, `p` the sharpness of the passage from one to the other, and
+`r(t)` a correction by token count, 1 unless the measured points ask for it, linear in log t between its knots.
 """
 
 from __future__ import annotations
