@@ -133,6 +133,7 @@ def _warnings(
     found: list[str] = []
     if planned.engines and not all(engine.step_time.calibrated for engine in planned.engines):
         found.append("uncalibrated: step times are a roofline from published peaks, not measured")
+    found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")
     statuses = metrics["statuses"]

@@ -53,5 +53,7 @@ class EngineSettings(Settings):
     """Continuous is vLLM; the others show what it is worth."""
     expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
+    profile: str | None = None
+    """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
     speculative: Speculative | None = None
     """Speculative decoding; off unless given."""
