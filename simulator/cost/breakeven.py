@@ -64,14 +64,24 @@ def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
     ------
     InputError : `investment` owns no hardware or delivered nothing, so that it has no utilisation to scale
     """
+    now = busy_share(investment)
+    require("break_even", tokens_per_month=positive(investment.tokens_per_month))
+    return now * break_even_volume(investment, other) / investment.tokens_per_month
+
+
+def busy_share(report: CostReport) -> float:
+    """Share of the bought GPU-hours in which a step ran: spare, unused and starting ones count as not busy.
+
+    Raises
+    ------
+    InputError : no hardware is owned
+    """
     hours = {"busy": 0.0, "other": 0.0}
-    for line in investment.lines:
+    for line in report.lines:
         if line.category == "hardware":
             hours["busy" if line.name == "busy" else "other"] += line.quantity
-    owned_hours = hours["busy"] + hours["other"]
-    require("break_even", owned_gpu_hours=positive(owned_hours), tokens_per_month=positive(investment.tokens_per_month))
-    now = hours["busy"] / owned_hours
-    return now * break_even_volume(investment, other) / investment.tokens_per_month
+    require("break_even", owned_gpu_hours=positive(hours["busy"] + hours["other"]))
+    return hours["busy"] / (hours["busy"] + hours["other"])
 
 
 def payback_month(investment: CostReport, other: CostReport, discount_rate: float = 0.0) -> int | None:

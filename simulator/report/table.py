@@ -50,6 +50,50 @@ def _break_even(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _break_even_volume(summary: Mapping[str, Any]) -> str:
+    found = summary["break_even"]
+    return "-" if found is None else _never(found["tokens_per_month"], lambda tokens: f"{tokens / 1e6:,.0f}")
+
+
+def _break_even_busy(summary: Mapping[str, Any]) -> str:
+    found = summary["break_even"]
+    if found is None or found["busy_share_now"] is None:
+        return "-"
+    return _never(found["busy_share"], lambda share: f"{share:.0%} (now {found['busy_share_now']:.0%})")
+
+
+def _never(value: float | None, text: Callable[[float], str]) -> str:
+    """What stands in the summary as null or infinity is out of reach."""
+    return "never" if value is None or not math.isfinite(value) else text(value)
+
+
+def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
+    def cell(summary: Mapping[str, Any]) -> str:
+        drawn = summary.get("uncertainty")
+        if not drawn:
+            return "-"
+        return f"{_number(drawn[key]['low'], pattern)} to {_number(drawn[key]['high'], pattern)}"
+
+    return cell
+
+
+def _cheapest(summary: Mapping[str, Any]) -> str:
+    drawn = summary.get("uncertainty")
+    return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else "-"
+
+
+def _covers(summary: Mapping[str, Any]) -> str:
+    drawn = summary.get("uncertainty")
+    if not drawn:
+        return "-"
+    return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
+
+
+def _rule(summary: Mapping[str, Any]) -> str:
+    found = summary.get("hybrid_rule")
+    return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
+
+
 def _replicas(summary: Mapping[str, Any]) -> str:
     span = summary["replicas"]
     if span is None:
@@ -75,13 +119,21 @@ ROWS: tuple[Row, ...] = (
     ("$ per 1M tokens", lambda s: _number(s["cost"]["usd_per_million_tokens"], "{:.3f}")),
     ("capex [$]", lambda s: _number(s["cost"]["capex_usd"], "{:,.0f}")),
     ("break-even", _break_even),
+    ("break-even [1M tokens/month]", _break_even_volume),
+    ("break-even GPU busy", _break_even_busy),
+    ("$ per month, 90 %", _interval("usd_per_month", "{:,.0f}")),
+    ("$ per 1M tokens, 90 %", _interval("usd_per_million_tokens", "{:.3f}")),
+    ("interval covers", _covers),
+    ("cheapest", _cheapest),
+    ("replicas to own", _rule),
 )
 
 
 def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[str]], list[str]]:
     """Rows and headers: a row per metric, a column per topology."""
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in ROWS]
-    return rows, ["", *topologies]
+    kept = [row for row in rows if row[0] != "replicas to own" or any(cell != "-" for cell in row[1:])]
+    return kept, ["", *topologies]
 
 
 def warning_lines(topologies: Mapping[str, Mapping[str, Any]], width: int = 110) -> list[str]:

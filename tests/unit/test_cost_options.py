@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cost_cases import flat_bill
 
 from simulator.cost.annuity import growth_factors
 from simulator.cost.breakeven import break_even_busy_share, break_even_volume
 from simulator.cost.focus import focus_frame
 from simulator.cost.lines import LineItem
 from simulator.cost.owned import capital_cash_flow_usd
-from simulator.cost.prices import OwnedPrices, RentedPrices, TokenPrice, TokenTier, price_requests
+from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.sensitivity import PricePath, central_interval, monte_carlo_usd_per_month, price_paths_usd
+from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.errors import InputError
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 
@@ -134,7 +136,9 @@ def test_growth_moves_usage_and_leaves_fixed_payments() -> None:
 def test_utilisation_at_break_even_scales_with_the_volume() -> None:
     """Fixed 4,000 a month; per hour of 4,000 tokens 0.2 USD electricity against 8 for the API: 513 h of 730."""
     owned = report(OWNED)
-    api = cost_report(Usage(HOUR, (), (VendorUsage("api", 10, 3_000, 0, 1_000, 8.0),)), {}, 24, 0.0)
+    api = cost_report(
+        Usage(HOUR, (), (VendorUsage("api", 10, 3_000, 0, 1_000),)), {}, 24, 0.0, bills={"api": flat_bill(3_000, 8.0)}
+    )
     assert break_even_volume(owned, api) == pytest.approx(4_000 / 7.8 * 4_000)
     assert break_even_busy_share(owned, api) == pytest.approx(0.25 * 4_000 / 7.8 / 730)
     assert break_even_busy_share(owned, replace(api, lines=())) == math.inf
