@@ -172,11 +172,20 @@ def triangular(low: float, mode: float, high: float, samples: int, seed: int, na
     return stream(seed, "cost", "figure", name).triangular(low, mode, high, samples)
 
 
-def speed_draws(median_error: float, samples: int, seed: int, name: str) -> NDArray[np.float64]:
-    """Draws of true speed / forecast speed whose relative error has the median size `median_error`, shape (samples,).
+def speed_normals(samples: int, seed: int, name: str) -> NDArray[np.float64]:
+    """Standard normal draws for `speed_factors`, shape (samples,); what rests on the same measurements shares them."""
+    return stream(seed, "cost", "speed", name).standard_normal(samples)
 
-    s = exp(sigma Z) with sigma = ln(1 + e) / 0.6745, so that |ln s| exceeds ln(1 + e) in half of the draws: as often
-    faster as slower. Forecasts that rest on the same measurements (`name`) are wrong together.
+
+def speed_factors(median_error: float, normals: ArrayLike) -> NDArray[np.float64]:
+    """True speed / forecast speed of a forecast whose relative error has the median size `median_error`.
+
+    s = exp(sigma Z) with sigma = ln(1 + e) / 0.6745, so that |ln s| exceeds ln(1 + e) for half of all Z: as often
+    faster as slower.
+
+    Parameters
+    ----------
+    normals : Z, of any shape, which the result has
 
     Raises
     ------
@@ -184,7 +193,7 @@ def speed_draws(median_error: float, samples: int, seed: int, name: str) -> NDAr
     """
     require("speed", median_error=not_negative(median_error))
     sigma = math.log1p(median_error) / _MEDIAN_OF_ABSOLUTE_NORMAL
-    return np.exp(sigma * stream(seed, "cost", "speed", name).standard_normal(samples))
+    return np.exp(sigma * np.asarray(normals, dtype=np.float64))
 
 
 def probability_cheapest(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

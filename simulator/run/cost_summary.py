@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.catalog.sites import site
 from simulator.cost.breakeven import break_even_busy_share, break_even_volume, busy_share, payback_month
+from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.report import CostReport, mean_report
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
@@ -86,3 +88,20 @@ def _break_even(name: str, reports: Mapping[str, CostReport]) -> dict[str, Any] 
         "busy_share": break_even_busy_share(mine, reports[rival]) if delivered else None,
         "busy_share_now": busy_share(mine) if delivered else None,
     }
+
+
+def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
+    """Bills of all topologies, means over the replications, as CSV with FOCUS columns; a sub account each."""
+    frames = []
+    for name, case in cases.items():
+        planned = case.planned
+        resources = {
+            pool.name: Resource(site(pool.site).title, site(pool.site).region, pool.billing == "spot")
+            for pool in planned.settings.pools
+        }
+        for vendor, offer in zip(planned.fleet.vendors, planned.offers, strict=True):
+            resources[vendor.name] = Resource(site(offer.site).title, site(offer.site).region)
+        lines = mean_report([found.cost for found in case.replications]).lines
+        frames.append(focus_frame(lines, resources, scenario.name, name, scenario.cost.first_month))
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))

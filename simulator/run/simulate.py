@@ -12,7 +12,7 @@ from typing import Any
 
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
-from simulator.run.cost_summary import cost_frame
+from simulator.run.cost_summary import cost_frame, focus_csv
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import compare, summarise
 from simulator.run.topology import PlannedTopology, plan_topology
@@ -89,6 +89,7 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             "order": list(summaries),
             "topologies": summaries,
         }
+        bundle.text("costs_focus.csv", focus_csv(scenario, cases))
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)

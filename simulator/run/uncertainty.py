@@ -18,14 +18,17 @@ from simulator.cost.sensitivity import (
     PricePath,
     Swing,
     central_interval,
+    monte_carlo_usd_per_month,
     price_paths_usd,
     probability_cheapest,
-    speed_draws,
+    speed_factors,
+    speed_normals,
     tornado,
     triangular,
 )
 from simulator.fleet.usage import PoolUsage
 from simulator.rng import stream
+from simulator.run.engine import PlannedEngine
 from simulator.run.figures import Figures
 from simulator.run.money import data_prices, owned_fields
 from simulator.run.replicate import Prices, Replication
@@ -35,9 +38,9 @@ from simulator.units import TOKENS_PER_MILLION
 COVERAGE = 0.9
 """Share of the draws within the intervals that are shown."""
 GPU_PRICE, TOKEN_PRICE, SPEED = "price of rented GPUs", "price of tokens", "speed of the engine"
-"""Inputs that are no cost figures; 1 is the price on the list and the forecast speed."""
+"""Inputs that are no cost figures: mean price over the horizon as a multiple of today's, and the error of the
+forecast speed in standard deviations (below 0 slower)."""
 _LEAST_SWING_USD = 0.005
-_SPEED_DRAWS_FOR_RANGE = 0.6744897501960817
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Inputs:
     ----------
     figures : cost figures by id, shape (n,)
     gpu_path, token_path : market price as a multiple of today's at the end of months 0 to horizon, shape (n, H + 1)
-    speed : true speed / forecast speed by the origin of the step time, shape (n,)
+    speed : standard normal draws for the error of the speed, by the origin of the step time, shape (n,)
     """
 
     figures: Mapping[str, Any]
@@ -83,16 +86,15 @@ def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
     """Draws for all topologies of a scenario: `settings.draws` of them, from streams named by what is drawn."""
     n, months = settings.draws, settings.horizon_months
     ranges: dict[str, tuple[float, float, float]] = {}
-    errors: dict[str, float] = {}
     for case in cases:
         ranges |= case.prices.ranges
-        errors |= _speed_errors(case)
+    origins = {engine.step_time.origin for case in cases for engine in _measured(case)}
     figures = Figures(settings.overrides)
     return Inputs(
         {name: triangular(*ranges[name], n, seed, name) for name in sorted(ranges)},
         price_paths_usd(_market(figures, GPU_PRICE), months, n, seed, "gpu rental"),
         price_paths_usd(_market(figures, TOKEN_PRICE), months, n, seed, "tokens"),
-        {origin: speed_draws(errors[origin], n, seed, origin) for origin in sorted(errors)},
+        {origin: speed_normals(n, seed, origin) for origin in sorted(origins)},
     )
 
 
@@ -141,17 +143,17 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
         ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, settings.horizon_months)
     if case.prices.vendors:
         ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, settings.horizon_months)
-    errors = _speed_errors(case)
-    if errors:
-        low = _slowest(max(errors.values()))
-        ranges[SPEED] = (low, 1.0, 1.0 / low)
+    measured = _measured(case)
+    if measured:
+        bound = _normal_bound()
+        ranges[SPEED] = (-bound, 0.0, bound)
 
     def usd(values: Mapping[str, float]) -> float:
         inputs = Inputs(
             {name: value for name, value in values.items() if name in case.prices.ranges},
             _constant_path(values.get(GPU_PRICE, 1.0), settings.horizon_months),
             _constant_path(values.get(TOKEN_PRICE, 1.0), settings.horizon_months),
-            dict.fromkeys(errors, values.get(SPEED, 1.0)),
+            {engine.step_time.origin: values.get(SPEED, 0.0) for engine in measured},
         )
         return float(np.mean([_usd_per_month(case, found, settings, inputs) for found in case.replications]))
 
@@ -178,7 +180,7 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
     for pool, engine, usage in zip(
         case.planned.settings.pools, case.planned.engines, replication.usage.pools, strict=True
     ):
-        hardware = 1.0 / np.asarray(inputs.speed.get(engine.step_time.origin, 1.0), dtype=np.float64)
+        hardware = _hardware(engine, inputs)
         price = case.prices.pools[pool.name]
         if isinstance(price, OwnedPrices):
             fields = owned_fields(pool, engine, settings, figures, 1 / owned)
@@ -189,7 +191,7 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
             total = total + _rented_usd(lines, usage, price, data, inputs.gpu_path, hardware)
     vendors = {vendor.name for vendor in case.planned.fleet.vendors}
     usage_usd = total_usd([line for line in replication.cost.lines if line.pool in vendors])
-    return np.asarray(total + usage_usd * inputs.token_path[:, 1:].mean(axis=1), dtype=np.float64)
+    return np.asarray(total + monte_carlo_usd_per_month(inputs.token_path, usage_usd), dtype=np.float64)
 
 
 def _rented_usd(
@@ -203,7 +205,7 @@ def _rented_usd(
     """On demand at the month's price, commitments at that of the month in which their term began."""
     months = np.arange(path.shape[1] - 1)
     renewed = path[:, months - months % max(price.term_months, 1)].mean(axis=1)
-    on_demand = path[:, 1:].mean(axis=1)
+    on_demand = monte_carlo_usd_per_month(path, 1.0)
     factor = {"on demand": on_demand * hardware, "reserved": renewed * hardware}
     if price.egress_usd_per_gb > 0:
         now = price.egress_usd_per_gb * price.egress_bytes_per_output_token
@@ -217,10 +219,17 @@ def _rented_usd(
     return np.asarray(total, dtype=np.float64)
 
 
-def _speed_errors(case: Case) -> dict[str, float]:
-    """Median relative error of the throughput by the origin of the step time, where it was measured."""
-    found = ((engine.step_time.origin, engine.step_time.expected_error) for engine in case.planned.engines)
-    return {origin: error.throughput for origin, error in found if error is not None}
+def _measured(case: Case) -> list[PlannedEngine]:
+    """Engines whose step time comes with a measured error."""
+    return [engine for engine in case.planned.engines if engine.step_time.expected_error is not None]
+
+
+def _hardware(engine: PlannedEngine, inputs: Inputs) -> NDArray[np.float64]:
+    """Hardware for the same work as a multiple of what was simulated: 1 / speed factor; 1 where no error is known."""
+    error = engine.step_time.expected_error
+    if error is None:
+        return np.ones(1)
+    return 1.0 / speed_factors(error.throughput, inputs.speed[engine.step_time.origin])
 
 
 def _market(figures: Figures, name: str) -> PricePath:
@@ -238,10 +247,6 @@ def _market_range(figures: Figures, name: str, months: int) -> tuple[float, floa
     spread = monthly * math.sqrt((months + 1) * (2 * months + 1) / (6 * months))
     low = math.exp(-_normal_bound() * spread)
     return low, 1.0, 1.0 / low
-
-
-def _slowest(median_error: float) -> float:
-    return math.exp(-_normal_bound() * math.log1p(median_error) / _SPEED_DRAWS_FOR_RANGE)
 
 
 def _normal_bound() -> float:

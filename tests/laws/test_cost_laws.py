@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from simulator.cost.annuity import capital_recovery_factor, npv_usd
 from simulator.cost.breakeven import levelised_usd_per_unit, owned_units, payback_month
-from simulator.cost.focus import focus_frame
+from simulator.cost.focus import MANDATORY, Resource, focus_frame
 from simulator.cost.lines import GPU_HOURS, LineItem, whole_cents
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
@@ -307,10 +307,17 @@ def test_hybrid_rule_finds_the_cheapest_number_to_own(
 def test_the_exported_table_adds_up(ledger: PoolUsage) -> None:
     end_s = 3600.0 * ledger.billed_by_hour_s.size
     bill = cost_report(Usage(end_s, (ledger,), (VENDOR,)), {"pool": RENTED}, 12, 0.05, bills=BILLS)
-    frame = focus_frame(bill.lines)
+    where = {"pool": Resource("Cloud", "us"), "api": Resource("Vendor", "eu")}
+    frame = focus_frame(bill.lines, where, "scenario", "topology", "2027-12")
     assert round(float(frame["EffectiveCost"].sum()) * 100) == round(bill.usd_per_month * 100)
     unused = frame[frame["CommitmentDiscountStatus"] == "Unused"]
     assert set(unused["ServiceName"]) <= {"reserved"}
     assert len(frame) == len(bill.lines)
     assert (frame["PricingQuantity"] * frame["x_EffectiveUnitPrice"]).sum() == pytest.approx(bill.usd_per_month)
     assert (frame["BilledCost"] <= frame["EffectiveCost"]).all()
+    nullable = {"ChargeClass", "BillingAccountName", "PublisherName", "InvoiceIssuerName"}
+    assert not frame[[name for name in MANDATORY if name not in nullable]].isna().any().any()
+    assert set(frame["ChargePeriodEnd"]) <= {"2028-01-01T00:00:00Z"}
+    committed = frame["PricingCategory"] == "Committed"
+    assert (frame["CommitmentDiscountId"].notna() == committed).all()
+    assert frame["ConsumedQuantity"].isna().sum() == len(unused)

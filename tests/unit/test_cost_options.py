@@ -11,7 +11,7 @@ from cost_cases import flat_bill
 
 from simulator.cost.annuity import growth_factors
 from simulator.cost.breakeven import break_even_busy_share, break_even_volume
-from simulator.cost.focus import focus_frame
+from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import LineItem
 from simulator.cost.owned import capital_cash_flow_usd
 from simulator.cost.prices import OwnedPrices, RentedPrices
@@ -39,6 +39,7 @@ OWNED = OwnedPrices(
     discount_rate=0.0,
 )
 HOUR = 3600.0
+HERE = {"pool": Resource("Here", "us")}
 POOL = PoolUsage(
     name="pool",
     site="here",
@@ -147,13 +148,13 @@ def test_utilisation_at_break_even_scales_with_the_volume() -> None:
 
 
 def test_what_was_prepaid_is_not_billed_again() -> None:
-    owned = focus_frame(report(OWNED).lines)
+    owned = focus_frame(report(OWNED).lines, HERE, "s", "t")
     hardware = owned[owned["ServiceName"] == "hardware"]
     assert hardware["BilledCost"].tolist() == [0.0, 0.0]
     assert hardware["EffectiveCost"].sum() == pytest.approx(4_000.0)
     electricity = owned[owned["ServiceName"] == "electricity"]
     assert electricity["BilledCost"].tolist() == electricity["EffectiveCost"].tolist()
-    rented = focus_frame(report(RentedPrices(3.0, 2.0, 6, 0.4, 12)).lines)
+    rented = focus_frame(report(RentedPrices(3.0, 2.0, 6, 0.4, 12)).lines, HERE, "s", "t")
     reserved = rented[rented["PricingCategory"] == "Committed"]
     assert reserved["BilledCost"].sum() == pytest.approx(0.6 * 6 * 730 * 2.0)
     assert rented["ServiceName"].tolist() == ["on demand"] * 2 + ["reserved"] * 2
