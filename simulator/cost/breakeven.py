@@ -55,6 +55,19 @@ def break_even_volume(investment: CostReport, other: CostReport) -> float:
     return break_even_tokens(fixed, _usage_usd_per_million(investment), _usage_usd_per_million(other))
 
 
+def cheaper_volumes(investment: CostReport, other: CostReport) -> tuple[float, float] | None:
+    """Tokens per month, from and to, for which `investment` costs no more than `other`; None for none, to inf for all.
+
+    With the difference F of the fixed costs and the saving s per token, s q >= F: from F/s on where it costs more
+    before the first token and less for each, up to F/s where it is the other way round.
+    """
+    fixed = total_usd(investment.lines, "capex", "opex") - total_usd(other.lines, "capex", "opex")
+    saving = (_usage_usd_per_million(other) - _usage_usd_per_million(investment)) / TOKENS_PER_MILLION
+    if fixed > 0:
+        return (fixed / saving, math.inf) if saving > 0 else None
+    return (0.0, fixed / saving) if saving < 0 else (0.0, math.inf)
+
+
 def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
     """Share of the bought GPU-hours that is busy at the break-even volume; above 1 out of reach, inf never.
 

@@ -52,19 +52,19 @@ def _break_even(summary: Mapping[str, Any]) -> str:
 
 def _break_even_volume(summary: Mapping[str, Any]) -> str:
     found = summary["break_even"]
-    return "-" if found is None else _never(found["tokens_per_month"], lambda tokens: f"{tokens / 1e6:,.0f}")
+    if found is None:
+        return "-"
+    tokens = found["tokens_per_month"]
+    return found["cheaper"] if tokens is None else f"{found['cheaper']} {tokens / 1e6:,.0f}"
 
 
 def _break_even_busy(summary: Mapping[str, Any]) -> str:
     found = summary["break_even"]
-    if found is None or found["busy_share_now"] is None:
+    if found is None:
         return "-"
-    return _never(found["busy_share"], lambda share: f"{share:.0%} (now {found['busy_share_now']:.0%})")
-
-
-def _never(value: float | None, text: Callable[[float], str]) -> str:
-    """What stands in the summary as null or infinity is out of reach."""
-    return "never" if value is None or not math.isfinite(value) else text(value)
+    share = found["busy_share"]
+    text = found["cheaper"] if share is None else f"{found['cheaper']} {share:.0%}"
+    return f"{text} (now {found['busy_share_now']:.0%})"
 
 
 def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
@@ -94,6 +94,16 @@ def _rule(summary: Mapping[str, Any]) -> str:
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
 
 
+def _vendors_up(summary: Mapping[str, Any]) -> str:
+    hit = [vendor for vendor in summary.get("vendors", ()) if vendor["outages"]]
+    if not hit:
+        return "-"
+    worst = min(hit, key=lambda vendor: vendor["availability"])
+    promise = worst["availability_sla"]
+    promised = f", promised {promise:.1%}" if promise is not None else ""
+    return f"{worst['availability']:.2%}{promised}"
+
+
 def _replicas(summary: Mapping[str, Any]) -> str:
     span = summary["replicas"]
     if span is None:
@@ -114,6 +124,7 @@ ROWS: tuple[Row, ...] = (
     ("output [tokens/s]", lambda s: _number(s["metrics"]["output_tokens_per_s"], "{:,.0f}")),
     ("GPU busy", lambda s: _number(s["utilisation"], "{:.0%}")),
     ("replicas", _replicas),
+    ("token API up", _vendors_up),
     ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),
     ("$ per month", _money),
     ("$ per 1M tokens", lambda s: _number(s["cost"]["usd_per_million_tokens"], "{:.3f}")),
@@ -127,12 +138,14 @@ ROWS: tuple[Row, ...] = (
     ("cheapest", _cheapest),
     ("replicas to own", _rule),
 )
+_SELDOM = {"token API up", "replicas to own"}
+"""Rows that are left out where no topology has something to say in them."""
 
 
 def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[str]], list[str]]:
     """Rows and headers: a row per metric, a column per topology."""
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in ROWS]
-    kept = [row for row in rows if row[0] != "replicas to own" or any(cell != "-" for cell in row[1:])]
+    kept = [row for row in rows if row[0] not in _SELDOM or any(cell != "-" for cell in row[1:])]
     return kept, ["", *topologies]
 
 

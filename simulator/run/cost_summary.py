@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from simulator.catalog.sites import site
-from simulator.cost.breakeven import break_even_busy_share, break_even_volume, busy_share, payback_month
+from simulator.cost.breakeven import busy_share, cheaper_volumes, payback_month
 from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.report import CostReport, mean_report
 from simulator.metrics.intervals import t_interval
@@ -80,14 +81,27 @@ def _break_even(name: str, reports: Mapping[str, CostReport]) -> dict[str, Any] 
     if not others or mine.capex_usd <= 0:
         return None
     rival = min(others, key=lambda other: reports[other].usd_per_month)
-    delivered = mine.tokens_per_month > 0
+    cheaper, tokens = _crossing(mine, reports[rival])
+    now = busy_share(mine)
     return {
         "against": rival,
         "month": payback_month(mine, reports[rival]),
-        "tokens_per_month": break_even_volume(mine, reports[rival]),
-        "busy_share": break_even_busy_share(mine, reports[rival]) if delivered else None,
-        "busy_share_now": busy_share(mine) if delivered else None,
+        "cheaper": cheaper,
+        "tokens_per_month": tokens,
+        "busy_share": now * tokens / mine.tokens_per_month if tokens is not None and mine.tokens_per_month else None,
+        "busy_share_now": now,
     }
+
+
+def _crossing(mine: CostReport, other: CostReport) -> tuple[str, float | None]:
+    """On which side of which volume a topology costs less: above, below; always and never have no volume."""
+    found = cheaper_volumes(mine, other)
+    if found is None:
+        return "never", None
+    low, high = found
+    if low > 0:
+        return "above", low
+    return ("below", high) if high < math.inf else ("always", None)
 
 
 def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:

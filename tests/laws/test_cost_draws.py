@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.cost.api import api_cost
+from simulator.cost.breakeven import cheaper_volumes
 from simulator.cost.lines import total_usd
 from simulator.cost.owned import owned_cost
 from simulator.cost.owned_draws import owned_usd_per_month
@@ -217,3 +218,30 @@ def test_the_mean_of_replications_adds_up() -> None:
     assert mean.usd_per_million_tokens == pytest.approx(mean.usd_per_month / mean.tokens_per_month * 1e6)
     assert mean.cash_flow_usd == pytest.approx(sum(bill.cash_flow_usd for bill in bills) / 3)
     assert mean_report(bills[:1]).lines == bills[0].lines
+
+
+@given(
+    capex=st.floats(0.0, 400_000.0),
+    tariff=st.floats(0.0, 3.0),
+    hourly=st.floats(0.0, 6.0),
+    reserved=st.integers(0, 30),
+    volume=st.floats(0.0, 3.0),
+)
+@settings(max_examples=80, deadline=None)
+def test_volumes_for_which_owning_is_cheaper(
+    capex: float, tariff: float, hourly: float, reserved: int, volume: float
+) -> None:
+    """The side of the break-even volume is the one on which the two straight lines of cost over tokens say so."""
+    usage = Usage(END_S, (ledger(),), ())
+    owned = cost_report(usage, {"pool": replace(BASE, server_capex_usd=capex, electricity_usd_per_kwh=tariff)}, 12, 0.0)
+    prices = RentedPrices(hourly, reserved_usd_per_gpu_hour=1.0, reserved_gpus=reserved)
+    rented = cost_report(usage, {"pool": prices}, 12, 0.0)
+    at = {
+        bill: total_usd(bill_.lines, "capex", "opex") + volume * total_usd(bill_.lines, "usage")
+        for bill, bill_ in (("owned", owned), ("rented", rented))
+    }
+    found = cheaper_volumes(owned, rented)
+    tokens = volume * owned.tokens_per_month
+    inside = found is not None and found[0] <= tokens <= found[1]
+    if abs(at["owned"] - at["rented"]) > 1e-6:
+        assert inside == (at["owned"] < at["rented"])
