@@ -15,10 +15,13 @@ import pytest
 
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.gpus import gpus
+from simulator.cost.breakeven import owned_units
 from simulator.cost.report import mean_report
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
+from simulator.report.table import comparison
 from simulator.run.cost_summary import compare_costs
+from simulator.run.hybrid import hybrid_rule
 from simulator.run.money import unknown_prices
 from simulator.run.replicate import replicate, topology_prices, unused_overrides
 from simulator.run.simulate import simulate
@@ -250,6 +253,36 @@ def test_without_draws_there_are_no_intervals(tmp_path: Path) -> None:
     assert "draws" not in result.summary["verdict"]
 
 
+HYBRID = (
+    "{h: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}, "
+    "{name: burst, site: lambda, gpu: h100-sxm, replicas: 1}], "
+    "routing: {kind: overflow, when: {outstanding_per_replica: 2}}}}"
+)
+
+
+def test_the_hybrid_rule_is_given_for_hybrids_alone(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
+    found = case(only(HYBRID), "h")
+    report = mean_report([run.cost for run in found.replications])
+    rule = hybrid_rule(found, report, 5.0)
+    assert rule is not None
+    wanted = []
+    for run in found.replications:
+        samples = pd.DataFrame(run.run.samples)
+        late = samples[samples["time_s"] >= 5.0]
+        requests = (late["running"] + late["waiting"]).groupby(late["time_s"]).sum()
+        wanted += [-(-int(n) // 2) for n in requests]
+    prices = [rule[f"{name}"] for name in rule if name.endswith(("year", "hour"))]
+    assert rule["rule_replicas"] == owned_units(wanted, *prices)
+    assert (rule["owned_replicas"], rule["requests_per_replica"]) == (1, 2)
+    gpu_price = next(line.unit_price_usd for line in report.lines if line.category == "on demand")
+    assert rule["rented_usd_per_replica_hour"] == pytest.approx(gpu_price)
+    staff = sum(line.usd_per_month for line in report.lines if line.category == "staff")
+    owned = sum(line.usd_per_month for line in report.lines if line.pool == "base")
+    of_gpus = rule["owned_usd_per_replica_hour"] * 730
+    assert rule["fixed_usd_per_replica_year"] / 12 == pytest.approx(owned - staff - of_gpus)
+    assert all(hybrid_rule(other, report, 0.0) is None for other in three[1].values())
+
+
 TOPOLOGY = "topologies.mixed.pools[burst]"
 
 
@@ -285,6 +318,8 @@ def test_an_outage_of_a_vendor_is_in_the_summary(tmp_path: Path) -> None:
     (vendor,) = result.summary["topologies"]["mixed"]["vendors"]
     assert vendor["availability"] == pytest.approx(0.75)
     assert vendor["outages"] == 1
+    rows, _ = comparison(result.summary["topologies"])
+    assert ["token API up", "-", "75.00%"] in rows
     rows = pd.read_parquet(result.bundle / "requests.parquet")
     chat = rows[(rows["topology"] == "mixed") & (rows["class"] == "chat")]
     during = chat[(chat["arrival_s"] > 30) & (chat["arrival_s"] < 45)]
