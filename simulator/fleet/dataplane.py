@@ -206,6 +206,18 @@ class DataPlane:
         loop.lose_replica(self.fleet, self.engines, r, now, False)
         self.switch_off(r)
 
+    def vendor_down(self, k: int, now: float) -> None:
+        """Vendor `k` goes down with all it was doing."""
+        self.fleet.vendors[k]["down"] = 1
+        target = len(self.spec.pools) + k
+        slots = self.engines.slots
+        self._ensure_out(2 * int(((slots["state"] == engine_state.VENDOR) & (slots["target"] == target)).sum()))
+        loop.lose_vendor(self.fleet, self.engines, target, now)
+
+    def vendor_up(self, k: int) -> None:
+        """Vendor `k` takes requests again."""
+        self.fleet.vendors[k]["down"] = 0
+
     def _ensure_out(self, n: int) -> None:
         self.drain_records()
         missing = n + len(self.engines.scratch) + 8 - len(self.engines.out)

@@ -109,7 +109,10 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         return
     if target >= len(engines.pools):
         vendor = fleet.vendors[target - len(engines.pools)]
-        if vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
+        if vendor.down > 0:
+            vendor.failed += 1
+            end_request(fleet, engines, index, FAILED, now)
+        elif vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
             end_request(fleet, engines, index, REJECTED, now)
         else:
             start_vendor(fleet, engines, index, vendor, now)

@@ -11,7 +11,7 @@ from simulator.engine.blocks import free_blocks
 from simulator.engine.general import materialise
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.skip import skip_decode_steps
-from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, Engines
+from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, VENDOR, Engines
 from simulator.engine.step import complete, schedule
 from simulator.fleet.gateway import (
     COMPLETED,
@@ -49,6 +49,7 @@ from simulator.fleet.state import (
     Fleet,
 )
 from simulator.fleet.timers import drop_first_timer, update_winner
+from simulator.fleet.vendors import cut_vendor
 from simulator.jit import kernel
 
 
@@ -198,6 +199,26 @@ def flush_gateway(fleet: Fleet, engines: Engines, target: int, now: float) -> No
         index = pool.queue_head
         leave_gateway(engines, index, pool, now)
         enqueue(fleet, engines, index, pool, now)
+
+
+@kernel
+def lose_vendor(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
+    """A token API goes down. Streams break; what has not streamed is sent again while retries last.
+
+    The caller has marked the vendor as down and sees that there is room for records and timers.
+    """
+    vendor = fleet.vendors[target - len(engines.pools)]
+    for index in range(len(engines.slots)):
+        slot = engines.slots[index]
+        if slot.state != VENDOR or slot.target != target:
+            continue
+        unstreamed = cut_vendor(fleet, engines, index, now)
+        if unstreamed and slot.retries < fleet.classes[slot.class_id].max_retries:
+            slot.retries += 1
+            place(fleet, engines, index, now)
+        else:
+            vendor.failed += 1
+            end_request(fleet, engines, index, FAILED, now)
 
 
 @kernel

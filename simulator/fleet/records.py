@@ -14,7 +14,7 @@ class Status(IntEnum):
     REJECTED = 1
     """Never admitted: too long for the model, no allowed target, a full queue, a vendor's rate limit."""
     FAILED = 2
-    """Lost with its replica after it had begun to stream, or after the last retry."""
+    """Lost with its replica or token API after it had begun to stream, or after the last retry; no vendor up."""
     TIMED_OUT = 3
     """No first token before its class's timeout."""
     UNFINISHED = 4

@@ -50,6 +50,8 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
     target = rule.target
     if target >= len(engines.pools):
         vendor = fleet.vendors[target - len(engines.pools)]
+        if _is_down(fleet, engines, target):
+            return False
         return vendor_wait(vendor, slot.isl + slot.osl, now) <= vendor.max_wait_s
     pool = engines.pools[target]
     if pool.n_ready == 0:
@@ -69,12 +71,18 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
 
 
 @kernel
+def _is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
+    return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
+
+
+@kernel
 def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int:
     """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
     slot = engines.slots[index]
     slot.overflowed = 0
     kind = fleet.scalars[ROUTING_KIND]
     first = NONE
+    up = NONE
     fallback = NONE
     total = 0.0
     for k in range(len(fleet.routing)):
@@ -83,6 +91,8 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
             continue
         if first == NONE:
             first = k
+        if up == NONE and not _is_down(fleet, engines, rule.target):
+            up = k
         total += rule.cumulative_weight - (fleet.routing[k - 1].cumulative_weight if k > 0 else 0.0)
         if kind == _WEIGHTED:
             continue
@@ -99,8 +109,9 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
     if kind == _WEIGHTED:
         return _weighted(fleet, engines, slot, total)
     if kind == _OVERFLOW:
-        slot.overflowed = 1 if fallback != NONE and fallback != first else 0
-        return fleet.routing[fallback if fallback != NONE else first].target
+        chosen = fallback if fallback != NONE else up if up != NONE else first
+        slot.overflowed = 1 if chosen != first else 0
+        return fleet.routing[chosen].target
     return NONE
 
 

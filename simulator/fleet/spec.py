@@ -96,6 +96,21 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True)
+class Outages:
+    """When the whole of a vendor or of a pool's zone is down: at random (exponential; 0 is never), and in windows.
+
+    Attributes
+    ----------
+    mtbf_s, mttr_s : mean time from the end of an outage to the next, and mean length
+    windows : (start, end) in s of simulated time
+    """
+
+    mtbf_s: float = 0.0
+    mttr_s: float = 0.0
+    windows: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
     """Replicas of one kind on one site.
 
@@ -107,6 +122,7 @@ class PoolSpec:
     network_s : delay between the gateway and the replica, one way
     power_w_by_seqs : shape (max_num_seqs + 1,); power of all the replica's GPUs while a step with n sequences runs;
         entry 0 is the idle power
+    outages : of the zone; all replicas are lost at its beginning and launched again at its end
     """
 
     name: str
@@ -122,6 +138,7 @@ class PoolSpec:
     reliability: Reliability = field(default_factory=Reliability)
     max_waiting_per_replica: int = 0
     network_s: float = 0.0
+    outages: Outages = field(default_factory=Outages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +161,7 @@ class VendorSpec:
     max_wait_s: float = 10.0
     max_context_tokens: int = 0
     error_probability: float = 0.0
+    outages: Outages = field(default_factory=Outages)
 
 
 @dataclass(frozen=True, slots=True)

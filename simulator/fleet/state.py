@@ -59,6 +59,8 @@ VENDOR = np.dtype(
         ("max_wait_s", np.float64),
         ("max_context_tokens", np.int64),
         ("error_probability", np.float64),
+        ("down", np.int64),  # 1 during an outage
+        ("failed", np.int64),  # requests that an outage ended
     ],
     align=True,
 )

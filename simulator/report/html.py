@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from simulator.errors import InputError, Problem
 from simulator.report import charts
+from simulator.report.money import money_charts, money_notes
 from simulator.report.table import comparison, ordered, warning_lines
 from simulator.results.bundle import Bundle, read_bundle
 
@@ -50,6 +51,8 @@ def render(bundle: Bundle) -> str:
         scenario=(bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         charts=[spec(chart) for chart in _charts(bundle, topologies)],
+        money_notes=money_notes(topologies),
+        money_charts=[spec(chart) for chart in money_charts(topologies)],
     )
 
 

@@ -16,6 +16,7 @@ from simulator.fleet.spec import (
     ClassSpec,
     ColdStart,
     FleetSpec,
+    Outages,
     PoolSpec,
     Reliability,
     ReplicaRouting,
@@ -124,6 +125,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
         reliability=_reliability(pool, place.reliability(gpus, tier)),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
+        outages=_outages(pool.outages),
     )
 
 
@@ -181,7 +183,14 @@ def _vendor(settings: Any, offer: TokenOffer) -> VendorSpec:
         own = getattr(settings, limit)
         if own is not None:
             vendor = replace(vendor, **{limit: own})
-    return vendor
+    return replace(vendor, outages=_outages(settings.outages))
+
+
+def _outages(settings: Any) -> Outages:
+    if settings is None:
+        return Outages()
+    windows = tuple((window.start_s, window.start_s + window.duration_s) for window in settings.windows)
+    return Outages(_hours(settings.mtbf_h) or 0.0, _hours(settings.mttr_h) or 0.0, windows)
 
 
 def _limit(value: float | None) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import ComplexityRouting, OverflowRouting, Topology, WeightedRouting
+from simulator.schema.topology import ComplexityRouting, Outages, OverflowRouting, Pool, Topology, WeightedRouting
 from simulator.schema.workload import Empirical, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]
@@ -25,6 +25,9 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     run = scenario.run
     if run.warmup_s >= run.horizon_s:
         found.append(("run.warmup_s", f"must be less than horizon_s ({run.horizon_s:g})", run.warmup_s))
+    cost = scenario.cost
+    if cost.electricity_usd_per_kwh is not None and cost.electricity_by_hour_usd_per_kwh is not None:
+        found.append(("cost.electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None))
     found += _twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
@@ -50,6 +53,8 @@ def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Foun
             length = getattr(getattr(cls, section), key, None)
             yield from _length_problems(f"{path}.{section}.{key}", length, folder)
     yield from _complexity_problems(f"{path}.complexity", cls.complexity)
+    if cls.batch and (cls.timeout_s or any((cls.slo.ttft_s, cls.slo.tpot_s, cls.slo.e2e_s))):
+        yield f"{path}.batch", "answers to batch requests may take a day: drop the SLO and the timeout", None
 
 
 def _complexity_problems(path: str, complexity: Any) -> Iterator[Found]:
@@ -91,7 +96,28 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
             )
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
+        yield from _price_problems(f"{path}.pools[{k}]", pool)
+        yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
+    for k, vendor in enumerate(topology.vendors):
+        yield from _outage_problems(f"{path}.vendors[{k}].outages", vendor.outages)
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
+
+
+def _price_problems(path: str, pool: Pool) -> Iterator[Found]:
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        place = f"{path}.price_by_hour_usd_per_gpu_hour"
+        if pool.price_usd_per_gpu_hour is not None:
+            yield place, "give one price or 24, not both", None
+        if pool.billing not in ("on_demand", "spot"):
+            yield place, f"needs billing on_demand or spot, not {pool.billing}", None
+    if pool.storage_gb is not None and pool.billing == "owned":
+        yield f"{path}.storage_gb", "is rented storage; that of owned servers is in their network and storage", None
+
+
+def _outage_problems(path: str, outages: Outages | None) -> Iterator[Found]:
+    if outages is not None and (outages.mtbf_h is None) != (outages.mttr_h is None):
+        missing = "mttr_h" if outages.mttr_h is None else "mtbf_h"
+        yield path, f"{missing!r} is missing: outages at random need both mtbf_h and mttr_h", None
 
 
 def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Found]:
