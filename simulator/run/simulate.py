@@ -10,12 +10,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.errors import collect
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import cost_frame, focus_csv
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import compare, summarise
-from simulator.run.topology import PlannedTopology, plan_topology
+from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.resolved import resolved_yaml
@@ -48,8 +49,8 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     """
     scenario = loaded.scenario
     started = time.perf_counter()
-    planned = [plan_topology(loaded, name) for name in scenario.topologies]
-    prices = [topology_prices(loaded, topology) for topology in planned]
+    planned = plan_topologies(loaded)
+    prices = collect(lambda topology: topology_prices(loaded, topology), planned)
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
     cases: dict[str, Case] = {}

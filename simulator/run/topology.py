@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.catalog.gpus import gpu
+from simulator.catalog.models import model
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError, Problem, collect
 from simulator.fleet.spec import (
     Autoscaler,
     ClassSpec,
@@ -26,6 +28,7 @@ from simulator.fleet.spec import (
 )
 from simulator.run.engine import PlannedEngine, plan_engine
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.names import check_names
 from simulator.units import SECONDS_PER_HOUR
 
 _MILLISECONDS = 1e-3
@@ -60,12 +63,23 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
         raise InputError(*problems) from error
 
 
+def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
+    """Plan every topology of the scenario.
+
+    Raises
+    ------
+    InputError : every name that the catalog does not have; else what keeps each topology from being planned
+    """
+    check_names(loaded, model, gpu, site, token_offer)
+    return collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
+
+
 def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     """Plan one topology of the scenario.
 
     Raises
     ------
-    InputError : at its place in the scenario: an unknown name, a model that does not fit, no target for a class
+    InputError : at its place in the scenario: a model that does not fit, no target for a class
     """
     scenario = loaded.scenario
     topology = scenario.topologies[name]
