@@ -30,7 +30,8 @@ class TargetRouting(IntEnum):
     WEIGHTED = 0
     """At random by weight; a single target is the common case."""
     OVERFLOW = 1
-    """The first target in order that is not over its threshold; the last resort is the first allowed one."""
+    """The first target in order that is not over its threshold; if all are, the first allowed pool
+    that has a ready replica, else the first allowed target."""
     COMPLEXITY = 2
     """The first target in order whose complexity limit is at least the request's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 from simulator.errors import unknown_name
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import ComplexityRouting, Outages, OverflowRouting, Pool, Topology, WeightedRouting
-from simulator.schema.workload import Empirical, Lognormal, RequestClass, Uniform
+from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
+
+MAX_TOKENS = 2**31 - 1
+"""Largest length in tokens; they are kept in 32 bits."""
 
 LENGTH_KEYS = {"lengths": ("isl", "osl"), "arrivals": ("turns", "user_tokens"), "prefixes": ("tokens",)}
 """Where a class has length distributions."""
@@ -74,8 +78,26 @@ def _order_problems(path: str, length: Any) -> Iterator[Found]:
 
 def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
     yield from _order_problems(path, length)
+    yield from _whole_problems(path, length)
     if isinstance(length, Empirical) and not (folder / length.file).is_file():
         yield f"{path}.file", f"no such file in {folder}", length.file
+
+
+def _whole_problems(path: str, length: Any) -> Iterator[Found]:
+    """Lengths are whole tokens: a number must be one, a range must hold one."""
+    if isinstance(length, Constant):
+        path, length = f"{path}.value", length.value
+    if isinstance(length, int | float) and not (1 <= length <= MAX_TOKENS and length == int(length)):
+        yield path, f"must be a whole number from 1 to {MAX_TOKENS}", f"{length:g}"
+    for kind, key in ((Uniform, "high"), (Lognormal, "max")):
+        if isinstance(length, kind) and getattr(length, key) > MAX_TOKENS:
+            yield f"{path}.{key}", f"must be at most {MAX_TOKENS}", f"{getattr(length, key):g}"
+    if isinstance(length, Uniform) and length.low <= length.high:
+        low, high = math.ceil(length.low), math.floor(length.high)
+        if low < 1:
+            yield f"{path}.low", "must be at least 1", f"{length.low:g}"
+        elif low > high:
+            yield path, f"holds no whole number between {length.low:g} and {length.high:g}", None
 
 
 def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
