@@ -112,6 +112,24 @@ class Outages:
 
 
 @dataclass(frozen=True, slots=True)
+class KvTransfer:
+    """A replica's side of KV transfers. A link carries one after the other at the slower side's speed.
+
+    Attributes
+    ----------
+    block_bytes : what one KV block is on all GPUs of a replica that receives it
+    bytes_per_s : the link of a replica
+    latency_s : from the end of a transfer to its being noticed
+    lease_s : a prefill replica gives up blocks that nobody fetches after this long (vLLM `kv_lease_duration`)
+    """
+
+    block_bytes: float = 0.0
+    bytes_per_s: float = 1.0
+    latency_s: float = 0.0
+    lease_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
     """Replicas of one kind on one site.
 
@@ -124,6 +142,8 @@ class PoolSpec:
     power_w_by_seqs : shape (max_num_seqs + 1,); power of all the replica's GPUs while a step with n sequences runs;
         entry 0 is the idle power
     outages : of the zone; all replicas are lost at its beginning and launched again at its end
+    hands_to : index of the pool that takes over once a prompt is computed; None: requests stay to their end
+    kv_transfer : needed by pools that hand over, and by those that take over
     """
 
     name: str
@@ -140,6 +160,8 @@ class PoolSpec:
     max_waiting_per_replica: int = 0
     network_s: float = 0.0
     outages: Outages = field(default_factory=Outages)
+    hands_to: int | None = None
+    kv_transfer: KvTransfer = field(default_factory=KvTransfer)
 
 
 @dataclass(frozen=True, slots=True)
