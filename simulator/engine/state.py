@@ -16,8 +16,8 @@ NONE = -1
 FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT = range(11)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
-content is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept: until they
-have been sent, or until the step ends in which they were."""
+content is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept:
+until they have been sent, or until the step ends in which they were."""
 
 SLOT = np.dtype(
     [

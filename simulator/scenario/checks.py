@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import unknown_name
+from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import ComplexityRouting, Outages, OverflowRouting, Pool, Topology, WeightedRouting
 from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
@@ -37,6 +38,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology)
+        found += disaggregation_problems(f"topologies.{name}", topology, scenario)
     return found
 
 

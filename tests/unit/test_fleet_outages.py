@@ -111,7 +111,7 @@ def test_an_outage_that_hits_nobody_changes_nothing() -> None:
         served(fleet((), (vendor(**CALM, outages=outages),), classes=classes(1)))[1]
         for outages in (Outages(), Outages(windows=((90.0, 95.0),)))
     )
-    assert calm.tolist() == hit.tolist()
+    assert calm.tobytes() == hit.tobytes()
 
 
 def test_a_zone_takes_its_replicas_along_and_they_start_again() -> None:
