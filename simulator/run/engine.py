@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.catalog.gpus import Gpu, default_limits, gpu
+from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.hf import load_hf_config
 from simulator.catalog.models import model
+from simulator.catalog.overheads import engine_overheads
 from simulator.catalog.precisions import layout
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
+from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
 from simulator.perf.power import power_w_by_seqs
@@ -86,7 +89,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         drafting = Drafting(spec.num_tokens, None if spec.method == "ngram" else one_layer_draft(arch))
     return PlannedEngine(
         config=config,
-        step_time=roofline_step_time(arch, card.device, parts, limits, card.coefficients, drafting),
+        step_time=step_time(arch, card, parts, limits, settings.version, drafting),
         memory=memory,
         layout=parts,
         gpu=card,
@@ -94,6 +97,21 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
         power_w_by_seqs=power_w_by_seqs(card.power_curve, parts.gpus, limits.max_num_seqs),
     )
+
+
+def step_time(
+    arch: Architecture,
+    card: Gpu,
+    layout: Layout,
+    limits: BatchLimits,
+    version: str | None = None,
+    drafting: Drafting | None = None,
+) -> StepTime:
+    """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing."""
+    hardware = hardware_profile(card.name)
+    if hardware is None or missing_kernel(arch, hardware, layout):
+        return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
+    return kernel_step_time(arch, hardware, layout, limits, engine_overheads(version), drafting)
 
 
 def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:
