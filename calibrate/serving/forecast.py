@@ -38,11 +38,20 @@ StepModel = Callable[[Case], StepTime]
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What was simulated of a row: figures by (metric, statistic), as `MeasuredRow.figures`."""
+    """What was simulated of a row.
+
+    Attributes
+    ----------
+    figures : by (metric, statistic), as `MeasuredRow.figures`
+    alone_ttft_s : TTFT of one request of mean length on an idle engine
+    kv_tokens : tokens that the KV cache holds
+    mean_running : requests that decode, in the mean over the run
+    """
 
     figures: dict[tuple[str, str], float]
     completed: int
     alone_ttft_s: float
+    kv_tokens: int
     mean_running: float
 
 
@@ -93,10 +102,19 @@ def _settings(row: MeasuredRow) -> EngineSettings:
 
 
 def simulate_case(case: Case, step_time: StepTime) -> Forecast:
-    """Serve the case's requests and take the statistics that published results give."""
+    """Serve the case's requests and take the statistics that published results give.
+
+    Requests longer than the client's timeout count as failed. The server is not told: until the first one fails that
+    changes nothing, and after it the queue stays too long for any to succeed.
+    """
     records = run_single(case.engine.config, step_time, case.traffic.requests).records
     counted = records[records["arrival_s"] >= case.traffic.origin_s]
     done = counted[counted["status"] == Status.COMPLETED]
+    patience_s = source_of(case.row).get("client_timeout_s", np.inf)
+    patient = done[done["finish_s"] - done["arrival_s"] <= patience_s]
+    end_s = float(done["finish_s"].max())
+    if len(patient) < len(done):
+        done, end_s = patient, float(done["arrival_s"].max()) + patience_s
     if not len(done):
         raise NotSupported("no request completes: prompts are too long for the engine")
     ttft = done["first_token_s"] - done["arrival_s"]
@@ -108,12 +126,18 @@ def simulate_case(case: Case, step_time: StepTime) -> Forecast:
         if len(values):
             middle = [float(value) for value in np.percentile(values, (50, 90, 99))]
             figures |= dict(zip(((metric, s) for s in STATISTICS), [float(values.mean()), *middle], strict=True))
-    span_s = float(done["finish_s"].max()) - case.traffic.origin_s
+    span_s = end_s - case.traffic.origin_s
     rate = len(done) / span_s
     figures["throughput", "requests"] = rate
     figures["throughput", "output"] = rate * case.row.osl
     figures["throughput", "total"] = rate * (case.row.isl + case.row.osl)
-    return Forecast(figures, len(done), alone_ttft_s(case, step_time), float((e2e - ttft).sum()) / span_s)
+    return Forecast(
+        figures,
+        len(done),
+        alone_ttft_s(case, step_time),
+        (case.engine.config.num_blocks - 1) * case.engine.config.block_size,
+        float((e2e - ttft).sum()) / span_s,
+    )
 
 
 def alone_ttft_s(case: Case, step_time: StepTime) -> float:

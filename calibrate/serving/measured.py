@@ -45,6 +45,7 @@ class MeasuredRow:
     isl, osl : mean prompt and output tokens as published (throughputs count these)
     generated_tokens : output tokens of a request that the engine generates, where a client counted otherwise
     dataset, workload, text : name of the data set, what is said of the prompts, and both with source and notes
+    num_requests : requests sent, those that failed included; None where it is not stated
     limits : engine limits that the row states, by vLLM's names
     prefix_caching, chunked_prefill : as stated, None for the engine's default
     """

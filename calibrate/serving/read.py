@@ -26,6 +26,7 @@ THROUGHPUTS = {
 LIMITS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_mem_util", "kv_blocks")
 MS_PER_S = 1000.0
 _TRUE_OSL = re.compile(r"true osl = (\d+)")
+_FAILURES = re.compile(r"failures=(\d+)")
 _NUMBER = re.compile(r"[-+]?\d[\d_]*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -171,7 +172,9 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
     n_gpu = number("n_gpu")
     if n_gpu is not None and n_gpu < tp * pp:
         raise NotSupported(f"tp x pp = {tp * pp:.0f} on {n_gpu:.0f} GPUs")
-    requests = number("num_requests")
+    requests, failures = number("num_requests"), _FAILURES.search(text)
+    if requests is not None and failures:
+        requests += int(failures.group(1))
     return MeasuredRow(
         place=place,
         row_id=row_id,

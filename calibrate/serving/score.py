@@ -38,14 +38,16 @@ class Scored:
     in_flight: float
 
 
-def regime(row: MeasuredRow, alone_ttft_s: float) -> str:
-    """Whether the server kept up with what was offered, from the measured figures."""
+def regime(row: MeasuredRow, forecast: Forecast) -> str:
+    """Whether the server kept up with what was offered: from the measured figures, for a closed loop from whether the
+    KV cache holds all users' contexts."""
     if isinstance(row.load, Burst):
         return BURST
     if isinstance(row.load, ClosedLoop):
-        return BELOW
+        wanted = row.load.concurrency * (row.isl + row.generated_tokens / 2)
+        return SATURATED if wanted > forecast.kv_tokens else BELOW
     ttft = row.figures.get(("ttft", "mean"), row.figures.get(("ttft", "p50"), 0.0))
-    if ttft > max(QUEUE_FACTOR * alone_ttft_s, QUEUE_S):
+    if ttft > max(QUEUE_FACTOR * forecast.alone_ttft_s, QUEUE_S):
         return SATURATED
     return SATURATED if _falls_short(row, row.load) else BELOW
 
@@ -80,7 +82,7 @@ def in_flight(row: MeasuredRow) -> float:
 
 def score(row: MeasuredRow, forecast: Forecast) -> Scored:
     """Put a forecast beside its row."""
-    return Scored(row, forecast, regime(row, forecast.alone_ttft_s), in_flight(row))
+    return Scored(row, forecast, regime(row, forecast), in_flight(row))
 
 
 def frame(scored: Iterable[Scored]) -> pd.DataFrame:

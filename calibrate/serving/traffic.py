@@ -24,7 +24,8 @@ REQUESTS_PER_USER = 10
 """Requests of each user of a closed loop whose number is not stated."""
 PASS_GAP_S = 1.0e5
 """Pause after an earlier pass of the same prompts; idle time costs nothing in simulation."""
-_SHARED = re.compile(r"sys (\d+).*?(\d+) system prompts")
+_SHARED = re.compile(r"sys (\d+).*?(\d+) system prompts(?: x (\d+) users)?")
+"""System prompt tokens, their number, and prompts per system prompt, in the words of the data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def make_traffic(row: MeasuredRow, max_model_len: int, *, seed: int = 0, cv_scal
         return _repeated(arrival_s, isl, osl, arrival_s * _rate(row) / before)
     shared = _SHARED.search(row.workload)
     if shared:
-        tokens, prompts = int(shared.group(1)), int(shared.group(2))
-        content = _system_prompts(isl, tokens, prompts)
+        system_tokens, systems, users = (int(part or 0) for part in shared.groups())
+        content = _repeated_prompts(isl, system_tokens, systems, users)
         return Traffic(make_requests(arrival_s, isl, osl, **content), 0.0, True)
     return Traffic(make_requests(arrival_s, isl, osl), 0.0, False)
 
@@ -159,11 +160,17 @@ def _repeated(
     return Traffic(requests, PASS_GAP_S, True)
 
 
-def _system_prompts(isl: NDArray[np.int64], tokens: int, prompts: int) -> dict[str, NDArray[np.int64]]:
-    """Every prompt begins with one of `prompts` system prompts, in turn."""
+def _repeated_prompts(isl: NDArray[np.int64], system_tokens: int, systems: int, users: int) -> dict[str, NDArray[Any]]:
+    """Every prompt begins with one of `systems` system prompts; with `users`, each has that many questions that are
+    asked over and over, in turn."""
     n = len(isl)
+    number = np.arange(n)
+    system = np.minimum(system_tokens, isl)
+    if not users:
+        return {"segment_start": np.arange(n + 1), "segment_id": number % systems, "segment_tokens": system}
+    question = systems + number % (systems * users)
     return {
-        "segment_start": np.arange(n + 1),
-        "segment_id": np.arange(n) % prompts,
-        "segment_tokens": np.minimum(tokens, isl),
+        "segment_start": 2 * np.arange(n + 1),
+        "segment_id": np.stack([number % systems, question], axis=1).ravel(),
+        "segment_tokens": np.stack([system, isl - system], axis=1).ravel(),
     }
