@@ -10,7 +10,7 @@ import numpy as np
 
 from calibrate.serving.measured import ClosedLoop, MeasuredRow
 from calibrate.serving.names import NotSupported
-from calibrate.serving.sources import engine_limits, source_of
+from calibrate.serving.sources import NEWEST, engine_limits, source_of, version_numbers
 from calibrate.serving.traffic import Traffic, make_traffic
 from simulator.errors import InputError
 from simulator.fleet.records import Status
@@ -97,6 +97,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "max_model_len": int(length) if length else None,
             "chunked_prefill": chunked,
             "expert_parallel": row.expert_parallel,
+            "version": row.engine_version if version_numbers(row.engine_version) != NEWEST else None,
         }
     )
 

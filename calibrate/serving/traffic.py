@@ -22,6 +22,8 @@ DEFAULT_SPAN_S = 300.0
 """Span of an open loop whose number of requests is not stated."""
 REQUESTS_PER_USER = 10
 """Requests of each user of a closed loop whose number is not stated."""
+CLIENT_PAUSE_S = 5.0e-3
+"""Mean time that the client of a closed loop takes between the end of a request and the next one."""
 PASS_GAP_S = 1.0e5
 """Pause after an earlier pass of the same prompts; idle time costs nothing in simulation."""
 _SHARED = re.compile(r"sys (\d+).*?(\d+) system prompts(?: x (\d+) users)?")
@@ -58,7 +60,8 @@ def make_traffic(row: MeasuredRow, max_model_len: int, *, seed: int = 0, cv_scal
     isl = _lengths(row.isl, spreads[0], n, max_model_len, stream(seed, row.row_id, "isl"))
     isl = np.minimum(isl, max_model_len - osl)
     if isinstance(row.load, ClosedLoop):
-        return Traffic(_closed(isl, osl, row.load.concurrency), 0.0, False)
+        pauses = stream(seed, row.row_id, "client")
+        return Traffic(_closed(isl, osl, row.load.concurrency, pauses), 0.0, False)
     arrival_s = _arrivals(row, n, seed)
     before = _earlier_rate(row)
     if before is not None:
@@ -124,14 +127,21 @@ def _arrivals(row: MeasuredRow, n: int, seed: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(gaps[: n - 1])]) / gaps.sum() * n / rate
 
 
-def _closed(isl: NDArray[np.int64], osl: NDArray[np.int64], users: int) -> Requests:
-    """Every user sends the next of its requests when one has ended; all start at once."""
+def _closed(isl: NDArray[np.int64], osl: NDArray[np.int64], users: int, rng: np.random.Generator) -> Requests:
+    """Every user sends the next of its requests when one has ended; all start together.
+
+    The client takes a moment for each request; without it, users whose requests are equally long would stay in step
+    for ever.
+    """
     n = len(isl) - len(isl) % users or users
     rows = np.arange(n)
     isl, osl = np.resize(isl, n), np.resize(osl, n)
-    arrival_s = np.where(rows < users, 0.0, np.nan)
+    pause_s = CLIENT_PAUSE_S * rng.standard_exponential(n)
+    pause_s[:users] = np.sort(pause_s[:users])
+    arrival_s = np.where(rows < users, pause_s, np.nan)
     next_turn = np.where(rows + users < n, rows + users, -1)
-    return make_requests(arrival_s, isl, osl, next_turn=next_turn, session_id=rows % users)
+    think_s = np.where(rows < users, 0.0, pause_s)
+    return make_requests(arrival_s, isl, osl, next_turn=next_turn, session_id=rows % users, think_s=think_s)
 
 
 def _earlier_rate(row: MeasuredRow) -> float | None:

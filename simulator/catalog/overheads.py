@@ -9,7 +9,7 @@ from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.perf.overheads import EngineOverheads
 
-FIGURES = ("exposed_s", "exposed_seq_s", "host_s", "host_seq_s", "layer_s", "collective_wait_s", "request_s")
+FIGURES = ("exposed_s", "exposed_seq_s", "host_s", "host_seq_s", "launch_layer_s", "layer_s", "collective_wait_s", "request_s")
 
 
 class OverheadRow(Entry):
@@ -21,6 +21,7 @@ class OverheadRow(Entry):
     exposed_seq_s: Quantity
     host_s: Quantity
     host_seq_s: Quantity
+    launch_layer_s: Quantity
     layer_s: Quantity
     collective_wait_s: Quantity
     request_s: Quantity

@@ -22,6 +22,8 @@ MLP_PASSES = 3
 """The gated activation reads gate and up and writes their product."""
 SMALL_KERNELS = 5
 """Element-wise kernels per layer: two norms, rotary embedding, KV write, gated activation."""
+LAG_SEQUENCES = 16
+"""Batch of the decode step that stands for the one more that a request waits for with asynchronous scheduling."""
 LONG_WINDOW = 2048
 """Window in tokens beyond which most contexts are shorter than the window: such layers count as full attention."""
 
@@ -62,16 +64,26 @@ def kernel_step_time(
         row = model_s(np.maximum(tokens / micro_batches, 1.0), arch, hardware, layout, overheads, graphs)
         row[0] = 0.0
         rows.append(row)
+    seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1])
     return StepTime(
         token_time_s=np.stack(rows),
-        seq_time_s=_seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1]),
+        seq_time_s=seq_time_s,
         prefill_attn_s=full_layers(arch) * _pair_s(arch, hardware, layout) / layout.pp,
         decode_attn_s=full_layers(arch) * _context_s(arch, hardware, layout) / layout.pp,
         calibrated=hardware.transferred_from is None,
         origin=f"kernels: {arch.name} in {layout.weights.name} on {layout.gpus} x {hardware.device.name}, "
         f"{hardware.source}; engine overheads of {overheads.version}",
-        request_overhead_s=overheads.request_s,
+        request_overhead_s=overheads.request_s + _admission_lag_s(overheads, limits, rows[0], seq_time_s),
     )
+
+
+def _admission_lag_s(overheads: EngineOverheads, limits: BatchLimits, token_time_s: Floats, seq_time_s: Floats) -> float:
+    """With asynchronous scheduling the next step is composed while the present one runs, so a request that arrives
+    waits for one step more: here a decode step of a small batch."""
+    if not overheads.async_scheduling:
+        return 0.0
+    sequences = min(LAG_SEQUENCES, limits.max_num_seqs)
+    return float(token_time_s[min(sequences, limits.max_num_batched_tokens)] + seq_time_s[sequences])
 
 
 def missing_kernel(arch: Architecture, hardware: Hardware, layout: Layout) -> str | None:
@@ -189,7 +201,7 @@ def _seq_time_s(
         one = model_s(np.maximum(sequences, 1.0), drafting.draft, hardware, layout, overheads, graphs)
         gpu = gpu + drafted * (one + _head_s(sequences, drafting.draft, hardware, layout))
     places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
-    time = gpu + step_host_s(overheads, sequences, token_time_s[places] + gpu)
+    time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu)
     time[0] = 0.0
     return np.asarray(time)
 

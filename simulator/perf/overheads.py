@@ -19,6 +19,7 @@ class EngineOverheads:
     exposed_s, exposed_seq_s : host time of a step, and of each sequence in it, that the GPU always waits for
     host_s, host_seq_s : host time that runs beside the GPU with asynchronous scheduling, and before it without
     async_scheduling : whether the host prepares the next step while the GPU computes
+    launch_layer_s : host time that launches one layer's kernels; it runs beside the GPU and shows where it is longer
     layer_s : gaps between the kernels of one layer
     collective_wait_s : time that one collective waits for its slowest GPU
     request_s : time that a request spends outside the engine's steps
@@ -30,6 +31,7 @@ class EngineOverheads:
     exposed_seq_s: float
     host_s: float
     host_seq_s: float
+    launch_layer_s: float
     async_scheduling: bool
     layer_s: float
     collective_wait_s: float
@@ -54,12 +56,16 @@ def padded_tokens(tokens: Floats, max_graph_tokens: int) -> Floats:
     return np.where(np.isinf(padded), tokens, padded)
 
 
-def step_host_s(overheads: EngineOverheads, sequences: Floats, gpu_s: Floats) -> Floats:
+def step_host_s(overheads: EngineOverheads, layers: int, sequences: Floats, gpu_s: Floats) -> Floats:
     """Host time that shows in a step of `sequences` requests whose GPU time is at least `gpu_s`.
 
-    .. math:: h_x + h_{xs} n + \\begin{cases} \\max(0, h + h_s n - g(n)) & \\text{asynchronous} \\\\
-        h + h_s n & \\text{else} \\end{cases}
+    .. math:: h_x + h_{xs} n + \\begin{cases} \\max(0, h + h_s n + l L - g(n)) & \\text{asynchronous} \\\\
+        h + h_s n + \\max(0, l L - g(n)) & \\text{else} \\end{cases}
     """
     host = overheads.host_s + overheads.host_seq_s * sequences
-    behind = np.maximum(0.0, host - gpu_s) if overheads.async_scheduling else host
+    launch = overheads.launch_layer_s * layers
+    if overheads.async_scheduling:
+        behind = np.maximum(0.0, host + launch - gpu_s)
+    else:
+        behind = host + np.maximum(0.0, launch - gpu_s)
     return np.asarray(overheads.exposed_s + overheads.exposed_seq_s * sequences + behind)
