@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from calibrate.serving.measured import ClosedLoop, MeasuredRow
 from calibrate.serving.names import NotSupported
-from calibrate.serving.sources import NEWEST, engine_limits, source_of, version_numbers
-from calibrate.serving.traffic import Traffic, make_traffic
+from calibrate.serving.sources import engine_limits, engine_version, length_spreads, source_of
+from calibrate.serving.traffic import Traffic, make_traffic, number_of_requests
 from simulator.errors import InputError
 from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
@@ -20,6 +20,9 @@ from simulator.run.engine import PlannedEngine, plan_engine
 from simulator.schema.engine import EngineSettings
 from simulator.workload.requests import make_requests
 
+REPLICATIONS = 4
+"""Runs of a row whose requests are random and at most …"""
+FEW_REQUESTS = 500
 STATISTICS = ("mean", "p50", "p90", "p99")
 
 
@@ -72,6 +75,26 @@ def prepare(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> Case:
     return Case(row, replace(engine, config=config), traffic)
 
 
+def prepare_runs(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> tuple[Case, ...]:
+    """The row made ready several times with other arrivals and lengths, where these are random and few.
+
+    Raises
+    ------
+    NotSupported : the model does not fit, or cannot be split that way
+    """
+    random = any(spread.cv > 0 for spread in length_spreads(row))
+    runs = REPLICATIONS if random and number_of_requests(row) <= FEW_REQUESTS else 1
+    return tuple(prepare(row, seed=seed * REPLICATIONS + k, cv_scale=cv_scale) for k in range(runs))
+
+
+def simulate_runs(cases: Sequence[Case], step_model: StepModel) -> Forecast:
+    """Mean of the figures over the runs of one row."""
+    forecasts = [simulate_case(case, step_model(case)) for case in cases]
+    first = forecasts[0]
+    figures = {key: float(np.mean([one.figures[key] for one in forecasts])) for key in first.figures}
+    return replace(first, figures=figures, mean_running=float(np.mean([one.mean_running for one in forecasts])))
+
+
 def _settings(row: MeasuredRow) -> EngineSettings:
     limits = engine_limits(row)
     source = source_of(row)
@@ -97,7 +120,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "max_model_len": int(length) if length else None,
             "chunked_prefill": chunked,
             "expert_parallel": row.expert_parallel,
-            "version": row.engine_version if version_numbers(row.engine_version) != NEWEST else None,
+            "version": engine_version(row),
         }
     )
 
@@ -108,6 +131,8 @@ def simulate_case(case: Case, step_time: StepTime) -> Forecast:
     Requests longer than the client's timeout count as failed. The server is not told: until the first one fails that
     changes nothing, and after it the queue stays too long for any to succeed.
     """
+    if source_of(case.row).get("times") == "engine":
+        step_time = replace(step_time, request_overhead_s=0.0)
     records = run_single(case.engine.config, step_time, case.traffic.requests).records
     counted = records[records["arrival_s"] >= case.traffic.origin_s]
     done = counted[counted["status"] == Status.COMPLETED]

@@ -161,10 +161,7 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
     figures = _figures(cells)
     if not figures:
         raise NotSupported("nothing was measured")
-    if cells["model"].endswith(".json"):
-        model = str(folder / cells["model"])
-    else:
-        model = model_name(cells["model"])
+    model = str(folder / cells["model"]) if cells["model"].endswith(".json") else model_name(cells["model"])
     gpu = gpu_name(cells["gpu"])
     text = " | ".join(cells.get(name, "") for name in ("dataset", "source", "workload", "arrival", "notes"))
     true_osl = _TRUE_OSL.search(text)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from calibrate.serving.forecast import StepModel, prepare, simulate_case
+from calibrate.serving.forecast import StepModel, prepare_runs, simulate_runs
 from calibrate.serving.knee import Knee, knees
 from calibrate.serving.measured import Excluded
 from calibrate.serving.names import NotSupported
@@ -44,8 +44,8 @@ def compare_rows(
     excluded = list(table.excluded)
     for k, row in enumerate(table.rows):
         try:
-            case = prepare(row, seed=seed, cv_scale=cv_scale)
-            scored.append(score(row, simulate_case(case, step_model(case))))
+            cases = prepare_runs(row, seed=seed, cv_scale=cv_scale)
+            scored.append(score(row, simulate_runs(cases, step_model)))
         except NotSupported as reason:
             excluded.append(Excluded(row.place, row.row_id, str(reason)))
         if progress:
@@ -62,6 +62,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "overall": by_metric(below),
         "saturated": by_metric(lines[lines["regime"] == SATURATED]),
         "burst": by_metric(lines[lines["regime"] == BURST]),
+        "by_file": grouped(below, lambda part: part["place"].str.rsplit(":", n=1).str[0]),
         "by_gpu": grouped(below, "gpu"),
         "by_model": grouped(below, "model"),
         "by_dataset": grouped(below, "dataset"),
@@ -89,8 +90,8 @@ def worst(lines: pd.DataFrame, most: int = 15) -> list[dict[str, Any]]:
     tpot = lines[lines["metric"] == "tpot"]
     order = tpot["error"].abs().sort_values(ascending=False, kind="stable").index[:most]
     kept = ["row_id", "model", "gpu", "gpus", "dtype", "regime", "measured", "simulated", "error"]
-    records: list[dict[str, Any]] = tpot.loc[order, kept].to_dict("records")
-    return records
+    chosen = tpot.loc[order, kept]
+    return [dict(zip(kept, values, strict=True)) for values in chosen.itertuples(index=False, name=None)]
 
 
 GROUPS: Sequence[tuple[str, str]] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,12 +91,17 @@ def frame(scored: Iterable[Scored]) -> pd.DataFrame:
     lines: list[dict[str, Any]] = []
     for one in scored:
         for metric, stats in SCORED.items():
-            stat = next((s for s in stats if (metric, s) in one.row.figures and (metric, s) in one.forecast.figures), "")
+            stat = next(
+                (s for s in stats if (metric, s) in one.row.figures and (metric, s) in one.forecast.figures), ""
+            )
             if not stat:
                 continue
             measured, simulated = one.row.figures[metric, stat], one.forecast.figures[metric, stat]
-            lines.append(_names(one) | {"metric": metric, "statistic": stat, "measured": measured}
-                         | {"simulated": simulated, "error": simulated / measured - 1.0})
+            lines.append(
+                _names(one)
+                | {"metric": metric, "statistic": stat, "measured": measured}
+                | {"simulated": simulated, "error": simulated / measured - 1.0}
+            )
     columns = [*_NAMES, "metric", "statistic", "measured", "simulated", "error"]
     return pd.DataFrame(lines, columns=columns)
 
@@ -106,7 +112,7 @@ _NAMES = ("row_id", "place", "dataset", "model", "gpu", "gpus", "dtype", "versio
 def _names(one: Scored) -> dict[str, Any]:
     row = one.row
     level = np.searchsorted(LEVELS, one.in_flight, side="right") - 1 if np.isfinite(one.in_flight) else 0
-    titles = [f"{low:g}-{high:g}" for low, high in zip(LEVELS[:-1], LEVELS[1:], strict=True)]
+    titles = [f"{low:g}-{high:g}" for low, high in pairwise(LEVELS)]
     values = (row.row_id, row.place, row.dataset, row.model, row.gpu, row.gpus, row.dtype, row.engine_version)
     return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level]), strict=True))
 
@@ -130,9 +136,13 @@ def summary(errors: pd.Series) -> dict[str, float | int]:
 
 def by_metric(lines: pd.DataFrame) -> dict[str, dict[str, float | int]]:
     """Summary per metric over the lines in which it counts."""
-    kept = lines[[counts(m, r) for m, r in zip(lines["metric"], lines["regime"], strict=True)]]
-    return {metric: summary(kept.loc[kept["metric"] == metric, "error"]) for metric in SCORED
-            if (kept["metric"] == metric).any()}
+    scored = np.array([counts(m, r) for m, r in zip(lines["metric"], lines["regime"], strict=True)], dtype=np.bool_)
+    kept = lines[scored]
+    return {
+        metric: summary(kept.loc[kept["metric"] == metric, "error"])
+        for metric in SCORED
+        if (kept["metric"] == metric).any()
+    }
 
 
 def grouped(lines: pd.DataFrame, key: str | Callable[[pd.DataFrame], pd.Series]) -> dict[str, Any]:

@@ -67,4 +67,15 @@ def engine_limits(row: MeasuredRow) -> dict[str, float]:
     memory_gib = gpu(row.gpu).device.memory_bytes / BYTES_PER_GIB
     small = memory_gib < LARGE_MEMORY_GIB or row.gpu.startswith(tuple(entry["small_gpus"]))
     limits = {"gpu_mem_util": entry["gpu_mem_util"], **entry["small" if small else "large"]}
-    return limits | source_of(row).get("limits", {}) | dict(row.limits)
+    return {**limits, **source_of(row).get("limits", {}), **row.limits}
+
+
+def engine_version(row: MeasuredRow) -> str | None:
+    """Version whose behaviour the row shows: as stated, or the first with asynchronous scheduling by default where the
+    source switched that on before; None for the newest."""
+    version = version_numbers(row.engine_version)
+    if version == NEWEST:
+        return None
+    first = str(read_data("sources.yaml")["async_since"])
+    switched_on = "--async-scheduling" in row.text or source_of(row).get("async_scheduling", False)
+    return first if switched_on and version < version_numbers(first) else row.engine_version

@@ -109,7 +109,7 @@ def _scaled(shape: NDArray[np.float64], mean: float, low: float, high: float) ->
     factor = mean / shape.mean()
     for _ in range(20):
         factor *= mean / np.clip(factor * shape, low, high).mean()
-    return np.clip(factor * shape, low, max(high, mean))
+    return np.asarray(np.clip(factor * shape, low, max(high, mean)))
 
 
 def _arrivals(row: MeasuredRow, n: int, seed: int) -> NDArray[np.float64]:
@@ -119,12 +119,12 @@ def _arrivals(row: MeasuredRow, n: int, seed: int) -> NDArray[np.float64]:
     rate = _rate(row)
     drawn: Mapping[str, Any] = source_of(row).get("arrivals", {})
     if drawn.get("process") == "numpy_gamma":
-        gaps = np.random.RandomState(drawn["seed"]).gamma(1.0, 1.0 / rate, n)  # noqa: NPY002
+        gaps = np.random.RandomState(drawn["seed"]).gamma(1.0, 1.0 / rate, n)
         return np.concatenate([[0.0], np.cumsum(gaps[: n - 1])])
     if isinstance(row.load, OpenLoop) and row.load.process == "constant":
         return np.arange(n) / rate
     gaps = stream(seed, row.row_id, "arrivals").standard_exponential(n)
-    return np.concatenate([[0.0], np.cumsum(gaps[: n - 1])]) / gaps.sum() * n / rate
+    return np.asarray(np.concatenate([[0.0], np.cumsum(gaps[: n - 1])]) / gaps.sum() * n / rate)
 
 
 def _closed(isl: NDArray[np.int64], osl: NDArray[np.int64], users: int, rng: np.random.Generator) -> Requests:

@@ -23,6 +23,7 @@ verify = App(name="verify", help="Check the simulator against recordings of the 
 verify.command("simulator.cli.verify:schedule", name="schedule")
 verify.command("calibrate.commands.verify_gpu:gpu", name="gpu")
 app.command(verify)
+app.command("calibrate.cli:app", name="calibrate")
 
 
 def main() -> None:

@@ -77,7 +77,9 @@ def kernel_step_time(
     )
 
 
-def _admission_lag_s(overheads: EngineOverheads, limits: BatchLimits, token_time_s: Floats, seq_time_s: Floats) -> float:
+def _admission_lag_s(
+    overheads: EngineOverheads, limits: BatchLimits, token_time_s: Floats, seq_time_s: Floats
+) -> float:
     """With asynchronous scheduling the next step is composed while the present one runs, so a request that arrives
     waits for one step more: here a decode step of a small batch."""
     if not overheads.async_scheduling:

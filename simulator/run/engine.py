@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.catalog.expected import expected_error
 from simulator.catalog.gpus import Gpu, default_limits, gpu
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.hf import load_hf_config
 from simulator.catalog.models import model
-from simulator.catalog.overheads import engine_overheads
+from simulator.catalog.overheads import engine_overheads, sustained
 from simulator.catalog.precisions import layout
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.errors import InputError, Problem
@@ -110,8 +111,11 @@ def step_time(
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing."""
     hardware = hardware_profile(card.name)
     if hardware is None or missing_kernel(arch, hardware, layout):
-        return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
-    return kernel_step_time(arch, hardware, layout, limits, engine_overheads(version), drafting)
+        step = roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
+    else:
+        overheads = engine_overheads(version, card.name)
+        step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+    return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 
 
 def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:
