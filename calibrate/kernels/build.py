@@ -13,9 +13,9 @@ from calibrate.kernels.transfer import fill_formats, fill_missing_kernels, trans
 from simulator.errors import InputError, unknown_name
 
 FORMAT = "servecast-hardware/1"
-WEIGHT_ONLY_DONOR = "a100-80"
-"""GPU whose tables have weight-only integer formats."""
-MISSING_KERNELS = {"stream": "h100-sxm"}
+WEIGHT_ONLY_DONORS = {"gemm": "a100-80", "experts": "l40s"}
+"""GPUs whose tables have weight-only formats of these kernels."""
+MISSING_KERNELS = {"stream": "h100-sxm", "latent": "l40s"}
 """Kernels that some GPUs have no table of, and the GPU that lends them."""
 
 
@@ -45,7 +45,7 @@ def build_all(tables: Tables, names: Sequence[str], retrieved: str, progress: Ca
         built = build_profile(tables, name, entry)
         profiles[name] = _head(name, entry, tables, start, retrieved) | _body(built)
     fill_missing_kernels(profiles, MISSING_KERNELS)
-    fill_formats(profiles, WEIGHT_ONLY_DONOR)
+    fill_formats(profiles, WEIGHT_ONLY_DONORS)
     for name, entry in systems()["transferred"].items():
         source = profiles[entry["kernels"]]["source"]
         profiles[name] = {"format": FORMAT, "gpu": name, "source": source} | transferred(name, entry, profiles)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from calibrate.kernels.fit import Floats, Residuals, fit_log, residuals
-from simulator.perf.kernels import AllReduceKernel, Peaks, StreamKernel, all_reduce_kernel_s
+from simulator.perf.kernels import CollectiveKernel, Peaks, StreamKernel, collective_s
 
 CUSTOM_COLUMNS = ("num_gpus", "message_size", "backend")
 NCCL_COLUMNS = ("op_name", "nccl_dtype", "num_gpus", "message_size")
@@ -19,22 +19,22 @@ QUANTISE_BYTES = 3
 Point = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
 
-def fit_all_reduce(table: pd.DataFrame, link_bytes_per_s: float) -> tuple[AllReduceKernel, Residuals]:
-    """Record for one group size from rows (message_size, latency_s)."""
+def fit_collective(table: pd.DataFrame, link_bytes_per_s: float) -> tuple[CollectiveKernel, Residuals]:
+    """Record for one group size from rows (message_size, latency_s); the quickest algorithm of each size counts."""
     best = table[table["message_size"] >= SMALLEST_MESSAGE].groupby("message_size", as_index=False)["latency_s"].min()
     size = best["message_size"].to_numpy(dtype=np.float64)
     measured = best["latency_s"].to_numpy(dtype=np.float64)
 
     def time(p: Floats, at: Point) -> Floats:
-        return all_reduce_kernel_s(AllReduceKernel(*p), size[at])
+        return collective_s(CollectiveKernel(*p), size[at])
 
-    quick = (np.median(measured[:4]), link_bytes_per_s / 4)
+    bulk = size[-1] / measured[-1]
     slowest = link_bytes_per_s / 1000
-    start = (*quick, 4 * quick[0], link_bytes_per_s / 2)
+    start = (measured[0], bulk / 2, 4 * measured[0], bulk)
     high = (1e-3, 2 * link_bytes_per_s, 1e-2, 2 * link_bytes_per_s)
     found = fit_log(time, measured, start, (0, slowest, 0, slowest), high)
     errors = residuals(time(found, np.arange(measured.size)), measured, {"message_bytes": size})
-    return AllReduceKernel(*(float(value) for value in found)), errors
+    return CollectiveKernel(*(float(value) for value in found)), errors
 
 
 def fit_stream(table: pd.DataFrame, peaks: Peaks) -> tuple[StreamKernel, Residuals]:

@@ -21,9 +21,9 @@ RAGGED, QUANTISE = 5, 6
 """Places of these parameters in a record."""
 NOTHING = 1e-9
 """Upper bound of a parameter that the table cannot tell."""
-START = (3e-6, 0.85, 0.8, 0.5, 100.0, 0.1, 1.0, 3.0)
-LOW = (0.0, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0, 1.5)
-HIGH = (1e-4, 1.0, 1.0, 2.0, 4000.0, 2.0, 60.0, 12.0)
+START = (3e-6, 0.85, 0.8, 0.5, 100.0, 0.1, 1.0, 0.01, 3.0)
+LOW = (0.0, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 1.5)
+HIGH = (1e-4, 1.0, 1.0, 2.0, 4000.0, 2.0, 60.0, 0.2, 12.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,21 +14,34 @@ from calibrate.kernels.collectives import (
     CUSTOM_COLUMNS,
     NCCL_COLUMNS,
     STREAM_COLUMNS,
-    fit_all_reduce,
+    fit_collective,
     fit_stream,
 )
+from calibrate.kernels.experts import COLUMNS as EXPERT_COLUMNS
+from calibrate.kernels.experts import EXCHANGE_COLUMNS, exchange_messages, fit_experts
 from calibrate.kernels.fit import Residuals, rounded
 from calibrate.kernels.gemm import COLUMNS as GEMM_COLUMNS
 from calibrate.kernels.gemm import Format, fit_gemm
+from calibrate.kernels.latent import COLUMNS as LATENT_COLUMNS
+from calibrate.kernels.latent import fit_latent
 from calibrate.kernels.tables import Tables
 from simulator.catalog.gpus import gpu
+from simulator.catalog.models import model
 from simulator.catalog.precisions import kv_formats, precisions
 from simulator.perf.device import Device
-from simulator.perf.kernels import Peaks
+from simulator.perf.kernels import GemmKernel, Peaks
 
 GEMM_TABLES = {"bf16": "bfloat16", "fp8": "fp8", "fp4": "nvfp4"}
 """Weight format of the catalog → name in the tables. Block-scaled fp8 is left out: below a few thousand tokens its rows
 show 80-190 us whatever the shape, the host's launch of it, which a captured graph does not pay."""
+EXPERT_TABLES = {
+    "bf16": ("bfloat16",),
+    "fp8": ("fp8_block", "fp8"),
+    "fp4": ("nvfp4",),
+    "int4": ("int4_wo",),
+    "mxfp4": ("w4a16_mxfp4",),
+}
+"""Weight format → names in the tables, first choice first: fp8 mixtures are published with block scales."""
 KV_TABLES = {"bf16": "bfloat16", "fp8": "fp8"}
 HEAD_DIMS = (64, 128, 256)
 GROUPS = (2, 4, 8)
@@ -65,8 +78,11 @@ def build_profile(tables: Tables, name: str, entry: Mapping[str, Any]) -> Profil
     profile = Profile(tables, name, entry)
     _gemm(profile)
     _attention(profile)
+    _latent(profile)
+    _experts(profile)
     _stream(profile)
     _all_reduce(profile)
+    _all_to_all(profile)
     return profile
 
 
@@ -96,19 +112,48 @@ def _attention(profile: Profile) -> None:
     place = (entry["system"], "attention", "vllm", entry["vllm"])
     context = profile.tables.read(*place, "context_attention", CONTEXT_COLUMNS)
     generation = profile.tables.read(*place, "generation_attention", GENERATION_COLUMNS)
-    entries = []
+    profile.kernels["attention"] = []
     for kv_name, dtype in KV_TABLES.items():
         kv_bytes = kv_formats()[kv_name].value
         for head_dim in HEAD_DIMS:
             found = fit_attention(context, generation, head_dim, dtype, kv_bytes, profile.peaks("bf16"))
-            if found is None:
-                continue
-            kernel, errors = found
-            fields = {key: rounded(value) for key, value in asdict(kernel).items()}
-            entries.append({"head_dim": head_dim, "kv_value_bytes": kv_bytes, "kernel": fields})
-            for part, each in errors.items():
-                profile.residuals[f"attention {part} head {head_dim} kv {kv_name}"] = each.record()
-    profile.kernels["attention"] = entries
+            if found is not None:
+                _keep_attention(profile, "attention", head_dim, kv_name, *found)
+
+
+def _keep_attention(
+    profile: Profile, group: str, head_dim: int, kv_name: str, kernel: object, errors: Mapping[str, Residuals]
+) -> None:
+    fields = {key: rounded(value) for key, value in asdict(kernel).items()}  # type: ignore[call-overload]
+    entry = {"head_dim": head_dim, "kv_value_bytes": kv_formats()[kv_name].value, "kernel": fields}
+    profile.kernels[group].append(entry)
+    for part, each in errors.items():
+        profile.residuals[f"{group} {part} head {head_dim} kv {kv_name}"] = each.record()
+
+
+def _latent(profile: Profile) -> None:
+    entry, tables = profile.entry, profile.tables
+    place = (entry["system"], "mla", "vllm", entry["vllm"])
+    if not tables.has(*place, "mla_generation_module"):
+        return
+    context = tables.read(*place, "mla_context_module", LATENT_COLUMNS)
+    generation = tables.read(*place, "mla_generation_module", LATENT_COLUMNS)
+    gemm = GemmKernel(**profile.kernels["gemm"]["bf16"])
+    profile.kernels["latent"] = []
+    rank = model("deepseek-v3").architecture.kv_lora_rank
+    for kv_name, dtype in KV_TABLES.items():
+        found = fit_latent(context, generation, dtype, kv_formats()[kv_name].value, gemm, profile.peaks("bf16"))
+        if found is not None:
+            _keep_attention(profile, "latent", rank, kv_name, *found)
+
+
+def _experts(profile: Profile) -> None:
+    entry = profile.entry
+    table = profile.tables.read(entry["system"], "moe", "vllm", entry["vllm"], "moe", EXPERT_COLUMNS)
+    for name, choices in EXPERT_TABLES.items():
+        rows = next((rows for choice in choices if len(rows := table[table["moe_dtype"] == choice])), None)
+        if rows is not None and precisions()[name].compute in profile.device.peak_flops:
+            profile.keep("experts", name, *fit_experts(rows, _format(profile, name)))
 
 
 def _stream(profile: Profile) -> None:
@@ -135,8 +180,21 @@ def _all_reduce(profile: Profile) -> None:
     for group in GROUPS:
         points = rows[rows["num_gpus"] == group]
         if len(points):
-            kernel, errors = fit_all_reduce(points, profile.device.intra_node_bytes_per_s)
+            kernel, errors = fit_collective(points, profile.device.intra_node_bytes_per_s)
             profile.keep("all_reduce", str(group), kernel, errors)
+
+
+def _all_to_all(profile: Profile) -> None:
+    profile.kernels["all_to_all"] = {}
+    entry, tables = profile.entry, profile.tables
+    place = (entry["system"], "comm", "vllm", entry["vllm"], "moe_a2a")
+    if not tables.has(*place):
+        return
+    table = tables.read(*place, EXCHANGE_COLUMNS)
+    for group in sorted(table["ep_size"].unique()):
+        messages = exchange_messages(table, int(group), ACTIVATION_BYTES)
+        kernel, errors = fit_collective(messages, profile.device.intra_node_bytes_per_s)
+        profile.keep("all_to_all", str(group), kernel, errors)
 
 
 def _joined(left: Any, right: Any) -> Any:

@@ -9,30 +9,36 @@ from typing import Any
 from simulator.catalog.gpus import gpu
 from simulator.catalog.precisions import precisions
 
-SAME_UNITS = {"fp16": ("bf16",), "int8": ("fp8", "bf16"), "int4": (), "w8a16": ()}
+SAME_UNITS = {"fp16": ("bf16",), "int8": ("fp8",)}
 """Formats whose products run on the units, and at the share of peak, of another format of the same GPU."""
 LINK_RULE = "all-reduce of {links}, bandwidths scaled by the links' peaks"
 KERNEL_RULE = "kernels of {kernels}: shares of the published peaks and launch times kept, peaks and multiprocessors own"
 
 
-def fill_formats(profiles: Mapping[str, dict[str, Any]], donor: str) -> None:
+def fill_formats(profiles: Mapping[str, dict[str, Any]], donors: Mapping[str, str]) -> None:
     """Give each measured GPU the formats it computes in but has no table of.
 
     8-bit integers take the shares of 8-bit floats, their twin on the same units; weight-only formats take those of the
-    GPU called `donor`, relative to its 16-bit products.
+    GPU that `donors` names per kernel, relative to its 16-bit record.
     """
     for name, profile in profiles.items():
-        gemm = profile["kernels"]["gemm"]
-        for form, entry in precisions().items():
-            if form in gemm or entry.experts_only or entry.compute not in gpu(name).peaks:
-                continue
-            twin = next((each for each in SAME_UNITS.get(form, ()) if each in gemm), None)
-            if twin is not None:
-                gemm[form] = dict(gemm[twin])
-                profile["stand_ins"][f"gemm {form}"] = f"gemm {twin} of the same GPU"
-            elif entry.compute == "bf16" and form in profiles[donor]["kernels"]["gemm"]:
-                gemm[form] = _relative(profiles[donor]["kernels"]["gemm"], form, gemm["bf16"])
-                profile["stand_ins"][f"gemm {form}"] = f"gemm {form} of {donor}, relative to its bf16"
+        for group, donor in donors.items():
+            for form, entry in precisions().items():
+                if entry.compute in gpu(name).peaks and form not in profile["kernels"][group]:
+                    _fill_format(profile, group, form, donor, profiles[donor]["kernels"][group])
+
+
+def _fill_format(
+    profile: dict[str, Any], group: str, form: str, donor: str, lent: Mapping[str, dict[str, float]]
+) -> None:
+    own = profile["kernels"][group]
+    twin = next((each for each in SAME_UNITS.get(form, ()) if each in own), None)
+    if twin is not None:
+        own[form] = dict(own[twin])
+        profile["stand_ins"][f"{group} {form}"] = f"{group} {twin} of the same GPU"
+    elif form in lent and precisions()[form].compute == "bf16":
+        own[form] = _relative(lent, form, own["bf16"])
+        profile["stand_ins"][f"{group} {form}"] = f"{group} {form} of {donor}, relative to its bf16"
 
 
 def _relative(donor: Mapping[str, dict[str, float]], form: str, own: Mapping[str, float]) -> dict[str, float]:
@@ -61,7 +67,10 @@ def transferred(name: str, entry: Mapping[str, Any], profiles: Mapping[str, dict
     scale = gpu(name).intra_node.value / gpu(entry["links"]).intra_node.value
     kernels["all_reduce"] = {group: _scaled(record, scale) for group, record in links["kernels"]["all_reduce"].items()}
     peaks = gpu(name).peaks
-    kernels["gemm"] = {form: fit for form, fit in kernels["gemm"].items() if precisions()[form].compute in peaks}
+    for group in ("gemm", "experts"):
+        fits = kernels[group].items()
+        kernels[group] = {form: fit for form, fit in fits if precisions()[form].compute in peaks}
+    kernels["all_to_all"] = {}
     stand_ins = {"all": KERNEL_RULE.format(**entry), "all_reduce": LINK_RULE.format(**entry)}
     return {"transferred_from": entry["kernels"], "kernels": kernels, "stand_ins": stand_ins, "residuals": {}}
 

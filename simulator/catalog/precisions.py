@@ -37,7 +37,13 @@ def aliases() -> dict[str, str]:
 
 
 def layout(
-    dtype: str = "bf16", kv_dtype: str = "auto", *, tp: int = 1, pp: int = 1, expert_parallel: bool = False
+    dtype: str = "bf16",
+    kv_dtype: str = "auto",
+    *,
+    tp: int = 1,
+    pp: int = 1,
+    expert_parallel: bool = False,
+    dp: int = 1,
 ) -> Layout:
     """Layout of a replica from the names of its formats; a `kv_dtype` of `auto` is bf16, the activations' format.
 
@@ -58,4 +64,5 @@ def layout(
         tp=tp,
         pp=pp,
         expert_parallel=expert_parallel,
+        dp=dp,
     )

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simulator.perf.device import Device
-from simulator.perf.kernels import AllReduceKernel, AttentionKernel, GemmKernel, Peaks, StreamKernel
+from simulator.perf.kernels import (
+    AttentionKernel,
+    CollectiveKernel,
+    ExpertsKernel,
+    GemmKernel,
+    Peaks,
+    StreamKernel,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +22,7 @@ class AttentionEntry:
 
     Attributes
     ----------
-    head_dim : head size in values
+    head_dim : head size in values; the latent's with multi-head latent attention
     kv_value_bytes : bytes of a cached value
     """
 
@@ -33,15 +40,21 @@ class KernelSet:
     multiprocessors : streaming multiprocessors, over which tiles are dealt in waves
     gemm : by weight format
     attention : by head size and KV format
+    latent : multi-head latent attention, by KV format; its per-head times are per sequence, not per KV head
+    experts : by weight format
     stream : element-wise kernels
     all_reduce : by number of GPUs
+    all_to_all : one way of routed tokens, by number of GPUs
     """
 
     multiprocessors: int
     gemm: Mapping[str, GemmKernel]
     attention: tuple[AttentionEntry, ...]
+    latent: tuple[AttentionEntry, ...]
+    experts: Mapping[str, ExpertsKernel]
     stream: StreamKernel
-    all_reduce: Mapping[int, AllReduceKernel]
+    all_reduce: Mapping[int, CollectiveKernel]
+    all_to_all: Mapping[int, CollectiveKernel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +76,10 @@ class Hardware:
         """Published peaks with compute in `precision` (a key of `Device.peak_flops`)."""
         return Peaks(self.device.bandwidth_bytes_per_s, self.device.peak_flops[precision], self.kernels.multiprocessors)
 
-    def attention(self, head_dim: int, kv_value_bytes: float) -> AttentionKernel:
+    def attention(self, head_dim: int, kv_value_bytes: float, latent: bool = False) -> AttentionKernel:
         """Record of the nearest head size, of the same KV format where there is one."""
         return min(
-            self.kernels.attention,
+            self.kernels.latent if latent else self.kernels.attention,
             key=lambda entry: (
                 abs(entry.kv_value_bytes - kv_value_bytes),
                 abs(entry.head_dim - head_dim),

@@ -42,6 +42,7 @@ class GemmKernel:
     depth_half : depth k at which prologue and epilogue of a tile cost as much as its products
     ragged_loss : extra compute time of token counts that are not aligned
     quantise_bytes : bytes moved per activation value to bring it into the weights' format
+    crowding : growth of the memory time with each doubling of the tokens
     exponent : p of the p-norm that joins memory and compute time
     """
 
@@ -52,7 +53,48 @@ class GemmKernel:
     depth_half: float
     ragged_loss: float
     quantise_bytes: float
+    crowding: float
     exponent: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsKernel:
+    """Routed experts of one layer, in one weight format: sort, both matrix products, activation, weighted sum.
+
+    Attributes
+    ----------
+    launch_s : fixed time of all its kernels
+    bandwidth_share, compute_share : shares of the peaks that large products reach
+    tile_rows : rows that each active expert computes beside its own, by padding to a tile
+    depth_half : depth at which prologue and epilogue of a tile cost as much as its products
+    routed_bytes : bytes moved per routed copy of an activation value
+    exponent : p of the p-norm that joins memory and compute time
+    """
+
+    launch_s: float
+    bandwidth_share: float
+    compute_share: float
+    tile_rows: float
+    depth_half: float
+    routed_bytes: float
+    exponent: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertShape:
+    """What one GPU holds of a layer's routed experts, all gated (three matrices).
+
+    Attributes
+    ----------
+    hidden_size, width : of one expert's slice on this GPU
+    copies : routed copies per token, on all GPUs of the group
+    weight_bytes : per weight
+    """
+
+    hidden_size: float | Floats
+    width: float | Floats
+    copies: float | Floats
+    weight_bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +127,8 @@ class StreamKernel:
 
 
 @dataclass(frozen=True, slots=True)
-class AllReduceKernel:
-    """All-reduce over one group size: the quicker of a low-latency and a high-bandwidth algorithm.
+class CollectiveKernel:
+    """All-reduce or all-to-all over one group size: the quicker of a low-latency and a high-bandwidth algorithm.
 
     Attributes
     ----------
@@ -133,7 +175,8 @@ def gemm_s(
 ) -> Floats:
     """Seconds of (m, k) x (k, n).
 
-    .. math:: t_0 + \\frac{q\\,m k}{b} + \\left(\\left(\\frac{w n k + m (a k + 2 n)}{\\eta_b b}\\right)^p +
+    .. math:: t_0 + \\frac{q\\,m k}{b} +
+        \\left(\\left(\\frac{w n k + m (a k + 2 n)}{\\eta_b b} (1 + \\kappa \\log_2 m)\\right)^p +
         \\left(\\frac{2 m n k}{\\eta_c c}(1 + \\lambda (Q - 1))(1 + k_h / k)(1 + \\rho)\\right)^p\\right)^{1/p}
 
     with Q the `wave_ratio` and rho the ragged loss of token counts that are not aligned.
@@ -141,12 +184,36 @@ def gemm_s(
     n = np.asarray(n, dtype=np.float64)
     k = np.asarray(k, dtype=np.float64)
     moved = weight_bytes * n * k + m * (activation_bytes * k + 2.0 * n)
-    memory = moved / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s)
+    crowded = 1.0 + fit.crowding * np.log2(np.maximum(m, 1.0))
+    memory = moved / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s) * crowded
     loss = 1.0 + fit.wave_loss * (wave_ratio(m, n, peaks.multiprocessors) - 1.0)
     loss *= (1.0 + fit.depth_half / k) * np.where(ragged, 1.0 + fit.ragged_loss, 1.0)
     compute = FLOPS_PER_MAC * m * n * k / (fit.compute_share * peaks.flops_per_s) * loss
     quantise = fit.quantise_bytes * m * k / peaks.bandwidth_bytes_per_s
     return np.asarray(fit.launch_s + quantise + smooth_max(memory, compute, fit.exponent))
+
+
+def experts_s(
+    fit: ExpertsKernel, peaks: Peaks, shape: ExpertShape, tokens: Floats, rows: Floats, active: Floats
+) -> Floats:
+    """Seconds of a layer's routed experts on one GPU.
+
+    .. math:: t_0 + \\frac{q\\,m k H}{b} + \\left(\\left(\\frac{3 w H I a}{\\eta_b b}\\right)^p + C^p\\right)^{1/p},
+        \\quad C = \\frac{2 H I (r + a \\tau)}{\\eta_c c} \\Bigl(2 (1 + \\tfrac{k_h}{H}) + 1 + \\tfrac{k_h}{I}\\Bigr)
+
+    Parameters
+    ----------
+    tokens : tokens that are routed, on all GPUs of the group
+    rows : copies of them that this GPU computes
+    active : experts among its own that get at least one
+    """
+    matrix = shape.hidden_size * shape.width
+    memory = 3 * matrix * shape.weight_bytes * active / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s)
+    loss = 2 * (1 + fit.depth_half / shape.hidden_size) + 1 + fit.depth_half / shape.width
+    worked = np.maximum(rows, active) + active * fit.tile_rows
+    compute = FLOPS_PER_MAC * matrix * worked / (fit.compute_share * peaks.flops_per_s) * loss
+    routed = fit.routed_bytes * tokens * shape.copies * shape.hidden_size / peaks.bandwidth_bytes_per_s
+    return np.asarray(fit.launch_s + routed + smooth_max(memory, compute, fit.exponent))
 
 
 def pair_s(fit: AttentionKernel, peaks: Peaks, flops: float) -> float:
@@ -159,7 +226,7 @@ def stream_s(fit: StreamKernel, peaks: Peaks, moved_bytes: Floats | float) -> Fl
     return np.asarray(fit.launch_s + np.asarray(moved_bytes) / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s))
 
 
-def all_reduce_kernel_s(fit: AllReduceKernel, message_bytes: Floats) -> Floats:
-    """Seconds of one all-reduce of `message_bytes` on every GPU of the group."""
+def collective_s(fit: CollectiveKernel, message_bytes: Floats) -> Floats:
+    """Seconds of one collective of `message_bytes` on every GPU of the group."""
     quick = fit.latency_s + message_bytes / fit.bytes_per_s
     return np.asarray(np.minimum(quick, fit.setup_s + message_bytes / fit.bulk_bytes_per_s))

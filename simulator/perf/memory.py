@@ -100,13 +100,14 @@ def mlp_weight_bytes(arch: Architecture, layout: Layout) -> float:
 
 
 def expert_weight_bytes(arch: Architecture, layout: Layout) -> float:
-    """Bytes of one routed expert on one GPU, averaged over GPUs (sliced by TP or dealt out whole by EP)."""
-    return expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
+    """Bytes of one routed expert on one GPU, averaged over the GPUs that share it (cut, or dealt out whole)."""
+    return expert_parameters(arch) * layout.weights.weight_bytes / layout.expert_gpus
 
 
 def always_read_moe_bytes(arch: Architecture, layout: Layout) -> float:
     """Bytes of router and shared experts of one MoE layer on one GPU."""
-    return router_parameters(arch) * ACTIVATION_BYTES + arch.shared_experts * expert_weight_bytes(arch, layout)
+    shared = arch.shared_experts * expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
+    return router_parameters(arch) * ACTIVATION_BYTES + shared
 
 
 def weight_bytes(arch: Architecture, layout: Layout) -> float:
