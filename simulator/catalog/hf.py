@@ -14,6 +14,7 @@ REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_si
 EXPERT_COUNT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
 EXPERTS_PER_TOKEN_KEYS = ("num_experts_per_tok", "experts_per_token")
 SHARED_EXPERT_KEYS = ("n_shared_experts",)
+ALTERNATING = ("gpt_oss", "gemma2")
 MLA_KEYS = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 
 
@@ -63,7 +64,7 @@ def architecture_from_config(name: str, config: Mapping[str, Any], file: str | N
         head_dim=config.get("head_dim") or config["hidden_size"] // heads,
         intermediate_size=config.get("intermediate_size") or 0,
         max_position_embeddings=config["max_position_embeddings"],
-        tie_embeddings=bool(config.get("tie_word_embeddings", False)),
+        tie_embeddings=bool(config.get("tie_word_embeddings", _is_gemma(config))),
         experts=experts,
         experts_per_token=_first(config, EXPERTS_PER_TOKEN_KEYS) if experts else 0,
         shared_experts=_first(config, SHARED_EXPERT_KEYS),
@@ -104,10 +105,19 @@ def _dense_layers(config: Mapping[str, Any], layers: int) -> int:
     return sum(layer < first or layer in listed or (layer + 1) % step != 0 for layer in range(layers))
 
 
+def _is_gemma(config: Mapping[str, Any]) -> bool:
+    """Gemma's config.json leaves out `tie_word_embeddings`, which is true for it."""
+    return str(config.get("model_type", "")).startswith("gemma")
+
+
 def _sliding_layers(config: Mapping[str, Any], layers: int) -> int:
-    """Layers with a window: those listed in `layer_types`, every other one of gpt-oss, else all (early Mistral)."""
+    """Layers with a window: those listed in `layer_types`, all but every n-th (`sliding_window_pattern` of Gemma 3),
+    every other one of gpt-oss and Gemma 2, else all (early Mistral)."""
     if not config.get("use_sliding_window", True):
         return 0
     if "layer_types" in config:
         return sum(kind == "sliding_attention" for kind in config["layer_types"])
-    return layers // 2 if config.get("model_type") == "gpt_oss" else layers
+    pattern = int(config.get("sliding_window_pattern") or 0)
+    if pattern:
+        return layers - layers // pattern
+    return layers // 2 if config.get("model_type") in ALTERNATING else layers

@@ -43,12 +43,13 @@ def models() -> dict[str, Model]:
 
 @lru_cache
 def _names() -> dict[str, str]:
-    """Every way to call a model, in lower case: name, with and without `-instruct`, alias, Hugging Face id."""
+    """Every way to call a model, in lower case: name, alias, Hugging Face id with and without its owner, each with and
+    without `-instruct`."""
     names: dict[str, str] = {}
     for name, entry in models().items():
-        for alias in (name, *entry.aliases):
-            names[alias] = names[f"{alias}-instruct"] = name
-        names[entry.hf_id.lower()] = name
+        for alias in (name, *entry.aliases, entry.hf_id.lower()):
+            for known in (alias, alias.rsplit("/", 1)[-1]):
+                names[known] = names[f"{known}-instruct"] = name
     return names
 
 

@@ -30,8 +30,20 @@ def kv_formats() -> dict[str, Quantity]:
     return {name: Quantity(**fields) for name, fields in read_yaml("precisions.yaml")["kv_cache"].items()}
 
 
+@lru_cache
+def aliases() -> dict[str, str]:
+    """Other names of weight formats, as `awq` for `int4`."""
+    return {str(alias): str(name) for alias, name in read_yaml("precisions.yaml")["aliases"].items()}
+
+
 def layout(
-    dtype: str = "bf16", kv_dtype: str = "auto", *, tp: int = 1, pp: int = 1, expert_parallel: bool = False
+    dtype: str = "bf16",
+    kv_dtype: str = "auto",
+    *,
+    tp: int = 1,
+    pp: int = 1,
+    expert_parallel: bool = False,
+    dp: int = 1,
 ) -> Layout:
     """Layout of a replica from the names of its formats; a `kv_dtype` of `auto` is bf16, the activations' format.
 
@@ -39,8 +51,9 @@ def layout(
     ------
     InputError : a format that is not in the catalog
     """
+    dtype = aliases().get(dtype, dtype)
     if dtype not in precisions():
-        raise InputError(unknown_name("dtype", dtype, precisions()))
+        raise InputError(unknown_name("dtype", dtype, [*precisions(), *aliases()]))
     kv_name = "bf16" if kv_dtype == "auto" else kv_dtype
     if kv_name not in kv_formats():
         raise InputError(unknown_name("kv_dtype", kv_dtype, ["auto", *kv_formats()]))
@@ -51,4 +64,5 @@ def layout(
         tp=tp,
         pp=pp,
         expert_parallel=expert_parallel,
+        dp=dp,
     )

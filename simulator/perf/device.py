@@ -51,17 +51,30 @@ class Precision:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How one replica spreads over `tp * pp` GPUs, and in which formats it holds weights and KV cache."""
+    """How one replica spreads over `tp * pp` GPUs, and in which formats it holds weights and KV cache.
+
+    Attributes
+    ----------
+    expert_parallel : experts are dealt out whole over the GPUs that share them, not cut
+    dp : replicas that each compute attention for their own requests and share one set of experts
+    """
 
     weights: Precision
     kv_value_bytes: float = 2.0
     tp: int = 1
     pp: int = 1
     expert_parallel: bool = False
+    dp: int = 1
 
     @property
     def gpus(self) -> int:
+        """GPUs of one replica."""
         return self.tp * self.pp
+
+    @property
+    def expert_gpus(self) -> int:
+        """GPUs over which one layer's routed experts are spread."""
+        return self.tp * self.dp
 
 
 @dataclass(frozen=True, slots=True)

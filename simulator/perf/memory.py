@@ -23,6 +23,9 @@ ACTIVATION_BYTES = 2
 """bf16: activations, embeddings and whatever is not quantised."""
 LOGIT_BYTES = 2 + 4 + 4
 """Logits in bf16, their fp32 copy and the sampler's probabilities alive at once."""
+SAMPLER_BYTES = LOGIT_BYTES + 4 + 8
+"""Peak per logit of sampling with top-p: a sorted fp32 copy and its 64-bit indices beside the logits (vLLM's start-up
+profiling runs the sampler with top-k and top-p for max_num_seqs requests)."""
 RESERVED_BLOCKS = 1
 """vLLM keeps block 0 as the null block."""
 MOST_STAGES_TRIED = 16
@@ -97,13 +100,14 @@ def mlp_weight_bytes(arch: Architecture, layout: Layout) -> float:
 
 
 def expert_weight_bytes(arch: Architecture, layout: Layout) -> float:
-    """Bytes of one routed expert on one GPU, averaged over GPUs (sliced by TP or dealt out whole by EP)."""
-    return expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
+    """Bytes of one routed expert on one GPU, averaged over the GPUs that share it (cut, or dealt out whole)."""
+    return expert_parameters(arch) * layout.weights.weight_bytes / layout.expert_gpus
 
 
 def always_read_moe_bytes(arch: Architecture, layout: Layout) -> float:
     """Bytes of router and shared experts of one MoE layer on one GPU."""
-    return router_parameters(arch) * ACTIVATION_BYTES + arch.shared_experts * expert_weight_bytes(arch, layout)
+    shared = arch.shared_experts * expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
+    return router_parameters(arch) * ACTIVATION_BYTES + shared
 
 
 def weight_bytes(arch: Architecture, layout: Layout) -> float:
@@ -131,7 +135,7 @@ def activation_bytes(arch: Architecture, layout: Layout, limits: BatchLimits) ->
         arch.heads * arch.head_dim,
     )
     forward = limits.max_num_batched_tokens * (3 * arch.hidden_size + 3 * width / layout.tp) * ACTIVATION_BYTES
-    sampling = limits.max_num_seqs * arch.vocab_size * LOGIT_BYTES
+    sampling = limits.max_num_seqs * arch.vocab_size * SAMPLER_BYTES
     return max(forward, sampling)
 
 

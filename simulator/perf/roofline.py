@@ -89,7 +89,7 @@ def weight_read_bytes(tokens: NDArray[np.float64], arch: Architecture, layout: L
     dense = arch.layers * attention_weight_bytes(arch, layout) + arch.dense_layers * mlp_weight_bytes(arch, layout)
     read = np.full_like(tokens, dense)
     if arch.experts:
-        experts = active_experts(tokens, arch) * expert_weight_bytes(arch, layout)
+        experts = active_experts(tokens * layout.dp, arch) * expert_weight_bytes(arch, layout)
         read += arch.moe_layers * (always_read_moe_bytes(arch, layout) + experts)
     return read
 

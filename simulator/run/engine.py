@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.catalog.expected import expected_error
 from simulator.catalog.gpus import Gpu, default_limits, gpu
+from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.hf import load_hf_config
 from simulator.catalog.models import model
+from simulator.catalog.overheads import engine_overheads, sustained
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
+from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
 from simulator.perf.power import power_w_by_seqs
@@ -100,7 +104,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         config=config,
         step_time=profile.step_time(limits)
         if profile
-        else roofline_step_time(arch, card.device, parts, limits, card.coefficients, drafting),
+        else step_time(arch, card, parts, limits, settings.version, drafting),
         notes=notes,
         memory=memory,
         layout=parts,
@@ -109,6 +113,24 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
         power_w_by_seqs=power_w_by_seqs(card.power_curve, parts.gpus, limits.max_num_seqs),
     )
+
+
+def step_time(
+    arch: Architecture,
+    card: Gpu,
+    layout: Layout,
+    limits: BatchLimits,
+    version: str | None = None,
+    drafting: Drafting | None = None,
+) -> StepTime:
+    """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing."""
+    hardware = hardware_profile(card.name)
+    if hardware is None or missing_kernel(arch, hardware, layout):
+        step = roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
+    else:
+        overheads = engine_overheads(version, card.name)
+        step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+    return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 
 
 def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:

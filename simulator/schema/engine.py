@@ -23,7 +23,9 @@ class Speculative(Settings):
 class EngineSettings(Settings):
     """One serving engine; defaults are vLLM's."""
 
-    dtype: Literal["bf16", "fp16", "fp8", "int8", "w8a16", "int4", "fp4", "mxfp4"] | None = None
+    version: str | None = None
+    """vLLM version, as 0.11.0: its overheads are simulated; the newest known unless given."""
+    dtype: Literal["bf16", "fp16", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"] | None = None
     """Precision of the weights; the model's own unless given."""
     kv_dtype: Literal["auto", "bf16", "fp16", "fp8", "int8"] = "auto"
     """Precision of the KV cache; auto is the model's activation dtype."""

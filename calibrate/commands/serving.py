@@ -1,0 +1,50 @@
+"""`servecast calibrate serving`: the engine's overheads, fitted on published serving results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def serving(
+    tables: list[Path] | None = None,
+    /,
+    *,
+    data: Path | None = None,
+    date: str = "2026-11-24",
+    output: Path | None = None,
+    rounds: int = 6,
+    quiet: bool = False,
+) -> int:
+    """Fit engine overheads and sustained shares, cross-validate them, and write both as catalog data.
+
+    Parameters
+    ----------
+    tables: CSV files as `servecast verify gpu` reads them
+    data: folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given
+    date: date of the fit, for the provenance
+    output: folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given
+    rounds: most steps of the least squares
+    quiet: no progress bar
+    """
+    from calibrate.commands.verify_gpu import table_files
+    from calibrate.serving.crossval import cross_validate, error_groups
+    from calibrate.serving.crossval import tables as summaries
+    from calibrate.serving.fit import fit
+    from calibrate.serving.parameters import PARAMETERS
+    from calibrate.serving.publish import write_errors, write_overheads
+    from calibrate.serving.read import read_tables
+    from calibrate.serving.select import fit_runs
+    from simulator.catalog.quantity import DATA
+    from simulator.cli.output import print_table, progress_bar
+
+    runs = fit_runs(read_tables(table_files(tables, data)))
+    with progress_bar(quiet) as progress:
+        result = fit(runs.composed, PARAMETERS, progress, rounds)
+    print_table(
+        [[one.name, f"{one.start:.3g}", f"{result.values[one.name]:.3g}", one.unit] for one in PARAMETERS],
+        ("parameter", "expected", "fitted", "unit"),
+    )
+    validation = cross_validate(runs.all, result, PARAMETERS)
+    write_overheads(result, PARAMETERS, date, output or DATA)
+    write_errors(error_groups(validation), summaries(validation), date, output or DATA)
+    return 0

@@ -1,0 +1,1 @@
+"""From measured kernel tables to one hardware profile per GPU."""

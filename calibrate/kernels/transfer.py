@@ -1,0 +1,80 @@
+"""What stands in where a GPU or a weight format was not measured."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.precisions import precisions
+
+SAME_UNITS = {"fp16": ("bf16",), "int8": ("fp8",)}
+"""Formats whose products run on the units, and at the share of peak, of another format of the same GPU."""
+LINK_RULE = "all-reduce of {links}, bandwidths scaled by the links' peaks"
+KERNEL_RULE = "kernels of {kernels}: shares of the published peaks and launch times kept, peaks and multiprocessors own"
+
+
+def fill_formats(profiles: Mapping[str, dict[str, Any]], donors: Mapping[str, str]) -> None:
+    """Give each measured GPU the formats it computes in but has no table of.
+
+    8-bit integers take the shares of 8-bit floats, their twin on the same units; weight-only formats take those of the
+    GPU that `donors` names per kernel, relative to its 16-bit record.
+    """
+    for name, profile in profiles.items():
+        for group, donor in donors.items():
+            for form, entry in precisions().items():
+                if entry.compute in gpu(name).peaks and form not in profile["kernels"][group]:
+                    _fill_format(profile, group, form, donor, profiles[donor]["kernels"][group])
+
+
+def _fill_format(
+    profile: dict[str, Any], group: str, form: str, donor: str, lent: Mapping[str, dict[str, float]]
+) -> None:
+    own = profile["kernels"][group]
+    twin = next((each for each in SAME_UNITS.get(form, ()) if each in own), None)
+    if twin is not None:
+        own[form] = dict(own[twin])
+        profile["stand_ins"][f"{group} {form}"] = f"{group} {twin} of the same GPU"
+    elif form in lent and precisions()[form].compute == "bf16":
+        own[form] = _relative(lent, form, own["bf16"])
+        profile["stand_ins"][f"{group} {form}"] = f"{group} {form} of {donor}, relative to its bf16"
+
+
+def _relative(donor: Mapping[str, dict[str, float]], form: str, own: Mapping[str, float]) -> dict[str, float]:
+    """The donor's record of `form`, its shares moved by what bf16 reaches here and there, at most the peak."""
+    moved = dict(donor[form])
+    for share in ("bandwidth_share", "compute_share"):
+        moved[share] = min(1.0, moved[share] * own[share] / donor["bf16"][share])
+    moved["launch_s"] = moved["launch_s"] * own["launch_s"] / donor["bf16"]["launch_s"]
+    return moved
+
+
+def fill_missing_kernels(profiles: Mapping[str, dict[str, Any]], groups: Mapping[str, str]) -> None:
+    """Give each measured GPU the kernels without a table of its own, from the GPU that `groups` names per kernel."""
+    for profile in profiles.values():
+        for group, donor in groups.items():
+            if group not in profile["kernels"]:
+                profile["kernels"][group] = copy.deepcopy(profiles[donor]["kernels"][group])
+                profile["stand_ins"][group] = f"{group} of {donor}"
+
+
+def transferred(name: str, entry: Mapping[str, Any], profiles: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Profile of a GPU without tables from those named in `entry`."""
+    near, links = profiles[entry["kernels"]], profiles[entry["links"]]
+    kernels = copy.deepcopy(near["kernels"])
+    kernels["multiprocessors"] = entry["multiprocessors"]
+    scale = gpu(name).intra_node.value / gpu(entry["links"]).intra_node.value
+    kernels["all_reduce"] = {group: _scaled(record, scale) for group, record in links["kernels"]["all_reduce"].items()}
+    peaks = gpu(name).peaks
+    for group in ("gemm", "experts"):
+        fits = kernels[group].items()
+        kernels[group] = {form: fit for form, fit in fits if precisions()[form].compute in peaks}
+    kernels["all_to_all"] = {}
+    stand_ins = {"all": KERNEL_RULE.format(**entry), "all_reduce": LINK_RULE.format(**entry)}
+    return {"transferred_from": entry["kernels"], "kernels": kernels, "stand_ins": stand_ins, "residuals": {}}
+
+
+def _scaled(record: Mapping[str, float], scale: float) -> dict[str, float]:
+    """Bandwidths of an all-reduce on links `scale` times as fast, latencies as they are."""
+    return {key: value * scale if key.endswith("bytes_per_s") else value for key, value in record.items()}

@@ -1,0 +1,90 @@
+"""Cross-validation: every model, then every GPU left out of the fit in turn and forecast by what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calibrate.serving.fit import Fit, Parameter, Runs, refit_without
+from calibrate.serving.forecast import simulate_runs
+from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score, summary
+from calibrate.serving.trial import trial_steps
+from simulator.catalog.models import models
+
+FOLDS = ("model", "gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Lines (as `score.frame`) in sample, and with each model or GPU left out."""
+
+    in_sample: pd.DataFrame
+    model: pd.DataFrame
+    gpu: pd.DataFrame
+
+
+def cross_validate(runs: Sequence[Runs], result: Fit, parameters: Sequence[Parameter]) -> Validation:
+    """Forecast every row with the full fit, and with the fits that have not seen its model or its GPU."""
+    frames = {key: _left_out(runs, result, parameters, key) for key in FOLDS}
+    scored = [score(cases[0].row, simulate_runs(cases, partial(trial_steps, result.values))) for cases in runs]
+    return Validation(frame(scored), frames["model"], frames["gpu"])
+
+
+def _left_out(runs: Sequence[Runs], result: Fit, parameters: Sequence[Parameter], key: str) -> pd.DataFrame:
+    names = [str(getattr(cases[0].row, key)) for cases in runs]
+    scored = []
+    for name in sorted(set(names)):
+        fold = np.array([one == name for one in names])
+        values = refit_without(result, parameters, fold)
+        for cases, held_out in zip(runs, fold, strict=True):
+            if held_out:
+                scored.append(score(cases[0].row, simulate_runs(cases, partial(trial_steps, values))))
+    return frame(scored)
+
+
+def tables(validation: Validation) -> dict[str, Any]:
+    """Summaries by file, fold and regime."""
+    kinds = {"in sample": validation.in_sample, "model left out": validation.model, "GPU left out": validation.gpu}
+    files = validation.in_sample["place"].str.rsplit(":", n=1).str[0]
+    return {
+        str(file): {
+            title: _by_regime(lines[lines["place"].str.startswith(f"{file}:")]) for title, lines in kinds.items()
+        }
+        for file in files.unique()
+    }
+
+
+def _by_regime(lines: pd.DataFrame) -> dict[str, Any]:
+    return {regime: by_metric(lines[lines["regime"] == regime]) for regime in (BELOW, SATURATED, BURST)}
+
+
+def error_groups(validation: Validation) -> list[dict[str, Any]]:
+    """Errors to expect: by GPU with other models left out, and over all GPUs with GPUs left out."""
+    groups: list[dict[str, Any]] = []
+    for kind, experts in (("dense", False), ("experts", True)):
+        seen = _of_kind(validation.model, experts)
+        groups += [_group(part, str(gpu), kind) for gpu, part in seen.groupby("gpu", sort=True)]
+        groups.append(_group(_of_kind(validation.gpu, experts), "other", kind))
+    return groups
+
+
+def _of_kind(lines: pd.DataFrame, experts: bool) -> pd.DataFrame:
+    known = models()
+    has = lines["model"].map(lambda name: name in known and known[name].architecture.experts > 0)
+    return lines[(has == experts) & (lines["regime"] == BELOW)]
+
+
+def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:
+    errors = {m: summary(lines.loc[lines["metric"] == m, "error"]) for m in ("tpot", "ttft", "throughput")}
+    return {
+        "gpu": gpu,
+        "kind": kind,
+        "rows": int(errors["tpot"]["rows"]),
+        "models": int(lines["model"].nunique()),
+        **{metric: one.get("median_abs_error") for metric, one in errors.items()},
+    }

@@ -1,0 +1,209 @@
+"""The serving section of docs/accuracy.md, generated from the comparison and the catalog's cross-validation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from calibrate.serving.report import Comparison, as_json
+from simulator.catalog.expected import error_table
+from simulator.catalog.overheads import family_rows, host_rows, overhead_rows
+
+BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
+END = "<!-- serving: end -->"
+TITLE = "# Accuracy\n\nHow far forecasts are from what was measured.\n"
+_METRICS = ("tpot", "throughput", "ttft", "e2e")
+_METHOD = """## Serving: published results of real GPUs
+
+Every row is simulated with the exact scheduler at the source's engine limits and load (open loop with its rate, closed
+loop with its concurrency, burst), with as many requests, and the same statistic is compared; errors are
+simulated/measured - 1. An open loop is *saturated* when its mean TTFT is above one second and five times that of a
+request alone, or less than 93 % of the rate is served in a long run; a closed loop when the KV cache does not hold all
+contexts. There TTFT is a place in a queue, so only TPOT and throughput are scored. *Left out* means: the overheads were
+fitted without any row of that model (or GPU) and then forecast it; that is the error to expect for a model (GPU) that
+was never measured. The kernels themselves are measured per GPU and not refitted.
+
+Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
+real.
+"""
+_SOURCES = """Sources:
+[IOG-Foundation/llm-inference-benchmarks](https://github.com/IOG-Foundation/llm-inference-benchmarks),
+[gpustack performance lab](https://github.com/gpustack/gpustack), inference-sim/training,
+[LLMServingSim](https://github.com/casys-kaist/LLMServingSim), [inference-perf](https://github.com/kubernetes-sigs/inference-perf),
+and the vLLM points in [aiconfigurator](https://github.com/ai-dynamo/aiconfigurator) (most from
+[InferenceX](https://github.com/InferenceMAX/InferenceMAX); their statistic is not documented, taken as the mean).
+"""
+
+
+def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown of the section.
+
+    Parameters
+    ----------
+    spreads : results with wider and narrower lengths, by their description
+    """
+    result = as_json(comparison)
+    parts = [
+        _METHOD,
+        "### In short\n",
+        _summary(result),
+        "### Models and GPUs left out\n",
+        _cross_validation(),
+        "### By GPU, below saturation\n",
+        _groups(result["by_gpu"], "GPU"),
+        "### By model, below saturation\n",
+        _groups(result["by_model"], "model"),
+        "### By requests in flight, below saturation\n",
+        _groups(result["by_load_level"], "requests in flight"),
+        "### Saturated and burst, by model\n",
+        _groups(result["saturated_and_burst_by_model"], "model"),
+        "### The knee\n\nFirst rate of an open-loop series at which TTFT p50 is twice that of the lowest rate.\n",
+        _knees(result["knees"]),
+        "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths are drawn "
+        "from lognormal distributions.\nRows with such lengths:\n",
+        _spreads(result, spreads),
+        "### Fitted overheads\n",
+        _overheads(),
+        "### Largest errors of TPOT\n",
+        _worst(result["worst"]),
+        "### Rows left out\n",
+        _excluded(comparison),
+        _SOURCES,
+    ]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def write_docs(path: Path, section: str) -> None:
+    """Put the section between its marks in the document; a new document where there is none."""
+    text = path.read_text(encoding="utf-8") if path.exists() else f"{TITLE}\n{BEGIN}\n{END}\n"
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    scratch = path.with_suffix(".partial")
+    scratch.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
+    scratch.replace(path)
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
+
+
+def _cells(metrics: Mapping[str, Any], wanted: Sequence[str] = _METRICS) -> list[str]:
+    cells = []
+    for metric in wanted:
+        one = metrics.get(metric, {})
+        if one.get("rows"):
+            median, p90, bias = (100 * one[part] for part in ("median_abs_error", "p90_abs_error", "bias"))
+            cells.append(f"{median:.1f} / {p90:.0f} / {bias:+.0f} ({one['rows']})")
+        else:
+            cells.append("")
+    return cells
+
+
+_ERRORS = [f"{metric} error" for metric in _METRICS]
+_READING = "Median / p90 of the absolute error / median signed error in %, and number of rows.\n\n"
+
+
+def _summary(result: Mapping[str, Any]) -> str:
+    rows = [
+        [title, *_cells(result[key])]
+        for key, title in (("overall", "below saturation"), ("saturated", "saturated"), ("burst", "burst"))
+    ]
+    rows += [[f"{name}, below saturation", *_cells(part)] for name, part in result["by_file"].items()]
+    return _READING + _table(rows, ["rows", *_ERRORS])
+
+
+def _cross_validation() -> str:
+    table = error_table().cross_validation
+    rows = [
+        [file, regime, fold, *_cells(metrics)]
+        for file, folds in table.items()
+        for fold, regimes in folds.items()
+        for regime, metrics in regimes.items()
+        if metrics
+    ]
+    return _READING + _table(rows, ["table", "regime", "fit", *_ERRORS])
+
+
+def _groups(groups: Mapping[str, Any], title: str) -> str:
+    return _table([[name, *_cells(metrics)] for name, metrics in groups.items()], [title, *_ERRORS])
+
+
+def _knees(knees: Sequence[Mapping[str, Any]]) -> str:
+    def rate(knee: Mapping[str, Any], which: str) -> str:
+        step, rates = knee[f"{which}_step"], knee["rates_rps"]
+        return f"{rates[step]:g}" if step < len(rates) else "none"
+
+    rows = [
+        [k["series"], ", ".join(f"{r:g}" for r in k["rates_rps"]), rate(k, "measured"), rate(k, "simulated")]
+        for k in knees
+    ]
+    return _table(rows, ["series", "req/s", "measured", "simulated"])
+
+
+def _spreads(result: Mapping[str, Any], spreads: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = []
+    for title, one in spreads.items():
+        rows += [
+            [f"{title}, {regime}", *_cells(one[key])]
+            for key, regime in (("overall", "below saturation"), ("saturated", "saturated"), ("burst", "burst"))
+        ]
+    return _table(rows, ["lengths", *_ERRORS])
+
+
+def _overheads() -> str:
+    vllm = overhead_rows()
+    names = (
+        "exposed_s",
+        "exposed_seq_s",
+        "launch_layer_s",
+        "host_s",
+        "host_seq_s",
+        "layer_s",
+        "collective_wait_s",
+        "request_s",
+    )
+    rows = [[name, *(_range(getattr(row, name)) for row in vllm)] for name in names]
+    text = _table(rows, ["µs", *(f"from vLLM {row.since}" for row in vllm)])
+    shares = [[row.name, ", ".join(row.gpus), _share(row.compute)] for row in family_rows()]
+    text += "\nShare of the kernels' measured compute speed that serving sustains:\n\n"
+    text += _table(shares, ["family", "GPUs", "compute"])
+    hosts = ", ".join(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" for row in host_rows())
+    return text + f"\nHost times beside consumer GPUs, as a multiple: {hosts}.\n"
+
+
+def _range(quantity: Any) -> str:
+    value, low, high = (1e6 * (one or 0.0) for one in (quantity.value, quantity.low, quantity.high))
+    return f"{value:.3g} ({low:.2g} to {high:.2g})" if quantity.low is not None else f"{value:.3g}"
+
+
+def _share(quantity: Any) -> str:
+    return (
+        f"{quantity.value:.2f} ({quantity.low:.2f} to {quantity.high:.2f})" if quantity.low else f"{quantity.value:.2f}"
+    )
+
+
+def _worst(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        [
+            r["row_id"][:48],
+            r["model"],
+            f"{r['gpus']} x {r['gpu']}",
+            r["dtype"],
+            r["regime"],
+            *(f"{1e3 * r[which]:.1f}" for which in ("measured", "simulated")),
+            f"{100 * r['error']:+.0f} %",
+        ]
+        for r in rows
+    ]
+    return _table(lines, ["row", "model", "GPUs", "weights", "regime", "measured ms", "simulated ms", "error"])
+
+
+def _excluded(comparison: Comparison) -> str:
+    reasons = Counter(one.reason for one in comparison.excluded)
+    return _table([[str(count), reason] for reason, count in reasons.most_common()], ["rows", "reason"])

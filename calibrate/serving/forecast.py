@@ -1,0 +1,174 @@
+"""One published result, simulated: the same configuration, load and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from calibrate.serving.measured import ClosedLoop, MeasuredRow
+from calibrate.serving.names import NotSupported
+from calibrate.serving.sources import engine_limits, engine_version, length_spreads, source_of
+from calibrate.serving.traffic import Traffic, make_traffic, number_of_requests
+from simulator.errors import InputError
+from simulator.fleet.records import Status
+from simulator.fleet.single import run_single
+from simulator.perf.steptime import StepTime
+from simulator.run.engine import PlannedEngine, plan_engine
+from simulator.schema.engine import EngineSettings
+from simulator.workload.requests import make_requests
+
+REPLICATIONS = 4
+"""Runs of a row whose requests are random and at most …"""
+FEW_REQUESTS = 500
+STATISTICS = ("mean", "p50", "p90", "p99")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A row made ready: the engine, planned, and its requests."""
+
+    row: MeasuredRow
+    engine: PlannedEngine
+    traffic: Traffic
+
+
+StepModel = Callable[[Case], StepTime]
+"""How long a step of a case takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What was simulated of a row.
+
+    Attributes
+    ----------
+    figures : by (metric, statistic), as `MeasuredRow.figures`
+    alone_ttft_s : TTFT of one request of mean length on an idle engine
+    kv_tokens : tokens that the KV cache holds
+    mean_running : requests that decode, in the mean over the run
+    """
+
+    figures: dict[tuple[str, str], float]
+    completed: int
+    alone_ttft_s: float
+    kv_tokens: int
+    mean_running: float
+
+
+def prepare(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> Case:
+    """Plan the engine of a row and draw its requests.
+
+    Raises
+    ------
+    NotSupported : the model does not fit, or cannot be split that way
+    """
+    try:
+        engine = plan_engine(row.model, row.gpu, row.tp, row.pp, _settings(row), Path())
+    except InputError as error:
+        raise NotSupported(str(error)) from error
+    traffic = make_traffic(row, engine.memory.max_model_len, seed=seed, cv_scale=cv_scale)
+    wanted = row.prefix_caching is not False and traffic.shares_content
+    config = replace(engine.config, enable_prefix_caching=wanted)
+    return Case(row, replace(engine, config=config), traffic)
+
+
+def prepare_runs(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> tuple[Case, ...]:
+    """The row made ready several times with other arrivals and lengths, where these are random and few.
+
+    Raises
+    ------
+    NotSupported : the model does not fit, or cannot be split that way
+    """
+    random = any(spread.cv > 0 for spread in length_spreads(row))
+    runs = REPLICATIONS if random and number_of_requests(row) <= FEW_REQUESTS else 1
+    return tuple(prepare(row, seed=seed * REPLICATIONS + k, cv_scale=cv_scale) for k in range(runs))
+
+
+def simulate_runs(cases: Sequence[Case], step_model: StepModel) -> Forecast:
+    """Mean of the figures over the runs of one row."""
+    forecasts = [simulate_case(case, step_model(case)) for case in cases]
+    first = forecasts[0]
+    figures = {key: float(np.mean([one.figures[key] for one in forecasts])) for key in first.figures}
+    return replace(first, figures=figures, mean_running=float(np.mean([one.mean_running for one in forecasts])))
+
+
+def _settings(row: MeasuredRow) -> EngineSettings:
+    limits = engine_limits(row)
+    source = source_of(row)
+    seats = int(limits["max_num_seqs"])
+    if source.get("seats_are_concurrency") and isinstance(row.load, ClosedLoop):
+        seats = row.load.concurrency
+    kv_dtype = row.kv_dtype
+    if kv_dtype == "auto":
+        kv_dtype = source.get("kv_dtype_by_gpu", {}).get(row.gpu, "auto")
+    length = limits.get("max_model_len")
+    tokens = int(limits["max_num_batched_tokens"])
+    chunked = row.chunked_prefill is not False
+    if not chunked and length:
+        tokens = max(tokens, int(length))
+    return EngineSettings.model_validate(
+        {
+            "dtype": row.dtype,
+            "kv_dtype": kv_dtype,
+            "gpu_memory_utilization": limits["gpu_mem_util"],
+            "num_blocks": int(limits["kv_blocks"]) if "kv_blocks" in limits else None,
+            "max_num_seqs": seats,
+            "max_num_batched_tokens": tokens,
+            "max_model_len": int(length) if length else None,
+            "chunked_prefill": chunked,
+            "expert_parallel": row.expert_parallel,
+            "version": engine_version(row),
+        }
+    )
+
+
+def simulate_case(case: Case, step_time: StepTime) -> Forecast:
+    """Serve the case's requests and take the statistics that published results give.
+
+    Requests longer than the client's timeout count as failed. The server is not told: until the first one fails that
+    changes nothing, and after it the queue stays too long for any to succeed.
+    """
+    if source_of(case.row).get("times") == "engine":
+        step_time = replace(step_time, request_overhead_s=0.0)
+    records = run_single(case.engine.config, step_time, case.traffic.requests).records
+    counted = records[records["arrival_s"] >= case.traffic.origin_s]
+    done = counted[counted["status"] == Status.COMPLETED]
+    patience_s = source_of(case.row).get("client_timeout_s", np.inf)
+    patient = done[done["finish_s"] - done["arrival_s"] <= patience_s]
+    end_s = float(done["finish_s"].max())
+    if len(patient) < len(done):
+        done, end_s = patient, float(done["arrival_s"].max()) + patience_s
+    if not len(done):
+        raise NotSupported("no request completes: prompts are too long for the engine")
+    ttft = done["first_token_s"] - done["arrival_s"]
+    e2e = done["finish_s"] - done["arrival_s"]
+    several = done["osl"] > 1
+    tpot = (e2e - ttft)[several] / (done["osl"][several] - 1)
+    figures: dict[tuple[str, str], float] = {}
+    for metric, values in (("ttft", ttft), ("tpot", tpot), ("e2e", e2e)):
+        if len(values):
+            middle = [float(value) for value in np.percentile(values, (50, 90, 99))]
+            figures |= dict(zip(((metric, s) for s in STATISTICS), [float(values.mean()), *middle], strict=True))
+    span_s = end_s - case.traffic.origin_s
+    rate = len(done) / span_s
+    figures["throughput", "requests"] = rate
+    figures["throughput", "output"] = rate * case.row.osl
+    figures["throughput", "total"] = rate * (case.row.isl + case.row.osl)
+    return Forecast(
+        figures,
+        len(done),
+        alone_ttft_s(case, step_time),
+        (case.engine.config.num_blocks - 1) * case.engine.config.block_size,
+        float((e2e - ttft).sum()) / span_s,
+    )
+
+
+def alone_ttft_s(case: Case, step_time: StepTime) -> float:
+    """TTFT of one request of mean length on an idle engine."""
+    isl = min(max(round(case.row.isl), 1), case.engine.config.max_model_len - 1)
+    one = make_requests(np.zeros(1), np.array([isl]), np.array([1]))
+    record = run_single(case.engine.config, step_time, one).records[0]
+    return float(record["first_token_s"])

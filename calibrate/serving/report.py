@@ -1,0 +1,127 @@
+"""The whole comparison: simulate every row, and summarise for JSON and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from calibrate.serving.forecast import StepModel, prepare_runs, simulate_runs
+from calibrate.serving.knee import Knee, knees
+from calibrate.serving.measured import Excluded
+from calibrate.serving.names import NotSupported
+from calibrate.serving.read import ServingTable
+from calibrate.serving.score import BELOW, BURST, SATURATED, Scored, by_metric, frame, grouped, score
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All rows that were simulated, those that were not, and the knees."""
+
+    scored: tuple[Scored, ...]
+    excluded: tuple[Excluded, ...]
+    knees: tuple[Knee, ...]
+
+    @property
+    def lines(self) -> pd.DataFrame:
+        return frame(self.scored)
+
+
+def compare_rows(
+    table: ServingTable,
+    step_model: StepModel,
+    progress: Progress | None = None,
+    *,
+    seed: int = 0,
+    cv_scale: float = 1.0,
+) -> Comparison:
+    """Simulate every row of the table."""
+    scored: list[Scored] = []
+    excluded = list(table.excluded)
+    for k, row in enumerate(table.rows):
+        try:
+            cases = prepare_runs(row, seed=seed, cv_scale=cv_scale)
+            scored.append(score(row, simulate_runs(cases, step_model)))
+        except NotSupported as reason:
+            excluded.append(Excluded(row.place, row.row_id, str(reason)))
+        if progress:
+            progress(row.row_id, (k + 1) / len(table.rows))
+    return Comparison(tuple(scored), tuple(excluded), tuple(knees(scored)))
+
+
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """JSON-ready result: `overall`, `by_gpu`, `by_model`, … with errors as fractions, `knees`, `excluded`."""
+    lines = comparison.lines
+    below = lines[lines["regime"] == BELOW]
+    return {
+        "rows": {"simulated": len(comparison.scored), "excluded": len(comparison.excluded)},
+        "overall": by_metric(below),
+        "saturated": by_metric(lines[lines["regime"] == SATURATED]),
+        "burst": by_metric(lines[lines["regime"] == BURST]),
+        "by_file": grouped(below, lambda part: part["place"].str.rsplit(":", n=1).str[0]),
+        "by_gpu": grouped(below, "gpu"),
+        "by_model": grouped(below, "model"),
+        "by_dataset": grouped(below, "dataset"),
+        "by_load_level": grouped(below, "level"),
+        "by_gpus": grouped(below, "gpus"),
+        "by_dtype": grouped(below, "dtype"),
+        "saturated_and_burst_by_gpu": grouped(lines[lines["regime"] != BELOW], "gpu"),
+        "saturated_and_burst_by_model": grouped(lines[lines["regime"] != BELOW], "model"),
+        "knees": [
+            {
+                "series": knee.series,
+                "rates_rps": list(knee.rates_rps),
+                "measured_step": knee.measured,
+                "simulated_step": knee.simulated,
+            }
+            for knee in comparison.knees
+        ],
+        "worst": worst(lines),
+        "excluded": [{"place": e.place, "row_id": e.row_id, "reason": e.reason} for e in comparison.excluded],
+    }
+
+
+def worst(lines: pd.DataFrame, most: int = 15) -> list[dict[str, Any]]:
+    """Rows with the largest error of TPOT."""
+    tpot = lines[lines["metric"] == "tpot"]
+    order = tpot["error"].abs().sort_values(ascending=False, kind="stable").index[:most]
+    kept = ["row_id", "model", "gpu", "gpus", "dtype", "regime", "measured", "simulated", "error"]
+    chosen = tpot.loc[order, kept]
+    return [dict(zip(kept, values, strict=True)) for values in chosen.itertuples(index=False, name=None)]
+
+
+GROUPS: Sequence[tuple[str, str]] = (
+    ("by_gpu", "GPU"),
+    ("by_model", "model"),
+    ("by_load_level", "requests in flight"),
+)
+METRICS = ("tpot", "throughput", "ttft", "e2e")
+
+
+def table_rows(result: dict[str, Any]) -> list[list[str]]:
+    """Rows of the printed table: overall, saturated, burst, then groups below saturation."""
+    rows = [_line(title, result[key]) for key, title in (("overall", "all rows below saturation"),)]
+    rows += [_line(title, result[key]) for key, title in (("saturated", "saturated"), ("burst", "burst"))]
+    for key, title in GROUPS:
+        rows += [_line(f"{title} {name}", metrics) for name, metrics in result[key].items()]
+    return rows
+
+
+HEADERS = ("rows", *(f"{metric} {part}" for metric in METRICS for part in ("n", "median", "p90", "bias")))
+
+
+def _line(title: str, metrics: dict[str, Any]) -> list[str]:
+    cells = [title]
+    for metric in METRICS:
+        found = metrics.get(metric, {})
+        if not found:
+            cells += ["-"] * 4
+            continue
+        cells.append(str(found["rows"]))
+        cells += [f"{100 * found[part]:.1f}%" for part in ("median_abs_error", "p90_abs_error")]
+        cells.append(f"{100 * found['bias']:+.1f}%")
+    return cells

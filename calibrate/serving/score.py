@@ -1,0 +1,151 @@
+"""Errors of forecasts against what was measured, row by row and in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calibrate.serving.forecast import Forecast
+from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
+
+SCORED: dict[str, tuple[str, ...]] = {
+    "ttft": ("p50", "mean"),
+    "tpot": ("mean", "p50"),
+    "throughput": ("total", "output", "requests"),
+    "e2e": ("mean", "p50"),
+}
+"""Per metric the statistic that is compared: the first that was published."""
+BELOW, SATURATED, BURST = "below saturation", "saturated", "burst"
+QUEUE_FACTOR, QUEUE_S = 5.0, 1.0
+"""An open loop is saturated when its mean TTFT is this many times that of a request alone, and above this time …"""
+ACHIEVED_SHARE, LONG_RUN = 0.93, 5.0
+"""… or when less than this share of the rate is served in a run this many times as long as a request."""
+LEVELS = (0.0, 4.0, 16.0, 64.0, 256.0, np.inf)
+"""Bounds of load levels: mean requests in flight, by Little's law from the measured figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A row, its forecast, its regime and load level."""
+
+    row: MeasuredRow
+    forecast: Forecast
+    regime: str
+    in_flight: float
+
+
+def regime(row: MeasuredRow, forecast: Forecast) -> str:
+    """Whether the server kept up with what was offered: from the measured figures, for a closed loop from whether the
+    KV cache holds all users' contexts."""
+    if isinstance(row.load, Burst):
+        return BURST
+    if isinstance(row.load, ClosedLoop):
+        wanted = row.load.concurrency * (row.isl + row.generated_tokens / 2)
+        return SATURATED if wanted > forecast.kv_tokens else BELOW
+    ttft = row.figures.get(("ttft", "mean"), row.figures.get(("ttft", "p50"), 0.0))
+    if ttft > max(QUEUE_FACTOR * forecast.alone_ttft_s, QUEUE_S):
+        return SATURATED
+    return SATURATED if _falls_short(row, row.load) else BELOW
+
+
+def _falls_short(row: MeasuredRow, load: OpenLoop) -> bool:
+    served = row.figures.get(("throughput", "requests"))
+    stay_s = row.figures.get(("e2e", "mean"), _stay_s(row))
+    if served is None or row.num_requests is None or stay_s is None:
+        return False
+    return served < ACHIEVED_SHARE * load.rate_rps and row.num_requests / load.rate_rps > LONG_RUN * stay_s
+
+
+def _stay_s(row: MeasuredRow) -> float | None:
+    ttft, tpot = (_measured(row, metric) for metric in ("ttft", "tpot"))
+    return None if ttft is None or tpot is None else ttft + (row.generated_tokens - 1) * tpot
+
+
+def _measured(row: MeasuredRow, metric: str) -> float | None:
+    return next((row.figures[metric, stat] for stat in SCORED[metric] if (metric, stat) in row.figures), None)
+
+
+def in_flight(row: MeasuredRow) -> float:
+    """Mean requests in flight: the concurrency, or rate times stay; NaN where it does not follow."""
+    if isinstance(row.load, ClosedLoop):
+        return float(row.load.concurrency)
+    stay_s = row.figures.get(("e2e", "mean"), _stay_s(row))
+    rate = row.figures.get(("throughput", "requests"))
+    if rate is None and ("throughput", "output") in row.figures:
+        rate = row.figures["throughput", "output"] / row.osl
+    return float("nan") if rate is None or stay_s is None else rate * stay_s
+
+
+def score(row: MeasuredRow, forecast: Forecast) -> Scored:
+    """Put a forecast beside its row."""
+    return Scored(row, forecast, regime(row, forecast), in_flight(row))
+
+
+def frame(scored: Iterable[Scored]) -> pd.DataFrame:
+    """One line per row and metric: names, load, measured, simulated and relative error (simulated/measured - 1)."""
+    lines: list[dict[str, Any]] = []
+    for one in scored:
+        for metric, stats in SCORED.items():
+            stat = next(
+                (s for s in stats if (metric, s) in one.row.figures and (metric, s) in one.forecast.figures), ""
+            )
+            if not stat:
+                continue
+            measured, simulated = one.row.figures[metric, stat], one.forecast.figures[metric, stat]
+            lines.append(
+                _names(one)
+                | {"metric": metric, "statistic": stat, "measured": measured}
+                | {"simulated": simulated, "error": simulated / measured - 1.0}
+            )
+    columns = [*_NAMES, "metric", "statistic", "measured", "simulated", "error"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+_NAMES = ("row_id", "place", "dataset", "model", "gpu", "gpus", "dtype", "version", "load", "regime", "level")
+
+
+def _names(one: Scored) -> dict[str, Any]:
+    row = one.row
+    level = np.searchsorted(LEVELS, one.in_flight, side="right") - 1 if np.isfinite(one.in_flight) else 0
+    titles = [f"{low:g}-{high:g}" for low, high in pairwise(LEVELS)]
+    values = (row.row_id, row.place, row.dataset, row.model, row.gpu, row.gpus, row.dtype, row.engine_version)
+    return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level]), strict=True))
+
+
+def counts(metric: str, regime_name: str) -> bool:
+    """Whether a metric is scored in a regime: in a queue, TTFT and E2E are places in it."""
+    return regime_name == BELOW or metric in ("tpot", "throughput")
+
+
+def summary(errors: pd.Series) -> dict[str, float | int]:
+    """Rows, median and 90th percentile of the absolute error, and median signed error (bias), as fractions."""
+    if errors.empty:
+        return {"rows": 0}
+    return {
+        "rows": len(errors),
+        "median_abs_error": float(errors.abs().median()),
+        "p90_abs_error": float(errors.abs().quantile(0.9)),
+        "bias": float(errors.median()),
+    }
+
+
+def by_metric(lines: pd.DataFrame) -> dict[str, dict[str, float | int]]:
+    """Summary per metric over the lines in which it counts."""
+    scored = np.array([counts(m, r) for m, r in zip(lines["metric"], lines["regime"], strict=True)], dtype=np.bool_)
+    kept = lines[scored]
+    return {
+        metric: summary(kept.loc[kept["metric"] == metric, "error"])
+        for metric in SCORED
+        if (kept["metric"] == metric).any()
+    }
+
+
+def grouped(lines: pd.DataFrame, key: str | Callable[[pd.DataFrame], pd.Series]) -> dict[str, Any]:
+    """`by_metric` of every group."""
+    values = lines[key] if isinstance(key, str) else key(lines)
+    return {str(name): by_metric(part) for name, part in lines.groupby(values, sort=True)}

@@ -1,0 +1,81 @@
+"""What sources say of their set-up beyond the columns, and the engine's defaults by version (data/sources.yaml)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calibrate.serving.measured import MeasuredRow
+from calibrate.serving.names import read_data
+from simulator.catalog.gpus import gpu
+from simulator.units import BYTES_PER_GIB
+
+LARGE_MEMORY_GIB = 70
+"""vLLM gives GPUs of at least this memory larger default limits."""
+NEWEST = (99, 0, 0)
+"""A version that is not stated is taken as the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How lengths spread around their mean: `uniform` between shares of it, or lognormal with a cv (0: constant)."""
+
+    kind: str
+    low: float
+    high: float
+    cv: float
+    min_tokens: int
+    max_tokens: int
+
+
+def source_of(row: MeasuredRow) -> Mapping[str, Any]:
+    """What is known of the row's source; empty for one that is not in the data file."""
+    for entry in read_data("sources.yaml")["sources"]:
+        if re.search(entry["when"], row.text):
+            found: Mapping[str, Any] = entry
+            return found
+    return {}
+
+
+def length_spreads(row: MeasuredRow, cv_scale: float = 1.0) -> tuple[Spread, Spread]:
+    """Spread of prompt and of output lengths; `cv_scale` widens or narrows them, to see what the choice does."""
+    stated = source_of(row).get("lengths")
+    if stated:
+        spread = Spread(stated["kind"], stated["low"], stated["high"], 0.0, 1, 10**7)
+        return spread, spread
+    lengths = read_data("sources.yaml")["lengths"]
+    kind = next((name for name in lengths if name in row.text), "other")
+    both = lengths[kind]["isl"], lengths[kind]["osl"]
+    isl, osl = (Spread("lognormal", 1, 1, entry["cv"] * cv_scale, entry["min"], entry["max"]) for entry in both)
+    return isl, osl
+
+
+def version_numbers(text: str) -> tuple[int, ...]:
+    """Leading numbers of a version, as (0, 8, 5); the newest where there are none."""
+    found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text.strip())
+    return tuple(int(part or 0) for part in found.groups()) if found else NEWEST
+
+
+def engine_limits(row: MeasuredRow) -> dict[str, float]:
+    """Limits of the engine: stated in the row, else by its source, else the API server's defaults of its version."""
+    version = version_numbers(row.engine_version)
+    entries = read_data("sources.yaml")["engine"]
+    fitting = [entry for entry in entries if version_numbers(entry["from_version"]) <= version]
+    entry = fitting[0] if fitting else entries[-1]
+    memory_gib = gpu(row.gpu).device.memory_bytes / BYTES_PER_GIB
+    small = memory_gib < LARGE_MEMORY_GIB or row.gpu.startswith(tuple(entry["small_gpus"]))
+    limits = {"gpu_mem_util": entry["gpu_mem_util"], **entry["small" if small else "large"]}
+    return {**limits, **source_of(row).get("limits", {}), **row.limits}
+
+
+def engine_version(row: MeasuredRow) -> str | None:
+    """Version whose behaviour the row shows: as stated, or the first with asynchronous scheduling by default where the
+    source switched that on before; None for the newest."""
+    version = version_numbers(row.engine_version)
+    if version == NEWEST:
+        return None
+    first = str(read_data("sources.yaml")["async_since"])
+    switched_on = "--async-scheduling" in row.text or source_of(row).get("async_scheduling", False)
+    return first if switched_on and version < version_numbers(first) else row.engine_version

@@ -1,0 +1,113 @@
+"""Overheads of the engine by its version, and the share of its kernels' speed that a GPU sustains in serving."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+
+from simulator.catalog.quantity import Entry, Quantity, read_yaml
+from simulator.errors import InputError, Problem
+from simulator.perf.hardware import Hardware
+from simulator.perf.overheads import EngineOverheads
+
+FILE = "engine_overheads.yaml"
+HOST_FIGURES = ("exposed_s", "exposed_seq_s", "host_s", "host_seq_s", "launch_layer_s")
+FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
+
+
+class OverheadRow(Entry):
+    """Overheads from one engine version on."""
+
+    since: str
+    async_scheduling: bool
+    exposed_s: Quantity
+    exposed_seq_s: Quantity
+    host_s: Quantity
+    host_seq_s: Quantity
+    launch_layer_s: Quantity
+    layer_s: Quantity
+    collective_wait_s: Quantity
+    request_s: Quantity
+    max_graph_tokens: Quantity
+
+
+class HostRow(Entry):
+    """How much longer the host's work takes beside these GPUs."""
+
+    gpus: tuple[str, ...]
+    factor: Quantity
+
+
+class FamilyRow(Entry):
+    """Share of the kernels' compute speed that GPUs of a family keep up in serving: power and clocks under lasting load,
+    what kernels lose beside each other, and for transferred kernels how well they fit."""
+
+    name: str
+    gpus: tuple[str, ...]
+    compute: Quantity
+
+
+@lru_cache
+def overhead_rows() -> tuple[OverheadRow, ...]:
+    """All rows, oldest first."""
+    rows = (OverheadRow(**fields) for fields in read_yaml(FILE)["vllm"])
+    return tuple(sorted(rows, key=lambda row: version_key(row.since)))
+
+
+@lru_cache
+def host_rows() -> tuple[HostRow, ...]:
+    """GPUs whose hosts differ from those of data centres."""
+    return tuple(HostRow(**fields) for fields in read_yaml(FILE)["hosts"])
+
+
+@lru_cache
+def family_rows() -> tuple[FamilyRow, ...]:
+    """Families of GPUs."""
+    return tuple(FamilyRow(**fields) for fields in read_yaml(FILE)["families"])
+
+
+def row_of(version: str | None) -> OverheadRow:
+    """The newest row not newer than vLLM `version`; None is the newest; a version older than all takes the oldest."""
+    rows = overhead_rows()
+    known = rows if version is None else [row for row in rows if version_key(row.since) <= version_key(version)]
+    return known[-1] if known else rows[0]
+
+
+def engine_overheads(version: str | None = None, gpu_name: str | None = None) -> EngineOverheads:
+    """Overheads of vLLM `version`, as `0.11` or `0.8.5`, on a host as they stand beside the GPU.
+
+    Raises
+    ------
+    InputError : not a version number
+    """
+    row = row_of(version)
+    figures = {name: getattr(row, name).value for name in FIGURES}
+    factor = next((host.factor.value for host in host_rows() if gpu_name in host.gpus), 1.0)
+    figures |= {name: factor * figures[name] for name in HOST_FIGURES}
+    return EngineOverheads(
+        version=f"vLLM {row.since}",
+        async_scheduling=row.async_scheduling,
+        max_graph_tokens=int(row.max_graph_tokens.value),
+        **figures,
+    )
+
+
+def sustained(hardware: Hardware) -> Hardware:
+    """The GPU with its peaks lowered to what serving sustains of its measured kernels."""
+    family = next((row for row in family_rows() if hardware.device.name in row.gpus), None)
+    return hardware if family is None else slowed(hardware, family.compute.value)
+
+
+def slowed(hardware: Hardware, compute: float) -> Hardware:
+    """The GPU with this share of its compute peaks."""
+    peaks = {name: peak * compute for name, peak in hardware.device.peak_flops.items()}
+    return replace(hardware, device=replace(hardware.device, peak_flops=peaks))
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Numbers of a version, for comparison."""
+    numbers = re.findall(r"\d+", version.split("+")[0])
+    if not numbers:
+        raise InputError(Problem("engine version must be a number as 0.11 or 0.8.5", got=version))
+    return tuple(int(number) for number in numbers[:3])

@@ -1,0 +1,176 @@
+"""Blocks of a transformer layer in kernels: attention with its projections, MLP, routed experts, LM head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.perf.architecture import Architecture, kv_heads_per_gpu
+from simulator.perf.device import Layout
+from simulator.perf.hardware import Hardware
+from simulator.perf.kernels import AttentionKernel, ExpertShape, Floats, experts_s, gemm_s, pair_s, stream_s
+from simulator.perf.memory import ACTIVATION_BYTES, LOGIT_BYTES, kv_bytes_per_token_layer
+from simulator.perf.roofline import PLAIN, active_experts
+
+NORM_PASSES = 8
+"""Two norms per layer, each reading and writing the hidden state and the residual."""
+MLP_PASSES = 3
+"""The gated activation reads gate and up and writes their product."""
+ATTENTION_SMALL_KERNELS = 4
+"""Element-wise kernels around attention: two norms, rotary embedding, KV write."""
+LONG_WINDOW = 2048
+"""Window in tokens beyond which most contexts are shorter than the window: such layers count as full attention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Token counts of a step's matrix products, and whether they are off the kernels' alignment."""
+
+    tokens: Floats
+    ragged: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
+
+def full_layers(arch: Architecture) -> int:
+    """Layers whose attention grows with the context; windows that few contexts exceed count as full."""
+    return arch.layers if arch.sliding_window > LONG_WINDOW else arch.full_layers
+
+
+def window_layers(arch: Architecture) -> int:
+    """Layers whose attention is bounded by a short window."""
+    return arch.layers - full_layers(arch)
+
+
+def projections(arch: Architecture, tp: int) -> tuple[tuple[float, float], ...]:
+    """(n, k) of the matrix products around one layer's attention on one of `tp` GPUs.
+
+    Multi-head latent attention projects queries and latent down together, queries up, and moves between latent and
+    heads once for keys and once for values (absorbed in decode, explicit in prefill: the same sizes).
+    """
+    heads = arch.heads / tp
+    if arch.is_mla:
+        down = (arch.q_lora_rank or 0) + arch.kv_lora_rank + arch.qk_rope_head_dim
+        return (
+            (down, arch.hidden_size),
+            (heads * (arch.qk_nope_head_dim + arch.qk_rope_head_dim), arch.q_lora_rank or arch.hidden_size),
+            (heads * arch.qk_nope_head_dim, arch.kv_lora_rank),
+            (heads * arch.v_head_dim, arch.kv_lora_rank),
+            (arch.hidden_size, heads * arch.v_head_dim),
+        )
+    queries = heads * arch.head_dim
+    keys = kv_heads_per_gpu(arch, tp) * arch.head_dim
+    return ((queries + 2 * keys, arch.hidden_size), (arch.hidden_size, queries))
+
+
+def gemm(batch: Batch, n: float, k: float, hardware: Hardware, layout: Layout, plain: bool = False) -> Floats:
+    """Matrix product with an (n, k) weight in the layout's format, or in 16 bit where `plain`."""
+    name = PLAIN if plain else layout.weights.name
+    weight_bytes = ACTIVATION_BYTES if plain else layout.weights.weight_bytes
+    precision = PLAIN if plain else layout.weights.compute
+    input_bytes = ACTIVATION_BYTES if precision == PLAIN else layout.weights.weight_bytes
+    fit = hardware.kernels.gemm[name]
+    return gemm_s(fit, hardware.peaks(precision), batch.tokens, n, k, weight_bytes, input_bytes, batch.ragged)
+
+
+def attention_kernel(arch: Architecture, hardware: Hardware, layout: Layout) -> AttentionKernel:
+    """Attention record that the model uses on this GPU."""
+    width = arch.kv_lora_rank if arch.is_mla else arch.head_dim
+    return hardware.attention(width, layout.kv_value_bytes, arch.is_mla)
+
+
+def passing_values(arch: Architecture, tp: int) -> float:
+    """Values per token that attention reads and writes beside the cache: queries, keys, values and output."""
+    if arch.is_mla:
+        return arch.heads / tp * (2 * (arch.qk_nope_head_dim + arch.qk_rope_head_dim) + 2 * arch.v_head_dim)
+    return 2 * arch.head_dim * (arch.heads / tp + kv_heads_per_gpu(arch, tp))
+
+
+def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
+    """One layer's projections, norms, and what of attention does not depend on the context."""
+    kernel = attention_kernel(arch, hardware, layout)
+    time = np.full_like(batch.tokens, kernel.launch_s)
+    for n, k in projections(arch, layout.tp):
+        time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
+    passing = batch.tokens * ACTIVATION_BYTES * passing_values(arch, layout.tp)
+    time = time + passing / (kernel.stream_share * hardware.device.bandwidth_bytes_per_s)
+    rotated = passing_values(arch, layout.tp) / 2
+    return time + small_kernels_s(batch, NORM_PASSES * arch.hidden_size + rotated, ATTENTION_SMALL_KERNELS, hardware)
+
+
+def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
+    """One gated MLP of `width`, split over the tensor-parallel group."""
+    plain = layout.weights.experts_only
+    inner = width / layout.tp
+    time = gemm(batch, 2 * inner, arch.hidden_size, hardware, layout, plain)
+    time = time + gemm(batch, arch.hidden_size, inner, hardware, layout, plain)
+    return time + small_kernels_s(batch, MLP_PASSES * inner, 1, hardware)
+
+
+def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
+    """Router, routed and shared experts of one layer.
+
+    With `layout.dp` replicas sharing the experts, the tokens of all of them are routed. Where experts are dealt out
+    whole, the busiest of g GPUs sets the time: about :math:`\\mu + \\sqrt{2 \\ln g\\, \\sigma^2}` of its rows and
+    active experts, routing taken as uniform and independent.
+    """
+    group = layout.expert_gpus
+    tokens = batch.tokens * layout.dp
+    active, rows = active_experts(tokens, arch), tokens * arch.experts_per_token
+    width = arch.moe_intermediate_size / group
+    if layout.expert_parallel:
+        spread = math.sqrt(2 * math.log(group))
+        own = arch.experts / group
+        share = active / arch.experts
+        active = np.minimum(own, own * share + spread * np.sqrt(own * share * (1 - share)))
+        rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
+        width = arch.moe_intermediate_size
+    shape = ExpertShape(arch.hidden_size, width, arch.experts_per_token, layout.weights.weight_bytes)
+    kernel = hardware.kernels.experts[layout.weights.name]
+    time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active)
+    time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
+    time = time + small_kernels_s(batch, arch.experts, 1, hardware)
+    if arch.shared_experts:
+        time = time + mlp_s(batch, arch.shared_experts * arch.moe_intermediate_size, arch, hardware, layout)
+    return time
+
+
+def small_kernels_s(batch: Batch, values: float, kernels: int, hardware: Hardware) -> Floats:
+    """Element-wise kernels that move `values` values per token between them."""
+    moved = stream_s(hardware.kernels.stream, hardware.peaks(PLAIN), batch.tokens * values * ACTIVATION_BYTES)
+    return np.asarray(moved + (kernels - 1) * hardware.kernels.stream.launch_s)
+
+
+def layer_pair_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:
+    """Seconds of one (query, key) pair in one layer of prefill."""
+    width = arch.qk_nope_head_dim + arch.qk_rope_head_dim + arch.v_head_dim if arch.is_mla else 2 * arch.head_dim
+    flops = 2 * width * arch.heads / layout.tp
+    return pair_s(attention_kernel(arch, hardware, layout), hardware.peaks(PLAIN), flops)
+
+
+def layer_context_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:
+    """Seconds per token of context that one decoding request reads in one layer.
+
+    The absorbed form of latent attention computes much per byte, so its compute time may be the longer one.
+    """
+    kernel = attention_kernel(arch, hardware, layout)
+    read = kv_bytes_per_token_layer(arch, layout) / (kernel.kv_share * hardware.device.bandwidth_bytes_per_s)
+    if not arch.is_mla:
+        return read
+    flops = 2 * (2 * arch.kv_lora_rank + arch.qk_rope_head_dim) * arch.heads / layout.tp
+    return max(read, pair_s(kernel, hardware.peaks(PLAIN), flops))
+
+
+def layer_sequence_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:
+    """Seconds that each decoding sequence adds to one layer's attention whatever its context."""
+    kernel = attention_kernel(arch, hardware, layout)
+    kv_heads = 1 if arch.is_mla else kv_heads_per_gpu(arch, layout.tp)
+    return arch.heads / layout.tp * kernel.head_s + kv_heads * kernel.kv_head_s
+
+
+def head_s(samples: Floats, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
+    """LM head in 16 bit for the tokens that sample, and the sampler over their logits."""
+    batch = Batch(np.maximum(samples, 1.0), np.zeros(samples.shape, dtype=np.bool_))
+    time = gemm(batch, arch.vocab_size / layout.tp, arch.hidden_size, hardware, layout, plain=True)
+    logits = stream_s(hardware.kernels.stream, hardware.peaks(PLAIN), samples * arch.vocab_size * LOGIT_BYTES)
+    return time + logits

@@ -1,0 +1,147 @@
+"""Step time composed of a GPU's measured kernels and a model's architecture (docs/model/step-time.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simulator.perf.architecture import Architecture
+from simulator.perf.blocks import (
+    Batch,
+    attention_block_s,
+    experts_block_s,
+    full_layers,
+    head_s,
+    layer_context_s,
+    layer_pair_s,
+    layer_sequence_s,
+    mlp_s,
+    window_layers,
+)
+from simulator.perf.device import BatchLimits, Layout, check_layout
+from simulator.perf.hardware import Hardware
+from simulator.perf.kernels import Floats
+from simulator.perf.overheads import EngineOverheads, padded_tokens, step_host_s
+from simulator.perf.roofline import Drafting
+from simulator.perf.steptime import StepTime
+from simulator.perf.transport import hand_over_s, layer_collectives_s
+
+LAG_SEQUENCES = 16
+"""Batch of the decode step that stands for the one more that a request waits for with asynchronous scheduling."""
+
+
+def kernel_step_time(
+    arch: Architecture,
+    hardware: Hardware,
+    layout: Layout,
+    limits: BatchLimits,
+    overheads: EngineOverheads,
+    drafting: Drafting | None = None,
+) -> StepTime:
+    """Step-time tables of one replica, composed of measured kernels.
+
+    .. math:: F[m - 1, t] = \\sum_{layers} (\\text{GEMMs} + \\text{attention launch and stream} + \\text{element-wise} +
+        \\text{experts} + \\text{collectives})(t/m) + \\text{hand-over}, \\quad
+        S[n] = n\\,a_{seq} + \\text{head}(n) + \\text{sampler}(n) + \\text{host}(n)
+
+    Token counts up to the largest captured graph are padded to a captured size; beyond it kernels run ragged. With p
+    pipeline stages a round of m micro-batches takes p stage times of t/m tokens; attention is charged for full
+    pipelines (m = p).
+
+    Raises
+    ------
+    InputError : a split the model does not allow, or a format the GPU does not compute in
+    """
+    check_layout(arch, hardware.device, layout)
+    tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
+    graphs = graph_tokens(overheads, limits)
+    rows = []
+    for micro_batches in range(1, layout.pp + 1):
+        row = model_s(np.maximum(tokens / micro_batches, 1.0), arch, hardware, layout, overheads, graphs)
+        row[0] = 0.0
+        rows.append(row)
+    seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1])
+    return StepTime(
+        token_time_s=np.stack(rows),
+        seq_time_s=seq_time_s,
+        prefill_attn_s=full_layers(arch) * layer_pair_s(arch, hardware, layout) / layout.pp,
+        decode_attn_s=full_layers(arch) * layer_context_s(arch, hardware, layout) / layout.pp,
+        calibrated=hardware.transferred_from is None,
+        origin=origin(arch, hardware, layout, overheads),
+        request_overhead_s=overheads.request_s + _admission_lag_s(overheads, limits, rows[0], seq_time_s),
+    )
+
+
+def _admission_lag_s(
+    overheads: EngineOverheads, limits: BatchLimits, token_time_s: Floats, seq_time_s: Floats
+) -> float:
+    """With asynchronous scheduling the next step is composed while the present one runs, so a request that arrives
+    waits for one step more: here a decode step of a small batch."""
+    if not overheads.async_scheduling:
+        return 0.0
+    sequences = min(LAG_SEQUENCES, limits.max_num_seqs)
+    return float(token_time_s[min(sequences, limits.max_num_batched_tokens)] + seq_time_s[sequences])
+
+
+def origin(arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads) -> str:
+    """One line for the reader: what the step time rests on."""
+    split = f"{arch.name} in {layout.weights.name} on {layout.gpus} x {hardware.device.name}"
+    kernels = f"kernels of {hardware.transferred_from}, scaled by peaks" if hardware.transferred_from else "kernels"
+    return f"{kernels}: {split}, {hardware.source}; engine overheads of {overheads.version}"
+
+
+def graph_tokens(overheads: EngineOverheads, limits: BatchLimits) -> int:
+    """Largest batch that vLLM captures: min(2 max_num_seqs, 512 or what its version takes)."""
+    return min(overheads.max_graph_tokens, 2 * limits.max_num_seqs)
+
+
+def missing_kernel(arch: Architecture, hardware: Hardware, layout: Layout) -> str | None:
+    """First kernel that the model needs and the profile lacks, or None."""
+    kernels, form = hardware.kernels, layout.weights
+    if not form.experts_only and form.name not in kernels.gemm:
+        return f"matrix products in {form.name}"
+    if arch.experts and form.name not in kernels.experts:
+        return f"experts in {form.name}"
+    return "latent attention" if arch.is_mla and not kernels.latent else None
+
+
+def model_s(
+    tokens: Floats, arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads, graphs: int
+) -> Floats:
+    """All layers and their communication for `tokens` tokens, in seconds, without the LM head."""
+    padded = padded_tokens(tokens, graphs)
+    batch = Batch(padded, tokens > graphs)
+    time = arch.layers * (attention_block_s(batch, arch, hardware, layout) + overheads.layer_s)
+    if arch.dense_layers:
+        time = time + arch.dense_layers * mlp_s(batch, arch.intermediate_size, arch, hardware, layout)
+    if arch.moe_layers:
+        time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout)
+    windowed = window_layers(arch) * arch.sliding_window * layer_pair_s(arch, hardware, layout)
+    time = time + tokens * windowed
+    time = time + layer_collectives_s(padded, arch, hardware, layout, overheads)
+    return np.asarray(time + hand_over_s(padded, arch, hardware, layout, overheads))
+
+
+def _seq_time_s(
+    arch: Architecture,
+    hardware: Hardware,
+    layout: Layout,
+    limits: BatchLimits,
+    overheads: EngineOverheads,
+    drafting: Drafting | None,
+    token_time_s: Floats,
+) -> Floats:
+    """What each sequence adds: attention's rows, LM head, sampler, drafting and the host's work; entry 0 is 0."""
+    sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
+    drafted = drafting.num_tokens if drafting else 0
+    windows = window_layers(arch) * arch.sliding_window * layer_context_s(arch, hardware, layout)
+    each = (arch.layers * layer_sequence_s(arch, hardware, layout) + windows) / layout.pp
+    gpu = sequences * each + head_s(sequences * (1 + drafted), arch, hardware, layout)
+    if drafting and drafting.draft:
+        draft = drafting.draft
+        graphs = graph_tokens(overheads, limits)
+        one = model_s(np.maximum(sequences, 1.0), draft, hardware, layout, overheads, graphs)
+        gpu = gpu + drafted * (one + head_s(sequences, draft, hardware, layout))
+    places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
+    time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu)
+    time[0] = 0.0
+    return np.asarray(time)

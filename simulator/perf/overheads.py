@@ -1,0 +1,71 @@
+"""What an engine adds to its GPU's time: work of the host per step and per request (docs/model/step-time.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.perf.kernels import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOverheads:
+    """Overheads of one engine version. Catalog data, fitted on published serving results.
+
+    Attributes
+    ----------
+    version : engine version that they stand for
+    exposed_s, exposed_seq_s : host time of a step, and of each sequence in it, that the GPU always waits for
+    host_s, host_seq_s : host time that runs beside the GPU with asynchronous scheduling, and before it without
+    async_scheduling : whether the host prepares the next step while the GPU computes
+    launch_layer_s : host time that launches one layer's kernels; it runs beside the GPU and shows where it is longer
+    layer_s : gaps between the kernels of one layer
+    collective_wait_s : time that one collective waits for its slowest GPU
+    request_s : time that a request spends outside the engine's steps
+    max_graph_tokens : largest captured batch; batches up to it are padded to a captured size
+    """
+
+    version: str
+    exposed_s: float
+    exposed_seq_s: float
+    host_s: float
+    host_seq_s: float
+    launch_layer_s: float
+    async_scheduling: bool
+    layer_s: float
+    collective_wait_s: float
+    request_s: float
+    max_graph_tokens: int
+
+
+def captured_sizes(max_graph_tokens: int) -> Floats:
+    """Batch sizes that vLLM captures as CUDA graphs: 1, 2, 4, each 8th up to 256, each 16th beyond.
+
+    Source: `_set_cudagraph_sizes` of vLLM 0.24.
+    """
+    sizes = [1, 2, 4, *range(8, 257, 8), *range(272, max_graph_tokens + 1, 16)]
+    return np.array([size for size in sizes if size <= max_graph_tokens], dtype=np.float64)
+
+
+def padded_tokens(tokens: Floats, max_graph_tokens: int) -> Floats:
+    """Tokens that the GPU computes for a step of `tokens`: the next captured size, or as they are beyond all."""
+    sizes = captured_sizes(max_graph_tokens)
+    place = np.searchsorted(sizes, np.ceil(tokens))
+    padded = np.append(sizes, np.inf)[place]
+    return np.where(np.isinf(padded), tokens, padded)
+
+
+def step_host_s(overheads: EngineOverheads, layers: int, sequences: Floats, gpu_s: Floats) -> Floats:
+    """Host time that shows in a step of `sequences` requests whose GPU time is at least `gpu_s`.
+
+    .. math:: h_x + h_{xs} n + \\begin{cases} \\max(0, h + h_s n + l L - g(n)) & \\text{asynchronous} \\\\
+        h + h_s n + \\max(0, l L - g(n)) & \\text{else} \\end{cases}
+    """
+    host = overheads.host_s + overheads.host_seq_s * sequences
+    launch = overheads.launch_layer_s * layers
+    if overheads.async_scheduling:
+        behind = np.maximum(0.0, host + launch - gpu_s)
+    else:
+        behind = host + np.maximum(0.0, launch - gpu_s)
+    return np.asarray(overheads.exposed_s + overheads.exposed_seq_s * sequences + behind)

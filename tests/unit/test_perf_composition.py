@@ -1,0 +1,146 @@
+"""Laws of the step time that is composed of measured kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simulator.catalog.gpus import gpu, gpus
+from simulator.catalog.hardware import hardware_profile
+from simulator.catalog.models import model
+from simulator.catalog.overheads import engine_overheads
+from simulator.catalog.precisions import layout
+from simulator.perf.bounds import max_tokens_per_gpu_s
+from simulator.perf.composition import kernel_step_time
+from simulator.perf.device import BatchLimits, Layout
+from simulator.perf.hardware import Hardware
+from simulator.perf.overheads import captured_sizes, padded_tokens
+from simulator.perf.steptime import StepTime
+
+LIMITS = BatchLimits(2048, 256)
+
+
+def hardware(name: str) -> Hardware:
+    found = hardware_profile(name)
+    assert found is not None
+    return found
+
+
+def built(model_name: str, gpu_name: str, split: Layout, version: str | None = None) -> StepTime:
+    return kernel_step_time(
+        model(model_name).architecture, hardware(gpu_name), split, LIMITS, engine_overheads(version)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(gpus()))
+def test_every_gpu_has_a_profile_and_it_says_what_it_rests_on(name: str) -> None:
+    profile = hardware(name)
+    step = built("llama-3.1-8b", name, layout())
+    assert step.calibrated == (profile.transferred_from is None)
+    assert name in step.origin
+    assert "aiconfigurator-core" in step.origin
+
+
+@pytest.mark.parametrize("name", sorted(gpus()))
+def test_step_time_never_falls_with_tokens_sequences_or_context(name: str) -> None:
+    step = built("llama-3.1-8b", name, layout(pp=2))
+    assert np.all(np.diff(step.token_time_s, axis=1) >= 0)
+    assert np.all(np.diff(step.seq_time_s) >= 0)
+    assert step.prefill_attn_s > 0
+    assert step.decode_attn_s > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(name, dtype) for name in sorted(gpus()) for dtype in hardware(name).kernels.gemm]
+)
+def test_no_step_is_faster_than_the_published_peaks(name: str, dtype: str) -> None:
+    split = layout(dtype)
+    device = gpu(name).device
+    arch = model("llama-3.1-8b").architecture
+    step = built("llama-3.1-8b", name, split)
+    bound = max_tokens_per_gpu_s(arch, device, split, LIMITS)
+    tokens = np.arange(1, LIMITS.max_num_batched_tokens + 1)
+    assert np.all(tokens / step.token_time_s[0, 1:] < bound.computed_tokens_per_gpu_s)
+    n = np.arange(1, LIMITS.max_num_seqs + 1)
+    decode = step.token_time_s[0, n] + step.seq_time_s[n]
+    assert np.all(n / decode < bound.output_tokens_per_gpu_s)
+
+
+def test_the_attention_of_a_pipeline_and_of_tensor_parallel_ranks_is_shared() -> None:
+    one = built("llama-3.1-70b", "h200", layout("fp8"))
+    assert built("llama-3.1-70b", "h200", layout("fp8", pp=2)).prefill_attn_s == pytest.approx(one.prefill_attn_s / 2)
+    assert built("llama-3.1-70b", "h200", layout("fp8", tp=2)).decode_attn_s == pytest.approx(one.decode_attn_s / 2)
+
+
+def test_kv_in_fp8_is_read_faster() -> None:
+    wide = built("llama-3.1-8b", "h100-sxm", layout())
+    assert built("llama-3.1-8b", "h100-sxm", layout(kv_dtype="fp8")).decode_attn_s < wide.decode_attn_s
+
+
+def test_asynchronous_scheduling_hides_host_time() -> None:
+    synchronous = built("llama-3.1-8b", "h100-sxm", layout(), "0.8.5")
+    overlapped = built("llama-3.1-8b", "h100-sxm", layout(), "0.24.0")
+    assert overlapped.seq_time_s[1] < synchronous.seq_time_s[1]
+    assert np.array_equal(overlapped.token_time_s, synchronous.token_time_s)
+
+
+def test_batches_are_padded_to_captured_sizes() -> None:
+    sizes = captured_sizes(512)
+    assert sizes[:5].tolist() == [1, 2, 4, 8, 16]
+    assert {256, 272, 512} <= set(sizes.tolist())
+    padded = padded_tokens(np.array([1.0, 3.0, 9.0, 257.0, 512.0, 513.0]), 512)
+    assert padded.tolist() == [1, 4, 16, 272, 512, 513]
+
+
+def test_communication_adds_and_grows_with_the_group() -> None:
+    arch = model("llama-3.1-70b").architecture
+    from simulator.perf.transport import all_reduce_s, layer_collectives_s
+
+    tokens = np.array([1.0, 64.0, 4096.0])
+    machine, free = hardware("h100-sxm"), engine_overheads()
+    one = all_reduce_s(tokens, arch.hidden_size, 4, machine) + free.collective_wait_s
+    assert layer_collectives_s(tokens, arch, machine, layout(tp=4), free) == pytest.approx(2 * arch.layers * one)
+    assert np.all(layer_collectives_s(tokens, arch, machine, layout(), free) == 0)
+    assert np.all(
+        all_reduce_s(tokens, arch.hidden_size, 16, machine) > all_reduce_s(tokens, arch.hidden_size, 8, machine)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "split"),
+    [
+        ("mixtral-8x7b", "bf16", {"tp": 2}),
+        ("qwen3-30b-a3b", "fp8", {"tp": 2, "expert_parallel": True}),
+        ("gpt-oss-120b", "mxfp4", {}),
+        ("deepseek-v3", "fp8", {"tp": 8}),
+    ],
+)
+def test_mixtures_and_latent_attention_keep_the_laws(name: str, dtype: str, split: dict[str, int]) -> None:
+    arch = model(name).architecture
+    parts = layout(dtype, **split)
+    step = built(name, "h200", parts)
+    assert np.all(np.diff(step.token_time_s, axis=1) >= 0)
+    assert np.all(np.diff(step.seq_time_s) >= 0)
+    bound = max_tokens_per_gpu_s(arch, gpu("h200").device, parts, LIMITS)
+    tokens = np.arange(1, LIMITS.max_num_batched_tokens + 1)
+    assert np.all(tokens / step.token_time_s[0, 1:] / parts.gpus < bound.computed_tokens_per_gpu_s)
+
+
+def test_a_step_of_a_mixture_reads_more_experts_as_it_grows() -> None:
+    sparse = built("qwen3-30b-a3b", "h100-sxm", layout())
+    dense = built("qwen3-32b", "h200", layout())
+    growth = sparse.token_time_s[0, 64] / sparse.token_time_s[0, 1]
+    assert growth > 2 > dense.token_time_s[0, 64] / dense.token_time_s[0, 1]
+
+
+def test_sharing_experts_between_replicas_saves_weight_reads_and_costs_an_exchange() -> None:
+    from simulator.perf.memory import weight_bytes
+    from simulator.perf.transport import layer_collectives_s
+
+    arch = model("qwen3-235b-a22b").architecture
+    alone, shared = layout("fp8", expert_parallel=True, tp=1), layout("fp8", expert_parallel=True, tp=1, dp=8)
+    assert weight_bytes(arch, shared) < 0.25 * weight_bytes(arch, alone)
+    tokens = np.array([1.0, 512.0])
+    machine, free = hardware("h200"), engine_overheads()
+    assert np.all(layer_collectives_s(tokens, arch, machine, alone, free) == 0)
+    assert np.all(layer_collectives_s(tokens, arch, machine, shared, free) > 0)

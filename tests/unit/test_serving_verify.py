@@ -1,0 +1,153 @@
+"""Published results simulated and compared: known answers, laws, the command."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from calibrate.serving.forecast import prepare, prepare_runs, simulate_case, simulate_runs
+from calibrate.serving.knee import knees
+from calibrate.serving.measured import MeasuredRow, OpenLoop
+from calibrate.serving.read import read_tables
+from calibrate.serving.report import as_json, compare_rows
+from calibrate.serving.score import BELOW, BURST, SATURATED, regime, score
+from calibrate.serving.steps import catalog_steps
+from calibrate.serving.targets import missed
+from simulator.cli.main import _run
+
+DATA = Path(__file__).parents[1] / "data" / "serving"
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "serving"
+
+
+def row(row_id: str) -> MeasuredRow:
+    return next(one for one in read_tables([DATA / "points.csv"]).rows if one.row_id == row_id)
+
+
+def simulated_table(folder: Path, factor: float) -> Path:
+    """The table with its figures replaced by the simulator's own, latencies and inverse rates times `factor`."""
+    with (DATA / "points.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    for line in lines:
+        for name in list(line):
+            if name.endswith(("_tok_s", "_rps")) or (name.endswith("_ms") and "_mean_" not in name):
+                line[name] = ""
+        figures = simulate_runs(prepare_runs(row(line["row_id"])), catalog_steps).figures
+        for metric in ("ttft", "tpot", "e2e"):
+            line[f"{metric}_mean_ms"] = repr(1000 * factor * figures[metric, "mean"])
+        line["throughput_tok_s"] = repr(figures["throughput", "total"] / factor)
+    path = folder / "simulated.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return path
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.25])
+def test_known_errors_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str], factor: float) -> None:
+    path = simulated_table(tmp_path, factor)
+    capsys.readouterr()
+    code = _run(["verify", "gpu", str(path), "--format", "json", "--check", "--quiet"])
+    text = capsys.readouterr().out
+    result = json.loads(text)
+    expected = 1 - 1 / factor
+    for metric in ("tpot", "ttft", "e2e"):
+        assert result["overall"][metric]["median_abs_error"] == pytest.approx(expected)
+        assert result["overall"][metric]["bias"] == pytest.approx(-expected)
+    assert result["overall"]["throughput"]["median_abs_error"] == pytest.approx(factor - 1)
+    assert result["burst"]["throughput"]["bias"] == pytest.approx(factor - 1)
+    assert result["by_gpu"]["h100-sxm"]["tpot"]["median_abs_error"] == pytest.approx(expected)
+    assert result["by_model"]["qwen3-14b"]["tpot"]["rows"] == 1
+    assert code == (1 if factor > 1 else 0)
+    assert _run(["verify", "gpu", str(path), "--format", "json", "--quiet"]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_the_command_refuses_bad_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["verify", "gpu"]) == 2
+    assert "needed columns: model, gpu, tp" in capsys.readouterr().err
+    bad = tmp_path / "bad.csv"
+    bad.write_text((DATA / "points.csv").read_text(encoding="utf-8").replace(",8,7.9,534", ",800,7.9,534"))
+    assert _run(["verify", "gpu", str(bad)]) == 2
+    assert "bad.csv:2: tpot_mean_ms: TPOT is above E2E" in capsys.readouterr().err
+
+
+def test_plots_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plots, document = tmp_path / "plots.html", tmp_path / "accuracy.md"
+    document.write_text("# Accuracy\n\nKept.\n", encoding="utf-8")
+    arguments = ["verify", "gpu", str(DATA / "points.csv"), "--plots", str(plots), "--write-docs", str(document)]
+    for _ in range(2):
+        assert _run([*arguments, "--quiet"]) == 0
+    assert "measured TPOT" in plots.read_text(encoding="utf-8")
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("# Accuracy\n\nKept.\n")
+    assert text.count("## Serving: published results") == 1
+    assert "| h100-sxm" in text
+    assert "below saturation" in capsys.readouterr().out
+
+
+def test_a_closed_loop_obeys_littles_law() -> None:
+    case = prepare(row("closed"))
+    figures = simulate_case(case, catalog_steps(case)).figures
+    in_flight = figures["throughput", "requests"] * figures["e2e", "mean"]
+    assert 0.9 * 8 < in_flight <= 8
+
+
+def test_an_earlier_pass_of_the_same_prompts_shortens_the_prefill() -> None:
+    base = replace(row("open"), isl=4000.0, prefix_caching=None, limits={})
+    source = replace(base, text="llm-inference-benchmarks", load=OpenLoop(4.0, "poisson"))
+    first = replace(source, load=OpenLoop(32.0, "poisson"))
+
+    def ttft(one: MeasuredRow) -> float:
+        case = prepare(one)
+        return simulate_case(case, catalog_steps(case)).figures["ttft", "p50"]
+
+    assert ttft(source) < 0.6 * ttft(replace(source, prefix_caching=False)) < ttft(first)
+
+
+def test_requests_beyond_the_clients_patience_count_as_failed() -> None:
+    crowd = replace(row("open"), load=OpenLoop(100.0, "poisson"), num_requests=20000, generated_tokens=1000.0)
+    patient, impatient = prepare(crowd), prepare(replace(crowd, text="inference-sim/training"))
+    all_served = simulate_case(patient, catalog_steps(patient))
+    served = simulate_case(impatient, catalog_steps(impatient))
+    assert all_served.completed == 20000
+    assert served.completed < 20000
+    assert served.figures["e2e", "p99"] <= 300
+
+
+def test_regimes() -> None:
+    one = row("open")
+    case = prepare(one)
+    forecast = simulate_case(case, catalog_steps(case))
+    assert regime(one, forecast) == BELOW
+    assert regime(replace(one, figures={("ttft", "mean"): 3.0}), forecast) == SATURATED
+    slow = {("throughput", "requests"): 2.0, ("e2e", "mean"): 0.5}
+    assert regime(replace(one, figures=slow), forecast) == SATURATED
+    assert regime(row("burst"), forecast) == BURST
+    full = replace(forecast, kv_tokens=100)
+    assert regime(row("closed"), full) == SATURATED
+
+
+def test_the_knee_of_a_series() -> None:
+    one = row("open")
+    case = prepare(one)
+    forecast = simulate_case(case, catalog_steps(case))
+    series = []
+    for rate, measured, simulated in ((1.0, 0.02, 0.02), (2.0, 0.03, 0.05), (4.0, 0.06, 0.2)):
+        at = replace(one, load=OpenLoop(rate, "poisson"), figures={("ttft", "p50"): measured})
+        series.append(score(at, replace(forecast, figures={("ttft", "p50"): simulated})))
+    (knee,) = knees(series)
+    assert (knee.measured, knee.simulated, knee.steps_apart) == (2, 1, 1)
+    assert not missed({"overall": {}, "saturated": {}, "burst": {}, "knees": []})
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the published results are not here")
+def test_the_published_results_are_met() -> None:
+    result = as_json(compare_rows(read_tables([SHARED / "serving_points.csv"]), catalog_steps))
+    assert result["rows"]["simulated"] >= 80
+    assert result["overall"]["tpot"]["median_abs_error"] < 0.12
+    assert result["overall"]["throughput"]["median_abs_error"] < 0.08
