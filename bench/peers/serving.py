@@ -1,6 +1,6 @@
 """servecast and aiconfigurator on the same published serving results: `python bench/peers/serving.py TABLE.csv …`.
 
-aiconfigurator lives in an environment of its own (`pip install aiconfigurator==0.12.0` in `.venv-peers-aiconfigurator`).
+aiconfigurator lives in an environment of its own: `pip install aiconfigurator==0.12.0` in `.venv-peers-aiconfigurator`.
 It estimates one steady batch, so open loops are given the batch that was measured (rate times stay), bursts are left
 out, and its estimates are compared below saturation only.
 """
@@ -115,7 +115,9 @@ def main() -> None:
             lines.append([f"{metric} {name}", str(len(chosen)), *(_summary([r[k] for r in chosen]) for k in (1, 2))])
     print_table(lines, ("rows that both answer", "n", "servecast", "aiconfigurator 0.12.0"))
     reasons = Counter(answer["reason"] for answer in found.values() if "reason" in answer)
-    print(f"\n{len(below)} rows below saturation; no answer for {len(below) - len(points)} (GPU, format or model unknown)")
+    print(
+        f"\n{len(below)} rows below saturation; no answer for {len(below) - len(points)} (GPU, format or model unknown)"
+    )
     for reason, count in reasons.most_common(8):
         print(f"no answer for {count}: {reason[:150]}")
 
