@@ -186,7 +186,7 @@ def refit_without(result: Fit, parameters: Sequence[Parameter], left_out: NDArra
     slopes = np.concatenate([jacobian, prior.slopes])
 
     def constant_slopes(_: Floats) -> Floats:
-        return slopes
+        return np.asarray(slopes)
 
     solved = least_squares(
         errors,

@@ -63,8 +63,8 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
         ],
     }
     head = (
-        "# What an engine adds to its GPU's time, by the first version that a row holds for, and what a GPU sustains of\n"
-        "# its measured kernels in serving (docs/model/step-time.md). Written by `servecast calibrate serving`.\n"
+        "# What an engine adds to its GPU's time, by the first version that a row holds for, and what a GPU sustains\n"
+        "# of its measured kernels in serving (docs/model/step-time.md). Written by `servecast calibrate serving`.\n"
     )
     _write(folder / "engine_overheads.yaml", head, data)
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from calibrate.serving.forecast import Forecast
 from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
+from calibrate.serving.sources import source_of
 
 SCORED: dict[str, tuple[str, ...]] = {
     "ttft": ("p50", "mean"),
@@ -87,7 +88,10 @@ def score(row: MeasuredRow, forecast: Forecast) -> Scored:
 
 
 def frame(scored: Iterable[Scored]) -> pd.DataFrame:
-    """One line per row and metric: names, load, measured, simulated and relative error (simulated/measured - 1)."""
+    """One line per row and metric: names, load, measured, simulated and relative error (simulated/measured - 1).
+
+    `documented` is false where the source does not say which statistic it gives.
+    """
     lines: list[dict[str, Any]] = []
     for one in scored:
         for metric, stats in SCORED.items():
@@ -106,15 +110,29 @@ def frame(scored: Iterable[Scored]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
-_NAMES = ("row_id", "place", "dataset", "model", "gpu", "gpus", "dtype", "version", "load", "regime", "level")
+_NAMES = (
+    "row_id",
+    "place",
+    "dataset",
+    "model",
+    "gpu",
+    "gpus",
+    "dtype",
+    "version",
+    "load",
+    "regime",
+    "level",
+    "documented",
+)
 
 
 def _names(one: Scored) -> dict[str, Any]:
     row = one.row
     level = np.searchsorted(LEVELS, one.in_flight, side="right") - 1 if np.isfinite(one.in_flight) else 0
     titles = [f"{low:g}-{high:g}" for low, high in pairwise(LEVELS)]
+    documented = "statistic" not in source_of(row)
     values = (row.row_id, row.place, row.dataset, row.model, row.gpu, row.gpus, row.dtype, row.engine_version)
-    return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level]), strict=True))
+    return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level], documented), strict=True))
 
 
 def counts(metric: str, regime_name: str) -> bool:

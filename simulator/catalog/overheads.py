@@ -40,8 +40,8 @@ class HostRow(Entry):
 
 
 class FamilyRow(Entry):
-    """Share of the kernels' compute speed that GPUs of a family keep up in serving: power and clocks under lasting load,
-    what kernels lose beside each other, and for transferred kernels how well they fit."""
+    """Share of the kernels' compute speed that GPUs of a family keep up in serving: power and clocks under lasting
+    load, what kernels lose beside each other, and for transferred kernels how well they fit."""
 
     name: str
     gpus: tuple[str, ...]

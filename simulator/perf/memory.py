@@ -23,9 +23,6 @@ ACTIVATION_BYTES = 2
 """bf16: activations, embeddings and whatever is not quantised."""
 LOGIT_BYTES = 2 + 4 + 4
 """Logits in bf16, their fp32 copy and the sampler's probabilities alive at once."""
-SAMPLER_BYTES = LOGIT_BYTES + 4 + 8
-"""Peak per logit of sampling with top-p: a sorted fp32 copy and its 64-bit indices beside the logits (vLLM's start-up
-profiling runs the sampler with top-k and top-p for max_num_seqs requests)."""
 RESERVED_BLOCKS = 1
 """vLLM keeps block 0 as the null block."""
 MOST_STAGES_TRIED = 16
@@ -135,7 +132,7 @@ def activation_bytes(arch: Architecture, layout: Layout, limits: BatchLimits) ->
         arch.heads * arch.head_dim,
     )
     forward = limits.max_num_batched_tokens * (3 * arch.hidden_size + 3 * width / layout.tp) * ACTIVATION_BYTES
-    sampling = limits.max_num_seqs * arch.vocab_size * SAMPLER_BYTES
+    sampling = limits.max_num_seqs * arch.vocab_size * LOGIT_BYTES
     return max(forward, sampling)
 
 

@@ -1,0 +1,130 @@
+"""The fit of engine overheads: known values are found again, folds are honest, what is written can be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibrate.serving.crossval import cross_validate, error_groups, tables
+from calibrate.serving.fit import Fit, Parameter, Runs, fit, refit_without
+from calibrate.serving.forecast import prepare_runs, simulate_runs
+from calibrate.serving.measured import MeasuredRow, OpenLoop
+from calibrate.serving.parameters import PARAMETERS
+from calibrate.serving.publish import write_errors, write_overheads
+from calibrate.serving.read import ServingTable, read_tables
+from calibrate.serving.select import fit_runs
+from calibrate.serving.trial import overheads_of, trial_steps
+from simulator.catalog.expected import error_table, expected_error
+from simulator.catalog.overheads import engine_overheads, family_rows, overhead_rows
+
+POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
+TWO = (
+    Parameter("exposed_s", 1e-3, 1e-5, 1e-1, "s", 1.5),
+    Parameter("request_s", 1e-3, 1e-5, 1.0, "s", 1.5),
+)
+
+
+def measured_with(values: dict[str, float], model: str, gpu: str) -> MeasuredRow:
+    """A row whose figures are what the simulator gives with these overheads."""
+    base = next(one for one in read_tables([POINTS]).rows if one.row_id == "open")
+    row = replace(base, row_id=f"{model} {gpu}", model=model, gpu=gpu, load=OpenLoop(1.0, "poisson"), num_requests=30)
+    figures = simulate_runs(prepare_runs(row), partial(trial_steps, values)).figures
+    return replace(row, figures=figures)
+
+
+def runs_with(values: dict[str, float]) -> tuple[Runs, ...]:
+    places = (("llama-3.1-8b", "h100-sxm"), ("qwen3-14b", "a100-80"), ("qwen3-4b", "l40s"))
+    return tuple(prepare_runs(measured_with(values, *place)) for place in places)
+
+
+def test_known_overheads_are_found_again() -> None:
+    truth = {"exposed_s": 4e-3, "request_s": 2e-2}
+    found = fit(runs_with(truth), TWO, rounds=12)
+    for name, value in truth.items():
+        assert found.values[name] == pytest.approx(value, rel=0.1)
+    assert np.abs(found.residuals).max() < 0.02
+
+
+def linear(owners: list[int], measured: list[float]) -> Fit:
+    """A fit whose single parameter shifts every log error alike."""
+    residuals = np.array(measured)
+    return Fit({"exposed_s": 1e-3}, np.ones((len(owners), 1)), residuals, np.array(owners), {"exposed_s": 0.1})
+
+
+def test_a_fold_forgets_its_rows() -> None:
+    free = (Parameter("exposed_s", 1e-3, 1e-5, 1e-1, "s", 1e6),)
+    result = linear([0, 1, 2], [0.02, 0.02, -0.04])
+    without_last = refit_without(result, free, np.array([False, False, True]))
+    assert np.log(without_last["exposed_s"] / 1e-3) == pytest.approx(-0.02, abs=1e-4)
+    without_first = refit_without(result, free, np.array([True, False, False]))
+    assert np.log(without_first["exposed_s"] / 1e-3) == pytest.approx(0.01, abs=1e-3)
+
+
+def test_without_rows_a_parameter_is_what_was_expected() -> None:
+    expected = (Parameter("exposed_s", 5e-3, 1e-5, 1e-1, "s", 0.5),)
+    result = linear([0, 0], [0.3, 0.3])
+    assert refit_without(result, expected, np.array([True]))["exposed_s"] == pytest.approx(5e-3)
+
+
+def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
+    runs = runs_with({"exposed_s": 1e-3, "request_s": 1e-3})
+    start = {one.name: one.start for one in PARAMETERS}
+    none = np.zeros((0, len(PARAMETERS)))
+    result = Fit(start, none, np.zeros(0), np.zeros(0, np.int64), dict.fromkeys(start, 0.1))
+    validation = cross_validate(runs, result, PARAMETERS)
+    assert len(validation.in_sample) == len(validation.model) == len(validation.gpu)
+    groups = error_groups(validation)
+    assert {(group["gpu"], group["rows"]) for group in groups if group["kind"] == "dense"} == {
+        ("a100-80", 1),
+        ("h100-sxm", 1),
+        ("l40s", 1),
+        ("other", 3),
+    }
+    write_overheads(result, PARAMETERS, "2026-11-24", tmp_path)
+    write_errors(groups, tables(validation), "2026-11-24", tmp_path)
+    text = (tmp_path / "engine_overheads.yaml").read_text(encoding="utf-8")
+    assert text.count("launch_layer_s") == 3
+    assert "consumer" in text
+    assert "model left out" in (tmp_path / "expected_errors.yaml").read_text(encoding="utf-8")
+
+
+def test_a_long_series_is_thinned() -> None:
+    row = next(one for one in read_tables([POINTS]).rows if one.row_id == "open")
+    rows = tuple(replace(row, row_id=str(k), load=OpenLoop(1.0 + k, "poisson")) for k in range(30))
+    chosen = fit_runs(ServingTable(rows, ()))
+    assert len(chosen.all) == 30
+    assert len(chosen.composed) == 8
+    assert [runs[0].row.row_id for runs in (chosen.composed[0], chosen.composed[-1])] == ["0", "29"]
+
+
+def test_trial_values_speak_for_their_generation() -> None:
+    row = next(one for one in read_tables([POINTS]).rows if one.row_id == "open")
+    values = {"exposed_seq_s.0.8": 1.0, "exposed_seq_s.0.10": 2.0, "exposed_seq_s.0.14": 3.0, "host_factor": 3.0}
+    for version, value in (("0.8.5", 1.0), ("0.11.0", 2.0), ("0.15.1", 3.0), ("", 3.0)):
+        assert overheads_of(replace(row, engine_version=version), values).exposed_seq_s == value
+    home = overheads_of(replace(row, gpu="rtx-4090", engine_version="0.8.5"), values)
+    assert home.exposed_seq_s == 3.0
+    assert home.request_s == engine_overheads("0.8.5").request_s
+
+
+def test_every_parameter_has_its_place_in_the_catalog() -> None:
+    names = {one.name for one in PARAMETERS}
+    assert {f"compute.{row.name}" for row in family_rows()} <= names
+    for name in names - {"host_factor"}:
+        head, _, tail = name.partition(".")
+        assert head == "compute" or hasattr(overhead_rows()[0], head)
+        assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in family_rows()}
+
+
+def test_an_expected_error_rests_on_the_nearest_group() -> None:
+    table = {(group.gpu, group.kind): group for group in error_table().groups}
+    known = expected_error("h100-sxm", experts=False)
+    assert known.tpot == table["h100-sxm", "dense"].tpot
+    assert "each model left out" in known.basis
+    unknown = expected_error("mi300x", experts=False)
+    assert unknown.tpot == table["other", "dense"].tpot
+    assert "each GPU left out" in unknown.basis
