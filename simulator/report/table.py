@@ -89,6 +89,13 @@ def _covers(summary: Mapping[str, Any]) -> str:
     return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
 
 
+def _expected_error(summary: Mapping[str, Any]) -> str:
+    known = [pool["expected_error"] for pool in summary["pools"] if pool.get("expected_error")]
+    if not known:
+        return "-"
+    return " / ".join(f"{max(error[metric] for error in known):.0%}" for metric in ("ttft", "tpot"))
+
+
 def _rule(summary: Mapping[str, Any]) -> str:
     found = summary.get("hybrid_rule")
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
@@ -135,6 +142,7 @@ ROWS: tuple[Row, ...] = (
     ("$ per month, 90 %", _interval("usd_per_month", "{:,.0f}")),
     ("$ per 1M tokens, 90 %", _interval("usd_per_million_tokens", "{:.3f}")),
     ("interval covers", _covers),
+    ("expected error, TTFT / TPOT", _expected_error),
     ("cheapest", _cheapest),
     ("replicas to own", _rule),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from simulator.catalog.sites import site
 from simulator.cost.prices import HOURS_PER_DAY
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
+from simulator.perf.steptime import StepTime
 from simulator.run.cost_summary import compare_costs, cost_summary
 from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
@@ -65,6 +67,8 @@ def _pool(planned: PlannedTopology, replications: list[Replication], k: int) -> 
         "site": spec.site,
         "gpu": engine.gpu.name,
         "gpus_per_replica": spec.gpus_per_replica,
+        "step_time": engine.step_time.origin,
+        "expected_error": None if engine.step_time.expected_error is None else asdict(engine.step_time.expected_error),
         "num_blocks": spec.engine.num_blocks,
         "max_model_len": spec.engine.max_model_len,
         "max_num_seqs": spec.engine.max_num_seqs,
@@ -108,6 +112,17 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
     return [int(min(total.min() for total in totals)), int(max(total.max() for total in totals))]
 
 
+def _trust(step: StepTime) -> str:
+    """What a calibrated step time rests on, and its expected error."""
+    error = step.expected_error
+    if error is None:
+        return f"step times from {step.origin}; error on serving not measured"
+    return (
+        f"step times from {step.origin}; expected error of TTFT {error.ttft:.0%}, TPOT {error.tpot:.0%}, throughput "
+        f"{error.throughput:.0%} (medians over {error.basis})"
+    )
+
+
 def _warnings(
     loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
 ) -> list[str]:
@@ -115,6 +130,7 @@ def _warnings(
     if planned.engines and not all(engine.step_time.calibrated for engine in planned.engines):
         found.append("uncalibrated: step times are a roofline from published peaks, not measured")
     found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
+    found.extend(sorted({_trust(engine.step_time) for engine in planned.engines if engine.step_time.calibrated}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")
     statuses = metrics["statuses"]

@@ -225,11 +225,14 @@ def _measured(case: Case) -> list[PlannedEngine]:
 
 
 def _hardware(engine: PlannedEngine, inputs: Inputs) -> NDArray[np.float64]:
-    """Hardware for the same work as a multiple of what was simulated: 1 / speed factor; 1 where no error is known."""
+    """Hardware for the same work as a multiple of what was simulated: 1 / speed factor; 1 where no error is known.
+
+    Below saturation the throughput is what was offered, so the error of TPOT tells more of the speed.
+    """
     error = engine.step_time.expected_error
     if error is None:
         return np.ones(1)
-    return 1.0 / speed_factors(error.throughput, inputs.speed[engine.step_time.origin])
+    return 1.0 / speed_factors(max(error.tpot, error.throughput), inputs.speed[engine.step_time.origin])
 
 
 def _market(figures: Figures, name: str) -> PricePath:

@@ -122,8 +122,8 @@ def test_overrides_reach_the_figures_of_sites_and_idle_ones_are_named() -> None:
     assert unused_overrides(scenario.scenario.cost, [found.prices]) == ["overrides without effect on costs: colo.rate"]
 
 
-@pytest.mark.parametrize("gpu", sorted(gpus()))
-def test_every_gpu_of_the_catalog_can_be_owned(gpu: str) -> None:
+@pytest.mark.parametrize("gpu", sorted(name for name, card in gpus().items() if card.server_price_entry))
+def test_gpus_with_a_server_price_can_be_owned(gpu: str) -> None:
     own = f"{{own: {{pools: [{{name: base, site: datacentre, gpu: {gpu}, tp: 2, billing: owned}}]}}}}"
     scenario = only(own)
     prices = topology_prices(scenario, plan_topology(scenario, "own"))
@@ -136,7 +136,7 @@ def certain(inputs: Inputs, cases: Sequence[Case]) -> Inputs:
     """The same inputs with everything at its base value."""
     figures = {name: value for found in cases for name, (_, value, _) in found.prices.ranges.items()}
     flat = np.ones_like(inputs.gpu_path)
-    return Inputs(figures, flat, flat, {})
+    return Inputs(figures, flat, flat, {name: np.zeros_like(draws) for name, draws in inputs.speed.items()})
 
 
 TWO = "{a: {pools: [{name: x, site: datacentre, gpu: h100-sxm, billing: owned}]}, c: " + RENTED + ", v: " + API + "}"
@@ -224,9 +224,14 @@ def test_a_measured_error_of_the_speed_widens_the_interval(three: tuple[LoadedSc
         replace(engine, step_time=replace(engine.step_time, expected_error=known))
         for engine in cases["a"].planned.engines
     )
+    unknown = tuple(
+        replace(engine, step_time=replace(engine.step_time, expected_error=None))
+        for engine in cases["a"].planned.engines
+    )
+    bare = replace(cases["a"], planned=replace(cases["a"].planned, engines=unknown))
     measured = replace(cases["a"], planned=replace(cases["a"].planned, engines=engines))
     summaries: dict[str, dict[str, Any]] = {name: {"metrics": {"slo_met": True}} for name in ("plain", "measured")}
-    compare_costs(summaries, {"plain": cases["a"], "measured": measured}, settings, 0.0, 7)
+    compare_costs(summaries, {"plain": bare, "measured": measured}, settings, 0.0, 7)
     plain, wide = summaries["plain"]["uncertainty"], summaries["measured"]["uncertainty"]
     assert (plain["covers_speed"], wide["covers_speed"]) == (False, True)
     assert wide["usd_per_month"]["low"] < plain["usd_per_month"]["low"]
