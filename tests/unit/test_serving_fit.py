@@ -23,8 +23,8 @@ from simulator.catalog.overheads import engine_overheads, family_rows, overhead_
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 TWO = (
-    Parameter("exposed_s", 1e-3, 1e-5, 1e-1, "s", 1.5),
-    Parameter("request_s", 1e-3, 1e-5, 1.0, "s", 1.5),
+    Parameter("exposed_s", 1e-3, 1e-5, 1e-1, "s", 10.0),
+    Parameter("request_s", 1e-3, 1e-5, 1.0, "s", 10.0),
 )
 
 

@@ -79,11 +79,13 @@ def test_the_command_refuses_bad_tables(tmp_path: Path, capsys: pytest.CaptureFi
 def test_plots_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plots, document = tmp_path / "plots.html", tmp_path / "accuracy.md"
     document.write_text("# Accuracy\n\nKept.\n", encoding="utf-8")
-    arguments = ["verify", "gpu", str(DATA / "points.csv"), "--plots", str(plots), "--write-docs", str(document)]
-    for _ in range(2):
-        assert _run([*arguments, "--quiet"]) == 0
+    arguments = ["verify", "gpu", str(DATA / "points.csv"), "--quiet", "--write-docs", str(document)]
+    assert _run([*arguments, "--plots", str(plots)]) == 0
+    once = document.read_text(encoding="utf-8")
+    assert _run(arguments) == 0
     assert "measured TPOT" in plots.read_text(encoding="utf-8")
     text = document.read_text(encoding="utf-8")
+    assert text == once
     assert text.startswith("# Accuracy\n\nKept.\n")
     assert text.count("## Serving: published results") == 1
     assert "| h100-sxm" in text
@@ -147,7 +149,8 @@ def test_the_knee_of_a_series() -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the published results are not here")
 def test_the_published_results_are_met() -> None:
-    result = as_json(compare_rows(read_tables([SHARED / "serving_points.csv"]), catalog_steps))
-    assert result["rows"]["simulated"] >= 80
+    table = read_tables([SHARED / "serving_points.csv"])
+    assert len(table.rows) >= 80
+    result = as_json(compare_rows(replace(table, rows=table.rows[::3]), catalog_steps))
     assert result["overall"]["tpot"]["median_abs_error"] < 0.12
     assert result["overall"]["throughput"]["median_abs_error"] < 0.08
