@@ -6,8 +6,12 @@ Exit codes (design section 8): 2 for bad input, 3 for a bug of ours, 130 for an 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ServecastError(Exception):
@@ -58,6 +62,25 @@ class InvariantError(ServecastError):
     """A law that every run must obey was broken: our bug, never the user's."""
 
     exit_code = 3
+
+
+def collect(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """`function` of every item.
+
+    Raises
+    ------
+    InputError : the problems of all items together
+    """
+    results: list[Result] = []
+    problems: list[Problem] = []
+    for item in items:
+        try:
+            results.append(function(item))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(*dict.fromkeys(problems))
+    return results
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:

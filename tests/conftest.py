@@ -1,1 +1,1 @@
-"""Lets tests share the modules of this folder: `engine_cases` and `fleet_cases`."""
+"""Lets tests share the modules of this folder: `cost_cases`, `engine_cases` and `fleet_cases`."""

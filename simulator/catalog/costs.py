@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-from simulator.catalog.quantity import Entry, read_yaml
+from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
+
+FILES = ("cost_defaults.yaml", "cost_more.yaml")
 
 
 class CostEntry(Entry):
@@ -38,11 +40,18 @@ class CostEntry(Entry):
             value = value[key]
         return float(sum(value) / len(value)) if isinstance(value, list) else float(value)
 
+    @property
+    def interval(self) -> tuple[float, float, float] | None:
+        """(low, value, high) of a figure that is one number with a range; None for all others."""
+        if self.low is None or self.high is None or not isinstance(self.value, int | float):
+            return None
+        return min(self.low, self.value), float(self.value), max(self.high, self.value)
+
 
 @lru_cache
 def cost_entries() -> dict[str, CostEntry]:
     """All cost figures by id."""
-    return {raw["id"]: CostEntry(**raw) for raw in read_yaml("cost_defaults.yaml")["entries"]}
+    return {raw["id"]: CostEntry(**raw) for name in FILES for raw in read_yaml(name)["entries"]}
 
 
 def cost_entry(identifier: str) -> CostEntry:
@@ -56,3 +65,21 @@ def cost_entry(identifier: str) -> CostEntry:
     if identifier not in entries:
         raise InputError(unknown_name("cost figure", identifier, entries))
     return entries[identifier]
+
+
+def from_cost_entry(entry: str, part: str | None = None, plus: str | None = None) -> Quantity:
+    """The cost figure `entry` (or its `part`) as a quantity; `plus` adds another figure of the same unit."""
+    found = cost_entry(entry)
+    added = cost_entry(plus).number() if plus else 0.0
+    return Quantity(
+        value=found.number(part) + added,
+        unit=found.unit,
+        kind=found.kind,
+        source=found.source,
+        url=found.url,
+        date=found.date,
+        low=found.low,
+        high=found.high,
+        note=f"{entry} + {plus}" if plus else found.note,
+        entry=None if plus or part else entry,
+    )

@@ -18,10 +18,16 @@ MEASURED_POWER_GPU = "h100-sxm"
 
 
 class Gpu(Entry):
-    """One GPU as its datasheet and node describe it; `peaks` has only the precisions that it computes in."""
+    """One GPU as its datasheet and node describe it; `peaks` has only the precisions that it computes in.
+
+    Attributes
+    ----------
+    server_price_entry : cost figure of a server with `gpus_per_node` of them; None where no price is known
+    """
 
     name: str
     title: str
+    server_price_entry: str | None = None
     memory: Quantity
     bandwidth: Quantity
     peaks: dict[str, Quantity]

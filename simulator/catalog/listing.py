@@ -107,6 +107,8 @@ def _site_rows() -> list[Row]:
             "data_classes": ", ".join(entry.data_classes),
             "pue": entry.pue.value if entry.pue else None,
             "electricity_usd_per_kwh": entry.electricity.value if entry.electricity else None,
+            "egress_usd_per_gb": entry.egress.value if entry.egress else None,
+            "storage_usd_per_gb_month": entry.storage.value if entry.storage else None,
             "note": entry.data_classes_note,
         }
         for entry in sites().values()
@@ -127,6 +129,8 @@ def _token_offer_rows() -> list[Row]:
             "cached_input_usd_per_mtok": tier.cached_input,
             "output_usd_per_mtok": tier.output,
             "batch_multiplier": entry.batch_multiplier,
+            "residency_premium": entry.residency_premium,
+            "availability_sla": entry.availability_sla.value if entry.availability_sla else None,
             "ttft_median_s": entry.ttft_median.value,
             "tpot_median_s": entry.tpot_median.value,
             "max_context_tokens": entry.max_context_tokens,

@@ -33,6 +33,7 @@ class Quantity(Entry):
     value : the number in `unit`
     kind : `sourced` was read in the source, `derived` computed from figures read, `estimate` is judgement
     low, high : range where the source gives one
+    entry : id of the cost figure that it was taken from, if any
     """
 
     value: float
@@ -44,6 +45,7 @@ class Quantity(Entry):
     low: float | None = None
     high: float | None = None
     note: str = ""
+    entry: str | None = None
 
 
 @lru_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Literal
 
-from simulator.catalog.costs import CostEntry, cost_entry
+from simulator.catalog.costs import from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
 from simulator.fleet.spec import ColdStart, Reliability
@@ -27,6 +27,8 @@ class Site(Entry):
     failures, repair : events per GPU-year; hours until the replica may start again
     spot_interval, spot_notice : mean hours between reclaims, seconds of notice
     unavailable : probability that a launch finds no capacity
+    egress, storage : USD per GB that leaves the site; USD per GB-month of object storage
+    availability_sla : monthly uptime that the provider promises for one machine
     """
 
     name: str
@@ -47,6 +49,9 @@ class Site(Entry):
     spot_interval: Quantity | None = None
     spot_notice: Quantity | None = None
     unavailable: Quantity | None = None
+    egress: Quantity | None = None
+    storage: Quantity | None = None
+    availability_sla: Quantity | None = None
 
     def cold_start(self, weight_bytes: float) -> ColdStart:
         """Stages for a model of `weight_bytes` in all; an API has none."""
@@ -104,27 +109,10 @@ def _value(quantity: Quantity | None) -> float:
 def _quantities(raw: dict[str, Any]) -> dict[str, Any]:
     """Fields with every `{entry: ID}` replaced by the cost figure of that id."""
     return {
-        key: _from_cost_entry(**value)
+        key: from_cost_entry(**value)
         if isinstance(value, dict) and "entry" in value
         else Quantity(**value)
         if isinstance(value, dict)
         else value
         for key, value in raw.items()
     }
-
-
-def _from_cost_entry(entry: str, part: str | None = None, plus: str | None = None) -> Quantity:
-    """The cost figure `entry` (or its `part`) as a quantity; `plus` adds another figure of the same unit."""
-    found: CostEntry = cost_entry(entry)
-    added = cost_entry(plus).number() if plus else 0.0
-    return Quantity(
-        value=found.number(part) + added,
-        unit=found.unit,
-        kind=found.kind,
-        source=found.source,
-        url=found.url,
-        date=found.date,
-        low=found.low,
-        high=found.high,
-        note=f"{entry} + {plus}" if plus else found.note,
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from simulator.catalog.costs import CostEntry, cost_entry
+from simulator.catalog.costs import CostEntry, cost_entry, from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
 from simulator.fleet.spec import VendorSpec
@@ -30,6 +30,7 @@ class TokenOffer(Entry):
     price_entry : cost figure with the prices, whose source, date and confidence hold for them
     tiers : by prompt length, lowest first; the tier of a request is that of its own prompt
     batch_multiplier : price factor of the batch API; None where there is none
+    availability_sla : monthly uptime that the vendor promises; None where no promise is known
     residency_premium : share added for processing in a chosen region; None where the vendor states none
     """
 
@@ -50,6 +51,7 @@ class TokenOffer(Entry):
     requests_per_minute: Quantity
     tokens_per_minute: Quantity
     error_probability: Quantity
+    availability_sla: Quantity | None = None
 
     def price(self, input_tokens: int) -> TokenPrice:
         """Prices of a request with a prompt of `input_tokens`."""
@@ -99,6 +101,7 @@ def _offer(identifier: str, raw: dict[str, Any]) -> TokenOffer:
     fields = dict(raw)
     entry = cost_entry(fields.pop("price_entry"))
     residency = fields.pop("residency_entry", None)
+    promise = fields.pop("sla_entry", None)
     prices = {key: entry.value[key] for key in ("input", "output", "cached_input")}
     return TokenOffer(
         id=identifier,
@@ -106,5 +109,6 @@ def _offer(identifier: str, raw: dict[str, Any]) -> TokenOffer:
         tiers=(TokenPrice(**prices), *(TokenPrice(**tier) for tier in fields.pop("tiers", ()))),
         batch_multiplier=entry.value["batch_multiplier"],
         residency_premium=cost_entry(residency).number() if residency else None,
+        availability_sla=from_cost_entry(promise) if promise else None,
         **fields,
     )

@@ -21,6 +21,7 @@ for _name in ("run", "compare", "validate", "catalog", "schema", "doctor", "repo
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
 verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
 verify.command("simulator.cli.verify:schedule", name="schedule")
+verify.command("calibrate.commands.verify_latency:latency", name="latency")
 verify.command("calibrate.commands.verify_gpu:gpu", name="gpu")
 app.command(verify)
 app.command("calibrate.cli:app", name="calibrate")

@@ -25,16 +25,16 @@ def validate(
     set_: path=value assignments
     resolved: print the merged scenario with the origin of each value
     """
+    from simulator.errors import collect
     from simulator.run.capacity import load_warnings
     from simulator.run.replicate import topology_prices
-    from simulator.run.topology import plan_topology
+    from simulator.run.topology import plan_topologies
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
-    planned = [plan_topology(loaded, name) for name in loaded.scenario.topologies]
-    for topology in planned:
-        topology_prices(loaded, topology)
+    planned = plan_topologies(loaded)
+    collect(lambda topology: topology_prices(loaded, topology), planned)
     if resolved:
         print(resolved_yaml(loaded), end="")
         return 0

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.cost.lines import LineItem, PoolCost, check_span, per_month
-from simulator.fleet.usage import VendorUsage
+from simulator.cost.lines import LineItem, PoolCost, check_span, per_month, total_usd
+from simulator.cost.tokens import TOKEN_KINDS, TokenBill
+
+_CATEGORIES = ("tokens", "batch tokens")
 
 
-def api_cost(vendor: VendorUsage, end_s: float, horizon_months: int) -> PoolCost:
-    """Monthly line and cash flow of a token API; `end_s` of simulated time is scaled to a month of 730 h."""
+def api_cost(vendor: str, bill: TokenBill, end_s: float, horizon_months: int) -> PoolCost:
+    """Monthly lines and cash flow of the token API called `vendor`; `end_s` simulated is scaled to a month of 730 h.
+
+    Usual and batch requests have lines for input, cached input and output tokens; the residency premium is a line of
+    its own. What no token was charged for has no line.
+    """
     check_span(end_s, horizon_months)
     scale = per_month(end_s)
-    usd = vendor.cost_usd * scale
-    tokens = (vendor.input_tokens + vendor.output_tokens) * scale
-    flow = np.full(horizon_months + 1, -usd, dtype=np.float64)
+    lines = [
+        LineItem(vendor, category, kind, bill.tokens[k, j] * scale, "tokens", bill.usd[k, j] * scale, "usage")
+        for k, category in enumerate(_CATEGORIES)
+        for j, kind in enumerate(TOKEN_KINDS)
+        if bill.tokens[k, j] > 0
+    ]
+    if bill.premium_usd > 0:
+        tokens = float(bill.tokens.sum()) * scale
+        lines.append(LineItem(vendor, "residency", "premium", tokens, "tokens", bill.premium_usd * scale, "usage"))
+    flow = np.full(horizon_months + 1, -total_usd(lines), dtype=np.float64)
     flow[0] = 0.0
-    return PoolCost((LineItem(vendor.name, "tokens", "requests", tokens, "tokens", usd, "usage"),), 0.0, flow)
+    return PoolCost(tuple(lines), 0.0, flow)

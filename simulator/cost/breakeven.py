@@ -55,6 +55,19 @@ def break_even_volume(investment: CostReport, other: CostReport) -> float:
     return break_even_tokens(fixed, _usage_usd_per_million(investment), _usage_usd_per_million(other))
 
 
+def cheaper_volumes(investment: CostReport, other: CostReport) -> tuple[float, float] | None:
+    """Tokens per month, from and to, for which `investment` costs no more than `other`; None for none, to inf for all.
+
+    With the difference F of the fixed costs and the saving s per token, s q >= F: from F/s on where it costs more
+    before the first token and less for each, up to F/s where it is the other way round.
+    """
+    fixed = total_usd(investment.lines, "capex", "opex") - total_usd(other.lines, "capex", "opex")
+    saving = (_usage_usd_per_million(other) - _usage_usd_per_million(investment)) / TOKENS_PER_MILLION
+    if fixed > 0:
+        return (fixed / saving, math.inf) if saving > 0 else None
+    return (0.0, fixed / saving) if saving < 0 else (0.0, math.inf)
+
+
 def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
     """Share of the bought GPU-hours that is busy at the break-even volume; above 1 out of reach, inf never.
 
@@ -64,14 +77,24 @@ def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
     ------
     InputError : `investment` owns no hardware or delivered nothing, so that it has no utilisation to scale
     """
+    now = busy_share(investment)
+    require("break_even", tokens_per_month=positive(investment.tokens_per_month))
+    return now * break_even_volume(investment, other) / investment.tokens_per_month
+
+
+def busy_share(report: CostReport) -> float:
+    """Share of the bought GPU-hours in which a step ran: spare, unused and starting ones count as not busy.
+
+    Raises
+    ------
+    InputError : no hardware is owned
+    """
     hours = {"busy": 0.0, "other": 0.0}
-    for line in investment.lines:
+    for line in report.lines:
         if line.category == "hardware":
             hours["busy" if line.name == "busy" else "other"] += line.quantity
-    owned_hours = hours["busy"] + hours["other"]
-    require("break_even", owned_gpu_hours=positive(owned_hours), tokens_per_month=positive(investment.tokens_per_month))
-    now = hours["busy"] / owned_hours
-    return now * break_even_volume(investment, other) / investment.tokens_per_month
+    require("break_even", owned_gpu_hours=positive(hours["busy"] + hours["other"]))
+    return hours["busy"] / (hours["busy"] + hours["other"])
 
 
 def payback_month(investment: CostReport, other: CostReport, discount_rate: float = 0.0) -> int | None:

@@ -1,17 +1,15 @@
-"""Prices of owned servers, rented GPUs and token APIs. Every figure comes from the caller, none has a default."""
+"""Prices of owned servers and rented GPUs. Every figure comes from the caller, none has a default."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.units import TOKENS_PER_MILLION
 
 HOURS_PER_DAY = 24
 MONTHS_PER_YEAR = 12
@@ -42,6 +40,20 @@ def share(value: float) -> tuple[float, bool, str]:
 
 def whole(value: float, least: int) -> tuple[float, bool, str]:
     return value, value >= least and value == math.floor(value), f"a whole number of at least {least}"
+
+
+def require_by_hour(place: str, prices: float | Sequence[float]) -> NDArray[np.float64]:
+    """The prices as an array; InputError unless they are one finite price or 24 of them."""
+    found = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    if found.shape not in {(1,), (HOURS_PER_DAY,)} or not np.isfinite(found).all():
+        raise InputError(Problem("must be one finite price or 24 of them, by hour of day", path=place))
+    return found
+
+
+def by_hour(prices: float | Sequence[float], hours: int) -> NDArray[np.float64]:
+    """Price in each simulated hour, shape (hours,); 24 prices repeat every day, from midnight at time 0."""
+    day = np.atleast_1d(np.asarray(prices, dtype=np.float64))
+    return np.asarray(day[np.arange(hours) % day.size], dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +112,7 @@ class OwnedPrices:
             pue=(self.pue, self.pue >= 1, "at least 1"),
             discount_rate=not_negative(self.discount_rate),
         )
-        prices = np.atleast_1d(np.asarray(self.electricity_usd_per_kwh, dtype=np.float64))
-        if prices.shape not in {(1,), (HOURS_PER_DAY,)} or not np.isfinite(prices).all():
-            raise InputError(
-                Problem("must be one finite price or 24 of them, by hour of day", path="owned.electricity_usd_per_kwh")
-            )
+        require_by_hour("owned.electricity_usd_per_kwh", self.electricity_usd_per_kwh)
         ages, shares = np.asarray(self.resale_by_age, dtype=np.float64).reshape(-1, 2).T
         if not ((np.diff(ages, prepend=0.0) > 0).all() and ((shares >= 0) & (shares <= 1)).all()):
             raise InputError(
@@ -119,8 +127,7 @@ class OwnedPrices:
 
     def electricity_by_hour(self, hours: int) -> NDArray[np.float64]:
         """Electricity price of each simulated hour, USD per kWh, shape (hours,)."""
-        prices = np.atleast_1d(np.asarray(self.electricity_usd_per_kwh, dtype=np.float64))
-        return np.asarray(prices[np.arange(hours) % prices.size], dtype=np.float64)
+        return by_hour(self.electricity_usd_per_kwh, hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,8 @@ class RentedPrices:
 
     Attributes
     ----------
-    usd_per_gpu_hour : for every GPU-hour above the reserved ones
+    usd_per_gpu_hour : for every GPU-hour above the reserved ones; one price, or 24 by hour of day (simulated time 0 is
+        midnight)
     reserved_usd_per_gpu_hour, reserved_gpus : take-or-pay commitment, all in, upfront part included
     upfront_fraction : share of a term's commitment that is paid at its start
     term_months : length of a commitment; renewed until the horizon
@@ -137,7 +145,7 @@ class RentedPrices:
     storage_usd_per_gb_month, storage_gb : volumes of the pool (weights, images), paid whatever runs
     """
 
-    usd_per_gpu_hour: float
+    usd_per_gpu_hour: float | Sequence[float]
     reserved_usd_per_gpu_hour: float | None = None
     reserved_gpus: int = 0
     upfront_fraction: float = 0.0
@@ -150,7 +158,6 @@ class RentedPrices:
     def __post_init__(self) -> None:
         require(
             "rented",
-            usd_per_gpu_hour=not_negative(self.usd_per_gpu_hour),
             reserved_usd_per_gpu_hour=not_negative(self.reserved_usd_per_gpu_hour or 0.0),
             reserved_gpus=whole(self.reserved_gpus, 0),
             upfront_fraction=share(self.upfront_fraction),
@@ -160,81 +167,11 @@ class RentedPrices:
             storage_usd_per_gb_month=not_negative(self.storage_usd_per_gb_month),
             storage_gb=not_negative(self.storage_gb),
         )
+        if (require_by_hour("rented.usd_per_gpu_hour", self.usd_per_gpu_hour) < 0).any():
+            raise InputError(Problem("must be at least 0", path="rented.usd_per_gpu_hour"))
         if self.reserved_gpus > 0 and self.reserved_usd_per_gpu_hour is None:
             raise InputError(Problem("reserved GPUs need a price", path="rented.reserved_usd_per_gpu_hour"))
 
-
-class TokenTier(NamedTuple):
-    """Prices in USD per million tokens of requests with more than `above_tokens` input tokens."""
-
-    above_tokens: float
-    input: float
-    output: float
-    cached_input: float
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPrice:
-    """Price list of a token API.
-
-    Attributes
-    ----------
-    tiers : by rising `above_tokens`, the first at 0; a request pays the prices of one tier for all its tokens
-    residency_premium : surcharge for processing in a region, as a share of the price
-    batch_multiplier : what a batch request pays of the price, as a share; None where the vendor takes no batches
-    """
-
-    tiers: tuple[TokenTier, ...]
-    residency_premium: float = 0.0
-    batch_multiplier: float | None = None
-
-    def __post_init__(self) -> None:
-        table = np.asarray(self.tiers, dtype=np.float64)
-        if table.ndim != 2 or table.shape[1] != len(TokenTier._fields):
-            raise InputError(Problem("needs at least one (above, input, output, cached)", path="token_price.tiers"))
-        if not np.isfinite(table).all() or (table < 0).any():
-            raise InputError(Problem("must be numbers of at least 0", path="token_price.tiers"))
-        if table[0, 0] != 0 or (np.diff(table[:, 0]) <= 0).any():
-            raise InputError(Problem("thresholds must start at 0 and rise", path="token_price.tiers"))
-        require(
-            "token_price",
-            residency_premium=not_negative(self.residency_premium),
-            batch_multiplier=not_negative(self.batch_multiplier or 0.0),
-        )
-
-
-def price_requests(
-    isl_tokens: ArrayLike, cached_tokens: ArrayLike, osl_tokens: ArrayLike, price: TokenPrice, batch: bool = False
-) -> NDArray[np.float64]:
-    """Price of each request in USD.
-
-    usd = ((isl - cached)*input + cached*cached_input + osl*output) / 1e6 * (1 + residency_premium), with the prices of
-    the last tier whose threshold the request's ISL exceeds; times the batch multiplier for batch requests.
-
-    Parameters
-    ----------
-    isl_tokens, cached_tokens, osl_tokens : shape (n,), or scalars; cached tokens are part of the ISL
-    batch : the requests go through the vendor's batch API
-
-    Returns
-    -------
-    array of shape (n,)
-
-    Raises
-    ------
-    InputError : token counts that contradict each other, or a batch where the vendor takes none
-    """
-    factor = 1.0 + price.residency_premium
-    if batch:
-        if price.batch_multiplier is None:
-            raise InputError(Problem("the vendor has no batch price", path="token_price.batch_multiplier"))
-        factor *= price.batch_multiplier
-    isl, cached, osl = np.broadcast_arrays(
-        *(np.atleast_1d(np.asarray(tokens, dtype=np.float64)) for tokens in (isl_tokens, cached_tokens, osl_tokens))
-    )
-    if not ((cached >= 0) & (cached <= isl) & (osl >= 0)).all():
-        raise InputError(Problem("needs 0 <= cached tokens <= ISL and OSL >= 0", path="token_price"))
-    table = np.asarray(price.tiers, dtype=np.float64)
-    tier = table[np.maximum(np.searchsorted(table[:, 0], isl, side="left") - 1, 0)]
-    usd = (isl - cached) * tier[:, 1] + osl * tier[:, 2] + cached * tier[:, 3]
-    return np.asarray(usd * factor / TOKENS_PER_MILLION, dtype=np.float64)
+    def usd_by_hour(self, hours: int) -> NDArray[np.float64]:
+        """Price on demand in each simulated hour, USD per GPU-hour, shape (hours,)."""
+        return by_hour(self.usd_per_gpu_hour, hours)

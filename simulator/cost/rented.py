@@ -29,7 +29,8 @@ BYTES_PER_GB = 1e9
 def rented_cost(pool: PoolUsage, prices: RentedPrices, end_s: float, horizon_months: int) -> PoolCost:
     """Monthly lines and cash flow of a rented pool; billed from launch, so cold starts are paid.
 
-    In each simulated hour the first `reserved_gpus` GPU-hours are covered by the commitment, the excess is on demand.
+    In each simulated hour the first `reserved_gpus` GPU-hours are covered by the commitment, the excess is on demand at
+    that hour's price.
     The commitment is paid in full; what is not used of it is the line `unused`.
 
     Parameters
@@ -42,25 +43,30 @@ def rented_cost(pool: PoolUsage, prices: RentedPrices, end_s: float, horizon_mon
     InputError : no simulated time or no horizon
     """
     check_span(end_s, horizon_months)
-    on_demand_hours = excess_gpu_hours(pool, prices.reserved_gpus, end_s)
+    excess_hours = excess_gpu_hours(pool, prices.reserved_gpus, end_s)
+    on_demand_hours = float(excess_hours.sum())
+    on_demand_usd = float(excess_hours @ prices.usd_by_hour(excess_hours.size))
     states = gpu_hours_by_state(pool, end_s)
     billed_hours = math.fsum(states.values())
     excess_share = min(1.0, on_demand_hours / billed_hours) if billed_hours > 0 else 0.0
     on_demand = {state: hours * excess_share for state, hours in states.items()}
-    lines = split_usd(
-        pool.name, "on demand", math.fsum(on_demand.values()) * prices.usd_per_gpu_hour, on_demand, "usage"
-    ) + _reserved_lines(pool.name, prices, {state: hours * (1 - excess_share) for state, hours in states.items()})
+    lines = split_usd(pool.name, "on demand", on_demand_usd, on_demand, "usage") + _reserved_lines(
+        pool.name, prices, {state: hours * (1 - excess_share) for state, hours in states.items()}
+    )
     data = _data_lines(pool, prices, end_s)
     flow = _commitment_flow_usd(prices, horizon_months)
     flow[1:] -= total_usd(lines, "usage") + total_usd(data)
     return PoolCost(lines + data, 0.0, flow)
 
 
-def excess_gpu_hours(pool: PoolUsage, reserved_gpus: int, end_s: float) -> float:
-    """GPU-hours per month above the commitment: sum over hours of max(0, billed - reserved * length of the hour)."""
+def excess_gpu_hours(pool: PoolUsage, reserved_gpus: int, end_s: float) -> NDArray[np.float64]:
+    """GPU-hours per month above the commitment in each simulated hour: max(0, billed - reserved * length of the hour).
+
+    Each simulated hour stands for its share of the month, so that the array adds up to a month; shape (hours,).
+    """
     billed_s = pool.billed_by_hour_s * pool.gpus_per_replica
     covered_s = reserved_gpus * hour_lengths_s(end_s, billed_s.size)
-    return float(np.maximum(0.0, billed_s - covered_s).sum()) / SECONDS_PER_HOUR * per_month(end_s)
+    return np.maximum(0.0, billed_s - covered_s) / SECONDS_PER_HOUR * per_month(end_s)
 
 
 def _reserved_lines(pool: str, prices: RentedPrices, used: dict[str, float]) -> tuple[LineItem, ...]:

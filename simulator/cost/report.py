@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from simulator.cost.lines import LineItem, PoolCost, check_span, per_month, tota
 from simulator.cost.owned import owned_cost
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.rented import rented_cost
+from simulator.cost.tokens import TokenBill
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 from simulator.units import TOKENS_PER_MILLION
@@ -28,7 +29,7 @@ class CostReport:
     ----------
     lines : the monthly bill; `simulator.cost.lines.whole_cents` rounds it so that it still adds up
     usd_per_month : sum of the lines
-    tokens_per_month : delivered tokens, input and output, cached ones included
+    tokens_per_month, output_tokens_per_month : delivered tokens, input and output, cached ones included; output alone
     usd_per_million_tokens : cost per delivered token, idle time and unused commitment included; inf if none
     usd_per_million_output_tokens : the same whole cost over output tokens alone
     capex_usd : paid for hardware at month 0
@@ -39,6 +40,7 @@ class CostReport:
     lines: tuple[LineItem, ...]
     usd_per_month: float
     tokens_per_month: float
+    output_tokens_per_month: float
     usd_per_million_tokens: float
     usd_per_million_output_tokens: float
     capex_usd: float
@@ -52,6 +54,7 @@ def cost_report(
     horizon_months: int,
     discount_rate: float,
     growth_per_year: float = 0.0,
+    bills: Mapping[str, TokenBill] | None = None,
 ) -> CostReport:
     """Price the ledger of one topology.
 
@@ -63,17 +66,21 @@ def cost_report(
     discount_rate : per year, of the NPV; one for all topologies that are compared
     growth_per_year : of the load after month 1, as a share; lines of kind usage grow with it in the cash flow, as far
         as the capacity that was simulated goes. The monthly bill is that of month 1
+    bills : what the requests of the simulated time cost, by name of the vendor
 
     Raises
     ------
-    InputError : a pool without prices, no simulated time, no horizon, a negative rate, growth of -1 or less
+    InputError : a pool without prices, a vendor without a bill, no simulated time, no horizon, a negative rate, a
+        growth of -1 or less
     """
     check_span(usage.end_s, horizon_months)
-    missing = [pool.name for pool in usage.pools if pool.name not in prices]
+    bills = bills or {}
+    missing = [unknown_name("price of pool", pool.name, prices) for pool in usage.pools if pool.name not in prices]
+    missing += [unknown_name("bill of vendor", user.name, bills) for user in usage.vendors if user.name not in bills]
     if missing:
-        raise InputError(*(Problem(unknown_name("price of pool", name, prices), path="prices") for name in missing))
+        raise InputError(*(Problem(message, path="prices") for message in missing))
     costs = [_pool_cost(pool, prices[pool.name], usage.end_s, horizon_months) for pool in usage.pools]
-    costs += [api_cost(vendor, usage.end_s, horizon_months) for vendor in usage.vendors]
+    costs += [api_cost(vendor.name, bills[vendor.name], usage.end_s, horizon_months) for vendor in usage.vendors]
     lines = tuple(line for cost in costs for line in cost.lines)
     flow = np.sum([cost.cash_flow_usd for cost in costs] or [np.zeros(horizon_months + 1)], axis=0)
     flow[1:] -= total_usd(lines, "usage") * (growth_factors(growth_per_year, horizon_months) - 1.0)
@@ -85,11 +92,44 @@ def cost_report(
         lines=lines,
         usd_per_month=usd,
         tokens_per_month=tokens,
+        output_tokens_per_month=output_tokens,
         usd_per_million_tokens=_per_million(usd, tokens),
         usd_per_million_output_tokens=_per_million(usd, output_tokens),
         capex_usd=math.fsum(cost.capex_usd for cost in costs),
         cash_flow_usd=flow,
         npv_usd=npv_usd(flow, discount_rate),
+    )
+
+
+def mean_report(reports: Sequence[CostReport]) -> CostReport:
+    """Mean over replications: of the quantity and USD of each line, of tokens and of cash flows.
+
+    USD per million tokens is the ratio of the means. Lines are those of any replication, in order of appearance.
+    """
+    n = len(reports)
+    merged: dict[tuple[str, str, str, str, str], LineItem] = {}
+    for report in reports:
+        for line in report.lines:
+            key = (line.pool, line.category, line.name, line.unit, line.kind)
+            known = merged.get(key, replace(line, quantity=0.0, usd_per_month=0.0))
+            merged[key] = replace(
+                known,
+                quantity=known.quantity + line.quantity / n,
+                usd_per_month=known.usd_per_month + line.usd_per_month / n,
+            )
+    lines = tuple(merged.values())
+    usd, tokens = total_usd(lines), math.fsum(report.tokens_per_month for report in reports) / n
+    output_tokens = math.fsum(report.output_tokens_per_month for report in reports) / n
+    return CostReport(
+        lines=lines,
+        usd_per_month=usd,
+        tokens_per_month=tokens,
+        output_tokens_per_month=output_tokens,
+        usd_per_million_tokens=_per_million(usd, tokens),
+        usd_per_million_output_tokens=_per_million(usd, output_tokens),
+        capex_usd=math.fsum(report.capex_usd for report in reports) / n,
+        cash_flow_usd=np.mean([report.cash_flow_usd for report in reports], axis=0),
+        npv_usd=math.fsum(report.npv_usd for report in reports) / n,
     )
 
 

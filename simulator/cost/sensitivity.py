@@ -15,6 +15,9 @@ from simulator.cost.prices import MONTHS_PER_YEAR, not_negative, require, share,
 from simulator.errors import InputError, Problem
 from simulator.rng import stream
 
+_MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817
+"""Median of |Z| for a standard normal Z: its third quartile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Swing:
@@ -151,3 +154,56 @@ def central_interval(samples: ArrayLike, coverage: float) -> Interval:
     require("interval", coverage=share(coverage), samples=whole(values.size, 1))
     low, median, high = np.quantile(values, [(1 - coverage) / 2, 0.5, (1 + coverage) / 2])
     return Interval(float(low), float(median), float(high))
+
+
+def triangular(low: float, mode: float, high: float, samples: int, seed: int, name: str) -> NDArray[np.float64]:
+    """Draws of a figure known by a value and a range: triangular from low to high, most likely at the value.
+
+    The stream is that of `name`, so whoever asks for the same figure and seed sees the same draws; shape (samples,).
+
+    Raises
+    ------
+    InputError : a range that isn't in order
+    """
+    if not low <= mode <= high:
+        raise InputError(Problem("needs low <= value <= high", path=f"figure.{name}"))
+    if low == high:
+        return np.full(samples, mode)
+    return stream(seed, "cost", "figure", name).triangular(low, mode, high, samples)
+
+
+def speed_normals(samples: int, seed: int, name: str) -> NDArray[np.float64]:
+    """Standard normal draws for `speed_factors`, shape (samples,); what rests on the same measurements shares them."""
+    return stream(seed, "cost", "speed", name).standard_normal(samples)
+
+
+def speed_factors(median_error: float, normals: ArrayLike) -> NDArray[np.float64]:
+    """True speed / forecast speed of a forecast whose relative error has the median size `median_error`.
+
+    s = exp(sigma Z) with sigma = ln(1 + e) / 0.6745, so that |ln s| exceeds ln(1 + e) for half of all Z: as often
+    faster as slower.
+
+    Parameters
+    ----------
+    normals : Z, of any shape, which the result has
+
+    Raises
+    ------
+    InputError : a negative error
+    """
+    require("speed", median_error=not_negative(median_error))
+    sigma = math.log1p(median_error) / _MEDIAN_OF_ABSOLUTE_NORMAL
+    return np.exp(sigma * np.asarray(normals, dtype=np.float64))
+
+
+def probability_cheapest(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Share of the paired draws in which each choice costs least; ties are shared, so the shares add up to 1.
+
+    Parameters
+    ----------
+    costs_usd : by name, draws that see the same prices in the same position; shape (samples,) each
+    """
+    table = np.stack(list(costs_usd.values()))
+    least = table == table.min(axis=0)
+    shares = (least / least.sum(axis=0)).mean(axis=1)
+    return {name: float(value) for name, value in zip(costs_usd, shares, strict=True)}

@@ -15,6 +15,15 @@ from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
 _OUT_RECORDS = 16384
+_LIST_ENDS = (
+    *("run_head", "run_tail", "wait_head", "wait_tail", "prefill_head", "prefill_tail"),
+    *("hold_head", "hold_tail", "load_head", "load_tail", "kept_head", "sent_head"),
+)
+_COUNTS = (
+    *("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"),
+    *("n_holding", "n_received", "n_kept", "link_free_s"),
+)
+_WITH_ROW = (state.PREFILL, state.DECODE, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
 _CHAIN_SCRATCH = 64
 
 
@@ -37,7 +46,8 @@ def allocate_engines(
     longest_tokens: int = 0,
     log_rows: int = 0,
 ) -> Engines:
-    """Arrays for all replicas of `pools`, off until `reset_replica`; grow them with `grow_slots` and `widen_tables`.
+    """Arrays for all replicas of `pools`, off until `reset_replica`; grow them with `grow_slots`, `grow_rows` and
+    `widen_tables`.
 
     Parameters
     ----------
@@ -65,6 +75,7 @@ def allocate_engines(
             span["hash_base"] = hashes + number * entries
             span["hash_mask"] = entries - 1
             span["row_base"] = rows + number * config.max_num_seqs
+            span["row_capacity"] = config.max_num_seqs
             blocks += pool.n_replicas * config.num_blocks
             hashes += pool.n_replicas * entries
             rows += pool.n_replicas * config.max_num_seqs
@@ -137,6 +148,7 @@ def _fill_pool(
         "prefill_attn_s": step.prefill_attn_s,
         "decode_attn_s": step.decode_attn_s,
         "replica_base": first,
+        "hands_to": NONE,
         "queue_head": NONE,
         "queue_tail": NONE,
     }
@@ -155,9 +167,9 @@ def reset_replica(engines: Engines, r: int) -> None:
     """An empty engine with an empty cache, as after a start. Counters of work done stay."""
     rep = engines.replicas[r]
     pool = engines.pools[rep["pool"]]
-    for name in ("run_head", "run_tail", "wait_head", "wait_tail", "prefill_head", "prefill_tail"):
+    for name in _LIST_ENDS:
         rep[name] = NONE
-    for name in ("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"):
+    for name in _COUNTS:
         rep[name] = 0
     rep["lanes"] = 1
     rep["step_end_s"] = np.inf
@@ -179,7 +191,7 @@ def reset_replica(engines: Engines, r: int) -> None:
     span["free_next"][n - 1] = NONE
     rep["free_head"], rep["free_tail"] = (1, n - 1) if n > 1 else (NONE, NONE)
     engines.hashes["first"][rep["hash_base"] : rep["hash_base"] + rep["hash_mask"] + 1] = NONE
-    most = int(pool["max_num_seqs"])
+    most = int(rep["row_capacity"])
     rep["n_free_rows"] = most
     engines.free_rows[rep["row_base"] : rep["row_base"] + most] = rep["row_base"] + np.arange(most - 1, -1, -1)
 
@@ -209,7 +221,27 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     if width <= engines.tables.shape[1]:
         return engines
     tables = np.empty((engines.tables.shape[0], width), np.int32)
-    used = np.isin(engines.slots["state"], (state.PREFILL, state.DECODE))
-    rows = engines.slots["row"][used]
+    rows = engines.slots["row"][np.isin(engines.slots["state"], _WITH_ROW)]
     tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
     return engines._replace(tables=tables, hits=np.zeros(width, np.int32))
+
+
+def grow_rows(engines: Engines, r: int) -> Engines:
+    """Twice as many rows of the block table for replica `r`: blocks are held by more than its running requests."""
+    rep, slots = engines.replicas[r], engines.slots
+    base, capacity, n_free = int(rep["row_base"]), int(rep["row_capacity"]), int(rep["n_free_rows"])
+    new_base = len(engines.free_rows)
+    shift = new_base - base
+    tables = np.empty((new_base + 2 * capacity, engines.tables.shape[1]), np.int32)
+    holds = np.isin(slots["state"], _WITH_ROW)
+    rows = slots["row"][holds]
+    tables[rows] = engines.tables[rows]
+    own = holds & (slots["replica"] == r)
+    tables[slots["row"][own] + shift] = engines.tables[slots["row"][own]]
+    slots["row"][own] += shift
+    fresh = new_base + np.arange(2 * capacity - 1, capacity - 1, -1)
+    free = engines.free_rows[base : base + n_free] + shift
+    stack = np.zeros(2 * capacity, np.int32)
+    stack[: capacity + n_free] = np.concatenate([fresh, free])
+    rep["row_base"], rep["row_capacity"], rep["n_free_rows"] = new_base, 2 * capacity, capacity + n_free
+    return engines._replace(tables=tables, free_rows=np.concatenate([engines.free_rows, stack]))

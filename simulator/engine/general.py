@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap, write_log
+from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, list_private_blocks, register_full_blocks
 from simulator.engine.config import Policy
 from simulator.engine.queues import (
@@ -20,6 +20,7 @@ from simulator.engine.queues import (
 )
 from simulator.engine.speculation import accepted_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
+from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step, write_log
 from simulator.engine.tokens import emit_tokens
 from simulator.jit import kernel
 
@@ -164,7 +165,10 @@ def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
         index = slot.run_next
     if not preempted:
         admit_waiting(engines, r, rep, pool, budget, now)
-    close_step(engines, r, rep, pool, now)
+    if rep.step_seqs == 0 and not preempted:
+        go_idle(rep, now)
+    else:
+        close_step(engines, r, rep, pool, now)
 
 
 @kernel
@@ -196,6 +200,7 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
             slot.computed += scheduled
             slot.scheduled = 0
             if slot.computed >= tokens:
+                slot.catching_up = 0
                 accepted = accepted_drafts(slot.request, slot.generated, drafted, pool.draft_acceptance)
                 slot.computed -= drafted - accepted
                 emit_tokens(engines, rep, slot, accepted + 1, now)
@@ -207,5 +212,6 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
     for k in range(n_done):
         slot = engines.slots[engines.scratch[k]]
         remove_running(engines, rep, engines.scratch[k])
-        free_blocks(engines, rep, pool, slot)
+        if slot.keeps_blocks == 0:
+            free_blocks(engines, rep, pool, slot)
     return n_done

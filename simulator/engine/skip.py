@@ -16,12 +16,15 @@ from simulator.jit import kernel
 def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
     """Complete decode steps of replica `r` that end before `until_s`, while the next step is certain to be one too.
 
-    A step under way is left as soon as it completes a request, somebody waits or catches up, or blocks run out.
+    A step under way is left as soon as it completes a request, somebody can be admitted or catches up, or blocks run
+    out. Nobody can be admitted to a full batch; those whose KV is on its way do not want to be.
     """
     rep = engines.replicas[r]
-    if rep.lanes == 0 or rep.in_step == 0 or rep.n_waiting > 0 or rep.n_prefill > 0 or len(engines.log) > 0:
+    if rep.lanes == 0 or rep.in_step == 0 or rep.n_prefill > 0 or len(engines.log) > 0:
         return
     pool = engines.pools[rep.pool]
+    if rep.n_waiting - rep.n_holding + rep.n_received > 0 and rep.n_running < pool.max_num_seqs:
+        return
     n = rep.n_decode
     budget = pool.max_num_batched_tokens
     if n == 0 or n > budget or rep.step_tokens != n:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 NONE = -1
 
-FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR = range(7)
+FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT = range(11)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
-catch up, running with one new token a step (kept lazily, see `lanes`), at a token API."""
+catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
+content is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept:
+until they have been sent, or until the step ends in which they were."""
 
 SLOT = np.dtype(
     [
@@ -65,6 +67,18 @@ SLOT = np.dtype(
         ("lane_next", np.int32),
         ("due_prev", np.int32),  # calendar of finish steps
         ("due_next", np.int32),
+        # prefill and decode on different pools, and escalation
+        ("full_osl", np.int32),  # tokens asked for; `osl` is 1 where only the prefill is done
+        ("keeps_blocks", np.int32),  # its blocks stay when it has finished
+        (
+            "peer",
+            np.int32,
+        ),  # of a request: the slot that keeps its blocks at the prefill side; of that one: it
+        ("catching_up", np.int32),  # its admission did not cover all its tokens
+        ("prefill_target", np.int32),  # pool and replica that computed the prompt, if another than the present one
+        ("prefill_replica", np.int32),
+        ("prefilled_s", np.float64),
+        ("transferred_s", np.float64),
     ],
     align=True,
 )
@@ -96,6 +110,18 @@ REPLICA = np.dtype(
         ("free_head", np.int32),
         ("free_tail", np.int32),
         ("n_free_rows", np.int32),
+        ("row_capacity", np.int32),
+        ("hold_head", np.int32),  # waiting requests that hold blocks: their content is on its way, or has arrived
+        ("hold_tail", np.int32),
+        ("n_holding", np.int32),  # of them, counted in n_waiting too
+        ("n_received", np.int32),  # of them, those whose content has arrived
+        ("load_head", np.int32),  # of them, those whose transfer begins with the present step
+        ("load_tail", np.int32),
+        ("kept_head", np.int32),  # slots that keep blocks of finished prefills
+        ("sent_head", np.int32),  # of them, those to be freed at the end of the step
+        ("sent_tail", np.int32),
+        ("n_kept", np.int32),
+        ("link_free_s", np.float64),  # end of the last transfer over its link
         ("step_seqs", np.int32),
         ("step_tokens", np.int32),
         ("step_units", np.int64),  # sum of q(2c + q + 1) over prefill requests: twice the attention units
@@ -147,6 +173,11 @@ POOL = np.dtype(
         ("round_robin", np.int64),
         ("max_waiting_per_replica", np.int64),
         ("latency_s", np.float64),
+        ("hands_to", np.int64),  # pool that takes over after the prefill
+        ("kv_block_bytes", np.float64),
+        ("kv_link_bytes_per_s", np.float64),
+        ("kv_latency_s", np.float64),
+        ("kv_lease_s", np.float64),
         ("queue_head", np.int64),
         ("queue_tail", np.int64),
         ("n_queued", np.int64),
@@ -212,7 +243,7 @@ class Engines(NamedTuple):
     log: NDArray[np.int64]  # (rows, 4) step log, empty when off
 
 
-N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT = range(5)
+N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT, N_KEPT = range(6)
 """Entries of `Engines.counters`."""
 
 LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED = range(3)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.admission import admit_waiting, close_step, count_scheduled, open_step, prefill_cap
+from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
 from simulator.engine.general import complete_general, enter_lanes, materialise, schedule_general
 from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step
 from simulator.engine.tokens import emit_tokens, itl_bin
 from simulator.jit import kernel
 
@@ -65,13 +66,14 @@ def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
 
 @kernel
 def schedule(engines: Engines, r: int, now: float) -> None:
-    """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when nothing is there to do."""
+    """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when there is nothing it can do.
+
+    Transfers of KV blocks that begin with the step stand in the list from `load_head`.
+    """
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
     if rep.n_running == 0 and rep.n_waiting == 0:
-        rep.in_step = 0
-        rep.step_start_s = now
-        rep.step_end_s = float("inf")
+        go_idle(rep, now)
         return
     if pool.num_speculative_tokens > 0:
         materialise(engines, r, rep, pool, now)
@@ -94,7 +96,10 @@ def schedule(engines: Engines, r: int, now: float) -> None:
     if rep.n_prefill > 0:
         _take_prefill_blocks(engines, rep, pool)
     admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, now)
-    close_step(engines, r, rep, pool, now)
+    if rep.step_seqs == 0:
+        go_idle(rep, now)
+    else:
+        close_step(engines, r, rep, pool, now)
 
 
 @kernel
@@ -108,6 +113,7 @@ def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float
             slot.scheduled = 0
             if slot.computed == slot.isl + slot.generated:
                 leave_prefill(engines, rep, index)
+                slot.catching_up = 0
                 emit_tokens(engines, rep, slot, 1, now)
                 if slot.generated >= slot.osl:
                     engines.scratch[n_done] = index
@@ -167,5 +173,6 @@ def complete(engines: Engines, r: int) -> int:
         _sort_by_running_order(engines, n_done)
     for k in range(n_done):
         remove_running(engines, rep, engines.scratch[k])
-        free_blocks(engines, rep, pool, engines.slots[engines.scratch[k]])
+        if engines.slots[engines.scratch[k]].keeps_blocks == 0:
+            free_blocks(engines, rep, pool, engines.slots[engines.scratch[k]])
     return n_done

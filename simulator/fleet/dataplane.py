@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine import state as engine_state
-from simulator.engine.allocate import EnginePool, allocate_engines, grow_slots, reset_replica, widen_tables
+from simulator.engine.allocate import EnginePool, allocate_engines, grow_rows, grow_slots, reset_replica, widen_tables
 from simulator.engine.state import NONE, Engines
-from simulator.fleet import loop, state
+from simulator.fleet import loop, loss, state
 from simulator.fleet.gateway import UNFINISHED, end_request, leave_gateway
 from simulator.fleet.records import RECORD
 from simulator.fleet.rows import RowLoader
@@ -73,6 +73,10 @@ class DataPlane:
             row["routing"] = pool.routing
             row["max_waiting_per_replica"] = pool.max_waiting_per_replica
             row["latency_s"] = 2.0 * pool.network_s + pool.step_time.request_overhead_s
+            if pool.hands_to is not None:
+                row["hands_to"] = pool.hands_to
+            for name in ("block_bytes", "link_bytes_per_s", "latency_s", "lease_s"):
+                row[f"kv_{name}"] = getattr(pool.kv_transfer, name.removeprefix("link_"))
         self.fleet = self._allocate_fleet(source, seed, most_seqs)
         for k, closed in enumerate(source.closed_loops):
             for start_s in closed.start_s:
@@ -89,6 +93,7 @@ class DataPlane:
         scalars = np.zeros(16, np.int64)
         scalars[state.SEED] = stream_seed(seed, "gateway") >> 2
         scalars[state.ROUTING_KIND] = spec.routing.kind
+        scalars[state.REMOTE] = any(pool.hands_to is not None for pool in spec.pools)
         return state.Fleet(
             chunk=np.zeros(0, state.ROW),
             closed_rows=self._loader.closed_rows,
@@ -131,6 +136,8 @@ class DataPlane:
             )
         elif reason == state.WIDEN_TABLES:
             self.engines = widen_tables(self.engines, self._longest_tokens())
+        elif reason == state.GROW_ROWS:
+            self.engines = grow_rows(self.engines, int(self.fleet.scalars[state.EVENT_REPLICA]))
         else:
             self._drain_log()
 
@@ -194,7 +201,7 @@ class DataPlane:
         """Take no more requests; True when the replica is empty already (else `advance` tells when it is)."""
         self._withdraw(r)
         self.engines.replicas[r]["state"] = engine_state.DRAINING
-        return int(self.engines.load[r]) == 0
+        return int(self.engines.load[r]) == 0 and int(self.engines.replicas[r]["n_kept"]) == 0
 
     def switch_off(self, r: int) -> None:
         self.engines.replicas[r]["state"] = engine_state.OFF
@@ -202,9 +209,21 @@ class DataPlane:
     def lose(self, r: int, now: float) -> None:
         """The replica is gone with all it was doing."""
         self._withdraw(r)
-        self._ensure_out(2 * int(self.engines.load[r]))
-        loop.lose_replica(self.fleet, self.engines, r, now, False)
+        self._ensure_out(2 * (int(self.engines.load[r]) + int(self.engines.replicas[r]["n_kept"])))
+        loss.lose_replica(self.fleet, self.engines, r, now, False)
         self.switch_off(r)
+
+    def vendor_down(self, k: int, now: float) -> None:
+        """Vendor `k` goes down with all it was doing."""
+        self.fleet.vendors[k]["down"] = 1
+        target = len(self.spec.pools) + k
+        slots = self.engines.slots
+        self._ensure_out(2 * int(((slots["state"] == engine_state.VENDOR) & (slots["target"] == target)).sum()))
+        loss.lose_vendor(self.fleet, self.engines, target, now)
+
+    def vendor_up(self, k: int) -> None:
+        """Vendor `k` takes requests again."""
+        self.fleet.vendors[k]["down"] = 0
 
     def _ensure_out(self, n: int) -> None:
         self.drain_records()
@@ -228,7 +247,7 @@ class DataPlane:
         self._ensure_out(self.in_flight())
         for r in range(len(self.engines.replicas)):
             if self.engines.load[r]:
-                loop.lose_replica(self.fleet, self.engines, r, now, True)
+                loss.lose_replica(self.fleet, self.engines, r, now, True)
         for index in np.flatnonzero(self.engines.slots["state"] == engine_state.GATEWAY):
             target = int(self.engines.slots[index]["target"])
             leave_gateway(self.engines, int(index), self.engines.pools[target], now)
@@ -239,6 +258,7 @@ class DataPlane:
             if slot["first_token_s"] > now:
                 slot["first_token_s"] = np.nan
             end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
+        loss.sweep_kept(self.engines)
         self.drain_records()
         self._drain_log()
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from simulator.engine.queues import push_waiting, remove_waiting
 from simulator.engine.state import (
-    FREE,
     FUTURE,
     GATEWAY,
     N_FREE_SLOTS,
@@ -22,6 +21,7 @@ from simulator.engine.state import (
 )
 from simulator.fleet.records import Status
 from simulator.fleet.routing import choose_replica, choose_target
+from simulator.fleet.slots import give_back, release_blocks
 from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.fleet.vendors import start_vendor, vendor_wait
@@ -41,6 +41,10 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.state = FUTURE
     slot.isl = row.isl
     slot.osl = row.osl
+    slot.full_osl = row.osl
+    slot.keeps_blocks = 0
+    slot.peer = NONE
+    slot.prefill_target = NONE
     slot.class_id = row.class_id
     slot.priority = row.priority
     slot.complexity = row.complexity
@@ -109,12 +113,23 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         return
     if target >= len(engines.pools):
         vendor = fleet.vendors[target - len(engines.pools)]
-        if vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
+        if vendor.down > 0:
+            vendor.failed += 1
+            end_request(fleet, engines, index, FAILED, now)
+        elif vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
             end_request(fleet, engines, index, REJECTED, now)
         else:
             start_vendor(fleet, engines, index, vendor, now)
         return
     pool = engines.pools[target]
+    slot.osl = slot.full_osl if pool.hands_to == NONE else 1
+    slot.keeps_blocks = 0 if pool.hands_to == NONE else 1
+    queue_at_pool(fleet, engines, index, pool, now)
+
+
+@kernel
+def queue_at_pool(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -> None:
+    """Queue a request at a replica of the pool, or before the pool while it has none."""
     if pool.n_ready == 0:
         _queue_at_gateway(engines, index, pool, now)
     else:
@@ -225,6 +240,11 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     delay = 0.0
     if slot.target != NONE and slot.target < len(engines.pools):
         delay = engines.pools[slot.target].latency_s
+    if slot.prefill_target != NONE:
+        delay += engines.pools[slot.prefill_target].latency_s
+    if slot.peer != NONE:
+        release_blocks(fleet, engines, slot.peer, now)
+        slot.peer = NONE
     record = engines.out[engines.counters[N_OUT]]
     engines.counters[N_OUT] += 1
     engines.counters[N_IN_FLIGHT] -= 1
@@ -234,7 +254,7 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     record.target = slot.target
     record.replica = slot.replica
     record.isl = slot.isl
-    record.osl = slot.osl
+    record.osl = slot.full_osl
     record.generated = max(slot.generated, 0)
     record.cached_tokens = slot.cached_tokens
     record.preemptions = slot.preemptions
@@ -244,13 +264,20 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     record.scheduled_s = slot.scheduled_s
     record.first_token_s = slot.first_token_s + delay
     record.finish_s = now + delay if status == COMPLETED else now
+    record.prefill_target = slot.prefill_target
+    if slot.prefill_target == NONE:
+        record.prefilled_s = np.nan
+        record.transferred_s = np.nan
+    else:
+        record.prefilled_s = slot.prefilled_s
+        record.transferred_s = slot.transferred_s
     if fleet.scalars[CLOSING] == 0:
         _call_next(fleet, engines, slot, status, now + delay)
     elif status == COMPLETED:
         drop_turns(engines, slot.next_turn)
     if status != COMPLETED:
         drop_turns(engines, slot.next_turn)
-    _give_back(engines, index)
+    give_back(engines, index)
 
 
 @kernel
@@ -265,19 +292,11 @@ def _call_next(fleet: Fleet, engines: Engines, slot: Any, status: int, now: floa
 
 
 @kernel
-def _give_back(engines: Engines, index: int) -> None:
-    engines.slots[index].state = FREE
-    engines.slots[index].request = NONE
-    engines.free_slots[engines.counters[N_FREE_SLOTS]] = index
-    engines.counters[N_FREE_SLOTS] += 1
-
-
-@kernel
 def drop_turns(engines: Engines, index: int) -> None:
     """Forget the later turns of a session that does not go on: they never arrive."""
     while index != NONE:
         following = engines.slots[index].next_turn
-        _give_back(engines, index)
+        give_back(engines, index)
         index = following
 
 

@@ -61,6 +61,7 @@ class PoolControl:
         self.ledger = PoolLedger()
         self.replicas = [Replica(first_replica + k) for k in range(places)]
         self.waiting_launches = 0
+        self._zone_back: simpy.Event | None = None
         for replica in self.replicas[: spec.replicas]:
             self._serve(replica)
         self.ledger.peak_replicas = spec.replicas
@@ -86,6 +87,8 @@ class PoolControl:
 
     def _launch(self) -> Generator[Any, Any, None]:
         reliability, cold = self.spec.reliability, self.spec.cold_start
+        while self._zone_back is not None:
+            yield self._zone_back
         while reliability.unavailable_probability > 0 and self.rng.random() < reliability.unavailable_probability:
             self.ledger.stockouts += 1
             yield self.env.timeout(reliability.retry_s)
@@ -105,6 +108,26 @@ class PoolControl:
         yield self.env.timeout(cold.total_s)
         if replica.state == STARTING and replica.since_s == launched_s:
             self._serve(replica)
+
+    def zone_down(self) -> None:
+        """The zone is down: every replica is lost and asked for again, launches wait for `zone_up`."""
+        self._zone_back = self.env.event()
+        for replica in self.replicas:
+            if replica.state == SERVING:
+                self.plane.drain(replica.number)
+        for replica in self.replicas:
+            if replica.state is None:
+                continue
+            if replica.state in (SERVING, LEAVING):
+                self.plane.lose(replica.number, self.env.now)
+            if replica.state != LEAVING:
+                self.launch()
+            self._end(replica)
+
+    def zone_up(self) -> None:
+        back, self._zone_back = self._zone_back, None
+        if back is not None:
+            back.succeed()
 
     def retire(self) -> None:
         """End one replica: a launch not yet under way, else one that is starting, else the least loaded one drains."""

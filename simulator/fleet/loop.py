@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.blocks import free_blocks
-from simulator.engine.general import materialise
-from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.skip import skip_decode_steps
 from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, Engines
 from simulator.engine.step import complete, schedule
 from simulator.fleet.gateway import (
     COMPLETED,
-    FAILED,
-    UNFINISHED,
     arrive,
     drop_turns,
     end_request,
@@ -25,15 +20,18 @@ from simulator.fleet.gateway import (
     leave_gateway,
     leave_replica,
     load_request,
-    place,
     time_out,
 )
+from simulator.fleet.handover import end_transfer, hand_over, start_transfers
+from simulator.fleet.loss import end_lease
+from simulator.fleet.slots import drop_sent
 from simulator.fleet.state import (
     CHUNK_NEXT,
     CHUNK_OPEN,
     CLOSING,
     DONE,
     EVENT_REPLICA,
+    GROW_ROWS,
     GROW_SLOTS,
     GROW_TIMERS,
     LAST_CHUNK,
@@ -41,10 +39,13 @@ from simulator.fleet.state import (
     N_TIMERS,
     NEED_CHUNK,
     OUT_FULL,
+    REMOTE,
     REPLICA_EMPTY,
     TIMER_ARRIVE,
     TIMER_CLOSED,
+    TIMER_LEASE,
     TIMER_TIMEOUT,
+    TIMER_TRANSFER,
     WIDEN_TABLES,
     Fleet,
 )
@@ -96,8 +97,41 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
     elif engines.slots[index].request == request:
         if kind == TIMER_TIMEOUT:
             time_out(fleet, engines, index, now)
+        elif kind == TIMER_TRANSFER:
+            end_transfer(fleet, engines, index, now)
+        elif kind == TIMER_LEASE:
+            end_lease(fleet, engines, index, now)
         else:
             end_vendor(fleet, engines, index, now)
+    return DONE
+
+
+@kernel
+def _end_on_replica(fleet: Fleet, engines: Engines, r: int, index: int, now: float) -> None:
+    """A request has all the tokens that replica `r` is to give it. Its prompt counts where it was computed."""
+    slot = engines.slots[index]
+    if slot.keeps_blocks != 0:
+        hand_over(fleet, engines, index, now)
+        return
+    prefilled = engines.replicas[r if slot.prefill_target == NONE else slot.prefill_replica]
+    prefilled.input_tokens += slot.isl
+    prefilled.cached_tokens += slot.cached_tokens
+    leave_replica(engines, index, now)
+    end_request(fleet, engines, index, COMPLETED, now)
+
+
+@kernel
+def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
+    """What hand-overs and transfers at the end of replica `r`'s step may need more of, or DONE."""
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    if engines.counters[N_FREE_SLOTS] < len(engines.scratch) + 4:
+        return GROW_SLOTS
+    if fleet.scalars[N_TIMERS] + rep.n_waiting + len(engines.scratch) + 4 > len(fleet.timers):
+        return GROW_TIMERS
+    if pool.prefix_caching != 0 and rep.n_free_rows < min(rep.n_waiting, pool.num_blocks):
+        fleet.scalars[EVENT_REPLICA] = r
+        return GROW_ROWS
     return DONE
 
 
@@ -112,14 +146,15 @@ def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
     if rep.in_step != 0:
         n_done = complete(engines, r)
         for k in range(n_done):
-            rep.input_tokens += engines.slots[engines.scratch[k]].isl
-            rep.cached_tokens += engines.slots[engines.scratch[k]].cached_tokens
-            leave_replica(engines, engines.scratch[k], now)
-            end_request(fleet, engines, engines.scratch[k], COMPLETED, now)
+            _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if rep.sent_head != NONE:
+            drop_sent(engines, rep)
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
     schedule(engines, r, now)
-    return rep.state == DRAINING and rep.in_step == 0
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
 @kernel
@@ -144,6 +179,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
     timer_room = len(fleet.timers) - len(engines.scratch) - 4
     log_room = len(engines.log) - 2 * len(engines.scratch) - 4
     single = len(engines.replicas) == 1
+    remote = fleet.scalars[REMOTE] != 0
     while True:
         if engines.counters[N_OUT] > room:
             return OUT_FULL
@@ -182,6 +218,10 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
             if engines.replicas[r].step_end_s > step_s:
                 update_winner(fleet, engines, r)
                 continue
+            if remote:
+                lacking = _lacks_room(fleet, engines, r)
+                if lacking != DONE:
+                    return lacking
             empty = _end_step(fleet, engines, r)
             if not single:
                 update_winner(fleet, engines, r)
@@ -198,50 +238,3 @@ def flush_gateway(fleet: Fleet, engines: Engines, target: int, now: float) -> No
         index = pool.queue_head
         leave_gateway(engines, index, pool, now)
         enqueue(fleet, engines, index, pool, now)
-
-
-@kernel
-def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: bool) -> None:
-    """Empty a replica that is gone. Streams break; what has not streamed is sent again while retries last.
-
-    With `at_end` the run is over and everything counts as unfinished. The caller has taken the replica out of `ready`
-    and sees that the buffer of ended requests has room for all its requests.
-    """
-    rep = engines.replicas[r]
-    pool = engines.pools[rep.pool]
-    if rep.in_step != 0:
-        cut_s = rep.step_end_s - now
-        rep.busy_s -= cut_s
-        rep.energy_j -= cut_s * engines.power_w[pool.power_base + rep.step_seqs]
-        rep.kv_block_s -= cut_s * (pool.num_blocks - 1 - rep.free_blocks)
-    materialise(engines, r, rep, pool, now)
-    again = NONE
-    while rep.run_head != NONE or rep.wait_head != NONE:
-        if rep.run_head != NONE:
-            index = rep.run_head
-            remove_running(engines, rep, index)
-            free_blocks(engines, rep, pool, engines.slots[index])
-        else:
-            index = rep.wait_head
-            remove_waiting(engines, rep, pool.policy, index)
-            pool.n_waiting -= 1
-        leave_replica(engines, index, now)
-        slot = engines.slots[index]
-        if at_end:
-            end_request(fleet, engines, index, UNFINISHED, now)
-        elif slot.generated > 0 or slot.retries >= fleet.classes[slot.class_id].max_retries:
-            end_request(fleet, engines, index, FAILED, now)
-        else:
-            slot.retries += 1
-            slot.computed = 0
-            slot.scheduled = 0
-            slot.drafts = 0
-            slot.wait_next = again
-            again = index
-    rep.in_step = 0
-    rep.step_end_s = float("inf")
-    update_winner(fleet, engines, r)
-    while again != NONE:
-        index = again
-        again = engines.slots[index].wait_next
-        place(fleet, engines, index, now)

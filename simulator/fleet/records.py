@@ -14,7 +14,7 @@ class Status(IntEnum):
     REJECTED = 1
     """Never admitted: too long for the model, no allowed target, a full queue, a vendor's rate limit."""
     FAILED = 2
-    """Lost with its replica after it had begun to stream, or after the last retry."""
+    """Lost with its replica or token API after it had begun to stream, or after the last retry; no vendor up."""
     TIMED_OUT = 3
     """No first token before its class's timeout."""
     UNFINISHED = 4
@@ -39,6 +39,9 @@ RECORD = np.dtype(
         ("scheduled_s", np.float64),  # first time a step took it up; NaN before
         ("first_token_s", np.float64),  # at the client; NaN before
         ("finish_s", np.float64),  # when it ended, whatever its status
+        ("prefill_target", np.int32),  # pool that computed the prompt, where another than the target did; else -1
+        ("prefilled_s", np.float64),  # end of the prefill there; NaN if there was none
+        ("transferred_s", np.float64),  # its KV cache had arrived at the target
     ],
     align=True,
 )

@@ -25,20 +25,40 @@ _AFFINITY_SLACK = 4
 
 @kernel
 def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
-    """Whether the target may and can serve the request: its data class first, then its length."""
+    """Whether the target may and can serve the request: its data class first, then its length.
+
+    With a pool that only computes prompts, so must the pool that takes over.
+    """
     if not fleet.allowed[slot.class_id, target]:
         return False
-    tokens = slot.isl + slot.osl
     if target >= len(engines.pools):
         most = fleet.vendors[target - len(engines.pools)].max_context_tokens
-        return most == 0 or tokens <= most
+        return most == 0 or slot.isl + slot.full_osl <= most
     pool = engines.pools[target]
+    if pool.hands_to == NONE:
+        return _fits_pool(pool, slot.isl, slot.full_osl)
+    if not fleet.allowed[slot.class_id, pool.hands_to]:
+        return False
+    other = engines.pools[pool.hands_to]
+    first_step = (
+        1 + other.num_speculative_tokens + other.num_lookahead_tokens if other.num_speculative_tokens > 0 else 0
+    )
+    size = other.block_size
+    if (slot.isl + size - 1) // size + (first_step + size - 1) // size > other.num_blocks - 1:
+        return False
+    return _fits_pool(pool, slot.isl, 1) and _fits_pool(other, slot.isl, slot.full_osl)
+
+
+@kernel
+def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
+    """Whether an otherwise empty replica can bring such a request to its end (`can_serve` of the reference)."""
+    tokens = isl + osl
     if tokens > pool.max_model_len:
         return False
     if pool.chunked_prefill == 0 and tokens - 1 > pool.max_num_batched_tokens:
         return False
     reach = tokens - 1 + pool.num_lookahead_tokens
-    if slot.osl > 1:
+    if osl > 1:
         reach += pool.num_speculative_tokens
     reach = min(reach, pool.max_model_len)
     return (reach + pool.block_size - 1) // pool.block_size <= pool.num_blocks - 1
@@ -50,6 +70,8 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
     target = rule.target
     if target >= len(engines.pools):
         vendor = fleet.vendors[target - len(engines.pools)]
+        if _is_down(fleet, engines, target):
+            return False
         return vendor_wait(vendor, slot.isl + slot.osl, now) <= vendor.max_wait_s
     pool = engines.pools[target]
     if pool.n_ready == 0:
@@ -69,12 +91,18 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
 
 
 @kernel
+def _is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
+    return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
+
+
+@kernel
 def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int:
     """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
     slot = engines.slots[index]
     slot.overflowed = 0
     kind = fleet.scalars[ROUTING_KIND]
     first = NONE
+    up = NONE
     fallback = NONE
     total = 0.0
     for k in range(len(fleet.routing)):
@@ -83,6 +111,8 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
             continue
         if first == NONE:
             first = k
+        if up == NONE and not _is_down(fleet, engines, rule.target):
+            up = k
         total += rule.cumulative_weight - (fleet.routing[k - 1].cumulative_weight if k > 0 else 0.0)
         if kind == _WEIGHTED:
             continue
@@ -99,8 +129,9 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
     if kind == _WEIGHTED:
         return _weighted(fleet, engines, slot, total)
     if kind == _OVERFLOW:
-        slot.overflowed = 1 if fallback != NONE and fallback != first else 0
-        return fleet.routing[fallback if fallback != NONE else first].target
+        chosen = fallback if fallback != NONE else up if up != NONE else first
+        slot.overflowed = 1 if chosen != first else 0
+        return fleet.routing[chosen].target
     return NONE
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
+from simulator.fleet.outages import OutageClock
 from simulator.fleet.records import Status
 from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
@@ -41,7 +43,7 @@ class FleetRun:
 
     Attributes
     ----------
-    usage : the ledger over [0, horizon_s]; vendors' `cost_usd` is 0, prices are not known here
+    usage : the ledger over [0, horizon_s]; prices are not known here
     samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
         blocks of ready replicas), arrivals and output_tokens since the sample before
     itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
@@ -71,15 +73,32 @@ class _Simulation:
         self.plane = DataPlane(spec, source, places, seed, self._record)
         self.env = simpy.Environment()
         self.controls: list[PoolControl] = []
+        self.zones: list[OutageClock] = []
         first = 0
         for k, (pool, n) in enumerate(zip(spec.pools, places, strict=True)):
             rng = stream(seed, "control", pool.name)
-            self.controls.append(PoolControl(self.env, self.plane, pool, first, n, rng))
+            control = PoolControl(self.env, self.plane, pool, first, n, rng)
+            self.controls.append(control)
+            zone_rng = stream(seed, "outages", pool.site)
+            self.zones.append(OutageClock(self.env, pool.outages, zone_rng, control.zone_down, control.zone_up))
             if pool.autoscaler:
                 self.env.process(autoscale(self.controls[-1], pool.autoscaler, k))
             first += n
+        self.outages = [
+            OutageClock(
+                self.env,
+                vendor.outages,
+                stream(seed, "outages", vendor.name),
+                partial(self._vendor_down, k),
+                partial(self.plane.vendor_up, k),
+            )
+            for k, vendor in enumerate(spec.vendors)
+        ]
         self.samples: list[tuple[float, ...]] = []
         self.energy_marks: list[NDArray[np.float64]] = []
+
+    def _vendor_down(self, k: int) -> None:
+        self.plane.vendor_down(k, self.env.now)
 
     def _record(self, records: NDArray[Any]) -> None:
         n_pools = len(self.spec.pools)
@@ -154,10 +173,23 @@ class _Simulation:
         pools: list[PoolUsage] = []
         for k, control in enumerate(self.controls):
             replicas = self.plane.engines.replicas[self.plane.engines.replicas["pool"] == k]
-            pools.append(pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s))
+            usage = pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s)
+            clock = self.zones[k]
+            pools.append(replace(usage, outages=clock.count, zone_down_s=clock.down_s(horizon_s)))
         vendors = tuple(
-            VendorUsage(vendor.name, int(requests), int(isl), int(cached), int(osl), cost_usd=0.0)
-            for vendor, (requests, isl, cached, osl) in zip(self.spec.vendors, self.vendor_totals, strict=True)
+            VendorUsage(
+                vendor.name,
+                requests=int(totals[0]),
+                input_tokens=int(totals[1]),
+                cached_tokens=int(totals[2]),
+                output_tokens=int(totals[3]),
+                outages=clock.count,
+                down_s=clock.down_s(horizon_s),
+                failed=int(self.plane.fleet.vendors[k]["failed"]),
+            )
+            for k, (vendor, clock, totals) in enumerate(
+                zip(self.spec.vendors, self.outages, self.vendor_totals, strict=True)
+            )
         )
         return Usage(horizon_s, tuple(pools), vendors)
 

@@ -35,6 +35,7 @@ class RequestList:
 class LoggedStep:
     """One step of the log: what was scheduled, as (request number, tokens, computed before), in scheduling order."""
 
+    replica: int
     start_s: float
     scheduled: tuple[tuple[int, int, int], ...]
     preempted: tuple[int, ...]
@@ -54,10 +55,17 @@ def run_single(config: EngineConfig, step_time: StepTime, requests: Requests, *,
     pool = PoolSpec("replica", "", 1, 1, config, step_time, np.zeros(config.max_num_seqs + 1))
     classes = tuple(ClassSpec(str(k), (True,)) for k in range(int(requests.class_id.max(initial=0)) + 1))
     spec = FleetSpec("single", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
+    return run_replicas(spec, requests, log=log)
+
+
+def run_replicas(spec: FleetSpec, requests: Requests, *, log: bool = False) -> SingleRun:
+    """Serve `requests` on a fleet of one replica a pool until all have ended."""
     records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
     rows: list[NDArray[np.int64]] = []
-    plane = DataPlane(spec, RequestList(requests), (1,), 0, records.append, rows.append if log else None)
-    plane.activate(0, 0.0)
+    source, ones = RequestList(requests), (1,) * len(spec.pools)
+    plane = DataPlane(spec, source, ones, 0, records.append, rows.append if log else None)
+    for r in range(len(spec.pools)):
+        plane.activate(r, 0.0)
     plane.advance(np.inf)
     plane.close(np.inf)
     return SingleRun(np.concatenate(records), tuple(_steps(np.concatenate(rows))) if rows else ())
@@ -72,7 +80,8 @@ def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
         body = log[head + 1 : end].tolist()
         scheduled = tuple((row[1], row[2], row[3]) for row in body if row[0] != LOG_PREEMPTED)
         if scheduled or preempted:
-            yield LoggedStep(float(log[head, 2].view(np.float64)), scheduled, preempted, int(log[head, 3]))
+            start_s = float(log[head, 2].view(np.float64))
+            yield LoggedStep(int(log[head, 1]), start_s, scheduled, preempted, int(log[head, 3]))
         preempted = tuple(row[1] for row in body if row[0] == LOG_PREEMPTED)
 
 

@@ -30,7 +30,8 @@ class TargetRouting(IntEnum):
     WEIGHTED = 0
     """At random by weight; a single target is the common case."""
     OVERFLOW = 1
-    """The first target in order that is not over its threshold; the last resort is the first allowed one."""
+    """The first target in order that is not over its threshold; if all are, the first allowed pool
+    that has a ready replica, else the first allowed target."""
     COMPLEXITY = 2
     """The first target in order whose complexity limit is at least the request's."""
 
@@ -96,6 +97,39 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True)
+class Outages:
+    """When the whole of a vendor or of a pool's zone is down: at random (exponential; 0 is never), and in windows.
+
+    Attributes
+    ----------
+    mtbf_s, mttr_s : mean time from the end of an outage to the next, and mean length
+    windows : (start, end) in s of simulated time
+    """
+
+    mtbf_s: float = 0.0
+    mttr_s: float = 0.0
+    windows: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KvTransfer:
+    """A replica's side of KV transfers. A link carries one after the other at the slower side's speed.
+
+    Attributes
+    ----------
+    block_bytes : what one KV block is on all GPUs of a replica that receives it
+    bytes_per_s : the link of a replica
+    latency_s : from the end of a transfer to its being noticed
+    lease_s : a prefill replica gives up blocks that nobody fetches after this long (vLLM `kv_lease_duration`)
+    """
+
+    block_bytes: float = 0.0
+    bytes_per_s: float = 1.0
+    latency_s: float = 0.0
+    lease_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
     """Replicas of one kind on one site.
 
@@ -107,6 +141,9 @@ class PoolSpec:
     network_s : delay between the gateway and the replica, one way
     power_w_by_seqs : shape (max_num_seqs + 1,); power of all the replica's GPUs while a step with n sequences runs;
         entry 0 is the idle power
+    outages : of the zone; all replicas are lost at its beginning and launched again at its end
+    hands_to : index of the pool that takes over once a prompt is computed; None: requests stay to their end
+    kv_transfer : needed by pools that hand over, and by those that take over
     """
 
     name: str
@@ -122,6 +159,9 @@ class PoolSpec:
     reliability: Reliability = field(default_factory=Reliability)
     max_waiting_per_replica: int = 0
     network_s: float = 0.0
+    outages: Outages = field(default_factory=Outages)
+    hands_to: int | None = None
+    kv_transfer: KvTransfer = field(default_factory=KvTransfer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +184,7 @@ class VendorSpec:
     max_wait_s: float = 10.0
     max_context_tokens: int = 0
     error_probability: float = 0.0
+    outages: Outages = field(default_factory=Outages)
 
 
 @dataclass(frozen=True, slots=True)

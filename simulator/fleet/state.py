@@ -31,7 +31,7 @@ CLOSED = np.dtype(
     [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("next_row", np.int64)], align=True
 )
 
-TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR = range(4)
+TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR, TIMER_TRANSFER, TIMER_LEASE = range(6)
 
 TIMER = np.dtype(
     [
@@ -59,6 +59,8 @@ VENDOR = np.dtype(
         ("max_wait_s", np.float64),
         ("max_context_tokens", np.int64),
         ("error_probability", np.float64),
+        ("down", np.int64),  # 1 during an outage
+        ("failed", np.int64),  # requests that an outage ended
     ],
     align=True,
 )
@@ -78,11 +80,14 @@ ROUTING = np.dtype(
 
 CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=True)
 
-N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND = range(9)
+N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND, REMOTE = range(
+    10
+)
 """Entries of `Fleet.scalars`: heap size, tie-breaker, next row and number of clock rows of the chunk, whether it is the
-last, whether new arrivals are turned away, the replica an event is about, the seed of routing, and the routing rule."""
+last, whether new arrivals are turned away, the replica an event is about, the seed of routing, the routing rule, and
+whether any pool hands over to another."""
 
-DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY = range(8)
+DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY, GROW_ROWS = range(9)
 """Why `advance` returned."""
 
 

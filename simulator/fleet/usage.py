@@ -24,6 +24,7 @@ class PoolUsage:
     launches : replicas started after time 0 (each a cold start)
     peak_replicas : most replicas billed at once
     requests, input_tokens, cached_tokens, output_tokens : delivered work (all requests that ended here)
+    outages, zone_down_s : outages of its zone that began, and seconds that the zone was down
     """
 
     name: str
@@ -46,18 +47,28 @@ class PoolUsage:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    outages: int = 0
+    zone_down_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class VendorUsage:
-    """Requests and tokens of one token API; `cost_usd` was priced request by request at its simulated time."""
+    """Requests and tokens of one token API, and how it was up.
+
+    Attributes
+    ----------
+    outages, down_s : outages that began, and seconds down, within the simulated time
+    failed : requests that an outage ended: streams that broke, and those that nobody else could take
+    """
 
     name: str
     requests: int
     input_tokens: int
     cached_tokens: int
     output_tokens: int
-    cost_usd: float
+    outages: int = 0
+    down_s: float = 0.0
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

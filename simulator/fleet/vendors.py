@@ -1,4 +1,4 @@
-"""A managed token API seen from outside: rate limits, then a latency drawn for each request."""
+"""A managed token API seen from outside: rate limits, then a latency drawn for each request; and its outages."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import numpy as np
 
 from simulator.engine.speculation import uniform
 from simulator.engine.state import VENDOR, Engines
-from simulator.fleet.state import SEED, TIMER_VENDOR, Fleet
+from simulator.fleet.state import N_TIMERS, SEED, TIMER_VENDOR, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
+NO_REQUEST = -2
+"""In a timer: whatever request it was set for has no use for it any more."""
 _TTFT, _TPOT, _ERROR = 101, 103, 107
 _MINUTE_S = 60.0
 
@@ -72,3 +74,25 @@ def start_vendor(fleet: Fleet, engines: Engines, index: int, vendor: Any, now: f
         slot.first_token_s = np.nan
         ends = first
     set_timer(fleet, ends, TIMER_VENDOR, index, slot.request)
+
+
+@kernel
+def cut_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> bool:
+    """Take a request back from a token API that has gone down; True when it had not begun to stream.
+
+    A stream that breaks has delivered the tokens up to `now`. The request's timer at the vendor is silenced.
+    """
+    slot = engines.slots[index]
+    for k in range(fleet.scalars[N_TIMERS]):
+        timer = fleet.timers[k]
+        if timer.kind == TIMER_VENDOR and timer.slot == index:
+            timer.request = NO_REQUEST
+    first, last, osl = slot.first_token_s, slot.last_token_s, slot.osl
+    slot.generated = 0
+    if np.isnan(first) or first > now:
+        slot.first_token_s = np.nan
+        slot.scheduled_s = np.nan
+        return True
+    gap_s = (last - first) / max(osl - 1, 1)
+    slot.generated = min(int((now - first) / gap_s) + 1, osl) if gap_s > 0.0 else osl
+    return False

@@ -18,8 +18,10 @@ NORM_PASSES = 8
 """Two norms per layer, each reading and writing the hidden state and the residual."""
 MLP_PASSES = 3
 """The gated activation reads gate and up and writes their product."""
-ATTENTION_SMALL_KERNELS = 4
-"""Element-wise kernels around attention: two norms, rotary embedding, KV write."""
+NORMS = 2
+"""Norms of a layer, one before attention and one before the MLP."""
+ROTARY_AND_WRITE = 2
+"""Element-wise kernels of attention itself; the records of latent attention hold theirs."""
 LONG_WINDOW = 2048
 """Window in tokens beyond which most contexts are shorter than the window: such layers count as full attention."""
 
@@ -94,8 +96,10 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
         time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
     passing = batch.tokens * ACTIVATION_BYTES * passing_values(arch, layout.tp)
     time = time + passing / (kernel.stream_share * hardware.device.bandwidth_bytes_per_s)
-    rotated = passing_values(arch, layout.tp) / 2
-    return time + small_kernels_s(batch, NORM_PASSES * arch.hidden_size + rotated, ATTENTION_SMALL_KERNELS, hardware)
+    values, kernels = NORM_PASSES * arch.hidden_size, NORMS
+    if not arch.is_mla:
+        values, kernels = values + passing_values(arch, layout.tp) / 2, kernels + ROTARY_AND_WRITE
+    return time + small_kernels_s(batch, values, kernels, hardware)
 
 
 def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:

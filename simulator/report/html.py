@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from simulator.errors import InputError, Problem
 from simulator.report import charts
+from simulator.report.money import money_charts, money_notes
 from simulator.report.table import comparison, ordered, warning_lines
 from simulator.results.bundle import Bundle, read_bundle
 
@@ -49,7 +50,9 @@ def render(bundle: Bundle) -> str:
         calibrated=all(summary["calibrated"] for summary in topologies.values()),
         scenario=(bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
-        charts=[_spec(chart) for chart in _charts(bundle, topologies)],
+        charts=[spec(chart) for chart in _charts(bundle, topologies)],
+        money_notes=money_notes(topologies),
+        money_charts=[spec(chart) for chart in money_charts(topologies)],
     )
 
 
@@ -67,7 +70,7 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
     return found + [charts.load(fleet, name) for name in names if (fleet["topology"] == name).any()]
 
 
-def _spec(chart: alt.Chart) -> str:
+def spec(chart: alt.Chart) -> str:
     """Vega-Lite specification that is safe inside a script element."""
     with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
         return json.dumps(chart.configure_legend(orient="bottom").to_dict(), sort_keys=True).replace("</", "<\\/")

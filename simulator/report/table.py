@@ -50,6 +50,60 @@ def _break_even(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _break_even_volume(summary: Mapping[str, Any]) -> str:
+    found = summary["break_even"]
+    if found is None:
+        return "-"
+    tokens = found["tokens_per_month"]
+    return found["cheaper"] if tokens is None else f"{found['cheaper']} {tokens / 1e6:,.0f}"
+
+
+def _break_even_busy(summary: Mapping[str, Any]) -> str:
+    found = summary["break_even"]
+    if found is None:
+        return "-"
+    share = found["busy_share"]
+    text = found["cheaper"] if share is None else f"{found['cheaper']} {share:.0%}"
+    return f"{text} (now {found['busy_share_now']:.0%})"
+
+
+def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
+    def cell(summary: Mapping[str, Any]) -> str:
+        drawn = summary.get("uncertainty")
+        if not drawn:
+            return "-"
+        return f"{_number(drawn[key]['low'], pattern)} to {_number(drawn[key]['high'], pattern)}"
+
+    return cell
+
+
+def _cheapest(summary: Mapping[str, Any]) -> str:
+    drawn = summary.get("uncertainty")
+    return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else "-"
+
+
+def _covers(summary: Mapping[str, Any]) -> str:
+    drawn = summary.get("uncertainty")
+    if not drawn:
+        return "-"
+    return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
+
+
+def _rule(summary: Mapping[str, Any]) -> str:
+    found = summary.get("hybrid_rule")
+    return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
+
+
+def _vendors_up(summary: Mapping[str, Any]) -> str:
+    hit = [vendor for vendor in summary.get("vendors", ()) if vendor["outages"]]
+    if not hit:
+        return "-"
+    worst = min(hit, key=lambda vendor: vendor["availability"])
+    promise = worst["availability_sla"]
+    promised = f", promised {promise:.1%}" if promise is not None else ""
+    return f"{worst['availability']:.2%}{promised}"
+
+
 def _replicas(summary: Mapping[str, Any]) -> str:
     span = summary["replicas"]
     if span is None:
@@ -70,18 +124,29 @@ ROWS: tuple[Row, ...] = (
     ("output [tokens/s]", lambda s: _number(s["metrics"]["output_tokens_per_s"], "{:,.0f}")),
     ("GPU busy", lambda s: _number(s["utilisation"], "{:.0%}")),
     ("replicas", _replicas),
+    ("token API up", _vendors_up),
     ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),
     ("$ per month", _money),
     ("$ per 1M tokens", lambda s: _number(s["cost"]["usd_per_million_tokens"], "{:.3f}")),
     ("capex [$]", lambda s: _number(s["cost"]["capex_usd"], "{:,.0f}")),
     ("break-even", _break_even),
+    ("break-even [1M tokens/month]", _break_even_volume),
+    ("break-even GPU busy", _break_even_busy),
+    ("$ per month, 90 %", _interval("usd_per_month", "{:,.0f}")),
+    ("$ per 1M tokens, 90 %", _interval("usd_per_million_tokens", "{:.3f}")),
+    ("interval covers", _covers),
+    ("cheapest", _cheapest),
+    ("replicas to own", _rule),
 )
+_SELDOM = {"token API up", "replicas to own"}
+"""Rows that are left out where no topology has something to say in them."""
 
 
 def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[str]], list[str]]:
     """Rows and headers: a row per metric, a column per topology."""
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in ROWS]
-    return rows, ["", *topologies]
+    kept = [row for row in rows if row[0] not in _SELDOM or any(cell != "-" for cell in row[1:])]
+    return kept, ["", *topologies]
 
 
 def warning_lines(topologies: Mapping[str, Mapping[str, Any]], width: int = 110) -> list[str]:

@@ -15,6 +15,7 @@ from simulator.catalog.hf import load_hf_config
 from simulator.catalog.models import model
 from simulator.catalog.overheads import engine_overheads, sustained
 from simulator.catalog.precisions import layout
+from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
@@ -37,10 +38,16 @@ _BATCHING = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedEngine:
-    """One replica, planned: what the simulation runs and what the checks and the report say of it."""
+    """One replica, planned: what the simulation runs and what the checks and the report say of it.
+
+    Attributes
+    ----------
+    notes : warnings of the step time's source, as engine limits beyond what was measured
+    """
 
     config: EngineConfig
     step_time: StepTime
+    notes: tuple[str, ...]
     memory: MemoryPlan
     layout: Layout
     gpu: Gpu
@@ -86,11 +93,19 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     config = _config(settings, limits, memory)
     spec = settings.speculative
     drafting = None
+    notes: tuple[str, ...] = ()
+    profile = None if settings.profile is None else read_profile(folder / settings.profile)
+    if profile is not None:
+        check_profile(profile, arch, gpu_name, tp, pp, settings.dtype or native)
+        notes = tuple(profile.beyond_range(limits))
     if spec is not None:
         drafting = Drafting(spec.num_tokens, None if spec.method == "ngram" else one_layer_draft(arch))
     return PlannedEngine(
         config=config,
-        step_time=step_time(arch, card, parts, limits, settings.version, drafting),
+        step_time=profile.step_time(limits)
+        if profile
+        else step_time(arch, card, parts, limits, settings.version, drafting),
+        notes=notes,
         memory=memory,
         layout=parts,
         gpu=card,

@@ -2,118 +2,155 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.catalog.costs import cost_entry
 from simulator.catalog.offers import gpu_offer
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer
-from simulator.cost.prices import OwnedPrices, RentedPrices, TokenPrice, TokenTier, price_requests
+from simulator.cost.prices import OwnedPrices, RentedPrices
+from simulator.cost.rented import BYTES_PER_GB
+from simulator.cost.tokens import TokenBill, TokenPrice, TokenTier, token_bill
 from simulator.errors import InputError, Problem
 from simulator.run.engine import PlannedEngine
+from simulator.run.figures import Figures
 
-_SERVER_CAPEX = {"h100-sxm": "8xH100", "h100-pcie": "8xH100", "h200": "8xH200", "b200": "8xB200"}
-"""Cost figures of 8-GPU servers by catalog GPU (`onprem.server_capex.*`)."""
 _WATTS_PER_KW = 1000.0
 _MONTHS_PER_YEAR = 12
-_OLDEST_RESALE_YEARS = 5
-"""Last age in years for which `onprem.residual_fraction` has a share."""
+_RESALE_YEARS = tuple(range(1, 6))
+"""Ages in years for which `onprem.residual_fraction` has a share."""
+_HOST_GPUS = 8
+"""GPUs of the server that `power.host_kw` is for."""
 
 
-class Figures:
-    """Cost figures by id, with the scenario's overrides; remembers which of those used are estimates."""
-
-    def __init__(self, overrides: Mapping[str, float]) -> None:
-        for name in overrides:
-            cost_entry(name)
-        self._overrides = overrides
-        self.estimates: set[str] = set()
-
-    def __call__(self, identifier: str, part: str | None = None) -> float:
-        if identifier in self._overrides:
-            return self._overrides[identifier]
-        entry = cost_entry(identifier)
-        if entry.kind == "estimate":
-            self.estimates.add(identifier)
-        return entry.number(part)
-
-
-def discount_rate(settings: Any, figures: Figures) -> float:
+def discount_rate(settings: Any, figures: Figures) -> Any:
     return figures("onprem.wacc") if settings.discount_rate is None else settings.discount_rate
 
 
-def owned_prices(pool: Any, engine: PlannedEngine, settings: Any, figures: Figures, staff_share: float) -> OwnedPrices:
-    """Prices of an owned pool; the topology's staff is spread evenly over its owned pools (`staff_share`).
+def owned_fields(
+    pool: Any, engine: PlannedEngine, settings: Any, figures: Figures, staff_share: float
+) -> dict[str, Any]:
+    """Fields of `OwnedPrices` of an owned pool; figures that are drawn give arrays.
+
+    The topology's staff is spread evenly over its owned pools (`staff_share`).
 
     Raises
     ------
-    InputError : no server price is known for the GPU; the message names the override that gives one
+    InputError : no server price is known for the GPU; the message names the key that gives one
     """
     place = site(pool.site)
     life_years = figures("onprem.economic_life")
-    servers = _SERVER_CAPEX.get(engine.gpu.name)
+    gpus = engine.gpu.device.gpus_per_node
+    host_kw = figures("power.host_kw") * gpus / _HOST_GPUS
+    ages = [(float(years), float(figures("onprem.residual_fraction", _age(years)))) for years in _RESALE_YEARS]
+    return {
+        "server_capex_usd": _server_capex_usd(pool, engine, figures),
+        "gpus_per_server": gpus,
+        "spare_fraction": figures("onprem.spare_fraction"),
+        "network_storage_share": figures("onprem.network_storage_share"),
+        "life_years": life_years,
+        "residual_fraction": np.interp(life_years, [age for age, _ in ages], [share for _, share in ages]),
+        "resale_by_age": tuple(ages),
+        "maintenance_rate": figures("onprem.maintenance_rate"),
+        "fte": (settings.fte if settings.fte is not None else figures("onprem.fte_per_cluster")) * staff_share,
+        "fte_usd_per_year": figures("onprem.fte_cost"),
+        "colocation_usd_per_kw_month": figures("colo.rate") if place.kind == "colocation" else 0.0,
+        "kw_per_server": host_kw + gpus * engine.gpu.board_power.value / _WATTS_PER_KW,
+        "host_kw": host_kw,
+        "pue": _site_figure(settings.pue, place.pue, "power.pue", figures),
+        "electricity_usd_per_kwh": settings.electricity_by_hour_usd_per_kwh
+        or _site_figure(settings.electricity_usd_per_kwh, place.electricity, "power.electricity", figures),
+        "discount_rate": discount_rate(settings, figures),
+    }
+
+
+def owned_prices(pool: Any, engine: PlannedEngine, settings: Any, figures: Figures, staff_share: float) -> OwnedPrices:
+    """Prices of an owned pool; arguments and errors are those of `owned_fields`."""
+    return OwnedPrices(**owned_fields(pool, engine, settings, figures, staff_share))
+
+
+def _server_capex_usd(pool: Any, engine: PlannedEngine, figures: Figures) -> Any:
     if pool.server_capex_usd is not None:
-        capex = pool.server_capex_usd
-    elif servers is not None:
-        capex = figures(f"onprem.server_capex.{servers}")
-    else:
+        return pool.server_capex_usd
+    entry = engine.gpu.server_price_entry
+    if entry is None:
         raise InputError(
             Problem(f"no price of a server with {engine.gpu.name} is known: give server_capex_usd", path="gpu")
         )
-    gpus = engine.gpu.device.gpus_per_node
-    host_kw = figures("power.host_kw") * gpus / 8
-    colocated = place.kind == "colocation"
-    pue = settings.pue if settings.pue is not None else (place.pue.value if place.pue else figures("power.pue"))
-    electricity = settings.electricity_usd_per_kwh
-    if electricity is None:
-        electricity = place.electricity.value if place.electricity else figures("power.electricity")
-    fte = settings.fte if settings.fte is not None else figures("onprem.fte_per_cluster")
-    return OwnedPrices(
-        server_capex_usd=capex,
-        gpus_per_server=gpus,
-        spare_fraction=figures("onprem.spare_fraction"),
-        network_storage_share=figures("onprem.network_storage_share"),
-        life_years=life_years,
-        residual_fraction=figures("onprem.residual_fraction", _residual_part(life_years)),
-        resale_by_age=tuple(
-            (float(years), figures("onprem.residual_fraction", _residual_part(years)))
-            for years in range(1, _OLDEST_RESALE_YEARS + 1)
-        ),
-        maintenance_rate=figures("onprem.maintenance_rate"),
-        fte=fte * staff_share,
-        fte_usd_per_year=figures("onprem.fte_cost"),
-        colocation_usd_per_kw_month=figures("colo.rate") if colocated else 0.0,
-        kw_per_server=host_kw + gpus * engine.gpu.board_power.value / _WATTS_PER_KW,
-        host_kw=host_kw,
-        pue=pue,
-        electricity_usd_per_kwh=electricity,
-        discount_rate=discount_rate(settings, figures),
-    )
+    return figures(entry)
 
 
-def _residual_part(life_years: float) -> str:
-    return f"{min(max(round(life_years), 1), _OLDEST_RESALE_YEARS) * _MONTHS_PER_YEAR}m"
+def _site_figure(own: float | None, quantity: Any, identifier: str, figures: Figures) -> Any:
+    """The scenario's own value, else the site's, else the cost figure."""
+    if own is not None:
+        return own
+    return figures.of(quantity) if quantity else figures(identifier)
 
 
-def rented_prices(pool: Any, gpus_per_replica: int) -> RentedPrices:
-    """Prices of a rented pool: the pool's own, else the site's latest dated offer of that tier."""
+def _age(years: int) -> str:
+    return f"{years * _MONTHS_PER_YEAR}m"
+
+
+def rented_prices(pool: Any, engine: PlannedEngine, figures: Figures) -> RentedPrices:
+    """Prices of a rented pool: the pool's own, else the site's latest dated offer of that tier, traffic and storage.
+
+    A site whose price of traffic or storage is not known charges none; `unknown_prices` names them.
+
+    Raises
+    ------
+    InputError : the site has no such offer, and the pool gives no price
+    """
+    data = data_prices(pool, engine, figures)
     own = pool.price_usd_per_gpu_hour
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        return RentedPrices(pool.price_by_hour_usd_per_gpu_hour, **data)
     if not pool.billing.startswith("reserved"):
-        return RentedPrices(own if own is not None else gpu_offer(pool.site, pool.gpu, pool.billing).usd_per_gpu_hour)
+        usd = own if own is not None else gpu_offer(pool.site, pool.gpu, pool.billing).usd_per_gpu_hour
+        return RentedPrices(usd, **data)
     offer = gpu_offer(pool.site, pool.gpu, pool.billing)
     reserved = own if own is not None else offer.usd_per_gpu_hour
     replicas = pool.reserved_replicas if pool.reserved_replicas is not None else pool.replicas
     return RentedPrices(
         usd_per_gpu_hour=_on_demand(pool, reserved),
         reserved_usd_per_gpu_hour=reserved,
-        reserved_gpus=replicas * gpus_per_replica,
+        reserved_gpus=replicas * engine.layout.gpus,
         upfront_fraction=offer.upfront_fraction,
         term_months=offer.term_months,
+        **data,
     )
+
+
+def data_prices(pool: Any, engine: PlannedEngine, figures: Figures) -> dict[str, Any]:
+    """Fields of `RentedPrices` for traffic and storage; figures that are drawn give arrays."""
+    place = site(pool.site)
+    egress, storage = (
+        own if own is not None else figures.of(quantity) if quantity else None
+        for own, quantity in ((pool.egress_usd_per_gb, place.egress), (pool.storage_usd_per_gb_month, place.storage))
+    )
+    fields: dict[str, Any] = {}
+    if egress is not None:
+        fields["egress_usd_per_gb"] = egress
+        fields["egress_bytes_per_output_token"] = figures("egress.bytes_per_output_token")
+    if storage is not None:
+        fields["storage_usd_per_gb_month"] = storage
+        fields["storage_gb"] = (
+            pool.storage_gb
+            if pool.storage_gb is not None
+            else engine.weight_bytes_total / BYTES_PER_GB + figures("storage.image_gb")
+        )
+    return fields
+
+
+def unknown_prices(pool: Any) -> list[str]:
+    """What a rented pool is not charged for because its site's price is not known, as `egress at lambda`."""
+    place = site(pool.site)
+    known = {
+        "egress": pool.egress_usd_per_gb is not None or place.egress is not None,
+        "storage": pool.storage_usd_per_gb_month is not None or place.storage is not None,
+    }
+    return [f"{name} at {place.name}" for name, is_known in known.items() if not is_known]
 
 
 def _on_demand(pool: Any, reserved: float) -> float:
@@ -124,23 +161,33 @@ def _on_demand(pool: Any, reserved: float) -> float:
         return reserved
 
 
-def token_price(offer: TokenOffer) -> TokenPrice:
-    """The offer as the cost model takes it; a missing cached price is the input price."""
-    return TokenPrice(
-        tuple(
-            TokenTier(
-                tier.above_input_tokens,
-                tier.input,
-                tier.output,
-                tier.input if tier.cached_input is None else tier.cached_input,
-            )
-            for tier in offer.tiers
+def token_price(offer: TokenOffer, residency: bool = False) -> TokenPrice:
+    """The offer as the cost model takes it; a missing cached price is the input price.
+
+    Raises
+    ------
+    InputError : residency is asked for, and no premium of the vendor is known
+    """
+    if residency and offer.residency_premium is None:
+        raise InputError(Problem(f"no premium of {offer.id} for processing in a region is known", path="residency"))
+    tiers = tuple(
+        TokenTier(
+            tier.above_input_tokens,
+            tier.input,
+            tier.output,
+            tier.input if tier.cached_input is None else tier.cached_input,
         )
+        for tier in offer.tiers
     )
+    return TokenPrice(tiers, (offer.residency_premium or 0.0) if residency else 0.0, offer.batch_multiplier)
 
 
-def price_records(records: NDArray[Any], price: TokenPrice) -> float:
-    """USD for completed requests of one vendor, priced one by one."""
-    if not len(records):
-        return 0.0
-    return float(np.sum(price_requests(records["isl"], records["cached_tokens"], records["generated"], price)))
+def bill_records(records: NDArray[Any], price: TokenPrice, batch_classes: NDArray[np.bool_]) -> TokenBill:
+    """Bill of completed requests of one vendor, priced one by one.
+
+    Parameters
+    ----------
+    batch_classes : by class, whether its requests may go through a batch API; usual prices where the vendor has none
+    """
+    batch = batch_classes[records["class_id"]] & (price.batch_multiplier is not None)
+    return token_bill(records["isl"], records["cached_tokens"], records["generated"], price, batch)

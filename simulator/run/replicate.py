@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simulator.cost.prices import OwnedPrices, RentedPrices, TokenPrice
+from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
+from simulator.cost.tokens import TokenPrice, empty_bill
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.usage import Usage
@@ -20,7 +21,15 @@ from simulator.metrics.laws import check_causality, check_counts, check_gpu_seco
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.rng import stream_seed
-from simulator.run.money import Figures, discount_rate, owned_prices, price_records, rented_prices, token_price
+from simulator.run.figures import Figures
+from simulator.run.money import (
+    bill_records,
+    discount_rate,
+    owned_prices,
+    rented_prices,
+    token_price,
+    unknown_prices,
+)
 from simulator.run.topology import PlannedTopology, located
 from simulator.run.workload import request_source
 from simulator.scenario.load import LoadedScenario
@@ -41,12 +50,23 @@ class Replication:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices of a topology's pools by name, of its vendors in order, and the cost of capital."""
+    """Prices of a topology's pools by name, of its vendors in order, and the cost of capital.
+
+    Attributes
+    ----------
+    estimates : ids of the estimates among the cost figures
+    ranges : (low, value, high) of the cost figures that have a range, by id
+    used_overrides : ids of the scenario's overrides that had a say
+    unknown : what is not charged for because no price is known, as `egress at lambda`
+    """
 
     pools: dict[str, OwnedPrices | RentedPrices]
     vendors: tuple[TokenPrice, ...]
     discount_rate: float
     estimates: tuple[str, ...]
+    ranges: dict[str, tuple[float, float, float]]
+    used_overrides: frozenset[str]
+    unknown: tuple[str, ...]
 
 
 def class_slos(loaded: LoadedScenario) -> list[ClassSlo]:
@@ -76,9 +96,31 @@ def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
             if pool.billing == "owned":
                 prices[pool.name] = owned_prices(pool, engine, settings, figures, 1 / len(owned))
             else:
-                prices[pool.name] = rented_prices(pool, engine.layout.gpus)
+                prices[pool.name] = rented_prices(pool, engine, figures)
+    vendors: list[TokenPrice] = []
+    for k, (vendor, offer) in enumerate(zip(planned.settings.vendors, planned.offers, strict=True)):
+        with located(loaded, f"topologies.{planned.name}.vendors[{k}]"):
+            vendors.append(token_price(offer, vendor.residency))
     rate = discount_rate(settings, figures)
-    return Prices(prices, tuple(map(token_price, planned.offers)), rate, tuple(sorted(figures.estimates)))
+    unknown = [name for pool in planned.settings.pools if pool.billing != "owned" for name in unknown_prices(pool)]
+    return Prices(
+        prices,
+        tuple(vendors),
+        rate,
+        tuple(sorted(figures.estimates)),
+        figures.ranges,
+        frozenset(figures.used_overrides),
+        tuple(dict.fromkeys(unknown)),
+    )
+
+
+def unused_overrides(settings: Any, prices: Sequence[Prices]) -> list[str]:
+    """A warning when figures that the scenario sets had no say in any topology."""
+    used = frozenset().union(*(price.used_overrides for price in prices))
+    if settings.draws:
+        used |= {"price.monthly_log_vol", "price.token_monthly_log_vol"}
+    unused = [name for name in settings.overrides if name not in used]
+    return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []
 
 
 def replicate(
@@ -95,7 +137,8 @@ def replicate(
     seed = stream_seed(run.seed, "replication", number)
     targets = target_names(planned)
     metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
-    vendor_usd = np.zeros(len(prices.vendors))
+    bills = [empty_bill() for _ in prices.vendors]
+    batch = np.array([cls.batch for cls in scenario.workload.classes], np.bool_)
     n_pools = len(planned.fleet.pools)
 
     def sink(records: NDArray[Any]) -> None:
@@ -103,7 +146,7 @@ def replicate(
         metrics.add(records)
         billed = records[(records["status"] == Status.COMPLETED) & (records["finish_s"] <= run.horizon_s)]
         for k, price in enumerate(prices.vendors):
-            vendor_usd[k] += price_records(billed[billed["target"] == n_pools + k], price)
+            bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
         if keep:
             keep(request_frame(records, planned, number))
 
@@ -124,18 +167,15 @@ def replicate(
     for pool, engine in zip(result.usage.pools, planned.engines, strict=True):
         check_gpu_seconds(pool)
         check_roofline(pool, engine.bound.computed_tokens_per_gpu_s, engine.bound.output_tokens_per_gpu_s)
-    vendors = tuple(
-        replace(vendor, cost_usd=float(usd)) for vendor, usd in zip(result.usage.vendors, vendor_usd, strict=True)
-    )
-    usage = replace(result.usage, vendors=vendors)
     cost = cost_report(
-        usage,
+        result.usage,
         prices.pools,
         scenario.cost.horizon_months,
         prices.discount_rate,
         growth_per_year=scenario.cost.demand_growth_per_year,
+        bills={vendor.name: bill for vendor, bill in zip(result.usage.vendors, bills, strict=True)},
     )
-    return Replication(metrics, usage, cost, result)
+    return Replication(metrics, result.usage, cost, result)
 
 
 def target_names(planned: PlannedTopology) -> list[str]:
@@ -150,6 +190,7 @@ def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) 
         ("class_id", [cls.name for cls in planned.fleet.classes]),
         ("status", [status.name.lower() for status in Status]),
         ("target", target_names(planned)),
+        ("prefill_target", target_names(planned)),
     ):
         frame[column] = np.array([*labels, ""], object)[records[column]]
     frame.insert(0, "replication", number)

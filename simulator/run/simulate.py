@@ -10,12 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from simulator.cost.report import CostReport
+from simulator.errors import collect
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
-from simulator.run.replicate import fleet_frame, replicate, topology_prices
-from simulator.run.summary import compare, cost_frame, summarise
-from simulator.run.topology import PlannedTopology, plan_topology
+from simulator.run.cost_summary import cost_frame, focus_csv
+from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
+from simulator.run.summary import compare, summarise
+from simulator.run.topology import PlannedTopology, plan_topologies
+from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.resolved import resolved_yaml
 
@@ -47,11 +49,11 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     """
     scenario = loaded.scenario
     started = time.perf_counter()
-    planned = [plan_topology(loaded, name) for name in scenario.topologies]
-    prices = [topology_prices(loaded, topology) for topology in planned]
+    planned = plan_topologies(loaded)
+    prices = collect(lambda topology: topology_prices(loaded, topology), planned)
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
-    reports: dict[str, CostReport] = {}
+    cases: dict[str, Case] = {}
     replications = scenario.run.replications
     total = len(planned) * replications
     path = Path(out) / bundle_name(scenario.name, _fingerprint(loaded))
@@ -73,18 +75,22 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     replicate(loaded, topology, price, number, keep if scenario.run.keep_requests else None, tick)
                 )
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
-            costs = [replication.cost for replication in done]
-            bundle.append("costs.parquet", cost_frame(topology.name, costs))
-            summaries[topology.name] = summarise(loaded, topology, done, price.estimates)
+            bundle.append("costs.parquet", cost_frame(topology.name, [replication.cost for replication in done]))
+            summaries[topology.name] = summarise(loaded, topology, done, price)
             summaries[topology.name]["warnings"][:0] = unstable[topology.name]
-            reports[topology.name] = costs[0]
+            cases[topology.name] = Case(topology, price, done)
+        for warning in unused_overrides(scenario.cost, prices):
+            for found in summaries.values():
+                found["warnings"].append(warning)
+        run = scenario.run
         summary = {
             "scenario": scenario.name,
             "description": scenario.description,
-            "verdict": compare(summaries, reports),
+            "verdict": compare(summaries, cases, scenario.cost, run.warmup_s, run.seed),
             "order": list(summaries),
             "topologies": summaries,
         }
+        bundle.text("costs_focus.csv", focus_csv(scenario, cases))
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)

@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.cost.breakeven import break_even_volume, payback_month
-from simulator.cost.report import CostReport
+from simulator.catalog.sites import site
+from simulator.cost.prices import HOURS_PER_DAY
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
-from simulator.run.replicate import Replication, itl, target_names
+from simulator.run.cost_summary import compare_costs, cost_summary
+from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
+from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
 
 
 def summarise(
-    loaded: LoadedScenario, planned: PlannedTopology, replications: list[Replication], estimates: tuple[str, ...]
+    loaded: LoadedScenario, planned: PlannedTopology, replications: list[Replication], prices: Prices
 ) -> dict[str, Any]:
     """Summary of one topology, JSON-ready."""
     merged = MetricAccumulator(
@@ -37,14 +39,15 @@ def summarise(
         values = [replication.metrics.summary()[name] for replication in replications]
         metrics[f"{name}_half_width"] = t_interval(values)[1]
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
-    cost = _cost([replication.cost for replication in replications])
+    cost = cost_summary([replication.cost for replication in replications])
     return {
         "metrics": metrics,
         "pools": pools,
+        "vendors": [_vendor(planned, replications, k) for k in range(len(planned.fleet.vendors))],
         "utilisation": _utilisation(replications),
         "replicas": _replica_range(replications),
         "cost": cost,
-        "warnings": _warnings(loaded, planned, metrics, estimates),
+        "warnings": _warnings(loaded, planned, metrics, prices),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
     }
@@ -67,11 +70,24 @@ def _pool(planned: PlannedTopology, replications: list[Replication], k: int) -> 
         "max_num_seqs": spec.engine.max_num_seqs,
         "max_num_batched_tokens": spec.engine.max_num_batched_tokens,
         "cold_start_s": spec.cold_start.total_s,
-        **{
-            name: mean(name)
-            for name in ("billed_s", "starting_s", "busy_s", "idle_s", "down_s", "launches", "failures", "reclaims")
-        },
+        "availability_sla": sla.value if (sla := site(spec.site).availability_sla) else None,
+        **{name: mean(name) for name in ("billed_s", "starting_s", "busy_s", "idle_s", "down_s", "zone_down_s")},
+        **{name: mean(name) for name in ("launches", "failures", "reclaims", "stockouts", "outages")},
         "peak_replicas": max(item.peak_replicas for item in usage),
+    }
+
+
+def _vendor(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:
+    offer = planned.offers[k]
+    usage = [replication.usage.vendors[k] for replication in replications]
+    simulated_s = sum(replication.usage.end_s for replication in replications)
+    return {
+        "name": usage[0].name,
+        "offer": offer.id,
+        "availability": 1.0 - sum(item.down_s for item in usage) / simulated_s,
+        "availability_sla": offer.availability_sla.value if offer.availability_sla else None,
+        "outages": sum(item.outages for item in usage),
+        "failed_in_outages": sum(item.failed for item in usage),
     }
 
 
@@ -92,47 +108,13 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
     return [int(min(total.min() for total in totals)), int(max(total.max() for total in totals))]
 
 
-def _cost(reports: list[CostReport]) -> dict[str, Any]:
-    mean, half_width = t_interval([report.usd_per_month for report in reports])
-    return {
-        "usd_per_month": mean,
-        "usd_per_month_half_width": half_width,
-        **{
-            name: float(np.mean([getattr(report, name) for report in reports]))
-            for name in (
-                "tokens_per_month",
-                "usd_per_million_tokens",
-                "usd_per_million_output_tokens",
-                "capex_usd",
-                "npv_usd",
-            )
-        },
-        "cash_flow_usd": np.mean([report.cash_flow_usd for report in reports], axis=0).tolist(),
-    }
-
-
-def cost_frame(name: str, reports: list[CostReport]) -> pd.DataFrame:
-    """Rows of `costs.parquet`: line items of a topology, means over the replications."""
-    frames = [pd.DataFrame([_line(line) for line in report.lines]) for report in reports]
-    keys = ["pool", "category", "name", "unit", "kind"]
-    frame = pd.concat(frames).groupby(keys, sort=False, as_index=False)[["quantity", "usd_per_month"]].sum()
-    frame[["quantity", "usd_per_month"]] /= len(reports)
-    frame.insert(0, "topology", name)
-    return frame
-
-
-def _line(line: Any) -> dict[str, Any]:
-    return {
-        name: getattr(line, name) for name in ("pool", "category", "name", "unit", "kind", "quantity", "usd_per_month")
-    }
-
-
 def _warnings(
-    loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], estimates: tuple[str, ...]
+    loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
 ) -> list[str]:
     found: list[str] = []
     if planned.engines and not all(engine.step_time.calibrated for engine in planned.engines):
         found.append("uncalibrated: step times are a roofline from published peaks, not measured")
+    found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")
     statuses = metrics["statuses"]
@@ -141,29 +123,44 @@ def _warnings(
             found.append(f"{statuses[name]} of {metrics['arrived']} requests {name.replace('_', ' ')}")
     hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     found.append(f"a month is scaled from {hours:g} h simulated")
-    if estimates:
-        found.append(f"costs rest on estimates: {', '.join(estimates)}")
+    return found + _cost_warnings(loaded, planned, prices)
+
+
+def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Prices) -> list[str]:
+    found: list[str] = []
+    settings, hours = loaded.scenario.cost, loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
+    if prices.estimates:
+        found.append(f"costs rest on estimates: {', '.join(prices.estimates)}")
+    if prices.unknown:
+        found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
+    by_hour = settings.electricity_by_hour_usd_per_kwh is not None and any(
+        pool.billing == "owned" for pool in planned.settings.pools
+    )
+    by_hour |= any(pool.price_by_hour_usd_per_gpu_hour is not None for pool in planned.settings.pools)
+    if by_hour and hours % HOURS_PER_DAY:
+        found.append("prices go by the hour of day, but the simulated time is no whole number of days")
+    if any(cls.batch for cls in loaded.scenario.workload.classes):
+        names = [offer.id for offer in planned.offers if offer.batch_multiplier is None]
+        if names:
+            found.append(f"no batch price: batch requests pay the usual one at {', '.join(names)}")
     return found
 
 
-def compare(topologies: dict[str, dict[str, Any]], reports: dict[str, CostReport]) -> str:
-    """Add each topology's break-even against the cheapest other, and say which one to choose."""
-    for name, summary in topologies.items():
-        others = [other for other in topologies if other != name]
-        summary["break_even"] = None
-        if not others or summary["cost"]["capex_usd"] <= 0:
-            continue
-        rival = min(others, key=lambda other: topologies[other]["cost"]["usd_per_month"])
-        summary["break_even"] = {
-            "against": rival,
-            "month": payback_month(reports[name], reports[rival]),
-            "tokens_per_month": break_even_volume(reports[name], reports[rival]),
-        }
-    return verdict(topologies)
+def compare(
+    topologies: dict[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, warmup_s: float, seed: int
+) -> str:
+    """Add break-even, intervals and swings to each topology's summary (`compare_costs`), and say which to choose."""
+    compare_costs(topologies, cases, settings, warmup_s, seed)
+    return verdict(topologies, sure=True)
 
 
-def verdict(topologies: Mapping[str, Mapping[str, Any]]) -> str:
-    """The cheapest topology that meets every SLO term, or the one that comes closest."""
+def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> str:
+    """The cheapest topology that meets every SLO term, or the one that comes closest.
+
+    Parameters
+    ----------
+    sure : say in which share of the draws it is the cheapest; only for topologies of one run, whose draws are paired
+    """
     meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
 
     def usd(name: str) -> float:
@@ -178,6 +175,11 @@ def verdict(topologies: Mapping[str, Mapping[str, Any]]) -> str:
     rest = sorted((name for name in meeting if name != best), key=usd)
     if rest:
         text += f"; next is {rest[0]} at ${usd(rest[0]):,.0f} ({usd(rest[0]) / usd(best) - 1:+.0%})"
+        drawn = topologies[best].get("uncertainty") if sure else None
+        if drawn:
+            text += (
+                f"; cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"
+            )
     failing = [name for name in topologies if name not in meeting]
     if failing:
         text += f"; {', '.join(failing)} {'misses' if len(failing) == 1 else 'miss'} the SLO"

@@ -8,14 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.catalog.gpus import gpu
+from simulator.catalog.models import model
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError, Problem, collect
 from simulator.fleet.spec import (
     Autoscaler,
     ClassSpec,
     ColdStart,
     FleetSpec,
+    Outages,
     PoolSpec,
     Reliability,
     ReplicaRouting,
@@ -24,7 +27,9 @@ from simulator.fleet.spec import (
     VendorSpec,
 )
 from simulator.run.engine import PlannedEngine, plan_engine
+from simulator.run.transfer import linked_pools
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.names import check_names
 from simulator.units import SECONDS_PER_HOUR
 
 _MILLISECONDS = 1e-3
@@ -59,12 +64,23 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
         raise InputError(*problems) from error
 
 
+def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
+    """Plan every topology of the scenario.
+
+    Raises
+    ------
+    InputError : every name that the catalog does not have; else what keeps each topology from being planned
+    """
+    check_names(loaded, model, gpu, site, token_offer)
+    return collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
+
+
 def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     """Plan one topology of the scenario.
 
     Raises
     ------
-    InputError : at its place in the scenario: an unknown name, a model that does not fit, no target for a class
+    InputError : at its place in the scenario: a model that does not fit, no target for a class
     """
     scenario = loaded.scenario
     topology = scenario.topologies[name]
@@ -90,7 +106,10 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         )
         for cls in scenario.workload.classes
     )
-    fleet = FleetSpec(name, tuple(pools), tuple(vendors), _routing(topology.routing, names), classes)
+    with located(loaded, root):
+        linked = linked_pools(loaded, topology, pools, engines)
+    first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
+    fleet = FleetSpec(name, linked, tuple(vendors), _routing(topology.routing, names, first), classes)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
 
 
@@ -124,6 +143,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
         reliability=_reliability(pool, place.reliability(gpus, tier)),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
+        outages=_outages(pool.outages),
     )
 
 
@@ -181,15 +201,22 @@ def _vendor(settings: Any, offer: TokenOffer) -> VendorSpec:
         own = getattr(settings, limit)
         if own is not None:
             vendor = replace(vendor, **{limit: own})
-    return vendor
+    return replace(vendor, outages=_outages(settings.outages))
+
+
+def _outages(settings: Any) -> Outages:
+    if settings is None:
+        return Outages()
+    windows = tuple((window.start_s, window.start_s + window.duration_s) for window in settings.windows)
+    return Outages(_hours(settings.mtbf_h) or 0.0, _hours(settings.mttr_h) or 0.0, windows)
 
 
 def _limit(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def _routing(routing: Any, names: list[str]) -> RoutingSpec:
-    everything = list(range(len(names)))
+def _routing(routing: Any, names: list[str], everything: list[int]) -> RoutingSpec:
+    """The rule over the targets at which a request can begin."""
     if routing.kind == "overflow":
         order = [names.index(name) for name in routing.order] if routing.order else everything
         when, n = routing.when, len(order)
@@ -204,5 +231,6 @@ def _routing(routing: Any, names: list[str]) -> RoutingSpec:
         order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
         limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
         return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
-    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in names)
+    chosen = [names[k] for k in everything]
+    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in chosen)
     return RoutingSpec(TargetRouting.WEIGHTED, tuple(everything), weights)

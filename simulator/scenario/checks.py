@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from simulator.errors import unknown_name
+from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import ComplexityRouting, OverflowRouting, Topology, WeightedRouting
-from simulator.schema.workload import Empirical, Lognormal, RequestClass, Uniform
+from simulator.schema.topology import ComplexityRouting, Outages, OverflowRouting, Pool, Topology, WeightedRouting
+from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
+
+MAX_TOKENS = 2**31 - 1
+"""Largest length in tokens; they are kept in 32 bits."""
 
 LENGTH_KEYS = {"lengths": ("isl", "osl"), "arrivals": ("turns", "user_tokens"), "prefixes": ("tokens",)}
 """Where a class has length distributions."""
@@ -25,11 +30,15 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     run = scenario.run
     if run.warmup_s >= run.horizon_s:
         found.append(("run.warmup_s", f"must be less than horizon_s ({run.horizon_s:g})", run.warmup_s))
+    cost = scenario.cost
+    if cost.electricity_usd_per_kwh is not None and cost.electricity_by_hour_usd_per_kwh is not None:
+        found.append(("cost.electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None))
     found += _twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology)
+        found += disaggregation_problems(f"topologies.{name}", topology, scenario)
     return found
 
 
@@ -50,6 +59,8 @@ def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Foun
             length = getattr(getattr(cls, section), key, None)
             yield from _length_problems(f"{path}.{section}.{key}", length, folder)
     yield from _complexity_problems(f"{path}.complexity", cls.complexity)
+    if cls.batch and (cls.timeout_s or any((cls.slo.ttft_s, cls.slo.tpot_s, cls.slo.e2e_s))):
+        yield f"{path}.batch", "answers to batch requests may take a day: drop the SLO and the timeout", None
 
 
 def _complexity_problems(path: str, complexity: Any) -> Iterator[Found]:
@@ -69,8 +80,26 @@ def _order_problems(path: str, length: Any) -> Iterator[Found]:
 
 def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
     yield from _order_problems(path, length)
+    yield from _whole_problems(path, length)
     if isinstance(length, Empirical) and not (folder / length.file).is_file():
         yield f"{path}.file", f"no such file in {folder}", length.file
+
+
+def _whole_problems(path: str, length: Any) -> Iterator[Found]:
+    """Lengths are whole tokens: a number must be one, a range must hold one."""
+    if isinstance(length, Constant):
+        path, length = f"{path}.value", length.value
+    if isinstance(length, int | float) and not (1 <= length <= MAX_TOKENS and length == int(length)):
+        yield path, f"must be a whole number from 1 to {MAX_TOKENS}", f"{length:g}"
+    for kind, key in ((Uniform, "high"), (Lognormal, "max")):
+        if isinstance(length, kind) and getattr(length, key) > MAX_TOKENS:
+            yield f"{path}.{key}", f"must be at most {MAX_TOKENS}", f"{getattr(length, key):g}"
+    if isinstance(length, Uniform) and length.low <= length.high:
+        low, high = math.ceil(length.low), math.floor(length.high)
+        if low < 1:
+            yield f"{path}.low", "must be at least 1", f"{length.low:g}"
+        elif low > high:
+            yield path, f"holds no whole number between {length.low:g} and {length.high:g}", None
 
 
 def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
@@ -91,7 +120,28 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
             )
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
+        yield from _price_problems(f"{path}.pools[{k}]", pool)
+        yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
+    for k, vendor in enumerate(topology.vendors):
+        yield from _outage_problems(f"{path}.vendors[{k}].outages", vendor.outages)
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
+
+
+def _price_problems(path: str, pool: Pool) -> Iterator[Found]:
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        place = f"{path}.price_by_hour_usd_per_gpu_hour"
+        if pool.price_usd_per_gpu_hour is not None:
+            yield place, "give one price or 24, not both", None
+        if pool.billing not in ("on_demand", "spot"):
+            yield place, f"needs billing on_demand or spot, not {pool.billing}", None
+    if pool.storage_gb is not None and pool.billing == "owned":
+        yield f"{path}.storage_gb", "is rented storage; that of owned servers is in their network and storage", None
+
+
+def _outage_problems(path: str, outages: Outages | None) -> Iterator[Found]:
+    if outages is not None and (outages.mtbf_h is None) != (outages.mttr_h is None):
+        missing = "mttr_h" if outages.mttr_h is None else "mtbf_h"
+        yield path, f"{missing!r} is missing: outages at random need both mtbf_h and mttr_h", None
 
 
 def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Found]:

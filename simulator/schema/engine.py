@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from simulator.schema.base import AtLeastOne, Count, Settings, Share, Switch
+from pydantic import Field
+
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Settings, Share, Switch
 
 
 class Speculative(Settings):
@@ -29,7 +31,7 @@ class EngineSettings(Settings):
     """Precision of the KV cache; auto is the model's activation dtype."""
     block_size: AtLeastOne = 16
     """Tokens in one KV block."""
-    gpu_memory_utilization: Share = 0.92
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 0.92
     """Share of GPU memory the engine may use."""
     num_blocks: AtLeastOne | None = None
     """KV blocks, instead of the number that the memory plan gives."""
@@ -55,5 +57,7 @@ class EngineSettings(Settings):
     """Continuous is vLLM; the others show what it is worth."""
     expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
+    profile: str | None = None
+    """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
     speculative: Speculative | None = None
     """Speculative decoding; off unless given."""

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Name, NotNegative, Number, Positive, Settings, Switch
+from simulator.schema.base import (
+    IS_NUMBER,
+    AtLeastOne,
+    ByHour,
+    Count,
+    Name,
+    NotNegative,
+    Number,
+    Positive,
+    Settings,
+    Switch,
+)
 from simulator.schema.engine import EngineSettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
@@ -21,6 +32,8 @@ class CostSettings(Settings):
     """Cost of capital per year."""
     electricity_usd_per_kwh: NotNegative | None = None
     """Instead of the sites'."""
+    electricity_by_hour_usd_per_kwh: ByHour | None = None
+    """24 prices from 00:00 on, instead of one; simulated time 0 is midnight."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the sites'."""
     fte: NotNegative | None = None
@@ -28,7 +41,11 @@ class CostSettings(Settings):
     demand_growth_per_year: Annotated[float, Field(gt=-1), IS_NUMBER] = 0.0
     """Growth of the load after the first month, as a share per year; what is paid by use grows with it."""
     overrides: dict[str, Number] = {}
-    """Figures of the cost catalog by id."""
+    """Figures of the cost catalog by id; they are taken as certain."""
+    draws: Count = 2000
+    """Draws of uncertain prices and figures for the intervals of the costs; 0 leaves the intervals out."""
+    first_month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+    """Month of the bill in the FOCUS export, as 2027-01; its periods stay empty unless given."""
 
 
 class RunSettings(Settings):

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Name, NotNegative, Positive, Settings, Share, Switch
+from simulator.schema.base import (
+    IS_NUMBER,
+    AtLeastOne,
+    ByHour,
+    Count,
+    Name,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+    Switch,
+)
 from simulator.schema.engine import EngineSettings
 
 
@@ -63,6 +74,35 @@ class ReliabilitySettings(Settings):
     """Pause before the next try to launch."""
 
 
+class OutageWindow(Settings):
+    """One outage at a known time."""
+
+    start_s: NotNegative
+    """Start in simulated time."""
+    duration_s: Positive
+    """Length."""
+
+
+class Outages(Settings):
+    """When the whole of a vendor or of a site's zone is down: at random, at given times, or both."""
+
+    mtbf_h: Positive | None = None
+    """Mean time from the end of an outage to the next, exponential; needs mttr_h."""
+    mttr_h: Positive | None = None
+    """Mean length of an outage, exponential; needs mtbf_h."""
+    windows: tuple[OutageWindow, ...] = ()
+    """Outages at given times."""
+
+
+class KvTransferSettings(Settings):
+    """Link over which a replica sends or fetches the KV cache of a prompt."""
+
+    gb_per_s_per_gpu: Positive | None = None
+    """Bandwidth for each GPU in 1e9 bytes/s, instead of what its network between nodes reaches."""
+    latency_ms: NotNegative | None = None
+    """From the end of a transfer to its being noticed, on the side that fetches; the catalog's unless given."""
+
+
 class Pool(Settings):
     """Replicas of one kind on one site."""
 
@@ -86,6 +126,14 @@ class Pool(Settings):
     """Replicas under commitment, with reserved billing; `replicas` unless given."""
     price_usd_per_gpu_hour: NotNegative | None = None
     """Instead of the catalog's offer."""
+    price_by_hour_usd_per_gpu_hour: ByHour | None = None
+    """24 prices on demand or spot from 00:00 on, instead of one; simulated time 0 is midnight."""
+    storage_gb: NotNegative | None = None
+    """Object storage of a rented pool, instead of one copy of the weights and of the container image."""
+    storage_usd_per_gb_month: NotNegative | None = None
+    """Instead of the site's price of object storage."""
+    egress_usd_per_gb: NotNegative | None = None
+    """Instead of the site's price of traffic to the internet."""
     server_capex_usd: NotNegative | None = None
     """Price of one server with its GPUs, instead of the catalog's."""
     model: str | None = None
@@ -108,8 +156,16 @@ class Pool(Settings):
     """Let replicas fail, and launches find no capacity, at the site's rates."""
     reliability: ReliabilitySettings | None = None
     """Faults that differ from the site's."""
+    outages: Outages | None = None
+    """When the zone of the pool is down, with all its replicas; never unless given."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
+    role: Literal["both", "prefill", "decode"] = "both"
+    """Whether it serves whole requests, only computes prompts, or only answers those computed elsewhere."""
+    hands_to: str | None = None
+    """Pool that answers what this prefill pool has computed; the only decode pool unless given."""
+    kv_transfer: KvTransferSettings | None = None
+    """Link of a prefill or decode pool that differs from the catalog's."""
     network_ms: NotNegative | None = None
     """One-way delay between gateway and replica, instead of the site's."""
 
@@ -140,6 +196,10 @@ class Vendor(Settings):
     """Prompt and output tokens per minute; 0 is no limit."""
     max_wait_s: NotNegative = 10.0
     """A request that the rate limits would hold back longer is rejected."""
+    residency: Switch = False
+    """Processing in a chosen region, at the premium of the catalog."""
+    outages: Outages | None = None
+    """When the vendor is down; never unless given."""
 
 
 class WeightedRouting(Settings):

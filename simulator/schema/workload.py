@@ -225,6 +225,8 @@ class RequestClass(Settings):
     """Lower is served first, with the engine policy `priority`."""
     data_class: DataClass = "internal"
     """Decides where the requests may go, before anything else does."""
+    batch: Switch = False
+    """Answers may take a day: token APIs with a batch price charge that, others their usual one. No SLO, no timeout."""
     complexity: Share | Annotated[Uniform | Constant, Field(discriminator="kind")] = Uniform(
         kind="uniform", low=0.0, high=1.0
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
+from simulator.results.files import write_text
 from simulator.rng import stream
 from simulator.workload.description import FORMAT
 from simulator.workload.histogram import JointHistogram, joint_histogram, log_edges
@@ -82,7 +83,7 @@ def write_description(description: dict[str, Any], file: str | Path) -> None:
         f" {json.dumps(name)}: {json.dumps(value, separators=(',', ':'), ensure_ascii=False)}"
         for name, value in description.items()
     ]
-    Path(file).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    write_text(Path(file), "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _spread(arrival_s: NDArray[np.float64]) -> NDArray[np.float64]:

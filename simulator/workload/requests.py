@@ -61,10 +61,10 @@ class ClosedLoop:
     """A class driven by a fixed number of users, each with at most one request in flight.
 
     User k starts at `start_s[k]`; `think_s` after a request has ended, the user sends the next row of `rows`, taken
-    in order over all users and again from the start after the last (private content stays private).
+    in order over all users and again from the start after the last (private content stays private). The rows carry the
+    class.
     """
 
-    class_id: int
     start_s: NDArray[np.float64]
     think_s: float
     rows: Requests

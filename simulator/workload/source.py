@@ -134,7 +134,7 @@ def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id
         yield fill(no_clock, draw(CLOSED_LOOP_ROWS, None, None), sharing)
 
     rows = next(_labelled(blocks, workload, class_id, seed))
-    return ClosedLoop(class_id, np.zeros(arrivals.concurrency), arrivals.think_s, rows)
+    return ClosedLoop(np.zeros(arrivals.concurrency), arrivals.think_s, rows)
 
 
 def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int) -> Iterator[Requests]:

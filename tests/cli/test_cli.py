@@ -199,3 +199,19 @@ def test_doctor_is_content(capsys: Capture) -> None:
 def test_compare_puts_bundles_side_by_side(bundle: Path, capsys: Capture) -> None:
     assert _run(["compare", str(bundle), str(bundle)]) == 0
     assert f"{bundle.name}/own" in capsys.readouterr().out
+
+
+def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: Capture) -> None:
+    scenario = str(ROOT / "scenarios/onprem/disaggregation.yaml")
+    short = ["--set", "run.horizon_s=60", "--set", "run.warmup_s=5", "--set", "run.replications=1"]
+    assert _run(["run", scenario, "--out", str(tmp_path), "--format", "json", *short]) == 0
+    topologies = json.loads(capsys.readouterr().out)["topologies"]
+    assert topologies["disaggregated"]["metrics"]["statuses"]["completed"] > 100
+    for change, words in (
+        ("topologies.disaggregated.pools[prompts].hands_to=answer", "did you mean 'answers'"),
+        ("topologies.disaggregated.pools[prompts].role=both", "only a pool with role prefill hands over"),
+        ("topologies.disaggregated.pools[answers].pp=2", "has pipeline stages"),
+        ("topologies.disaggregated.pools[answers].tp=3", "must divide the tp"),
+    ):
+        assert _run(["validate", scenario, "--set", change]) == 2
+        assert words in capsys.readouterr().err

@@ -7,15 +7,17 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from cost_cases import flat_bill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.cost.annuity import capital_recovery_factor, npv_usd
 from simulator.cost.breakeven import levelised_usd_per_unit, owned_units, payback_month
-from simulator.cost.focus import focus_frame
+from simulator.cost.focus import MANDATORY, Resource, focus_frame
 from simulator.cost.lines import GPU_HOURS, LineItem, whole_cents
-from simulator.cost.prices import OwnedPrices, RentedPrices, TokenPrice, TokenTier, price_requests
+from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
+from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 
 OWNED = OwnedPrices(
@@ -36,7 +38,8 @@ OWNED = OwnedPrices(
     discount_rate=0.08,
 )
 RENTED = RentedPrices(3.0, reserved_usd_per_gpu_hour=2.0, reserved_gpus=6, upfront_fraction=0.5, term_months=12)
-VENDOR = VendorUsage("api", 100, 70_000, 10_000, 20_000, 1.25)
+VENDOR = VendorUsage("api", 100, 70_000, 10_000, 20_000)
+BILLS = {"api": flat_bill(70_000, 1.25)}
 
 
 def pool(
@@ -85,7 +88,7 @@ spans = st.floats(60.0, 200_000.0)
 
 def report(prices: OwnedPrices | RentedPrices, horizon_months: int = 48, **changes: float) -> CostReport:
     end_s = float(changes.get("end_s", 9_000.0))
-    return cost_report(Usage(end_s, (pool(**changes),), (VENDOR,)), {"pool": prices}, horizon_months, 0.08)  # type: ignore[arg-type]
+    return cost_report(Usage(end_s, (pool(**changes),), (VENDOR,)), {"pool": prices}, horizon_months, 0.08, bills=BILLS)  # type: ignore[arg-type]
 
 
 def gpu_hours(lines: tuple[LineItem, ...], *categories: str) -> float:
@@ -303,11 +306,18 @@ def test_hybrid_rule_finds_the_cheapest_number_to_own(
 @settings(max_examples=30, deadline=None)
 def test_the_exported_table_adds_up(ledger: PoolUsage) -> None:
     end_s = 3600.0 * ledger.billed_by_hour_s.size
-    bill = cost_report(Usage(end_s, (ledger,), (VENDOR,)), {"pool": RENTED}, 12, 0.05)
-    frame = focus_frame(bill.lines)
+    bill = cost_report(Usage(end_s, (ledger,), (VENDOR,)), {"pool": RENTED}, 12, 0.05, bills=BILLS)
+    where = {"pool": Resource("Cloud", "us"), "api": Resource("Vendor", "eu")}
+    frame = focus_frame(bill.lines, where, "scenario", "topology", "2027-12")
     assert round(float(frame["EffectiveCost"].sum()) * 100) == round(bill.usd_per_month * 100)
     unused = frame[frame["CommitmentDiscountStatus"] == "Unused"]
     assert set(unused["ServiceName"]) <= {"reserved"}
     assert len(frame) == len(bill.lines)
     assert (frame["PricingQuantity"] * frame["x_EffectiveUnitPrice"]).sum() == pytest.approx(bill.usd_per_month)
     assert (frame["BilledCost"] <= frame["EffectiveCost"]).all()
+    nullable = {"ChargeClass", "BillingAccountName", "PublisherName", "InvoiceIssuerName"}
+    assert not frame[[name for name in MANDATORY if name not in nullable]].isna().any().any()
+    assert set(frame["ChargePeriodEnd"]) <= {"2028-01-01T00:00:00Z"}
+    committed = frame["PricingCategory"] == "Committed"
+    assert (frame["CommitmentDiscountId"].notna() == committed).all()
+    assert frame["ConsumedQuantity"].isna().sum() == len(unused)

@@ -216,7 +216,7 @@ def test_closed_loop_has_users_and_rows_but_no_clock() -> None:
     source = build_source(WorkloadSpec((CHAT, loop)), 30.0, 1)
     assert {row[2] for _, turns in canonical(source) for row in turns} == {0}
     (users,) = source.closed_loops
-    assert (users.class_id, users.think_s) == (1, 2.0)
+    assert users.think_s == 2.0
     np.testing.assert_array_equal(users.start_s, np.zeros(8))
     assert len(users.rows) == CLOSED_LOOP_ROWS
     assert users.rows.n_open == 0

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cost_cases import flat_bill
 
 from simulator.cost.annuity import growth_factors
 from simulator.cost.breakeven import break_even_busy_share, break_even_volume
-from simulator.cost.focus import focus_frame
+from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import LineItem
 from simulator.cost.owned import capital_cash_flow_usd
-from simulator.cost.prices import OwnedPrices, RentedPrices, TokenPrice, TokenTier, price_requests
+from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.sensitivity import PricePath, central_interval, monte_carlo_usd_per_month, price_paths_usd
+from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.errors import InputError
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 
@@ -37,6 +39,7 @@ OWNED = OwnedPrices(
     discount_rate=0.0,
 )
 HOUR = 3600.0
+HERE = {"pool": Resource("Here", "us")}
 POOL = PoolUsage(
     name="pool",
     site="here",
@@ -134,7 +137,9 @@ def test_growth_moves_usage_and_leaves_fixed_payments() -> None:
 def test_utilisation_at_break_even_scales_with_the_volume() -> None:
     """Fixed 4,000 a month; per hour of 4,000 tokens 0.2 USD electricity against 8 for the API: 513 h of 730."""
     owned = report(OWNED)
-    api = cost_report(Usage(HOUR, (), (VendorUsage("api", 10, 3_000, 0, 1_000, 8.0),)), {}, 24, 0.0)
+    api = cost_report(
+        Usage(HOUR, (), (VendorUsage("api", 10, 3_000, 0, 1_000),)), {}, 24, 0.0, bills={"api": flat_bill(3_000, 8.0)}
+    )
     assert break_even_volume(owned, api) == pytest.approx(4_000 / 7.8 * 4_000)
     assert break_even_busy_share(owned, api) == pytest.approx(0.25 * 4_000 / 7.8 / 730)
     assert break_even_busy_share(owned, replace(api, lines=())) == math.inf
@@ -143,13 +148,13 @@ def test_utilisation_at_break_even_scales_with_the_volume() -> None:
 
 
 def test_what_was_prepaid_is_not_billed_again() -> None:
-    owned = focus_frame(report(OWNED).lines)
+    owned = focus_frame(report(OWNED).lines, HERE, "s", "t")
     hardware = owned[owned["ServiceName"] == "hardware"]
     assert hardware["BilledCost"].tolist() == [0.0, 0.0]
     assert hardware["EffectiveCost"].sum() == pytest.approx(4_000.0)
     electricity = owned[owned["ServiceName"] == "electricity"]
     assert electricity["BilledCost"].tolist() == electricity["EffectiveCost"].tolist()
-    rented = focus_frame(report(RentedPrices(3.0, 2.0, 6, 0.4, 12)).lines)
+    rented = focus_frame(report(RentedPrices(3.0, 2.0, 6, 0.4, 12)).lines, HERE, "s", "t")
     reserved = rented[rented["PricingCategory"] == "Committed"]
     assert reserved["BilledCost"].sum() == pytest.approx(0.6 * 6 * 730 * 2.0)
     assert rented["ServiceName"].tolist() == ["on demand"] * 2 + ["reserved"] * 2

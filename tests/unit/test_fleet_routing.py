@@ -253,7 +253,7 @@ def test_waiting_requests_time_out_and_started_ones_do_not() -> None:
 def test_a_closed_loop_keeps_each_user_to_one_request(think_s: float) -> None:
     users = 5
     rows = poisson(stream(12, "routing"), 40, 1.0)
-    loop = ClosedLoop(0, np.linspace(0.0, 1.0, users), think_s, rows)
+    loop = ClosedLoop(np.linspace(0.0, 1.0, users), think_s, rows)
     records = serve(fleet((pool(replicas=2),)), Source((), (loop,)), until_s=60.0).records
     inside = in_flight_at(records, np.sort(records["arrival_s"]))
     assert inside.max() <= users

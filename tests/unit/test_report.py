@@ -25,6 +25,9 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert "<script src" not in page
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 8
+    assert page.count('vegaEmbed("#money-') == 3
+    for words in ("Money: how sure", "2,000 draws", "whatever the load", "money only"):
+        assert words in page
 
 
 def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from simulator.errors import InputError
-from simulator.run.topology import plan_topology
+from simulator.run.topology import plan_topologies
 from simulator.scenario.jsonschema import json_schema
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
@@ -22,9 +22,7 @@ SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.par
 
 
 def plan(path: Path, sets: tuple[str, ...], overlays: tuple[Path, ...]) -> None:
-    loaded = load_scenario(path, overlays, sets)
-    for name in loaded.scenario.topologies:
-        plan_topology(loaded, name)
+    plan_topologies(load_scenario(path, overlays, sets))
 
 
 def refused(path: Path, *sets: str, overlays: tuple[Path, ...] = ()) -> list[str]:
@@ -156,7 +154,7 @@ def test_a_missing_traffic_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_scenarios_plan_and_satisfy_the_schema(path: Path) -> None:
     loaded: LoadedScenario = load_scenario(path)
-    assert [plan_topology(loaded, name).name for name in loaded.scenario.topologies] == [*loaded.scenario.topologies]
+    assert [topology.name for topology in plan_topologies(loaded)] == [*loaded.scenario.topologies]
     data = YAML(typ="safe").load(path.read_text())
     jsonschema.Draft7Validator(json_schema()).validate(data)
 

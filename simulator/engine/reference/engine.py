@@ -23,6 +23,7 @@ class RequestRecord:
     row : row of the request in `Requests`
     status : rejected requests never fit the replica (`can_serve`)
     scheduled_s : start of the first step that took it up
+    prefilled_s, transferred_s : end of the prefill on another engine, and when its KV had arrived
     first_token_s, finish_s : ends of the steps that brought its first and last token; a rejected one ends at arrival
     cached_tokens : tokens found in the prefix cache when it was first admitted
     """
@@ -32,6 +33,8 @@ class RequestRecord:
     arrival_s: float
     finish_s: float
     scheduled_s: float | None = None
+    prefilled_s: float | None = None
+    transferred_s: float | None = None
     first_token_s: float | None = None
     generated: int = 0
     cached_tokens: int = 0
@@ -62,8 +65,11 @@ class ReferenceRun:
 
 
 def decodes(request: Request, computed_before: int) -> bool:
-    """Whether a scheduled request was caught up before the step: one token due, besides drafts, beyond its prompt."""
-    return computed_before >= request.isl and request.num_tokens - computed_before == 1
+    """Whether a scheduled request was caught up before the step: one token due, besides drafts, beyond its prompt.
+
+    So is one whose prompt's KV was fetched and that computes the last prompt token again.
+    """
+    return request.num_tokens - computed_before == 1 and (computed_before >= request.isl or request.kv_loaded)
 
 
 def step_duration_s(step_time: StepTime, scheduler: Scheduler, plan: StepPlan) -> float:

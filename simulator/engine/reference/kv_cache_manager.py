@@ -43,7 +43,7 @@ class KVCacheManager:
             hit.append(block)
         return hit[:-1] if self.config.drop_last_hit_block else hit
 
-    def _num_blocks_to_allocate(self, request: Request, num_tokens: int, hit: Sequence[KVCacheBlock]) -> int:
+    def num_blocks_to_allocate(self, request: Request, num_tokens: int, hit: Sequence[KVCacheBlock] = ()) -> int:
         """Free blocks used up when `request` comes to hold `num_tokens`: new ones, and hit ones that nobody holds."""
         needed = -(-num_tokens // self.config.block_size)
         owned = len(self.req_to_blocks.get(request.number, ()))
@@ -55,7 +55,9 @@ class KVCacheManager:
         num_new_tokens: int,
         hit: Sequence[KVCacheBlock] = (),
         *,
+        num_external_tokens: int = 0,
         full_sequence_must_fit: bool = False,
+        reserved_blocks: int = 0,
         has_scheduled_reqs: bool = True,
     ) -> bool:
         """Blocks for `num_new_tokens` more tokens; False is the normal answer "no room" (vLLM 0.32.0 `allocate_slots`).
@@ -64,7 +66,10 @@ class KVCacheManager:
         ----------
         num_new_tokens : tokens to compute in this step, drafts included
         hit : cached prefix that a request takes over at its admission
+        num_external_tokens : tokens whose KV is fetched from elsewhere; their blocks become findable with
+            `cache_blocks` once it is there, and lookahead slots are left for later
         full_sequence_must_fit : refuse unless all of prompt and generated tokens fit (not those still to generate)
+        reserved_blocks : free blocks that must be left for others
         has_scheduled_reqs : something is running, so an admission has to leave the watermark free
         """
         config, pool = self.config, self.block_pool
@@ -72,23 +77,27 @@ class KVCacheManager:
         watermark = self.watermark_blocks if admitted and has_scheduled_reqs else 0
         if full_sequence_must_fit:
             whole = min(request.num_tokens, config.max_model_len)
-            if self._num_blocks_to_allocate(request, whole, hit) + watermark > pool.get_num_free_blocks():
+            if self.num_blocks_to_allocate(request, whole, hit) + watermark > pool.get_num_free_blocks():
                 return False
-        computed = request.num_computed_tokens + len(hit) * config.block_size
-        reach = min(computed + num_new_tokens + lookahead_tokens(config), config.max_model_len)
-        if self._num_blocks_to_allocate(request, reach, hit) + watermark > pool.get_num_free_blocks():
+        computed = request.num_computed_tokens + len(hit) * config.block_size + num_external_tokens
+        lookahead = 0 if num_external_tokens else lookahead_tokens(config)
+        reach = min(computed + num_new_tokens + lookahead, config.max_model_len)
+        available = pool.get_num_free_blocks() - reserved_blocks
+        if self.num_blocks_to_allocate(request, reach, hit) + watermark > available:
             return False
         blocks = self.req_to_blocks.setdefault(request.number, [])
         pool.touch(hit)
         blocks.extend(hit)
         blocks.extend(pool.get_new_blocks(max(-(-reach // config.block_size) - len(blocks), 0)))
-        if config.enable_prefix_caching:
-            self._num_cached_blocks.setdefault(request.number, len(hit))
-            self._cache_blocks(request, min(computed + num_new_tokens, request.num_tokens))
+        self._num_cached_blocks.setdefault(request.number, len(hit))
+        if num_external_tokens == 0:
+            self.cache_blocks(request, min(computed + num_new_tokens, request.num_tokens))
         return True
 
-    def _cache_blocks(self, request: Request, num_tokens: int) -> None:
+    def cache_blocks(self, request: Request, num_tokens: int) -> None:
         """Make the blocks that `num_tokens` tokens fill findable; unverified drafts don't count (vLLM 0.32.0)."""
+        if not self.config.enable_prefix_caching:
+            return
         full = num_tokens // self.config.block_size
         self._hasher.extend(request, full)
         for index in range(self._num_cached_blocks[request.number], full):

@@ -16,6 +16,7 @@ class RequestStatus(Enum):
     """Where a request is (vLLM 0.32.0 `RequestStatus`, the states a text request passes)."""
 
     WAITING = "waiting"
+    WAITING_FOR_REMOTE_KVS = "waiting_for_remote_kvs"
     RUNNING = "running"
     PREEMPTED = "preempted"
     FINISHED = "finished"
@@ -32,6 +33,9 @@ class Request:
     priority : lower is served first; counts only with the priority policy
     segments : listed prompt content, at most isl tokens; the rest of the prompt is private
     output_continues : generated tokens extend the last listed segment if the prompt ends with it; else private
+    remote_decode : its blocks are kept when it has finished, until they have been sent (vLLM `do_remote_decode`)
+    remote_prefill : its prompt's KV is still to be fetched from where it was computed (vLLM `do_remote_prefill`)
+    kv_loaded : its prompt's KV was fetched and not lost since
     num_computed_tokens : tokens whose KV is computed, or being computed in the present step
     num_output_tokens : tokens generated so far
     num_spec_tokens : drafts to verify in the next step
@@ -46,6 +50,9 @@ class Request:
     priority: int = 0
     segments: tuple[Segment, ...] = ()
     output_continues: bool = False
+    remote_decode: bool = False
+    remote_prefill: bool = False
+    kv_loaded: bool = False
     status: RequestStatus = RequestStatus.WAITING
     num_computed_tokens: int = 0
     num_output_tokens: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Sequence
 
 from simulator.engine.config import Policy
 from simulator.engine.reference.request import Request
@@ -31,6 +32,11 @@ class RequestQueue:
             self.add_request(request)
         else:
             self._requests.insert(0, request)
+
+    def prepend_requests(self, requests: Sequence[Request]) -> None:
+        """Return requests that were passed over. FCFS: before all others, in the order given. Priority: as above."""
+        for request in reversed(requests):
+            self.prepend_request(request)
 
     def peek_request(self) -> Request:
         return self._requests[0]

@@ -1,0 +1,1 @@
+"""Fits the step-time model of a profile to measured steps."""

@@ -1,0 +1,162 @@
+"""Robust least squares of the step-time model on relative errors, with covariance and what cannot be identified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.fit.points import Points
+from calibrate.recording.steps import Steps
+from simulator.errors import InputError, Problem
+from simulator.perf.profile import COEFFICIENTS, StepCoefficients
+
+_MAX_SHARPNESS = 8.0
+_SOFT_SCALE = 0.05
+"""Relative error from which on a point counts less than its square (soft L1)."""
+_SMALLEST = 1e-9
+_NEEDS = {
+    "token_s": ("tokens", "steps with different numbers of tokens"),
+    "prefill_attn_s": ("prefill_units", "prefill steps with different cached contexts"),
+    "decode_attn_s": ("decode_context", "decode steps with different contexts"),
+    "sequence_s": ("sequences", "decode steps with different batch sizes"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A fit.
+
+    Attributes
+    ----------
+    coefficients : the fitted model
+    covariance : (7, 7), of the coefficients' logarithms (relative); zero where a coefficient is at 0 or at its bound
+    """
+
+    coefficients: StepCoefficients
+    covariance: NDArray[np.float64]
+
+
+def predict_s(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.float64]:
+    """Duration of each step by the model, s."""
+    time_s: NDArray[np.float64] = (
+        coefficients.token_time_s(steps.tokens)
+        + coefficients["sequence_s"] * steps.sequences
+        + coefficients["prefill_attn_s"] * steps.prefill_units
+        + coefficients["decode_attn_s"] * steps.decode_context
+    )
+    return time_s
+
+
+def check_design(steps: Steps, file: str | None = None) -> None:
+    """Refuse points from which a coefficient cannot be told.
+
+    Raises
+    ------
+    InputError : names each such coefficient and the steps that are missing
+    """
+    problems = [
+        Problem(f"{name} cannot be identified: needs {words}", file)
+        for name, (column, words) in _NEEDS.items()
+        if len(np.unique(np.rint(getattr(steps, column)))) < 2
+    ]
+    if len(steps) < 2 * len(COEFFICIENTS):
+        problems.append(Problem(f"{len(steps)} different steps are too few for {len(COEFFICIENTS)} coefficients", file))
+    if not problems:
+        columns = (
+            np.column_stack([np.ones(len(steps)), *(getattr(steps, column) for column, _ in _NEEDS.values())])
+            / steps.duration_s[:, None]
+        )
+        columns = columns / np.linalg.norm(columns, axis=0)
+        _, sizes, directions = np.linalg.svd(columns, full_matrices=False)
+        if sizes[-1] < 1e-4 * sizes[0]:
+            mixed = [name for name, part in zip(("host_s", *_NEEDS), directions[-1], strict=True) if abs(part) > 0.3]
+            problems.append(Problem(f"{' and '.join(mixed)} cannot be told apart: vary them independently", file))
+    if problems:
+        raise InputError(*problems)
+
+
+def solve(
+    points: Points, knots_tokens: Sequence[float] = (), stiffness: float = 0.0, captured: Sequence[int] = ()
+) -> Solution:
+    """Fit the model; all coefficients are at least 0.
+
+    Minimises the soft-L1 loss of ln(model / measured) over points weighted by the root of their repeats (at most 3),
+    and pulls the logarithm of r towards 0 at each knot with weight `stiffness`.
+
+    Parameters
+    ----------
+    knots_tokens : token counts at which r is free
+    captured : CUDA-graph capture sizes
+    """
+    from scipy.optimize import least_squares
+
+    steps = points.steps
+    knots = np.array(sorted(knots_tokens), np.float64)
+    sizes = np.array(sorted(captured), np.int64)
+    start = _start(steps)
+    weight = np.minimum(np.sqrt(points.repeats), 3.0)
+
+    def unpack(logs: NDArray[np.float64]) -> StepCoefficients:
+        values = np.exp(logs[: len(COEFFICIENTS)])
+        return StepCoefficients(values, knots, np.exp(logs[len(COEFFICIENTS) :]), sizes)
+
+    def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        errors = weight * np.log(predict_s(unpack(logs), steps) / steps.duration_s)
+        return np.concatenate([errors, stiffness * logs[len(COEFFICIENTS) :]])
+
+    low = np.full(len(start) + len(knots), np.log(_SMALLEST))
+    low[: len(start)] += np.log(start)
+    high = np.full(len(low), np.log(1e3))
+    high[: len(start)] += np.log(start)
+    sharp = COEFFICIENTS.index("sharpness")
+    low[sharp], high[sharp] = 0.0, np.log(_MAX_SHARPNESS)
+    low[len(start) :], high[len(start) :] = -0.5, 0.5
+    guess = np.concatenate([np.log(start), np.zeros(len(knots))])
+    found = least_squares(residual, guess, bounds=(low, high), loss="soft_l1", f_scale=_SOFT_SCALE, x_scale="jac")
+    coefficients = unpack(found.x)
+    values = coefficients.values.copy()
+    negligible = found.x[: len(start)] - np.log(start) < np.log(1e-6)
+    values[negligible] = 0.0
+    coefficients = StepCoefficients(values, knots, coefficients.knot_ratios, sizes)
+    return Solution(coefficients, _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x))
+
+
+def _start(steps: Steps) -> NDArray[np.float64]:
+    """Magnitudes: half of the fastest step for the host and for the weights, the rest as if alone responsible."""
+    base_s = float(np.quantile(steps.duration_s, 0.05)) / 2
+    rest_s = np.maximum(steps.duration_s - base_s, base_s / 10)
+
+    def share(values: NDArray[np.float64], part: float) -> float:
+        busy = values > np.quantile(values, 0.8)
+        return part * float(np.median(rest_s[busy] / values[busy])) if busy.any() else part * base_s
+
+    return np.array(
+        [
+            base_s,
+            base_s,
+            share(steps.tokens, 0.8),
+            2.0,
+            share(steps.sequences, 0.1),
+            share(steps.prefill_units, 0.2),
+            share(steps.decode_context, 0.3),
+        ]
+    )
+
+
+def _covariance(
+    jacobian: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    found: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    n = len(COEFFICIENTS)
+    inside = (found > low + 1e-3) & (found < high - 1e-3)
+    spread = 1.4826 * float(np.median(np.abs(errors)))
+    normal = jacobian[:, inside].T @ jacobian[:, inside]
+    covariance = np.zeros((len(found), len(found)))
+    covariance[np.ix_(inside, inside)] = np.linalg.pinv(normal, hermitian=True) * spread**2
+    return covariance[:n, :n]

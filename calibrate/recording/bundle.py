@@ -1,0 +1,69 @@
+"""Reads measured steps: a `vllm-run/1` file, or the folder that `servecast calibrate profile` leaves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibrate.recording.run import Recording, engine_config, read_run
+from calibrate.recording.steps import steps_from_batches
+from simulator.errors import InputError, Problem
+
+STEPS, META = "steps.parquet", "meta.json"
+_COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")
+
+
+def read_steps(source: Path) -> tuple[Recording, list[Path]]:
+    """Measured steps with what was measured, and the files that were read.
+
+    Raises
+    ------
+    InputError : neither of the two formats, or a broken one
+    """
+    if not source.is_dir():
+        return read_run(source), [source]
+    meta_path, steps_path = source / META, source / STEPS
+    try:
+        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"cannot be read: {error.strerror}", str(meta_path))) from error
+    except ValueError as error:
+        raise InputError(Problem(f"is not JSON: {error}", str(meta_path))) from error
+    try:
+        return _recording(source, meta, steps_path), [meta_path, steps_path]
+    except KeyError as error:
+        raise InputError(Problem(f"{error.args[0]!r} is missing", str(meta_path))) from error
+
+
+def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recording:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(steps_path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(Problem(f"cannot be read: {error}", str(steps_path))) from error
+    missing = [name for name in _COLUMNS if name not in table.column_names]
+    if missing:
+        raise InputError(Problem(f"lacks the columns {', '.join(missing)}", str(steps_path)))
+    if not table.num_rows:
+        raise InputError(Problem("has no steps", str(steps_path)))
+    column = {name: table.column(name).to_numpy() for name in _COLUMNS if name != "tag"}
+    first = np.flatnonzero(np.diff(column["step"], prepend=column["step"][0] - 1))
+    pairs = np.column_stack([column["tokens"], column["computed_before"]]).tolist()
+    ends = [*first[1:].tolist(), table.num_rows]
+    batches = [pairs[begin:end] for begin, end in zip(first.tolist(), ends, strict=True)]
+    config = meta["config"]
+    return Recording(
+        str(source),
+        meta["model"],
+        str(meta.get("vllm_version", "unknown")),
+        str(meta.get("device", "unknown")),
+        engine_config(config),
+        tuple(config.get("cudagraph_capture_sizes") or ()),
+        steps_from_batches(column["dur_s"][first], batches, column["gap_s"][first].tolist()),
+        (),
+    )

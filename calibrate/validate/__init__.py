@@ -1,0 +1,1 @@
+"""Compares simulated with measured serving."""

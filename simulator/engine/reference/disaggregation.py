@@ -1,0 +1,193 @@
+"""One prefill engine and one decode engine that hands out the answers: prefill/decode disaggregation, obvious not fast.
+
+The rules of vLLM 0.32.0 with its NIXL connector and a proxy that sends each request first to the prefill engine, with
+`max_tokens=1`, then to the decode engine, whose output it streams.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.reference.engine import LoggedStep, RequestRecord, make_request, step_duration_s
+from simulator.engine.reference.scheduler import AcceptedDrafts, Scheduler, StepPlan, can_receive, can_serve
+from simulator.perf.steptime import StepTime
+from simulator.workload.requests import Requests
+
+
+@dataclass(frozen=True, slots=True)
+class KvLink:
+    """Way of the KV cache between two replicas.
+
+    A transfer of n blocks takes n · block_bytes / bandwidth of the link, once the transfers before it are through, and
+    arrives `latency_s` later.
+    """
+
+    block_bytes: float
+    bytes_per_s: float
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DisaggregatedRun:
+    """Ended requests in order of their end, and the steps of both engines in order of time."""
+
+    records: list[RequestRecord]
+    prefill_steps: list[LoggedStep]
+    decode_steps: list[LoggedStep]
+
+
+class _Engine:
+    """One replica in time: its step under way, or None while it is idle until `next_s`."""
+
+    def __init__(self, config: EngineConfig, step_time: StepTime, accepted: AcceptedDrafts | None) -> None:
+        self.config, self.step_time = config, step_time
+        self.scheduler = Scheduler(config, accepted)
+        self.plan: StepPlan | None = None
+        self.start_s = 0.0
+        self.next_s = math.inf
+        self.sent: list[int] = []
+        self.steps: list[LoggedStep] = []
+
+    def wake(self, now: float) -> None:
+        """An idle engine looks at its queue at this very instant; one in a step does when the step ends."""
+        if self.plan is None:
+            self.next_s = min(self.next_s, now)
+
+    def schedule(self, now: float) -> StepPlan:
+        """Plan the next step; without anything to compute the engine idles until something happens."""
+        plan = self.scheduler.schedule()
+        idle = not plan.scheduled and not plan.preempted
+        self.plan = None if idle else plan
+        self.start_s = now
+        self.next_s = math.inf if idle else now + step_duration_s(self.step_time, self.scheduler, plan)
+        return plan
+
+    def finish_step(self, plan: StepPlan) -> None:
+        self.plan = None
+        self.steps.append(
+            LoggedStep(self.start_s, self.next_s, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks)
+        )
+
+
+def run_disaggregated(
+    prefill: tuple[EngineConfig, StepTime],
+    decode: tuple[EngineConfig, StepTime],
+    link: KvLink,
+    requests: Requests,
+    accepted: AcceptedDrafts | None = None,
+) -> DisaggregatedRun:
+    """Serve open-loop `requests` until all have ended.
+
+    1. A request is computed on the prefill engine up to its first token. Its blocks are kept there.
+    2. At the end of that step it is queued at the decode engine. When the scheduler reaches it, blocks for the whole
+       prompt are allocated and the transfer of those that the local prefix cache lacks begins with the step.
+    3. When the transfer has ended, the prefill engine frees its blocks (at the end of its step, if it is in one), and
+       the decode engine's next plan lets the request run: it computes the last prompt token again and goes on.
+    4. After a preemption the decode engine computes the whole request itself.
+
+    The user sees the decode engine's tokens. At one instant arrivals come first, then ends of transfers in the order in
+    which they began, then the prefill engine, then the decode engine.
+    """
+    run = _Run(_Engine(*prefill, accepted), _Engine(*decode, accepted), link, requests)
+    run.advance()
+    return DisaggregatedRun(run.records, run.prefill.steps, run.decode.steps)
+
+
+@dataclass(slots=True)
+class _Run:
+    prefill: _Engine
+    decode: _Engine
+    link: KvLink
+    requests: Requests
+    records: list[RequestRecord] = field(default_factory=list)
+    in_flight: dict[int, RequestRecord] = field(default_factory=dict)
+    transfers: list[tuple[float, int, int]] = field(default_factory=list)  # heap of (end, number, row)
+    n_transfers: int = 0
+    link_free_s: float = 0.0
+
+    def advance(self) -> None:
+        arrivals = [(time, row) for row, time in enumerate(self.requests.arrival_s.tolist())]
+        heapq.heapify(arrivals)
+        while True:
+            arrival_s = arrivals[0][0] if arrivals else math.inf
+            transfer_s = self.transfers[0][0] if self.transfers else math.inf
+            engine = self.prefill if self.prefill.next_s <= self.decode.next_s else self.decode
+            if min(arrival_s, transfer_s, engine.next_s) == math.inf:
+                return
+            if arrival_s <= min(transfer_s, engine.next_s):
+                self._arrive(*heapq.heappop(arrivals))
+            elif transfer_s <= engine.next_s:
+                self._end_transfer(*heapq.heappop(self.transfers))
+            else:
+                self._step(engine)
+
+    def _arrive(self, now: float, row: int) -> None:
+        isl, osl = int(self.requests.isl[row]), int(self.requests.osl[row])
+        if not can_serve(self.prefill.config, isl, 1) or not can_receive(self.decode.config, isl, osl):
+            self.records.append(RequestRecord(row, "rejected", now, now))
+            return
+        request = make_request(self.requests, row, now)
+        request.osl = 1
+        request.remote_decode = True
+        self.in_flight[row] = RequestRecord(row, "completed", now, math.nan)
+        self.prefill.scheduler.add(request)
+        self.prefill.wake(now)
+
+    def _end_transfer(self, now: float, _: int, row: int) -> None:
+        self.in_flight[row].transferred_s = now
+        self.decode.scheduler.finish_load(row)
+        self.decode.wake(now)
+        if self.prefill.plan is None:
+            self.prefill.scheduler.finish_sending(row)
+        else:
+            self.prefill.sent.append(row)
+        self.prefill.wake(now)
+
+    def _step(self, engine: _Engine) -> None:
+        now = engine.next_s
+        if engine.plan is not None:
+            self._finish_step(engine, engine.plan, now)
+        if self.transfers and self.transfers[0][0] <= now:
+            return
+        for row, blocks in engine.schedule(now).loads:
+            done_s = max(now, self.link_free_s) + blocks * self.link.block_bytes / self.link.bytes_per_s
+            self.link_free_s = done_s
+            heapq.heappush(self.transfers, (done_s + self.link.latency_s, self.n_transfers, row))
+            self.n_transfers += 1
+
+    def _finish_step(self, engine: _Engine, plan: StepPlan, now: float) -> None:
+        engine.finish_step(plan)
+        scheduler = engine.scheduler
+        before = {row: scheduler.requests[row] for row, _, _ in plan.scheduled}
+        result = scheduler.update(plan)
+        for row, _, _ in plan.scheduled:
+            record = self.in_flight[row]
+            record.scheduled_s = engine.start_s if record.scheduled_s is None else record.scheduled_s
+        for row, tokens in result.tokens:
+            if engine is self.decode:
+                record = self.in_flight[row]
+                record.first_token_s = now if record.first_token_s is None else record.first_token_s
+                record.generated += tokens
+        for row in result.finished:
+            record = self.in_flight[row]
+            record.preemptions += before[row].num_preemptions
+            if engine is self.decode:
+                record.finish_s = now
+                self.records.append(self.in_flight.pop(row))
+            else:
+                record.cached_tokens = before[row].num_cached_tokens or 0
+                self._hand_over(row, now)
+        for row in engine.sent:
+            scheduler.finish_sending(row)
+        engine.sent.clear()
+
+    def _hand_over(self, row: int, now: float) -> None:
+        record = self.in_flight[row]
+        record.prefilled_s = now
+        request = make_request(self.requests, row, record.arrival_s)
+        request.remote_prefill = True
+        self.decode.scheduler.add(request)
+        self.decode.wake(now)

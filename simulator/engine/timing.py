@@ -1,0 +1,80 @@
+"""The totals of a step, and the time that it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simulator.engine.state import LOG_SCHEDULED, LOG_STEP, N_LOG, NONE, PREFILL, Engines
+from simulator.jit import kernel
+
+
+@kernel
+def count_scheduled(rep: Any, slot: Any, computed: int, tokens: int, decoding: bool) -> None:
+    """Add one request's `tokens` of this step to the step's totals."""
+    rep.step_seqs += 1
+    rep.step_tokens += tokens
+    if decoding:
+        rep.step_context += computed + tokens
+    else:
+        rep.step_units += np.int64(tokens) * (2 * np.int64(computed) + tokens + 1)
+
+
+@kernel
+def go_idle(rep: Any, now: float) -> None:
+    """Nothing to do, or nothing that can be done before something else happens."""
+    rep.in_step = 0
+    rep.step_start_s = now
+    rep.step_end_s = float("inf")
+
+
+@kernel
+def open_step(rep: Any) -> None:
+    rep.step_seqs = 0
+    rep.step_tokens = 0
+    rep.step_units = 0
+    rep.step_context = 0
+
+
+@kernel
+def close_step(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    """Set the step's end: `StepTime`'s equation, evaluated left to right."""
+    seqs = rep.step_seqs
+    row = max(min(seqs, pool.token_time_rows) - 1, 0)
+    position = pool.token_time_base + row * (pool.max_num_batched_tokens + 1) + rep.step_tokens
+    duration = engines.token_time_s[position] + engines.seq_time_s[pool.seq_time_base + seqs]
+    duration = duration + pool.prefill_attn_s * (rep.step_units * 0.5)
+    duration = duration + pool.decode_attn_s * rep.step_context
+    rep.step_start_s = now
+    rep.step_end_s = now + duration
+    rep.in_step = 1
+    rep.steps += 1
+    rep.busy_s += duration
+    rep.energy_j += duration * engines.power_w[pool.power_base + seqs]
+    rep.kv_block_s += duration * (pool.num_blocks - 1 - rep.free_blocks)
+    if len(engines.log) > 0:
+        _log_step(engines, r, rep)
+
+
+@kernel
+def _log_step(engines: Engines, r: int, rep: Any) -> None:
+    write_log(engines, LOG_STEP, r, np.float64(rep.step_start_s).view(np.int64), rep.free_blocks)
+    index = rep.run_head
+    while index != NONE:
+        slot = engines.slots[index]
+        if rep.lanes != 0 and slot.state != PREFILL:
+            write_log(engines, LOG_SCHEDULED, slot.request, 1, slot.computed + rep.decode_step - slot.join_step)
+        elif slot.scheduled > 0:
+            write_log(engines, LOG_SCHEDULED, slot.request, slot.scheduled, slot.computed)
+        index = slot.run_next
+
+
+@kernel
+def write_log(engines: Engines, kind: int, a: int, b: int, c: int) -> None:
+    n = engines.counters[N_LOG]
+    engines.log[n, 0] = kind
+    engines.log[n, 1] = a
+    engines.log[n, 2] = b
+    engines.log[n, 3] = c
+    engines.counters[N_LOG] = n + 1

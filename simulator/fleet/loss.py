@@ -1,0 +1,164 @@
+"""A replica is lost: what becomes of its requests, of KV blocks kept for others, and of transfers under way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.blocks import free_blocks
+from simulator.engine.general import materialise
+from simulator.engine.queues import remove_running, remove_waiting
+from simulator.engine.remote import leave_hold
+from simulator.engine.state import GATEWAY, NONE, SENDING, SENT, VENDOR, WAITING, Engines
+from simulator.fleet.gateway import FAILED, UNFINISHED, end_request, leave_gateway, leave_replica, place
+from simulator.fleet.slots import drop_kept, release_blocks, wake
+from simulator.fleet.state import TIMER_LEASE, Fleet
+from simulator.fleet.timers import set_timer, update_winner
+from simulator.fleet.vendors import cut_vendor
+from simulator.jit import kernel
+
+
+@kernel
+def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: bool) -> None:
+    """Empty a replica that is gone. Streams break; what has not streamed is sent again while retries last.
+
+    With `at_end` the run is over and everything counts as unfinished. The caller has taken the replica out of `ready`
+    and sees that the buffer of ended requests has room for all its requests, and for those whose KV it keeps.
+    """
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    if rep.in_step != 0:
+        cut_s = rep.step_end_s - now
+        rep.busy_s -= cut_s
+        rep.energy_j -= cut_s * engines.power_w[pool.power_base + rep.step_seqs]
+        rep.kv_block_s -= cut_s * (pool.num_blocks - 1 - rep.free_blocks)
+    materialise(engines, r, rep, pool, now)
+    again = NONE
+    while rep.run_head != NONE or rep.wait_head != NONE or rep.hold_head != NONE:
+        index = _let_go(engines, rep, pool)
+        leave_replica(engines, index, now)
+        if at_end:
+            end_request(fleet, engines, index, UNFINISHED, now)
+        else:
+            _orphan_blocks(fleet, engines, index, now)
+            again = _fail_or_retry(fleet, engines, index, now, again)
+    if not at_end:
+        again = _recall(fleet, engines, rep, now, again)
+    rep.in_step = 0
+    rep.step_end_s = float("inf")
+    update_winner(fleet, engines, r)
+    while again != NONE:
+        index = again
+        again = engines.slots[index].wait_next
+        place(fleet, engines, index, now)
+
+
+@kernel
+def _let_go(engines: Engines, rep: Any, pool: Any) -> int:
+    """Take one request out of the engine, running ones first."""
+    if rep.run_head != NONE:
+        index = rep.run_head
+        remove_running(engines, rep, index)
+        free_blocks(engines, rep, pool, engines.slots[index])
+        return index
+    pool.n_waiting -= 1
+    if rep.wait_head != NONE:
+        index = rep.wait_head
+        remove_waiting(engines, rep, pool.policy, index)
+        return index
+    index = rep.hold_head
+    leave_hold(engines, rep, index)
+    free_blocks(engines, rep, pool, engines.slots[index])
+    return index
+
+
+@kernel
+def _fail_or_retry(fleet: Fleet, engines: Engines, index: int, now: float, again: int) -> int:
+    """End a request that was lost, or put it before the list `again` (by `wait_next`), whose head is returned."""
+    slot = engines.slots[index]
+    if slot.generated > 0 or slot.retries >= fleet.classes[slot.class_id].max_retries:
+        end_request(fleet, engines, index, FAILED, now)
+        return again
+    slot.retries += 1
+    slot.computed = 0
+    slot.scheduled = 0
+    slot.drafts = 0
+    slot.prefill_target = NONE
+    slot.wait_next = again
+    return index
+
+
+@kernel
+def _orphan_blocks(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """A request is gone with its decode replica: the prefill side keeps its blocks until their lease ends."""
+    slot = engines.slots[index]
+    if slot.peer == NONE:
+        return
+    kept = engines.slots[slot.peer]
+    kept.peer = NONE
+    set_timer(fleet, now + engines.pools[kept.target].kv_lease_s, TIMER_LEASE, slot.peer, kept.request)
+    slot.peer = NONE
+
+
+@kernel
+def end_lease(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """Nobody has fetched kept blocks in time."""
+    if engines.slots[index].state == SENDING:
+        release_blocks(fleet, engines, index, now)
+
+
+@kernel
+def _recall(fleet: Fleet, engines: Engines, rep: Any, now: float, again: int) -> int:
+    """A prefill replica is gone: requests whose KV it still kept are taken from the decode side (`again` as above)."""
+    rep.sent_head = NONE
+    while rep.kept_head != NONE:
+        kept = rep.kept_head
+        index = engines.slots[kept].peer
+        drop_kept(engines, kept)
+        if index == NONE:
+            continue
+        slot = engines.slots[index]
+        slot.peer = NONE
+        pool = engines.pools[slot.target]
+        if slot.state == GATEWAY:
+            leave_gateway(engines, index, pool, now)
+        else:
+            other = engines.replicas[slot.replica]
+            if slot.state == WAITING:
+                remove_waiting(engines, other, pool.policy, index)
+            else:
+                leave_hold(engines, other, index)
+                free_blocks(engines, other, pool, slot)
+            pool.n_waiting -= 1
+            leave_replica(engines, index, now)
+            wake(fleet, engines, slot.replica, now)
+        again = _fail_or_retry(fleet, engines, index, now, again)
+    return again
+
+
+@kernel
+def sweep_kept(engines: Engines) -> None:
+    """At the end of a run: free all blocks that are still kept."""
+    for index in range(len(engines.slots)):
+        if engines.slots[index].state == SENDING or engines.slots[index].state == SENT:
+            engines.replicas[engines.slots[index].replica].sent_head = NONE
+            drop_kept(engines, index)
+
+
+@kernel
+def lose_vendor(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
+    """A token API goes down. Streams break; what has not streamed is sent again while retries last.
+
+    The caller has marked the vendor as down and sees that there is room for records and timers.
+    """
+    vendor = fleet.vendors[target - len(engines.pools)]
+    for index in range(len(engines.slots)):
+        slot = engines.slots[index]
+        if slot.state != VENDOR or slot.target != target:
+            continue
+        unstreamed = cut_vendor(fleet, engines, index, now)
+        if unstreamed and slot.retries < fleet.classes[slot.class_id].max_retries:
+            slot.retries += 1
+            place(fleet, engines, index, now)
+        else:
+            vendor.failed += 1
+            end_request(fleet, engines, index, FAILED, now)

@@ -1,0 +1,66 @@
+"""Outages in simulated time, at random and in given windows: of a token API, or of the zone that a pool stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import numpy as np
+import simpy
+
+from simulator.fleet.spec import Outages
+
+
+class OutageClock:
+    """Says when something goes down and comes back, and keeps the time that it was down.
+
+    Overlapping outages are one: `down` and `up` are called in turn.
+
+    Parameters
+    ----------
+    down, up : called at the beginning and at the end
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        outages: Outages,
+        rng: np.random.Generator,
+        down: Callable[[], None],
+        up: Callable[[], None],
+    ) -> None:
+        self.env = env
+        self._outages, self._rng, self._on_down, self._on_up = outages, rng, down, up
+        self.count = 0
+        self._under_way = 0
+        self._since_s = 0.0
+        self._down_s = 0.0
+        if outages.mtbf_s > 0:
+            env.process(self._at_random())
+        for start_s, end_s in outages.windows:
+            env.process(self._window(start_s, end_s))
+
+    def down_s(self, now: float) -> float:
+        """Seconds down up to `now`."""
+        return self._down_s + (now - self._since_s if self._under_way else 0.0)
+
+    def _at_random(self) -> Generator[Any, Any, None]:
+        while True:
+            yield self.env.timeout(self._rng.exponential(self._outages.mtbf_s))
+            yield from self._outage(self._rng.exponential(self._outages.mttr_s))
+
+    def _window(self, start_s: float, end_s: float) -> Generator[Any, Any, None]:
+        yield self.env.timeout(start_s)
+        yield from self._outage(end_s - start_s)
+
+    def _outage(self, length_s: float) -> Generator[Any, Any, None]:
+        self._under_way += 1
+        if self._under_way == 1:
+            self.count += 1
+            self._since_s = self.env.now
+            self._on_down()
+        yield self.env.timeout(length_s)
+        self._under_way -= 1
+        if self._under_way == 0:
+            self._down_s += self.env.now - self._since_s
+            self._on_up()

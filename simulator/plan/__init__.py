@@ -1,0 +1,1 @@
+"""The smallest fleet that meets the service levels."""

@@ -1,0 +1,121 @@
+"""What is said of the money of each topology, and of all together: bills, break-even, intervals, swings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from simulator.catalog.sites import site
+from simulator.cost.breakeven import busy_share, cheaper_volumes, payback_month
+from simulator.cost.focus import Resource, focus_frame
+from simulator.cost.report import CostReport, mean_report
+from simulator.metrics.intervals import t_interval
+from simulator.run.hybrid import hybrid_rule
+from simulator.run.uncertainty import Case, draw_costs, draw_inputs, summarise_draws, tornado_of
+
+
+def cost_summary(reports: Sequence[CostReport]) -> dict[str, Any]:
+    """Costs of one topology, means over the replications; USD per million tokens is the ratio of the means."""
+    mean, half_width = t_interval([report.usd_per_month for report in reports])
+    report = mean_report(reports)
+    return {
+        "usd_per_month": mean,
+        "usd_per_month_half_width": half_width,
+        **{
+            name: getattr(report, name)
+            for name in (
+                "tokens_per_month",
+                "output_tokens_per_month",
+                "usd_per_million_tokens",
+                "usd_per_million_output_tokens",
+                "capex_usd",
+                "npv_usd",
+            )
+        },
+        "cash_flow_usd": report.cash_flow_usd.tolist(),
+    }
+
+
+def cost_frame(name: str, reports: Sequence[CostReport]) -> pd.DataFrame:
+    """Rows of `costs.parquet`: line items of a topology, means over the replications."""
+    columns = ("pool", "category", "name", "unit", "kind", "quantity", "usd_per_month")
+    lines = mean_report(reports).lines
+    frame = pd.DataFrame([[getattr(line, column) for column in columns] for line in lines], columns=list(columns))
+    frame.insert(0, "topology", name)
+    return frame
+
+
+def compare_costs(
+    topologies: Mapping[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, warmup_s: float, seed: int
+) -> None:
+    """Add to each topology's summary: `break_even`, `hybrid_rule`, `tornado`, `uncertainty`.
+
+    Parameters
+    ----------
+    settings : the scenario's cost section
+    warmup_s : samples before it do not count for the hybrid rule
+    seed : of the draws
+    """
+    reports = {name: mean_report([found.cost for found in case.replications]) for name, case in cases.items()}
+    for name, summary in topologies.items():
+        summary["break_even"] = _break_even(name, reports)
+        summary["hybrid_rule"] = hybrid_rule(cases[name], reports[name], warmup_s)
+        summary["tornado"] = tornado_of(cases[name], settings)
+        summary["uncertainty"] = None
+    if not settings.draws:
+        return
+    inputs = draw_inputs(list(cases.values()), settings, seed)
+    draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
+    meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
+    for name, found in summarise_draws(draws, cases, meeting).items():
+        topologies[name]["uncertainty"] = found
+
+
+def _break_even(name: str, reports: Mapping[str, CostReport]) -> dict[str, Any] | None:
+    """Against the cheapest other topology: by month, by volume and by utilisation of the bought GPUs."""
+    others = [other for other in reports if other != name]
+    mine = reports[name]
+    if not others or mine.capex_usd <= 0:
+        return None
+    rival = min(others, key=lambda other: reports[other].usd_per_month)
+    cheaper, tokens = _crossing(mine, reports[rival])
+    now = busy_share(mine)
+    return {
+        "against": rival,
+        "month": payback_month(mine, reports[rival]),
+        "cheaper": cheaper,
+        "tokens_per_month": tokens,
+        "busy_share": now * tokens / mine.tokens_per_month if tokens is not None and mine.tokens_per_month else None,
+        "busy_share_now": now,
+    }
+
+
+def _crossing(mine: CostReport, other: CostReport) -> tuple[str, float | None]:
+    """On which side of which volume a topology costs less: above, below; always and never have no volume."""
+    found = cheaper_volumes(mine, other)
+    if found is None:
+        return "never", None
+    low, high = found
+    if low > 0:
+        return "above", low
+    return ("below", high) if high < math.inf else ("always", None)
+
+
+def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
+    """Bills of all topologies, means over the replications, as CSV with FOCUS columns; a sub account each."""
+    frames = []
+    for name, case in cases.items():
+        planned = case.planned
+        resources = {
+            pool.name: Resource(site(pool.site).title, site(pool.site).region, pool.billing == "spot")
+            for pool in planned.settings.pools
+        }
+        for vendor, offer in zip(planned.fleet.vendors, planned.offers, strict=True):
+            resources[vendor.name] = Resource(site(offer.site).title, site(offer.site).region)
+        lines = mean_report([found.cost for found in case.replications]).lines
+        frames.append(focus_frame(lines, resources, scenario.name, name, scenario.cost.first_month))
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,49 @@
+"""Unknown catalog names on the command line: all at once, each at its place, with the closest match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+
+SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
+WRONG = {
+    "model: llama-3.1-8b-instruct": "model: llama-3.1-8b-instrukt",
+    "site: lambda": "site: lamda",
+    "gpu: h100-sxm, autoscaler": "gpu: h100-sxn, autoscaler",
+    "offer: together/llama-3.3-70b": "offer: together/llama-3.3-7ob",
+}
+
+
+@pytest.mark.parametrize("command", ["validate", "run"])
+def test_all_unknown_names_are_reported_together(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SMALL.read_text()
+    for right, wrong in WRONG.items():
+        text = text.replace(right, wrong)
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    out = ["--out", str(tmp_path / "runs")] if command == "run" else []
+    assert _run([command, str(path), *out]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    lines = shown.err.removeprefix("servecast: ").splitlines()
+    assert len(lines) == len(WRONG)
+    for right, wrong in WRONG.items():
+        name, match = (part.split(",")[0].split(": ")[1] for part in (wrong, right))
+        at = text.index(f" {name}") + 1
+        row, column = text[:at].count("\n") + 1, at - text.rfind("\n", 0, at)
+        (line,) = [line for line in lines if line.startswith(f"{path}:{row}:{column}:")]
+        assert f"did you mean '{match}'?" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_problems_of_all_topologies_come_together(capsys: pytest.CaptureFixture[str]) -> None:
+    sets = ["--set", "topologies.own.pools[base].tp=3", "--set", "topologies.mixed.pools[burst].tp=5"]
+    assert _run(["validate", str(SMALL), *sets]) == 2
+    shown = capsys.readouterr().err
+    assert "topologies.own.pools[0]" in shown
+    assert "topologies.mixed.pools[1]" in shown

@@ -1,0 +1,70 @@
+"""Measured runs of real vLLM against the simulator with a step time fitted on their own steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibrate.commands.verify_latency import latency
+from calibrate.fit.fit import fit_steps
+from calibrate.recording.run import read_run
+from calibrate.validate.compare import compare_run
+from simulator.errors import InputError
+from simulator.perf.profile import profile_step_time
+
+RUN = Path(__file__).resolve().parents[1] / "data" / "vllm-runs" / "small-llama-cpu.json"
+
+
+def test_the_recording_is_reproduced_within_the_tolerances(capsys: pytest.CaptureFixture[str]) -> None:
+    assert latency([RUN], check=True, format="json") == 0
+    result = json.loads(capsys.readouterr().out)
+    (file,) = result["files"]
+    assert [run["rate_rps"] for run in file["runs"]] == [1.0, 2.5, 4.0]
+    assert all(abs(run["drift"] - 1) <= 0.15 for run in file["runs"])
+    assert {regime: error["median"] < 0.05 and error["p90"] < 0.15 for regime, error in file["held_out"].items()} == {
+        "prefill": True,
+        "decode": True,
+        "mixed": True,
+    }
+
+
+def test_half_of_the_steps_predict_as_well() -> None:
+    recording = read_run(RUN)
+    limits = recording.config
+    for half in (0, 1):
+        kept = recording.steps.take(np.arange(len(recording.steps)) // 40 % 2 == half)
+        step_time = profile_step_time(
+            fit_steps(kept).solution.coefficients, limits.max_num_batched_tokens, limits.max_num_seqs, "half"
+        )
+        for run in recording.runs:
+            rows = {(row.metric, row.statistic): row for row in compare_run(run, limits, step_time, kept).rows}
+            assert abs(rows["ttft", "p50"].corrected_error) < 0.10
+            assert abs(rows["tpot", "p50"].corrected_error) < 0.10
+
+
+def test_beyond_its_tolerance_the_check_says_no(capsys: pytest.CaptureFixture[str]) -> None:
+    assert latency([RUN], check=True, median=0.001) == 1
+    assert "beyond tolerance" in capsys.readouterr().out
+    assert latency([RUN], median=0.001) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "format must be 'vllm-run/1'"),
+        ({"profile_steps": []}, "profile_steps is empty"),
+        ({"config": {}}, "config.num_gpu_blocks"),
+        ({"profile_steps": [{"dur_s": -1.0, "batch": [[1, 0]]}]}, "positive"),
+    ],
+)
+def test_a_broken_file_is_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    value = {**json.loads(RUN.read_text()), **change}
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match=message) as caught:
+        read_run(path)
+    assert "run.json" in str(caught.value)
