@@ -97,7 +97,7 @@ def test_a_long_series_is_thinned() -> None:
     rows = tuple(replace(row, row_id=str(k), load=OpenLoop(1.0 + k, "poisson")) for k in range(30))
     chosen = fit_runs(ServingTable(rows, ()))
     assert len(chosen.all) == 30
-    assert len(chosen.composed) == 8
+    assert len(chosen.composed) == 5
     assert [runs[0].row.row_id for runs in (chosen.composed[0], chosen.composed[-1])] == ["0", "29"]
 
 

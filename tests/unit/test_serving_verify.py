@@ -12,6 +12,7 @@ import pytest
 from calibrate.serving.forecast import prepare, prepare_runs, simulate_case, simulate_runs
 from calibrate.serving.knee import knees
 from calibrate.serving.measured import MeasuredRow, OpenLoop
+from calibrate.serving.names import NotSupported
 from calibrate.serving.read import read_tables
 from calibrate.serving.report import as_json, compare_rows
 from calibrate.serving.score import BELOW, BURST, SATURATED, regime, score
@@ -109,6 +110,12 @@ def test_an_earlier_pass_of_the_same_prompts_shortens_the_prefill() -> None:
         return simulate_case(case, catalog_steps(case)).figures["ttft", "p50"]
 
     assert ttft(source) < 0.6 * ttft(replace(source, prefix_caching=False)) < ttft(first)
+
+
+def test_more_than_the_gpus_can_compute_is_not_believed() -> None:
+    fast = {("ttft", "mean"): 0.01, ("tpot", "mean"): 0.001}
+    with pytest.raises(NotSupported, match="% of the peak compute"):
+        prepare(replace(row("closed"), figures=fast, isl=4000.0))
 
 
 def test_requests_beyond_the_clients_patience_count_as_failed() -> None:
