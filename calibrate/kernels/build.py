@@ -9,7 +9,7 @@ from typing import Any
 
 from calibrate.kernels.profile import Profile, build_profile, write_json
 from calibrate.kernels.tables import Tables, package_version
-from calibrate.kernels.transfer import fill_formats, fill_missing_kernels, share_launches, transferred
+from calibrate.kernels.transfer import fill_formats, fill_missing_kernels, lend_links, share_launches, transferred
 from simulator.errors import InputError, unknown_name
 
 FORMAT = "servecast-hardware/1"
@@ -44,6 +44,9 @@ def build_all(tables: Tables, names: Sequence[str], retrieved: str, progress: Ca
         start = len(tables.used)
         built = build_profile(tables, name, entry)
         profiles[name] = _head(name, entry, tables, start, retrieved) | _body(built)
+    for name, entry in systems()["measured"].items():
+        if "links" in entry:
+            lend_links(name, entry["links"], profiles)
     fill_missing_kernels(profiles, MISSING_KERNELS)
     share_launches(profiles, "latent")
     fill_formats(profiles, WEIGHT_ONLY_DONORS)

@@ -80,8 +80,7 @@ def transferred(name: str, entry: Mapping[str, Any], profiles: Mapping[str, dict
     near, links = profiles[entry["kernels"]], profiles[entry["links"]]
     kernels = copy.deepcopy(near["kernels"])
     kernels["multiprocessors"] = entry["multiprocessors"]
-    scale = gpu(name).intra_node.value / gpu(entry["links"]).intra_node.value
-    kernels["all_reduce"] = {group: _scaled(record, scale) for group, record in links["kernels"]["all_reduce"].items()}
+    kernels["all_reduce"] = _lent(name, entry["links"], links)
     peaks = gpu(name).peaks
     for group in ("gemm", "experts"):
         fits = kernels[group].items()
@@ -89,6 +88,19 @@ def transferred(name: str, entry: Mapping[str, Any], profiles: Mapping[str, dict
     kernels["all_to_all"] = {}
     stand_ins = {"all": KERNEL_RULE.format(**entry), "all_reduce": LINK_RULE.format(**entry)}
     return {"transferred_from": entry["kernels"], "kernels": kernels, "stand_ins": stand_ins, "residuals": {}}
+
+
+def lend_links(name: str, links: str, profiles: Mapping[str, dict[str, Any]]) -> None:
+    """Replace the all-reduces of a measured GPU whose tables come from an unusual machine."""
+    profiles[name]["kernels"]["all_reduce"] = _lent(name, links, profiles[links])
+    profiles[name]["stand_ins"]["all_reduce"] = LINK_RULE.format(links=links)
+    for key in [key for key in profiles[name]["residuals"] if key.startswith("all_reduce")]:
+        del profiles[name]["residuals"][key]
+
+
+def _lent(name: str, links: str, profile: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    scale = gpu(name).intra_node.value / gpu(links).intra_node.value
+    return {group: _scaled(record, scale) for group, record in profile["kernels"]["all_reduce"].items()}
 
 
 def _scaled(record: Mapping[str, float], scale: float) -> dict[str, float]:

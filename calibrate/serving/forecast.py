@@ -15,14 +15,19 @@ from calibrate.serving.traffic import Traffic, make_traffic, number_of_requests
 from simulator.errors import InputError
 from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
+from simulator.perf.architecture import body_parameters_per_token
+from simulator.perf.roofline import FLOPS_PER_PARAMETER
 from simulator.perf.steptime import StepTime
-from simulator.run.engine import PlannedEngine, plan_engine
+from simulator.run.engine import PlannedEngine, architecture, plan_engine
 from simulator.schema.engine import EngineSettings
 from simulator.workload.requests import make_requests
 
 REPLICATIONS = 4
 """Runs of a row whose requests are random and at most …"""
 FEW_REQUESTS = 500
+MOST_COMPUTE = 0.65
+"""Share of the published peak compute beyond which a result of random prompts is not believed: large matrix products
+alone reach 0.5 to 0.8 of it."""
 STATISTICS = ("mean", "p50", "p90", "p99")
 
 
@@ -69,10 +74,29 @@ def prepare(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> Case:
         engine = plan_engine(row.model, row.gpu, row.tp, row.pp, _settings(row), Path())
     except InputError as error:
         raise NotSupported(str(error)) from error
+    share = _compute_share(row, engine)
+    if share > MOST_COMPUTE:
+        raise NotSupported(f"implies {100 * share:.0f} % of the peak compute: not one replica, or a warm prefix cache")
     traffic = make_traffic(row, engine.memory.max_model_len, seed=seed, cv_scale=cv_scale)
     wanted = row.prefix_caching is not False and traffic.shares_content
     config = replace(engine.config, enable_prefix_caching=wanted)
     return Case(row, replace(engine, config=config), traffic)
+
+
+def _compute_share(row: MeasuredRow, engine: PlannedEngine) -> float:
+    """Share of the published peak that a closed loop's figures imply: requests/s by Little's law, times the products
+    of all its tokens; 0 for other loads, and where nothing follows."""
+    if (
+        not isinstance(row.load, ClosedLoop)
+        or ("ttft", "mean") not in row.figures
+        or ("tpot", "mean") not in row.figures
+    ):
+        return 0.0
+    stay_s = row.figures["ttft", "mean"] + (row.generated_tokens - 1) * row.figures["tpot", "mean"]
+    arch, _ = architecture(row.model, Path())
+    flops = FLOPS_PER_PARAMETER * body_parameters_per_token(arch) * (row.isl + row.generated_tokens)
+    peak = engine.gpu.device.peak_flops[engine.layout.weights.compute] * row.gpus
+    return row.load.concurrency / stay_s * flops / peak
 
 
 def prepare_runs(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> tuple[Case, ...]:

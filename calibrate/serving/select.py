@@ -13,7 +13,7 @@ from calibrate.serving.names import NotSupported
 from calibrate.serving.read import ServingTable
 from calibrate.serving.trial import composed
 
-MOST_PER_SERIES = 8
+MOST_PER_SERIES = 5
 """Rows of one series that are fitted on, spread evenly over it; a series weighs the same however long it is."""
 
 

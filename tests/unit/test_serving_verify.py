@@ -12,6 +12,7 @@ import pytest
 from calibrate.serving.forecast import prepare, prepare_runs, simulate_case, simulate_runs
 from calibrate.serving.knee import knees
 from calibrate.serving.measured import MeasuredRow, OpenLoop
+from calibrate.serving.names import NotSupported
 from calibrate.serving.read import read_tables
 from calibrate.serving.report import as_json, compare_rows
 from calibrate.serving.score import BELOW, BURST, SATURATED, regime, score
@@ -79,11 +80,13 @@ def test_the_command_refuses_bad_tables(tmp_path: Path, capsys: pytest.CaptureFi
 def test_plots_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plots, document = tmp_path / "plots.html", tmp_path / "accuracy.md"
     document.write_text("# Accuracy\n\nKept.\n", encoding="utf-8")
-    arguments = ["verify", "gpu", str(DATA / "points.csv"), "--plots", str(plots), "--write-docs", str(document)]
-    for _ in range(2):
-        assert _run([*arguments, "--quiet"]) == 0
+    arguments = ["verify", "gpu", str(DATA / "points.csv"), "--quiet", "--write-docs", str(document)]
+    assert _run([*arguments, "--plots", str(plots)]) == 0
+    once = document.read_text(encoding="utf-8")
+    assert _run(arguments) == 0
     assert "measured TPOT" in plots.read_text(encoding="utf-8")
     text = document.read_text(encoding="utf-8")
+    assert text == once
     assert text.startswith("# Accuracy\n\nKept.\n")
     assert text.count("## Serving: published results") == 1
     assert "| h100-sxm" in text
@@ -107,6 +110,12 @@ def test_an_earlier_pass_of_the_same_prompts_shortens_the_prefill() -> None:
         return simulate_case(case, catalog_steps(case)).figures["ttft", "p50"]
 
     assert ttft(source) < 0.6 * ttft(replace(source, prefix_caching=False)) < ttft(first)
+
+
+def test_more_than_the_gpus_can_compute_is_not_believed() -> None:
+    fast = {("ttft", "mean"): 0.01, ("tpot", "mean"): 0.001}
+    with pytest.raises(NotSupported, match="% of the peak compute"):
+        prepare(replace(row("closed"), figures=fast, isl=4000.0))
 
 
 def test_requests_beyond_the_clients_patience_count_as_failed() -> None:
@@ -147,7 +156,8 @@ def test_the_knee_of_a_series() -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the published results are not here")
 def test_the_published_results_are_met() -> None:
-    result = as_json(compare_rows(read_tables([SHARED / "serving_points.csv"]), catalog_steps))
-    assert result["rows"]["simulated"] >= 80
+    table = read_tables([SHARED / "serving_points.csv"])
+    assert len(table.rows) >= 80
+    result = as_json(compare_rows(replace(table, rows=table.rows[::3]), catalog_steps))
     assert result["overall"]["tpot"]["median_abs_error"] < 0.12
     assert result["overall"]["throughput"]["median_abs_error"] < 0.08
