@@ -111,6 +111,13 @@ def _replicas(summary: Mapping[str, Any]) -> str:
     return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
+def _expected(summary: Mapping[str, Any]) -> str:
+    error = summary.get("expected_error")
+    if not error:
+        return "-" if not summary["pools"] else "not known" if summary["calibrated"] else "uncalibrated"
+    return f"{error['ttft']:.0%}, {error['tpot']:.0%}"
+
+
 ROWS: tuple[Row, ...] = (
     ("SLO met", lambda s: "yes" if s["metrics"]["slo_met"] else "no"),
     ("SLO attainment", _attainment),
@@ -118,6 +125,7 @@ ROWS: tuple[Row, ...] = (
     ("TTFT p99 [ms]", _ms("ttft_s", "p99")),
     ("TPOT p50 [ms]", _ms("tpot_s", "p50")),
     ("TPOT p99 [ms]", _ms("tpot_s", "p99")),
+    ("expected error TTFT, TPOT", _expected),
     ("E2E p50 [ms]", _ms("e2e_s", "p50")),
     ("E2E p99 [ms]", _ms("e2e_s", "p99")),
     ("goodput [requests/s]", lambda s: _number(s["metrics"]["goodput_rps"], "{:.2f}")),

@@ -16,6 +16,7 @@ from simulator.metrics.intervals import t_interval
 from simulator.run.cost_summary import compare_costs, cost_summary
 from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
+from simulator.run.trust import expected_errors, trust_warnings
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
@@ -50,6 +51,7 @@ def summarise(
         "warnings": _warnings(loaded, planned, metrics, prices),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
+        "expected_error": expected_errors(planned.engines),
     }
 
 
@@ -112,8 +114,7 @@ def _warnings(
     loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
 ) -> list[str]:
     found: list[str] = []
-    if planned.engines and not all(engine.step_time.calibrated for engine in planned.engines):
-        found.append("uncalibrated: step times are a roofline from published peaks, not measured")
+    found.extend(trust_warnings(planned.engines))
     found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")

@@ -20,13 +20,19 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     write_report(run.bundle, tmp_path / "b.html")
     page = (tmp_path / "a.html").read_text()
     assert page == (tmp_path / "b.html").read_text()
-    for words in (run.summary["verdict"], "Uncalibrated", "$ per 1M tokens", "Cumulative spending", "# default"):
+    for words in (
+        run.summary["verdict"],
+        "expected error (median)",
+        "$ per 1M tokens",
+        "Cumulative spending",
+        "# default",
+    ):
         assert words in page
     assert "<script src" not in page
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 8
     assert page.count('vegaEmbed("#money-') == 3
-    for words in ("Money: how sure", "2,000 draws", "whatever the load", "money only"):
+    for words in ("Money: how sure", "2,000 draws", "whatever the load", "money and speed"):
         assert words in page
 
 
