@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 
@@ -70,6 +71,7 @@ def architecture_from_config(name: str, config: Mapping[str, Any], file: str | N
         shared_experts=_first(config, SHARED_EXPERT_KEYS),
         moe_intermediate_size=(config.get("moe_intermediate_size") or config["intermediate_size"]) if experts else 0,
         dense_layers=_dense_layers(config, layers) if experts else layers,
+        popularity_ratio=popularity_ratio() if experts else 1.0,
         kv_lora_rank=latent,
         q_lora_rank=(config.get("q_lora_rank") or 0) if latent else 0,
         qk_rope_head_dim=config["qk_rope_head_dim"] if latent else 0,
@@ -78,6 +80,11 @@ def architecture_from_config(name: str, config: Mapping[str, Any], file: str | N
         sliding_window=window if config.get("use_sliding_window", True) else 0,
         sliding_layers=_sliding_layers(config, layers) if window else 0,
     )
+
+
+def popularity_ratio() -> float:
+    """Tokens of a layer's most popular expert over those of its least, in any mixture of experts."""
+    return Quantity(**read_yaml("routing.yaml")["popularity_ratio"]).value
 
 
 def _refuse_missing(config: Mapping[str, Any], file: str | None) -> None:

@@ -20,6 +20,7 @@ class Architecture:
     dense_layers : layers with a dense MLP (all of them in a dense model, the first few in DeepSeek-V3)
     kv_lora_rank, q_lora_rank, qk_rope_head_dim, qk_nope_head_dim, v_head_dim : multi-head latent attention (MLA);
         a latent rank of 0 is ordinary attention; a q rank of 0 projects queries directly
+    popularity_ratio : tokens of a layer's most popular expert over those of its least; 1 is uniform routing
     sliding_window, sliding_layers : window in tokens and the number of layers that see only it
     """
 
@@ -38,6 +39,7 @@ class Architecture:
     shared_experts: int = 0
     moe_intermediate_size: int = 0
     dense_layers: int = 0
+    popularity_ratio: float = 1.0
     kv_lora_rank: int = 0
     q_lora_rank: int = 0
     qk_rope_head_dim: int = 0

@@ -11,7 +11,7 @@ from simulator.perf.architecture import Architecture, kv_heads_per_gpu
 from simulator.perf.device import Layout
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import AttentionKernel, ExpertShape, Floats, experts_s, gemm_s, pair_s, stream_s
-from simulator.perf.memory import ACTIVATION_BYTES, LOGIT_BYTES, kv_bytes_per_token_layer
+from simulator.perf.memory import ACTIVATION_BYTES, LOGIT_BYTES, attention_is_plain, kv_bytes_per_token_layer
 from simulator.perf.roofline import PLAIN, active_experts
 
 NORM_PASSES = 8
@@ -93,7 +93,7 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
     kernel = attention_kernel(arch, hardware, layout)
     time = np.full_like(batch.tokens, kernel.launch_s)
     for n, k in projections(arch, layout.tp):
-        time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
+        time = time + gemm(batch, n, k, hardware, layout, attention_is_plain(arch, layout))
     passing = batch.tokens * ACTIVATION_BYTES * passing_values(arch, layout.tp)
     time = time + passing / (kernel.stream_share * hardware.device.bandwidth_bytes_per_s)
     values, kernels = float(NORM_PASSES * arch.hidden_size), NORMS

@@ -84,9 +84,15 @@ def block_bytes(arch: Architecture, layout: Layout, block_size: int) -> float:
     return kv_bytes_per_token(arch, layout) * block_size
 
 
+def attention_is_plain(arch: Architecture, layout: Layout) -> bool:
+    """Whether the projections around attention stay in 16 bit: formats for experts only, and 4-bit formats of models
+    with latent attention, whose published checkpoints leave it alone."""
+    return layout.weights.experts_only or (arch.is_mla and layout.weights.weight_bytes < 1)
+
+
 def attention_weight_bytes(arch: Architecture, layout: Layout) -> float:
     """Bytes of one layer on one GPU that every kind of layer has: attention and norms."""
-    plain = ACTIVATION_BYTES if layout.weights.experts_only else layout.weights.weight_bytes
+    plain = ACTIVATION_BYTES if attention_is_plain(arch, layout) else layout.weights.weight_bytes
     return attention_parameters(arch, layout.tp) * plain + 2 * arch.hidden_size * ACTIVATION_BYTES
 
 

@@ -24,6 +24,8 @@ FLOPS_PER_PARAMETER = 2
 """One multiplication and one addition per weight and token."""
 MLP_ACTIVATIONS = 3
 """A gated MLP's gate, up and product, each moved once."""
+POPULARITY_CLASSES = 16
+"""Classes of equally popular experts."""
 PLAIN = "bf16"
 """Attention and the LM head compute in bf16 whatever the weights are in."""
 
@@ -79,9 +81,19 @@ def roofline_step_time(
 
 
 def active_experts(tokens: NDArray[np.float64], arch: Architecture) -> NDArray[np.float64]:
-    """Experts of a layer that `tokens` tokens are expected to activate: E (1 - (1 - k/E)^t), routing uniform."""
-    idle = (1.0 - arch.experts_per_token / arch.experts) ** tokens
-    return arch.experts * (1.0 - idle)
+    """Experts of a layer that `tokens` tokens, routed independently, are expected to activate.
+
+    .. math:: \\sum_{j=1}^{E} 1 - (1 - p_j)^t, \\quad p_j \\propto R^{j/E}, \\quad \\sum_j p_j = k
+
+    with R the ratio of the most to the least popular expert (1: uniform), taken in `POPULARITY_CLASSES` classes.
+    """
+    places = (np.arange(POPULARITY_CLASSES) + 0.5) / POPULARITY_CLASSES
+    popularity = arch.popularity_ratio**places
+    share = np.minimum(1.0, arch.experts_per_token / arch.experts * popularity / popularity.mean())
+    idle = np.zeros_like(tokens)
+    for each in share:
+        idle += (1.0 - each) ** tokens
+    return np.asarray(arch.experts * (1.0 - idle / POPULARITY_CLASSES))
 
 
 def weight_read_bytes(tokens: NDArray[np.float64], arch: Architecture, layout: Layout) -> NDArray[np.float64]:

@@ -47,7 +47,9 @@ def render(bundle: Bundle) -> str:
         headers=headers,
         rows=rows,
         warnings=warning_lines(topologies, width=10_000),
-        calibrated=all(summary["calibrated"] for summary in topologies.values()),
+        uncalibrated=[
+            name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]
+        ],
         scenario=(bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         charts=[spec(chart) for chart in _charts(bundle, topologies)],

@@ -89,13 +89,6 @@ def _covers(summary: Mapping[str, Any]) -> str:
     return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
 
 
-def _expected_error(summary: Mapping[str, Any]) -> str:
-    known = [pool["expected_error"] for pool in summary["pools"] if pool.get("expected_error")]
-    if not known:
-        return "-"
-    return " / ".join(f"{max(error[metric] for error in known):.0%}" for metric in ("ttft", "tpot"))
-
-
 def _rule(summary: Mapping[str, Any]) -> str:
     found = summary.get("hybrid_rule")
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
@@ -118,6 +111,13 @@ def _replicas(summary: Mapping[str, Any]) -> str:
     return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
+def _expected(summary: Mapping[str, Any]) -> str:
+    error = summary.get("expected_error")
+    if not error:
+        return "-" if not summary["pools"] else "not known" if summary["calibrated"] else "uncalibrated"
+    return f"{error['ttft']:.0%}, {error['tpot']:.0%}"
+
+
 ROWS: tuple[Row, ...] = (
     ("SLO met", lambda s: "yes" if s["metrics"]["slo_met"] else "no"),
     ("SLO attainment", _attainment),
@@ -125,6 +125,7 @@ ROWS: tuple[Row, ...] = (
     ("TTFT p99 [ms]", _ms("ttft_s", "p99")),
     ("TPOT p50 [ms]", _ms("tpot_s", "p50")),
     ("TPOT p99 [ms]", _ms("tpot_s", "p99")),
+    ("expected error TTFT, TPOT", _expected),
     ("E2E p50 [ms]", _ms("e2e_s", "p50")),
     ("E2E p99 [ms]", _ms("e2e_s", "p99")),
     ("goodput [requests/s]", lambda s: _number(s["metrics"]["goodput_rps"], "{:.2f}")),
@@ -142,7 +143,6 @@ ROWS: tuple[Row, ...] = (
     ("$ per month, 90 %", _interval("usd_per_month", "{:,.0f}")),
     ("$ per 1M tokens, 90 %", _interval("usd_per_million_tokens", "{:.3f}")),
     ("interval covers", _covers),
-    ("expected error, TTFT / TPOT", _expected_error),
     ("cheapest", _cheapest),
     ("replicas to own", _rule),
 )

@@ -126,10 +126,9 @@ def step_time(
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing."""
     hardware = hardware_profile(card.name)
     if hardware is None or missing_kernel(arch, hardware, layout):
-        step = roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
-    else:
-        overheads = engine_overheads(version, card.name)
-        step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+        return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
+    overheads = engine_overheads(version, card.name)
+    step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 
 

@@ -14,10 +14,10 @@ from simulator.catalog.sites import site
 from simulator.cost.prices import HOURS_PER_DAY
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
-from simulator.perf.steptime import StepTime
 from simulator.run.cost_summary import compare_costs, cost_summary
 from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
+from simulator.run.trust import expected_errors, trust_warnings
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
@@ -52,6 +52,7 @@ def summarise(
         "warnings": _warnings(loaded, planned, metrics, prices),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
+        "expected_error": expected_errors(planned.engines),
     }
 
 
@@ -112,25 +113,12 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
     return [int(min(total.min() for total in totals)), int(max(total.max() for total in totals))]
 
 
-def _trust(step: StepTime) -> str:
-    """What a calibrated step time rests on, and its expected error."""
-    error = step.expected_error
-    if error is None:
-        return f"step times from {step.origin}; error on serving not measured"
-    return (
-        f"step times from {step.origin}; expected error of TTFT {error.ttft:.0%}, TPOT {error.tpot:.0%}, throughput "
-        f"{error.throughput:.0%} (medians over {error.basis})"
-    )
-
-
 def _warnings(
     loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
 ) -> list[str]:
     found: list[str] = []
-    if planned.engines and not all(engine.step_time.calibrated for engine in planned.engines):
-        found.append("uncalibrated: step times are a roofline from published peaks, not measured")
+    found.extend(trust_warnings(planned.engines))
     found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
-    found.extend(sorted({_trust(engine.step_time) for engine in planned.engines if engine.step_time.calibrated}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")
     statuses = metrics["statuses"]

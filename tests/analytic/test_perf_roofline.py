@@ -85,7 +85,7 @@ def test_the_smooth_maximum_lies_between_maximum_and_sum() -> None:
 
 
 def test_experts_activated_match_random_routing() -> None:
-    architecture = model("qwen3-30b-a3b").architecture
+    architecture = replace(model("qwen3-30b-a3b").architecture, popularity_ratio=1.0)
     rng = np.random.default_rng(3)
     for tokens in (1, 7, 40):
         seen = [
@@ -94,6 +94,19 @@ def test_experts_activated_match_random_routing() -> None:
         expected = active_experts(np.array([float(tokens)]), architecture)[0]
         assert np.mean(seen) == pytest.approx(expected, rel=0.02)
     assert active_experts(np.array([1e6]), architecture)[0] == pytest.approx(128)
+
+
+def test_skewed_routing_activates_fewer_experts_but_as_many_for_one_token() -> None:
+    skewed = model("qwen3-30b-a3b").architecture
+    uniform = replace(skewed, popularity_ratio=1.0)
+    tokens = np.array([1.0, 16.0, 64.0, 1e6])
+    few, many = active_experts(tokens, skewed), active_experts(tokens, uniform)
+    assert few[0] == pytest.approx(many[0])
+    assert np.all(few[1:3] < 0.95 * many[1:3])
+    assert few[3] == pytest.approx(many[3])
+    popularity = skewed.popularity_ratio ** ((np.arange(128) + 0.5) / 128)
+    exact = np.sum(1 - (1 - 8 * popularity / popularity.sum()) ** 16)
+    assert few[1] == pytest.approx(exact, rel=0.002)
 
 
 @pytest.mark.parametrize("name", ["mixtral-8x7b", "qwen3-30b-a3b", "gpt-oss-120b", "deepseek-v3"])

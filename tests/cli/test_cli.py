@@ -39,7 +39,7 @@ def test_a_run_prints_the_comparison_and_the_bundle(bundle: Path, capsys: Captur
     first = capsys.readouterr().out
     for words in ("SLO attainment", "TTFT p99 [ms]", "$ per month", "$ per 1M tokens", "capex", "break-even"):
         assert words in first
-    assert "expected error of TTFT" in first
+    assert "expected error (median): TTFT" in first
     assert "cheapest topology that meets the SLO" in first
     assert _run(["run", SMALL, "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out == first

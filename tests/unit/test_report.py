@@ -22,7 +22,7 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert page == (tmp_path / "b.html").read_text()
     for words in (
         run.summary["verdict"],
-        "expected error of TTFT",
+        "expected error (median)",
         "$ per 1M tokens",
         "Cumulative spending",
         "# default",

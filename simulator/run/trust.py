@@ -1,0 +1,40 @@
+"""How far a topology's forecast can be trusted: what its step times rest on, and the error to expect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from simulator.run.engine import PlannedEngine
+
+METRICS = ("ttft", "tpot", "throughput")
+
+
+def expected_errors(engines: Sequence[PlannedEngine]) -> dict[str, Any] | None:
+    """Largest expected median absolute error of the engines, by metric, and what says so; None where one has none."""
+    known = [engine.step_time.expected_error for engine in engines]
+    errors = [error for error in known if error is not None]
+    if not errors or len(errors) < len(known):
+        return None
+    found: dict[str, Any] = {metric: max(getattr(error, metric) for error in errors) for metric in METRICS}
+    return found | {"basis": sorted({error.basis for error in errors})}
+
+
+def trust_warnings(engines: Sequence[PlannedEngine]) -> list[str]:
+    """One line per doubt: step times that were not measured, and the error to expect of those that were."""
+    found = []
+    steps = [engine.step_time for engine in engines]
+    if any(step.expected_error is None and not step.calibrated for step in steps):
+        found.append("uncalibrated: step times are a roofline from published peaks, not measured")
+    transferred = {
+        engine.gpu.name for engine in engines if engine.step_time.expected_error and not engine.step_time.calibrated
+    }
+    if transferred:
+        found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
+    errors = expected_errors(engines)
+    if errors is not None:
+        figures = ", ".join(
+            f"{metric.upper() if metric != 'throughput' else metric} {errors[metric]:.0%}" for metric in METRICS
+        )
+        found.append(f"expected error (median): {figures}; from {'; '.join(errors['basis'])}")
+    return found
