@@ -26,7 +26,7 @@ _APART_S = 1e6
 
 
 def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
-    """SLO terms that requests miss even one at a time, on any pool that may serve them.
+    """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them.
 
     Up to 200 requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
     Classes that a token API may serve are left out.
@@ -36,11 +36,11 @@ def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> lis
     n_pools = len(planned.fleet.pools)
     for number, (slo, cls) in enumerate(zip(class_slos(loaded), planned.fleet.classes, strict=True)):
         rows = np.flatnonzero(sample.class_id == number)[:SAMPLE]
-        pools = [planned.fleet.pools[k] for k in range(n_pools) if cls.allowed[k]]
-        if not len(rows) or not pools or any(cls.allowed[n_pools:]) or not slo.terms:
+        engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
+        if not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue
         alone = make_requests(np.arange(len(rows), dtype=np.float64) * _APART_S, sample.isl[rows], sample.osl[rows])
-        runs = [run_single(pool.engine, pool.step_time, alone).records for pool in pools]
+        runs = [run_single(engine.config, engine.step_time, alone).records for engine in engines]
         for term in slo.terms:
             values = [_missed(records, term) for records in runs]
             if all(value is not None for value in values):

@@ -13,6 +13,9 @@ from simulator.plan.trials import Outcome, Progress, Trials, planned_at
 from simulator.run.capacity import offered_load, replica_capacity_rps
 from simulator.run.topology import PlannedTopology
 
+_PARTS = {"both": {}, "prefill": {"decode": False}, "decode": {"prefill": False}}
+"""What a pool's role spares it of a request."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
@@ -86,5 +89,9 @@ def _guess(candidate: Candidate, planned: PlannedTopology) -> Point:
     pools = [planned.fleet.pools[k] for k in candidate.scaled]
     if load is None:
         return tuple(max(pool.replicas, 1) for pool in pools)
-    rates = [load.rate_rps / len(pools) / replica_capacity_rps(pool, load.isl, load.osl) for pool in pools]
-    return tuple(math.ceil(rate) for rate in rates)
+    roles = [candidate.settings.pools[k].role for k in candidate.scaled]
+    share_rps = load.rate_rps / max(roles.count("both"), 1)
+    return tuple(
+        math.ceil(share_rps / replica_capacity_rps(pool, load.isl, load.osl, **_PARTS[role]))
+        for pool, role in zip(pools, roles, strict=True)
+    )

@@ -100,9 +100,7 @@ def with_step_times(planned: PlannedTopology, factor: float) -> PlannedTopology:
     if factor == 1.0:
         return planned
     engines = tuple(_slowed(engine, factor) for engine in planned.engines)
-    pools = tuple(
-        replace(pool, step_time=engine.step_time) for pool, engine in zip(planned.fleet.pools, engines, strict=True)
-    )
+    pools = tuple(replace(pool, step_time=scaled(pool.step_time, factor)) for pool in planned.fleet.pools)
     return replace(planned, engines=engines, fleet=replace(planned.fleet, pools=pools))
 
 

@@ -27,9 +27,9 @@ def test_the_table_shows_fleets_and_says_how_sure_it_is(capsys: Capture) -> None
     assert capsys.readouterr().out == shown
 
 
-def test_uncalibrated_step_times_are_said(capsys: Capture) -> None:
+def test_the_measured_error_of_step_times_is_the_default(capsys: Capture) -> None:
     assert _run(OWN) == 0
-    assert "own: step times are uncalibrated" in capsys.readouterr().out
+    assert "published points" in capsys.readouterr().out
 
 
 def test_json_is_whole(capsys: Capture) -> None:

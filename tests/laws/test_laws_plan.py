@@ -92,29 +92,35 @@ def test_slower_steps_need_more_and_quicker_ones_fewer_replicas(found: Plan, own
     assert low < own["pools"][0]["replicas"] < high
 
 
-def test_no_error_leaves_the_answer_and_an_unknown_one_is_said(own: dict[str, Any]) -> None:
+def test_no_error_leaves_the_answer(own: dict[str, Any]) -> None:
     sure = plan_fleet(load_scenario(SIZED), own_only(error=0.0)).sure["own"]
     assert sure["replicas_low"] == sure["replicas_high"] == [own["pools"][0]["replicas"]]
-    sure = plan_fleet(load_scenario(SIZED), own_only()).sure["own"]
-    assert sure["basis"] == "uncalibrated"
-    assert sure["step_time_error"] is sure["replicas_low"] is sure["replicas_high"] is None
 
 
-def test_a_measured_error_is_the_larger_of_tpot_and_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
-    import simulator.plan.sizing as module
+def expecting(monkeypatch: pytest.MonkeyPatch, error: ExpectedError | None) -> dict[str, Any]:
+    """How sure a plan is whose step times come with this error."""
 
-    def measured(loaded: LoadedScenario, topology: str) -> PlannedTopology:
+    def planned_with(loaded: LoadedScenario, topology: str) -> PlannedTopology:
         planned = planned_at(loaded, topology)
-        error = ExpectedError(ttft=0.9, tpot=0.1, throughput=0.3, basis="4 runs")
         engines = tuple(
             replace(engine, step_time=replace(engine.step_time, expected_error=error)) for engine in planned.engines
         )
         return replace(planned, engines=engines)
 
-    monkeypatch.setattr(module, "planned_at", measured)
-    sure = plan_fleet(load_scenario(SIZED), own_only()).sure["own"]
+    monkeypatch.setattr("simulator.plan.sizing.planned_at", planned_with)
+    return plan_fleet(load_scenario(SIZED), own_only()).sure["own"]
+
+
+def test_a_measured_error_is_the_larger_of_tpot_and_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = expecting(monkeypatch, ExpectedError(ttft=0.9, tpot=0.1, throughput=0.3, basis="4 runs"))
     assert (sure["step_time_error"], sure["basis"]) == (0.3, "4 runs")
     assert sure["replicas_low"] < sure["replicas_high"]
+
+
+def test_an_unknown_error_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = expecting(monkeypatch, None)
+    assert sure["basis"] == "uncalibrated"
+    assert sure["step_time_error"] is sure["replicas_low"] is sure["replicas_high"] is None
 
 
 def test_spare_replicas_come_on_top(own: dict[str, Any]) -> None:
@@ -187,8 +193,17 @@ def test_scaled_step_times_take_as_much_longer() -> None:
     assert np.array_equal(double.token_time_s, 2 * step.token_time_s)
     assert double.decode_attn_s == 2 * step.decode_attn_s
     quick = with_step_times(planned, 0.5)
-    assert quick.fleet.pools[0].step_time is quick.engines[0].step_time
+    assert np.array_equal(quick.fleet.pools[0].step_time.seq_time_s, 0.5 * step.seq_time_s)
     bound, wider = planned.engines[0].bound, quick.engines[0].bound
     assert wider.output_tokens_per_gpu_s == 2 * bound.output_tokens_per_gpu_s
     slow: Any = with_step_times(planned, 2.0)
     assert slow.engines[0].bound == bound
+
+
+def test_pools_that_prefill_and_decode_are_sized_together() -> None:
+    pools = "topologies.own.pools=[{name: p, role: prefill, %s}, {name: d, role: decode, %s}]"
+    hardware = "site: datacentre, gpu: h100-sxm, billing: owned"
+    rate = "workload.classes[chat].arrivals.rate_rps=60"
+    found = plan_fleet(load_scenario(SIZED, sets=[pools % (hardware, hardware), rate]), own_only(error=0.0))
+    assert found.feasible
+    assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
