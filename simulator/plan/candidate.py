@@ -33,9 +33,10 @@ class Candidate:
         return self.loaded.scenario.topologies[self.topology]
 
     def ranges(self, most: int) -> list[Range]:
-        """Numbers of replicas to search for each scaled pool: from 1 where nothing else can serve, else from 0."""
+        """Numbers of replicas to search for each scaled pool: from 1 where nothing can stand in for it, else from 0."""
         others = len(self.settings.pools) + len(self.settings.vendors) > 1
-        return [(0 if others else 1, most)] * len(self.scaled)
+        pools = [self.settings.pools[k] for k in self.scaled]
+        return [(0 if others and pool.role == "both" else 1, most) for pool in pools]
 
     def sized(self, point: Point) -> LoadedScenario:
         """The scenario with `point[k]` replicas in the k-th scaled pool."""

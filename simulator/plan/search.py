@@ -60,32 +60,50 @@ def _steady(meets: Callable[[int], bool], found: int, high: int) -> int:
 def minimal_points(meets: Callable[[Point], bool], ranges: Sequence[Range], guess: Point) -> list[Point]:
     """Points of one or two whole numbers that meet, and that fail once any of their numbers is one smaller.
 
-    With two numbers this walks down the border between failing and meeting, from the smallest first number that can
-    meet at all to the one beyond which more does not spare any of the second.
+    Two numbers are first searched alone, the other one at its smallest. Between these two points the search walks down
+    the border of what meets: the larger the first number, the smaller the second.
 
     Returns
     -------
-    Sorted; empty if the largest point does not meet
+    Sorted; empty if none was found
     """
     if len(ranges) == 1:
         best = smallest(lambda n: meets((n,)), *ranges[0], guess[0])
         return [] if best is None else [(best,)]
     (low, high), (low_2, high_2) = ranges
-    first = smallest(lambda x: meets((x, high_2)), low, high, guess[0])
-    least = smallest(lambda y: meets((high, y)), low_2, high_2, guess[1])
-    if first is None or least is None:
-        return []
-    found: set[Point] = set()
-    ceiling = high_2
-    for x in range(first, high + 1):
-        y = smallest(lambda y, x=x: meets((x, y)), low_2, ceiling, guess[1] if x == first else ceiling - 1)  # type: ignore[misc]
+    second_alone = smallest(lambda y: meets((low, y)), low_2, high_2, sum(guess))
+    first_alone = smallest(lambda x: meets((x, low_2)), low, high, sum(guess))
+    found: set[Point] = set() if second_alone is None else {(low, second_alone)}
+    found |= set() if first_alone is None else {(first_alone, low_2)}
+    found |= {_settled(meets, point, ranges) for point in _between(meets, ranges, guess, first_alone, second_alone)}
+    return sorted(found)
+
+
+def _between(
+    meets: Callable[[Point], bool],
+    ranges: Sequence[Range],
+    guess: Point,
+    first_alone: int | None,
+    second_alone: int | None,
+) -> Iterator[Point]:
+    """For each first number above its smallest, the smallest second one, as long as more of the first spares some."""
+    (low, high), (low_2, high_2) = ranges
+    start: int | None = low
+    if second_alone is None:
+        start = smallest(lambda x: meets((x, high_2)), low, high, guess[0])
+    least = smallest(lambda y: meets((high, y)), low_2, high_2, guess[1]) if first_alone is None else low_2 + 1
+    if start is None or least is None:
+        return
+    ceiling = high_2 if second_alone is None else second_alone
+    near = min(ceiling - 1, sum(guess))
+    for x in range(max(start, low + 1), high + 1 if first_alone is None else first_alone):
+        y = smallest(lambda y, x=x: meets((x, y)), low_2, ceiling, near)  # type: ignore[misc]
         if y is None:
             continue
-        found.add(_settled(meets, (x, y), ranges))
-        ceiling = y
+        yield x, y
+        ceiling, near = y, y - 1
         if y <= least:
-            break
-    return sorted(found)
+            return
 
 
 def _settled(meets: Callable[[Point], bool], point: Point, ranges: Sequence[Range]) -> Point:

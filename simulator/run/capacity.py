@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from simulator.fleet.spec import PoolSpec
 from simulator.rng import stream_seed
 from simulator.run.topology import PlannedTopology
@@ -29,22 +31,37 @@ def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: boo
     return float(1.0 / (prefill_s * prefill + decode_s * decode))
 
 
+class Load(NamedTuple):
+    """Mean rate of arrivals and mean lengths in tokens."""
+
+    rate_rps: float
+    isl: float
+    osl: float
+
+
+def offered_load(loaded: LoadedScenario) -> Load | None:
+    """Load by the first chunk of requests of the first replication; None where users wait for their answers."""
+    seed = stream_seed(loaded.scenario.run.seed, "replication", 0)
+    first = next(iter(request_source(loaded.scenario, loaded.path.parent, seed).chunks()), None)
+    if first is None or first.n_open < 2:
+        return None
+    span_s = min(float(first.arrival_s[first.n_open - 1]), loaded.scenario.run.horizon_s)
+    return Load(len(first) / max(span_s, 1e-9), float(first.isl.mean()), float(first.osl.mean()))
+
+
 def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
     """A warning when the offered load exceeds what all replicas together can serve."""
     if planned.fleet.vendors or not planned.fleet.pools:
         return []
-    seed = stream_seed(loaded.scenario.run.seed, "replication", 0)
-    first = next(iter(request_source(loaded.scenario, loaded.path.parent, seed).chunks()), None)
-    if first is None or first.n_open < 2:
+    load = offered_load(loaded)
+    if load is None:
         return []
-    span_s = min(float(first.arrival_s[first.n_open - 1]), loaded.scenario.run.horizon_s)
-    offered = len(first) / max(span_s, 1e-9)
-    isl, osl = float(first.isl.mean()), float(first.osl.mean())
-    capacity = _capacity_rps(planned.fleet.pools, isl, osl)
-    if offered <= capacity:
+    capacity = _capacity_rps(planned.fleet.pools, load.isl, load.osl)
+    if load.rate_rps <= capacity:
         return []
     return [
-        f"unstable: {offered:.3g} requests/s are offered, about {capacity:.3g} can be served; the queue will only grow"
+        f"unstable: {load.rate_rps:.3g} requests/s are offered, about {capacity:.3g} can be served; "
+        "the queue will only grow"
     ]
 
 

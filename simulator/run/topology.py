@@ -64,6 +64,16 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
         raise InputError(*problems) from error
 
 
+def check_catalog_names(loaded: LoadedScenario) -> None:
+    """Look up every name of the scenario in the catalog.
+
+    Raises
+    ------
+    InputError : every name that the catalog does not have, at its place
+    """
+    check_names(loaded, model, gpu, site, token_offer)
+
+
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
     """Plan every topology of the scenario.
 
@@ -71,7 +81,7 @@ def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:
     ------
     InputError : every name that the catalog does not have; else what keeps each topology from being planned
     """
-    check_names(loaded, model, gpu, site, token_offer)
+    check_catalog_names(loaded)
     return collect(lambda name: plan_topology(loaded, name), loaded.scenario.topologies)
 
 

@@ -1,0 +1,76 @@
+"""`servecast plan`: the smallest fleet that meets the SLO."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def plan(
+    scenario: Path,
+    /,
+    *,
+    overlay: list[Path] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    topology: str = "",
+    pool: str = "",
+    gpu: str = "",
+    tp: str = "",
+    max_replicas: int = 64,
+    spare: int = 0,
+    error: float | None = None,
+    format: Literal["table", "json"] = "table",
+    check: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Find the smallest fleet that meets the SLO, for each topology, by simulating one size after another.
+
+    Parameters
+    ----------
+    scenario: scenario file (YAML)
+    overlay: partial scenario laid over it; may be given several times
+    set_: path=value, as run.seed=3
+    topology: topologies to size, separated by commas; all unless given
+    pool: pools whose replicas are searched (of an autoscaled pool its maximum); all of a topology unless given
+    gpu: GPUs to try in these pools, as h100-sxm,h200
+    tp: TP degrees to try in these pools, as 1,2,4
+    max_replicas: most replicas of a pool
+    spare: replicas on top, so that the SLO holds while so many are lost
+    error: relative error of step times to plan for, instead of the profile's, as 0.1
+    format: table for people, json for programs
+    check: exit with 1 unless some fleet meets the SLO
+    quiet: no progress bar
+    """
+    from simulator.cli.output import print_json, print_table, progress_bar
+    from simulator.errors import InputError, Problem
+    from simulator.plan.options import PlanOptions
+    from simulator.plan.plan import plan_fleet
+    from simulator.plan.table import HEADERS, notes, table
+    from simulator.results.bundle import finite
+    from simulator.scenario.load import load_scenario
+
+    try:
+        degrees = tuple(int(part) for part in _listed(tp))
+    except ValueError:
+        raise InputError(Problem("must be whole numbers, as 1,2,4", "--tp", got=tp)) from None
+    options = PlanOptions(
+        _listed(topology), _listed(pool), _listed(gpu), degrees, max_replicas=max_replicas, spare=spare, error=error
+    )
+    loaded = load_scenario(scenario, overlay or (), set_ or ())
+    with progress_bar(quiet) as progress:
+        found = plan_fleet(loaded, options, progress)
+    if format == "json":
+        print_json(
+            finite({"scenario": found.scenario, "fleets": found.fleets, "sure": found.sure, "verdict": found.verdict})
+        )
+    else:
+        print(f"{found.scenario}: {loaded.scenario.description}\n")
+        print_table(table(found), HEADERS)
+        print("", *notes(found), "", found.verdict, sep="\n")
+    return 1 if check and not found.feasible else 0
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

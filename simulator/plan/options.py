@@ -1,0 +1,83 @@
+"""What a plan searches, and what of it a scenario does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simulator.catalog.gpus import gpu
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.scenario.load import LoadedScenario
+
+MOST_POOLS = 2
+"""Pools of a topology whose replicas are searched together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What to search.
+
+    Attributes
+    ----------
+    topologies : names; all unless given
+    pools : names of the pools to size; all of a topology's unless given. An autoscaled pool is sized in its maximum
+    gpus, tps : hardware of the sized pools, every combination is tried; as in the scenario unless given
+    max_replicas : of each sized pool
+    spare : replicas on top of those needed, in each sized pool that has any: the SLO holds while so many are lost
+    error : relative error of step times, instead of the profiles' own
+    """
+
+    topologies: tuple[str, ...] = ()
+    pools: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+    tps: tuple[int, ...] = ()
+    max_replicas: int = 64
+    spare: int = 0
+    error: float | None = None
+
+
+def check_options(loaded: LoadedScenario, options: PlanOptions) -> None:
+    """Check options against the scenario.
+
+    Raises
+    ------
+    InputError : every option that names something unknown or is out of range
+    """
+    problems = [*_unknown(loaded, options), *_out_of_range(options), *_too_many(loaded, options)]
+    if problems:
+        raise InputError(*problems)
+
+
+def _unknown(loaded: LoadedScenario, options: PlanOptions) -> Iterator[Problem]:
+    topologies = loaded.scenario.topologies
+    for name in options.topologies:
+        if name not in topologies:
+            yield Problem(unknown_name("topology", name, topologies), "--topology")
+    chosen = [topologies[name] for name in options.topologies or topologies if name in topologies]
+    pools = {pool.name for topology in chosen for pool in topology.pools}
+    for name in options.pools:
+        if name not in pools:
+            yield Problem(unknown_name("pool", name, pools), "--pool")
+    for name in options.gpus:
+        try:
+            gpu(name)
+        except InputError as error:
+            yield from (Problem(problem.message, "--gpu") for problem in error.problems)
+
+
+def _out_of_range(options: PlanOptions) -> Iterator[Problem]:
+    least = [("--max-replicas", options.max_replicas, 1), ("--spare", options.spare, 0)]
+    for option, value, low in [*least, *(("--tp", tp, 1) for tp in options.tps)]:
+        if value < low:
+            yield Problem(f"must be at least {low}", option, got=str(value))
+    if options.error is not None and not 0 <= options.error < 1:
+        yield Problem("must be at least 0 and less than 1", "--error", got=str(options.error))
+
+
+def _too_many(loaded: LoadedScenario, options: PlanOptions) -> Iterator[Problem]:
+    for name, topology in loaded.scenario.topologies.items():
+        sized = [pool.name for pool in topology.pools if not options.pools or pool.name in options.pools]
+        if len(sized) > MOST_POOLS and (not options.topologies or name in options.topologies):
+            path = f"topologies.{name}"
+            text = f"has {len(sized)} pools to size ({', '.join(sized)}): choose {MOST_POOLS} at most with --pool"
+            yield Problem(text, *loaded.place(path), path=path)

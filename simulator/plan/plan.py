@@ -1,0 +1,149 @@
+"""Sizes the topologies of a scenario: the smallest fleets that meet the SLO, what they cost, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.errors import collect
+from simulator.plan.candidate import candidates
+from simulator.plan.options import PlanOptions, check_options
+from simulator.plan.rows import rows_of
+from simulator.plan.search import Point
+from simulator.plan.sizing import Sizing, minimal_fleets, size
+from simulator.plan.trials import Progress, Trials, planned_at
+from simulator.run.topology import check_catalog_names
+from simulator.scenario.load import LoadedScenario
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Fleets found.
+
+    Attributes
+    ----------
+    fleets : JSON-ready rows: for each topology and hardware the minimal fleets, or why there is none
+    sure : by topology that has a fleet: what the error of step times means for the cheapest one
+    verdict : which fleet to choose
+    """
+
+    scenario: str
+    fleets: list[dict[str, Any]]
+    sure: dict[str, dict[str, Any]]
+    verdict: str
+
+    @property
+    def feasible(self) -> bool:
+        """Whether some fleet meets the SLO."""
+        return any(row["feasible"] for row in self.fleets)
+
+    def frame(self) -> Any:
+        """The fleets as a pandas DataFrame, a row each."""
+        import pandas as pd
+
+        return pd.DataFrame(self.fleets)
+
+
+class _Marks:
+    """Progress over candidates; how many sizes each one takes is not known, so the bar stays short of the next mark."""
+
+    def __init__(self, report: Progress | None, total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+
+    def tick(self, label: str, share: float) -> None:
+        if self._report:
+            self._report(label, (self._done + share / 2) / self._total)
+
+    def next(self) -> None:
+        self._done += 1
+
+
+def plan_fleet(loaded: LoadedScenario, options: PlanOptions | None = None, progress: Progress | None = None) -> Plan:
+    """The smallest fleets that meet the SLO, for each topology and kind of hardware.
+
+    Every size is simulated as `simulate` does it, with the same requests. A minimal fleet meets every SLO term over all
+    replications, and with one replica fewer in any sized pool it does not.
+
+    Raises
+    ------
+    InputError : an option or a name that is not known, or a topology that cannot be planned as the scenario has it
+    """
+    chosen = options or PlanOptions()
+    check_catalog_names(loaded)
+    check_options(loaded, chosen)
+    names = chosen.topologies or tuple(loaded.scenario.topologies)
+    found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
+    if not chosen.gpus and not chosen.tps:
+        collect(lambda one: planned_at(one.loaded, one.topology), found)
+    marks = _Marks(progress, len(found) + len(names))
+    sizings: list[Sizing] = []
+    for one in found:
+        sizings.append(size(one, chosen.max_replicas, marks.tick))
+        marks.next()
+    rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare)]
+    sure: dict[str, dict[str, Any]] = {}
+    for name in names:
+        best = _cheapest([sizing for sizing in sizings if sizing.candidate.topology == name], chosen.spare)
+        if best is not None:
+            sure[name] = _sure(*best, chosen, marks.tick)
+            _mark([row for row in rows if row["topology"] == name and row["feasible"]])
+        marks.next()
+    return Plan(loaded.scenario.name, rows, sure, _verdict(rows))
+
+
+def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:
+    fleets = [(sizing, point) for sizing in sizings for point in sizing.points]
+    return min(fleets, key=lambda fleet: fleet[0].usd_per_month(fleet[1], spare), default=None)
+
+
+def _mark(rows: Sequence[dict[str, Any]]) -> None:
+    min(rows, key=lambda row: float(row["usd_per_month"]))["cheapest"] = True
+
+
+def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress) -> dict[str, Any]:
+    """The cheapest minimal fleets with all step times shorter and longer by their relative error."""
+    error, basis = _step_time_error(sizing, options.error)
+    found: dict[str, Any] = {"step_time_error": error, "basis": basis, "replicas_low": None, "replicas_high": None}
+    if error is None or not point:
+        return found
+    for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
+        trials = sizing.trials if factor == 1 else Trials(sizing.candidate, progress, factor)
+        points = minimal_fleets(trials, options.max_replicas, point)
+        if points:
+            other = Sizing(sizing.candidate, sizing.planned, trials, points)
+            found[key] = list(other.cheapest(options.spare))
+    return found
+
+
+def _step_time_error(sizing: Sizing, given: float | None) -> tuple[float | None, str]:
+    """Relative error of step times and where it comes from: the larger of TPOT's and throughput's, over all pools."""
+    if given is not None:
+        return given, "given"
+    engines = sizing.planned.engines if sizing.planned else ()
+    if not engines:
+        return None, "no engine of one's own"
+    errors = [engine.step_time.expected_error for engine in engines]
+    known = [error for error in errors if error is not None]
+    if len(known) < len(errors):
+        return None, "uncalibrated"
+    worst = max(known, key=lambda error: max(error.tpot, error.throughput))
+    return max(worst.tpot, worst.throughput), worst.basis
+
+
+def _verdict(rows: Sequence[dict[str, Any]]) -> str:
+    best = sorted((row for row in rows if row["cheapest"]), key=lambda row: float(row["usd_per_month"]))
+    if not best:
+        return "No fleet meets the SLO."
+    first = best[0]
+    text = f"{first['topology']}: the cheapest fleet that meets the SLO, ${first['usd_per_month']:,.0f} per month"
+    if len(best) > 1:
+        text += f"; next is {best[1]['topology']} at ${best[1]['usd_per_month']:,.0f}"
+    without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in _names(best)]
+    if without:
+        text += f"; {', '.join(without)}: infeasible"
+    return text + "."
+
+
+def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    return [row["topology"] for row in rows]

@@ -1,0 +1,92 @@
+"""Why a fleet does not meet the service levels, however large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.fleet.records import Status
+from simulator.fleet.single import run_single
+from simulator.metrics.sketch import rank
+from simulator.metrics.slo import SloTerm, latencies
+from simulator.plan.trials import Outcome
+from simulator.rng import stream_seed
+from simulator.run.replicate import class_slos
+from simulator.run.topology import PlannedTopology
+from simulator.run.workload import request_source
+from simulator.scenario.load import LoadedScenario
+from simulator.workload.requests import Requests, make_requests
+
+SAMPLE = 200
+"""Requests of each class that are sent to an empty engine."""
+_APART_S = 1e6
+"""Time between them, longer than any of them takes."""
+
+
+def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
+    """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them.
+
+    Up to 200 requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
+    Classes that a token API may serve are left out.
+    """
+    sample = _sample(loaded)
+    found: list[str] = []
+    n_pools = len(planned.fleet.pools)
+    for number, (slo, cls) in enumerate(zip(class_slos(loaded), planned.fleet.classes, strict=True)):
+        rows = np.flatnonzero(sample.class_id == number)[:SAMPLE]
+        engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
+        if not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
+            continue
+        alone = make_requests(np.arange(len(rows), dtype=np.float64) * _APART_S, sample.isl[rows], sample.osl[rows])
+        runs = [run_single(engine.config, engine.step_time, alone).records for engine in engines]
+        for term in slo.terms:
+            values = [_missed(records, term) for records in runs]
+            if all(value is not None for value in values):
+                best = min(value for value in values if value is not None)
+                what = f"{term.metric.removesuffix('_s')} p{term.quantile * 100:g}"
+                found.append(f"{slo.name}: {what} of an empty engine is {best:.3g} s, the limit {term.limit_s:g} s")
+    return found
+
+
+def _missed(records: NDArray[np.void], term: SloTerm) -> float | None:
+    """The term's percentile where it is above the limit and requests were completed; an undefined TPOT counts as 0."""
+    values = latencies(records)[term.metric]
+    completed = records["status"] == Status.COMPLETED
+    ordered = np.sort(np.where(completed, np.nan_to_num(values), np.inf))
+    value = float(ordered[rank(term.quantile, len(records)) - 1])
+    return value if term.limit_s < value < np.inf else None
+
+
+def _sample(loaded: LoadedScenario) -> Requests:
+    """Lengths and classes of the first requests of the first replication."""
+    source = request_source(
+        loaded.scenario, loaded.path.parent, stream_seed(loaded.scenario.run.seed, "replication", 0)
+    )
+    pieces = [*(loop.rows for loop in source.closed_loops), *_first(source.chunks())]
+    isl, osl, class_id = (
+        np.concatenate([np.zeros(0, np.int32), *(getattr(piece, name) for piece in pieces)])
+        for name in ("isl", "osl", "class_id")
+    )
+    return make_requests(np.zeros(len(isl)), isl, osl, class_id=class_id)
+
+
+def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
+    chunk = next(chunks, None)
+    if chunk is not None:
+        yield chunk
+
+
+def shortfall(outcome: Outcome) -> str:
+    """SLO terms that a fleet misses, and what became of requests that it did not complete."""
+    metrics = outcome.summary["metrics"]
+    missed = [
+        f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in metrics["slo_terms"] if not row["met"]
+    ]
+    lost = [
+        f"{metrics['statuses'][name]} of {metrics['arrived']} requests {name.replace('_', ' ')}"
+        for name in ("rejected", "failed", "timed_out", "unfinished")
+        if metrics["statuses"][name]
+    ]
+    return "; ".join(missed + lost)

@@ -1,0 +1,74 @@
+"""Rows of a plan: JSON-ready facts of each fleet that was found, or of why none was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.plan.candidate import Candidate
+from simulator.plan.search import Point
+from simulator.plan.sizing import Sizing
+from simulator.plan.trials import Outcome
+
+
+def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:
+    """A row for each minimal fleet; one with the reason where there is none."""
+    head = {"topology": sizing.candidate.topology, **_hardware(sizing.candidate)}
+    simulated = sizing.trials.simulated
+    if not sizing.points:
+        return [{**head, "feasible": False, "reason": sizing.reason, "cheapest": False, "simulated_sizes": simulated}]
+    shared = {**head, "feasible": True, "reason": None, "cheapest": False, "simulated_sizes": simulated}
+    return [{**shared, **_fleet(sizing, point, spare)} for point in sizing.points]
+
+
+def _fleet(sizing: Sizing, point: Point, spare: int) -> dict[str, Any]:
+    pools = _pools(sizing, point, spare)
+    return {
+        "pools": pools,
+        "gpus": sum(pool["gpus"] for pool in pools),
+        "set": sizing.candidate.assignments(point),
+        **_figures(sizing.outcome(point, spare)),
+    }
+
+
+def _hardware(candidate: Candidate) -> dict[str, Any]:
+    pools = candidate.settings.pools
+    return {"gpu": [pool.gpu for pool in pools], "tp": [pool.tp for pool in pools], "pp": [pool.pp for pool in pools]}
+
+
+def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
+    """Pools with their replicas: those needed, spare ones apart; of an autoscaled pool its most."""
+    needed = dict(zip(sizing.candidate.scaled, point, strict=True))
+    found: list[dict[str, Any]] = []
+    for k, pool in enumerate(sizing.candidate.settings.pools):
+        replicas = needed.get(k, pool.autoscaler.max if pool.autoscaler else pool.replicas)
+        extra = spare if k in needed and replicas else 0
+        found.append(
+            {
+                "name": pool.name,
+                "sized": k in needed,
+                "autoscaled": pool.autoscaler is not None and replicas > 0,
+                "replicas": replicas,
+                "spare": extra,
+                "gpus": (replicas + extra) * pool.tp * pool.pp,
+            }
+        )
+    return found
+
+
+def _figures(outcome: Outcome) -> dict[str, Any]:
+    summary = outcome.summary
+    metrics, cost = summary["metrics"], summary["cost"]
+    return {
+        "slo_met": outcome.slo_met,
+        "replications": len(outcome.met),
+        "replications_met": sum(outcome.met),
+        "slo_attainment": metrics["slo_attainment"],
+        "slo_attainment_half_width": metrics["slo_attainment_half_width"],
+        "ttft_p99_s": metrics["ttft_s"]["p99"],
+        "tpot_p99_s": metrics["tpot_s"]["p99"],
+        "utilisation": summary["utilisation"],
+        "usd_per_month": cost["usd_per_month"],
+        "usd_per_million_tokens": cost["usd_per_million_tokens"],
+        "calibrated": summary["calibrated"],
+        "warnings": summary["warnings"],
+    }

@@ -1,0 +1,107 @@
+"""A plan as rows and lines of text."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simulator.plan.plan import Plan
+from simulator.report.table import warning_lines
+
+HEADERS = (
+    "topology",
+    "GPU",
+    "TP",
+    "replicas",
+    "GPUs",
+    "SLO met",
+    "SLO attainment",
+    "TTFT p99 [ms]",
+    "TPOT p99 [ms]",
+    "GPU busy",
+    "$ per month",
+    "$ per 1M tokens",
+)
+_WIDTH = 110
+
+
+def table(plan: Plan) -> list[list[str]]:
+    """A row for each fleet; the cheapest of a topology carries a star."""
+    return [_row(row) for row in plan.fleets]
+
+
+def _row(row: Mapping[str, Any]) -> list[str]:
+    name = f"{row['topology']} *" if row["cheapest"] else row["topology"]
+    head = [name, _distinct(row["gpu"]), _distinct(row["tp"])]
+    if not row["feasible"]:
+        return [*head, "infeasible", *["-"] * (len(HEADERS) - len(head) - 1)]
+    half = row["slo_attainment_half_width"]
+    interval = f" ± {half:.2%}" if math.isfinite(half) else ""
+    return [
+        *head,
+        " + ".join(map(_replicas, row["pools"])) or "-",
+        str(row["gpus"]) if row["pools"] else "-",
+        f"{row['replications_met']} of {row['replications']}",
+        f"{row['slo_attainment']:.2%}{interval}",
+        _number(row["ttft_p99_s"] * 1e3, "{:,.0f}"),
+        _number(row["tpot_p99_s"] * 1e3, "{:,.1f}"),
+        _number(row["utilisation"], "{:.0%}"),
+        _number(row["usd_per_month"], "{:,.0f}"),
+        _number(row["usd_per_million_tokens"], "{:.3f}"),
+    ]
+
+
+def _distinct(values: Sequence[Any]) -> str:
+    return " + ".join(map(str, dict.fromkeys(values))) or "-"
+
+
+def _replicas(pool: Mapping[str, Any]) -> str:
+    text = f"≤{pool['replicas']}" if pool["autoscaled"] else str(pool["replicas"])
+    return f"{text} (+{pool['spare']})" if pool["spare"] else text
+
+
+def _number(value: float, pattern: str) -> str:
+    return pattern.format(value) if math.isfinite(value) else "-"
+
+
+def notes(plan: Plan) -> list[str]:
+    """Reasons of what is infeasible, what the error of step times means, warnings, and how to run the fleets."""
+    lines: list[str] = []
+    for row in plan.fleets:
+        if not row["feasible"]:
+            hardware = f" on {_distinct(row['gpu'])} TP {_distinct(row['tp'])}" if row["gpu"] else ""
+            lines += _wrapped(f"! {row['topology']}{hardware}: {row['reason']}")
+    best = [row for row in plan.fleets if row["cheapest"]]
+    lines += [line for row in best for line in _wrapped(_sure(row, plan.sure[row["topology"]]))]
+    lines += warning_lines({row["topology"]: row for row in best}, _WIDTH)
+    commands = [
+        f"--set '{text}'" if set(text) & set("[]* ") else f"--set {text}" for row in best for text in row["set"]
+    ]
+    return [*lines, "", "to run the cheapest fleets:", *(f"  {text}" for text in commands)] if commands else lines
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ")
+
+
+def _sure(row: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
+    """How sure the number of replicas is."""
+    name, error = row["topology"], sure["step_time_error"]
+    if not any(pool["sized"] for pool in row["pools"]):
+        return f"{name}: nothing to size"
+    if error is None:
+        return (
+            f"{name}: step times are uncalibrated, so their error is not known; --error 0.2 shows what 20% would mean"
+        )
+    low, high = (_needed(sure[key]) for key in ("replicas_low", "replicas_high"))
+    needed = " + ".join(str(pool["replicas"]) for pool in row["pools"] if pool["sized"])
+    return (
+        f"{name}: {needed} replicas needed; {low} with step times {error:.0%} shorter, {high} with {error:.0%} longer "
+        f"({sure['basis']})"
+    )
+
+
+def _needed(point: Sequence[int] | None) -> str:
+    return "no fleet" if point is None else " + ".join(map(str, point))

@@ -1,0 +1,126 @@
+"""One fleet size after another, simulated in full and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from simulator.perf.steptime import StepTime
+from simulator.plan.candidate import Candidate
+from simulator.plan.search import Point
+from simulator.run.engine import PlannedEngine
+from simulator.run.replicate import replicate, topology_prices
+from simulator.run.summary import summarise
+from simulator.run.topology import PlannedTopology, plan_topology
+from simulator.scenario.load import LoadedScenario
+
+Progress = Callable[[str, float], None]
+"""Called with what is being simulated and the share of the whole that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a fleet of one size gave over all replications.
+
+    Attributes
+    ----------
+    summary : as `servecast run` gives it for the topology
+    met : for each replication, whether it alone meets every SLO term
+    """
+
+    summary: dict[str, Any]
+    met: tuple[bool, ...]
+
+    @property
+    def slo_met(self) -> bool:
+        """Whether every SLO term is met over the requests of all replications, as `servecast run` judges."""
+        return bool(self.summary["metrics"]["slo_met"])
+
+
+class Trials:
+    """Simulates a candidate at the sizes asked for, each once; every size sees the same requests.
+
+    Parameters
+    ----------
+    step_factor : on all step times, to see what their error means for the fleet
+    """
+
+    def __init__(self, candidate: Candidate, progress: Progress, step_factor: float = 1.0) -> None:
+        self.candidate = candidate
+        self.step_factor = step_factor
+        self._progress = progress
+        self._known: dict[Point, Outcome] = {}
+
+    @property
+    def simulated(self) -> int:
+        """Number of sizes simulated so far."""
+        return len(self._known)
+
+    def meets(self, point: Point) -> bool:
+        """Whether `point[k]` replicas in the k-th scaled pool meet the SLO."""
+        return self(point).slo_met
+
+    def __call__(self, point: Point) -> Outcome:
+        if point not in self._known:
+            self._known[point] = self._simulate(point)
+        return self._known[point]
+
+    def _simulate(self, point: Point) -> Outcome:
+        loaded = self.candidate.sized(point)
+        planned = with_step_times(plan_topology(loaded, self.candidate.topology), self.step_factor)
+        prices = topology_prices(loaded, planned)
+        run = loaded.scenario.run
+        label = f"{planned.name}: {' + '.join(map(str, point)) or 'no'} replicas"
+        done = []
+        for number in range(run.replications):
+
+            def tick(now: float, number: int = number) -> None:
+                self._progress(label, (number + min(now / run.horizon_s, 1.0)) / run.replications)
+
+            done.append(replicate(loaded, planned, prices, number, progress=tick))
+        met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
+        return Outcome(summarise(loaded, planned, done, prices), met)
+
+
+def planned_at(loaded: LoadedScenario, topology: str) -> PlannedTopology:
+    """The topology with its prices looked up.
+
+    Raises
+    ------
+    InputError : a model that does not fit, a split that does not divide, a price that is not known
+    """
+    planned = plan_topology(loaded, topology)
+    topology_prices(loaded, planned)
+    return planned
+
+
+def with_step_times(planned: PlannedTopology, factor: float) -> PlannedTopology:
+    """The topology with every step `factor` times as long; below 1 the checks of impossible speed make way as much."""
+    if factor == 1.0:
+        return planned
+    engines = tuple(_slowed(engine, factor) for engine in planned.engines)
+    pools = tuple(replace(pool, step_time=scaled(pool.step_time, factor)) for pool in planned.fleet.pools)
+    return replace(planned, engines=engines, fleet=replace(planned.fleet, pools=pools))
+
+
+def _slowed(engine: PlannedEngine, factor: float) -> PlannedEngine:
+    bound = engine.bound
+    if factor < 1.0:
+        bound = replace(
+            bound,
+            computed_tokens_per_gpu_s=bound.computed_tokens_per_gpu_s / factor,
+            output_tokens_per_gpu_s=bound.output_tokens_per_gpu_s / factor,
+        )
+    return replace(engine, step_time=scaled(engine.step_time, factor), bound=bound)
+
+
+def scaled(step_time: StepTime, factor: float) -> StepTime:
+    """Step times `factor` times as long; the time outside of steps stays."""
+    return replace(
+        step_time,
+        token_time_s=step_time.token_time_s * factor,
+        seq_time_s=step_time.seq_time_s * factor,
+        prefill_attn_s=step_time.prefill_attn_s * factor,
+        decode_attn_s=step_time.decode_attn_s * factor,
+    )

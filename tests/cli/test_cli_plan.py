@@ -1,0 +1,66 @@
+"""`servecast plan` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+
+SIZED = str(Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml")
+OWN = ["plan", SIZED, "--topology", "own"]
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_table_shows_fleets_and_says_how_sure_it_is(capsys: Capture) -> None:
+    assert _run([*OWN, "--error", "0.3", "--spare", "1"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("replicas", "SLO attainment", "TPOT p99 [ms]", "$ per month", "own *", "3 (+1)", "2 of 2"):
+        assert words in shown
+    assert "own: 3 replicas needed; 2 with step times 30% shorter, 5 with 30% longer (given)" in shown
+    assert "--set 'topologies.own.pools[base].replicas=3'" in shown
+    assert "own: the cheapest fleet that meets the SLO" in shown
+    assert _run([*OWN, "--error", "0.3", "--spare", "1"]) == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_the_measured_error_of_step_times_is_the_default(capsys: Capture) -> None:
+    assert _run(OWN) == 0
+    assert "published points" in capsys.readouterr().out
+
+
+def test_json_is_whole(capsys: Capture) -> None:
+    assert _run([*OWN, "--gpu", "h100-sxm,l4", "--format", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data) == {"scenario", "fleets", "sure", "verdict"}
+    assert [row["gpu"] for row in data["fleets"]] == [["h100-sxm"], ["l4"]]
+    assert data["fleets"][0]["pools"][0]["replicas"] == 3
+
+
+def test_check_answers_no_when_no_fleet_is_enough(capsys: Capture) -> None:
+    assert _run([*OWN, "--max-replicas", "2", "--check"]) == 1
+    shown = capsys.readouterr().out
+    assert "infeasible" in shown
+    assert "! own on h100-sxm TP 1: with at most 2 replicas: chat: tpot p95 ≤ 0.012 s holds for" in shown
+    assert "No fleet meets the SLO." in shown
+    assert _run([*OWN, "--check"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tp", "two"], "--tp: must be whole numbers, as 1,2,4 (got two)"),
+        (["--gpu", "h100sxm"], "did you mean 'h100-sxm'"),
+        (["--pool", "bass"], "did you mean 'base'"),
+        (["--set", "model=llama"], "unknown model"),
+        (["--set", "topologies.own.pools[base].tp=3"], "topologies.own.pools[0]"),
+    ],
+)
+def test_bad_input_ends_with_2(arguments: list[str], words: str, capsys: Capture) -> None:
+    assert _run([*OWN, *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert words in shown.err

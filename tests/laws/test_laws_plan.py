@@ -1,0 +1,209 @@
+"""A plan's fleets meet the SLO when they are run, and with one replica fewer they do not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.errors import InputError
+from simulator.perf.steptime import ExpectedError
+from simulator.plan.options import PlanOptions
+from simulator.plan.plan import Plan, plan_fleet
+from simulator.plan.trials import planned_at, scaled, with_step_times
+from simulator.run.simulate import simulate
+from simulator.run.topology import PlannedTopology
+from simulator.scenario.load import LoadedScenario, load_scenario
+
+SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
+
+
+def own_only(**options: Any) -> PlanOptions:
+    return PlanOptions(topologies=("own",), **options)
+
+
+def slo_met(tmp_path: Path, topology: str, sets: list[str]) -> bool:
+    """What `servecast run` says of the topology with these assignments."""
+    summary = simulate(load_scenario(SIZED, sets=sets), tmp_path).summary
+    return bool(summary["topologies"][topology]["metrics"]["slo_met"])
+
+
+def fewer(sets: list[str]) -> list[list[str]]:
+    """The assignments with one replica fewer in one pool, for each pool that has any."""
+    found: list[list[str]] = []
+    for k, text in enumerate(sets):
+        count = re.fullmatch(r"(.*)\.(replicas|autoscaler\.max)=([1-9]\d*)", text)
+        if count:
+            n = int(count[3]) - 1
+            least = [f"{count[1]}.autoscaler.min={n}"] if count[2] == "autoscaler.max" else []
+            found.append([*sets[:k], f"{count[1]}.{count[2]}={n}", *least, *sets[k + 1 :]])
+    return found
+
+
+@pytest.fixture(scope="module")
+def found() -> Plan:
+    return plan_fleet(load_scenario(SIZED), PlanOptions(error=0.3))
+
+
+@pytest.fixture(scope="module")
+def own(found: Plan) -> dict[str, Any]:
+    (row,) = [row for row in found.fleets if row["topology"] == "own"]
+    return row
+
+
+@pytest.mark.parametrize("topology", ["own", "two", "elastic"])
+def test_the_answer_meets_the_slo_when_run_and_one_fewer_does_not(found: Plan, topology: str, tmp_path: Path) -> None:
+    (row,) = [row for row in found.fleets if row["topology"] == topology and row["cheapest"]]
+    assert sum(pool["replicas"] for pool in row["pools"]) > 2
+    assert slo_met(tmp_path, topology, row["set"])
+    smaller = fewer(row["set"])
+    assert smaller
+    assert not any(slo_met(tmp_path, topology, sets) for sets in smaller)
+
+
+def test_the_figures_are_those_of_a_run(own: dict[str, Any], tmp_path: Path) -> None:
+    summary = simulate(load_scenario(SIZED, sets=own["set"]), tmp_path).summary["topologies"]["own"]
+    assert own["usd_per_month"] == summary["cost"]["usd_per_month"]
+    assert own["slo_attainment"] == summary["metrics"]["slo_attainment"]
+    assert own["tpot_p99_s"] == summary["metrics"]["tpot_s"]["p99"]
+    assert own["gpus"] == own["pools"][0]["replicas"]
+
+
+def test_every_fleet_of_two_pools_is_minimal(found: Plan, tmp_path: Path) -> None:
+    rows = [row for row in found.fleets if row["topology"] == "two"]
+    assert min(rows, key=lambda row: float(row["usd_per_month"]))["cheapest"]
+    assert sum(row["cheapest"] for row in rows) == 1
+    sizes = [[pool["replicas"] for pool in row["pools"]] for row in rows]
+    assert len(sizes) > 2
+    assert [first for first, _ in sizes] == sorted({first for first, _ in sizes})
+    assert [second for _, second in sizes] == sorted({second for _, second in sizes}, reverse=True)
+    mixed = next(row for row in rows if all(pool["replicas"] for pool in row["pools"]))
+    assert slo_met(tmp_path, "two", mixed["set"])
+    assert len(fewer(mixed["set"])) == 2
+    assert not any(slo_met(tmp_path, "two", sets) for sets in fewer(mixed["set"]))
+
+
+def test_slower_steps_need_more_and_quicker_ones_fewer_replicas(found: Plan, own: dict[str, Any]) -> None:
+    (low,), (high,) = found.sure["own"]["replicas_low"], found.sure["own"]["replicas_high"]
+    assert low < own["pools"][0]["replicas"] < high
+
+
+def test_no_error_leaves_the_answer(own: dict[str, Any]) -> None:
+    sure = plan_fleet(load_scenario(SIZED), own_only(error=0.0)).sure["own"]
+    assert sure["replicas_low"] == sure["replicas_high"] == [own["pools"][0]["replicas"]]
+
+
+def expecting(monkeypatch: pytest.MonkeyPatch, error: ExpectedError | None) -> dict[str, Any]:
+    """How sure a plan is whose step times come with this error."""
+
+    def planned_with(loaded: LoadedScenario, topology: str) -> PlannedTopology:
+        planned = planned_at(loaded, topology)
+        engines = tuple(
+            replace(engine, step_time=replace(engine.step_time, expected_error=error)) for engine in planned.engines
+        )
+        return replace(planned, engines=engines)
+
+    monkeypatch.setattr("simulator.plan.sizing.planned_at", planned_with)
+    return plan_fleet(load_scenario(SIZED), own_only()).sure["own"]
+
+
+def test_a_measured_error_is_the_larger_of_tpot_and_throughput(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = expecting(monkeypatch, ExpectedError(ttft=0.9, tpot=0.1, throughput=0.3, basis="4 runs"))
+    assert (sure["step_time_error"], sure["basis"]) == (0.3, "4 runs")
+    assert sure["replicas_low"] < sure["replicas_high"]
+
+
+def test_an_unknown_error_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    sure = expecting(monkeypatch, None)
+    assert sure["basis"] == "uncalibrated"
+    assert sure["step_time_error"] is sure["replicas_low"] is sure["replicas_high"] is None
+
+
+def test_spare_replicas_come_on_top(own: dict[str, Any]) -> None:
+    (row,) = plan_fleet(load_scenario(SIZED), own_only(spare=2)).fleets
+    assert row["set"] == own["set"]
+    assert row["pools"][0] == {**own["pools"][0], "spare": 2, "gpus": own["gpus"] + 2}
+    assert row["slo_met"]
+    assert row["usd_per_month"] > own["usd_per_month"]
+
+
+@pytest.mark.parametrize(
+    ("sets", "options", "words"),
+    [
+        (
+            ["workload.classes[chat].slo={tpot_s: {p50: 0.001}}"],
+            own_only(),
+            "chat: tpot p50 of an empty engine is",
+        ),
+        ([], own_only(max_replicas=1), "with at most 1 replica: chat: ttft p99 ≤ 1 s holds for"),
+        (["workload.classes[chat].lengths.isl=9000"], own_only(), "requests rejected"),
+        ([], own_only(tps=(3,)), "divide"),
+    ],
+)
+def test_what_cannot_be_met_comes_with_its_reason(sets: list[str], options: PlanOptions, words: str) -> None:
+    found = plan_fleet(load_scenario(SIZED, sets=sets), options)
+    (row,) = found.fleets
+    assert not row["feasible"]
+    assert words in row["reason"]
+    assert not found.feasible
+    assert found.verdict == "No fleet meets the SLO."
+
+
+def test_hardware_is_tried_in_every_combination() -> None:
+    found = plan_fleet(load_scenario(SIZED), own_only(gpus=("h100-sxm", "h200"), tps=(1, 2)))
+    assert [(row["gpu"], row["tp"]) for row in found.fleets] == [
+        ([gpu], [tp]) for gpu in ("h100-sxm", "h200") for tp in (1, 2)
+    ]
+    assert all(row["feasible"] for row in found.fleets)
+    assert {"topologies.own.pools[base].gpu=h200", "topologies.own.pools[base].tp=2"} < set(found.fleets[3]["set"])
+    assert found.fleets[3]["gpus"] == 2 * found.fleets[3]["pools"][0]["replicas"]
+
+
+def test_options_that_name_nothing_are_refused_together() -> None:
+    options = PlanOptions(topologies=("ovn",), gpus=("h1oo-sxm",), tps=(0,), max_replicas=0, spare=-1, error=1.0)
+    with pytest.raises(InputError) as caught:
+        plan_fleet(load_scenario(SIZED), options)
+    assert [problem.file for problem in caught.value.problems] == [
+        "--topology",
+        "--gpu",
+        "--max-replicas",
+        "--spare",
+        "--tp",
+        "--error",
+    ]
+    with pytest.raises(InputError, match="did you mean 'base'"):
+        plan_fleet(load_scenario(SIZED), PlanOptions(pools=("bse",)))
+
+
+def test_three_pools_need_a_choice() -> None:
+    pools = ", ".join(f"{{name: {name}, site: datacentre, gpu: h100-sxm, billing: owned}}" for name in "abc")
+    third = f"topologies.own.pools=[{pools}]"
+    with pytest.raises(InputError, match="has 3 pools to size"):
+        plan_fleet(load_scenario(SIZED, sets=[third]))
+
+
+def test_scaled_step_times_take_as_much_longer() -> None:
+    planned = planned_at(load_scenario(SIZED), "own")
+    step = planned.engines[0].step_time
+    double = scaled(step, 2.0)
+    assert np.array_equal(double.token_time_s, 2 * step.token_time_s)
+    assert double.decode_attn_s == 2 * step.decode_attn_s
+    quick = with_step_times(planned, 0.5)
+    assert np.array_equal(quick.fleet.pools[0].step_time.seq_time_s, 0.5 * step.seq_time_s)
+    bound, wider = planned.engines[0].bound, quick.engines[0].bound
+    assert wider.output_tokens_per_gpu_s == 2 * bound.output_tokens_per_gpu_s
+    slow: Any = with_step_times(planned, 2.0)
+    assert slow.engines[0].bound == bound
+
+
+def test_pools_that_prefill_and_decode_are_sized_together() -> None:
+    pools = "topologies.own.pools=[{name: p, role: prefill, %s}, {name: d, role: decode, %s}]"
+    hardware = "site: datacentre, gpu: h100-sxm, billing: owned"
+    rate = "workload.classes[chat].arrivals.rate_rps=60"
+    found = plan_fleet(load_scenario(SIZED, sets=[pools % (hardware, hardware), rate]), own_only(error=0.0))
+    assert found.feasible
+    assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
