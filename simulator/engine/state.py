@@ -15,9 +15,9 @@ NONE = -1
 
 FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT = range(11)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
-catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose content
-is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept: until they
-have been sent, or until the step ends in which they were."""
+catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
+content is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept:
+until they have been sent, or until the step ends in which they were."""
 
 SLOT = np.dtype(
     [
@@ -70,7 +70,10 @@ SLOT = np.dtype(
         # prefill and decode on different pools, and escalation
         ("full_osl", np.int32),  # tokens asked for; `osl` is 1 where only the prefill is done
         ("keeps_blocks", np.int32),  # its blocks stay when it has finished
-        ("peer", np.int32),  # of a request: the slot that keeps its blocks at the prefill side; of that one: the request
+        (
+            "peer",
+            np.int32,
+        ),  # of a request: the slot that keeps its blocks at the prefill side; of that one: the request
         ("catching_up", np.int32),  # its admission did not cover all its tokens
         ("prefill_target", np.int32),  # pool and replica that computed the prompt, if another than the present one
         ("prefill_replica", np.int32),

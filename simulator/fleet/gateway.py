@@ -8,7 +8,6 @@ import numpy as np
 
 from simulator.engine.queues import push_waiting, remove_waiting
 from simulator.engine.state import (
-    FREE,
     FUTURE,
     GATEWAY,
     N_FREE_SLOTS,
@@ -22,8 +21,8 @@ from simulator.engine.state import (
 )
 from simulator.fleet.records import Status
 from simulator.fleet.routing import choose_replica, choose_target
-from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.slots import give_back, release_blocks
+from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.fleet.vendors import start_vendor, vendor_wait
 from simulator.jit import kernel

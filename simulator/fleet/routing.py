@@ -40,7 +40,9 @@ def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
     if not fleet.allowed[slot.class_id, pool.hands_to]:
         return False
     other = engines.pools[pool.hands_to]
-    first_step = 1 + other.num_speculative_tokens + other.num_lookahead_tokens if other.num_speculative_tokens > 0 else 0
+    first_step = (
+        1 + other.num_speculative_tokens + other.num_lookahead_tokens if other.num_speculative_tokens > 0 else 0
+    )
     size = other.block_size
     if (slot.isl + size - 1) // size + (first_step + size - 1) // size > other.num_blocks - 1:
         return False

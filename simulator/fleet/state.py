@@ -78,7 +78,9 @@ ROUTING = np.dtype(
 
 CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=True)
 
-N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND, REMOTE = range(10)
+N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND, REMOTE = range(
+    10
+)
 """Entries of `Fleet.scalars`: heap size, tie-breaker, next row and number of clock rows of the chunk, whether it is the
 last, whether new arrivals are turned away, the replica an event is about, the seed of routing, the routing rule, and
 whether any pool hands over to another."""

@@ -150,6 +150,7 @@ def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) 
         ("class_id", [cls.name for cls in planned.fleet.classes]),
         ("status", [status.name.lower() for status in Status]),
         ("target", target_names(planned)),
+        ("prefill_target", target_names(planned)),
     ):
         frame[column] = np.array([*labels, ""], object)[records[column]]
     frame.insert(0, "replication", number)

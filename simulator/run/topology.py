@@ -24,6 +24,7 @@ from simulator.fleet.spec import (
     VendorSpec,
 )
 from simulator.run.engine import PlannedEngine, plan_engine
+from simulator.run.transfer import linked_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
 
@@ -90,7 +91,10 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         )
         for cls in scenario.workload.classes
     )
-    fleet = FleetSpec(name, tuple(pools), tuple(vendors), _routing(topology.routing, names), classes)
+    with located(loaded, root):
+        linked = linked_pools(loaded, topology, pools, engines)
+    first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
+    fleet = FleetSpec(name, linked, tuple(vendors), _routing(topology.routing, names, first), classes)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
 
 
@@ -188,8 +192,8 @@ def _limit(value: float | None) -> float:
     return math.inf if value is None else value
 
 
-def _routing(routing: Any, names: list[str]) -> RoutingSpec:
-    everything = list(range(len(names)))
+def _routing(routing: Any, names: list[str], everything: list[int]) -> RoutingSpec:
+    """The rule over the targets at which a request can begin."""
     if routing.kind == "overflow":
         order = [names.index(name) for name in routing.order] if routing.order else everything
         when, n = routing.when, len(order)
@@ -204,5 +208,6 @@ def _routing(routing: Any, names: list[str]) -> RoutingSpec:
         order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
         limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
         return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
-    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in names)
+    chosen = [names[k] for k in everything]
+    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in chosen)
     return RoutingSpec(TargetRouting.WEIGHTED, tuple(everything), weights)

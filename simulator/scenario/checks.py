@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import unknown_name
+from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import ComplexityRouting, OverflowRouting, Topology, WeightedRouting
 from simulator.schema.workload import Empirical, Lognormal, RequestClass, Uniform
@@ -30,6 +31,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology)
+        found += disaggregation_problems(f"topologies.{name}", topology, scenario)
     return found
 
 

@@ -63,6 +63,15 @@ class ReliabilitySettings(Settings):
     """Pause before the next try to launch."""
 
 
+class KvTransferSettings(Settings):
+    """Link over which a replica sends or fetches the KV cache of a prompt."""
+
+    gb_per_s_per_gpu: Positive | None = None
+    """Bandwidth for each GPU in 1e9 bytes/s, instead of what its network between nodes reaches."""
+    latency_ms: NotNegative | None = None
+    """From the end of a transfer to its being noticed, on the side that fetches; the catalog's unless given."""
+
+
 class Pool(Settings):
     """Replicas of one kind on one site."""
 
@@ -110,6 +119,12 @@ class Pool(Settings):
     """Faults that differ from the site's."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
+    role: Literal["both", "prefill", "decode"] = "both"
+    """Whether it serves whole requests, only computes prompts, or only answers those computed elsewhere."""
+    hands_to: str | None = None
+    """Pool that answers what this prefill pool has computed; the only decode pool unless given."""
+    kv_transfer: KvTransferSettings | None = None
+    """Link of a prefill or decode pool that differs from the catalog's."""
     network_ms: NotNegative | None = None
     """One-way delay between gateway and replica, instead of the site's."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -182,18 +183,20 @@ def assert_tokens_count_where_they_were_computed(run: Served, spec: FleetSpec) -
 
 
 def assert_parts_of_the_way_add_up(records: Any, spec: FleetSpec) -> None:
-    """Arrival, start, end of the prefill, KV arrived, first token, end: in this order, and a transfer takes its time."""
+    """Arrival, start, end of the prefill, KV arrived, first token, end: in this order; a transfer takes its time."""
     moved = records[(records["prefill_target"] >= 0) & (records["status"] == Status.COMPLETED)]
     parts = ("arrival_s", "scheduled_s", "prefilled_s", "transferred_s", "first_token_s", "finish_s")
-    for earlier, later in zip(parts, parts[1:], strict=False):
+    for earlier, later in itertools.pairwise(parts):
         assert (moved[earlier] <= moved[later]).all(), (earlier, later)
-    assert (moved["target"] == 0).all() and (moved["prefill_target"] == 1).all()
+    assert (moved["target"] == 0).all()
+    assert (moved["prefill_target"] == 1).all()
     transfer = spec.pools[1].kv_transfer
     whole = -(-moved["isl"] // 16) * transfer.block_bytes / transfer.bytes_per_s + transfer.latency_s
     if not spec.pools[0].engine.enable_prefix_caching:
         assert (moved["transferred_s"] - moved["prefilled_s"] >= whole - 1e-9).all()
     stayed = records[records["prefill_target"] < 0]
-    assert np.isnan(stayed["prefilled_s"]).all() and np.isnan(stayed["transferred_s"]).all()
+    assert np.isnan(stayed["prefilled_s"]).all()
+    assert np.isnan(stayed["transferred_s"]).all()
 
 
 def lone(isl: int, osl: int) -> Requests:

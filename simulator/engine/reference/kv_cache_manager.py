@@ -66,7 +66,7 @@ class KVCacheManager:
         ----------
         num_new_tokens : tokens to compute in this step, drafts included
         hit : cached prefix that a request takes over at its admission
-        num_external_tokens : tokens whose KV is fetched from elsewhere; their blocks become findable with `cache_blocks`
+        num_external_tokens : tokens whose KV is fetched from elsewhere; their blocks become findable by `cache_blocks`
             once it is there, and lookahead slots are left for later
         full_sequence_must_fit : refuse unless all of prompt and generated tokens fit (not those still to generate)
         reserved_blocks : free blocks that must be left for others

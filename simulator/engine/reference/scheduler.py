@@ -1,8 +1,8 @@
 """The scheduler of one replica (vLLM 0.32.0 `v1/core/sched/scheduler.py`), rule by rule.
 
-Of KV connectors: the asynchronous transfer of whole prompts between a prefill and a decode engine, as the NIXL connector's
-pull mode does it (`v1/nixl/pull_scheduler.py`). Left out: encoder inputs, LoRA, structured output, async scheduling. Added: static batching and
-one-at-a-time serving, which change who may be admitted and nothing else.
+Of KV connectors: the asynchronous transfer of whole prompts between a prefill and a decode engine, as the NIXL
+connector's pull mode does it (`nixl/pull_scheduler.py`). Left out: encoder inputs, LoRA, structured output, async
+scheduling. Added: static batching and one-at-a-time serving, which change who may be admitted and nothing else.
 """
 
 from __future__ import annotations

@@ -1,0 +1,67 @@
+"""Which pools hand over to which, and the links between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from simulator.catalog.kv_transfer import kv_transfer_figures
+from simulator.errors import InputError, Problem
+from simulator.fleet.spec import KvTransfer, PoolSpec
+from simulator.run.engine import PlannedEngine, architecture
+from simulator.scenario.disaggregation import decode_pool
+from simulator.scenario.load import LoadedScenario
+
+_BYTES_PER_GB = 1e9
+_MILLISECONDS = 1e-3
+
+
+def linked_pools(
+    loaded: LoadedScenario, topology: Any, specs: list[PoolSpec], engines: list[PlannedEngine]
+) -> tuple[PoolSpec, ...]:
+    """The pools with their hand-overs: each prefill pool to its decode pool, both with their links.
+
+    Raises
+    ------
+    InputError : a prefill pool with more GPUs than KV heads and a decode pool with fewer, which vLLM refuses
+    """
+    names = [pool.name for pool in topology.pools]
+    linked = list(specs)
+    for k, pool in enumerate(topology.pools):
+        if pool.role != "prefill":
+            continue
+        other = names.index(decode_pool(topology, pool))
+        _check_heads(loaded, pool, topology.pools[other])
+        linked[k] = replace(linked[k], hands_to=other, kv_transfer=kv_transfer(pool, engines[k]))
+        linked[other] = replace(linked[other], kv_transfer=kv_transfer(topology.pools[other], engines[other]))
+    return tuple(linked)
+
+
+def kv_transfer(pool: Any, engine: PlannedEngine) -> KvTransfer:
+    """A replica's side of a transfer; all its GPUs fetch their parts of a block at the same time.
+
+    bytes/s = GPUs x (network of one GPU between nodes x share of the peak that collectives reach), or the pool's own.
+    """
+    figures, own = kv_transfer_figures(), pool.kv_transfer
+    per_gpu = engine.gpu.inter_node.value * engine.gpu.coefficients.link_efficiency
+    latency_s = figures.latency.value
+    if own is not None and own.gb_per_s_per_gpu is not None:
+        per_gpu = own.gb_per_s_per_gpu * _BYTES_PER_GB
+    if own is not None and own.latency_ms is not None:
+        latency_s = own.latency_ms * _MILLISECONDS
+    gpus = engine.layout.gpus
+    return KvTransfer(engine.memory.block_bytes * gpus, per_gpu * gpus, latency_s, figures.lease.value)
+
+
+def _check_heads(loaded: LoadedScenario, prefill: Any, decode: Any) -> None:
+    """vLLM 0.32.0 NIXL: fewer decode ranks cannot read KV heads of which the prefill ranks hold copies."""
+    arch, _ = architecture(prefill.model or loaded.scenario.model, loaded.path.parent)
+    if prefill.tp > decode.tp and prefill.tp > arch.kv_heads and not arch.is_mla:
+        raise InputError(
+            Problem(
+                f"pool {prefill.name} holds copies of the {arch.kv_heads} KV heads, which the fewer GPUs of pool "
+                f"{decode.name} cannot read: use tp <= {max(arch.kv_heads, decode.tp)}, or tp={prefill.tp} there",
+                path=f"pools[{prefill.name}].tp",
+                got=str(prefill.tp),
+            )
+        )
