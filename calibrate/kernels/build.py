@@ -47,8 +47,8 @@ def build_all(tables: Tables, names: Sequence[str], retrieved: str, progress: Ca
     for name, entry in systems()["measured"].items():
         if "links" in entry:
             lend_links(name, entry["links"], profiles)
-    fill_missing_kernels(profiles, MISSING_KERNELS)
     share_launches(profiles, "latent")
+    fill_missing_kernels(profiles, MISSING_KERNELS)
     fill_formats(profiles, WEIGHT_ONLY_DONORS)
     for name, entry in systems()["transferred"].items():
         source = profiles[entry["kernels"]]["source"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from calibrate.sections import write_section
 from calibrate.serving.report import Comparison, as_json
 from simulator.catalog.expected import error_table
 from simulator.catalog.overheads import family_rows, host_rows, overhead_rows
@@ -78,15 +79,8 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
 
 
 def write_docs(path: Path, section: str) -> None:
-    """Put the section between its marks in the document; a new document where there is none."""
-    text = path.read_text(encoding="utf-8") if path.exists() else f"{TITLE}\n{BEGIN}\n{END}\n"
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(f"{before}{BEGIN}\n\n{section}\n{END}{after}", encoding="utf-8")
-    scratch.replace(path)
+    """Write the serving section of the document at `path`."""
+    write_section(path, BEGIN, END, section, TITLE)
 
 
 def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:

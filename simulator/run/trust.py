@@ -31,6 +31,7 @@ def trust_warnings(engines: Sequence[PlannedEngine]) -> list[str]:
     }
     if transferred:
         found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
+    found += [f"step times from {origin}" for origin in sorted({step.origin for step in steps if step.expected_error})]
     errors = expected_errors(engines)
     if errors is not None:
         figures = ", ".join(

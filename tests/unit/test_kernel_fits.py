@@ -1,0 +1,232 @@
+"""Fits of kernel tables: synthetic tables give their parameters back; tables that cannot be used are named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calibrate.kernels.attention import fit_attention
+from calibrate.kernels.build import build_all, systems, write_profiles
+from calibrate.kernels.collectives import fit_collective, fit_stream
+from calibrate.kernels.experts import fit_experts
+from calibrate.kernels.gemm import Format, fit_gemm
+from calibrate.kernels.report import residual_rows, section
+from calibrate.kernels.tables import Tables, find_tables
+from calibrate.kernels.transfer import fill_formats, share_launches, transferred
+from calibrate.sections import write_section
+from simulator.catalog.hardware import FOLDER, read_profile
+from simulator.errors import InputError
+from simulator.perf.kernels import (
+    CollectiveKernel,
+    ExpertShape,
+    ExpertsKernel,
+    GemmKernel,
+    Peaks,
+    StreamKernel,
+    collective_s,
+    experts_s,
+    gemm_s,
+    stream_s,
+)
+
+PEAKS = Peaks(bandwidth_bytes_per_s=2e12, flops_per_s=5e14, multiprocessors=100)
+PLAIN = Format(2.0, 2.0, PEAKS)
+TOKENS = (1, 8, 16, 17, 64, 96, 256, 257, 1024, 1025, 4096, 8192)
+
+
+def gemm_table(kernel: GemmKernel, form: Format, noise: float = 0.0) -> pd.DataFrame:
+    m, n, k = np.array(list(product(TOKENS, (1024, 4096, 16384), (1024, 4096, 8192))), dtype=np.float64).T
+    ragged = (m > 8) & (m % 8 != 0)
+    time = gemm_s(kernel, form.peaks, m, n, k, form.weight_bytes, form.activation_bytes, ragged)
+    time = time * np.exp(noise * np.random.default_rng(5).standard_normal(time.size))
+    return pd.DataFrame({"m": m, "n": n, "k": k, "latency_s": time})
+
+
+@pytest.mark.parametrize(
+    ("truth", "form"),
+    [
+        (GemmKernel(4e-6, 0.8, 0.7, 0.6, 200.0, 0.0, 0.0, 0.02, 3.0), PLAIN),
+        (GemmKernel(5e-6, 0.75, 0.6, 0.3, 400.0, 0.25, 8.0, 0.0, 2.5), Format(1.0, 1.0, PEAKS)),
+    ],
+)
+def test_a_product_table_gives_its_parameters_back(truth: GemmKernel, form: Format) -> None:
+    found, errors = fit_gemm(gemm_table(truth, form), form)
+    assert errors.median_abs < 1e-3
+    assert (found.bandwidth_share, found.compute_share) == pytest.approx(
+        (truth.bandwidth_share, truth.compute_share), rel=0.01
+    )
+    assert found.launch_s == pytest.approx(truth.launch_s, rel=0.02)
+    assert found.quantise_bytes == pytest.approx(truth.quantise_bytes, rel=0.02, abs=1e-6)
+
+
+def test_scatter_is_reported_and_outliers_do_not_bend_the_fit() -> None:
+    truth = GemmKernel(4e-6, 0.8, 0.7, 0.6, 200.0, 0.0, 0.0, 0.0, 3.0)
+    table = gemm_table(truth, PLAIN, noise=0.05)
+    table.loc[::20, "latency_s"] *= 5
+    found, errors = fit_gemm(table, PLAIN)
+    assert found.compute_share == pytest.approx(0.7, rel=0.1)
+    assert 0.02 < errors.median_abs < 0.08
+    assert errors.points == len(table)
+    assert errors.ranges["m"] == [1.0, 8192.0]
+
+
+def test_weights_that_came_from_a_cache_do_not_count() -> None:
+    truth = GemmKernel(4e-6, 0.8, 0.7, 0.6, 200.0, 0.0, 0.0, 0.0, 3.0)
+    table = gemm_table(truth, PLAIN)
+    cached = table[table["m"] == 1].assign(latency_s=1e-6, n=2048)
+    found, errors = fit_gemm(pd.concat([table, cached]), PLAIN)
+    assert errors.points == len(table)
+    assert found.bandwidth_share == pytest.approx(0.8, rel=0.01)
+
+
+def test_attention_tables_give_their_parameters_back_whatever_windows_they_hold() -> None:
+    grid = list(product((1, 8, 64), (32, 512, 4096), (8, 32), (8,)))
+    batch, length, heads, kv_heads = np.array(grid, dtype=np.float64).T
+    shape = {"batch_size": batch, "num_heads": heads, "num_key_value_heads": kv_heads, "head_dim": 128}
+    shape |= {"kv_cache_dtype": "bfloat16", "window_size": 0}
+    read = batch * length * kv_heads * 2 * 128 * 2
+    decode = 1e-5 + read / (0.8 * 2e12) + 1e-9 * batch * heads + 2e-8 * batch * kv_heads
+    passing = batch * length * 128 * 2 * (heads + kv_heads) * 2
+    flops = 4 * 128 * heads * batch * length * (length + 1) / 2
+    prefill = 1.5e-5 + flops / (0.6 * 5e14) + passing / (0.3 * 2e12)
+    generation = pd.DataFrame(shape | {"step": length - 1, "latency_s": decode})
+    context = pd.DataFrame(shape | {"isl": length, "latency_s": prefill})
+    windowed = generation.assign(window_size=128, latency_s=1e-6)
+    found = fit_attention(context, pd.concat([generation, windowed]), 128, "bfloat16", 2.0, PEAKS)
+    assert found is not None
+    kernel, errors = found
+    expected = (1e-5, 0.6, 0.3, 0.8, 1e-9, 2e-8)
+    assert tuple(asdict(kernel).values()) == pytest.approx(expected, rel=0.03)
+    assert max(each.median_abs for each in errors.values()) < 1e-3
+    assert fit_attention(context, generation, 64, "bfloat16", 2.0, PEAKS) is None
+
+
+def test_an_expert_table_gives_its_parameters_back() -> None:
+    truth = ExpertsKernel(2e-5, 0.8, 0.5, 20.0, 100.0, 6.0, 2.0)
+    tokens, hidden, width, experts = np.array(
+        list(product((1, 4, 16, 64, 256, 1024, 4096), (2048, 4096), (768, 2048), (64, 128))), dtype=np.float64
+    ).T
+    rows = tokens * 8
+    balanced = tokens < 512
+    active = np.where(balanced, np.minimum(experts, rows), experts * (1 - (1 - 8 / experts) ** tokens))
+    time = experts_s(truth, PEAKS, ExpertShape(hidden, width, np.full_like(tokens, 8), 2.0), tokens, rows, active)
+    table = pd.DataFrame(
+        {"num_tokens": tokens, "hidden_size": hidden, "inter_size": width, "topk": 8, "num_experts": experts}
+        | {"moe_tp_size": 1, "moe_ep_size": 1, "latency_s": time}
+        | {"distribution": np.where(balanced, "balanced", "power_law_1.01")}
+    )
+    found, errors = fit_experts(table, PLAIN)
+    assert errors.median_abs < 5e-3
+    assert (found.bandwidth_share, found.compute_share) == pytest.approx((0.8, 0.5), rel=0.03)
+    assert found.routed_bytes == pytest.approx(6.0, rel=0.1)
+
+
+def test_collectives_and_element_wise_kernels_give_their_parameters_back() -> None:
+    truth = CollectiveKernel(5e-6, 5e10, 3e-5, 2e11)
+    size = 2.0 ** np.arange(11, 30)
+    found, errors = fit_collective(pd.DataFrame({"message_size": size, "latency_s": collective_s(truth, size)}), 4.5e11)
+    assert errors.median_abs < 0.01
+    assert found.latency_s == pytest.approx(5e-6, rel=0.05)
+    assert found.bulk_bytes_per_s == pytest.approx(2e11, rel=0.05)
+    m, k = np.array(list(product(TOKENS, (1024, 8192))), dtype=np.float64).T
+    stream = StreamKernel(2e-6, 0.7)
+    kernel, _ = fit_stream(pd.DataFrame({"m": m, "k": k, "latency_s": stream_s(stream, PEAKS, 3 * m * k)}), PEAKS)
+    assert asdict(kernel) == pytest.approx(asdict(stream), rel=0.01)
+
+
+def test_a_transferred_gpu_takes_shares_and_links_and_no_format_it_lacks() -> None:
+    donor = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("b200", "l40s")}
+    entry = {"kernels": "b200", "links": "l40s", "multiprocessors": 7}
+    profile = transferred("a100-80", entry, donor)
+    assert set(profile["kernels"]["gemm"]) == {"bf16", "fp16", "int8", "int4", "w8a16"}
+    assert profile["kernels"]["gemm"]["bf16"] == donor["b200"]["kernels"]["gemm"]["bf16"]
+    own, lent = (each["kernels"]["all_reduce"]["2"] for each in (profile, donor["l40s"]))
+    assert own["latency_s"] == lent["latency_s"]
+    assert own["bytes_per_s"] == pytest.approx(lent["bytes_per_s"] * 3e11 / 3.2e10)
+
+
+def test_stand_ins_are_written_down() -> None:
+    profiles = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("a100-80", "h100-sxm")}
+    for profile in profiles.values():
+        profile["stand_ins"] = {}
+    del profiles["h100-sxm"]["kernels"]["gemm"]["int4"], profiles["h100-sxm"]["kernels"]["gemm"]["int8"]
+    profiles["a100-80"]["kernels"]["latent"][0]["kernel"]["launch_s"] = 1e-6
+    fill_formats(profiles, {"gemm": "a100-80"})
+    share_launches(profiles, "latent")
+    gemm = profiles["h100-sxm"]["kernels"]["gemm"]
+    assert gemm["int8"] == gemm["fp8"]
+    assert gemm["int4"]["bandwidth_share"] <= 1.0
+    assert profiles["h100-sxm"]["kernels"]["latent"][0]["kernel"]["launch_s"] == 1e-6
+    assert set(profiles["h100-sxm"]["stand_ins"]) >= {"gemm int8", "gemm int4", "latent launch"}
+    assert "shortest" in section(profiles)
+
+
+def test_the_shipped_profiles_say_where_they_come_from_and_how_far_off_they_are() -> None:
+    names = {*systems()["measured"], *systems()["transferred"]}
+    assert {file.stem for file in FOLDER.glob("*.json")} == names
+    for name in names:
+        profile = read_profile(FOLDER / f"{name}.json")
+        assert profile.source.version == "0.12.0"
+        assert profile.source.tables
+        assert profile.source.retrieved
+        if profile.transferred_from is None:
+            assert all(abs(errors["bias"]) < 0.06 for errors in profile.residuals.values())
+            assert profile.residuals["gemm bf16"]["median_abs"] < 0.1
+        else:
+            assert profile.transferred_from in profile.stand_ins["all"]
+    rows = residual_rows({"h100-sxm": json.loads((FOLDER / "h100-sxm.json").read_text())})
+    assert {"GPU", "kernel", "points", "median error", "p90", "bias"} == set(rows[0])
+
+
+def test_a_source_without_tables_or_columns_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"no kernel tables .* in this folder"):
+        find_tables(tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"servecast\[kernels\]"):
+        find_tables(None)
+    folder = tmp_path / "h100_sxm" / "gemm" / "vllm" / "0.24.0"
+    folder.mkdir(parents=True)
+    pd.DataFrame({"m": [1], "latency": [1.0]}).to_parquet(folder / "gemm_perf.parquet")
+    tables = find_tables(tmp_path)
+    with pytest.raises(InputError, match="lacks the columns n, k"):
+        tables.read("h100_sxm", "gemm", "vllm", "0.24.0", "gemm", ("m", "n", "k"))
+    with pytest.raises(InputError, match="no table h100_sxm/moe"):
+        tables.read("h100_sxm", "moe", "vllm", "0.24.0", "moe", ())
+    with pytest.raises(InputError, match="did you mean 'h100-sxm'"):
+        build_all(Tables(tmp_path), ["h100-smx"], "2026-11-23", print)
+
+
+def test_a_broken_profile_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "h100-sxm.json"
+    file.write_text("{}")
+    with pytest.raises(InputError, match="not a hardware profile"):
+        read_profile(file)
+    write_profiles({"h100-sxm": json.loads((FOLDER / "h100-sxm.json").read_text()) | {"format": "other/9"}}, tmp_path)
+    with pytest.raises(InputError, match="must be of format servecast-hardware/1"):
+        read_profile(file)
+
+
+def test_a_generated_section_leaves_the_rest_of_a_document_alone(tmp_path: Path) -> None:
+    path = tmp_path / "accuracy.md"
+    write_section(path, "<!-- a -->", "<!-- /a -->", "one", "# Title\n")
+    path.write_text(path.read_text() + "\nby hand\n")
+    write_section(path, "<!-- b -->", "<!-- /b -->", "two", "# Title\n")
+    write_section(path, "<!-- a -->", "<!-- /a -->", "three", "# Title\n")
+    text = path.read_text()
+    places = [text.index(words) for words in ("# Title", "three", "by hand", "two")]
+    assert places == sorted(places)
+    assert "one" not in text
+
+
+def test_a_gpu_with_twice_the_peaks_is_twice_as_fast_where_the_launch_does_not_count() -> None:
+    kernel = GemmKernel(0.0, 0.8, 0.7, 0.5, 100.0, 0.0, 0.0, 0.0, 3.0)
+    double = replace(PEAKS, bandwidth_bytes_per_s=4e12, flops_per_s=1e15)
+    m, ragged = np.array([1.0, 256.0, 8192.0]), np.zeros(3, dtype=np.bool_)
+    slow = gemm_s(kernel, PEAKS, m, 4096, 4096, 2.0, 2.0, ragged)
+    assert gemm_s(kernel, double, m, 4096, 4096, 2.0, 2.0, ragged) == pytest.approx(slow / 2)
