@@ -96,7 +96,7 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
         time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
     passing = batch.tokens * ACTIVATION_BYTES * passing_values(arch, layout.tp)
     time = time + passing / (kernel.stream_share * hardware.device.bandwidth_bytes_per_s)
-    values, kernels = NORM_PASSES * arch.hidden_size, NORMS
+    values, kernels = float(NORM_PASSES * arch.hidden_size), NORMS
     if not arch.is_mla:
         values, kernels = values + passing_values(arch, layout.tp) / 2, kernels + ROTARY_AND_WRITE
     return time + small_kernels_s(batch, values, kernels, hardware)
