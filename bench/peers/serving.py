@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,15 @@ from calibrate.serving.measured import Burst
 from calibrate.serving.read import read_tables
 from calibrate.serving.report import compare_rows
 from calibrate.serving.score import BELOW, SCORED, Scored
+from calibrate.serving.sources import source_of
 from calibrate.serving.steps import catalog_steps
 from simulator.catalog.models import models
 from simulator.cli.output import print_table
 
 PYTHON = Path(__file__).resolve().parents[2] / ".venv-peers-aiconfigurator" / "bin" / "python"
+EVERY = 4
+"""Of rows whose statistic is not documented, every so-many-th is asked: an answer takes seconds."""
+ANSWERS = PYTHON.parents[1] / "serving-answers.json"
 SYSTEMS = {
     "a100-80": "a100_sxm",
     "h100-sxm": "h100_sxm",
@@ -78,14 +83,18 @@ def point(scored: Scored) -> dict[str, Any] | None:
 
 
 def estimates(points: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """aiconfigurator's answers by row."""
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "points.json", Path(folder) / "result.json"
-        asked.write_text(json.dumps(points))
-        script = Path(__file__).with_name("run_aiconfigurator.py")
-        subprocess.run([str(PYTHON), str(script), str(asked), str(answered)], check=True, stderr=subprocess.DEVNULL)
-        result: dict[str, dict[str, Any]] = json.loads(answered.read_text())
-    return result
+    """aiconfigurator's answers by row; kept in its environment, since they take a while."""
+    kept: dict[str, dict[str, Any]] = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {}
+    new = [one for one in points if one["row_id"] not in kept]
+    if new:
+        with tempfile.TemporaryDirectory() as folder:
+            asked, answered = Path(folder) / "points.json", Path(folder) / "result.json"
+            asked.write_text(json.dumps(new))
+            script = Path(__file__).with_name("run_aiconfigurator.py")
+            subprocess.run([str(PYTHON), str(script), str(asked), str(answered)], check=True, stderr=subprocess.DEVNULL)
+            kept |= json.loads(answered.read_text())
+        ANSWERS.write_text(json.dumps(kept))
+    return kept
 
 
 def errors(below: list[Scored], found: dict[str, dict[str, Any]], metric: str) -> list[tuple[str, float, float]]:
@@ -103,7 +112,9 @@ def errors(below: list[Scored], found: dict[str, dict[str, Any]], metric: str) -
 
 def main() -> None:
     tables = [Path(name) for name in sys.argv[1:]]
-    comparison = compare_rows(read_tables(tables), catalog_steps)
+    read = read_tables(tables)
+    kept = tuple(row for k, row in enumerate(read.rows) if k % EVERY == 0 or "statistic" not in source_of(row))
+    comparison = compare_rows(replace(read, rows=kept), catalog_steps)
     below = [one for one in comparison.scored if one.regime == BELOW]
     points = [asked for one in below if (asked := point(one))]
     found = estimates(points)
