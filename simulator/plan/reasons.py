@@ -11,8 +11,8 @@ from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
-from simulator.plan.trials import Outcome
 from simulator.rng import stream_seed
+from simulator.run.evaluate import Outcome
 from simulator.run.replicate import class_slos
 from simulator.run.topology import PlannedTopology
 from simulator.run.workload import request_source

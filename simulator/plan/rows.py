@@ -7,7 +7,7 @@ from typing import Any
 from simulator.plan.candidate import Candidate
 from simulator.plan.search import Point
 from simulator.plan.sizing import Sizing
-from simulator.plan.trials import Outcome
+from simulator.run.evaluate import Outcome
 
 
 def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:

@@ -9,8 +9,9 @@ from simulator.errors import InputError
 from simulator.plan.candidate import Candidate
 from simulator.plan.reasons import empty_engine_misses, shortfall
 from simulator.plan.search import Point, minimal_points
-from simulator.plan.trials import Outcome, Progress, Trials, planned_at
+from simulator.plan.trials import Progress, Trials, planned_at
 from simulator.run.capacity import offered_load, replica_capacity_rps
+from simulator.run.evaluate import Outcome
 from simulator.run.topology import PlannedTopology
 
 _PARTS = {"both": {}, "prefill": {"decode": False}, "decode": {"prefill": False}}

@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from simulator.perf.steptime import StepTime
 from simulator.plan.candidate import Candidate
 from simulator.plan.search import Point
 from simulator.run.engine import PlannedEngine
-from simulator.run.replicate import replicate, topology_prices
-from simulator.run.summary import summarise
+from simulator.run.evaluate import Outcome, evaluate
+from simulator.run.replicate import topology_prices
 from simulator.run.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
 
 Progress = Callable[[str, float], None]
 """Called with what is being simulated and the share of the whole that is done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a fleet of one size gave over all replications.
-
-    Attributes
-    ----------
-    summary : as `servecast run` gives it for the topology
-    met : for each replication, whether it alone meets every SLO term
-    """
-
-    summary: dict[str, Any]
-    met: tuple[bool, ...]
-
-    @property
-    def slo_met(self) -> bool:
-        """Whether every SLO term is met over the requests of all replications, as `servecast run` judges."""
-        return bool(self.summary["metrics"]["slo_met"])
 
 
 class Trials:
@@ -70,17 +50,8 @@ class Trials:
         loaded = self.candidate.sized(point)
         planned = with_step_times(plan_topology(loaded, self.candidate.topology), self.step_factor)
         prices = topology_prices(loaded, planned)
-        run = loaded.scenario.run
         label = f"{planned.name}: {' + '.join(map(str, point)) or 'no'} replicas"
-        done = []
-        for number in range(run.replications):
-
-            def tick(now: float, number: int = number) -> None:
-                self._progress(label, (number + min(now / run.horizon_s, 1.0)) / run.replications)
-
-            done.append(replicate(loaded, planned, prices, number, progress=tick))
-        met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-        return Outcome(summarise(loaded, planned, done, prices), met)
+        return evaluate(loaded, planned, prices, lambda share: self._progress(label, share))
 
 
 def planned_at(loaded: LoadedScenario, topology: str) -> PlannedTopology:

@@ -59,6 +59,15 @@ class BundleWriter:
         except OSError as error:
             raise self._refused(error) from error
 
+    def copy(self, name: str, source: Path) -> None:
+        """Copy a file, `name` may lead into a folder."""
+        target = self._folder / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
+        except OSError as error:
+            raise self._refused(error) from error
+
     def json(self, name: str, data: Any) -> None:
         """Write one JSON file, keys sorted; NaN and infinity become null."""
         self.text(name, json.dumps(finite(data), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -105,7 +114,7 @@ class BundleWriter:
             pq.write_table(self._empty[name], self._folder / name, compression="zstd")
 
     def _publish(self, target: Path) -> None:
-        for file in self._folder.iterdir():
+        for file in self._folder.rglob("*"):
             _sync(file)
         _sync(self._folder)
         older = target.with_name(f".{target.name}.old")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +14,13 @@ from simulator.errors import collect
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import cost_frame, focus_csv
+from simulator.run.fingerprint import fingerprint
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import compare, summarise
 from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
 
 Progress = Callable[[str, float], None]
@@ -56,9 +58,14 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     cases: dict[str, Case] = {}
     replications = scenario.run.replications
     total = len(planned) * replications
-    path = Path(out) / bundle_name(scenario.name, _fingerprint(loaded))
-    with BundleWriter(path, _manifest(loaded, planned)) as bundle:
-        bundle.text("scenario.resolved.yaml", resolved_yaml(loaded))
+    files = references(loaded)
+    identity = fingerprint(loaded, files)
+    path = Path(out) / bundle_name(scenario.name, identity)
+    with BundleWriter(path, _manifest(loaded, planned, identity, files)) as bundle:
+        bundle.text("scenario.resolved.yaml", resolved_yaml(loaded, files))
+        for file in files:
+            if file.copy is not None:
+                bundle.copy(file.copy, file.file)
         for k, (topology, price) in enumerate(zip(planned, prices, strict=True)):
             done = []
             for number in range(replications):
@@ -96,21 +103,14 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     return Run(finite(summary), path)
 
 
-def _fingerprint(loaded: LoadedScenario) -> bytes:
-    """What determines the results: the scenario, the files it names, and the version."""
-    parts = [version("servecast").encode(), loaded.scenario.model_dump_json().encode()]
-    for cls in loaded.scenario.workload.classes:
-        file = getattr(cls.arrivals, "file", None)
-        if file:
-            parts.append(hashlib.sha256((loaded.path.parent / file).read_bytes()).digest())
-    return b"\x00".join(parts)
-
-
-def _manifest(loaded: LoadedScenario, planned: list[PlannedTopology]) -> dict[str, Any]:
+def _manifest(
+    loaded: LoadedScenario, planned: list[PlannedTopology], identity: bytes, files: Sequence[Reference]
+) -> dict[str, Any]:
     return {
         "servecast": version("servecast"),
         "scenario": loaded.scenario.name,
-        "scenario_sha256": hashlib.sha256(_fingerprint(loaded)).hexdigest(),
+        "scenario_sha256": hashlib.sha256(identity).hexdigest(),
+        "files": {file.path: {"sha256": file.sha256, "copy": file.copy} for file in files},
         "seed": loaded.scenario.run.seed,
         "replications": loaded.scenario.run.replications,
         "step_time": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario
@@ -25,7 +26,7 @@ def check_names(loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: Loo
     look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers}
     for path, kind, name in _names(loaded):
         file, line, column = loaded.place(path)
-        if kind == "model" and _is_config(loaded, name):
+        if kind == "model" and is_config(loaded.path.parent, name):
             if not (loaded.path.parent / name).exists():
                 missing = f"no such file in {loaded.path.parent}"
                 problems.append(Problem(missing, file, line, column, path, name))
@@ -52,5 +53,6 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
             yield f"topologies.{name}.vendors[{k}].offer", "offer", vendor.offer
 
 
-def _is_config(loaded: LoadedScenario, name: str) -> bool:
-    return name.endswith(".json") or (loaded.path.parent / name).is_dir()
+def is_config(folder: Path, name: str) -> bool:
+    """Whether a model is named by its `config.json`, or the folder that holds it, and not by the catalog."""
+    return name.endswith(".json") or (folder / name).is_dir()

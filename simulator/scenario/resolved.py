@@ -4,28 +4,85 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from simulator.scenario.document import join
+from simulator.scenario.document import Origin, join
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.references import Reference
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_./-]*")
 
 
-def resolved_yaml(loaded: LoadedScenario) -> str:
-    """The merged scenario as YAML; each value carries a comment: where it was written, or that it is a default."""
-    lines = _lines(loaded, loaded.scenario.model_dump(mode="json"), "", 0)
+def resolved_yaml(loaded: LoadedScenario, files: Sequence[Reference] = ()) -> str:
+    """The merged scenario as YAML; each value carries a comment: where it was written, or that it is a default.
+
+    Parameters
+    ----------
+    files : what the scenario names, for a file that lies in a run bundle: they are named by their copies there
+    """
+    data = resolved_data(loaded, files)
+    lines = _lines(_Comments(loaded, files), data, "", 0)
     return "\n".join(lines) + "\n"
 
 
-def _lines(loaded: LoadedScenario, node: Any, path: str, depth: int) -> list[str]:
+def resolved_data(loaded: LoadedScenario, files: Sequence[Reference] = ()) -> dict[str, Any]:
+    """The merged scenario with all defaults, as it would be written; it says the same wherever it is loaded.
+
+    A pool's engine section holds the differences from the scenario's when it is written, and all of it here.
+    """
+    data: dict[str, Any] = loaded.scenario.model_dump(mode="json")
+    for name, topology in loaded.scenario.topologies.items():
+        for k, pool in enumerate(topology.pools):
+            if pool.engine is not None:
+                own = pool.engine.model_dump(mode="json", include=pool.engine.model_fields_set)
+                data["topologies"][name]["pools"][k]["engine"] = {**data["engine"], **own}
+    copies = {file.path: file.copy for file in files if file.copy is not None}
+    return _replaced(data, "", copies) if copies else data
+
+
+def _replaced(node: Any, path: str, values: dict[str, str]) -> Any:
+    if isinstance(node, dict):
+        return {key: _replaced(value, join(path, key), values) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_replaced(value, join(path, k), values) for k, value in enumerate(node)]
+    return values.get(path, node)
+
+
+class _Comments:
+    """What is said of the origin of each value."""
+
+    def __init__(self, loaded: LoadedScenario, files: Sequence[Reference]) -> None:
+        self._loaded = loaded
+        self._files = {file.path: file for file in files}
+
+    def __call__(self, path: str) -> str:
+        """Origin of a value, on one line."""
+        origin = " ".join(str(self._origin(path) or "default").split())
+        file = self._files.get(path)
+        if file is None:
+            return origin
+        kept = f"copy of {file.written}" if file.copy else f"not copied: {file.size_bytes} bytes"
+        return f"{origin}, {kept}, sha256 {file.sha256}"
+
+    def _origin(self, path: str) -> Origin | None:
+        """Where the value was written; a pool's engine takes what it does not give from the scenario's."""
+        own = self._loaded.origin(path)
+        pool, engine, key = path.rpartition("].engine.")
+        if own is not None or not engine:
+            return own
+        written = f"{pool}].engine.{re.split(r'[.[]', key)[0]}"
+        return None if self._loaded.origin(written) else self._loaded.origin(f"engine.{key}")
+
+
+def _lines(comments: _Comments, node: Any, path: str, depth: int) -> list[str]:
     pad = "  " * depth
     lines: list[str] = []
     items = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
     for key, value in items:
         where = join(path, key)
         if isinstance(value, dict | list) and value:
-            inner = _lines(loaded, value, where, depth + 1)
+            inner = _lines(comments, value, where, depth + 1)
             if isinstance(key, int):
                 first = inner[0].removeprefix("  " * (depth + 1))
                 lines += [f"{pad}- {first}", *inner[1:]]
@@ -33,14 +90,9 @@ def _lines(loaded: LoadedScenario, node: Any, path: str, depth: int) -> list[str
                 lines += [f"{pad}{_key(key)}:", *inner]
         else:
             head = f"{pad}-" if isinstance(key, int) else f"{pad}{_key(key)}:"
-            lines.append(f"{head} {json.dumps(value, ensure_ascii=False)}  # {_comment(loaded, where)}")
+            lines.append(f"{head} {json.dumps(value, ensure_ascii=False)}  # {comments(where)}")
     return lines
 
 
 def _key(key: str) -> str:
     return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-
-
-def _comment(loaded: LoadedScenario, path: str) -> str:
-    """Origin of a value, on one line."""
-    return " ".join(str(loaded.origin(path) or "default").split())

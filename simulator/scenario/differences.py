@@ -1,0 +1,53 @@
+"""What differs between resolved scenarios: paths and the values of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+ABSENT = object()
+"""Stands for a value that one of the scenarios does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One path and its values, in the order of the scenarios; `ABSENT` where a scenario lacks it."""
+
+    path: str
+    values: tuple[Any, ...]
+
+
+def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """Paths at which not all scenarios say the same, in the order of the first scenario that has them.
+
+    Lists of named things are matched by name, as `topologies.cloud.pools[rented].tp`, other lists by position. Where a
+    part is missing in one scenario, the part is one difference, not everything in it.
+    """
+    return _compare("", tuple(scenarios))
+
+
+def _compare(path: str, nodes: tuple[Any, ...]) -> list[Difference]:
+    if all(node == nodes[0] for node in nodes[1:]):
+        return []
+    parts = [_parts(node) for node in nodes]
+    if any(part is None for part in parts):
+        return [Difference(path, nodes)]
+    found: list[Difference] = []
+    maps = [part for part in parts if part is not None]
+    for key in dict.fromkeys(key for part in maps for key in part):
+        where = f"{path}.{key}" if path and not key.startswith("[") else f"{path}{key}"
+        found += _compare(where, tuple(part.get(key, ABSENT) for part in maps))
+    return found
+
+
+def _parts(node: Any) -> dict[str, Any] | None:
+    """Children by what they are called in a path; None for a value."""
+    if isinstance(node, Mapping):
+        return {str(key): value for key, value in node.items()}
+    if isinstance(node, list):
+        return {
+            f"[{item['name'] if isinstance(item, Mapping) and 'name' in item else k}]": item
+            for k, item in enumerate(node)
+        }
+    return None

@@ -1,0 +1,60 @@
+"""`servecast compare` over bundles and scenario files, mixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+
+SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def scenarios(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The scenario with little traffic, and the same with another TP and another name."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    text = SIZED.read_text().replace("rate_rps: 150", "rate_rps: 20")
+    one, other = folder / "one.yaml", folder / "other.yaml"
+    one.write_text(text)
+    other.write_text(text.replace("name: sized", "name: wider").replace("name: base, ", "name: base, tp: 2, ", 1))
+    return one, other
+
+
+def test_bundles_and_scenarios_are_compared_with_what_differs(
+    scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    one, other = scenarios
+    assert _run(["run", str(one), "--out", str(tmp_path)]) == 0
+    (bundle,) = tmp_path.iterdir()
+    capsys.readouterr()
+    assert _run(["compare", str(bundle), str(other), "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    (wider,) = tmp_path.glob("wider-*")
+    assert f"{bundle.name}/own" in shown
+    assert f"{wider.name}/own" in shown
+    _, _, table = shown.partition("in what the scenarios differ:")
+    rows = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.startswith(("name", "topologies"))}
+    assert rows == {"name": ["sized", "wider"], "topologies.own.pools[base].tp": ["1", "2"]}
+
+
+def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
+    one, other = map(str, scenarios)
+    assert _run(["compare", one, other, "--out", str(tmp_path), "--format", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    by_path = {row["path"]: sorted(row["values"].values()) for row in data["differences"]}
+    assert by_path == {"name": ["sized", "wider"], "topologies.own.pools[base].tp": [1, 2]}
+    assert len(data["topologies"]) == 6
+
+
+def test_what_is_neither_is_refused(capsys: Capture, tmp_path: Path) -> None:
+    assert _run(["compare", str(tmp_path / "nothing")]) == 2
+    assert "is not a run bundle" in capsys.readouterr().err
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("name: [")
+    assert _run(["compare", str(broken)]) == 2
+    assert "not valid YAML" in capsys.readouterr().err
