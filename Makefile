@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-vllm lint clean
+.PHONY: help setup demo test venv-vllm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -33,8 +33,7 @@ test: setup lint  ## everything that CI checks
 	.venv-vllm/bin/pip install --quiet --no-deps -r $<
 	touch $@
 
-test-vllm: setup .venv-vllm/.stamp  ## the calibration loop on real vLLM (CPU backend, in .venv-vllm)
-	SERVECAST_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python $(BIN)/pytest -n 0 tests/vllm
+venv-vllm: .venv-vllm/.stamp  ## vLLM's CPU build in an environment of its own
 
 clean:  ## remove what was built
 	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
