@@ -5,6 +5,14 @@ from __future__ import annotations
 from cyclopts import App
 
 app = App(name="calibrate", help="Measure a real engine, fit its step times, check the simulator against it.")
-COMMANDS: tuple[str, ...] = ("fit", "import_kernels", "job", "live", "merge", "serving")
+COMMANDS: tuple[str, ...] = (
+    "fit",
+    "import_kernels",
+    "job",
+    "live",
+    "merge",
+    "record_schedule",
+    "serving",
+)
 for _name in COMMANDS:
     app.command(f"calibrate.commands.{_name}:{_name}", name=_name.replace("_", "-"))
