@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simulator.results.files import write_text
+
 
 def write_section(path: Path, begin: str, end: str, section: str, title: str) -> None:
     """Replace what stands between the markers `begin` and `end` of a document; append both where it has none.
@@ -15,6 +17,4 @@ def write_section(path: Path, begin: str, end: str, section: str, title: str) ->
         text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
     before, _, rest = text.partition(begin)
     after = rest.partition(end)[2]
-    scratch = path.with_name(path.name + ".partial")
-    scratch.write_text(f"{before}{begin}\n\n{section}\n{end}{after}", encoding="utf-8")
-    scratch.replace(path)
+    write_text(path, f"{before}{begin}\n\n{section}\n{end}{after}")

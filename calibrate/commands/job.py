@@ -47,6 +47,7 @@ def job(
     from calibrate.jobs.spec import JobSpec, scheduler_gpu_name
     from calibrate.jobs.targets import TARGETS
     from simulator.errors import InputError, Problem
+    from simulator.results.files import make_folder, write_text
 
     if tp < 1 or pp < 1 or retries < 0 or not limit_h > 0:
         raise InputError("tp and pp must be at least 1, retries at least 0, and limit-h positive")
@@ -72,8 +73,8 @@ def job(
         for card in gpu
         for name in model
     ]
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     for file, text in TARGETS[target](jobs).items():
-        (out / file).write_text(text, encoding="utf-8")
+        write_text(out / file, text)
         print(out / file)
     return 0

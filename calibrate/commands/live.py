@@ -43,21 +43,22 @@ def live(
     format: table for people, json for programs
     """
     import time
+    from functools import cache
 
     from calibrate.fit.profile_file import write_json
     from calibrate.live.drift import estimate
     from calibrate.live.load import description, seen_load, workload_section
     from calibrate.live.poll import Clock, poll, read_recording, record
     from calibrate.live.report import corrected_profile, watch_value, yaml_text
-    from calibrate.live.twin import compare, server_config, simulate_twin
+    from calibrate.live.twin import Twin, compare, server_config, simulate_twin
     from calibrate.live.window import observe
     from calibrate.recording.run import engine_config
-    from calibrate.validate.simulate import scaled
     from simulator.catalog.profiles import read_profile
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError
     from simulator.perf.device import BatchLimits
     from simulator.results.bundle import finite
+    from simulator.results.files import make_folder, write_text
     from simulator.workload.describe import write_description
 
     if (url is None) == (from_ is None):
@@ -81,17 +82,17 @@ def live(
     load = seen_load(observation)
     config = server_config(engine_config(known.value["engine"]), observation.cache)
     step_time = known.step_time(BatchLimits(config.max_num_batched_tokens, config.max_num_seqs))
-    drift = estimate(
-        observation,
-        lambda factor: simulate_twin(observation, config, scaled(step_time, factor), seed),
-        threshold=threshold,
-        seed=seed,
-    )
-    rows = compare(observation, simulate_twin(observation, config, step_time, seed))
+
+    @cache
+    def twin(factor: float) -> Twin:
+        return simulate_twin(observation, config, step_time.scaled(factor), seed)
+
+    drift = estimate(observation, twin, threshold=threshold, seed=seed)
+    rows = compare(observation, twin(1.0))
     value = finite(watch_value(observation, rows, drift))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_description(description(observation, seed), out / "traffic.json")
-    (out / "workload.yaml").write_text(yaml_text({"workload": workload_section(observation, "traffic.json")}))
+    write_text(out / "workload.yaml", yaml_text({"workload": workload_section(observation, "traffic.json")}))
     write_json(value, out / "report.json")
     if drift.significant:
         write_json(corrected_profile(known.value, drift, str(from_ or out / "polls.jsonl")), out / "profile.json")

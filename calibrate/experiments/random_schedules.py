@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.config import EngineConfig
 from simulator.engine.reference.scheduler import can_serve
+from simulator.engine.schedule_trace import config_from_limits
 from simulator.rng import stream
 
 _SHARED_SEGMENTS = 1
@@ -49,27 +50,10 @@ def random_limits(seed: int, number: int, for_engine: bool) -> dict[str, Any]:
     }
 
 
-def engine_config(limits: dict[str, Any]) -> EngineConfig:
-    """The simulator's configuration for a recording's limits."""
-    return EngineConfig(
-        num_blocks=limits["num_gpu_blocks"],
-        block_size=limits["block_size"],
-        max_num_batched_tokens=limits["max_num_batched_tokens"],
-        max_num_seqs=limits["max_num_seqs"],
-        max_model_len=limits["max_model_len"],
-        enable_prefix_caching=limits["enable_prefix_caching"],
-        enable_chunked_prefill=limits["enable_chunked_prefill"],
-        long_prefill_token_threshold=limits["long_prefill_token_threshold"],
-        policy=Policy[limits["policy"].upper()],
-        reserve_full_isl=limits["scheduler_reserve_full_isl"],
-        watermark=limits["watermark"],
-    )
-
-
 def random_requests(limits: dict[str, Any], seed: int, number: int) -> list[dict[str, Any]]:
     """Requests that the engine can serve, with shared prefixes, in bursts and in trickles; ids in order of arrival."""
     draw = stream(seed, "requests", number)
-    config = engine_config(limits)
+    config = config_from_limits(limits)
     capacity = min(config.max_model_len, (config.num_blocks - 1) * config.block_size)
     mean_isl = max(1.0, capacity * float(np.exp(draw.uniform(np.log(0.02), np.log(0.6)))))
     mean_osl = float(np.exp(draw.uniform(np.log(2), np.log(80))))

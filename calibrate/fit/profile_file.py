@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from simulator.catalog.profiles import FORMAT, read_profile
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
 from simulator.perf.profile import COEFFICIENTS
+from simulator.results.files import make_folder, write_text
 
 _DIGITS = 9
 
@@ -100,14 +100,8 @@ def write_json(value: Any, path: Path) -> None:
     ------
     InputError : the file cannot be written
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise InputError(Problem(f"cannot be written: {error.strerror}", str(path))) from error
+    make_folder(path.parent)
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def merge_profiles(files: Sequence[Path], folder: Path) -> list[dict[str, Any]]:

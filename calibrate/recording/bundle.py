@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from calibrate.recording.run import Recording, engine_config, read_run
 from calibrate.recording.steps import steps_from_batches
 from simulator.errors import InputError, Problem
+from simulator.results.files import read_json
 
 STEPS, META = "steps.parquet", "meta.json"
 _COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")
@@ -26,12 +26,7 @@ def read_steps(source: Path) -> tuple[Recording, list[Path]]:
     if not source.is_dir():
         return read_run(source), [source]
     meta_path, steps_path = source / META, source / STEPS
-    try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", str(meta_path))) from error
-    except ValueError as error:
-        raise InputError(Problem(f"is not JSON: {error}", str(meta_path))) from error
+    meta = read_json(meta_path)
     try:
         return _recording(source, meta, steps_path), [meta_path, steps_path]
     except KeyError as error:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from calibrate.recording.steps import Steps, steps_from_batches
 from simulator.engine.config import EngineConfig
+from simulator.engine.schedule_trace import config_from_limits
 from simulator.errors import InputError, Problem
+from simulator.results.files import read_format
 
 FORMAT = "vllm-run/1"
 _LIMITS = ("num_gpu_blocks", "block_size", "max_num_batched_tokens", "max_num_seqs", "max_model_len")
@@ -65,16 +67,7 @@ def read_run(file: str | Path) -> Recording:
     ------
     InputError : no such file, another format, or an entry that is missing or makes no sense, by its path
     """
-    path = Path(file)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", str(file))) from error
-    except ValueError as error:
-        raise InputError(Problem(f"is not JSON: {error}", str(file))) from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        got = str(value.get("format")) if isinstance(value, dict) else type(value).__name__
-        raise InputError(Problem(f"format must be {FORMAT!r}", str(file), path="format", got=got))
+    value = read_format(file, FORMAT)
     try:
         return _recording(str(file), value)
     except KeyError as error:
@@ -112,16 +105,7 @@ def engine_config(config: Mapping[str, Any]) -> EngineConfig:
     missing = [name for name in _LIMITS if name not in config]
     if missing:
         raise KeyError(f"config.{missing[0]}")
-    return EngineConfig(
-        num_blocks=int(config["num_gpu_blocks"]),
-        block_size=int(config["block_size"]),
-        max_num_batched_tokens=int(config["max_num_batched_tokens"]),
-        max_num_seqs=int(config["max_num_seqs"]),
-        max_model_len=int(config["max_model_len"]),
-        enable_prefix_caching=bool(config.get("enable_prefix_caching", True)),
-        enable_chunked_prefill=bool(config.get("enable_chunked_prefill", True)),
-        long_prefill_token_threshold=int(config.get("long_prefill_token_threshold", 0)),
-    )
+    return config_from_limits(config)
 
 
 def _run(path: str, value: dict[str, Any]) -> MeasuredRun:

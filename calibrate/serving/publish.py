@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from calibrate.serving.fit import Fit, Parameter
 from simulator.catalog.overheads import FIGURES, family_rows, host_rows, overhead_rows
 from simulator.catalog.quantity import DATA
+from simulator.results.files import write_text
 
 SERVING_SOURCES = (
     "fitted on published vLLM serving results: IOG-Foundation/llm-inference-benchmarks (Apache-2.0), gpustack "
@@ -98,6 +99,4 @@ def _write(path: Path, head: str, data: Mapping[str, Any]) -> None:
     yaml.width = 160
     text = io.StringIO()
     yaml.dump(dict(data), text)
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(head + text.getvalue(), encoding="utf-8")
-    scratch.replace(path)
+    write_text(path, head + text.getvalue())

@@ -9,7 +9,7 @@ import numpy as np
 
 from calibrate.recording.run import MeasuredRun
 from calibrate.recording.steps import Steps
-from calibrate.validate.simulate import Served, drift_factor, measured, scaled, simulate
+from calibrate.validate.simulate import Served, drift_factor, measured, simulate
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 
@@ -102,7 +102,7 @@ def compare_run(
     truth = measured(run)
     plain, steps = simulate(run, config, step_time)
     drift = drift_factor(run, steps, profiled)
-    shifted, _ = simulate(run, config, scaled(step_time, drift))
+    shifted, _ = simulate(run, config, step_time.scaled(drift))
     rows = [
         Row(
             "throughput",

@@ -38,17 +38,6 @@ class Served:
     output_tokens_per_s: float
 
 
-def scaled(step_time: StepTime, factor: float) -> StepTime:
-    """All step times multiplied by a factor."""
-    return replace(
-        step_time,
-        token_time_s=step_time.token_time_s * factor,
-        seq_time_s=step_time.seq_time_s * factor,
-        prefill_attn_s=step_time.prefill_attn_s * factor,
-        decode_attn_s=step_time.decode_attn_s * factor,
-    )
-
-
 def measured(run: MeasuredRun) -> Served:
     """What was measured; where gaps were not recorded they follow from the ends of the steps."""
     gaps_s = run.gaps_s

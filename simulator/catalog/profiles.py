@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from simulator.perf.architecture import Architecture
 from simulator.perf.device import BatchLimits
 from simulator.perf.profile import COEFFICIENTS, StepCoefficients, profile_step_time
 from simulator.perf.steptime import ExpectedError, StepTime
+from simulator.results.files import read_format
 
 FORMAT = "servecast-profile/1"
 _SHAPE = {
@@ -87,16 +87,7 @@ def read_profile(file: str | Path) -> Profile:
     ------
     InputError : no such file, another format, or an entry that is missing or makes no sense
     """
-    path = Path(file)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", str(file))) from error
-    except ValueError as error:
-        raise InputError(Problem(f"is not JSON: {error}", str(file))) from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        got = str(value.get("format")) if isinstance(value, dict) else type(value).__name__
-        raise InputError(Problem(f"format must be {FORMAT!r}", str(file), path="format", got=got))
+    value = read_format(file, FORMAT)
     try:
         return _profile(value)
     except KeyError as error:

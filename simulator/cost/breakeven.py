@@ -14,6 +14,9 @@ from simulator.cost.report import CostReport
 from simulator.errors import InputError, Problem
 from simulator.units import HOURS_PER_MONTH, HOURS_PER_YEAR, TOKENS_PER_MILLION
 
+_ROUNDING = 1e-12
+"""Relative difference of two sums of the same line items in another order."""
+
 
 def break_even_hours(capex_usd: float, owned_usd_per_hour: float, rented_usd_per_hour: float) -> float:
     """Hours of use after which a purchase has paid for itself: capex / (rented - owned); inf if never.
@@ -59,13 +62,17 @@ def cheaper_volumes(investment: CostReport, other: CostReport) -> tuple[float, f
     """Tokens per month, from and to, for which `investment` costs no more than `other`; None for none, to inf for all.
 
     With the difference F of the fixed costs and the saving s per token, s q >= F: from F/s on where it costs more
-    before the first token and less for each, up to F/s where it is the other way round.
+    before the first token and less for each, up to F/s where it is the other way round. Where
+    both cost the same before the first token, but for rounding, the price of a token alone decides.
     """
-    fixed = total_usd(investment.lines, "capex", "opex") - total_usd(other.lines, "capex", "opex")
+    ours, theirs = (total_usd(report.lines, "capex", "opex") for report in (investment, other))
+    fixed = 0.0 if math.isclose(ours, theirs, rel_tol=_ROUNDING) else ours - theirs
     saving = (_usage_usd_per_million(other) - _usage_usd_per_million(investment)) / TOKENS_PER_MILLION
     if fixed > 0:
         return (fixed / saving, math.inf) if saving > 0 else None
-    return (0.0, fixed / saving) if saving < 0 else (0.0, math.inf)
+    if saving >= 0:
+        return 0.0, math.inf
+    return (0.0, fixed / saving) if fixed < 0 else None
 
 
 def break_even_busy_share(investment: CostReport, other: CostReport) -> float:

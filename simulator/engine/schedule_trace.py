@@ -8,13 +8,14 @@ engine is empty, k jumps to the next arrival.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.results.files import read_json
 
 FORMAT = "vllm-schedule-trace/1"
 _MOST_PROBLEMS = 20
@@ -73,6 +74,37 @@ class ScheduleTrace:
     steps: tuple[TraceStep, ...]
 
 
+LIMITS = {
+    "num_gpu_blocks": "num_blocks",
+    "block_size": "block_size",
+    "max_num_batched_tokens": "max_num_batched_tokens",
+    "max_num_seqs": "max_num_seqs",
+    "max_model_len": "max_model_len",
+    "enable_prefix_caching": "enable_prefix_caching",
+    "enable_chunked_prefill": "enable_chunked_prefill",
+    "long_prefill_token_threshold": "long_prefill_token_threshold",
+    "policy": "policy",
+    "scheduler_reserve_full_isl": "reserve_full_isl",
+    "watermark": "watermark",
+}
+"""Limits of an engine as vLLM and recordings name them, and the fields of `EngineConfig`."""
+
+
+def config_from_limits(limits: Mapping[str, Any]) -> EngineConfig:
+    """Engine of a recording's limits, which must be sound; what they do not say is vLLM's default.
+
+    Raises
+    ------
+    KeyError : no number of KV blocks, or an unknown policy
+    """
+    values = {field: limits[name] for name, field in LIMITS.items() if name in limits}
+    if "policy" in values:
+        values["policy"] = Policy[str(values["policy"]).upper()]
+    return EngineConfig(
+        num_blocks=int(limits["num_gpu_blocks"]), **{k: v for k, v in values.items() if k != "num_blocks"}
+    )
+
+
 class _Reader:
     """Takes values out of parsed JSON and notes everything that is wrong, with its place."""
 
@@ -129,7 +161,7 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
         than the model's context, async scheduling; all problems at once, with their place
     """
     file = str(path)
-    data = _parse(file)
+    data = read_json(file)
     reader = _Reader(file)
     got = data.get("format") if isinstance(data, dict) else None
     if got != FORMAT:
@@ -146,17 +178,6 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     return trace
 
 
-def _parse(file: str) -> Any:
-    try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot read: {error.strerror}", file=file)) from error
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(f"not JSON: {error.msg}", file=file, line=error.lineno, column=error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem("not UTF-8 text", file=file)) from error
-
-
 def _config(reader: _Reader, raw: Any) -> Any:
     place = "config"
 
@@ -171,19 +192,20 @@ def _config(reader: _Reader, raw: Any) -> Any:
         reader.report(
             "config.async_scheduling", "recorded with async scheduling; record it with synchronous scheduling"
         )
-    return EngineConfig(
-        num_blocks=reader.count(raw, "num_gpu_blocks", place, 2),
-        block_size=reader.count(raw, "block_size", place, 1),
-        max_num_batched_tokens=reader.count(raw, "max_num_batched_tokens", place, 1),
-        max_num_seqs=reader.count(raw, "max_num_seqs", place, 1),
-        max_model_len=reader.count(raw, "max_model_len", place, 2),
-        enable_prefix_caching=flag("enable_prefix_caching"),
-        enable_chunked_prefill=flag("enable_chunked_prefill"),
-        long_prefill_token_threshold=reader.count(raw, "long_prefill_token_threshold", place, 0),
-        policy=policies.get(policy, Policy.FCFS),
-        reserve_full_isl=flag("scheduler_reserve_full_isl"),
-        watermark=reader.get(raw, "watermark", place, "a share from 0 to less than 1", _is_share),
-    )
+    values = {
+        "num_gpu_blocks": reader.count(raw, "num_gpu_blocks", place, 2),
+        "block_size": reader.count(raw, "block_size", place, 1),
+        "max_num_batched_tokens": reader.count(raw, "max_num_batched_tokens", place, 1),
+        "max_num_seqs": reader.count(raw, "max_num_seqs", place, 1),
+        "max_model_len": reader.count(raw, "max_model_len", place, 2),
+        "enable_prefix_caching": flag("enable_prefix_caching"),
+        "enable_chunked_prefill": flag("enable_chunked_prefill"),
+        "long_prefill_token_threshold": reader.count(raw, "long_prefill_token_threshold", place, 0),
+        "policy": policy,
+        "scheduler_reserve_full_isl": flag("scheduler_reserve_full_isl"),
+        "watermark": reader.get(raw, "watermark", place, "a share from 0 to less than 1", _is_share),
+    }
+    return None if reader.problems else config_from_limits(values)
 
 
 def _is_share(value: Any) -> bool:

@@ -21,7 +21,7 @@ from simulator.engine.state import (
 )
 from simulator.fleet.records import Status
 from simulator.fleet.routing import choose_replica, choose_target
-from simulator.fleet.slots import give_back, release_blocks
+from simulator.fleet.slots import forget_progress, give_back, release_blocks
 from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.fleet.vendors import start_vendor, vendor_wait
@@ -58,12 +58,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.next_turn = NONE
     slot.scheduled_s = np.nan
     slot.first_token_s = np.nan
-    slot.generated = 0
-    slot.computed = 0
-    slot.scheduled = 0
-    slot.drafts = 0
-    slot.n_blocks = 0
-    slot.n_registered = 0
+    forget_progress(slot)
     slot.cached_tokens = 0
     slot.preemptions = 0
     slot.retries = 0

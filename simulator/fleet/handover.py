@@ -12,7 +12,7 @@ import numpy as np
 
 from simulator.engine.state import NONE, RECEIVED, Engines
 from simulator.fleet.gateway import leave_replica, queue_at_pool
-from simulator.fleet.slots import keep_blocks, release_blocks, wake
+from simulator.fleet.slots import forget_progress, keep_blocks, release_blocks, wake
 from simulator.fleet.state import TIMER_TRANSFER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
@@ -35,11 +35,7 @@ def hand_over(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.first_token_s = np.nan
     slot.osl = slot.full_osl
     slot.keeps_blocks = 0
-    slot.generated = 0
-    slot.computed = 0
-    slot.drafts = 0
-    slot.n_blocks = 0
-    slot.n_registered = 0
+    forget_progress(slot)
     slot.target = engines.pools[slot.target].hands_to
     slot.replica = NONE
     slot.enqueued_s = now

@@ -10,7 +10,7 @@ from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
 from simulator.engine.state import GATEWAY, NONE, SENDING, SENT, VENDOR, WAITING, Engines
 from simulator.fleet.gateway import FAILED, UNFINISHED, end_request, leave_gateway, leave_replica, place
-from simulator.fleet.slots import drop_kept, release_blocks, wake
+from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.fleet.vendors import cut_vendor
@@ -79,9 +79,7 @@ def _fail_or_retry(fleet: Fleet, engines: Engines, index: int, now: float, again
         end_request(fleet, engines, index, FAILED, now)
         return again
     slot.retries += 1
-    slot.computed = 0
-    slot.scheduled = 0
-    slot.drafts = 0
+    forget_progress(slot)
     slot.prefill_target = NONE
     slot.wait_next = again
     return index

@@ -37,6 +37,17 @@ def wake(fleet: Fleet, engines: Engines, r: int, now: float) -> None:
 
 
 @kernel
+def forget_progress(slot: Any) -> None:
+    """Nothing of the request is computed, and it holds no blocks (which have been freed, or are another slot's now)."""
+    slot.generated = 0
+    slot.computed = 0
+    slot.scheduled = 0
+    slot.drafts = 0
+    slot.n_blocks = 0
+    slot.n_registered = 0
+
+
+@kernel
 def keep_blocks(engines: Engines, index: int) -> int:
     """Slot that keeps the blocks of a request which has just finished its prefill."""
     slot = engines.slots[index]

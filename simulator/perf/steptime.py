@@ -5,7 +5,7 @@ A roofline from published peaks and a profile measured on a GPU both become a `S
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,16 @@ class StepTime:
     origin: str
     request_overhead_s: float = 0.0
     expected_error: ExpectedError | None = None
+
+    def scaled(self, factor: float) -> StepTime:
+        """Steps `factor` times as long; the time outside of steps stays."""
+        return replace(
+            self,
+            token_time_s=self.token_time_s * factor,
+            seq_time_s=self.seq_time_s * factor,
+            prefill_attn_s=self.prefill_attn_s * factor,
+            decode_attn_s=self.decode_attn_s * factor,
+        )
 
 
 def constant_step_time(step_s: float, max_num_batched_tokens: int, max_num_seqs: int) -> StepTime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from simulator.perf.steptime import StepTime
 from simulator.plan.candidate import Candidate
 from simulator.plan.search import Point
 from simulator.run.engine import PlannedEngine
@@ -71,7 +70,7 @@ def with_step_times(planned: PlannedTopology, factor: float) -> PlannedTopology:
     if factor == 1.0:
         return planned
     engines = tuple(_slowed(engine, factor) for engine in planned.engines)
-    pools = tuple(replace(pool, step_time=scaled(pool.step_time, factor)) for pool in planned.fleet.pools)
+    pools = tuple(replace(pool, step_time=pool.step_time.scaled(factor)) for pool in planned.fleet.pools)
     return replace(planned, engines=engines, fleet=replace(planned.fleet, pools=pools))
 
 
@@ -83,15 +82,4 @@ def _slowed(engine: PlannedEngine, factor: float) -> PlannedEngine:
             computed_tokens_per_gpu_s=bound.computed_tokens_per_gpu_s / factor,
             output_tokens_per_gpu_s=bound.output_tokens_per_gpu_s / factor,
         )
-    return replace(engine, step_time=scaled(engine.step_time, factor), bound=bound)
-
-
-def scaled(step_time: StepTime, factor: float) -> StepTime:
-    """Step times `factor` times as long; the time outside of steps stays."""
-    return replace(
-        step_time,
-        token_time_s=step_time.token_time_s * factor,
-        seq_time_s=step_time.seq_time_s * factor,
-        prefill_attn_s=step_time.prefill_attn_s * factor,
-        decode_attn_s=step_time.decode_attn_s * factor,
-    )
+    return replace(engine, step_time=engine.step_time.scaled(factor), bound=bound)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,11 @@ import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from simulator.errors import InputError, Problem
 from simulator.report import charts
 from simulator.report.money import money_charts, money_notes
 from simulator.report.table import comparison, ordered, warning_lines
 from simulator.results.bundle import Bundle, read_bundle
+from simulator.results.files import write_text
 
 
 def write_report(bundle_path: str | Path, out_path: str | Path) -> None:
@@ -25,15 +24,7 @@ def write_report(bundle_path: str | Path, out_path: str | Path) -> None:
     ------
     InputError : not a bundle, or the page cannot be written
     """
-    page = render(read_bundle(bundle_path))
-    target = Path(out_path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        scratch.write_text(page, encoding="utf-8")
-        scratch.replace(target)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise InputError(Problem(f"cannot write the report: {error.strerror}", str(target))) from error
+    write_text(Path(out_path), render(read_bundle(bundle_path)))
 
 
 def render(bundle: Bundle) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from simulator.errors import InputError, Problem
 from simulator.report.html import spec
+from simulator.results.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,4 @@ def write_page(title: str, tables: Sequence[Table], charts: Sequence[Any], path:
         charts=[spec(chart) for chart in charts],
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
     )
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(target)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise InputError(Problem(f"cannot write the page: {error.strerror}", str(target))) from error
+    write_text(Path(path), text)

@@ -5,7 +5,6 @@ docs/model/workload.md lists the fields.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
+from simulator.results.files import read_format
 from simulator.workload.arrivals import Rate
 from simulator.workload.histogram import JointHistogram
 
@@ -73,16 +73,7 @@ def read_description(file: str | Path) -> Description:
     ------
     InputError : no such file, not JSON, another format, or a field that is missing or makes no sense
     """
-    path = Path(file)
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", file=str(file))) from error
-    except ValueError as error:
-        raise InputError(Problem(f"is not JSON: {error}", file=str(file))) from error
-    if not isinstance(value, dict) or value.get("format") != FORMAT:
-        got = str(value.get("format")) if isinstance(value, dict) else type(value).__name__
-        raise InputError(Problem(f"format must be {FORMAT!r}", file=str(file), path="format", got=got))
+    value = read_format(file, FORMAT)
     try:
         return _description(value)
     except KeyError as error:

@@ -28,14 +28,7 @@ PROFILE = StepTime((0.006 + 4e-5 * TOKENS)[None, :], 1e-4 * SEQS, 1e-9, 2e-8, Tr
 
 
 def slower(factor: float, overhead_s: float = 0.0) -> StepTime:
-    return dataclasses.replace(
-        PROFILE,
-        token_time_s=PROFILE.token_time_s * factor,
-        seq_time_s=PROFILE.seq_time_s * factor,
-        prefill_attn_s=PROFILE.prefill_attn_s * factor,
-        decode_attn_s=PROFILE.decode_attn_s * factor,
-        request_overhead_s=overhead_s,
-    )
+    return dataclasses.replace(PROFILE.scaled(factor), request_overhead_s=overhead_s)
 
 
 def watched(factor: float, overhead_s: float = 0.0, shared: int = 0, n: int = 1500) -> Observation:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from cost_cases import OWNED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from simulator.cost.breakeven import cheaper_volumes
 from simulator.cost.lines import total_usd
 from simulator.cost.owned import owned_cost
 from simulator.cost.owned_draws import owned_usd_per_month
-from simulator.cost.prices import OwnedPrices, RentedPrices
+from simulator.cost.prices import RentedPrices
 from simulator.cost.report import cost_report, mean_report
 from simulator.cost.sensitivity import probability_cheapest, speed_factors, speed_normals, triangular
 from simulator.cost.tokens import TokenPrice, TokenTier, empty_bill, price_requests, token_bill
@@ -23,23 +24,6 @@ from simulator.errors import InputError
 from simulator.fleet.usage import PoolUsage, Usage
 
 TARIFF = tuple(0.05 + 0.01 * hour for hour in range(24))
-BASE = OwnedPrices(
-    server_capex_usd=250_000.0,
-    gpus_per_server=8,
-    spare_fraction=0.1,
-    network_storage_share=0.2,
-    life_years=4.0,
-    residual_fraction=0.1,
-    maintenance_rate=0.05,
-    fte=0.5,
-    fte_usd_per_year=180_000.0,
-    colocation_usd_per_kw_month=150.0,
-    kw_per_server=10.0,
-    host_kw=2.0,
-    pue=1.3,
-    electricity_usd_per_kwh=0.1,
-    discount_rate=0.08,
-)
 RANGES = {
     "server_capex_usd": (0.0, 500_000.0),
     "spare_fraction": (0.0, 1.0),
@@ -97,15 +81,15 @@ def test_draws_of_owned_costs_are_the_sums_of_the_lines(
     drawn = {name: rng.uniform(low, high, 4) for name, (low, high) in RANGES.items()}
     drawn["discount_rate"][0] = 0.0
     usage = ledger(peak=peak)
-    constant = {field.name: getattr(BASE, field.name) for field in fields(BASE)} | {"electricity_usd_per_kwh": tariff}
+    constant = {field.name: getattr(OWNED, field.name) for field in fields(OWNED)} | {"electricity_usd_per_kwh": tariff}
     found = owned_usd_per_month(usage, constant | drawn, END_S)
     for k in range(4):
-        prices = replace(BASE, electricity_usd_per_kwh=tariff, **{n: float(v[k]) for n, v in drawn.items()})
+        prices = replace(OWNED, electricity_usd_per_kwh=tariff, **{n: float(v[k]) for n, v in drawn.items()})
         assert found[k] == pytest.approx(total_usd(owned_cost(usage, prices, END_S, 12).lines), rel=1e-12)
 
 
 def test_more_hardware_for_the_same_work_leaves_the_staff() -> None:
-    constant = {field.name: getattr(BASE, field.name) for field in fields(BASE)}
+    constant = {field.name: getattr(OWNED, field.name) for field in fields(OWNED)}
     once, twice = (float(owned_usd_per_month(ledger(), constant, END_S, hardware)) for hardware in (1.0, 2.0))
     staff = 0.5 * 180_000.0 / 12
     assert twice - staff == pytest.approx(2 * (once - staff))
@@ -210,7 +194,7 @@ def test_gpu_prices_by_the_hour() -> None:
 def test_the_mean_of_replications_adds_up() -> None:
     bills = [
         cost_report(Usage(END_S, (ledger(level=level),), ()), {"pool": prices}, 24, 0.08)
-        for level, prices in ((0.3, BASE), (0.9, BASE), (0.9, replace(BASE, electricity_usd_per_kwh=0.0)))
+        for level, prices in ((0.3, OWNED), (0.9, OWNED), (0.9, replace(OWNED, electricity_usd_per_kwh=0.0)))
     ]
     mean = mean_report(bills)
     assert mean.usd_per_month == pytest.approx(sum(bill.usd_per_month for bill in bills) / 3)
@@ -233,7 +217,9 @@ def test_volumes_for_which_owning_is_cheaper(
 ) -> None:
     """The side of the break-even volume is the one on which the two straight lines of cost over tokens say so."""
     usage = Usage(END_S, (ledger(),), ())
-    owned = cost_report(usage, {"pool": replace(BASE, server_capex_usd=capex, electricity_usd_per_kwh=tariff)}, 12, 0.0)
+    owned = cost_report(
+        usage, {"pool": replace(OWNED, server_capex_usd=capex, electricity_usd_per_kwh=tariff)}, 12, 0.0
+    )
     prices = RentedPrices(hourly, reserved_usd_per_gpu_hour=1.0, reserved_gpus=reserved)
     rented = cost_report(usage, {"pool": prices}, 12, 0.0)
     at = {
@@ -245,3 +231,14 @@ def test_volumes_for_which_owning_is_cheaper(
     inside = found is not None and found[0] <= tokens <= found[1]
     if abs(at["owned"] - at["rented"]) > 1e-6:
         assert inside == (at["owned"] < at["rented"])
+
+
+def test_equal_costs_before_the_first_token_leave_the_choice_to_the_token() -> None:
+    """Two owned fleets of the same hardware: cheaper electricity wins at any volume, dearer never."""
+    usage = Usage(END_S, (ledger(),), ())
+    cheap, dear = (
+        cost_report(usage, {"pool": replace(OWNED, electricity_usd_per_kwh=tariff, host_kw=0.0)}, 12, 0.0)
+        for tariff in (0.1, 0.2)
+    )
+    assert cheaper_volumes(cheap, dear) == (0.0, float("inf"))
+    assert cheaper_volumes(dear, cheap) is None

@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from cost_cases import flat_bill
+from cost_cases import OWNED, flat_bill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,23 +20,6 @@ from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 
-OWNED = OwnedPrices(
-    server_capex_usd=250_000.0,
-    gpus_per_server=8,
-    spare_fraction=0.1,
-    network_storage_share=0.2,
-    life_years=4.0,
-    residual_fraction=0.1,
-    maintenance_rate=0.05,
-    fte=0.5,
-    fte_usd_per_year=180_000.0,
-    colocation_usd_per_kw_month=150.0,
-    kw_per_server=10.0,
-    host_kw=2.0,
-    pue=1.3,
-    electricity_usd_per_kwh=0.1,
-    discount_rate=0.08,
-)
 RENTED = RentedPrices(3.0, reserved_usd_per_gpu_hour=2.0, reserved_gpus=6, upfront_fraction=0.5, term_months=12)
 VENDOR = VendorUsage("api", 100, 70_000, 10_000, 20_000)
 BILLS = {"api": flat_bill(70_000, 1.25)}

@@ -14,7 +14,7 @@ from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.plan.options import PlanOptions
 from simulator.plan.plan import Plan, plan_fleet
-from simulator.plan.trials import planned_at, scaled, with_step_times
+from simulator.plan.trials import planned_at, with_step_times
 from simulator.run.simulate import simulate
 from simulator.run.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -189,7 +189,7 @@ def test_three_pools_need_a_choice() -> None:
 def test_scaled_step_times_take_as_much_longer() -> None:
     planned = planned_at(load_scenario(SIZED), "own")
     step = planned.engines[0].step_time
-    double = scaled(step, 2.0)
+    double = step.scaled(2.0)
     assert np.array_equal(double.token_time_s, 2 * step.token_time_s)
     assert double.decode_attn_s == 2 * step.decode_attn_s
     quick = with_step_times(planned, 0.5)

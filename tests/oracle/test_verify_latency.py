@@ -13,6 +13,7 @@ from calibrate.commands.verify_latency import latency
 from calibrate.fit.fit import fit_steps
 from calibrate.recording.run import read_run
 from calibrate.validate.compare import compare_run
+from simulator.engine.config import Policy
 from simulator.errors import InputError
 from simulator.perf.profile import profile_step_time
 
@@ -68,3 +69,12 @@ def test_a_broken_file_is_named(change: dict[str, Any], message: str, tmp_path: 
     with pytest.raises(InputError, match=message) as caught:
         read_run(path)
     assert "run.json" in str(caught.value)
+
+
+def test_limits_that_a_recording_states_are_the_engine_s(tmp_path: Path) -> None:
+    value = json.loads(RUN.read_text())
+    value["config"] |= {"policy": "priority", "watermark": 0.05, "scheduler_reserve_full_isl": False}
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(value))
+    config = read_run(path).config
+    assert (config.policy, config.watermark, config.reserve_full_isl) == (Policy.PRIORITY, 0.05, False)

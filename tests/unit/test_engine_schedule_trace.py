@@ -118,9 +118,9 @@ def test_all_problems_come_at_once(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_json(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"trace\.json:2:1: not JSON"):
+    with pytest.raises(InputError, match=r"trace\.json:2:1: is not JSON"):
         load_schedule_trace(written(tmp_path, '{"format":\n}'))
-    with pytest.raises(InputError, match=r"cannot read: No such file"):
+    with pytest.raises(InputError, match=r"cannot be read: No such file"):
         load_schedule_trace(tmp_path / "absent.json")
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="not UTF-8"):
