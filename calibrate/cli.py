@@ -11,6 +11,7 @@ COMMANDS: tuple[str, ...] = (
     "job",
     "live",
     "merge",
+    "profile",
     "record_schedule",
     "serving",
 )

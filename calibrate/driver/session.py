@@ -24,6 +24,8 @@ from calibrate.driver.internals import (
 from calibrate.driver.tokens import vocabulary_tokens
 
 _PRIVATE_SEGMENTS = 2**32
+_MOST_EMPTY_STEPS = 100
+"""A phase ends when the scheduler gives nothing to anybody: a request that waits for more than there is."""
 
 
 class Session:
@@ -153,11 +155,12 @@ class Session:
     def _run_phase(self, phase: dict[str, Any], alive: Sequence[str]) -> list[dict[str, Any]]:
         wanted = phase.get("steps")
         rows: list[dict[str, Any]] = []
-        is_first = True
-        while self.is_busy and (len(rows) < wanted if wanted else not all(map(self.is_decoding, alive))):
+        is_first, idle = True, 0
+        while idle < _MOST_EMPTY_STEPS and self.is_busy and (len(rows) < wanted if wanted else not all(map(self.is_decoding, alive))):
             self.engine.step()
             for step, dur_s, gap_s, kind in self.collect():
                 if not step.batch:
+                    idle += 1
                     continue
                 rows.append(
                     {

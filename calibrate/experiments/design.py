@@ -29,7 +29,8 @@ _CHUNK_STEPS = 2
 _DECODE_STEPS = 3
 _CONTEXT_STEP = 4
 _LEAST_CONTEXT = 16
-_ENDLESS = 1_000_000
+_STEPS_OF_FALL = _MOST_LEVELS * (2 * _DECODE_STEPS + 2)
+_LEAST_STEPS_TOKENS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Limits:
     kv_tokens : tokens that the KV cache holds
     block_tokens : tokens of a KV block
     capture_sizes : batch sizes that CUDA graphs are captured for
+    chunked : whether a prompt may be computed over several steps
     """
 
     step_tokens: int
@@ -51,6 +53,7 @@ class Limits:
     kv_tokens: int
     block_tokens: int
     capture_sizes: tuple[int, ...] = ()
+    chunked: bool = True
 
     @property
     def longest_tokens(self) -> int:
@@ -68,6 +71,7 @@ def limits_from(config: Mapping[str, Any], capture_sizes: Sequence[int]) -> Limi
         kv_tokens,
         config["block_size"],
         tuple(sorted(capture_sizes)),
+        config["enable_chunked_prefill"],
     )
 
 
@@ -113,6 +117,10 @@ class Point:
         """Steps it asks for by number."""
         return sum(phase.steps or 0 for phase in self.phases)
 
+    def seconds(self, tokens_per_s: float, step_s: float) -> float:
+        """About how long it takes."""
+        return self.tokens / tokens_per_s + self.steps * step_s
+
     def command(self) -> list[dict[str, Any]]:
         """Phases as the driver reads them."""
         return [asdict(phase) for phase in self.phases]
@@ -123,10 +131,27 @@ def design(limits: Limits, most_tokens: int | None = None) -> list[Point]:
 
     Parameters
     ----------
-    most_tokens : most tokens of a decoding batch's context; bounds the time that its prefill takes
+    most_tokens : most tokens that one point computes as prefill before it decodes; bounds its time
     """
-    points = [*_chunk_points(limits), *_side_by_side_points(limits), *_decode_points(limits, most_tokens)]
+    most = limits.kv_tokens if most_tokens is None else most_tokens
+    points = [*_chunk_points(limits, most), *_side_by_side_points(limits), *_decode_points(limits, most)]
     return sorted(points, key=lambda point: (point.tokens, point.name))
+
+
+def design_within(limits: Limits, time_s: float, tokens_per_s: float, step_s: float) -> tuple[list[Point], int]:
+    """The design that takes about `time_s` for one repeat, and the most tokens of its points.
+
+    Parameters
+    ----------
+    tokens_per_s, step_s : measured prefill rate, and time of a small step
+    """
+    most_tokens = limits.kv_tokens
+    while True:
+        points = design(limits, most_tokens)
+        needed_s = sum(point.seconds(tokens_per_s, step_s) for point in points)
+        if needed_s <= time_s or most_tokens <= _LEAST_STEPS_TOKENS * limits.step_tokens:
+            return points, most_tokens
+        most_tokens = most_tokens * 3 // 4
 
 
 def order(points: Sequence[Point], repeat: int, seed: int) -> list[Point]:
@@ -142,26 +167,29 @@ def _chunk_sizes(limits: Limits) -> list[int]:
     return sorted(sizes | {most})
 
 
-def _chunk_points(limits: Limits) -> Iterable[Point]:
+def _chunk_points(limits: Limits, most_tokens: int) -> Iterable[Point]:
+    isl = min(limits.longest_tokens, most_tokens)
     for chunk in _chunk_sizes(limits):
-        phases = list(_dive(limits, chunk))
-        isl = limits.longest_tokens
-        first = Phase(add=((isl, 2),), budget=phases[0].budget, steps=phases[0].steps)
-        yield Point(f"prefill-{chunk}", "prefill", (first, *phases[1:]), isl, isl, limits.step_tokens)
+        if not limits.chunked:
+            whole = Phase(add=((chunk, 2),), steps=1)
+            yield Point(f"prefill-{chunk}", "prefill", (whole,), chunk, chunk, chunk)
+            continue
+        first, *rest = _dive(limits.step_tokens, chunk, isl)
+        phases = (Phase(add=((isl, 2),), budget=first.budget, steps=first.steps), *rest)
+        yield Point(f"prefill-{chunk}", "prefill", phases, isl, isl, limits.step_tokens)
 
 
-def _dive(limits: Limits, chunk: int) -> Iterable[Phase]:
-    """Chunks at each depth, and jumps of full steps between them, within the longest sequence."""
+def _dive(step_tokens: int, chunk: int, isl: int) -> Iterable[Phase]:
+    """Chunks at each depth of a prompt, and jumps of full steps between them."""
     computed = 0
     for depth in _DEPTHS:
-        wanted = int(depth * limits.longest_tokens)
-        jumps = (wanted - computed) // limits.step_tokens
+        jumps = (int(depth * isl) - computed) // step_tokens
         if jumps > 0:
-            yield Phase(budget=limits.step_tokens, steps=jumps)
-            computed += jumps * limits.step_tokens
+            yield Phase(budget=step_tokens, steps=jumps)
+            computed += jumps * step_tokens
         if depth and jumps <= 0:
             continue
-        steps = min(_CHUNK_STEPS, (limits.longest_tokens - computed) // chunk)
+        steps = min(_CHUNK_STEPS, (isl - computed) // chunk)
         if steps:
             yield Phase(budget=chunk, steps=steps)
             computed += steps * chunk
@@ -194,36 +222,26 @@ def _levels(most: int, capture_sizes: Sequence[int]) -> list[int]:
     return found
 
 
-def _decode_points(limits: Limits, most_tokens: int | None) -> Iterable[Point]:
+def _decode_points(limits: Limits, most_tokens: int) -> Iterable[Point]:
     joining = _chunk_sizes(limits)
+    room = int(_KV_SHARE * limits.kv_tokens) - limits.step_tokens
     for index, context in enumerate(_contexts(limits)):
-        room = int(_KV_SHARE * limits.kv_tokens) - 2 * limits.step_tokens
-        if most_tokens is not None:
-            room = min(room, most_tokens)
-        rows = context + _steps_of_decode_point() + limits.block_tokens
-        sequences = min(limits.sequences - 1, limits.step_tokens - 1, room // rows)
+        isl = max(1, context - 1)
+        rows = context + _STEPS_OF_FALL + limits.block_tokens
+        sequences = min(limits.sequences, limits.step_tokens, room // rows, most_tokens // isl)
         levels = _levels(sequences, limits.capture_sizes)
         if not levels:
             continue
-        isl = max(1, context - 1)
-        phases = list(_fall(limits, levels, joining, index))
-        phases.insert(0, Phase(add=((isl, _osl(limits, isl)),) * levels[-1]))
-        added = sum(isl for phase in phases[1:] for isl, _ in phase.add)
-        tokens = levels[-1] * isl + added
+        fall = list(_fall(limits, levels, joining, index))
+        begin = Phase(add=((isl, limits.sequence_tokens - isl),) * levels[-1])
+        tokens = levels[-1] * isl + sum(prompt for phase in fall for prompt, _ in phase.add)
         kv_tokens = levels[-1] * rows + limits.step_tokens
-        yield Point(f"decode-{levels[-1]}x{context}", "decode", tuple(phases), tokens, kv_tokens, limits.step_tokens)
-
-
-def _osl(limits: Limits, isl: int) -> int:
-    return min(_ENDLESS, limits.sequence_tokens - isl)
-
-
-def _steps_of_decode_point() -> int:
-    return _MOST_LEVELS * (2 * _DECODE_STEPS + 2)
+        name = f"decode-{levels[-1]}x{context}"
+        yield Point(name, "decode", (begin, *fall), tokens, kv_tokens, limits.step_tokens)
 
 
 def _contexts(limits: Limits) -> list[int]:
-    longest = limits.longest_tokens - _steps_of_decode_point()
+    longest = limits.longest_tokens - _STEPS_OF_FALL
     contexts = []
     context = _LEAST_CONTEXT
     while context < longest:
@@ -237,8 +255,8 @@ def _contexts(limits: Limits) -> list[int]:
 def _fall(limits: Limits, levels: Sequence[int], joining: Sequence[int], shift: int) -> Iterable[Phase]:
     """Down the batch sizes; at each one decode steps, then a prompt that joins, and decode steps behind it."""
     sizes = list(reversed(levels))
-    for k, (size, after) in enumerate(pairwise([*sizes, 0])):
+    for k, (before, size) in enumerate(pairwise([sizes[0], *sizes])):
         prompt = min(joining[(5 * k + 3 * shift) % len(joining)], limits.step_tokens - size)
-        yield Phase(steps=_DECODE_STEPS, drop=0 if k == 0 else sizes[k - 1] - size)
-        if prompt > 0 and after >= 0:
+        yield Phase(steps=_DECODE_STEPS, drop=before - size)
+        if prompt > 0 and size < limits.sequences:
             yield Phase(add=((prompt, 1),), steps=1 + _DECODE_STEPS)
