@@ -14,6 +14,7 @@ COMMANDS: tuple[str, ...] = (
     "profile",
     "record_schedule",
     "serving",
+    "validate",
 )
 for _name in COMMANDS:
     app.command(f"calibrate.commands.{_name}:{_name}", name=_name.replace("_", "-"))

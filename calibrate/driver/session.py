@@ -156,7 +156,11 @@ class Session:
         wanted = phase.get("steps")
         rows: list[dict[str, Any]] = []
         is_first, idle = True, 0
-        while idle < _MOST_EMPTY_STEPS and self.is_busy and (len(rows) < wanted if wanted else not all(map(self.is_decoding, alive))):
+        while (
+            idle < _MOST_EMPTY_STEPS
+            and self.is_busy
+            and (len(rows) < wanted if wanted else not all(map(self.is_decoding, alive)))
+        ):
             self.engine.step()
             for step, dur_s, gap_s, kind in self.collect():
                 if not step.batch:

@@ -12,13 +12,25 @@ from typing import Any
 from calibrate.experiments.design import Limits, Phase, Point, design_within, limits_from, order
 from calibrate.experiments.store import PointStore
 from calibrate.vllm_process import EngineError, VllmProcess
-from simulator.errors import ServecastError
 
 DEFAULTS: Mapping[str, str | None] = {"load-format": "dummy", "skip-tokenizer-init": None, "no-async-scheduling": None}
 """Engine arguments of a profile unless the user says otherwise: timing needs no real weights and no pipelining."""
 _BACK_OFF = ("0.85", "0.75", "0.6")
 _MOST_RESTARTS = 5
 _SELF_TEST = ((40, 6), (7, 3), (130, 2))
+
+
+def check_counts(sides: dict[str, dict[str, int]], version: str) -> dict[str, dict[str, int]]:
+    """Hold the recorded steps against the engine's own counters of prompt tokens, generated tokens and preemptions.
+
+    Raises
+    ------
+    EngineError : they differ, so the recording cannot be trusted
+    """
+    if sides["recorded"] != sides["engine"]:
+        message = f"recorded steps count {sides['recorded']}, the engine counts {sides['engine']}"
+        raise EngineError("failed", f"{message}: steps of vLLM {version} cannot be trusted")
+    return sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,7 @@ class Profiler:
         try:
             self._start()
             complete = self._measure(self._plan())
-            self.info["self_test"] = self._checked(self._call("self_test"))
+            self.info["self_test"] = self._checked_counts()
         finally:
             self._close()
             if self.store.measured:
@@ -123,15 +135,10 @@ class Profiler:
         """A few requests from start to end; the recorded steps must count what the engine counts."""
         fitting = [(isl, osl) for isl, osl in _SELF_TEST if isl + osl < limits.longest_tokens]
         self._call("point", phases=[asdict(Phase(add=tuple(fitting), steps=max(osl for _, osl in _SELF_TEST)))])
-        self._checked(self._call("self_test"))
+        self._checked_counts()
 
-    def _checked(self, sides: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
-        if sides["recorded"] != sides["engine"]:
-            raise ServecastError(
-                "the recorded steps do not count what the engine counts, so they cannot be trusted: recorded "
-                f"{sides['recorded']}, engine {sides['engine']} (vLLM {self.info['versions']['vllm']})"
-            )
-        return sides
+    def _checked_counts(self) -> dict[str, dict[str, int]]:
+        return check_counts(self._call("self_test"), self.info["versions"]["vllm"])
 
     def _speed(self, limits: Limits) -> dict[str, float]:
         """Prefill rate in tokens/s and time of a small step, from a second look; the first one warms up."""
