@@ -33,7 +33,7 @@ def profile(
     seed: of the random order
     vllm_python: interpreter that has vLLM
     """
-    from calibrate.experiments.profile import DEFAULTS, Options, Profiler
+    from calibrate.experiments.profile import DEFAULTS, Options, Profiler, contention
     from calibrate.experiments.store import PointStore
     from calibrate.vllm_process import VllmProcess, find_interpreter
     from calibrate.vllm_process import engine_arguments as command_line
@@ -55,6 +55,9 @@ def profile(
     steps = sum(len(point["rows"]) for point in store.measured)
     failed = f", {len(store.failed)} failed" if store.failed else ""
     print(f"{steps} steps from {len(store.measured)} points{failed}{'' if complete else ', time used up'}: {out}")
+    remark = contention(profiler.cpu_share, profiler.info["device"])
+    if remark:
+        print(remark, file=sys.stderr)
     if not profiler.info["versions"]["tested"]:
         print(
             f"vLLM {profiler.info['versions']['vllm']} is untried, its counters agree with the steps", file=sys.stderr

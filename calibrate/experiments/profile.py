@@ -17,6 +17,7 @@ DEFAULTS: Mapping[str, str | None] = {"load-format": "dummy", "skip-tokenizer-in
 """Engine arguments of a profile unless the user says otherwise: timing needs no real weights and no pipelining."""
 _BACK_OFF = ("0.85", "0.75", "0.6")
 _MOST_RESTARTS = 5
+_LEAST_CPU_SHARE = 0.9
 _SELF_TEST = ((40, 6), (7, 3), (130, 2))
 
 
@@ -31,6 +32,13 @@ def check_counts(sides: dict[str, dict[str, int]], version: str) -> dict[str, di
         message = f"recorded steps count {sides['recorded']}, the engine counts {sides['engine']}"
         raise EngineError("failed", f"{message}: steps of vLLM {version} cannot be trusted")
     return sides
+
+
+def contention(cpu_share: float, device: Mapping[str, Any]) -> str | None:
+    """A remark where a CPU engine of one thread did not have its processor for itself."""
+    if device["type"] != "cpu" or device.get("threads") != 1 or cpu_share >= _LEAST_CPU_SHARE:
+        return None
+    return f"the engine had its processor for {100 * cpu_share:.0f} % of the time: other work slows what is measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +96,14 @@ class Profiler:
             self.info["self_test"] = self._checked_counts()
         finally:
             self._close()
-            if self.store.measured:
+            if self.store.measured and "design" in self.info:
                 self.store.finish(self._meta(complete))
         return complete
+
+    @property
+    def cpu_share(self) -> float:
+        """Median over the points of the processor time that the engine got while it worked; 1 with one thread alone."""
+        return float(median(point["cpu_share"] for point in self.store.measured))
 
     def _close(self) -> None:
         if self._process is not None:
@@ -145,7 +158,7 @@ class Profiler:
         isl = min(4 * limits.step_tokens, limits.longest_tokens - 8)
         steps = -(-isl // limits.step_tokens) + 4
         for _ in range(2):
-            rows = self._call("point", phases=[asdict(Phase(add=((isl, 6),), steps=steps))])
+            rows = self._call("point", phases=[asdict(Phase(add=((isl, 6),), steps=steps))])["rows"]
         prefill_s = sum(row["dur_s"] for row in rows if row["tag"] == "prefill")
         return {
             "tokens_per_s": isl / prefill_s,
@@ -181,7 +194,7 @@ class Profiler:
             self.store.append({**label, "failure": "out_of_memory", "message": "at least as large as one that failed"})
             return
         try:
-            self.store.append({**label, "rows": self._call("point", phases=point.command())})
+            self.store.append({**label, **self._call("point", phases=point.command())})
         except EngineError as error:
             size = {"kv_tokens": point.kv_tokens, "step_tokens": point.step_tokens}
             self.store.append({**label, "failure": error.kind, "message": str(error)[:400], **size})
@@ -221,6 +234,7 @@ class Profiler:
             "environment": info["environment"],
             "design": {**info["design"], "repeats": self.options.repeats, "seed": self.options.seed},
             "points": {"measured": len(self.store.measured), "failed": self.store.failed},
+            "cpu_share": self.cpu_share,
             "backed_off": self.backed_off,
             "restarts": self.restarts,
             "self_test": info.get("self_test"),

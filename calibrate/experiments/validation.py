@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from calibrate.experiments.design import Phase
 from calibrate.experiments.loads import Load
-from calibrate.experiments.profile import check_counts
+from calibrate.experiments.profile import check_counts, contention
 from calibrate.experiments.server import Server, outside_s
 from calibrate.fit.fit import fit_steps
 from calibrate.fit.profile_file import write_json
@@ -132,6 +132,8 @@ def serve_in_process(
         for load in loads:
             report(f"{load.label} at {load.rate_rps:.3g} requests/s: {load.arrival_s[-1]:.0f} s")
             run = process.call("serve", requests=load.requests())
+            if remark := contention(run["cpu_share"], measured.meta["hardware"]):
+                report(remark)
             runs.append({"rate_rps": load.rate_rps, "arrivals": load.label, "load": load.share, **run})
         check_counts(process.call("self_test"), str(measured.recording.vllm_version))
     return runs
