@@ -11,8 +11,10 @@ COMMANDS: tuple[str, ...] = (
     "job",
     "live",
     "merge",
+    "profile",
     "record_schedule",
     "serving",
+    "validate",
 )
 for _name in COMMANDS:
     app.command(f"calibrate.commands.{_name}:{_name}", name=_name.replace("_", "-"))

@@ -174,8 +174,7 @@ def engine_arguments(model: str, extra: Sequence[str], defaults: Mapping[str, st
 
     Parameters
     ----------
-    defaults : argument name without dashes to value; None for a flag. `async-scheduling` false is
-        `--no-async-scheduling`
+    defaults : argument name without dashes to value; None for a flag, `no-…` for one that is off
     """
     said = {token.split("=")[0].removeprefix("--").removeprefix("no-").replace("_", "-") for token in extra}
     arguments = ["--model", model]

@@ -1,4 +1,4 @@
-"""`servecast calibrate record-schedule`: what the real scheduler decides, and whether the simulator decides it too."""
+"""`servecast calibrate record-schedule`: what vLLM's scheduler decides, and whether ours does too."""
 
 from __future__ import annotations
 

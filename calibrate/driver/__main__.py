@@ -18,7 +18,7 @@ def main() -> None:
     """Serve until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    state: dict[str, Any] = {}
+    state: dict[str, Any] = {"environment": dict(os.environ)}  # vLLM adds to it
     for line in sys.stdin:
         command = json.loads(line)
         try:
@@ -53,7 +53,7 @@ def _serve(command: dict[str, Any], state: dict[str, Any]) -> Any:
         from calibrate.driver.session import Session
 
         state["session"] = Session(command["arguments"])
-        return {**describe(state["session"].config), "limits": state["session"].limits}
+        return {**describe(state["session"].config, state["environment"]), "limits": state["session"].limits}
     if name == "record_alone":
         from calibrate.driver.schedules import record_alone
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from typing import Any
 
@@ -21,7 +20,7 @@ _SECTIONS = (
     "speculative_config",
     "load_config",
 )
-_ENVIRONMENT = ("VLLM_", "OMP_", "CUDA_VISIBLE_DEVICES", "NCCL_")
+_TIMING_ENVIRONMENT = ("VLLM_", "OMP_", "CUDA_VISIBLE_DEVICES", "NCCL_")
 
 
 def versions() -> dict[str, Any]:
@@ -34,7 +33,7 @@ def versions() -> dict[str, Any]:
     }
 
 
-def describe(config: Any) -> dict[str, Any]:
+def describe(config: Any, environment: dict[str, str]) -> dict[str, Any]:
     """Resolved configuration, model, device, versions and the environment variables that change timing.
 
     Times, names of machines and users are not in it.
@@ -44,7 +43,9 @@ def describe(config: Any) -> dict[str, Any]:
         "model_config": config.model_config.hf_config.to_dict(),
         "resolved": {name: _plain(vars(getattr(config, name))) for name in _SECTIONS if getattr(config, name, None)},
         "device": _device(config),
-        "environment": {key: value for key, value in sorted(os.environ.items()) if key.startswith(_ENVIRONMENT)},
+        "environment": {
+            key: value for key, value in sorted(environment.items()) if key.startswith(_TIMING_ENVIRONMENT)
+        },
         "cudagraph_capture_sizes": list(getattr(config.compilation_config, "cudagraph_capture_sizes", None) or []),
         "cudagraph_mode": str(getattr(config.compilation_config, "cudagraph_mode", None)),
     }

@@ -72,6 +72,7 @@ class StepLog:
     planned: deque[Step] = field(default_factory=deque)
     done: deque[Step] = field(default_factory=deque)
     previous_done_s: float = 0.0
+    was_busy: bool = False
 
     def drain(self) -> list[Step]:
         steps = list(self.done)
@@ -111,19 +112,23 @@ class _Tracing:
         if self._file is None:
             self.step_log.done.append(step)
         else:
-            self._log_line(step)
+            self._log_line(step, self._file)
         return outputs
 
-    def _log_line(self, step: Step) -> None:
-        """`begin duration sequences tokens preempted free_blocks gap`; one write each, since a server is killed."""
+    def _log_line(self, step: Step, file: int) -> None:
+        """`start duration sequences tokens`, one write each, since a server is killed.
+
+        While there is work the gap before a step belongs to it, as when an engine is stepped from outside.
+        """
         log = self.step_log
         is_async = bool(self.scheduler_config.async_scheduling)  # type: ignore[attr-defined]
         dur_s, gap_s = duration(step, log.previous_done_s, is_async)
+        dur_s += gap_s if log.was_busy else 0.0
         log.previous_done_s = step.done_s
+        log.was_busy = self.get_num_unfinished_requests() > 0  # type: ignore[attr-defined]
         tokens = sum(tokens for _, tokens, _ in step.batch)
-        line = f"{step.begin_s:.6f} {dur_s:.6f} {len(step.batch)} {tokens} {len(step.preempted)} {step.free_blocks}"
-        if self._file is not None:
-            os.write(self._file, f"{line} {gap_s:.6f}\n".encode())
+        line = f"{step.done_s - dur_s:.6f} {dur_s:.6f} {len(step.batch)} {tokens}\n"
+        os.write(file, line.encode())
 
 
 def note_step(scheduler: Any, output: Any, begin_s: float, scheduled_s: float, preempted: list[str]) -> Step:

@@ -24,6 +24,8 @@ from calibrate.driver.internals import (
 from calibrate.driver.tokens import vocabulary_tokens
 
 _PRIVATE_SEGMENTS = 2**32
+_MOST_EMPTY_STEPS = 100
+"""A phase ends when the scheduler gives nothing to anybody: a request that waits for more than there is."""
 
 
 class Session:
@@ -127,37 +129,46 @@ class Session:
         """Both sides of what was counted so far: recorded steps, the engine's own counters."""
         return {"recorded": dict(self.totals), "engine": self.counters()}
 
-    def point(self, phases: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Run one point of a design; see `calibrate.experiments.design.Phase`. Leaves the engine empty."""
+    def point(self, phases: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Run one point of a design (phases as in `calibrate.experiments.design`); leaves the engine empty.
+
+        Returns `rows`, one a step, and `cpu_share`.
+        """
         rows: list[dict[str, Any]] = []
         alive: list[str] = []
+        cpu_s = time.process_time()
+        began_s = perf_counter()
         try:
             for phase in phases:
                 alive = self._change(phase, alive)
                 self.set_step_budget(phase.get("budget"))
                 rows += self._run_phase(phase, alive)
+            share = cpu_share(time.process_time() - cpu_s, perf_counter() - began_s)
         finally:
             self.set_step_budget(None)
             self.drop([name for name in alive if self.is_busy])
             while self.is_busy:
                 self.engine.step()
             self.collect()
-        return rows
+        return {"rows": rows, "cpu_share": share}
 
     def _change(self, phase: dict[str, Any], alive: list[str]) -> list[str]:
-        dropped = alive[len(alive) - phase.get("drop", 0) :]
-        self.drop(dropped)
-        added = [self.add(isl, osl) for isl, osl in phase.get("add", ())]
-        return [name for name in alive if name not in dropped] + added
+        running = [name for name in alive if self._generated[name] < self._asked[name]]
+        staying = len(running) - phase.get("drop", 0)
+        self.drop(running[staying:])
+        return running[:staying] + [self.add(isl, osl) for isl, osl in phase.get("add", ())]
 
     def _run_phase(self, phase: dict[str, Any], alive: Sequence[str]) -> list[dict[str, Any]]:
         wanted = phase.get("steps")
         rows: list[dict[str, Any]] = []
-        is_first = True
-        while self.is_busy and (len(rows) < wanted if wanted else not all(map(self.is_decoding, alive))):
+        is_first, idle = True, 0
+        while self.is_busy and idle < _MOST_EMPTY_STEPS:
+            if len(rows) >= wanted if wanted else all(map(self.is_decoding, alive)):
+                break
             self.engine.step()
             for step, dur_s, gap_s, kind in self.collect():
                 if not step.batch:
+                    idle += 1
                     continue
                 rows.append(
                     {
@@ -176,14 +187,14 @@ class Session:
         """Serve requests in wall-clock time; each is handed to the engine between steps, once it has arrived.
 
         Returns `requests` (`arrival_s`, `isl`, `osl`, `first_token_s`, `finished_s`), `steps` (`start_s`, duration,
-        sequences, tokens) and `batches`, seconds since the first instant.
+        sequences, tokens), in seconds since the first instant, and `cpu_share`.
         """
         coming = sorted(requests, key=lambda request: request["arrival_s"])
         served: dict[str, dict[str, Any]] = {}
         steps: list[list[float]] = []
-        batches: list[list[list[int]]] = []
         self.collect()
         start_s = perf_counter()
+        cpu_s = time.process_time()
         position = 0
         while position < len(coming) or self.is_busy:
             now_s = perf_counter() - start_s
@@ -204,10 +215,17 @@ class Session:
                 if output.finished:
                     row["finished_s"] = end_s
             for step, dur_s, _, _ in self.collect():
-                tokens = [[tokens, before] for _, tokens, before in step.batch]
-                if tokens:
+                if step.batch:
                     # synchronous: the wall time of one call, output handling included
                     span = (step.done_s - start_s - dur_s, dur_s) if self.is_async else (begin_s, end_s - begin_s)
-                    steps.append([*span, len(tokens), sum(count for count, _ in tokens)])
-                    batches.append(tokens)
-        return {"requests": list(served.values()), "steps": steps, "batches": batches}
+                    steps.append([*span, len(step.batch), sum(tokens for _, tokens, _ in step.batch)])
+        share = cpu_share(time.process_time() - cpu_s, sum(duration_s for _, duration_s, *_ in steps))
+        return {"requests": list(served.values()), "steps": steps, "cpu_share": share}
+
+
+def cpu_share(cpu_s: float, busy_s: float) -> float:
+    """Processor time that the process got for each second in which its engine worked; in one thread at most about 1.
+
+    Less says that something else had the processor.
+    """
+    return cpu_s / busy_s if busy_s > 0 else 1.0

@@ -1,0 +1,39 @@
+"""Schedules recorded on real vLLM, replayed by the simulator's engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calibrate.commands.record_schedule import record_schedule
+from calibrate.experiments.schedules import TINY_MODEL
+from calibrate.vllm_process import VllmProcess, find_interpreter
+
+RECORDED = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
+
+
+def test_random_engines_are_scheduled_identically(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert record_schedule(out=tmp_path, random=12, seed=2025) == 0
+    assert capsys.readouterr().out.startswith("12 / 12 recordings identical")
+    assert len(list(tmp_path.glob("random-2025-*.json"))) == 12
+
+
+def test_the_scheduler_alone_decides_what_it_decided_within_the_whole_engine(tmp_path: Path) -> None:
+    with VllmProcess(find_interpreter(None), tmp_path / "vllm.log") as process:
+        for name in ("prefix_preempt", "priority", "nochunk"):
+            whole = json.loads((RECORDED / f"{name}.json").read_text())
+            alone = process.call(
+                "record_alone", limits=whole["config"], requests=whole["requests"], model=str(TINY_MODEL)
+            )
+            assert alone["steps"] == whole["steps"], name
+
+
+def test_a_whole_engine_is_scheduled_identically(tmp_path: Path) -> None:
+    arguments = ("--num-gpu-blocks-override=60", "--block-size=32", "--max-model-len=512", "--max-num-seqs=12")
+    arguments += ("--max-num-batched-tokens=128", "--enable-prefix-caching", "--enforce-eager")
+    assert record_schedule(*arguments, out=tmp_path, workloads=3, seed=3) == 0
+    recordings = [json.loads(path.read_text()) for path in tmp_path.glob("workload-3-*.json")]
+    assert {recording["recorded_with"] for recording in recordings} == {"engine"}
+    assert any(step["preempted"] for recording in recordings for step in recording["steps"])
