@@ -21,11 +21,12 @@ def main() -> None:
     state: dict[str, Any] = {"environment": dict(os.environ)}  # vLLM adds to it
     for line in sys.stdin:
         command = json.loads(line)
+        name = command.pop("do")
         try:
-            answer = {"ok": _serve(command, state)}
+            answer = {"ok": _serve(name, command, state)}
         except Exception as error:
             traceback.print_exc()
-            answer = {"error": _kind(error, command["do"]), "message": f"{type(error).__name__}: {error}"}
+            answer = {"error": _kind(error, name), "message": f"{type(error).__name__}: {error}"}
         _send(answers, answer)
     os._exit(0)  # the engine's threads and workers end with the process group
 
@@ -42,8 +43,7 @@ def _kind(error: Exception, command: str) -> str:
     return "refused" if command in ("start", "record_alone") else "failed"
 
 
-def _serve(command: dict[str, Any], state: dict[str, Any]) -> Any:
-    name = command.pop("do")
+def _serve(name: str, command: dict[str, Any], state: dict[str, Any]) -> Any:
     if name == "versions":
         from calibrate.driver.describe import versions
 

@@ -27,7 +27,11 @@ def record_alone(limits: dict[str, Any], requests: Sequence[dict[str, Any]], mod
 
 
 def record_engine(session: Session, requests: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Drive the whole engine, model included; outputs are sampled at random, so they repeat by chance only."""
+    """Drive the whole engine, model included, from an empty prefix cache, as a replay begins.
+
+    Outputs are sampled at random, so they repeat by chance only.
+    """
+    session.forget_prefixes()
 
     def add(request: dict[str, Any]) -> None:
         session.add(request["prompt"], request["osl"], request["priority"], name=str(request["id"]))

@@ -78,6 +78,11 @@ class Session:
         """Abort requests."""
         self.engine.abort_request(list(names))
 
+    def forget_prefixes(self) -> None:
+        """Empty the prefix cache; nothing may be running."""
+        if not self.engine.reset_prefix_cache():
+            raise RuntimeError("vLLM did not empty its prefix cache")
+
     def set_step_budget(self, tokens: int | None) -> None:
         set_step_budget(self.scheduler, tokens)
 

@@ -39,12 +39,12 @@ def command(out: Path) -> list[str]:
 def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A profile that Ctrl-C cut short and a second call finished."""
     out = tmp_path_factory.mktemp("loop") / "profile"
-    process = subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    seen = next(line for line in process.stderr if line.startswith("5 of "))
-    process.send_signal(signal.SIGINT)
-    process.stderr.read()
-    assert process.wait() == 130, seen
+    with subprocess.Popen(command(out), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = next(line for line in process.stderr if line.startswith("5 of "))
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait() == 130, seen
     assert json.loads((out / "meta.json").read_text())["status"] == "partial"
     kept = (out / "points.jsonl").read_text()
     done = subprocess.run(command(out), capture_output=True, text=True, check=False)
