@@ -1,4 +1,4 @@
-"""Time of collectives between the GPUs of one replica (docs/model/step-time.md)."""
+"""Time of collectives between the GPUs of one replica (docs/model/roofline.md)."""
 
 from __future__ import annotations
 

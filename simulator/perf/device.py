@@ -152,6 +152,20 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
         raise InputError(Problem(f"{problem}; tp that works: {', '.join(map(str, works))}", got=f"tp={layout.tp}"))
     if layout.expert_parallel and not arch.experts:
         raise InputError(f"expert_parallel needs a mixture of experts; {arch.name} is a dense model")
+    if layout.dp > 1 and not arch.experts:
+        raise InputError(
+            Problem(
+                f"data_parallel shares experts between replicas; {arch.name} is a dense model",
+                got=f"data_parallel={layout.dp}",
+            )
+        )
+    if arch.experts and arch.experts % layout.expert_gpus and layout.expert_parallel:
+        raise InputError(
+            Problem(
+                f"tp x data_parallel does not divide the {arch.experts} experts of {arch.name}",
+                got=str(layout.expert_gpus),
+            )
+        )
     if layout.weights.compute not in device.peak_flops:
         raise InputError(
             Problem(

@@ -1,4 +1,4 @@
-"""Step time from published peaks: the model used where nothing was measured (docs/model/step-time.md)."""
+"""Step time from published peaks: the model used where nothing was measured (docs/model/roofline.md)."""
 
 from __future__ import annotations
 

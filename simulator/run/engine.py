@@ -75,7 +75,14 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     arch, native = architecture(name, folder)
     card = gpu(gpu_name)
     defaults = default_limits(gpu_name)
-    parts = layout(settings.dtype or native, settings.kv_dtype, tp=tp, pp=pp, expert_parallel=settings.expert_parallel)
+    parts = layout(
+        settings.dtype or native,
+        settings.kv_dtype,
+        tp=tp,
+        pp=pp,
+        expert_parallel=settings.expert_parallel,
+        dp=settings.data_parallel,
+    )
     limits = BatchLimits(
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
         settings.max_num_seqs or defaults.max_num_seqs,

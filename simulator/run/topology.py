@@ -128,7 +128,17 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
     settings = scenario.engine
     if pool.engine is not None:
         settings = settings.model_copy(update={k: getattr(pool.engine, k) for k in pool.engine.model_fields_set})
+    _check_shared_experts(pool, settings.data_parallel)
     return plan_engine(pool.model or scenario.model, pool.gpu, pool.tp, pool.pp, settings, loaded.path.parent)
+
+
+def _check_shared_experts(pool: Any, shared_by: int) -> None:
+    """Replicas that share experts start and stop together: whole groups of them, and no autoscaler."""
+    if shared_by > 1 and pool.autoscaler is not None:
+        raise InputError(Problem("data_parallel replicas share experts: no autoscaler", got=f"{shared_by}"))
+    if pool.replicas % shared_by:
+        problem = f"replicas must be a multiple of data_parallel ({shared_by}), which share one set of experts"
+        raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
 
 def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:

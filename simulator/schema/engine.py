@@ -59,5 +59,7 @@ class EngineSettings(Settings):
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     profile: str | None = None
     """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
+    data_parallel: AtLeastOne = 1
+    """Replicas that each compute attention for their own requests and share one set of experts."""
     speculative: Speculative | None = None
     """Speculative decoding; off unless given."""

@@ -10,10 +10,12 @@ from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.models import model
 from simulator.catalog.overheads import engine_overheads
 from simulator.catalog.precisions import layout
+from simulator.errors import InputError
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.hardware import Hardware
+from simulator.perf.memory import attention_is_plain
 from simulator.perf.overheads import captured_sizes, padded_tokens
 from simulator.perf.steptime import StepTime
 
@@ -144,3 +146,23 @@ def test_sharing_experts_between_replicas_saves_weight_reads_and_costs_an_exchan
     machine, free = hardware("h200"), engine_overheads()
     assert np.all(layer_collectives_s(tokens, arch, machine, alone, free) == 0)
     assert np.all(layer_collectives_s(tokens, arch, machine, shared, free) > 0)
+
+
+def test_shared_experts_need_a_mixture_and_experts_that_divide() -> None:
+    limits = LIMITS
+    with pytest.raises(InputError, match="shares experts between replicas"):
+        kernel_step_time(model("llama-3.1-8b").architecture, hardware("h200"), layout(dp=2), limits, engine_overheads())
+    with pytest.raises(InputError, match="does not divide the 128 experts"):
+        built("qwen3-30b-a3b", "h200", layout(expert_parallel=True, dp=3))
+
+
+@pytest.mark.parametrize(("alias", "name"), [("awq", "int4"), ("gptq", "int4"), ("nvfp4", "fp4"), ("float16", "fp16")])
+def test_formats_go_by_their_usual_names(alias: str, name: str) -> None:
+    assert layout(alias) == layout(name)
+
+
+def test_four_bit_latent_attention_stays_in_16_bit() -> None:
+    arch = model("deepseek-v3").architecture
+    assert attention_is_plain(arch, layout("fp4"))
+    assert not attention_is_plain(arch, layout("fp8"))
+    assert not attention_is_plain(model("llama-3.1-8b").architecture, layout("int4"))
