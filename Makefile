@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test venv-vllm test-vllm lint clean
+.PHONY: help setup demo test dashboard venv-vllm test-vllm lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -16,6 +16,9 @@ setup: .venv/.stamp  ## make .venv and compile the kernels into the cache
 
 demo: setup  ## compare four topologies under production traffic
 	$(BIN)/servecast run scenarios/quickstart.yaml
+
+dashboard: setup  ## compare topologies in the browser
+	$(BIN)/servecast dashboard
 
 lint: .venv/.stamp  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -1,0 +1,1 @@
+"""The browser application: shows run bundles and starts runs through the public API; it computes nothing itself."""

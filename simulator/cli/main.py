@@ -25,6 +25,7 @@ verify.command("calibrate.commands.verify_latency:latency", name="latency")
 verify.command("calibrate.commands.verify_gpu:gpu", name="gpu")
 app.command(verify)
 app.command("calibrate.cli:app", name="calibrate")
+app.command("dashboard.command:dashboard", name="dashboard")
 
 
 def main() -> None:

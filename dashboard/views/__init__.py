@@ -1,0 +1,1 @@
+"""One file a view; each answers one question (see `dashboard.app`)."""
