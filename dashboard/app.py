@@ -1,20 +1,28 @@
-"""The application: its pages in the order of the questions that a planner asks."""
+"""The application: a menu of pages, each of which loads its view when it is opened."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.boundary import with_run
-from dashboard.views import overview
+from dashboard.boundary import page
+from dashboard.pages import PAGES
 
-st.set_page_config(page_title="servecast", page_icon=":material/query_stats:", layout="wide")
 
-_PAGES = {
-    "Decide": [
-        st.Page(
-            with_run(overview.show), title="Overview", icon=":material/dashboard:", url_path="overview", default=True
-        ),
-    ],
-}
+def main() -> None:
+    """Show the menu and the page that the URL names."""
+    st.set_page_config(page_title="servecast", page_icon=":material/query_stats:", layout="wide")
+    menu: dict[str, list[st.Page]] = {}
+    for entry in PAGES:
+        menu.setdefault(entry.section, []).append(
+            st.Page(
+                page(entry),
+                title=entry.title,
+                icon=f":material/{entry.icon}:",
+                url_path=entry.view.replace("_", "-"),
+                default=entry is PAGES[0],
+            )
+        )
+    st.navigation(menu).run()
 
-st.navigation(_PAGES).run()
+
+main()

@@ -4,47 +4,47 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from importlib import import_module
 
 import streamlit as st
 
-from dashboard.context import Context, choose
+from dashboard.context import choose
+from dashboard.pages import Page
 from simulator.errors import InputError, ServecastError
 
 _LOG = logging.getLogger(__name__)
 
 
-def with_run(show: Callable[[Context], None]) -> Callable[[], None]:
-    """A page that shows the chosen run."""
+def page(entry: Page) -> Callable[[], None]:
+    """The page of a view: its module is imported when it is opened, and its errors are told in words."""
 
-    def page() -> None:
-        context = choose()
-        if context is None:
-            st.info(
-                "No run yet. Start one in the **Scenario** view, or open the dashboard with `servecast dashboard RUNS`."
-            )
-            return
-        show(context)
-
-    return guarded(page, show.__module__)
-
-
-def guarded(show: Callable[[], None], name: str) -> Callable[[], None]:
-    """A page whose errors are told in words."""
-
-    def page() -> None:
+    def run() -> None:
         try:
-            show()
+            _show(entry)
         except InputError as error:
             for problem in error.problems:
-                st.error(str(problem))
+                st.error(str(problem), icon=":material/error:")
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
-            st.error(f"A law of the simulation was broken; please report this: {error}")
+            st.error(f"A law of the simulation was broken; please report this: {error}", icon=":material/bug_report:")
         except Exception as error:
-            _LOG.exception("the view failed")
+            _LOG.exception("the view %s failed", entry.view)
             st.error(
-                f"This view failed ({type(error).__name__}); the server's log says more. The other views still work."
+                f"This view failed ({type(error).__name__}); the server's log says more. The other views still work.",
+                icon=":material/bug_report:",
             )
 
-    page.__name__ = name.rsplit(".", 1)[-1]
-    return page
+    run.__name__ = entry.view
+    return run
+
+
+def _show(entry: Page) -> None:
+    context = choose()
+    if context is None and entry.needs_run:
+        st.title(entry.title)
+        st.info(
+            "No run yet. Start one in the **Scenario** view, or open the dashboard with `servecast dashboard RUNS`.",
+            icon=":material/inbox:",
+        )
+        return
+    import_module(f"dashboard.views.{entry.view}").show(context)
