@@ -58,6 +58,7 @@ def latency(
             limits.max_num_seqs,
             str(path),
             between_steps_s=found.between_steps_s,
+            between_sequence_s=found.between_sequence_s,
         )
         own = [compare_run(run, limits, step_time, recording.steps, raw, corrected) for run in recording.runs]
         comparisons += own

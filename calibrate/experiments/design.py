@@ -26,10 +26,10 @@ _LEAST_CHUNK = 8
 _MOST_LEVELS = 14
 _DEPTHS = (0.0, 0.1, 0.35, 0.9)
 _CHUNK_STEPS = 2
-_DECODE_STEPS = 3
+_LEAST_DWELL, _MOST_DWELL = 3, 16
+"""Decode steps at one batch: the first ones find cold caches, and serving has more of the later ones."""
 _CONTEXT_STEP = 4
 _LEAST_CONTEXT = 16
-_STEPS_OF_FALL = _MOST_LEVELS * (2 * _DECODE_STEPS + 2)
 _LEAST_STEPS_TOKENS = 2
 
 
@@ -59,6 +59,16 @@ class Limits:
     def longest_tokens(self) -> int:
         """Longest sequence that a point may use."""
         return max(2, min(self.sequence_tokens, int(_KV_SHARE * self.kv_tokens)) - 2)
+
+    @property
+    def dwell_steps(self) -> int:
+        """Decode steps after each change of the batch; all of them leave most of a sequence to other contexts."""
+        return max(_LEAST_DWELL, min(_MOST_DWELL, self.longest_tokens // (8 * _MOST_LEVELS)))
+
+    @property
+    def fall_steps(self) -> int:
+        """Most steps, and so tokens of each sequence, of the way down the batch sizes."""
+        return _MOST_LEVELS * (2 * self.dwell_steps + 2)
 
 
 def limits_from(config: Mapping[str, Any], capture_sizes: Sequence[int]) -> Limits:
@@ -227,7 +237,7 @@ def _decode_points(limits: Limits, most_tokens: int) -> Iterable[Point]:
     room = int(_KV_SHARE * limits.kv_tokens) - limits.step_tokens
     for index, context in enumerate(_contexts(limits)):
         isl = max(1, context - 1)
-        rows = context + _STEPS_OF_FALL + limits.block_tokens
+        rows = context + limits.fall_steps + limits.block_tokens
         sequences = min(limits.sequences, limits.step_tokens, room // rows, most_tokens // isl)
         levels = _levels(sequences, limits.capture_sizes)
         if not levels:
@@ -241,7 +251,7 @@ def _decode_points(limits: Limits, most_tokens: int) -> Iterable[Point]:
 
 
 def _contexts(limits: Limits) -> list[int]:
-    longest = limits.longest_tokens - _STEPS_OF_FALL
+    longest = limits.longest_tokens - limits.fall_steps
     contexts = []
     context = _LEAST_CONTEXT
     while context < longest:
@@ -257,6 +267,6 @@ def _fall(limits: Limits, levels: Sequence[int], joining: Sequence[int], shift: 
     sizes = list(reversed(levels))
     for k, (before, size) in enumerate(pairwise([sizes[0], *sizes])):
         prompt = min(joining[(5 * k + 3 * shift) % len(joining)], limits.step_tokens - size)
-        yield Phase(steps=_DECODE_STEPS, drop=before - size)
+        yield Phase(steps=limits.dwell_steps, drop=before - size)
         if prompt > 0 and size < limits.sequences:
-            yield Phase(add=((prompt, 1),), steps=1 + _DECODE_STEPS)
+            yield Phase(add=((prompt, 1),), steps=1 + limits.dwell_steps)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def read_measured(folder: Path, profile_file: Path | None) -> Measured:
             limits.max_num_seqs,
             str(folder),
             between_steps_s=found.between_steps_s,
+            between_sequence_s=found.between_sequence_s,
         )
     return Measured(folder, meta, recording, step_time)
 
@@ -185,15 +187,15 @@ def write_recording(measured: Measured, runs: Sequence[Mapping[str, Any]], path:
 
 
 def profile_steps(folder: Path) -> list[dict[str, Any]]:
-    """The steps of a profile folder; a gap that was not measured is the median one."""
+    """The steps of a profile folder; `gap_s` is None where none was measured."""
     table = pq.read_table(folder / STEPS).to_pandas()
     steps = table.groupby("step", sort=True)
     first = steps.first()
-    gaps = first["gap_s"].fillna(first["gap_s"].median())
     batches = steps[["tokens", "computed_before"]].apply(lambda rows: rows.to_numpy().tolist())
-    rows = zip(first["tag"], first["dur_s"], gaps, batches, strict=True)
+    rows = zip(first["tag"], first["dur_s"], first["gap_s"], batches, strict=True)
     return [
-        {"tag": tag, "dur_s": float(dur_s), "gap_s": float(gap_s), "batch": batch} for tag, dur_s, gap_s, batch in rows
+        {"tag": tag, "dur_s": float(dur_s), "gap_s": None if isnan(gap_s) else float(gap_s), "batch": batch}
+        for tag, dur_s, gap_s, batch in rows
     ]
 
 

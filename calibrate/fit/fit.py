@@ -20,6 +20,8 @@ _KNOT_POINTS = 3
 _WORTH = 0.97
 """A correction by token count must lower the cross-validated error to this share, or it is left out."""
 _OUTLIER_MADS = 5.0
+_BETWEEN_SCALE = 0.1
+"""Share of the median gap from which on a gap counts less than its square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class Fit:
     solution : coefficients and covariance, fitted on all points
     in_sample, held_out : by regime; held out are a random fifth of the points, unseen by a fit of its own
     outlier_share : steps further from the model than 5 median absolute deviations
-    between_steps_s : median gap between steps; 0 where it was not recorded
+    between_steps_s, between_sequence_s : time between steps, of a step and of each of its sequences; 0 where no gaps
+        were recorded
     ranges : smallest and largest value of each regressor
     """
 
@@ -50,6 +53,7 @@ class Fit:
     held_out: dict[str, RegimeError]
     outlier_share: float
     between_steps_s: float
+    between_sequence_s: float
     ranges: dict[str, tuple[float, float]]
 
 
@@ -75,18 +79,41 @@ def fit_steps(steps: Steps, captured: Sequence[int] = (), seed: int = 0, file: s
     apart = solve(_only(points, ~share), knots, stiffness, captured)
     errors = np.log(predict_s(solution.coefficients, kept) / kept.duration_s)
     spread = np.median(np.abs(errors - np.median(errors)))
-    gaps = kept.gap_s[np.isfinite(kept.gap_s)]
     return Fit(
         solution,
         by_regime(solution, points.steps),
         by_regime(apart, points.steps.take(share)),
         float(np.mean(np.abs(errors - np.median(errors)) > _OUTLIER_MADS * spread)),
-        float(np.median(gaps)) if len(gaps) else 0.0,
+        *_between(steps),
         {
             name: (float(getattr(kept, name).min()), float(getattr(kept, name).max()))
             for name in ("tokens", "sequences", "prefill_units", "decode_context")
         },
     )
+
+
+def _between(steps: Steps) -> tuple[float, float]:
+    """Gap after a step as a line in its sequences (the engine hands each one's token on), soft L1, both parts >= 0, s.
+
+    The gap before a step is the one after the step before it.
+    """
+    from scipy.optimize import least_squares
+
+    known = np.flatnonzero(np.isfinite(steps.gap_s[1:])) + 1
+    if not len(known):
+        return 0.0, 0.0
+    gaps_s, sequences = steps.gap_s[known], steps.sequences[known - 1]
+    typical_s = float(np.median(gaps_s))
+    if typical_s <= 0.0:
+        return 0.0, 0.0
+    found = least_squares(
+        lambda line: (line[0] + line[1] * sequences) - gaps_s / typical_s,
+        [0.5, 0.0],
+        bounds=([0.0, 0.0], [np.inf, np.inf]),
+        loss="soft_l1",
+        f_scale=_BETWEEN_SCALE,
+    )
+    return float(found.x[0] * typical_s), float(found.x[1] * typical_s)
 
 
 def by_regime(solution: Solution, steps: Steps) -> dict[str, RegimeError]:

@@ -69,6 +69,7 @@ def profile_value(
         },
         "capture_sizes": list(captured),
         "between_steps_s": _short(fit.between_steps_s),
+        "between_sequence_s": _short(fit.between_sequence_s),
         "request_overhead_s": 0.0,
         "expected_error": None,
         "ranges": {key: list(value) for key, value in fit.ranges.items()},

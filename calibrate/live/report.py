@@ -41,6 +41,7 @@ def corrected_profile(value: Mapping[str, Any], drift: Drift, source: str) -> di
         "name": f"{value['name']} (live)",
         "coefficients": coefficients,
         "between_steps_s": value["between_steps_s"] * drift.factor,
+        "between_sequence_s": value["between_sequence_s"] * drift.factor,
         "request_overhead_s": overhead_s,
         "correction_from_live": {
             "factor": drift.factor,

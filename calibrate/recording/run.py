@@ -83,7 +83,7 @@ def _recording(file: str, value: dict[str, Any]) -> Recording:
     durations = [float(step["dur_s"]) for step in profiled]
     if not (np.isfinite(durations).all() and min(durations) > 0):
         raise ValueError("profile_steps: every dur_s must be a positive number")
-    gaps = [float(step["gap_s"]) for step in profiled] if "gap_s" in profiled[0] else None
+    gaps = [float("nan") if step.get("gap_s") is None else float(step["gap_s"]) for step in profiled]
     return Recording(
         file,
         value["model"],

@@ -39,7 +39,8 @@ class Profile:
     model : Hugging Face configuration of the model
     ranges : smallest and largest value of each regressor among the measured steps
     errors : held-out errors by regime: points, median, p90, bias
-    between_steps_s, request_overhead_s : time outside the steps, per step and per request
+    between_steps_s, between_sequence_s, request_overhead_s : time outside the steps: of a step, of each of its sequences,
+        and of a request
     value : the file as it is
     """
 
@@ -53,6 +54,7 @@ class Profile:
     ranges: Mapping[str, tuple[float, float]]
     errors: Mapping[str, Mapping[str, float]]
     between_steps_s: float
+    between_sequence_s: float
     request_overhead_s: float
     expected_error: ExpectedError | None
     value: Mapping[str, Any]
@@ -65,6 +67,7 @@ class Profile:
             limits.max_num_seqs,
             f"profile {self.name}",
             between_steps_s=self.between_steps_s,
+            between_sequence_s=self.between_sequence_s,
             request_overhead_s=self.request_overhead_s,
             expected_error=self.expected_error,
         )
@@ -121,6 +124,7 @@ def _profile(value: dict[str, Any]) -> Profile:
         {name: (float(low), float(high)) for name, (low, high) in value["ranges"].items()},
         value["errors"]["held_out"],
         float(value["between_steps_s"]),
+        float(value["between_sequence_s"]),
         float(value["request_overhead_s"]),
         ExpectedError(**expected) if expected else None,
         value,

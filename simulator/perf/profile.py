@@ -75,6 +75,7 @@ def profile_step_time(
     origin: str,
     *,
     between_steps_s: float = 0.0,
+    between_sequence_s: float = 0.0,
     request_overhead_s: float = 0.0,
     expected_error: ExpectedError | None = None,
 ) -> StepTime:
@@ -82,12 +83,14 @@ def profile_step_time(
 
     Parameters
     ----------
-    between_steps_s : from the end of a step to the start of the next while there is work; added to each step
+    between_steps_s, between_sequence_s : from the end of a step to the start of the next while there is work, of the
+        step and of each of its sequences; added to each step
     """
     tokens = np.arange(max_num_batched_tokens + 1, dtype=np.float64)
     return StepTime(
         token_time_s=(coefficients.token_time_s(tokens) + between_steps_s)[None, :],
-        seq_time_s=coefficients["sequence_s"] * np.arange(max_num_seqs + 1, dtype=np.float64),
+        seq_time_s=(coefficients["sequence_s"] + between_sequence_s)
+        * np.arange(max_num_seqs + 1, dtype=np.float64),
         prefill_attn_s=coefficients["prefill_attn_s"],
         decode_attn_s=coefficients["decode_attn_s"],
         calibrated=True,

@@ -42,6 +42,7 @@ def value(**changes: Any) -> dict[str, Any]:
         "correction": {"tokens": [1, 8], "ratio": [1.0, 1.1]},
         "capture_sizes": [1, 2, 4, 8],
         "between_steps_s": 0.0002,
+        "between_sequence_s": 0.00001,
         "request_overhead_s": 0.003,
         "expected_error": None,
         "ranges": {"tokens": [1, 4096], "sequences": [1, 64]},
@@ -64,7 +65,7 @@ def test_the_step_time_follows_the_equation(tmp_path: Path) -> None:
     padded = 8 * 2e-5
     expected_s = 1.1 * (0.001 + (0.006**4 + padded**4) ** 0.25) + 0.0002
     assert table.token_time_s[0, 5] == pytest.approx(expected_s)
-    assert table.seq_time_s[10] == pytest.approx(1e-4)
+    assert table.seq_time_s[10] == pytest.approx(1e-4 + 10 * 0.00001)
     assert (np.diff(table.token_time_s[0, 8:]) >= 0).all()
 
 

@@ -44,6 +44,7 @@ def write_profile(path: Path, factor: float) -> Path:
         "correction": {"tokens": [], "ratio": []},
         "capture_sizes": [],
         "between_steps_s": 0.0,
+        "between_sequence_s": 0.0,
         "request_overhead_s": 0.0,
         "expected_error": None,
         "ranges": {"tokens": [1, 2048], "sequences": [1, 64]},

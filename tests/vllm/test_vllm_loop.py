@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -16,9 +17,13 @@ import numpy as np
 import pytest
 
 from calibrate.commands.fit import fit
+from calibrate.commands.live import live
 from calibrate.commands.validate import validate
+from calibrate.experiments.loads import Lengths, poisson_load
 from calibrate.experiments.profile import DEFAULTS, Options, Profiler
+from calibrate.experiments.server import Server
 from calibrate.experiments.store import PointStore
+from calibrate.experiments.validation import read_measured
 from calibrate.recording.bundle import read_steps
 from calibrate.recording.run import read_run
 from calibrate.vllm_process import EngineError, VllmProcess, engine_arguments, find_interpreter
@@ -98,6 +103,40 @@ def test_fit_and_validate(profiled: Path, tmp_path: Path, capsys: pytest.Capture
             # each request's prompt once, and each output token but the last: all of them went through the steps
             assert run.step_tokens.sum() == (run.isl + run.osl - 1).sum()
     assert (tmp_path / "report.html").stat().st_size > 0
+
+
+def test_a_live_server_is_watched_under_load(profiled: Path, tmp_path: Path) -> None:
+    """The rate and lengths that it was given are seen, and a profile twice as fast shows twice the drift."""
+    profile_file, fast_file = tmp_path / "profile.json", tmp_path / "fast.json"
+    assert fit(profiled, out=profile_file) == 0
+    value = json.loads(profile_file.read_text())
+    halves = {name: value["coefficients"][name] / 2 for name in value["coefficients"] if name.endswith("_s")}
+    between = {name: value[name] / 2 for name in ("between_steps_s", "between_sequence_s")}
+    fast_file.write_text(json.dumps({**value, **between, "coefficients": {**value["coefficients"], **halves}}))
+    measured = read_measured(profiled, profile_file)
+    load = poisson_load(measured.recording.config, Lengths(100.0, 16.0, 0.5), 3.0, 20.0, seed=1)
+    vocabulary = int(measured.meta["model"]["vocab_size"])
+    with Server(find_interpreter(None), measured.model, vocabulary, measured.arguments, tmp_path / "server") as server:
+        server.wait()
+        with ThreadPoolExecutor(1) as pool:
+            served = pool.submit(server.serve, load, "load")
+            code = live(f"{server.url}/metrics", profile=profile_file, out=tmp_path / "live", period_s=2, duration_s=40)
+            served.result()
+    assert code == 0
+    report = json.loads((tmp_path / "live" / "report.json").read_text())
+    assert report["gaps"] == []
+    # the client may send one request ahead, to see whether the server answers
+    assert report["load"]["rate_rps"] * report["duration_s"] == pytest.approx(len(load.isl), abs=1.5)
+    assert report["load"]["isl_mean"] == pytest.approx(load.isl.mean(), rel=0.02)
+    assert report["load"]["osl_mean"] == pytest.approx(load.osl.mean(), rel=0.02)
+    assert live(profile=fast_file, from_=tmp_path / "live" / "polls.jsonl", out=tmp_path / "again") == 0
+    again = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert again["drift"]["factor"] == pytest.approx(2 * report["drift"]["factor"], rel=0.03)
+    assert again["drift"]["significant"]
+    corrected = read_profile(tmp_path / "again" / "profile.json")
+    assert corrected.coefficients["host_s"] == pytest.approx(
+        value["coefficients"]["host_s"] / 2 * again["drift"]["factor"]
+    )
 
 
 def test_a_killed_engine_is_started_again_and_larger_points_are_left_out(tmp_path: Path) -> None:
