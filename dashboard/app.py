@@ -12,16 +12,17 @@ def main() -> None:
     """Show the menu and the page that the URL names."""
     st.set_page_config(page_title="servecast", page_icon=":material/query_stats:", layout="wide")
     menu: dict[str, list[st.Page]] = {}
+    pages: dict[str, st.Page] = {}
     for entry in PAGES:
-        menu.setdefault(entry.section, []).append(
-            st.Page(
-                page(entry),
-                title=entry.title,
-                icon=f":material/{entry.icon}:",
-                url_path=entry.view.replace("_", "-"),
-                default=entry is PAGES[0],
-            )
+        pages[entry.view] = st.Page(
+            page(entry),
+            title=entry.title,
+            icon=f":material/{entry.icon}:",
+            url_path=entry.view.replace("_", "-"),
+            default=entry is PAGES[0],
         )
+        menu.setdefault(entry.section, []).append(pages[entry.view])
+    st.session_state["pages"] = pages
     st.navigation(menu).run()
 
 

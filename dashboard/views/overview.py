@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
+from simulator.report.charts import cost_against_attainment
 from simulator.report.table import comparison, warning_lines
 
 
 def show(context: Context) -> None:
-    """Verdict, comparison and warnings of the run."""
-    st.title(context.bundle.summary["scenario"])
-    st.success(context.bundle.summary["verdict"])
+    """Verdict, key figures against the baseline, comparison and warnings of the run."""
+    summary = context.bundle.summary
+    st.title(summary["scenario"])
+    st.caption(summary["description"])
+    if context.bundle.manifest.get("status") == "partial":
+        st.warning("This run was interrupted: it holds what was done by then.", icon=":material/warning:")
+    st.info(f"**{summary['verdict']}**", icon=":material/gavel:")
+    _trust(context)
+    columns = st.columns(min(len(context.topologies), 4))
+    for k, (name, found) in enumerate(context.topologies.items()):
+        with columns[k % len(columns)].container(border=True):
+            _card(name, found, context.topologies[context.baseline], name == context.baseline)
     rows, headers = comparison(context.topologies)
-    st.dataframe(pd.DataFrame(rows, columns=headers), hide_index=True, key="overview.table")
-    for line in warning_lines(context.topologies, width=10_000):
-        st.warning(line.removeprefix("! "))
+    st.dataframe(
+        pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="overview.table", height="content"
+    )
+    st.altair_chart(
+        cost_against_attainment(context.topologies, context.names).properties(width="container"), key="overview.chart"
+    )
+    _warnings(context)
+
+
+def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool) -> None:
+    met = found["metrics"]["slo_met"]
+    badge = ":green-badge[:material/check: SLO met]" if met else ":red-badge[:material/close: SLO missed]"
+    st.markdown(f"**{name}** {badge}" + (" :gray-badge[baseline]" if is_baseline else ""))
+    cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
+    change = None if is_baseline or not base_cost else f"{100 * (cost / base_cost - 1):+.0f} %"
+    st.metric("Cost per month", f"${cost:,.0f}", change, delta_color="inverse")
+    million = found["cost"]["usd_per_million_tokens"]
+    st.metric("Cost per 1M tokens", "-" if million is None else f"${million:,.3f}")
+    share, base_share = found["metrics"]["slo_attainment"], base["metrics"]["slo_attainment"]
+    points = None if is_baseline else f"{100 * (share - base_share):+.2f} points"
+    st.metric("SLO attainment", f"{share:.2%}", points)
+    p99 = found["metrics"]["ttft_s"]["p99"]
+    base_p99 = base["metrics"]["ttft_s"]["p99"]
+    known = p99 is not None and base_p99 is not None
+    later = f"{1e3 * (p99 - base_p99):+,.0f} ms" if known and not is_baseline else None
+    st.metric("TTFT p99", "-" if p99 is None else f"{1e3 * p99:,.0f} ms", later, delta_color="inverse")
+
+
+def _trust(context: Context) -> None:
+    """What keeps the figures from being taken as they are."""
+    bare = [name for name, found in context.topologies.items() if not found["calibrated"] and not found["expected_error"]]
+    if bare:
+        st.warning(
+            f"**Uncalibrated:** {', '.join(bare)}. No measurement says how far these forecasts are off.",
+            icon=":material/science:",
+        )
+    piling = [line for line in warning_lines(context.topologies, width=10_000) if "exceeds" in line or "unfinished" in line]
+    for line in piling:
+        st.error(line.removeprefix("! "), icon=":material/trending_up:")
+
+
+def _warnings(context: Context) -> None:
+    lines = warning_lines(context.topologies, width=10_000)
+    with st.expander(f"What the figures rest on ({len(lines)})", expanded=True, icon=":material/info:"):
+        for line in lines:
+            st.markdown(f"- {line.removeprefix('! ')}".replace("$", "\\$"))

@@ -1,0 +1,102 @@
+"""What the sliders of the What-if view change, as assignments that `servecast run --set` takes as well."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.cost.prices import OwnedPrices
+from simulator.run.replicate import topology_prices
+from simulator.run.topology import plan_topologies
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.scenario.resolved import resolved_yaml
+from simulator.schema.topology import Pool
+
+_OUTAGE_SHARE = 0.1
+_RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
+"""Values that scale the demand, by name, with the digits kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Positions of the sliders.
+
+    Attributes
+    ----------
+    demand, rent, server : factors
+    replicas : more or fewer in each pool
+    electricity_usd_per_kwh : 0 keeps the sites'
+    outage : each pool's zone is down for a tenth of the horizon, in its middle
+    """
+
+    demand: float = 1.0
+    replicas: int = 0
+    rent: float = 1.0
+    server: float = 1.0
+    electricity_usd_per_kwh: float = 0.0
+    outage: bool = False
+
+
+def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
+    """The change as assignments; none where nothing changes.
+
+    Raises
+    ------
+    InputError : the scenario cannot be planned
+    """
+    sets = _demand(loaded, change.demand)
+    if change.electricity_usd_per_kwh:
+        sets.append(f"cost.electricity_usd_per_kwh={change.electricity_usd_per_kwh:g}")
+    for name, topology in loaded.scenario.topologies.items():
+        for pool in topology.pools:
+            sets += _pool(f"topologies.{name}.pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
+    return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
+
+
+def changed_text(file: Path, sets: list[str]) -> str:
+    """The scenario in `file` with values set, as a file of its own that names the same files."""
+    return resolved_yaml(load_scenario(file, sets=sets))
+
+
+def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
+    if factor == 1:
+        return []
+    sets = []
+    for cls in loaded.scenario.workload.classes:
+        for key, digits in _RATES.items():
+            value = getattr(cls.arrivals, key, None)
+            if value is not None:
+                scaled = max(round(value * factor, digits), 1) if key == "concurrency" else round(value * factor, digits)
+                sets.append(f"workload.classes[{cls.name}].arrivals.{key}={scaled:g}")
+    return sets
+
+
+def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
+    sets = []
+    if change.replicas and pool.autoscaler:
+        sets.append(f"{path}.autoscaler.max={max(pool.autoscaler.max + change.replicas, pool.autoscaler.min, 1)}")
+    elif change.replicas:
+        sets.append(f"{path}.replicas={max(pool.replicas + change.replicas, 1)}")
+    if change.outage:
+        window = {"start_s": 0.45 * horizon_s, "duration_s": _OUTAGE_SHARE * horizon_s}
+        sets.append(f"{path}.outages={json.dumps({'windows': [window]})}")
+    return sets
+
+
+def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
+    sets = []
+    for planned in plan_topologies(loaded):
+        prices = topology_prices(loaded, planned)
+        for pool in planned.settings.pools:
+            found = prices.pools[pool.name]
+            path = f"topologies.{planned.name}.pools[{pool.name}]"
+            if isinstance(found, OwnedPrices):
+                if change.server != 1:
+                    sets.append(f"{path}.server_capex_usd={found.server_capex_usd * change.server:.2f}")
+            elif change.rent != 1 and not isinstance(found.usd_per_gpu_hour, float):
+                by_hour = [round(price * change.rent, 6) for price in found.usd_per_gpu_hour]
+                sets.append(f"{path}.price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}")
+            elif change.rent != 1:
+                sets.append(f"{path}.price_usd_per_gpu_hour={float(found.usd_per_gpu_hour) * change.rent:.6g}")
+    return sets

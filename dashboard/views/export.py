@@ -1,0 +1,69 @@
+"""Export: can I take it to the meeting?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.context import Context
+from simulator.report.html import render
+from simulator.report.memo import memo
+from simulator.results.bundle import Bundle
+
+_MAX_BYTES = 100_000_000
+_KINDS = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".yaml": "application/yaml", ".json": "application/json"}
+
+
+def show(context: Context) -> None:
+    """Memo, report, tables and scenario as files, and the link of this page."""
+    st.title("Export")
+    bundle = context.bundle
+    text = _memo(str(bundle.path), _stamp(bundle), bundle)
+    left, right = st.columns(2)
+    name = bundle.path.name
+    left.download_button(
+        "Memo (Markdown)", text, f"{name}.md", "text/markdown", key="export.memo", icon=":material/description:", on_click="ignore"
+    )
+    right.download_button(
+        "Report (HTML, works without a network)",
+        lambda: render(bundle),
+        f"{name}.html",
+        "text/html",
+        key="export.report",
+        icon=":material/web:",
+        on_click="ignore",
+    )
+    st.subheader("Files of the run")
+    for file in sorted(bundle.path.iterdir()):
+        if file.suffix in _KINDS:
+            _file(file)
+    st.subheader("Link")
+    st.caption("The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:")
+    st.code(f"/overview?run={name}&baseline={context.baseline}", language=None)
+    with st.expander("The memo", expanded=True):
+        st.markdown(text.replace("$", "\\$"))
+
+
+def _stamp(bundle: Bundle) -> float:
+    return (bundle.path / "manifest.json").stat().st_mtime
+
+
+@st.cache_data(max_entries=16)
+def _memo(folder: str, stamp: float, _bundle: Bundle) -> str:
+    return memo(_bundle)
+
+
+def _file(file: Path) -> None:
+    size = file.stat().st_size
+    if size > _MAX_BYTES:
+        st.caption(f"`{file}` is too large to download here ({size / 1e6:,.0f} MB); it is in the run's folder.")
+        return
+    st.download_button(
+        f"{file.name} ({size / 1e3:,.0f} kB)",
+        file.read_bytes,
+        file.name,
+        _KINDS[file.suffix],
+        key=f"export.{file.name}",
+        on_click="ignore",
+    )

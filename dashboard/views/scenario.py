@@ -1,0 +1,111 @@
+"""Scenario: can I change it?"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard import jobs
+from dashboard.components.job_panel import show_job
+from dashboard.context import Context
+from dashboard.settings import settings
+from dashboard.workspace import expected_requests, gallery, lay_out, load_confined, shipped
+from simulator.errors import InputError, Problem
+
+_OWN = "(shown run)"
+
+
+def show(context: Context | None) -> None:
+    """Gallery, editor, uploads, check, run."""
+    st.title("Scenario")
+    st.caption("Choose one, change it, run it. Nothing is saved until you download or run it.")
+    out = Path(settings().out)
+    job = st.query_params.get("job")
+    if job:
+        show_job(out, job)
+    place, base = _choose(context)
+    text = _editor()
+    uploads = _uploads()
+    problems = _problems(place, text, uploads, base)
+    left, right = st.columns(2)
+    with left:
+        if st.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=bool(problems)):
+            st.query_params["job"] = jobs.start(out, place, text, uploads, base)
+            st.rerun()
+    with right:
+        st.download_button(
+            "Save as file", text, file_name=Path(place).name, mime="application/yaml", key="scenario.save", on_click="ignore"
+        )
+
+
+def _choose(context: Context | None) -> tuple[str, Path | None]:
+    """Where the scenario lies among the shipped ones, or the bundle that it comes from."""
+    names = [*([_OWN] if context else []), *gallery()]
+    name = st.selectbox(
+        "Start from", names, key="scenario.from", help="shipped scenarios, or the run that is shown", bind="query-params"
+    )
+    upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
+    source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
+    if st.session_state.get("scenario.source") != source:
+        st.session_state["scenario.source"] = source
+        st.session_state["scenario.text"] = _text(name, upload, context)
+    if not upload and name == _OWN and context is not None:
+        return "scenario.yaml", context.bundle.path
+    return ("scenario.yaml" if upload else str(name)), None
+
+
+def _text(name: str | None, upload: object, context: Context | None) -> str:
+    if upload is not None:
+        try:
+            return upload.getvalue().decode("utf-8")  # type: ignore[attr-defined,no-any-return]
+        except UnicodeDecodeError as error:
+            raise InputError(Problem("is not UTF-8 text", "the upload")) from error
+    if name == _OWN and context is not None:
+        return (context.bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8")
+    return (shipped() / str(name)).read_text(encoding="utf-8")
+
+
+def _editor() -> str:
+    return str(st.text_area("Scenario (YAML)", key="scenario.text", height=520))
+
+
+def _uploads() -> dict[str, bytes]:
+    files = st.file_uploader(
+        "Traffic, traces or model configurations that the scenario names",
+        key="scenario.files",
+        accept_multiple_files=True,
+        help="name them in the scenario by their file name alone",
+    )
+    return {file.name: file.getvalue() for file in files}
+
+
+def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | None) -> tuple[Problem, ...]:
+    """Check what is written, and say what is wrong beside its line."""
+    with tempfile.TemporaryDirectory(prefix="servecast-") as folder:
+        root = Path(folder).resolve()
+        try:
+            loaded = load_confined(lay_out(root, place, text, uploads, base), root)
+        except InputError as error:
+            _tell(error.problems, text)
+            return error.problems
+    run = loaded.scenario.run
+    names = ", ".join(loaded.scenario.topologies)
+    st.success(
+        f"Valid: {names}; {run.horizon_s / 60:,.0f} min × {run.replications}, about {expected_requests(loaded):,.0f} requests "
+        "to simulate.",
+        icon=":material/check:",
+    )
+    return ()
+
+
+def _tell(problems: tuple[Problem, ...], text: str) -> None:
+    lines = text.splitlines()
+    for problem in problems:
+        where = f"line {problem.line}, column {problem.column}" if problem.line else "the scenario"
+        got = f" (got `{problem.got}`)" if problem.got else ""
+        path = f" `{problem.path}`" if problem.path else ""
+        st.error(f"**{where}**{path}: {problem.message}{got}", icon=":material/error:")
+        if problem.line and problem.line <= len(lines):
+            st.code(lines[problem.line - 1], language="yaml")

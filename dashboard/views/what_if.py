@@ -1,0 +1,95 @@
+"""What-if: what if demand doubles, prices fall, a node dies?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import jobs
+from dashboard.changes import Change, assignments, changed_text
+from dashboard.components.job_panel import show_job
+from dashboard.context import Context
+from dashboard.previews import preview
+from dashboard.settings import settings
+from simulator.report.table import comparison, ordered
+from simulator.scenario.load import load_scenario
+
+
+def show(context: Context) -> None:
+    """Sliders, the shortened run with and without them, and the full run on request."""
+    st.title("What if?")
+    st.caption(
+        "The shown scenario with a few values changed. The table is a short run of one replication, with and without the "
+        "change, so that only the change differs; run it in full before you decide."
+    )
+    out = Path(settings().out)
+    if job := st.query_params.get("job"):
+        show_job(out, job)
+    file = context.bundle.path / "scenario.resolved.yaml"
+    change = _sliders()
+    sets = assignments(load_scenario(file), change)
+    plain = _run(context, str(file), ())
+    changed = _run(context, str(file), tuple(sets)) if sets else plain
+    st.info(changed["summary"]["verdict"], icon=":material/gavel:")
+    _kpis(context, plain["summary"], changed["summary"])
+    rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
+    st.dataframe(pd.DataFrame(rows, columns=headers), hide_index=True, key="what_if.table", height="content")
+    st.caption(f"{changed['horizon_s'] / 60:.0f} simulated minutes, one replication. Changed: {_words(sets)}.")
+    if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:", disabled=not sets):
+        text = changed_text(file, sets)
+        st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)
+        st.rerun()
+
+
+@st.cache_data(max_entries=512, show_spinner="Simulating")
+def _cached(file: str, stamp: float, sets: tuple[str, ...]) -> dict[str, Any]:
+    return preview(Path(file), sets)
+
+
+def _run(context: Context, file: str, sets: tuple[str, ...]) -> dict[str, Any]:
+    return _cached(file, (context.bundle.path / "manifest.json").stat().st_mtime, sets)
+
+
+def _sliders() -> Change:
+    columns = st.columns(3)
+    with columns[0]:
+        demand = _factor("Demand", "demand", 0.25, 4.0, "requests arrive this many times as often")
+        replicas = st.slider(
+            "Replicas more or fewer", -4, 8, 0, key="what_if.replicas", bind="query-params", help="in every pool; at least one"
+        )
+    with columns[1]:
+        rent = _factor("Price of rented GPUs", "rent", 0.25, 3.0, "times the price of the scenario")
+        server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
+    with columns[2]:
+        electricity = st.slider(
+            "Electricity [$/kWh]", 0.0, 0.6, 0.0, 0.01, key="what_if.electricity", bind="query-params", help="0 keeps the sites'"
+        )
+        outage = st.toggle(
+            "Every pool's zone is down for a tenth of the time", key="what_if.outage", bind="query-params"
+        )
+    return Change(demand, replicas, rent, server, electricity, outage)
+
+
+def _factor(label: str, name: str, low: float, high: float, words: str) -> float:
+    return float(
+        st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words)
+    )
+
+
+def _kpis(context: Context, plain: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+    columns = st.columns(max(len(context.topologies), 1))
+    for column, name in zip(columns, context.topologies, strict=True):
+        before, after = plain["topologies"][name], changed["topologies"][name]
+        cost, was = after["cost"]["usd_per_month"], before["cost"]["usd_per_month"]
+        met, met_before = after["metrics"]["slo_attainment"], before["metrics"]["slo_attainment"]
+        with column.container(border=True):
+            st.metric(f"{name}: $ per month", f"{cost:,.0f}", f"{cost - was:+,.0f}", delta_color="inverse")
+            st.metric("SLO attainment", f"{met:.2%}", f"{100 * (met - met_before):+.2f} points")
+
+
+def _words(sets: Sequence[str]) -> str:
+    return ", ".join(f"`{assignment}`" for assignment in sets) or "nothing yet"

@@ -1,0 +1,48 @@
+"""Runs one scenario for the dashboard: `python -m dashboard.worker JOB SCENARIO OUT`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from dashboard.jobs import Status, write_status
+from simulator.errors import InputError
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+_PERIOD_S = 0.3
+
+
+def work(folder: Path, file: Path, out: Path) -> None:
+    """Run the scenario and keep the job's status up to date."""
+    began_s = time.time()
+    (folder / "pid").write_text(str(os.getpid()), encoding="utf-8")
+    told_s = 0.0
+    now = Status("running", doing="compiling kernels", began_s=began_s)
+    write_status(folder, now)
+
+    def tell(doing: str, share: float) -> None:
+        nonlocal told_s, now
+        now = Status("running", share, f"simulating {doing}", began_s)
+        if time.monotonic() - told_s >= _PERIOD_S:
+            told_s = time.monotonic()
+            write_status(folder, now)
+
+    try:
+        run = simulate(load_scenario(file), out, tell)
+        now = Status("done", 1.0, "done", began_s, run.bundle.name)
+    except InputError as error:
+        now = Status("refused", now.share, now.doing, began_s, problems=tuple(map(str, error.problems)))
+    except KeyboardInterrupt:
+        now = Status("cancelled", now.share, now.doing, began_s)
+    except Exception as error:
+        now = Status("failed", now.share, now.doing, began_s, problems=(f"{type(error).__name__}: {error}",))
+        raise
+    finally:
+        write_status(folder, now)
+
+
+if __name__ == "__main__":
+    work(*map(Path, sys.argv[1:4]))
