@@ -17,7 +17,7 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for _name in ("run", "plan", "compare", "validate", "catalog", "schema", "doctor", "report", "bench"):
+for _name in ("run", "plan", "sweep", "compare", "validate", "catalog", "schema", "doctor", "report", "bench"):
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
 verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
 verify.command("simulator.cli.verify:schedule", name="schedule")
@@ -48,7 +48,7 @@ def _run(arguments: list[str]) -> int:
     except CycloptsError:
         return 2
     except KeyboardInterrupt:
-        print("servecast: interrupted; partial results are kept as <bundle>.partial", file=sys.stderr)
+        print("servecast: interrupted; what has finished is kept beside the bundle", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

@@ -186,13 +186,15 @@ def read_bundle(path: str | Path) -> Bundle:
 
     Raises
     ------
-    InputError : not a bundle, broken, partial without a summary, or written by another version
+    InputError : not a run bundle, broken, partial without a summary, or written by another version
     """
     folder = Path(path)
     manifest = _read_json(folder, MANIFEST)
     version = manifest.get("bundle_version")
     if version != BUNDLE_VERSION:
         raise InputError(Problem(f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}", str(folder)))
+    if manifest.get("kind") == "sweep":
+        raise InputError(Problem("is the result of a sweep, not of a run: its table is sweep.parquet", str(folder)))
     if manifest.get("status") == "partial" and not (folder / "summary.json").exists():
         raise InputError(Problem("holds what an interrupted run left, without a summary; run it again", str(folder)))
     return Bundle(folder, manifest, _read_json(folder, "summary.json"))

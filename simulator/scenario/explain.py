@@ -50,10 +50,10 @@ def _has(node: Any, part: int | str) -> bool:
     )
 
 
-def explain(data: Any, error: Any) -> tuple[str, str, Any]:
-    """Path, message and offending value of one entry of `ValidationError.errors()`."""
+def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[str, str, Any]:
+    """Path, message and offending value of one entry of `ValidationError.errors()` of the model `root`."""
     kind, loc = error["type"], error["loc"]
-    path, value, models = _walk(data, loc)
+    path, value, models = _walk(data, loc, root)
     if kind == "extra_forbidden":
         return path, unknown_name("key", str(loc[-1]), _keys(models)), None
     if kind == "missing":
@@ -79,10 +79,10 @@ def explain(data: Any, error: Any) -> tuple[str, str, Any]:
     return path, message, value if not isinstance(value, dict | list) else None
 
 
-def _walk(data: Any, loc: tuple[int | str, ...]) -> tuple[str, Any, list[type[BaseModel]]]:
+def _walk(data: Any, loc: tuple[int | str, ...], root: type[BaseModel]) -> tuple[str, Any, list[type[BaseModel]]]:
     """Follow `loc` as far as the data goes; names that are no keys are pydantic's own marks for members of a union."""
     path, node = "", data
-    models: list[type[BaseModel]] = [Scenario]
+    models: list[type[BaseModel]] = [root]
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
         if not _has(node, part):

@@ -1,0 +1,65 @@
+"""`servecast sweep`: a scenario at every combination of values."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def sweep(
+    scenario: Path,
+    /,
+    *,
+    grid: list[str] | None = None,
+    overlay: list[Path] | None = None,
+    set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
+    out: Path = Path("runs"),
+    jobs: int | None = None,
+    format: Literal["table", "json", "csv"] = "table",
+    check: bool = False,
+    quiet: bool = False,
+) -> int:
+    """Simulate a scenario at every combination of values, in parallel; an interrupted sweep goes on where it was.
+
+    Parameters
+    ----------
+    scenario: scenario file, or a sweep file that names one and its grid
+    grid: path=value,value as engine.max_num_seqs=64,128; may be given several times
+    overlay: partial scenario laid over it; may be given several times
+    set_: path=value at every point
+    out: folder for the results
+    jobs: processes; one for each core unless given
+    format: table for people, json or csv for programs
+    check: exit with 1 unless some topology meets the SLO at some point
+    quiet: no progress bar
+    """
+    from simulator.cli.output import print_json, print_table, progress_bar
+    from simulator.errors import InputError, Problem
+    from simulator.sweep.grid import read_sweep
+    from simulator.sweep.sweep import run_sweep
+    from simulator.sweep.table import error_lines, table
+
+    if jobs is not None and jobs < 1:
+        raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
+    wanted = read_sweep(scenario, grid or (), overlay or (), set_ or ())
+    with progress_bar(quiet) as progress:
+        found = run_sweep(wanted, out, jobs, progress)
+    if found.resumed:
+        print(f"servecast: {found.resumed} simulations had finished before", file=sys.stderr)
+    paths = [*wanted.axes]
+    if format == "json":
+        rows = found.table.astype(object).where(found.table.notna(), None).to_dict("records")
+        print_json({"rows": rows, "points": found.points, "failed_points": found.failed, "bundle": str(found.bundle)})
+    elif format == "csv":
+        print(found.table.to_csv(index=False, lineterminator="\n"), end="")
+    else:
+        print_table(*table(found.table, paths))
+        print("", *error_lines(found.table, paths), f"{found.points} points, {found.failed} failed", sep="\n")
+        print(f"\nbundle: {found.bundle}")
+    if (found.table["status"] == "bug").any():
+        return 3
+    met = found.table.get("slo_met")
+    return 1 if check and (met is None or not met.eq(True).any()) else 0

@@ -1,0 +1,1 @@
+"""A scenario at every combination of values, in parallel processes, resumable."""

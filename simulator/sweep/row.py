@@ -1,0 +1,68 @@
+"""Rows of a sweep's table: one for each topology of each point."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simulator.run.evaluate import Outcome
+
+_METRICS = (
+    "slo_met",
+    "slo_attainment",
+    "slo_attainment_half_width",
+    "goodput_rps",
+    "throughput_rps",
+    "input_tokens_per_s",
+    "output_tokens_per_s",
+    "overflow_share",
+)
+_COSTS = ("usd_per_month", "usd_per_month_half_width", "usd_per_million_tokens", "capex_usd")
+_SHARES = ("p50", "p95", "p99")
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """What a row says of an outcome: times in s, money in USD, NaN as None."""
+    summary = outcome.summary
+    metrics, cost = summary["metrics"], summary["cost"]
+    span = summary["replicas"] or [None, None]
+    row = {name: metrics[name] for name in _METRICS}
+    for name in ("ttft", "tpot", "e2e"):
+        row |= {f"{name}_{share}_s": metrics[f"{name}_s"][share] for share in _SHARES}
+    row |= {"utilisation": summary["utilisation"], "replicas_min": span[0], "replicas_max": span[1]}
+    row |= {name: cost[name] for name in _COSTS}
+    row["calibrated"] = summary["calibrated"]
+    return {name: _finite(value) for name, value in row.items()}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def column(values: Sequence[Any]) -> list[Any]:
+    """Values of an axis as one column: numbers, truth values or text as they are, a mixture as JSON."""
+    kinds = {float if type(value) is int else type(value) for value in values}
+    if len(kinds) == 1 and kinds <= {bool, float, str}:
+        return list(values)
+    return [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in values]
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Paths by their last part, by more of it where two would be the same."""
+    found: dict[str, str] = {}
+    for path in paths:
+        parts = path.split(".")
+        for size in range(1, len(parts) + 1):
+            short = ".".join(parts[-size:])
+            if all(other == path or not f".{other}".endswith(f".{short}") for other in paths):
+                break
+        found[path] = short
+    return found
+
+
+def where(values: Mapping[str, Any]) -> str:
+    """A point in words, as `tp=2, seed=1`."""
+    names = short_names([*values])
+    return ", ".join(f"{names[path]}={value}" for path, value in values.items())

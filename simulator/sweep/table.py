@@ -1,0 +1,51 @@
+"""A sweep's table as rows of text."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from simulator.sweep.row import short_names
+
+_FIGURES = (
+    ("SLO attainment", "slo_attainment", "{:.2%}", 1.0),
+    ("TTFT p99 [ms]", "ttft_p99_s", "{:,.0f}", 1e3),
+    ("TPOT p99 [ms]", "tpot_p99_s", "{:,.1f}", 1e3),
+    ("goodput [requests/s]", "goodput_rps", "{:.2f}", 1.0),
+    ("GPU busy", "utilisation", "{:.0%}", 1.0),
+    ("$ per month", "usd_per_month", "{:,.0f}", 1.0),
+    ("$ per 1M tokens", "usd_per_million_tokens", "{:.3f}", 1.0),
+)
+_WIDTH = 110
+
+
+def table(found: pd.DataFrame, paths: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Rows and headers; `paths` are the columns of the grid."""
+    names = short_names(paths)
+    headers = [*(names[path] for path in paths), "topology", "SLO met", *(header for header, *_ in _FIGURES)]
+    rows = [[*(str(row[path]) for path in paths), *_cells(row)] for row in found.to_dict("records")]
+    return rows, headers
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    if row["status"] != "ok":
+        return ["-" if pd.isna(row["topology"]) else row["topology"], "failed", *["-"] * len(_FIGURES)]
+    figures = [
+        "-" if pd.isna(row[name]) else pattern.format(row[name] * factor) for _, name, pattern, factor in _FIGURES
+    ]
+    return [row["topology"], "yes" if row["slo_met"] else "no", *figures]
+
+
+def error_lines(found: pd.DataFrame, paths: Sequence[str]) -> list[str]:
+    """Every error with its point and topology."""
+    names = short_names(paths)
+    lines: list[str] = []
+    for row in found[found["status"] != "ok"].to_dict("records"):
+        point = ", ".join(f"{names[path]}={row[path]}" for path in paths)
+        topology = "" if pd.isna(row["topology"]) else f"{row['topology']}, "
+        bug = "a bug of ours: " if row["status"] == "bug" else ""
+        lines += textwrap.wrap(f"! {topology}{point}: {bug}{row['error']}", _WIDTH, subsequent_indent="  ")
+    return lines

@@ -1,0 +1,72 @@
+"""`servecast sweep` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+
+SIZED = str(Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml")
+RATE = "workload.classes[chat].arrivals.rate_rps"
+GRID = ["--grid", f"{RATE}=10,500", "--grid", "topologies.own.pools[base].tp=1,3"]
+FIXED = ["--set", "run.replications=1", "--set", "run.horizon_s=20", "--jobs", "1"]
+
+Capture = pytest.CaptureFixture[str]
+
+
+def sweep(tmp_path: Path, *more: str) -> list[str]:
+    return ["sweep", SIZED, *GRID, *FIXED, "--out", str(tmp_path), *more]
+
+
+def test_the_table_counts_failures_and_names_the_bundle(tmp_path: Path, capsys: Capture) -> None:
+    assert _run(sweep(tmp_path)) == 0
+    shown = capsys.readouterr().out
+    (bundle,) = tmp_path.iterdir()
+    assert "4 points, 2 failed" in shown
+    assert f"bundle: {bundle}" in shown
+    assert "! own, rate_rps=10, tp=3:" in shown
+    header = shown.splitlines()[0]
+    for words in ("rate_rps", "tp", "topology", "SLO met", "TPOT p99 [ms]", "$ per month"):
+        assert words in header
+    assert _run(sweep(tmp_path)) == 0
+    assert capsys.readouterr().out == shown
+    assert _run(["report", str(bundle)]) == 2
+    assert "is the result of a sweep" in capsys.readouterr().err
+
+
+def test_json_and_csv_have_every_row(tmp_path: Path, capsys: Capture) -> None:
+    assert _run(sweep(tmp_path, "--format", "json")) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (len(data["rows"]), data["points"], data["failed_points"]) == (12, 4, 2)
+    assert _run(sweep(tmp_path, "--format", "csv")) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["topology"] for row in rows] == [row["topology"] for row in data["rows"]]
+    assert float(rows[0]["usd_per_month"]) == data["rows"][0]["usd_per_month"]
+
+
+def test_check_answers_no_when_nothing_meets_the_slo(tmp_path: Path) -> None:
+    never = ["--set", "workload.classes[chat].slo.tpot_s.p95=0.0001"]
+    assert _run(sweep(tmp_path, "--check")) == 0
+    assert _run(sweep(tmp_path, "--check", *never)) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--grid", "run.seed"], "must have the form path=value,value"),
+        (["--grid", "run.sed=1,2"], "did you mean 'seed'"),
+        (["--jobs", "0", "--grid", "run.seed=1"], "--jobs: must be at least 1"),
+        ([], "nothing to vary"),
+    ],
+)
+def test_bad_input_ends_with_2(arguments: list[str], words: str, tmp_path: Path, capsys: Capture) -> None:
+    assert _run(["sweep", SIZED, "--out", str(tmp_path), *arguments]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert words in shown.err
+    assert not list(tmp_path.iterdir())

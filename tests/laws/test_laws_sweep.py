@@ -1,0 +1,131 @@
+"""A sweep gives at each point what a run gives there, however it is cut into processes and sittings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from simulator.errors import InputError
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+from simulator.sweep import workers
+from simulator.sweep.grid import Sweep, read_sweep
+from simulator.sweep.sweep import SweepRun, run_sweep
+from simulator.sweep.tasks import Task, perform
+
+SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
+RATE = "workload.classes[chat].arrivals.rate_rps"
+TP = "topologies.own.pools[base].tp"
+
+
+def grid(*axes: str, sets: tuple[str, ...] = ()) -> Sweep:
+    return read_sweep(SIZED, axes, sets=("run.replications=1", "topologies.elastic.vendors=[]", *sets))
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> SweepRun:
+    return run_sweep(grid(f"{RATE}=10,20", f"{TP}=1,3"), tmp_path_factory.mktemp("runs"), jobs=1)
+
+
+def test_rows_are_those_of_runs(swept: SweepRun, tmp_path: Path) -> None:
+    sets = ["run.replications=1", f"{RATE}=20"]
+    summary = simulate(load_scenario(SIZED, sets=sets), tmp_path).summary["topologies"]
+    rows = swept.table[(swept.table[RATE] == 20) & (swept.table[TP] == 1)].set_index("topology")
+    assert [*rows.index] == ["own", "two", "elastic"]
+    for name, row in rows.iterrows():
+        found = summary[name]
+        assert row["slo_met"] == found["metrics"]["slo_met"]
+        assert row["ttft_p99_s"] == found["metrics"]["ttft_s"]["p99"]
+        assert row["usd_per_month"] == found["cost"]["usd_per_month"]
+
+
+def test_a_point_that_fails_is_a_counted_row(swept: SweepRun) -> None:
+    assert (swept.points, swept.failed) == (4, 2)
+    failed = swept.table[swept.table["status"] == "failed"]
+    assert [*failed["topology"]] == ["own", "own"]
+    assert set(failed[TP]) == {3}
+    assert failed["error"].str.contains("divide").all()
+    assert failed["usd_per_month"].isna().all()
+    assert len(swept.table) == 12
+
+
+def test_the_table_is_on_disk(swept: SweepRun) -> None:
+    table = pd.read_parquet(swept.bundle / "sweep.parquet")
+    assert table.dtypes["error"] == table.dtypes["topology"]
+    assert [*table.columns[:4]] == ["point", RATE, TP, "topology"]
+    assert table["usd_per_month"].tolist() == pytest.approx(swept.table["usd_per_month"].tolist(), nan_ok=True)
+    assert load_scenario(swept.bundle / "scenario.resolved.yaml").scenario.name == "sized"
+
+
+def test_processes_change_no_byte(swept: SweepRun, tmp_path: Path) -> None:
+    again = run_sweep(grid(f"{RATE}=10,20", f"{TP}=1,3"), tmp_path, jobs=2)
+    assert again.bundle.name == swept.bundle.name
+    for file in ("sweep.parquet", "manifest.json"):
+        assert (again.bundle / file).read_bytes() == (swept.bundle / file).read_bytes()
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, stop_after: int | None = None) -> list[str]:
+    """Topologies that are simulated from now on; after some of them the user presses Ctrl-C."""
+    calls: list[str] = []
+
+    def counting(task: Task) -> dict[str, Any]:
+        if len(calls) == stop_after:
+            raise KeyboardInterrupt
+        calls.append(task.topology)
+        return perform(task)
+
+    monkeypatch.setattr(workers, "perform", counting)
+    return calls
+
+
+def test_what_a_point_leaves_as_it_is_is_simulated_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls = counted(monkeypatch)
+    found = run_sweep(grid(f"{TP}=1,2,4"), tmp_path, jobs=1)
+    assert sorted(calls) == ["elastic", "own", "own", "own", "two"]
+    assert len(found.table) == 9
+    assert len(set(found.table[found.table["topology"] == "two"]["usd_per_month"])) == 1
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(
+    swept: SweepRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wanted = grid(f"{RATE}=10,20", f"{TP}=1,3")
+    counted(monkeypatch, stop_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(wanted, tmp_path, jobs=1)
+    (kept,) = tmp_path.iterdir()
+    assert kept.name == f"{swept.bundle.name}.points"
+    (kept / f"{'0' * 64}.json").write_text("{}")
+    broken = sorted(kept.glob("*.json"))[1]
+    broken.write_text("{")
+    calls = counted(monkeypatch)
+    found = run_sweep(wanted, tmp_path, jobs=1)
+    assert found.resumed == 2
+    assert len(calls) == 8 - 2
+    assert not kept.exists()
+    assert (found.bundle / "sweep.parquet").read_bytes() == (swept.bundle / "sweep.parquet").read_bytes()
+
+
+def test_a_bug_is_a_row_of_its_own_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("simulator.sweep.tasks.evaluate", broken)
+    table = run_sweep(grid("run.seed=1"), tmp_path, jobs=1).table
+    assert set(table["status"]) == {"bug"}
+    assert set(table["error"]) == {"ZeroDivisionError: by zero"}
+
+
+def test_values_that_make_no_scenario_are_rows_unless_none_does(tmp_path: Path) -> None:
+    found = run_sweep(grid("run.horizon_s=20,-1"), tmp_path, jobs=1)
+    assert (found.points, found.failed) == (2, 1)
+    (row,) = found.table[found.table["status"] == "failed"].to_dict("records")
+    assert pd.isna(row["topology"])
+    assert "must be greater than 0" in row["error"]
+    with pytest.raises(InputError, match="did you mean 'horizon_s'"):
+        run_sweep(grid("run.horizont_s=20,30"), tmp_path, jobs=1)
+    with pytest.raises(InputError, match="is also given by"):
+        run_sweep(grid("run.seed=1,2", sets=("run.seed=3",)), tmp_path, jobs=1)

@@ -1,0 +1,107 @@
+"""The grid of a sweep: what it combines and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.sweep.grid import axis, read_sweep
+from simulator.sweep.row import column, short_names
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZED = ROOT / "tests/data/scenarios/sized.yaml"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "values"),
+    [
+        ("run.seed=1,2,3", "run.seed", [1, 2, 3]),
+        ("engine.dtype=fp8,bf16", "engine.dtype", ["fp8", "bf16"]),
+        ("a.b=[1, 2],{c: 3, d: 4}", "a.b", [[1, 2], {"c": 3, "d": 4}]),
+        ('name="x,y",z', "name", ["x,y", "z"]),
+        ("a=null,true,0.5", "a", [None, True, 0.5]),
+        ("pools[a=b].tp=1", "pools[a", ["b].tp=1"]),
+    ],
+)
+def test_values_of_an_axis_are_yaml(text: str, path: str, values: list[object]) -> None:
+    if "[a=b]" in text:
+        with pytest.raises(InputError):
+            axis(text)
+    else:
+        assert axis(text) == (path, values)
+
+
+@pytest.mark.parametrize("text", ["run.seed", "run.seed=", "=1,2", "run.seed=[1", "run.seed=1]"])
+def test_what_is_no_axis_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--grid"):
+        axis(text)
+
+
+def test_points_are_all_combinations_the_last_path_fastest() -> None:
+    sweep = read_sweep(SIZED, ["run.seed=1,2", "engine.block_size=16,32"])
+    assert sweep.name == "sized-sweep"
+    assert [tuple(point.values()) for point in sweep.points()] == [(1, 16), (1, 32), (2, 16), (2, 32)]
+    loaded = sweep.load(sweep.points()[1])
+    assert (loaded.scenario.run.seed, loaded.scenario.engine.block_size) == (1, 32)
+
+
+def test_a_sweep_file_names_scenario_overlays_and_fixed_values(tmp_path: Path) -> None:
+    file = ROOT / "scenarios/sweeps/load.yaml"
+    sweep = read_sweep(file, ["run.seed=1,2"], sets=["run.sample_s=5"])
+    assert sweep.name == "load"
+    assert [*sweep.axes][-1] == "run.seed"
+    assert len(sweep.points()) == 12
+    scenario = sweep.load(sweep.points()[0]).scenario
+    assert scenario.run.horizon_s == 600
+    assert scenario.run.sample_s == 5
+    assert not scenario.run.keep_requests
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("scenario: no.yaml\ngrid: {run.seed: [1]}", "2:11: scenario", "no such file"),
+        ("scenario: sized.yaml\ngrid: {run.seed: []}", "3:8: grid.run.seed", "at least 1"),
+        ("scenario: sized.yaml\ngrid: {run.seed: 1}", "3:18: grid.run.seed", "valid tuple"),
+        ("scenario: sized.yaml\ngrid: {}", "3:1: grid", "at least 1"),
+        ("scenario: sized.yaml\noverlay: []\ngrid: {run.seed: [1]}", "3:1: overlay", "did you mean 'overlays'"),
+        ("grid: {run.seed: [1]}", "1:1:", "'scenario' is missing"),
+    ],
+)
+def test_a_broken_sweep_file_is_named_at_its_place(tmp_path: Path, text: str, place: str, words: str) -> None:
+    file = tmp_path / "sweep.yaml"
+    file.write_text(f"schema_version: 1\n{text}\n")
+    (tmp_path / "sized.yaml").write_text(SIZED.read_text())
+    with pytest.raises(InputError) as caught:
+        read_sweep(file)
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith(f"{file}:{place}")
+    assert words in problem
+
+
+def test_an_axis_twice_and_no_axis_are_refused() -> None:
+    with pytest.raises(InputError, match="varied twice"):
+        read_sweep(SIZED, ["run.seed=1", "run.seed=2"])
+    with pytest.raises(InputError, match="nothing to vary"):
+        read_sweep(SIZED)
+
+
+def test_short_names_are_as_short_as_they_can_be_told_apart() -> None:
+    paths = ["topologies.a.pools[x].tp", "topologies.b.pools[x].tp", "run.seed"]
+    assert short_names(paths) == {
+        "topologies.a.pools[x].tp": "a.pools[x].tp",
+        "topologies.b.pools[x].tp": "b.pools[x].tp",
+        "run.seed": "seed",
+    }
+    assert short_names(["seed", "run.seed"]) == {"seed": "seed", "run.seed": "run.seed"}
+
+
+def test_columns_keep_one_kind_of_value_and_write_others_as_json() -> None:
+    assert column([1, 2.5]) == [1, 2.5]
+    assert column(["a", "b"]) == ["a", "b"]
+    assert column([True, False]) == [True, False]
+    assert column([1, "a"]) == ["1", '"a"']
+    assert column([None, {"b": 1}]) == ["null", '{"b": 1}']
+    assert column([True, 2]) == ["true", "2"]
