@@ -1,0 +1,101 @@
+"""`servecast traces`: public traces, and what a trace of one's own holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from simulator.workload.traces import TraceSource
+
+
+def traces(
+    file: Path | None = None,
+    /,
+    *,
+    trace_format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto",
+    source: str | None = None,
+    retrieved: str = "not stated",
+    bin_s: float = 10.0,
+    write: Path | None = None,
+    format: Literal["table", "json"] = "table",
+) -> int:
+    """List public traces, or describe a trace file: rate, burstiness, lengths and prefix sharing.
+
+    Parameters
+    ----------
+    file: trace file; without one, the traces that are published
+    trace_format: of the file; recognised by its columns unless given
+    source: name of the published trace that the file is, for its citation and licence in the description
+    retrieved: date on which the file was fetched
+    bin_s: width of the bins of arrivals
+    write: write the description here; a scenario takes it as `arrivals: {kind: profile, file: …}`
+    format: table for people, json for programs
+    """
+    from simulator.cli.output import print_json, print_table
+    from simulator.errors import InputError, Problem
+    from simulator.workload.describe import describe_trace, write_description
+    from simulator.workload.trace_file import load_trace
+    from simulator.workload.traces import TRACE_SOURCES
+
+    if file is None:
+        if write or source:
+            raise InputError("--write and --source need a trace file")
+        rows = [_published(entry) for entry in TRACE_SOURCES]
+        if format == "json":
+            print_json(rows)
+        else:
+            print_table([[str(cell) for cell in row.values()] for row in rows], list(rows[0]))
+        return 0
+    if not bin_s > 0:
+        raise InputError(Problem("must be positive", "--bin-s", got=f"{bin_s:g}"))
+    found = describe_trace(load_trace(file, trace_format).requests, _source(file, source), retrieved, bin_s)
+    if write:
+        write_description(found, write)
+    if format == "json":
+        print_json({name: value for name, value in found.items() if name not in ("counts", "lengths", "prefix")})
+    else:
+        print_table(_summary(found), ["", file.name])
+        if write:
+            print(f"\ndescription: {write}")
+    return 0
+
+
+def _published(source: TraceSource) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "format": source.format,
+        "licence": source.licence,
+        "described": "yes" if source.described else "no",
+        "columns": ", ".join(source.columns),
+        "file": source.file,
+    }
+
+
+def _source(file: Path, name: str | None) -> TraceSource:
+    from simulator.errors import InputError, Problem, unknown_name
+    from simulator.workload.traces import TRACE_SOURCES, TraceSource
+
+    if name is None:
+        private = "not published"
+        return TraceSource(file.stem, file.stem, private, file.name, private, private, "not stated", "table", True)
+    known = {entry.name: entry for entry in TRACE_SOURCES}
+    if name not in known:
+        raise InputError(Problem(unknown_name("trace", name, known), "--source"))
+    return known[name]
+
+
+def _summary(found: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        ["requests", f"{found['requests']:,}"],
+        ["duration [s]", f"{found['duration_s']:,.1f}"],
+        ["rate [requests/s]", f"{found['requests'] / found['duration_s']:.3g}"],
+        [f"busiest {found['bin_s']:g} s [requests/s]", f"{max(found['counts']) / found['bin_s']:.3g}"],
+        ["burstiness (cv of gaps, Poisson 1)", f"{found['burstiness_cv']:.2f}"],
+    ]
+    for length in ("isl", "osl"):
+        for name, value in found[length].items():
+            rows.append([f"{length.upper()} {name} [tokens]", f"{value:,.0f}"])
+    prefix = found["prefix"]
+    rows.append(["prompt blocks seen before", "not recorded" if prefix is None else f"{prefix['block_hit_ratio']:.0%}"])
+    return rows
