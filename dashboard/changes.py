@@ -67,7 +67,9 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
         for key, digits in _RATES.items():
             value = getattr(cls.arrivals, key, None)
             if value is not None:
-                scaled = max(round(value * factor, digits), 1) if key == "concurrency" else round(value * factor, digits)
+                scaled = (
+                    max(round(value * factor, digits), 1) if key == "concurrency" else round(value * factor, digits)
+                )
                 sets.append(f"workload.classes[{cls.name}].arrivals.{key}={scaled:g}")
     return sets
 
@@ -94,9 +96,9 @@ def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
             if isinstance(found, OwnedPrices):
                 if change.server != 1:
                     sets.append(f"{path}.server_capex_usd={found.server_capex_usd * change.server:.2f}")
+            elif change.rent != 1 and isinstance(found.usd_per_gpu_hour, float):
+                sets.append(f"{path}.price_usd_per_gpu_hour={found.usd_per_gpu_hour * change.rent:.6g}")
             elif change.rent != 1 and not isinstance(found.usd_per_gpu_hour, float):
                 by_hour = [round(price * change.rent, 6) for price in found.usd_per_gpu_hour]
                 sets.append(f"{path}.price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}")
-            elif change.rent != 1:
-                sets.append(f"{path}.price_usd_per_gpu_hour={float(found.usd_per_gpu_hour) * change.rent:.6g}")
     return sets

@@ -20,6 +20,7 @@ def dashboard(
     /,
     *,
     out: Path = Path("runs"),
+    live: Path | None = None,
     port: int = 8501,
     host: str = "127.0.0.1",
     open: bool = True,
@@ -30,6 +31,7 @@ def dashboard(
     ----------
     runs: run bundles, or folders that hold some; without any, the folder of `--out`
     out: folder for the bundles of runs started in the browser
+    live: folder that `servecast calibrate live` writes, shown in the Calibration view
     port: port of the server
     host: address it listens on; anything but loopback lets others on the network in, without a password
     open: open a browser window
@@ -39,7 +41,9 @@ def dashboard(
     for path in runs or []:
         if not bundle_folders((str(path),)):
             raise InputError(Problem("neither a run bundle nor a folder that holds one", str(path)))
-    chosen = Settings(tuple(str(path.resolve()) for path in runs or [out]), str(out.resolve()))
+    chosen = Settings(
+        tuple(str(path.resolve()) for path in runs or [out]), str(out.resolve()), str(live.resolve()) if live else None
+    )
     return subprocess.call(_arguments(host, port, open), env=os.environ | chosen.to_environment())
 
 

@@ -2,94 +2,107 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import atexit
+import json
 import os
-import tempfile
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import queue
+import subprocess
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from simulator.errors import InputError, Problem, ServecastError
+from simulator.errors import InputError, Problem
 
-PREVIEW_REQUESTS = 40_000
-"""Simulated requests that a warm process serves in about a second."""
-_LEAST_HORIZON_S = 120.0
 _WAIT_S = 60.0
 
 
-@st.cache_resource
-def _pool(generation: int) -> ProcessPoolExecutor:
-    workers = max(1, min(4, (os.cpu_count() or 2) - 1))
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+class _Process:
+    """One warm process that answers a line with a line."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard.preview_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer; None if the process is gone or takes too long, which ends it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        clock = threading.Timer(_WAIT_S, self._process.kill)
+        clock.start()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            return None
+        finally:
+            clock.cancel()
+        return json.loads(line) if line.endswith("\n") else None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
-@st.cache_resource
-def _generation() -> list[int]:
-    return [0]
+class _Pool:
+    """As many processes as cores but one, handed out in turn; one that has died is started anew."""
+
+    def __init__(self) -> None:
+        self._idle: queue.Queue[_Process] = queue.Queue()
+        self._all = {_Process() for _ in range(max(1, min(4, (os.cpu_count() or 2) - 1)))}
+        for process in self._all:
+            self._idle.put(process)
+        atexit.register(self.end)
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        process = self._idle.get()
+        try:
+            found = process.ask(request)
+        except BaseException:
+            found = None
+            raise
+        finally:
+            if found is None:
+                process.end()
+                self._all.discard(process)
+                process = _Process()
+                self._all.add(process)
+            self._idle.put(process)
+        return found
+
+    def end(self) -> None:
+        for process in self._all:
+            process.end()
+
+
+@st.cache_resource(show_spinner=False)
+def _pool() -> _Pool:
+    return _Pool()
 
 
 def warm_up() -> None:
     """Start the processes before they are needed."""
-    _pool(_generation()[0]).submit(_import)
+    _pool()
 
 
 def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:
-    """Summary of a shortened run of the scenario with values set: one replication, at most `PREVIEW_REQUESTS` requests.
+    """Summary of a shortened run of the scenario with values set: `summary` and the simulated `horizon_s`.
 
     Raises
     ------
-    InputError : values that make no valid scenario, or the process was killed
+    InputError : values that make no valid scenario, or the process was killed or took too long
     """
-    generation = _generation()[0]
-    try:
-        future: Future[dict[str, Any]] = _pool(generation).submit(_preview, str(file), sets)
-        found = future.result(_WAIT_S)
-    except BrokenProcessPool as error:
-        _generation()[0] = generation + 1
-        raise InputError("the process that simulates was killed, perhaps for want of memory; try again") from error
-    except TimeoutError as error:
-        raise InputError(f"no answer within {_WAIT_S:g} s; run it in full instead") from error
+    found = _pool().ask({"file": str(file), "sets": list(sets)})
+    if found is None:
+        raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:
         raise InputError(*(Problem(text) for text in found["problems"]))
     return found
-
-
-def _import() -> None:
-    import simulator.run.simulate  # noqa: F401
-
-
-def _preview(file: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    from simulator.run.simulate import simulate
-    from simulator.scenario.load import load_scenario
-
-    try:
-        horizon_s = _horizon_s(file, sets)
-        short = (
-            f"run.horizon_s={horizon_s:.0f}",
-            f"run.warmup_s={0.1 * horizon_s:.0f}",
-            "run.replications=1",
-            "run.keep_requests=false",
-            "run.sample_s=null",
-            "cost.draws=0",
-        )
-        with tempfile.TemporaryDirectory(prefix="servecast-") as out:
-            run = simulate(load_scenario(file, sets=[*sets, *short]), out)
-        return {"summary": run.summary, "horizon_s": horizon_s}
-    except ServecastError as error:
-        return {"problems": [str(problem) for problem in getattr(error, "problems", (error,))]}
-
-
-def _horizon_s(file: str, sets: tuple[str, ...]) -> float:
-    from simulator.run.capacity import offered_load
-    from simulator.scenario.load import load_scenario
-
-    loaded = load_scenario(file, sets=sets)
-    load = offered_load(loaded)
-    horizon_s = loaded.scenario.run.horizon_s
-    if load is None:
-        return min(horizon_s, _LEAST_HORIZON_S)
-    wanted_s = PREVIEW_REQUESTS / (load.rate_rps * len(loaded.scenario.topologies))
-    return min(horizon_s, max(wanted_s, _LEAST_HORIZON_S))

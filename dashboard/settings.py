@@ -18,10 +18,12 @@ class Settings:
     ----------
     runs : bundles, and folders that hold bundles, which every user of the server sees
     out : folder for the bundles of runs that users start
+    live : folder that `servecast calibrate live` writes, None for none
     """
 
     runs: tuple[str, ...] = ("runs",)
     out: str = "runs"
+    live: str | None = None
 
     def to_environment(self) -> dict[str, str]:
         """The variable that `settings` reads."""
@@ -34,7 +36,7 @@ def settings() -> Settings:
     if text is None:
         return Settings()
     data = json.loads(text)
-    return Settings(tuple(data["runs"]), data["out"])
+    return Settings(tuple(data["runs"]), data["out"], data.get("live"))
 
 
 def bundle_folders(runs: tuple[str, ...]) -> list[Path]:

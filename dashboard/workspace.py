@@ -76,7 +76,7 @@ def load_confined(file: Path, root: Path) -> LoadedScenario:
     """
     document = read_document(file)
     problems = [
-        Problem(f"no such file in the scenario's folder: upload it", *_place(document, path), path=path, got=name)
+        Problem("no such file in the scenario's folder: upload it", *_place(document, path), path=path, got=name)
         for path, name in _file_names(document.data, "")
         if not (file.parent / name).resolve().is_relative_to(root.resolve())
     ]

@@ -106,8 +106,13 @@ def _between(steps: Steps) -> tuple[float, float]:
     typical_s = float(np.median(gaps_s))
     if typical_s <= 0.0:
         return 0.0, 0.0
+
+    def residual(line: NDArray[np.float64]) -> NDArray[np.float64]:
+        missed: NDArray[np.float64] = line[0] + line[1] * sequences - gaps_s / typical_s
+        return missed
+
     found = least_squares(
-        lambda line: (line[0] + line[1] * sequences) - gaps_s / typical_s,
+        residual,
         [0.5, 0.0],
         bounds=([0.0, 0.0], [np.inf, np.inf]),
         loss="soft_l1",

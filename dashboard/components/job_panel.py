@@ -53,7 +53,7 @@ def _ended(found: jobs.Status) -> None:
             st.error(problem, icon=":material/error:")
     else:
         st.error(
-            f"The run ended at {found.share:.0%} ({found.doing}): {'; '.join(found.problems)}. Your text is still below: run "
-            "it again, with a shorter `run.horizon_s` if memory ran out.",
+            f"The run ended at {found.share:.0%} ({found.doing}): {'; '.join(found.problems)}. Your text is still "
+            "below: run it again, with a shorter `run.horizon_s` if memory ran out.",
             icon=":material/error:",
         )

@@ -5,14 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from simulator.report.memo import memo
 
 from dashboard.context import Context
 from simulator.report.html import render
-from simulator.report.memo import memo
 from simulator.results.bundle import Bundle
 
 _MAX_BYTES = 100_000_000
-_KINDS = {".parquet": "application/vnd.apache.parquet", ".csv": "text/csv", ".yaml": "application/yaml", ".json": "application/json"}
+_KINDS = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".csv": "text/csv",
+    ".yaml": "application/yaml",
+    ".json": "application/json",
+}
 
 
 def show(context: Context) -> None:
@@ -23,7 +28,13 @@ def show(context: Context) -> None:
     left, right = st.columns(2)
     name = bundle.path.name
     left.download_button(
-        "Memo (Markdown)", text, f"{name}.md", "text/markdown", key="export.memo", icon=":material/description:", on_click="ignore"
+        "Memo (Markdown)",
+        text,
+        f"{name}.md",
+        "text/markdown",
+        key="export.memo",
+        icon=":material/description:",
+        on_click="ignore",
     )
     right.download_button(
         "Report (HTML, works without a network)",
@@ -39,7 +50,9 @@ def show(context: Context) -> None:
         if file.suffix in _KINDS:
             _file(file)
     st.subheader("Link")
-    st.caption("The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:")
+    st.caption(
+        "The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:"
+    )
     st.code(f"/overview?run={name}&baseline={context.baseline}", language=None)
     with st.expander("The memo", expanded=True):
         st.markdown(text.replace("$", "\\$"))

@@ -57,13 +57,17 @@ def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_basel
 
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
-    bare = [name for name, found in context.topologies.items() if not found["calibrated"] and not found["expected_error"]]
+    bare = [
+        name for name, found in context.topologies.items() if not found["calibrated"] and not found["expected_error"]
+    ]
     if bare:
         st.warning(
             f"**Uncalibrated:** {', '.join(bare)}. No measurement says how far these forecasts are off.",
             icon=":material/science:",
         )
-    piling = [line for line in warning_lines(context.topologies, width=10_000) if "exceeds" in line or "unfinished" in line]
+    piling = [
+        line for line in warning_lines(context.topologies, width=10_000) if "exceeds" in line or "unfinished" in line
+    ]
     for line in piling:
         st.error(line.removeprefix("! "), icon=":material/trending_up:")
 

@@ -36,7 +36,12 @@ def show(context: Context | None) -> None:
             st.rerun()
     with right:
         st.download_button(
-            "Save as file", text, file_name=Path(place).name, mime="application/yaml", key="scenario.save", on_click="ignore"
+            "Save as file",
+            text,
+            file_name=Path(place).name,
+            mime="application/yaml",
+            key="scenario.save",
+            on_click="ignore",
         )
 
 
@@ -44,7 +49,11 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     """Where the scenario lies among the shipped ones, or the bundle that it comes from."""
     names = [*([_OWN] if context else []), *gallery()]
     name = st.selectbox(
-        "Start from", names, key="scenario.from", help="shipped scenarios, or the run that is shown", bind="query-params"
+        "Start from",
+        names,
+        key="scenario.from",
+        help="shipped scenarios, or the run that is shown",
+        bind="query-params",
     )
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
     source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
@@ -93,8 +102,8 @@ def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | Non
     run = loaded.scenario.run
     names = ", ".join(loaded.scenario.topologies)
     st.success(
-        f"Valid: {names}; {run.horizon_s / 60:,.0f} min × {run.replications}, about {expected_requests(loaded):,.0f} requests "
-        "to simulate.",
+        f"Valid: {names}; {run.horizon_s / 60:,.0f} min × {run.replications}, about "
+        f"{expected_requests(loaded):,.0f} requests to simulate.",
         icon=":material/check:",
     )
     return ()

@@ -23,8 +23,8 @@ def show(context: Context) -> None:
     """Sliders, the shortened run with and without them, and the full run on request."""
     st.title("What if?")
     st.caption(
-        "The shown scenario with a few values changed. The table is a short run of one replication, with and without the "
-        "change, so that only the change differs; run it in full before you decide."
+        "The shown scenario with a few values changed. The table is a short run of one replication, with and without "
+        "the change, so that only the change differs; run it in full before you decide."
     )
     out = Path(settings().out)
     if job := st.query_params.get("job"):
@@ -59,14 +59,27 @@ def _sliders() -> Change:
     with columns[0]:
         demand = _factor("Demand", "demand", 0.25, 4.0, "requests arrive this many times as often")
         replicas = st.slider(
-            "Replicas more or fewer", -4, 8, 0, key="what_if.replicas", bind="query-params", help="in every pool; at least one"
+            "Replicas more or fewer",
+            -4,
+            8,
+            0,
+            key="what_if.replicas",
+            bind="query-params",
+            help="in every pool; at least one",
         )
     with columns[1]:
         rent = _factor("Price of rented GPUs", "rent", 0.25, 3.0, "times the price of the scenario")
         server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
     with columns[2]:
         electricity = st.slider(
-            "Electricity [$/kWh]", 0.0, 0.6, 0.0, 0.01, key="what_if.electricity", bind="query-params", help="0 keeps the sites'"
+            "Electricity [$/kWh]",
+            0.0,
+            0.6,
+            0.0,
+            0.01,
+            key="what_if.electricity",
+            bind="query-params",
+            help="0 keeps the sites'",
         )
         outage = st.toggle(
             "Every pool's zone is down for a tenth of the time", key="what_if.outage", bind="query-params"
@@ -75,9 +88,7 @@ def _sliders() -> Change:
 
 
 def _factor(label: str, name: str, low: float, high: float, words: str) -> float:
-    return float(
-        st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words)
-    )
+    return float(st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words))
 
 
 def _kpis(context: Context, plain: Mapping[str, Any], changed: Mapping[str, Any]) -> None:

@@ -39,8 +39,8 @@ class Profile:
     model : Hugging Face configuration of the model
     ranges : smallest and largest value of each regressor among the measured steps
     errors : held-out errors by regime: points, median, p90, bias
-    between_steps_s, between_sequence_s, request_overhead_s : time outside the steps: of a step, of each of its sequences,
-        and of a request
+    between_steps_s, between_sequence_s, request_overhead_s : time outside the steps: of a step, of each of its
+        sequences, and of a request
     value : the file as it is
     """
 

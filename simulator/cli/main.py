@@ -17,7 +17,21 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-for _name in ("run", "plan", "traces", "sweep", "compare", "validate", "catalog", "schema", "doctor", "report", "bench"):
+_COMMANDS = (
+    "run",
+    "plan",
+    "sweep",
+    "compare",
+    "steps",
+    "traces",
+    "validate",
+    "catalog",
+    "schema",
+    "doctor",
+    "report",
+    "bench",
+)
+for _name in _COMMANDS:
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
 verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
 verify.command("simulator.cli.verify:schedule", name="schedule")

@@ -15,6 +15,8 @@ from simulator.metrics.sketch import Sketch, rank
 from simulator.metrics.slo import METRICS, ClassSlo, latencies, within
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
+PARTS = ("queue", "prefill", "transfer", "decode")
+"""Where the time of a completed request goes; the parts add up to its E2E."""
 _BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
 
@@ -25,10 +27,12 @@ class Tally:
     Attributes
     ----------
     by_target : shape (targets, 5); requests sent to each target, how many it completed, and these ones' tokens
+    parts_s : seconds of all completed requests by part, in the order of `PARTS`
     """
 
     by_target: NDArray[np.int64]
     statuses: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Status), np.int64))
+    parts_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(PARTS)))
     sketches: dict[str, Sketch] = field(default_factory=lambda: {name: Sketch() for name in METRICS})
     good: int = 0
     input_tokens: int = 0
@@ -42,6 +46,7 @@ class Tally:
         completed = records["status"] == Status.COMPLETED
         self.statuses += np.bincount(records["status"], minlength=len(Status))
         self.good += int(good.sum())
+        self.parts_s += parts_s(records[completed]).sum(axis=1)
         self.input_tokens += int(records["isl"][completed].sum())
         self.output_tokens += int(records["generated"][completed].sum())
         self.cached_tokens += int(records["cached_tokens"][completed].sum())
@@ -61,6 +66,7 @@ class Tally:
     def merge(self, other: Tally) -> None:
         self.statuses = self.statuses + other.statuses
         self.by_target = self.by_target + other.by_target
+        self.parts_s = self.parts_s + other.parts_s
         for name in ("good", "input_tokens", "output_tokens", "cached_tokens", "preemptions", "retries", "overflowed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, sketch in self.sketches.items():
@@ -85,12 +91,33 @@ class Tally:
             "preemptions": self.preemptions,
             "retries": self.retries,
             "overflow_share": self.overflowed / self.arrived if self.arrived else 0.0,
+            "breakdown_s": dict(zip(PARTS, (self.parts_s / max(completed, 1)).tolist(), strict=True)),
             "targets": {
                 name: dict(zip(_BY_TARGET, row.tolist(), strict=True))
                 for name, row in zip(targets, self.by_target, strict=True)
             },
             **{name: sketch.quantiles(SHARES) for name, sketch in self.sketches.items()},
         }
+
+
+def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
+    """Seconds of completed requests by part, shape (4, n), in the order of `PARTS`.
+
+    Queue: from arrival until a step (or a token API) first took it up, a cold start that it waited for included.
+    Prefill: from then to the first token, less the transfer, and with what a lost replica had done before. Transfer: of
+    the KV cache from a prefill to a decode pool. Decode: from the first token to the last.
+    """
+    moved = np.isfinite(completed["transferred_s"])
+    transfer_s = np.where(moved, completed["transferred_s"] - completed["prefilled_s"], 0.0)
+    scheduled_s = np.where(np.isfinite(completed["scheduled_s"]), completed["scheduled_s"], completed["arrival_s"])
+    return np.stack(
+        [
+            scheduled_s - completed["arrival_s"],
+            completed["first_token_s"] - scheduled_s - transfer_s,
+            transfer_s,
+            completed["finish_s"] - completed["first_token_s"],
+        ]
+    )
 
 
 class MetricAccumulator:

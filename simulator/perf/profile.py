@@ -89,8 +89,7 @@ def profile_step_time(
     tokens = np.arange(max_num_batched_tokens + 1, dtype=np.float64)
     return StepTime(
         token_time_s=(coefficients.token_time_s(tokens) + between_steps_s)[None, :],
-        seq_time_s=(coefficients["sequence_s"] + between_sequence_s)
-        * np.arange(max_num_seqs + 1, dtype=np.float64),
+        seq_time_s=(coefficients["sequence_s"] + between_sequence_s) * np.arange(max_num_seqs + 1, dtype=np.float64),
         prefill_attn_s=coefficients["prefill_attn_s"],
         decode_attn_s=coefficients["decode_attn_s"],
         calibrated=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,15 @@ def topology_colour(names: Sequence[str]) -> alt.Color:
     """Colour encoding that gives each topology the same colour in every chart."""
     scale = alt.Scale(domain=list(names), range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
     return alt.Color("topology:N", scale=scale, title="topology")
+
+
+def stacked(rows: Sequence[Any]) -> Any:
+    """Charts below each other whose x axes move together: drag to move, scroll to zoom."""
+    zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
+    with warnings.catch_warnings():
+        # that all rows share one selection is meant, which altair remarks on
+        warnings.filterwarnings("ignore", "Automatically deduplicated selection parameter")
+        return alt.vconcat(*rows).add_params(zoom)
 
 
 def monthly_cost(costs: pd.DataFrame, names: Sequence[str]) -> Any:
@@ -55,8 +65,8 @@ def latency(topologies: Summaries, metric: str, title: str) -> Any:
     )
 
 
-def cost_against_attainment(topologies: Summaries) -> Any:
-    """Each topology by cost per month and share of requests within the SLO."""
+def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) -> Any:
+    """Each topology by cost per month and share of requests within the SLO; `names` are all that colours go by."""
     rows = [
         {
             "topology": name,
@@ -72,7 +82,7 @@ def cost_against_attainment(topologies: Summaries) -> Any:
         .encode(
             x=alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30)),
             y=alt.Y("attainment:Q", title="SLO attainment", axis=alt.Axis(format=".1%"), scale=alt.Scale(zero=False)),
-            color=topology_colour(list(topologies)),
+            color=topology_colour(list(names or topologies)),
             shape=alt.Shape("SLO met:N", scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"])),
             tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
         )

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import altair as alt
-import pandas as pd
+from simulator.report.break_even_charts import intervals, swings
+from simulator.report.charts import Summaries
 
-from simulator.report.charts import Summaries, topology_colour
-
-_WIDTH, _HEIGHT = 500, 260
-_SWINGS = 10
-"""Inputs that a chart of swings shows."""
+_WIDTH = 500
 
 
 def money_charts(topologies: Summaries) -> list[Any]:
     """Interval of the monthly cost by topology, then the swings of each; charts without data are left out."""
     charts: list[Any] = []
     if any(summary.get("uncertainty") for summary in topologies.values()):
-        charts.append(_intervals(topologies))
-    return charts + [_swings(name, found["tornado"]) for name, found in topologies.items() if found.get("tornado")]
+        title = "Cost per month: what the draws hold"
+        charts.append(intervals(topologies, list(topologies)).properties(title=title, width=_WIDTH))
+    shown = [(name, found["tornado"]) for name, found in topologies.items() if found.get("tornado")]
+    return charts + [swings(name, found).properties(width=_WIDTH) for name, found in shown]
 
 
 def money_notes(topologies: Summaries) -> list[str]:
@@ -62,46 +60,4 @@ def _rule(name: str, found: Mapping[str, Any]) -> str:
     return (
         f"{name} owns {found['owned_replicas']} replicas; without cold starts and queues it would be cheapest with "
         f"{found['rule_replicas']}, at {found['requests_per_replica']:g} requests a replica."
-    )
-
-
-def _intervals(topologies: Summaries) -> Any:
-    names = list(topologies)
-    rows = [
-        {"topology": name, **found["uncertainty"]["usd_per_month"]}
-        for name, found in topologies.items()
-        if found["uncertainty"]
-    ]
-    base = alt.Chart(pd.DataFrame(rows), title="Cost per month: what the draws hold", width=_WIDTH, height=_HEIGHT)
-    row = alt.Y("topology:N", sort=names, title=None)
-    tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
-    span = base.mark_rule(strokeWidth=4).encode(
-        x=alt.X("low:Q", title="$ per month"), x2="high:Q", y=row, color=topology_colour(names), tooltip=tooltip
-    )
-    middle = base.mark_point(filled=True, size=120).encode(
-        x="median:Q", y=row, color=topology_colour(names), tooltip=tooltip
-    )
-    return span + middle
-
-
-def _swings(name: str, swings: list[Mapping[str, Any]]) -> Any:
-    shown = swings[:_SWINGS]
-    rows = [
-        {"input": swing["input"], "end": end, "value": swing[end], "usd": swing[f"usd_per_month_{end}"]}
-        | {"base": swing["usd_per_month_base"]}
-        for swing in shown
-        for end in ("low", "high")
-    ]
-    return (
-        alt.Chart(pd.DataFrame(rows), title=f"Cost per month with one input at a time: {name}", width=_WIDTH)
-        .mark_bar()
-        .encode(
-            x=alt.X("base:Q", title="$ per month", scale=alt.Scale(zero=False)),
-            x2="usd:Q",
-            y=alt.Y("input:N", sort=[swing["input"] for swing in shown], title=None),
-            color=alt.Color(
-                "end:N", scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]), title="input at its"
-            ),
-            tooltip=["input", "end", alt.Tooltip("value", format=".4g"), alt.Tooltip("usd", format=",.0f")],
-        )
     )

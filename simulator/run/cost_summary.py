@@ -11,6 +11,7 @@ import pandas as pd
 from simulator.catalog.sites import site
 from simulator.cost.breakeven import busy_share, cheaper_volumes, payback_month
 from simulator.cost.focus import Resource, focus_frame
+from simulator.cost.lines import total_usd
 from simulator.cost.report import CostReport, mean_report
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
@@ -24,6 +25,7 @@ def cost_summary(reports: Sequence[CostReport]) -> dict[str, Any]:
     return {
         "usd_per_month": mean,
         "usd_per_month_half_width": half_width,
+        "usage_usd_per_month": total_usd(report.lines, "usage"),
         **{
             name: getattr(report, name)
             for name in (

@@ -16,7 +16,8 @@ from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
-from simulator.run.summary import compare, summarise
+from simulator.run.summary import compare, merged_metrics, summarise
+from simulator.run.tables import latency_frame
 from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
@@ -82,6 +83,7 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     replicate(loaded, topology, price, number, keep if scenario.run.keep_requests else None, tick)
                 )
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
+            bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, done)))
             bundle.append("costs.parquet", cost_frame(topology.name, [replication.cost for replication in done]))
             summaries[topology.name] = summarise(loaded, topology, done, price)
             summaries[topology.name]["warnings"][:0] = unstable[topology.name]

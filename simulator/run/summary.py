@@ -27,15 +27,7 @@ def summarise(
     loaded: LoadedScenario, planned: PlannedTopology, replications: list[Replication], prices: Prices
 ) -> dict[str, Any]:
     """Summary of one topology, JSON-ready."""
-    merged = MetricAccumulator(
-        replications[0].metrics.classes,
-        replications[0].metrics.warmup_s,
-        replications[0].metrics.end_s,
-        target_names(planned),
-    )
-    for replication in replications:
-        merged.merge(replication.metrics)
-    metrics = merged.summary(len(replications))
+    metrics = merged_metrics(planned, replications).summary(len(replications))
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     for name in ("slo_attainment", "goodput_rps"):
         values = [replication.metrics.summary()[name] for replication in replications]
@@ -44,6 +36,7 @@ def summarise(
     cost = cost_summary([replication.cost for replication in replications])
     return {
         "metrics": metrics,
+        "replications": [_figures(replication) for replication in replications],
         "pools": pools,
         "vendors": [_vendor(planned, replications, k) for k in range(len(planned.fleet.vendors))],
         "utilisation": _utilisation(replications),
@@ -53,6 +46,29 @@ def summarise(
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
         "expected_error": expected_errors(planned.engines),
+    }
+
+
+def merged_metrics(planned: PlannedTopology, replications: list[Replication]) -> MetricAccumulator:
+    """Metrics of all replications together."""
+    first = replications[0].metrics
+    merged = MetricAccumulator(first.classes, first.warmup_s, first.end_s, target_names(planned))
+    for replication in replications:
+        merged.merge(replication.metrics)
+    return merged
+
+
+def _figures(replication: Replication) -> dict[str, float]:
+    """What paired differences are taken of, of one replication."""
+    metrics = replication.metrics.summary()
+    return {
+        **{name: metrics[name] for name in ("slo_attainment", "goodput_rps")},
+        **{
+            f"{name}_{share}_s": metrics[f"{name}_s"][share]
+            for name in ("ttft", "tpot", "e2e")
+            for share in ("p50", "p99")
+        },
+        "usd_per_month": replication.cost.usd_per_month,
     }
 
 

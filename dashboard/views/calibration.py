@@ -1,0 +1,121 @@
+"""Calibration: may I trust it?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.context import Context
+from dashboard.settings import settings
+from simulator.catalog.expected import error_table
+from simulator.errors import InputError, Problem
+from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
+
+_METRICS = ("ttft", "tpot", "throughput")
+_PERIOD_S = 5.0
+
+
+def show(context: Context | None) -> None:
+    """What the run's step times rest on, errors by GPU, and files of measurements."""
+    st.title("Calibration")
+    st.caption("May I trust it? Where step times come from, and how far forecasts were from what was measured.")
+    if context is not None:
+        _run(context)
+    st.subheader("Errors on published results, by GPU")
+    table = error_table()
+    rows = pd.DataFrame([group.model_dump() for group in table.groups])
+    st.altair_chart(error_bars(rows), key="calibration.groups")
+    config = {name: st.column_config.NumberColumn(name.upper(), format="percent") for name in _METRICS}
+    st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
+    st.caption(
+        f"Median absolute error, each model left out of the fit in turn: {table.basis.source}, {table.basis.date}."
+    )
+    _measurements()
+    _live()
+
+
+def _run(context: Context) -> None:
+    rows = []
+    for name, found in context.topologies.items():
+        for pool in found["pools"]:
+            error = pool["expected_error"] or {}
+            rows.append(
+                {"topology": name, "pool": pool["name"], "GPU": pool["gpu"], "step times": pool["step_time"]}
+                | {f"error {metric}": error.get(metric) for metric in _METRICS}
+                | {"basis": error.get("basis", "no measurement says how far this is off")}
+            )
+    if rows:
+        st.subheader("This run")
+        config = {f"error {name}": st.column_config.NumberColumn(format="percent") for name in _METRICS}
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
+    beyond = [
+        f"{name}: {line}" for name, found in context.topologies.items() for line in found["warnings"] if "range" in line
+    ]
+    for line in beyond:
+        st.warning(line, icon=":material/straighten:")
+
+
+def _measurements() -> None:
+    st.subheader("Your measurements")
+    file = st.file_uploader(
+        "JSON of `servecast verify gpu`, `verify latency` or `calibrate validate` (`--format json`)",
+        type=["json"],
+        key="calibration.upload",
+    )
+    if file is None:
+        return
+    rows = measured_rows(_json(file.getvalue(), file.name))
+    if not rows:
+        raise InputError(Problem("holds no errors of forecasts that this view knows", file.name))
+    config = {"error": st.column_config.NumberColumn(format="percent")}
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.measured", column_config=config)
+
+
+def _live() -> None:
+    st.subheader("A live server")
+    if settings().live is None:
+        st.caption(
+            "None is watched. `servecast calibrate live URL --out FOLDER` watches one, and `servecast dashboard --live "
+            "FOLDER` shows here what it found."
+        )
+    else:
+        _watch(str(settings().live))
+
+
+@st.fragment(run_every=_PERIOD_S)
+def _watch(path: str) -> None:
+    file = Path(path) / "report.json"
+    if not file.is_file():
+        st.info(
+            f"There is no report.json in {path} yet; it is written when the watch ends.", icon=":material/hourglass:"
+        )
+        return
+    try:
+        report = _json(file.read_bytes(), str(file))
+        drift = report["drift"]
+        words = "significant" if drift["significant"] else "not significant"
+        st.metric(
+            "Steps take, against the profile",
+            f"{drift['factor']:.3f} ×",
+            f"{drift['low']:.3f} to {drift['high']:.3f}: {words}",
+            delta_color="off",
+            border=True,
+        )
+        st.altair_chart(drift_slices(report), key="calibration.drift")
+        st.dataframe(pd.DataFrame(report["comparison"]), hide_index=True, key="calibration.comparison")
+    except (InputError, KeyError, TypeError) as error:
+        st.error(f"{file} is no report of `servecast calibrate live`: {error}", icon=":material/error:")
+
+
+def _json(content: bytes, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise InputError(Problem(f"is not JSON: {error}", name)) from error
+    if not isinstance(value, dict):
+        raise InputError(Problem("is not a JSON object", name))
+    return value

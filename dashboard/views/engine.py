@@ -1,0 +1,76 @@
+"""Engine: what does a step do?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.context import Context
+from simulator.report.engine_charts import request_life, step_timeline
+from simulator.results.bundle import Bundle
+from simulator.run.steps import StepView, replica_steps, replicas
+
+_MOST_LIVES = 40
+
+
+def show(context: Context) -> None:
+    """Steps of one replica in a window of time, and the lives of its requests."""
+    st.title("Engine")
+    st.caption("What does a step do? One replica's requests of the first replication, served again step by step.")
+    columns = st.columns(4)
+    topology = columns[0].selectbox("Topology", list(context.topologies), key="engine.topology", bind="query-params")
+    known = _replicas(str(context.bundle.path), context.bundle, str(topology))
+    if not known:
+        st.info(
+            "This topology has no replicas of its own: a token API does not show its steps.", icon=":material/cloud:"
+        )
+        return
+    names = [f"{pool} #{number}" for pool, number in known]
+    place = columns[1].selectbox("Replica", names, key="engine.replica") or names[0]
+    start_s = columns[2].number_input("From [s]", 0.0, None, 60.0, 5.0, key="engine.start", bind="query-params")
+    seconds = columns[3].slider("Length [s]", 0.5, 20.0, 3.0, 0.5, key="engine.seconds", bind="query-params")
+    pool, number = known[names.index(place)]
+    view = _steps(str(context.bundle.path), context.bundle, str(topology), pool, number, float(start_s or 0), seconds)
+    if view.steps.empty:
+        st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
+        return
+    _summary(view)
+    st.altair_chart(step_timeline(view.steps), key="engine.timeline")
+    st.subheader("Lives of requests")
+    numbers = list(dict.fromkeys(view.requests["request"]))
+    chosen = st.multiselect(
+        "Requests",
+        numbers,
+        default=numbers[:8],
+        key="engine.requests",
+        max_selections=_MOST_LIVES,
+        help="by number in the run",
+    )
+    if chosen:
+        st.altair_chart(request_life(view.requests[view.requests["request"].isin(chosen)]), key="engine.lives")
+
+
+def _summary(view: StepView) -> None:
+    steps = view.steps
+    columns = st.columns(4)
+    columns[0].metric("Steps", f"{len(steps):,}", border=True)
+    columns[1].metric("Median step", f"{1e3 * steps['duration_s'].median():.2f} ms", border=True)
+    columns[2].metric("Mean requests in a step", f"{steps['sequences'].mean():.1f}", border=True)
+    columns[3].metric("Preempted", f"{int(steps['preempted'].sum()):,}", border=True)
+    if view.deviation_s > 1e-6:
+        st.warning(
+            f"Requests end up to {view.deviation_s:.3g} s apart from the run: there the gateway, a cold start or a "
+            "fault had a say that a replica alone does not know of.",
+            icon=":material/warning:",
+        )
+
+
+@st.cache_data(max_entries=32)
+def _replicas(folder: str, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
+    return replicas(_bundle, topology)
+
+
+@st.cache_data(max_entries=16, show_spinner="Serving again, step by step")
+def _steps(
+    folder: str, _bundle: Bundle, topology: str, pool: str, number: int, start_s: float, seconds: float
+) -> StepView:
+    return replica_steps(_bundle, topology, pool, number, start_s, seconds)

@@ -1,0 +1,78 @@
+"""Latency: what do users feel?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.context import Context
+from dashboard.loading import table
+from simulator.errors import InputError
+from simulator.report.latency_charts import TITLES, breakdown, distribution
+from simulator.scenario.load import load_scenario
+
+
+def show(context: Context) -> None:
+    """Distributions with the SLO, where the time goes, the terms of the SLO."""
+    st.title("Latency")
+    st.caption("What do users feel? A curve must pass above each orange cross: so many requests within that time.")
+    first = next(iter(context.topologies.values()))
+    class_name = st.selectbox("Class", list(first["metrics"]["classes"]), key="latency.class", bind="query-params")
+    try:
+        data = table(context.bundle, "latency")
+    except InputError:
+        st.info(
+            "This run was written without distributions; run its scenario again to see them.", icon=":material/history:"
+        )
+        data = None
+    if data is not None:
+        data = data[(data["class"] == class_name) & data["topology"].isin(list(context.topologies))]
+        columns = st.columns(2)
+        for k, metric in enumerate(TITLES):
+            chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
+            columns[k % 2].altair_chart(chart, key=f"latency.{metric}")
+    st.subheader("Where the time goes")
+    if "breakdown_s" in first["metrics"]["classes"][str(class_name)]:
+        st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
+        st.caption(
+            "Queue: from arrival until a step, or a token API, took the request up; waiting for a cold start is in it."
+        )
+    _terms(context)
+    _itl(context)
+
+
+def _limits(context: Context, class_name: str, metric: str) -> list[tuple[float, float]]:
+    loaded = load_scenario(context.bundle.path / "scenario.resolved.yaml")
+    cls = next(cls for cls in loaded.scenario.workload.classes if cls.name == class_name)
+    limits = getattr(cls.slo, metric, {})
+    return [(float(share[1:]) / 100, limit) for share, limit in limits.items()]
+
+
+def _terms(context: Context) -> None:
+    rows = [
+        {"topology": name, "class": term["class"], "term": term["term"], "held by": term["share"], "met": term["met"]}
+        for name, found in context.topologies.items()
+        for term in found["metrics"]["slo_terms"]
+    ]
+    if rows:
+        st.subheader("Terms of the SLO")
+        config = {"held by": st.column_config.NumberColumn(format="percent")}
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="latency.terms", column_config=config)
+
+
+def _itl(context: Context) -> None:
+    st.subheader("Gaps between tokens (ITL)")
+    rows = [
+        {"topology": name, **{share: found["metrics"]["itl_s"][share] for share in ("p50", "p90", "p95", "p99")}}
+        for name, found in context.topologies.items()
+        if found["metrics"]["itl_s"]["p50"] is not None
+    ]
+    if not rows:
+        st.caption("Token APIs show only their mean gap.")
+        return
+    data = pd.DataFrame(rows)
+    data[["p50", "p90", "p95", "p99"]] *= 1e3
+    config = {
+        share: st.column_config.NumberColumn(f"{share} [ms]", format="%.1f") for share in ("p50", "p90", "p95", "p99")
+    }
+    st.dataframe(data, hide_index=True, key="latency.itl", column_config=config)

@@ -1,0 +1,64 @@
+"""`servecast steps`: what one replica did, step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def steps(
+    bundle: Path,
+    /,
+    *,
+    topology: str | None = None,
+    pool: str | None = None,
+    replica: int | None = None,
+    start_s: float = 0.0,
+    seconds: float = 10.0,
+    out: Path | None = None,
+    format: Literal["table", "json", "csv"] = "table",
+) -> int:
+    """Serve again what one replica of a run served, and show its steps: batch, KV blocks, preemptions.
+
+    Parameters
+    ----------
+    bundle: folder written by `servecast run`
+    topology: of the run; the first with replicas unless given
+    pool: of the topology; the first unless given
+    replica: number of the replica as in requests.parquet; the pool's first unless given
+    start_s: start of the window in simulated time
+    seconds: length of the window
+    out: Parquet file to write instead of printing
+    format: table for people, json or csv for programs
+    """
+    from simulator.cli.output import print_json, print_table
+    from simulator.errors import InputError, Problem
+    from simulator.results.bundle import read_bundle
+    from simulator.run.steps import replica_steps, replicas
+
+    if not (start_s >= 0 and seconds > 0):
+        raise InputError(Problem("must start at 0 or later and be longer than 0", "--start-s, --seconds"))
+    found = read_bundle(bundle)
+    names = [topology] if topology else list(found.summary["order"])
+    known = {name: replicas(found, name) for name in names}
+    name = next((name for name in names if known[name]), names[0])
+    own = [each for each in known[name] if pool is None or each[0] == pool]
+    if not own:
+        raise InputError(
+            Problem("has no replica that served anything", str(bundle), got=f"{name} {pool or ''}".strip())
+        )
+    number = own[0][1] if replica is None else replica
+    view = replica_steps(found, name, own[0][0], number, start_s, seconds)
+    if out is not None:
+        view.steps.to_parquet(out, index=False)
+        print(out)
+    elif format == "json":
+        where = {"topology": name, "pool": own[0][0], "replica": number, "deviation_s": view.deviation_s}
+        print_json({**where, "steps": view.steps.to_dict("records")})
+    elif format == "csv":
+        print(view.steps.to_csv(index=False, lineterminator="\n"), end="")
+    else:
+        rows = [[f"{value:.6g}" for value in row] for row in view.steps.itertuples(index=False)]
+        print(f"{name}, pool {own[0][0]}, replica {number}: {len(rows)} steps\n")
+        print_table(rows, list(view.steps.columns))
+    return 0

@@ -1,0 +1,81 @@
+"""Charts of break-even: cost against volume, intervals of the draws, one input at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from simulator.report.charts import Summaries, topology_colour
+
+_SWINGS = 10
+_REACH = 2.0
+"""Volumes that are shown, as a multiple of the largest of the runs."""
+
+
+def volume_lines(topologies: Summaries, names: Sequence[str]) -> Any:
+    """Monthly cost against delivered tokens: fixed part plus part by use, with the run's own volume as a dot."""
+    most = max(summary["cost"]["tokens_per_month"] for summary in topologies.values()) * _REACH
+    lines, dots = [], []
+    for name, summary in topologies.items():
+        cost = summary["cost"]
+        tokens, by_use = cost["tokens_per_month"], cost["usage_usd_per_month"]
+        slope = by_use / tokens if tokens else 0.0
+        fixed = cost["usd_per_month"] - by_use
+        lines += [{"topology": name, "billions": x / 1e9, "usd": fixed + slope * x} for x in (0.0, most)]
+        dots.append({"topology": name, "billions": tokens / 1e9, "usd": cost["usd_per_month"]})
+    x = alt.X("billions:Q", title="delivered tokens per month [1e9]")
+    y = alt.Y("usd:Q", title="$ per month")
+    tooltip = ["topology", alt.Tooltip("billions", format=",.1f"), alt.Tooltip("usd", format=",.0f")]
+    colour = topology_colour(names)
+    line = alt.Chart(pd.DataFrame(lines)).mark_line().encode(x=x, y=y, color=colour)
+    dot = (
+        alt.Chart(pd.DataFrame(dots)).mark_point(filled=True, size=140).encode(x=x, y=y, color=colour, tooltip=tooltip)
+    )
+    return (line + dot).properties(height=360)
+
+
+def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
+    """What the draws hold of the monthly cost: an interval and its median by topology."""
+    rows = [
+        {"topology": name, **found["uncertainty"]["usd_per_month"]}
+        for name, found in topologies.items()
+        if found.get("uncertainty")
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).properties(height=50 + 35 * len(rows))
+    row = alt.Y("topology:N", sort=list(topologies), title=None)
+    tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
+    span = base.mark_rule(strokeWidth=4).encode(
+        x=alt.X("low:Q", title="$ per month"), x2="high:Q", y=row, color=topology_colour(names), tooltip=tooltip
+    )
+    middle = base.mark_point(filled=True, size=120).encode(
+        x="median:Q", y=row, color=topology_colour(names), tooltip=tooltip
+    )
+    return span + middle
+
+
+def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
+    """Tornado: the monthly cost with one input at a time at the ends of its range, widest swings first."""
+    shown = found[:_SWINGS]
+    rows = [
+        {"input": swing["input"], "end": end, "value": swing[end], "usd": swing[f"usd_per_month_{end}"]}
+        | {"base": swing["usd_per_month_base"]}
+        for swing in shown
+        for end in ("low", "high")
+    ]
+    return (
+        alt.Chart(pd.DataFrame(rows), title=f"Cost per month with one input at a time: {name}")
+        .mark_bar()
+        .encode(
+            x=alt.X("base:Q", title="$ per month", scale=alt.Scale(zero=False)),
+            x2="usd:Q",
+            y=alt.Y("input:N", sort=[swing["input"] for swing in shown], title=None, axis=alt.Axis(labelLimit=260)),
+            color=alt.Color(
+                "end:N", scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]), title="input at its"
+            ),
+            tooltip=["input", "end", alt.Tooltip("value", format=".4g"), alt.Tooltip("usd", format=",.0f")],
+        )
+        .properties(height=40 + 28 * len(shown))
+    )

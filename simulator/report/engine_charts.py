@@ -1,0 +1,66 @@
+"""Charts of one replica's steps and of one request's life."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from simulator.report.charts import stacked
+
+_KINDS = ("prefill", "decode")
+_COLOURS = ("#0072B2", "#009E73")
+
+
+def step_timeline(steps: pd.DataFrame) -> Any:
+    """Tokens of each step by kind, sequences and KV blocks over time; a step is as wide as it takes."""
+    data = steps.assign(end_s=steps["start_s"] + steps["duration_s"], kv_percent=100 * steps["kv_usage"])
+    long = data.melt(["start_s", "end_s", "duration_s"], ["prefill_tokens", "decode_tokens"], "kind", "tokens")
+    long["kind"] = long["kind"].str.removesuffix("_tokens")
+    x = alt.X("start_s:Q", title="simulated time [s]", scale=alt.Scale(zero=False, nice=False))
+    tokens = (
+        alt.Chart(long[long["tokens"] > 0])
+        .mark_bar()
+        .encode(
+            x=x,
+            x2="end_s:Q",
+            y=alt.Y("tokens:Q", title="tokens", stack="zero"),
+            color=alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None),
+            tooltip=["kind", "tokens", alt.Tooltip("start_s", format=".4f"), alt.Tooltip("duration_s", format=".4g")],
+        )
+    )
+    rows = [tokens.properties(title="Tokens of each step", height=170, width=700)]
+    for column, title, words in (
+        ("sequences", "Requests in the step", "requests"),
+        ("kv_percent", "KV blocks in use", "%"),
+        ("duration_s", "Time of the step", "s"),
+        ("preempted", "Requests preempted", "requests"),
+    ):
+        if column != "preempted" or data[column].any():
+            line = (
+                alt.Chart(data)
+                .mark_line(interpolate="step-after")
+                .encode(
+                    x=x, y=alt.Y(f"{column}:Q", title=words), tooltip=[alt.Tooltip("start_s", format=".4f"), column]
+                )
+            )
+            rows.append(line.properties(title=title, height=100, width=700))
+    return stacked(rows)
+
+
+def request_life(parts: pd.DataFrame) -> Any:
+    """Steps in which requests took part, one row a request: prompt chunks, then tokens."""
+    data = parts.assign(end_s=parts["start_s"] + parts["duration_s"])
+    return (
+        alt.Chart(data)
+        .mark_bar(stroke="gray", strokeWidth=0.3)
+        .encode(
+            x=alt.X("start_s:Q", title="simulated time [s]", scale=alt.Scale(zero=False, nice=False)),
+            x2="end_s:Q",
+            y=alt.Y("request:N", title="request"),
+            color=alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None),
+            tooltip=["request", "kind", "tokens", "before", alt.Tooltip("start_s", format=".4f")],
+        )
+        .properties(height=alt.Step(16))
+    )

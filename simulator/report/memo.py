@@ -1,0 +1,83 @@
+"""A run as a memo of a page or two, in Markdown; its bytes depend on the bundle alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from simulator.report.money import money_notes
+from simulator.report.table import comparison, ordered, warning_lines
+from simulator.results.bundle import Bundle
+
+_SWINGS = 3
+
+
+def memo(bundle: Bundle) -> str:
+    """Question, verdict, comparison, money, what would change the answer, risks and provenance of a run.
+
+    Returns
+    -------
+    Markdown, ending in a newline
+    """
+    summary = bundle.summary
+    topologies = ordered(summary)
+    rows, headers = comparison(topologies)
+    parts = [
+        f"# {summary['scenario']}",
+        summary["description"],
+        f"**{summary['verdict']}**",
+        "## Comparison",
+        tabulate(rows, headers=["", *headers[1:]], tablefmt="github", disable_numparse=True),
+        "## Service",
+        _bullets(_service(topologies)),
+        "## Money",
+        _bullets(money_notes(topologies)),
+        "## What would change the answer",
+        _bullets(_swings(topologies)),
+        "## What the figures rest on",
+        _bullets(line.removeprefix("! ") for line in warning_lines(topologies, width=10_000)),
+        "## Provenance",
+        _bullets(_provenance(bundle.manifest)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _bullets(lines: Any) -> str:
+    return "\n".join(f"- {line}" for line in lines) or "- nothing to tell"
+
+
+def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for name, found in topologies.items():
+        metrics = found["metrics"]
+        missed = [
+            f"{term['class']}: {term['term']} (held by {term['share']:.1%})"
+            for term in metrics["slo_terms"]
+            if not term["met"]
+        ]
+        lost = {status: count for status, count in metrics["statuses"].items() if count and status != "completed"}
+        words = f"misses {'; '.join(missed)}" if missed else "meets every term of the SLO"
+        counts = ", ".join(f"{count:,} {status}" for status, count in lost.items())
+        lines.append(f"{name} {words}; of {metrics['arrived']:,} requests {counts or 'none was lost'}.")
+    return lines
+
+
+def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for name, found in topologies.items():
+        for swing in found.get("tornado", [])[:_SWINGS]:
+            lines.append(
+                f"{name}: {swing['input']} from {swing['low']:.4g} to {swing['high']:.4g} moves the month from "
+                f"${swing['usd_per_month_low']:,.0f} to ${swing['usd_per_month_high']:,.0f}."
+            )
+    return lines
+
+
+def _provenance(manifest: Mapping[str, Any]) -> list[str]:
+    return [
+        f"servecast {manifest['servecast']}, seed {manifest['seed']}, {manifest['replications']} replications",
+        f"scenario {manifest['scenario']}, SHA-256 {manifest['scenario_sha256']}",
+        *(f"{file}: SHA-256 {entry['sha256']}" for file, entry in sorted(manifest["files"].items())),
+    ]

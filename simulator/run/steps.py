@@ -1,0 +1,182 @@
+"""The steps of one replica: its requests of a run served once more, with every step written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.fleet.records import Status
+from simulator.fleet.single import SingleRun, run_single
+from simulator.perf.steptime import StepTime
+from simulator.results.bundle import Bundle
+from simulator.run.topology import PlannedTopology, plan_topology
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.workload.requests import make_requests
+
+MAX_REQUESTS = 50_000
+"""Requests of a replica up to the end of the time asked for; more would not be looked at one by one."""
+_TABLE = "requests.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """Steps of one replica.
+
+    Attributes
+    ----------
+    steps : one row a step: `start_s`, `duration_s`, `sequences`, `prefill_tokens`, `decode_tokens`, `kv_usage` (share
+        of the blocks in use right after scheduling), `preempted`
+    requests : one row a request and step: `request` (its number in the run), `start_s`, `duration_s`, `tokens`,
+        `before` (tokens computed before), `kind` (prefill or decode)
+    deviation_s : largest distance of a finish from the run's own; above 0 where a replica's life (cold starts, faults,
+        timeouts) or the gateway had a say that a replica alone does not know of
+    """
+
+    steps: pd.DataFrame
+    requests: pd.DataFrame
+    deviation_s: float
+
+
+def replicas(bundle: Bundle, topology: str) -> list[tuple[str, int]]:
+    """Pools and replica numbers of a topology that served requests in the first replication.
+
+    Raises
+    ------
+    InputError : the run kept no rows of requests
+    """
+    rows = _query(
+        bundle,
+        "select distinct target, replica from rows where topology = ? and replication = 0 and replica >= 0 "
+        "order by 1, 2",
+        [topology],
+    )
+    return [(str(target), int(number)) for target, number in rows.itertuples(index=False)]
+
+
+def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_s: float, seconds: float) -> StepView:
+    """Serve again what a replica served in the first replication, and return its steps in a window of time.
+
+    The replica starts empty at time 0 and gets its own requests at their arrivals, as in the run.
+
+    Raises
+    ------
+    InputError : unknown names, no rows of requests, prompts that share text (rows do not say which), or too many rows
+    """
+    loaded = load_scenario(bundle.path / "scenario.resolved.yaml")
+    planned, k = _pool(loaded, topology, pool)
+    rows = _rows(bundle, topology, pool, replica, start_s + seconds)
+    spec = planned.fleet.pools[k]
+    priority = {cls.name: cls.priority for cls in loaded.scenario.workload.classes}
+    requests = make_requests(
+        rows["arrival_s"].to_numpy(),
+        rows["isl"].to_numpy(),
+        rows["osl"].to_numpy(),
+        priority=rows["class"].map(priority).to_numpy(),
+    )
+    run = run_single(spec.engine, spec.step_time, requests, log=True)
+    steps, parts = _frames(run, spec.step_time, spec.engine.num_blocks, rows["request"].to_numpy(np.int64))
+    return StepView(
+        _window(steps, start_s, seconds),
+        _window(parts, start_s, seconds),
+        _deviation_s(run, rows, 2.0 * spec.network_s, start_s + seconds),
+    )
+
+
+def _query(bundle: Bundle, sql: str, values: list[Any]) -> pd.DataFrame:
+    file = bundle.path / _TABLE
+    if not file.is_file():
+        raise InputError(Problem("kept no rows of requests: run it with run.keep_requests: true", str(bundle.path)))
+    with duckdb.connect() as connection:
+        connection.read_parquet(str(file)).create_view("rows")
+        found: pd.DataFrame = connection.execute(sql, values).df()
+    return found
+
+
+def _pool(loaded: LoadedScenario, topology: str, pool: str) -> tuple[PlannedTopology, int]:
+    if topology not in loaded.scenario.topologies:
+        raise InputError(Problem(unknown_name("topology", topology, loaded.scenario.topologies), "--topology"))
+    planned = plan_topology(loaded, topology)
+    names = [spec.name for spec in planned.fleet.pools]
+    if pool not in names:
+        raise InputError(Problem(unknown_name("pool", pool, names), "--pool"))
+    k = names.index(pool)
+    if planned.fleet.pools[k].hands_to is not None or any(spec.hands_to == k for spec in planned.fleet.pools):
+        raise InputError(
+            Problem("prefill and decode pools cannot be looked at one replica at a time", "--pool", got=pool)
+        )
+    return planned, k
+
+
+def _rows(bundle: Bundle, topology: str, pool: str, replica: int, end_s: float) -> pd.DataFrame:
+    rows = _query(
+        bundle,
+        "select request, class, status, isl, osl, cached_tokens, arrival_s, finish_s from rows where topology = ? and "
+        "replication = 0 and target = ? and replica = ? and arrival_s < ? order by arrival_s, request limit ?",
+        [topology, pool, replica, end_s, MAX_REQUESTS + 1],
+    )
+    if not len(rows):
+        raise InputError(Problem(f"served nothing before {end_s:g} s", "--replica", got=str(replica)))
+    if len(rows) > MAX_REQUESTS:
+        raise InputError(f"more than {MAX_REQUESTS:,} requests before {end_s:g} s: ask for an earlier time")
+    if rows["cached_tokens"].any():
+        raise InputError("prompts of this run share text, and its rows do not say which: its steps cannot be replayed")
+    return rows
+
+
+def _frames(
+    run: SingleRun, step_time: StepTime, num_blocks: int, numbers: NDArray[np.int64]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All steps, and all parts of steps by request."""
+    steps: list[tuple[Any, ...]] = []
+    parts: list[tuple[Any, ...]] = []
+    for step in run.steps:
+        prefill = decode = 0
+        units = context = 0.0
+        for request, tokens, before in step.scheduled:
+            is_decode = tokens == 1 and before > 0
+            decode += tokens * is_decode
+            prefill += tokens * (not is_decode)
+            units += 0.0 if is_decode else tokens * (before + (tokens + 1) / 2)
+            context += (before + tokens) * is_decode
+            kind = "decode" if is_decode else "prefill"
+            parts.append((int(numbers[request]), step.start_s, tokens, before, kind, len(steps)))
+        n, total = len(step.scheduled), prefill + decode
+        row = min(n, len(step_time.token_time_s)) - 1
+        duration_s = (
+            step_time.token_time_s[row, total]
+            + step_time.seq_time_s[n]
+            + step_time.prefill_attn_s * units
+            + step_time.decode_attn_s * context
+            if n
+            else 0.0
+        )
+        usage = 1.0 - step.free_blocks / max(num_blocks - 1, 1)
+        steps.append((step.start_s, float(duration_s), n, prefill, decode, usage, len(step.preempted)))
+    frame = pd.DataFrame(
+        steps,
+        columns=["start_s", "duration_s", "sequences", "prefill_tokens", "decode_tokens", "kv_usage", "preempted"],
+    )
+    requests = pd.DataFrame(parts, columns=["request", "start_s", "tokens", "before", "kind", "step"])
+    requests["duration_s"] = frame["duration_s"].to_numpy()[requests["step"].to_numpy(np.int64)]
+    return frame, requests.drop(columns="step")
+
+
+def _window(frame: pd.DataFrame, start_s: float, seconds: float) -> pd.DataFrame:
+    inside = (frame["start_s"] + frame["duration_s"] >= start_s) & (frame["start_s"] < start_s + seconds)
+    return frame[inside].reset_index(drop=True)
+
+
+def _deviation_s(run: SingleRun, rows: pd.DataFrame, network_s: float, end_s: float) -> float:
+    """Over requests that both sides completed before the window's end: later arrivals are not replayed."""
+    records = run.records[np.argsort(run.records["request"])]
+    done = (records["status"] == Status.COMPLETED) & (rows["status"] == "completed").to_numpy()
+    done &= rows["finish_s"].to_numpy() < end_s
+    if not done.any():
+        return 0.0
+    return float(np.abs(records["finish_s"][done] + network_s - rows["finish_s"].to_numpy()[done]).max())
