@@ -34,8 +34,8 @@ def _volume(context: Context) -> None:
         return
     st.altair_chart(volume_lines(context.topologies, context.names), key="break_even.volume")
     st.caption(
-        "What is paid whatever the volume, with the capacity of the run, and what is paid by use; dots: the run's volume. "
-        "An autoscaled pool counts as paid by use. A volume that the fleet cannot serve is not ruled out."
+        "What is paid whatever the volume, with the capacity of the run, and what is paid by use; dots: the run's "
+        "volume. An autoscaled pool counts as paid by use. A volume that the fleet cannot serve is not ruled out."
     )
 
 

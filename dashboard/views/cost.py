@@ -27,7 +27,7 @@ def show(context: Context) -> None:
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="cost.flow")
     columns = st.columns(max(len(context.topologies), 1))
     for column, (name, found) in zip(columns, context.topologies.items(), strict=True):
-        column.metric(f"{name}: NPV of the spending", f"${-found['cost']['npv_usd']:,.0f}", border=True)
+        column.metric(f"{name}: present value", f"${-found['cost']['npv_usd'] / 1e6:,.2f}M", border=True)
     shown = data[["topology", "pool", "category", "name", "quantity", "unit", "usd"]]
     st.dataframe(
         pd.DataFrame(shown),

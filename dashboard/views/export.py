@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
-from simulator.report.memo import memo
 
 from dashboard.context import Context
 from simulator.report.html import render
+from simulator.report.memo import memo
 from simulator.results.bundle import Bundle
 
 _MAX_BYTES = 100_000_000
@@ -53,7 +53,7 @@ def show(context: Context) -> None:
     st.caption(
         "The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:"
     )
-    st.code(f"/overview?run={name}&baseline={context.baseline}", language=None)
+    st.code(f"/?run={name}", language=None)
     with st.expander("The memo", expanded=True):
         st.markdown(text.replace("$", "\\$"))
 

@@ -20,6 +20,7 @@ _OWN = "(shown run)"
 def show(context: Context | None) -> None:
     """Gallery, editor, uploads, check, run."""
     st.title("Scenario")
+    st.html("<style>.st-key-scenario-text textarea {font-family: monospace; font-size: 0.85rem}</style>")
     st.caption("Choose one, change it, run it. Nothing is saved until you download or run it.")
     out = Path(settings().out)
     job = st.query_params.get("job")
@@ -47,7 +48,7 @@ def show(context: Context | None) -> None:
 
 def _choose(context: Context | None) -> tuple[str, Path | None]:
     """Where the scenario lies among the shipped ones, or the bundle that it comes from."""
-    names = [*([_OWN] if context else []), *gallery()]
+    names = [*gallery(), *([_OWN] if context else [])]
     name = st.selectbox(
         "Start from",
         names,
@@ -96,6 +97,7 @@ def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | Non
         root = Path(folder).resolve()
         try:
             loaded = load_confined(lay_out(root, place, text, uploads, base), root)
+            requests = expected_requests(loaded)
         except InputError as error:
             _tell(error.problems, text)
             return error.problems
@@ -103,7 +105,7 @@ def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | Non
     names = ", ".join(loaded.scenario.topologies)
     st.success(
         f"Valid: {names}; {run.horizon_s / 60:,.0f} min × {run.replications}, about "
-        f"{expected_requests(loaded):,.0f} requests to simulate.",
+        f"{requests:,.0f} requests to simulate.",
         icon=":material/check:",
     )
     return ()

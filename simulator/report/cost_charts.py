@@ -39,25 +39,24 @@ def _factor(summary: Mapping[str, Any], basis: str) -> float:
 
 
 def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
-    """Stacked bars by topology; items that nobody used are hollow."""
+    """Stacked bars by topology; what nobody used is pale."""
     return (
         alt.Chart(data)
         .mark_bar(strokeWidth=1)
         .encode(
             x=alt.X("usd:Q", title=title),
             y=alt.Y("topology:N", sort=list(names), title=None),
-            color=alt.Color("item:N", scale=alt.Scale(scheme="tableau20"), title="line item"),
+            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item"),
             opacity=alt.Opacity(
                 "is_unused:N",
                 scale=alt.Scale(domain=[False, True], range=[1.0, 0.4]),
                 title="idle or spare",
-                legend=alt.Legend(orient="bottom"),
             ),
             order=alt.Order("is_unused:N"),
+            detail="item:N",
             tooltip=["topology", "pool", "item", alt.Tooltip("usd", format=",.2f")],
         )
-        .properties(height=90 + 50 * len(names))
-        .configure_legend(labelLimit=260, columns=2, orient="bottom")
+        .properties(height=alt.Step(48))
     )
 
 

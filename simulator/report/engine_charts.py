@@ -16,16 +16,22 @@ _COLOURS = ("#0072B2", "#009E73")
 def step_timeline(steps: pd.DataFrame) -> Any:
     """Tokens of each step by kind, sequences and KV blocks over time; a step is as wide as it takes."""
     data = steps.assign(end_s=steps["start_s"] + steps["duration_s"], kv_percent=100 * steps["kv_usage"])
-    long = data.melt(["start_s", "end_s", "duration_s"], ["prefill_tokens", "decode_tokens"], "kind", "tokens")
-    long["kind"] = long["kind"].str.removesuffix("_tokens")
-    x = alt.X("start_s:Q", title="simulated time [s]", scale=alt.Scale(zero=False, nice=False))
+    by_kind = [
+        data.assign(kind="decode", tokens=data["decode_tokens"], below=0),
+        data.assign(kind="prefill", tokens=data["prefill_tokens"], below=data["decode_tokens"]),
+    ]
+    long = pd.concat(by_kind)[["start_s", "end_s", "duration_s", "kind", "tokens", "below"]]
+    long["above"] = long["below"] + long["tokens"]
+    domain = [float(data["start_s"].min()), float(data["end_s"].max())]
+    x = alt.X("start_s:Q", title="simulated time [s]", scale=alt.Scale(domain=domain, nice=False))
     tokens = (
         alt.Chart(long[long["tokens"] > 0])
-        .mark_bar()
+        .mark_rect()
         .encode(
             x=x,
             x2="end_s:Q",
-            y=alt.Y("tokens:Q", title="tokens", stack="zero"),
+            y=alt.Y("below:Q", title="tokens"),
+            y2="above:Q",
             color=alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None),
             tooltip=["kind", "tokens", alt.Tooltip("start_s", format=".4f"), alt.Tooltip("duration_s", format=".4g")],
         )

@@ -11,6 +11,8 @@ import pandas as pd
 from simulator.report.charts import Summaries, topology_colour
 
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "Queue"}
+_LEAST_S = 1e-3
+"""Shorter times are drawn here: the axis is logarithmic."""
 _PARTS = {"queue": "#E69F00", "prefill": "#0072B2", "transfer": "#CC79A7", "decode": "#009E73"}
 
 
@@ -24,7 +26,7 @@ def distribution(
     latency : rows of `latency.parquet` of one class
     limits : (share, limit in s) of the SLO's terms; each is a cross that the curves must pass above or to the left of
     """
-    data = latency[(latency["metric"] == metric) & (latency["value_s"] > 0)]
+    data = latency[latency["metric"] == metric].assign(value_s=latency["value_s"].clip(lower=_LEAST_S))
     curves = (
         alt.Chart(data)
         .mark_line(interpolate="step-after")

@@ -23,12 +23,12 @@ ROWS = (
 
 
 def rates(fleet: pd.DataFrame, topology: str, replication: int = 0) -> pd.DataFrame:
-    """Samples of one topology and replication with rates per second: cumulative counts, differenced by pool."""
+    """Samples of one topology and replication, with what was counted since the sample before as rates per second."""
     data = fleet[(fleet["topology"] == topology) & (fleet["replication"] == replication)].copy()
     data = data.sort_values(["pool", "time_s"], kind="stable")
     step_s = data.groupby("pool")["time_s"].diff()
     for column in ("arrivals", "output_tokens"):
-        data[f"{column}_per_s"] = data.groupby("pool")[column].diff() / step_s
+        data[f"{column}_per_s"] = data[column] / step_s
     data["kv_percent"] = 100 * data["kv_usage"]
     data["minutes"] = data["time_s"] / 60
     return data
