@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.kernels.attention import CONTEXT_COLUMNS, GENERATION_COLUMNS, fit_attention
+from calibrate.kernels.attention import CONTEXT_COLUMNS, GENERATION_COLUMNS, fallback_factor, fit_attention
 from calibrate.kernels.collectives import (
     CUSTOM_COLUMNS,
     NCCL_COLUMNS,
@@ -119,6 +119,9 @@ def _attention(profile: Profile) -> None:
             found = fit_attention(context, generation, head_dim, dtype, kv_bytes, profile.peaks("bf16"))
             if found is not None:
                 _keep_attention(profile, "attention", head_dim, kv_name, *found)
+    factor = fallback_factor(context) if entry.get("sinks") == "fallback" else None
+    if factor is not None:
+        profile.kernels["sink_factor"] = rounded(factor)
 
 
 def _keep_attention(

@@ -59,7 +59,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     below = lines[lines["regime"] == BELOW]
     return {
         "rows": {"simulated": len(comparison.scored), "excluded": len(comparison.excluded)},
-        "overall": by_metric(below),
+        "overall": by_metric(_documented(below)),
         "saturated": by_metric(lines[lines["regime"] == SATURATED]),
         "burst": by_metric(lines[lines["regime"] == BURST]),
         "by_file": grouped(below, lambda part: part["place"].str.rsplit(":", n=1).str[0]),
@@ -83,6 +83,11 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "worst": worst(lines),
         "excluded": [{"place": e.place, "row_id": e.row_id, "reason": e.reason} for e in comparison.excluded],
     }
+
+
+def _documented(lines: pd.DataFrame) -> pd.DataFrame:
+    """Without TTFT whose statistic the source does not say."""
+    return lines[lines["documented"].astype(bool) | (lines["metric"] != "ttft")]
 
 
 def worst(lines: pd.DataFrame, most: int = 15) -> list[dict[str, Any]]:

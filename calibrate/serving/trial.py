@@ -59,14 +59,24 @@ def composed(case: Case) -> bool:
     return hardware is not None and missing_kernel(arch, hardware, case.engine.layout) is None
 
 
+def trial_key(values: Mapping[str, float], case: Case) -> tuple[EngineOverheads, float]:
+    """All that a case's step time takes from trial values: equal keys, equal steps."""
+    return overheads_of(case.row, values), _compute(case.row, values)
+
+
+def _compute(row: MeasuredRow, values: Mapping[str, float]) -> float:
+    family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
+    return values.get(f"compute.{family}", 1.0)
+
+
 def trial_steps(values: Mapping[str, float], case: Case) -> StepTime:
     """Step time of a case with trial values; the planned one where a kernel is missing."""
     if not composed(case):
         return case.engine.step_time
     row, engine = case.row, case.engine
-    family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
-    hardware = _hardware(row.gpu, values.get(f"compute.{family}", 1.0))
+    overheads, compute = trial_key(values, case)
+    hardware = _hardware(row.gpu, compute)
     assert hardware is not None
     arch, _ = architecture(row.model, Path())
     limits = BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs)
-    return kernel_step_time(arch, hardware, engine.layout, limits, overheads_of(row, values))
+    return kernel_step_time(arch, hardware, engine.layout, limits, overheads)

@@ -40,8 +40,8 @@ class HostRow(Entry):
 
 
 class FamilyRow(Entry):
-    """Share of the kernels' compute speed that GPUs of a family keep up in serving: power and clocks under lasting
-    load, what kernels lose beside each other, and for transferred kernels how well they fit."""
+    """Share of the matrix products' compute speed that GPUs of a family keep up in serving: power and clocks under
+    lasting load, what kernels lose beside each other, and for transferred kernels how well they fit."""
 
     name: str
     gpus: tuple[str, ...]
@@ -94,15 +94,20 @@ def engine_overheads(version: str | None = None, gpu_name: str | None = None) ->
 
 
 def sustained(hardware: Hardware) -> Hardware:
-    """The GPU with its peaks lowered to what serving sustains of its measured kernels."""
+    """The GPU with its matrix products slowed to what serving sustains of them."""
     family = next((row for row in family_rows() if hardware.device.name in row.gpus), None)
     return hardware if family is None else slowed(hardware, family.compute.value)
 
 
 def slowed(hardware: Hardware, compute: float) -> Hardware:
-    """The GPU with this share of its compute peaks."""
-    peaks = {name: peak * compute for name, peak in hardware.device.peak_flops.items()}
-    return replace(hardware, device=replace(hardware.device, peak_flops=peaks))
+    """The GPU with this share of its speed in matrix products.
+
+    They draw the most power, so lasting load lowers them; attention keeps most of its units waiting.
+    """
+    kernels = hardware.kernels
+    gemm = {name: replace(fit, compute_share=compute * fit.compute_share) for name, fit in kernels.gemm.items()}
+    experts = {name: replace(fit, compute_share=compute * fit.compute_share) for name, fit in kernels.experts.items()}
+    return replace(hardware, kernels=replace(kernels, gemm=gemm, experts=experts))
 
 
 def version_key(version: str) -> tuple[int, ...]:
