@@ -16,6 +16,7 @@ from calibrate.kernels.collectives import (
     STREAM_COLUMNS,
     fit_collective,
     fit_stream,
+    in_bytes,
 )
 from calibrate.kernels.experts import COLUMNS as EXPERT_COLUMNS
 from calibrate.kernels.experts import EXCHANGE_COLUMNS, exchange_messages, fit_experts
@@ -175,11 +176,10 @@ def _all_reduce(profile: Profile) -> None:
     entry, tables = profile.entry, profile.tables
     nccl = tables.read(entry["system"], "comm", "nccl", entry["nccl"], "nccl", NCCL_COLUMNS)
     rows = nccl[(nccl["op_name"] == "all_reduce") & (nccl["nccl_dtype"] == "half")]
-    rows = rows[["num_gpus", "message_size", "latency_s"]]
+    rows = in_bytes(rows)
     if tables.has(entry["system"], "comm", "vllm", entry["vllm"], "custom_allreduce"):
         own = tables.read(entry["system"], "comm", "vllm", entry["vllm"], "custom_allreduce", CUSTOM_COLUMNS)
-        own = own[own["backend"] == "vllm_graph"][["num_gpus", "message_size", "latency_s"]]
-        rows = _joined(own, rows)
+        rows = _joined(in_bytes(own[own["backend"] == "vllm_graph"]), rows)
     for group in GROUPS:
         points = rows[rows["num_gpus"] == group]
         if len(points):

@@ -12,13 +12,14 @@ import pandas as pd
 
 from calibrate.serving.fit import Fit, Parameter, Runs, refit_without
 from calibrate.serving.forecast import simulate_runs
-from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score, summary
+from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score
 from calibrate.serving.trial import trial_steps
 from simulator.catalog.expected import LEAST_ROWS
 from simulator.catalog.models import models
 
 FOLDS = ("model", "gpu")
 COUNTED = ("tpot", "ttft", "throughput")
+SERIES = ["dataset", "model", "gpu", "gpus", "dtype"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
 
     TPOT and TTFT below saturation, throughput where the server sets it: saturated, and bursts. Below saturation an open
     loop's throughput is what was offered, whatever the forecast. Of TTFT only rows whose statistic is documented count:
-    a mean over a run's beginning and a median differ several times.
+    a mean over a run's beginning and a median differ several times. A series (source, model, GPUs, format) weighs as the
+    square root of its rows, as in the fit.
     """
     groups: list[dict[str, Any]] = []
     for kind, experts in (("dense", False), ("experts", True)):
@@ -94,13 +96,20 @@ def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:
         "ttft": below[(below["metric"] == "ttft") & below["documented"]],
         "throughput": lines[(lines["metric"] == "throughput") & (lines["regime"] != BELOW)],
     }
-    errors = {metric: summary(part["error"]) for metric, part in counted.items()}
     return {
         "gpu": gpu,
         "kind": kind,
-        "rows": int(errors["tpot"]["rows"]),
+        "rows": len(counted["tpot"]),
         "models": int(below["model"].nunique()),
-        **{
-            metric: one.get("median_abs_error") if one["rows"] >= LEAST_ROWS else None for metric, one in errors.items()
-        },
+        **{metric: _median_error(part) for metric, part in counted.items()},
     }
+
+
+def _median_error(lines: pd.DataFrame) -> float | None:
+    """Median absolute error with the series' weights; None for fewer than `LEAST_ROWS` rows."""
+    if len(lines) < LEAST_ROWS:
+        return None
+    rows = lines.groupby([lines[name] for name in SERIES])["error"].transform("size")
+    ordered = pd.DataFrame({"error": lines["error"].abs(), "weight": rows**-0.5}).sort_values("error")
+    reached = ordered["weight"].cumsum()
+    return float(ordered["error"].iloc[int(np.searchsorted(reached, reached.iloc[-1] / 2))])

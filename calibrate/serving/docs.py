@@ -29,7 +29,12 @@ fitted without any row of that model (or GPU) and then forecast it; that is the 
 was never measured. The kernels themselves are measured per GPU and not refitted.
 
 Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
-real.
+real. TTFT of sources that do not say which statistic they give counts in the line of their file alone.
+"""
+_KNEE = """### The knee
+
+First rate of an open-loop series at which TTFT p50 is twice that of the lowest rate, that is, where it leaves its flat
+part. {close} of {all} series have it within one rate of the series.
 """
 _SOURCES = """Sources:
 [IOG-Foundation/llm-inference-benchmarks](https://github.com/IOG-Foundation/llm-inference-benchmarks),
@@ -58,11 +63,11 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _groups(result["by_gpu"], "GPU"),
         "### By model, below saturation\n",
         _groups(result["by_model"], "model"),
-        "### By requests in flight, below saturation\n",
+        "### By load level: requests in flight, below saturation\n",
         _groups(result["by_load_level"], "requests in flight"),
         "### Saturated and burst, by model\n",
         _groups(result["saturated_and_burst_by_model"], "model"),
-        "### The knee\n\nFirst rate of an open-loop series at which TTFT p50 is twice that of the lowest rate.\n",
+        _KNEE.format(close=sum(knee.steps_apart <= 1 for knee in comparison.knees), all=len(comparison.knees)),
         _knees(result["knees"]),
         "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths are drawn "
         "from lognormal distributions.\nRows with such lengths:\n",

@@ -14,13 +14,14 @@ import pytest
 
 from calibrate.kernels.attention import fallback_factor, fit_attention
 from calibrate.kernels.build import build_all, systems, write_profiles
-from calibrate.kernels.collectives import fit_collective, fit_stream
+from calibrate.kernels.collectives import fit_collective, fit_stream, in_bytes
 from calibrate.kernels.experts import fit_experts
 from calibrate.kernels.gemm import Format, fit_gemm
 from calibrate.kernels.report import residual_rows, section
 from calibrate.kernels.tables import Tables, find_tables
 from calibrate.kernels.transfer import fill_formats, lend_sinks, share_launches, transferred
 from calibrate.sections import write_section
+from simulator.catalog.gpus import gpu
 from simulator.catalog.hardware import FOLDER, read_profile
 from simulator.errors import InputError
 from simulator.perf.kernels import (
@@ -139,6 +140,16 @@ def test_collectives_and_element_wise_kernels_give_their_parameters_back() -> No
     stream = StreamKernel(2e-6, 0.7)
     kernel, _ = fit_stream(pd.DataFrame({"m": m, "k": k, "latency_s": stream_s(stream, PEAKS, 3 * m * k)}), PEAKS)
     assert asdict(kernel) == pytest.approx(asdict(stream), rel=0.01)
+
+
+def test_messages_are_counted_in_bytes_so_that_no_ring_beats_its_links() -> None:
+    table = pd.DataFrame({"num_gpus": [8], "message_size": [2**29], "latency_s": [4e-3], "backend": ["vllm_graph"]})
+    assert in_bytes(table)["message_size"].tolist() == [2**30]
+    for name in ("a100-80", "h100-sxm", "h200", "b200"):
+        links = gpu(name).device.intra_node_bytes_per_s
+        for group, record in read_profile(FOLDER / f"{name}.json").kernels["all_reduce"].items():
+            moved = 2 * (int(group) - 1) / int(group) * record["bulk_bytes_per_s"]
+            assert 0.6 * links < moved < 1.2 * links
 
 
 def test_a_transferred_gpu_takes_shares_and_links_and_no_format_it_lacks() -> None:

@@ -180,6 +180,18 @@ def test_lasting_load_slows_products_not_attention() -> None:
     assert (slow.prefill_attn_s, slow.decode_attn_s) == (fast.prefill_attn_s, fast.decode_attn_s)
 
 
+def test_slow_links_cost_groups_alone() -> None:
+    arch = model("llama-3.1-70b").architecture
+    machine = hardware("h100-pcie")
+    for tp, costs in ((1, False), (2, True)):
+        whole, slow = (
+            kernel_step_time(arch, slowed(machine, 1.0, links), layout("fp8", tp=tp), LIMITS, engine_overheads())
+            for links in (1.0, 0.5)
+        )
+        assert (slow.token_time_s[0, -1] > whole.token_time_s[0, -1]) == costs
+        assert slow.token_time_s[0, 1] < 1.1 * whole.token_time_s[0, 1]
+
+
 @pytest.mark.parametrize("name", sorted(gpus()))
 def test_weight_only_experts_run_on_every_gpu(name: str) -> None:
     arch = model("qwen3-30b-a3b").architecture

@@ -21,7 +21,7 @@ from calibrate.serving.score import BELOW, BURST, SATURATED
 from calibrate.serving.select import fit_runs
 from calibrate.serving.trial import overheads_of, trial_steps
 from simulator.catalog.expected import LEAST_ROWS, error_table, expected_error
-from simulator.catalog.overheads import engine_overheads, family_rows, overhead_rows
+from simulator.catalog.overheads import engine_overheads, family_rows, link_rows, overhead_rows
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 TWO = (
@@ -48,7 +48,7 @@ def test_known_overheads_are_found_again() -> None:
     found = fit(runs_with(truth), TWO, rounds=12)
     for name, value in truth.items():
         assert found.values[name] == pytest.approx(value, rel=0.1)
-    assert np.abs(found.residuals).max() < 0.02
+    assert np.abs(found.residuals).max() < 0.05, "weighted log errors, within what discrete batches jump"
 
 
 def linear(owners: list[int], measured: list[float]) -> Fit:
@@ -89,9 +89,17 @@ def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
     assert "model left out" in (tmp_path / "expected_errors.yaml").read_text(encoding="utf-8")
 
 
-def lines(gpu: str, regime: str, metric: str, error: float, documented: bool = True) -> pd.DataFrame:
+def lines(
+    gpu: str,
+    regime: str,
+    metric: str,
+    error: float,
+    documented: bool = True,
+    dataset: str = "a",
+    rows: int = LEAST_ROWS,
+) -> pd.DataFrame:
     names = {"gpu": gpu, "model": "llama-3.1-8b", "regime": regime, "metric": metric, "documented": documented}
-    return pd.DataFrame([names | {"error": error}] * LEAST_ROWS)
+    return pd.DataFrame([names | {"error": error, "dataset": dataset, "gpus": 1, "dtype": "bf16"}] * rows)
 
 
 def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
@@ -102,6 +110,8 @@ def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
             lines("h100-sxm", BELOW, "ttft", 5.0, documented=False),
             lines("h100-sxm", BELOW, "throughput", 0.0),
             lines("h100-sxm", SATURATED, "throughput", 0.3),
+            lines("h100-sxm", SATURATED, "throughput", 0.2, dataset="b", rows=16),
+            lines("h100-sxm", BURST, "throughput", -0.9, dataset="c", rows=30),
             lines("a100-80", BURST, "throughput", -0.4),
             lines("l40s", BELOW, "tpot", 0.1).head(LEAST_ROWS - 1),
         ]
@@ -147,10 +157,12 @@ def test_trial_values_speak_for_their_generation() -> None:
 def test_every_parameter_has_its_place_in_the_catalog() -> None:
     names = {one.name for one in PARAMETERS}
     assert {f"compute.{row.name}" for row in family_rows()} <= names
+    assert {f"links.{row.name}" for row in link_rows()} <= names
     for name in names - {"host_factor"}:
         head, _, tail = name.partition(".")
-        assert head == "compute" or hasattr(overhead_rows()[0], head)
-        assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in family_rows()}
+        assert head in ("compute", "links") or hasattr(overhead_rows()[0], head)
+        places = (*family_rows(), *link_rows())
+        assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in places}
 
 
 def test_an_expected_error_rests_on_the_nearest_group() -> None:
