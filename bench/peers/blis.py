@@ -1,7 +1,7 @@
 """Published results forecast with BLIS's published coefficients: its step and request times in servecast's scheduler.
 
 BLIS replays vLLM's scheduler as well, so what is compared is the step time. An output token's own time (alpha2) is
-added to TPOT, as BLIS adds it to the time between tokens.
+added to TTFT and TPOT, as BLIS adds it to the first token and to the time between tokens.
 """
 
 from __future__ import annotations
@@ -45,12 +45,11 @@ def answer(row: MeasuredRow) -> dict[str, float] | None:
         return _steps(known["alpha"], known["beta"], case)
 
     figures = simulate_runs(prepare_runs(row), steps).figures
-    shift = {"tpot": known["alpha"][2], "ttft": 0.0}
     found = {}
-    for metric, more in shift.items():
+    for metric in ("tpot", "ttft"):
         stat = next((s for s in SCORED[metric] if (metric, s) in row.figures), None)
         if stat:
-            found[metric] = figures[metric, stat] + more
+            found[metric] = figures[metric, stat] + known["alpha"][2]
     return found
 
 

@@ -71,8 +71,8 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
 
     TPOT and TTFT below saturation, throughput where the server sets it: saturated, and bursts. Below saturation an open
     loop's throughput is what was offered, whatever the forecast. Of TTFT only rows whose statistic is documented count:
-    a mean over a run's beginning and a median differ several times. A series (source, model, GPUs, format) weighs as the
-    square root of its rows, as in the fit.
+    a mean over a run's beginning and a median differ several times. A series (source, model, GPUs, format) weighs as
+    the square root of its rows, as in the fit.
     """
     groups: list[dict[str, Any]] = []
     for kind, experts in (("dense", False), ("experts", True)):

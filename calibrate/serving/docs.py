@@ -12,7 +12,7 @@ from tabulate import tabulate
 from calibrate.sections import write_section
 from calibrate.serving.report import Comparison, as_json
 from simulator.catalog.expected import error_table
-from simulator.catalog.overheads import family_rows, host_rows, overhead_rows
+from simulator.catalog.overheads import family_rows, host_rows, link_rows, overhead_rows
 
 BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
 END = "<!-- serving: end -->"
@@ -172,6 +172,8 @@ def _overheads() -> str:
     shares = [[row.name, ", ".join(row.gpus), _share(row.compute)] for row in family_rows()]
     text += "\nShare of the kernels' measured compute speed that serving sustains:\n\n"
     text += _table(shares, ["family", "GPUs", "compute"])
+    links = ", ".join(f"{'/'.join(row.gpus)}: {_share(row.share)}" for row in link_rows())
+    text += f"\nShare of the measured all-reduce bandwidth that machines reach: {links}.\n"
     hosts = ", ".join(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" for row in host_rows())
     return text + f"\nHost times beside consumer GPUs, as a multiple: {hosts}.\n"
 
