@@ -83,11 +83,17 @@ def collect(function: Callable[[Item], Result], items: Iterable[Item]) -> list[R
     return results
 
 
+MOST_LISTED = 40
+"""Names that a message lists."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Message for a name that is in no list, with the closest ones first."""
+    """Message for a name that is in no list: the closest one, else all that are known (their number, where many)."""
     choices: Sequence[str] = sorted(known)
     close = difflib.get_close_matches(name.lower(), [choice.lower() for choice in choices], n=1, cutoff=0.5)
     if close:
         match = next(choice for choice in choices if choice.lower() == close[0])
         return f"unknown {kind} {name!r}: did you mean {match!r}?"
+    if len(choices) > MOST_LISTED:
+        return f"unknown {kind} {name!r}: none of the {len(choices)} known names is close"
     return f"unknown {kind} {name!r}: known are {', '.join(choices)}"

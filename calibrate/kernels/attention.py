@@ -21,6 +21,11 @@ SHORTEST = 16
 """Contexts in tokens below which decoding costs its launch alone."""
 VALUE_BYTES = 2.0
 
+FALLBACK, OWN = "vllm_triton_attn", "vllm_flash_attn_fa2"
+"""Attention kernel that vLLM falls back to, and that of the GPU."""
+LONG = 4096
+"""Prompts from which on attention is bound by its products."""
+
 Point = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
 
@@ -93,3 +98,23 @@ def _fit_prefill(rows: pd.DataFrame, head_dim: int, peaks: Peaks) -> tuple[float
 
 def _column(rows: pd.DataFrame, name: str) -> Floats:
     return rows[name].to_numpy(dtype=np.float64)
+
+
+def fallback_factor(context: pd.DataFrame) -> float | None:
+    """Time of vLLM's Triton attention over that of the GPU's own kernel on the same long prompts; None without rows.
+
+    The tables have it for a head size that the own kernel does not take with an fp8 cache; the format of the cache
+    does not bear on the products, which are 16 bit either way.
+    """
+    if "kernel_source" not in context or "window_size" not in context:
+        return None
+    long = context[(context["isl"] >= LONG) & (context["window_size"] == 0)]
+    keys = ["batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim"]
+    slow, quick = (
+        long[long["kernel_source"] == name].groupby(keys)["latency_s"].min().rename(name) for name in (FALLBACK, OWN)
+    )
+    both = pd.concat([slow, quick], axis=1, join="inner")
+    if both.empty:
+        return None
+    ratio = (both[FALLBACK] / both[OWN]).to_numpy(dtype=np.float64)
+    return float(np.median(ratio))

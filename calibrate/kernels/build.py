@@ -9,7 +9,14 @@ from typing import Any
 
 from calibrate.kernels.profile import Profile, build_profile, write_json
 from calibrate.kernels.tables import Tables, package_version
-from calibrate.kernels.transfer import fill_formats, fill_missing_kernels, lend_links, share_launches, transferred
+from calibrate.kernels.transfer import (
+    fill_formats,
+    fill_missing_kernels,
+    lend_links,
+    lend_sinks,
+    share_launches,
+    transferred,
+)
 from simulator.errors import InputError, unknown_name
 
 FORMAT = "servecast-hardware/1"
@@ -17,6 +24,9 @@ WEIGHT_ONLY_DONORS = {"gemm": "a100-80", "experts": "l40s"}
 """GPUs whose tables have weight-only formats of these kernels."""
 MISSING_KERNELS = {"stream": "h100-sxm", "latent": "l40s"}
 """Kernels that some GPUs have no table of, and the GPU that lends them."""
+
+SINKS_DONOR = "l40s"
+"""GPU whose table has the attention kernel that computes sinks on GPUs whose own kernel does not."""
 
 
 @lru_cache
@@ -50,6 +60,8 @@ def build_all(tables: Tables, names: Sequence[str], retrieved: str, progress: Ca
     share_launches(profiles, "latent")
     fill_missing_kernels(profiles, MISSING_KERNELS)
     fill_formats(profiles, WEIGHT_ONLY_DONORS)
+    fallback = [name for name, entry in systems()["measured"].items() if entry.get("sinks") == "fallback"]
+    lend_sinks(profiles, fallback, SINKS_DONOR)
     for name, entry in systems()["transferred"].items():
         source = profiles[entry["kernels"]]["source"]
         profiles[name] = {"format": FORMAT, "gpu": name, "source": source} | transferred(name, entry, profiles)

@@ -13,10 +13,18 @@ NCCL_COLUMNS = ("op_name", "nccl_dtype", "num_gpus", "message_size")
 STREAM_COLUMNS = ("m", "k")
 SMALLEST_MESSAGE = 2048
 """Bytes of a hidden state: no collective of a model is smaller."""
+VALUE_BYTES = 2
+"""The tables count a message in 16-bit values, not in bytes."""
 QUANTISE_BYTES = 3
 """The element-wise table reads 2 bytes and writes 1 per value."""
 
 Point = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
+
+
+def in_bytes(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows (num_gpus, message_size, latency_s) with the messages of 16-bit values in bytes."""
+    kept = table[["num_gpus", "message_size", "latency_s"]]
+    return kept.assign(message_size=VALUE_BYTES * kept["message_size"])
 
 
 def fit_collective(table: pd.DataFrame, link_bytes_per_s: float) -> tuple[CollectiveKernel, Residuals]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.kernels.attention import CONTEXT_COLUMNS, GENERATION_COLUMNS, fit_attention
+from calibrate.kernels.attention import CONTEXT_COLUMNS, GENERATION_COLUMNS, fallback_factor, fit_attention
 from calibrate.kernels.collectives import (
     CUSTOM_COLUMNS,
     NCCL_COLUMNS,
     STREAM_COLUMNS,
     fit_collective,
     fit_stream,
+    in_bytes,
 )
 from calibrate.kernels.experts import COLUMNS as EXPERT_COLUMNS
 from calibrate.kernels.experts import EXCHANGE_COLUMNS, exchange_messages, fit_experts
@@ -119,6 +120,9 @@ def _attention(profile: Profile) -> None:
             found = fit_attention(context, generation, head_dim, dtype, kv_bytes, profile.peaks("bf16"))
             if found is not None:
                 _keep_attention(profile, "attention", head_dim, kv_name, *found)
+    factor = fallback_factor(context) if entry.get("sinks") == "fallback" else None
+    if factor is not None:
+        profile.kernels["sink_factor"] = rounded(factor)
 
 
 def _keep_attention(
@@ -172,11 +176,10 @@ def _all_reduce(profile: Profile) -> None:
     entry, tables = profile.entry, profile.tables
     nccl = tables.read(entry["system"], "comm", "nccl", entry["nccl"], "nccl", NCCL_COLUMNS)
     rows = nccl[(nccl["op_name"] == "all_reduce") & (nccl["nccl_dtype"] == "half")]
-    rows = rows[["num_gpus", "message_size", "latency_s"]]
+    rows = in_bytes(rows)
     if tables.has(entry["system"], "comm", "vllm", entry["vllm"], "custom_allreduce"):
         own = tables.read(entry["system"], "comm", "vllm", entry["vllm"], "custom_allreduce", CUSTOM_COLUMNS)
-        own = own[own["backend"] == "vllm_graph"][["num_gpus", "message_size", "latency_s"]]
-        rows = _joined(own, rows)
+        rows = _joined(in_bytes(own[own["backend"] == "vllm_graph"]), rows)
     for group in GROUPS:
         points = rows[rows["num_gpus"] == group]
         if len(points):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.catalog.gpus import gpu
@@ -11,6 +11,8 @@ from simulator.catalog.precisions import precisions
 
 SAME_UNITS = {"fp16": ("bf16",), "int8": ("fp8",)}
 """Formats whose products run on the units, and at the share of peak, of another format of the same GPU."""
+MARLIN = "int4"
+"""Format whose experts' table stands for the kernel of all weight-only formats."""
 LINK_RULE = "all-reduce of {links}, bandwidths scaled by the links' peaks"
 KERNEL_RULE = "kernels of {kernels}: shares of the published peaks and launch times kept, peaks and multiprocessors own"
 
@@ -18,14 +20,18 @@ KERNEL_RULE = "kernels of {kernels}: shares of the published peaks and launch ti
 def fill_formats(profiles: Mapping[str, dict[str, Any]], donors: Mapping[str, str]) -> None:
     """Give each measured GPU the formats it computes in but has no table of.
 
-    8-bit integers take the shares of 8-bit floats, their twin on the same units; weight-only formats take those of the
-    GPU that `donors` names per kernel, relative to its 16-bit record.
+    8-bit integers take the shares of 8-bit floats, their twin on the same units. Weight-only formats take those of the
+    GPU that `donors` names per kernel: products relative to its 16-bit record; experts as they are, since they run in
+    one kernel (Marlin) whatever the GPU, while 16-bit experts are tuned on some GPUs and not on others. A weight-only
+    format of experts that no table has takes the record of 4-bit integers, the same kernel.
     """
     for name, profile in profiles.items():
         for group, donor in donors.items():
             for form, entry in precisions().items():
                 if entry.compute in gpu(name).peaks and form not in profile["kernels"][group]:
                     _fill_format(profile, group, form, donor, profiles[donor]["kernels"][group])
+    for profile in profiles.values():
+        _fill_marlin(profile)
 
 
 def _fill_format(
@@ -37,8 +43,28 @@ def _fill_format(
         own[form] = dict(own[twin])
         profile["stand_ins"][f"{group} {form}"] = f"{group} {twin} of the same GPU"
     elif form in lent and precisions()[form].compute == "bf16":
-        own[form] = _relative(lent, form, own["bf16"])
-        profile["stand_ins"][f"{group} {form}"] = f"{group} {form} of {donor}, relative to its bf16"
+        if group == "experts":
+            own[form] = {**lent[form], "launch_s": own["bf16"]["launch_s"]}
+            rule = "shares of the published peaks kept, fixed time of its own bf16"
+        else:
+            own[form], rule = _relative(lent, form, own["bf16"]), "relative to its bf16"
+        profile["stand_ins"][f"{group} {form}"] = f"{group} {form} of {donor}, {rule}"
+
+
+def _fill_marlin(profile: dict[str, Any]) -> None:
+    own = profile["kernels"]["experts"]
+    if MARLIN in own and "w8a16" not in own:
+        own["w8a16"] = dict(own[MARLIN])
+        profile["stand_ins"]["experts w8a16"] = f"experts {MARLIN} of the same GPU"
+
+
+def lend_sinks(profiles: Mapping[str, dict[str, Any]], fallback: Sequence[str], donor: str) -> None:
+    """Give GPUs whose own attention kernel has no sinks (`fallback`) the donor's factor where none was measured."""
+    for name in fallback:
+        profile = profiles[name]
+        if "sink_factor" not in profile["kernels"]:
+            profile["kernels"]["sink_factor"] = profiles[donor]["kernels"]["sink_factor"]
+            profile["stand_ins"]["attention sinks"] = f"Triton attention of {donor}, relative to its own attention"
 
 
 def _relative(donor: Mapping[str, dict[str, float]], form: str, own: Mapping[str, float]) -> dict[str, float]:

@@ -12,11 +12,14 @@ import pandas as pd
 
 from calibrate.serving.fit import Fit, Parameter, Runs, refit_without
 from calibrate.serving.forecast import simulate_runs
-from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score, summary
+from calibrate.serving.score import BELOW, BURST, SATURATED, by_metric, frame, score
 from calibrate.serving.trial import trial_steps
+from simulator.catalog.expected import LEAST_ROWS
 from simulator.catalog.models import models
 
 FOLDS = ("model", "gpu")
+COUNTED = ("tpot", "ttft", "throughput")
+SERIES = ["dataset", "model", "gpu", "gpus", "dtype"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,16 @@ def _by_regime(lines: pd.DataFrame) -> dict[str, Any]:
 def error_groups(validation: Validation) -> list[dict[str, Any]]:
     """Errors to expect: by GPU with other models left out, and over all GPUs with GPUs left out.
 
-    Of TTFT only where the statistic is documented: a mean over a run's beginning and a median differ several times.
+    TPOT and TTFT below saturation, throughput where the server sets it: saturated, and bursts. Below saturation an open
+    loop's throughput is what was offered, whatever the forecast. Of TTFT only rows whose statistic is documented count:
+    a mean over a run's beginning and a median differ several times. A series (source, model, GPUs, format) weighs as
+    the square root of its rows, as in the fit.
     """
     groups: list[dict[str, Any]] = []
     for kind, experts in (("dense", False), ("experts", True)):
         seen = _of_kind(validation.model, experts)
-        groups += [_group(part, str(gpu), kind) for gpu, part in seen.groupby("gpu", sort=True)]
+        own = [_group(part, str(gpu), kind) for gpu, part in seen.groupby("gpu", sort=True)]
+        groups += [one for one in own if any(one[metric] is not None for metric in COUNTED)]
         groups.append(_group(_of_kind(validation.gpu, experts), "other", kind))
     return groups
 
@@ -79,16 +86,30 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
 def _of_kind(lines: pd.DataFrame, experts: bool) -> pd.DataFrame:
     known = models()
     has = lines["model"].map(lambda name: name in known and known[name].architecture.experts > 0)
-    return lines[(has == experts) & (lines["regime"] == BELOW)]
+    return lines[has == experts]
 
 
 def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:
-    stated = lines[lines["documented"] | (lines["metric"] != "ttft")]
-    errors = {m: summary(stated.loc[stated["metric"] == m, "error"]) for m in ("tpot", "ttft", "throughput")}
+    below = lines[lines["regime"] == BELOW]
+    counted = {
+        "tpot": below[below["metric"] == "tpot"],
+        "ttft": below[(below["metric"] == "ttft") & below["documented"]],
+        "throughput": lines[(lines["metric"] == "throughput") & (lines["regime"] != BELOW)],
+    }
     return {
         "gpu": gpu,
         "kind": kind,
-        "rows": int(errors["tpot"]["rows"]),
-        "models": int(lines["model"].nunique()),
-        **{metric: one.get("median_abs_error") for metric, one in errors.items()},
+        "rows": len(counted["tpot"]),
+        "models": int(below["model"].nunique()),
+        **{metric: _median_error(part) for metric, part in counted.items()},
     }
+
+
+def _median_error(lines: pd.DataFrame) -> float | None:
+    """Median absolute error with the series' weights; None for fewer than `LEAST_ROWS` rows."""
+    if len(lines) < LEAST_ROWS:
+        return None
+    rows = lines.groupby([lines[name] for name in SERIES])["error"].transform("size")
+    ordered = pd.DataFrame({"error": lines["error"].abs(), "weight": rows**-0.5}).sort_values("error")
+    reached = ordered["weight"].cumsum()
+    return float(ordered["error"].iloc[int(np.searchsorted(reached, reached.iloc[-1] / 2))])

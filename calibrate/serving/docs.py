@@ -12,7 +12,7 @@ from tabulate import tabulate
 from calibrate.sections import write_section
 from calibrate.serving.report import Comparison, as_json
 from simulator.catalog.expected import error_table
-from simulator.catalog.overheads import family_rows, host_rows, overhead_rows
+from simulator.catalog.overheads import family_rows, host_rows, link_rows, overhead_rows
 
 BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
 END = "<!-- serving: end -->"
@@ -29,7 +29,12 @@ fitted without any row of that model (or GPU) and then forecast it; that is the 
 was never measured. The kernels themselves are measured per GPU and not refitted.
 
 Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
-real.
+real. TTFT of sources that do not say which statistic they give counts in the line of their file alone.
+"""
+_KNEE = """### The knee
+
+First rate of an open-loop series at which TTFT p50 is twice that of the lowest rate, that is, where it leaves its flat
+part. {close} of {all} series have it within one rate of the series.
 """
 _SOURCES = """Sources:
 [IOG-Foundation/llm-inference-benchmarks](https://github.com/IOG-Foundation/llm-inference-benchmarks),
@@ -58,11 +63,11 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _groups(result["by_gpu"], "GPU"),
         "### By model, below saturation\n",
         _groups(result["by_model"], "model"),
-        "### By requests in flight, below saturation\n",
+        "### By load level: requests in flight, below saturation\n",
         _groups(result["by_load_level"], "requests in flight"),
         "### Saturated and burst, by model\n",
         _groups(result["saturated_and_burst_by_model"], "model"),
-        "### The knee\n\nFirst rate of an open-loop series at which TTFT p50 is twice that of the lowest rate.\n",
+        _KNEE.format(close=sum(knee.steps_apart <= 1 for knee in comparison.knees), all=len(comparison.knees)),
         _knees(result["knees"]),
         "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths are drawn "
         "from lognormal distributions.\nRows with such lengths:\n",
@@ -167,6 +172,8 @@ def _overheads() -> str:
     shares = [[row.name, ", ".join(row.gpus), _share(row.compute)] for row in family_rows()]
     text += "\nShare of the kernels' measured compute speed that serving sustains:\n\n"
     text += _table(shares, ["family", "GPUs", "compute"])
+    links = ", ".join(f"{'/'.join(row.gpus)}: {_share(row.share)}" for row in link_rows())
+    text += f"\nShare of the measured all-reduce bandwidth that machines reach: {links}.\n"
     hosts = ", ".join(f"{'/'.join(row.gpus)}: {row.factor.value:.2g}" for row in host_rows())
     return text + f"\nHost times beside consumer GPUs, as a multiple: {hosts}.\n"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from calibrate.serving.forecast import Case, Forecast, simulate_runs
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.score import BELOW, SCORED, counts, regime
 from calibrate.serving.sources import source_of
-from calibrate.serving.trial import trial_steps
+from calibrate.serving.trial import trial_key, trial_steps
 
 Floats = NDArray[np.float64]
 Runs = tuple[Case, ...]
@@ -93,11 +93,27 @@ def _series(row: MeasuredRow) -> tuple[object, ...]:
     return row.dataset, row.model, row.gpu, row.tp, row.dtype
 
 
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Forecasts of rows by trial values; a parameter that does not bear on a row costs no simulation of it."""
+
+    runs: Sequence[Runs]
+    known: dict[tuple[object, ...], Forecast] = field(default_factory=dict)
+
+    def __call__(self, values: Mapping[str, float]) -> list[Forecast]:
+        return [self._one(k, cases, values) for k, cases in enumerate(self.runs)]
+
+    def _one(self, number: int, cases: Runs, values: Mapping[str, float]) -> Forecast:
+        key = (number, *trial_key(values, cases[0]))
+        if key not in self.known:
+            self.known[key] = simulate_runs(cases, partial(trial_steps, values))
+        return self.known[key]
+
+
 def log_errors(
-    runs: Sequence[Runs], keys: Sequence[tuple[int, str, str, float]], values: Mapping[str, float]
+    runs: Sequence[Runs], keys: Sequence[tuple[int, str, str, float]], forecasts: Sequence[Forecast]
 ) -> Floats:
     """Weighted log errors (simulated over measured) of all keys."""
-    forecasts = [simulate_runs(cases, partial(trial_steps, values)) for cases in runs]
     return np.array(
         [w * np.log(forecasts[k].figures[m, s] / runs[k][0].row.figures[m, s]) for k, m, s, w in keys], np.float64
     )
@@ -109,15 +125,15 @@ def fit(
     """Least squares of the log errors with a soft-L1 loss, in the logarithms of the parameters."""
     names = [one.name for one in parameters]
     start = {one.name: one.start for one in parameters}
-    forecasts = [simulate_runs(cases, partial(trial_steps, start)) for cases in runs]
-    keys = residual_keys(runs, forecasts)
+    forecasts = Forecasts(runs)
+    keys = residual_keys(runs, forecasts(start))
     calls = [0]
 
     def errors(log_values: Floats) -> Floats:
         calls[0] += 1
         if progress:
             progress(f"fit, evaluation {calls[0]}", min(calls[0] / (rounds * (len(names) + 1)), 1.0))
-        return log_errors(runs, keys, dict(zip(names, np.exp(log_values).tolist(), strict=True)))
+        return log_errors(runs, keys, forecasts(dict(zip(names, np.exp(log_values).tolist(), strict=True))))
 
     prior = _Prior.of(parameters)
 

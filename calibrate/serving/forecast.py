@@ -74,6 +74,9 @@ def prepare(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> Case:
         engine = plan_engine(row.model, row.gpu, row.tp, row.pp, _settings(row), Path())
     except InputError as error:
         raise NotSupported(str(error)) from error
+    needed, most = row.isl + row.generated_tokens, engine.memory.max_model_len
+    if needed > most:
+        raise NotSupported(f"prompt and output of {needed:.0f} tokens do not fit the context of {most} tokens")
     share = _compute_share(row, engine)
     if share > MOST_COMPUTE:
         raise NotSupported(f"implies {100 * share:.0f} % of the peak compute: not one replica, or a warm prefix cache")

@@ -22,6 +22,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("layer_s", 1e-6, 1e-8, 2e-5, "s", 1.0),
     Parameter("collective_wait_s", 2e-6, 1e-8, 3e-5, "s", 1.0),
     Parameter("request_s", 6e-3, 5e-4, 5e-2, "s", 0.7),
+    Parameter("links.pcie", 0.7, 0.1, 1.2, "share", 0.5),
     Parameter("compute.ampere", 0.85, 0.4, 1.5, "share", 0.2),
     Parameter("compute.hopper", 0.85, 0.4, 1.5, "share", 0.2),
     Parameter("compute.hopper-pcie", 0.85, 0.4, 1.5, "share", 0.2),

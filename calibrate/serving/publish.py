@@ -11,7 +11,7 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from calibrate.serving.fit import Fit, Parameter
-from simulator.catalog.overheads import FIGURES, family_rows, host_rows, overhead_rows
+from simulator.catalog.overheads import FIGURES, family_rows, host_rows, link_rows, overhead_rows
 from simulator.catalog.quantity import DATA
 from simulator.results.files import write_text
 
@@ -54,6 +54,9 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
         },
         "vllm": vllm,
         "hosts": [{"gpus": list(row.gpus), "factor": quantity("host_factor")} for row in host_rows()],
+        "links": [
+            {"name": row.name, "gpus": list(row.gpus), "share": quantity(f"links.{row.name}")} for row in link_rows()
+        ],
         "families": [
             {
                 "name": row.name,

@@ -14,6 +14,7 @@ from calibrate.serving.names import NotSupported, gpu_name, kv_format, model_nam
 from calibrate.serving.silicon import as_serving_columns, is_silicon
 from simulator.errors import InputError, Problem
 
+WHOLE = ("tp", "pp", "n_gpu", "num_requests")
 REQUIRED = ("model", "gpu", "tp", "engine", "isl", "osl", "concurrency_or_rate", "arrival")
 LATENCIES = tuple(
     f"{metric}_{stat}_ms" for metric in ("ttft", "tpot", "itl", "e2e") for stat in ("mean", "p50", "p90", "p99")
@@ -122,6 +123,8 @@ def _problems(cells: Mapping[str, str], file: str, line: int) -> Iterable[Proble
             yield wrong(name, "is no number; leave the cell empty where nothing was measured")
         elif value < 0 or (value == 0 and name not in ("e2e_p50_ms",)):
             yield wrong(name, "must be above zero")
+        elif name in WHOLE and value % 1:
+            yield wrong(name, "must be a whole number")
     yield from _contradictions(cells, wrong)
 
 

@@ -129,7 +129,7 @@ _NAMES = (
 def _names(one: Scored) -> dict[str, Any]:
     row = one.row
     level = np.searchsorted(LEVELS, one.in_flight, side="right") - 1 if np.isfinite(one.in_flight) else 0
-    titles = [f"{low:g}-{high:g}" for low, high in pairwise(LEVELS)]
+    titles = level_titles()
     documented = "statistic" not in source_of(row)
     values = (row.row_id, row.place, row.dataset, row.model, row.gpu, row.gpus, row.dtype, row.engine_version)
     return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level], documented), strict=True))
@@ -166,4 +166,12 @@ def by_metric(lines: pd.DataFrame) -> dict[str, dict[str, float | int]]:
 def grouped(lines: pd.DataFrame, key: str | Callable[[pd.DataFrame], pd.Series]) -> dict[str, Any]:
     """`by_metric` of every group."""
     values = lines[key] if isinstance(key, str) else key(lines)
-    return {str(name): by_metric(part) for name, part in lines.groupby(values, sort=True)}
+    groups = {str(name): by_metric(part) for name, part in lines.groupby(values, sort=True)}
+    if key != "level":
+        return groups
+    return {title: groups[title] for title in level_titles() if title in groups}
+
+
+def level_titles() -> list[str]:
+    """Names of the load levels, lightest first."""
+    return [f"{low:g}-{high:g}" for low, high in pairwise(LEVELS)]

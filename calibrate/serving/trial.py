@@ -10,7 +10,7 @@ from calibrate.serving.forecast import Case
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.sources import engine_version
 from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.overheads import OverheadRow, family_rows, host_rows, row_of, slowed
+from simulator.catalog.overheads import OverheadRow, family_rows, host_rows, link_rows, row_of, slowed
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
@@ -47,9 +47,9 @@ def _planned(generation: OverheadRow, name: str) -> float:
 
 
 @lru_cache(maxsize=512)
-def _hardware(gpu_name: str, compute: float) -> Hardware | None:
+def _hardware(gpu_name: str, compute: float, links: float) -> Hardware | None:
     hardware = hardware_profile(gpu_name)
-    return None if hardware is None else slowed(hardware, compute)
+    return None if hardware is None else slowed(hardware, compute, links)
 
 
 def composed(case: Case) -> bool:
@@ -59,14 +59,24 @@ def composed(case: Case) -> bool:
     return hardware is not None and missing_kernel(arch, hardware, case.engine.layout) is None
 
 
+def trial_key(values: Mapping[str, float], case: Case) -> tuple[EngineOverheads, float, float]:
+    """All that a case's step time takes from trial values: equal keys, equal steps. Overheads, and the shares of the
+    GPU's products and links; one GPU alone uses no links."""
+    row = case.row
+    family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
+    links = next((one.name for one in link_rows() if row.gpu in one.gpus and row.tp > 1), "")
+    shares = values.get(f"compute.{family}", 1.0), values.get(f"links.{links}", 1.0)
+    return overheads_of(row, values), *shares
+
+
 def trial_steps(values: Mapping[str, float], case: Case) -> StepTime:
     """Step time of a case with trial values; the planned one where a kernel is missing."""
     if not composed(case):
         return case.engine.step_time
     row, engine = case.row, case.engine
-    family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
-    hardware = _hardware(row.gpu, values.get(f"compute.{family}", 1.0))
+    overheads, compute, links = trial_key(values, case)
+    hardware = _hardware(row.gpu, compute, links)
     assert hardware is not None
     arch, _ = architecture(row.model, Path())
     limits = BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs)
-    return kernel_step_time(arch, hardware, engine.layout, limits, overheads_of(row, values))
+    return kernel_step_time(arch, hardware, engine.layout, limits, overheads)

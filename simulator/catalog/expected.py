@@ -14,20 +14,22 @@ LEAST_ROWS = 5
 
 
 class ErrorGroup(Entry):
-    """Median absolute relative errors of a group of measured points; None where a metric was not measured.
+    """Median absolute relative errors of a group of measured points; None for a metric with too few of them.
+
+    TPOT and TTFT are those below saturation; throughput is that of saturated servers, where it is the server's own.
 
     Attributes
     ----------
     gpu : catalog name, or `other` for GPUs without measurements
     kind : `dense` or `experts`
-    rows : measured points of TPOT
+    rows : measured points of TPOT below saturation
     """
 
     gpu: str
     kind: str
     rows: int
     models: int
-    tpot: float
+    tpot: float | None
     ttft: float | None
     throughput: float | None
 
@@ -56,19 +58,21 @@ def expected_error(gpu_name: str, experts: bool) -> ExpectedError:
     groups = {(group.gpu, group.kind): group for group in error_table().groups}
     other = groups["other", kind]
     group = groups.get((gpu_name, kind))
-    if group is None or group.rows < LEAST_ROWS:
+    if group is None or group.tpot is None:
         words = f"{other.rows} published points of {kind} models on other GPUs, each GPU left out in turn"
-        return _error(other, other, words)
+        return _error(group or other, other, words)
     words = f"{group.rows} published points of {group.models} {kind} models on {gpu_name}, each model left out in turn"
     return _error(group, other, words)
 
 
 def _error(group: ErrorGroup, other: ErrorGroup, words: str) -> ExpectedError:
-    """The group's errors, the wider group's where a metric was not measured."""
+    """The group's errors, the wider group's where a metric has too few points, TPOT's where that has none either."""
+    tpot = other.tpot if group.tpot is None else group.tpot
+    assert tpot is not None
 
     def known(metric: str) -> float:
         own = getattr(group, metric)
         value = getattr(other, metric) if own is None else own
-        return float(group.tpot if value is None else value)
+        return float(tpot if value is None else value)
 
     return ExpectedError(known("ttft"), known("tpot"), known("throughput"), words)

@@ -16,6 +16,8 @@ EXPERT_COUNT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
 EXPERTS_PER_TOKEN_KEYS = ("num_experts_per_tok", "experts_per_token")
 SHARED_EXPERT_KEYS = ("n_shared_experts",)
 ALTERNATING = ("gpt_oss", "gemma2")
+WITH_SINKS = ("gpt_oss",)
+"""Model types whose attention has sinks; their config.json does not say so."""
 MLA_KEYS = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 
 
@@ -79,6 +81,7 @@ def architecture_from_config(name: str, config: Mapping[str, Any], file: str | N
         v_head_dim=config["v_head_dim"] if latent else 0,
         sliding_window=window if config.get("use_sliding_window", True) else 0,
         sliding_layers=_sliding_layers(config, layers) if window else 0,
+        attention_sinks=config.get("model_type") in WITH_SINKS,
     )
 
 

@@ -40,12 +40,21 @@ class HostRow(Entry):
 
 
 class FamilyRow(Entry):
-    """Share of the kernels' compute speed that GPUs of a family keep up in serving: power and clocks under lasting
-    load, what kernels lose beside each other, and for transferred kernels how well they fit."""
+    """Share of the matrix products' compute speed that GPUs of a family keep up in serving: power and clocks under
+    lasting load, what kernels lose beside each other, and for transferred kernels how well they fit."""
 
     name: str
     gpus: tuple[str, ...]
     compute: Quantity
+
+
+class LinkRow(Entry):
+    """Share of the measured all-reduce bandwidths that serving machines reach between these GPUs. PCIe cards depend on
+    the machine: peer access, switches, processors in between; the tables come from one that has peer access."""
+
+    name: str
+    gpus: tuple[str, ...]
+    share: Quantity
 
 
 @lru_cache
@@ -65,6 +74,12 @@ def host_rows() -> tuple[HostRow, ...]:
 def family_rows() -> tuple[FamilyRow, ...]:
     """Families of GPUs."""
     return tuple(FamilyRow(**fields) for fields in read_yaml(FILE)["families"])
+
+
+@lru_cache
+def link_rows() -> tuple[LinkRow, ...]:
+    """Links that differ from machine to machine."""
+    return tuple(LinkRow(**fields) for fields in read_yaml(FILE)["links"])
 
 
 def row_of(version: str | None) -> OverheadRow:
@@ -94,15 +109,26 @@ def engine_overheads(version: str | None = None, gpu_name: str | None = None) ->
 
 
 def sustained(hardware: Hardware) -> Hardware:
-    """The GPU with its peaks lowered to what serving sustains of its measured kernels."""
-    family = next((row for row in family_rows() if hardware.device.name in row.gpus), None)
-    return hardware if family is None else slowed(hardware, family.compute.value)
+    """The GPU with its matrix products and links slowed to what serving sustains of them."""
+    name = hardware.device.name
+    compute = next((row.compute.value for row in family_rows() if name in row.gpus), 1.0)
+    links = next((row.share.value for row in link_rows() if name in row.gpus), 1.0)
+    return slowed(hardware, compute, links)
 
 
-def slowed(hardware: Hardware, compute: float) -> Hardware:
-    """The GPU with this share of its compute peaks."""
-    peaks = {name: peak * compute for name, peak in hardware.device.peak_flops.items()}
-    return replace(hardware, device=replace(hardware.device, peak_flops=peaks))
+def slowed(hardware: Hardware, compute: float, links: float = 1.0) -> Hardware:
+    """The GPU with these shares of its speed in matrix products and of its bandwidth in all-reduces.
+
+    Products draw the most power, so lasting load lowers them; attention keeps most of its units waiting.
+    """
+    kernels = hardware.kernels
+    gemm = {name: replace(fit, compute_share=compute * fit.compute_share) for name, fit in kernels.gemm.items()}
+    experts = {name: replace(fit, compute_share=compute * fit.compute_share) for name, fit in kernels.experts.items()}
+    all_reduce = {
+        group: replace(fit, bytes_per_s=links * fit.bytes_per_s, bulk_bytes_per_s=links * fit.bulk_bytes_per_s)
+        for group, fit in kernels.all_reduce.items()
+    }
+    return replace(hardware, kernels=replace(kernels, gemm=gemm, experts=experts, all_reduce=all_reduce))
 
 
 def version_key(version: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ class Architecture:
         a latent rank of 0 is ordinary attention; a q rank of 0 projects queries directly
     popularity_ratio : tokens of a layer's most popular expert over those of its least; 1 is uniform routing
     sliding_window, sliding_layers : window in tokens and the number of layers that see only it
+    attention_sinks : attention has a learned sink per head, which not every attention kernel computes
     """
 
     name: str
@@ -47,6 +48,7 @@ class Architecture:
     v_head_dim: int = 0
     sliding_window: int = 0
     sliding_layers: int = 0
+    attention_sinks: bool = False
 
     @property
     def is_mla(self) -> bool:

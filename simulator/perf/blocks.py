@@ -149,7 +149,8 @@ def layer_pair_s(arch: Architecture, hardware: Hardware, layout: Layout) -> floa
     """Seconds of one (query, key) pair in one layer of prefill."""
     width = arch.qk_nope_head_dim + arch.qk_rope_head_dim + arch.v_head_dim if arch.is_mla else 2 * arch.head_dim
     flops = 2 * width * arch.heads / layout.tp
-    return pair_s(attention_kernel(arch, hardware, layout), hardware.peaks(PLAIN), flops)
+    factor = hardware.kernels.sink_factor if arch.attention_sinks else 1.0
+    return factor * pair_s(attention_kernel(arch, hardware, layout), hardware.peaks(PLAIN), flops)
 
 
 def layer_context_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:

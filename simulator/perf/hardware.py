@@ -45,6 +45,7 @@ class KernelSet:
     stream : element-wise kernels
     all_reduce : by number of GPUs
     all_to_all : one way of routed tokens, by number of GPUs
+    sink_factor : time of prefill's attention with sinks over that without: 1 where the GPU's own kernel computes them
     """
 
     multiprocessors: int
@@ -55,6 +56,7 @@ class KernelSet:
     stream: StreamKernel
     all_reduce: Mapping[int, CollectiveKernel]
     all_to_all: Mapping[int, CollectiveKernel]
+    sink_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,22 @@ import json
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from calibrate.kernels.attention import fit_attention
+from calibrate.kernels.attention import fallback_factor, fit_attention
 from calibrate.kernels.build import build_all, systems, write_profiles
-from calibrate.kernels.collectives import fit_collective, fit_stream
+from calibrate.kernels.collectives import fit_collective, fit_stream, in_bytes
 from calibrate.kernels.experts import fit_experts
 from calibrate.kernels.gemm import Format, fit_gemm
 from calibrate.kernels.report import residual_rows, section
 from calibrate.kernels.tables import Tables, find_tables
-from calibrate.kernels.transfer import fill_formats, share_launches, transferred
+from calibrate.kernels.transfer import fill_formats, lend_sinks, share_launches, transferred
 from calibrate.sections import write_section
+from simulator.catalog.gpus import gpu
 from simulator.catalog.hardware import FOLDER, read_profile
 from simulator.errors import InputError
 from simulator.perf.kernels import (
@@ -140,6 +142,16 @@ def test_collectives_and_element_wise_kernels_give_their_parameters_back() -> No
     assert asdict(kernel) == pytest.approx(asdict(stream), rel=0.01)
 
 
+def test_messages_are_counted_in_bytes_so_that_no_ring_beats_its_links() -> None:
+    table = pd.DataFrame({"num_gpus": [8], "message_size": [2**29], "latency_s": [4e-3], "backend": ["vllm_graph"]})
+    assert in_bytes(table)["message_size"].tolist() == [2**30]
+    for name in ("a100-80", "h100-sxm", "h200", "b200"):
+        links = gpu(name).device.intra_node_bytes_per_s
+        for group, record in read_profile(FOLDER / f"{name}.json").kernels["all_reduce"].items():
+            moved = 2 * (int(group) - 1) / int(group) * record["bulk_bytes_per_s"]
+            assert 0.6 * links < moved < 1.2 * links
+
+
 def test_a_transferred_gpu_takes_shares_and_links_and_no_format_it_lacks() -> None:
     donor = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("b200", "l40s")}
     entry = {"kernels": "b200", "links": "l40s", "multiprocessors": 7}
@@ -165,6 +177,38 @@ def test_stand_ins_are_written_down() -> None:
     assert profiles["h100-sxm"]["kernels"]["latent"][0]["kernel"]["launch_s"] == 1e-6
     assert set(profiles["h100-sxm"]["stand_ins"]) >= {"gemm int8", "gemm int4", "latent launch"}
     assert "shortest" in section(profiles)
+
+
+def test_weight_only_experts_keep_their_kernel_whatever_16_bit_experts_do() -> None:
+    profiles = {name: json.loads((FOLDER / f"{name}.json").read_text()) for name in ("a100-80", "l40s")}
+    for form in ("int4", "mxfp4", "w8a16"):
+        del profiles["a100-80"]["kernels"]["experts"][form]
+    del profiles["l40s"]["kernels"]["experts"]["w8a16"]
+    fill_formats(profiles, {"experts": "l40s"})
+    own, lent = (profiles[name]["kernels"]["experts"] for name in ("a100-80", "l40s"))
+    for form in ("int4", "mxfp4"):
+        assert own[form] == {**lent[form], "launch_s": own["bf16"]["launch_s"]}
+        assert "shares of the published peaks kept" in profiles["a100-80"]["stand_ins"][f"experts {form}"]
+    assert own["w8a16"] == own["int4"]
+
+
+def test_the_price_of_sinks_is_measured_where_tables_have_it_and_lent_elsewhere() -> None:
+    shape = {"batch_size": 1, "num_heads": 32, "num_key_value_heads": 8, "head_dim": 192, "window_size": 0}
+    length = np.array([64.0, 4096.0, 8192.0, 16384.0])
+    own = pd.DataFrame(shape | {"isl": length, "kernel_source": "vllm_flash_attn_fa2", "latency_s": length**2})
+    other = own.assign(kernel_source="vllm_triton_attn", latency_s=[1.0, *2.5 * length[1:] ** 2])
+    windowed = other.assign(window_size=128, latency_s=1.0)
+    assert fallback_factor(pd.concat([own, other, windowed])) == pytest.approx(2.5)
+    assert fallback_factor(own) is None
+    assert fallback_factor(own.drop(columns="kernel_source")) is None
+    profiles: dict[str, dict[str, Any]] = {
+        "l40s": {"kernels": {"sink_factor": 2.5}, "stand_ins": {}},
+        "a100-80": {"kernels": {}, "stand_ins": {}},
+    }
+    lend_sinks(profiles, ["a100-80", "l40s"], "l40s")
+    assert profiles["a100-80"]["kernels"]["sink_factor"] == 2.5
+    assert "Triton attention of l40s" in profiles["a100-80"]["stand_ins"]["attention sinks"]
+    assert not profiles["l40s"]["stand_ins"]
 
 
 def test_the_shipped_profiles_say_where_they_come_from_and_how_far_off_they_are() -> None:

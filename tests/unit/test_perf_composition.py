@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from simulator.catalog.gpus import gpu, gpus
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.models import model
-from simulator.catalog.overheads import engine_overheads
+from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
 from simulator.perf.bounds import max_tokens_per_gpu_s
-from simulator.perf.composition import kernel_step_time
+from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.hardware import Hardware
 from simulator.perf.memory import attention_is_plain
@@ -154,6 +156,47 @@ def test_shared_experts_need_a_mixture_and_experts_that_divide() -> None:
         kernel_step_time(model("llama-3.1-8b").architecture, hardware("h200"), layout(dp=2), limits, engine_overheads())
     with pytest.raises(InputError, match="does not divide the 128 experts"):
         built("qwen3-30b-a3b", "h200", layout(expert_parallel=True, dp=3))
+
+
+@pytest.mark.parametrize(("name", "factor"), [("h100-sxm", 1.0), ("b200", 1.0), ("a100-80", 2.0), ("rtx-4090", 2.0)])
+def test_attention_sinks_cost_prefill_where_the_gpus_own_kernel_has_none(name: str, factor: float) -> None:
+    machine, split = hardware(name), layout("mxfp4")
+    with_sinks = model("gpt-oss-20b").architecture
+    step = kernel_step_time(with_sinks, machine, split, LIMITS, engine_overheads())
+    plain = kernel_step_time(replace(with_sinks, attention_sinks=False), machine, split, LIMITS, engine_overheads())
+    ratio = step.prefill_attn_s / plain.prefill_attn_s
+    assert ratio == pytest.approx(machine.kernels.sink_factor)
+    assert ratio > factor if factor > 1 else ratio == 1
+    assert step.decode_attn_s == plain.decode_attn_s
+    assert not model("llama-3.1-8b").architecture.attention_sinks
+
+
+def test_lasting_load_slows_products_not_attention() -> None:
+    arch, split = model("qwen3-30b-a3b").architecture, layout()
+    fast = kernel_step_time(arch, hardware("h100-sxm"), split, LIMITS, engine_overheads())
+    slow = kernel_step_time(arch, slowed(hardware("h100-sxm"), 0.5), split, LIMITS, engine_overheads())
+    assert slow.token_time_s[0, -1] > 1.3 * fast.token_time_s[0, -1]
+    assert slow.token_time_s[0, 1] < 1.1 * fast.token_time_s[0, 1]
+    assert (slow.prefill_attn_s, slow.decode_attn_s) == (fast.prefill_attn_s, fast.decode_attn_s)
+
+
+def test_slow_links_cost_groups_alone() -> None:
+    arch = model("llama-3.1-70b").architecture
+    machine = hardware("h100-pcie")
+    for tp, costs in ((1, False), (2, True)):
+        whole, slow = (
+            kernel_step_time(arch, slowed(machine, 1.0, links), layout("fp8", tp=tp), LIMITS, engine_overheads())
+            for links in (1.0, 0.5)
+        )
+        assert (slow.token_time_s[0, -1] > whole.token_time_s[0, -1]) == costs
+        assert slow.token_time_s[0, 1] < 1.1 * whole.token_time_s[0, 1]
+
+
+@pytest.mark.parametrize("name", sorted(gpus()))
+def test_weight_only_experts_run_on_every_gpu(name: str) -> None:
+    arch = model("qwen3-30b-a3b").architecture
+    for form in ("int4", "w8a16"):
+        assert missing_kernel(arch, hardware(name), layout(form)) is None
 
 
 @pytest.mark.parametrize(("alias", "name"), [("awq", "int4"), ("gptq", "int4"), ("nvfp4", "fp4"), ("float16", "fp16")])

@@ -7,19 +7,21 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from calibrate.serving.crossval import cross_validate, error_groups, tables
-from calibrate.serving.fit import Fit, Parameter, Runs, fit, refit_without
+from calibrate.serving.crossval import Validation, cross_validate, error_groups, tables
+from calibrate.serving.fit import Fit, Forecasts, Parameter, Runs, fit, refit_without
 from calibrate.serving.forecast import prepare_runs, simulate_runs
 from calibrate.serving.measured import MeasuredRow, OpenLoop
 from calibrate.serving.parameters import PARAMETERS
 from calibrate.serving.publish import write_errors, write_overheads
 from calibrate.serving.read import ServingTable, read_tables
+from calibrate.serving.score import BELOW, BURST, SATURATED
 from calibrate.serving.select import fit_runs
 from calibrate.serving.trial import overheads_of, trial_steps
-from simulator.catalog.expected import error_table, expected_error
-from simulator.catalog.overheads import engine_overheads, family_rows, overhead_rows
+from simulator.catalog.expected import LEAST_ROWS, error_table, expected_error
+from simulator.catalog.overheads import engine_overheads, family_rows, link_rows, overhead_rows
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 TWO = (
@@ -46,7 +48,7 @@ def test_known_overheads_are_found_again() -> None:
     found = fit(runs_with(truth), TWO, rounds=12)
     for name, value in truth.items():
         assert found.values[name] == pytest.approx(value, rel=0.1)
-    assert np.abs(found.residuals).max() < 0.02
+    assert np.abs(found.residuals).max() < 0.05, "weighted log errors, within what discrete batches jump"
 
 
 def linear(owners: list[int], measured: list[float]) -> Fit:
@@ -78,18 +80,59 @@ def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
     validation = cross_validate(runs, result, PARAMETERS)
     assert len(validation.in_sample) == len(validation.model) == len(validation.gpu)
     groups = error_groups(validation)
-    assert {(group["gpu"], group["rows"]) for group in groups if group["kind"] == "dense"} == {
-        ("a100-80", 1),
-        ("h100-sxm", 1),
-        ("l40s", 1),
-        ("other", 3),
-    }
+    assert all(group["rows"] >= LEAST_ROWS or group["tpot"] is None for group in groups)
     write_overheads(result, PARAMETERS, "2026-11-24", tmp_path)
     write_errors(groups, tables(validation), "2026-11-24", tmp_path)
     text = (tmp_path / "engine_overheads.yaml").read_text(encoding="utf-8")
     assert text.count("launch_layer_s") == 3
     assert "consumer" in text
     assert "model left out" in (tmp_path / "expected_errors.yaml").read_text(encoding="utf-8")
+
+
+def lines(
+    gpu: str,
+    regime: str,
+    metric: str,
+    error: float,
+    documented: bool = True,
+    dataset: str = "a",
+    rows: int = LEAST_ROWS,
+) -> pd.DataFrame:
+    names = {"gpu": gpu, "model": "llama-3.1-8b", "regime": regime, "metric": metric, "documented": documented}
+    return pd.DataFrame([names | {"error": error, "dataset": dataset, "gpus": 1, "dtype": "bf16"}] * rows)
+
+
+def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
+    seen = pd.concat(
+        [
+            lines("h100-sxm", BELOW, "tpot", 0.1),
+            lines("h100-sxm", BELOW, "ttft", -0.2),
+            lines("h100-sxm", BELOW, "ttft", 5.0, documented=False),
+            lines("h100-sxm", BELOW, "throughput", 0.0),
+            lines("h100-sxm", SATURATED, "throughput", 0.3),
+            lines("h100-sxm", SATURATED, "throughput", 0.2, dataset="b", rows=16),
+            lines("h100-sxm", BURST, "throughput", -0.9, dataset="c", rows=30),
+            lines("a100-80", BURST, "throughput", -0.4),
+            lines("l40s", BELOW, "tpot", 0.1).head(LEAST_ROWS - 1),
+        ]
+    )
+    groups = {group["gpu"]: group for group in error_groups(Validation(seen, seen, seen)) if group["kind"] == "dense"}
+    known = groups["h100-sxm"]
+    assert (known["tpot"], known["ttft"], known["throughput"]) == (0.1, 0.2, 0.3)
+    assert (groups["a100-80"]["tpot"], groups["a100-80"]["throughput"]) == (None, 0.4)
+    assert "l40s" not in groups
+
+
+def test_a_parameter_that_bears_on_no_row_costs_no_simulation() -> None:
+    runs = runs_with({"exposed_s": 1e-3})
+    forecasts = Forecasts(runs)
+    base = {one.name: one.start for one in PARAMETERS}
+    first = forecasts(base)
+    count = len(forecasts.known)
+    assert forecasts(base | {"host_factor": 9.0, "compute.blackwell": 0.5}) == first
+    assert len(forecasts.known) == count == len(runs)
+    assert forecasts(base | {"compute.hopper": 0.5}) != first
+    assert len(forecasts.known) == count + 1
 
 
 def test_a_long_series_is_thinned() -> None:
@@ -114,10 +157,12 @@ def test_trial_values_speak_for_their_generation() -> None:
 def test_every_parameter_has_its_place_in_the_catalog() -> None:
     names = {one.name for one in PARAMETERS}
     assert {f"compute.{row.name}" for row in family_rows()} <= names
+    assert {f"links.{row.name}" for row in link_rows()} <= names
     for name in names - {"host_factor"}:
         head, _, tail = name.partition(".")
-        assert head == "compute" or hasattr(overhead_rows()[0], head)
-        assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in family_rows()}
+        assert head in ("compute", "links") or hasattr(overhead_rows()[0], head)
+        places = (*family_rows(), *link_rows())
+        assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in places}
 
 
 def test_an_expected_error_rests_on_the_nearest_group() -> None:

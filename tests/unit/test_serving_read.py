@@ -96,6 +96,7 @@ def test_aiconfigurators_columns_are_read_too() -> None:
         ("open", {"ttft_p50_ms": "70"}, r"changed\.csv:2: ttft_p50_ms: is above the p99"),
         ("open", {"output_tok_s": "2500"}, r"changed\.csv:2: output_tok_s: is above the total throughput"),
         ("open", {"tp": "0"}, r"changed\.csv:2: tp: must be above zero"),
+        ("open", {"tp": "1.5"}, r"changed\.csv:2: tp: must be a whole number"),
     ],
 )
 def test_impossible_values_are_named_by_line(tmp_path: Path, row_id: str, cells: dict[str, str], words: str) -> None:

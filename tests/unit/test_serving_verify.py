@@ -118,6 +118,11 @@ def test_more_than_the_gpus_can_compute_is_not_believed() -> None:
         prepare(replace(row("closed"), figures=fast, isl=4000.0))
 
 
+def test_what_is_longer_than_the_context_is_left_out() -> None:
+    with pytest.raises(NotSupported, match="131200 tokens do not fit the context of 131072 tokens"):
+        prepare(replace(row("open"), isl=131000.0, generated_tokens=200.0))
+
+
 def test_requests_beyond_the_clients_patience_count_as_failed() -> None:
     crowd = replace(row("open"), load=OpenLoop(100.0, "poisson"), num_requests=20000, generated_tokens=1000.0)
     patient, impatient = prepare(crowd), prepare(replace(crowd, text="inference-sim/training"))
