@@ -12,12 +12,12 @@ from typing import Any
 from simulator.errors import ServecastError
 from simulator.run.capacity import offered_load
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
+from simulator.scenario.load import LoadedScenario, load_scenario
 
-PREVIEW_REQUESTS = 30_000
-"""Simulated requests of a preview, over all topologies: about a second."""
+PREVIEW_REQUESTS = 300_000
+"""Simulated requests of a preview, over all topologies: one to two seconds."""
 _LEAST_HORIZON_S = 120.0
-_WARM_UP_SHARE = 0.1
+_WARM_UP_SHARE = 0.25
 
 
 def main() -> None:
@@ -32,10 +32,11 @@ def main() -> None:
 
 def _preview(file: str, sets: list[str]) -> dict[str, Any]:
     try:
-        horizon_s = _horizon_s(file, sets)
+        loaded = load_scenario(file, sets=sets)
+        horizon_s = _horizon_s(loaded)
         short = (
             f"run.horizon_s={horizon_s:.0f}",
-            f"run.warmup_s={_WARM_UP_SHARE * horizon_s:.0f}",
+            f"run.warmup_s={min(loaded.scenario.run.warmup_s, _WARM_UP_SHARE * horizon_s):.0f}",
             "run.replications=1",
             "run.keep_requests=false",
             "run.sample_s=null",
@@ -48,9 +49,8 @@ def _preview(file: str, sets: list[str]) -> dict[str, Any]:
         return {"problems": [str(problem) for problem in getattr(error, "problems", (error,))]}
 
 
-def _horizon_s(file: str, sets: list[str]) -> float:
+def _horizon_s(loaded: LoadedScenario) -> float:
     """Simulated time in which all topologies together get `PREVIEW_REQUESTS`, within the scenario's own."""
-    loaded = load_scenario(file, sets=sets)
     load = offered_load(loaded)
     horizon_s = loaded.scenario.run.horizon_s
     if load is None:

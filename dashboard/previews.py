@@ -16,7 +16,8 @@ import streamlit as st
 
 from simulator.errors import InputError, Problem
 
-_WAIT_S = 60.0
+_WAIT_S = 180.0
+"""A first answer may have to wait for kernels to be compiled."""
 
 
 class _Process:

@@ -98,8 +98,15 @@ def _kpis(context: Context, plain: Mapping[str, Any], changed: Mapping[str, Any]
         cost, was = after["cost"]["usd_per_month"], before["cost"]["usd_per_month"]
         met, met_before = after["metrics"]["slo_attainment"], before["metrics"]["slo_attainment"]
         with column.container(border=True):
-            st.metric(f"{name}: $ per month", f"{cost:,.0f}", f"{cost - was:+,.0f}", delta_color="inverse")
-            st.metric("SLO attainment", f"{met:.2%}", f"{100 * (met - met_before):+.2f} points")
+            st.metric(
+                f"{name}: $ per month",
+                f"{cost:,.0f}",
+                f"{cost - was:+,.0f}" if cost != was else None,
+                delta_color="inverse",
+            )
+            st.metric(
+                "SLO attainment", f"{met:.2%}", f"{100 * (met - met_before):+.2f} points" if met != met_before else None
+            )
 
 
 def _words(sets: Sequence[str]) -> str:
