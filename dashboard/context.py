@@ -42,7 +42,7 @@ def choose() -> Context | None:
     ------
     InputError : the chosen bundle cannot be read
     """
-    folders = {folder.name: folder for folder in bundle_folders(settings().runs)}
+    folders = {folder.name: folder for folder in bundle_folders((*settings().runs, settings().out))}
     if not folders:
         return None
     with st.sidebar:

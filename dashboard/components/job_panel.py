@@ -35,14 +35,16 @@ def _running(out: Path, job: str) -> None:
     st.caption("The run goes on when you close or reload this page; its address brings you back.")
 
 
+def _choose(bundle: str) -> None:
+    """Show this run from now on."""
+    st.session_state["run"] = bundle
+
+
 def _ended(found: jobs.Status) -> None:
     if found.state == "done":
         st.success("The run is done.", icon=":material/check_circle:")
-        if st.button("Open the result", key="job.open", type="primary"):
-            st.query_params.clear()
-            st.query_params["run"] = found.bundle or ""
-            st.session_state.pop("run", None)
-            st.switch_page(st.session_state["pages"]["overview"], query_params={"run": found.bundle or ""})
+        if st.button("Open the result", key="job.open", type="primary", on_click=_choose, args=(found.bundle,)):
+            st.switch_page(st.session_state["pages"]["overview"])
     elif found.state == "cancelled":
         st.warning(
             f"Cancelled at {found.share:.0%}. What it had found stays in a folder that ends in `.partial`.",

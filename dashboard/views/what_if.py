@@ -37,7 +37,7 @@ def show(context: Context) -> None:
     st.info(changed["summary"]["verdict"], icon=":material/gavel:")
     _kpis(context, plain["summary"], changed["summary"])
     rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
-    st.dataframe(pd.DataFrame(rows, columns=headers), hide_index=True, key="what_if.table", height="content")
+    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table")
     st.caption(f"{changed['horizon_s'] / 60:.0f} simulated minutes, one replication. Changed: {_words(sets)}.")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:", disabled=not sets):
         text = changed_text(file, sets)

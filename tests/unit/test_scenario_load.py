@@ -18,7 +18,7 @@ from simulator.scenario.resolved import resolved_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "tests/data/scenarios/small.yaml"
-SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.parent.name != "overlays"]
+SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.parent.name not in ("overlays", "sweeps")]
 
 
 def plan(path: Path, sets: tuple[str, ...], overlays: tuple[Path, ...]) -> None:

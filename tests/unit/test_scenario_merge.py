@@ -19,7 +19,7 @@ from simulator.scenario.resolved import resolved_data, resolved_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / "tests/data/scenarios/small.yaml"
-SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.parent.name != "overlays"]
+SHIPPED = [path for path in sorted(ROOT.glob("scenarios/**/*.yaml")) if path.parent.name not in ("overlays", "sweeps")]
 
 
 def overlay(folder: Path, name: str, text: str) -> Path:

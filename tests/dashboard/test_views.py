@@ -1,0 +1,130 @@
+"""Every view on a real run: no error, and what it says is what the run says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.pages import PAGES
+from simulator.report.paired import differences_to
+from simulator.report.table import comparison, ordered
+from simulator.results.bundle import Bundle
+
+Open = Callable[..., AppTest]
+
+
+def frame(app: AppTest, column: str, last: bool = False) -> pd.DataFrame:
+    """The first, or last, table with a column of that name: tables that cannot be clicked have no key in AppTest."""
+    found: list[pd.DataFrame] = [entry.value for entry in app.dataframe if column in entry.value.columns]
+    return found[-1] if last else found[0]
+
+
+@pytest.mark.parametrize("view", [entry.view for entry in PAGES])
+def test_every_view_opens_without_an_error(open_view: Open, view: str) -> None:
+    app = open_view(view)
+    assert not app.exception
+    assert [error.value for error in app.error] == []
+    assert app.title
+
+
+def test_the_overview_shows_the_run_s_own_table_and_verdict(open_view: Open, bundle: Bundle) -> None:
+    app = open_view("overview")
+    rows, headers = comparison(ordered(bundle.summary))
+    assert frame(app, "figure").to_numpy().tolist() == rows
+    assert list(frame(app, "figure").columns)[1:] == headers[1:]
+    assert bundle.summary["verdict"] in app.info[0].value
+
+
+def test_hiding_a_topology_hides_it_everywhere_and_keeps_the_others(open_view: Open) -> None:
+    app = open_view("overview")
+    app.multiselect[0].set_value(["own", "api"]).run()
+    assert list(frame(app, "figure").columns)[1:] == ["own", "api"]
+
+
+def test_compare_shows_differences_to_the_baseline_that_is_chosen(open_view: Open, bundle: Bundle) -> None:
+    app = open_view("compare")
+    next(box for box in app.selectbox if box.label == "Baseline").set_value("cloud").run()
+    rows, _ = differences_to(ordered(bundle.summary), "cloud")
+    assert frame(app, "figure").to_numpy().tolist() == rows
+    app.selectbox(key="compare.other").set_value(app.selectbox(key="compare.other").options[0]).run()
+    shown = frame(app, "value", last=True)
+    assert "workload.classes[chat].arrivals.rate_rps" in shown["value"].tolist()
+
+
+@pytest.mark.parametrize("basis", ["month", "million", "horizon"])
+def test_cost_adds_up_on_every_basis(open_view: Open, bundle: Bundle, basis: str) -> None:
+    app = open_view("cost")
+    app.segmented_control(key="cost.basis").set_value(basis).run()
+    shown = frame(app, "usd").groupby("topology")["usd"].sum()
+    for name, found in bundle.summary["topologies"].items():
+        cost = found["cost"]
+        whole = {
+            "month": cost["usd_per_month"],
+            "million": cost["usd_per_million_tokens"],
+            "horizon": cost["usd_per_month"] * (len(cost["cash_flow_usd"]) - 1),
+        }
+        assert shown[name] == pytest.approx(whole[basis])
+
+
+def test_latency_has_the_terms_of_the_slo(open_view: Open, bundle: Bundle) -> None:
+    app = open_view("latency")
+    terms = frame(app, "term")
+    assert len(terms) == sum(len(found["metrics"]["slo_terms"]) for found in bundle.summary["topologies"].values())
+
+
+def test_the_engine_view_serves_the_replica_again_without_a_deviation(open_view: Open) -> None:
+    app = open_view("engine")
+    app.number_input(key="engine.start").set_value(20.0).run()
+    assert [warning.value for warning in app.warning] == []
+    assert int(app.metric[0].value.replace(",", "")) > 10
+
+
+def test_what_if_changes_only_what_its_slider_says(open_view: Open) -> None:
+    app = open_view("what_if")
+    assert [error.value for error in app.error] == []
+    plain = frame(app, "figure")
+    app.slider(key="what_if.server").set_value(2.0).run()
+    assert [error.value for error in app.error] == []
+    dear = frame(app, "figure")
+    changed = {row[0] for row, other in zip(plain.to_numpy(), dear.to_numpy(), strict=True) if row[1] != other[1]}
+    assert "capex [$]" in changed
+    assert not {"SLO attainment", "TTFT p99 [ms]", "output [tokens/s]"} & changed
+
+
+def test_a_broken_scenario_is_told_at_its_line_and_cannot_be_run(open_view: Open) -> None:
+    app = open_view("scenario")
+    text = app.text_area(key="scenario.text").value
+    app.text_area(key="scenario.text").set_value(text.replace("tp: 4", "tp: -4", 1)).run()
+    assert any("line" in error.value and "tp" in error.value for error in app.error)
+    assert app.button(key="scenario.run").disabled
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../../etc/passwd", "traffic/../../../secret.json"])
+def test_a_scenario_cannot_name_files_outside_its_folder(open_view: Open, name: str) -> None:
+    app = open_view("scenario")
+    text = app.text_area(key="scenario.text").value
+    app.text_area(key="scenario.text").set_value(text.replace("traffic/azure-llm-2023-conv.json", name)).run()
+    assert any("upload it" in error.value for error in app.error)
+    assert app.button(key="scenario.run").disabled
+
+
+def test_a_run_without_its_tables_is_told_in_words(open_view: Open, runs: Path) -> None:
+    (found,) = runs.glob("small-*")
+    bare = runs / "bare"
+    shutil.copytree(found, bare)
+    (bare / "latency.parquet").unlink()
+    (bare / "requests.parquet").unlink()
+    try:
+        assert any("run its scenario again" in info.value for info in open_view("latency", run="bare").info)
+        assert any("keep_requests" in error.value for error in open_view("engine", run="bare").error)
+        (bare / "summary.json").write_text("{", encoding="utf-8")
+        broken = bare.rename(runs / "broken")
+        assert any("broken" in error.value for error in open_view("overview", run=broken.name).error)
+    finally:
+        shutil.rmtree(bare, ignore_errors=True)
+        shutil.rmtree(runs / "broken", ignore_errors=True)

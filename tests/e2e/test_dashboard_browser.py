@@ -1,0 +1,154 @@
+"""The dashboard as a person uses it, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from dashboard.pages import PAGES
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 60_000
+SESSIONS = 10
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    found = context.new_page()
+    found.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    yield found
+    context.close()
+
+
+def address(view: str) -> str:
+    return "" if view == PAGES[0].view else view.replace("_", "-")
+
+
+def settled(page: Page) -> None:
+    expect(page.locator("h1").first).to_be_visible()
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+
+
+def run_scenario(page: Page, server: str, text: str) -> None:
+    """Type a scenario into the editor and run it."""
+    page.goto(f"{server}/scenario")
+    settled(page)
+    area = page.locator(".st-key-scenario-text textarea")
+    area.fill(text)
+    area.press("Control+Enter")
+    expect(page.get_by_text("Valid:")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+
+
+def slider(page: Page, label: str) -> Locator:
+    return page.get_by_test_id("stSlider").filter(has_text=label).get_by_role("slider")
+
+
+@pytest.mark.parametrize("view", [entry.view for entry in PAGES])
+def test_every_view_shows_itself_without_an_error(page: Page, server: str, view: str) -> None:
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(f"{server}/{address(view)}")
+    settled(page)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+    assert wrong == []
+
+
+def test_a_scenario_is_run_and_its_result_opened_and_reloaded(page: Page, server: str) -> None:
+    run_scenario(page, server, SCENARIO.read_text().replace("name: small", "name: mine"))
+    page.get_by_role("button", name="Open the result").click()
+    expect(page.locator("h1").first).to_have_text("mine")
+    assert "run=mine-" in page.url
+    page.reload()
+    settled(page)
+    expect(page.locator("h1").first).to_have_text("mine")
+
+
+def test_a_running_job_survives_a_reload_and_can_be_cancelled(page: Page, server: str, runs: Path) -> None:
+    long = SCENARIO.read_text().replace("horizon_s: 120", "horizon_s: 150000").replace("name: small", "name: long")
+    run_scenario(page, server, long)
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    assert "job=" in page.url
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("simulating").first).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled at")).to_be_visible()
+    assert list(runs.glob("long-*.partial"))
+
+
+def test_a_slider_moves_the_figures_and_the_address(page: Page, server: str) -> None:
+    page.goto(f"{server}/what-if")
+    settled(page)
+    expect(page.get_by_text("nothing yet")).to_be_visible()
+    handle = slider(page, "Demand")
+    handle.focus()
+    for _ in range(5):
+        handle.press("ArrowRight")
+    expect(page.get_by_text("arrivals.rate_rps=5")).to_be_visible()
+    assert "what_if.demand=1.25" in page.url
+    page.reload()
+    settled(page)
+    expect(page.get_by_text("arrivals.rate_rps=5")).to_be_visible()
+
+
+def test_a_click_on_a_point_shows_its_figures(page: Page, server: str) -> None:
+    page.goto(f"{server}/pareto")
+    settled(page)
+    chart = page.get_by_test_id("stVegaLiteChart")
+    expect(chart).to_be_visible()
+    page.wait_for_timeout(1500)
+    box = chart.bounding_box()
+    assert box is not None
+    shown = page.get_by_role("heading", level=3)
+    for across in range(2, 98, 1):
+        # the points' places depend on the figures: look along the chart until the cursor is over one
+        for down in range(4, 96, 3):
+            x, y = box["x"] + box["width"] * across / 100, box["y"] + box["height"] * down / 100
+            if page.evaluate(
+                "([x, y]) => document.elementFromPoint(x, y)?.getAttribute('aria-roledescription') === 'point'", [x, y]
+            ):
+                page.mouse.click(x, y)
+                expect(shown.first).to_be_visible()
+                return
+    pytest.fail("no point of the chart was found")
+
+
+def test_the_memo_can_be_downloaded(page: Page, server: str) -> None:
+    page.goto(f"{server}/export")
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Memo (Markdown)").click()
+    text = Path(download.value.path()).read_text()
+    assert "## Comparison" in text
+
+
+def test_ten_people_at_once_see_their_own_figures(browser: Browser, server: str) -> None:
+    contexts = [browser.new_context() for _ in range(SESSIONS)]
+    pages = [context.new_page() for context in contexts]
+    factors = [round(1.0 + 0.05 * k, 2) for k in range(SESSIONS)]
+    for own, factor in zip(pages, factors, strict=True):
+        own.set_default_timeout(PATIENCE_MS)
+        own.goto(f"{server}/what-if?what_if.demand={factor}")
+    for own, factor in zip(pages, factors, strict=True):
+        settled(own)
+        words = "nothing yet" if factor == 1 else f"arrivals.rate_rps={4 * factor:g}"
+        expect(own.get_by_text(words, exact=False).first).to_be_visible()
+        expect(own.get_by_test_id("stAlertContentError")).to_have_count(0)
+    for context in contexts:
+        context.close()

@@ -1,0 +1,83 @@
+"""Laws of the tables that a bundle holds beside its requests, and of the steps of one replica."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from simulator.cli.steps import steps as steps_command
+from simulator.errors import InputError
+from simulator.results.bundle import Bundle, read_bundle
+from simulator.run.simulate import simulate
+from simulator.run.steps import replica_steps, replicas
+from simulator.scenario.load import load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return read_bundle(simulate(load_scenario(SCENARIO), tmp_path_factory.mktemp("runs")).bundle)
+
+
+def test_the_parts_of_a_request_s_time_add_up_to_its_e2e(bundle: Bundle) -> None:
+    for found in bundle.summary["topologies"].values():
+        for metrics in (found["metrics"], *found["metrics"]["classes"].values()):
+            assert all(seconds >= 0 for seconds in metrics["breakdown_s"].values())
+            assert sum(metrics["breakdown_s"].values()) == pytest.approx(metrics["e2e_s"]["mean"])
+            assert metrics["breakdown_s"]["queue"] == pytest.approx(metrics["queue_s"]["mean"], abs=1e-12)
+
+
+def test_distributions_rise_and_agree_with_the_summary(bundle: Bundle) -> None:
+    table = bundle.table("latency")
+    assert set(table["topology"]) == set(bundle.summary["order"])
+    for (name, cls, metric), rows in table.groupby(["topology", "class", "metric"]):
+        assert (np.diff(rows["value_s"]) >= 0).all()
+        assert (np.diff(rows["share"]) > 0).all()
+        found = bundle.summary["topologies"][name]["metrics"]["classes"][cls][metric]
+        for share in (0.5, 0.9, 0.95):
+            (value,) = rows.loc[np.isclose(rows["share"], share), "value_s"]
+            assert value == found[f"p{100 * share:g}"]
+
+
+def test_a_replica_served_again_ends_its_requests_when_the_run_did(bundle: Bundle) -> None:
+    for name in ("own", "cloud"):
+        ((pool, number),) = replicas(bundle, name)
+        view = replica_steps(bundle, name, pool, number, 0.0, 1e9)
+        assert view.deviation_s < 1e-9
+        rows = duckdb.sql(
+            f"select sum(isl + generated - 1) from '{bundle.path}/requests.parquet' "
+            f"where topology = '{name}' and replication = 0"
+        ).fetchall()[0]
+        steps = view.steps
+        # each prompt once and each token but the last: nothing was preempted
+        assert steps["prefill_tokens"].sum() + steps["decode_tokens"].sum() == rows[0]
+        assert (np.diff(steps["start_s"]) > 0).all()
+        ends_s = steps["start_s"] + steps["duration_s"]
+        assert (steps["start_s"].to_numpy()[1:] >= ends_s.to_numpy()[:-1] - 1e-9).all()
+        assert view.requests.groupby("start_s")["tokens"].sum().sum() == rows[0]
+    assert replicas(bundle, "api") == []
+
+
+def test_the_command_prints_a_window_of_them(bundle: Bundle, capsys: pytest.CaptureFixture[str]) -> None:
+    assert steps_command(bundle.path, start_s=20.0, seconds=5.0, format="json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["topology"], found["pool"]) == ("own", "base")
+    assert all(15.0 < step["start_s"] < 25.0 for step in found["steps"])
+    with pytest.raises(InputError, match="did you mean 'base'"):
+        replica_steps(bundle, "own", "bas", 0, 0.0, 1.0)
+
+
+def test_prompts_that_share_text_cannot_be_served_again(tmp_path: Path) -> None:
+    sets = [
+        "engine.prefix_caching=true",
+        "workload.classes[chat].prefixes={groups: 2, tokens: 200}",
+        "run.horizon_s=60",
+    ]
+    found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
+    with pytest.raises(InputError, match="share text"):
+        replica_steps(found, "own", "base", 0, 0.0, 60.0)

@@ -1,0 +1,79 @@
+"""Runs in processes of their own: their end is told, whatever it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from dashboard import jobs
+from dashboard.workspace import gallery, lay_out, load_confined
+from simulator.errors import InputError
+
+TEXT = (Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml").read_text(encoding="utf-8")
+LONG = TEXT.replace("horizon_s: 120", "horizon_s: 150000")
+PATIENCE_S = 240.0
+
+
+def ended(out: Path, job: str) -> jobs.Status:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        found = jobs.status(out, job)
+        assert found is not None
+        if found.state != "running":
+            return found
+        time.sleep(0.1)
+    raise AssertionError("the run did not end")
+
+
+def simulating(out: Path, job: str) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        found = jobs.status(out, job)
+        if found is not None and found.share > 0:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not begin")
+
+
+def test_a_run_ends_with_its_bundle(tmp_path: Path) -> None:
+    found = ended(tmp_path, jobs.start(tmp_path, "scenario.yaml", TEXT, {}))
+    assert found.state == "done"
+    assert (tmp_path / str(found.bundle) / "summary.json").is_file()
+
+
+def test_a_cancelled_run_keeps_what_it_found_and_a_killed_one_is_told(tmp_path: Path) -> None:
+    first = jobs.start(tmp_path, "scenario.yaml", LONG, {})
+    simulating(tmp_path, first)
+    jobs.cancel(tmp_path, first)
+    assert ended(tmp_path, first).state == "cancelled"
+    assert list(tmp_path.glob("*.partial"))
+    second = jobs.start(tmp_path, "scenario.yaml", LONG, {})
+    simulating(tmp_path, second)
+    os.kill(int((tmp_path / ".jobs" / second / "pid").read_text()), signal.SIGKILL)
+    assert ended(tmp_path, second).state == "killed"
+
+
+def test_what_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scenario\.yaml:\d+"):
+        jobs.start(tmp_path, "scenario.yaml", TEXT.replace("horizon_s: 120", "horizon_s: -1"), {})
+    with pytest.raises(InputError, match="simulated requests are more"):
+        jobs.start(tmp_path, "scenario.yaml", TEXT.replace("horizon_s: 120", "horizon_s: 30000000"), {})
+    assert jobs.status(tmp_path, "../../etc") is None
+
+
+@pytest.mark.parametrize("place", ["../outside.yaml", "/tmp/outside.yaml"])
+def test_a_scenario_is_laid_out_inside_its_folder(tmp_path: Path, place: str) -> None:
+    with pytest.raises(InputError, match="leads out"):
+        lay_out(tmp_path / "root", place, TEXT)
+
+
+@pytest.mark.parametrize("name", gallery())
+def test_every_shipped_scenario_can_be_laid_out_and_loaded(tmp_path: Path, name: str) -> None:
+    from dashboard.workspace import shipped
+
+    text = (shipped() / name).read_text(encoding="utf-8")
+    load_confined(lay_out(tmp_path, name, text), tmp_path)
