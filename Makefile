@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test dashboard venv-vllm test-vllm lint clean
+.PHONY: help setup demo test dashboard venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -41,6 +41,9 @@ venv-vllm: .venv-vllm/.stamp  ## vLLM's CPU build in an environment of its own
 test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, one thread
 	SERVECAST_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python HF_HUB_OFFLINE=1 VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 \
 	  VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/pytest -n 0 tests/vllm
+
+test-e2e: setup  ## the dashboard in a real browser, Debian's chromium
+	SERVECAST_E2E=1 $(BIN)/pytest -n 0 tests/e2e
 
 clean:  ## remove what was built
 	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
