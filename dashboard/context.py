@@ -45,7 +45,9 @@ def choose() -> Context | None:
     folders = {folder.name: folder for folder in bundle_folders((*settings().runs, settings().out))}
     if not folders:
         return None
-    if "run" not in st.query_params and st.session_state.get("run") not in folders:
+    if (wanted := st.session_state.pop("show", None)) in folders:
+        st.session_state["run"] = wanted
+    elif "run" not in st.query_params and st.session_state.get("run") not in folders:
         st.session_state["run"] = next(iter(folders))  # so that the address names the run, as newer ones will come
     with st.sidebar:
         name = st.selectbox("Run", list(folders), key="run", index=None, bind="query-params", help="newest first")

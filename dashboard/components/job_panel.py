@@ -20,6 +20,10 @@ def show_job(out: Path, job: str) -> None:
     if found.state == "running":
         _running(out, job)
         return
+    if found.state == "done" and st.session_state.get("job.shown") != job:
+        st.session_state["job.shown"] = job
+        st.session_state["show"] = found.bundle
+        st.rerun()
     _ended(found)
 
 
@@ -35,16 +39,14 @@ def _running(out: Path, job: str) -> None:
     st.caption("The run goes on when you close or reload this page; its address brings you back.")
 
 
-def _choose(bundle: str) -> None:
-    """Show this run from now on."""
-    st.session_state["run"] = bundle
-
-
 def _ended(found: jobs.Status) -> None:
     if found.state == "done":
         st.success("The run is done.", icon=":material/check_circle:")
-        if st.button("Open the result", key="job.open", type="primary", on_click=_choose, args=(found.bundle,)):
-            st.switch_page(st.session_state["pages"]["overview"])
+        st.page_link(
+            st.session_state["pages"]["overview"],
+            label="Open the result",
+            icon=":material/open_in_new:",
+        )
     elif found.state == "cancelled":
         st.warning(
             f"Cancelled at {found.share:.0%}. What it had found stays in a folder that ends in `.partial`.",

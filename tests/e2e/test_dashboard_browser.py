@@ -71,7 +71,7 @@ def test_every_view_shows_itself_without_an_error(page: Page, server: str, view:
 
 def test_a_scenario_is_run_and_its_result_opened_and_reloaded(page: Page, server: str) -> None:
     run_scenario(page, server, SCENARIO.read_text().replace("name: small", "name: mine"))
-    page.get_by_role("button", name="Open the result").click()
+    page.get_by_role("link", name="Open the result").click()
     expect(page.locator("h1").first).to_have_text("mine")
     assert "run=mine-" in page.url
     page.reload()
