@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ _PERIOD_S = 0.3
 
 def work(folder: Path, file: Path, out: Path) -> None:
     """Run the scenario and keep the job's status up to date."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
     began_s = time.time()
     (folder / "pid").write_text(str(os.getpid()), encoding="utf-8")
     told_s = 0.0
