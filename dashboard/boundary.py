@@ -27,8 +27,8 @@ def page(entry: Page) -> Callable[[], None]:
         except KeyError as error:
             _LOG.exception("the view %s failed", entry.view)
             st.error(
-                f"The run lacks {error}, which this view shows: another version of servecast wrote it. Run its scenario "
-                "again, or choose another run in the sidebar.",
+                f"The run lacks {error}, which this view shows: another version of servecast wrote it. Run its "
+                "scenario again, or choose another run in the sidebar.",
                 icon=":material/update:",
             )
         except ServecastError as error:
