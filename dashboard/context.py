@@ -53,12 +53,18 @@ def choose() -> Context | None:
         name = st.selectbox("Run", list(folders), key="run", index=None, bind="query-params", help="newest first")
         bundle = open_bundle(folders[name or next(iter(folders))])
         every = ordered(bundle.summary)
+        if not set(st.session_state.get("topologies", every)) & set(every):
+            del st.session_state["topologies"]
         shown = st.multiselect(
-            "Topologies", list(every), default=list(every), key=f"topologies.{bundle.path.name}", help="what to show"
+            "Topologies", list(every), default=list(every), key="topologies", bind="query-params", help="what to show"
         )
         topologies = {key: every[key] for key in every if key in (shown or every)}
         baseline = st.selectbox(
-            "Baseline", list(topologies), key=f"baseline.{bundle.path.name}", help="differences are against this one"
+            "Baseline",
+            list(topologies),
+            key="baseline",
+            bind="query-params",
+            help="differences are against this one",
         )
     others = tuple(folder for folder in folders.values() if folder != bundle.path)
     return Context(bundle, topologies, tuple(every), baseline or next(iter(topologies)), others)

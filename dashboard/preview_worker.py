@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from dashboard.limits import limit_memory
 from simulator.errors import ServecastError
 from simulator.run.capacity import offered_load
 from simulator.run.simulate import simulate
@@ -22,6 +23,7 @@ _WARM_UP_SHARE = 0.25
 
 def main() -> None:
     """Answer until the other side is gone; whatever a run prints goes to stderr."""
+    limit_memory()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

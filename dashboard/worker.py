@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from dashboard.jobs import Status, write_status
+from dashboard.limits import limit_memory
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -17,6 +19,8 @@ _PERIOD_S = 0.3
 
 def work(folder: Path, file: Path, out: Path) -> None:
     """Run the scenario and keep the job's status up to date."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
+    limit_memory()
     began_s = time.time()
     (folder / "pid").write_text(str(os.getpid()), encoding="utf-8")
     told_s = 0.0

@@ -8,16 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import scenarios
+from dashboard.limits import MAX_TEXT, check_size
 from simulator.errors import InputError, Problem
-from simulator.run.capacity import offered_load
 from simulator.scenario.document import Document, join, read_document
 from simulator.scenario.load import LoadedScenario, load_scenario
 
-MAX_REQUESTS = 20_000_000
-"""Simulated requests of one run, over all topologies and replications."""
-MAX_KEPT_REQUESTS = 5_000_000
-"""Of these, rows that a run may keep."""
-MAX_HORIZON_S = 366 * 86_400.0
 _NAMING = ("file", "profile", "model")
 """Keys whose values may name files."""
 
@@ -47,8 +42,10 @@ def lay_out(
 
     Raises
     ------
-    InputError : a place or a name that leads out of `root`
+    InputError : a place or a name that leads out of `root`, or a text that is too long
     """
+    if len(text) > MAX_TEXT:
+        raise InputError(Problem(f"is longer than {MAX_TEXT:,} characters: run it with `servecast run`", place))
     file = _inside(root, root / place)
     file.parent.mkdir(parents=True, exist_ok=True)
     for name in ("traffic", "profiles", "models"):
@@ -102,34 +99,3 @@ def _file_names(node: Any, path: str) -> Iterator[tuple[str, str]]:
             yield where, value
         else:
             yield from _file_names(value, where)
-
-
-def check_size(loaded: LoadedScenario) -> None:
-    """Refuse a run that is too large for a shared server.
-
-    Raises
-    ------
-    InputError : names the value to lower
-    """
-    run = loaded.scenario.run
-    if run.horizon_s > MAX_HORIZON_S:
-        raise _too_large(loaded, "run.horizon_s", f"at most {MAX_HORIZON_S:g} s here", run.horizon_s)
-    requests = expected_requests(loaded)
-    if requests > MAX_REQUESTS:
-        words = f"about {requests:,.0f} simulated requests are more than the {MAX_REQUESTS:,} allowed here: lower it"
-        raise _too_large(loaded, "run.horizon_s", f"{words}, or run.replications", run.horizon_s)
-    if run.keep_requests and requests > MAX_KEPT_REQUESTS:
-        words = f"about {requests:,.0f} rows are more than the {MAX_KEPT_REQUESTS:,} allowed here: set it to false"
-        raise _too_large(loaded, "run.keep_requests", words, "true")
-
-
-def expected_requests(loaded: LoadedScenario) -> float:
-    """About how many requests a run simulates, over topologies and replications; closed loops count as one a second."""
-    run = loaded.scenario.run
-    load = offered_load(loaded)
-    rate_rps = load.rate_rps if load else 1.0
-    return rate_rps * run.horizon_s * run.replications * len(loaded.scenario.topologies)
-
-
-def _too_large(loaded: LoadedScenario, path: str, words: str, got: object) -> InputError:
-    return InputError(Problem(words, *loaded.place(path), path=path, got=str(got)))

@@ -9,10 +9,13 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
+from dashboard.components.main_values import show_main_values
 from dashboard.context import Context
+from dashboard.limits import expected_requests
 from dashboard.settings import settings
-from dashboard.workspace import expected_requests, gallery, lay_out, load_confined, shipped
+from dashboard.workspace import gallery, lay_out, load_confined, shipped
 from simulator.errors import InputError, Problem
+from simulator.scenario.load import LoadedScenario
 
 _OWN = "(shown run)"
 
@@ -27,9 +30,16 @@ def show(context: Context | None) -> None:
     if job:
         show_job(out, job)
     place, base = _choose(context)
-    text = _editor()
+    written, main = st.tabs(["Text", "Main values"])
+    with written:
+        text = _editor()
     uploads = _uploads()
-    problems = _problems(place, text, uploads, base)
+    loaded, problems = _check(place, text, uploads, base)
+    with main:
+        if loaded is None:
+            st.caption("The form is back as soon as the text has no errors.")
+        else:
+            show_main_values(loaded, text, "scenario.text")
     left, right = st.columns(2)
     with left:
         if st.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=bool(problems)):
@@ -56,6 +66,8 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
         help="shipped scenarios, or the run that is shown",
         bind="query-params",
     )
+    if name and name != _OWN:
+        st.caption(_description(_shipped_text(name)))
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
     source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
     if st.session_state.get("scenario.source") != source:
@@ -66,6 +78,16 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     return ("scenario.yaml" if upload else str(name)), None
 
 
+def _description(text: str) -> str:
+    """What a shipped scenario asks."""
+    found = next((line for line in text.splitlines() if line.startswith("description:")), "")
+    return found.removeprefix("description:").strip()
+
+
+def _shipped_text(name: str) -> str:
+    return (shipped() / name).read_text(encoding="utf-8")
+
+
 def _text(name: str | None, upload: object, context: Context | None) -> str:
     if upload is not None:
         try:
@@ -74,11 +96,11 @@ def _text(name: str | None, upload: object, context: Context | None) -> str:
             raise InputError(Problem("is not UTF-8 text", "the upload")) from error
     if name == _OWN and context is not None:
         return (context.bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8")
-    return (shipped() / str(name)).read_text(encoding="utf-8")
+    return _shipped_text(str(name))
 
 
 def _editor() -> str:
-    return str(st.text_area("Scenario (YAML)", key="scenario.text", height=520))
+    return str(st.text_area("Scenario (YAML)", key="scenario.text", height=520, persist_state="session"))
 
 
 def _uploads() -> dict[str, bytes]:
@@ -91,7 +113,9 @@ def _uploads() -> dict[str, bytes]:
     return {file.name: file.getvalue() for file in files}
 
 
-def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | None) -> tuple[Problem, ...]:
+def _check(
+    place: str, text: str, uploads: dict[str, bytes], base: Path | None
+) -> tuple[LoadedScenario | None, tuple[Problem, ...]]:
     """Check what is written, and say what is wrong beside its line."""
     with tempfile.TemporaryDirectory(prefix="servecast-") as folder:
         root = Path(folder).resolve()
@@ -100,7 +124,7 @@ def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | Non
             requests = expected_requests(loaded)
         except InputError as error:
             _tell(error.problems, text)
-            return error.problems
+            return None, error.problems
     run = loaded.scenario.run
     names = ", ".join(loaded.scenario.topologies)
     st.success(
@@ -108,7 +132,7 @@ def _problems(place: str, text: str, uploads: dict[str, bytes], base: Path | Non
         f"{requests:,.0f} requests to simulate.",
         icon=":material/check:",
     )
-    return ()
+    return loaded, ()
 
 
 def _tell(problems: tuple[Problem, ...], text: str) -> None:

@@ -16,6 +16,8 @@ from simulator.errors import InputError, Problem
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 """Values in a file with its aliases written out; keeps a file of aliases from exhausting memory."""
+MAX_PATH = 2_000
+"""Characters of a dotted path; keeps long keys around many values from exhausting memory."""
 MAX_SHOWN = 60
 """Characters of an unreadable value that an error repeats."""
 
@@ -105,6 +107,8 @@ class _Reader:
         self._nodes += 1
         if self._nodes > MAX_NODES or id(node) in self._open:
             raise InputError(Problem("aliases grow without bound", *self._place(node), path=path))
+        if len(path) > MAX_PATH:
+            raise InputError(Problem("is nested too deeply, or below too long a name", *self._place(node)))
         self.origins[path] = Origin(*self._place(node))
         if isinstance(node, ScalarNode):
             return self._scalar(node, path)

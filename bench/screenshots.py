@@ -1,0 +1,48 @@
+"""Screenshots of every view at two widths in both themes: `python -m bench.screenshots RUNS OUT [VIEW…]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.browser import chromium, path_of, server, settle
+from dashboard.pages import PAGES
+
+_WIDTHS_PX = {"desk": 1280, "phone": 390}
+_THEMES = ("light", "dark")
+_HEIGHT_PX = 900
+_DRAWING_MS = 1500
+
+
+def main(runs: Path, out: Path, views: list[str]) -> None:
+    """Write `VIEW-WIDTH-THEME.png` below `out`, each as high as its page."""
+    out.mkdir(parents=True, exist_ok=True)
+    with server(runs) as address, chromium() as browser:
+        for theme in _THEMES:
+            for width, pixels in _WIDTHS_PX.items():
+                context = browser.new_context(
+                    viewport={"width": pixels, "height": _HEIGHT_PX}, color_scheme=theme, reduced_motion="reduce"
+                )
+                page = context.new_page()
+                for view in views:
+                    _take(page, address + path_of(view), out / f"{view}-{width}-{theme}.png")
+                context.close()
+
+
+def _take(page: Any, address: str, file: Path) -> None:
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": _HEIGHT_PX})
+    page.goto(address)
+    settle(page)
+    page.wait_for_timeout(_DRAWING_MS)
+    inside = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
+    page.set_viewport_size({"width": page.viewport_size["width"], "height": max(int(inside), _HEIGHT_PX)})
+    page.wait_for_timeout(_DRAWING_MS)
+    page.screenshot(path=file)
+    print(file)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or [entry.view for entry in PAGES])

@@ -1,0 +1,65 @@
+"""A scenario typed into the browser: what it may not ask of a server that others share, each told at its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.workspace import lay_out, load_confined
+from simulator.errors import InputError
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    root = tmp_path.resolve()
+    with pytest.raises(InputError) as caught:
+        load_confined(lay_out(root, "scenario.yaml", text), root)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("replications: 2", "replications: 100000", "run.replications: must be at most"),
+        ("kind: poisson, rate_rps: 4.0", "kind: poisson, rate_rps: 1.0e+12", "arrivals.rate_rps: must be at most"),
+        ("kind: poisson, rate_rps: 4.0", "kind: closed_loop, concurrency: 2000000000", "concurrency: must be at most"),
+        ("replicas: 1", "replicas: 2000000000", "replicas: must be at most"),
+        ("seed:", "sample_s: 1.0e-9, seed:", "run.sample_s: must be at least"),
+        ("draws: 100", "horizon_months: 100000000", "cost.horizon_months: must be at most"),
+        ("llama-3.1-8b-instruct", "/etc", "upload it (got /etc)"),
+        ("kind: poisson, rate_rps: 4.0", "kind: trace, file: ../../etc/passwd", "upload it (got ../../etc/passwd)"),
+        ("name:", f"# {'x' * 100_000}\nname:", "is longer than"),
+    ],
+)
+def test_what_is_too_much_is_told_at_its_place(tmp_path: Path, old: str, new: str, words: str) -> None:
+    text = SCENARIO.read_text()
+    assert old in text
+    assert words in refused(tmp_path, text.replace(old, new, 1))
+
+
+def test_a_link_that_leads_out_is_refused(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.json"
+    outside.write_text("{}")
+    root = (tmp_path / "root").resolve()
+    root.mkdir()
+    (root / "inside.json").symlink_to(outside)
+    text = SCENARIO.read_text().replace("kind: poisson, rate_rps: 4.0", "kind: trace, file: inside.json", 1)
+    with pytest.raises(InputError, match="upload it"):
+        load_confined(lay_out(root, "scenario.yaml", text), root)
+
+
+def test_the_form_changes_the_text_and_the_text_the_form(open_view: Callable[..., AppTest]) -> None:
+    app = open_view("scenario")
+    app.text_area(key="scenario.text").set_value(SCENARIO.read_text()).run()
+    assert not app.error
+    seed = app.number_input(key="scenario.form.run.seed")
+    seed.set_value(seed.value + 35)
+    app.button(key="scenario.form.apply").click().run()
+    text = app.text_area(key="scenario.text").value
+    assert f"seed: {seed.value}" in text
+    app.text_area(key="scenario.text").set_value(text.replace(f"seed: {seed.value}", "seed: 4")).run()
+    assert app.number_input(key="scenario.form.run.seed").value == 4
