@@ -24,7 +24,7 @@ class Change:
 
     Attributes
     ----------
-    demand, rent, server : factors
+    demand, rent, server, tokens : factors on the load and on prices
     replicas : more or fewer in each pool
     electricity_usd_per_kwh : 0 keeps the sites'
     outage : each pool's zone is down for a tenth of the horizon, in its middle
@@ -34,6 +34,7 @@ class Change:
     replicas: int = 0
     rent: float = 1.0
     server: float = 1.0
+    tokens: float = 1.0
     electricity_usd_per_kwh: float = 0.0
     outage: bool = False
 
@@ -51,6 +52,11 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
     for name, topology in loaded.scenario.topologies.items():
         for pool in topology.pools:
             sets += _pool(f"topologies.{name}.pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
+        if change.tokens != 1:
+            sets += [
+                f"topologies.{name}.vendors[{vendor.name}].price_scale={vendor.price_scale * change.tokens:g}"
+                for vendor in topology.vendors
+            ]
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
 
 

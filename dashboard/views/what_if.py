@@ -65,12 +65,13 @@ def _sliders() -> Change:
             0,
             key="what_if.replicas",
             bind="query-params",
-            help="in every pool; at least one",
+            help="in every pool, at least one stays; -1: a node of each is lost",
         )
     with columns[1]:
         rent = _factor("Price of rented GPUs", "rent", 0.25, 3.0, "times the price of the scenario")
-        server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
+        tokens = _factor("Price of tokens", "tokens", 0.25, 3.0, "of token APIs, times the price of the scenario")
     with columns[2]:
+        server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
         electricity = st.slider(
             "Electricity [$/kWh]",
             0.0,
@@ -84,7 +85,7 @@ def _sliders() -> Change:
         outage = st.toggle(
             "Every pool's zone is down for a tenth of the time", key="what_if.outage", bind="query-params"
         )
-    return Change(demand, replicas, rent, server, electricity, outage)
+    return Change(demand, replicas, rent, server, tokens, electricity, outage)
 
 
 def _factor(label: str, name: str, low: float, high: float, words: str) -> float:

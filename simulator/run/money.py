@@ -161,8 +161,8 @@ def _on_demand(pool: Any, reserved: float) -> float:
         return reserved
 
 
-def token_price(offer: TokenOffer, residency: bool = False) -> TokenPrice:
-    """The offer as the cost model takes it; a missing cached price is the input price.
+def token_price(offer: TokenOffer, residency: bool = False, scale: float = 1.0) -> TokenPrice:
+    """The offer as the cost model takes it, its prices times `scale`; a missing cached price is the input price.
 
     Raises
     ------
@@ -173,9 +173,9 @@ def token_price(offer: TokenOffer, residency: bool = False) -> TokenPrice:
     tiers = tuple(
         TokenTier(
             tier.above_input_tokens,
-            tier.input,
-            tier.output,
-            tier.input if tier.cached_input is None else tier.cached_input,
+            scale * tier.input,
+            scale * tier.output,
+            scale * (tier.input if tier.cached_input is None else tier.cached_input),
         )
         for tier in offer.tiers
     )

@@ -100,7 +100,7 @@ def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
     vendors: list[TokenPrice] = []
     for k, (vendor, offer) in enumerate(zip(planned.settings.vendors, planned.offers, strict=True)):
         with located(loaded, f"topologies.{planned.name}.vendors[{k}]"):
-            vendors.append(token_price(offer, vendor.residency))
+            vendors.append(token_price(offer, vendor.residency, vendor.price_scale))
     rate = discount_rate(settings, figures)
     unknown = [name for pool in planned.settings.pools if pool.billing != "owned" for name in unknown_prices(pool)]
     return Prices(

@@ -186,6 +186,8 @@ class Vendor(Settings):
     """Name within the topology."""
     offer: str
     """Token price of the catalog."""
+    price_scale: NotNegative = 1.0
+    """Factor on the offer's token prices, as a negotiated discount."""
     ttft_s: LatencySettings | None = None
     """Time to first token, instead of the catalog's."""
     tpot_s: LatencySettings | None = None

@@ -1,0 +1,54 @@
+"""What the sliders change: assignments that a scenario takes, and that change nothing but what they say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dashboard.changes import Change, assignments, changed_text
+from simulator.results.bundle import Bundle
+from simulator.run.replicate import topology_prices
+from simulator.run.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
+EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, True)
+
+
+def test_nothing_moved_changes_nothing() -> None:
+    assert assignments(load_scenario(SCENARIO), Change()) == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> None:
+    plain = load_scenario(SCENARIO)
+    change = replace(Change(), rent=factor, server=factor, tokens=factor)
+    changed = load_scenario(SCENARIO, sets=assignments(plain, change))
+    for before, after in zip(plan_topologies(plain), plan_topologies(changed), strict=True):
+        was, now = topology_prices(plain, before), topology_prices(changed, after)
+        for name, price in was.pools.items():
+            key = "server_capex_usd" if hasattr(price, "server_capex_usd") else "usd_per_gpu_hour"
+            assert getattr(now.pools[name], key) == pytest.approx(factor * getattr(price, key), rel=1e-5)
+        for old, new in zip(was.vendors, now.vendors, strict=True):
+            assert new.tiers[0].output == pytest.approx(factor * old.tiers[0].output)
+            assert new.tiers[0].cached_input == pytest.approx(factor * old.tiers[0].cached_input)
+
+
+def test_a_change_of_a_change_starts_from_the_changed_values() -> None:
+    once = load_scenario(SCENARIO, sets=assignments(load_scenario(SCENARIO), Change(tokens=0.5, demand=2.0)))
+    again = load_scenario(SCENARIO, sets=assignments(once, Change(tokens=0.5, demand=2.0)))
+    assert again.scenario.topologies["mixed"].vendors[0].price_scale == 0.25
+    assert [cls.arrivals.rate_rps for cls in again.scenario.workload.classes] == [16.0, 4.0]
+
+
+def test_everything_at_once_makes_a_scenario_that_can_be_run_in_full(bundle: Bundle, tmp_path: Path) -> None:
+    file = bundle.path / "scenario.resolved.yaml"
+    sets = assignments(load_scenario(file), EVERYTHING)
+    written = tmp_path / "scenario.yaml"
+    written.write_text(changed_text(file, sets))
+    found = load_scenario(written).scenario
+    assert found == load_scenario(file, sets=sets).scenario
+    assert found.cost.electricity_usd_per_kwh == 0.2
+    assert all(pool.outages is not None for topology in found.topologies.values() for pool in topology.pools)
