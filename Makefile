@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test dashboard venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test dashboard screenshots venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -44,6 +44,9 @@ test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, o
 
 test-e2e: setup  ## the dashboard in a real browser, Debian's chromium
 	SERVECAST_E2E=1 $(BIN)/pytest -n 0 tests/e2e
+
+screenshots: setup  ## every view of the dashboard on the newest run, two widths, two themes, into build/screenshots
+	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built
 	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
