@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -53,9 +54,15 @@ def show(context: Context) -> None:
     st.caption(
         "The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:"
     )
-    st.code(f"/?run={name}", language=None)
+    st.code(f"{_origin()}/?run={name}", language=None)
     with st.expander("The memo", expanded=True):
         st.markdown(text.replace("$", "\\$"))
+
+
+def _origin() -> str:
+    """Scheme, host and port that the reader's browser used."""
+    found = urlsplit(st.context.url or "")
+    return f"{found.scheme}://{found.netloc}" if found.netloc else ""
 
 
 def _stamp(bundle: Bundle) -> float:

@@ -12,6 +12,12 @@ from dashboard.context import Context
 from simulator.report.charts import cost_against_attainment
 from simulator.report.table import comparison, warning_lines
 
+_METRIC_PX = 145
+"""One below the other on a desk, two beside each other on a phone."""
+_PILING_UP = (": unstable: ", "requests unfinished")
+_UNSURE = (": uncalibrated: ", "were not measured", "was measured with up to")
+"""Warnings of a run that belong above its figures."""
+
 
 def show(context: Context) -> None:
     """Verdict, key figures against the baseline, comparison and warnings of the run."""
@@ -40,36 +46,31 @@ def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_basel
     met = found["metrics"]["slo_met"]
     badge = ":green-badge[:material/check: SLO met]" if met else ":red-badge[:material/close: SLO missed]"
     st.markdown(f"**{name}** {badge}" + (" :gray-badge[baseline]" if is_baseline else ""))
+    row = st.container(horizontal=True)
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
     change = None if is_baseline or not base_cost else f"{100 * (cost / base_cost - 1):+.0f} %"
-    st.metric("Cost per month", f"${cost:,.0f}", change, delta_color="inverse")
+    row.metric("Cost per month", f"${cost:,.0f}", change, delta_color="inverse", width=_METRIC_PX)
     million = found["cost"]["usd_per_million_tokens"]
-    st.metric("Cost per 1M tokens", "-" if million is None else f"${million:,.3f}")
+    row.metric("Cost per 1M tokens", "-" if million is None else f"${million:,.3f}", width=_METRIC_PX)
     share, base_share = found["metrics"]["slo_attainment"], base["metrics"]["slo_attainment"]
     points = None if is_baseline else f"{100 * (share - base_share):+.2f} points"
-    st.metric("SLO attainment", f"{share:.2%}", points)
+    row.metric("SLO attainment", f"{share:.2%}", points, width=_METRIC_PX)
     p99 = found["metrics"]["ttft_s"]["p99"]
     base_p99 = base["metrics"]["ttft_s"]["p99"]
     known = p99 is not None and base_p99 is not None
     later = f"{1e3 * (p99 - base_p99):+,.0f} ms" if known and not is_baseline else None
-    st.metric("TTFT p99", "-" if p99 is None else f"{1e3 * p99:,.0f} ms", later, delta_color="inverse")
+    value = "-" if p99 is None else f"{1e3 * p99:,.0f} ms"
+    row.metric("TTFT p99", value, later, delta_color="inverse", width=_METRIC_PX)
 
 
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
-    bare = [
-        name for name, found in context.topologies.items() if not found["calibrated"] and not found["expected_error"]
-    ]
-    if bare:
-        st.warning(
-            f"**Uncalibrated:** {', '.join(bare)}. No measurement says how far these forecasts are off.",
-            icon=":material/science:",
-        )
-    piling = [
-        line for line in warning_lines(context.topologies, width=10_000) if "exceeds" in line or "unfinished" in line
-    ]
-    for line in piling:
-        st.error(line.removeprefix("! "), icon=":material/trending_up:")
+    for line in warning_lines(context.topologies, width=10_000):
+        words = line.removeprefix("! ").replace("$", "\\$")
+        if any(sign in line for sign in _PILING_UP):
+            st.error(words, icon=":material/trending_up:")
+        elif any(sign in line for sign in _UNSURE):
+            st.warning(words, icon=":material/science:")
 
 
 def _warnings(context: Context) -> None:

@@ -83,7 +83,10 @@ def _sliders() -> Change:
             help="0 keeps the sites'",
         )
         outage = st.toggle(
-            "Every pool's zone is down for a tenth of the time", key="what_if.outage", bind="query-params"
+            "Every pool's zone goes down",
+            key="what_if.outage",
+            bind="query-params",
+            help="for a tenth of the time, in its middle",
         )
     return Change(demand, replicas, rent, server, tokens, electricity, outage)
 

@@ -1,0 +1,46 @@
+"""What keeps the figures from being taken as they are stands above them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.settings import Settings
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+
+
+def test_a_queue_that_only_grows_is_told_above_the_figures(
+    open_view: Callable[..., AppTest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded = [
+        "workload.classes[chat].arrivals.rate_rps=400",
+        "run.horizon_s=20",
+        "run.replications=1",
+        "run.drain_s=1",
+    ]
+    found = simulate(load_scenario(SCENARIO, sets=[*crowded, "run.warmup_s=0"]), tmp_path)
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((str(tmp_path),), str(tmp_path)))
+    app = open_view("overview", run=found.bundle.name)
+    assert any("own" in error.value and "unstable" in error.value for error in app.error)
+    assert any("requests unfinished" in error.value for error in app.error)
+
+
+def test_a_quiet_run_has_no_alarm(open_view: Callable[..., AppTest]) -> None:
+    assert not open_view("overview").error
+
+
+def test_baseline_and_topologies_come_from_the_address(open_view: Callable[..., AppTest]) -> None:
+    app = open_view("overview", baseline="cloud", topologies="cloud")
+    assert app.selectbox(key="baseline").value == "cloud"
+    assert app.multiselect(key="topologies").value == ["cloud"]
+    assert list(app.dataframe[0].value.columns) == ["figure", "cloud"]
+    wrong = open_view("overview", baseline="nobody", topologies="nothing")
+    assert not wrong.error
+    assert wrong.selectbox(key="baseline").value == "own"
+    assert wrong.multiselect(key="topologies").value == ["own", "cloud", "api"]
