@@ -46,7 +46,11 @@ def test_a_run_ends_with_its_bundle(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_run_keeps_what_it_found_and_a_killed_one_is_told(tmp_path: Path) -> None:
-    first = jobs.start(tmp_path, "scenario.yaml", LONG, {})
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell does with what it starts in the background
+    try:
+        first = jobs.start(tmp_path, "scenario.yaml", LONG, {})
+    finally:
+        signal.signal(signal.SIGINT, usual)
     simulating(tmp_path, first)
     jobs.cancel(tmp_path, first)
     assert ended(tmp_path, first).state == "cancelled"
