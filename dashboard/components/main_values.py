@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard.edit import Step, assign
 from simulator.scenario.load import LoadedScenario
 
-_COLUMNS = 3
+_COLUMNS = 4
 _SEEN = "scenario.form.seen"
 
 
