@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from simulator.cost.annuity import discount_factors, growth_factors
 from simulator.cost.lines import total_usd
@@ -14,6 +15,9 @@ from simulator.cost.report import CostReport
 from simulator.errors import InputError, Problem
 from simulator.units import HOURS_PER_MONTH, HOURS_PER_YEAR, TOKENS_PER_MILLION
 
+Side = Literal["above", "below", "always", "never"]
+SIDES: tuple[Side, ...] = ("above", "below", "always", "never")
+"""Where a choice costs no more than another: from a volume on, up to one, at any, at none."""
 _ROUNDING = 1e-12
 """Relative difference of two sums of the same line items in another order."""
 
@@ -73,6 +77,19 @@ def cheaper_volumes(investment: CostReport, other: CostReport) -> tuple[float, f
     if saving >= 0:
         return 0.0, math.inf
     return (0.0, fixed / saving) if fixed < 0 else None
+
+
+def cheaper_sides(fixed_usd: ArrayLike, saving_usd_per_token: ArrayLike) -> NDArray[np.str_]:
+    """Side of each draw, as `cheaper_volumes` has it.
+
+    Parameters
+    ----------
+    fixed_usd : what the choice costs more per month before the first token, shape (n,)
+    saving_usd_per_token : what it costs less for each token, shape (n,)
+    """
+    fixed, saving = np.asarray(fixed_usd), np.asarray(saving_usd_per_token)
+    cases = [(fixed > 0) & (saving > 0), (fixed < 0) & (saving < 0), (fixed <= 0) & (saving >= 0)]
+    return np.select(cases, list(SIDES[:3]), SIDES[3])
 
 
 def break_even_busy_share(investment: CostReport, other: CostReport) -> float:

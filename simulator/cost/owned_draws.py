@@ -40,7 +40,16 @@ def owned_usd_per_month(
     fixed = capex * (annuity + f["maintenance_rate"]) / MONTHS_PER_YEAR
     fixed += bought * f["kw_per_server"] * f["colocation_usd_per_kw_month"]
     staff = f["fte"] * f["fte_usd_per_year"] / MONTHS_PER_YEAR * (bought > 0)
-    return np.asarray((fixed + _electricity_usd(pool, f, used, end_s)) * hardware + staff, dtype=np.float64)
+    electricity = gpu_electricity_usd(pool, f, end_s) + _host_electricity_usd(pool, f, used, end_s)
+    return np.asarray((fixed + electricity) * hardware + staff, dtype=np.float64)
+
+
+def gpu_electricity_usd(
+    pool: PoolUsage, fields: Mapping[str, Any], end_s: float, hardware: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """What of `owned_usd_per_month` goes with the load: electricity of the GPUs, for each draw of its prices."""
+    gpu_kwh = pool.energy_by_hour_j / JOULES_PER_KWH
+    return np.asarray(_tariff(gpu_kwh, fields) * fields["pue"] * per_month(end_s) * hardware, dtype=np.float64)
 
 
 def _recovery_factor(rate: NDArray[np.float64], periods: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -49,13 +58,14 @@ def _recovery_factor(rate: NDArray[np.float64], periods: NDArray[np.float64]) ->
     return np.where(rate > 0, safe / -np.expm1(-periods * np.log1p(safe)), 1.0 / periods)
 
 
-def _electricity_usd(pool: PoolUsage, f: Mapping[str, Any], used: int, end_s: float) -> NDArray[np.float64]:
-    hours = pool.energy_by_hour_j.size
-    gpu_kwh = pool.energy_by_hour_j / JOULES_PER_KWH
-    powered_h = used * hour_lengths_s(end_s, hours) / SECONDS_PER_HOUR
+def _host_electricity_usd(pool: PoolUsage, f: Mapping[str, Any], used: int, end_s: float) -> NDArray[np.float64]:
+    powered_h = used * hour_lengths_s(end_s, pool.energy_by_hour_j.size) / SECONDS_PER_HOUR
+    return np.asarray(_tariff(powered_h, f) * f["host_kw"] * f["pue"] * per_month(end_s), dtype=np.float64)
+
+
+def _tariff(by_hour_of_run: NDArray[np.float64], f: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Quantities of each simulated hour at the price of electricity in it, added up."""
     price = f["electricity_usd_per_kwh"]
     if isinstance(price, tuple):
-        gpu_usd, host_usd_per_kw = float(gpu_kwh @ by_hour(price, hours)), float(powered_h @ by_hour(price, hours))
-    else:
-        gpu_usd, host_usd_per_kw = price * float(gpu_kwh.sum()), price * float(powered_h.sum())
-    return np.asarray((gpu_usd + host_usd_per_kw * f["host_kw"]) * f["pue"] * per_month(end_s), dtype=np.float64)
+        price, by_hour_of_run = 1.0, by_hour_of_run * by_hour(price, by_hour_of_run.size)
+    return np.asarray(price * float(by_hour_of_run.sum()), dtype=np.float64)

@@ -15,10 +15,11 @@ from simulator.cost.lines import total_usd
 from simulator.cost.report import CostReport, mean_report
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
-from simulator.run.uncertainty import Case, draw_costs, draw_inputs, summarise_draws, tornado_of
+from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
+from simulator.run.volume import cost_curves, crossing_draws
 
 
-def cost_summary(reports: Sequence[CostReport]) -> dict[str, Any]:
+def cost_summary(reports: Sequence[CostReport], discount_rate: float) -> dict[str, Any]:
     """Costs of one topology, means over the replications; USD per million tokens is the ratio of the means."""
     mean, half_width = t_interval([report.usd_per_month for report in reports])
     report = mean_report(reports)
@@ -37,6 +38,7 @@ def cost_summary(reports: Sequence[CostReport]) -> dict[str, Any]:
                 "npv_usd",
             )
         },
+        "discount_rate": discount_rate,
         "cash_flow_usd": report.cash_flow_usd.tolist(),
     }
 
@@ -52,14 +54,18 @@ def cost_frame(name: str, reports: Sequence[CostReport]) -> pd.DataFrame:
 
 def compare_costs(
     topologies: Mapping[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, warmup_s: float, seed: int
-) -> None:
-    """Add to each topology's summary: `break_even`, `hybrid_rule`, `tornado`, `uncertainty`.
+) -> pd.DataFrame:
+    """Add to each topology's summary: `break_even`, `hybrid_rule`, `tornado`, `uncertainty`; return the cost curves.
 
     Parameters
     ----------
     settings : the scenario's cost section
     warmup_s : samples before it do not count for the hybrid rule
     seed : of the draws
+
+    Returns
+    -------
+    frame : rows of `break_even.parquet` (`cost_curves`)
     """
     reports = {name: mean_report([found.cost for found in case.replications]) for name, case in cases.items()}
     for name, summary in topologies.items():
@@ -67,13 +73,26 @@ def compare_costs(
         summary["hybrid_rule"] = hybrid_rule(cases[name], reports[name], warmup_s)
         summary["tornado"] = tornado_of(cases[name], settings)
         summary["uncertainty"] = None
-    if not settings.draws:
-        return
-    inputs = draw_inputs(list(cases.values()), settings, seed)
-    draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
-    meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
-    for name, found in summarise_draws(draws, cases, meeting).items():
-        topologies[name]["uncertainty"] = found
+    draws: dict[str, Draws] = {}
+    if settings.draws:
+        inputs = draw_inputs(list(cases.values()), settings, seed)
+        draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
+        meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
+        for name, found in summarise_draws(draws, cases, meeting).items():
+            topologies[name]["uncertainty"] = found
+    crossings: list[float] = []
+    for name, summary in topologies.items():
+        if found := summary["break_even"]:
+            found["draws"] = (
+                _drawn_crossing(found, draws[name], draws[found["against"]], reports[name]) if draws else None
+            )
+            crossings += [found["tokens_per_month"]] if found["tokens_per_month"] is not None else []
+    return cost_curves(reports, draws, crossings)
+
+
+def _drawn_crossing(found: Mapping[str, Any], mine: Draws, rival: Draws, report: CostReport) -> dict[str, Any]:
+    per_token = found["busy_share_now"] / report.tokens_per_month if report.tokens_per_month else math.nan
+    return crossing_draws(mine, rival, found["cheaper"], per_token)
 
 
 def _break_even(name: str, reports: Mapping[str, CostReport]) -> dict[str, Any] | None:

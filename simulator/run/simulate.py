@@ -13,10 +13,10 @@ from typing import Any
 from simulator.errors import collect
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
-from simulator.run.cost_summary import cost_frame, focus_csv
+from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
-from simulator.run.summary import compare, merged_metrics, summarise
+from simulator.run.summary import merged_metrics, summarise, verdict
 from simulator.run.tables import latency_frame
 from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
@@ -92,10 +92,11 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             for found in summaries.values():
                 found["warnings"].append(warning)
         run = scenario.run
+        bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
         summary = {
             "scenario": scenario.name,
             "description": scenario.description,
-            "verdict": compare(summaries, cases, scenario.cost, run.warmup_s, run.seed),
+            "verdict": verdict(summaries, sure=True),
             "order": list(summaries),
             "topologies": summaries,
         }

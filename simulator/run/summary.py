@@ -14,11 +14,10 @@ from simulator.catalog.sites import site
 from simulator.cost.prices import HOURS_PER_DAY
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
-from simulator.run.cost_summary import compare_costs, cost_summary
+from simulator.run.cost_summary import cost_summary
 from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
 from simulator.run.trust import expected_errors, trust_warnings
-from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
 
@@ -33,7 +32,7 @@ def summarise(
         values = [replication.metrics.summary()[name] for replication in replications]
         metrics[f"{name}_half_width"] = t_interval(values)[1]
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
-    cost = cost_summary([replication.cost for replication in replications])
+    cost = cost_summary([replication.cost for replication in replications], prices.discount_rate)
     return {
         "metrics": metrics,
         "replications": [_figures(replication) for replication in replications],
@@ -164,14 +163,6 @@ def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Pri
         if names:
             found.append(f"no batch price: batch requests pay the usual one at {', '.join(names)}")
     return found
-
-
-def compare(
-    topologies: dict[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, warmup_s: float, seed: int
-) -> str:
-    """Add break-even, intervals and swings to each topology's summary (`compare_costs`), and say which to choose."""
-    compare_costs(topologies, cases, settings, warmup_s, seed)
-    return verdict(topologies, sure=True)
 
 
 def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.cost.lines import LineItem, total_usd
-from simulator.cost.owned_draws import owned_usd_per_month
+from simulator.cost.owned_draws import gpu_electricity_usd, owned_usd_per_month
 from simulator.cost.prices import MONTHS_PER_YEAR, OwnedPrices, RentedPrices
 from simulator.cost.sensitivity import (
     Interval,
@@ -26,7 +26,6 @@ from simulator.cost.sensitivity import (
     tornado,
     triangular,
 )
-from simulator.fleet.usage import PoolUsage
 from simulator.rng import stream
 from simulator.run.engine import PlannedEngine
 from simulator.run.figures import Figures
@@ -71,9 +70,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Cost of one topology in each draw: USD per month, and tokens per month, shape (n,)."""
+    """Cost of one topology in each draw, shape (n,): USD per month, what of it goes with the load, tokens per month."""
 
     usd_per_month: NDArray[np.float64]
+    usage_usd_per_month: NDArray[np.float64]
     tokens_per_month: NDArray[np.float64]
 
     @property
@@ -101,10 +101,11 @@ def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
 def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
     """Cost of a topology in each draw; replications are drawn with replacement, the same for all topologies."""
     r, n = len(case.replications), len(inputs.gpu_path)
-    usd = np.stack([_usd_per_month(case, replication, settings, inputs) for replication in case.replications])
+    usd = np.stack([_usd_per_month(case, replication, settings, inputs) for replication in case.replications], axis=-1)
     tokens = np.array([replication.cost.tokens_per_month for replication in case.replications])
     weights = stream(seed, "cost", "replications").multinomial(r, np.full(r, 1 / r), size=n) / r
-    return Draws((weights * np.broadcast_to(usd, (r, n)).T).sum(axis=1), weights @ tokens)
+    whole, usage = (weights * np.broadcast_to(usd, (2, n, r))).sum(axis=-1)
+    return Draws(whole, usage, weights @ tokens)
 
 
 def summarise_draws(draws: Mapping[str, Draws], cases: Mapping[str, Case], meeting: Sequence[str]) -> dict[str, Any]:
@@ -155,7 +156,7 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
             _constant_path(values.get(TOKEN_PRICE, 1.0), settings.horizon_months),
             {engine.step_time.origin: values.get(SPEED, 0.0) for engine in measured},
         )
-        return float(np.mean([_usd_per_month(case, found, settings, inputs) for found in case.replications]))
+        return float(np.mean([_usd_per_month(case, found, settings, inputs)[0] for found in case.replications]))
 
     return [_swing(swing) for swing in tornado(usd, ranges) if swing.width_usd >= _LEAST_SWING_USD]
 
@@ -173,10 +174,15 @@ def _swing(swing: Swing) -> dict[str, Any]:
 
 
 def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: Inputs) -> NDArray[np.float64]:
-    """USD per month of one replication in each draw, mean over the months of the horizon."""
+    """USD per month of one replication in each draw, mean over the months of the horizon, and what of it is usage.
+
+    Returns
+    -------
+    array of shape (2, n); usage as in `LineItem.kind`: what goes with the load
+    """
     figures = Figures(settings.overrides, inputs.figures)
     owned = sum(isinstance(price, OwnedPrices) for price in case.prices.pools.values())
-    total = np.zeros(1)
+    total, by_use = np.zeros(1), np.zeros(1)
     for pool, engine, usage in zip(
         case.planned.settings.pools, case.planned.engines, replication.usage.pools, strict=True
     ):
@@ -185,37 +191,43 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
         if isinstance(price, OwnedPrices):
             fields = owned_fields(pool, engine, settings, figures, 1 / owned)
             total = total + owned_usd_per_month(usage, fields, replication.usage.end_s, hardware)
+            by_use = by_use + gpu_electricity_usd(usage, fields, replication.usage.end_s, hardware)
         else:
             lines = [line for line in replication.cost.lines if line.pool == pool.name]
             data = data_prices(pool, engine, figures)
-            total = total + _rented_usd(lines, usage, price, data, inputs.gpu_path, hardware)
+            factors = _rented_factors(price, data, inputs.gpu_path, hardware)
+            total = total + _rented_usd(lines, factors)
+            by_use = by_use + _rented_usd([line for line in lines if line.kind == "usage"], factors)
     vendors = {vendor.name for vendor in case.planned.fleet.vendors}
-    usage_usd = total_usd([line for line in replication.cost.lines if line.pool in vendors])
-    return np.asarray(total + monte_carlo_usd_per_month(inputs.token_path, usage_usd), dtype=np.float64)
+    bills = total_usd([line for line in replication.cost.lines if line.pool in vendors])
+    tokens = monte_carlo_usd_per_month(inputs.token_path, bills)
+    return np.stack(np.broadcast_arrays(total + tokens, by_use + tokens))
 
 
-def _rented_usd(
-    lines: Sequence[LineItem],
-    usage: PoolUsage,
-    price: RentedPrices,
-    data: Mapping[str, Any],
-    path: NDArray[np.float64],
-    hardware: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """On demand at the month's price, commitments at that of the month in which their term began."""
+def _rented_factors(
+    price: RentedPrices, data: Mapping[str, Any], path: NDArray[np.float64], hardware: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Each category of lines as a multiple of what it costs today, by draw.
+
+    On demand at the month's price, commitments at that of the month in which their term began.
+    """
     months = np.arange(path.shape[1] - 1)
     renewed = path[:, months - months % max(price.term_months, 1)].mean(axis=1)
     on_demand = monte_carlo_usd_per_month(path, 1.0)
-    factor = {"on demand": on_demand * hardware, "reserved": renewed * hardware}
+    factor: dict[str, Any] = {"on demand": on_demand * hardware, "reserved": renewed * hardware}
     if price.egress_usd_per_gb > 0:
         now = price.egress_usd_per_gb * price.egress_bytes_per_output_token
         factor["egress"] = data["egress_usd_per_gb"] * data["egress_bytes_per_output_token"] / now
     if price.storage_gb > 0 and price.storage_usd_per_gb_month > 0:
         now = price.storage_usd_per_gb_month * price.storage_gb
         factor["storage"] = data["storage_usd_per_gb_month"] * data["storage_gb"] / now
+    return factor
+
+
+def _rented_usd(lines: Sequence[LineItem], factors: Mapping[str, Any]) -> NDArray[np.float64]:
     total = np.zeros(1)
     for line in lines:
-        total = total + line.usd_per_month * factor[line.category]
+        total = total + line.usd_per_month * factors[line.category]
     return np.asarray(total, dtype=np.float64)
 
 

@@ -15,7 +15,7 @@ from simulator.cost.api import api_cost
 from simulator.cost.breakeven import cheaper_volumes
 from simulator.cost.lines import total_usd
 from simulator.cost.owned import owned_cost
-from simulator.cost.owned_draws import owned_usd_per_month
+from simulator.cost.owned_draws import gpu_electricity_usd, owned_usd_per_month
 from simulator.cost.prices import RentedPrices
 from simulator.cost.report import cost_report, mean_report
 from simulator.cost.sensitivity import probability_cheapest, speed_factors, speed_normals, triangular
@@ -83,9 +83,12 @@ def test_draws_of_owned_costs_are_the_sums_of_the_lines(
     usage = ledger(peak=peak)
     constant = {field.name: getattr(OWNED, field.name) for field in fields(OWNED)} | {"electricity_usd_per_kwh": tariff}
     found = owned_usd_per_month(usage, constant | drawn, END_S)
+    by_use = np.broadcast_to(gpu_electricity_usd(usage, constant | drawn, END_S), found.shape)
     for k in range(4):
         prices = replace(OWNED, electricity_usd_per_kwh=tariff, **{n: float(v[k]) for n, v in drawn.items()})
-        assert found[k] == pytest.approx(total_usd(owned_cost(usage, prices, END_S, 12).lines), rel=1e-12)
+        lines = owned_cost(usage, prices, END_S, 12).lines
+        assert found[k] == pytest.approx(total_usd(lines), rel=1e-12)
+        assert by_use[k] == pytest.approx(total_usd(lines, "usage"), rel=1e-12)
 
 
 def test_more_hardware_for_the_same_work_leaves_the_staff() -> None:

@@ -16,6 +16,7 @@ import pytest
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.gpus import gpus
 from simulator.cost.breakeven import owned_units
+from simulator.cost.lines import total_usd
 from simulator.cost.report import mean_report
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
@@ -163,6 +164,7 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
         drawn = draw_costs(single, settings, base, 1)
         assert drawn.usd_per_month == pytest.approx(single.replications[0].cost.usd_per_month, rel=1e-12)
         assert drawn.usd_per_million_tokens == pytest.approx(single.replications[0].cost.usd_per_million_tokens)
+        assert drawn.usage_usd_per_month == pytest.approx(total_usd(single.replications[0].cost.lines, "usage"))
 
 
 def test_a_commitment_keeps_its_price_for_its_term() -> None:
