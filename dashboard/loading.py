@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ def open_bundle(folder: Path) -> Bundle:
     InputError : not a bundle, broken, or written by another version
     """
     return _bundle(str(folder), _stamp(folder))
+
+
+def open_sweep(folder: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Table of a sweep's bundle, and what it varies.
+
+    Raises
+    ------
+    InputError : the table is missing or broken
+    """
+    found: tuple[pd.DataFrame, tuple[str, ...]] = _sweep(str(folder), _stamp(folder))
+    return found
 
 
 def table(bundle: Bundle, name: str) -> pd.DataFrame:
@@ -46,6 +58,13 @@ def _stamp(folder: Path) -> float:
 @st.cache_resource(max_entries=64, show_spinner="Opening the run")
 def _bundle(folder: str, stamp: float) -> Bundle:
     return read_bundle(folder)
+
+
+@st.cache_data(max_entries=16, show_spinner="Reading the sweep")
+def _sweep(folder: str, stamp: float) -> Any:
+    place = Path(folder)
+    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    return Bundle(place, manifest, {}).table("sweep"), tuple(manifest["grid"])
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run")

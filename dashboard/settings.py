@@ -40,10 +40,27 @@ def settings() -> Settings:
 
 
 def bundle_folders(runs: tuple[str, ...]) -> list[Path]:
-    """Folders of bundles among `runs` and one level below them, newest first; broken ones included.
+    """Folders of run bundles among `runs` and one level below them, newest first; broken ones included.
 
     Folders that a run is still writing (hidden) and what interrupted runs left (`.partial`) are left out.
     """
+    return [place for place in _folders(runs) if not _is_sweep(place)]
+
+
+def sweep_folders(runs: tuple[str, ...]) -> list[Path]:
+    """Folders with the results of sweeps, as `bundle_folders` finds those of runs."""
+    return [place for place in _folders(runs) if _is_sweep(place)]
+
+
+def _is_sweep(folder: Path) -> bool:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("kind") == "sweep"
+
+
+def _folders(runs: tuple[str, ...]) -> list[Path]:
     found: dict[Path, float] = {}
     for name in runs:
         folder = Path(name)

@@ -5,44 +5,56 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.context import Context
-from simulator.report.break_even_charts import intervals, swings, volume_lines
+from dashboard.loading import table
+from simulator.report.break_even_charts import intervals, owners, swings, utilisation_lines, volume_lines
 from simulator.report.cost_charts import cumulative_spending
 from simulator.report.money import money_notes
 
 
 def show(context: Context) -> None:
-    """Cost against volume, over months, and what would move it."""
+    """Cost against volume, utilisation and months, and what would move it."""
     st.title("Break-even")
     st.caption("When does owning win? Left of a crossing the one line is cheaper, right of it the other.")
     for note in money_notes(context.topologies):
         st.markdown(f"- {note}".replace("$", "\\$"))
-    st.subheader("Against the volume")
-    _volume(context)
+    _curves(context)
     st.subheader("Against the months")
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
-    if any(found.get("uncertainty") for found in context.topologies.values()):
-        st.subheader("How sure")
-        st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
+    st.caption("As it is paid, at the prices of today; bands of the draws are on the volume and the utilisation.")
     _tornado(context)
+    if any(found.get("uncertainty") for found in context.topologies.values()):
+        st.subheader("How sure the monthly cost is")
+        st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
 
 
-def _volume(context: Context) -> None:
-    if not all("usage_usd_per_month" in found["cost"] for found in context.topologies.values()):
+def _curves(context: Context) -> None:
+    if not context.bundle.has("break_even"):
         st.info(
-            "This run does not say what is paid by use; run its scenario again to see it.", icon=":material/history:"
+            "This run does not say what is paid by use; run its scenario again to see its cost over the volume.",
+            icon=":material/history:",
         )
         return
-    st.altair_chart(volume_lines(context.topologies, context.names), key="break_even.volume")
+    curves = table(context.bundle, "break_even")
+    st.subheader("Against the volume")
+    st.altair_chart(volume_lines(curves, context.topologies, context.names), key="break_even.volume")
     st.caption(
-        "What is paid whatever the volume, with the capacity of the run, and what is paid by use; dots: the run's "
-        "volume. An autoscaled pool counts as paid by use. A volume that the fleet cannot serve is not ruled out."
+        "Solid as far as the bought GPUs reach, dashed beyond; dots: the run's own volume; dotted: where owning breaks "
+        "even. Pale bands hold 90 % of the draws of prices. An autoscaled or rented pool counts as paid by use."
     )
+    known = [name for name in owners(curves) if name in context.topologies]
+    if not known:
+        st.caption("None of these topologies owns GPUs, so there is no utilisation to pay back.")
+        return
+    st.subheader("Against the utilisation")
+    owner = st.selectbox("GPUs of", known, key="break_even.owner", bind="query-params") or known[0]
+    st.altair_chart(utilisation_lines(curves, owner, context.topologies, context.names), key="break_even.utilisation")
+    st.caption(f"At each busy share of {owner}'s GPUs the others serve the same number of tokens; dot: now.")
 
 
 def _tornado(context: Context) -> None:
     known = [name for name, found in context.topologies.items() if found.get("tornado")]
     if not known:
-        st.caption("No draws were made (cost.draws is 0), so nothing can be said of what would move the costs.")
+        st.caption("No input has a range, so nothing can be said of what would move the costs.")
         return
     st.subheader("What would move it")
     name = st.selectbox("Topology", known, key="break_even.topology", bind="query-params") or known[0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +12,8 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import open_bundle
-from simulator.report.paired import differences_to
+from simulator.report.charts import Summaries
+from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
 from simulator.scenario.differences import ABSENT, differences
@@ -24,7 +27,10 @@ def show(context: Context) -> None:
         "Why do they differ? All topologies served the same requests, so differences are taken replication by "
         "replication: ± is the 95 % interval over replications."
     )
-    _figures(context)
+    if len(context.topologies) < 2:
+        st.caption("Show at least two topologies to compare them.")
+    else:
+        _figures(context.topologies, context.baseline, context.names, "compare.paired")
     st.subheader("In what the topologies differ")
     parts = _resolved(context.bundle)["topologies"]
     _differences({name: parts[name] for name in context.topologies}, "compare.topologies")
@@ -38,19 +44,35 @@ def show(context: Context) -> None:
         st.caption("Choose one to see what was changed and what came of it.")
         return
     other = open_bundle(others[name])
+    st.markdown("In what the scenarios differ:")
     _differences({context.bundle.path.name: _resolved(context.bundle), name: _resolved(other)}, "compare.scenarios")
     both = {f"{name} here": found for name, found in context.topologies.items()}
     both |= {f"{topology} there": found for topology, found in ordered(other.summary).items()}
+    if same_requests([context.bundle, other]):
+        st.markdown("Both runs served the same requests, so these differences are paired as well:")
+        base = f"{context.baseline} here"
+        here = [f"{found} here" for found in context.names]
+        _figures(both, base, list(dict.fromkeys([*here, *both])), "compare.across")
+    else:
+        st.caption("The runs served other requests, so their figures stand side by side and are not paired.")
     rows, headers = comparison(both)
     st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="compare.table")
 
 
-def _figures(context: Context) -> None:
-    if len(context.topologies) < 2:
-        st.caption("Show at least two topologies to compare them.")
+def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: str) -> None:
+    found = paired(topologies, baseline)
+    if not found:
+        st.info("This run keeps no figures by replication; run its scenario again.", icon=":material/history:")
         return
-    rows, headers = differences_to(context.topologies, context.baseline)
-    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="compare.paired")
+    st.altair_chart(differences_chart(found, baseline, names), key=f"{key}_chart")
+    unsure = [entry for entry in found if not entry.is_sure]
+    if any(math.isfinite(entry.half_width) for entry in found):
+        words = "all are sure" if not unsure else f"{len(unsure)} of {len(found)}, pale, may be chance"
+        st.caption(f"Bars: 95 % intervals; {words}.")
+    else:
+        st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
+    rows, headers = differences_to(topologies, baseline)
+    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key=key)
 
 
 def _resolved(bundle: Bundle) -> dict[str, Any]:

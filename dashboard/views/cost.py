@@ -7,31 +7,77 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import table
-from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
+from simulator.report.cost_charts import BASES, cumulative_spending, horizon_months, items, line_items
+
+_FLOWS = {"paid": "as it is paid", "present": "present value"}
 
 
 def show(context: Context) -> None:
     """Line items by month, by million tokens or over the horizon; spending over the months; the table."""
     st.title("Cost")
     st.caption("Where does the money go? Idle, spare and unused capacity are items of their own.")
-    basis = st.segmented_control(
+    chosen = st.segmented_control(
         "Per", list(BASES), default="month", key="cost.basis", bind="query-params", format_func=lambda name: BASES[name]
     )
-    data = items(table(context.bundle, "costs"), context.topologies, basis or "month")
-    st.altair_chart(line_items(data, list(context.topologies), BASES[basis or "month"]), key="cost.items")
-    wasted = data[data["is_unused"]].groupby("topology", sort=False)["usd"].sum()
-    for name, usd in wasted.items():
-        share = usd / max(data.loc[data["topology"] == name, "usd"].sum(), 1e-12)
-        st.caption(f"{name}: {share:.0%} (\\${usd:,.2f}) pays for what is idle, spare or unused.")
-    st.subheader("Spending over the months")
-    st.altair_chart(cumulative_spending(context.topologies, context.names), key="cost.flow")
-    columns = st.columns(max(len(context.topologies), 1))
-    for column, (name, found) in zip(columns, context.topologies.items(), strict=True):
-        column.metric(f"{name}: present value", f"${-found['cost']['npv_usd'] / 1e6:,.2f}M", border=True)
-    shown = data[["topology", "pool", "category", "name", "quantity", "unit", "usd"]]
+    basis = chosen or "month"
+    data = items(table(context.bundle, "costs"), context.topologies, basis)
+    st.altair_chart(line_items(data, list(context.topologies), BASES[basis]), key="cost.items")
+    if basis == "horizon":
+        st.caption("The month that was simulated, repeated; growth, replacements and resale are in the spending below.")
+    _unused(data)
+    _spending(context)
+    st.subheader("Line items")
+    shown = data[["topology", "pool", "category", "name", "kind", "quantity", "unit", "usd"]]
     st.dataframe(
         pd.DataFrame(shown),
         hide_index=True,
         key="cost.table",
-        column_config={"usd": st.column_config.NumberColumn(BASES[basis or "month"], format="%.2f")},
+        column_config={
+            "name": "part",
+            "quantity": st.column_config.NumberColumn("per month", format="localized"),
+            "usd": st.column_config.NumberColumn(BASES[basis], format="%.4f" if basis == "million" else "%.2f"),
+        },
+    )
+
+
+def _unused(data: pd.DataFrame) -> None:
+    wasted = data[data["is_unused"]].groupby("topology", sort=False)["usd"].sum()
+    for name, usd in wasted.items():
+        share = usd / max(data.loc[data["topology"] == name, "usd"].sum(), 1e-12)
+        st.caption(f"{name}: {share:.0%} (\\${usd:,.2f}) pays for what is idle, spare or unused.")
+
+
+def _spending(context: Context) -> None:
+    st.subheader("Spending over the months")
+    rates = {found["cost"].get("discount_rate") for found in context.topologies.values()}
+    flow: str | None = "paid"
+    if None not in rates:
+        flow = st.segmented_control(
+            "Counted",
+            list(_FLOWS),
+            default="paid",
+            key="cost.flow_basis",
+            bind="query-params",
+            format_func=lambda name: _FLOWS[name],
+        )
+    discounted = flow == "present"
+    st.altair_chart(cumulative_spending(context.topologies, context.names, discounted), key="cost.flow")
+    if discounted:
+        st.caption(f"Discounted at {', '.join(f'{rate:.1%}' for rate in sorted(rates))} per year; it ends at the NPV.")
+    rows = [
+        {
+            "topology": name,
+            "months": horizon_months(found),
+            "paid at the start [$]": found["cost"]["capex_usd"],
+            "paid over the horizon [$]": -sum(found["cost"]["cash_flow_usd"]),
+            "present value [$]": -found["cost"]["npv_usd"],
+        }
+        for name, found in context.topologies.items()
+    ]
+    money = st.column_config.NumberColumn(format="localized", step=1)
+    st.dataframe(
+        pd.DataFrame(rows).round(0),
+        hide_index=True,
+        key="cost.horizon",
+        column_config={name: money for name in rows[0] if "$" in name},
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,45 +9,53 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
-from dashboard.loading import open_bundle
+from dashboard.loading import open_bundle, open_sweep
+from dashboard.settings import settings, sweep_folders
 from simulator.errors import InputError
-from simulator.report.pareto import MEASURES, frontier, pareto_chart, point
+from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
-from simulator.scenario.load import load_scenario
+from simulator.scenario.document import read_document
+
+Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def show(context: Context) -> None:
-    """Cost against a measure of service, over topologies and runs; a click shows a point's figures."""
+    """Cost against a measure of service, over topologies, runs and sweeps; a click shows a point's figures."""
     st.title("Pareto")
     st.caption("What is the cheapest that meets the SLO? The dashed line joins the points that no other beats.")
-    measure = st.selectbox(
+    chosen = st.selectbox(
         "Cost against",
         list(MEASURES),
         format_func=lambda name: MEASURES[name][0],
         key="pareto.measure",
         bind="query-params",
     )
+    measure = chosen or "ttft_p99_s"
     summaries = _summaries(context)
-    points = [point(run, name, found) for (run, name), found in summaries.items()]
+    points = [point(run, name, found) for (run, name), found in summaries.items()] + _swept()
+    if all(found[measure] is None for found in points):
+        st.info("No request was served, so there is nothing to set the cost against.", icon=":material/inbox:")
+        return
+    limit = slo_limit_s(read_document(context.bundle.path / "scenario.resolved.yaml").data, measure)
     event = st.altair_chart(
-        pareto_chart(points, measure or "ttft_p99_s", context.names, _limit(context, measure or "")),
+        pareto_chart(points, measure, context.names, limit and limit[0]),
         key="pareto.chart",
         on_select="rerun",
         selection_mode="chosen",
     )
-    best = [found for found in frontier(points, measure or "ttft_p99_s") if found["slo_met"]]
-    if best:
-        st.success(
-            f"Cheapest that meets the SLO: **{best[0]['point']}**, \\${best[0]['usd_per_month']:,.0f} per month."
-        )
-    else:
-        st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
-    _details(event, points, summaries)
+    if limit:
+        st.caption(f"Shaded: within the SLO of {', '.join(limit[1])}, at most {limit[0]:g} s.")
+    elif measure != "missed_share":
+        st.caption(f"The SLO sets no limit to the {MEASURES[measure][0]}; the marks say who meets it as a whole.")
+    _cheapest(points, measure)
+    _details(event, points, summaries, context)
 
 
-def _summaries(context: Context) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+def _summaries(context: Context) -> Summaries:
     found = {("", name): summary for name, summary in context.topologies.items()}
     others = {folder.name: folder for folder in context.others}
+    if not others:
+        return found
     chosen = st.multiselect("Add topologies of other runs", list(others), key="pareto.runs", bind="query-params")
     for run in chosen:
         try:
@@ -60,26 +67,66 @@ def _summaries(context: Context) -> Mapping[tuple[str, str], Mapping[str, Any]]:
     return found
 
 
-def _limit(context: Context, measure: str) -> float | None:
-    """The SLO's p99 limit, where there is one for all classes that have it."""
-    if not measure.endswith("_p99_s"):
-        return None
-    loaded = load_scenario(context.bundle.path / "scenario.resolved.yaml")
-    name = f"{measure.removesuffix('_p99_s')}_s"
-    limits = [getattr(cls.slo, name).get("p99") for cls in loaded.scenario.workload.classes]
-    known = [limit for limit in limits if limit is not None and math.isfinite(limit)]
-    return min(known) if known else None
+def _swept() -> list[dict[str, Any]]:
+    folders = {folder.name: folder for folder in sweep_folders((*settings().runs, settings().out))}
+    if not folders:
+        return []
+    found: list[dict[str, Any]] = []
+    for name in st.multiselect("Add points of sweeps", list(folders), key="pareto.sweeps", bind="query-params"):
+        try:
+            table, paths = open_sweep(folders[name])
+        except InputError as error:
+            st.warning(str(error))
+            continue
+        found += sweep_points(name, table, paths)
+    return found
 
 
-def _details(
-    event: Any, points: Sequence[Mapping[str, Any]], summaries: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> None:
+def _cheapest(points: Sequence[Mapping[str, Any]], measure: str) -> None:
+    best = [found for found in frontier(points, measure) if found["slo_met"]]
+    if best:
+        st.success(
+            f"Cheapest that meets the SLO: **{best[0]['point']}**, \\${best[0]['usd_per_month']:,.0f} per month."
+        )
+    else:
+        st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
+
+
+def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summaries, context: Context) -> None:
     picked = {entry["point"] for entry in event.selection.get("chosen", [])}
     rows = [found for found in points if found["point"] in picked]
     if not rows:
-        st.caption("Click a point to see its figures.")
+        st.caption("Click a point to see its figures; Shift adds more.")
         return
-    columns = {found["point"]: summaries[(found["run"], found["topology"])] for found in rows}
-    cells, headers = comparison(columns)
-    st.subheader(", ".join(columns))
-    st.dataframe(pd.DataFrame(cells, columns=["figure", *headers[1:]]), hide_index=True, key="pareto.details")
+    known = {
+        found["point"]: summaries[key] for found in rows if (key := (found["run"], found["topology"])) in summaries
+    }
+    st.subheader(", ".join(found["point"] for found in rows))
+    if len(rows) == 1:
+        _use(rows[0], context)
+    if known:
+        cells, headers = comparison(known)
+        st.dataframe(pd.DataFrame(cells, columns=["figure", *headers[1:]]), hide_index=True, key="pareto.details")
+    swept = [found for found in rows if found["point"] not in known]
+    if swept:
+        st.dataframe(pd.DataFrame(swept), hide_index=True, key="pareto.swept")
+
+
+def _use(found: Mapping[str, Any], context: Context) -> None:
+    """What can be done with a point: its topology as the baseline of all views, or its run opened."""
+    if found["run"] in {folder.name for folder in context.others}:
+        st.button("Open its run", key="pareto.open", on_click=_set, args=("run", found["run"]))
+    elif not found["run"]:
+        is_baseline = found["topology"] == context.baseline
+        st.button(
+            "Is the baseline" if is_baseline else "Make it the baseline",
+            key="pareto.baseline",
+            disabled=is_baseline,
+            on_click=_set,
+            args=(f"baseline.{context.bundle.path.name}", found["topology"]),
+            help="Differences in all views are taken against it.",
+        )
+
+
+def _set(key: str, value: str) -> None:
+    st.session_state[key] = value

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from simulator.report.charts import Summaries
+    from simulator.report.paired import PairedFigure
     from simulator.results.bundle import Bundle
     from simulator.scenario.differences import Difference
 
@@ -18,21 +20,28 @@ def compare(
     runs: list[Path],
     /,
     *,
+    baseline: str = "",
     out: Path = Path("runs"),
     format: Literal["table", "json"] = "table",
     quiet: bool = False,
 ) -> int:
     """Compare the topologies of runs, and say in what their scenarios differ.
 
+    Topologies that served the same requests are also compared replication by replication, with 95 % intervals.
+
     Parameters
     ----------
     runs: run bundles (folders) and scenario files, which are run first
+    baseline: topology that differences are taken to; the first unless given
     out: folder for the bundles of these
     format: table for people, json for programs
     quiet: no progress bar
     """
     from simulator.cli.output import print_json, print_table
+    from simulator.report.paired import differences_to
+    from simulator.report.paired import paired as paired_figures
     from simulator.report.table import comparison, ordered, warning_lines
+    from simulator.results.bundle import finite
     from simulator.run.summary import verdict
     from simulator.scenario.differences import ABSENT, differences
 
@@ -42,6 +51,7 @@ def compare(
         for bundle in read
         for name, summary in ordered(bundle.summary).items()
     }
+    pairs = _paired(read, topologies, baseline)
     names = [bundle.path.name for bundle in read]
     differing = differences([_resolved(bundle) for bundle in read])
     if format == "json":
@@ -49,16 +59,55 @@ def compare(
             {"path": found.path, "values": {n: v for n, v in zip(names, found.values, strict=True) if v is not ABSENT}}
             for found in differing
         ]
-        print_json({"topologies": topologies, "verdict": verdict(topologies), "differences": rows})
+        paired = [_pair(found, base) for base, group in pairs.items() for found in paired_figures(group, base)]
+        whole = {"topologies": topologies, "verdict": verdict(topologies), "differences": rows, "paired": paired}
+        print_json(finite(whole))
         return 0
     print_table(*comparison(topologies))
     print()
     print("\n".join(warning_lines(topologies)))
     print(f"\n{verdict(topologies)}")
+    for base, group in pairs.items():
+        print(f"\nless {base}, replication by replication (95 % intervals):\n")
+        print_table(*differences_to(group, base))
     if differing:
         print("\nin what the scenarios differ:\n")
         print_table(_rows(differing), ["", *names])
     return 0
+
+
+def _paired(read: Sequence[Bundle], topologies: Summaries, baseline: str) -> dict[str, Summaries]:
+    """Topologies that served the same requests, by the baseline of each group: all runs together, or each for itself.
+
+    Raises
+    ------
+    InputError : no topology is called so
+    """
+    from simulator.errors import InputError, Problem, unknown_name
+    from simulator.report.paired import same_requests
+
+    if baseline and baseline not in topologies:
+        raise InputError(Problem(unknown_name("topology", baseline, topologies), "--baseline"))
+    if len(read) == 1 or same_requests(read):
+        groups = [dict(topologies)]
+    else:
+        groups = [
+            {name: found for name, found in topologies.items() if name.startswith(f"{bundle.path.name}/")}
+            for bundle in read
+        ]
+    first = [baseline if baseline in group else next(iter(group)) for group in groups]
+    return {base: group for base, group in zip(first, groups, strict=True) if len(group) > 1}
+
+
+def _pair(found: PairedFigure, baseline: str) -> dict[str, Any]:
+    return {
+        "topology": found.topology,
+        "baseline": baseline,
+        "figure": found.unit_words,
+        "difference": found.mean,
+        "half_width": found.half_width,
+        "baseline_mean": found.base,
+    }
 
 
 def _bundle(path: Path, out: Path, quiet: bool) -> Bundle:

@@ -1,4 +1,7 @@
-"""Charts of a run: pure functions from tables to Altair charts. One colour per topology everywhere (Okabe-Ito)."""
+"""Charts of a run: pure functions from tables to Altair charts.
+
+One colour per topology everywhere: those of Okabe and Ito, with grey for black, which a dark page would swallow.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C")
 _WIDTH, _HEIGHT = 500, 260
 
 Summaries = Mapping[str, Mapping[str, Any]]
@@ -28,21 +31,6 @@ def stacked(rows: Sequence[Any]) -> Any:
         # that all rows share one selection is meant, which altair remarks on
         warnings.filterwarnings("ignore", "Automatically deduplicated selection parameter")
         return alt.vconcat(*rows).add_params(zoom)
-
-
-def monthly_cost(costs: pd.DataFrame, names: Sequence[str]) -> Any:
-    """Cost per month by topology, stacked by category of line item."""
-    data = costs.groupby(["topology", "category"], as_index=False, sort=False)["usd_per_month"].sum()
-    return (
-        alt.Chart(data, title="Where the money goes", width=_WIDTH, height=_HEIGHT)
-        .mark_bar()
-        .encode(
-            x=alt.X("usd_per_month:Q", title="$ per month"),
-            y=alt.Y("topology:N", sort=list(names), title=None),
-            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau20"), title="line item"),
-            tooltip=["topology", "category", alt.Tooltip("usd_per_month", format=",.0f")],
-        )
-    )
 
 
 def latency(topologies: Summaries, metric: str, title: str) -> Any:
@@ -85,26 +73,6 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             color=topology_colour(list(names or topologies)),
             shape=alt.Shape("SLO met:N", scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"])),
             tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
-        )
-    )
-
-
-def cash_flow(topologies: Summaries) -> Any:
-    """Cumulative spending over the months; a lower line is cheaper up to that month."""
-    rows = []
-    for name, summary in topologies.items():
-        total = 0.0
-        for month, flow in enumerate(summary["cost"]["cash_flow_usd"]):
-            total -= flow
-            rows.append({"topology": name, "month": month, "spent_usd": total})
-    return (
-        alt.Chart(pd.DataFrame(rows), title="Cumulative spending", width=_WIDTH, height=_HEIGHT)
-        .mark_line()
-        .encode(
-            x=alt.X("month:Q", title="month"),
-            y=alt.Y("spent_usd:Q", title="$ spent"),
-            color=topology_colour(list(topologies)),
-            tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f")],
         )
     )
 

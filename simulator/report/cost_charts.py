@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
+from simulator.cost.annuity import discount_factors
 from simulator.report.charts import Summaries, topology_colour
 
 BASES = {"month": "$ per month", "million": "$ per 1M tokens", "horizon": "$ over the horizon"}
 """What line items are counted by, with the axis' words."""
-_UNUSED = ("idle", "spare", "unused")
+UNUSED = ("idle", "spare", "unused")
+"""Names of line items that pay for what nobody used."""
+
+
+def horizon_months(summary: Mapping[str, Any]) -> int:
+    """Months of the cash flow."""
+    return len(summary["cost"]["cash_flow_usd"]) - 1
 
 
 def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFrame:
@@ -27,7 +35,7 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
     factor = {name: _factor(summary, basis) for name, summary in topologies.items()}
     data["usd"] = data["usd_per_month"] * data["topology"].map(factor)
     data["item"] = data["category"] + ": " + data["name"]
-    data["is_unused"] = data["name"].str.contains("|".join(_UNUSED))
+    data["is_unused"] = data["name"].isin(UNUSED)
     return data.reset_index(drop=True)
 
 
@@ -35,47 +43,65 @@ def _factor(summary: Mapping[str, Any], basis: str) -> float:
     cost = summary["cost"]
     if basis == "million":
         return 1e6 / cost["tokens_per_month"] if cost["tokens_per_month"] else float("nan")
-    return float(len(cost["cash_flow_usd"]) - 1) if basis == "horizon" else 1.0
+    return float(horizon_months(summary)) if basis == "horizon" else 1.0
 
 
 def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
-    """Stacked bars by topology; what nobody used is pale."""
+    """Stacked bars by topology; what nobody used comes last and is pale.
+
+    Parameters
+    ----------
+    data : from `items`
+    title : of the axis, with the unit
+    """
+    shown = data.assign(use=np.where(data["is_unused"], "idle, spare or unused", "used"))
     return (
-        alt.Chart(data)
-        .mark_bar(strokeWidth=1)
+        alt.Chart(shown)
+        .mark_bar(stroke="gray", strokeWidth=0.4)
         .encode(
             x=alt.X("usd:Q", title=title),
             y=alt.Y("topology:N", sort=list(names), title=None),
             color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item"),
             opacity=alt.Opacity(
-                "is_unused:N",
-                scale=alt.Scale(domain=[False, True], range=[1.0, 0.4]),
-                title="idle or spare",
+                "use:N", scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]), title="pays for"
             ),
             order=alt.Order("is_unused:N"),
             detail="item:N",
-            tooltip=["topology", "pool", "item", alt.Tooltip("usd", format=",.2f")],
+            tooltip=["topology", "pool", "item", "use", alt.Tooltip("usd", format=",.2f", title=title)],
         )
         .properties(height=alt.Step(48))
     )
 
 
-def cumulative_spending(topologies: Summaries, names: Sequence[str]) -> Any:
-    """Money spent up to each month; where lines cross, the lower one has paid back."""
-    rows = []
+def spending(topologies: Summaries, discounted: bool) -> pd.DataFrame:
+    """Money spent up to the end of each month: columns `topology`, `month`, `spent_usd`.
+
+    Parameters
+    ----------
+    discounted : as its present value at the run's discount rate, which ends at minus the NPV; else as it is paid
+    """
+    frames = []
     for name, summary in topologies.items():
-        spent = 0.0
-        for month, flow in enumerate(summary["cost"]["cash_flow_usd"]):
-            spent -= flow
-            rows.append({"topology": name, "month": month, "spent_usd": spent})
+        flow = np.asarray(summary["cost"]["cash_flow_usd"], dtype=np.float64)
+        if discounted:
+            flow = flow * discount_factors(summary["cost"]["discount_rate"], flow.size - 1)
+        frames.append(
+            pd.DataFrame({"topology": name, "month": np.arange(flow.size), "spent_usd": 0.0 - np.cumsum(flow)})
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def cumulative_spending(topologies: Summaries, names: Sequence[str], discounted: bool = False) -> Any:
+    """Money spent up to each month; where lines cross, the lower one has paid back."""
+    words = "$ spent so far, present value" if discounted else "$ spent so far"
     return (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_line()
+        alt.Chart(spending(topologies, discounted))
+        .mark_line(interpolate="step-after")
         .encode(
-            x=alt.X("month:Q", title="month"),
-            y=alt.Y("spent_usd:Q", title="$ spent so far"),
+            x=alt.X("month:Q", title="month", axis=alt.Axis(tickMinStep=1)),
+            y=alt.Y("spent_usd:Q", title=words),
             color=topology_colour(names),
-            tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f")],
+            tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f", title=words)],
         )
         .properties(height=340)
     )

@@ -11,8 +11,10 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from simulator.report import charts
-from simulator.report.money import money_charts, money_notes
-from simulator.report.table import comparison, ordered, warning_lines
+from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
+from simulator.report.money import WIDTH, money_charts, money_notes
+from simulator.report.paired import differences_chart, paired
+from simulator.report.table import baseline, comparison, ordered, warning_lines
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.results.files import write_text
 
@@ -31,6 +33,7 @@ def render(bundle: Bundle) -> str:
     """The page as text."""
     topologies = ordered(bundle.summary)
     rows, headers = comparison(topologies)
+    curves = bundle.table("break_even") if bundle.has("break_even") else None
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
     return environment.get_template("report.html").render(
         summary=bundle.summary,
@@ -45,22 +48,31 @@ def render(bundle: Bundle) -> str:
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         charts=[spec(chart) for chart in _charts(bundle, topologies)],
         money_notes=money_notes(topologies),
-        money_charts=[spec(chart) for chart in money_charts(topologies)],
+        money_charts=[spec(chart) for chart in money_charts(topologies, curves)],
     )
 
 
 def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
     names = list(topologies)
+    lines = items(bundle.table("costs"), topologies, "month")
+    best = baseline(topologies)
     found: list[Any] = [
         charts.cost_against_attainment(topologies),
-        charts.monthly_cost(bundle.table("costs"), names),
+        _titled(line_items(lines, names, BASES["month"]), "Where the money goes"),
         charts.latency(topologies, "ttft_s", "Time to first token"),
         charts.latency(topologies, "tpot_s", "Time per output token"),
         charts.latency(topologies, "e2e_s", "End to end"),
-        charts.cash_flow(topologies),
+        _titled(cumulative_spending(topologies, names), "Cumulative spending"),
     ]
+    if differences := paired(topologies, best):
+        title = f"Against {best}, replication by replication: mean and 95 % interval"
+        found.append(_titled(differences_chart(differences, best, names), title))
     fleet = bundle.table("fleet")
     return found + [charts.load(fleet, name) for name in names if (fleet["topology"] == name).any()]
+
+
+def _titled(chart: Any, title: str) -> Any:
+    return chart.properties(title=title, width=WIDTH)
 
 
 def spec(chart: alt.Chart) -> str:

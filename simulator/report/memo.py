@@ -7,8 +7,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from simulator.report.cost_charts import horizon_months, items
+from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import money_notes
-from simulator.report.table import comparison, ordered, warning_lines
+from simulator.report.paired import differences_to, paired
+from simulator.report.table import baseline, comparison, ordered, warning_lines
 from simulator.results.bundle import Bundle
 
 _SWINGS = 3
@@ -32,8 +35,9 @@ def memo(bundle: Bundle) -> str:
         tabulate(rows, headers=["", *headers[1:]], tablefmt="github", disable_numparse=True),
         "## Service",
         _bullets(_service(topologies)),
+        *_why(topologies),
         "## Money",
-        _bullets(money_notes(topologies)),
+        _bullets([*_bills(bundle, topologies), *money_notes(topologies)]),
         "## What would change the answer",
         _bullets(_swings(topologies)),
         "## What the figures rest on",
@@ -64,12 +68,42 @@ def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def _why(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Differences to the topology that is recommended, where there is one to compare it to."""
+    best = baseline(topologies)
+    rows, headers = differences_to(topologies, best)
+    if len(headers) < 2 or not paired(topologies, best):
+        return []
+    text = (
+        f"Each figure less that of {best}, replication by replication, as all served the same requests: mean and 95 % "
+        "interval."
+    )
+    return ["## Why", text, tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)]
+
+
+def _bills(bundle: Bundle, topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What each topology costs over the horizon, and how much of it pays for what nobody used."""
+    data = items(bundle.table("costs"), topologies, "month")
+    lines = []
+    for name, found in topologies.items():
+        cost, mine = found["cost"], data[data["topology"] == name]
+        unused = float(mine.loc[mine["is_unused"], "usd"].sum())
+        share = unused / cost["usd_per_month"] if cost["usd_per_month"] else 0.0
+        lines.append(
+            f"{name}: ${cost['usd_per_month']:,.0f} per month, {share:.0%} of it for what is idle, spare or unused; "
+            f"over {horizon_months(found)} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
+            f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start."
+        )
+    return lines
+
+
 def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for name, found in topologies.items():
         for swing in found.get("tornado", [])[:_SWINGS]:
             lines.append(
-                f"{name}: {swing['input']} from {swing['low']:.4g} to {swing['high']:.4g} moves the month from "
+                f"{name}: {swing['input']} from {input_value(swing['low'])} to "
+                f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "
                 f"${swing['usd_per_month_low']:,.0f} to ${swing['usd_per_month_high']:,.0f}."
             )
     return lines

@@ -5,20 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.report.break_even_charts import intervals, swings
+import pandas as pd
+
+from simulator.report.break_even_charts import intervals, owners, swings, utilisation_lines, volume_lines
 from simulator.report.charts import Summaries
 
-_WIDTH = 500
+WIDTH = 500
+"""Of a chart on the page, in pixels."""
 
 
-def money_charts(topologies: Summaries) -> list[Any]:
-    """Interval of the monthly cost by topology, then the swings of each; charts without data are left out."""
+def money_charts(topologies: Summaries, curves: pd.DataFrame | None) -> list[Any]:
+    """Cost over volume and utilisation, intervals of the cost, swings; charts without data are left out.
+
+    Parameters
+    ----------
+    curves : `break_even.parquet` of the run bundle, None where it has none
+    """
+    names = list(topologies)
     charts: list[Any] = []
+    if curves is not None:
+        charts.append(_titled(volume_lines(curves, topologies, names), "Cost over volume"))
+        for name in owners(curves):
+            title = f"Cost over the utilisation of {name}'s GPUs"
+            charts.append(_titled(utilisation_lines(curves, name, topologies, names), title))
     if any(summary.get("uncertainty") for summary in topologies.values()):
         title = "Cost per month: what the draws hold"
-        charts.append(intervals(topologies, list(topologies)).properties(title=title, width=_WIDTH))
+        charts.append(_titled(intervals(topologies, names), title))
     shown = [(name, found["tornado"]) for name, found in topologies.items() if found.get("tornado")]
-    return charts + [swings(name, found).properties(width=_WIDTH) for name, found in shown]
+    return charts + [swings(name, found).properties(width=WIDTH) for name, found in shown]
+
+
+def _titled(chart: Any, title: str) -> Any:
+    return chart.properties(title=title, width=WIDTH)
 
 
 def money_notes(topologies: Summaries) -> list[str]:
@@ -53,7 +71,24 @@ def _break_even(name: str, found: Mapping[str, Any]) -> str:
             f"its GPUs busy {share:.0%} of the time{reach}; now {found['busy_share_now']:.0%}"
         )
     month = found["month"]
-    return text + (f"; paid back in month {month}." if month is not None else "; not paid back within the horizon.")
+    text += f"; paid back in month {month}." if month is not None else "; not paid back within the horizon."
+    return text + _how_sure(found)
+
+
+def _how_sure(found: Mapping[str, Any]) -> str:
+    drawn = found.get("draws")
+    if not drawn:
+        return ""
+    text = f" At the run's volume it costs less in {drawn['share_cheaper']:.0%} of the draws"
+    tokens, busy = drawn["tokens_per_month"], drawn["busy_share"]
+    if tokens is None:
+        return f"{text}."
+    share = drawn["shares"][found["cheaper"]]
+    return (
+        f"{text}; {share:.0%} of them cross {found['cheaper']} a volume, {drawn['coverage']:.0%} of these between "
+        f"{tokens['low'] / 1e6:,.0f} and {tokens['high'] / 1e6:,.0f} million tokens a month (busy {busy['low']:.0%} to "
+        f"{busy['high']:.0%})."
+    )
 
 
 def _rule(name: str, found: Mapping[str, Any]) -> str:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import altair as alt
 import numpy as np
+import pandas as pd
 
 from simulator.metrics.intervals import paired_difference
-from simulator.report.charts import Summaries
+from simulator.report.charts import Summaries, topology_colour
+from simulator.results.bundle import Bundle
+from simulator.scenario.document import read_document
 
 FIGURES = (
     ("usd_per_month", "$ per month", 1.0, ",.0f"),
@@ -24,19 +30,61 @@ FIGURES = (
 """Figure, words with the unit, factor to that unit, digits."""
 
 
-def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]], list[str]]:
-    """Rows and headers: each figure of each topology less the baseline's, replication by replication.
+@dataclass(frozen=True, slots=True)
+class PairedFigure:
+    """One figure of a topology less the baseline's, over the replications.
 
-    A cell is the mean and the half-width of its 95 % Student-t interval over replications, which all topologies served
-    with the same requests; with one replication the half-width is left out.
+    Attributes
+    ----------
+    figure, unit_words : key and words with the unit, of `FIGURES`
+    mean, half_width : of the difference, in that unit; the half-width of the 95 % Student-t interval is NaN with one
+        replication
+    base : mean of the baseline's figure, in that unit
     """
-    others = [name for name in topologies if name != baseline]
-    rows = []
-    for figure, words, factor, digits in FIGURES:
+
+    topology: str
+    figure: str
+    unit_words: str
+    mean: float
+    half_width: float
+    base: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the interval leaves zero out; unknown, thus no, with one replication."""
+        return abs(self.mean) > self.half_width
+
+
+def paired(topologies: Summaries, baseline: str) -> list[PairedFigure]:
+    """Each figure of each topology less the baseline's, replication by replication; unknown ones are left out."""
+    found = []
+    for figure, words, factor, _ in FIGURES:
         base = _values(topologies, baseline, figure)
-        cells = [_cell(_values(topologies, name, figure), base, factor, digits) for name in others]
-        rows.append([words, *cells])
-    return rows, ["", *(f"{name} - {baseline}" for name in others)]
+        for name in topologies:
+            values = _values(topologies, name, figure)
+            if name == baseline or not _comparable(values, base):
+                continue
+            mean, half = paired_difference(values, base)
+            found.append(
+                PairedFigure(name, figure, words, factor * mean, factor * half, factor * float(np.mean(base))),
+            )
+    return found
+
+
+def same_requests(bundles: Sequence[Bundle]) -> bool:
+    """Whether runs served the same requests in each replication, so that their differences can be paired.
+
+    Raises
+    ------
+    InputError : a resolved scenario is missing or broken
+    """
+    asked = []
+    for bundle in bundles:
+        data: dict[str, Any] = read_document(bundle.path / "scenario.resolved.yaml").data
+        hashes = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
+        run = [data["run"][name] for name in ("seed", "replications", "horizon_s")]
+        asked.append((data["workload"], run, hashes))
+    return all(found == asked[0] for found in asked)
 
 
 def _values(topologies: Summaries, name: str, figure: str) -> list[float]:
@@ -44,9 +92,70 @@ def _values(topologies: Summaries, name: str, figure: str) -> list[float]:
     return [math.nan if value is None else float(value) for value in found]
 
 
-def _cell(values: Sequence[float], base: Sequence[float], factor: float, digits: str) -> str:
-    if not values or len(values) != len(base) or not np.isfinite([*values, *base]).all():
+def _comparable(values: Sequence[float], base: Sequence[float]) -> bool:
+    return bool(values) and len(values) == len(base) and bool(np.isfinite([*values, *base]).all())
+
+
+def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]], list[str]]:
+    """Rows and headers: each figure of each topology less the baseline's, replication by replication.
+
+    A cell is the mean and the half-width of its 95 % Student-t interval over replications, which all topologies served
+    with the same requests; with one replication the half-width is left out.
+    """
+    others = [name for name in topologies if name != baseline]
+    cells = {(found.figure, found.topology): found for found in paired(topologies, baseline)}
+    rows = [
+        [words, *(_cell(cells.get((figure, name)), digits) for name in others)] for figure, words, _, digits in FIGURES
+    ]
+    return rows, ["", *(f"{name} - {baseline}" for name in others)]
+
+
+def _cell(found: PairedFigure | None, digits: str) -> str:
+    if found is None:
         return "-"
-    mean, half = paired_difference(values, base)
-    text = f"{factor * mean:+{digits}}"
-    return f"{text} ± {factor * half:{digits}}" if math.isfinite(half) else text
+    text = f"{found.mean:+{digits}}"
+    return f"{text} ± {found.half_width:{digits}}" if math.isfinite(found.half_width) else text
+
+
+def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Sequence[str]) -> Any:
+    """Differences as a share of the baseline's figure with their intervals; those that hold zero are pale.
+
+    Parameters
+    ----------
+    names : all topologies that colours go by
+    """
+    rows = [
+        {
+            "topology": entry.topology,
+            "figure": entry.unit_words.split(" [")[0],
+            "share": entry.mean / abs(entry.base),
+            "low": (entry.mean - entry.half_width) / abs(entry.base),
+            "high": (entry.mean + entry.half_width) / abs(entry.base),
+            "difference": f"{entry.mean:+,.4g} ± {entry.half_width:,.2g}, {entry.unit_words}",
+            "sure": "yes" if entry.is_sure else "no",
+        }
+        for entry in found
+        if entry.base
+    ]
+    columns = ["topology", "figure", "share", "low", "high", "difference", "sure"]
+    order = list(dict.fromkeys(str(row["figure"]) for row in rows))
+    y = alt.Y("figure:N", sort=order, title=None)
+    offset = alt.YOffset("topology:N", sort=list(names))
+    x = alt.X("share:Q", title=f"difference to {baseline} [% of its figure]", axis=alt.Axis(format="+%"))
+    tooltip = ["topology", "figure", "difference", alt.Tooltip("share", format="+.1%")]
+    base = alt.Chart(pd.DataFrame(rows, columns=columns))
+    zero = alt.Chart(pd.DataFrame([{"zero": 0.0}])).mark_rule(color="gray").encode(x="zero:Q")
+    spans = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
+    sure = alt.condition("datum.sure === 'yes'", alt.value(1.0), alt.value(0.4))
+    return alt.layer(
+        zero,
+        spans.encode(x="low:Q", x2="high:Q", y=y, yOffset=offset, color=topology_colour(names), opacity=sure),
+        base.mark_point(size=80, filled=True).encode(
+            x=x,
+            y=y,
+            yOffset=offset,
+            color=topology_colour(names),
+            opacity=sure,
+            tooltip=tooltip,
+        ),
+    ).properties(height=alt.Step(16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,10 @@ MEASURES = {
     "ttft_p99_s": ("TTFT p99", "s"),
     "tpot_p99_s": ("TPOT p99", "s"),
     "e2e_p99_s": ("E2E p99", "s"),
-    "missed_share": ("requests that miss the SLO", "share"),
+    "ttft_p95_s": ("TTFT p95", "s"),
+    "tpot_p95_s": ("TPOT p95", "s"),
+    "e2e_p95_s": ("E2E p95", "s"),
+    "missed_share": ("requests that miss the SLO", "%"),
 }
 """What cost is set against, smaller is better: words and unit."""
 
@@ -29,8 +33,46 @@ def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "usd_per_month": summary["cost"]["usd_per_month"],
         "slo_met": bool(metrics["slo_met"]),
         "missed_share": 1.0 - metrics["slo_attainment"],
-        **{f"{metric}_p99_s": metrics[f"{metric}_s"]["p99"] for metric in ("ttft", "tpot", "e2e")},
+        **{
+            f"{metric}_{share}_s": metrics[f"{metric}_s"][share]
+            for metric in ("ttft", "tpot", "e2e")
+            for share in ("p95", "p99")
+        },
     }
+
+
+def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Topologies at the points of a sweep, as points; what failed is left out.
+
+    Parameters
+    ----------
+    table : `sweep.parquet` of the sweep's bundle
+    paths : what it varies, the keys of `grid` in its manifest
+    """
+    found = []
+    for row in table[table["status"] == "ok"].to_dict("records"):
+        values = ", ".join(f"{path.rsplit('.', 1)[-1]}={_plain(row[path])}" for path in paths)
+        found.append(
+            {
+                "point": f"{run}/{row['topology']}: {values}",
+                "run": run,
+                "topology": row["topology"],
+                "values": values,
+                "usd_per_month": row["usd_per_month"],
+                "slo_met": bool(row["slo_met"]),
+                "missed_share": 1.0 - row["slo_attainment"],
+                **{name: _known(row[name]) for name in MEASURES if name.endswith("_s")},
+            }
+        )
+    return found
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def frontier(points: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:
@@ -57,13 +99,17 @@ def pareto_chart(
 
     Parameters
     ----------
+    names : topologies that have colours already; those of other runs get the next ones
     limit : largest value that the SLO allows; the region below is shaded
     """
     words, unit = MEASURES[measure]
     data = pd.DataFrame([{**found, "SLO": "met" if found["slo_met"] else "missed"} for found in points])
     data = data[data[measure].notna()]
+    every = list(dict.fromkeys([*names, *data["topology"]]))
+    digits = ".2%" if unit == "%" else ".4g"
     x = alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30))
-    y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=alt.Scale(zero=True))
+    axis = alt.Axis(format="%") if unit == "%" else alt.Axis()
+    y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=alt.Scale(zero=True), axis=axis)
     chosen = alt.selection_point(name="chosen", fields=["point"])
     marks = (
         alt.Chart(data)
@@ -71,21 +117,49 @@ def pareto_chart(
         .encode(
             x=x,
             y=y,
-            color=topology_colour(names),
+            color=topology_colour(every),
             shape=alt.Shape("SLO:N", scale=alt.Scale(domain=["met", "missed"], range=["circle", "cross"])),
-            opacity=alt.condition(chosen, alt.value(1.0), alt.value(0.45)),
-            tooltip=["point", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip(measure, format=".4g"), "SLO"],
+            opacity=alt.condition(chosen, alt.value(1.0), alt.value(0.35)),
+            tooltip=[
+                "point",
+                alt.Tooltip("usd_per_month", format=",.0f", title="$ per month"),
+                alt.Tooltip(measure, format=digits, title=f"{words} [{unit}]"),
+                "SLO",
+            ],
         )
         .add_params(chosen)
     )
+    best = pd.DataFrame([dict(found) for found in frontier(points, measure)], columns=["usd_per_month", measure])
     edge = (
-        alt.Chart(pd.DataFrame([dict(found) for found in frontier(points, measure)]))
+        alt.Chart(best)
         .mark_line(interpolate="step-after", strokeDash=[5, 4], color="gray")
         .encode(x="usd_per_month:Q", y=f"{measure}:Q")
     )
     layers = [edge, marks]
     if limit is not None:
-        rule = alt.Chart(pd.DataFrame([{"limit": limit, "zero": 0.0}]))
-        region = rule.mark_rect(opacity=0.08, color="#009E73").encode(y="zero:Q", y2="limit:Q")
-        layers = [region, rule.mark_rule(color="#D55E00").encode(y="limit:Q"), *layers]
+        rule = alt.Chart(pd.DataFrame([{"limit": limit, "zero": 0.0, "words": f"SLO: at most {limit:g} s"}]))
+        region = rule.mark_rect(opacity=0.1, color="#009E73").encode(y="zero:Q", y2="limit:Q")
+        line = rule.mark_rule(color="#D55E00", strokeWidth=2).encode(y="limit:Q", tooltip="words")
+        layers = [region, line, *layers]
     return alt.layer(*layers).properties(height=420)
+
+
+def slo_limit_s(scenario: Mapping[str, Any], measure: str) -> tuple[float, tuple[str, ...]] | None:
+    """The strictest limit that the SLO sets to a measure, and the classes it holds for; None where it sets none.
+
+    Parameters
+    ----------
+    scenario : resolved
+    measure : key of `MEASURES`; the SLO of a class limits its own requests, the measure is of all
+    """
+    metric, _, rest = measure.partition("_")
+    share = rest.removesuffix("_s")
+    limits = {
+        cls["name"]: float(limit)
+        for cls in scenario["workload"]["classes"]
+        if (limit := cls["slo"].get(f"{metric}_s", {}).get(share)) is not None and math.isfinite(limit)
+    }
+    if not limits:
+        return None
+    strictest = min(limits.values())
+    return strictest, tuple(name for name, limit in limits.items() if limit == strictest)

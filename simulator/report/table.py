@@ -15,6 +15,12 @@ def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: summary["topologies"][name] for name in summary["order"]}
 
 
+def baseline(topologies: Mapping[str, Mapping[str, Any]]) -> str:
+    """The topology that a report compares the others to: the cheapest that meets the SLO, else the cheapest."""
+    meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
+    return min(meeting or topologies, key=lambda name: topologies[name]["cost"]["usd_per_month"])
+
+
 def _number(value: float | None, pattern: str) -> str:
     return "-" if value is None or not math.isfinite(value) else pattern.format(value)
 

@@ -162,6 +162,10 @@ class Bundle:
     manifest: dict[str, Any]
     summary: dict[str, Any]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a table of that name: those of earlier versions have fewer."""
+        return (self.path / f"{name}.parquet").is_file()
+
     def table(self, name: str) -> Any:
         """One Parquet file as a DataFrame.
 
@@ -173,7 +177,7 @@ class Bundle:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
-        if not file.is_file():
+        if not self.has(name):
             raise InputError(Problem(f"has no table {name!r}", str(self.path)))
         try:
             return pd.read_parquet(file)
