@@ -35,16 +35,18 @@ def show(context: Context) -> None:
         column_config={
             "name": "part",
             "quantity": st.column_config.NumberColumn("per month", format="localized"),
-            "usd": st.column_config.NumberColumn(BASES[basis], format="%.4f" if basis == "million" else "%.2f"),
+            "usd": st.column_config.NumberColumn(BASES[basis], format="%.5f" if basis == "million" else "accounting"),
         },
     )
 
 
 def _unused(data: pd.DataFrame) -> None:
     wasted = data[data["is_unused"]].groupby("topology", sort=False)["usd"].sum()
+    parts = []
     for name, usd in wasted.items():
-        share = usd / max(data.loc[data["topology"] == name, "usd"].sum(), 1e-12)
-        st.caption(f"{name}: {share:.0%} (\\${usd:,.2f}) pays for what is idle, spare or unused.")
+        whole = data.loc[data["topology"] == name, "usd"].sum()
+        parts.append(f"{name} {usd / whole if whole else 0.0:.0%} (\\${usd:,.{0 if whole > 100 else 3}f})")
+    st.caption(f"Idle, spare or unused: {', '.join(parts) or 'nothing'}.")
 
 
 def _spending(context: Context) -> None:
@@ -62,6 +64,7 @@ def _spending(context: Context) -> None:
         )
     discounted = flow == "present"
     st.altair_chart(cumulative_spending(context.topologies, context.names, discounted), key="cost.flow")
+    st.caption("A hardware purchase stands at month 0; its resale lowers the last month.")
     if discounted:
         st.caption(f"Discounted at {', '.join(f'{rate:.1%}' for rate in sorted(rates))} per year; it ends at the NPV.")
     rows = [

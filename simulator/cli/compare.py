@@ -136,11 +136,7 @@ def _rows(differing: Sequence[Difference]) -> list[list[str]]:
 
 
 def _cell(value: Any) -> str:
-    import json
+    from simulator.scenario.differences import in_words
 
-    from simulator.scenario.differences import ABSENT
-
-    if value is ABSENT:
-        return "-"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = in_words(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -13,6 +13,7 @@ from simulator.report.inputs import input_unit, input_value
 from simulator.units import TOKENS_PER_MILLION
 
 _SWINGS = 10
+_WITHIN, _BEYOND = "within its GPUs", "beyond its GPUs"
 
 
 def volume_lines(curves: pd.DataFrame, topologies: Summaries, names: Sequence[str]) -> Any:
@@ -26,7 +27,7 @@ def volume_lines(curves: pd.DataFrame, topologies: Summaries, names: Sequence[st
     """
     data = _shown(curves, "", topologies)
     data["billions"] = data["tokens_per_month"] / 1e9
-    data["reach"] = (data["busy_share"] <= 1.0).where(data["busy_share"].notna(), True).map(_reach)
+    data = _split_at_capacity(data)
     x = alt.X("billions:Q", title="delivered tokens per month [1e9]", scale=alt.Scale(nice=False))
     runs = [
         {"topology": name, "billions": found["cost"]["tokens_per_month"] / 1e9, "usd": found["cost"]["usd_per_month"]}
@@ -46,7 +47,7 @@ def utilisation_lines(curves: pd.DataFrame, owner: str, topologies: Summaries, n
     data = _shown(curves, owner, topologies)
     for end in ("", "_low", "_high"):
         data[f"usd{end}"] = data[f"usd_per_month{end}"] / data["tokens_per_month"] * TOKENS_PER_MILLION
-    data["reach"] = _reach(True)
+    data["reach"] = _WITHIN
     data = data[data["usd"] > 0]
     cost = topologies[owner]["cost"]
     runs = []
@@ -59,13 +60,17 @@ def utilisation_lines(curves: pd.DataFrame, owner: str, topologies: Summaries, n
     return _chart(data, runs, rules, x, "busy_share", "$ per 1M tokens", names, log=True)
 
 
+def _split_at_capacity(data: pd.DataFrame) -> pd.DataFrame:
+    """Rows within and beyond what the bought GPUs serve; the last within begins the part beyond, without a gap."""
+    beyond = data["busy_share"] > 1.0
+    data["reach"] = beyond.map({False: _WITHIN, True: _BEYOND})
+    last = data[~beyond & data["topology"].isin(data.loc[beyond, "topology"])].groupby("topology").tail(1)
+    return pd.concat([data, last.assign(reach=_BEYOND)]).sort_values("tokens_per_month", kind="stable")
+
+
 def owners(curves: pd.DataFrame) -> list[str]:
-    """Topologies that own GPUs, in the order of the run."""
+    """Topologies that own all they serve with, in the order of the run."""
     return [str(name) for name in curves["owner"].unique() if name]
-
-
-def _reach(within: bool) -> str:
-    return "within its GPUs" if within else "beyond its GPUs"
 
 
 def _shown(curves: pd.DataFrame, owner: str, topologies: Summaries) -> pd.DataFrame:
@@ -118,9 +123,7 @@ def _chart(
             marks.mark_rect(opacity=0.1).encode(x="low:Q", x2="high:Q", tooltip=tooltip),
             marks.mark_rule(strokeDash=[2, 3], strokeWidth=2).encode(x="at:Q", tooltip=tooltip),
         ]
-    dash = alt.StrokeDash(
-        "reach:N", scale=alt.Scale(domain=[_reach(True), _reach(False)], range=[[1, 0], [5, 4]]), legend=None
-    )
+    dash = alt.StrokeDash("reach:N", scale=alt.Scale(domain=[_WITHIN, _BEYOND], range=[[1, 0], [5, 4]]), legend=None)
     layers.append(base.mark_line().encode(y=y, strokeDash=dash, tooltip=["topology", place, *money, "reach"]))
     if runs:
         dots = alt.Chart(pd.DataFrame(runs)).mark_point(filled=True, size=140, opacity=1)

@@ -21,7 +21,7 @@ Summaries = Mapping[str, Mapping[str, Any]]
 def topology_colour(names: Sequence[str]) -> alt.Color:
     """Colour encoding that gives each topology the same colour in every chart."""
     scale = alt.Scale(domain=list(names), range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
-    return alt.Color("topology:N", scale=scale, title="topology")
+    return alt.Color("topology:N", scale=scale, title="topology", legend=alt.Legend(symbolOpacity=1))
 
 
 def stacked(rows: Sequence[Any]) -> Any:

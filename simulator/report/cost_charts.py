@@ -14,6 +14,7 @@ from simulator.report.charts import Summaries, topology_colour
 
 BASES = {"month": "$ per month", "million": "$ per 1M tokens", "horizon": "$ over the horizon"}
 """What line items are counted by, with the axis' words."""
+_BELOW = alt.Legend(orient="bottom", columns=4)
 UNUSED = ("idle", "spare", "unused")
 """Names of line items that pay for what nobody used."""
 
@@ -57,13 +58,16 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
     shown = data.assign(use=np.where(data["is_unused"], "idle, spare or unused", "used"))
     return (
         alt.Chart(shown)
-        .mark_bar(stroke="gray", strokeWidth=0.4)
+        .mark_bar()
         .encode(
             x=alt.X("usd:Q", title=title),
             y=alt.Y("topology:N", sort=list(names), title=None),
-            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item"),
+            color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item", legend=_BELOW),
             opacity=alt.Opacity(
-                "use:N", scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]), title="pays for"
+                "use:N",
+                scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]),
+                title="pays for what is",
+                legend=_BELOW,
             ),
             order=alt.Order("is_unused:N"),
             detail="item:N",
@@ -98,7 +102,7 @@ def cumulative_spending(topologies: Summaries, names: Sequence[str], discounted:
         alt.Chart(spending(topologies, discounted))
         .mark_line(interpolate="step-after")
         .encode(
-            x=alt.X("month:Q", title="month", axis=alt.Axis(tickMinStep=1)),
+            x=alt.X("month:Q", title="month", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
             y=alt.Y("spent_usd:Q", title=words),
             color=topology_colour(names),
             tooltip=["topology", "month", alt.Tooltip("spent_usd", format=",.0f", title=words)],

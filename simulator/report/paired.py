@@ -30,6 +30,11 @@ FIGURES = (
 """Figure, words with the unit, factor to that unit, digits."""
 
 
+_LINEAR = 0.25
+"""Share up to which the axis of differences is about linear; logarithmic beyond, as a queue multiplies latencies."""
+_TICKS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, *(digit * 10.0**power for power in range(1, 5) for digit in (1, 3)))
+
+
 @dataclass(frozen=True, slots=True)
 class PairedFigure:
     """One figure of a topology less the baseline's, over the replications.
@@ -141,7 +146,15 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
     order = list(dict.fromkeys(str(row["figure"]) for row in rows))
     y = alt.Y("figure:N", sort=order, title=None)
     offset = alt.YOffset("topology:N", sort=list(names))
-    x = alt.X("share:Q", title=f"difference to {baseline} [% of its figure]", axis=alt.Axis(format="+%"))
+    ends = [abs(value) / abs(entry.base) for entry in found if entry.base for value in _ends(entry)]
+    reach = max((end for end in ends if math.isfinite(end)), default=0.0)
+    ticks = [sign * tick for tick in _TICKS if tick <= max(reach, _TICKS[0]) for sign in (-1, 1)]
+    x = alt.X(
+        "share:Q",
+        title=f"difference to {baseline} [% of its figure]",
+        axis=alt.Axis(format="+%", values=[0.0, *ticks], labelOverlap=True),
+        scale=alt.Scale(type="symlog", constant=_LINEAR),
+    )
     tooltip = ["topology", "figure", "difference", alt.Tooltip("share", format="+.1%")]
     base = alt.Chart(pd.DataFrame(rows, columns=columns))
     zero = alt.Chart(pd.DataFrame([{"zero": 0.0}])).mark_rule(color="gray").encode(x="zero:Q")
@@ -149,7 +162,7 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
     sure = alt.condition("datum.sure === 'yes'", alt.value(1.0), alt.value(0.4))
     return alt.layer(
         zero,
-        spans.encode(x="low:Q", x2="high:Q", y=y, yOffset=offset, color=topology_colour(names), opacity=sure),
+        spans.encode(x=alt.X("low:Q"), x2="high:Q", y=y, yOffset=offset, color=topology_colour(names), opacity=sure),
         base.mark_point(size=80, filled=True).encode(
             x=x,
             y=y,
@@ -159,3 +172,7 @@ def differences_chart(found: Sequence[PairedFigure], baseline: str, names: Seque
             tooltip=tooltip,
         ),
     ).properties(height=alt.Step(16))
+
+
+def _ends(found: PairedFigure) -> tuple[float, ...]:
+    return found.mean, found.mean - found.half_width, found.mean + found.half_width

@@ -23,6 +23,10 @@ MEASURES = {
 """What cost is set against, smaller is better: words and unit."""
 
 
+_FAR_APART, _ROOM = 20.0, 1.5
+"""Ratio of values from which their axis is logarithmic, and the room around them there."""
+
+
 def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
     """One topology of one run as a point."""
     metrics = summary["metrics"]
@@ -109,7 +113,8 @@ def pareto_chart(
     digits = ".2%" if unit == "%" else ".4g"
     x = alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30))
     axis = alt.Axis(format="%") if unit == "%" else alt.Axis()
-    y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=alt.Scale(zero=True), axis=axis)
+    scale, floor = _scale([*data[measure], *([] if limit is None else [limit])])
+    y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=scale, axis=axis)
     chosen = alt.selection_point(name="chosen", fields=["point"])
     marks = (
         alt.Chart(data)
@@ -137,11 +142,20 @@ def pareto_chart(
     )
     layers = [edge, marks]
     if limit is not None:
-        rule = alt.Chart(pd.DataFrame([{"limit": limit, "zero": 0.0, "words": f"SLO: at most {limit:g} s"}]))
-        region = rule.mark_rect(opacity=0.1, color="#009E73").encode(y="zero:Q", y2="limit:Q")
+        rule = alt.Chart(pd.DataFrame([{"limit": limit, "floor": floor, "words": f"SLO: at most {limit:g} s"}]))
+        region = rule.mark_rect(opacity=0.1, color="#009E73").encode(y="floor:Q", y2="limit:Q")
         line = rule.mark_rule(color="#D55E00", strokeWidth=2).encode(y="limit:Q", tooltip="words")
         layers = [region, line, *layers]
     return alt.layer(*layers).properties(height=420)
+
+
+def _scale(values: Sequence[float]) -> tuple[alt.Scale, float]:
+    """Scale of the measure and where it begins: logarithmic where values are far apart, as with overload they are."""
+    low, high = min(values), max(values)
+    if low > 0 and high / low > _FAR_APART:
+        low, high = low / _ROOM, high * _ROOM
+        return alt.Scale(type="log", domain=[low, high], nice=False), low
+    return alt.Scale(zero=True), 0.0
 
 
 def slo_limit_s(scenario: Mapping[str, Any], measure: str) -> tuple[float, tuple[str, ...]] | None:

@@ -12,6 +12,7 @@ from simulator.catalog.sites import site
 from simulator.cost.breakeven import busy_share, cheaper_volumes, payback_month
 from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import total_usd
+from simulator.cost.prices import OwnedPrices
 from simulator.cost.report import CostReport, mean_report
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
@@ -87,7 +88,12 @@ def compare_costs(
                 _drawn_crossing(found, draws[name], draws[found["against"]], reports[name]) if draws else None
             )
             crossings += [found["tokens_per_month"]] if found["tokens_per_month"] is not None else []
-    return cost_curves(reports, draws, crossings)
+    return cost_curves(reports, draws, crossings, [name for name, case in cases.items() if _owns_all(case)])
+
+
+def _owns_all(case: Case) -> bool:
+    owned = all(isinstance(price, OwnedPrices) for price in case.prices.pools.values())
+    return owned and not case.prices.vendors
 
 
 def _drawn_crossing(found: Mapping[str, Any], mine: Draws, rival: Draws, report: CostReport) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,10 @@ _FARTHEST = 10.0
 
 
 def cost_curves(
-    reports: Mapping[str, CostReport], draws: Mapping[str, Draws], crossings: Sequence[float]
+    reports: Mapping[str, CostReport],
+    draws: Mapping[str, Draws],
+    crossings: Sequence[float],
+    owning: Collection[str],
 ) -> pd.DataFrame:
     """Rows of `break_even.parquet`: the monthly cost of each topology over volumes and over utilisation.
 
@@ -37,20 +40,22 @@ def cost_curves(
     reports : costs of the topologies, means over the replications
     draws : the same topologies' draws; without any the band is NaN
     crossings : break-even volumes in tokens per month, which the volumes shall reach beyond
+    owning : topologies that own all they serve with, whose utilisation goes with the tokens; where a rented pool takes
+        what is left over, it does not
 
     Returns
     -------
     frame : `owner` (topology whose bought GPUs the busy share is of, empty where the x axis is the volume), `topology`,
-        `tokens_per_month`, `busy_share` (of the owner's or else the topology's bought GPUs, NaN without any),
-        `usd_per_month`, `usd_per_month_low`, `usd_per_month_high`
+        `tokens_per_month`, `busy_share` (of the owner's or else the topology's bought GPUs, NaN unless it is among
+        `owning`), `usd_per_month`, `usd_per_month_low`, `usd_per_month_high`
     """
     now = max(report.tokens_per_month for report in reports.values())
     near = [volume for volume in crossings if volume <= _FARTHEST * now]
     most = max([_REACH * now, *(_MARGIN * volume for volume in near)])
     volumes = np.linspace(0.0, most, _POINTS)
-    frames = [_curve("", name, volumes, reports, draws, _busy_per_token(reports[name])) for name in reports]
-    for owner, report in reports.items():
-        per_token = _busy_per_token(report)
+    busy = {name: _busy_per_token(report) if name in owning else math.nan for name, report in reports.items()}
+    frames = [_curve("", name, volumes, reports, draws, busy[name]) for name in reports]
+    for owner, per_token in busy.items():
         if per_token > 0:
             volumes = np.linspace(0.0, 1.0, _POINTS)[1:] / per_token
             frames += [_curve(owner, name, volumes, reports, draws, per_token) for name in reports]

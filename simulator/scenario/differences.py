@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,23 @@ def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
     part is missing in one scenario, the part is one difference, not everything in it.
     """
     return _compare("", tuple(scenarios))
+
+
+def in_words(value: Any) -> str:
+    """A value of a difference as text: of a part the settings that say something, `-` where it is absent."""
+    if value is ABSENT:
+        return "-"
+    if isinstance(value, Mapping):
+        said = {key: item for key, item in value.items() if key != "name" and item not in (None, [], {})}
+        return ", ".join(f"{key}: {_nested(item)}" for key, item in said.items())
+    if isinstance(value, list):
+        return ", ".join(_nested(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _nested(value: Any) -> str:
+    text = in_words(value)
+    return f"({text})" if isinstance(value, Mapping | list) else text
 
 
 def _compare(path: str, nodes: tuple[Any, ...]) -> list[Difference]:

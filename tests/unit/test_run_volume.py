@@ -35,7 +35,7 @@ def test_curves_pass_through_the_run_and_cross_where_the_break_even_is() -> None
     found = cheaper_volumes(own, rented)
     assert found is not None
     crossing = found[0]
-    curves = cost_curves({"own": own, "rented": rented}, {}, [crossing])
+    curves = cost_curves({"own": own, "rented": rented}, {}, [crossing], ["own"])
     for owner in ("", "own"):
         part = curves[curves["owner"] == owner]
         lines = {name: rows.sort_values("tokens_per_month") for name, rows in part.groupby("topology")}
@@ -57,11 +57,18 @@ def test_curves_pass_through_the_run_and_cross_where_the_break_even_is() -> None
 def test_volumes_reach_beyond_a_crossing_but_not_to_one_far_away() -> None:
     reports = {"a": report(10.0, 1.0), "b": report(0.0, 2.0)}
     for crossing, most in ((5 * TOKENS, 6.25 * TOKENS), (50 * TOKENS, 2 * TOKENS)):
-        assert cost_curves(reports, {}, [crossing])["tokens_per_month"].max() == pytest.approx(most)
+        assert cost_curves(reports, {}, [crossing], [])["tokens_per_month"].max() == pytest.approx(most)
+
+
+def test_utilisation_is_shown_only_where_everything_is_owned() -> None:
+    """A hybrid's own GPUs say nothing of its whole load."""
+    curves = cost_curves({"hybrid": report(900.0, 100.0, owned=True), "rented": report(0.0, 9.0)}, {}, [], [])
+    assert set(curves["owner"]) == {""}
+    assert curves["busy_share"].isna().all()
 
 
 def test_nothing_delivered_costs_the_fixed_part_only() -> None:
-    curves = cost_curves({"a": report(7.0, 0.0, owned=True, tokens=0.0)}, {}, [])
+    curves = cost_curves({"a": report(7.0, 0.0, owned=True, tokens=0.0)}, {}, [], ["a"])
     assert set(curves["owner"]) == {""}
     assert (curves["usd_per_month"] == 7.0).all()
 
@@ -70,7 +77,7 @@ def test_the_band_holds_nine_tenths_of_the_draws_at_each_volume() -> None:
     rng = np.random.default_rng(1)
     fixed, usage = rng.uniform(500, 900, 999), rng.uniform(10, 300, 999)
     draws = Draws(fixed + usage, usage, np.full(999, TOKENS))
-    curves = cost_curves({"a": report(700.0, 150.0)}, {"a": draws}, [])
+    curves = cost_curves({"a": report(700.0, 150.0)}, {"a": draws}, [], [])
     for row in curves.to_dict("records"):
         costs = fixed + usage * row["tokens_per_month"] / TOKENS
         inside = np.mean((costs >= row["usd_per_month_low"]) & (costs <= row["usd_per_month_high"]))
