@@ -15,11 +15,8 @@ from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
-from simulator.scenario.differences import differences, in_words
+from simulator.scenario.differences import differences, in_words, leaves
 from simulator.scenario.document import read_document
-
-_CELL_CHARACTERS, _CELL_LINES, _LINE_PIXELS = 28, 8, 22
-"""About what fits on a line of a cell, most lines of a row, and their height."""
 
 
 def show(context: Context) -> None:
@@ -87,13 +84,6 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
     if not found:
         st.caption("They are the same.")
         return
-    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in found]
+    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in leaves(found)]
     frame = pd.DataFrame(rows, columns=["value", *scenarios])
-    st.dataframe(frame, hide_index=True, key=key, row_height=_row_height(frame))
-
-
-def _row_height(frame: pd.DataFrame) -> int:
-    """Room for the longest cell to wrap, within reason."""
-    longest = max(len(str(cell)) for cell in frame.to_numpy().ravel())
-    lines = min(-(-longest // _CELL_CHARACTERS), _CELL_LINES)
-    return _LINE_PIXELS * lines + _LINE_PIXELS // 2
+    st.dataframe(frame, hide_index=True, key=key)

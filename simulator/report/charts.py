@@ -13,15 +13,23 @@ import altair as alt
 import pandas as pd
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C")
+LEGEND_COLUMNS = 4
+"""Names in a row below a chart, as many as a phone has room for."""
 _WIDTH, _HEIGHT = 500, 260
 
 Summaries = Mapping[str, Mapping[str, Any]]
 
 
+def plain_legend(**options: Any) -> alt.Legend:
+    """Legend of shapes and shades whose symbols are grey: black ones could not be seen on a dark page."""
+    return alt.Legend(symbolFillColor="gray", symbolStrokeColor="gray", **options)
+
+
 def topology_colour(names: Sequence[str]) -> alt.Color:
     """Colour encoding that gives each topology the same colour in every chart."""
     scale = alt.Scale(domain=list(names), range=[PALETTE[k % len(PALETTE)] for k in range(len(names))])
-    return alt.Color("topology:N", scale=scale, title="topology", legend=alt.Legend(symbolOpacity=1))
+    legend = alt.Legend(symbolOpacity=1, orient="bottom", columns=LEGEND_COLUMNS)
+    return alt.Color("topology:N", scale=scale, title="topology", legend=legend)
 
 
 def stacked(rows: Sequence[Any]) -> Any:
@@ -71,7 +79,11 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             x=alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30)),
             y=alt.Y("attainment:Q", title="SLO attainment", axis=alt.Axis(format=".1%"), scale=alt.Scale(zero=False)),
             color=topology_colour(list(names or topologies)),
-            shape=alt.Shape("SLO met:N", scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"])),
+            shape=alt.Shape(
+                "SLO met:N",
+                scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"]),
+                legend=plain_legend(),
+            ),
             tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
         )
     )

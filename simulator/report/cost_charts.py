@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from simulator.cost.annuity import discount_factors
-from simulator.report.charts import Summaries, topology_colour
+from simulator.report.charts import Summaries, plain_legend, topology_colour
 
 BASES = {"month": "$ per month", "million": "$ per 1M tokens", "horizon": "$ over the horizon"}
 """What line items are counted by, with the axis' words."""
-_BELOW = alt.Legend(orient="bottom", columns=4)
+_BELOW = alt.Legend(orient="bottom", columns=2)
 UNUSED = ("idle", "spare", "unused")
 """Names of line items that pay for what nobody used."""
 
@@ -67,7 +67,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
                 "use:N",
                 scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]),
                 title="pays for what is",
-                legend=_BELOW,
+                legend=plain_legend(orient="top"),
             ),
             order=alt.Order("is_unused:N"),
             detail="item:N",

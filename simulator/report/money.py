@@ -86,8 +86,8 @@ def _how_sure(found: Mapping[str, Any]) -> str:
     share = drawn["shares"][found["cheaper"]]
     among = "the draws" if share == 1 else f"the {share:.0%} of the draws that break even {found['cheaper']} a volume"
     return (
-        f"{text}; in {drawn['coverage']:.0%} of {among} the volume of break-even is between {tokens['low'] / 1e6:,.0f} and "
-        f"{tokens['high'] / 1e6:,.0f} million tokens a month, with its GPUs busy {busy['low']:.0%} to {busy['high']:.0%}."
+        f"{text}; in {drawn['coverage']:.0%} of {among} that volume is between {tokens['low'] / 1e6:,.0f} and "
+        f"{tokens['high'] / 1e6:,.0f} million tokens a month, with GPUs busy {busy['low']:.0%} to {busy['high']:.0%}."
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from simulator.report.charts import topology_colour
+from simulator.report.charts import plain_legend, topology_colour
 
 MEASURES = {
     "ttft_p99_s": ("TTFT p99", "s"),
@@ -111,7 +111,7 @@ def pareto_chart(
     data = data[data[measure].notna()]
     every = list(dict.fromkeys([*names, *data["topology"]]))
     digits = ".2%" if unit == "%" else ".4g"
-    x = alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30))
+    x = alt.X("usd_per_month:Q", title="$ per month", scale=_room(list(data["usd_per_month"])))
     axis = alt.Axis(format="%") if unit == "%" else alt.Axis()
     scale, floor = _scale([*data[measure], *([] if limit is None else [limit])])
     y = alt.Y(f"{measure}:Q", title=f"{words} [{unit}]", scale=scale, axis=axis)
@@ -123,7 +123,11 @@ def pareto_chart(
             x=x,
             y=y,
             color=topology_colour(every),
-            shape=alt.Shape("SLO:N", scale=alt.Scale(domain=["met", "missed"], range=["circle", "cross"])),
+            shape=alt.Shape(
+                "SLO:N",
+                scale=alt.Scale(domain=["met", "missed"], range=["circle", "cross"]),
+                legend=plain_legend(orient="top"),
+            ),
             opacity=alt.condition(chosen, alt.value(1.0), alt.value(0.35)),
             tooltip=[
                 "point",
@@ -147,6 +151,13 @@ def pareto_chart(
         line = rule.mark_rule(color="#D55E00", strokeWidth=2).encode(y="limit:Q", tooltip="words")
         layers = [region, line, *layers]
     return alt.layer(*layers).properties(height=420)
+
+
+def _room(values: Sequence[float]) -> alt.Scale:
+    """Scale with room on both sides, not below zero."""
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low or high or 1.0)
+    return alt.Scale(domain=[max(low - room, 0.0), high + room], nice=False)
 
 
 def _scale(values: Sequence[float]) -> tuple[alt.Scale, float]:

@@ -28,12 +28,35 @@ def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
     return _compare("", tuple(scenarios))
 
 
+def leaves(found: Sequence[Difference]) -> list[Difference]:
+    """The same differences with parts that a scenario lacks taken apart, for tables in which a part would be too wide.
+
+    Settings of such a part that say nothing (null, empty) are left out.
+    """
+    apart: list[Difference] = []
+    for entry in found:
+        if not all(value is ABSENT or isinstance(value, Mapping) for value in entry.values):
+            apart.append(entry)
+            continue
+        parts = [value if isinstance(value, Mapping) else {} for value in entry.values]
+        inside = [
+            Difference(f"{entry.path}.{key}", tuple(part.get(key, ABSENT) for part in parts))
+            for key in dict.fromkeys(key for part in parts for key in part if key != "name")
+        ]
+        apart += leaves([one for one in inside if any(_says(value) for value in one.values)])
+    return apart
+
+
+def _says(value: Any) -> bool:
+    return value is not ABSENT and value not in (None, [], {})
+
+
 def in_words(value: Any) -> str:
     """A value of a difference as text: of a part the settings that say something, `-` where it is absent."""
     if value is ABSENT:
         return "-"
     if isinstance(value, Mapping):
-        said = {key: item for key, item in value.items() if key != "name" and item not in (None, [], {})}
+        said = {key: item for key, item in value.items() if key != "name" and _says(item)}
         return ", ".join(f"{key}: {_nested(item)}" for key, item in said.items())
     if isinstance(value, list):
         return ", ".join(_nested(item) for item in value)
