@@ -115,7 +115,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
 def _use(found: Mapping[str, Any], context: Context) -> None:
     """What can be done with a point: its topology as the baseline of all views, or its run opened."""
     if found["run"] in {folder.name for folder in context.others}:
-        st.button("Open its run", key="pareto.open", on_click=_set, args=("run", found["run"]))
+        st.button("Open its run", key="pareto.open", on_click=_set, args=("show", found["run"]))
     elif not found["run"]:
         is_baseline = found["topology"] == context.baseline
         st.button(
@@ -123,7 +123,7 @@ def _use(found: Mapping[str, Any], context: Context) -> None:
             key="pareto.baseline",
             disabled=is_baseline,
             on_click=_set,
-            args=(f"baseline.{context.bundle.path.name}", found["topology"]),
+            args=("baseline", found["topology"]),
             help="Differences in all views are taken against it.",
         )
 

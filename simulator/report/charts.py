@@ -13,7 +13,7 @@ import altair as alt
 import pandas as pd
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C")
-LEGEND_COLUMNS = 4
+LEGEND_COLUMNS = 3
 """Names in a row below a chart, as many as a phone has room for."""
 _WIDTH, _HEIGHT = 500, 260
 

@@ -150,7 +150,7 @@ def pareto_chart(
         region = rule.mark_rect(opacity=0.1, color="#009E73").encode(y="floor:Q", y2="limit:Q")
         line = rule.mark_rule(color="#D55E00", strokeWidth=2).encode(y="limit:Q", tooltip="words")
         layers = [region, line, *layers]
-    return alt.layer(*layers).properties(height=420)
+    return alt.layer(*layers).properties(height=480)
 
 
 def _room(values: Sequence[float]) -> alt.Scale:

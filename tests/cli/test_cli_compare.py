@@ -51,6 +51,27 @@ def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, 
     assert len(data["topologies"]) == 6
 
 
+def test_topologies_that_served_the_same_requests_are_paired(
+    scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture
+) -> None:
+    one, other = map(str, scenarios)
+    assert _run(["compare", one, other, "--out", str(tmp_path), "--format", "json"]) == 0
+    pairs = json.loads(capsys.readouterr().out)["paired"]
+    (first,) = {row["baseline"] for row in pairs}
+    assert first.startswith("sized-")
+    assert len({row["topology"] for row in pairs}) == 5
+    (money,) = [row for row in pairs if row["topology"].endswith("/own") and row["figure"] == "$ per month"]
+    assert money["topology"].startswith("wider-")
+    bundles = [str(path) for path in sorted(tmp_path.iterdir())]
+    busy = str(tmp_path / "busy.yaml")
+    Path(busy).write_text(Path(one).read_text().replace("rate_rps: 20", "rate_rps: 25"))
+    assert _run(["compare", bundles[0], busy, "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("replication by replication") == 2, "other requests: each run for itself"
+    assert _run(["compare", bundles[0], "--baseline", "nobody"]) == 2
+    assert "unknown topology 'nobody'" in capsys.readouterr().err
+
+
 def test_what_is_neither_is_refused(capsys: Capture, tmp_path: Path) -> None:
     assert _run(["compare", str(tmp_path / "nothing")]) == 2
     assert "is not a run bundle" in capsys.readouterr().err

@@ -30,8 +30,8 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
         assert words in page
     assert "<script src" not in page
     assert page.count("vegaEmbed(&#34;") == 0
-    assert page.count('vegaEmbed("#chart-') == 8
-    assert page.count('vegaEmbed("#money-') == 3
+    assert page.count('vegaEmbed("#chart-') == 9
+    assert page.count('vegaEmbed("#money-') == 5
     for words in ("Money: how sure", "2,000 draws", "whatever the load", "money and speed"):
         assert words in page
 

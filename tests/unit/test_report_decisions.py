@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.metrics.intervals import t_interval
-from simulator.report.cost_charts import items
+from simulator.metrics.intervals import paired_difference, t_interval
+from simulator.report.break_even_charts import owners, utilisation_lines, volume_lines
+from simulator.report.charts import Summaries, topology_colour
+from simulator.report.cost_charts import items, spending
+from simulator.report.inputs import input_unit, input_value
 from simulator.report.memo import memo
-from simulator.report.paired import differences_to
-from simulator.report.pareto import MEASURES, frontier, pareto_chart, point
-from simulator.report.table import comparison, ordered
+from simulator.report.paired import FIGURES, differences_chart, differences_to, paired, same_requests
+from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
+from simulator.report.table import baseline, comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -65,6 +72,135 @@ def test_paired_differences_are_those_of_the_replications(bundle: Bundle) -> Non
     assert rows[0][1] == f"{mean:+,.0f} ± {half:,.0f}"
 
 
+def test_differences_in_words_and_pictures_are_the_same(bundle: Bundle) -> None:
+    topologies = ordered(bundle.summary)
+    found = paired(topologies, "own")
+    assert {entry.figure for entry in found} == {figure for figure, *_ in FIGURES}
+    drawn = spec(differences_chart(found, "own", list(topologies)))
+    for entry in found:
+        mean, half = paired_difference(*(values(topologies, name, entry.figure) for name in (entry.topology, "own")))
+        factor = next(factor for figure, _, factor, _ in FIGURES if figure == entry.figure)
+        assert (entry.mean, entry.half_width) == pytest.approx((factor * mean, factor * half))
+        assert entry.is_sure == (abs(mean) > half)
+    rows = {
+        (row["topology"], row["figure"]): row for data in drawn["datasets"].values() for row in data if "sure" in row
+    }
+    (money,) = [entry for entry in found if entry.figure == "usd_per_month" and entry.topology == "cloud"]
+    assert rows["cloud", "$ per month"]["share"] == pytest.approx(money.mean / money.base)
+    assert "[% of its figure]" in str(drawn)
+
+
+def values(topologies: Summaries, name: str, figure: str) -> list[float]:
+    return [entry[figure] for entry in topologies[name]["replications"]]
+
+
+def spec(chart: Any) -> dict[str, Any]:
+    found: dict[str, Any] = chart.to_dict()
+    return found
+
+
+def test_only_the_same_requests_are_paired(bundle: Bundle, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(bundle.path, other)
+    assert same_requests([bundle, read_bundle(other)])
+    text = (other / "scenario.resolved.yaml").read_text(encoding="utf-8")
+    for old, new in (("rate_rps: 4.0", "rate_rps: 5.0"), ("seed: 3", "seed: 4"), ("horizon_s: 120", "horizon_s: 121")):
+        assert text.count(old) == 1
+        (other / "scenario.resolved.yaml").write_text(text.replace(old, new), encoding="utf-8")
+        assert not same_requests([bundle, read_bundle(other)])
+
+
+def test_spending_ends_at_what_was_paid_and_at_the_present_value(bundle: Bundle) -> None:
+    topologies = ordered(bundle.summary)
+    for discounted in (False, True):
+        last = spending(topologies, discounted).groupby("topology")["spent_usd"].last()
+        for name, found in topologies.items():
+            cost = found["cost"]
+            whole = -cost["npv_usd"] if discounted else -sum(cost["cash_flow_usd"])
+            assert last[name] == pytest.approx(whole, rel=1e-9)
+
+
+def test_curves_of_break_even_have_units_bands_and_the_run_on_them(bundle: Bundle) -> None:
+    topologies = ordered(bundle.summary)
+    curves = bundle.table("break_even")
+    names = list(topologies)
+    volume = volume_lines(curves, topologies, names).to_json()
+    assert "delivered tokens per month [1e9]" in volume
+    assert "$ per month" in volume
+    assert "usd_high" in volume
+    assert owners(curves) == ["own"]
+    busy = utilisation_lines(curves, "own", topologies, names).to_json()
+    assert "$ per 1M tokens" in busy
+    for name, found in topologies.items():
+        rows = curves[(curves["owner"] == "") & (curves["topology"] == name)]
+        cost = found["cost"]
+        usd = np.interp(cost["tokens_per_month"], rows["tokens_per_month"], rows["usd_per_month"])
+        assert usd == pytest.approx(cost["usd_per_month"])
+    rows = curves[(curves["owner"] == "own") & (curves["topology"] == "own")]
+    now = topologies["own"]["break_even"]["busy_share_now"]
+    tokens = np.interp(now, rows["busy_share"], rows["tokens_per_month"])
+    assert tokens == pytest.approx(topologies["own"]["cost"]["tokens_per_month"])
+
+
+def test_a_line_is_split_where_the_gpus_end_without_a_gap(bundle: Bundle) -> None:
+    topologies = ordered(bundle.summary)
+    curves = bundle.table("break_even")
+    curves["busy_share"] *= 100
+    drawn = spec(volume_lines(curves, topologies, list(topologies)))
+    rows = [
+        row for data in drawn["datasets"].values() for row in data if row.get("topology") == "own" and "reach" in row
+    ]
+    within = [row["billions"] for row in rows if row["reach"] == "within its GPUs"]
+    beyond = [row["billions"] for row in rows if row["reach"] == "beyond its GPUs"]
+    assert max(within) == min(beyond)
+    assert len(within) + len(beyond) == (curves["owner"].eq("") & curves["topology"].eq("own")).sum() + 1
+
+
+def test_points_of_a_sweep_carry_its_values() -> None:
+    row = {"a.b": 2.0, "topology": "own", "usd_per_month": 5.0, "slo_met": True, "slo_attainment": 0.75, "status": "ok"}
+    row |= {name: float("nan") for name in MEASURES if name.endswith("_s")} | {"ttft_p99_s": 1.5}
+    failed = {**row, "status": "failed", "topology": None}
+    (found,) = sweep_points("swept", pd.DataFrame([row, failed]), ["a.b"])
+    assert (found["point"], found["topology"]) == ("swept/own: b=2", "own")
+    assert (found["ttft_p99_s"], found["tpot_p99_s"], found["missed_share"]) == (1.5, None, 0.25)
+    assert frontier([found], "tpot_p99_s") == []
+
+
+def test_the_slo_s_strictest_limit_is_the_line() -> None:
+    def cls(name: str, **slo: dict[str, float]) -> dict[str, Any]:
+        return {"name": name, "slo": slo}
+
+    classes = [cls("a", ttft_s={"p99": 2.0}), cls("b", ttft_s={"p99": 1.0, "p95": 0.5}), cls("c", ttft_s={"p99": 1.0})]
+    scenario = {"workload": {"classes": classes}}
+    assert slo_limit_s(scenario, "ttft_p99_s") == (1.0, ("b", "c"))
+    assert slo_limit_s(scenario, "ttft_p95_s") == (0.5, ("b",))
+    assert slo_limit_s(scenario, "tpot_p99_s") is None
+    assert slo_limit_s(scenario, "missed_share") is None
+
+
+def test_topologies_keep_their_colour_and_others_get_new_ones(bundle: Bundle) -> None:
+    names = [f"t{k}" for k in range(9)]
+    first, more = (spec_of(topology_colour(part)) for part in (names[:3], names))
+    assert more["range"][:3] == first["range"]
+    assert len(set(more["range"][:8])) == 8
+    assert "#000000" not in more["range"], "black cannot be seen on a dark page"
+    points = [point("", "own", ordered(bundle.summary)["own"]), point("x", "new", ordered(bundle.summary)["own"])]
+    text = pareto_chart(points, "ttft_p99_s", ["own"]).to_json()
+    assert "new" in json.loads(text)["layer"][1]["encoding"]["color"]["scale"]["domain"]
+
+
+def spec_of(colour: Any) -> dict[str, Any]:
+    scale: dict[str, Any] = colour.to_dict()["scale"]
+    return scale
+
+
+def test_inputs_are_told_with_their_units(bundle: Bundle) -> None:
+    for found in bundle.summary["topologies"].values():
+        for swing in found["tornado"]:
+            assert input_unit(swing["input"]), swing["input"]
+    assert (input_value(250_000.0), input_value(0.59245)) == ("250,000", "0.5925")
+
+
 def test_the_memo_says_what_the_table_says_and_is_always_the_same(bundle: Bundle) -> None:
     text = memo(bundle)
     rows, _ = comparison(ordered(bundle.summary))
@@ -72,6 +208,9 @@ def test_the_memo_says_what_the_table_says_and_is_always_the_same(bundle: Bundle
     assert all(cell in text for row in rows for cell in row)
     assert bundle.manifest["scenario_sha256"] in text
     assert memo(read_bundle(bundle.path)) == text
+    rows, _ = differences_to(ordered(bundle.summary), baseline(ordered(bundle.summary)))
+    assert all(cell in text for row in rows for cell in row)
+    assert "for what is idle, spare or unused" in text
 
 
 def test_line_items_are_all_there_and_unused_ones_are_known(bundle: Bundle) -> None:

@@ -14,7 +14,7 @@ from simulator.errors import InputError
 from simulator.run.fingerprint import fingerprint
 from simulator.run.simulate import simulate
 from simulator.run.topology import plan_topologies
-from simulator.scenario.differences import ABSENT, Difference, differences
+from simulator.scenario.differences import ABSENT, Difference, differences, in_words, leaves
 from simulator.scenario.load import load_scenario
 from simulator.scenario.references import MAX_COPIED_BYTES, references
 from simulator.scenario.resolved import resolved_data, resolved_yaml
@@ -55,6 +55,22 @@ def test_a_missing_part_is_one_difference() -> None:
     assert found.path == "topologies.third"
     assert found.values[0] is ABSENT
     assert isinstance(found.values[1], dict)
+
+
+def test_a_missing_part_can_be_taken_apart_into_what_it_says() -> None:
+    more = "topologies.third={vendors: [{name: api, offer: together/llama-3.3-70b}]}"
+    rows = {entry.path: entry.values for entry in leaves(differences([data(), data(more)]))}
+    assert rows["topologies.third.vendors"][0] is ABSENT
+    assert "together/llama-3.3-70b" in in_words(rows["topologies.third.vendors"][1])
+    assert all(any(in_words(value) not in ("-", "null", "") for value in values) for values in rows.values())
+    mixed = [Difference("isl", (300, {"kind": "lognormal", "mean": 300}))]
+    assert leaves(mixed) == mixed
+
+
+def test_values_in_words_leave_out_what_says_nothing() -> None:
+    pool = {"name": "base", "tp": 4, "billing": None, "autoscaler": {"min": 1, "max": 2}, "tags": []}
+    assert in_words(pool) == "tp: 4, autoscaler: (min: 1, max: 2)"
+    assert [in_words(value) for value in (ABSENT, "a b", True, ["x", "y"], 0.5)] == ["-", "a b", "true", "x, y", "0.5"]
 
 
 @given(MAPS, MAPS)
