@@ -55,7 +55,9 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
     data : from `items`
     title : of the axis, with the unit
     """
-    shown = data.assign(use=np.where(data["is_unused"], "idle, spare or unused", "used"))
+    shown = data.assign(
+        use=np.where(data["is_unused"], "idle, spare or unused", "used"), position=data["is_unused"] * 1
+    )
     return (
         alt.Chart(shown)
         .mark_bar()
@@ -64,12 +66,12 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             y=alt.Y("topology:N", sort=list(names), title=None),
             color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item", legend=_BELOW),
             opacity=alt.Opacity(
-                "use:N",
+                "use:O",
                 scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]),
                 title="pays for what is",
                 legend=plain_legend(orient="top"),
             ),
-            order=alt.Order("is_unused:N"),
+            order=alt.Order("position:Q"),
             detail="item:N",
             tooltip=["topology", "pool", "item", "use", alt.Tooltip("usd", format=",.2f", title=title)],
         )

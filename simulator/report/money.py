@@ -11,7 +11,8 @@ from simulator.report.break_even_charts import intervals, owners, swings, utilis
 from simulator.report.charts import Summaries
 
 WIDTH = 500
-"""Of a chart on the page, in pixels."""
+_SWING_WIDTH = 360
+"""Of charts on the page, in pixels; long names stand beside the bars of swings."""
 
 
 def money_charts(topologies: Summaries, curves: pd.DataFrame | None) -> list[Any]:
@@ -32,7 +33,7 @@ def money_charts(topologies: Summaries, curves: pd.DataFrame | None) -> list[Any
         title = "Cost per month: what the draws hold"
         charts.append(_titled(intervals(topologies, names), title))
     shown = [(name, found["tornado"]) for name, found in topologies.items() if found.get("tornado")]
-    return charts + [swings(name, found).properties(width=WIDTH) for name, found in shown]
+    return charts + [swings(name, found).properties(width=_SWING_WIDTH) for name, found in shown]
 
 
 def _titled(chart: Any, title: str) -> Any:
