@@ -44,7 +44,7 @@ def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
         for name, found in topologies.items()
         if found.get("uncertainty")
     ]
-    base = alt.Chart(pd.DataFrame(rows)).properties(height=50 + 35 * len(rows))
+    base = alt.Chart(pd.DataFrame(rows)).properties(height=alt.Step(35))
     colour = topology_colour(names).legend(None)
     row = alt.Y("topology:N", sort=list(topologies), title=None)
     tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
@@ -78,5 +78,5 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
             ),
             tooltip=["input", "end", alt.Tooltip("value", format=".4g"), alt.Tooltip("usd", format=",.0f")],
         )
-        .properties(height=100 + 28 * len(shown))
+        .properties(height=alt.Step(28))
     )
