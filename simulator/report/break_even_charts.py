@@ -132,21 +132,20 @@ def _chart(
 
 
 def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
-    """What the draws hold of the monthly cost: an interval and its median by topology."""
+    """What the draws hold of the monthly cost: an interval and its median by topology; rows say which, no legend."""
     rows = [
         {"topology": name, **found["uncertainty"]["usd_per_month"]}
         for name, found in topologies.items()
         if found.get("uncertainty")
     ]
-    base = alt.Chart(pd.DataFrame(rows)).properties(height=50 + 35 * len(rows))
+    base = alt.Chart(pd.DataFrame(rows)).properties(height=alt.Step(35))
+    colour = topology_colour(names).legend(None)
     row = alt.Y("topology:N", sort=list(topologies), title=None)
     tooltip = ["topology", *(alt.Tooltip(part, format=",.0f") for part in ("low", "median", "high"))]
     span = base.mark_rule(strokeWidth=4).encode(
-        x=alt.X("low:Q", title="$ per month"), x2="high:Q", y=row, color=topology_colour(names), tooltip=tooltip
+        x=alt.X("low:Q", title="$ per month"), x2="high:Q", y=row, color=colour, tooltip=tooltip
     )
-    middle = base.mark_point(filled=True, size=120).encode(
-        x="median:Q", y=row, color=topology_colour(names), tooltip=tooltip
-    )
+    middle = base.mark_point(filled=True, size=120).encode(x="median:Q", y=row, color=colour, tooltip=tooltip)
     return span + middle
 
 
@@ -167,11 +166,13 @@ def swings(name: str, found: Sequence[Mapping[str, Any]]) -> Any:
             x2="usd:Q",
             y=alt.Y("input:N", sort=[swing["input"] for swing in shown], title=None, axis=alt.Axis(labelLimit=260)),
             color=alt.Color(
-                "end:N", scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]), title="input at its"
+                "end:N",
+                scale=alt.Scale(domain=["low", "high"], range=["#56B4E9", "#D55E00"]),
+                legend=alt.Legend(title="input at its", orient="top"),
             ),
             tooltip=["input", "end", "value", alt.Tooltip("usd", format=",.0f", title="$ per month")],
         )
-        .properties(height=40 + 28 * len(shown))
+        .properties(height=alt.Step(28))
     )
 
 

@@ -23,7 +23,8 @@ def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """Paths at which not all scenarios say the same, in the order of the first scenario that has them.
 
     Lists of named things are matched by name, as `topologies.cloud.pools[rented].tp`, other lists by position. Where a
-    part is missing in one scenario, the part is one difference, not everything in it.
+    part is missing in one scenario, the part is one difference, not everything in it. Where parts say the same but in
+    another order or as another kind, the whole is the difference: scenarios that are not equal always differ somewhere.
     """
     return _compare("", tuple(scenarios))
 
@@ -79,7 +80,7 @@ def _compare(path: str, nodes: tuple[Any, ...]) -> list[Difference]:
     for key in dict.fromkeys(key for part in maps for key in part):
         where = f"{path}.{key}" if path and not key.startswith("[") else f"{path}{key}"
         found += _compare(where, tuple(part.get(key, ABSENT) for part in maps))
-    return found
+    return found or [Difference(path, nodes)]
 
 
 def _parts(node: Any) -> dict[str, Any] | None:

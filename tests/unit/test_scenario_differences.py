@@ -85,6 +85,20 @@ def test_equal_scenarios_differ_in_nothing_and_others_in_something(
         assert difference.values[0] != difference.values[1]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({}, []),
+        ({"[0]": 1}, [1]),
+        ([{"name": "a"}, {"name": "b"}], [{"name": "b"}, {"name": "a"}]),
+        ([{"name": "a"}, {"name": "a"}], [{"name": "a"}]),
+    ],
+    ids=["kind of an empty part", "kind of a part", "order", "how often"],
+)
+def test_parts_that_say_the_same_otherwise_are_one_difference(one: object, other: object) -> None:
+    assert differences([{"x": {"part": one}}, {"x": {"part": other}}]) == [Difference("x.part", (one, other))]
+
+
 def with_files(folder: Path) -> Path:
     """A scenario that names a model, two traffic files of one name, and a column of lengths."""
     folder.mkdir()
