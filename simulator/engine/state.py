@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 NONE = -1
 
-FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT = range(11)
+FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT, CHECKED = range(12)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
-content is on its way, or has arrived. The last two are no requests but blocks of a finished prefill that are kept:
-until they have been sent, or until the step ends in which they were."""
+content is on its way, or has arrived. The next two are no requests but blocks of a finished prefill that are kept:
+until they have been sent, or until the step ends in which they were. The last: between the targets of a cascade."""
 
 SLOT = np.dtype(
     [
@@ -47,6 +47,7 @@ SLOT = np.dtype(
         ("preemptions", np.int32),
         ("retries", np.int32),
         ("overflowed", np.int32),
+        ("escalated", np.int32),  # see `simulator.fleet.records.Escalation`
         ("class_id", np.int32),
         ("priority", np.int32),
         ("state", np.int32),
@@ -67,7 +68,7 @@ SLOT = np.dtype(
         ("lane_next", np.int32),
         ("due_prev", np.int32),  # calendar of finish steps
         ("due_next", np.int32),
-        # prefill and decode on different pools, and escalation
+        # prefill and decode on different pools
         ("full_osl", np.int32),  # tokens asked for; `osl` is 1 where only the prefill is done
         ("keeps_blocks", np.int32),  # its blocks stay when it has finished
         (
@@ -79,6 +80,7 @@ SLOT = np.dtype(
         ("prefill_replica", np.int32),
         ("prefilled_s", np.float64),
         ("transferred_s", np.float64),
+        ("checked_s", np.float64),  # the answer of a cascade's first model had been checked
     ],
     align=True,
 )

@@ -102,6 +102,7 @@ class DataPlane:
             winners=winners,
             vendors=_vendor_table(spec),
             routing=_routing_table(spec),
+            cascade=_cascade_table(spec),
             classes=_class_table(spec),
             allowed=np.array([cls.allowed for cls in spec.classes], np.bool_).reshape(len(spec.classes), -1),
             ready=np.full(max(n, 1), NONE, np.int32),
@@ -258,6 +259,8 @@ class DataPlane:
             if slot["first_token_s"] > now:
                 slot["first_token_s"] = np.nan
             end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
+        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.CHECKED):
+            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
         loss.sweep_kept(self.engines)
         self.drain_records()
         self._drain_log()
@@ -307,6 +310,17 @@ def _routing_table(spec: FleetSpec) -> NDArray[np.void]:
     table["overflow_kv"] = routing.overflow_kv or (np.inf,) * n
     table["overflow_outstanding"] = routing.overflow_outstanding or (np.inf,) * n
     table["max_complexity"] = routing.max_complexity or (np.inf,) * n
+    return table
+
+
+def _cascade_table(spec: FleetSpec) -> NDArray[np.void]:
+    table = np.zeros(1, state.CASCADE)
+    cascade = spec.routing.cascade
+    table["first"] = NONE
+    if cascade is not None:
+        table["first"], table["second"] = spec.routing.order
+        for name in ("share", "max_complexity", "check_s", "streams"):
+            table[name] = getattr(cascade, name)
     return table
 
 

@@ -15,12 +15,11 @@ from simulator.engine.state import (
     N_OUT,
     N_REQUESTS,
     NONE,
-    VENDOR,
     WAITING,
     Engines,
 )
 from simulator.fleet.records import Status
-from simulator.fleet.routing import choose_replica, choose_target
+from simulator.fleet.routing import choose_replica, choose_target, is_held_back
 from simulator.fleet.slots import forget_progress, give_back, release_blocks
 from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.timers import set_timer, update_winner
@@ -63,6 +62,8 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.preemptions = 0
     slot.retries = 0
     slot.overflowed = 0
+    slot.escalated = 0
+    slot.checked_s = np.nan
     slot.target = NONE
     slot.replica = NONE
     return index
@@ -229,14 +230,24 @@ def time_out(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 
 
 @kernel
-def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: float) -> None:
-    """Write the record, call the next turn or the closed-loop user's next request, and give the slot back."""
-    slot = engines.slots[index]
+def reply_delay_s(engines: Engines, slot: Any) -> float:
+    """What the way between gateway and replicas, and the time there outside steps, add to a request's times."""
     delay = 0.0
     if slot.target != NONE and slot.target < len(engines.pools):
         delay = engines.pools[slot.target].latency_s
     if slot.prefill_target != NONE:
         delay += engines.pools[slot.prefill_target].latency_s
+    return delay
+
+
+@kernel
+def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: float) -> None:
+    """Write the record, call the next turn or the closed-loop user's next request, and give the slot back."""
+    slot = engines.slots[index]
+    delay = reply_delay_s(engines, slot)
+    if status != COMPLETED and is_held_back(fleet, slot):
+        forget_progress(slot)
+        slot.first_token_s = np.nan
     if slot.peer != NONE:
         release_blocks(fleet, engines, slot.peer, now)
         slot.peer = NONE
@@ -259,6 +270,8 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     record.scheduled_s = slot.scheduled_s
     record.first_token_s = slot.first_token_s + delay
     record.finish_s = now + delay if status == COMPLETED else now
+    record.escalated = slot.escalated
+    record.checked_s = slot.checked_s
     record.prefill_target = slot.prefill_target
     if slot.prefill_target == NONE:
         record.prefilled_s = np.nan
@@ -293,17 +306,3 @@ def drop_turns(engines: Engines, index: int) -> None:
         following = engines.slots[index].next_turn
         give_back(engines, index)
         index = following
-
-
-@kernel
-def end_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
-    """A token API is done with a request."""
-    slot = engines.slots[index]
-    if slot.state != VENDOR:
-        return
-    status = COMPLETED
-    if slot.generated < 0:
-        status = TIMED_OUT
-    elif slot.generated == 0:
-        status = FAILED
-    end_request(fleet, engines, index, status, now)

@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.skip import skip_decode_steps
-from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, Engines
+from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, VENDOR, Engines
 from simulator.engine.step import complete, schedule
+from simulator.fleet.cascade import escalate, finish_answer
 from simulator.fleet.gateway import (
-    COMPLETED,
+    FAILED,
+    TIMED_OUT,
     arrive,
     drop_turns,
     end_request,
-    end_vendor,
     enqueue,
     leave_gateway,
     leave_replica,
@@ -43,6 +44,7 @@ from simulator.fleet.state import (
     REPLICA_EMPTY,
     TIMER_ARRIVE,
     TIMER_CLOSED,
+    TIMER_ESCALATE,
     TIMER_LEASE,
     TIMER_TIMEOUT,
     TIMER_TRANSFER,
@@ -69,6 +71,18 @@ def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
                     return WIDEN_TABLES
         number = rows[number].next_turn
     return DONE if needed <= engines.counters[N_FREE_SLOTS] else GROW_SLOTS
+
+
+@kernel
+def _end_at_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """A token API is done with a request."""
+    slot = engines.slots[index]
+    if slot.state != VENDOR:
+        return
+    if slot.generated > 0:
+        finish_answer(fleet, engines, index, now)
+    else:
+        end_request(fleet, engines, index, TIMED_OUT if slot.generated < 0 else FAILED, now)
 
 
 @kernel
@@ -101,8 +115,10 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
             end_transfer(fleet, engines, index, now)
         elif kind == TIMER_LEASE:
             end_lease(fleet, engines, index, now)
+        elif kind == TIMER_ESCALATE:
+            escalate(fleet, engines, index, now)
         else:
-            end_vendor(fleet, engines, index, now)
+            _end_at_vendor(fleet, engines, index, now)
     return DONE
 
 
@@ -117,7 +133,7 @@ def _end_on_replica(fleet: Fleet, engines: Engines, r: int, index: int, now: flo
     prefilled.input_tokens += slot.isl
     prefilled.cached_tokens += slot.cached_tokens
     leave_replica(engines, index, now)
-    end_request(fleet, engines, index, COMPLETED, now)
+    finish_answer(fleet, engines, index, now)
 
 
 @kernel

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from simulator.engine.blocks import free_blocks
 from simulator.engine.general import materialise
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
 from simulator.engine.state import GATEWAY, NONE, SENDING, SENT, VENDOR, WAITING, Engines
 from simulator.fleet.gateway import FAILED, UNFINISHED, end_request, leave_gateway, leave_replica, place
+from simulator.fleet.routing import is_held_back
 from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
@@ -75,10 +78,12 @@ def _let_go(engines: Engines, rep: Any, pool: Any) -> int:
 def _fail_or_retry(fleet: Fleet, engines: Engines, index: int, now: float, again: int) -> int:
     """End a request that was lost, or put it before the list `again` (by `wait_next`), whose head is returned."""
     slot = engines.slots[index]
-    if slot.generated > 0 or slot.retries >= fleet.classes[slot.class_id].max_retries:
+    streamed = slot.generated > 0 and not is_held_back(fleet, slot)
+    if streamed or slot.retries >= fleet.classes[slot.class_id].max_retries:
         end_request(fleet, engines, index, FAILED, now)
         return again
     slot.retries += 1
+    slot.first_token_s = np.nan
     forget_progress(slot)
     slot.prefill_target = NONE
     slot.wait_next = again
@@ -154,8 +159,9 @@ def lose_vendor(fleet: Fleet, engines: Engines, target: int, now: float) -> None
         if slot.state != VENDOR or slot.target != target:
             continue
         unstreamed = cut_vendor(fleet, engines, index, now)
-        if unstreamed and slot.retries < fleet.classes[slot.class_id].max_retries:
+        if (unstreamed or is_held_back(fleet, slot)) and slot.retries < fleet.classes[slot.class_id].max_retries:
             slot.retries += 1
+            slot.first_token_s = np.nan
             place(fleet, engines, index, now)
         else:
             vendor.failed += 1

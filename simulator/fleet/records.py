@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from simulator.fleet.spec import RoutingSpec
 
 
 class Status(IntEnum):
@@ -19,6 +23,17 @@ class Status(IntEnum):
     """No first token before its class's timeout."""
     UNFINISHED = 4
     """Still in the system when the run ended."""
+
+
+class Escalation(IntEnum):
+    """What a cascade's check of the first model's answer led to."""
+
+    NONE = 0
+    """The answer was kept, or there was no cascade."""
+    ESCALATED = 1
+    """The request was sent on to the second target."""
+    DENIED = 2
+    """It should have been, but the second target may not or cannot take it: the first answer was kept."""
 
 
 RECORD = np.dtype(
@@ -42,7 +57,27 @@ RECORD = np.dtype(
         ("prefill_target", np.int32),  # pool that computed the prompt, where another than the target did; else -1
         ("prefilled_s", np.float64),  # end of the prefill there; NaN if there was none
         ("transferred_s", np.float64),  # its KV cache had arrived at the target
+        ("escalated", np.int32),  # an `Escalation`
+        ("checked_s", np.float64),  # a cascade had checked its first answer, which nobody saw before; NaN if none
     ],
     align=True,
 )
 """Times are seconds since the start of the run; first_token_s includes the target's network delay."""
+
+
+def answers(records: NDArray[Any], routing: RoutingSpec, until_s: float) -> NDArray[Any]:
+    """Records of the answers that targets have given by `until_s`: all of them are paid for.
+
+    These are the completed requests and, with a cascade, once more those that were sent on: at the first target, whose
+    whole answer was thrown away.
+    """
+    completed = records[(records["status"] == Status.COMPLETED) & (records["finish_s"] <= until_s)]
+    if routing.cascade is None:
+        return completed
+    first = records[(records["escalated"] == Escalation.ESCALATED) & (records["checked_s"] <= until_s)].copy()
+    first["status"] = Status.COMPLETED
+    first["target"] = routing.order[0]
+    first["generated"] = first["osl"]
+    first["cached_tokens"] = 0
+    first["finish_s"] = first["checked_s"]
+    return np.concatenate([completed, first])

@@ -15,6 +15,7 @@ from simulator.fleet.vendors import vendor_wait
 from simulator.jit import kernel
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
+_CASCADE = int(TargetRouting.CASCADE)
 _ROUND_ROBIN, _RANDOM = int(ReplicaRouting.ROUND_ROBIN), int(ReplicaRouting.RANDOM)
 _LEAST_KV, _TWO = int(ReplicaRouting.LEAST_KV), int(ReplicaRouting.POWER_OF_TWO)
 _PREFIX, _SESSION = int(ReplicaRouting.PREFIX_AFFINITY), int(ReplicaRouting.SESSION_STICKY)
@@ -70,7 +71,7 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
     target = rule.target
     if target >= len(engines.pools):
         vendor = fleet.vendors[target - len(engines.pools)]
-        if _is_down(fleet, engines, target):
+        if is_down(fleet, engines, target):
             return False
         return vendor_wait(vendor, slot.isl + slot.osl, now) <= vendor.max_wait_s
     pool = engines.pools[target]
@@ -91,8 +92,33 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
 
 
 @kernel
-def _is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
+def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
+    """Whether the target is a token API in an outage."""
     return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
+
+
+@kernel
+def is_first_answer(fleet: Fleet, slot: Any) -> bool:
+    """Whether what the request is given, or was, is the first answer of a cascade, before its check."""
+    first = fleet.cascade[0].first
+    if first == NONE or slot.escalated != 0 or not np.isnan(slot.checked_s):
+        return False
+    return slot.target == first or slot.prefill_target == first
+
+
+@kernel
+def is_held_back(fleet: Fleet, slot: Any) -> bool:
+    """Whether nobody sees the tokens of a request yet: a cascade has to check them first."""
+    return fleet.cascade[0].streams == 0 and is_first_answer(fleet, slot)
+
+
+@kernel
+def _cascade_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
+    """The first target for a request that has not been sent on and fits it, else the second."""
+    cascade = fleet.cascade[0]
+    if slot.escalated == 0 and serves(fleet, engines, slot, cascade.first):
+        return cascade.first
+    return cascade.second if serves(fleet, engines, slot, cascade.second) else NONE
 
 
 @kernel
@@ -101,6 +127,8 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
     slot = engines.slots[index]
     slot.overflowed = 0
     kind = fleet.scalars[ROUTING_KIND]
+    if kind == _CASCADE:
+        return _cascade_target(fleet, engines, slot)
     first = NONE
     up = NONE
     fallback = NONE
@@ -111,7 +139,7 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
             continue
         if first == NONE:
             first = k
-        if up == NONE and not _is_down(fleet, engines, rule.target):
+        if up == NONE and not is_down(fleet, engines, rule.target):
             up = k
         total += rule.cumulative_weight - (fleet.routing[k - 1].cumulative_weight if k > 0 else 0.0)
         if kind == _WEIGHTED:

@@ -16,7 +16,7 @@ from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.outages import OutageClock
-from simulator.fleet.records import Status
+from simulator.fleet.records import answers
 from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 from simulator.rng import stream
@@ -102,8 +102,8 @@ class _Simulation:
 
     def _record(self, records: NDArray[Any]) -> None:
         n_pools = len(self.spec.pools)
-        served = records[(records["target"] >= n_pools) & (records["status"] == Status.COMPLETED)]
-        served = served[served["finish_s"] <= self.horizon_s]
+        served = answers(records, self.spec.routing, self.horizon_s)
+        served = served[served["target"] >= n_pools]
         for name, column in (("isl", 1), ("cached_tokens", 2), ("generated", 3)):
             np.add.at(self.vendor_totals[:, column], served["target"] - n_pools, served[name])
         np.add.at(self.vendor_totals[:, 0], served["target"] - n_pools, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -34,6 +35,8 @@ class TargetRouting(IntEnum):
     that has a ready replica, else the first allowed target."""
     COMPLEXITY = 2
     """The first target in order whose complexity limit is at least the request's."""
+    CASCADE = 3
+    """The first of two targets; the second takes over where a check of the first answer says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,24 @@ class VendorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CascadeSpec:
+    """A first target answers every request; a check of its answer sends some on to the second, which answers anew.
+
+    Attributes
+    ----------
+    share : of the answers that do not pass the check, at random
+    max_complexity : above it, a request's first answer does not pass either
+    check_s : time that the check takes
+    streams : whether the first answer is shown while it is written, not after the check
+    """
+
+    share: float = 0.0
+    max_complexity: float = math.inf
+    check_s: float = 0.0
+    streams: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingSpec:
     """Choice of a target for each request; arrays are by target, pools first, then vendors.
 
@@ -199,6 +220,7 @@ class RoutingSpec:
     overflow_kv : same for the share of KV blocks in use
     overflow_outstanding : same for requests running and waiting per ready replica
     max_complexity : for COMPLEXITY, the largest complexity that the target serves
+    cascade : for CASCADE, when the second target of `order` takes over from the first
     """
 
     kind: TargetRouting
@@ -208,6 +230,7 @@ class RoutingSpec:
     overflow_kv: tuple[float, ...] = ()
     overflow_outstanding: tuple[float, ...] = ()
     max_complexity: tuple[float, ...] = ()
+    cascade: CascadeSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ CLOSED = np.dtype(
     [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("next_row", np.int64)], align=True
 )
 
-TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR, TIMER_TRANSFER, TIMER_LEASE = range(6)
+TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR, TIMER_TRANSFER, TIMER_LEASE, TIMER_ESCALATE = range(7)
 
 TIMER = np.dtype(
     [
@@ -78,6 +78,19 @@ ROUTING = np.dtype(
 )
 """Targets in the order of the routing rule."""
 
+CASCADE = np.dtype(
+    [
+        ("first", np.int64),  # target; -1: no cascade
+        ("second", np.int64),
+        ("share", np.float64),  # escalated at random
+        ("max_complexity", np.float64),  # above it, escalated too
+        ("check_s", np.float64),
+        ("streams", np.int64),  # 1: the first model's tokens are shown as they come
+    ],
+    align=True,
+)
+"""One row: the cascade of the topology."""
+
 CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=True)
 
 N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND, REMOTE = range(
@@ -101,6 +114,7 @@ class Fleet(NamedTuple):
     winners: NDArray[np.int32]  # tournament tree over the replicas' next events
     vendors: NDArray[np.void]
     routing: NDArray[np.void]
+    cascade: NDArray[np.void]
     classes: NDArray[np.void]
     allowed: NDArray[np.bool_]  # (class, target)
     ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base

@@ -10,13 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
-from simulator.fleet.records import Status
+from simulator.fleet.records import Escalation, Status
 from simulator.metrics.sketch import Sketch, rank
-from simulator.metrics.slo import METRICS, ClassSlo, latencies, within
+from simulator.metrics.slo import METRICS, ClassSlo, begin_s, latencies, within
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-PARTS = ("queue", "prefill", "transfer", "decode")
+PARTS = ("cascade", "queue", "prefill", "transfer", "decode")
 """Where the time of a completed request goes; the parts add up to its E2E."""
+_COUNTS = (
+    "good",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "preemptions",
+    "retries",
+    "overflowed",
+    "escalated",
+    "escalations_denied",
+)
 _BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
 
@@ -41,6 +52,8 @@ class Tally:
     preemptions: int = 0
     retries: int = 0
     overflowed: int = 0
+    escalated: int = 0
+    escalations_denied: int = 0
 
     def add(self, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]) -> None:
         completed = records["status"] == Status.COMPLETED
@@ -52,6 +65,8 @@ class Tally:
         self.cached_tokens += int(records["cached_tokens"][completed].sum())
         for name in ("preemptions", "retries", "overflowed"):
             setattr(self, name, getattr(self, name) + int(records[name].sum()))
+        self.escalated += int((records["escalated"] == Escalation.ESCALATED).sum())
+        self.escalations_denied += int((records["escalated"] == Escalation.DENIED).sum())
         if len(self.by_target):
             self._add_by_target(records)
         for name, sketch in self.sketches.items():
@@ -67,7 +82,7 @@ class Tally:
         self.statuses = self.statuses + other.statuses
         self.by_target = self.by_target + other.by_target
         self.parts_s = self.parts_s + other.parts_s
-        for name in ("good", "input_tokens", "output_tokens", "cached_tokens", "preemptions", "retries", "overflowed"):
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name, sketch in self.sketches.items():
             sketch.merge(other.sketches[name])
@@ -91,6 +106,8 @@ class Tally:
             "preemptions": self.preemptions,
             "retries": self.retries,
             "overflow_share": self.overflowed / self.arrived if self.arrived else 0.0,
+            "escalated_share": self.escalated / self.arrived if self.arrived else 0.0,
+            "escalations_denied": self.escalations_denied,
             "breakdown_s": dict(zip(PARTS, (self.parts_s / max(completed, 1)).tolist(), strict=True)),
             "targets": {
                 name: dict(zip(_BY_TARGET, row.tolist(), strict=True))
@@ -101,18 +118,21 @@ class Tally:
 
 
 def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
-    """Seconds of completed requests by part, shape (4, n), in the order of `PARTS`.
+    """Seconds of completed requests by part, shape (5, n), in the order of `PARTS`.
 
-    Queue: from arrival until a step (or a token API) first took it up, a cold start that it waited for included.
-    Prefill: from then to the first token, less the transfer, and with what a lost replica had done before. Transfer: of
-    the KV cache from a prefill to a decode pool. Decode: from the first token to the last.
+    Cascade: until a first answer that nobody saw had been checked. Queue: from then, or from arrival, until a step (or
+    a token API) first took it up, a cold start that it waited for included. Prefill: from then to the first token, less
+    the transfer, and with what a lost replica had done before. Transfer: of the KV cache from a prefill to a decode
+    pool. Decode: from the first token to the last.
     """
     moved = np.isfinite(completed["transferred_s"])
     transfer_s = np.where(moved, completed["transferred_s"] - completed["prefilled_s"], 0.0)
-    scheduled_s = np.where(np.isfinite(completed["scheduled_s"]), completed["scheduled_s"], completed["arrival_s"])
+    came_s = begin_s(completed)
+    scheduled_s = np.fmax(came_s, completed["scheduled_s"])
     return np.stack(
         [
-            scheduled_s - completed["arrival_s"],
+            came_s - completed["arrival_s"],
+            scheduled_s - came_s,
             completed["first_token_s"] - scheduled_s - transfer_s,
             transfer_s,
             completed["finish_s"] - completed["first_token_s"],

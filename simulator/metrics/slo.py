@@ -33,6 +33,11 @@ class ClassSlo:
     terms: tuple[SloTerm, ...] = ()
 
 
+def begin_s(records: NDArray[Any]) -> NDArray[np.float64]:
+    """When a request came to the target that served it: on arrival, or after a cascade's check of the first answer."""
+    return np.asarray(np.fmax(records["arrival_s"], records["checked_s"]))
+
+
 def latencies(records: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     """TTFT, TPOT, E2E and queueing time by record, in s; NaN where a request has none.
 
@@ -42,7 +47,7 @@ def latencies(records: NDArray[Any]) -> dict[str, NDArray[np.float64]]:
     ttft = np.where(completed, records["first_token_s"] - records["arrival_s"], np.nan)
     e2e = np.where(completed, records["finish_s"] - records["arrival_s"], np.nan)
     gaps = np.where(records["generated"] > 1, records["generated"] - 1.0, np.nan)
-    queue = np.where(completed, records["scheduled_s"] - records["arrival_s"], np.nan)
+    queue = np.where(completed, np.fmax(records["scheduled_s"] - begin_s(records), 0.0), np.nan)
     return {"ttft_s": ttft, "tpot_s": (e2e - ttft) / gaps, "e2e_s": e2e, "queue_s": queue}
 
 

@@ -13,7 +13,7 @@ from simulator.report.charts import Summaries, topology_colour
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "Queue"}
 _LEAST_S = 1e-3
 """Shorter times are drawn here: the axis is logarithmic."""
-_PARTS = {"queue": "#E69F00", "prefill": "#0072B2", "transfer": "#CC79A7", "decode": "#009E73"}
+_PARTS = {"cascade": "#56B4E9", "queue": "#E69F00", "prefill": "#0072B2", "transfer": "#CC79A7", "decode": "#009E73"}
 
 
 def distribution(

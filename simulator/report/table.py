@@ -140,6 +140,7 @@ ROWS: tuple[Row, ...] = (
     ("replicas", _replicas),
     ("token API up", _vendors_up),
     ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),
+    ("escalated", lambda s: _number(s["metrics"]["escalated_share"] or None, "{:.1%}")),
     ("$ per month", _money),
     ("$ per 1M tokens", lambda s: _number(s["cost"]["usd_per_million_tokens"], "{:.3f}")),
     ("capex [$]", lambda s: _number(s["cost"]["capex_usd"], "{:,.0f}")),
@@ -152,7 +153,7 @@ ROWS: tuple[Row, ...] = (
     ("cheapest", _cheapest),
     ("replicas to own", _rule),
 )
-_SELDOM = {"token API up", "replicas to own"}
+_SELDOM = {"token API up", "escalated", "replicas to own"}
 """Rows that are left out where no topology has something to say in them."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, empty_bill
-from simulator.fleet.records import Status
+from simulator.fleet.records import Status, answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.usage import Usage
 from simulator.metrics.accumulate import MetricAccumulator
@@ -144,7 +144,7 @@ def replicate(
     def sink(records: NDArray[Any]) -> None:
         check_causality(records)
         metrics.add(records)
-        billed = records[(records["status"] == Status.COMPLETED) & (records["finish_s"] <= run.horizon_s)]
+        billed = answers(records, planned.fleet.routing, run.horizon_s)
         for k, price in enumerate(prices.vendors):
             bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
         if keep:

@@ -140,6 +140,11 @@ def _warnings(
     for name in ("unfinished", "rejected", "failed", "timed_out"):
         if statuses[name]:
             found.append(f"{statuses[name]} of {metrics['arrived']} requests {name.replace('_', ' ')}")
+    if metrics["escalations_denied"]:
+        found.append(
+            f"{metrics['escalations_denied']} of {metrics['arrived']} requests kept their first answer: the second "
+            "target of the cascade may not or cannot take them"
+        )
     hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     found.append(f"a month is scaled from {hours:g} h simulated")
     return found + _cost_warnings(loaded, planned, prices)

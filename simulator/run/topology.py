@@ -15,6 +15,7 @@ from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
 from simulator.fleet.spec import (
     Autoscaler,
+    CascadeSpec,
     ClassSpec,
     ColdStart,
     FleetSpec,
@@ -251,6 +252,12 @@ def _routing(routing: Any, names: list[str], everything: list[int]) -> RoutingSp
         order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
         limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
         return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
+    if routing.kind == "cascade":
+        when = routing.escalate
+        rule = CascadeSpec(when.share, _limit(when.above_complexity), routing.check_s, routing.stream_first)
+        return RoutingSpec(
+            TargetRouting.CASCADE, (names.index(routing.first), names.index(routing.second)), cascade=rule
+        )
     chosen = [names[k] for k in everything]
     weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in chosen)
     return RoutingSpec(TargetRouting.WEIGHTED, tuple(everything), weights)

@@ -11,7 +11,16 @@ from typing import Any
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import ComplexityRouting, Outages, OverflowRouting, Pool, Topology, WeightedRouting
+from simulator.schema.topology import (
+    CascadeRouting,
+    ComplexityRouting,
+    EscalateWhen,
+    Outages,
+    OverflowRouting,
+    Pool,
+    Topology,
+    WeightedRouting,
+)
 from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]
@@ -159,6 +168,12 @@ def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Fou
             yield f"{path}.order", f"names {', '.join(twice)} more than once", None
     if isinstance(routing, ComplexityRouting):
         named = [(f"{path}.limits.{name}", name) for name in routing.limits]
+    if isinstance(routing, CascadeRouting):
+        named = [(f"{path}.first", routing.first), (f"{path}.second", routing.second)]
+        if routing.first == routing.second:
+            yield f"{path}.second", "must be another target than first", routing.second
+        if routing.escalate == EscalateWhen():
+            yield f"{path}.escalate", "say what goes on: share, above_complexity or both", None
     for place, name in named:
         if name not in names:
             yield place, unknown_name("pool or vendor", name, names), None

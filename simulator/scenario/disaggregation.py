@@ -83,6 +83,7 @@ def _routed_problems(path: str, topology: Topology, decoding: list[str]) -> Iter
     """Requests begin at a prefill pool: routing must not name one that only decodes."""
     routing = topology.routing
     places = [(f"{path}.order[{k}]", name) for k, name in enumerate(getattr(routing, "order", None) or ())]
+    places += [(f"{path}.{key}", name) for key in ("first", "second") if (name := getattr(routing, key, None))]
     for key in ("weights", "limits"):
         places += [(f"{path}.{key}.{name}", name) for name in getattr(routing, key, None) or {}]
     for place, name in places:

@@ -244,6 +244,32 @@ class ComplexityRouting(Settings):
     """Largest complexity that a target serves, by target; unlimited for a target left out."""
 
 
+class EscalateWhen(Settings):
+    """Which answers of the first target do not pass the check: at random, above a complexity, or both."""
+
+    share: Share = 0.0
+    """Share of all answers, at random."""
+    above_complexity: Share | None = None
+    """Those of requests that are more complex than this."""
+
+
+class CascadeRouting(Settings):
+    """A small model answers everything; what does not pass a check goes on to a larger one, and both are paid for."""
+
+    kind: Literal["cascade"]
+    """A first target for all, a second for what it cannot answer."""
+    first: str
+    """Pool or vendor that answers every request."""
+    second: str
+    """Pool or vendor that answers anew what is escalated."""
+    escalate: EscalateWhen
+    """Which requests go on."""
+    check_s: NotNegative = 0.0
+    """Time that the check of an answer takes."""
+    stream_first: Switch = False
+    """Show the first answer while it is written; otherwise nobody sees it before its check."""
+
+
 class Topology(Settings):
     """One way to serve the workload."""
 
@@ -251,7 +277,7 @@ class Topology(Settings):
     """Replicas of one's own, owned or rented."""
     vendors: tuple[Vendor, ...] = ()
     """Token APIs."""
-    routing: Annotated[WeightedRouting | OverflowRouting | ComplexityRouting, Field(discriminator="kind")] = (
-        WeightedRouting()
-    )
+    routing: Annotated[
+        WeightedRouting | OverflowRouting | ComplexityRouting | CascadeRouting, Field(discriminator="kind")
+    ] = WeightedRouting()
     """Choice of a pool or vendor for each request."""
