@@ -18,10 +18,11 @@ from simulator.perf.blocks import (
     window_layers,
 )
 from simulator.perf.device import BatchLimits, Layout, check_layout
+from simulator.perf.drafts import DraftTimes, with_drafts
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import Floats
 from simulator.perf.overheads import EngineOverheads, padded_tokens, step_host_s
-from simulator.perf.roofline import Drafting
+from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 from simulator.perf.transport import hand_over_s, layer_collectives_s
 
@@ -60,7 +61,7 @@ def kernel_step_time(
         row[0] = 0.0
         rows.append(row)
     seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1])
-    return StepTime(
+    step = StepTime(
         token_time_s=np.stack(rows),
         seq_time_s=seq_time_s,
         prefill_attn_s=full_layers(arch) * layer_pair_s(arch, hardware, layout) / layout.pp,
@@ -69,6 +70,17 @@ def kernel_step_time(
         origin=origin(arch, hardware, layout, overheads),
         request_overhead_s=overheads.request_s + _admission_lag_s(overheads, limits, rows[0], seq_time_s),
     )
+    if drafting is None or drafting.draft is None:
+        return step
+    draft, split = drafting.draft, drafting.layout(layout)
+    check_layout(draft, hardware.device, split)
+    times = DraftTimes(
+        lambda tokens: model_s(tokens, draft, hardware, split, overheads, graphs),
+        lambda samples: np.asarray(head_s(samples, draft, hardware, split)),
+        full_layers(draft) * layer_pair_s(draft, hardware, split),
+        full_layers(draft) * layer_context_s(draft, hardware, split),
+    )
+    return with_drafts(step, drafting, times)
 
 
 def _admission_lag_s(
@@ -130,17 +142,12 @@ def _seq_time_s(
     drafting: Drafting | None,
     token_time_s: Floats,
 ) -> Floats:
-    """What each sequence adds: attention's rows, LM head, sampler, drafting and the host's work; entry 0 is 0."""
+    """What each sequence adds: attention's rows, LM head, sampler and the host's work; entry 0 is 0."""
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     windows = window_layers(arch) * arch.sliding_window * layer_context_s(arch, hardware, layout)
     each = (arch.layers * layer_sequence_s(arch, hardware, layout) + windows) / layout.pp
     gpu = sequences * each + head_s(sequences * (1 + drafted), arch, hardware, layout)
-    if drafting and drafting.draft:
-        draft = drafting.draft
-        graphs = graph_tokens(overheads, limits)
-        one = model_s(np.maximum(sequences, 1.0), draft, hardware, layout, overheads, graphs)
-        gpu = gpu + drafted * (one + head_s(sequences, draft, hardware, layout))
     places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
     time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu)
     time[0] = 0.0

@@ -17,6 +17,7 @@ from simulator.perf.architecture import (
     router_parameters,
 )
 from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout, split_problem
+from simulator.perf.speculative import Drafting
 from simulator.units import BYTES_PER_GIB
 
 ACTIVATION_BYTES = 2
@@ -159,7 +160,7 @@ def plan_memory(
     block_size: int = 16,
     gpu_memory_utilization: float = 0.92,
     max_model_len: int | None = None,
-    draft_bytes: float = 0.0,
+    drafting: Drafting | None = None,
 ) -> MemoryPlan:
     """Blocks that fit beside weights, activations and graphs, and the longest request that they hold.
 
@@ -169,7 +170,7 @@ def plan_memory(
     ----------
     gpu_memory_utilization : share of the GPU's memory that the engine may use, in (0, 1]
     max_model_len : longest prompt + output in tokens; None takes the largest that fits, up to the model's context
-    draft_bytes : weights of a draft model on this GPU
+    drafting : its model's weights take room, and so does its KV cache in every block
 
     Raises
     ------
@@ -182,7 +183,7 @@ def plan_memory(
 
     def fill(split: Layout) -> MemoryPlan:
         usable = device.memory_bytes * gpu_memory_utilization
-        return _fill(arch, split, limits, coefficients, block_size, usable, draft_bytes)
+        return _fill(arch, split, limits, coefficients, block_size, usable, drafting)
 
     plan = fill(layout)
     if plan.num_blocks <= RESERVED_BLOCKS:
@@ -202,14 +203,18 @@ def _fill(
     coefficients: Coefficients,
     block_size: int,
     usable_bytes: float,
-    draft_bytes: float,
+    drafting: Drafting | None,
 ) -> MemoryPlan:
     weights = weight_bytes(arch, layout)
+    draft_bytes, draft_block_bytes = 0.0, 0.0
+    if drafting and drafting.draft:
+        draft_bytes = weight_bytes(drafting.draft, drafting.layout(layout))
+        draft_block_bytes = block_bytes(drafting.draft, drafting.layout(layout), block_size)
     activations = activation_bytes(arch, layout, limits)
     room = usable_bytes - weights - draft_bytes - activations
     room -= coefficients.cuda_graph_bytes + coefficients.runtime_bytes
     sliding = _sliding_bytes(arch, layout, limits, room)
-    block = block_bytes(arch, layout, block_size)
+    block = block_bytes(arch, layout, block_size) + draft_block_bytes
     return MemoryPlan(
         usable_bytes=usable_bytes,
         weight_bytes=weights,

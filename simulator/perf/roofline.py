@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.perf.architecture import Architecture, body_parameters_per_token, embedding_parameters
 from simulator.perf.communication import hand_over_s, layer_communication_s
 from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout
+from simulator.perf.drafts import DraftTimes, with_drafts
 from simulator.perf.memory import (
     ACTIVATION_BYTES,
     always_read_moe_bytes,
@@ -18,6 +17,7 @@ from simulator.perf.memory import (
     kv_bytes_per_token_layer,
     mlp_weight_bytes,
 )
+from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 
 FLOPS_PER_PARAMETER = 2
@@ -28,14 +28,6 @@ POPULARITY_CLASSES = 16
 """Classes of equally popular experts."""
 PLAIN = "bf16"
 """Attention and the LM head compute in bf16 whatever the weights are in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drafting:
-    """Speculative decoding: `num_tokens` drafted one after another by `draft`; None is free (n-gram look-up)."""
-
-    num_tokens: int
-    draft: Architecture | None = None
 
 
 def roofline_step_time(
@@ -70,13 +62,31 @@ def roofline_step_time(
         row += hand_over_s(share, arch, device, layout, coefficients)
         row[0] = coefficients.host_step_s
         rows.append(row)
-    return StepTime(
+    step = StepTime(
         token_time_s=np.stack(rows),
         seq_time_s=_seq_time_s(limits.max_num_seqs, arch, device, layout, coefficients, drafting),
         prefill_attn_s=prefill_attention_s(arch, device, layout, coefficients),
         decode_attn_s=decode_attention_s(arch, device, layout, coefficients),
         calibrated=False,
         origin=f"roofline: {arch.name} in {layout.weights.name} on {layout.gpus} x {device.name}",
+    )
+    if drafting is None or drafting.draft is None:
+        return step
+    split = drafting.layout(layout)
+    check_layout(drafting.draft, device, split)
+    return with_drafts(step, drafting, _draft_times(drafting.draft, device, split, coefficients))
+
+
+def _draft_times(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> DraftTimes:
+    def body_s(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+        time = layers_s(tokens, arch, device, layout, coefficients)
+        return time + layer_communication_s(tokens, arch, device, layout, coefficients)
+
+    return DraftTimes(
+        body_s,
+        lambda samples: _head_s(samples, arch, device, layout, coefficients),
+        prefill_attention_s(arch, device, layout, coefficients),
+        decode_attention_s(arch, device, layout, coefficients),
     )
 
 
@@ -172,17 +182,12 @@ def _seq_time_s(
     coefficients: Coefficients,
     drafting: Drafting | None,
 ) -> NDArray[np.float64]:
-    """What each sequence adds: engine overhead, LM head, KV of windowed layers, drafting; entry 0 is 0."""
+    """What each sequence adds: engine overhead, LM head, KV of windowed layers; entry 0 is 0."""
     sequences = np.arange(max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     window = arch.sliding_layers * arch.sliding_window * _decode_layer_s(arch, device, layout, coefficients)
     time = sequences * (coefficients.host_seq_s + window / layout.pp)
     time += _head_s(sequences * (1 + drafted), arch, device, layout, coefficients)
-    if drafting and drafting.draft:
-        one = layers_s(np.maximum(sequences, 1.0), drafting.draft, device, layout, coefficients)
-        one += layer_communication_s(sequences, drafting.draft, device, layout, coefficients)
-        one += _head_s(sequences, drafting.draft, device, layout, coefficients)
-        time += drafted * one
     time[0] = 0.0
     return time
 

@@ -1,10 +1,32 @@
-"""Speculative decoding: how many tokens a step yields."""
+"""Speculative decoding: what drafts, in which layout, and how many tokens a step yields."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from simulator.perf.architecture import Architecture
+from simulator.perf.device import Layout, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """Drafts of `num_tokens` tokens, one after another, by `draft`; None is free (n-gram look-up).
+
+    In each step the draft model computes every token that the target does (so it has the context of all requests), then
+    one more token of each sequence `num_tokens - 1` times. Source: `SpecDecodeBaseProposer.propose`, vLLM 0.32.0.
+
+    Attributes
+    ----------
+    weights : precision of the draft's weights; the target's if None, as for heads that belong to its checkpoint
+    """
+
+    num_tokens: int
+    draft: Architecture | None = None
+    weights: Precision | None = None
+
+    def layout(self, target: Layout) -> Layout:
+        """Of the draft: the target's tensor parallelism, on the last of its pipeline stages."""
+        return replace(target, weights=self.weights or target.weights, pp=1)
 
 
 def expected_tokens_per_step(acceptance: float, num_speculative_tokens: int) -> float:

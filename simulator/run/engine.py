@@ -24,8 +24,8 @@ from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
 from simulator.perf.power import power_w_by_seqs
-from simulator.perf.roofline import Drafting, roofline_step_time
-from simulator.perf.speculative import one_layer_draft
+from simulator.perf.roofline import roofline_step_time
+from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.schema.engine import EngineSettings
 
@@ -87,6 +87,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
         settings.max_num_seqs or defaults.max_num_seqs,
     )
+    drafting = _drafting(settings, arch, folder)
     memory = plan_memory(
         arch,
         card.device,
@@ -96,17 +97,16 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         block_size=settings.block_size,
         gpu_memory_utilization=settings.gpu_memory_utilization,
         max_model_len=settings.max_model_len,
+        drafting=drafting,
     )
     config = _config(settings, limits, memory)
-    spec = settings.speculative
-    drafting = None
     notes: tuple[str, ...] = ()
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, settings.dtype or native)
         notes = tuple(profile.beyond_range(limits))
-    if spec is not None:
-        drafting = Drafting(spec.num_tokens, None if spec.method == "ngram" else one_layer_draft(arch))
+        if drafting is not None:
+            notes += ("the measured profile knows no drafts: their time is not in it",)
     return PlannedEngine(
         config=config,
         step_time=profile.step_time(limits)
@@ -122,6 +122,28 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     )
 
 
+def _drafting(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:
+    """What drafts. vLLM wants a draft model to have the target's vocabulary and runs it with the target's TP."""
+    spec = settings.speculative
+    if spec is None:
+        return None
+    if spec.method == "ngram":
+        return Drafting(spec.num_tokens)
+    if spec.draft_model is None:
+        return Drafting(spec.num_tokens, one_layer_draft(arch))
+    draft, native = architecture(spec.draft_model, folder)
+    if draft.vocab_size != arch.vocab_size:
+        raise InputError(
+            Problem(
+                f"a draft model must have the vocabulary of {arch.name} ({arch.vocab_size} tokens, not "
+                f"{draft.vocab_size}): take one of its family",
+                path="engine.speculative.draft_model",
+                got=spec.draft_model,
+            )
+        )
+    return Drafting(spec.num_tokens, draft, layout(native, settings.kv_dtype).weights)
+
+
 def step_time(
     arch: Architecture,
     card: Gpu,
@@ -130,12 +152,20 @@ def step_time(
     version: str | None = None,
     drafting: Drafting | None = None,
 ) -> StepTime:
-    """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing."""
+    """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
+
+    The expected error was measured without drafts: with a draft model it is not known.
+    """
     hardware = hardware_profile(card.name)
-    if hardware is None or missing_kernel(arch, hardware, layout):
+    parts = [(arch, layout)]
+    if drafting and drafting.draft:
+        parts.append((drafting.draft, drafting.layout(layout)))
+    if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
     overheads = engine_overheads(version, card.name)
     step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+    if len(parts) > 1:
+        return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
+from simulator.schema.engine import EngineSettings
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import (
     CascadeRouting,
@@ -45,6 +46,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     found += _twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
+    found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology)
         found += disaggregation_problems(f"topologies.{name}", topology, scenario)
@@ -130,10 +132,21 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
         yield from _price_problems(f"{path}.pools[{k}]", pool)
+        yield from _draft_problems(f"{path}.pools[{k}].engine", pool.engine)
         yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
     for k, vendor in enumerate(topology.vendors):
         yield from _outage_problems(f"{path}.vendors[{k}].outages", vendor.outages)
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
+
+
+def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]:
+    spec = engine.speculative if engine else None
+    if spec is None:
+        return
+    if spec.method == "draft_model" and spec.draft_model is None:
+        yield f"{path}.speculative", "'draft_model' is missing: say which model drafts", None
+    if spec.method != "draft_model" and spec.draft_model is not None:
+        yield f"{path}.speculative.draft_model", f"method {spec.method} has no draft model of its own", spec.draft_model
 
 
 def _price_problems(path: str, pool: Pool) -> Iterator[Found]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.engine import EngineSettings
 
 LookUp = Callable[[str], object]
 """Finds an entry by name, aliases included, and raises InputError for a name that it does not know."""
@@ -42,15 +43,23 @@ def check_names(loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: Loo
 def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
     """Path, kind and value of every name."""
     yield "model", "model", loaded.scenario.model
+    yield from _draft_names("engine", loaded.scenario.engine)
     for name, topology in loaded.scenario.topologies.items():
         for k, pool in enumerate(topology.pools):
             path = f"topologies.{name}.pools[{k}]"
             if pool.model is not None:
                 yield f"{path}.model", "model", pool.model
+            if pool.engine is not None:
+                yield from _draft_names(f"{path}.engine", pool.engine)
             yield f"{path}.gpu", "gpu", pool.gpu
             yield f"{path}.site", "site", pool.site
         for k, vendor in enumerate(topology.vendors):
             yield f"topologies.{name}.vendors[{k}].offer", "offer", vendor.offer
+
+
+def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:
+    if engine.speculative is not None and engine.speculative.draft_model is not None:
+        yield f"{path}.speculative.draft_model", "model", engine.speculative.draft_model
 
 
 def is_config(folder: Path, name: str) -> bool:

@@ -18,6 +18,8 @@ class Speculative(Settings):
     """Tokens drafted per request and step."""
     acceptance: Share
     """Probability that a drafted token is accepted, given that all before it were."""
+    draft_model: str | None = None
+    """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
 
 
 class EngineSettings(Settings):

@@ -19,9 +19,10 @@ from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.communication import all_to_all_s
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.power import power_w_by_seqs
-from simulator.perf.roofline import Drafting, active_experts, roofline_step_time
-from simulator.perf.speculative import expected_tokens_per_step, one_layer_draft
+from simulator.perf.roofline import active_experts, roofline_step_time
+from simulator.perf.speculative import Drafting, expected_tokens_per_step, one_layer_draft
 from simulator.perf.steptime import StepTime
+from simulator.run.engine import step_time
 
 LIMITS = BatchLimits(max_num_batched_tokens=2048, max_num_seqs=256)
 IDEAL: dict[str, Any] = {
@@ -181,9 +182,29 @@ def test_drafting_costs_time_and_n_grams_do_not() -> None:
     n_gram = build("llama-3.1-8b", "h100-sxm", layout(), Drafting(3))
     drafted = build("llama-3.1-8b", "h100-sxm", layout(), Drafting(3, one_layer_draft(architecture)))
     assert n_gram.seq_time_s[1] == pytest.approx(plain.seq_time_s[1], rel=0.01)
-    head_and_layer = (128256 * 4096 + 4096 * 4096 * 2 + 2 * 4096 * 1024 + 3 * 4096 * 14336) * 2 / 3.35e12 / 0.8
-    assert drafted.seq_time_s[1] - n_gram.seq_time_s[1] == pytest.approx(3 * head_and_layer, rel=0.05)
-    assert np.array_equal(plain.token_time_s, drafted.token_time_s)
+    read_s = 2 / 3.35e12 / 0.8
+    head_s, layer_s = 128256 * 4096 * read_s, (4096 * 4096 * 2 + 2 * 4096 * 1024 + 3 * 4096 * 14336) * read_s
+    # the first pass is over the step's tokens, the two further ones over a token of each sequence
+    assert drafted.seq_time_s[1] - n_gram.seq_time_s[1] == pytest.approx(2 * layer_s + 3 * head_s, rel=0.05)
+    assert drafted.token_time_s[0, 1] - plain.token_time_s[0, 1] == pytest.approx(layer_s, rel=0.05)
+    assert np.array_equal(plain.token_time_s, n_gram.token_time_s)
+    assert drafted.decode_attn_s == pytest.approx(plain.decode_attn_s * (32 + 3) / 32)
+    assert drafted.prefill_attn_s == pytest.approx(plain.prefill_attn_s * (32 + 1) / 32)
+
+
+@pytest.mark.parametrize("gpu_name", ["h100-sxm", "a100-40"])
+def test_a_model_that_drafts_for_itself_computes_every_token_twice(gpu_name: str) -> None:
+    """One draft by the target: its whole step once more, in the kernels' model and in the roofline alike."""
+    arch, card, split = model("llama-3.1-8b").architecture, gpu(gpu_name), layout()
+    plain = step_time(arch, card, split, LIMITS)
+    twice = step_time(arch, card, split, LIMITS, drafting=Drafting(1, arch))
+    n_gram = step_time(arch, card, split, LIMITS, drafting=Drafting(1))
+    hidden = plain.token_time_s[0, 64] * 0.25
+    assert twice.token_time_s[0, 64] == pytest.approx(2 * plain.token_time_s[0, 64], abs=hidden)
+    assert twice.decode_attn_s == pytest.approx(2 * plain.decode_attn_s)
+    assert twice.prefill_attn_s == pytest.approx(2 * plain.prefill_attn_s)
+    assert (twice.seq_time_s[1:] > n_gram.seq_time_s[1:]).all()
+    assert "1 drafts by" in twice.origin
 
 
 def test_an_unsupported_format_has_no_step_time() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,10 @@ from simulator.catalog.precisions import layout
 from simulator.errors import InputError
 from simulator.perf.device import Layout
 from simulator.perf.memory import MemoryPlan, block_bytes, kv_bytes_per_token, plan_memory, weight_bytes
+from simulator.perf.speculative import Drafting, one_layer_draft
 
 
-def plan(model_name: str, gpu_name: str, split: Layout, **options: float | int | None) -> MemoryPlan:
+def plan(model_name: str, gpu_name: str, split: Layout, **options: Any) -> MemoryPlan:
     entry = gpu(gpu_name)
     architecture = model(model_name).architecture
     return plan_memory(
@@ -76,19 +78,24 @@ def test_a_split_divides_the_weights_among_the_gpus(name: str) -> None:
     kv_dtype=st.sampled_from(["auto", "fp8"]),
     block_size=st.sampled_from([16, 32, 128]),
     utilization=st.floats(0.85, 1.0),
-    draft_bytes=st.floats(0.0, 1e9),
+    drafts=st.sampled_from([None, "one layer", "qwen3-0.6b"]),
 )
 @settings(max_examples=40, deadline=None)
 def test_the_terms_add_up(
-    name: str, gpu_name: str, kv_dtype: str, block_size: int, utilization: float, draft_bytes: float
+    name: str, gpu_name: str, kv_dtype: str, block_size: int, utilization: float, drafts: str | None
 ) -> None:
+    drafting = None
+    if drafts:
+        target = model(name).architecture
+        draft = one_layer_draft(target) if drafts == "one layer" else model(drafts).architecture
+        drafting = Drafting(3, draft, layout().weights)
     found = plan(
         name,
         gpu_name,
         layout("bf16", kv_dtype),
         block_size=block_size,
         gpu_memory_utilization=utilization,
-        draft_bytes=draft_bytes,
+        drafting=drafting,
     )
     taken = found.weight_bytes + found.draft_bytes + found.activation_bytes + found.cuda_graph_bytes
     taken += found.runtime_bytes + found.sliding_bytes

@@ -70,6 +70,23 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("run.seed=1.5", "run.seed: must be a valid integer"),
         ("engine.prefix_caching=1", "engine.prefix_caching: must be a valid boolean (got 1)"),
         ("engine.speculative={num_tokens: 3}", "engine.speculative: 'acceptance' is missing"),
+        (
+            "engine.speculative={method: draft_model, num_tokens: 3, acceptance: 0.7}",
+            "engine.speculative: 'draft_model' is missing",
+        ),
+        (
+            "topologies.own.pools[base].engine={speculative: {num_tokens: 3, acceptance: 0.7, draft_model: qwen3-0.6b}}",
+            "draft_model: method eagle has no draft model of its own (got qwen3-0.6b)",
+        ),
+        ("topologies.mixed.routing={kind: cascade, first: base, second: bse, escalate: {share: 0.1}}", "mean 'base'?"),
+        (
+            "topologies.mixed.routing={kind: cascade, first: base, second: base, escalate: {share: 0.1}}",
+            "routing.second: must be another target than first",
+        ),
+        (
+            "topologies.mixed.routing={kind: cascade, first: base, second: api, escalate: {}}",
+            "routing.escalate: say what goes on: share, above_complexity or both",
+        ),
         ("cost.overrides={power.pue: .inf}", "cost.overrides.power.pue: must be a finite number (got inf)"),
         ("schema_version=2", "schema_version: unknown value '2': known are 1"),
     ],
