@@ -75,8 +75,8 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
             "engine.speculative: 'draft_model' is missing",
         ),
         (
-            "topologies.own.pools[base].engine={speculative: {num_tokens: 3, acceptance: 0.7, draft_model: qwen3-0.6b}}",
-            "draft_model: method eagle has no draft model of its own (got qwen3-0.6b)",
+            "topologies.own.pools[base].engine={speculative: {num_tokens: 3, acceptance: 0.7, draft_model: qwen3}}",
+            "draft_model: method eagle has no draft model of its own (got qwen3)",
         ),
         ("topologies.mixed.routing={kind: cascade, first: base, second: bse, escalate: {share: 0.1}}", "mean 'base'?"),
         (
