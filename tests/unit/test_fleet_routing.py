@@ -9,7 +9,7 @@ import pytest
 from fleet_cases import ENGINE, STEP_S, Source, evenly, fleet, in_flight_at, poisson, pool, serve, vendor
 
 from simulator.fleet.records import Status
-from simulator.fleet.spec import ClassSpec, ReplicaRouting, RoutingSpec, TargetRouting
+from simulator.fleet.spec import CascadeSpec, ClassSpec, ReplicaRouting, RoutingSpec, TargetRouting
 from simulator.rng import stream
 from simulator.workload.requests import ClosedLoop, make_requests
 
@@ -105,10 +105,18 @@ def test_weights_share_out_among_the_allowed() -> None:
     assert set(records["target"][records["class_id"] == 1]) == {2}
 
 
-@pytest.mark.parametrize("kind", TargetRouting)
-def test_data_never_goes_where_its_class_may_not(kind: TargetRouting) -> None:
+RULES = (
+    RoutingSpec(TargetRouting.WEIGHTED, (2, 0, 1)),
+    RoutingSpec(TargetRouting.OVERFLOW, (2, 0, 1), overflow_waiting=(0.0, 0.0, 0.0)),
+    RoutingSpec(TargetRouting.COMPLEXITY, (2, 0, 1), max_complexity=(0.4, 0.7, 1.0)),
+    RoutingSpec(TargetRouting.CASCADE, (2, 0), cascade=CascadeSpec(share=0.5)),
+)
+
+
+@pytest.mark.parametrize("routing", RULES, ids=[rule.kind.name for rule in RULES])
+def test_data_never_goes_where_its_class_may_not(routing: RoutingSpec) -> None:
+    assert {rule.kind for rule in RULES} == set(TargetRouting)
     n = 1500
-    routing = RoutingSpec(kind, (2, 0, 1), overflow_waiting=(0.0, 0.0, 0.0), max_complexity=(0.4, 0.7, 1.0))
     classes = (ClassSpec("a", (True, True, False)), ClassSpec("b", (False, False, True)))
     rng = stream(7, "routing")
     requests = poisson(rng, n, 60.0, complexity=rng.random(n))
@@ -116,7 +124,7 @@ def test_data_never_goes_where_its_class_may_not(kind: TargetRouting) -> None:
     allowed = np.array([cls.allowed for cls in classes])
     placed = records["target"] >= 0
     assert allowed[records["class_id"][placed], records["target"][placed]].all()
-    assert set(records["target"][placed]) == {0, 1, 2}
+    assert set(records["target"][placed]) == set(routing.order)
     assert (records["status"][~placed] == Status.REJECTED).all()
 
 
