@@ -1,4 +1,4 @@
-"""A server of the dashboard and a Chromium for it, for screenshots and timings."""
+"""A server of the dashboard and a Chromium for it, for screenshots, timings and tests."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ _STARTUP_S = 60.0
 
 
 @contextmanager
-def server(*runs: Path) -> Iterator[str]:
-    """Address of a dashboard that shows `runs`."""
+def server(*runs: Path, out: Path | None = None) -> Iterator[tuple[str, int]]:
+    """Address and process number of a dashboard that shows `runs` and writes to `out`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = (sys.executable, "-m", "simulator.cli", "dashboard", *map(str, runs), "--no-open", "--port", str(port))
+    command = [sys.executable, "-m", "simulator.cli", "dashboard", *map(str, runs), "--no-open", "--port", str(port)]
+    command += ["--out", str(out)] if out else []
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"
         _wait(f"{address}/_stcore/health", process)
-        yield address
+        yield address, process.pid
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
@@ -48,12 +49,40 @@ def _wait(address: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the dashboard did not start")
 
 
+def pss_bytes(pid: int) -> int:
+    """Memory of a process and all below it: their proportional set sizes, which count shared pages once."""
+    parents = {int(path.name): _parent(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    family = {pid}
+    while grown := {child for child, parent in parents.items() if parent in family} - family:
+        family |= grown
+    return 1024 * sum(_pss_kib(Path(f"/proc/{member}/smaps_rollup")) for member in family)
+
+
+def _parent(process: Path) -> int:
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _pss_kib(file: Path) -> int:
+    try:
+        return next(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith("Pss:"))
+    except OSError:
+        return 0
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium, if there is one."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A headless browser: the system's Chromium."""
     from playwright.sync_api import sync_playwright
 
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = chromium_path()
     if found is None:
         raise SystemExit("no chromium was found: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard.boundary import page
 from dashboard.pages import PAGES
+from dashboard.previews import warm_up
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
         menu.setdefault(entry.section, []).append(pages[entry.view])
     st.session_state["pages"] = pages
     st.navigation(menu).run()
+    warm_up()
 
 
 main()

@@ -24,13 +24,6 @@ def page(entry: Page) -> Callable[[], None]:
         except InputError as error:
             for problem in error.problems:
                 st.error(str(problem), icon=":material/error:")
-        except KeyError as error:
-            _LOG.exception("the view %s failed", entry.view)
-            st.error(
-                f"The run lacks {error}, which this view shows: another version of servecast wrote it. Run its "
-                "scenario again, or choose another run in the sidebar.",
-                icon=":material/update:",
-            )
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
             st.error(f"A law of the simulation was broken; please report this: {error}", icon=":material/bug_report:")

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.cost.prices import OwnedPrices
+from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.run.replicate import topology_prices
 from simulator.run.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -102,9 +102,18 @@ def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
             if isinstance(found, OwnedPrices):
                 if change.server != 1:
                     sets.append(f"{path}.server_capex_usd={found.server_capex_usd * change.server:.2f}")
-            elif change.rent != 1 and isinstance(found.usd_per_gpu_hour, float):
-                sets.append(f"{path}.price_usd_per_gpu_hour={found.usd_per_gpu_hour * change.rent:.6g}")
-            elif change.rent != 1 and not isinstance(found.usd_per_gpu_hour, float):
-                by_hour = [round(price * change.rent, 6) for price in found.usd_per_gpu_hour]
-                sets.append(f"{path}.price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}")
+            elif change.rent != 1:
+                sets.append(f"{path}.{_rent(pool, found, change.rent)}")
     return sets
+
+
+def _rent(pool: Pool, prices: RentedPrices, factor: float) -> str:
+    """The price that the scenario gives for this kind of billing, times a factor."""
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        by_hour = [round(price * factor, 6) for price in pool.price_by_hour_usd_per_gpu_hour]
+        return f"price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}"
+    usd = prices.usd_per_gpu_hour
+    if prices.reserved_usd_per_gpu_hour is not None:
+        usd = prices.reserved_usd_per_gpu_hour
+    assert isinstance(usd, float)
+    return f"price_usd_per_gpu_hour={usd * factor:.6g}"

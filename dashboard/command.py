@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -44,7 +43,9 @@ def dashboard(
     chosen = Settings(
         tuple(str(path.resolve()) for path in runs or [out]), str(out.resolve()), str(live.resolve()) if live else None
     )
-    return subprocess.call(_arguments(host, port, open), env=os.environ | chosen.to_environment())
+    arguments = _arguments(host, port, open)
+    sys.stdout.flush()
+    os.execve(arguments[0], arguments, os.environ | chosen.to_environment())
 
 
 def _arguments(host: str, port: int, open_browser: bool) -> list[str]:

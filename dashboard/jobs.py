@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,8 +82,12 @@ def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: 
     job = secrets.token_hex(6)
     folder = out / _FOLDER / job
     make_folder(folder)
-    file = lay_out(folder / "scenario", place, text, uploads, base)
-    load_confined(file, folder / "scenario")
+    try:
+        file = lay_out(folder / "scenario", place, text, uploads, base)
+        load_confined(file, folder / "scenario")
+    except InputError:
+        shutil.rmtree(folder)
+        raise
     write_status(folder, Status("running", began_s=time.time()))
     with (folder / "log.txt").open("wb") as log:
         _processes()[job] = subprocess.Popen(
@@ -140,8 +145,6 @@ def _pid(folder: Path) -> int:
 
 
 def _forget_old(out: Path) -> None:
-    import shutil
-
     for folder in (out / _FOLDER).glob("*"):
         if time.time() - folder.stat().st_mtime > _KEPT_S and not _is_alive(folder.name, folder):
             shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from simulator.results.bundle import Bundle, read_bundle
+from simulator.scenario.load import LoadedScenario, load_scenario
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -19,7 +20,7 @@ def open_bundle(folder: Path) -> Bundle:
     ------
     InputError : not a bundle, broken, or written by another version
     """
-    return _bundle(str(folder), _stamp(folder))
+    return _bundle(str(folder), stamp(folder))
 
 
 def open_sweep(folder: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -29,7 +30,7 @@ def open_sweep(folder: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     ------
     InputError : the table is missing or broken
     """
-    found: tuple[pd.DataFrame, tuple[str, ...]] = _sweep(str(folder), _stamp(folder))
+    found: tuple[pd.DataFrame, tuple[str, ...]] = _sweep(str(folder), stamp(folder))
     return found
 
 
@@ -40,47 +41,38 @@ def table(bundle: Bundle, name: str) -> pd.DataFrame:
     ------
     InputError : the bundle has no such table, or it is broken
     """
-    frame: pd.DataFrame = _table(str(bundle.path), _stamp(bundle.path), name)
+    frame: pd.DataFrame = _table(str(bundle.path), stamp(bundle.path), name)
     return frame
 
 
-def query(bundle: Bundle, name: str, sql: str) -> pd.DataFrame:
-    """Answer of a DuckDB query over one Parquet file of a bundle, which the query calls `rows`; reads by column."""
-    frame: pd.DataFrame = _query(str(bundle.path), _stamp(bundle.path), name, sql)
-    return frame
+def resolved(bundle: Bundle) -> LoadedScenario:
+    """The scenario that a bundle resolved and ran."""
+    return _resolved(str(bundle.path), stamp(bundle.path))
 
 
-def _stamp(folder: Path) -> float:
+def stamp(folder: Path) -> float:
+    """When a bundle was written: caches of what is read from it go by this."""
     manifest = folder / "manifest.json"
     return manifest.stat().st_mtime if manifest.exists() else 0.0
 
 
 @st.cache_resource(max_entries=64, show_spinner="Opening the run")
-def _bundle(folder: str, stamp: float) -> Bundle:
+def _bundle(folder: str, written: float) -> Bundle:
     return read_bundle(folder)
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the sweep")
-def _sweep(folder: str, stamp: float) -> Any:
+def _sweep(folder: str, written: float) -> Any:
     place = Path(folder)
     manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     return Bundle(place, manifest, {}).table("sweep"), tuple(manifest["grid"])
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run")
-def _table(folder: str, stamp: float, name: str) -> Any:
-    return _bundle(folder, stamp).table(name)
+def _table(folder: str, written: float, name: str) -> Any:
+    return _bundle(folder, written).table(name)
 
 
-@st.cache_data(max_entries=256, show_spinner="Reading the run")
-def _query(folder: str, stamp: float, name: str, sql: str) -> Any:
-    import duckdb
-
-    from simulator.errors import InputError, Problem
-
-    file = Path(folder) / f"{name}.parquet"
-    if not file.is_file():
-        raise InputError(Problem(f"has no table {name!r}", folder))
-    with duckdb.connect() as connection:
-        connection.read_parquet(str(file)).create_view("rows")
-        return connection.sql(sql).df()
+@st.cache_resource(max_entries=64, show_spinner="Reading the scenario")
+def _resolved(folder: str, written: float) -> LoadedScenario:
+    return load_scenario(Path(folder) / "scenario.resolved.yaml")

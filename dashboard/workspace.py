@@ -52,9 +52,9 @@ def lay_out(
         source = (base or shipped()) / name
         if source.is_dir():
             shutil.copytree(source, root / name, dirs_exist_ok=True)
-    file.write_text(text, encoding="utf-8")
     for name, content in (uploads or {}).items():
         _inside(file.parent, file.parent / Path(name).name).write_bytes(content)
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -90,7 +90,7 @@ def _place(document: Document, path: str) -> tuple[str, int | None, int | None]:
 
 
 def _file_names(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Values that may name a file: they hold a slash, a backslash or two dots, or end as a file does."""
+    """Path and value of every key that may name a file, wherever it stands."""
     if not isinstance(node, dict | list):
         return
     for key, value in node.items() if isinstance(node, dict) else enumerate(node):

@@ -100,13 +100,8 @@ def logged_steps(result: SingleRun, step_time: StepTime) -> Steps:
     steps = steps_from_batches(
         np.zeros(len(result.steps)), [[entry[1:] for entry in step.scheduled] for step in result.steps]
     )
-    sequences = steps.sequences.astype(np.int64)
-    row = np.minimum(sequences, len(step_time.token_time_s)) - 1
-    duration_s = (
-        step_time.token_time_s[row, steps.tokens.astype(np.int64)]
-        + step_time.seq_time_s[sequences]
-        + step_time.prefill_attn_s * steps.prefill_units
-        + step_time.decode_attn_s * steps.decode_context
+    duration_s = step_time.durations_s(
+        steps.sequences.astype(np.int64), steps.tokens.astype(np.int64), steps.prefill_units, steps.decode_context
     )
     return replace(steps, duration_s=duration_s)
 

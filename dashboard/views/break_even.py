@@ -28,12 +28,6 @@ def show(context: Context) -> None:
 
 
 def _curves(context: Context) -> None:
-    if not context.bundle.has("break_even"):
-        st.info(
-            "This run does not say what is paid by use; run its scenario again to see its cost over the volume.",
-            icon=":material/history:",
-        )
-        return
     curves = table(context.bundle, "break_even")
     st.subheader("Against the volume")
     st.altair_chart(volume_lines(curves, context.topologies, context.names), key="break_even.volume")

@@ -14,6 +14,7 @@ from dashboard.settings import settings
 from simulator.catalog.expected import error_table
 from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
+from simulator.report.table import warning_lines
 
 _METRICS = ("ttft", "tpot", "throughput")
 _PERIOD_S = 5.0
@@ -28,7 +29,8 @@ def show(context: Context | None) -> None:
     st.subheader("Errors on published results, by GPU")
     table = error_table()
     rows = pd.DataFrame([group.model_dump() for group in table.groups])
-    st.altair_chart(error_bars(rows), key="calibration.groups")
+    for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
+        column.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}")
     config = {name: st.column_config.NumberColumn(name.upper(), format="percent") for name in _METRICS}
     st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
     st.caption(
@@ -52,11 +54,8 @@ def _run(context: Context) -> None:
         st.subheader("This run")
         config = {f"error {name}": st.column_config.NumberColumn(format="percent") for name in _METRICS}
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
-    beyond = [
-        f"{name}: {line}" for name, found in context.topologies.items() for line in found["warnings"] if "range" in line
-    ]
-    for line in beyond:
-        st.warning(line, icon=":material/straighten:")
+    for line in warning_lines(context.topologies, 10_000, {"trust"}):
+        st.warning(line.removeprefix("! "), icon=":material/straighten:")
 
 
 def _measurements() -> None:

@@ -10,13 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
-from dashboard.loading import open_bundle
+from dashboard.loading import open_bundle, resolved
 from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import comparison, ordered
-from simulator.results.bundle import Bundle
 from simulator.scenario.differences import differences, in_words, leaves
-from simulator.scenario.document import read_document
 
 
 def show(context: Context) -> None:
@@ -31,7 +29,7 @@ def show(context: Context) -> None:
     else:
         _figures(context.topologies, context.baseline, context.names, "compare.paired")
     st.subheader("In what the topologies differ")
-    parts = _resolved(context.bundle)["topologies"]
+    parts = resolved(context.bundle).document.data["topologies"]
     _differences({name: parts[name] for name in context.topologies}, "compare.topologies")
     st.subheader("Against another run")
     others = {folder.name: folder for folder in context.others}
@@ -44,7 +42,8 @@ def show(context: Context) -> None:
         return
     other = open_bundle(others[name])
     st.markdown("In what the scenarios differ:")
-    _differences({context.bundle.path.name: _resolved(context.bundle), name: _resolved(other)}, "compare.scenarios")
+    scenarios = {bundle.path.name: resolved(bundle).document.data for bundle in (context.bundle, other)}
+    _differences(scenarios, "compare.scenarios")
     both = {f"{name} here": found for name, found in context.topologies.items()}
     both |= {f"{topology} there": found for topology, found in ordered(other.summary).items()}
     if same_requests([context.bundle, other]):
@@ -72,11 +71,6 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
         st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
     rows, headers = differences_to(topologies, baseline)
     st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key=key)
-
-
-def _resolved(bundle: Bundle) -> dict[str, Any]:
-    data: dict[str, Any] = read_document(bundle.path / "scenario.resolved.yaml").data
-    return data
 
 
 def _differences(scenarios: dict[str, Any], key: str) -> None:

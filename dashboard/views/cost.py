@@ -51,17 +51,15 @@ def _unused(data: pd.DataFrame) -> None:
 
 def _spending(context: Context) -> None:
     st.subheader("Spending over the months")
-    rates = {found["cost"].get("discount_rate") for found in context.topologies.values()}
-    flow: str | None = "paid"
-    if None not in rates:
-        flow = st.segmented_control(
-            "Counted",
-            list(_FLOWS),
-            default="paid",
-            key="cost.flow_basis",
-            bind="query-params",
-            format_func=lambda name: _FLOWS[name],
-        )
+    rates = {found["cost"]["discount_rate"] for found in context.topologies.values()}
+    flow = st.segmented_control(
+        "Counted",
+        list(_FLOWS),
+        default="paid",
+        key="cost.flow_basis",
+        bind="query-params",
+        format_func=lambda name: _FLOWS[name],
+    )
     discounted = flow == "present"
     st.altair_chart(cumulative_spending(context.topologies, context.names, discounted), key="cost.flow")
     st.caption("A hardware purchase stands at month 0; its resale lowers the last month.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.context import Context
+from dashboard.loading import stamp
 from simulator.report.engine_charts import request_life, step_timeline
 from simulator.results.bundle import Bundle
 from simulator.run.steps import StepView, replica_steps, replicas
@@ -18,7 +19,8 @@ def show(context: Context) -> None:
     st.caption("What does a step do? One replica's requests of the first replication, served again step by step.")
     columns = st.columns(4)
     topology = columns[0].selectbox("Topology", list(context.topologies), key="engine.topology", bind="query-params")
-    known = _replicas(str(context.bundle.path), context.bundle, str(topology))
+    key = str(context.bundle.path), stamp(context.bundle.path)
+    known = _replicas(*key, context.bundle, str(topology))
     if not known:
         st.info(
             "This topology has no replicas of its own: a token API does not show its steps.", icon=":material/cloud:"
@@ -29,7 +31,7 @@ def show(context: Context) -> None:
     start_s = columns[2].number_input("From [s]", 0.0, None, 60.0, 5.0, key="engine.start", bind="query-params")
     seconds = columns[3].slider("Length [s]", 0.5, 20.0, 3.0, 0.5, key="engine.seconds", bind="query-params")
     pool, number = known[names.index(place)]
-    view = _steps(str(context.bundle.path), context.bundle, str(topology), pool, number, float(start_s or 0), seconds)
+    view = _steps(*key, context.bundle, str(topology), pool, number, float(start_s or 0), seconds)
     if view.steps.empty:
         st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
         return
@@ -65,12 +67,12 @@ def _summary(view: StepView) -> None:
 
 
 @st.cache_data(max_entries=32)
-def _replicas(folder: str, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
+def _replicas(folder: str, written: float, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
     return replicas(_bundle, topology)
 
 
 @st.cache_data(max_entries=16, show_spinner="Serving again, step by step")
 def _steps(
-    folder: str, _bundle: Bundle, topology: str, pool: str, number: int, start_s: float, seconds: float
+    folder: str, written: float, _bundle: Bundle, topology: str, pool: str, number: int, start_s: float, seconds: float
 ) -> StepView:
     return replica_steps(_bundle, topology, pool, number, start_s, seconds)

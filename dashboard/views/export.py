@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from dashboard.context import Context
+from dashboard.loading import stamp
 from simulator.report.html import render
 from simulator.report.memo import memo
 from simulator.results.bundle import Bundle
@@ -25,7 +26,7 @@ def show(context: Context) -> None:
     """Memo, report, tables and scenario as files, and the link of this page."""
     st.title("Export")
     bundle = context.bundle
-    text = _memo(str(bundle.path), _stamp(bundle), bundle)
+    text = _memo(str(bundle.path), stamp(bundle.path), bundle)
     left, right = st.columns(2)
     name = bundle.path.name
     left.download_button(
@@ -65,12 +66,8 @@ def _origin() -> str:
     return f"{found.scheme}://{found.netloc}" if found.netloc else ""
 
 
-def _stamp(bundle: Bundle) -> float:
-    return (bundle.path / "manifest.json").stat().st_mtime
-
-
 @st.cache_data(max_entries=16)
-def _memo(folder: str, stamp: float, _bundle: Bundle) -> str:
+def _memo(folder: str, written: float, _bundle: Bundle) -> str:
     return memo(_bundle)
 
 

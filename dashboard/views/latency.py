@@ -6,10 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
-from dashboard.loading import table
-from simulator.errors import InputError
+from dashboard.loading import resolved, table
 from simulator.report.latency_charts import TITLES, breakdown, distribution
-from simulator.scenario.load import load_scenario
 
 
 def show(context: Context) -> None:
@@ -18,32 +16,24 @@ def show(context: Context) -> None:
     st.caption("What do users feel? A curve must pass above each orange cross: so many requests within that time.")
     first = next(iter(context.topologies.values()))
     class_name = st.selectbox("Class", list(first["metrics"]["classes"]), key="latency.class", bind="query-params")
-    try:
-        data = table(context.bundle, "latency")
-    except InputError:
-        st.info(
-            "This run was written without distributions; run its scenario again to see them.", icon=":material/history:"
-        )
-        data = None
-    if data is not None:
-        data = data[(data["class"] == class_name) & data["topology"].isin(list(context.topologies))]
-        columns = st.columns(2)
-        for k, metric in enumerate(TITLES):
-            chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
-            columns[k % 2].altair_chart(chart, key=f"latency.{metric}")
+    data = table(context.bundle, "latency")
+    data = data[(data["class"] == class_name) & data["topology"].isin(list(context.topologies))]
+    columns = st.columns(2)
+    for k, metric in enumerate(TITLES):
+        chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
+        columns[k % 2].altair_chart(chart, key=f"latency.{metric}")
     st.subheader("Where the time goes")
-    if "breakdown_s" in first["metrics"]["classes"][str(class_name)]:
-        st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
-        st.caption(
-            "Queue: from arrival until a step, or a token API, took the request up; waiting for a cold start is in it."
-        )
+    st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
+    st.caption(
+        "Queue: from arrival until a step, or a token API, took the request up; waiting for a cold start is in it. "
+        "Cascade: until a first answer that nobody saw had been checked."
+    )
     _terms(context)
     _itl(context)
 
 
 def _limits(context: Context, class_name: str, metric: str) -> list[tuple[float, float]]:
-    loaded = load_scenario(context.bundle.path / "scenario.resolved.yaml")
-    cls = next(cls for cls in loaded.scenario.workload.classes if cls.name == class_name)
+    cls = next(cls for cls in resolved(context.bundle).scenario.workload.classes if cls.name == class_name)
     limits = getattr(cls.slo, metric, {})
     return [(float(share[1:]) / 100, limit) for share, limit in limits.items()]
 

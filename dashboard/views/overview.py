@@ -14,9 +14,7 @@ from simulator.report.table import comparison, warning_lines
 
 _METRIC_PX = 145
 """One below the other on a desk, two beside each other on a phone."""
-_PILING_UP = (": unstable: ", "requests unfinished")
-_UNSURE = (": uncalibrated: ", "were not measured", "was measured with up to")
-"""Warnings of a run that belong above its figures."""
+_WIDE = 10_000
 
 
 def show(context: Context) -> None:
@@ -65,16 +63,18 @@ def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_basel
 
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
-    for line in warning_lines(context.topologies, width=10_000):
-        words = line.removeprefix("! ").replace("$", "\\$")
-        if any(sign in line for sign in _PILING_UP):
-            st.error(words, icon=":material/trending_up:")
-        elif any(sign in line for sign in _UNSURE):
-            st.warning(words, icon=":material/science:")
+    for line in warning_lines(context.topologies, _WIDE, {"load"}):
+        st.error(_words(line), icon=":material/trending_up:")
+    for line in warning_lines(context.topologies, _WIDE, {"trust"}):
+        st.warning(_words(line), icon=":material/science:")
+
+
+def _words(line: str) -> str:
+    return line.removeprefix("! ").replace("$", "\\$")
 
 
 def _warnings(context: Context) -> None:
-    lines = warning_lines(context.topologies, width=10_000)
+    lines = warning_lines(context.topologies, _WIDE)
     with st.expander(f"What the figures rest on ({len(lines)})", expanded=True, icon=":material/info:"):
         for line in lines:
-            st.markdown(f"- {line.removeprefix('! ')}".replace("$", "\\$"))
+            st.markdown(f"- {_words(line)}")

@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
-from dashboard.loading import open_bundle, open_sweep
+from dashboard.loading import open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
 from simulator.errors import InputError
 from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
-from simulator.scenario.document import read_document
 
 Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -36,7 +35,7 @@ def show(context: Context) -> None:
     if all(found[measure] is None for found in points):
         st.info("No request was served, so there is nothing to set the cost against.", icon=":material/inbox:")
         return
-    limit = slo_limit_s(read_document(context.bundle.path / "scenario.resolved.yaml").data, measure)
+    limit = slo_limit_s(resolved(context.bundle).document.data, measure)
     event = st.altair_chart(
         pareto_chart(points, measure, context.names, limit and limit[0]),
         key="pareto.chart",

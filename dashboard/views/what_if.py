@@ -13,10 +13,10 @@ from dashboard import jobs
 from dashboard.changes import Change, assignments, changed_text
 from dashboard.components.job_panel import show_job
 from dashboard.context import Context
+from dashboard.loading import resolved, stamp
 from dashboard.previews import preview
 from dashboard.settings import settings
 from simulator.report.table import comparison, ordered
-from simulator.scenario.load import load_scenario
 
 
 def show(context: Context) -> None:
@@ -31,7 +31,7 @@ def show(context: Context) -> None:
         show_job(out, job)
     file = context.bundle.path / "scenario.resolved.yaml"
     change = _sliders()
-    sets = assignments(load_scenario(file), change)
+    sets = assignments(resolved(context.bundle), change)
     plain = _run(context, str(file), ())
     changed = _run(context, str(file), tuple(sets)) if sets else plain
     st.info(changed["summary"]["verdict"], icon=":material/gavel:")
@@ -46,12 +46,12 @@ def show(context: Context) -> None:
 
 
 @st.cache_data(max_entries=512, show_spinner="Simulating")
-def _cached(file: str, stamp: float, sets: tuple[str, ...]) -> dict[str, Any]:
+def _cached(file: str, written: float, sets: tuple[str, ...]) -> dict[str, Any]:
     return preview(Path(file), sets)
 
 
 def _run(context: Context, file: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    return _cached(file, (context.bundle.path / "manifest.json").stat().st_mtime, sets)
+    return _cached(file, stamp(context.bundle.path), sets)
 
 
 def _sliders() -> Change:

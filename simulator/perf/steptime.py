@@ -53,6 +53,26 @@ class StepTime:
     request_overhead_s: float = 0.0
     expected_error: ExpectedError | None = None
 
+    def durations_s(
+        self,
+        sequences: NDArray[np.int64],
+        tokens: NDArray[np.int64],
+        prefill_units: NDArray[np.float64],
+        decode_context: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Durations of many steps, by their sequences, tokens, prefill attention units and context read; shape (n,).
+
+        A step of no sequence takes no time.
+        """
+        row = np.maximum(np.minimum(sequences, len(self.token_time_s)) - 1, 0)
+        duration_s = (
+            self.token_time_s[row, tokens]
+            + self.seq_time_s[sequences]
+            + self.prefill_attn_s * prefill_units
+            + self.decode_attn_s * decode_context
+        )
+        return np.where(sequences > 0, duration_s, 0.0)
+
     def scaled(self, factor: float) -> StepTime:
         """Steps `factor` times as long; the time outside of steps stays."""
         return replace(

@@ -8,30 +8,31 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-_METRICS = ("ttft", "tpot", "throughput")
 
-
-def error_bars(groups: pd.DataFrame) -> Any:
-    """Median absolute error by GPU and kind of model, one column a metric.
+def error_bars(groups: pd.DataFrame, metric: str) -> Any:
+    """Median absolute error of one metric by GPU and kind of model.
 
     Parameters
     ----------
-    groups : columns `gpu`, `kind`, `rows`, `ttft`, `tpot`, `throughput` (shares; NaN where it was not measured)
+    groups : columns `gpu`, `kind`, `rows`, `models` and the metric's (shares; NaN where it was not measured)
     """
-    long = groups.melt(["gpu", "kind", "rows", "models"], list(_METRICS), "metric", "error").dropna(subset="error")
-    long["error"] = long["error"].astype(float)
+    known = groups.dropna(subset=metric)
     return (
-        alt.Chart(long)
+        alt.Chart(known.assign(error=known[metric].astype(float)))
         .mark_bar()
         .encode(
             x=alt.X("error:Q", title="median absolute error", axis=alt.Axis(format=".0%")),
             y=alt.Y("gpu:N", title=None),
             yOffset="kind:N",
-            color=alt.Color("kind:N", scale=alt.Scale(range=["#0072B2", "#E69F00"]), title="models"),
-            column=alt.Column("metric:N", sort=list(_METRICS), title=None),
-            tooltip=["gpu", "kind", "metric", alt.Tooltip("error", format=".1%"), "rows", "models"],
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(range=["#0072B2", "#E69F00"]),
+                title="models",
+                legend=alt.Legend(orient="bottom"),
+            ),
+            tooltip=["gpu", "kind", alt.Tooltip("error", format=".1%"), "rows", "models"],
         )
-        .properties(width=210)
+        .properties(title=metric if metric == "throughput" else metric.upper(), height=300)
     )
 
 

@@ -87,22 +87,3 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],
         )
     )
-
-
-def load(fleet: pd.DataFrame, topology: str) -> Any:
-    """Requests running and waiting, and ready replicas, over time: first replication, all pools of one topology."""
-    data = fleet[(fleet["topology"] == topology) & (fleet["replication"] == 0)]
-    long = data.melt(["time_s", "pool"], ["running", "waiting", "ready"], "series", "value")
-    long["minutes"] = long["time_s"] / 60
-    base = (
-        alt.Chart(long, width=_WIDTH, height=110)
-        .mark_line(interpolate="step-after")
-        .encode(
-            x=alt.X("minutes:Q", title="minutes"),
-            y=alt.Y("value:Q", title=None),
-            color=alt.Color("pool:N", scale=alt.Scale(range=list(PALETTE)), title="pool"),
-        )
-    )
-    titles = (("running", "requests running"), ("waiting", "requests waiting"), ("ready", "replicas ready"))
-    parts = [base.transform_filter(alt.datum.series == key).properties(title=title) for key, title in titles]
-    return alt.vconcat(*parts, title=f"Load over time: {topology}")

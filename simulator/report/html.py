@@ -15,6 +15,7 @@ from simulator.report.cost_charts import BASES, cumulative_spending, items, line
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, warning_lines
+from simulator.report.time_charts import load_over_time, rates
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.results.files import write_text
 
@@ -33,7 +34,7 @@ def render(bundle: Bundle) -> str:
     """The page as text."""
     topologies = ordered(bundle.summary)
     rows, headers = comparison(topologies)
-    curves = bundle.table("break_even") if bundle.has("break_even") else None
+    curves = bundle.table("break_even")
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
     return environment.get_template("report.html").render(
         summary=bundle.summary,
@@ -68,7 +69,11 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
         title = f"Against {best}, replication by replication: mean and 95 % interval"
         found.append(_titled(differences_chart(differences, best, names), title))
     fleet = bundle.table("fleet")
-    return found + [charts.load(fleet, name) for name in names if (fleet["topology"] == name).any()]
+    return found + [
+        load_over_time(rates(fleet, name)).properties(title=f"Load over time: {name}")
+        for name in names
+        if (fleet["topology"] == name).any()
+    ]
 
 
 def _titled(chart: Any, title: str) -> Any:

@@ -93,7 +93,7 @@ def same_requests(bundles: Sequence[Bundle]) -> bool:
 
 
 def _values(topologies: Summaries, name: str, figure: str) -> list[float]:
-    found = [entry[figure] for entry in topologies[name].get("replications", [])]
+    found = [entry[figure] for entry in topologies[name]["replications"]]
     return [math.nan if value is None else float(value) for value in found]
 
 

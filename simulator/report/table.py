@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 Row = tuple[str, Callable[[Mapping[str, Any]], str]]
@@ -164,12 +164,15 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[s
     return kept, ["", *topologies]
 
 
-def warning_lines(topologies: Mapping[str, Mapping[str, Any]], width: int = 110) -> list[str]:
-    """Each warning once, with the topologies it holds for."""
+def warning_lines(
+    topologies: Mapping[str, Mapping[str, Any]], width: int = 110, kinds: Collection[str] | None = None
+) -> list[str]:
+    """Each warning once, with the topologies it holds for; of some kinds alone (`simulator.run.remarks`), or all."""
     owners: dict[str, list[str]] = {}
     for name, summary in topologies.items():
         for warning in summary["warnings"]:
-            owners.setdefault(warning, []).append(name)
+            if kinds is None or warning["kind"] in kinds:
+                owners.setdefault(warning["text"], []).append(name)
     lines: list[str] = []
     for warning, names in owners.items():
         who = "all" if len(names) == len(topologies) else ", ".join(names)

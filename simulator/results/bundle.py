@@ -20,7 +20,7 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -162,10 +162,6 @@ class Bundle:
     manifest: dict[str, Any]
     summary: dict[str, Any]
 
-    def has(self, name: str) -> bool:
-        """Whether there is a table of that name: those of earlier versions have fewer."""
-        return (self.path / f"{name}.parquet").is_file()
-
     def table(self, name: str) -> Any:
         """One Parquet file as a DataFrame.
 
@@ -177,8 +173,8 @@ class Bundle:
         import pyarrow as pa
 
         file = self.path / f"{name}.parquet"
-        if not self.has(name):
-            raise InputError(Problem(f"has no table {name!r}", str(self.path)))
+        if not file.is_file():
+            raise InputError(Problem(f"has no table {name!r}: run its scenario again", str(self.path)))
         try:
             return pd.read_parquet(file)
         except (OSError, pa.ArrowException) as error:
@@ -196,7 +192,12 @@ def read_bundle(path: str | Path) -> Bundle:
     manifest = _read_json(folder, MANIFEST)
     version = manifest.get("bundle_version")
     if version != BUNDLE_VERSION:
-        raise InputError(Problem(f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}", str(folder)))
+        raise InputError(
+            Problem(
+                f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}: run its scenario again",
+                str(folder),
+            )
+        )
     if manifest.get("kind") == "sweep":
         raise InputError(Problem("is the result of a sweep, not of a run: its table is sweep.parquet", str(folder)))
     if manifest.get("status") == "partial" and not (folder / "summary.json").exists():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
-from simulator.fleet.spec import PoolSpec
+from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.rng import stream_seed
 from simulator.run.topology import PlannedTopology
 from simulator.run.workload import request_source
@@ -56,7 +57,7 @@ def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]
     load = offered_load(loaded)
     if load is None:
         return []
-    capacity = _capacity_rps(planned.fleet.pools, load.isl, load.osl)
+    capacity = _capacity_rps(planned.fleet, load.isl, load.osl)
     if load.rate_rps <= capacity:
         return []
     return [
@@ -65,14 +66,22 @@ def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]
     ]
 
 
-def _capacity_rps(pools: tuple[PoolSpec, ...], isl: float, osl: float) -> float:
-    """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides."""
+def _capacity_rps(fleet: FleetSpec, isl: float, osl: float) -> float:
+    """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides.
+
+    In a cascade everything is answered by the first pool; how much goes on to the second is known of its share alone.
+    """
+    pools = fleet.pools
     answering = {pool.hands_to for pool in pools if pool.hands_to is not None}
 
     def most(pool: PoolSpec, **parts: bool) -> float:
         replicas = max(pool.replicas, pool.autoscaler.max_replicas if pool.autoscaler else 0)
         return replicas * replica_capacity_rps(pool, isl, osl, **parts)
 
+    if fleet.routing.cascade is not None:
+        first, second = (pools[k] for k in fleet.routing.order)
+        share = fleet.routing.cascade.share
+        return float(min(most(first), most(second) / share if share else math.inf))
     total = sum(most(pool) for k, pool in enumerate(pools) if pool.hands_to is None and k not in answering)
     for k in answering:
         prompts = sum(most(pool, decode=False) for pool in pools if pool.hands_to == k)

@@ -15,6 +15,7 @@ from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
+from simulator.run.remarks import remarks
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import merged_metrics, summarise, verdict
 from simulator.run.tables import latency_frame
@@ -86,11 +87,10 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, done)))
             bundle.append("costs.parquet", cost_frame(topology.name, [replication.cost for replication in done]))
             summaries[topology.name] = summarise(loaded, topology, done, price)
-            summaries[topology.name]["warnings"][:0] = unstable[topology.name]
+            summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
             cases[topology.name] = Case(topology, price, done)
-        for warning in unused_overrides(scenario.cost, prices):
-            for found in summaries.values():
-                found["warnings"].append(warning)
+        for found in summaries.values():
+            found["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
         run = scenario.run
         bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
         summary = {

@@ -102,6 +102,8 @@ def _pool(loaded: LoadedScenario, topology: str, pool: str) -> tuple[PlannedTopo
     if topology not in loaded.scenario.topologies:
         raise InputError(Problem(unknown_name("topology", topology, loaded.scenario.topologies), "--topology"))
     planned = plan_topology(loaded, topology)
+    if planned.fleet.routing.cascade is not None:
+        raise InputError(Problem("the replicas of a cascade cannot be looked at", "--topology", got=topology))
     names = [spec.name for spec in planned.fleet.pools]
     if pool not in names:
         raise InputError(Problem(unknown_name("pool", pool, names), "--pool"))
@@ -146,22 +148,22 @@ def _frames(
             context += (before + tokens) * is_decode
             kind = "decode" if is_decode else "prefill"
             parts.append((int(numbers[request]), step.start_s, tokens, before, kind, len(steps)))
-        n, total = len(step.scheduled), prefill + decode
-        row = min(n, len(step_time.token_time_s)) - 1
-        duration_s = (
-            step_time.token_time_s[row, total]
-            + step_time.seq_time_s[n]
-            + step_time.prefill_attn_s * units
-            + step_time.decode_attn_s * context
-            if n
-            else 0.0
-        )
         usage = 1.0 - step.free_blocks / max(num_blocks - 1, 1)
-        steps.append((step.start_s, float(duration_s), n, prefill, decode, usage, len(step.preempted)))
+        steps.append((step.start_s, len(step.scheduled), prefill, decode, usage, len(step.preempted), units, context))
     frame = pd.DataFrame(
         steps,
-        columns=["start_s", "duration_s", "sequences", "prefill_tokens", "decode_tokens", "kv_usage", "preempted"],
+        columns=[
+            *("start_s", "sequences", "prefill_tokens", "decode_tokens", "kv_usage", "preempted"),
+            *("units", "context"),
+        ],
     )
+    duration_s = step_time.durations_s(
+        frame["sequences"].to_numpy(np.int64),
+        (frame["prefill_tokens"] + frame["decode_tokens"]).to_numpy(np.int64),
+        frame.pop("units").to_numpy(float),
+        frame.pop("context").to_numpy(float),
+    )
+    frame.insert(1, "duration_s", duration_s)
     requests = pd.DataFrame(parts, columns=["request", "start_s", "tokens", "before", "kind", "step"])
     requests["duration_s"] = frame["duration_s"].to_numpy()[requests["step"].to_numpy(np.int64)]
     return frame, requests.drop(columns="step")

@@ -15,9 +15,10 @@ from simulator.cost.prices import HOURS_PER_DAY
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
 from simulator.run.cost_summary import cost_summary
+from simulator.run.remarks import remarks
 from simulator.run.replicate import Prices, Replication, itl, target_names
 from simulator.run.topology import PlannedTopology
-from simulator.run.trust import expected_errors, trust_warnings
+from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
 from simulator.units import SECONDS_PER_HOUR
 
@@ -130,16 +131,26 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
 
 def _warnings(
     loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
-) -> list[str]:
+) -> list[dict[str, str]]:
+    unserved = {
+        name: f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}"
+        for name in ("unfinished", "rejected", "failed", "timed_out")
+        if (count := metrics["statuses"][name])
+    }
+    return [
+        *remarks("trust", doubts(planned.engines)),
+        *remarks("load", [text for name, text in unserved.items() if name == "unfinished"]),
+        *remarks("basis", sources(planned.engines)),
+        *remarks("basis", [text for name, text in unserved.items() if name != "unfinished"]),
+        *remarks("basis", _other_warnings(loaded, planned, metrics)),
+        *remarks("basis", _cost_warnings(loaded, planned, prices)),
+    ]
+
+
+def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
-    found.extend(trust_warnings(planned.engines))
-    found.extend(sorted({note for engine in planned.engines for note in engine.notes}))
     if planned.offers:
         found.append("vendor latency and rate limits are catalog estimates")
-    statuses = metrics["statuses"]
-    for name in ("unfinished", "rejected", "failed", "timed_out"):
-        if statuses[name]:
-            found.append(f"{statuses[name]} of {metrics['arrived']} requests {name.replace('_', ' ')}")
     if metrics["escalations_denied"]:
         found.append(
             f"{metrics['escalations_denied']} of {metrics['arrived']} requests kept their first answer: the second "
@@ -147,7 +158,7 @@ def _warnings(
         )
     hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     found.append(f"a month is scaled from {hours:g} h simulated")
-    return found + _cost_warnings(loaded, planned, prices)
+    return found
 
 
 def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Prices) -> list[str]:

@@ -20,8 +20,8 @@ def expected_errors(engines: Sequence[PlannedEngine]) -> dict[str, Any] | None:
     return found | {"basis": sorted({error.basis for error in errors})}
 
 
-def trust_warnings(engines: Sequence[PlannedEngine]) -> list[str]:
-    """One line per doubt: step times that were not measured, and the error to expect of those that were."""
+def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
+    """Step times that were not measured, or not for this GPU, these limits or these drafts."""
     found = []
     steps = [engine.step_time for engine in engines]
     if any(step.expected_error is None and not step.calibrated for step in steps):
@@ -31,7 +31,13 @@ def trust_warnings(engines: Sequence[PlannedEngine]) -> list[str]:
     }
     if transferred:
         found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
-    found += [f"step times from {origin}" for origin in sorted({step.origin for step in steps if step.expected_error})]
+    return found + sorted({note for engine in engines for note in engine.notes})
+
+
+def sources(engines: Sequence[PlannedEngine]) -> list[str]:
+    """What step times rest on, and the error to expect of them."""
+    steps = [engine.step_time for engine in engines]
+    found = [f"step times from {origin}" for origin in sorted({step.origin for step in steps if step.expected_error})]
     errors = expected_errors(engines)
     if errors is not None:
         figures = ", ".join(

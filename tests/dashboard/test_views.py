@@ -120,7 +120,7 @@ def test_a_run_without_its_tables_is_told_in_words(open_view: Open, runs: Path) 
     (bare / "latency.parquet").unlink()
     (bare / "requests.parquet").unlink()
     try:
-        assert any("run its scenario again" in info.value for info in open_view("latency", run="bare").info)
+        assert any("run its scenario again" in error.value for error in open_view("latency", run="bare").error)
         assert any("keep_requests" in error.value for error in open_view("engine", run="bare").error)
         (bare / "summary.json").write_text("{", encoding="utf-8")
         broken = bare.rename(runs / "broken")

@@ -145,17 +145,6 @@ def test_break_even_says_what_the_report_says(open_money: Open, first: Bundle) -
     assert not app.exception
 
 
-def test_a_run_of_an_earlier_version_says_what_it_lacks(open_money: Open, twins: Path, first: Bundle) -> None:
-    old = twins / "old"
-    shutil.copytree(first.path, old)
-    (old / "break_even.parquet").unlink()
-    try:
-        app = open_money("break_even", run="old")
-        assert any("run its scenario again" in info.value for info in app.info)
-    finally:
-        shutil.rmtree(old)
-
-
 def test_topologies_without_owned_gpus_have_no_utilisation(open_money: Open) -> None:
     app = open_money("break_even", topologies="cloud")
     assert any("owns GPUs" in caption.value for caption in app.caption)

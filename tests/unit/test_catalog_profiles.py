@@ -105,7 +105,8 @@ def test_a_scenario_runs_on_a_profile_and_says_what_it_rests_on(tmp_path: Path) 
     summary = simulate(load_scenario(scenario), tmp_path).summary["topologies"]["own"]
     assert summary["calibrated"]
     assert summary["step_time"] == ["profile llama-8b"]
-    assert any("measured with up to 64 sequences" in warning for warning in summary["warnings"])
+    doubts = [warning["text"] for warning in summary["warnings"] if warning["kind"] == "trust"]
+    assert any("measured with up to 64 sequences" in doubt for doubt in doubts)
     scenario.write_text(scenario.read_text().replace("gpu: h100-sxm", "gpu: l40s"))
     with pytest.raises(InputError, match="gpu is h100-sxm, here l40s"):
         simulate(load_scenario(scenario), tmp_path)

@@ -67,9 +67,16 @@ def test_what_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="simulated requests are more"):
         jobs.start(tmp_path, "scenario.yaml", TEXT.replace("horizon_s: 120", "horizon_s: 30000000"), {})
     assert jobs.status(tmp_path, "../../etc") is None
+    assert not list((tmp_path / ".jobs").iterdir())
 
 
-@pytest.mark.parametrize("place", ["../outside.yaml", "/tmp/outside.yaml"])
+def test_an_upload_cannot_take_the_place_of_the_scenario(tmp_path: Path) -> None:
+    file = lay_out(tmp_path, "scenario.yaml", TEXT, {"scenario.yaml": b"other", "beside.csv": b"1"})
+    assert file.read_text() == TEXT
+    assert (tmp_path / "beside.csv").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("place", ["../outside.yaml", "/outside.yaml"])
 def test_a_scenario_is_laid_out_inside_its_folder(tmp_path: Path, place: str) -> None:
     with pytest.raises(InputError, match="leads out"):
         lay_out(tmp_path / "root", place, TEXT)

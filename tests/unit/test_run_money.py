@@ -102,7 +102,7 @@ def test_batch_requests_pay_the_usual_price_where_there_is_no_batch_price(tmp_pa
     together = "{vendors: [{name: t, offer: together/llama-3.3-70b}]}"
     slo = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
     result = simulate(only("{api: " + together + "}", *slo), tmp_path)
-    assert any("no batch price" in warning for warning in result.summary["topologies"]["api"]["warnings"])
+    assert any("no batch price" in warning["text"] for warning in result.summary["topologies"]["api"]["warnings"])
     costs = pd.read_parquet(result.bundle / "costs.parquet")
     assert set(costs["category"]) == {"tokens"}
 

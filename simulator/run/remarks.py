@@ -1,0 +1,15 @@
+"""Warnings of a run, told apart by what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+Kind = Literal["load", "trust", "basis"]
+"""`load`: more was offered than is served, the figures depend on the length of the run. `trust`: step times that were
+not measured, or not there. `basis`: what else the figures rest on."""
+
+
+def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:
+    """Warnings as a summary holds them: `kind` and `text`."""
+    return [{"kind": kind, "text": text} for text in texts]
