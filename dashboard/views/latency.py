@@ -25,8 +25,8 @@ def show(context: Context) -> None:
     st.subheader("Where the time goes")
     st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
     st.caption(
-        "Queue: from arrival until a step, or a token API, took the request up; waiting for a cold start is in it. "
-        "Cascade: until a first answer that nobody saw had been checked."
+        "Queue: from arrival until a step, or a token API, took the request up. Cold start: what of that it waited "
+        "before a pool without a ready replica. Cascade: until a first answer that nobody saw had been checked."
     )
     _terms(context)
     _itl(context)

@@ -7,23 +7,33 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import table
-from simulator.report.time_charts import load_over_time, rates
+from simulator.report.time_charts import cut_load, load_over_time
 
 
 def show(context: Context) -> None:
-    """Demand, queue, memory and replicas over time by pool; overflow, cold starts and faults counted."""
+    """Demand, capacity, queue, memory, replicas and what befell them over time, by pool and token API."""
     st.title("Load")
     st.caption("Does capacity follow demand? Scroll over a chart to zoom in on all of them, drag to move.")
-    fleet = table(context.bundle, "fleet")
-    own = [name for name in context.topologies if (fleet["topology"] == name).any()]
-    if not own:
-        st.info("Only token APIs are shown, which have no replicas of yours.", icon=":material/cloud:")
-        return
+    names = list(context.topologies)
     left, right = st.columns(2)
-    topology = left.selectbox("Topology", own, key="load.topology", bind="query-params") or own[0]
-    count = int(fleet.loc[fleet["topology"] == topology, "replication"].max()) + 1
+    topology = left.selectbox("Topology", names, key="load.topology", bind="query-params") or names[0]
+    found = context.topologies[topology]
+    count = len(found["replications"])
     replication = right.selectbox("Replication", list(range(count)), key="load.replication", bind="query-params") or 0
-    st.altair_chart(load_over_time(rates(fleet, topology, int(replication))), key="load.chart")
+
+    def rows(name: str) -> pd.DataFrame:
+        data = table(context.bundle, name)
+        return data[(data["topology"] == topology) & (data["replication"] == int(replication))]
+
+    tables = cut_load(rows("demand"), rows("fleet"), rows("events"), found)
+    st.altair_chart(load_over_time(tables), key="load.chart")
+    if not len(tables.events):
+        st.caption("Nothing was started, nothing failed in this replication.")
+    if len(tables.capacity):
+        st.caption(
+            "Dashed: ready replicas, times the requests of this run's mean lengths that one can serve while nothing is "
+            "found in the prefix cache."
+        )
     _pools(context, topology)
 
 
@@ -49,5 +59,7 @@ def _pools(context: Context, topology: str) -> None:
         for pool in found["pools"]
     ]
     numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
+    if not rows:
+        return
     config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [replica-h]")}
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="load.pools", column_config=config)

@@ -80,6 +80,7 @@ SLOT = np.dtype(
         ("prefill_replica", np.int32),
         ("prefilled_s", np.float64),
         ("transferred_s", np.float64),
+        ("no_replica_s", np.float64),  # waited before pools without a ready replica
         ("checked_s", np.float64),  # the answer of a cascade's first model had been checked
     ],
     align=True,

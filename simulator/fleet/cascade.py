@@ -71,6 +71,7 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.first_token_s = np.nan
     slot.scheduled_s = np.nan
     slot.cached_tokens = 0
+    slot.no_replica_s = 0.0
     forget_progress(slot)
     place(fleet, engines, index, now)
 

@@ -64,6 +64,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.overflowed = 0
     slot.escalated = 0
     slot.checked_s = np.nan
+    slot.no_replica_s = 0.0
     slot.target = NONE
     slot.replica = NONE
     return index
@@ -170,6 +171,7 @@ def leave_gateway(engines: Engines, index: int, pool: Any, now: float) -> None:
     """Take a request out of the queue before a pool."""
     slot = engines.slots[index]
     _count_out(pool, slot, now)
+    slot.no_replica_s += now - slot.enqueued_s
     pool.n_queued -= 1
     pool.n_waiting -= 1
     if slot.wait_prev != NONE:
@@ -270,6 +272,7 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     record.scheduled_s = slot.scheduled_s
     record.first_token_s = slot.first_token_s + delay
     record.finish_s = now + delay if status == COMPLETED else now
+    record.no_replica_s = slot.no_replica_s
     record.escalated = slot.escalated
     record.checked_s = slot.checked_s
     record.prefill_target = slot.prefill_target

@@ -31,11 +31,12 @@ def pool_usage(
     Energy is that of the steps plus the idle power of billed replicas that are not stepping, spread evenly over the
     hour in which they were billed.
     """
-    spans = list(control.ledger.spans)
-    spans += [(r.state, r.since_s, end_s) for r in control.replicas if r.state is not None and end_s > r.since_s]
+    spans = control.spans(end_s)
     n_hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
-    billed = by_hour([(start, end) for _, start, end in spans], n_hours)
-    total = {state: sum(end - start for name, start, end in spans if name == state) for state in (STARTING, DOWN)}
+    billed = by_hour([(span.start_s, span.end_s) for span in spans], n_hours)
+    total = {
+        state: sum(span.end_s - span.start_s for span in spans if span.state == state) for state in (STARTING, DOWN)
+    }
     billed_s = float(billed.sum())
     # a step under way at the end is busy only up to it
     beyond = float(np.maximum(replicas["step_end_s"] - end_s, 0.0)[replicas["in_step"] != 0].sum())

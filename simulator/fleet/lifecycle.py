@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simpy
@@ -13,6 +13,18 @@ from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.spec import PoolSpec
 
 STARTING, SERVING, LEAVING, DOWN = "starting", "serving", "leaving", "down"
+
+
+FAILURE, RECLAIM, STOCK_OUT = "failure", "reclaim", "stock_out"
+
+
+class Span(NamedTuple):
+    """A replica's stay in a state."""
+
+    state: str
+    start_s: float
+    end_s: float
+    replica: int
 
 
 @dataclass(slots=True)
@@ -24,8 +36,13 @@ class PoolLedger:
     reclaims: int = 0
     stockouts: int = 0
     peak_replicas: int = 0
-    spans: list[tuple[str, float, float]] = field(default_factory=list)
-    """(state, start_s, end_s) of billed time that has ended, one entry for each stay of a replica in a state."""
+    spans: list[Span] = field(default_factory=list)
+    """Billed time that has ended, one entry for each stay of a replica in a state."""
+    marks: list[tuple[str, float, int]] = field(default_factory=list)
+    """(kind, time_s, replica) of each failure, reclaim and stock-out (replica -1)."""
+
+    def mark(self, kind: str, now: float, replica: int = -1) -> None:
+        self.marks.append((kind, now, replica))
 
 
 class Replica:
@@ -40,7 +57,7 @@ class Replica:
     def enter(self, ledger: PoolLedger, state: str | None, now: float) -> None:
         """Change state; the stay that ends is written to the ledger."""
         if self.state is not None and now > self.since_s:
-            ledger.spans.append((self.state, self.since_s, now))
+            ledger.spans.append(Span(self.state, self.since_s, now, self.number))
         self.state = state
         self.since_s = now
 
@@ -65,6 +82,15 @@ class PoolControl:
         for replica in self.replicas[: spec.replicas]:
             self._serve(replica)
         self.ledger.peak_replicas = spec.replicas
+
+    def spans(self, end_s: float) -> list[Span]:
+        """Stays of all replicas in their states up to `end_s`, those that go on included."""
+        open_ones = [
+            Span(place.state, place.since_s, end_s, place.number)
+            for place in self.replicas
+            if place.state is not None and end_s > place.since_s
+        ]
+        return [*self.ledger.spans, *open_ones]
 
     def count(self, *states: str) -> int:
         return sum(replica.state in states for replica in self.replicas)
@@ -91,6 +117,7 @@ class PoolControl:
             yield self._zone_back
         while reliability.unavailable_probability > 0 and self.rng.random() < reliability.unavailable_probability:
             self.ledger.stockouts += 1
+            self.ledger.mark(STOCK_OUT, self.env.now)
             yield self.env.timeout(reliability.retry_s)
             if self.waiting_launches == 0:
                 return
@@ -175,6 +202,7 @@ class PoolControl:
 
     def _fail(self, replica: Replica) -> Generator[Any, Any, None]:
         self.ledger.failures += 1
+        self.ledger.mark(FAILURE, self.env.now, replica.number)
         leaving = replica.state == LEAVING
         self.plane.lose(replica.number, self.env.now)
         if leaving:
@@ -192,6 +220,7 @@ class PoolControl:
     def _reclaim(self, replica: Replica) -> Generator[Any, Any, None]:
         """The provider takes the machine back after a notice, and a new one is asked for."""
         self.ledger.reclaims += 1
+        self.ledger.mark(RECLAIM, self.env.now, replica.number)
         if replica.state == SERVING:
             self.drain(replica)
             self.launch()

@@ -19,6 +19,10 @@ class OutageClock:
     Parameters
     ----------
     down, up : called at the beginning and at the end
+
+    Attributes
+    ----------
+    spans : (start_s, end_s) of the outages that have ended
     """
 
     def __init__(
@@ -34,7 +38,7 @@ class OutageClock:
         self.count = 0
         self._under_way = 0
         self._since_s = 0.0
-        self._down_s = 0.0
+        self.spans: list[tuple[float, float]] = []
         if outages.mtbf_s > 0:
             env.process(self._at_random())
         for start_s, end_s in outages.windows:
@@ -42,7 +46,11 @@ class OutageClock:
 
     def down_s(self, now: float) -> float:
         """Seconds down up to `now`."""
-        return self._down_s + (now - self._since_s if self._under_way else 0.0)
+        return sum(end_s - start_s for start_s, end_s in self.spans_until(now))
+
+    def spans_until(self, now: float) -> list[tuple[float, float]]:
+        """Outages up to `now`, one under way included."""
+        return [*self.spans, (self._since_s, now)] if self._under_way else list(self.spans)
 
     def _at_random(self) -> Generator[Any, Any, None]:
         while True:
@@ -62,5 +70,5 @@ class OutageClock:
         yield self.env.timeout(length_s)
         self._under_way -= 1
         if self._under_way == 0:
-            self._down_s += self.env.now - self._since_s
+            self.spans.append((self._since_s, self.env.now))
             self._on_up()

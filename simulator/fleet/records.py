@@ -57,6 +57,7 @@ RECORD = np.dtype(
         ("prefill_target", np.int32),  # pool that computed the prompt, where another than the target did; else -1
         ("prefilled_s", np.float64),  # end of the prefill there; NaN if there was none
         ("transferred_s", np.float64),  # its KV cache had arrived at the target
+        ("no_replica_s", np.float64),  # time it waited before pools without a ready replica (a cold start, a repair)
         ("escalated", np.int32),  # an `Escalation`
         ("checked_s", np.float64),  # a cascade had checked its first answer, which nobody saw before; NaN if none
     ],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
+from simulator.fleet.events import control_events
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.outages import OutageClock
@@ -47,6 +48,7 @@ class FleetRun:
     samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
         blocks of ready replicas), arrivals and output_tokens since the sample before
     itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
+    events : what happened in the control plane up to horizon_s (dtype EVENT), see `simulator.fleet.events`
     end_s : time at which the last request ended or the drain was cut off
     """
 
@@ -54,6 +56,7 @@ class FleetRun:
     samples: dict[str, NDArray[Any]]
     itl_counts: NDArray[np.int64]
     balances: tuple[PoolBalance, ...]
+    events: NDArray[Any]
     end_s: float
 
 
@@ -197,6 +200,17 @@ class _Simulation:
 _SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", "kv_usage", "arrivals", "output_tokens")
 
 
+MOST_SAMPLES = 10_000
+"""Of a pool, whatever the horizon."""
+_USUAL_SAMPLES = 360
+
+
+def sample_period_s(sample_s: float | None, horizon_s: float) -> float:
+    """Seconds between samples of the fleet: those asked for, unless they would be more than `MOST_SAMPLES`."""
+    asked_s = sample_s or max(horizon_s / _USUAL_SAMPLES, 1.0)
+    return max(asked_s, horizon_s / MOST_SAMPLES)
+
+
 def simulate_fleet(
     spec: FleetSpec,
     source: RequestSource,
@@ -217,12 +231,12 @@ def simulate_fleet(
     ----------
     warmup_s : gaps between tokens are counted from here on
     sink : called with records of ended requests (dtype RECORD)
-    sample_s : seconds between samples; a 360th of the horizon unless told
+    sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
     progress : called with the simulated time
     """
     simulation = _Simulation(spec, source, seed, sink, horizon_s)
     env, plane = simulation.env, simulation.plane
-    env.process(simulation.sample(sample_s or max(horizon_s / 360, 1.0)))
+    env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
     if warmup_s > 0:
         simulation.run_until(warmup_s, progress)
@@ -230,6 +244,7 @@ def simulate_fleet(
     simulation.run_until(horizon_s, progress)
     plane.drain_records()
     usage = simulation.usage(horizon_s)
+    events = control_events(simulation.controls, simulation.zones, simulation.outages, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.copy()
     plane.stop_arrivals()
@@ -249,4 +264,4 @@ def simulate_fleet(
     for name in _SAMPLE_COLUMNS:
         if name not in ("time_s", "kv_usage"):
             columns[name] = columns[name].astype(np.int64)
-    return FleetRun(usage, columns, itl_counts, balances, end_s)
+    return FleetRun(usage, columns, itl_counts, balances, events, end_s)

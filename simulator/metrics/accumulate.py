@@ -15,7 +15,7 @@ from simulator.metrics.sketch import Sketch, rank
 from simulator.metrics.slo import METRICS, ClassSlo, begin_s, latencies, within
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
-PARTS = ("cascade", "queue", "prefill", "transfer", "decode")
+PARTS = ("cascade", "queue", "cold start", "prefill", "transfer", "decode")
 """Where the time of a completed request goes; the parts add up to its E2E."""
 _COUNTS = (
     "good",
@@ -118,21 +118,23 @@ class Tally:
 
 
 def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
-    """Seconds of completed requests by part, shape (5, n), in the order of `PARTS`.
+    """Seconds of completed requests by part, shape (6, n), in the order of `PARTS`.
 
     Cascade: until a first answer that nobody saw had been checked. Queue: from then, or from arrival, until a step (or
-    a token API) first took it up, a cold start that it waited for included. Prefill: from then to the first token, less
-    the transfer, and with what a lost replica had done before. Transfer: of the KV cache from a prefill to a decode
-    pool. Decode: from the first token to the last.
+    a token API) first took it up. Cold start: what of that it waited before a pool without a ready replica. Prefill:
+    from then to the first token, less the transfer, and with what a lost replica had done before. Transfer: of the KV
+    cache from a prefill to a decode pool. Decode: from the first token to the last.
     """
     moved = np.isfinite(completed["transferred_s"])
     transfer_s = np.where(moved, completed["transferred_s"] - completed["prefilled_s"], 0.0)
     came_s = begin_s(completed)
     scheduled_s = np.fmax(came_s, completed["scheduled_s"])
+    cold_s = np.minimum(completed["no_replica_s"], scheduled_s - came_s)
     return np.stack(
         [
             came_s - completed["arrival_s"],
-            scheduled_s - came_s,
+            scheduled_s - came_s - cold_s,
+            cold_s,
             completed["first_token_s"] - scheduled_s - transfer_s,
             transfer_s,
             completed["finish_s"] - completed["first_token_s"],

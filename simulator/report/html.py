@@ -15,7 +15,7 @@ from simulator.report.cost_charts import BASES, cumulative_spending, items, line
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, warning_lines
-from simulator.report.time_charts import load_over_time, rates
+from simulator.report.time_charts import load_over_time, load_tables
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.results.files import write_text
 
@@ -68,11 +68,9 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
     if differences := paired(topologies, best):
         title = f"Against {best}, replication by replication: mean and 95 % interval"
         found.append(_titled(differences_chart(differences, best, names), title))
-    fleet = bundle.table("fleet")
     return found + [
-        load_over_time(rates(fleet, name)).properties(title=f"Load over time: {name}")
+        load_over_time(load_tables(bundle, name, topologies[name])).properties(title=f"Load over time: {name}")
         for name in names
-        if (fleet["topology"] == name).any()
     ]
 
 

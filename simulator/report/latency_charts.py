@@ -13,7 +13,14 @@ from simulator.report.charts import Summaries, topology_colour
 TITLES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "Queue"}
 _LEAST_S = 1e-3
 """Shorter times are drawn here: the axis is logarithmic."""
-_PARTS = {"cascade": "#56B4E9", "queue": "#E69F00", "prefill": "#0072B2", "transfer": "#CC79A7", "decode": "#009E73"}
+_PARTS = {
+    "cascade": "#56B4E9",
+    "queue": "#E69F00",
+    "cold start": "#D55E00",
+    "prefill": "#0072B2",
+    "transfer": "#CC79A7",
+    "decode": "#009E73",
+}
 
 
 def distribution(
@@ -50,7 +57,7 @@ def distribution(
 
 
 def breakdown(topologies: Summaries, class_name: str) -> Any:
-    """Mean seconds of a completed request in queue, prefill, transfer and decode; the bars' length is the mean E2E."""
+    """Mean seconds of a completed request by part; the bars' length is the mean E2E."""
     rows = [
         {"topology": name, "part": part, "seconds": seconds, "order": k}
         for name, summary in topologies.items()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from simulator.report.charts import PALETTE, stacked
+from simulator.results.bundle import Bundle
 
-_ROW_HEIGHT = 120
-ROWS = (
-    ("arrivals_per_s", "requests arriving per s"),
+_ROW_HEIGHT, _EVENT_PX = 120, 24
+_ROWS = (
     ("output_tokens_per_s", "output tokens per s"),
     ("running", "requests running"),
     ("waiting", "requests waiting"),
@@ -19,39 +21,143 @@ ROWS = (
     ("ready", "replicas ready"),
     ("starting", "replicas starting (paid for)"),
 )
-"""Column and words of each row."""
+"""Column of the samples and words of each row."""
+_SELDOM = ("waiting", "starting")
+"""Rows that are left out where they are 0 throughout."""
+_EVENTS = {
+    "provision": "cold start",
+    "image": "cold start",
+    "weights": "cold start",
+    "engine": "cold start",
+    "failure": "failure",
+    "down": "repair",
+    "reclaim": "spot reclaim",
+    "stock_out": "stock-out",
+    "zone_outage": "zone outage",
+    "vendor_outage": "API outage",
+}
+"""Kinds of events that are shown, and the words of their row."""
 
 
-def rates(fleet: pd.DataFrame, topology: str, replication: int = 0) -> pd.DataFrame:
-    """Samples of one topology and replication, with what was counted since the sample before as rates per second."""
-    data = fleet[(fleet["topology"] == topology) & (fleet["replication"] == replication)].copy()
-    data = data.sort_values(["pool", "time_s"], kind="stable")
-    step_s = data.groupby("pool")["time_s"].diff()
-    for column in ("arrivals", "output_tokens"):
-        data[f"{column}_per_s"] = data[column] / step_s
-    data["kv_percent"] = 100 * data["kv_usage"]
-    data["minutes"] = data["time_s"] / 60
-    return data
+@dataclass(frozen=True, slots=True)
+class LoadTables:
+    """What is shown of one topology in one replication.
+
+    Attributes
+    ----------
+    targets : pools, then vendors; colours go by them
+    demand : requests per s by target and period; columns minutes, target, arrived_per_s, overflowed_per_s
+    capacity : requests per s that the ready replicas could serve; columns minutes, target, capacity_per_s
+    samples : state of the pools; columns minutes, target and those of the rows
+    events : columns start_min, end_min, target, what, kind, replica, count
+    """
+
+    targets: tuple[str, ...]
+    demand: pd.DataFrame
+    capacity: pd.DataFrame
+    samples: pd.DataFrame
+    events: pd.DataFrame
 
 
-def load_over_time(data: pd.DataFrame) -> Any:
-    """One row a quantity, one line a pool, all on the same minutes; drag to move, scroll to zoom."""
-    pools = list(dict.fromkeys(data["pool"]))
-    base = (
+def load_tables(bundle: Bundle, topology: str, summary: Mapping[str, Any], replication: int = 0) -> LoadTables:
+    """Tables of a bundle, cut to one topology and replication."""
+
+    def rows(name: str) -> pd.DataFrame:
+        table: pd.DataFrame = bundle.table(name)
+        return table[(table["topology"] == topology) & (table["replication"] == replication)].copy()
+
+    return cut_load(rows("demand"), rows("fleet"), rows("events"), summary)
+
+
+def cut_load(demand: pd.DataFrame, fleet: pd.DataFrame, events: pd.DataFrame, summary: Mapping[str, Any]) -> LoadTables:
+    """The same from rows that are one topology's and replication's already.
+
+    Capacity is ready replicas times what one can serve of requests as long as the run's, nothing found in the prefix
+    cache; a pool of which that is not known has none.
+    """
+    targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["vendors"]))
+    sent = demand[demand["target"] != ""].copy()
+    sent["minutes"] = sent["time_s"] / 60
+    for name in ("arrived", "overflowed"):
+        sent[f"{name}_per_s"] = sent[name] / sent["period_s"]
+    samples = fleet.rename(columns={"pool": "target"}).sort_values(["target", "time_s"], kind="stable")
+    samples["minutes"] = samples["time_s"] / 60
+    samples["output_tokens_per_s"] = samples["output_tokens"] / samples.groupby("target")["time_s"].diff()
+    samples["kv_percent"] = 100 * samples["kv_usage"]
+    each = {pool["name"]: pool["replica_capacity_rps"] for pool in summary["pools"]}
+    capacity = samples[["minutes", "target"]].assign(
+        capacity_per_s=samples["ready"] * samples["target"].map(each).astype(float)
+    )
+    shown = events[events["kind"].isin(list(_EVENTS))].copy()
+    shown["what"] = shown["kind"].map(_EVENTS)
+    shown["start_min"], shown["end_min"] = shown["start_s"] / 60, shown["end_s"] / 60
+    return LoadTables(
+        targets,
+        sent[["minutes", "target", "arrived_per_s", "overflowed_per_s"]],
+        capacity.dropna(subset="capacity_per_s"),
+        samples[["minutes", "target", *(column for column, _ in _ROWS)]],
+        shown[["start_min", "end_min", "target", "what", "kind", "replica", "count"]],
+    )
+
+
+def load_over_time(tables: LoadTables) -> Any:
+    """One row a quantity, one colour a pool or vendor, all on the same minutes; drag to move, scroll to zoom."""
+    colour = alt.Color(
+        "target:N",
+        scale=alt.Scale(domain=list(tables.targets), range=list(PALETTE)),
+        title="pool or token API",
+        legend=alt.Legend(orient="bottom"),
+    )
+    rows = [_demand(tables, colour)]
+    if tables.demand["overflowed_per_s"].any():
+        rows.append(_line(tables.demand, "overflowed_per_s", "requests per s that overflowed to it", colour))
+    rows += [
+        _line(tables.samples, column, words, colour)
+        for column, words in _ROWS
+        if tables.samples[column].notna().any() and (column not in _SELDOM or tables.samples[column].any())
+    ]
+    if len(tables.events):
+        rows.append(_events(tables.events, colour))
+    return stacked(rows)
+
+
+def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, dash: Sequence[int] = ()) -> Any:
+    return (
         alt.Chart(data)
-        .mark_line(interpolate="step-after")
+        .mark_line(interpolate="step-after", strokeDash=list(dash))
         .encode(
             x=alt.X("minutes:Q", title="minutes"),
-            color=alt.Color("pool:N", scale=alt.Scale(domain=pools, range=list(PALETTE)), title="pool"),
-        )
-        .properties(height=_ROW_HEIGHT)
-    )
-    rows = [
-        base.encode(
             y=alt.Y(f"{column}:Q", title=None),
-            tooltip=["pool", alt.Tooltip("minutes", format=".1f"), alt.Tooltip(column, format=",.1f")],
-        ).properties(title=words, width=700)
-        for column, words in ROWS
-        if data[column].notna().any() and (column not in ("waiting", "starting") or data[column].any())
-    ]
-    return stacked(rows)
+            color=colour,
+            tooltip=[
+                alt.Tooltip("target", title="pool or token API"),
+                alt.Tooltip("minutes", format=".1f"),
+                alt.Tooltip(column, format=",.2f", title=words),
+            ],
+        )
+        .properties(title=words, width=700, height=_ROW_HEIGHT)
+    )
+
+
+def _demand(tables: LoadTables, colour: alt.Color) -> Any:
+    title = "requests arriving per s; dashed: what the ready replicas could serve"
+    offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour)
+    if not len(tables.capacity):
+        return offered
+    able = _line(tables.capacity, "capacity_per_s", "requests per s that could be served", colour, (6, 4))
+    return alt.layer(offered, able).properties(title=title, width=700, height=_ROW_HEIGHT)
+
+
+def _events(events: pd.DataFrame, colour: alt.Color) -> Any:
+    """A bar from beginning to end of each event, and a tick where it begins: many are too short for a bar."""
+    what = [words for words in dict.fromkeys(_EVENTS.values()) if (events["what"] == words).any()]
+    tooltip: list[Any] = ["what", "kind", "target", "replica", "count"]
+    tooltip += [alt.Tooltip(f"{end}_min", format=".2f", title=f"{end} [min]") for end in ("start", "end")]
+    base = alt.Chart(events).encode(
+        x=alt.X("start_min:Q", title="minutes"), y=alt.Y("what:N", sort=what, title=None), color=colour, tooltip=tooltip
+    )
+    spans = base.mark_bar(height=_EVENT_PX // 3, opacity=0.6).encode(x2="end_min:Q")
+    begins = base.mark_tick(thickness=2, height=_EVENT_PX - 8)
+    return alt.layer(spans, begins).properties(
+        title="cold starts, faults and outages", width=700, height=_EVENT_PX * len(what)
+    )

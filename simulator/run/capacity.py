@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 from simulator.fleet.spec import FleetSpec, PoolSpec
+from simulator.perf.speculative import expected_tokens_per_step
 from simulator.rng import stream_seed
 from simulator.run.topology import PlannedTopology
 from simulator.run.workload import request_source
@@ -16,8 +17,9 @@ def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: boo
     """Requests per second that one replica can keep up with, from its step time at a full batch.
 
     A request of mean lengths takes its prompt's share of full prefill steps, and `osl` decode steps shared by the
-    B requests that fit: 1 / (isl·T(budget)/budget + A_p·isl²/2 + osl·T(B)/B), B = min(max_num_seqs, KV tokens/context).
-    A replica that does not `prefill`, or not `decode`, spares itself that part.
+    B requests that fit: 1 / (isl·T(budget)/budget + A_p·isl²/2 + osl·T(B)/B), B = min(max_num_seqs, KV tokens/context);
+    with k drafts a step yields several tokens and computes 1 + k for each request. Nothing is found in the prefix
+    cache. A replica that does not `prefill`, or not `decode`, spares itself that part.
     """
     engine, step = pool.engine, pool.step_time
     budget = engine.max_num_batched_tokens
@@ -28,7 +30,10 @@ def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: boo
         batch = 1
     row = step.token_time_s[-1]
     prefill_s = isl * row[budget] / budget + step.prefill_attn_s * isl * isl / 2
-    decode_s = osl * (row[batch] + step.seq_time_s[batch] + step.decode_attn_s * batch * context) / batch
+    drafts = engine.num_speculative_tokens
+    steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
+    computed = min(batch * (1 + drafts), budget)
+    decode_s = steps * (row[computed] + step.seq_time_s[batch] + step.decode_attn_s * batch * context) / batch
     return float(1.0 / (prefill_s * prefill + decode_s * decode))
 
 

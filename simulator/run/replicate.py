@@ -17,6 +17,7 @@ from simulator.fleet.records import Status, answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.usage import Usage
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.metrics.demand import Demand
 from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
@@ -46,6 +47,7 @@ class Replication:
     usage: Usage
     cost: CostReport
     run: FleetRun
+    demand: Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ def replicate(
     seed = stream_seed(run.seed, "replication", number)
     targets = target_names(planned)
     metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
+    demand = Demand(run.horizon_s, len(targets))
     bills = [empty_bill() for _ in prices.vendors]
     batch = np.array([cls.batch for cls in scenario.workload.classes], np.bool_)
     n_pools = len(planned.fleet.pools)
@@ -144,6 +147,7 @@ def replicate(
     def sink(records: NDArray[Any]) -> None:
         check_causality(records)
         metrics.add(records)
+        demand.add(records)
         billed = answers(records, planned.fleet.routing, run.horizon_s)
         for k, price in enumerate(prices.vendors):
             bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
@@ -175,7 +179,7 @@ def replicate(
         growth_per_year=scenario.cost.demand_growth_per_year,
         bills={vendor.name: bill for vendor, bill in zip(result.usage.vendors, bills, strict=True)},
     )
-    return Replication(metrics, result.usage, cost, result)
+    return Replication(metrics, result.usage, cost, result, demand)
 
 
 def target_names(planned: PlannedTopology) -> list[str]:

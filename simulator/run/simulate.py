@@ -18,7 +18,7 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.remarks import remarks
 from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import merged_metrics, summarise, verdict
-from simulator.run.tables import latency_frame
+from simulator.run.tables import demand_frame, events_frame, latency_frame
 from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
@@ -84,6 +84,8 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     replicate(loaded, topology, price, number, keep if scenario.run.keep_requests else None, tick)
                 )
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
+                bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
+                bundle.append("events.parquet", events_frame(done[-1].run, topology, number))
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, done)))
             bundle.append("costs.parquet", cost_frame(topology.name, [replication.cost for replication in done]))
             summaries[topology.name] = summarise(loaded, topology, done, price)

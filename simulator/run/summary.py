@@ -12,8 +12,10 @@ import pandas as pd
 
 from simulator.catalog.sites import site
 from simulator.cost.prices import HOURS_PER_DAY
+from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
+from simulator.run.capacity import replica_capacity_rps
 from simulator.run.cost_summary import cost_summary
 from simulator.run.remarks import remarks
 from simulator.run.replicate import Prices, Replication, itl, target_names
@@ -91,11 +93,24 @@ def _pool(planned: PlannedTopology, replications: list[Replication], k: int) -> 
         "max_num_seqs": spec.engine.max_num_seqs,
         "max_num_batched_tokens": spec.engine.max_num_batched_tokens,
         "cold_start_s": spec.cold_start.total_s,
+        "replica_capacity_rps": _replica_capacity_rps(planned, replications, k),
         "availability_sla": sla.value if (sla := site(spec.site).availability_sla) else None,
         **{name: mean(name) for name in ("billed_s", "starting_s", "busy_s", "idle_s", "down_s", "zone_down_s")},
         **{name: mean(name) for name in ("launches", "failures", "reclaims", "stockouts", "outages")},
         "peak_replicas": max(item.peak_replicas for item in usage),
     }
+
+
+def _replica_capacity_rps(planned: PlannedTopology, replications: list[Replication], k: int) -> float | None:
+    """What a replica of the pool can serve of requests as long as those of this run; None if none was completed."""
+    total = [replication.metrics.total for replication in replications]
+    completed = sum(int(tally.statuses[Status.COMPLETED]) for tally in total)
+    if not completed:
+        return None
+    isl, osl = (sum(getattr(tally, f"{name}_tokens") for tally in total) / completed for name in ("input", "output"))
+    pools = planned.fleet.pools
+    answers = any(pool.hands_to == k for pool in pools)
+    return replica_capacity_rps(pools[k], isl, osl, prefill=not answers, decode=pools[k].hands_to is None)
 
 
 def _vendor(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:

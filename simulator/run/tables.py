@@ -1,12 +1,17 @@
-"""Tables of a bundle that do not grow with the number of requests."""
+"""Tables of a bundle that do not grow with the number of requests: what views and reports read instead of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from simulator.fleet.events import KINDS
+from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.metrics.demand import COUNTS, Demand
 from simulator.metrics.slo import METRICS
+from simulator.run.replicate import target_names
+from simulator.run.topology import PlannedTopology
 
 _SHARES = np.unique(np.concatenate([np.linspace(0.0, 0.98, 99), 1 - np.geomspace(0.02, 1e-4, 40)])).round(6)
 """Shares at which a distribution is kept: every percent, and finer towards the slowest."""
@@ -31,3 +36,37 @@ def latency_frame(topology: str, metrics: MetricAccumulator) -> pd.DataFrame:
     found = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
     found.insert(0, "topology", topology)
     return found.reset_index(drop=True)
+
+
+def demand_frame(demand: Demand, planned: PlannedTopology, number: int) -> pd.DataFrame:
+    """Rows of `demand.parquet`: requests by time of arrival and target, one for each period and target.
+
+    Columns: `topology`, `replication`, `time_s` and `period_s` (start and length of the period), `target` (that had the
+    request last; empty for none), `arrived` and `overflowed`.
+    """
+    periods, targets, _ = demand.counts.shape
+    frame = pd.DataFrame(demand.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))
+    frame.insert(0, "time_s", np.repeat(np.arange(periods) * demand.period_s, targets))
+    frame.insert(1, "period_s", demand.period_s)
+    frame.insert(2, "target", [*target_names(planned), ""] * periods)
+    return _numbered(frame, planned, number)
+
+
+def events_frame(run: FleetRun, planned: PlannedTopology, number: int) -> pd.DataFrame:
+    """Rows of `events.parquet`: what happened to replicas, pools and vendors (`simulator.fleet.events`).
+
+    Columns: `topology`, `replication`, `target` (pool or vendor), `replica` (-1 for none or several), `kind`,
+    `start_s`, `end_s`, `count` (events in the row) and `replica_s` (billed time in it).
+    """
+    events = run.events
+    frame = pd.DataFrame({name: events[name] for name in events.dtype.names or ()})
+    frame["kind"] = np.array(KINDS, object)[events["kind"]].astype(str)
+    frame["target"] = np.array(target_names(planned), object)[events["target"]].astype(str)
+    columns = ["target", "replica", "kind", "start_s", "end_s", "count", "replica_s"]
+    return _numbered(frame[columns], planned, number)
+
+
+def _numbered(frame: pd.DataFrame, planned: PlannedTopology, number: int) -> pd.DataFrame:
+    frame.insert(0, "replication", number)
+    frame.insert(0, "topology", planned.name)
+    return frame

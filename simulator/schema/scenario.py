@@ -62,7 +62,7 @@ class RunSettings(Settings):
     seed: Count = 0
     """Start of all random numbers; the same seed gives the same bytes."""
     sample_s: Positive | None = None
-    """Seconds between samples of the fleet; a 360th of the horizon unless given."""
+    """Seconds between samples of the fleet; a 360th of the horizon unless given, at least a 10,000th."""
     keep_requests: Switch = True
     """Keep a row per request in the run bundle."""
 

@@ -1,0 +1,118 @@
+"""What happened in the control plane: stays of replicas in their states, faults and outages, bounded in number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.fleet.lifecycle import (
+    DOWN,
+    FAILURE,
+    LEAVING,
+    RECLAIM,
+    SERVING,
+    STARTING,
+    STOCK_OUT,
+    PoolControl,
+    Span,
+)
+from simulator.fleet.outages import OutageClock
+
+STAGES = ("provision", "image", "weights", "engine")
+"""Of a cold start, in order; a replica that was repaired only starts its engine."""
+ZONE_OUTAGE, VENDOR_OUTAGE = "zone_outage", "vendor_outage"
+KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, VENDOR_OUTAGE)
+"""Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down)."""
+
+EVENT = np.dtype(
+    [
+        ("kind", np.int32),  # index into KINDS
+        ("target", np.int32),  # pools first, then vendors
+        ("replica", np.int32),  # within the fleet; -1 for none, and where several were added up
+        ("start_s", np.float64),
+        ("end_s", np.float64),
+        ("count", np.int64),  # events in this row: 1 unless there were too many
+        ("replica_s", np.float64),  # billed time in it
+    ],
+    align=True,
+)
+
+MOST_EVENTS = 5_000
+"""Rows of a topology; where there are more, events of a kind that begin in the same stretch of time become one."""
+_STRETCHES = 360
+
+
+def control_events(
+    controls: Sequence[PoolControl], zones: Sequence[OutageClock], vendors: Sequence[OutageClock], end_s: float
+) -> NDArray[Any]:
+    """Events of [0, end_s] in order of their start, shape (n,), dtype EVENT.
+
+    Billed time is in it once: per pool `replica_s` adds up to `PoolUsage.billed_s`.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for target, (control, zone) in enumerate(zip(controls, zones, strict=True)):
+        rows += _pool_rows(target, control, end_s)
+        rows += [(ZONE_OUTAGE, target, -1, start, end, 0.0) for start, end in zone.spans_until(end_s)]
+    for k, clock in enumerate(vendors):
+        rows += [(VENDOR_OUTAGE, len(controls) + k, -1, start, end, 0.0) for start, end in clock.spans_until(end_s)]
+    found = np.zeros(len(rows), EVENT)
+    numbers = {kind: number for number, kind in enumerate(KINDS)}
+    for row, (kind, *values) in zip(found, rows, strict=True):
+        row["kind"] = numbers[kind]
+        row["target"], row["replica"], row["start_s"], row["end_s"], row["replica_s"] = values
+    found["count"] = 1
+    found = found[np.lexsort([found["replica"], found["kind"], found["target"], found["start_s"]])]
+    return found if len(found) <= MOST_EVENTS else merged_events(found, end_s)
+
+
+def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tuple[Any, ...]]:
+    repaired: dict[int, float] = {}
+    for span in control.spans(end_s):
+        if span.state == STARTING:
+            restart = repaired.get(span.replica) == span.start_s
+            stages = _stages(control, span, 3 if restart else 0)
+        else:
+            stages = [(span.state, span.start_s, span.end_s)]
+        if span.state == DOWN:
+            repaired[span.replica] = span.end_s
+        for kind, start_s, stage_end_s in stages:
+            yield kind, target, span.replica, start_s, stage_end_s, stage_end_s - start_s
+    for kind, time_s, replica in control.ledger.marks:
+        yield kind, target, replica, time_s, time_s, 0.0
+
+
+def _stages(control: PoolControl, span: Span, first: int) -> list[tuple[str, float, float]]:
+    """A start by its stages, as far as it got."""
+    found = []
+    begin_s = span.start_s
+    for stage in STAGES[first:]:
+        last = stage == STAGES[-1]
+        until_s = span.end_s if last else min(begin_s + getattr(control.spec.cold_start, f"{stage}_s"), span.end_s)
+        if until_s > begin_s:
+            found.append((stage, begin_s, until_s))
+        begin_s = until_s
+    return found
+
+
+def merged_events(events: NDArray[Any], end_s: float, stretches: int = _STRETCHES) -> NDArray[Any]:
+    """At most one row of each kind and target in each stretch of time; counts and billed time stay what they were.
+
+    Parameters
+    ----------
+    events : dtype EVENT
+    stretches : equal parts of [0, end_s]; an event belongs to the one in which it starts
+    """
+    stretch = np.minimum((events["start_s"] / end_s * stretches).astype(np.int64), stretches - 1)
+    key = (stretch * len(KINDS) + events["kind"]) * (int(events["target"].max(initial=0)) + 1) + events["target"]
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    found = events[first].copy()
+    found["replica"] = -1
+    found["end_s"] = found["start_s"]
+    np.minimum.at(found["start_s"], group, events["start_s"])
+    np.maximum.at(found["end_s"], group, events["end_s"])
+    found["count"] = np.bincount(group, weights=events["count"]).astype(np.int64)
+    found["replica_s"] = np.bincount(group, weights=events["replica_s"])
+    return found

@@ -1,0 +1,40 @@
+"""Demand over simulated time: what arrived and where it was sent; memory stays flat in the number of requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+COUNTS = ("arrived", "overflowed")
+MOST_PERIODS = 360
+
+
+class Demand:
+    """Requests by the period in which they arrived and the target that had them last.
+
+    Parameters
+    ----------
+    horizon_s : arrivals end here; it is divided into at most `MOST_PERIODS` periods of at least a second
+    targets : how many there are
+
+    Attributes
+    ----------
+    counts : int64 (periods, targets + 1, 2), in the order of `COUNTS`; the last target stands for requests that were
+        sent nowhere
+    """
+
+    def __init__(self, horizon_s: float, targets: int) -> None:
+        self.period_s = max(horizon_s / MOST_PERIODS, 1.0)
+        periods = max(int(np.ceil(horizon_s / self.period_s - 1e-9)), 1)
+        self.counts = np.zeros((periods, targets + 1, len(COUNTS)), np.int64)
+
+    def add(self, records: NDArray[Any]) -> None:
+        """Count a batch of ended requests (dtype RECORD)."""
+        periods, targets, width = self.counts.shape
+        period = np.minimum((records["arrival_s"] / self.period_s).astype(np.int64), periods - 1)
+        cell = period * targets + np.where(records["target"] < 0, targets - 1, records["target"])
+        flat = self.counts.reshape(-1, width)
+        for k, values in enumerate((None, records["overflowed"])):
+            flat[:, k] += np.bincount(cell, values, len(flat)).astype(np.int64)
