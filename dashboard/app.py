@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard.boundary import page
 from dashboard.pages import PAGES
-from dashboard.previews import warm_up
+from dashboard.warm import warm_up
 
 
 def main() -> None:

@@ -85,13 +85,9 @@ class _Pool:
 
 
 @st.cache_resource(show_spinner=False)
-def _pool() -> _Pool:
+def pool() -> _Pool:
+    """The server's processes, started by the first call."""
     return _Pool()
-
-
-def warm_up() -> None:
-    """Start the processes before they are needed."""
-    _pool()
 
 
 def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:
     ------
     InputError : values that make no valid scenario, or the process was killed or took too long
     """
-    found = _pool().ask({"file": str(file), "sets": list(sets)})
+    found = pool().ask({"file": str(file), "sets": list(sets)})
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:
