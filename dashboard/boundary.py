@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import streamlit as st
 
+from dashboard import jobs
+from dashboard.components.job_panel import show_job
 from dashboard.context import choose
 from dashboard.pages import Page
+from dashboard.settings import settings
+from dashboard.workspace import gallery, shipped
 from simulator.errors import InputError, ServecastError
 
 _LOG = logging.getLogger(__name__)
@@ -38,13 +43,25 @@ def page(entry: Page) -> Callable[[], None]:
     return run
 
 
+def _offer_first_run() -> None:
+    st.info(
+        "No run yet. Run the quickstart, write a scenario of your own, or open the dashboard with "
+        "`servecast dashboard RUNS`.",
+        icon=":material/inbox:",
+    )
+    if st.button("Run the quickstart", key="first.run", type="primary", icon=":material/play_arrow:"):
+        first = gallery()[0]
+        st.query_params["job"] = jobs.start(Path(settings().out), first, (shipped() / first).read_text("utf-8"), {})
+        st.rerun()
+    if job := st.query_params.get("job"):
+        show_job(Path(settings().out), job)
+    st.page_link(st.session_state["pages"]["scenario"], label="Write a scenario", icon=":material/edit_note:")
+
+
 def _show(entry: Page) -> None:
     context = choose()
     if context is None and entry.needs_run:
         st.title(entry.title)
-        st.info(
-            "No run yet. Start one in the **Scenario** view, or open the dashboard with `servecast dashboard RUNS`.",
-            icon=":material/inbox:",
-        )
+        _offer_first_run()
         return
     import_module(f"dashboard.views.{entry.view}").show(context)

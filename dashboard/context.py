@@ -44,11 +44,16 @@ def choose() -> Context | None:
     """
     folders = {folder.name: folder for folder in bundle_folders((*settings().runs, settings().out))}
     if not folders:
+        with st.sidebar:
+            # here already, since a picker that comes with its first value does not write it to the address
+            st.selectbox("Run", [], key="run", index=None, bind="query-params", placeholder="none yet", disabled=True)
         return None
     if (wanted := st.session_state.pop("show", None)) in folders:
         st.session_state["run"] = wanted
-    elif "run" not in st.query_params and st.session_state.get("run") not in folders:
-        st.session_state["run"] = next(iter(folders))  # so that the address names the run, as newer ones will come
+    elif "run" not in st.query_params:
+        # so that the address names the run, as newer ones will come
+        known = st.session_state.get("run")
+        st.session_state["run"] = known if known in folders else next(iter(folders))
     with st.sidebar:
         name = st.selectbox("Run", list(folders), key="run", index=None, bind="query-params", help="newest first")
         bundle = open_bundle(folders[name or next(iter(folders))])

@@ -15,7 +15,7 @@ def show_job(out: Path, job: str) -> None:
     """Progress with time left and a way to cancel; then the result, or why there is none."""
     found = jobs.status(out, job)
     if found is None:
-        st.info("This run is no longer known here. Start it again below.", icon=":material/history:")
+        st.info("This run is no longer known here. Start it again.", icon=":material/history:")
         return
     if found.state == "running":
         _running(out, job)
@@ -58,6 +58,6 @@ def _ended(found: jobs.Status) -> None:
     else:
         st.error(
             f"The run ended at {found.share:.0%} ({found.doing}): {'; '.join(found.problems)}. Your text is still "
-            "below: run it again, with a shorter `run.horizon_s` if memory ran out.",
+            "there: run it again, with a shorter `run.horizon_s` if memory ran out.",
             icon=":material/error:",
         )

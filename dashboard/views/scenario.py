@@ -26,34 +26,38 @@ def show(context: Context | None) -> None:
     st.html("<style>.st-key-scenario-text textarea {font-family: monospace; font-size: 0.85rem}</style>")
     st.caption("Choose one, change it, run it. Nothing is saved until you download or run it.")
     out = Path(settings().out)
-    job = st.query_params.get("job")
-    if job:
-        show_job(out, job)
     place, base = _choose(context)
+    actions = st.container()
     written, main = st.tabs(["Text", "Main values"])
     with written:
         text = _editor()
     uploads = _uploads()
-    loaded, problems = _check(place, text, uploads, base)
+    with actions:
+        loaded, problems = _check(place, text, uploads, base)
+        _actions(out, place, text, uploads, base, bool(problems))
     with main:
         if loaded is None:
             st.caption("The form is back as soon as the text has no errors.")
         else:
             show_main_values(loaded, text, "scenario.text")
-    left, right = st.columns(2)
-    with left:
-        if st.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=bool(problems)):
-            st.query_params["job"] = jobs.start(out, place, text, uploads, base)
-            st.rerun()
-    with right:
-        st.download_button(
-            "Save as file",
-            text,
-            file_name=Path(place).name,
-            mime="application/yaml",
-            key="scenario.save",
-            on_click="ignore",
-        )
+
+
+def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: Path | None, is_wrong: bool) -> None:
+    """Run and save above the text, however long it is; below them how the run goes."""
+    row = st.container(horizontal=True)
+    if row.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=is_wrong):
+        st.query_params["job"] = jobs.start(out, place, text, uploads, base)
+        st.rerun()
+    row.download_button(
+        "Save as file",
+        text,
+        file_name=Path(place).name,
+        mime="application/yaml",
+        key="scenario.save",
+        on_click="ignore",
+    )
+    if job := st.query_params.get("job"):
+        show_job(out, job)
 
 
 def _choose(context: Context | None) -> tuple[str, Path | None]:

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from bench.browser import chromium
+from bench.browser import server as browser_server
 from dashboard.pages import PAGES
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
@@ -75,6 +76,16 @@ def test_a_scenario_is_run_and_its_result_opened_and_reloaded(page: Page, server
     page.reload()
     settled(page)
     expect(page.locator("h1").first).to_have_text("mine")
+
+
+def test_without_a_run_one_click_leads_to_a_verdict(page: Page, tmp_path: Path) -> None:
+    with browser_server(out=tmp_path) as (empty, _):
+        page.goto(empty)
+        settled(page)
+        page.get_by_role("button", name="Run the quickstart").click()
+        expect(page.locator("h1").first).to_have_text("quickstart")
+        expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
+        assert "run=quickstart-" in page.url
 
 
 def test_a_running_job_survives_a_reload_and_can_be_cancelled(page: Page, server: str, runs: Path) -> None:
