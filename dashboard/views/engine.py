@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import stamp
 from simulator.report.engine_charts import request_life, step_timeline
@@ -36,7 +37,7 @@ def show(context: Context) -> None:
         st.info("The replica was idle then; choose another time.", icon=":material/bedtime:")
         return
     _summary(view)
-    st.altair_chart(step_timeline(view.steps), key="engine.timeline")
+    show_wide(step_timeline(view.steps), "engine.timeline")
     st.subheader("Lives of requests")
     numbers = list(dict.fromkeys(view.requests["request"]))
     chosen = st.multiselect(

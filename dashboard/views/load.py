@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import table
 from simulator.report.time_charts import cut_load, load_over_time
@@ -26,7 +27,7 @@ def show(context: Context) -> None:
         return data[(data["topology"] == topology) & (data["replication"] == int(replication))]
 
     tables = cut_load(rows("demand"), rows("fleet"), rows("events"), found)
-    st.altair_chart(load_over_time(tables), key="load.chart")
+    show_wide(load_over_time(tables), "load.chart")
     if not len(tables.events):
         st.caption("Nothing was started, nothing failed in this replication.")
     if len(tables.capacity):
