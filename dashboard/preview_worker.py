@@ -19,8 +19,7 @@ from simulator.scenario.load import LoadedScenario, load_scenario
 PREVIEW_REQUESTS = 200_000
 """Simulated requests of a preview, over all topologies: one to two seconds."""
 _LEAST_HORIZON_S = 120.0
-_WARM_UP = ["run.horizon_s=10", "run.warmup_s=0"]
-"""Of the first scenario, which loads all that a run needs before somebody waits for it."""
+_ONE_RUN = ("run.replications=1", "run.keep_requests=false", "run.sample_s=null", "cost.draws=0")
 _WARM_UP_SHARE = 0.25
 
 
@@ -29,11 +28,16 @@ def main() -> None:
     limit_memory()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _preview(str(shipped() / "quickstart.yaml"), _WARM_UP)
+    warm_up()
     for line in sys.stdin:
         request = json.loads(line)
         answers.write(json.dumps(_preview(request["file"], request["sets"])) + "\n")
         answers.flush()
+
+
+def warm_up() -> dict[str, Any]:
+    """Summary of a few seconds of a shipped scenario: all that a run needs is loaded before somebody waits for it."""
+    return _short_run(str(shipped() / "quickstart.yaml"), ["run.horizon_s=10", "run.warmup_s=0"])
 
 
 def _preview(file: str, sets: list[str]) -> dict[str, Any]:
@@ -43,16 +47,15 @@ def _preview(file: str, sets: list[str]) -> dict[str, Any]:
         short = (
             f"run.horizon_s={horizon_s:.0f}",
             f"run.warmup_s={min(loaded.scenario.run.warmup_s, _WARM_UP_SHARE * horizon_s):.0f}",
-            "run.replications=1",
-            "run.keep_requests=false",
-            "run.sample_s=null",
-            "cost.draws=0",
         )
-        with tempfile.TemporaryDirectory(prefix="servecast-") as out:
-            run = simulate(load_scenario(file, sets=[*sets, *short]), Path(out))
-        return {"summary": run.summary, "horizon_s": horizon_s}
+        return {"summary": _short_run(file, [*sets, *short]), "horizon_s": horizon_s}
     except ServecastError as error:
         return {"problems": [str(problem) for problem in getattr(error, "problems", (error,))]}
+
+
+def _short_run(file: str, sets: list[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="servecast-") as out:
+        return simulate(load_scenario(file, sets=[*sets, *_ONE_RUN]), Path(out)).summary
 
 
 def _horizon_s(loaded: LoadedScenario) -> float:

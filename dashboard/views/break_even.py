@@ -22,7 +22,7 @@ def show(context: Context) -> None:
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
     st.caption("As it is paid, at the prices of today; bands of the draws are on the volume and the utilisation.")
     _tornado(context)
-    if any(found.get("uncertainty") for found in context.topologies.values()):
+    if any(found["uncertainty"] for found in context.topologies.values()):
         st.subheader("How sure the monthly cost is")
         st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
 
@@ -46,7 +46,7 @@ def _curves(context: Context) -> None:
 
 
 def _tornado(context: Context) -> None:
-    known = [name for name, found in context.topologies.items() if found.get("tornado")]
+    known = [name for name, found in context.topologies.items() if found["tornado"]]
     if not known:
         st.caption("No input has a range, so nothing can be said of what would move the costs.")
         return

@@ -85,7 +85,7 @@ def _crossings(topologies: Summaries, key: str, factor: float, most: float) -> l
         found = summary["break_even"]
         if not found or found[key] is None or found[key] * factor > most:
             continue
-        drawn = (found.get("draws") or {}).get(key) or {}
+        drawn = (found["draws"] or {}).get(key) or {}
         low, high = (min(drawn.get(end, found[key]) * factor, most) for end in ("low", "high"))
         words = f"break-even with {found['against']}"
         rows.append({"topology": name, "at": found[key] * factor, "low": low, "high": high, "words": words})
@@ -136,7 +136,7 @@ def intervals(topologies: Summaries, names: Sequence[str]) -> Any:
     rows = [
         {"topology": name, **found["uncertainty"]["usd_per_month"]}
         for name, found in topologies.items()
-        if found.get("uncertainty")
+        if found["uncertainty"]
     ]
     base = alt.Chart(pd.DataFrame(rows)).properties(height=alt.Step(35))
     colour = topology_colour(names).legend(None)

@@ -1,6 +1,7 @@
 """Charts of a run: pure functions from tables to Altair charts.
 
-One colour per topology everywhere: those of Okabe and Ito, with grey for black, which a dark page would swallow.
+One colour per topology everywhere: those of Okabe and Ito, with violet for yellow and brown for black, which a white or
+a dark page would swallow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#8C8C8C")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
 LEGEND_COLUMNS = 3
 """Names in a row below a chart, as many as a phone has room for."""
 _WIDTH, _HEIGHT = 500, 260

@@ -100,7 +100,7 @@ def _bills(bundle: Bundle, topologies: Mapping[str, Mapping[str, Any]]) -> list[
 def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     lines = []
     for name, found in topologies.items():
-        for swing in found.get("tornado", [])[:_SWINGS]:
+        for swing in found["tornado"][:_SWINGS]:
             lines.append(
                 f"{name}: {swing['input']} from {input_value(swing['low'])} to "
                 f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "

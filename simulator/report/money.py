@@ -15,24 +15,22 @@ _SWING_WIDTH = 360
 """Of charts on the page, in pixels; long names stand beside the bars of swings."""
 
 
-def money_charts(topologies: Summaries, curves: pd.DataFrame | None) -> list[Any]:
+def money_charts(topologies: Summaries, curves: pd.DataFrame) -> list[Any]:
     """Cost over volume and utilisation, intervals of the cost, swings; charts without data are left out.
 
     Parameters
     ----------
-    curves : `break_even.parquet` of the run bundle, None where it has none
+    curves : `break_even.parquet` of the run bundle
     """
     names = list(topologies)
-    charts: list[Any] = []
-    if curves is not None:
-        charts.append(_titled(volume_lines(curves, topologies, names), "Cost over volume"))
-        for name in owners(curves):
-            title = f"Cost over the utilisation of {name}'s GPUs"
-            charts.append(_titled(utilisation_lines(curves, name, topologies, names), title))
-    if any(summary.get("uncertainty") for summary in topologies.values()):
+    charts: list[Any] = [_titled(volume_lines(curves, topologies, names), "Cost over volume")]
+    for name in owners(curves):
+        title = f"Cost over the utilisation of {name}'s GPUs"
+        charts.append(_titled(utilisation_lines(curves, name, topologies, names), title))
+    if any(summary["uncertainty"] for summary in topologies.values()):
         title = "Cost per month: what the draws hold"
         charts.append(_titled(intervals(topologies, names), title))
-    shown = [(name, found["tornado"]) for name, found in topologies.items() if found.get("tornado")]
+    shown = [(name, found["tornado"]) for name, found in topologies.items() if found["tornado"]]
     return charts + [swings(name, found).properties(width=_SWING_WIDTH) for name, found in shown]
 
 
@@ -43,7 +41,7 @@ def _titled(chart: Any, title: str) -> Any:
 def money_notes(topologies: Summaries) -> list[str]:
     """Sentences on what the intervals hold, on break-even and on the hybrid rule."""
     notes: list[str] = []
-    drawn = next((found["uncertainty"] for found in topologies.values() if found.get("uncertainty")), None)
+    drawn = next((found["uncertainty"] for found in topologies.values() if found["uncertainty"]), None)
     if drawn:
         notes.append(
             f"Intervals hold {drawn['coverage']:.0%} of {drawn['draws']:,} draws of prices and cost figures; all "
@@ -51,8 +49,8 @@ def money_notes(topologies: Summaries) -> list[str]:
             + "; ".join(f"{name}: {_covered(found)}" for name, found in topologies.items())
             + "."
         )
-    notes += [_break_even(name, found["break_even"]) for name, found in topologies.items() if found.get("break_even")]
-    notes += [_rule(name, found["hybrid_rule"]) for name, found in topologies.items() if found.get("hybrid_rule")]
+    notes += [_break_even(name, found["break_even"]) for name, found in topologies.items() if found["break_even"]]
+    notes += [_rule(name, found["hybrid_rule"]) for name, found in topologies.items() if found["hybrid_rule"]]
     return notes
 
 
@@ -77,7 +75,7 @@ def _break_even(name: str, found: Mapping[str, Any]) -> str:
 
 
 def _how_sure(found: Mapping[str, Any]) -> str:
-    drawn = found.get("draws")
+    drawn = found["draws"]
     if not drawn:
         return ""
     text = f" At the run's volume it costs less in {drawn['share_cheaper']:.0%} of the draws"

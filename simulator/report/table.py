@@ -75,7 +75,7 @@ def _break_even_busy(summary: Mapping[str, Any]) -> str:
 
 def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
     def cell(summary: Mapping[str, Any]) -> str:
-        drawn = summary.get("uncertainty")
+        drawn = summary["uncertainty"]
         if not drawn:
             return "-"
         return f"{_number(drawn[key]['low'], pattern)} to {_number(drawn[key]['high'], pattern)}"
@@ -84,24 +84,24 @@ def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
 
 
 def _cheapest(summary: Mapping[str, Any]) -> str:
-    drawn = summary.get("uncertainty")
+    drawn = summary["uncertainty"]
     return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else "-"
 
 
 def _covers(summary: Mapping[str, Any]) -> str:
-    drawn = summary.get("uncertainty")
+    drawn = summary["uncertainty"]
     if not drawn:
         return "-"
     return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
 
 
 def _rule(summary: Mapping[str, Any]) -> str:
-    found = summary.get("hybrid_rule")
+    found = summary["hybrid_rule"]
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
 
 
 def _vendors_up(summary: Mapping[str, Any]) -> str:
-    hit = [vendor for vendor in summary.get("vendors", ()) if vendor["outages"]]
+    hit = [vendor for vendor in summary["vendors"] if vendor["outages"]]
     if not hit:
         return "-"
     worst = min(hit, key=lambda vendor: vendor["availability"])
@@ -118,7 +118,7 @@ def _replicas(summary: Mapping[str, Any]) -> str:
 
 
 def _expected(summary: Mapping[str, Any]) -> str:
-    error = summary.get("expected_error")
+    error = summary["expected_error"]
     if not error:
         return "-" if not summary["pools"] else "not known" if summary["calibrated"] else "uncalibrated"
     return f"{error['ttft']:.0%}, {error['tpot']:.0%}"

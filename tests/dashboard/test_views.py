@@ -11,9 +11,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.pages import PAGES
+from dashboard.preview_worker import warm_up
+from dashboard.workspace import shipped
 from simulator.report.paired import differences_to
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
+from simulator.scenario.load import load_scenario
 
 Open = Callable[..., AppTest]
 
@@ -94,6 +97,10 @@ def test_what_if_changes_only_what_its_slider_says(open_view: Open) -> None:
     changed = {row[0] for row, other in zip(plain.to_numpy(), dear.to_numpy(), strict=True) if row[1] != other[1]}
     assert "capex [$]" in changed
     assert not {"SLO attainment", "TTFT p99 [ms]", "output [tokens/s]"} & changed
+
+
+def test_a_process_for_what_if_warms_up_with_a_run() -> None:
+    assert set(warm_up()["topologies"]) == set(load_scenario(shipped() / "quickstart.yaml").scenario.topologies)
 
 
 def test_a_broken_scenario_is_told_at_its_line_and_cannot_be_run(open_view: Open) -> None:

@@ -36,6 +36,20 @@ def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> Non
             assert new.tiers[0].cached_input == pytest.approx(factor * old.tiers[0].cached_input)
 
 
+def test_a_commitment_is_scaled_by_its_own_price() -> None:
+    topology = (
+        "{r: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 2, billing: reserved_1y, "
+        "reserved_replicas: 1}]}}"
+    )
+    plain = load_scenario(SCENARIO, sets=[f"topologies={topology}"])
+    found = [topology_prices(plain, planned).pools["rented"] for planned in plan_topologies(plain)]
+    sets = [f"topologies={topology}", *assignments(plain, Change(rent=2.0))]
+    changed = load_scenario(SCENARIO, sets=sets)
+    after = [topology_prices(changed, planned).pools["rented"] for planned in plan_topologies(changed)]
+    assert found[0].reserved_usd_per_gpu_hour < found[0].usd_per_gpu_hour
+    assert after[0].reserved_usd_per_gpu_hour == pytest.approx(2 * found[0].reserved_usd_per_gpu_hour, rel=1e-5)
+
+
 def test_a_change_of_a_change_starts_from_the_changed_values() -> None:
     once = load_scenario(SCENARIO, sets=assignments(load_scenario(SCENARIO), Change(tokens=0.5, demand=2.0)))
     again = load_scenario(SCENARIO, sets=assignments(once, Change(tokens=0.5, demand=2.0)))

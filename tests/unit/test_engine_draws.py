@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -21,6 +21,7 @@ def splitmix64(value: int) -> int:
     return value ^ (value >> 31)
 
 
+@settings(deadline=None)
 @given(st.integers(0, _WORD))
 @example(0)
 @example(_WORD)
