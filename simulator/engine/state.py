@@ -47,7 +47,6 @@ SLOT = np.dtype(
         ("preemptions", np.int32),
         ("retries", np.int32),
         ("overflowed", np.int32),
-        ("escalated", np.int32),  # see `simulator.fleet.records.Escalation`
         ("class_id", np.int32),
         ("priority", np.int32),
         ("state", np.int32),
@@ -81,6 +80,7 @@ SLOT = np.dtype(
         ("prefilled_s", np.float64),
         ("transferred_s", np.float64),
         ("no_replica_s", np.float64),  # waited before pools without a ready replica
+        ("escalated", np.int64),  # see `simulator.fleet.records.Escalation`
         ("checked_s", np.float64),  # the answer of a cascade's first model had been checked
     ],
     align=True,
