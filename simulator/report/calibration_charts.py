@@ -8,6 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+_KIND_PX = 12
+
 
 def error_bars(groups: pd.DataFrame, metric: str) -> Any:
     """Median absolute error of one metric by GPU and kind of model.
@@ -22,17 +24,17 @@ def error_bars(groups: pd.DataFrame, metric: str) -> Any:
         .mark_bar()
         .encode(
             x=alt.X("error:Q", title="median absolute error", axis=alt.Axis(format=".0%")),
-            y=alt.Y("gpu:N", title=None),
+            y=alt.Y("gpu:N", title=None, axis=alt.Axis(labelOverlap=False)),
             yOffset="kind:N",
             color=alt.Color(
                 "kind:N",
                 scale=alt.Scale(range=["#0072B2", "#E69F00"]),
                 title="models",
-                legend=alt.Legend(orient="bottom"),
+                legend=alt.Legend(orient="top"),
             ),
             tooltip=["gpu", "kind", alt.Tooltip("error", format=".1%"), "rows", "models"],
         )
-        .properties(title=metric if metric == "throughput" else metric.upper(), height=300)
+        .properties(title=metric if metric == "throughput" else metric.upper(), height=alt.Step(_KIND_PX))
     )
 
 
