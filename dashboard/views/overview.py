@@ -15,6 +15,8 @@ from simulator.report.table import comparison, warning_lines
 _METRIC_PX = 145
 """One below the other on a desk, two beside each other on a phone."""
 _WIDE = 10_000
+_CHART_PX = 420
+"""With its title, axes and legends."""
 
 
 def show(context: Context) -> None:
@@ -35,7 +37,8 @@ def show(context: Context) -> None:
         pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="overview.table", height="content"
     )
     st.altair_chart(
-        cost_against_attainment(context.topologies, context.names).properties(width="container"), key="overview.chart"
+        cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
+        key="overview.chart",
     )
     _warnings(context)
 
