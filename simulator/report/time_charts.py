@@ -108,25 +108,29 @@ def load_over_time(tables: LoadTables) -> Any:
         title="pool or token API",
         legend=alt.Legend(orient="bottom"),
     )
-    rows = [_demand(tables, colour)]
+    times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
+    x = alt.Scale(domain=[0, float(times.max())], nice=False)
+    rows = [_demand(tables, colour, x)]
     if tables.demand["overflowed_per_s"].any():
-        rows.append(_line(tables.demand, "overflowed_per_s", "requests per s that overflowed to it", colour))
+        rows.append(_line(tables.demand, "overflowed_per_s", "requests per s that overflowed to it", colour, x))
     rows += [
-        _line(tables.samples, column, words, colour)
+        _line(tables.samples, column, words, colour, x)
         for column, words in _ROWS
         if tables.samples[column].notna().any() and (column not in _SELDOM or tables.samples[column].any())
     ]
     if len(tables.events):
-        rows.append(_events(tables.events, colour))
+        rows.append(_events(tables.events, colour, x))
     return stacked(rows)
 
 
-def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, dash: Sequence[int] = ()) -> Any:
+def _line(
+    data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: alt.Scale, dash: Sequence[int] = ()
+) -> Any:
     return (
         alt.Chart(data)
-        .mark_line(interpolate="step-after", strokeDash=list(dash))
+        .mark_line(interpolate="step-after", strokeDash=list(dash), clip=True)
         .encode(
-            x=alt.X("minutes:Q", title="minutes"),
+            x=alt.X("minutes:Q", title="minutes", scale=x),
             y=alt.Y(f"{column}:Q", title=None),
             color=colour,
             tooltip=[
@@ -139,25 +143,28 @@ def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, dash: 
     )
 
 
-def _demand(tables: LoadTables, colour: alt.Color) -> Any:
+def _demand(tables: LoadTables, colour: alt.Color, x: alt.Scale) -> Any:
     title = "requests arriving per s; dashed: what the ready replicas could serve"
-    offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour)
+    offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour, x)
     if not len(tables.capacity):
         return offered
-    able = _line(tables.capacity, "capacity_per_s", "requests per s that could be served", colour, (6, 4))
+    able = _line(tables.capacity, "capacity_per_s", "requests per s that could be served", colour, x, (6, 4))
     return alt.layer(offered, able).properties(title=title, width=700, height=_ROW_HEIGHT)
 
 
-def _events(events: pd.DataFrame, colour: alt.Color) -> Any:
+def _events(events: pd.DataFrame, colour: alt.Color, x: alt.Scale) -> Any:
     """A bar from beginning to end of each event, and a tick where it begins: many are too short for a bar."""
     what = [words for words in dict.fromkeys(_EVENTS.values()) if (events["what"] == words).any()]
     tooltip: list[Any] = ["what", "kind", "target", "replica", "count"]
     tooltip += [alt.Tooltip(f"{end}_min", format=".2f", title=f"{end} [min]") for end in ("start", "end")]
     base = alt.Chart(events).encode(
-        x=alt.X("start_min:Q", title="minutes"), y=alt.Y("what:N", sort=what, title=None), color=colour, tooltip=tooltip
+        x=alt.X("start_min:Q", title="minutes", scale=x),
+        y=alt.Y("what:N", sort=what, title=None),
+        color=colour,
+        tooltip=tooltip,
     )
-    spans = base.mark_bar(height=_EVENT_PX // 3, opacity=0.6).encode(x2="end_min:Q")
-    begins = base.mark_tick(thickness=2, height=_EVENT_PX - 8)
+    spans = base.mark_bar(height=_EVENT_PX // 3, opacity=0.6, clip=True).encode(x2="end_min:Q")
+    begins = base.mark_tick(thickness=2, height=_EVENT_PX - 8, clip=True)
     return alt.layer(spans, begins).properties(
         title="cold starts, faults and outages", width=700, height=_EVENT_PX * len(what)
     )
