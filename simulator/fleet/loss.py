@@ -162,6 +162,7 @@ def lose_vendor(fleet: Fleet, engines: Engines, target: int, now: float) -> None
         if (unstreamed or is_held_back(fleet, slot)) and slot.retries < fleet.classes[slot.class_id].max_retries:
             slot.retries += 1
             slot.first_token_s = np.nan
+            forget_progress(slot)
             place(fleet, engines, index, now)
         else:
             vendor.failed += 1

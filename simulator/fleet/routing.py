@@ -114,11 +114,14 @@ def is_held_back(fleet: Fleet, slot: Any) -> bool:
 
 @kernel
 def _cascade_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
-    """The first target for a request that has not been sent on and fits it, else the second."""
+    """The first target for a request that has not been sent on and fits it, the second for others and in an outage."""
     cascade = fleet.cascade[0]
-    if slot.escalated == 0 and serves(fleet, engines, slot, cascade.first):
+    begins = slot.escalated == 0 and serves(fleet, engines, slot, cascade.first)
+    if begins and not is_down(fleet, engines, cascade.first):
         return cascade.first
-    return cascade.second if serves(fleet, engines, slot, cascade.second) else NONE
+    if serves(fleet, engines, slot, cascade.second):
+        return cascade.second
+    return cascade.first if begins else NONE
 
 
 @kernel

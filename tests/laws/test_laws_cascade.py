@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fleet_cases import STEP_S, Served, evenly, fleet, poisson, pool, serve, vendor
+from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, serve, vendor
 
 from simulator.fleet.records import RECORD, Escalation, Status, answers
-from simulator.fleet.spec import CascadeSpec, ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting, VendorSpec
+from simulator.fleet.simulate import simulate_fleet
+from simulator.fleet.spec import (
+    CascadeSpec,
+    ClassSpec,
+    FleetSpec,
+    Outages,
+    PoolSpec,
+    RoutingSpec,
+    TargetRouting,
+    VendorSpec,
+)
 from simulator.metrics.accumulate import parts_s
 from simulator.metrics.laws import check_causality
 from simulator.metrics.slo import latencies
@@ -126,6 +136,23 @@ def test_a_lost_replica_breaks_no_stream_that_nobody_has_seen() -> None:
         check_causality(ended)
         assert set(ended["status"]) == {Status.COMPLETED, status}
         assert (ended["retries"].sum() > 0) == (not streams)
+
+
+def test_while_the_first_api_is_down_the_second_target_answers_and_nobody_notices_a_broken_stream() -> None:
+    down = Outages(windows=((20.0, 40.0),))
+    batches: list[np.ndarray] = []
+    spec = cascade((pool("large", replicas=4),), (vendor(outages=down),), order=(1, 0), share=0.2)
+    simulate_fleet(
+        spec, Source((traffic(),)), horizon_s=100.0, drain_s=100.0, warmup_s=0.0, seed=1, sink=batches.append
+    )
+    records = np.concatenate(batches)
+    check_causality(records)
+    assert (records["status"] == Status.COMPLETED).all()
+    during = (records["arrival_s"] >= 20.0) & (records["arrival_s"] < 40.0)
+    assert during.sum() > 10
+    assert (records["target"][during] == 0).all()
+    assert (records["escalated"][during] == Escalation.NONE).all()
+    assert records["retries"].sum() > 0
 
 
 @pytest.mark.parametrize("until_s", [0.3, 0.7, 1.1, 1.6])
