@@ -41,9 +41,10 @@ def step_timeline(steps: pd.DataFrame) -> Any:
         ("sequences", "Requests in the step", "requests"),
         ("kv_percent", "KV blocks in use", "%"),
         ("duration_s", "Time of the step", "s"),
+        ("cached_tokens", "Prompt tokens found in the prefix cache", "tokens"),
         ("preempted", "Requests preempted", "requests"),
     ):
-        if column != "preempted" or data[column].any():
+        if column not in ("preempted", "cached_tokens") or data[column].any():
             line = (
                 alt.Chart(data)
                 .mark_line(interpolate="step-after")

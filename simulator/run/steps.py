@@ -15,12 +15,15 @@ from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_single
 from simulator.perf.steptime import StepTime
 from simulator.results.bundle import Bundle
+from simulator.run.content import shared_content
 from simulator.run.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.workload.requests import make_requests
 
 MAX_REQUESTS = 50_000
 """Requests of a replica up to the end of the time asked for; more would not be looked at one by one."""
+MAX_SHARING = 1_000_000
+"""Requests of all replicas up to then whose prompts are drawn again, where prompts share text."""
 _TABLE = "requests.parquet"
 
 
@@ -31,7 +34,8 @@ class StepView:
     Attributes
     ----------
     steps : one row a step: `start_s`, `duration_s`, `sequences`, `prefill_tokens`, `decode_tokens`, `kv_usage` (share
-        of the blocks in use right after scheduling), `preempted`
+        of the blocks in use right after scheduling), `preempted`, `cached_tokens` (found in the prefix cache by
+        requests that it admits)
     requests : one row a request and step: `request` (its number in the run), `start_s`, `duration_s`, `tokens`,
         `before` (tokens computed before), `kind` (prefill or decode)
     deviation_s : largest distance of a finish from the run's own; above 0 where a replica's life (cold starts, faults,
@@ -66,7 +70,7 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
 
     Raises
     ------
-    InputError : unknown names, no rows of requests, prompts that share text (rows do not say which), or too many rows
+    InputError : unknown names, no rows of requests, a pool that hands over or a cascade, or too many rows
     """
     loaded = load_scenario(bundle.path / "scenario.resolved.yaml")
     planned, k = _pool(loaded, topology, pool)
@@ -78,6 +82,7 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
         rows["isl"].to_numpy(),
         rows["osl"].to_numpy(),
         priority=rows["class"].map(priority).to_numpy(),
+        **_content(bundle, loaded, topology, rows),
     )
     run = run_single(spec.engine, spec.step_time, requests, log=True)
     steps, parts = _frames(run, spec.step_time, spec.engine.num_blocks, rows["request"].to_numpy(np.int64))
@@ -126,9 +131,22 @@ def _rows(bundle: Bundle, topology: str, pool: str, replica: int, end_s: float) 
         raise InputError(Problem(f"served nothing before {end_s:g} s", "--replica", got=str(replica)))
     if len(rows) > MAX_REQUESTS:
         raise InputError(f"more than {MAX_REQUESTS:,} requests before {end_s:g} s: ask for an earlier time")
-    if rows["cached_tokens"].any():
-        raise InputError("prompts of this run share text, and its rows do not say which: its steps cannot be replayed")
     return rows
+
+
+def _content(bundle: Bundle, loaded: LoadedScenario, topology: str, rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    """What prompts share, where anything was found in the prefix cache."""
+    if not rows["cached_tokens"].any():
+        return {}
+    every = _query(
+        bundle,
+        "select request, class, isl, osl, arrival_s, finish_s from rows where topology = ? and replication = 0 "
+        "and arrival_s <= ? order by request limit ?",
+        [topology, float(rows["arrival_s"].max()), MAX_SHARING + 1],
+    )
+    if len(every) > MAX_SHARING:
+        raise InputError(f"more than {MAX_SHARING:,} requests that may share text: ask for an earlier time")
+    return shared_content(loaded, every, rows["request"].to_numpy(np.int64))
 
 
 def _frames(
@@ -137,23 +155,27 @@ def _frames(
     """All steps, and all parts of steps by request."""
     steps: list[tuple[Any, ...]] = []
     parts: list[tuple[Any, ...]] = []
+    seen: set[int] = set()
     for step in run.steps:
-        prefill = decode = 0
+        prefill = decode = cached = 0
         units = context = 0.0
         for request, tokens, before in step.scheduled:
-            is_decode = tokens == 1 and before > 0
+            is_decode = tokens == 1 and before > 0 and request in seen
             decode += tokens * is_decode
             prefill += tokens * (not is_decode)
             units += 0.0 if is_decode else tokens * (before + (tokens + 1) / 2)
             context += (before + tokens) * is_decode
+            cached += 0 if request in seen else before
+            seen.add(request)
             kind = "decode" if is_decode else "prefill"
             parts.append((int(numbers[request]), step.start_s, tokens, before, kind, len(steps)))
         usage = 1.0 - step.free_blocks / max(num_blocks - 1, 1)
-        steps.append((step.start_s, len(step.scheduled), prefill, decode, usage, len(step.preempted), units, context))
+        preempted = len(step.preempted)
+        steps.append((step.start_s, len(step.scheduled), prefill, decode, usage, preempted, cached, units, context))
     frame = pd.DataFrame(
         steps,
         columns=[
-            *("start_s", "sequences", "prefill_tokens", "decode_tokens", "kv_usage", "preempted"),
+            *("start_s", "sequences", "prefill_tokens", "decode_tokens", "kv_usage", "preempted", "cached_tokens"),
             *("units", "context"),
         ],
     )

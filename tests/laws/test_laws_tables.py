@@ -73,12 +73,44 @@ def test_the_command_prints_a_window_of_them(bundle: Bundle, capsys: pytest.Capt
         replica_steps(bundle, "own", "bas", 0, 0.0, 1.0)
 
 
-def test_prompts_that_share_text_cannot_be_served_again(tmp_path: Path) -> None:
+CHAT = "workload.classes[chat]"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [f"{CHAT}.prefixes={{groups: 2, tokens: 200}}"],
+        [f"{CHAT}.arrivals={{kind: sessions, rate_rps: 1, turns: 4, think_s: 3, system_tokens: 100}}"],
+        [f"{CHAT}.arrivals={{kind: closed_loop, concurrency: 6}}", f"{CHAT}.prefixes={{groups: 3, tokens: 160}}"],
+    ],
+    ids=["prefixes", "sessions", "closed loop"],
+)
+def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path: Path, changes: list[str]) -> None:
     sets = [
-        "engine.prefix_caching=true",
-        "workload.classes[chat].prefixes={groups: 2, tokens: 200}",
-        "run.horizon_s=60",
+        *("engine.prefix_caching=true", "run.horizon_s=60", "run.replications=1"),
+        "topologies.own.pools[base].replicas=2",
+        *changes,
     ]
     found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
-    with pytest.raises(InputError, match="share text"):
-        replica_steps(found, "own", "base", 0, 0.0, 60.0)
+    for pool, number in replicas(found, "own"):
+        view = replica_steps(found, "own", pool, number, 0.0, 1e9)
+        assert view.deviation_s < 1e-9
+        cached = duckdb.sql(
+            f"select sum(cached_tokens) from '{found.path}/requests.parquet' where topology = 'own' "
+            f"and replication = 0 and replica = {number}"
+        ).fetchall()[0][0]
+        assert view.steps["cached_tokens"].sum() == cached > 0
+
+
+def test_a_scenario_that_was_changed_after_the_run_is_told(tmp_path: Path) -> None:
+    sets = [
+        "engine.prefix_caching=true",
+        "run.horizon_s=30",
+        "run.replications=1",
+        f"{CHAT}.prefixes={{groups: 1, tokens: 200}}",
+    ]
+    found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
+    file = found.path / "scenario.resolved.yaml"
+    file.write_text(file.read_text().replace("seed: 3", "seed: 4"))
+    with pytest.raises(InputError, match="changed after the run"):
+        replica_steps(found, "own", "base", 0, 0.0, 30.0)
