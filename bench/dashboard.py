@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.browser import chromium, pss_bytes, server, settle
+from dashboard.pages import PAGES
 
 REPEATS = 5
 SESSIONS = 10
-VIEWS = ("Compare", "Pareto", "Cost", "Break-even", "Load", "Latency", "What-if", "Engine", "Calibration", "Export")
-_HEADINGS = {"What-if": "What if"}
+VIEWS = tuple(entry.title for entry in PAGES[1:])
 _VISITED = VIEWS[:5]
 _VERDICT, _CHART = '[data-testid="stAlert"]', '[data-testid="stVegaLiteChart"] svg'
 
@@ -37,7 +37,7 @@ def switch(page: Any, view: str) -> float:
     """Seconds from the click on a view in the menu until its script has run."""
     began_s = time.perf_counter()
     page.get_by_test_id("stSidebarNavLink").filter(has_text=view).first.click()
-    page.wait_for_selector(f'h1:has-text("{_HEADINGS.get(view, view)}")', timeout=120_000)
+    page.wait_for_selector(f'h1:has-text("{view}")', timeout=120_000)
     settle(page)
     return time.perf_counter() - began_s
 
@@ -58,7 +58,7 @@ def sessions(browser: Any, address: str) -> None:
 
 def main(runs: Path) -> None:
     """First visit to a new server, then medians over fresh sessions, then memory; printed as JSON."""
-    with server(runs) as (address, pid), chromium() as browser:
+    with server(runs, out=runs) as (address, pid), chromium() as browser:
         cold = first_paint(browser, address)
         warm = [first_paint(browser, address) for _ in range(REPEATS)]
         times: dict[str, list[float]] = {view: [] for view in VIEWS}

@@ -18,7 +18,7 @@ _DRAWING_MS = 1500
 def main(runs: Path, out: Path, views: list[str]) -> None:
     """Write `VIEW-WIDTH-THEME.png` below `out`, each as high as its page."""
     out.mkdir(parents=True, exist_ok=True)
-    with server(runs) as (address, _), chromium() as browser:
+    with server(runs, out=runs) as (address, _), chromium() as browser:
         for theme in _THEMES:
             for width, pixels in _WIDTHS_PX.items():
                 context = browser.new_context(

@@ -14,7 +14,7 @@ from dashboard.settings import settings
 from simulator.catalog.expected import error_table
 from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
-from simulator.report.table import warning_lines
+from simulator.report.table import warnings
 
 _METRICS = ("ttft", "tpot", "throughput")
 _PERIOD_S = 5.0
@@ -54,8 +54,8 @@ def _run(context: Context) -> None:
         st.subheader("This run")
         config = {f"error {name}": st.column_config.NumberColumn(format="percent") for name in _METRICS}
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
-    for line in warning_lines(context.topologies, 10_000, {"trust"}):
-        st.warning(line.removeprefix("! "), icon=":material/straighten:")
+    for text in warnings(context.topologies, {"trust"}):
+        st.warning(text.replace("$", "\\$"), icon=":material/straighten:")
 
 
 def _measurements() -> None:

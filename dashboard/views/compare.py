@@ -60,7 +60,7 @@ def show(context: Context) -> None:
 def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: str) -> None:
     found = paired(topologies, baseline)
     if not found:
-        st.info("This run keeps no figures by replication; run its scenario again.", icon=":material/history:")
+        st.info("There is nothing to compare: no request was served.", icon=":material/inbox:")
         return
     st.altair_chart(differences_chart(found, baseline, names), key=f"{key}_chart")
     unsure = [entry for entry in found if not entry.is_sure]

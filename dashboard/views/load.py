@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import table
-from simulator.report.time_charts import cut_load, load_over_time
+from simulator.report.time_charts import load_over_time, load_tables
 
 
 def show(context: Context) -> None:
@@ -21,12 +23,7 @@ def show(context: Context) -> None:
     found = context.topologies[topology]
     count = len(found["replications"])
     replication = right.selectbox("Replication", list(range(count)), key="load.replication", bind="query-params") or 0
-
-    def rows(name: str) -> pd.DataFrame:
-        data = table(context.bundle, name)
-        return data[(data["topology"] == topology) & (data["replication"] == int(replication))]
-
-    tables = cut_load(rows("demand"), rows("fleet"), rows("events"), found)
+    tables = load_tables(partial(table, context.bundle), topology, found, int(replication))
     show_wide(load_over_time(tables), "load.chart")
     if not len(tables.events):
         st.caption("Nothing was started, nothing failed in this replication.")
@@ -59,8 +56,8 @@ def _pools(context: Context, topology: str) -> None:
         }
         for pool in found["pools"]
     ]
-    numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
     if not rows:
         return
+    numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
     config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [replica-h]")}
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="load.pools", column_config=config)

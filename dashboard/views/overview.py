@@ -10,11 +10,10 @@ import streamlit as st
 
 from dashboard.context import Context
 from simulator.report.charts import cost_against_attainment
-from simulator.report.table import comparison, warning_lines
+from simulator.report.table import comparison, warnings
 
 _METRIC_PX = 145
 """One below the other on a desk, two beside each other on a phone."""
-_WIDE = 10_000
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -66,18 +65,14 @@ def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_basel
 
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
-    for line in warning_lines(context.topologies, _WIDE, {"load"}):
-        st.error(_words(line), icon=":material/trending_up:")
-    for line in warning_lines(context.topologies, _WIDE, {"trust"}):
-        st.warning(_words(line), icon=":material/science:")
-
-
-def _words(line: str) -> str:
-    return line.removeprefix("! ").replace("$", "\\$")
+    for text in warnings(context.topologies, {"load"}):
+        st.error(text.replace("$", "\\$"), icon=":material/trending_up:")
+    for text in warnings(context.topologies, {"trust"}):
+        st.warning(text.replace("$", "\\$"), icon=":material/science:")
 
 
 def _warnings(context: Context) -> None:
-    lines = warning_lines(context.topologies, _WIDE)
-    with st.expander(f"What the figures rest on ({len(lines)})", expanded=True, icon=":material/info:"):
-        for line in lines:
-            st.markdown(f"- {_words(line)}")
+    found = warnings(context.topologies)
+    with st.expander(f"What the figures rest on ({len(found)})", expanded=True, icon=":material/info:"):
+        for text in found:
+            st.markdown(f"- {text}".replace("$", "\\$"))

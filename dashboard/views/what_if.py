@@ -21,7 +21,7 @@ from simulator.report.table import comparison, ordered
 
 def show(context: Context) -> None:
     """Sliders, the shortened run with and without them, and the full run on request."""
-    st.title("What if?")
+    st.title("What-if")
     st.caption(
         "The shown scenario with a few values changed. The table is a short run of one replication, with and without "
         "the change, so that only the change differs; run it in full before you decide."

@@ -80,7 +80,7 @@ SLOT = np.dtype(
         ("prefilled_s", np.float64),
         ("transferred_s", np.float64),
         ("no_replica_s", np.float64),  # waited before pools without a ready replica
-        ("escalated", np.int64),  # see `simulator.fleet.records.Escalation`
+        ("escalated", np.int32),  # see `simulator.fleet.records.Escalation`
         ("checked_s", np.float64),  # the answer of a cascade's first model had been checked
     ],
     align=True,

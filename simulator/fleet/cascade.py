@@ -10,11 +10,10 @@ from simulator.engine.speculation import uniform
 from simulator.engine.state import CHECKED, NONE, Engines
 from simulator.fleet.gateway import COMPLETED, end_request, place, reply_delay_s
 from simulator.fleet.records import Escalation
-from simulator.fleet.routing import is_down, is_first_answer, serves
+from simulator.fleet.routing import is_first_answer, serves, vendor_is_open
 from simulator.fleet.slots import forget_progress, release_blocks
 from simulator.fleet.state import SEED, TIMER_ESCALATE, Fleet
 from simulator.fleet.timers import set_timer
-from simulator.fleet.vendors import vendor_wait
 from simulator.jit import kernel
 
 _ESCALATED, _DENIED = int(Escalation.ESCALATED), int(Escalation.DENIED)
@@ -78,9 +77,6 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 
 @kernel
 def _can_take(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
-    if not serves(fleet, engines, slot, target) or is_down(fleet, engines, target):
+    if not serves(fleet, engines, slot, target):
         return False
-    if target < len(engines.pools):
-        return True
-    vendor = fleet.vendors[target - len(engines.pools)]
-    return vendor_wait(vendor, slot.isl + slot.full_osl, now) <= vendor.max_wait_s
+    return target < len(engines.pools) or vendor_is_open(fleet, engines, slot, target, now)

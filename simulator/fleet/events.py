@@ -42,7 +42,7 @@ EVENT = np.dtype(
 
 MOST_EVENTS = 5_000
 """Rows of a topology; where there are more, events of a kind that begin in the same stretch of time become one."""
-_STRETCHES = 360
+_MOST_STRETCHES = 360
 
 
 def control_events(
@@ -64,8 +64,18 @@ def control_events(
         row["kind"] = numbers[kind]
         row["target"], row["replica"], row["start_s"], row["end_s"], row["replica_s"] = values
     found["count"] = 1
-    found = found[np.lexsort([found["replica"], found["kind"], found["target"], found["start_s"]])]
-    return found if len(found) <= MOST_EVENTS else merged_events(found, end_s)
+    return bounded_events(found, end_s)
+
+
+def bounded_events(events: NDArray[Any], end_s: float, most: int = MOST_EVENTS) -> NDArray[Any]:
+    """Events in order of their start, merged by stretches of time where there are more than `most`.
+
+    As long as the kinds and targets that occur together are no more than `most`, neither are the rows.
+    """
+    if len(events) > most:
+        occurring = len(np.unique(events[["kind", "target"]]))
+        events = merged_events(events, end_s, min(max(most // occurring, 1), _MOST_STRETCHES))
+    return events[np.lexsort([events["replica"], events["kind"], events["target"], events["start_s"]])]
 
 
 def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tuple[Any, ...]]:
@@ -73,7 +83,7 @@ def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tupl
     for span in control.spans(end_s):
         if span.state == STARTING:
             restart = repaired.get(span.replica) == span.start_s
-            stages = _stages(control, span, 3 if restart else 0)
+            stages = _stages(control, span, STAGES[-1:] if restart else STAGES)
         else:
             stages = [(span.state, span.start_s, span.end_s)]
         if span.state == DOWN:
@@ -84,11 +94,11 @@ def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tupl
         yield kind, target, replica, time_s, time_s, 0.0
 
 
-def _stages(control: PoolControl, span: Span, first: int) -> list[tuple[str, float, float]]:
+def _stages(control: PoolControl, span: Span, stages: Sequence[str]) -> list[tuple[str, float, float]]:
     """A start by its stages, as far as it got."""
     found = []
     begin_s = span.start_s
-    for stage in STAGES[first:]:
+    for stage in stages:
         last = stage == STAGES[-1]
         until_s = span.end_s if last else min(begin_s + getattr(control.spec.cold_start, f"{stage}_s"), span.end_s)
         if until_s > begin_s:
@@ -97,7 +107,7 @@ def _stages(control: PoolControl, span: Span, first: int) -> list[tuple[str, flo
     return found
 
 
-def merged_events(events: NDArray[Any], end_s: float, stretches: int = _STRETCHES) -> NDArray[Any]:
+def merged_events(events: NDArray[Any], end_s: float, stretches: int) -> NDArray[Any]:
     """At most one row of each kind and target in each stretch of time; counts and billed time stay what they were.
 
     Parameters

@@ -102,6 +102,8 @@ def arrive(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """Choose a target and hand the request over, queue it before a pool that is starting, or reject it."""
     slot = engines.slots[index]
+    slot.osl = slot.full_osl
+    slot.keeps_blocks = 0
     target = choose_target(fleet, engines, index, now)
     slot.target = target
     slot.enqueued_s = now
@@ -119,8 +121,9 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
             start_vendor(fleet, engines, index, vendor, now)
         return
     pool = engines.pools[target]
-    slot.osl = slot.full_osl if pool.hands_to == NONE else 1
-    slot.keeps_blocks = 0 if pool.hands_to == NONE else 1
+    if pool.hands_to != NONE:
+        slot.osl = 1
+        slot.keeps_blocks = 1
     queue_at_pool(fleet, engines, index, pool, now)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.lifecycle import DOWN, STARTING, PoolControl
+from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
 from simulator.fleet.usage import PoolUsage
 from simulator.units import SECONDS_PER_HOUR
 
@@ -59,9 +59,9 @@ def pool_usage(
         billed_by_hour_s=billed,
         energy_by_hour_j=step_energy + billed * idle_share * idle_power_w,
         launches=control.ledger.launches,
-        failures=control.ledger.failures,
-        reclaims=control.ledger.reclaims,
-        stockouts=control.ledger.stockouts,
+        failures=control.ledger.count(FAILURE),
+        reclaims=control.ledger.count(RECLAIM),
+        stockouts=control.ledger.count(STOCK_OUT),
         peak_replicas=control.ledger.peak_replicas,
         requests=int(control.plane.engines.pools[replicas["pool"][0]]["departures"]) if len(replicas) else 0,
         input_tokens=int(replicas["input_tokens"].sum()),

@@ -13,8 +13,6 @@ from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.spec import PoolSpec
 
 STARTING, SERVING, LEAVING, DOWN = "starting", "serving", "leaving", "down"
-
-
 FAILURE, RECLAIM, STOCK_OUT = "failure", "reclaim", "stock_out"
 
 
@@ -32,9 +30,6 @@ class PoolLedger:
     """Replica-seconds of one pool as they accrue, and what happened to its replicas."""
 
     launches: int = 0
-    failures: int = 0
-    reclaims: int = 0
-    stockouts: int = 0
     peak_replicas: int = 0
     spans: list[Span] = field(default_factory=list)
     """Billed time that has ended, one entry for each stay of a replica in a state."""
@@ -43,6 +38,10 @@ class PoolLedger:
 
     def mark(self, kind: str, now: float, replica: int = -1) -> None:
         self.marks.append((kind, now, replica))
+
+    def count(self, kind: str) -> int:
+        """Failures, reclaims or stock-outs so far."""
+        return sum(mark[0] == kind for mark in self.marks)
 
 
 class Replica:
@@ -116,7 +115,6 @@ class PoolControl:
         while self._zone_back is not None:
             yield self._zone_back
         while reliability.unavailable_probability > 0 and self.rng.random() < reliability.unavailable_probability:
-            self.ledger.stockouts += 1
             self.ledger.mark(STOCK_OUT, self.env.now)
             yield self.env.timeout(reliability.retry_s)
             if self.waiting_launches == 0:
@@ -201,7 +199,6 @@ class PoolControl:
             return
 
     def _fail(self, replica: Replica) -> Generator[Any, Any, None]:
-        self.ledger.failures += 1
         self.ledger.mark(FAILURE, self.env.now, replica.number)
         leaving = replica.state == LEAVING
         self.plane.lose(replica.number, self.env.now)
@@ -219,7 +216,6 @@ class PoolControl:
 
     def _reclaim(self, replica: Replica) -> Generator[Any, Any, None]:
         """The provider takes the machine back after a notice, and a new one is asked for."""
-        self.ledger.reclaims += 1
         self.ledger.mark(RECLAIM, self.env.now, replica.number)
         if replica.state == SERVING:
             self.drain(replica)

@@ -35,7 +35,6 @@ class OutageClock:
     ) -> None:
         self.env = env
         self._outages, self._rng, self._on_down, self._on_up = outages, rng, down, up
-        self.count = 0
         self._under_way = 0
         self._since_s = 0.0
         self.spans: list[tuple[float, float]] = []
@@ -43,6 +42,11 @@ class OutageClock:
             env.process(self._at_random())
         for start_s, end_s in outages.windows:
             env.process(self._window(start_s, end_s))
+
+    @property
+    def count(self) -> int:
+        """Outages that have begun."""
+        return len(self.spans) + (self._under_way > 0)
 
     def down_s(self, now: float) -> float:
         """Seconds down up to `now`."""
@@ -64,7 +68,6 @@ class OutageClock:
     def _outage(self, length_s: float) -> Generator[Any, Any, None]:
         self._under_way += 1
         if self._under_way == 1:
-            self.count += 1
             self._since_s = self.env.now
             self._on_down()
         yield self.env.timeout(length_s)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.spec import RoutingSpec
+from simulator.fleet.spec import FleetSpec
 
 
 class Status(IntEnum):
@@ -66,18 +66,19 @@ RECORD = np.dtype(
 """Times are seconds since the start of the run; first_token_s includes the target's network delay."""
 
 
-def answers(records: NDArray[Any], routing: RoutingSpec, until_s: float) -> NDArray[Any]:
-    """Records of the answers that targets have given by `until_s`: all of them are paid for.
+def vendor_answers(records: NDArray[Any], spec: FleetSpec, until_s: float) -> NDArray[Any]:
+    """Records of the answers that token APIs have given by `until_s`: all of them are paid for.
 
-    These are the completed requests and, with a cascade, once more those that were sent on: at the first target, whose
-    whole answer was thrown away.
+    These are requests that an API completed and, where it is the first target of a cascade, once more those that were
+    sent on: its whole answer was thrown away.
     """
-    completed = records[(records["status"] == Status.COMPLETED) & (records["finish_s"] <= until_s)]
-    if routing.cascade is None:
+    served = records[records["target"] >= len(spec.pools)]
+    completed = served[(served["status"] == Status.COMPLETED) & (served["finish_s"] <= until_s)]
+    if spec.routing.cascade is None or spec.routing.order[0] < len(spec.pools):
         return completed
     first = records[(records["escalated"] == Escalation.ESCALATED) & (records["checked_s"] <= until_s)].copy()
     first["status"] = Status.COMPLETED
-    first["target"] = routing.order[0]
+    first["target"] = spec.routing.order[0]
     first["generated"] = first["osl"]
     first["cached_tokens"] = 0
     first["finish_s"] = first["checked_s"]

@@ -66,14 +66,26 @@ def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
 
 
 @kernel
+def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
+    """Whether the target is a token API in an outage."""
+    return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
+
+
+@kernel
+def vendor_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
+    """Whether a token API is up and its rate limits hold the request back no longer than `max_wait_s`."""
+    vendor = fleet.vendors[target - len(engines.pools)]
+    return not is_down(fleet, engines, target) and (
+        vendor_wait(vendor, slot.isl + slot.full_osl, now) <= vendor.max_wait_s
+    )
+
+
+@kernel
 def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -> bool:
     """Whether an overflow target still takes requests: below its thresholds, ready, within its rate limits."""
     target = rule.target
     if target >= len(engines.pools):
-        vendor = fleet.vendors[target - len(engines.pools)]
-        if is_down(fleet, engines, target):
-            return False
-        return vendor_wait(vendor, slot.isl + slot.osl, now) <= vendor.max_wait_s
+        return vendor_is_open(fleet, engines, slot, target, now)
     pool = engines.pools[target]
     if pool.n_ready == 0:
         pool.missed += 1
@@ -89,12 +101,6 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
         if used > rule.overflow_kv * (pool.num_blocks - 1) * pool.n_ready:
             return False
     return True
-
-
-@kernel
-def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
-    """Whether the target is a token API in an outage."""
-    return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
 
 
 @kernel

@@ -17,7 +17,7 @@ from simulator.fleet.events import control_events
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.outages import OutageClock
-from simulator.fleet.records import answers
+from simulator.fleet.records import vendor_answers
 from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
 from simulator.rng import stream
@@ -105,8 +105,7 @@ class _Simulation:
 
     def _record(self, records: NDArray[Any]) -> None:
         n_pools = len(self.spec.pools)
-        served = answers(records, self.spec.routing, self.horizon_s)
-        served = served[served["target"] >= n_pools]
+        served = vendor_answers(records, self.spec, self.horizon_s)
         for name, column in (("isl", 1), ("cached_tokens", 2), ("generated", 3)):
             np.add.at(self.vendor_totals[:, column], served["target"] - n_pools, served[name])
         np.add.at(self.vendor_totals[:, 0], served["target"] - n_pools, 1)

@@ -75,12 +75,13 @@ def kernel_step_time(
     draft, split = drafting.draft, drafting.layout(layout)
     check_layout(draft, hardware.device, split)
     times = DraftTimes(
+        draft.name,
         lambda tokens: model_s(tokens, draft, hardware, split, overheads, graphs),
         lambda samples: np.asarray(head_s(samples, draft, hardware, split)),
         full_layers(draft) * layer_pair_s(draft, hardware, split),
         full_layers(draft) * layer_context_s(draft, hardware, split),
     )
-    return with_drafts(step, drafting, times)
+    return with_drafts(step, drafting.num_tokens, times)
 
 
 def _admission_lag_s(

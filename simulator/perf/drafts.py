@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 
 Times = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -20,18 +19,20 @@ class DraftTimes:
 
     Attributes
     ----------
+    name : of the model
     body_s : all its layers, by tokens
     head_s : its LM head, by samples
     prefill_attn_s, decode_attn_s : as those of `StepTime`
     """
 
+    name: str
     body_s: Times
     head_s: Times
     prefill_attn_s: float
     decode_attn_s: float
 
 
-def with_drafts(step: StepTime, drafting: Drafting, draft: DraftTimes) -> StepTime:
+def with_drafts(step: StepTime, k: int, draft: DraftTimes) -> StepTime:
     """The target's step time with that of k drafts.
 
     .. math:: F'[m - 1, t] = F[m - 1, t] + \\text{body}(t/m), \\quad
@@ -41,7 +42,6 @@ def with_drafts(step: StepTime, drafting: Drafting, draft: DraftTimes) -> StepTi
     for t tokens in m micro-batches and n sequences: the first pass is over the tokens of the step, each further one
     over a token of each sequence.
     """
-    k = drafting.num_tokens
     micro_batches, most_tokens = step.token_time_s.shape
     tokens = np.arange(most_tokens, dtype=np.float64)
     first_s = np.stack([draft.body_s(np.maximum(tokens / m, 1.0)) for m in range(1, micro_batches + 1)])
@@ -55,5 +55,5 @@ def with_drafts(step: StepTime, drafting: Drafting, draft: DraftTimes) -> StepTi
         seq_time_s=step.seq_time_s + further_s,
         prefill_attn_s=step.prefill_attn_s + draft.prefill_attn_s,
         decode_attn_s=step.decode_attn_s + k * draft.decode_attn_s,
-        origin=f"{step.origin}; {k} drafts by {drafting.draft.name if drafting.draft else 'look-up'}",
+        origin=f"{step.origin}; {k} drafts by {draft.name}",
     )

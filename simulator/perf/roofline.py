@@ -74,7 +74,7 @@ def roofline_step_time(
         return step
     split = drafting.layout(layout)
     check_layout(drafting.draft, device, split)
-    return with_drafts(step, drafting, _draft_times(drafting.draft, device, split, coefficients))
+    return with_drafts(step, drafting.num_tokens, _draft_times(drafting.draft, device, split, coefficients))
 
 
 def _draft_times(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> DraftTimes:
@@ -83,6 +83,7 @@ def _draft_times(arch: Architecture, device: Device, layout: Layout, coefficient
         return time + layer_communication_s(tokens, arch, device, layout, coefficients)
 
     return DraftTimes(
+        arch.name,
         body_s,
         lambda samples: _head_s(samples, arch, device, layout, coefficients),
         prefill_attention_s(arch, device, layout, coefficients),

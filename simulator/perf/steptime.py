@@ -62,16 +62,15 @@ class StepTime:
     ) -> NDArray[np.float64]:
         """Durations of many steps, by their sequences, tokens, prefill attention units and context read; shape (n,).
 
-        A step of no sequence takes no time.
+        A step in which nothing was scheduled takes F[0, 0] + S[0].
         """
         row = np.maximum(np.minimum(sequences, len(self.token_time_s)) - 1, 0)
-        duration_s = (
+        return np.asarray(
             self.token_time_s[row, tokens]
             + self.seq_time_s[sequences]
             + self.prefill_attn_s * prefill_units
             + self.decode_attn_s * decode_context
         )
-        return np.where(sequences > 0, duration_s, 0.0)
 
     def scaled(self, factor: float) -> StepTime:
         """Steps `factor` times as long; the time outside of steps stays."""

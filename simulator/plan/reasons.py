@@ -11,7 +11,6 @@ from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
-from simulator.rng import stream_seed
 from simulator.run.evaluate import Outcome
 from simulator.run.replicate import class_slos
 from simulator.run.topology import PlannedTopology
@@ -61,9 +60,7 @@ def _missed(records: NDArray[np.void], term: SloTerm) -> float | None:
 
 def _sample(loaded: LoadedScenario) -> Requests:
     """Lengths and classes of the first requests of the first replication."""
-    source = request_source(
-        loaded.scenario, loaded.path.parent, stream_seed(loaded.scenario.run.seed, "replication", 0)
-    )
+    source = request_source(loaded)
     pieces = [*(loop.rows for loop in source.closed_loops), *_first(source.chunks())]
     isl, osl, class_id = (
         np.concatenate([np.zeros(0, np.int32), *(getattr(piece, name) for piece in pieces)])

@@ -14,7 +14,7 @@ from simulator.report import charts
 from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
-from simulator.report.table import baseline, comparison, ordered, warning_lines
+from simulator.report.table import baseline, comparison, ordered, warnings
 from simulator.report.time_charts import load_over_time, load_tables
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.results.files import write_text
@@ -41,7 +41,7 @@ def render(bundle: Bundle) -> str:
         manifest=json.dumps(bundle.manifest, indent=1, sort_keys=True),
         headers=headers,
         rows=rows,
-        warnings=warning_lines(topologies, width=10_000),
+        warnings=warnings(topologies),
         uncalibrated=[
             name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]
         ],
@@ -69,7 +69,7 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
         title = f"Against {best}, replication by replication: mean and 95 % interval"
         found.append(_titled(differences_chart(differences, best, names), title))
     return found + [
-        load_over_time(load_tables(bundle, name, topologies[name])).properties(title=f"Load over time: {name}")
+        load_over_time(load_tables(bundle.table, name, topologies[name])).properties(title=f"Load over time: {name}")
         for name in names
     ]
 

@@ -11,7 +11,7 @@ from simulator.report.cost_charts import horizon_months, items
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import money_notes
 from simulator.report.paired import differences_to, paired
-from simulator.report.table import baseline, comparison, ordered, warning_lines
+from simulator.report.table import baseline, comparison, ordered, warnings
 from simulator.results.bundle import Bundle
 
 _SWINGS = 3
@@ -41,7 +41,7 @@ def memo(bundle: Bundle) -> str:
         "## What would change the answer",
         _bullets(_swings(topologies)),
         "## What the figures rest on",
-        _bullets(line.removeprefix("! ") for line in warning_lines(topologies, width=10_000)),
+        _bullets(warnings(topologies)),
         "## Provenance",
         _bullets(_provenance(bundle.manifest)),
     ]

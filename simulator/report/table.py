@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from simulator.run.remarks import KINDS
+
 Row = tuple[str, Callable[[Mapping[str, Any]], str]]
 
 
@@ -164,17 +166,16 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[s
     return kept, ["", *topologies]
 
 
-def warning_lines(
-    topologies: Mapping[str, Mapping[str, Any]], width: int = 110, kinds: Collection[str] | None = None
-) -> list[str]:
-    """Each warning once, with the topologies it holds for; of some kinds alone (`simulator.run.remarks`), or all."""
+def warnings(topologies: Mapping[str, Mapping[str, Any]], kinds: Collection[str] = KINDS) -> list[str]:
+    """Each warning of these kinds once, after the topologies it holds for."""
     owners: dict[str, list[str]] = {}
     for name, summary in topologies.items():
         for warning in summary["warnings"]:
-            if kinds is None or warning["kind"] in kinds:
+            if warning["kind"] in kinds:
                 owners.setdefault(warning["text"], []).append(name)
-    lines: list[str] = []
-    for warning, names in owners.items():
-        who = "all" if len(names) == len(topologies) else ", ".join(names)
-        lines += textwrap.wrap(f"! {who}: {warning}", width, subsequent_indent="  ")
-    return lines
+    return [f"{'all' if len(names) == len(topologies) else ', '.join(names)}: {text}" for text, names in owners.items()]
+
+
+def warning_lines(topologies: Mapping[str, Mapping[str, Any]], width: int = 110) -> list[str]:
+    """All warnings for a terminal, a `!` before each."""
+    return [line for text in warnings(topologies) for line in textwrap.wrap(f"! {text}", width, subsequent_indent="  ")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import altair as alt
 import pandas as pd
 
 from simulator.report.charts import PALETTE, stacked
-from simulator.results.bundle import Bundle
 
 _ROW_HEIGHT, _EVENT_PX = 120, 24
 _ROWS = (
@@ -59,22 +58,25 @@ class LoadTables:
     events: pd.DataFrame
 
 
-def load_tables(bundle: Bundle, topology: str, summary: Mapping[str, Any], replication: int = 0) -> LoadTables:
-    """Tables of a bundle, cut to one topology and replication."""
-
-    def rows(name: str) -> pd.DataFrame:
-        table: pd.DataFrame = bundle.table(name)
-        return table[(table["topology"] == topology) & (table["replication"] == replication)].copy()
-
-    return cut_load(rows("demand"), rows("fleet"), rows("events"), summary)
-
-
-def cut_load(demand: pd.DataFrame, fleet: pd.DataFrame, events: pd.DataFrame, summary: Mapping[str, Any]) -> LoadTables:
-    """The same from rows that are one topology's and replication's already.
+def load_tables(
+    read: Callable[[str], pd.DataFrame], topology: str, summary: Mapping[str, Any], replication: int = 0
+) -> LoadTables:
+    """Tables of a bundle, cut to one topology and replication.
 
     Capacity is ready replicas times what one can serve of requests as long as the run's, nothing found in the prefix
     cache; a pool of which that is not known has none.
+
+    Parameters
+    ----------
+    read : gives a table of the bundle by its name, as `Bundle.table` does
+    summary : of the topology
     """
+
+    def rows(name: str) -> pd.DataFrame:
+        table = read(name)
+        return table[(table["topology"] == topology) & (table["replication"] == replication)]
+
+    demand, fleet, events = rows("demand"), rows("fleet"), rows("events")
     targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["vendors"]))
     sent = demand[demand["target"] != ""].copy()
     sent["minutes"] = sent["time_s"] / 60

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.perf.speculative import expected_tokens_per_step
-from simulator.rng import stream_seed
 from simulator.run.topology import PlannedTopology
 from simulator.run.workload import request_source
 from simulator.scenario.load import LoadedScenario
@@ -47,8 +46,7 @@ class Load(NamedTuple):
 
 def offered_load(loaded: LoadedScenario) -> Load | None:
     """Load by the first chunk of requests of the first replication; None where users wait for their answers."""
-    seed = stream_seed(loaded.scenario.run.seed, "replication", 0)
-    first = next(iter(request_source(loaded.scenario, loaded.path.parent, seed).chunks()), None)
+    first = next(iter(request_source(loaded).chunks()), None)
     if first is None or first.n_open < 2:
         return None
     span_s = min(float(first.arrival_s[first.n_open - 1]), loaded.scenario.run.horizon_s)

@@ -10,10 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.rng import stream_seed
 from simulator.run.workload import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.workload.requests import ClosedLoop, Requests
+
+Place = tuple[Requests, int]
+"""A chunk of requests, and a row in it."""
 
 
 class _Row(NamedTuple):
@@ -41,22 +43,22 @@ def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[
     ------
     InputError : a request that the scenario does not draw
     """
-    scenario = loaded.scenario
-    source = request_source(scenario, loaded.path.parent, stream_seed(scenario.run.seed, "replication", 0))
-    classes = {cls.name: k for k, cls in enumerate(scenario.workload.classes)}
+    source = request_source(loaded)
+    classes = {cls.name: k for k, cls in enumerate(loaded.scenario.workload.classes)}
     waiting: dict[float, list[_Row]] = {}
     for number, name, isl, osl, arrival_s, finish_s in rows[
         ["request", "class", "isl", "osl", "arrival_s", "finish_s"]
     ].itertuples(index=False):
         waiting.setdefault(arrival_s, []).append(_Row(number, isl, osl, classes[name], finish_s))
-    found: dict[int, tuple[Requests, int]] = {}
+    wanted = set(numbers.tolist())
+    found: dict[int, Place] = {}
     last_s = float(rows["arrival_s"].max())
     for chunk in source.chunks():
         if chunk.n_open and chunk.arrival_s[0] > last_s:
             break
-        found.update(_by_clock(chunk, waiting))
+        found.update((number, place) for number, place in _by_clock(chunk, waiting) if number in wanted)
     for loop in source.closed_loops:
-        found.update(_by_place(loop, rows, list(classes)))
+        found.update((number, place) for number, place in _by_place(loop, rows, list(classes)) if number in wanted)
     strange = next((number for number in numbers.tolist() if number not in found), None)
     if strange is not None:
         raise InputError(
@@ -69,7 +71,7 @@ def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[
     return _columns([found[number] for number in numbers.tolist()])
 
 
-def _by_clock(chunk: Requests, waiting: dict[float, list[_Row]]) -> Iterator[tuple[int, tuple[Requests, int]]]:
+def _by_clock(chunk: Requests, waiting: dict[float, list[_Row]]) -> Iterator[tuple[int, Place]]:
     for first in range(chunk.n_open):
         row, arrival_s = first, float(chunk.arrival_s[first])
         while row >= 0:
@@ -83,13 +85,13 @@ def _by_clock(chunk: Requests, waiting: dict[float, list[_Row]]) -> Iterator[tup
             arrival_s = match.finish_s + float(chunk.think_s[row])
 
 
-def _by_place(loop: ClosedLoop, rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[int, tuple[Requests, int]]]:
+def _by_place(loop: ClosedLoop, rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[int, Place]]:
     own = rows[rows["class"] == names[int(loop.rows.class_id[0])]]
     for place, number in enumerate(np.sort(own["request"].to_numpy()).tolist()):
         yield number, (loop.rows, place % len(loop.rows))
 
 
-def _columns(found: list[tuple[Requests, int]]) -> dict[str, NDArray[Any]]:
+def _columns(found: list[Place]) -> dict[str, NDArray[Any]]:
     bounds = [(chunk, slice(chunk.segment_start[row], chunk.segment_start[row + 1])) for chunk, row in found]
     counts = [part.stop - part.start for _, part in bounds]
     return {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 Kind = Literal["load", "trust", "basis"]
-"""`load`: more was offered than is served, the figures depend on the length of the run. `trust`: step times that were
-not measured, or not there. `basis`: what else the figures rest on."""
+"""`load`: more was offered than is served, so the figures depend on the length of the run. `trust`: step times that
+were not measured, or not for these limits or drafts. `basis`: what else the figures rest on."""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:

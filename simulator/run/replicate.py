@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, empty_bill
-from simulator.fleet.records import Status, answers
+from simulator.fleet.records import Status, vendor_answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.usage import Usage
 from simulator.metrics.accumulate import MetricAccumulator
@@ -21,7 +21,6 @@ from simulator.metrics.demand import Demand
 from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
-from simulator.rng import stream_seed
 from simulator.run.figures import Figures
 from simulator.run.money import (
     bill_records,
@@ -32,7 +31,7 @@ from simulator.run.money import (
     unknown_prices,
 )
 from simulator.run.topology import PlannedTopology, located
-from simulator.run.workload import request_source
+from simulator.run.workload import replication_seed, request_source
 from simulator.scenario.load import LoadedScenario
 
 KeepRequests = Callable[[pd.DataFrame], None]
@@ -136,7 +135,6 @@ def replicate(
     """Simulate replication `number`; all topologies see the same requests in it."""
     scenario = loaded.scenario
     run = scenario.run
-    seed = stream_seed(run.seed, "replication", number)
     targets = target_names(planned)
     metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
     demand = Demand(run.horizon_s, len(targets))
@@ -148,7 +146,7 @@ def replicate(
         check_causality(records)
         metrics.add(records)
         demand.add(records)
-        billed = answers(records, planned.fleet.routing, run.horizon_s)
+        billed = vendor_answers(records, planned.fleet, run.horizon_s)
         for k, price in enumerate(prices.vendors):
             bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
         if keep:
@@ -156,11 +154,11 @@ def replicate(
 
     result = simulate_fleet(
         planned.fleet,
-        request_source(scenario, loaded.path.parent, seed),
+        request_source(loaded, number),
         horizon_s=run.horizon_s,
         drain_s=run.drain_s,
         warmup_s=run.warmup_s,
-        seed=seed,
+        seed=replication_seed(scenario, number),
         sink=sink,
         sample_s=run.sample_s,
         progress=progress,

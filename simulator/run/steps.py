@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_single
-from simulator.perf.steptime import StepTime
+from simulator.fleet.spec import PoolSpec
 from simulator.results.bundle import Bundle
 from simulator.run.content import shared_content
 from simulator.run.topology import PlannedTopology, plan_topology
@@ -85,7 +85,7 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
         **_content(bundle, loaded, topology, rows),
     )
     run = run_single(spec.engine, spec.step_time, requests, log=True)
-    steps, parts = _frames(run, spec.step_time, spec.engine.num_blocks, rows["request"].to_numpy(np.int64))
+    steps, parts = _frames(run, spec, rows["request"].to_numpy(np.int64), requests.isl)
     return StepView(
         _window(steps, start_s, seconds),
         _window(parts, start_s, seconds),
@@ -150,9 +150,13 @@ def _content(bundle: Bundle, loaded: LoadedScenario, topology: str, rows: pd.Dat
 
 
 def _frames(
-    run: SingleRun, step_time: StepTime, num_blocks: int, numbers: NDArray[np.int64]
+    run: SingleRun, spec: PoolSpec, numbers: NDArray[np.int64], isl: NDArray[np.int32]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All steps, and all parts of steps by request."""
+    """All steps, and all parts of steps by request.
+
+    A request decodes where its whole prompt was computed before and it gets no more tokens than one and its drafts.
+    """
+    most = 1 + spec.engine.num_speculative_tokens
     steps: list[tuple[Any, ...]] = []
     parts: list[tuple[Any, ...]] = []
     seen: set[int] = set()
@@ -160,7 +164,7 @@ def _frames(
         prefill = decode = cached = 0
         units = context = 0.0
         for request, tokens, before in step.scheduled:
-            is_decode = tokens == 1 and before > 0 and request in seen
+            is_decode = before >= isl[request] and tokens <= most
             decode += tokens * is_decode
             prefill += tokens * (not is_decode)
             units += 0.0 if is_decode else tokens * (before + (tokens + 1) / 2)
@@ -169,7 +173,7 @@ def _frames(
             seen.add(request)
             kind = "decode" if is_decode else "prefill"
             parts.append((int(numbers[request]), step.start_s, tokens, before, kind, len(steps)))
-        usage = 1.0 - step.free_blocks / max(num_blocks - 1, 1)
+        usage = 1.0 - step.free_blocks / max(spec.engine.num_blocks - 1, 1)
         preempted = len(step.preempted)
         steps.append((step.start_s, len(step.scheduled), prefill, decode, usage, preempted, cached, units, context))
     frame = pd.DataFrame(
@@ -179,7 +183,7 @@ def _frames(
             *("units", "context"),
         ],
     )
-    duration_s = step_time.durations_s(
+    duration_s = spec.step_time.durations_s(
         frame["sequences"].to_numpy(np.int64),
         (frame["prefill_tokens"] + frame["decode_tokens"]).to_numpy(np.int64),
         frame.pop("units").to_numpy(float),

@@ -147,18 +147,24 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
 def _warnings(
     loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
 ) -> list[dict[str, str]]:
-    unserved = {
-        name: f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}"
-        for name in ("unfinished", "rejected", "failed", "timed_out")
-        if (count := metrics["statuses"][name])
-    }
+    basis = [
+        *sources(planned.engines),
+        *_unserved(metrics, "rejected", "failed", "timed_out"),
+        *_other_warnings(loaded, planned, metrics),
+        *_cost_warnings(loaded, planned, prices),
+    ]
     return [
         *remarks("trust", doubts(planned.engines)),
-        *remarks("load", [text for name, text in unserved.items() if name == "unfinished"]),
-        *remarks("basis", sources(planned.engines)),
-        *remarks("basis", [text for name, text in unserved.items() if name != "unfinished"]),
-        *remarks("basis", _other_warnings(loaded, planned, metrics)),
-        *remarks("basis", _cost_warnings(loaded, planned, prices)),
+        *remarks("load", _unserved(metrics, "unfinished")),
+        *remarks("basis", basis),
+    ]
+
+
+def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
+    return [
+        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}"
+        for name in statuses
+        if (count := metrics["statuses"][name])
     ]
 
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulator.rng import stream_seed
+from simulator.scenario.load import LoadedScenario
 from simulator.schema.scenario import Scenario
 from simulator.workload import spec
 from simulator.workload.requests import RequestSource
 from simulator.workload.source import build_source
 
 
-def request_source(scenario: Scenario, folder: Path, seed: int) -> RequestSource:
-    """Requests of one replication; the same for every topology."""
-    return build_source(workload_spec(scenario, folder), scenario.run.horizon_s, seed)
+def replication_seed(scenario: Scenario, number: int) -> int:
+    """Seed of all that is random in replication `number`."""
+    return stream_seed(scenario.run.seed, "replication", number)
+
+
+def request_source(loaded: LoadedScenario, number: int = 0) -> RequestSource:
+    """Requests of replication `number`; the same for every topology."""
+    scenario = loaded.scenario
+    return build_source(
+        workload_spec(scenario, loaded.path.parent), scenario.run.horizon_s, replication_seed(scenario, number)
+    )
 
 
 def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:

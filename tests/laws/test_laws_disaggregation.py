@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_cases import configs, random_config, random_requests, step_time, workloads
-from fleet_cases import ENGINE, STEP_S, Served, Source, fleet, poisson, pool, serve
+from fleet_cases import ENGINE, STEP_S, Served, Source, evenly, fleet, poisson, pool, serve, vendor
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +29,7 @@ from simulator.fleet.spec import (
     RoutingSpec,
     TargetRouting,
 )
+from simulator.metrics.laws import check_causality
 from simulator.rng import stream
 from simulator.workload.requests import Requests, make_requests
 
@@ -267,3 +268,15 @@ def test_a_request_that_waits_for_decoding_times_out_and_one_whose_blocks_come_d
     records = serve(spec, make_requests(np.zeros(2), np.full(2, 100), np.full(2, 5))).by_arrival
     assert records["status"].tolist() == [Status.COMPLETED, Status.TIMED_OUT]
     assert records["finish_s"][1] == 0.5
+
+
+def test_a_prompt_that_is_lost_is_answered_whole_by_whoever_takes_it_next() -> None:
+    link = KvTransfer(1.0, 100.0, 0.0, 30.0)
+    prefill, decode = pool("prefill", hands_to=1, kv_transfer=link), pool("decode", kv_transfer=link)
+    routing = RoutingSpec(TargetRouting.OVERFLOW, (0, 2), overflow_waiting=(np.inf, np.inf))
+    requests = evenly(20, 0.02, isl=60, osl=12)
+    records = serve(fleet((prefill, decode), (vendor(),), routing), requests, lose=(0, 0.3)).by_arrival
+    check_causality(records)
+    moved = (records["target"] == 2) & (records["retries"] > 0)
+    assert moved.any()
+    assert (records["generated"][moved] == 12).all()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.fleet.events import EVENT, KINDS, STAGES, merged_events
+from simulator.fleet.events import EVENT, KINDS, MOST_EVENTS, STAGES, bounded_events, merged_events
 from simulator.fleet.simulate import MOST_SAMPLES, sample_period_s
 from simulator.metrics.demand import COUNTS
 from simulator.report.time_charts import load_over_time, load_tables
@@ -60,6 +60,14 @@ def test_billed_time_of_the_events_is_the_ledger_s(bundle: Bundle) -> None:
     assert seen == set(KINDS)  # the scenario shows all of them
 
 
+def test_events_are_in_order_of_time_within_the_horizon(bundle: Bundle) -> None:
+    for _, own in bundle.table("events").groupby(["topology", "replication"]):
+        assert own["start_s"].is_monotonic_increasing
+        assert own["start_s"].min() >= 0
+        assert own["end_s"].max() <= 300
+        assert (own["start_s"] <= own["end_s"]).all()
+
+
 def test_replicas_serve_in_the_events_when_they_are_ready_in_the_samples(bundle: Bundle) -> None:
     events, fleet = bundle.table("events"), bundle.table("fleet")
     assert fleet["ready"].max() > 1
@@ -101,7 +109,7 @@ def test_waits_for_replicas_are_a_part_of_the_time_in_queue(bundle: Bundle) -> N
 
 def test_what_is_drawn_over_time_is_what_happened(bundle: Bundle) -> None:
     for name, found in bundle.summary["topologies"].items():
-        tables = load_tables(bundle, name, found)
+        tables = load_tables(bundle.table, name, found)
         demand, fleet = bundle.table("demand"), bundle.table("fleet")
         own = demand[(demand["topology"] == name) & (demand["target"] != "")]
         assert tables.demand["arrived_per_s"].sum() * own["period_s"].iloc[0] == pytest.approx(own["arrived"].sum())
@@ -171,6 +179,27 @@ def test_merging_events_keeps_their_number_and_their_billed_time(events: Any, st
                     before["start_s"].min(),
                     before["end_s"].max(),
                 )
+
+
+@settings(deadline=None)
+@given(event_lists(), st.integers(1, 80))
+def test_bounded_events_are_in_order_and_no_more_than_asked_for(events: Any, most: int) -> None:
+    found = bounded_events(events, 100.0, most)
+    pairs = {(int(event["kind"]), int(event["target"])) for event in events}
+    assert len(found) <= max(most, len(pairs))
+    assert found["count"].sum() == events["count"].sum()
+    assert (np.diff(found["start_s"]) >= 0).all()
+
+
+def test_a_year_of_many_pools_stays_within_the_bound() -> None:
+    events = np.zeros(50_000, EVENT)
+    number = np.arange(len(events))
+    events["kind"], events["target"] = number % len(KINDS), number % 8
+    events["start_s"], events["count"] = number * 600.0, 1
+    events["end_s"] = events["start_s"] + 60
+    found = bounded_events(events, 365 * 86_400.0)
+    assert MOST_EVENTS / 2 < len(found) <= MOST_EVENTS
+    assert found["count"].sum() == len(events)
 
 
 @settings(deadline=None)
