@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.cost.prices import OwnedPrices, RentedPrices
-from simulator.run.replicate import topology_prices
-from simulator.run.topology import plan_topologies
+from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.topology import Pool
+from simulator.simulate.one import topology_prices
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
@@ -54,8 +54,8 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
             sets += _pool(f"topologies.{name}.pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
         if change.tokens != 1:
             sets += [
-                f"topologies.{name}.vendors[{vendor.name}].price_scale={vendor.price_scale * change.tokens:g}"
-                for vendor in topology.vendors
+                f"topologies.{name}.providers[{provider.name}].price_scale={provider.price_scale * change.tokens:g}"
+                for provider in topology.providers
             ]
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
 

@@ -8,6 +8,7 @@ read-only installation still caches.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,27 @@ import numba
 import platformdirs
 
 _ROOT = Path(__file__).parent
+_IMPORT = re.compile(r"^\s*from simulator\.([\w.]+) import", re.MULTILINE)
+_KERNEL = re.compile(r"^@(?:array_)?kernel$", re.MULTILINE)
+
+
+def kernel_sources() -> list[Path]:
+    """Every file that a kernel can read: those that hold kernels, and what they import of this package, sorted."""
+    texts: dict[Path, str] = {}
+    waiting = [path for path in sorted(_ROOT.rglob("*.py")) if _KERNEL.search(path.read_text("utf-8"))]
+    while waiting:
+        path = waiting.pop()
+        if path in texts or not path.exists():
+            continue
+        texts[path] = path.read_text("utf-8")
+        waiting += [_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in _IMPORT.findall(texts[path])]
+    return sorted(texts)
 
 
 def _sources_digest() -> str:
     digest = hashlib.sha256(numba.__version__.encode() + Path(__file__).read_bytes())
-    for room in ("engine", "fleet", "metrics", "perf", "workload"):
-        for path in sorted((_ROOT / room).rglob("*.py")):
-            digest.update(path.read_bytes())
+    for path in kernel_sources():
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

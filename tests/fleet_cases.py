@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from simulator.engine.config import EngineConfig
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
-from simulator.fleet.spec import (
+from simulator.perf.steptime import constant_step_time
+from simulator.study.fleet import (
     ClassSpec,
     FleetSpec,
     PoolSpec,
+    ProviderSpec,
     ReplicaRouting,
     RoutingSpec,
     TargetRouting,
-    VendorSpec,
 )
-from simulator.perf.steptime import constant_step_time
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 STEP_S = 0.05
@@ -73,22 +73,22 @@ def pool(
     return replace(PoolSpec(name, "site", 1, replicas, engine, step_time, WATTS, routing), **limits)
 
 
-def vendor(**limits: Any) -> VendorSpec:
-    return replace(VendorSpec("api", 0.5, 0.3, 0.02, 0.3), **limits)
+def provider(**limits: Any) -> ProviderSpec:
+    return replace(ProviderSpec("api", 0.5, 0.3, 0.02, 0.3), **limits)
 
 
 def fleet(
     pools: tuple[PoolSpec, ...] = (),
-    vendors: tuple[VendorSpec, ...] = (),
+    providers: tuple[ProviderSpec, ...] = (),
     routing: RoutingSpec | None = None,
     classes: tuple[ClassSpec, ...] | None = None,
 ) -> FleetSpec:
     """Two classes that may go anywhere, weighted routing over all targets, unless told otherwise."""
-    everywhere = (True,) * (len(pools) + len(vendors))
+    everywhere = (True,) * (len(pools) + len(providers))
     return FleetSpec(
         "fleet",
         pools,
-        vendors,
+        providers,
         routing or RoutingSpec(TargetRouting.WEIGHTED, tuple(range(len(everywhere)))),
         classes or (ClassSpec("a", everywhere), ClassSpec("b", everywhere)),
     )

@@ -11,8 +11,8 @@ from statistics import median
 
 from peers import PEERS, RATE_RPS, Peer
 
-from simulator.fleet.spec import FleetSpec
 from simulator.run.bench import Measurement, Setting, bench_source, fleet_spec, measure, warm_up
+from simulator.study.fleet import FleetSpec
 
 REPEATS = 3
 SERVECAST_REPEATS = 5

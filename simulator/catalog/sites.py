@@ -8,14 +8,14 @@ from typing import Any, Literal
 from simulator.catalog.costs import from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.fleet.spec import ColdStart, Reliability
+from simulator.study.fleet import ColdStart, Reliability
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 
 
 class Site(Entry):
-    """One place where replicas run or a vendor answers.
+    """One place where replicas run or a provider answers.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ from typing import Any
 from simulator.catalog.costs import CostEntry, cost_entry, from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.fleet.spec import VendorSpec
+from simulator.study.fleet import ProviderSpec
 
 
 class TokenPrice(Entry):
@@ -21,17 +21,17 @@ class TokenPrice(Entry):
 
 
 class TokenOffer(Entry):
-    """One model of one vendor.
+    """One model of one provider.
 
     Attributes
     ----------
     site : catalog site that holds perimeter, region and allowed data classes
-    model : catalog model that it serves; None for a vendor's own
+    model : catalog model that it serves; None for a provider's own
     price_entry : cost figure with the prices, whose source, date and confidence hold for them
     tiers : by prompt length, lowest first; the tier of a request is that of its own prompt
     batch_multiplier : price factor of the batch API; None where there is none
-    availability_sla : monthly uptime that the vendor promises; None where no promise is known
-    residency_premium : share added for processing in a chosen region; None where the vendor states none
+    availability_sla : monthly uptime that the provider promises; None where no promise is known
+    residency_premium : share added for processing in a chosen region; None where the provider states none
     """
 
     id: str
@@ -61,9 +61,9 @@ class TokenOffer(Entry):
             if input_tokens > tier.above_input_tokens or not tier.above_input_tokens
         )
 
-    def vendor_spec(self, name: str | None = None, max_wait_s: float = 10.0) -> VendorSpec:
-        """The vendor as the fleet sees it, called `name` or by its id."""
-        return VendorSpec(
+    def provider_spec(self, name: str | None = None, max_wait_s: float = 10.0) -> ProviderSpec:
+        """The provider as the fleet sees it, called `name` or by its id."""
+        return ProviderSpec(
             name=name or self.id,
             ttft_median_s=self.ttft_median.value,
             ttft_sigma=self.ttft_sigma.value,

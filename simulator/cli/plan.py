@@ -45,11 +45,11 @@ def plan(
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem
-    from simulator.plan.options import PlanOptions
-    from simulator.plan.plan import plan_fleet
-    from simulator.plan.table import HEADERS, notes, table
     from simulator.results.bundle import finite
     from simulator.scenario.load import load_scenario
+    from simulator.size.options import PlanOptions
+    from simulator.size.plan import plan_fleet
+    from simulator.size.table import HEADERS, notes, table
 
     try:
         degrees = tuple(int(part) for part in _listed(tp))

@@ -53,7 +53,7 @@ _OTHER_COMPUTE = ("Compute", "Other (Compute)")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where a pool or vendor stands: who provides it, in which region, and whether its price is a spot price."""
+    """Where a pool or provider stands: who provides it, in which region, and whether its price is a spot price."""
 
     provider: str
     region: str
@@ -76,7 +76,7 @@ def focus_frame(
 
     Parameters
     ----------
-    resources : by name of the pool or vendor
+    resources : by name of the pool or provider
     account, sub_account : billing account (the scenario) and sub account (the topology)
     first_month : month of the bill as 2027-01; a forecast has no date, so the periods are empty unless it is given
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.cost.prices import positive, require, whole
-from simulator.fleet.usage import PoolUsage
+from simulator.study.usage import PoolUsage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 Kind = Literal["capex", "opex", "usage"]
@@ -24,7 +24,7 @@ class LineItem:
 
     Attributes
     ----------
-    pool : pool or vendor
+    pool : pool or provider
     category : what is paid, as `hardware`, `electricity`, `on demand`
     name : which part of it, as `busy`, `idle`, `starting`, `unused`
     quantity, unit : per month; lines of one pool that split the same GPU-hours repeat them for each category
@@ -49,7 +49,7 @@ class LineItem:
 
 @dataclass(frozen=True, slots=True)
 class PoolCost:
-    """Bill of one pool or vendor.
+    """Bill of one pool or provider.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ from simulator.cost.lines import (
     total_usd,
 )
 from simulator.cost.prices import MONTHS_PER_YEAR, OwnedPrices
-from simulator.fleet.usage import PoolUsage
+from simulator.study.usage import PoolUsage
 from simulator.units import HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
 
 

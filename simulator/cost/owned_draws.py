@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.cost.lines import hour_lengths_s, per_month
 from simulator.cost.prices import MONTHS_PER_YEAR, by_hour
-from simulator.fleet.usage import PoolUsage
+from simulator.study.usage import PoolUsage
 from simulator.units import JOULES_PER_KWH, SECONDS_PER_HOUR
 
 

@@ -19,7 +19,7 @@ from simulator.cost.lines import (
     total_usd,
 )
 from simulator.cost.prices import RentedPrices
-from simulator.fleet.usage import PoolUsage
+from simulator.study.usage import PoolUsage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 BYTES_PER_GB = 1e9

@@ -17,7 +17,7 @@ from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.rented import rented_cost
 from simulator.cost.tokens import TokenBill
 from simulator.errors import InputError, Problem, unknown_name
-from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 from simulator.units import TOKENS_PER_MILLION
 
 
@@ -66,25 +66,29 @@ def cost_report(
     discount_rate : per year, of the NPV; one for all topologies that are compared
     growth_per_year : of the load after month 1, as a share; lines of kind usage grow with it in the cash flow, as far
         as the capacity that was simulated goes. The monthly bill is that of month 1
-    bills : what the requests of the simulated time cost, by name of the vendor
+    bills : what the requests of the simulated time cost, by name of the provider
 
     Raises
     ------
-    InputError : a pool without prices, a vendor without a bill, no simulated time, no horizon, a negative rate, a
+    InputError : a pool without prices, a provider without a bill, no simulated time, no horizon, a negative rate, a
         growth of -1 or less
     """
     check_span(usage.end_s, horizon_months)
     bills = bills or {}
     missing = [unknown_name("price of pool", pool.name, prices) for pool in usage.pools if pool.name not in prices]
-    missing += [unknown_name("bill of vendor", user.name, bills) for user in usage.vendors if user.name not in bills]
+    missing += [
+        unknown_name("bill of provider", user.name, bills) for user in usage.providers if user.name not in bills
+    ]
     if missing:
         raise InputError(*(Problem(message, path="prices") for message in missing))
     costs = [_pool_cost(pool, prices[pool.name], usage.end_s, horizon_months) for pool in usage.pools]
-    costs += [api_cost(vendor.name, bills[vendor.name], usage.end_s, horizon_months) for vendor in usage.vendors]
+    costs += [
+        api_cost(provider.name, bills[provider.name], usage.end_s, horizon_months) for provider in usage.providers
+    ]
     lines = tuple(line for cost in costs for line in cost.lines)
     flow = np.sum([cost.cash_flow_usd for cost in costs] or [np.zeros(horizon_months + 1)], axis=0)
     flow[1:] -= total_usd(lines, "usage") * (growth_factors(growth_per_year, horizon_months) - 1.0)
-    users: list[PoolUsage | VendorUsage] = [*usage.pools, *usage.vendors]
+    users: list[PoolUsage | ProviderUsage] = [*usage.pools, *usage.providers]
     output_tokens = sum(user.output_tokens for user in users) * per_month(usage.end_s)
     tokens = sum(user.input_tokens for user in users) * per_month(usage.end_s) + output_tokens
     usd = total_usd(lines)

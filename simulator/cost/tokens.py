@@ -14,7 +14,7 @@ from simulator.errors import InputError, Problem
 from simulator.units import TOKENS_PER_MILLION
 
 TOKEN_KINDS = ("input", "cached input", "output")
-"""Columns of a `TokenBill`: prompt tokens that missed the vendor's cache, those that hit it, and output tokens."""
+"""Columns of a `TokenBill`: prompt tokens that missed the provider's cache, those that hit it, and output tokens."""
 
 
 class TokenTier(NamedTuple):
@@ -34,7 +34,7 @@ class TokenPrice:
     ----------
     tiers : by rising `above_tokens`, the first at 0; a request pays the prices of one tier for all its tokens
     residency_premium : surcharge for processing in a region, as a share of the price
-    batch_multiplier : what a batch request pays of the price, as a share; None where the vendor takes no batches
+    batch_multiplier : what a batch request pays of the price, as a share; None where the provider takes no batches
     """
 
     tiers: tuple[TokenTier, ...]
@@ -58,7 +58,7 @@ class TokenPrice:
 
 @dataclass(frozen=True, slots=True)
 class TokenBill:
-    """Sum of what requests cost at one vendor; bills of parts of the requests add up to the bill of all.
+    """Sum of what requests cost at one provider; bills of parts of the requests add up to the bill of all.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ def price_requests(
     Parameters
     ----------
     isl_tokens, cached_tokens, osl_tokens : shape (n,), or scalars; cached tokens are part of the ISL
-    batch : whether each request goes through the vendor's batch API, shape (n,), or one for all
+    batch : whether each request goes through the provider's batch API, shape (n,), or one for all
 
     Returns
     -------
@@ -102,7 +102,7 @@ def price_requests(
 
     Raises
     ------
-    InputError : token counts that contradict each other, or a batch where the vendor takes none
+    InputError : token counts that contradict each other, or a batch where the provider takes none
     """
     _, usd = _parts(isl_tokens, cached_tokens, osl_tokens, price, batch)
     return np.asarray(usd.sum(axis=1) * (1.0 + price.residency_premium), dtype=np.float64)
@@ -133,7 +133,7 @@ def _parts(
         raise InputError(Problem("needs 0 <= cached tokens <= ISL and OSL >= 0", path="token_price"))
     in_batch = np.broadcast_to(np.asarray(batch, dtype=np.bool_), isl.shape)
     if in_batch.any() and price.batch_multiplier is None:
-        raise InputError(Problem("the vendor has no batch price", path="token_price.batch_multiplier"))
+        raise InputError(Problem("the provider has no batch price", path="token_price.batch_multiplier"))
     factor = np.where(in_batch, 1.0 if price.batch_multiplier is None else price.batch_multiplier, 1.0)
     table = np.asarray(price.tiers, dtype=np.float64)
     tier = table[np.maximum(np.searchsorted(table[:, 0], isl, side="left") - 1, 0)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 NONE = -1
 
-FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, VENDOR, RECEIVING, RECEIVED, SENDING, SENT, CHECKED = range(12)
+FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, PROVIDER, RECEIVING, RECEIVED, SENDING, SENT, CHECKED = range(12)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
 content is on its way, or has arrived. The next two are no requests but blocks of a finished prefill that are kept:

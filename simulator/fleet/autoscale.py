@@ -8,7 +8,7 @@ from collections.abc import Generator
 from typing import Any
 
 from simulator.fleet.lifecycle import SERVING, PoolControl
-from simulator.fleet.spec import Autoscaler
+from simulator.study.fleet import Autoscaler
 
 
 def desired_replicas(policy: Autoscaler, ready: int, requests: int, missed: int) -> int:

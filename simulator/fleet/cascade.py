@@ -10,7 +10,7 @@ from simulator.engine.speculation import uniform
 from simulator.engine.state import CHECKED, NONE, Engines
 from simulator.fleet.gateway import COMPLETED, end_request, place, reply_delay_s
 from simulator.fleet.records import Escalation
-from simulator.fleet.routing import is_first_answer, serves, vendor_is_open
+from simulator.fleet.routing import is_first_answer, provider_is_open, serves
 from simulator.fleet.slots import forget_progress, release_blocks
 from simulator.fleet.state import SEED, TIMER_ESCALATE, Fleet
 from simulator.fleet.timers import set_timer
@@ -79,4 +79,4 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 def _can_take(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
     if not serves(fleet, engines, slot, target):
         return False
-    return target < len(engines.pools) or vendor_is_open(fleet, engines, slot, target, now)
+    return target < len(engines.pools) or provider_is_open(fleet, engines, slot, target, now)

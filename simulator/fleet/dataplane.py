@@ -15,9 +15,9 @@ from simulator.fleet import loop, loss, state
 from simulator.fleet.gateway import UNFINISHED, end_request, leave_gateway
 from simulator.fleet.records import RECORD
 from simulator.fleet.rows import RowLoader
-from simulator.fleet.spec import FleetSpec
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.rng import stream_seed
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, RequestSource
 
 Sink = Callable[[NDArray[Any]], None]
@@ -28,14 +28,14 @@ _LOG_ROWS = 65536
 
 
 class DataPlane:
-    """All replicas, vendors and the gateway of one topology.
+    """All replicas, providers and the gateway of one topology.
 
     Parameters
     ----------
     spec : the topology
     source : the requests; open-loop arrivals are drawn chunk by chunk
     replica_slots : replicas to keep memory for, by pool; at least `PoolSpec.replicas`
-    seed : of routing and vendor latencies
+    seed : of routing and provider latencies
     sink : called with records of ended requests (dtype RECORD), in order of their end
     log_sink : called with rows of the step log; None switches the log off
     """
@@ -100,7 +100,7 @@ class DataPlane:
             closed=_closed_table(source),
             timers=np.zeros(_FIRST_TIMERS + most_seqs, state.TIMER),
             winners=winners,
-            vendors=_vendor_table(spec),
+            providers=_provider_table(spec),
             routing=_routing_table(spec),
             cascade=_cascade_table(spec),
             classes=_class_table(spec),
@@ -214,17 +214,17 @@ class DataPlane:
         loss.lose_replica(self.fleet, self.engines, r, now, False)
         self.switch_off(r)
 
-    def vendor_down(self, k: int, now: float) -> None:
-        """Vendor `k` goes down with all it was doing."""
-        self.fleet.vendors[k]["down"] = 1
+    def provider_down(self, k: int, now: float) -> None:
+        """Provider `k` goes down with all it was doing."""
+        self.fleet.providers[k]["down"] = 1
         target = len(self.spec.pools) + k
         slots = self.engines.slots
-        self._ensure_out(2 * int(((slots["state"] == engine_state.VENDOR) & (slots["target"] == target)).sum()))
-        loss.lose_vendor(self.fleet, self.engines, target, now)
+        self._ensure_out(2 * int(((slots["state"] == engine_state.PROVIDER) & (slots["target"] == target)).sum()))
+        loss.lose_provider(self.fleet, self.engines, target, now)
 
-    def vendor_up(self, k: int) -> None:
-        """Vendor `k` takes requests again."""
-        self.fleet.vendors[k]["down"] = 0
+    def provider_up(self, k: int) -> None:
+        """Provider `k` takes requests again."""
+        self.fleet.providers[k]["down"] = 0
 
     def _ensure_out(self, n: int) -> None:
         self.drain_records()
@@ -253,7 +253,7 @@ class DataPlane:
             target = int(self.engines.slots[index]["target"])
             leave_gateway(self.engines, int(index), self.engines.pools[target], now)
             end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
-        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.VENDOR):
+        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.PROVIDER):
             slot = self.engines.slots[index]
             slot["generated"] = 0
             if slot["first_token_s"] > now:
@@ -287,17 +287,17 @@ def _closed_table(source: RequestSource) -> NDArray[np.void]:
     return table
 
 
-def _vendor_table(spec: FleetSpec) -> NDArray[np.void]:
-    table = np.zeros(len(spec.vendors), state.VENDOR)
-    for row, vendor in zip(table, spec.vendors, strict=True):
+def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
+    table = np.zeros(len(spec.providers), state.PROVIDER)
+    for row, provider in zip(table, spec.providers, strict=True):
         for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
-            row[name] = getattr(vendor, name)
+            row[name] = getattr(provider, name)
         for name in ("max_wait_s", "max_context_tokens", "error_probability"):
-            row[name] = getattr(vendor, name)
-        row["request_rate"] = vendor.requests_per_minute / 60.0
-        row["token_rate"] = vendor.tokens_per_minute / 60.0
-        row["request_level"] = vendor.requests_per_minute
-        row["token_level"] = vendor.tokens_per_minute
+            row[name] = getattr(provider, name)
+        row["request_rate"] = provider.requests_per_minute / 60.0
+        row["token_rate"] = provider.tokens_per_minute / 60.0
+        row["request_level"] = provider.requests_per_minute
+        row["token_level"] = provider.tokens_per_minute
     return table
 
 

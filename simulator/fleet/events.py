@@ -23,14 +23,14 @@ from simulator.fleet.outages import OutageClock
 
 STAGES = ("provision", "image", "weights", "engine")
 """Of a cold start, in order; a replica that was repaired only starts its engine."""
-ZONE_OUTAGE, VENDOR_OUTAGE = "zone_outage", "vendor_outage"
-KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, VENDOR_OUTAGE)
+ZONE_OUTAGE, PROVIDER_OUTAGE = "zone_outage", "provider_outage"
+KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, PROVIDER_OUTAGE)
 """Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down)."""
 
 EVENT = np.dtype(
     [
         ("kind", np.int32),  # index into KINDS
-        ("target", np.int32),  # pools first, then vendors
+        ("target", np.int32),  # pools first, then providers
         ("replica", np.int32),  # within the fleet; -1 for none, and where several were added up
         ("start_s", np.float64),
         ("end_s", np.float64),
@@ -46,7 +46,7 @@ _MOST_STRETCHES = 360
 
 
 def control_events(
-    controls: Sequence[PoolControl], zones: Sequence[OutageClock], vendors: Sequence[OutageClock], end_s: float
+    controls: Sequence[PoolControl], zones: Sequence[OutageClock], providers: Sequence[OutageClock], end_s: float
 ) -> NDArray[Any]:
     """Events of [0, end_s] in order of their start, shape (n,), dtype EVENT.
 
@@ -56,8 +56,8 @@ def control_events(
     for target, (control, zone) in enumerate(zip(controls, zones, strict=True)):
         rows += _pool_rows(target, control, end_s)
         rows += [(ZONE_OUTAGE, target, -1, start, end, 0.0) for start, end in zone.spans_until(end_s)]
-    for k, clock in enumerate(vendors):
-        rows += [(VENDOR_OUTAGE, len(controls) + k, -1, start, end, 0.0) for start, end in clock.spans_until(end_s)]
+    for k, clock in enumerate(providers):
+        rows += [(PROVIDER_OUTAGE, len(controls) + k, -1, start, end, 0.0) for start, end in clock.spans_until(end_s)]
     found = np.zeros(len(rows), EVENT)
     numbers = {kind: number for number, kind in enumerate(KINDS)}
     for row, (kind, *values) in zip(found, rows, strict=True):

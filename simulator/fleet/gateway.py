@@ -18,12 +18,12 @@ from simulator.engine.state import (
     WAITING,
     Engines,
 )
+from simulator.fleet.providers import provider_wait, start_provider
 from simulator.fleet.records import Status
 from simulator.fleet.routing import choose_replica, choose_target, is_held_back
 from simulator.fleet.slots import forget_progress, give_back, release_blocks
 from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
 from simulator.fleet.timers import set_timer, update_winner
-from simulator.fleet.vendors import start_vendor, vendor_wait
 from simulator.jit import kernel
 
 COMPLETED, REJECTED, FAILED = int(Status.COMPLETED), int(Status.REJECTED), int(Status.FAILED)
@@ -111,14 +111,14 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         end_request(fleet, engines, index, REJECTED, now)
         return
     if target >= len(engines.pools):
-        vendor = fleet.vendors[target - len(engines.pools)]
-        if vendor.down > 0:
-            vendor.failed += 1
+        provider = fleet.providers[target - len(engines.pools)]
+        if provider.down > 0:
+            provider.failed += 1
             end_request(fleet, engines, index, FAILED, now)
-        elif vendor_wait(vendor, slot.isl + slot.osl, now) > vendor.max_wait_s:
+        elif provider_wait(provider, slot.isl + slot.osl, now) > provider.max_wait_s:
             end_request(fleet, engines, index, REJECTED, now)
         else:
-            start_vendor(fleet, engines, index, vendor, now)
+            start_provider(fleet, engines, index, provider, now)
         return
     pool = engines.pools[target]
     if pool.hands_to != NONE:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
-from simulator.fleet.usage import PoolUsage
+from simulator.study.usage import PoolUsage
 from simulator.units import SECONDS_PER_HOUR
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import simpy
 
 from simulator.fleet.dataplane import DataPlane
-from simulator.fleet.spec import PoolSpec
+from simulator.study.fleet import PoolSpec
 
 STARTING, SERVING, LEAVING, DOWN = "starting", "serving", "leaving", "down"
 FAILURE, RECLAIM, STOCK_OUT = "failure", "reclaim", "stock_out"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.skip import skip_decode_steps
-from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, VENDOR, Engines
+from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, Engines
 from simulator.engine.step import complete, schedule
 from simulator.fleet.cascade import escalate, finish_answer
 from simulator.fleet.gateway import (
@@ -74,10 +74,10 @@ def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
 
 
 @kernel
-def _end_at_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+def _end_at_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """A token API is done with a request."""
     slot = engines.slots[index]
-    if slot.state != VENDOR:
+    if slot.state != PROVIDER:
         return
     if slot.generated > 0:
         finish_answer(fleet, engines, index, now)
@@ -118,7 +118,7 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
         elif kind == TIMER_ESCALATE:
             escalate(fleet, engines, index, now)
         else:
-            _end_at_vendor(fleet, engines, index, now)
+            _end_at_provider(fleet, engines, index, now)
     return DONE
 
 

@@ -10,13 +10,13 @@ from simulator.engine.blocks import free_blocks
 from simulator.engine.general import materialise
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
-from simulator.engine.state import GATEWAY, NONE, SENDING, SENT, VENDOR, WAITING, Engines
+from simulator.engine.state import GATEWAY, NONE, PROVIDER, SENDING, SENT, WAITING, Engines
 from simulator.fleet.gateway import FAILED, UNFINISHED, end_request, leave_gateway, leave_replica, place
+from simulator.fleet.providers import cut_provider
 from simulator.fleet.routing import is_held_back
 from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
-from simulator.fleet.vendors import cut_vendor
 from simulator.jit import kernel
 
 
@@ -148,22 +148,22 @@ def sweep_kept(engines: Engines) -> None:
 
 
 @kernel
-def lose_vendor(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
+def lose_provider(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
     """A token API goes down. Streams break; what has not streamed is sent again while retries last.
 
-    The caller has marked the vendor as down and sees that there is room for records and timers.
+    The caller has marked the provider as down and sees that there is room for records and timers.
     """
-    vendor = fleet.vendors[target - len(engines.pools)]
+    provider = fleet.providers[target - len(engines.pools)]
     for index in range(len(engines.slots)):
         slot = engines.slots[index]
-        if slot.state != VENDOR or slot.target != target:
+        if slot.state != PROVIDER or slot.target != target:
             continue
-        unstreamed = cut_vendor(fleet, engines, index, now)
+        unstreamed = cut_provider(fleet, engines, index, now)
         if (unstreamed or is_held_back(fleet, slot)) and slot.retries < fleet.classes[slot.class_id].max_retries:
             slot.retries += 1
             slot.first_token_s = np.nan
             forget_progress(slot)
             place(fleet, engines, index, now)
         else:
-            vendor.failed += 1
+            provider.failed += 1
             end_request(fleet, engines, index, FAILED, now)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulator.fleet.spec import Outages
+from simulator.study.fleet import Outages
 
 
 class OutageClock:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.spec import FleetSpec
+from simulator.study.fleet import FleetSpec
 
 
 class Status(IntEnum):
@@ -16,9 +16,9 @@ class Status(IntEnum):
 
     COMPLETED = 0
     REJECTED = 1
-    """Never admitted: too long for the model, no allowed target, a full queue, a vendor's rate limit."""
+    """Never admitted: too long for the model, no allowed target, a full queue, a provider's rate limit."""
     FAILED = 2
-    """Lost with its replica or token API after it had begun to stream, or after the last retry; no vendor up."""
+    """Lost with its replica or token API after it had begun to stream, or after the last retry; no provider up."""
     TIMED_OUT = 3
     """No first token before its class's timeout."""
     UNFINISHED = 4
@@ -41,8 +41,8 @@ RECORD = np.dtype(
         ("request", np.int64),  # number of the request in order of arrival
         ("class_id", np.int32),
         ("status", np.int32),
-        ("target", np.int32),  # pools first, then vendors; -1 when none was chosen
-        ("replica", np.int32),  # within the fleet; -1 for vendors and for none
+        ("target", np.int32),  # pools first, then providers; -1 when none was chosen
+        ("replica", np.int32),  # within the fleet; -1 for providers and for none
         ("isl", np.int32),
         ("osl", np.int32),  # tokens asked for
         ("generated", np.int32),  # tokens delivered
@@ -66,7 +66,7 @@ RECORD = np.dtype(
 """Times are seconds since the start of the run; first_token_s includes the target's network delay."""
 
 
-def vendor_answers(records: NDArray[Any], spec: FleetSpec, until_s: float) -> NDArray[Any]:
+def provider_answers(records: NDArray[Any], spec: FleetSpec, until_s: float) -> NDArray[Any]:
     """Records of the answers that token APIs have given by `until_s`: all of them are paid for.
 
     These are requests that an API completed and, where it is the first target of a cascade, once more those that were

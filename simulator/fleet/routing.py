@@ -9,10 +9,10 @@ import numpy as np
 from simulator.engine.content import mix
 from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
-from simulator.fleet.spec import ReplicaRouting, TargetRouting
+from simulator.fleet.providers import provider_wait
 from simulator.fleet.state import ROUTING_KIND, SEED, Fleet
-from simulator.fleet.vendors import vendor_wait
 from simulator.jit import kernel
+from simulator.study.fleet import ReplicaRouting, TargetRouting
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
 _CASCADE = int(TargetRouting.CASCADE)
@@ -33,7 +33,7 @@ def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
     if not fleet.allowed[slot.class_id, target]:
         return False
     if target >= len(engines.pools):
-        most = fleet.vendors[target - len(engines.pools)].max_context_tokens
+        most = fleet.providers[target - len(engines.pools)].max_context_tokens
         return most == 0 or slot.isl + slot.full_osl <= most
     pool = engines.pools[target]
     if pool.hands_to == NONE:
@@ -68,15 +68,15 @@ def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
 @kernel
 def is_down(fleet: Fleet, engines: Engines, target: int) -> bool:
     """Whether the target is a token API in an outage."""
-    return target >= len(engines.pools) and fleet.vendors[target - len(engines.pools)].down > 0
+    return target >= len(engines.pools) and fleet.providers[target - len(engines.pools)].down > 0
 
 
 @kernel
-def vendor_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
+def provider_is_open(fleet: Fleet, engines: Engines, slot: Any, target: int, now: float) -> bool:
     """Whether a token API is up and its rate limits hold the request back no longer than `max_wait_s`."""
-    vendor = fleet.vendors[target - len(engines.pools)]
+    provider = fleet.providers[target - len(engines.pools)]
     return not is_down(fleet, engines, target) and (
-        vendor_wait(vendor, slot.isl + slot.full_osl, now) <= vendor.max_wait_s
+        provider_wait(provider, slot.isl + slot.full_osl, now) <= provider.max_wait_s
     )
 
 
@@ -85,7 +85,7 @@ def _is_open(fleet: Fleet, engines: Engines, slot: Any, rule: Any, now: float) -
     """Whether an overflow target still takes requests: below its thresholds, ready, within its rate limits."""
     target = rule.target
     if target >= len(engines.pools):
-        return vendor_is_open(fleet, engines, slot, target, now)
+        return provider_is_open(fleet, engines, slot, target, now)
     pool = engines.pools[target]
     if pool.n_ready == 0:
         pool.missed += 1

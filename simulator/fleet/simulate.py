@@ -17,10 +17,10 @@ from simulator.fleet.events import control_events
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.outages import OutageClock
-from simulator.fleet.records import vendor_answers
-from simulator.fleet.spec import FleetSpec, PoolSpec
-from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.fleet.records import provider_answers
 from simulator.rng import stream
+from simulator.study.fleet import FleetSpec, PoolSpec
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.requests import RequestSource
 
@@ -70,7 +70,7 @@ class _Simulation:
     def __init__(self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float) -> None:
         self.spec = spec
         self.sink = sink
-        self.vendor_totals = np.zeros((len(spec.vendors), 4), np.int64)
+        self.provider_totals = np.zeros((len(spec.providers), 4), np.int64)
         places = tuple(_places(pool) for pool in spec.pools)
         self.horizon_s = horizon_s
         self.plane = DataPlane(spec, source, places, seed, self._record)
@@ -90,25 +90,25 @@ class _Simulation:
         self.outages = [
             OutageClock(
                 self.env,
-                vendor.outages,
-                stream(seed, "outages", vendor.name),
-                partial(self._vendor_down, k),
-                partial(self.plane.vendor_up, k),
+                provider.outages,
+                stream(seed, "outages", provider.name),
+                partial(self._provider_down, k),
+                partial(self.plane.provider_up, k),
             )
-            for k, vendor in enumerate(spec.vendors)
+            for k, provider in enumerate(spec.providers)
         ]
         self.samples: list[tuple[float, ...]] = []
         self.energy_marks: list[NDArray[np.float64]] = []
 
-    def _vendor_down(self, k: int) -> None:
-        self.plane.vendor_down(k, self.env.now)
+    def _provider_down(self, k: int) -> None:
+        self.plane.provider_down(k, self.env.now)
 
     def _record(self, records: NDArray[Any]) -> None:
         n_pools = len(self.spec.pools)
-        served = vendor_answers(records, self.spec, self.horizon_s)
+        served = provider_answers(records, self.spec, self.horizon_s)
         for name, column in (("isl", 1), ("cached_tokens", 2), ("generated", 3)):
-            np.add.at(self.vendor_totals[:, column], served["target"] - n_pools, served[name])
-        np.add.at(self.vendor_totals[:, 0], served["target"] - n_pools, 1)
+            np.add.at(self.provider_totals[:, column], served["target"] - n_pools, served[name])
+        np.add.at(self.provider_totals[:, 0], served["target"] - n_pools, 1)
         self.sink(records)
 
     def sample(self, every_s: float) -> Generator[Any, Any, None]:
@@ -178,22 +178,22 @@ class _Simulation:
             usage = pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s)
             clock = self.zones[k]
             pools.append(replace(usage, outages=clock.count, zone_down_s=clock.down_s(horizon_s)))
-        vendors = tuple(
-            VendorUsage(
-                vendor.name,
+        providers = tuple(
+            ProviderUsage(
+                provider.name,
                 requests=int(totals[0]),
                 input_tokens=int(totals[1]),
                 cached_tokens=int(totals[2]),
                 output_tokens=int(totals[3]),
                 outages=clock.count,
                 down_s=clock.down_s(horizon_s),
-                failed=int(self.plane.fleet.vendors[k]["failed"]),
+                failed=int(self.plane.fleet.providers[k]["failed"]),
             )
-            for k, (vendor, clock, totals) in enumerate(
-                zip(self.spec.vendors, self.outages, self.vendor_totals, strict=True)
+            for k, (provider, clock, totals) in enumerate(
+                zip(self.spec.providers, self.outages, self.provider_totals, strict=True)
             )
         )
-        return Usage(horizon_s, tuple(pools), vendors)
+        return Usage(horizon_s, tuple(pools), providers)
 
 
 _SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", "kv_usage", "arrivals", "output_tokens")

@@ -14,8 +14,8 @@ from simulator.engine.schedule_trace import TraceRequest, TraceStep
 from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
-from simulator.fleet.spec import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
 from simulator.perf.steptime import StepTime, constant_step_time
+from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 

@@ -31,7 +31,7 @@ CLOSED = np.dtype(
     [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("next_row", np.int64)], align=True
 )
 
-TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_VENDOR, TIMER_TRANSFER, TIMER_LEASE, TIMER_ESCALATE = range(7)
+TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_PROVIDER, TIMER_TRANSFER, TIMER_LEASE, TIMER_ESCALATE = range(7)
 
 TIMER = np.dtype(
     [
@@ -44,7 +44,7 @@ TIMER = np.dtype(
     align=True,
 )
 
-VENDOR = np.dtype(
+PROVIDER = np.dtype(
     [
         ("ttft_median_s", np.float64),
         ("ttft_sigma", np.float64),
@@ -112,7 +112,7 @@ class Fleet(NamedTuple):
     closed: NDArray[np.void]
     timers: NDArray[np.void]
     winners: NDArray[np.int32]  # tournament tree over the replicas' next events
-    vendors: NDArray[np.void]
+    providers: NDArray[np.void]
     routing: NDArray[np.void]
     cascade: NDArray[np.void]
     classes: NDArray[np.void]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simulator.errors import InvariantError
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import PoolBalance
-from simulator.fleet.usage import PoolUsage
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.study.usage import PoolUsage
 
 _TOLERANCE = 1e-6
 

@@ -102,11 +102,11 @@ def _rule(summary: Mapping[str, Any]) -> str:
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
 
 
-def _vendors_up(summary: Mapping[str, Any]) -> str:
-    hit = [vendor for vendor in summary["vendors"] if vendor["outages"]]
+def _providers_up(summary: Mapping[str, Any]) -> str:
+    hit = [provider for provider in summary["providers"] if provider["outages"]]
     if not hit:
         return "-"
-    worst = min(hit, key=lambda vendor: vendor["availability"])
+    worst = min(hit, key=lambda provider: provider["availability"])
     promise = worst["availability_sla"]
     promised = f", promised {promise:.1%}" if promise is not None else ""
     return f"{worst['availability']:.2%}{promised}"
@@ -140,7 +140,7 @@ ROWS: tuple[Row, ...] = (
     ("output [tokens/s]", lambda s: _number(s["metrics"]["output_tokens_per_s"], "{:,.0f}")),
     ("GPU busy", lambda s: _number(s["utilisation"], "{:.0%}")),
     ("replicas", _replicas),
-    ("token API up", _vendors_up),
+    ("token API up", _providers_up),
     ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),
     ("escalated", lambda s: _number(s["metrics"]["escalated_share"] or None, "{:.1%}")),
     ("$ per month", _money),

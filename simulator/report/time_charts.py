@@ -33,7 +33,7 @@ _EVENTS = {
     "reclaim": "spot reclaim",
     "stock_out": "stock-out",
     "zone_outage": "zone outage",
-    "vendor_outage": "API outage",
+    "provider_outage": "API outage",
 }
 """Kinds of events that are shown, and the words of their row."""
 
@@ -44,7 +44,7 @@ class LoadTables:
 
     Attributes
     ----------
-    targets : pools, then vendors; colours go by them
+    targets : pools, then providers; colours go by them
     demand : requests per s by target and period; columns minutes, target, arrived_per_s, overflowed_per_s
     capacity : requests per s that the ready replicas could serve; columns minutes, target, capacity_per_s
     samples : state of the pools; columns minutes, target and those of the rows
@@ -77,7 +77,7 @@ def load_tables(
         return table[(table["topology"] == topology) & (table["replication"] == replication)]
 
     demand, fleet, events = rows("demand"), rows("fleet"), rows("events")
-    targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["vendors"]))
+    targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["providers"]))
     sent = demand[demand["target"] != ""].copy()
     sent["minutes"] = sent["time_s"] / 60
     for name in ("arrived", "overflowed"):
@@ -103,7 +103,7 @@ def load_tables(
 
 
 def load_over_time(tables: LoadTables) -> Any:
-    """One row a quantity, one colour a pool or vendor, all on the same minutes; drag to move, scroll to zoom."""
+    """One row a quantity, one colour a pool or provider, all on the same minutes; drag to move, scroll to zoom."""
     colour = alt.Color(
         "target:N",
         scale=alt.Scale(domain=list(tables.targets), range=list(PALETTE)),

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
-from simulator.fleet.spec import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
+from simulator.resolve.engines import plan_engine
 from simulator.run.capacity import replica_capacity_rps
-from simulator.run.engine import plan_engine
 from simulator.schema.engine import EngineSettings
+from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import ClassWorkload, Constant, Length, Lognormal, Poisson, Prefixes, WorkloadSpec

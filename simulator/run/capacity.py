@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from simulator.fleet.spec import FleetSpec, PoolSpec
 from simulator.perf.speculative import expected_tokens_per_step
-from simulator.run.topology import PlannedTopology
-from simulator.run.workload import request_source
+from simulator.resolve.demand import request_source
+from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
+from simulator.study.fleet import FleetSpec, PoolSpec
 
 
 def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: bool = True, decode: bool = True) -> float:
@@ -55,7 +55,7 @@ def offered_load(loaded: LoadedScenario) -> Load | None:
 
 def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
     """A warning when the offered load exceeds what all replicas together can serve."""
-    if planned.fleet.vendors or not planned.fleet.pools:
+    if planned.fleet.providers or not planned.fleet.pools:
         return []
     load = offered_load(loaded)
     if load is None:

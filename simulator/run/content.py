@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.run.workload import request_source
+from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.workload.requests import ClosedLoop, Requests
 

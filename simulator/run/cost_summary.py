@@ -93,7 +93,7 @@ def compare_costs(
 
 def _owns_all(case: Case) -> bool:
     owned = all(isinstance(price, OwnedPrices) for price in case.prices.pools.values())
-    return owned and not case.prices.vendors
+    return owned and not case.prices.providers
 
 
 def _drawn_crossing(found: Mapping[str, Any], mine: Draws, rival: Draws, report: CostReport) -> dict[str, Any]:
@@ -140,8 +140,8 @@ def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
             pool.name: Resource(site(pool.site).title, site(pool.site).region, pool.billing == "spot")
             for pool in planned.settings.pools
         }
-        for vendor, offer in zip(planned.fleet.vendors, planned.offers, strict=True):
-            resources[vendor.name] = Resource(site(offer.site).title, site(offer.site).region)
+        for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
+            resources[provider.name] = Resource(site(offer.site).title, site(offer.site).region)
         lines = mean_report([found.cost for found in case.replications]).lines
         frames.append(focus_frame(lines, resources, scenario.name, name, scenario.cost.first_month))
     filled = [frame for frame in frames if len(frame)] or frames[:1]

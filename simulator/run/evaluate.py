@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.run.replicate import Prices, replicate
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.summary import summarise
-from simulator.run.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.one import Prices, replicate
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def hybrid_rule(case: Case, report: CostReport, warmup_s: float) -> dict[str, An
     planned = case.planned
     owned = [pool for pool in planned.settings.pools if isinstance(case.prices.pools[pool.name], OwnedPrices)]
     rented = [pool for pool in planned.settings.pools if pool not in owned]
-    if len(owned) != 1 or len(rented) != 1 or planned.fleet.vendors or planned.settings.routing.kind != "overflow":
+    if len(owned) != 1 or len(rented) != 1 or planned.fleet.providers or planned.settings.routing.kind != "overflow":
         return None
     base, burst = (next(p for p in planned.fleet.pools if p.name == pool.name) for pool in (owned[0], rented[0]))
     load = planned.settings.routing.when.outstanding_per_replica

@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import collect
+from simulator.resolve.topology import PlannedTopology, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
 from simulator.run.remarks import remarks
-from simulator.run.replicate import fleet_frame, replicate, topology_prices, unused_overrides
 from simulator.run.summary import merged_metrics, summarise, verdict
 from simulator.run.tables import demand_frame, events_frame, latency_frame
-from simulator.run.topology import PlannedTopology, plan_topologies
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
+from simulator.simulate.one import fleet_frame, replicate, topology_prices, unused_overrides
 
 Progress = Callable[[str, float], None]
 """Called with what is being simulated and the share of the whole that is done."""

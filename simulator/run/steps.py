@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_single
-from simulator.fleet.spec import PoolSpec
+from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.results.bundle import Bundle
 from simulator.run.content import shared_content
-from simulator.run.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.study.fleet import PoolSpec
 from simulator.workload.requests import make_requests
 
 MAX_REQUESTS = 50_000

@@ -15,13 +15,13 @@ from simulator.cost.prices import HOURS_PER_DAY
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import replica_capacity_rps
 from simulator.run.cost_summary import cost_summary
 from simulator.run.remarks import remarks
-from simulator.run.replicate import Prices, Replication, itl, target_names
-from simulator.run.topology import PlannedTopology
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.one import Prices, Replication, itl, target_names
 from simulator.units import SECONDS_PER_HOUR
 
 
@@ -40,7 +40,7 @@ def summarise(
         "metrics": metrics,
         "replications": [_figures(replication) for replication in replications],
         "pools": pools,
-        "vendors": [_vendor(planned, replications, k) for k in range(len(planned.fleet.vendors))],
+        "providers": [_provider(planned, replications, k) for k in range(len(planned.fleet.providers))],
         "utilisation": _utilisation(replications),
         "replicas": _replica_range(replications),
         "cost": cost,
@@ -113,9 +113,9 @@ def _replica_capacity_rps(planned: PlannedTopology, replications: list[Replicati
     return replica_capacity_rps(pools[k], isl, osl, prefill=not answers, decode=pools[k].hands_to is None)
 
 
-def _vendor(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:
+def _provider(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:
     offer = planned.offers[k]
-    usage = [replication.usage.vendors[k] for replication in replications]
+    usage = [replication.usage.providers[k] for replication in replications]
     simulated_s = sum(replication.usage.end_s for replication in replications)
     return {
         "name": usage[0].name,
@@ -171,7 +171,7 @@ def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     if planned.offers:
-        found.append("vendor latency and rate limits are catalog estimates")
+        found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:
         found.append(
             f"{metrics['escalations_denied']} of {metrics['arrived']} requests kept their first answer: the second "

@@ -10,8 +10,8 @@ from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import COUNTS, Demand
 from simulator.metrics.slo import METRICS
-from simulator.run.replicate import target_names
-from simulator.run.topology import PlannedTopology
+from simulator.resolve.topology import PlannedTopology
+from simulator.simulate.one import target_names
 
 _SHARES = np.unique(np.concatenate([np.linspace(0.0, 0.98, 99), 1 - np.geomspace(0.02, 1e-4, 40)])).round(6)
 """Shares at which a distribution is kept: every percent, and finer towards the slowest."""
@@ -53,9 +53,9 @@ def demand_frame(demand: Demand, planned: PlannedTopology, number: int) -> pd.Da
 
 
 def events_frame(run: FleetRun, planned: PlannedTopology, number: int) -> pd.DataFrame:
-    """Rows of `events.parquet`: what happened to replicas, pools and vendors (`simulator.fleet.events`).
+    """Rows of `events.parquet`: what happened to replicas, pools and providers (`simulator.fleet.events`).
 
-    Columns: `topology`, `replication`, `target` (pool or vendor), `replica` (-1 for none or several), `kind`,
+    Columns: `topology`, `replication`, `target` (pool or provider), `replica` (-1 for none or several), `kind`,
     `start_s`, `end_s`, `count` (events in the row) and `replica_s` (billed time in it).
     """
     events = run.events

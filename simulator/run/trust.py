@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.run.engine import PlannedEngine
+from simulator.resolve.engines import PlannedEngine
 
 METRICS = ("ttft", "tpot", "throughput")
 

@@ -26,12 +26,12 @@ from simulator.cost.sensitivity import (
     tornado,
     triangular,
 )
+from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.figures import Figures
+from simulator.resolve.terms import data_prices, owned_fields
+from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
-from simulator.run.engine import PlannedEngine
-from simulator.run.figures import Figures
-from simulator.run.money import data_prices, owned_fields
-from simulator.run.replicate import Prices, Replication
-from simulator.run.topology import PlannedTopology
+from simulator.simulate.one import Prices, Replication
 from simulator.units import TOKENS_PER_MILLION
 
 COVERAGE = 0.9
@@ -142,7 +142,7 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
     ranges = dict(case.prices.ranges)
     if any(isinstance(price, RentedPrices) for price in case.prices.pools.values()):
         ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, settings.horizon_months)
-    if case.prices.vendors:
+    if case.prices.providers:
         ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, settings.horizon_months)
     measured = _measured(case)
     if measured:
@@ -198,8 +198,8 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
             factors = _rented_factors(price, data, inputs.gpu_path, hardware)
             total = total + _rented_usd(lines, factors)
             by_use = by_use + _rented_usd([line for line in lines if line.kind == "usage"], factors)
-    vendors = {vendor.name for vendor in case.planned.fleet.vendors}
-    bills = total_usd([line for line in replication.cost.lines if line.pool in vendors])
+    providers = {provider.name for provider in case.planned.fleet.providers}
+    bills = total_usd([line for line in replication.cost.lines if line.pool in providers])
     tokens = monte_carlo_usd_per_month(inputs.token_path, bills)
     return np.stack(np.broadcast_arrays(total + tokens, by_use + tokens))
 

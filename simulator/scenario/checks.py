@@ -114,9 +114,9 @@ def _whole_problems(path: str, length: Any) -> Iterator[Found]:
 
 
 def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
-    names = [pool.name for pool in topology.pools] + [vendor.name for vendor in topology.vendors]
+    names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     if not names:
-        yield path, "needs at least one pool or vendor", None
+        yield path, "needs at least one pool or provider", None
         return
     yield from _twice(path, names)
     for k, pool in enumerate(topology.pools):
@@ -134,8 +134,8 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
         yield from _price_problems(f"{path}.pools[{k}]", pool)
         yield from _draft_problems(f"{path}.pools[{k}].engine", pool.engine)
         yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
-    for k, vendor in enumerate(topology.vendors):
-        yield from _outage_problems(f"{path}.vendors[{k}].outages", vendor.outages)
+    for k, provider in enumerate(topology.providers):
+        yield from _outage_problems(f"{path}.providers[{k}].outages", provider.outages)
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
 
 
@@ -174,7 +174,7 @@ def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Fou
             yield f"{path}.weights", "at least one weight must be above 0", None
     if isinstance(routing, OverflowRouting):
         if len(names) < 2:
-            yield path, "overflow needs at least two pools or vendors", None
+            yield path, "overflow needs at least two pools or providers", None
         named = [(f"{path}.order[{k}]", name) for k, name in enumerate(routing.order or ())]
         twice = [name for name, n in Counter(routing.order or ()).items() if n > 1]
         if twice:
@@ -189,4 +189,4 @@ def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Fou
             yield f"{path}.escalate", "say what goes on: share, above_complexity or both", None
     for place, name in named:
         if name not in names:
-            yield place, unknown_name("pool or vendor", name, names), None
+            yield place, unknown_name("pool or provider", name, names), None

@@ -53,8 +53,8 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
                 yield from _draft_names(f"{path}.engine", pool.engine)
             yield f"{path}.gpu", "gpu", pool.gpu
             yield f"{path}.site", "site", pool.site
-        for k, vendor in enumerate(topology.vendors):
-            yield f"topologies.{name}.vendors[{k}].offer", "offer", vendor.offer
+        for k, provider in enumerate(topology.providers):
+            yield f"topologies.{name}.providers[{k}].offer", "offer", provider.offer
 
 
 def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:

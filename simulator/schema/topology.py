@@ -84,7 +84,7 @@ class OutageWindow(Settings):
 
 
 class Outages(Settings):
-    """When the whole of a vendor or of a site's zone is down: at random, at given times, or both."""
+    """When the whole of a provider or of a site's zone is down: at random, at given times, or both."""
 
     mtbf_h: Positive | None = None
     """Mean time from the end of an outage to the next, exponential; needs mttr_h."""
@@ -179,7 +179,7 @@ class LatencySettings(Settings):
     """Standard deviation of the logarithm."""
 
 
-class Vendor(Settings):
+class Provider(Settings):
     """A managed token API."""
 
     name: Name
@@ -201,7 +201,7 @@ class Vendor(Settings):
     residency: Switch = False
     """Processing in a chosen region, at the premium of the catalog."""
     outages: Outages | None = None
-    """When the vendor is down; never unless given."""
+    """When the provider is down; never unless given."""
 
 
 class WeightedRouting(Settings):
@@ -230,7 +230,7 @@ class OverflowRouting(Settings):
     kind: Literal["overflow"]
     """First target that has room."""
     order: tuple[str, ...] | None = None
-    """Targets, first choice first; pools then vendors as listed, unless given."""
+    """Targets, first choice first; pools then providers as listed, unless given."""
     when: OverflowWhen = OverflowWhen(waiting_per_replica=0.0)
     """When a pool counts as full."""
 
@@ -259,9 +259,9 @@ class CascadeRouting(Settings):
     kind: Literal["cascade"]
     """A first target for all, a second for what it cannot answer."""
     first: str
-    """Pool or vendor that answers every request."""
+    """Pool or provider that answers every request."""
     second: str
-    """Pool or vendor that answers anew what is escalated."""
+    """Pool or provider that answers anew what is escalated."""
     escalate: EscalateWhen
     """Which requests go on."""
     check_s: NotNegative = 0.0
@@ -275,9 +275,9 @@ class Topology(Settings):
 
     pools: tuple[Pool, ...] = ()
     """Replicas of one's own, owned or rented."""
-    vendors: tuple[Vendor, ...] = ()
+    providers: tuple[Provider, ...] = ()
     """Token APIs."""
     routing: Annotated[
         WeightedRouting | OverflowRouting | ComplexityRouting | CascadeRouting, Field(discriminator="kind")
     ] = WeightedRouting()
-    """Choice of a pool or vendor for each request."""
+    """Choice of a pool or provider for each request."""

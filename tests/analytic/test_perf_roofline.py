@@ -22,7 +22,7 @@ from simulator.perf.power import power_w_by_seqs
 from simulator.perf.roofline import active_experts, roofline_step_time
 from simulator.perf.speculative import Drafting, expected_tokens_per_step, one_layer_draft
 from simulator.perf.steptime import StepTime
-from simulator.run.engine import step_time
+from simulator.resolve.engines import step_time
 
 LIMITS = BatchLimits(max_num_batched_tokens=2048, max_num_seqs=256)
 IDEAL: dict[str, Any] = {

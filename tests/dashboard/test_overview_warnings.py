@@ -9,8 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import Settings
+from simulator.resolve.topology import plan_topologies
 from simulator.run.simulate import simulate
-from simulator.run.topology import plan_topologies
 from simulator.run.trust import doubts
 from simulator.scenario.load import load_scenario
 

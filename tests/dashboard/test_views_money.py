@@ -92,7 +92,7 @@ def test_topologies_differences_are_told_setting_by_setting(open_money: Open) ->
     shown = frames(open_money("compare"), "cloud")[0].set_index("value")
     assert shown.loc["pools[base].billing", "own"] == "owned"
     assert shown.loc["pools[base].billing", "cloud"] == "-"
-    assert shown.loc["vendors[together].offer", "api"] == "together/llama-3.3-70b"
+    assert shown.loc["providers[together].offer", "api"] == "together/llama-3.3-70b"
 
 
 def test_sweeps_are_points_and_no_runs(open_money: Open, twins: Path) -> None:

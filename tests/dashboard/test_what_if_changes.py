@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dashboard.changes import Change, assignments, changed_text
+from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
-from simulator.run.replicate import topology_prices
-from simulator.run.topology import plan_topologies
 from simulator.scenario.load import load_scenario
+from simulator.simulate.one import topology_prices
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
 EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, True)
@@ -31,7 +31,7 @@ def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> Non
         for name, price in was.pools.items():
             key = "server_capex_usd" if hasattr(price, "server_capex_usd") else "usd_per_gpu_hour"
             assert getattr(now.pools[name], key) == pytest.approx(factor * getattr(price, key), rel=1e-5)
-        for old, new in zip(was.vendors, now.vendors, strict=True):
+        for old, new in zip(was.providers, now.providers, strict=True):
             assert new.tiers[0].output == pytest.approx(factor * old.tiers[0].output)
             assert new.tiers[0].cached_input == pytest.approx(factor * old.tiers[0].cached_input)
 
@@ -53,7 +53,7 @@ def test_a_commitment_is_scaled_by_its_own_price() -> None:
 def test_a_change_of_a_change_starts_from_the_changed_values() -> None:
     once = load_scenario(SCENARIO, sets=assignments(load_scenario(SCENARIO), Change(tokens=0.5, demand=2.0)))
     again = load_scenario(SCENARIO, sets=assignments(once, Change(tokens=0.5, demand=2.0)))
-    assert again.scenario.topologies["mixed"].vendors[0].price_scale == 0.25
+    assert again.scenario.topologies["mixed"].providers[0].price_scale == 0.25
     assert [cls.arrivals.rate_rps for cls in again.scenario.workload.classes] == [16.0, 4.0]
 
 

@@ -21,7 +21,7 @@ from simulator.cost.report import cost_report, mean_report
 from simulator.cost.sensitivity import probability_cheapest, speed_factors, speed_normals, triangular
 from simulator.cost.tokens import TokenPrice, TokenTier, empty_bill, price_requests, token_bill
 from simulator.errors import InputError
-from simulator.fleet.usage import PoolUsage, Usage
+from simulator.study.usage import PoolUsage, Usage
 
 TARIFF = tuple(0.05 + 0.01 * hour for hour in range(24))
 RANGES = {

@@ -18,10 +18,10 @@ from simulator.cost.lines import GPU_HOURS, LineItem, whole_cents
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
-from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 
 RENTED = RentedPrices(3.0, reserved_usd_per_gpu_hour=2.0, reserved_gpus=6, upfront_fraction=0.5, term_months=12)
-VENDOR = VendorUsage("api", 100, 70_000, 10_000, 20_000)
+PROVIDER = ProviderUsage("api", 100, 70_000, 10_000, 20_000)
 BILLS = {"api": flat_bill(70_000, 1.25)}
 
 
@@ -71,7 +71,9 @@ spans = st.floats(60.0, 200_000.0)
 
 def report(prices: OwnedPrices | RentedPrices, horizon_months: int = 48, **changes: float) -> CostReport:
     end_s = float(changes.get("end_s", 9_000.0))
-    return cost_report(Usage(end_s, (pool(**changes),), (VENDOR,)), {"pool": prices}, horizon_months, 0.08, bills=BILLS)  # type: ignore[arg-type]
+    return cost_report(
+        Usage(end_s, (pool(**changes),), (PROVIDER,)), {"pool": prices}, horizon_months, 0.08, bills=BILLS
+    )  # type: ignore[arg-type]
 
 
 def gpu_hours(lines: tuple[LineItem, ...], *categories: str) -> float:
@@ -289,8 +291,8 @@ def test_hybrid_rule_finds_the_cheapest_number_to_own(
 @settings(max_examples=30, deadline=None)
 def test_the_exported_table_adds_up(ledger: PoolUsage) -> None:
     end_s = 3600.0 * ledger.billed_by_hour_s.size
-    bill = cost_report(Usage(end_s, (ledger,), (VENDOR,)), {"pool": RENTED}, 12, 0.05, bills=BILLS)
-    where = {"pool": Resource("Cloud", "us"), "api": Resource("Vendor", "eu")}
+    bill = cost_report(Usage(end_s, (ledger,), (PROVIDER,)), {"pool": RENTED}, 12, 0.05, bills=BILLS)
+    where = {"pool": Resource("Cloud", "us"), "api": Resource("Provider", "eu")}
     frame = focus_frame(bill.lines, where, "scenario", "topology", "2027-12")
     assert round(float(frame["EffectiveCost"].sum()) * 100) == round(bill.usd_per_month * 100)
     unused = frame[frame["CommitmentDiscountStatus"] == "Unused"]

@@ -6,24 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, serve, vendor
+from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, provider, serve
 
-from simulator.fleet.records import RECORD, Escalation, Status, vendor_answers
+from simulator.fleet.records import RECORD, Escalation, Status, provider_answers
 from simulator.fleet.simulate import simulate_fleet
-from simulator.fleet.spec import (
+from simulator.metrics.accumulate import parts_s
+from simulator.metrics.laws import check_causality
+from simulator.metrics.slo import latencies
+from simulator.rng import stream
+from simulator.study.fleet import (
     CascadeSpec,
     ClassSpec,
     FleetSpec,
     Outages,
     PoolSpec,
+    ProviderSpec,
     RoutingSpec,
     TargetRouting,
-    VendorSpec,
 )
-from simulator.metrics.accumulate import parts_s
-from simulator.metrics.laws import check_causality
-from simulator.metrics.slo import latencies
-from simulator.rng import stream
 from simulator.workload.requests import Requests
 
 SMALL, LARGE = pool("small", replicas=2), pool("large", network_s=0.03)
@@ -31,12 +31,12 @@ SMALL, LARGE = pool("small", replicas=2), pool("large", network_s=0.03)
 
 def cascade(
     pools: tuple[PoolSpec, ...] = (SMALL, LARGE),
-    vendors: tuple[VendorSpec, ...] = (),
+    providers: tuple[ProviderSpec, ...] = (),
     order: tuple[int, int] = (0, 1),
     classes: tuple[ClassSpec, ...] | None = None,
     **rule: float,
 ) -> FleetSpec:
-    return fleet(pools, vendors, RoutingSpec(TargetRouting.CASCADE, order, cascade=CascadeSpec(**rule)), classes)
+    return fleet(pools, providers, RoutingSpec(TargetRouting.CASCADE, order, cascade=CascadeSpec(**rule)), classes)
 
 
 def traffic(n: int = 400, rate: float = 4.0, **columns: np.ndarray) -> Requests:
@@ -109,7 +109,7 @@ def test_what_the_first_cannot_hold_begins_at_the_second_and_is_not_checked() ->
 
 @pytest.mark.parametrize("limits", [{"requests_per_minute": 60.0}, {"tokens_per_minute": 2000.0}])
 def test_an_api_that_has_no_room_leaves_the_first_answer(limits: dict[str, float]) -> None:
-    api = vendor(max_wait_s=0.0, error_probability=0.0, **limits)
+    api = provider(max_wait_s=0.0, error_probability=0.0, **limits)
     records = serve(cascade((SMALL,), (api,), share=1.0), traffic()).by_arrival
     assert (records["status"] == Status.COMPLETED).all()
     denied = records["escalated"] == Escalation.DENIED
@@ -118,9 +118,9 @@ def test_an_api_that_has_no_room_leaves_the_first_answer(limits: dict[str, float
 
 
 def test_an_api_as_first_target_is_paid_for_what_goes_on() -> None:
-    run = serve(cascade((LARGE,), (vendor(),), order=(1, 0), share=0.4), traffic())
+    run = serve(cascade((LARGE,), (provider(),), order=(1, 0), share=0.4), traffic())
     records = run.by_arrival
-    given = vendor_answers(records, run.plane.spec, np.inf)
+    given = provider_answers(records, run.plane.spec, np.inf)
     assert (given["target"] == 1).all()
     assert given["isl"].sum() == records["isl"].sum()
     assert given["generated"].sum() == records["osl"].sum()
@@ -140,7 +140,7 @@ def test_a_lost_replica_breaks_no_stream_that_nobody_has_seen() -> None:
 def test_while_the_first_api_is_down_the_second_target_answers_and_nobody_notices_a_broken_stream() -> None:
     down = Outages(windows=((20.0, 40.0),))
     batches: list[np.ndarray] = []
-    spec = cascade((pool("large", replicas=4),), (vendor(outages=down),), order=(1, 0), share=0.2)
+    spec = cascade((pool("large", replicas=4),), (provider(outages=down),), order=(1, 0), share=0.2)
     simulate_fleet(
         spec, Source((traffic(),)), horizon_s=100.0, drain_s=100.0, warmup_s=0.0, seed=1, sink=batches.append
     )

@@ -7,21 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_cases import random_sessions
-from fleet_cases import ENGINE, STEP_S, WATTS, Served, Source, fleet, poisson, pool, serve, vendor
+from fleet_cases import ENGINE, STEP_S, WATTS, Served, Source, fleet, poisson, pool, provider, serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.engine.state import FREE, FUTURE
 from simulator.fleet.records import Status
-from simulator.fleet.spec import ClassSpec, FleetSpec, ReplicaRouting, RoutingSpec, TargetRouting
 from simulator.rng import stream
+from simulator.study.fleet import ClassSpec, FleetSpec, ReplicaRouting, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 
 @st.composite
 def fleets(draw: st.DrawFn) -> FleetSpec:
-    n_pools, n_vendors = draw(st.integers(1, 3)), draw(st.integers(0, 1))
-    targets = n_pools + n_vendors
+    n_pools, n_providers = draw(st.integers(1, 3)), draw(st.integers(0, 1))
+    targets = n_pools + n_providers
     pools = tuple(
         pool(
             f"p{k}",
@@ -33,7 +33,7 @@ def fleets(draw: st.DrawFn) -> FleetSpec:
         )
         for k in range(n_pools)
     )
-    vendors = (vendor(requests_per_minute=120.0, max_wait_s=1.0, error_probability=0.1),) * n_vendors
+    providers = (provider(requests_per_minute=120.0, max_wait_s=1.0, error_probability=0.1),) * n_providers
     routing = RoutingSpec(
         draw(st.sampled_from(TargetRouting)),
         tuple(draw(st.permutations(range(targets)))),
@@ -44,7 +44,7 @@ def fleets(draw: st.DrawFn) -> FleetSpec:
     allowed = st.lists(st.booleans(), min_size=targets, max_size=targets).map(tuple)
     timeout = st.sampled_from([0.0, 0.0, 1.0])
     classes = tuple(ClassSpec(name, draw(allowed), draw(timeout)) for name in "ab")
-    return fleet(pools, vendors, routing, classes)
+    return fleet(pools, providers, routing, classes)
 
 
 def mixed(seed: int, n: int = 150, rate: float = 25.0) -> Requests:
@@ -145,7 +145,7 @@ def test_stopping_on_the_way_makes_no_difference(spec: FleetSpec, seed: int, sto
 
 
 def test_the_seed_decides_where_requests_go() -> None:
-    spec = fleet((pool(replicas=4, routing=ReplicaRouting.RANDOM),), (vendor(),))
+    spec = fleet((pool(replicas=4, routing=ReplicaRouting.RANDOM),), (provider(),))
     runs = [serve(spec, mixed(0), seed=seed).content for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
 

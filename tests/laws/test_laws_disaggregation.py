@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from engine_cases import configs, random_config, random_requests, step_time, workloads
-from fleet_cases import ENGINE, STEP_S, Served, Source, evenly, fleet, poisson, pool, serve, vendor
+from fleet_cases import ENGINE, STEP_S, Served, Source, evenly, fleet, poisson, pool, provider, serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,9 @@ from simulator.engine.state import FREE
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_replicas
-from simulator.fleet.spec import (
+from simulator.metrics.laws import check_causality
+from simulator.rng import stream
+from simulator.study.fleet import (
     ClassSpec,
     FleetSpec,
     KvTransfer,
@@ -29,8 +31,6 @@ from simulator.fleet.spec import (
     RoutingSpec,
     TargetRouting,
 )
-from simulator.metrics.laws import check_causality
-from simulator.rng import stream
 from simulator.workload.requests import Requests, make_requests
 
 LINKS = st.builds(
@@ -275,7 +275,7 @@ def test_a_prompt_that_is_lost_is_answered_whole_by_whoever_takes_it_next() -> N
     prefill, decode = pool("prefill", hands_to=1, kv_transfer=link), pool("decode", kv_transfer=link)
     routing = RoutingSpec(TargetRouting.OVERFLOW, (0, 2), overflow_waiting=(np.inf, np.inf))
     requests = evenly(20, 0.02, isl=60, osl=12)
-    records = serve(fleet((prefill, decode), (vendor(),), routing), requests, lose=(0, 0.3)).by_arrival
+    records = serve(fleet((prefill, decode), (provider(),), routing), requests, lose=(0, 0.3)).by_arrival
     check_causality(records)
     moved = (records["target"] == 2) & (records["retries"] > 0)
     assert moved.any()

@@ -52,10 +52,10 @@ def test_billed_time_of_the_events_is_the_ledger_s(bundle: Bundle) -> None:
                 assert counts[kind] == pool[key]
             assert counts["zone_outage"] == pool["outages"]
             seen |= set(own["kind"])
-        for vendor in found["vendors"]:
-            own = events[(events["topology"] == name) & (events["target"] == vendor["name"])]
+        for provider in found["providers"]:
+            own = events[(events["topology"] == name) & (events["target"] == provider["name"])]
             down_s = (own["end_s"] - own["start_s"]).sum()
-            assert (len(own), 1 - down_s / 300) == (vendor["outages"], pytest.approx(vendor["availability"]))
+            assert (len(own), 1 - down_s / 300) == (provider["outages"], pytest.approx(provider["availability"]))
             seen |= set(own["kind"])
     assert seen == set(KINDS)  # the scenario shows all of them
 

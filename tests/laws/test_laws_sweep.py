@@ -22,7 +22,7 @@ TP = "topologies.own.pools[base].tp"
 
 
 def grid(*axes: str, sets: tuple[str, ...] = ()) -> Sweep:
-    return read_sweep(SIZED, axes, sets=("run.replications=1", "topologies.elastic.vendors=[]", *sets))
+    return read_sweep(SIZED, axes, sets=("run.replications=1", "topologies.elastic.providers=[]", *sets))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from simulator.cost.report import cost_report
 from simulator.cost.sensitivity import PricePath, monte_carlo_npv_usd, price_paths_usd, tornado
 from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.errors import InputError
-from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 
 
 def owned_prices(**changes: object) -> OwnedPrices:
@@ -194,10 +194,10 @@ def test_reserved_gpus_are_paid_whether_used_or_not_and_the_excess_is_on_demand(
 
 
 def test_unit_prices_count_all_delivered_tokens_and_the_cost_of_every_target() -> None:
-    vendor = VendorUsage("api", 5, 500, 0, 500)
+    provider = ProviderUsage("api", 5, 500, 0, 500)
     bills = {"api": flat_bill(500, 10.0)}
     report = cost_report(
-        Usage(7_200.0, (two_hour_pool(),), (vendor,)), {"pool": RentedPrices(1.0)}, 12, 0.0, bills=bills
+        Usage(7_200.0, (two_hour_pool(),), (provider,)), {"pool": RentedPrices(1.0)}, 12, 0.0, bills=bills
     )
     usd_in_two_hours = 16 * 1.0 + 10.0
     assert report.usd_per_month == pytest.approx(usd_in_two_hours * 365)
@@ -214,10 +214,10 @@ def test_nothing_delivered_costs_infinitely_much_per_token() -> None:
 
 
 def test_both_topologies_cost_the_same_at_the_break_even_volume() -> None:
-    pool, vendor = two_hour_pool(), VendorUsage("api", 5, 3_000, 0, 1_000)
+    pool, provider = two_hour_pool(), ProviderUsage("api", 5, 3_000, 0, 1_000)
     prices = owned_prices(electricity_usd_per_kwh=0.2)
     owned = cost_report(Usage(7_200.0, (pool,), ()), {"pool": prices}, 48, 0.0)
-    api = cost_report(Usage(7_200.0, (), (vendor,)), {}, 48, 0.0, bills={"api": flat_bill(3_000, 100.0)})
+    api = cost_report(Usage(7_200.0, (), (provider,)), {}, 48, 0.0, bills={"api": flat_bill(3_000, 100.0)})
     # 10,000 a month fixed; electricity 0.8 against 100 USD for 4,000 tokens
     assert break_even_volume(owned, api) == pytest.approx(10_000 / ((100 - 0.8) / 4_000))
     assert break_even_volume(api, owned) == math.inf

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from simulator.cost.breakeven import owned_units
 from simulator.fleet.simulate import simulate_fleet
-from simulator.fleet.spec import ClassSpec, RoutingSpec, TargetRouting
-from simulator.fleet.usage import PoolUsage
 from simulator.perf.steptime import constant_step_time
+from simulator.study.fleet import ClassSpec, RoutingSpec, TargetRouting
+from simulator.study.usage import PoolUsage
 from simulator.workload.requests import make_requests
 
 HOUR_S = 100.0

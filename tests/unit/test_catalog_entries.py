@@ -154,7 +154,7 @@ def test_token_offers_are_the_cost_figures() -> None:
     for offer in token_offers().values():
         assert site(offer.site).kind == "api"
         assert offer.tiers[0].output == offer.price_entry.value["output"]
-        assert offer.vendor_spec("v").name == "v"
+        assert offer.provider_spec("v").name == "v"
 
 
 def test_the_tier_is_that_of_the_requests_own_prompt() -> None:

@@ -19,7 +19,7 @@ from simulator.cost.report import CostReport, cost_report
 from simulator.cost.sensitivity import PricePath, central_interval, monte_carlo_usd_per_month, price_paths_usd
 from simulator.cost.tokens import TokenPrice, TokenTier, price_requests
 from simulator.errors import InputError
-from simulator.fleet.usage import PoolUsage, Usage, VendorUsage
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 
 OWNED = OwnedPrices(
     server_capex_usd=240_000.0,
@@ -110,7 +110,7 @@ def test_egress_and_storage_are_lines_of_their_own() -> None:
         RentedPrices(2.0, storage_gb=-1.0)
 
 
-def test_batches_are_cheaper_only_where_the_vendor_takes_them() -> None:
+def test_batches_are_cheaper_only_where_the_provider_takes_them() -> None:
     tiers = (TokenTier(0, 1.0, 4.0, 0.1),)
     price = TokenPrice(tiers, residency_premium=0.1, batch_multiplier=0.5)
     tokens = ([1_000_000, 0], [0, 0], [0, 1_000_000])
@@ -138,7 +138,7 @@ def test_utilisation_at_break_even_scales_with_the_volume() -> None:
     """Fixed 4,000 a month; per hour of 4,000 tokens 0.2 USD electricity against 8 for the API: 513 h of 730."""
     owned = report(OWNED)
     api = cost_report(
-        Usage(HOUR, (), (VendorUsage("api", 10, 3_000, 0, 1_000),)), {}, 24, 0.0, bills={"api": flat_bill(3_000, 8.0)}
+        Usage(HOUR, (), (ProviderUsage("api", 10, 3_000, 0, 1_000),)), {}, 24, 0.0, bills={"api": flat_bill(3_000, 8.0)}
     )
     assert break_even_volume(owned, api) == pytest.approx(4_000 / 7.8 * 4_000)
     assert break_even_busy_share(owned, api) == pytest.approx(0.25 * 4_000 / 7.8 / 730)

@@ -14,7 +14,9 @@ from simulator.fleet.ledger import by_hour
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
-from simulator.fleet.spec import (
+from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
+from simulator.perf.steptime import constant_step_time
+from simulator.study.fleet import (
     Autoscaler,
     ClassSpec,
     ColdStart,
@@ -24,8 +26,6 @@ from simulator.fleet.spec import (
     RoutingSpec,
     TargetRouting,
 )
-from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
-from simulator.perf.steptime import constant_step_time
 from simulator.workload.requests import make_requests
 
 SCALER = Autoscaler(min_replicas=0, max_replicas=4, target_per_replica=10.0)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import simpy
-from fleet_cases import evenly, fleet, pool, vendor
+from fleet_cases import evenly, fleet, pool, provider
 
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
-from simulator.fleet.spec import ClassSpec, ColdStart, FleetSpec, Outages, RoutingSpec, TargetRouting
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
+from simulator.study.fleet import ClassSpec, ColdStart, FleetSpec, Outages, RoutingSpec, TargetRouting
 
 CALM = {"ttft_median_s": 1.0, "ttft_sigma": 0.0, "tpot_median_s": 0.5, "tpot_sigma": 0.0}
 DOWN = Outages(windows=((10.0, 20.0),))
@@ -50,23 +50,23 @@ def classes(targets: int, **changes: Any) -> tuple[ClassSpec, ...]:
     return (ClassSpec("a", (True,) * targets, **changes),)
 
 
-def test_requests_pass_over_a_vendor_that_is_down() -> None:
-    vendors = (vendor(**CALM, outages=DOWN), replace(vendor(**CALM), name="other"))
-    run, records = served(fleet((), vendors, overflow(0, 1), classes(2)))
+def test_requests_pass_over_a_provider_that_is_down() -> None:
+    providers = (provider(**CALM, outages=DOWN), replace(provider(**CALM), name="other"))
+    run, records = served(fleet((), providers, overflow(0, 1), classes(2)))
     arrived = records["arrival_s"]
     during = (arrived >= 10.0) & (arrived < 20.0)
     assert (records["target"][during] == 1).all()
     assert (records["overflowed"][during] == 1).all()
     assert (records["status"][during] == Status.COMPLETED).all()
     assert (records["target"][(arrived < 4.0) | (arrived > 20.0)] == 0).all()
-    assert (run.usage.vendors[0].outages, run.usage.vendors[0].down_s) == (1, 10.0)
-    assert (run.usage.vendors[1].outages, run.usage.vendors[1].down_s) == (0, 0.0)
+    assert (run.usage.providers[0].outages, run.usage.providers[0].down_s) == (1, 10.0)
+    assert (run.usage.providers[1].outages, run.usage.providers[1].down_s) == (0, 0.0)
 
 
 def test_what_has_not_streamed_is_sent_again_and_streams_break() -> None:
     """TTFT 1 s, a token each 0.5 s: at 10 s those that came from 9.5 s on wait, those from 4.5 s on stream."""
-    vendors = (vendor(**CALM, outages=DOWN), replace(vendor(**CALM), name="other"))
-    run, records = served(fleet((), vendors, overflow(0, 1), classes(2)))
+    providers = (provider(**CALM, outages=DOWN), replace(provider(**CALM), name="other"))
+    run, records = served(fleet((), providers, overflow(0, 1), classes(2)))
     arrived = records["arrival_s"]
     again = records[(arrived > 9.0) & (arrived < 10.0)]
     assert (again["retries"] == 1).all()
@@ -76,31 +76,31 @@ def test_what_has_not_streamed_is_sent_again_and_streams_break() -> None:
     assert broken["arrival_s"].tolist() == [5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.0, 8.5, 9.0]
     assert broken["generated"].tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1]
     assert (broken["finish_s"] == 10.0).all()
-    assert run.usage.vendors[0].failed == len(broken)
-    assert run.usage.vendors[1].failed == 0
+    assert run.usage.providers[0].failed == len(broken)
+    assert run.usage.providers[1].failed == 0
 
 
 def test_without_another_target_requests_fail_and_are_counted() -> None:
-    run, records = served(fleet((), (vendor(**CALM, outages=DOWN),), classes=classes(1)))
+    run, records = served(fleet((), (provider(**CALM, outages=DOWN),), classes=classes(1)))
     arrived = records["arrival_s"]
     during = (arrived >= 10.0) & (arrived < 20.0)
     assert (records["status"][during] == Status.FAILED).all()
     assert (records["finish_s"] == arrived)[during].all()
     assert (records["status"][arrived > 20.0] == Status.COMPLETED).all()
-    assert run.usage.vendors[0].failed == (records["status"] == Status.FAILED).sum()
+    assert run.usage.providers[0].failed == (records["status"] == Status.FAILED).sum()
 
 
-def test_a_pool_that_is_starting_is_better_than_a_vendor_that_is_down() -> None:
+def test_a_pool_that_is_starting_is_better_than_a_provider_that_is_down() -> None:
     standby = pool(replicas=0)
-    spec = fleet((standby,), (vendor(**CALM, outages=Outages(windows=((0.0, 1e6),))),), overflow(1, 0), classes(2))
+    spec = fleet((standby,), (provider(**CALM, outages=Outages(windows=((0.0, 1e6),))),), overflow(1, 0), classes(2))
     _, records = served(spec)
     assert (records["target"] == 0).all()
     assert (records["status"] == Status.UNFINISHED).all()
 
 
 def test_retries_run_out() -> None:
-    vendors = (vendor(**CALM, outages=DOWN), replace(vendor(**CALM), name="other"))
-    _, records = served(fleet((), vendors, overflow(0, 1), classes(2, max_retries=0)))
+    providers = (provider(**CALM, outages=DOWN), replace(provider(**CALM), name="other"))
+    _, records = served(fleet((), providers, overflow(0, 1), classes(2, max_retries=0)))
     late = records[(records["arrival_s"] > 9.0) & (records["arrival_s"] < 10.0)]
     assert (late["status"] == Status.FAILED).all()
     assert (late["generated"] == 0).all()
@@ -108,7 +108,7 @@ def test_retries_run_out() -> None:
 
 def test_an_outage_that_hits_nobody_changes_nothing() -> None:
     calm, hit = (
-        served(fleet((), (vendor(**CALM, outages=outages),), classes=classes(1)))[1]
+        served(fleet((), (provider(**CALM, outages=outages),), classes=classes(1)))[1]
         for outages in (Outages(), Outages(windows=((90.0, 95.0),)))
     )
     for name in calm.dtype.names or ():

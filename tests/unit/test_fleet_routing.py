@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fleet_cases import ENGINE, STEP_S, Source, evenly, fleet, in_flight_at, poisson, pool, serve, vendor
+from fleet_cases import ENGINE, STEP_S, Source, evenly, fleet, in_flight_at, poisson, pool, provider, serve
 
 from simulator.fleet.records import Status
-from simulator.fleet.spec import CascadeSpec, ClassSpec, ReplicaRouting, RoutingSpec, TargetRouting
 from simulator.rng import stream
+from simulator.study.fleet import CascadeSpec, ClassSpec, ReplicaRouting, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, make_requests
 
 R = ReplicaRouting
@@ -97,7 +97,7 @@ def test_weights_share_out_among_the_allowed() -> None:
     routing = RoutingSpec(TargetRouting.WEIGHTED, (2, 0, 1), weights=(1.0, 3.0, 0.0))
     classes = (ClassSpec("a", (True, True, True)), ClassSpec("b", (False, True, True)))
     records = serve(
-        fleet((pool("p"), pool("q")), (vendor(),), routing, classes), poisson(stream(6, "routing"), 4000, 5.0)
+        fleet((pool("p"), pool("q")), (provider(),), routing, classes), poisson(stream(6, "routing"), 4000, 5.0)
     ).records
     targets = np.bincount(records["target"][records["class_id"] == 0], minlength=3)
     assert targets[1] == 0
@@ -120,7 +120,7 @@ def test_data_never_goes_where_its_class_may_not(routing: RoutingSpec) -> None:
     classes = (ClassSpec("a", (True, True, False)), ClassSpec("b", (False, False, True)))
     rng = stream(7, "routing")
     requests = poisson(rng, n, 60.0, complexity=rng.random(n))
-    records = serve(fleet((pool("p"), pool("q")), (vendor(),), routing, classes), requests).records
+    records = serve(fleet((pool("p"), pool("q")), (provider(),), routing, classes), requests).records
     allowed = np.array([cls.allowed for cls in classes])
     placed = records["target"] >= 0
     assert allowed[records["class_id"][placed], records["target"][placed]].all()
@@ -146,7 +146,7 @@ def test_overflow_passes_over_a_pool_only_above_its_waiting_threshold(threshold:
     routing = RoutingSpec(TargetRouting.OVERFLOW, (0, 1), overflow_waiting=(threshold, np.inf))
     engine = replace(ENGINE, max_num_seqs=1)
     requests = make_requests(np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 99.0]), np.ones(7, int), np.full(7, 100))
-    records = serve(fleet((pool(engine=engine),), (vendor(),), routing), requests).by_arrival
+    records = serve(fleet((pool(engine=engine),), (provider(),), routing), requests).by_arrival
     stay = 2 + int(threshold)
     assert records["target"].tolist() == [0] * stay + [1] * (6 - stay) + [0]
     assert (records["overflowed"] == records["target"]).all()
@@ -155,16 +155,16 @@ def test_overflow_passes_over_a_pool_only_above_its_waiting_threshold(threshold:
 def test_overflow_by_requests_in_flight_and_by_kv() -> None:
     requests = evenly(6, 0.001, 100, 100)
     outstanding = RoutingSpec(TargetRouting.OVERFLOW, (0, 1), overflow_outstanding=(2.0, np.inf))
-    records = serve(fleet((pool(replicas=1),), (vendor(),), outstanding), requests).by_arrival
+    records = serve(fleet((pool(replicas=1),), (provider(),), outstanding), requests).by_arrival
     assert records["target"].tolist() == [0, 0, 0, 1, 1, 1]
     engine = replace(ENGINE, num_blocks=29, enable_prefix_caching=False, max_num_batched_tokens=200)
     kv = RoutingSpec(TargetRouting.OVERFLOW, (0, 1), overflow_kv=(0.2, 1.0))
-    records = serve(fleet((pool(engine=engine),), (vendor(),), kv), evenly(4, 1.0, 100, 100)).by_arrival
+    records = serve(fleet((pool(engine=engine),), (provider(),), kv), evenly(4, 1.0, 100, 100)).by_arrival
     assert records["target"].tolist() == [0, 1, 1, 1]
 
 
 def test_without_an_open_target_the_first_ready_pool_takes_it_and_counts_as_overflow_only_if_not_first_choice() -> None:
-    shut = (vendor(requests_per_minute=1.0, max_wait_s=0.0),)
+    shut = (provider(requests_per_minute=1.0, max_wait_s=0.0),)
     engine = replace(ENGINE, max_num_seqs=1)
     routing = RoutingSpec(TargetRouting.OVERFLOW, (1, 0), overflow_waiting=(np.inf, -1.0))
     records = serve(fleet((pool(engine=engine),), shut, routing), evenly(3, 0.001)).by_arrival
@@ -175,7 +175,7 @@ def test_without_an_open_target_the_first_ready_pool_takes_it_and_counts_as_over
 
 def test_requests_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
     limit = 30.0
-    spec = fleet((), (vendor(requests_per_minute=limit, max_wait_s=3.0),))
+    spec = fleet((), (provider(requests_per_minute=limit, max_wait_s=3.0),))
     records = serve(spec, poisson(stream(8, "routing"), 3000, 8.0)).records
     sent = np.sort(records["scheduled_s"][records["status"] == Status.COMPLETED])
     k = np.arange(len(sent))
@@ -191,7 +191,7 @@ def test_requests_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
 
 def test_tokens_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
     limit = 2000.0
-    spec = fleet((), (vendor(tokens_per_minute=limit, max_wait_s=0.0),))
+    spec = fleet((), (provider(tokens_per_minute=limit, max_wait_s=0.0),))
     records = serve(spec, poisson(stream(9, "routing"), 2000, 4.0)).by_arrival
     sent = records[records["status"] == Status.COMPLETED]
     level, last_s = limit, 0.0
@@ -206,8 +206,8 @@ def test_tokens_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
     assert 0 < len(sent) < len(records)
 
 
-def test_vendor_times_are_lognormal_about_their_medians_and_grow_with_the_prompt() -> None:
-    spec = fleet((), (vendor(ttft_s_per_input_token=0.01, error_probability=0.2),))
+def test_provider_times_are_lognormal_about_their_medians_and_grow_with_the_prompt() -> None:
+    spec = fleet((), (provider(ttft_s_per_input_token=0.01, error_probability=0.2),))
     records = serve(spec, poisson(stream(10, "routing"), 6000, 5.0)).records
     done = records[records["status"] == Status.COMPLETED]
     ttft = np.log((done["first_token_s"] - done["arrival_s"] - 0.01 * done["isl"]) / 0.5)
@@ -224,7 +224,7 @@ def test_vendor_times_are_lognormal_about_their_medians_and_grow_with_the_prompt
 
 
 def test_a_token_api_without_a_first_token_in_time_is_a_timeout_error_or_not() -> None:
-    spec = fleet((), (vendor(error_probability=0.5),), classes=(ClassSpec("a", (True,), timeout_s=0.5),) * 2)
+    spec = fleet((), (provider(error_probability=0.5),), classes=(ClassSpec("a", (True,), timeout_s=0.5),) * 2)
     records = serve(spec, poisson(stream(11, "routing"), 2000, 5.0)).records
     late = records[records["status"] == Status.TIMED_OUT]
     assert late["finish_s"] - late["arrival_s"] == pytest.approx(0.5)
@@ -235,7 +235,7 @@ def test_a_token_api_without_a_first_token_in_time_is_a_timeout_error_or_not() -
 
 def test_requests_too_long_for_a_target_go_elsewhere_or_are_rejected() -> None:
     requests = make_requests(np.array([0.0, 1.0, 2.0]), np.array([100, 1500, 9000]), np.full(3, 10))
-    records = serve(fleet((pool(),), (vendor(max_context_tokens=2000),)), requests, seed=3).by_arrival
+    records = serve(fleet((pool(),), (provider(max_context_tokens=2000),)), requests, seed=3).by_arrival
     assert records["target"].tolist()[1:] == [1, -1]
     assert records["status"].tolist() == [Status.COMPLETED, Status.COMPLETED, Status.REJECTED]
 

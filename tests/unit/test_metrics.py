@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from simulator.errors import InvariantError
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.simulate import PoolBalance
-from simulator.fleet.usage import PoolUsage
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.intervals import paired_difference, t_interval
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import RELATIVE_ERROR, Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
+from simulator.study.usage import PoolUsage
 
 
 @given(st.lists(st.floats(1e-5, 1e5), min_size=1, max_size=200), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))

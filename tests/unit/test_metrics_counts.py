@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleet_cases import Source, evenly, fleet, poisson, pool, serve, vendor
+from fleet_cases import Source, evenly, fleet, poisson, pool, provider, serve
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from simulator.errors import InvariantError
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.simulate import PoolBalance
-from simulator.fleet.usage import PoolUsage
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.laws import check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch, rank
 from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.rng import stream
+from simulator.study.usage import PoolUsage
 from simulator.workload.requests import ClosedLoop
 
 CLASSES = (ClassSlo("a", (SloTerm("ttft_s", 0.9, 0.5), SloTerm("tpot_s", 0.5, 0.06))), ClassSlo("b"))
@@ -38,8 +38,8 @@ def ended(n: int, **columns: Any) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def served() -> NDArray[Any]:
-    """Records of every status but REJECTED: two targets, vendor errors, timeouts, a cut at the end."""
-    spec = fleet((pool("p"),), (vendor(error_probability=0.2),))
+    """Records of every status but REJECTED: two targets, provider errors, timeouts, a cut at the end."""
+    spec = fleet((pool("p"),), (provider(error_probability=0.2),))
     spec = replace(spec, classes=(replace(spec.classes[0], timeout_s=1.0), spec.classes[1]))
     return serve(spec, poisson(stream(3, "metrics"), 300, 20.0), until_s=14.0).records
 

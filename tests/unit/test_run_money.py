@@ -21,12 +21,11 @@ from simulator.cost.report import mean_report
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
+from simulator.resolve.terms import unknown_prices
+from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
 from simulator.run.hybrid import hybrid_rule
-from simulator.run.money import unknown_prices
-from simulator.run.replicate import replicate, topology_prices, unused_overrides
 from simulator.run.simulate import simulate
-from simulator.run.topology import plan_topology
 from simulator.run.uncertainty import (
     GPU_PRICE,
     SPEED,
@@ -38,10 +37,11 @@ from simulator.run.uncertainty import (
     tornado_of,
 )
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.one import replicate, topology_prices, unused_overrides
 
 SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"
 RENTED = "{pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 1}]}"
-API = "{vendors: [{name: mini, offer: openai/gpt-4o-mini, residency: true}]}"
+API = "{providers: [{name: mini, offer: openai/gpt-4o-mini, residency: true}]}"
 QUICK = ["run.horizon_s=60", "run.warmup_s=5"]
 ONCE = "run.replications=1"
 
@@ -82,7 +82,7 @@ def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
     assert unknown_prices(found.planned.settings.pools[0]) == []
 
 
-def test_residency_and_batch_prices_of_a_vendor_are_lines() -> None:
+def test_residency_and_batch_prices_of_a_provider_are_lines() -> None:
     batch = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
     found = case(only("{api: " + API + "}", *batch), "api")
     lines = lines_of(found)
@@ -94,12 +94,12 @@ def test_residency_and_batch_prices_of_a_vendor_are_lines() -> None:
     usage = found.replications[0].usage
     tokens = sum(line.quantity for (category, _), line in lines.items() if "tokens" in category)
     assert tokens == pytest.approx(
-        (usage.vendors[0].input_tokens + usage.vendors[0].output_tokens) * 730 * 3600 / usage.end_s
+        (usage.providers[0].input_tokens + usage.providers[0].output_tokens) * 730 * 3600 / usage.end_s
     )
 
 
 def test_batch_requests_pay_the_usual_price_where_there_is_no_batch_price(tmp_path: Path) -> None:
-    together = "{vendors: [{name: t, offer: together/llama-3.3-70b}]}"
+    together = "{providers: [{name: t, offer: together/llama-3.3-70b}]}"
     slo = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
     result = simulate(only("{api: " + together + "}", *slo), tmp_path)
     assert any("no batch price" in warning["text"] for warning in result.summary["topologies"]["api"]["warnings"])
@@ -296,14 +296,14 @@ TOPOLOGY = "topologies.mixed.pools[burst]"
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (["topologies.mixed.vendors[api].residency=true"], "no premium of together/llama-3.3-70b"),
+        (["topologies.mixed.providers[api].residency=true"], "no premium of together/llama-3.3-70b"),
         (["workload.classes[chat].batch=true"], "drop the SLO and the timeout"),
         (["cost.electricity_usd_per_kwh=0.1", f"cost.electricity_by_hour_usd_per_kwh={[0.1] * 24}"], "one price or 24"),
         ([f"cost.electricity_by_hour_usd_per_kwh={[0.1] * 23}"], "at least 24"),
         ([f"{TOPOLOGY}.price_usd_per_gpu_hour=2", f"{TOPOLOGY}.price_by_hour_usd_per_gpu_hour={[1] * 24}"], "not both"),
         ([f"topologies.own.pools[base].price_by_hour_usd_per_gpu_hour={[1] * 24}"], "not owned"),
         (["topologies.own.pools[base].storage_gb=3"], "network and storage"),
-        (["topologies.mixed.vendors[api].outages={mtbf_h: 3}"], "'mttr_h' is missing"),
+        (["topologies.mixed.providers[api].outages={mtbf_h: 3}"], "'mttr_h' is missing"),
         ([f"{TOPOLOGY}.outages={{mttr_h: 3}}"], "'mtbf_h' is missing"),
         (["cost.first_month=2027-13"], "pattern"),
     ],
@@ -318,13 +318,13 @@ def _price(changes: list[str]) -> None:
     topology_prices(scenario, plan_topology(scenario, "mixed"))
 
 
-def test_an_outage_of_a_vendor_is_in_the_summary(tmp_path: Path) -> None:
-    down = "topologies.mixed.vendors[api].outages={windows: [{start_s: 30, duration_s: 15}]}"
+def test_an_outage_of_a_provider_is_in_the_summary(tmp_path: Path) -> None:
+    down = "topologies.mixed.providers[api].outages={windows: [{start_s: 30, duration_s: 15}]}"
     changes = ["topologies.mixed.routing={kind: overflow, order: [api, base, burst]}", down]
     result = simulate(loaded(*QUICK, ONCE, *changes), tmp_path)
-    (vendor,) = result.summary["topologies"]["mixed"]["vendors"]
-    assert vendor["availability"] == pytest.approx(0.75)
-    assert vendor["outages"] == 1
+    (provider,) = result.summary["topologies"]["mixed"]["providers"]
+    assert provider["availability"] == pytest.approx(0.75)
+    assert provider["outages"] == 1
     rows, _ = comparison(result.summary["topologies"])
     assert ["token API up", "-", "75.00%"] in rows
     rows = pd.read_parquet(result.bundle / "requests.parquet")

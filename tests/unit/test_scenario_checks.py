@@ -62,7 +62,7 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("topologies.own=3", "topologies.own: must be a mapping of keys to values (got 3)"),
         ("topologies.own.pools[base].reserved_replicas=1", "reserved_replicas: needs billing reserved_1y"),
         ("topologies.mixed.routing.order=[base, base]", "routing.order: names base more than once"),
-        ("topologies.mixed.vendors[api].name=base", "topologies.mixed: the name 'base' is used 2 times"),
+        ("topologies.mixed.providers[api].name=base", "topologies.mixed: the name 'base' is used 2 times"),
         ("topologies.mixed.routing={kind: weighted, weights: {bse: 1}}", "did you mean 'base'?"),
         ("topologies.mixed.routing={kind: complexity, limits: {bse: 1}}", "did you mean 'base'?"),
         ("run.seed=true", "run.seed: must be a number (got True)"),
@@ -92,7 +92,7 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
     ],
 )
 def test_a_mistake_is_one_error_at_its_place(assignment: str, problem: str) -> None:
-    if assignment.startswith("topologies.mixed.vendors"):
+    if assignment.startswith("topologies.mixed.providers"):
         sets = [assignment, "topologies.mixed.routing={kind: weighted}"]
     else:
         sets = [assignment]
@@ -137,7 +137,7 @@ def test_a_name_in_the_file_is_placed_by_line_and_column(tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         check_names(load_scenario(path), model, gpu, site, token_offer)
     (problem,) = map(str, caught.value.problems)
-    assert problem.startswith(f"{path}:23:34: topologies.mixed.vendors[0].offer: unknown")
+    assert problem.startswith(f"{path}:23:34: topologies.mixed.providers[0].offer: unknown")
 
 
 def test_a_model_may_be_a_config_file_that_exists(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
+from simulator.resolve.topology import plan_topologies
 from simulator.run.fingerprint import fingerprint
 from simulator.run.simulate import simulate
-from simulator.run.topology import plan_topologies
 from simulator.scenario.differences import ABSENT, Difference, differences, in_words, leaves
 from simulator.scenario.load import load_scenario
 from simulator.scenario.references import MAX_COPIED_BYTES, references
@@ -50,7 +50,7 @@ def test_differences_name_paths_by_name_and_all_values() -> None:
 
 
 def test_a_missing_part_is_one_difference() -> None:
-    more = "topologies.third={vendors: [{name: api, offer: together/llama-3.3-70b}]}"
+    more = "topologies.third={providers: [{name: api, offer: together/llama-3.3-70b}]}"
     (found,) = differences([data(), data(more)])
     assert found.path == "topologies.third"
     assert found.values[0] is ABSENT
@@ -58,10 +58,10 @@ def test_a_missing_part_is_one_difference() -> None:
 
 
 def test_a_missing_part_can_be_taken_apart_into_what_it_says() -> None:
-    more = "topologies.third={vendors: [{name: api, offer: together/llama-3.3-70b}]}"
+    more = "topologies.third={providers: [{name: api, offer: together/llama-3.3-70b}]}"
     rows = {entry.path: entry.values for entry in leaves(differences([data(), data(more)]))}
-    assert rows["topologies.third.vendors"][0] is ABSENT
-    assert "together/llama-3.3-70b" in in_words(rows["topologies.third.vendors"][1])
+    assert rows["topologies.third.providers"][0] is ABSENT
+    assert "together/llama-3.3-70b" in in_words(rows["topologies.third.providers"][1])
     assert all(any(in_words(value) not in ("-", "null", "") for value in values) for values in rows.values())
     mixed = [Difference("isl", (300, {"kind": "lognormal", "mean": 300}))]
     assert leaves(mixed) == mixed

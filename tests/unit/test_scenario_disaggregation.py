@@ -9,8 +9,8 @@ import pytest
 from simulator.catalog.gpus import gpu
 from simulator.catalog.kv_transfer import kv_transfer_figures
 from simulator.errors import InputError
+from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
-from simulator.run.topology import plan_topology
 from simulator.scenario.load import load_scenario
 
 SCENARIO = Path(__file__).resolve().parents[2] / "scenarios/onprem/disaggregation.yaml"

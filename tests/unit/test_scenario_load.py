@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from simulator.errors import InputError
-from simulator.run.topology import plan_topologies
+from simulator.resolve.topology import plan_topologies
 from simulator.scenario.jsonschema import json_schema
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
@@ -68,10 +68,10 @@ def test_impossible_numbers_are_refused(value: str) -> None:
         ("topologies.own.pools[base].gpu=h100sxm", "did you mean 'h100-sxm'"),
         ("topologies.own.pools[base].site=datacenter", "did you mean 'datacentre'"),
         ("model=llama-3.1-8", "did you mean 'llama-3.1-8b'"),
-        ("topologies.mixed.vendors[api].offer=together/llama-3.3", "did you mean 'together/llama-3.3-70b'"),
+        ("topologies.mixed.providers[api].offer=together/llama-3.3", "did you mean 'together/llama-3.3-70b'"),
         ("topologies.mixed.routing.order=[base, brust]", "did you mean 'burst'"),
         ("run.warmup_s=300", "must be less than horizon_s"),
-        ("topologies.own.pools=[]", "needs at least one pool or vendor"),
+        ("topologies.own.pools=[]", "needs at least one pool or provider"),
         ("topologies.own.pools[bass].tp=2", "did you mean 'base'"),
     ],
 )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from simulator.plan.candidate import Candidate
-from simulator.plan.search import Point
-from simulator.run.engine import PlannedEngine
+from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Outcome, evaluate
-from simulator.run.replicate import topology_prices
-from simulator.run.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.one import topology_prices
+from simulator.size.candidate import Candidate
+from simulator.size.search import Point
 
 Progress = Callable[[str, float], None]
 """Called with what is being simulated and the share of the whole that is done."""

@@ -11,11 +11,11 @@ from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
+from simulator.resolve.demand import request_source
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.evaluate import Outcome
-from simulator.run.replicate import class_slos
-from simulator.run.topology import PlannedTopology
-from simulator.run.workload import request_source
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.one import class_slos
 from simulator.workload.requests import Requests, make_requests
 
 SAMPLE = 200

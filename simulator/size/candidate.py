@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from simulator.plan.search import Point, Range
 from simulator.scenario.load import LoadedScenario
+from simulator.size.search import Point, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Candidate:
 
     def ranges(self, most: int) -> list[Range]:
         """Numbers of replicas to search for each scaled pool: from 1 where nothing can stand in for it, else from 0."""
-        others = len(self.settings.pools) + len(self.settings.vendors) > 1
+        others = len(self.settings.pools) + len(self.settings.providers) > 1
         pools = [self.settings.pools[k] for k in self.scaled]
         return [(0 if others and pool.role == "both" else 1, most) for pool in pools]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.plan.candidate import Candidate
-from simulator.plan.search import Point
-from simulator.plan.sizing import Sizing
 from simulator.run.evaluate import Outcome
+from simulator.size.candidate import Candidate
+from simulator.size.search import Point
+from simulator.size.sizing import Sizing
 
 
 def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:

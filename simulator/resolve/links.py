@@ -7,10 +7,10 @@ from typing import Any
 
 from simulator.catalog.kv_transfer import kv_transfer_figures
 from simulator.errors import InputError, Problem
-from simulator.fleet.spec import KvTransfer, PoolSpec
-from simulator.run.engine import PlannedEngine, architecture
+from simulator.resolve.engines import PlannedEngine, architecture
 from simulator.scenario.disaggregation import decode_pool
 from simulator.scenario.load import LoadedScenario
+from simulator.study.fleet import KvTransfer, PoolSpec
 
 _BYTES_PER_GB = 1e9
 _MILLISECONDS = 1e-3

@@ -52,7 +52,7 @@ class PoolUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class VendorUsage:
+class ProviderUsage:
     """Requests and tokens of one token API, and how it was up.
 
     Attributes
@@ -77,4 +77,4 @@ class Usage:
 
     end_s: float
     pools: tuple[PoolUsage, ...]
-    vendors: tuple[VendorUsage, ...]
+    providers: tuple[ProviderUsage, ...]

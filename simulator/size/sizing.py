@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 
 from simulator.errors import InputError
-from simulator.plan.candidate import Candidate
-from simulator.plan.reasons import empty_engine_misses, shortfall
-from simulator.plan.search import Point, minimal_points
-from simulator.plan.trials import Progress, Trials, planned_at
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import offered_load, replica_capacity_rps
 from simulator.run.evaluate import Outcome
-from simulator.run.topology import PlannedTopology
+from simulator.size.candidate import Candidate
+from simulator.size.reasons import empty_engine_misses, shortfall
+from simulator.size.search import Point, minimal_points
+from simulator.size.trials import Progress, Trials, planned_at
 
 _PARTS = {"both": {}, "prefill": {"decode": False}, "decode": {"prefill": False}}
 """What a pool's role spares it of a request."""

@@ -13,7 +13,11 @@ from simulator.catalog.models import model
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
-from simulator.fleet.spec import (
+from simulator.resolve.engines import PlannedEngine, plan_engine
+from simulator.resolve.links import linked_pools
+from simulator.scenario.load import LoadedScenario
+from simulator.scenario.names import check_names
+from simulator.study.fleet import (
     Autoscaler,
     CascadeSpec,
     ClassSpec,
@@ -21,16 +25,12 @@ from simulator.fleet.spec import (
     FleetSpec,
     Outages,
     PoolSpec,
+    ProviderSpec,
     Reliability,
     ReplicaRouting,
     RoutingSpec,
     TargetRouting,
-    VendorSpec,
 )
-from simulator.run.engine import PlannedEngine, plan_engine
-from simulator.run.transfer import linked_pools
-from simulator.scenario.load import LoadedScenario
-from simulator.scenario.names import check_names
 from simulator.units import SECONDS_PER_HOUR
 
 _MILLISECONDS = 1e-3
@@ -103,13 +103,13 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
             pools.append(_pool(pool, engine))
-    vendors: list[VendorSpec] = []
+    providers: list[ProviderSpec] = []
     offers: list[TokenOffer] = []
-    for k, vendor in enumerate(topology.vendors):
-        with located(loaded, f"{root}.vendors[{k}]"):
-            offers.append(token_offer(vendor.offer))
-            vendors.append(_vendor(vendor, offers[-1]))
-    names = [pool.name for pool in topology.pools] + [vendor.name for vendor in topology.vendors]
+    for k, provider in enumerate(topology.providers):
+        with located(loaded, f"{root}.providers[{k}]"):
+            offers.append(token_offer(provider.offer))
+            providers.append(_provider(provider, offers[-1]))
+    names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     sites = [site(pool.site) for pool in topology.pools] + [site(offer.site) for offer in offers]
     classes = tuple(
         ClassSpec(
@@ -120,7 +120,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     with located(loaded, root):
         linked = linked_pools(loaded, topology, pools, engines)
     first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
-    fleet = FleetSpec(name, linked, tuple(vendors), _routing(topology.routing, names, first), classes)
+    fleet = FleetSpec(name, linked, tuple(providers), _routing(topology.routing, names, first), classes)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
 
 
@@ -146,7 +146,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
     place = site(pool.site)
     gpus = engine.layout.gpus
     if place.kind == "api":
-        raise InputError(Problem(f"{place.name} is a token API: name it under vendors", path="site", got=pool.site))
+        raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
     tier = "on_demand" if pool.billing == "owned" else pool.billing
     cold = place.cold_start(engine.weight_bytes_total)
     network_s = place.network_one_way.value if pool.network_ms is None else pool.network_ms * _MILLISECONDS
@@ -210,19 +210,19 @@ def _hours(value: float | None) -> float | None:
     return None if value is None else value * SECONDS_PER_HOUR
 
 
-def _vendor(settings: Any, offer: TokenOffer) -> VendorSpec:
-    vendor = offer.vendor_spec(settings.name, settings.max_wait_s)
+def _provider(settings: Any, offer: TokenOffer) -> ProviderSpec:
+    provider = offer.provider_spec(settings.name, settings.max_wait_s)
     for metric in ("ttft", "tpot"):
         own = getattr(settings, f"{metric}_s")
         if own is not None:
-            vendor = replace(vendor, **{f"{metric}_median_s": own.median, f"{metric}_sigma": own.sigma})
+            provider = replace(provider, **{f"{metric}_median_s": own.median, f"{metric}_sigma": own.sigma})
             if metric == "ttft":
-                vendor = replace(vendor, ttft_s_per_input_token=0.0)
+                provider = replace(provider, ttft_s_per_input_token=0.0)
     for limit in ("requests_per_minute", "tokens_per_minute"):
         own = getattr(settings, limit)
         if own is not None:
-            vendor = replace(vendor, **{limit: own})
-    return replace(vendor, outages=_outages(settings.outages))
+            provider = replace(provider, **{limit: own})
+    return replace(provider, outages=_outages(settings.outages))
 
 
 def _outages(settings: Any) -> Outages:

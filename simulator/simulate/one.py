@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, empty_bill
-from simulator.fleet.records import Status, vendor_answers
+from simulator.fleet.records import Status, provider_answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
-from simulator.fleet.usage import Usage
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand
 from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import ClassSlo, SloTerm
-from simulator.run.figures import Figures
-from simulator.run.money import (
+from simulator.resolve.demand import replication_seed, request_source
+from simulator.resolve.figures import Figures
+from simulator.resolve.terms import (
     bill_records,
     discount_rate,
     owned_prices,
@@ -30,9 +30,9 @@ from simulator.run.money import (
     token_price,
     unknown_prices,
 )
-from simulator.run.topology import PlannedTopology, located
-from simulator.run.workload import replication_seed, request_source
+from simulator.resolve.topology import PlannedTopology, located
 from simulator.scenario.load import LoadedScenario
+from simulator.study.usage import Usage
 
 KeepRequests = Callable[[pd.DataFrame], None]
 Progress = Callable[[float], None]
@@ -51,7 +51,7 @@ class Replication:
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Prices of a topology's pools by name, of its vendors in order, and the cost of capital.
+    """Prices of a topology's pools by name, of its providers in order, and the cost of capital.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Prices:
     """
 
     pools: dict[str, OwnedPrices | RentedPrices]
-    vendors: tuple[TokenPrice, ...]
+    providers: tuple[TokenPrice, ...]
     discount_rate: float
     estimates: tuple[str, ...]
     ranges: dict[str, tuple[float, float, float]]
@@ -98,15 +98,15 @@ def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
                 prices[pool.name] = owned_prices(pool, engine, settings, figures, 1 / len(owned))
             else:
                 prices[pool.name] = rented_prices(pool, engine, figures)
-    vendors: list[TokenPrice] = []
-    for k, (vendor, offer) in enumerate(zip(planned.settings.vendors, planned.offers, strict=True)):
-        with located(loaded, f"topologies.{planned.name}.vendors[{k}]"):
-            vendors.append(token_price(offer, vendor.residency, vendor.price_scale))
+    providers: list[TokenPrice] = []
+    for k, (provider, offer) in enumerate(zip(planned.settings.providers, planned.offers, strict=True)):
+        with located(loaded, f"topologies.{planned.name}.providers[{k}]"):
+            providers.append(token_price(offer, provider.residency, provider.price_scale))
     rate = discount_rate(settings, figures)
     unknown = [name for pool in planned.settings.pools if pool.billing != "owned" for name in unknown_prices(pool)]
     return Prices(
         prices,
-        tuple(vendors),
+        tuple(providers),
         rate,
         tuple(sorted(figures.estimates)),
         figures.ranges,
@@ -138,7 +138,7 @@ def replicate(
     targets = target_names(planned)
     metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
     demand = Demand(run.horizon_s, len(targets))
-    bills = [empty_bill() for _ in prices.vendors]
+    bills = [empty_bill() for _ in prices.providers]
     batch = np.array([cls.batch for cls in scenario.workload.classes], np.bool_)
     n_pools = len(planned.fleet.pools)
 
@@ -146,8 +146,8 @@ def replicate(
         check_causality(records)
         metrics.add(records)
         demand.add(records)
-        billed = vendor_answers(records, planned.fleet, run.horizon_s)
-        for k, price in enumerate(prices.vendors):
+        billed = provider_answers(records, planned.fleet, run.horizon_s)
+        for k, price in enumerate(prices.providers):
             bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
         if keep:
             keep(request_frame(records, planned, number))
@@ -175,14 +175,14 @@ def replicate(
         scenario.cost.horizon_months,
         prices.discount_rate,
         growth_per_year=scenario.cost.demand_growth_per_year,
-        bills={vendor.name: bill for vendor, bill in zip(result.usage.vendors, bills, strict=True)},
+        bills={provider.name: bill for provider, bill in zip(result.usage.providers, bills, strict=True)},
     )
     return Replication(metrics, result.usage, cost, result, demand)
 
 
 def target_names(planned: PlannedTopology) -> list[str]:
-    """Names of pools, then vendors: the order of target indices."""
-    return [pool.name for pool in planned.fleet.pools] + [vendor.name for vendor in planned.fleet.vendors]
+    """Names of pools, then providers: the order of target indices."""
+    return [pool.name for pool in planned.fleet.pools] + [provider.name for provider in planned.fleet.providers]
 
 
 def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) -> pd.DataFrame:

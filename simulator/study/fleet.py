@@ -26,7 +26,7 @@ class ReplicaRouting(IntEnum):
 
 
 class TargetRouting(IntEnum):
-    """Choice of a pool or vendor, among those a request's data class allows."""
+    """Choice of a pool or provider, among those a request's data class allows."""
 
     WEIGHTED = 0
     """At random by weight; a single target is the common case."""
@@ -101,7 +101,7 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class Outages:
-    """When the whole of a vendor or of a pool's zone is down: at random (exponential; 0 is never), and in windows.
+    """When the whole of a provider or of a pool's zone is down: at random (exponential; 0 is never), and in windows.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class PoolSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class VendorSpec:
+class ProviderSpec:
     """A managed token API seen from outside.
 
     TTFT and TPOT are lognormal with the medians and the log-standard deviations given; a prompt adds
@@ -210,7 +210,7 @@ class CascadeSpec:
 
 @dataclass(frozen=True, slots=True)
 class RoutingSpec:
-    """Choice of a target for each request; arrays are by target, pools first, then vendors.
+    """Choice of a target for each request; arrays are by target, pools first, then providers.
 
     Attributes
     ----------
@@ -256,6 +256,6 @@ class FleetSpec:
 
     name: str
     pools: tuple[PoolSpec, ...]
-    vendors: tuple[VendorSpec, ...]
+    providers: tuple[ProviderSpec, ...]
     routing: RoutingSpec
     classes: tuple[ClassSpec, ...]

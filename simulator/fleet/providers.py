@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.speculation import uniform
-from simulator.engine.state import VENDOR, Engines
-from simulator.fleet.state import N_TIMERS, SEED, TIMER_VENDOR, Fleet
+from simulator.engine.state import PROVIDER, Engines
+from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
@@ -19,22 +19,24 @@ _MINUTE_S = 60.0
 
 
 @kernel
-def _refill(vendor: Any, now: float) -> None:
-    elapsed = now - vendor.level_s
-    vendor.level_s = now
-    vendor.request_level = min(vendor.request_level + elapsed * vendor.request_rate, vendor.request_rate * _MINUTE_S)
-    vendor.token_level = min(vendor.token_level + elapsed * vendor.token_rate, vendor.token_rate * _MINUTE_S)
+def _refill(provider: Any, now: float) -> None:
+    elapsed = now - provider.level_s
+    provider.level_s = now
+    provider.request_level = min(
+        provider.request_level + elapsed * provider.request_rate, provider.request_rate * _MINUTE_S
+    )
+    provider.token_level = min(provider.token_level + elapsed * provider.token_rate, provider.token_rate * _MINUTE_S)
 
 
 @kernel
-def vendor_wait(vendor: Any, tokens: int, now: float) -> float:
+def provider_wait(provider: Any, tokens: int, now: float) -> float:
     """Seconds until the rate limits let a request of `tokens` tokens through (two token buckets of one minute)."""
-    _refill(vendor, now)
+    _refill(provider, now)
     wait = 0.0
-    if vendor.request_rate > 0.0:
-        wait = max(wait, (1.0 - vendor.request_level) / vendor.request_rate)
-    if vendor.token_rate > 0.0:
-        wait = max(wait, (tokens - vendor.token_level) / vendor.token_rate)
+    if provider.request_rate > 0.0:
+        wait = max(wait, (1.0 - provider.request_level) / provider.request_rate)
+    if provider.token_rate > 0.0:
+        wait = max(wait, (tokens - provider.token_level) / provider.token_rate)
     return wait
 
 
@@ -47,18 +49,18 @@ def _lognormal(median: float, sigma: float, request: int, stream: int) -> float:
 
 
 @kernel
-def start_vendor(fleet: Fleet, engines: Engines, index: int, vendor: Any, now: float) -> None:
+def start_provider(fleet: Fleet, engines: Engines, index: int, provider: Any, now: float) -> None:
     """Send a request to a token API: its times are drawn now, a timer ends it."""
     slot = engines.slots[index]
-    wait = vendor_wait(vendor, slot.isl + slot.osl, now)
-    vendor.request_level -= 1.0
-    vendor.token_level -= slot.isl + slot.osl
+    wait = provider_wait(provider, slot.isl + slot.osl, now)
+    provider.request_level -= 1.0
+    provider.token_level -= slot.isl + slot.osl
     seed = fleet.scalars[SEED]
-    slot.state = VENDOR
+    slot.state = PROVIDER
     slot.scheduled_s = now + wait
-    ttft = _lognormal(vendor.ttft_median_s, vendor.ttft_sigma, slot.request, seed + _TTFT)
-    ttft += slot.isl * vendor.ttft_s_per_input_token
-    tpot = _lognormal(vendor.tpot_median_s, vendor.tpot_sigma, slot.request, seed + _TPOT)
+    ttft = _lognormal(provider.ttft_median_s, provider.ttft_sigma, slot.request, seed + _TTFT)
+    ttft += slot.isl * provider.ttft_s_per_input_token
+    tpot = _lognormal(provider.tpot_median_s, provider.tpot_sigma, slot.request, seed + _TPOT)
     first = slot.scheduled_s + ttft
     slot.first_token_s = first
     slot.last_token_s = first + (slot.osl - 1) * tpot
@@ -69,23 +71,23 @@ def start_vendor(fleet: Fleet, engines: Engines, index: int, vendor: Any, now: f
         slot.generated = -1
         slot.first_token_s = np.nan
         ends = slot.arrival_s + timeout
-    elif uniform(slot.request, seed + _ERROR) < vendor.error_probability:
+    elif uniform(slot.request, seed + _ERROR) < provider.error_probability:
         slot.generated = 0
         slot.first_token_s = np.nan
         ends = first
-    set_timer(fleet, ends, TIMER_VENDOR, index, slot.request)
+    set_timer(fleet, ends, TIMER_PROVIDER, index, slot.request)
 
 
 @kernel
-def cut_vendor(fleet: Fleet, engines: Engines, index: int, now: float) -> bool:
+def cut_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> bool:
     """Take a request back from a token API that has gone down; True when it had not begun to stream.
 
-    A stream that breaks has delivered the tokens up to `now`. The request's timer at the vendor is silenced.
+    A stream that breaks has delivered the tokens up to `now`. The request's timer at the provider is silenced.
     """
     slot = engines.slots[index]
     for k in range(fleet.scalars[N_TIMERS]):
         timer = fleet.timers[k]
-        if timer.kind == TIMER_VENDOR and timer.slot == index:
+        if timer.kind == TIMER_PROVIDER and timer.slot == index:
             timer.request = NO_REQUEST
     first, last, osl = slot.first_token_s, slot.last_token_s, slot.osl
     slot.generated = 0

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import collect
-from simulator.plan.candidate import candidates
-from simulator.plan.options import PlanOptions, check_options
-from simulator.plan.rows import rows_of
-from simulator.plan.search import Point
-from simulator.plan.sizing import Sizing, minimal_fleets, size
-from simulator.plan.trials import Progress, Trials, planned_at
-from simulator.run.topology import check_catalog_names
+from simulator.resolve.topology import check_catalog_names
 from simulator.scenario.load import LoadedScenario
+from simulator.size.candidate import candidates
+from simulator.size.options import PlanOptions, check_options
+from simulator.size.rows import rows_of
+from simulator.size.search import Point
+from simulator.size.sizing import Sizing, minimal_fleets, size
+from simulator.size.trials import Progress, Trials, planned_at
 
 
 @dataclass(frozen=True, slots=True)

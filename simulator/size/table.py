@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
+from simulator.size.plan import Plan
 
 HEADERS = (
     "topology",

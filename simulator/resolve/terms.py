@@ -1,4 +1,4 @@
-"""Prices of a topology's pools and vendors, from the catalog and the scenario's own figures."""
+"""Prices of a topology's pools and providers, from the catalog and the scenario's own figures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.rented import BYTES_PER_GB
 from simulator.cost.tokens import TokenBill, TokenPrice, TokenTier, token_bill
 from simulator.errors import InputError, Problem
-from simulator.run.engine import PlannedEngine
-from simulator.run.figures import Figures
+from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.figures import Figures
 
 _WATTS_PER_KW = 1000.0
 _MONTHS_PER_YEAR = 12
@@ -166,7 +166,7 @@ def token_price(offer: TokenOffer, residency: bool = False, scale: float = 1.0) 
 
     Raises
     ------
-    InputError : residency is asked for, and no premium of the vendor is known
+    InputError : residency is asked for, and no premium of the provider is known
     """
     if residency and offer.residency_premium is None:
         raise InputError(Problem(f"no premium of {offer.id} for processing in a region is known", path="residency"))
@@ -183,11 +183,11 @@ def token_price(offer: TokenOffer, residency: bool = False, scale: float = 1.0) 
 
 
 def bill_records(records: NDArray[Any], price: TokenPrice, batch_classes: NDArray[np.bool_]) -> TokenBill:
-    """Bill of completed requests of one vendor, priced one by one.
+    """Bill of completed requests of one provider, priced one by one.
 
     Parameters
     ----------
-    batch_classes : by class, whether its requests may go through a batch API; usual prices where the vendor has none
+    batch_classes : by class, whether its requests may go through a batch API; usual prices where the provider has none
     """
     batch = batch_classes[records["class_id"]] & (price.batch_multiplier is not None)
     return token_bill(records["isl"], records["cached_tokens"], records["generated"], price, batch)
