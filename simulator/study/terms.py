@@ -1,0 +1,214 @@
+"""What is paid, and how: the terms that turn a ledger of use into a bill. No figure has a default from outside.
+
+Every price is `Money`: one number, or one for each draw of uncertain prices, shape (draws,). Prices by hour of day are
+tuples of 1 or 24 of them from 00:00 on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Money = float | NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Facility:
+    """Where owned servers stand.
+
+    Attributes
+    ----------
+    usd_per_kw_month : space, cooling and connection by reserved power: rent of a colocation, or the own building
+    pue : facility power per IT power
+    electricity_usd_per_kwh : 1 price, or 24 by hour of day
+    co2_kg_per_kwh : carbon intensity of the grid: 1, 24 by hour of day, or 288 by month and hour; empty if not known
+    """
+
+    usd_per_kw_month: Money
+    pue: Money
+    electricity_usd_per_kwh: tuple[Money, ...]
+    co2_kg_per_kwh: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKind:
+    """A server as it is bought.
+
+    Attributes
+    ----------
+    gpus : GPUs in one server, 1 to 72
+    capex_usd : one server with its GPUs
+    network_storage_share : network and storage, as a share of capex
+    reserved_kw : nameplate power, which space and connection are paid by
+    host_kw : mean draw of a powered server without its GPUs
+    maintenance_share_per_year : of capex
+    life_years, residual_share : after so long it is sold for this share of its price
+    resale_share_by_age : (age in years, share of the price) when sold earlier, by rising age
+    lead_months : from order to service
+    install_usd : one-time cost of putting one server into service
+    """
+
+    name: str
+    gpu: str
+    gpus: int
+    capex_usd: Money
+    network_storage_share: Money
+    reserved_kw: Money
+    host_kw: Money
+    maintenance_share_per_year: Money
+    life_years: Money
+    residual_share: Money
+    resale_share_by_age: tuple[tuple[float, Money], ...] = ()
+    lead_months: float = 0.0
+    install_usd: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedSite:
+    """Servers of one kind on one site, shared by all pools that stand there.
+
+    Attributes
+    ----------
+    pools : names of the pools on these servers
+    spares : servers bought beside those in use; None: `spare_share` of them, rounded up
+    """
+
+    site: str
+    server: ServerKind
+    facility: Facility
+    pools: tuple[str, ...]
+    spares: int | None = None
+    spare_share: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """Instances that are paid for a whole term whether used or not, all in, upfront part included.
+
+    Attributes
+    ----------
+    instances : None: as many as cost less than on demand over the study, read off the use
+    upfront_share : of a term's price, paid at its start
+    """
+
+    usd_per_instance_hour: Money
+    term_months: int
+    instances: int | None = None
+    upfront_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RentedTerms:
+    """Instances as a provider of GPUs sells them, for one pool.
+
+    Attributes
+    ----------
+    tier : as `on_demand`, `spot`, `reserved_1y`, `capacity_block`
+    gpus_per_instance : what one pays for is whole instances
+    usd_per_instance_hour : above the commitments; 1 price, or 24 by hour of day
+    minimum_s, granularity_s : each stay of an instance is billed for at least the one, in steps of the other; 0 is none
+    egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
+    storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
+    """
+
+    pool: str
+    site: str
+    tier: str
+    gpus_per_instance: int
+    usd_per_instance_hour: tuple[Money, ...]
+    minimum_s: float = 0.0
+    granularity_s: float = 0.0
+    commitment: Commitment | None = None
+    egress_usd_per_gb: Money = 0.0
+    egress_bytes_per_output_token: Money = 0.0
+    storage_usd_per_gb_month: Money = 0.0
+    storage_gb: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrices:
+    """USD per million tokens of requests whose prompt is longer than `above_tokens`."""
+
+    above_tokens: int
+    input: Money
+    cached_input: Money
+    cache_write: Money
+    output: Money
+
+
+@dataclass(frozen=True, slots=True)
+class ApiTerms:
+    """Price list of a token API.
+
+    Attributes
+    ----------
+    prices : by rising `above_tokens`, the first at 0; a request pays one of them for all its tokens
+    factor_by_class : what a request of each class pays of these prices: batch, flex, priority, off-peak
+    residency_premium : surcharge for processing in a region, as a share of the price
+    bills_failed : whether calls that end in an error are paid for
+    fixed_usd_per_month : a flat fee, whatever is used
+    provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, whatever is used
+    """
+
+    provider: str
+    prices: tuple[TokenPrices, ...]
+    factor_by_class: tuple[float, ...]
+    residency_premium: Money = 0.0
+    bills_failed: bool = False
+    fixed_usd_per_month: Money = 0.0
+    provisioned_units: float = 0.0
+    usd_per_unit_hour: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """People who run a topology, in full-time equivalents: a base, and more with servers and replicas."""
+
+    usd_per_fte_year: Money
+    base_fte: Money = 0.0
+    fte_per_server: Money = 0.0
+    fte_per_replica: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fee:
+    """What else is paid: licences, support, integration, fees of a provider.
+
+    Attributes
+    ----------
+    share_of_bill : of all other lines
+    """
+
+    name: str
+    usd_once: Money = 0.0
+    usd_per_month: Money = 0.0
+    usd_per_replica_month: Money = 0.0
+    share_of_bill: Money = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """All that one topology is paid by.
+
+    Attributes
+    ----------
+    discount_rate_per_year : of annuities and of the NPV
+    months : length of the study; may end within one, as 2.5
+    start_hour : hour of day at simulated time 0
+    rental_index, token_index : price of rented GPUs and of tokens in month k as a multiple of today's, shape
+        (months + 1,) or (months + 1, draws); commitments keep the index of the month in which their term began
+    """
+
+    topology: str
+    owned: tuple[OwnedSite, ...] = ()
+    rented: tuple[RentedTerms, ...] = ()
+    apis: tuple[ApiTerms, ...] = ()
+    staff: Staff | None = None
+    fees: tuple[Fee, ...] = ()
+    discount_rate_per_year: Money = 0.0
+    months: float = 36.0
+    start_hour: float = 0.0
+    rental_index: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    token_index: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
