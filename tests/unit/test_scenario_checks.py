@@ -137,7 +137,7 @@ def test_a_name_in_the_file_is_placed_by_line_and_column(tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         check_names(load_scenario(path), model, gpu, site, token_offer)
     (problem,) = map(str, caught.value.problems)
-    assert problem.startswith(f"{path}:23:34: topologies.mixed.providers[0].offer: unknown")
+    assert problem.startswith(f"{path}:23:36: topologies.mixed.providers[0].offer: unknown")
 
 
 def test_a_model_may_be_a_config_file_that_exists(tmp_path: Path) -> None:
