@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+State = Literal["starting", "serving", "leaving", "down", "spare-free"]
+
+
+def _none(*shape: int) -> NDArray[np.int64]:
+    return np.zeros(shape, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One replica on one server in one state, from `start_s` to `end_s` of the simulated time.
+
+    Attributes
+    ----------
+    server : number of the machine: of those of its site and GPU where it is owned, of those of its pool where rented
+    """
+
+    replica: int
+    server: int
+    state: State
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +48,9 @@ class PoolUsage:
     peak_replicas : most replicas billed at once
     requests, input_tokens, cached_tokens, output_tokens : delivered work (all requests that ended here)
     outages, zone_down_s : outages of its zone that began, and seconds that the zone was down
+    stays : where each replica was, over [0, end_s]
+    work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
+        output tokens, KV tokens read in decoding, prompt attention pairs
     """
 
     name: str
@@ -49,6 +75,26 @@ class PoolUsage:
     output_tokens: int
     outages: int = 0
     zone_down_s: float = 0.0
+    stays: tuple[Stay, ...] = ()
+    work: NDArray[np.int64] = field(default_factory=lambda: _none(0, 6))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUsage:
+    """Owned servers of one site and GPU, which its pools share.
+
+    Attributes
+    ----------
+    used : most servers that held a replica at once
+    powered_s_by_hour : server-seconds powered in each simulated hour, shape (ceil(end_s / 3600),)
+    """
+
+    site: str
+    gpu: str
+    gpus_per_server: int
+    pools: tuple[str, ...]
+    used: int
+    powered_s_by_hour: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +105,10 @@ class ProviderUsage:
     ----------
     outages, down_s : outages that began, and seconds down, within the simulated time
     failed : requests that an outage ended: streams that broke, and those that nobody else could take
+    tokens : of answered calls, shape (classes, bands, 4): input, cached input, cache write, output; the first three
+        make the prompt. Bands are those of the prompt's length by which prices change
+    failed_tokens : of calls that ended in an error, same shape
+    calls, failed_calls, retried_calls : shape (classes, bands)
     """
 
     name: str
@@ -69,12 +119,23 @@ class ProviderUsage:
     outages: int = 0
     down_s: float = 0.0
     failed: int = 0
+    tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1, 4))
+    failed_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1, 4))
+    calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
+    failed_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
+    retried_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The ledger of one simulated topology."""
+    """The ledger of one simulated topology.
+
+    Attributes
+    ----------
+    servers : owned ones, by site and GPU
+    """
 
     end_s: float
     pools: tuple[PoolUsage, ...]
     providers: tuple[ProviderUsage, ...]
+    servers: tuple[ServerUsage, ...] = ()
