@@ -11,8 +11,10 @@ import streamlit as st
 from dashboard.context import Context
 from dashboard.loading import open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
+from simulator.decide.rivals import rank
+from simulator.decide.standing import of_row
 from simulator.errors import InputError
-from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
+from simulator.report.pareto import MEASURES, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
 
 Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -82,11 +84,11 @@ def _swept() -> list[dict[str, Any]]:
 
 
 def _cheapest(points: Sequence[Mapping[str, Any]], measure: str) -> None:
-    best = [found for found in frontier(points, measure) if found["slo_met"]]
+    shown = [found for found in points if found[measure] is not None and found["usd_per_month"] is not None]
+    best = rank([of_row(str(k), found) for k, found in enumerate(shown)]).order
     if best:
-        st.success(
-            f"Cheapest that meets the SLO: **{best[0]['point']}**, \\${best[0]['usd_per_month']:,.0f} per month."
-        )
+        found = shown[int(best[0])]
+        st.success(f"Cheapest that meets the SLO: **{found['point']}**, \\${found['usd_per_month']:,.0f} per month.")
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
 

@@ -194,16 +194,3 @@ def speed_factors(median_error: float, normals: ArrayLike) -> NDArray[np.float64
     require("speed", median_error=not_negative(median_error))
     sigma = math.log1p(median_error) / _MEDIAN_OF_ABSOLUTE_NORMAL
     return np.exp(sigma * np.asarray(normals, dtype=np.float64))
-
-
-def probability_cheapest(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Share of the paired draws in which each choice costs least; ties are shared, so the shares add up to 1.
-
-    Parameters
-    ----------
-    costs_usd : by name, draws that see the same prices in the same position; shape (samples,) each
-    """
-    table = np.stack(list(costs_usd.values()))
-    least = table == table.min(axis=0)
-    shares = (least / least.sum(axis=0)).mean(axis=1)
-    return {name: float(value) for name, value in zip(costs_usd, shares, strict=True)}

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from simulator.decide.rivals import cheapest
+from simulator.decide.standing import contenders
 from simulator.run.remarks import KINDS
 
 Row = tuple[str, Callable[[Mapping[str, Any]], str]]
@@ -18,9 +20,8 @@ def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def baseline(topologies: Mapping[str, Mapping[str, Any]]) -> str:
-    """The topology that a report compares the others to: the cheapest that meets the SLO, else the cheapest."""
-    meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
-    return min(meeting or topologies, key=lambda name: topologies[name]["cost"]["usd_per_month"])
+    """The topology that a report compares the others to: the cheapest that meets the SLO, else the closest to it."""
+    return cheapest(contenders(topologies))
 
 
 def _number(value: float | None, pattern: str) -> str:

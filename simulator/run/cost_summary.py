@@ -14,10 +14,12 @@ from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import total_usd
 from simulator.cost.prices import OwnedPrices
 from simulator.cost.report import CostReport, mean_report
+from simulator.decide.rivals import rank
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
 from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.run.volume import cost_curves, crossing_draws
+from simulator.study.decision import Contender
 
 
 def cost_summary(reports: Sequence[CostReport], discount_rate: float) -> dict[str, Any]:
@@ -69,8 +71,12 @@ def compare_costs(
     frame : rows of `break_even.parquet` (`cost_curves`)
     """
     reports = {name: mean_report([found.cost for found in case.replications]) for name, case in cases.items()}
+    standing = [
+        Contender(name, bool(topologies[name]["metrics"]["slo_met"]), report.usd_per_month)
+        for name, report in reports.items()
+    ]
     for name, summary in topologies.items():
-        summary["break_even"] = _break_even(name, reports)
+        summary["break_even"] = _break_even(name, reports, standing)
         summary["hybrid_rule"] = hybrid_rule(cases[name], reports[name], warmup_s)
         summary["tornado"] = tornado_of(cases[name], settings)
         summary["uncertainty"] = None
@@ -101,13 +107,13 @@ def _drawn_crossing(found: Mapping[str, Any], mine: Draws, rival: Draws, report:
     return crossing_draws(mine, rival, found["cheaper"], per_token)
 
 
-def _break_even(name: str, reports: Mapping[str, CostReport]) -> dict[str, Any] | None:
-    """Against the cheapest other topology: by month, by volume and by utilisation of the bought GPUs."""
-    others = [other for other in reports if other != name]
+def _break_even(name: str, reports: Mapping[str, CostReport], standing: Sequence[Contender]) -> dict[str, Any] | None:
+    """Against the cheapest other topology that meets the SLO: by month, volume and utilisation of the bought GPUs."""
+    rivals = rank([one for one in standing if one.name != name]).order
     mine = reports[name]
-    if not others or mine.capex_usd <= 0:
+    if not rivals or mine.capex_usd <= 0:
         return None
-    rival = min(others, key=lambda other: reports[other].usd_per_month)
+    rival = rivals[0]
     cheaper, tokens = _crossing(mine, reports[rival])
     now = busy_share(mine)
     return {

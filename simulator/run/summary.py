@@ -12,6 +12,9 @@ import pandas as pd
 
 from simulator.catalog.sites import site
 from simulator.cost.prices import HOURS_PER_DAY
+from simulator.decide.rivals import rank
+from simulator.decide.standing import contenders
+from simulator.decide.why import sentence
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
@@ -209,26 +212,12 @@ def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> 
     ----------
     sure : say in which share of the draws it is the cheapest; only for topologies of one run, whose draws are paired
     """
-    meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
-
-    def usd(name: str) -> float:
-        return float(topologies[name]["cost"]["usd_per_month"])
-
-    if not meeting:
-        best = max(topologies, key=lambda name: topologies[name]["metrics"]["slo_attainment"])
-        share = topologies[best]["metrics"]["slo_attainment"]
-        return f"No topology meets the SLO; {best} comes closest with {share:.1%} of the requests."
-    best = min(meeting, key=usd)
-    text = f"{best}: the cheapest topology that meets the SLO, ${usd(best):,.0f} per month"
-    rest = sorted((name for name in meeting if name != best), key=usd)
-    if rest:
-        text += f"; next is {rest[0]} at ${usd(rest[0]):,.0f} ({usd(rest[0]) / usd(best) - 1:+.0%})"
-        drawn = topologies[best].get("uncertainty") if sure else None
-        if drawn:
-            text += (
-                f"; cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"
-            )
-    failing = [name for name in topologies if name not in meeting]
-    if failing:
-        text += f"; {', '.join(failing)} {'misses' if len(failing) == 1 else 'miss'} the SLO"
-    return text + "."
+    found = contenders(topologies)
+    best = rank(found).order[:1]
+    drawn = topologies[best[0]].get("uncertainty") if sure and best else None
+    words = (
+        f"cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"
+        if drawn
+        else ""
+    )
+    return sentence(found, words)

@@ -20,12 +20,12 @@ from simulator.cost.sensitivity import (
     central_interval,
     monte_carlo_usd_per_month,
     price_paths_usd,
-    probability_cheapest,
     speed_factors,
     speed_normals,
     tornado,
     triangular,
 )
+from simulator.decide.rivals import shares_cheapest
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.resolve.terms import data_prices, owned_fields
@@ -116,8 +116,8 @@ def summarise_draws(draws: Mapping[str, Draws], cases: Mapping[str, Case], meeti
     meeting : topologies that meet the SLO; their shares are given among themselves as well
     """
     usd = {name: found.usd_per_month for name, found in draws.items()}
-    shares = probability_cheapest(usd)
-    among = probability_cheapest({name: usd[name] for name in meeting}) if meeting else {}
+    shares = shares_cheapest(usd)
+    among = shares_cheapest({name: usd[name] for name in meeting}) if meeting else {}
     return {
         name: {
             "draws": len(found.usd_per_month),

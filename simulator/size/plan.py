@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.decide.rivals import cheapest, rank
+from simulator.decide.standing import of_row
 from simulator.errors import collect
 from simulator.resolve.topology import check_catalog_names
 from simulator.scenario.load import LoadedScenario
@@ -98,7 +100,7 @@ def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | N
 
 
 def _mark(rows: Sequence[dict[str, Any]]) -> None:
-    min(rows, key=lambda row: float(row["usd_per_month"]))["cheapest"] = True
+    rows[int(cheapest([of_row(str(k), row) for k, row in enumerate(rows)]))]["cheapest"] = True
 
 
 def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress) -> dict[str, Any]:
@@ -132,18 +134,16 @@ def _step_time_error(sizing: Sizing, given: float | None) -> tuple[float | None,
 
 
 def _verdict(rows: Sequence[dict[str, Any]]) -> str:
-    best = sorted((row for row in rows if row["cheapest"]), key=lambda row: float(row["usd_per_month"]))
-    if not best:
+    best = [of_row(row["topology"], row) for row in rows if row["cheapest"]]
+    ranking = rank(best)
+    if not ranking.order:
         return "No fleet meets the SLO."
-    first = best[0]
-    text = f"{first['topology']}: the cheapest fleet that meets the SLO, ${first['usd_per_month']:,.0f} per month"
-    if len(best) > 1:
-        text += f"; next is {best[1]['topology']} at ${best[1]['usd_per_month']:,.0f}"
-    without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in _names(best)]
+    usd = {one.name: one.usd_per_month for one in best}
+    first, *rest = ranking.order
+    text = f"{first}: the cheapest fleet that meets the SLO, ${usd[first]:,.0f} per month"
+    if rest:
+        text += f"; next is {rest[0]} at ${usd[rest[0]]:,.0f}"
+    without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in usd]
     if without:
         text += f"; {', '.join(without)}: infeasible"
     return text + "."
-
-
-def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return [row["topology"] for row in rows]

@@ -18,8 +18,9 @@ from simulator.cost.owned import owned_cost
 from simulator.cost.owned_draws import gpu_electricity_usd, owned_usd_per_month
 from simulator.cost.prices import RentedPrices
 from simulator.cost.report import cost_report, mean_report
-from simulator.cost.sensitivity import probability_cheapest, speed_factors, speed_normals, triangular
+from simulator.cost.sensitivity import speed_factors, speed_normals, triangular
 from simulator.cost.tokens import TokenPrice, TokenTier, empty_bill, price_requests, token_bill
+from simulator.decide.rivals import shares_cheapest
 from simulator.errors import InputError
 from simulator.study.usage import PoolUsage, Usage
 
@@ -126,7 +127,7 @@ def test_half_of_the_speeds_are_off_by_more_than_the_median_error(error: float) 
 @settings(max_examples=40, deadline=None)
 def test_shares_of_the_cheapest_add_up_and_ties_are_shared(costs: list[list[int]]) -> None:
     table = {str(k): np.array(row, float) for k, row in enumerate(costs)}
-    found = probability_cheapest(table)
+    found = shares_cheapest(table)
     assert sum(found.values()) == pytest.approx(1.0)
     by_hand = dict.fromkeys(table, 0.0)
     for k in range(6):

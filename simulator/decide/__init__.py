@@ -1,0 +1,1 @@
+"""From months, bills and trials to a decision: who is cheapest, for how long, and what would change it."""

@@ -1,0 +1,85 @@
+"""The cheapest of those that meet every SLO term: said once, for every place that says it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.metrics.intervals import paired_difference
+from simulator.study.decision import Contender, Ranking
+
+_ROUNDING = 1e-9
+"""Relative difference of two sums of the same lines in another order."""
+
+
+def rank(contenders: Sequence[Contender]) -> Ranking:
+    """Order of the topologies that meet every SLO term, by USD per month; equal bills share a place.
+
+    Two bills are equal where they differ by rounding alone, or by less than the half-width of their 95 % Student-t
+    interval, replication by replication. A single replication has no interval: its bills count as they are.
+    """
+    same = _same(contenders)
+    meeting = sorted((one for one in contenders if one.meets), key=lambda one: one.usd_per_month)
+    winners = [one for one in meeting if equal(meeting[0], one)]
+    names = {one.name for one in winners}
+    best = meeting[0].usd_per_month if meeting else math.inf
+    # an open search that met nothing yet has no bill to compare: its bound is what it says
+    withheld = [
+        one.name
+        for one in contenders
+        if one.gap_usd > 0 and one.name not in names and one.usd_per_month - one.gap_usd < best
+    ]
+    closest = None if meeting or not contenders else max(contenders, key=lambda one: one.attainment).name
+    return Ranking(
+        order=tuple(one.name for one in meeting),
+        winners=tuple(one.name for one in contenders if one.name in names),
+        same=tuple((name, first) for name, first in same.items() if name in {one.name for one in meeting}),
+        missing=tuple(one.name for one in contenders if not one.meets),
+        withheld_by=tuple(withheld),
+        closest=closest,
+    )
+
+
+def cheapest(contenders: Sequence[Contender]) -> str:
+    """The first of the cheapest that meet; where none meets, the one that misses least, then the cheapest of these."""
+    found = rank(contenders)
+    if found.order:
+        return found.order[0]
+    return min(contenders, key=lambda one: (-one.attainment, one.usd_per_month)).name
+
+
+def equal(a: Contender, b: Contender) -> bool:
+    """Whether two bills are one: the same fleet, equal but for rounding, or within their paired interval."""
+    if a.fleet and a.fleet == b.fleet:
+        return True
+    if math.isclose(a.usd_per_month, b.usd_per_month, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+        return True
+    if len(a.usd_by_replication) < 2 or len(a.usd_by_replication) != len(b.usd_by_replication):
+        return False
+    mean, half_width = paired_difference(a.usd_by_replication, b.usd_by_replication)
+    return abs(mean) <= half_width
+
+
+def shares_cheapest(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Share of the paired draws in which each choice costs least; ties are shared, so the shares add up to 1.
+
+    Parameters
+    ----------
+    costs_usd : by name, draws that see the same prices in the same position; shape (samples,) each
+    """
+    table = np.stack(list(costs_usd.values()))
+    least = table == table.min(axis=0)
+    shares = (least / least.sum(axis=0)).mean(axis=1)
+    return {name: float(value) for name, value in zip(costs_usd, shares, strict=True)}
+
+
+def _same(contenders: Sequence[Contender]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for one in contenders:
+        if one.fleet and first.setdefault(one.fleet, one.name) != one.name:
+            found[one.name] = first[one.fleet]
+    return found

@@ -1,0 +1,39 @@
+"""From the figures of a summary, or of a plan's row, to contenders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.study.decision import Contender
+
+
+def contenders(topologies: Mapping[str, Mapping[str, Any]]) -> list[Contender]:
+    """Topologies of summaries, as `simulate` gives them or a bundle holds them."""
+    return [_of_summary(name, summary) for name, summary in topologies.items()]
+
+
+def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
+    metrics = summary["metrics"]
+    search = summary.get("search") or {}
+    return Contender(
+        name,
+        bool(metrics["slo_met"]) and summary.get("lasts_until") is None,
+        _usd(summary["cost"]["usd_per_month"]),
+        tuple(_usd(one["usd_per_month"]) for one in summary.get("replications", ())),
+        metrics["slo_attainment"] or 0.0,
+        summary.get("fleet", ""),
+        search.get("gap_usd") or 0.0,
+    )
+
+
+def of_row(name: str, row: Mapping[str, Any]) -> Contender:
+    """A row of a plan, a sweep or a chart: `slo_met`, `usd_per_month` and, where known, `slo_attainment`."""
+    return Contender(
+        name, bool(row["slo_met"]), _usd(row["usd_per_month"]), attainment=row.get("slo_attainment") or 0.0
+    )
+
+
+def _usd(value: float | None) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,78 @@
+"""The verdict in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from simulator.decide.rivals import rank
+from simulator.study.decision import Contender, Ranking
+
+
+def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
+    """Who is cheapest among those that meet the SLO, by how much, and who is not in the race.
+
+    Parameters
+    ----------
+    sure : in how many draws the winner is cheapest, said after the margin
+    """
+    ranking = rank(contenders)
+    by_name = {one.name: one for one in contenders}
+    if not ranking.order:
+        return _nobody(ranking, by_name)
+    parts = [_first(ranking, by_name), *_next(ranking, by_name, sure), *_rest(ranking)]
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
+    if ranking.closest is None:
+        return "Nothing to compare."
+    best = by_name[ranking.closest]
+    text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
+    if ranking.withheld_by:
+        text += f"; the search of {listed(ranking.withheld_by)} was not finished"
+    return text + "."
+
+
+def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
+    best = by_name[ranking.order[0]]
+    if ranking.withheld_by:
+        open_ = [by_name[name] for name in ranking.withheld_by]
+        gaps = listed([f"{one.name} from ${one.usd_per_month - one.gap_usd:,.0f}" for one in open_])
+        return (
+            f"No verdict: {best.name} meets the SLO for {usd(best)}, but sizes that would cost less are not excluded "
+            f"({gaps})"
+        )
+    copies = dict(ranking.same)
+    others = [name for name in ranking.winners if name != best.name and name not in copies]
+    text = f"{best.name}: the cheapest topology that meets the SLO, {usd(best)}"
+    if others:
+        bills = listed([f"{name} ({usd(by_name[name])})" for name in others])
+        text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same within the noise of the replications"
+    return text
+
+
+def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[str]:
+    best = by_name[ranking.order[0]]
+    rest = [name for name in ranking.order if name not in ranking.winners]
+    if not rest:
+        return []
+    second = by_name[rest[0]]
+    more = second.usd_per_month / best.usd_per_month - 1 if best.usd_per_month > 0 else math.nan
+    text = f"next is {second.name} at ${second.usd_per_month:,.0f}"
+    return [f"{text} ({more:+.0%})" if math.isfinite(more) else text, sure]
+
+
+def _rest(ranking: Ranking) -> list[str]:
+    found = [f"{name} is the same fleet as {first}" for name, first in ranking.same]
+    if ranking.missing:
+        found.append(f"{listed(ranking.missing)} {'misses' if len(ranking.missing) == 1 else 'miss'} the SLO")
+    return found
+
+
+def usd(one: Contender) -> str:
+    return f"${one.usd_per_month:,.0f} per month"
+
+
+def listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,202 @@
+"""What is decided: who meets the SLO for less, month by month, and what would change the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One topology at its best, as it is compared with the others.
+
+    Attributes
+    ----------
+    meets : whether every SLO term of every class holds, in every month of the study
+    usd_per_month : mean over replications and months
+    usd_by_replication : the same of each replication; topologies are paired by place, as they serve the same requests
+    attainment : share of the requests that were answered within the SLO
+    fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
+    gap_usd : what a size that was not excluded could cost less; 0 where the search is closed
+    """
+
+    name: str
+    meets: bool
+    usd_per_month: float
+    usd_by_replication: tuple[float, ...] = ()
+    attainment: float = 0.0
+    fleet: str = ""
+    gap_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Who is cheapest among those that meet every SLO term; names are in the order in which they were given.
+
+    Attributes
+    ----------
+    order : those that meet, the cheapest first
+    winners : the first of them, and all whose bills do not differ from its by more than the paired interval
+    same : (name, name of an earlier one) of those that are the same fleet
+    withheld_by : losers for which a size that would cost less than the winner is not excluded
+    closest : none meets: the one that misses least
+    """
+
+    order: tuple[str, ...]
+    winners: tuple[str, ...]
+    same: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    withheld_by: tuple[str, ...]
+    closest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """How a topology's size was found.
+
+    Attributes
+    ----------
+    word : `fixed` as written, `proved`, `minimal` (one fewer of any pool fails), `best of n tried`, `open`
+    gap_usd : per month, what an open candidate could cost less than the best
+    """
+
+    word: str
+    tried: int
+    gap_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """One month of one topology.
+
+    Attributes
+    ----------
+    month : from 1 on
+    level : load of each class as a multiple of the scenario's
+    replicas : of each pool, the most where it is autoscaled
+    servers : owned servers in place
+    ordered, arriving : owned servers ordered in this month, and put into service in it
+    binding : the SLO term that is missed most, or that has least room
+    usd : lines of the month
+    paid_usd : payments that fall due in it
+    liability_usd : what commitments still cost after it
+    """
+
+    month: int
+    level: tuple[float, ...]
+    replicas: tuple[int, ...]
+    servers: int
+    ordered: int
+    arriving: int
+    meets: bool
+    attainment: float
+    binding: str
+    usd: float
+    paid_usd: float
+    liability_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a fleet can serve.
+
+    Attributes
+    ----------
+    factor : largest multiple of the load, of all classes, at which it meets the SLO; 0 if at none that was tried
+    fails_at : smallest multiple tried at which it does not; inf if it met at all
+    """
+
+    factor: float
+    fails_at: float
+    tried: tuple[tuple[float, bool], ...]
+
+    @property
+    def used_share(self) -> float:
+        """Share of the capacity that the load takes; inf where the fleet cannot serve any load within the SLO."""
+        return 1.0 / self.factor if self.factor > 0 else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Why a topology is not the answer.
+
+    Attributes
+    ----------
+    kind : the SLO, or the bill
+    what : the SLO term, or the line whose cost exceeds the winner's most
+    text : the figures behind it, in words
+    """
+
+    topology: str
+    kind: Literal["slo", "cost", "search"]
+    what: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The smallest change of one assumption that changes the winner.
+
+    Attributes
+    ----------
+    assumption : what is changed, as `price of rented GPUs`
+    factor : multiple of today's value from which the winner is another; None if none was found up to `beyond`
+    winner : who is cheapest there
+    beyond : (smallest, largest) multiple that was looked at
+    sure : False where sizes were not searched anew at the changed value
+    """
+
+    assumption: str
+    factor: float | None
+    winner: str | None
+    beyond: tuple[float, float]
+    sure: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """When a choice costs less than a rival that meets the SLO, by three measures; None where one has no meaning.
+
+    Attributes
+    ----------
+    months, months_discounted : from which the payments stay below the rival's, interpolated within a month; inf never.
+        What is sold at the end of the study is not counted
+    month_with_resale : first month after which selling up would leave the choice ahead
+    hours_per_day : hours of use of a rival rented by the hour above which the choice costs less
+    volume_factor : multiple of the load from which the choice costs less, each side at its best size there
+    volumes : (multiple, USD per month, the rival's), as tried
+    """
+
+    topology: str
+    rival: str
+    months: float | None
+    months_discounted: float | None
+    hours_per_day: float | None
+    volume_factor: float | None = None
+    volumes: tuple[tuple[float, float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision: who, by how much, how surely, why not the others, and what would flip it.
+
+    Attributes
+    ----------
+    margin_usd : per month, of the runner-up over the winner; NaN without one
+    margin_share_of_draws : share of the paired draws in which the winner is cheapest; NaN without draws
+    lasts_until : by topology, the last month before the first in which it misses the SLO; None: to the end
+    """
+
+    ranking: Ranking
+    margin_usd: float
+    margin_share_of_draws: float
+    lasts_until: tuple[tuple[str, int | None], ...]
+    bindings: tuple[Binding, ...]
+    flips: tuple[Flip, ...]
+    text: str
+
+
+Draws = NDArray[np.float64]

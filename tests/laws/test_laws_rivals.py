@@ -1,0 +1,109 @@
+"""Who is cheapest: laws of the one place that says it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.decide.rivals import cheapest, equal, rank
+from simulator.decide.why import sentence
+from simulator.study.decision import Contender
+
+CONTENDERS = st.lists(
+    st.builds(
+        Contender,
+        name=st.sampled_from("abcdefgh"),
+        meets=st.booleans(),
+        usd_per_month=st.integers(1, 5).map(float),
+        attainment=st.floats(0, 1),
+    ),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda one: one.name,
+)
+
+
+@given(CONTENDERS)
+@settings(max_examples=80, deadline=None)
+def test_only_those_that_meet_are_ranked_and_the_winners_cost_least(found: list[Contender]) -> None:
+    ranking = rank(found)
+    by_name = {one.name: one for one in found}
+    assert set(ranking.order) == {one.name for one in found if one.meets}
+    assert set(ranking.missing) == {one.name for one in found if not one.meets}
+    if not ranking.order:
+        assert ranking.closest is not None
+        assert by_name[ranking.closest].attainment == max(one.attainment for one in found)
+        return
+    least = min(one.usd_per_month for one in found if one.meets)
+    assert set(ranking.winners) == {one.name for one in found if one.meets and one.usd_per_month == least}
+    assert cheapest(found) in ranking.winners
+
+
+@given(CONTENDERS, st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_order_and_names_change_no_winner(found: list[Contender], random: object) -> None:
+    shuffled = sorted(found, key=lambda one: one.name[::-1], reverse=True)
+    assert set(rank(found).winners) == set(rank(shuffled).winners)
+    renamed = [Contender(f"x{one.name}", one.meets, one.usd_per_month) for one in found]
+    assert {f"x{name}" for name in rank(found).winners} == set(rank(renamed).winners)
+
+
+def test_a_topology_that_misses_never_wins_however_cheap() -> None:
+    found = [Contender("lost", False, 1.0, attainment=0.13), Contender("serves", True, 1000.0, attainment=1.0)]
+    assert rank(found).winners == ("serves",)
+    assert "lost misses the SLO" in sentence(found)
+
+
+def test_bills_within_their_paired_interval_are_equal() -> None:
+    noise = np.array([0.0, 5.0, -4.0])
+    base = np.array([100.0, 140.0, 90.0])
+    a = Contender("a", True, float(base.mean()), tuple(base))
+    near = Contender("near", True, float((base + noise).mean()), tuple(base + noise))
+    far = Contender("far", True, float((base + 8 + noise / 10).mean()), tuple(base + 8 + noise / 10))
+    assert equal(a, near)
+    assert not equal(a, far), "the replications spread widely, their differences do not"
+    assert set(rank([a, near, far]).winners) == {"a", "near"}
+    assert "same within the noise" in sentence([a, near, far])
+    assert "next is far" in sentence([a, near, far])
+
+
+def test_a_single_replication_has_no_interval() -> None:
+    assert rank([Contender("a", True, 100.0, (100.0,)), Contender("b", True, 100.1, (100.1,))]).winners == ("a",)
+
+
+def test_a_copy_shares_the_verdict_and_one_fleet_is_said_once() -> None:
+    own = Contender("owned", True, 100.0, (99.0, 101.0), fleet="k")
+    hybrid = Contender("hybrid", True, 100.0, (99.0, 101.0), fleet="k")
+    ranking = rank([own, hybrid, Contender("api", True, 120.0, (119.0, 121.0))])
+    assert set(ranking.winners) == {"owned", "hybrid"}
+    assert ranking.same == (("hybrid", "owned"),)
+    text = sentence([own, hybrid])
+    assert "hybrid is the same fleet as owned" in text
+    assert "noise" not in text
+
+
+def test_a_gap_that_reaches_below_the_winner_withholds_the_verdict() -> None:
+    best = Contender("best", True, 100.0)
+    assert rank([best, Contender("open", True, 120.0, gap_usd=15.0)]).withheld_by == ()
+    found = [best, Contender("open", True, 120.0, gap_usd=25.0)]
+    assert rank(found).withheld_by == ("open",)
+    assert sentence(found).startswith("No verdict")
+    unmet = Contender("unmet", False, 90.0, gap_usd=1.0)
+    assert rank([best, unmet]).withheld_by == ("unmet",)
+
+
+def test_nobody_meets() -> None:
+    found = [Contender("a", False, 1.0, attainment=0.5), Contender("b", False, 9.0, attainment=0.9)]
+    assert cheapest(found) == "b"
+    assert sentence(found) == "No topology meets the SLO; b comes closest with 90.0% of the requests."
+    assert math.isnan(Contender("x", False, math.nan).usd_per_month)
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_equal_bills_but_for_rounding_share_the_place(names: tuple[str, str]) -> None:
+    found = [Contender(names[0], True, 0.1 + 0.2), Contender(names[1], True, 0.3)]
+    assert set(rank(found).winners) == {"a", "b"}
