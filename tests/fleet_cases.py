@@ -13,15 +13,8 @@ from simulator.engine.config import EngineConfig
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
 from simulator.perf.steptime import constant_step_time
-from simulator.study.fleet import (
-    ClassSpec,
-    FleetSpec,
-    PoolSpec,
-    ProviderSpec,
-    ReplicaRouting,
-    RoutingSpec,
-    TargetRouting,
-)
+from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, ProviderSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 STEP_S = 0.05

@@ -12,7 +12,7 @@ from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import provider_wait
 from simulator.fleet.state import ROUTING_KIND, SEED, Fleet
 from simulator.jit import kernel
-from simulator.study.fleet import ReplicaRouting, TargetRouting
+from simulator.study.choices import ReplicaRouting, TargetRouting
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
 _CASCADE = int(TargetRouting.CASCADE)
@@ -211,14 +211,14 @@ def _least_kv(fleet: Fleet, engines: Engines, pool: Any) -> int:
 
 @kernel
 def _affine(fleet: Fleet, engines: Engines, pool: Any, key: int, bounded: bool) -> int:
-    """Rendezvous hashing: a replica that joins or leaves moves only its own share of the keys."""
+    """Rendezvous hashing by place in the pool: a replica that joins or leaves moves only its own share of the keys."""
     best = NONE
     highest = 0
     total = 0
     for k in range(pool.n_ready):
         r = fleet.ready[pool.replica_base + k]
         total += engines.load[r]
-        score = mix(key ^ mix(r + 1))
+        score = mix(key ^ mix(r - pool.replica_base + 1))
         if best == NONE or score > highest:
             best = r
             highest = score

@@ -11,13 +11,13 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from simulator.fleet.answers import provider_answers
 from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.events import control_events
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.outages import OutageClock
-from simulator.fleet.records import provider_answers
 from simulator.rng import stream
 from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.usage import PoolUsage, ProviderUsage, Usage

@@ -15,7 +15,8 @@ from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
 from simulator.perf.steptime import StepTime, constant_step_time
-from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 

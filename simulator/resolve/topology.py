@@ -17,6 +17,7 @@ from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.links import linked_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
+from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.study.fleet import (
     Autoscaler,
     CascadeSpec,
@@ -27,9 +28,7 @@ from simulator.study.fleet import (
     PoolSpec,
     ProviderSpec,
     Reliability,
-    ReplicaRouting,
     RoutingSpec,
-    TargetRouting,
 )
 from simulator.units import SECONDS_PER_HOUR
 

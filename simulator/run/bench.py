@@ -17,7 +17,8 @@ from simulator.fleet.records import Status
 from simulator.resolve.engines import plan_engine
 from simulator.run.capacity import replica_capacity_rps
 from simulator.schema.engine import EngineSettings
-from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec, TargetRouting
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import ClassWorkload, Constant, Length, Lognormal, Poisson, Prefixes, WorkloadSpec

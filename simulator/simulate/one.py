@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, cost_report
 from simulator.cost.tokens import TokenPrice, empty_bill
-from simulator.fleet.records import Status, provider_answers
+from simulator.fleet.answers import provider_answers
+from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand

@@ -8,22 +8,15 @@ import numpy as np
 import pytest
 from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, provider, serve
 
-from simulator.fleet.records import RECORD, Escalation, Status, provider_answers
+from simulator.fleet.answers import provider_answers
+from simulator.fleet.records import RECORD, Escalation, Status
 from simulator.fleet.simulate import simulate_fleet
 from simulator.metrics.accumulate import parts_s
 from simulator.metrics.laws import check_causality
 from simulator.metrics.slo import latencies
 from simulator.rng import stream
-from simulator.study.fleet import (
-    CascadeSpec,
-    ClassSpec,
-    FleetSpec,
-    Outages,
-    PoolSpec,
-    ProviderSpec,
-    RoutingSpec,
-    TargetRouting,
-)
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import CascadeSpec, ClassSpec, FleetSpec, Outages, PoolSpec, ProviderSpec, RoutingSpec
 from simulator.workload.requests import Requests
 
 SMALL, LARGE = pool("small", replicas=2), pool("large", network_s=0.03)

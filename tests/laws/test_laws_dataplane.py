@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from simulator.engine.state import FREE, FUTURE
 from simulator.fleet.records import Status
 from simulator.rng import stream
-from simulator.study.fleet import ClassSpec, FleetSpec, ReplicaRouting, RoutingSpec, TargetRouting
+from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.fleet import ClassSpec, FleetSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, make_requests
 
 

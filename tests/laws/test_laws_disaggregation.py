@@ -22,15 +22,8 @@ from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_replicas
 from simulator.metrics.laws import check_causality
 from simulator.rng import stream
-from simulator.study.fleet import (
-    ClassSpec,
-    FleetSpec,
-    KvTransfer,
-    PoolSpec,
-    ReplicaRouting,
-    RoutingSpec,
-    TargetRouting,
-)
+from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.fleet import ClassSpec, FleetSpec, KvTransfer, PoolSpec, RoutingSpec
 from simulator.workload.requests import Requests, make_requests
 
 LINKS = st.builds(

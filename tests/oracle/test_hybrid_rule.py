@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from simulator.cost.breakeven import owned_units
 from simulator.fleet.simulate import simulate_fleet
 from simulator.perf.steptime import constant_step_time
-from simulator.study.fleet import ClassSpec, RoutingSpec, TargetRouting
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import ClassSpec, RoutingSpec
 from simulator.study.usage import PoolUsage
 from simulator.workload.requests import make_requests
 

@@ -16,16 +16,8 @@ from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
 from simulator.perf.steptime import constant_step_time
-from simulator.study.fleet import (
-    Autoscaler,
-    ClassSpec,
-    ColdStart,
-    FleetSpec,
-    PoolSpec,
-    Reliability,
-    RoutingSpec,
-    TargetRouting,
-)
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import Autoscaler, ClassSpec, ColdStart, FleetSpec, PoolSpec, Reliability, RoutingSpec
 from simulator.workload.requests import make_requests
 
 SCALER = Autoscaler(min_replicas=0, max_replicas=4, target_per_replica=10.0)

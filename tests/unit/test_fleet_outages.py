@@ -15,7 +15,8 @@ from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
-from simulator.study.fleet import ClassSpec, ColdStart, FleetSpec, Outages, RoutingSpec, TargetRouting
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import ClassSpec, ColdStart, FleetSpec, Outages, RoutingSpec
 
 CALM = {"ttft_median_s": 1.0, "ttft_sigma": 0.0, "tpot_median_s": 0.5, "tpot_sigma": 0.0}
 DOWN = Outages(windows=((10.0, 20.0),))

@@ -10,7 +10,8 @@ from fleet_cases import ENGINE, STEP_S, Source, evenly, fleet, in_flight_at, poi
 
 from simulator.fleet.records import Status
 from simulator.rng import stream
-from simulator.study.fleet import CascadeSpec, ClassSpec, ReplicaRouting, RoutingSpec, TargetRouting
+from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.fleet import CascadeSpec, ClassSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, make_requests
 
 R = ReplicaRouting
