@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.cost.prices import OwnedPrices, RentedPrices
+from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.topology import Pool
-from simulator.simulate.one import topology_prices
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}

@@ -26,11 +26,11 @@ def validate(
     resolved: print the merged scenario with the origin of each value
     """
     from simulator.errors import collect
+    from simulator.resolve.prices import topology_prices
     from simulator.resolve.topology import plan_topologies
     from simulator.run.capacity import load_warnings
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
-    from simulator.simulate.one import topology_prices
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     planned = plan_topologies(loaded)

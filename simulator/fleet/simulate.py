@@ -140,6 +140,11 @@ class _Simulation:
         )
         before[k] = totals
 
+    def flush(self, every_s: float) -> Generator[Any, Any, None]:
+        while True:
+            yield self.env.timeout(every_s)
+            self.plane.drain_records()
+
     def mark_energy(self) -> Generator[Any, Any, None]:
         while True:
             self.energy_marks.append(self.step_energy_j())
@@ -220,6 +225,7 @@ def simulate_fleet(
     seed: int,
     sink: Sink,
     sample_s: float | None = None,
+    flush_s: float | None = None,
     progress: Progress | None = None,
 ) -> FleetRun:
     """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
@@ -231,12 +237,15 @@ def simulate_fleet(
     warmup_s : gaps between tokens are counted from here on
     sink : called with records of ended requests (dtype RECORD)
     sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
+    flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
     progress : called with the simulated time
     """
     simulation = _Simulation(spec, source, seed, sink, horizon_s)
     env, plane = simulation.env, simulation.plane
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
+    if flush_s is not None:
+        env.process(simulation.flush(flush_s))
     if warmup_s > 0:
         simulation.run_until(warmup_s, progress)
         plane.engines.itl_counts[:] = 0

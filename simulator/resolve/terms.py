@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.catalog.offers import gpu_offer
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.rented import BYTES_PER_GB
-from simulator.cost.tokens import TokenBill, TokenPrice, TokenTier, token_bill
+from simulator.cost.tokens import TokenPrice, TokenTier
 from simulator.errors import InputError, Problem
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
@@ -180,14 +179,3 @@ def token_price(offer: TokenOffer, residency: bool = False, scale: float = 1.0) 
         for tier in offer.tiers
     )
     return TokenPrice(tiers, (offer.residency_premium or 0.0) if residency else 0.0, offer.batch_multiplier)
-
-
-def bill_records(records: NDArray[Any], price: TokenPrice, batch_classes: NDArray[np.bool_]) -> TokenBill:
-    """Bill of completed requests of one provider, priced one by one.
-
-    Parameters
-    ----------
-    batch_classes : by class, whether its requests may go through a batch API; usual prices where the provider has none
-    """
-    batch = batch_classes[records["class_id"]] & (price.batch_multiplier is not None)
-    return token_bill(records["isl"], records["cached_tokens"], records["generated"], price, batch)

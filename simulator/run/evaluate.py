@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.resolve.prices import Prices
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.priced import priced
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import Prices, replicate
+from simulator.simulate.demand import demand_of
+from simulator.simulate.one import simulate_one, subject_of
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Evaluation:
     """What a topology gave over all replications.
 
     Attributes
@@ -33,16 +36,16 @@ class Outcome:
 
 def evaluate(
     loaded: LoadedScenario, planned: PlannedTopology, prices: Prices, progress: Callable[[float], None] | None = None
-) -> Outcome:
+) -> Evaluation:
     """Simulate all replications of a planned topology; `progress` is called with the share that is done."""
-    run = loaded.scenario.run
+    demand, subject = demand_of(loaded), subject_of(planned)
     done = []
-    for number in range(run.replications):
+    for number in range(demand.replications):
 
         def tick(now: float, number: int = number) -> None:
             if progress:
-                progress((number + min(now / run.horizon_s, 1.0)) / run.replications)
+                progress((number + min(now / demand.horizon_s, 1.0)) / demand.replications)
 
-        done.append(replicate(loaded, planned, prices, number, progress=tick))
+        done.append(priced(simulate_one(subject, demand, number, progress=tick), prices))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    return Outcome(summarise(loaded, planned, done, prices), met)
+    return Evaluation(summarise(loaded, planned, done, prices), met)

@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import collect
+from simulator.resolve.prices import topology_prices, unused_overrides
 from simulator.resolve.topology import PlannedTopology, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
+from simulator.run.priced import priced
 from simulator.run.remarks import remarks
 from simulator.run.summary import merged_metrics, summarise, verdict
-from simulator.run.tables import demand_frame, events_frame, latency_frame
+from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.one import fleet_frame, replicate, topology_prices, unused_overrides
+from simulator.simulate.demand import demand_of
+from simulator.simulate.one import Records, simulate_one, subject_of
 
 Progress = Callable[[str, float], None]
 """Called with what is being simulated and the share of the whole that is done."""
@@ -58,7 +61,8 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
     cases: dict[str, Case] = {}
-    replications = scenario.run.replications
+    demand = demand_of(loaded)
+    replications = demand.replications
     total = len(planned) * replications
     files = references(loaded)
     identity = fingerprint(loaded, files)
@@ -77,12 +81,18 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     if progress:
                         progress(name, (first + min(now / scenario.run.horizon_s, 1.0)) / total)
 
-                def keep(frame: Any) -> None:
+                def keep(records: Records, planned: PlannedTopology = topology, number: int = number) -> None:
+                    frame = request_frame(records, planned, number)
                     bundle.append("requests.parquet", frame.astype({"topology": "str"}))
 
-                done.append(
-                    replicate(loaded, topology, price, number, keep if scenario.run.keep_requests else None, tick)
+                outcome = simulate_one(
+                    subject_of(topology),
+                    demand,
+                    number,
+                    keep=keep if scenario.run.keep_requests else None,
+                    progress=tick,
                 )
+                done.append(priced(outcome, price))
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
                 bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
                 bundle.append("events.parquet", events_frame(done[-1].run, topology, number))

@@ -18,13 +18,15 @@ from simulator.decide.why import sentence
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import t_interval
+from simulator.resolve.prices import Prices
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import replica_capacity_rps
 from simulator.run.cost_summary import cost_summary
+from simulator.run.priced import Replication
 from simulator.run.remarks import remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import Prices, Replication, itl, target_names
+from simulator.simulate.one import itl, target_names
 from simulator.units import SECONDS_PER_HOUR
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from simulator.fleet.events import KINDS
+from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import COUNTS, Demand
@@ -36,6 +40,30 @@ def latency_frame(topology: str, metrics: MetricAccumulator) -> pd.DataFrame:
     found = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
     found.insert(0, "topology", topology)
     return found.reset_index(drop=True)
+
+
+def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) -> pd.DataFrame:
+    """Rows of `requests.parquet`: the records with names instead of indices."""
+    frame = pd.DataFrame({name: records[name] for name in records.dtype.names or ()})
+    for column, labels in (
+        ("class_id", [cls.name for cls in planned.fleet.classes]),
+        ("status", [status.name.lower() for status in Status]),
+        ("target", target_names(planned)),
+        ("prefill_target", target_names(planned)),
+    ):
+        frame[column] = np.array([*labels, ""], object)[records[column]]
+    frame.insert(0, "replication", number)
+    frame.insert(0, "topology", planned.name)
+    return frame.rename(columns={"class_id": "class"})
+
+
+def fleet_frame(run: FleetRun, planned: PlannedTopology, number: int) -> pd.DataFrame:
+    """Rows of `fleet.parquet`: the samples of all pools."""
+    frame = pd.DataFrame(run.samples)
+    frame["pool"] = [planned.fleet.pools[k].name for k in frame["pool"]]
+    frame.insert(0, "replication", number)
+    frame.insert(0, "topology", planned.name)
+    return frame
 
 
 def demand_frame(demand: Demand, planned: PlannedTopology, number: int) -> pd.DataFrame:

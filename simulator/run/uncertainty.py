@@ -28,10 +28,11 @@ from simulator.cost.sensitivity import (
 from simulator.decide.rivals import shares_cheapest
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
+from simulator.resolve.prices import Prices
 from simulator.resolve.terms import data_prices, owned_fields
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
-from simulator.simulate.one import Prices, Replication
+from simulator.run.priced import Replication
 from simulator.units import TOKENS_PER_MILLION
 
 COVERAGE = 0.9

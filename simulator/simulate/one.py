@@ -1,4 +1,4 @@
-"""One topology over all replications: metrics, usage and money, with the laws checked on each."""
+"""One trial: a fleet under one replication of the demand, with the laws checked. No price is known here."""
 
 from __future__ import annotations
 
@@ -7,207 +7,148 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from simulator.cost.prices import OwnedPrices, RentedPrices
-from simulator.cost.report import CostReport, cost_report
-from simulator.cost.tokens import TokenPrice, empty_bill
 from simulator.fleet.answers import provider_answers
-from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.demand import Demand
+from simulator.metrics.demand import Demand as Arrivals
 from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
 from simulator.metrics.sketch import Sketch
-from simulator.metrics.slo import ClassSlo, SloTerm
-from simulator.resolve.demand import replication_seed, request_source
-from simulator.resolve.figures import Figures
-from simulator.resolve.terms import (
-    bill_records,
-    discount_rate,
-    owned_prices,
-    rented_prices,
-    token_price,
-    unknown_prices,
-)
-from simulator.resolve.topology import PlannedTopology, located
-from simulator.scenario.load import LoadedScenario
+from simulator.perf.bounds import TokenBound
+from simulator.resolve.topology import PlannedTopology
+from simulator.simulate.demand import Demand
+from simulator.study.fleet import FleetSpec
 from simulator.study.usage import Usage
 
-KeepRequests = Callable[[pd.DataFrame], None]
+Records = NDArray[Any]
+Keep = Callable[[Records], None]
 Progress = Callable[[float], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Replication:
-    """One simulation of one topology, priced."""
-
-    metrics: MetricAccumulator
-    usage: Usage
-    cost: CostReport
-    run: FleetRun
-    demand: Demand
+FLUSHES = 48
+"""How often in the horizon a trial that may be refused looks at what has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
-    """Prices of a topology's pools by name, of its providers in order, and the cost of capital.
+class Subject:
+    """What is simulated.
 
     Attributes
     ----------
-    estimates : ids of the estimates among the cost figures
-    ranges : (low, value, high) of the cost figures that have a range, by id
-    used_overrides : ids of the scenario's overrides that had a say
-    unknown : what is not charged for because no price is known, as `egress at lambda`
+    fleet : at its size
+    peaks : by pool, what no engine of it can exceed
+    price_bands : by provider, the prompt lengths in tokens above which a price list changes; the first is 0
     """
 
-    pools: dict[str, OwnedPrices | RentedPrices]
-    providers: tuple[TokenPrice, ...]
-    discount_rate: float
-    estimates: tuple[str, ...]
-    ranges: dict[str, tuple[float, float, float]]
-    used_overrides: frozenset[str]
-    unknown: tuple[str, ...]
+    fleet: FleetSpec
+    peaks: tuple[TokenBound, ...]
+    price_bands: tuple[tuple[int, ...], ...]
+
+    @property
+    def targets(self) -> list[str]:
+        """Names of pools, then providers: the order of target indices."""
+        return [pool.name for pool in self.fleet.pools] + [provider.name for provider in self.fleet.providers]
 
 
-def class_slos(loaded: LoadedScenario) -> list[ClassSlo]:
-    """SLOs of the scenario's classes."""
-    return [
-        ClassSlo(
-            cls.name,
-            tuple(
-                SloTerm(metric, float(name[1:]) / 100, limit_s)
-                for metric in ("ttft_s", "tpot_s", "e2e_s")
-                for name, limit_s in getattr(cls.slo, metric).items()
-            ),
-        )
-        for cls in loaded.scenario.workload.classes
-    ]
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one replication on one fleet gave.
+
+    Attributes
+    ----------
+    number : of the replication
+    metrics : counts, service levels and latencies
+    usage : the ledger that money is computed from
+    tokens : by provider, answers and their tokens, shape (classes, bands, 4): answers, ISL, cached tokens, OSL
+    run : samples, gaps between tokens, events
+    demand : arrivals over time
+    """
+
+    number: int
+    metrics: MetricAccumulator
+    usage: Usage
+    tokens: tuple[NDArray[np.int64], ...]
+    run: FleetRun
+    demand: Arrivals
 
 
-def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
-    """Look up every price of a topology; one that is missing is an error at the pool that needs it."""
-    settings = loaded.scenario.cost
-    with located(loaded, "cost.overrides"):
-        figures = Figures(settings.overrides)
-    owned = [pool for pool in planned.settings.pools if pool.billing == "owned"]
-    prices: dict[str, OwnedPrices | RentedPrices] = {}
-    for k, (pool, engine) in enumerate(zip(planned.settings.pools, planned.engines, strict=True)):
-        with located(loaded, f"topologies.{planned.name}.pools[{k}]"):
-            if pool.billing == "owned":
-                prices[pool.name] = owned_prices(pool, engine, settings, figures, 1 / len(owned))
-            else:
-                prices[pool.name] = rented_prices(pool, engine, figures)
-    providers: list[TokenPrice] = []
-    for k, (provider, offer) in enumerate(zip(planned.settings.providers, planned.offers, strict=True)):
-        with located(loaded, f"topologies.{planned.name}.providers[{k}]"):
-            providers.append(token_price(offer, provider.residency, provider.price_scale))
-    rate = discount_rate(settings, figures)
-    unknown = [name for pool in planned.settings.pools if pool.billing != "owned" for name in unknown_prices(pool)]
-    return Prices(
-        prices,
-        tuple(providers),
-        rate,
-        tuple(sorted(figures.estimates)),
-        figures.ranges,
-        frozenset(figures.used_overrides),
-        tuple(dict.fromkeys(unknown)),
-    )
-
-
-def unused_overrides(settings: Any, prices: Sequence[Prices]) -> list[str]:
-    """A warning when figures that the scenario sets had no say in any topology."""
-    used = frozenset().union(*(price.used_overrides for price in prices))
-    if settings.draws:
-        used |= {"price.monthly_log_vol", "price.token_monthly_log_vol"}
-    unused = [name for name in settings.overrides if name not in used]
-    return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []
-
-
-def replicate(
-    loaded: LoadedScenario,
-    planned: PlannedTopology,
-    prices: Prices,
-    number: int,
-    keep: KeepRequests | None = None,
-    progress: Progress | None = None,
-) -> Replication:
-    """Simulate replication `number`; all topologies see the same requests in it."""
-    scenario = loaded.scenario
-    run = scenario.run
-    targets = target_names(planned)
-    metrics = MetricAccumulator(class_slos(loaded), run.warmup_s, run.horizon_s, targets)
-    demand = Demand(run.horizon_s, len(targets))
-    bills = [empty_bill() for _ in prices.providers]
-    batch = np.array([cls.batch for cls in scenario.workload.classes], np.bool_)
-    n_pools = len(planned.fleet.pools)
-
-    def sink(records: NDArray[Any]) -> None:
-        check_causality(records)
-        metrics.add(records)
-        demand.add(records)
-        billed = provider_answers(records, planned.fleet, run.horizon_s)
-        for k, price in enumerate(prices.providers):
-            bills[k] += bill_records(billed[billed["target"] == n_pools + k], price, batch)
-        if keep:
-            keep(request_frame(records, planned, number))
-
-    result = simulate_fleet(
-        planned.fleet,
-        request_source(loaded, number),
-        horizon_s=run.horizon_s,
-        drain_s=run.drain_s,
-        warmup_s=run.warmup_s,
-        seed=replication_seed(scenario, number),
-        sink=sink,
-        sample_s=run.sample_s,
-        progress=progress,
-    )
-    check_counts(metrics)
-    for balance in result.balances:
-        check_little(balance)
-    for pool, engine in zip(result.usage.pools, planned.engines, strict=True):
-        check_gpu_seconds(pool)
-        check_roofline(pool, engine.bound.computed_tokens_per_gpu_s, engine.bound.output_tokens_per_gpu_s)
-    cost = cost_report(
-        result.usage,
-        prices.pools,
-        scenario.cost.horizon_months,
-        prices.discount_rate,
-        growth_per_year=scenario.cost.demand_growth_per_year,
-        bills={provider.name: bill for provider, bill in zip(result.usage.providers, bills, strict=True)},
-    )
-    return Replication(metrics, result.usage, cost, result, demand)
+def subject_of(planned: PlannedTopology) -> Subject:
+    """What of a planned topology is simulated."""
+    bands = tuple(tuple(int(tier.above_input_tokens) for tier in offer.tiers) for offer in planned.offers)
+    return Subject(planned.fleet, tuple(engine.bound for engine in planned.engines), bands)
 
 
 def target_names(planned: PlannedTopology) -> list[str]:
     """Names of pools, then providers: the order of target indices."""
-    return [pool.name for pool in planned.fleet.pools] + [provider.name for provider in planned.fleet.providers]
+    return subject_of(planned).targets
 
 
-def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) -> pd.DataFrame:
-    """Rows of `requests.parquet`: the records with names instead of indices."""
-    frame = pd.DataFrame({name: records[name] for name in records.dtype.names or ()})
-    for column, labels in (
-        ("class_id", [cls.name for cls in planned.fleet.classes]),
-        ("status", [status.name.lower() for status in Status]),
-        ("target", target_names(planned)),
-        ("prefill_target", target_names(planned)),
-    ):
-        frame[column] = np.array([*labels, ""], object)[records[column]]
-    frame.insert(0, "replication", number)
-    frame.insert(0, "topology", planned.name)
-    return frame.rename(columns={"class_id": "class"})
+def simulate_one(
+    subject: Subject,
+    demand: Demand,
+    number: int,
+    *,
+    keep: Keep | None = None,
+    watch: Callable[[MetricAccumulator, float], None] | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Simulate replication `number` of a demand; all fleets see the same requests in it.
+
+    Parameters
+    ----------
+    keep : called with records of ended requests (dtype RECORD), for those who want every row
+    watch : called with the metrics so far and the simulated time; what it raises ends the trial
+    progress : called with the simulated time
+
+    Raises
+    ------
+    InvariantError : a law was broken: a bug of ours
+    """
+    fleet = subject.fleet
+    targets = subject.targets
+    metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets)
+    arrivals = Arrivals(demand.horizon_s, len(targets))
+    tokens = tuple(np.zeros((len(demand.classes), len(bands), 4), np.int64) for bands in subject.price_bands)
+
+    def sink(records: Records) -> None:
+        check_causality(records)
+        metrics.add(records)
+        arrivals.add(records)
+        if tokens:
+            answers = provider_answers(records, fleet, demand.horizon_s)
+            for k, (bands, counts) in enumerate(zip(subject.price_bands, tokens, strict=True)):
+                _count(counts, answers[answers["target"] == len(fleet.pools) + k], bands)
+        if keep:
+            keep(records)
+        if watch:
+            watch(metrics, float(records["finish_s"].max(initial=0.0)))
+
+    run = simulate_fleet(
+        fleet,
+        demand.source(number),
+        horizon_s=demand.horizon_s,
+        drain_s=demand.drain_s,
+        warmup_s=demand.warmup_s,
+        seed=demand.replication_seed(number),
+        sink=sink,
+        sample_s=demand.sample_s,
+        flush_s=demand.horizon_s / FLUSHES if watch else None,
+        progress=progress,
+    )
+    check_counts(metrics)
+    for balance in run.balances:
+        check_little(balance)
+    for pool, peak in zip(run.usage.pools, subject.peaks, strict=True):
+        check_gpu_seconds(pool)
+        check_roofline(pool, peak.computed_tokens_per_gpu_s, peak.output_tokens_per_gpu_s)
+    return Outcome(number, metrics, run.usage, tokens, run, arrivals)
 
 
-def fleet_frame(run: FleetRun, planned: PlannedTopology, number: int) -> pd.DataFrame:
-    """Rows of `fleet.parquet`: the samples of all pools."""
-    frame = pd.DataFrame(run.samples)
-    frame["pool"] = [planned.fleet.pools[k].name for k in frame["pool"]]
-    frame.insert(0, "replication", number)
-    frame.insert(0, "topology", planned.name)
-    return frame
+def _count(counts: NDArray[np.int64], answers: Records, bands: Sequence[int]) -> None:
+    """Add answers to the counts of their class and band: the last band whose threshold the prompt exceeds."""
+    band = np.maximum(np.searchsorted(np.array(bands), answers["isl"], side="left") - 1, 0)
+    columns = (np.ones(len(answers), np.int64), answers["isl"], answers["cached_tokens"], answers["generated"])
+    np.add.at(counts, (answers["class_id"], band), np.stack(columns, axis=1))
 
 
 def itl(runs: list[FleetRun]) -> Sketch:

@@ -13,9 +13,9 @@ from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.evaluate import Outcome
+from simulator.run.evaluate import Evaluation
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import class_slos
+from simulator.simulate.demand import class_slos
 from simulator.workload.requests import Requests, make_requests
 
 SAMPLE = 200
@@ -75,7 +75,7 @@ def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
         yield chunk
 
 
-def shortfall(outcome: Outcome) -> str:
+def shortfall(outcome: Evaluation) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete."""
     metrics = outcome.summary["metrics"]
     missed = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.run.evaluate import Outcome
+from simulator.run.evaluate import Evaluation
 from simulator.size.candidate import Candidate
 from simulator.size.search import Point
 from simulator.size.sizing import Sizing
@@ -55,7 +55,7 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(outcome: Outcome) -> dict[str, Any]:
+def _figures(outcome: Evaluation) -> dict[str, Any]:
     summary = outcome.summary
     metrics, cost = summary["metrics"], summary["cost"]
     return {

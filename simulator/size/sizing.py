@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from simulator.errors import InputError
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import offered_load, replica_capacity_rps
-from simulator.run.evaluate import Outcome
+from simulator.run.evaluate import Evaluation
 from simulator.size.candidate import Candidate
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import Point, minimal_points
@@ -36,7 +36,7 @@ class Sizing:
     points: tuple[Point, ...]
     reason: str = ""
 
-    def outcome(self, point: Point, spare: int) -> Outcome:
+    def outcome(self, point: Point, spare: int) -> Evaluation:
         """The fleet with its spare replicas, simulated."""
         return self.trials(with_spare(point, spare))
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import PlannedTopology, plan_topology
-from simulator.run.evaluate import Outcome, evaluate
+from simulator.run.evaluate import Evaluation, evaluate
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import topology_prices
 from simulator.size.candidate import Candidate
 from simulator.size.search import Point
 
@@ -29,7 +29,7 @@ class Trials:
         self.candidate = candidate
         self.step_factor = step_factor
         self._progress = progress
-        self._known: dict[Point, Outcome] = {}
+        self._known: dict[Point, Evaluation] = {}
 
     @property
     def simulated(self) -> int:
@@ -40,12 +40,12 @@ class Trials:
         """Whether `point[k]` replicas in the k-th scaled pool meet the SLO."""
         return self(point).slo_met
 
-    def __call__(self, point: Point) -> Outcome:
+    def __call__(self, point: Point) -> Evaluation:
         if point not in self._known:
             self._known[point] = self._simulate(point)
         return self._known[point]
 
-    def _simulate(self, point: Point) -> Outcome:
+    def _simulate(self, point: Point) -> Evaluation:
         loaded = self.candidate.sized(point)
         planned = with_step_times(plan_topology(loaded, self.candidate.topology), self.step_factor)
         prices = topology_prices(loaded, planned)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.run.evaluate import Outcome
+from simulator.run.evaluate import Evaluation
 
 _METRICS = (
     "slo_met",
@@ -23,7 +23,7 @@ _COSTS = ("usd_per_month", "usd_per_month_half_width", "usd_per_million_tokens",
 _SHARES = ("p50", "p95", "p99")
 
 
-def figures(outcome: Outcome) -> dict[str, Any]:
+def figures(outcome: Evaluation) -> dict[str, Any]:
     """What a row says of an outcome: times in s, money in USD, NaN as None."""
     summary = outcome.summary
     metrics, cost = summary["metrics"], summary["cost"]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import check_catalog_names, plan_topology
 from simulator.run.evaluate import evaluate
 from simulator.run.fingerprint import fingerprint, program_digest
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import references
-from simulator.simulate.one import topology_prices
 from simulator.sweep.grid import Sweep, Values
 from simulator.sweep.row import figures
 

@@ -152,15 +152,15 @@ def test_a_broken_trace_row_is_named(tmp_path: Path, capsys: Capture) -> None:
 def test_ctrl_c_keeps_partial_results(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     import simulator.run.simulate as module
 
-    real, calls = module.replicate, []
+    real, calls = module.simulate_one, []
 
-    def interrupted(*args: object) -> object:
+    def interrupted(*args: object, **options: object) -> object:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "replicate", interrupted)
+    monkeypatch.setattr(module, "simulate_one", interrupted)
     assert _run(["run", SMALL, "--out", str(tmp_path)]) == 130
     (partial,) = tmp_path.iterdir()
     assert partial.name.endswith(".partial")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dashboard.changes import Change, assignments, changed_text
+from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
 from simulator.scenario.load import load_scenario
-from simulator.simulate.one import topology_prices
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
 EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, True)

@@ -21,10 +21,12 @@ from simulator.cost.report import mean_report
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
+from simulator.resolve.prices import topology_prices, unused_overrides
 from simulator.resolve.terms import unknown_prices
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
 from simulator.run.hybrid import hybrid_rule
+from simulator.run.priced import priced
 from simulator.run.simulate import simulate
 from simulator.run.uncertainty import (
     GPU_PRICE,
@@ -37,7 +39,8 @@ from simulator.run.uncertainty import (
     tornado_of,
 )
 from simulator.scenario.load import LoadedScenario, load_scenario
-from simulator.simulate.one import replicate, topology_prices, unused_overrides
+from simulator.simulate.demand import demand_of
+from simulator.simulate.one import simulate_one, subject_of
 
 SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"
 RENTED = "{pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 1}]}"
@@ -54,7 +57,11 @@ def case(scenario: LoadedScenario, name: str) -> Case:
     planned = plan_topology(scenario, name)
     prices = topology_prices(scenario, planned)
     runs = scenario.scenario.run.replications
-    return Case(planned, prices, [replicate(scenario, planned, prices, k) for k in range(runs)])
+    return Case(
+        planned,
+        prices,
+        [priced(simulate_one(subject_of(planned), demand_of(scenario), k), prices) for k in range(runs)],
+    )
 
 
 def only(topologies: str, *more: str) -> LoadedScenario:

@@ -1,0 +1,143 @@
+"""What is asked of every fleet of a comparison: requests, service levels and the span, without a price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from simulator.metrics.slo import ClassSlo, SloTerm
+from simulator.resolve.demand import workload_spec
+from simulator.rng import stream_seed
+from simulator.scenario.load import LoadedScenario
+from simulator.workload.requests import ClosedLoop, Requests, RequestSource
+from simulator.workload.source import build_source
+from simulator.workload.spec import WorkloadSpec
+
+_KEPT_REQUESTS = 1_000_000
+"""Rows of all replications together up to which requests are drawn once and kept."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The same for every topology: only the number of the replication changes what arrives.
+
+    Attributes
+    ----------
+    classes : service levels by class, in the order of the workload's classes
+    workload : what the requests are drawn from
+    horizon_s, warmup_s, drain_s : arrivals end at the horizon, count from the warm-up on, and may end in the drain
+    seed : of the study
+    replications : how many are judged together
+    sample_s : seconds between samples of the fleet; None for the usual number of samples
+    """
+
+    classes: tuple[ClassSlo, ...]
+    workload: WorkloadSpec
+    horizon_s: float
+    warmup_s: float
+    drain_s: float
+    seed: int
+    replications: int
+    sample_s: float | None = None
+    _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
+
+    def replication_seed(self, number: int) -> int:
+        """Seed of all that is random in replication `number`."""
+        return stream_seed(self.seed, "replication", number)
+
+    def source(self, number: int) -> RequestSource:
+        """Requests of replication `number`, drawn once where they are few enough to keep.
+
+        Raises
+        ------
+        InputError : a broken file of the workload
+        """
+        if number not in self._drawn:
+            source = build_source(self.workload, self.horizon_s, self.replication_seed(number))
+            self._drawn[number] = _Kept.of(source, _KEPT_REQUESTS // self.replications)
+        return self._drawn[number]
+
+    @cached_property
+    def most_requests(self) -> tuple[int | None, ...]:
+        """By class the most requests that can count, over all replications; None for a class of users who wait.
+
+        A follow-up turn can arrive as soon as the turns before it took no time at all.
+        """
+        totals = np.zeros(len(self.classes), np.int64)
+        waiting: set[int] = set()
+        for number in range(self.replications):
+            source = self.source(number)
+            waiting.update(int(loop.rows.class_id[0]) for loop in source.closed_loops)
+            for chunk in source.chunks():
+                arrival_s = _earliest_s(chunk)
+                counts = (arrival_s < self.horizon_s) & ((arrival_s >= self.warmup_s) | np.isnan(chunk.arrival_s))
+                totals += np.bincount(chunk.class_id[counts], minlength=len(totals))
+        return tuple(None if k in waiting else int(n) for k, n in enumerate(totals))
+
+
+def _earliest_s(chunk: Requests) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """When each row arrives if every turn is answered at once."""
+    arrival_s = chunk.arrival_s.copy()
+    turns = np.arange(chunk.n_open)
+    while len(turns := turns[chunk.next_turn[turns] >= 0]):
+        following = chunk.next_turn[turns]
+        arrival_s[following] = arrival_s[turns] + chunk.think_s[following]
+        turns = following
+    return arrival_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A source whose chunks are kept in memory."""
+
+    class_names: tuple[str, ...]
+    closed_loops: tuple[ClosedLoop, ...]
+    drawn: tuple[Requests, ...]
+
+    @classmethod
+    def of(cls, source: RequestSource, most: int) -> RequestSource:
+        """The source itself where it has more rows than `most`."""
+        drawn: list[Requests] = []
+        for chunk in source.chunks():
+            drawn.append(chunk)
+            most -= len(chunk)
+            if most < 0:
+                return source
+        return cls(source.class_names, source.closed_loops, tuple(drawn))
+
+    def chunks(self) -> Iterator[Requests]:
+        return iter(self.drawn)
+
+
+def demand_of(loaded: LoadedScenario) -> Demand:
+    """The demand of a scenario."""
+    scenario = loaded.scenario
+    run = scenario.run
+    return Demand(
+        class_slos(loaded),
+        workload_spec(scenario, loaded.path.parent),
+        run.horizon_s,
+        run.warmup_s,
+        run.drain_s,
+        run.seed,
+        run.replications,
+        run.sample_s,
+    )
+
+
+def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
+    """SLOs of the scenario's classes."""
+    return tuple(
+        ClassSlo(
+            cls.name,
+            tuple(
+                SloTerm(metric, float(name[1:]) / 100, limit_s)
+                for metric in ("ttft_s", "tpot_s", "e2e_s")
+                for name, limit_s in getattr(cls.slo, metric).items()
+            ),
+        )
+        for cls in loaded.scenario.workload.classes
+    )
