@@ -11,7 +11,7 @@ from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
-from simulator.schema.topology import Pool
+from simulator.schema.topology import Pool, QueueAutoscaler
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
@@ -82,9 +82,12 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
 
 def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
     sets = []
-    if change.replicas and pool.autoscaler:
-        sets.append(f"{path}.autoscaler.max={max(pool.autoscaler.max + change.replicas, pool.autoscaler.min, 1)}")
-    elif change.replicas:
+    scaler = pool.autoscaler
+    if change.replicas and isinstance(scaler, QueueAutoscaler):
+        if isinstance(scaler.max, int):
+            least = scaler.min if isinstance(scaler.min, int) else 1
+            sets.append(f"{path}.autoscaler.max={max(scaler.max + change.replicas, least, 1)}")
+    elif change.replicas and isinstance(pool.replicas, int) and scaler is None:
         sets.append(f"{path}.replicas={max(pool.replicas + change.replicas, 1)}")
     if change.outage:
         window = {"start_s": 0.45 * horizon_s, "duration_s": _OUTAGE_SHARE * horizon_s}

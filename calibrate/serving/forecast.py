@@ -28,6 +28,8 @@ FEW_REQUESTS = 500
 MOST_COMPUTE = 0.65
 """Share of the published peak compute beyond which a result of random prompts is not believed: large matrix products
 alone reach 0.5 to 0.8 of it."""
+_ACTIVATIONS = {"bf16": "bfloat16", "fp16": "float16"}
+"""vLLM's names of the formats that are not quantized."""
 STATISTICS = ("mean", "p50", "p90", "p99")
 
 
@@ -138,15 +140,16 @@ def _settings(row: MeasuredRow) -> EngineSettings:
         tokens = max(tokens, int(length))
     return EngineSettings.model_validate(
         {
-            "dtype": row.dtype,
-            "kv_dtype": kv_dtype,
+            "dtype": _ACTIVATIONS.get(row.dtype, "auto"),
+            "quantization": "none" if row.dtype in _ACTIVATIONS else row.dtype,
+            "kv_cache_dtype": _ACTIVATIONS.get(kv_dtype, kv_dtype),
             "gpu_memory_utilization": limits["gpu_mem_util"],
-            "num_blocks": int(limits["kv_blocks"]) if "kv_blocks" in limits else None,
+            "num_gpu_blocks_override": int(limits["kv_blocks"]) if "kv_blocks" in limits else None,
             "max_num_seqs": seats,
             "max_num_batched_tokens": tokens,
             "max_model_len": int(length) if length else None,
-            "chunked_prefill": chunked,
-            "expert_parallel": row.expert_parallel,
+            "enable_chunked_prefill": chunked,
+            "enable_expert_parallel": row.expert_parallel,
             "version": engine_version(row),
         }
     )

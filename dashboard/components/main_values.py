@@ -104,9 +104,9 @@ def _class_values(section: str, steps: tuple[Step, ...], cls: Any) -> Iterator[V
 
 def _pool_values(section: str, steps: tuple[Step, ...], pool: Any) -> Iterator[Value]:
     yield Value(section, "GPU", (*steps, "gpu"), pool.gpu, "gpus")
-    yield Value(section, "GPUs of a replica (TP)", (*steps, "tp"), pool.tp)
+    yield Value(section, "GPUs of a replica (TP)", (*steps, "tensor_parallel_size"), pool.tensor_parallel_size)
     if pool.autoscaler is None:
         yield Value(section, "Replicas", (*steps, "replicas"), pool.replicas)
-    else:
+    elif pool.autoscaler != "auto":
         yield Value(section, "Fewest replicas", (*steps, "autoscaler", "min"), pool.autoscaler.min)
         yield Value(section, "Most replicas", (*steps, "autoscaler", "max"), pool.autoscaler.max)

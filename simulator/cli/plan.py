@@ -17,7 +17,7 @@ def plan(
     topology: str = "",
     pool: str = "",
     gpu: str = "",
-    tp: str = "",
+    tensor_parallel_size: str = "",
     max_replicas: int = 64,
     spare: int = 0,
     error: float | None = None,
@@ -35,7 +35,7 @@ def plan(
     topology: topologies to size, separated by commas; all unless given
     pool: pools whose replicas are searched (of an autoscaled pool its maximum); all of a topology unless given
     gpu: GPUs to try in these pools, as h100-sxm,h200
-    tp: TP degrees to try in these pools, as 1,2,4
+    tensor_parallel_size: TP degrees to try in these pools, as 1,2,4
     max_replicas: most replicas of a pool
     spare: replicas on top, so that the SLO holds while so many are lost
     error: relative error of step times to plan for, instead of the profile's, as 0.1
@@ -52,9 +52,11 @@ def plan(
     from simulator.size.table import HEADERS, notes, table
 
     try:
-        degrees = tuple(int(part) for part in _listed(tp))
+        degrees = tuple(int(part) for part in _listed(tensor_parallel_size))
     except ValueError:
-        raise InputError(Problem("must be whole numbers, as 1,2,4", "--tp", got=tp)) from None
+        raise InputError(
+            Problem("must be whole numbers, as 1,2,4", "--tensor-parallel-size", got=tensor_parallel_size)
+        ) from None
     options = PlanOptions(
         _listed(topology), _listed(pool), _listed(gpu), degrees, max_replicas=max_replicas, spare=spare, error=error
     )

@@ -25,7 +25,7 @@ def run(
     ----------
     scenario: scenario file (YAML)
     overlay: partial scenario laid over it; may be given several times
-    set_: path=value, as run.seed=3 or topologies.cloud.pools[rented].tp=2
+    set_: path=value, as run.seed=3 or topologies.cloud.pools[rented].tensor_parallel_size=2
     out: folder for the run bundle
     format: table for people, json for programs
     check: exit with 1 unless some topology meets the SLO

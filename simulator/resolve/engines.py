@@ -36,6 +36,10 @@ _BATCHING = {
 }
 
 
+_UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
+"""Formats of 16 bits, by the type of the activations; one takes as long as the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedEngine:
     """One replica, planned: what the simulation runs and what the checks and the report say of it.
@@ -65,6 +69,16 @@ def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
     return found.architecture, found.native_dtype
 
 
+def weight_format(settings: EngineSettings, native: str) -> str:
+    """Name of the format of the weights: that of the quantization, else the model's own or the activations'."""
+    if settings.quantization is not None and settings.quantization != "none":
+        return settings.quantization
+    unquantized = native in _UNQUANTIZED.values()
+    if settings.quantization is None and not unquantized:
+        return native
+    return _UNQUANTIZED.get(settings.dtype, native if unquantized else "bf16")
+
+
 def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path) -> PlannedEngine:
     """Plan one replica.
 
@@ -75,13 +89,14 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     arch, native = architecture(name, folder)
     card = gpu(gpu_name)
     defaults = default_limits(gpu_name)
+    weights = weight_format(settings, native)
     parts = layout(
-        settings.dtype or native,
-        settings.kv_dtype,
+        "bf16" if weights in _UNQUANTIZED.values() else weights,
+        settings.kv_cache_dtype,
         tp=tp,
         pp=pp,
-        expert_parallel=settings.expert_parallel,
-        dp=settings.data_parallel,
+        expert_parallel=settings.enable_expert_parallel,
+        dp=settings.data_parallel_size,
     )
     limits = BatchLimits(
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
@@ -103,7 +118,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     notes: tuple[str, ...] = ()
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
-        check_profile(profile, arch, gpu_name, tp, pp, settings.dtype or native)
+        check_profile(profile, arch, gpu_name, tp, pp, weights)
         notes = tuple(profile.beyond_range(limits))
         if drafting is not None:
             notes += ("the measured profile knows no drafts: their time is not in it",)
@@ -124,24 +139,24 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
 
 def _drafting(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:
     """What drafts. vLLM wants a draft model to have the target's vocabulary and runs it with the target's TP."""
-    spec = settings.speculative
+    spec = settings.speculative_config
     if spec is None:
         return None
     if spec.method == "ngram":
-        return Drafting(spec.num_tokens)
-    if spec.draft_model is None:
-        return Drafting(spec.num_tokens, one_layer_draft(arch))
-    draft, native = architecture(spec.draft_model, folder)
+        return Drafting(spec.num_speculative_tokens)
+    if spec.model is None:
+        return Drafting(spec.num_speculative_tokens, one_layer_draft(arch))
+    draft, native = architecture(spec.model, folder)
     if draft.vocab_size != arch.vocab_size:
         raise InputError(
             Problem(
                 f"a draft model must have the vocabulary of {arch.name} ({arch.vocab_size} tokens, not "
                 f"{draft.vocab_size}): take one of its family",
-                path="engine.speculative.draft_model",
-                got=spec.draft_model,
+                path="engine.speculative_config.model",
+                got=spec.model,
             )
         )
-    return Drafting(spec.num_tokens, draft, layout(native, settings.kv_dtype).weights)
+    return Drafting(spec.num_speculative_tokens, draft, layout(native, settings.kv_cache_dtype).weights)
 
 
 def step_time(
@@ -170,28 +185,28 @@ def step_time(
 
 
 def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:
-    if not settings.chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
+    if not settings.enable_chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
         raise InputError(
             Problem(
                 f"without chunked prefill a prompt has to fit one step: set max_num_batched_tokens to at least "
                 f"max_model_len ({memory.max_model_len}), or max_model_len to at most {limits.max_num_batched_tokens}",
-                path="engine.chunked_prefill",
+                path="engine.enable_chunked_prefill",
                 got="false",
             )
         )
-    spec = settings.speculative
-    drafts = spec.num_tokens if spec else 0
+    spec = settings.speculative_config
+    drafts = spec.num_speculative_tokens if spec else 0
     return EngineConfig(
-        num_blocks=settings.num_blocks or memory.num_blocks,
+        num_blocks=settings.num_gpu_blocks_override or memory.num_blocks,
         block_size=settings.block_size,
         max_num_batched_tokens=limits.max_num_batched_tokens,
         max_num_seqs=limits.max_num_seqs,
         max_model_len=memory.max_model_len,
-        enable_prefix_caching=settings.prefix_caching,
-        enable_chunked_prefill=settings.chunked_prefill,
+        enable_prefix_caching=settings.enable_prefix_caching,
+        enable_chunked_prefill=settings.enable_chunked_prefill,
         long_prefill_token_threshold=settings.long_prefill_token_threshold,
-        policy=Policy.PRIORITY if settings.policy == "priority" else Policy.FCFS,
-        reserve_full_isl=settings.reserve_full_isl,
+        policy=Policy.PRIORITY if settings.scheduling_policy == "priority" else Policy.FCFS,
+        reserve_full_isl=settings.scheduler_reserve_full_isl,
         watermark=settings.watermark,
         batching=_BATCHING[settings.batching],
         num_speculative_tokens=drafts,

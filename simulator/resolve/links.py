@@ -13,7 +13,6 @@ from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import KvTransfer, PoolSpec
 
 _BYTES_PER_GB = 1e9
-_MILLISECONDS = 1e-3
 
 
 def linked_pools(
@@ -47,8 +46,8 @@ def kv_transfer(pool: Any, engine: PlannedEngine) -> KvTransfer:
     latency_s = figures.latency.value
     if own is not None and own.gb_per_s_per_gpu is not None:
         per_gpu = own.gb_per_s_per_gpu * _BYTES_PER_GB
-    if own is not None and own.latency_ms is not None:
-        latency_s = own.latency_ms * _MILLISECONDS
+    if own is not None and own.latency_s is not None:
+        latency_s = own.latency_s
     gpus = engine.layout.gpus
     return KvTransfer(engine.memory.block_bytes * gpus, per_gpu * gpus, latency_s, figures.lease.value)
 
@@ -56,12 +55,13 @@ def kv_transfer(pool: Any, engine: PlannedEngine) -> KvTransfer:
 def _check_heads(loaded: LoadedScenario, prefill: Any, decode: Any) -> None:
     """vLLM 0.32.0 NIXL: fewer decode ranks cannot read KV heads of which the prefill ranks hold copies."""
     arch, _ = architecture(prefill.model or loaded.scenario.model, loaded.path.parent)
-    if prefill.tp > decode.tp and prefill.tp > arch.kv_heads and not arch.is_mla:
+    ours, theirs = prefill.tensor_parallel_size, decode.tensor_parallel_size
+    if ours > theirs and ours > arch.kv_heads and not arch.is_mla:
         raise InputError(
             Problem(
                 f"pool {prefill.name} holds copies of the {arch.kv_heads} KV heads, which the fewer GPUs of pool "
-                f"{decode.name} cannot read: use tp <= {max(arch.kv_heads, decode.tp)}, or tp={prefill.tp} there",
-                path=f"pools[{prefill.name}].tp",
-                got=str(prefill.tp),
+                f"{decode.name} cannot read: use tensor_parallel_size <= {max(arch.kv_heads, theirs)}, or {ours} there",
+                path=f"pools[{prefill.name}].tensor_parallel_size",
+                got=str(ours),
             )
         )

@@ -18,6 +18,7 @@ from simulator.resolve.links import linked_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.fleet import (
     Autoscaler,
     CascadeSpec,
@@ -31,8 +32,6 @@ from simulator.study.fleet import (
     RoutingSpec,
 )
 from simulator.units import SECONDS_PER_HOUR
-
-_MILLISECONDS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +51,15 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        file, line, column = loaded.place(path)
-        problems = [
-            problem
-            if problem.file
-            else replace(
-                problem, file=file, line=line, column=column, path=f"{path}.{problem.path}" if problem.path else path
-            )
-            for problem in error.problems
-        ]
-        raise InputError(*problems) from error
+        raise InputError(*(_placed(loaded, path, problem) for problem in error.problems)) from error
+
+
+def _placed(loaded: LoadedScenario, path: str, problem: Problem) -> Problem:
+    if problem.file:
+        return problem
+    whole = f"{path}.{problem.path}" if problem.path else path
+    file, line, column = loaded.place(whole)
+    return replace(problem, file=file, line=line, column=column, path=whole)
 
 
 def check_catalog_names(loaded: LoadedScenario) -> None:
@@ -99,6 +97,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     engines: list[PlannedEngine] = []
     for k, pool in enumerate(topology.pools):
         with located(loaded, f"{root}.pools[{k}]"):
+            check_sized(pool)
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
             pools.append(_pool(pool, engine))
@@ -123,21 +122,38 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
 
 
+def check_sized(pool: Pool) -> None:
+    """Refuse a pool whose size is still open: the size search gives it one before it is planned.
+
+    Raises
+    ------
+    InputError : every part of the size that is `auto`
+    """
+    scaler = pool.autoscaler
+    sizes = {"replicas": pool.replicas if scaler is None else 0, "autoscaler": scaler}
+    if isinstance(scaler, QueueAutoscaler):
+        sizes |= {f"autoscaler.{key}": getattr(scaler, key) for key in ("min", "max", "target_per_replica")}
+    opened = [key for key, value in sizes.items() if value == "auto"]
+    if opened:
+        raise InputError(*(Problem("is open: give a number here", path=key, got="auto") for key in opened))
+
+
 def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
     scenario = loaded.scenario
     settings = scenario.engine
     if pool.engine is not None:
         settings = settings.model_copy(update={k: getattr(pool.engine, k) for k in pool.engine.model_fields_set})
-    _check_shared_experts(pool, settings.data_parallel)
-    return plan_engine(pool.model or scenario.model, pool.gpu, pool.tp, pool.pp, settings, loaded.path.parent)
+    _check_shared_experts(pool, settings.data_parallel_size)
+    widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
+    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent)
 
 
 def _check_shared_experts(pool: Any, shared_by: int) -> None:
     """Replicas that share experts start and stop together: whole groups of them, and no autoscaler."""
     if shared_by > 1 and pool.autoscaler is not None:
-        raise InputError(Problem("data_parallel replicas share experts: no autoscaler", got=f"{shared_by}"))
+        raise InputError(Problem("data_parallel_size replicas share experts: no autoscaler", got=f"{shared_by}"))
     if pool.replicas % shared_by:
-        problem = f"replicas must be a multiple of data_parallel ({shared_by}), which share one set of experts"
+        problem = f"replicas must be a multiple of data_parallel_size ({shared_by}), which share one set of experts"
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
 
@@ -148,7 +164,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
         raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
     tier = "on_demand" if pool.billing == "owned" else pool.billing
     cold = place.cold_start(engine.weight_bytes_total)
-    network_s = place.network_one_way.value if pool.network_ms is None else pool.network_ms * _MILLISECONDS
+    network_s = place.network_one_way.value if pool.network_s is None else pool.network_s
     return PoolSpec(
         name=pool.name,
         site=place.name,

@@ -126,7 +126,7 @@ class _Totals:
 
 def fleet_spec(setting: Setting) -> FleetSpec:
     """Replicas of the model in bf16, with the GPU's memory plan, roofline and vLLM's default limits."""
-    settings = EngineSettings(dtype="bf16", prefix_caching=setting.prefix_caching)
+    settings = EngineSettings(quantization="none", enable_prefix_caching=setting.prefix_caching)
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     pool = PoolSpec(
         name="bench",

@@ -19,6 +19,7 @@ from simulator.schema.topology import (
     Outages,
     OverflowRouting,
     Pool,
+    QueueAutoscaler,
     Topology,
     WeightedRouting,
 )
@@ -48,7 +49,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():
-        found += _topology_problems(f"topologies.{name}", topology)
+        found += _topology_problems(f"topologies.{name}", topology, scenario.run.max_replicas)
         found += disaggregation_problems(f"topologies.{name}", topology, scenario)
     return found
 
@@ -113,7 +114,7 @@ def _whole_problems(path: str, length: Any) -> Iterator[Found]:
             yield path, f"holds no whole number between {length.low:g} and {length.high:g}", None
 
 
-def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
+def _topology_problems(path: str, topology: Topology, max_replicas: int) -> Iterator[Found]:
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     if not names:
         yield path, "needs at least one pool or provider", None
@@ -121,8 +122,7 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
     yield from _twice(path, names)
     for k, pool in enumerate(topology.pools):
         scaler = pool.autoscaler
-        if scaler and scaler.min > scaler.max:
-            yield f"{path}.pools[{k}].autoscaler.min", f"must be at most max ({scaler.max})", scaler.min
+        yield from _size_problems(f"{path}.pools[{k}]", pool, max_replicas)
         if pool.reserved_replicas is not None and not pool.billing.startswith("reserved"):
             yield (
                 f"{path}.pools[{k}].reserved_replicas",
@@ -139,14 +139,27 @@ def _topology_problems(path: str, topology: Topology) -> Iterator[Found]:
     yield from _routing_problems(f"{path}.routing", topology.routing, names)
 
 
+def _size_problems(path: str, pool: Pool, max_replicas: int) -> Iterator[Found]:
+    scaler = pool.autoscaler
+    sizes = [(f"{path}.replicas", pool.replicas)]
+    if isinstance(scaler, QueueAutoscaler):
+        sizes += [(f"{path}.autoscaler.min", scaler.min), (f"{path}.autoscaler.max", scaler.max)]
+        low, high = scaler.min, scaler.max
+        if isinstance(low, int) and isinstance(high, int) and low > high:
+            yield f"{path}.autoscaler.min", f"must be at most max ({high})", low
+    for place, size in sizes:
+        if isinstance(size, int) and size > max_replicas:
+            yield place, f"is above run.max_replicas ({max_replicas}): set that higher if so many are meant", size
+
+
 def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]:
-    spec = engine.speculative if engine else None
+    spec = engine.speculative_config if engine else None
     if spec is None:
         return
-    if spec.method == "draft_model" and spec.draft_model is None:
-        yield f"{path}.speculative", "'draft_model' is missing: say which model drafts", None
-    if spec.method != "draft_model" and spec.draft_model is not None:
-        yield f"{path}.speculative.draft_model", f"method {spec.method} has no draft model of its own", spec.draft_model
+    if spec.method == "draft_model" and spec.model is None:
+        yield f"{path}.speculative_config", "'model' is missing: say which model drafts", None
+    if spec.method != "draft_model" and spec.model is not None:
+        yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
 
 
 def _price_problems(path: str, pool: Pool) -> Iterator[Found]:

@@ -22,7 +22,7 @@ class Difference:
 def differences(scenarios: Sequence[Mapping[str, Any]]) -> list[Difference]:
     """Paths at which not all scenarios say the same, in the order of the first scenario that has them.
 
-    Lists of named things are matched by name, as `topologies.cloud.pools[rented].tp`, other lists by position. Where a
+    Lists of named things are matched by name, as `topologies.cloud.pools[rented].gpu`, other lists by position. Where a
     part is missing in one scenario, the part is one difference, not everything in it. Where parts say the same but in
     another order or as another kind, the whole is the difference: scenarios that are not equal always differ somewhere.
     """

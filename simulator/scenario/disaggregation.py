@@ -59,17 +59,20 @@ def _pair_problems(place: str, prefill: Pool, decode: Pool, scenario: Scenario) 
     models = prefill.model or scenario.model, decode.model or scenario.model
     if models[0] != models[1]:
         yield f"{place}.model", f"must be the model of pool {decode.name} ({models[1]})", models[0]
-    if ours.kv_dtype != theirs.kv_dtype:
-        yield f"{place}.engine.kv_dtype", f"must be that of pool {decode.name} ({theirs.kv_dtype})", ours.kv_dtype
+    if ours.kv_cache_dtype != theirs.kv_cache_dtype:
+        same = f"must be that of pool {decode.name} ({theirs.kv_cache_dtype})"
+        yield f"{place}.engine.kv_cache_dtype", same, ours.kv_cache_dtype
     if theirs.block_size % ours.block_size:
         yield (
             f"{place}.engine.block_size",
             f"must divide the block size of pool {decode.name} ({theirs.block_size})",
             ours.block_size,
         )
-    if max(prefill.tp, decode.tp) % min(prefill.tp, decode.tp):
-        yield f"{place}.tp", f"must divide the tp of pool {decode.name} ({decode.tp}), or be a multiple", prefill.tp
-    if decode.pp > 1:
+    widths = prefill.tensor_parallel_size, decode.tensor_parallel_size
+    if max(widths) % min(widths):
+        text = f"must divide that of pool {decode.name} ({widths[1]}), or be a multiple"
+        yield f"{place}.tensor_parallel_size", text, widths[0]
+    if decode.pipeline_parallel_size > 1:
         yield f"{place}.hands_to", f"pool {decode.name} has pipeline stages, which vLLM cannot decode into", decode.name
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from simulator.errors import unknown_name
 from simulator.scenario.document import join
+from simulator.scenario.unknown import models_in, unknown_key, unknown_value
 from simulator.schema.scenario import Scenario
 
 KEY_MARK = "[key]"
 """Pydantic's last step to an error in a key rather than in its value."""
+AUTO_MARK = "literal['auto']"
+"""Pydantic's last step to a value that is not `auto`, where it may be."""
 MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -24,7 +24,11 @@ def own_errors(data: Any, error: ValidationError) -> list[Any]:
     distribution that the user did not mean: a mapping is meant as a distribution, anything else as a number.
     """
     found = error.errors(include_url=False)
-    return [detail for detail in found if not (_too_short_by_others(detail, found) or _other_member(data, detail))]
+    return [
+        detail
+        for detail in found
+        if not (_too_short_by_others(detail, found) or _other_member(data, detail) or _other_than_auto(detail, found))
+    ]
 
 
 def _too_short_by_others(detail: Any, found: list[Any]) -> bool:
@@ -32,6 +36,14 @@ def _too_short_by_others(detail: Any, found: list[Any]) -> bool:
     return detail["type"] == "too_short" and any(
         other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in found
     )
+
+
+def _other_than_auto(detail: Any, found: list[Any]) -> bool:
+    """Of what may be left open: text is meant as `auto`, anything else as what stands in its place."""
+    for other in found:
+        if other["loc"][-1] == AUTO_MARK and detail["loc"][: len(other["loc"]) - 1] == other["loc"][:-1]:
+            return (detail is other) != isinstance(other["input"], str)
+    return False
 
 
 def _other_member(data: Any, detail: Any) -> bool:
@@ -55,7 +67,7 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
     kind, loc = error["type"], error["loc"]
     path, value, models = _walk(data, loc, root)
     if kind == "extra_forbidden":
-        return path, unknown_name("key", str(loc[-1]), _keys(models)), None
+        return path, unknown_key(str(loc[-1]), models), None
     if kind == "missing":
         return path, f"{loc[-1]!r} is missing", None
     if loc[-1] == KEY_MARK and kind != "literal_error":
@@ -67,10 +79,10 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
     if kind in ("literal_error", "union_tag_invalid"):
         expected = error["ctx"].get("expected") or error["ctx"].get("expected_tags")
         choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
-        name = error["ctx"].get("tag", error["input"])
+        name = str(error["ctx"].get("tag", error["input"]))
         return (
             (join(path, "kind") if kind == "union_tag_invalid" else path),
-            unknown_name("value", str(name), choices),
+            unknown_value(name, str(loc[-1]), choices),
             None,
         )
     if kind == "union_tag_not_found":
@@ -103,25 +115,13 @@ def _below(models: list[type[BaseModel]], part: int | str, node: Any) -> list[ty
     annotations = [model.model_fields[part].annotation for model in models if part in model.model_fields]
     if not annotations:
         return models
-    found = [model for annotation in annotations for model in _models(annotation)]
+    found = [model for annotation in annotations for model in models_in(annotation)]
     child = node.get(part)
     kind = child.get("kind") if isinstance(child, dict) else None
     tagged = [model for model in found if kind in _kinds(model)]
     return tagged or found
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, dict, list):
-        for argument in get_args(annotation):
-            yield from _models(argument)
-
-
 def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
     field = model.model_fields.get("kind")
     return get_args(field.annotation) if field is not None and get_origin(field.annotation) is Literal else ()
-
-
-def _keys(models: list[type[BaseModel]]) -> list[str]:
-    return sorted({name for model in models for name in model.model_fields})

@@ -54,7 +54,7 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     Parameters
     ----------
     overlays : partial scenario files laid over it in order
-    sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tp=2`
+    sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tensor_parallel_size=2`
 
     Overlays and assignments win over the file; two of them that give the same value are an error naming both.
 

@@ -130,7 +130,7 @@ def _forget(base: Document, path: str) -> None:
 def apply_sets(base: Document, sets: Sequence[str], claims: Claims) -> None:
     """Apply `path=value` assignments; `claims` is what overlays gave.
 
-    A list item is named by index or by its name, as `pools[base].tp`; a key with dots in it goes in brackets, as
+    A list item is named by index or by its name, as `pools[base].replicas`; a key with dots in it goes in brackets, as
     `cost.overrides[power.pue]`.
 
     Raises

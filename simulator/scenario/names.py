@@ -58,8 +58,8 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
 
 
 def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:
-    if engine.speculative is not None and engine.speculative.draft_model is not None:
-        yield f"{path}.speculative.draft_model", "model", engine.speculative.draft_model
+    if engine.speculative_config is not None and engine.speculative_config.model is not None:
+        yield f"{path}.speculative_config.model", "model", engine.speculative_config.model
 
 
 def is_config(folder: Path, name: str) -> bool:

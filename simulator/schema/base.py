@@ -31,4 +31,6 @@ ByHour = Annotated[tuple[NotNegative, ...], Field(min_length=24, max_length=24)]
 Count = Annotated[int, Field(ge=0), IS_NUMBER]
 AtLeastOne = Annotated[int, Field(ge=1), IS_NUMBER]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
+Auto = Literal["auto"]
+"""Left open: the size search finds it."""
 DataClass = Literal["public", "internal", "confidential", "restricted"]

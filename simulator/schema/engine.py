@@ -1,4 +1,4 @@
-"""Engine section: vLLM's limits and options; whatever is not given is what vLLM would choose."""
+"""Engine section: vLLM's limits and options by vLLM's names; whatever is not given is what vLLM would choose."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pydantic import Field
 from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Settings, Share, Switch
 
 
-class Speculative(Settings):
+class SpeculativeConfig(Settings):
     """Speculative decoding."""
 
     method: Literal["eagle", "mtp", "draft_model", "ngram"] = "eagle"
     """How tokens are drafted."""
-    num_tokens: AtLeastOne
+    num_speculative_tokens: AtLeastOne
     """Tokens drafted per request and step."""
     acceptance: Share
     """Probability that a drafted token is accepted, given that all before it were."""
-    draft_model: str | None = None
+    model: str | None = None
     """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
 
 
@@ -27,15 +27,17 @@ class EngineSettings(Settings):
 
     version: str | None = None
     """vLLM version, as 0.11.0: its overheads are simulated; the newest known unless given."""
-    dtype: Literal["bf16", "fp16", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"] | None = None
-    """Precision of the weights; the model's own unless given."""
-    kv_dtype: Literal["auto", "bf16", "fp16", "fp8", "int8"] = "auto"
-    """Precision of the KV cache; auto is the model's activation dtype."""
+    dtype: Literal["auto", "bfloat16", "float16"] = "auto"
+    """Type of activations, and of weights that are not quantized; auto is the model's own."""
+    quantization: Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"] | None = None
+    """Format of the weights; the model's own unless given, none for weights in `dtype`."""
+    kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "int8"] = "auto"
+    """Type of the KV cache; auto is that of the activations."""
     block_size: AtLeastOne = 16
     """Tokens in one KV block."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 0.92
     """Share of GPU memory the engine may use."""
-    num_blocks: AtLeastOne | None = None
+    num_gpu_blocks_override: AtLeastOne | None = None
     """KV blocks, instead of the number that the memory plan gives."""
     max_num_seqs: AtLeastOne | None = None
     """Most requests running at once; vLLM's default for the GPU unless given."""
@@ -43,25 +45,25 @@ class EngineSettings(Settings):
     """Token budget of one step; vLLM's default for the GPU unless given."""
     max_model_len: AtLeastOne | None = None
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
-    prefix_caching: Switch = True
+    enable_prefix_caching: Switch = True
     """Reuse KV blocks of equal prompt beginnings."""
-    chunked_prefill: Switch = True
+    enable_chunked_prefill: Switch = True
     """Let a prompt be computed over several steps."""
     long_prefill_token_threshold: Count = 0
     """Most prompt tokens of one request in one step while others are present; 0 is off."""
-    policy: Literal["fcfs", "priority"] = "fcfs"
+    scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
     """Order of the waiting queue."""
-    reserve_full_isl: Switch = True
+    scheduler_reserve_full_isl: Switch = True
     """Admit a request only if its whole prompt fits."""
     watermark: Share = 0.0
     """Share of the KV blocks that an admission leaves free."""
     batching: Literal["continuous", "static", "one_at_a_time"] = "continuous"
     """Continuous is vLLM; the others show what it is worth."""
-    expert_parallel: Switch = False
+    enable_expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     profile: str | None = None
     """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
-    data_parallel: AtLeastOne = 1
+    data_parallel_size: AtLeastOne = 1
     """Replicas that each compute attention for their own requests and share one set of experts."""
-    speculative: Speculative | None = None
+    speculative_config: SpeculativeConfig | None = None
     """Speculative decoding; off unless given."""

@@ -63,6 +63,8 @@ class RunSettings(Settings):
     """Start of all random numbers; the same seed gives the same bytes."""
     sample_s: Positive | None = None
     """Seconds between samples of the fleet; a 360th of the horizon unless given, at least a 10,000th."""
+    max_replicas: AtLeastOne = 1024
+    """Largest size of a pool that is taken as meant."""
     keep_requests: Switch = True
     """Keep a row per request in the run bundle."""
 

@@ -9,6 +9,7 @@ from pydantic import Field
 from simulator.schema.base import (
     IS_NUMBER,
     AtLeastOne,
+    Auto,
     ByHour,
     Count,
     Name,
@@ -26,12 +27,12 @@ class QueueAutoscaler(Settings):
 
     kind: Literal["queue"] = "queue"
     """Scale by the requests at the pool."""
-    min: Count
-    """Fewest replicas, and those at the start."""
-    max: AtLeastOne
-    """Most replicas."""
-    target_per_replica: Positive
-    """Requests per ready replica that scaling aims at."""
+    min: Count | Auto
+    """Fewest replicas, and those at the start; auto looks for the cheapest that meets the SLO."""
+    max: AtLeastOne | Auto
+    """Most replicas, or auto."""
+    target_per_replica: Positive | Auto
+    """Requests per ready replica that scaling aims at, or auto."""
     metric: Literal["outstanding", "waiting"] = "outstanding"
     """Requests that count: running and waiting, or waiting alone."""
     period_s: Positive = 15.0
@@ -99,7 +100,7 @@ class KvTransferSettings(Settings):
 
     gb_per_s_per_gpu: Positive | None = None
     """Bandwidth for each GPU in 1e9 bytes/s, instead of what its network between nodes reaches."""
-    latency_ms: NotNegative | None = None
+    latency_s: NotNegative | None = None
     """From the end of a transfer to its being noticed, on the side that fetches; the catalog's unless given."""
 
 
@@ -112,14 +113,14 @@ class Pool(Settings):
     """Site of the catalog."""
     gpu: str
     """GPU of the catalog."""
-    tp: AtLeastOne = 1
+    tensor_parallel_size: AtLeastOne = 1
     """Tensor-parallel GPUs."""
-    pp: AtLeastOne = 1
+    pipeline_parallel_size: AtLeastOne = 1
     """Pipeline stages."""
-    replicas: Count = 1
-    """Replicas at the start; an autoscaler starts at its minimum."""
-    autoscaler: QueueAutoscaler | None = None
-    """Changes the number of replicas with the load; fixed unless given."""
+    replicas: Count | Auto = 1
+    """Replicas at the start (of an autoscaler its minimum); auto looks for the cheapest number that meets the SLO."""
+    autoscaler: QueueAutoscaler | Auto | None = None
+    """Changes the number of replicas with the load; auto looks for its settings; fixed unless given."""
     billing: Literal["owned", "on_demand", "reserved_1y", "reserved_3y", "spot"] = "on_demand"
     """Owned servers, or the tier of the rent."""
     reserved_replicas: Count | None = None
@@ -166,8 +167,8 @@ class Pool(Settings):
     """Pool that answers what this prefill pool has computed; the only decode pool unless given."""
     kv_transfer: KvTransferSettings | None = None
     """Link of a prefill or decode pool that differs from the catalog's."""
-    network_ms: NotNegative | None = None
-    """One-way delay between gateway and replica, instead of the site's."""
+    network_s: NotNegative | None = None
+    """One-way delay between gateway and replica in seconds, instead of the site's."""
 
 
 class LatencySettings(Settings):

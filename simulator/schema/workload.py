@@ -222,7 +222,7 @@ class RequestClass(Settings):
     prefixes: Prefixes | None = None
     """Beginnings that prompts share; instead of those of a profile or trace."""
     priority: Integer = 0
-    """Lower is served first, with the engine policy `priority`."""
+    """Lower is served first, with the engine's scheduling_policy `priority`."""
     data_class: DataClass = "internal"
     """Decides where the requests may go, before anything else does."""
     batch: Switch = False

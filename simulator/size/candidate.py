@@ -95,7 +95,11 @@ def candidates(
     found: list[Candidate] = []
     for gpu in gpus or (None,):
         for tp in tps or (None,):
-            chosen = {key: value for key, value in (("gpu", gpu), ("tp", tp)) if value is not None and scaled}
+            chosen = {
+                key: value
+                for key, value in (("gpu", gpu), ("tensor_parallel_size", tp))
+                if value is not None and scaled
+            }
             changes = {k: {**chosen, **_prices(every[k], gpu)} for k in scaled}
             cleared = {key: value for change in changes.values() for key, value in change.items() if value is None}
             one = Candidate(_with_pools(loaded, topology, changes), topology, scaled, {**chosen, **cleared})

@@ -67,7 +67,7 @@ def _unknown(loaded: LoadedScenario, options: PlanOptions) -> Iterator[Problem]:
 
 def _out_of_range(options: PlanOptions) -> Iterator[Problem]:
     least = [("--max-replicas", options.max_replicas, 1), ("--spare", options.spare, 0)]
-    for option, value, low in [*least, *(("--tp", tp, 1) for tp in options.tps)]:
+    for option, value, low in [*least, *(("--tensor-parallel-size", tp, 1) for tp in options.tps)]:
         if value < low:
             yield Problem(f"must be at least {low}", option, got=str(value))
     if options.error is not None and not 0 <= options.error < 1:

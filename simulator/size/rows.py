@@ -32,7 +32,11 @@ def _fleet(sizing: Sizing, point: Point, spare: int) -> dict[str, Any]:
 
 def _hardware(candidate: Candidate) -> dict[str, Any]:
     pools = candidate.settings.pools
-    return {"gpu": [pool.gpu for pool in pools], "tp": [pool.tp for pool in pools], "pp": [pool.pp for pool in pools]}
+    return {
+        "gpu": [pool.gpu for pool in pools],
+        "tp": [pool.tensor_parallel_size for pool in pools],
+        "pp": [pool.pipeline_parallel_size for pool in pools],
+    }
 
 
 def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
@@ -49,7 +53,7 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
                 "autoscaled": pool.autoscaler is not None and replicas > 0,
                 "replicas": replicas,
                 "spare": extra,
-                "gpus": (replicas + extra) * pool.tp * pool.pp,
+                "gpus": (replicas + extra) * pool.tensor_parallel_size * pool.pipeline_parallel_size,
             }
         )
     return found

@@ -63,6 +63,6 @@ def short_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def where(values: Mapping[str, Any]) -> str:
-    """A point in words, as `tp=2, seed=1`."""
+    """A point in words, as `tensor_parallel_size=2, seed=1`."""
     names = short_names([*values])
     return ", ".join(f"{names[path]}={value}" for path, value in values.items())

@@ -210,8 +210,8 @@ def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: 
     for change, words in (
         ("topologies.disaggregated.pools[prompts].hands_to=answer", "did you mean 'answers'"),
         ("topologies.disaggregated.pools[prompts].role=both", "only a pool with role prefill hands over"),
-        ("topologies.disaggregated.pools[answers].pp=2", "has pipeline stages"),
-        ("topologies.disaggregated.pools[answers].tp=3", "must divide the tp"),
+        ("topologies.disaggregated.pools[answers].pipeline_parallel_size=2", "has pipeline stages"),
+        ("topologies.disaggregated.pools[answers].tensor_parallel_size=3", "must divide that"),
     ):
         assert _run(["validate", scenario, "--set", change]) == 2
         assert words in capsys.readouterr().err

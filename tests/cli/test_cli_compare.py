@@ -21,7 +21,9 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     text = SIZED.read_text().replace("rate_rps: 150", "rate_rps: 20")
     one, other = folder / "one.yaml", folder / "other.yaml"
     one.write_text(text)
-    other.write_text(text.replace("name: sized", "name: wider").replace("name: base, ", "name: base, tp: 2, ", 1))
+    other.write_text(
+        text.replace("name: sized", "name: wider").replace("name: base, ", "name: base, tensor_parallel_size: 2, ", 1)
+    )
     return one, other
 
 
@@ -39,7 +41,7 @@ def test_bundles_and_scenarios_are_compared_with_what_differs(
     assert f"{wider.name}/own" in shown
     _, _, table = shown.partition("in what the scenarios differ:")
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.startswith(("name", "topologies"))}
-    assert rows == {"name": ["sized", "wider"], "topologies.own.pools[base].tp": ["1", "2"]}
+    assert rows == {"name": ["sized", "wider"], "topologies.own.pools[base].tensor_parallel_size": ["1", "2"]}
 
 
 def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
@@ -47,7 +49,7 @@ def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, 
     assert _run(["compare", one, other, "--out", str(tmp_path), "--format", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
     by_path = {row["path"]: sorted(row["values"].values()) for row in data["differences"]}
-    assert by_path == {"name": ["sized", "wider"], "topologies.own.pools[base].tp": [1, 2]}
+    assert by_path == {"name": ["sized", "wider"], "topologies.own.pools[base].tensor_parallel_size": [1, 2]}
     assert len(data["topologies"]) == 6
 
 

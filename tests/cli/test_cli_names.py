@@ -42,7 +42,12 @@ def test_all_unknown_names_are_reported_together(
 
 
 def test_problems_of_all_topologies_come_together(capsys: pytest.CaptureFixture[str]) -> None:
-    sets = ["--set", "topologies.own.pools[base].tp=3", "--set", "topologies.mixed.pools[burst].tp=5"]
+    sets = [
+        "--set",
+        "topologies.own.pools[base].tensor_parallel_size=3",
+        "--set",
+        "topologies.mixed.pools[burst].tensor_parallel_size=5",
+    ]
     assert _run(["validate", str(SMALL), *sets]) == 2
     shown = capsys.readouterr().err
     assert "topologies.own.pools[0]" in shown

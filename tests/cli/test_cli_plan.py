@@ -59,11 +59,11 @@ def test_check_answers_no_when_no_fleet_is_enough(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tp", "two"], "--tp: must be whole numbers, as 1,2,4 (got two)"),
+        (["--tensor-parallel-size", "two"], "--tensor-parallel-size: must be whole numbers, as 1,2,4 (got two)"),
         (["--gpu", "h100sxm"], "did you mean 'h100-sxm'"),
         (["--pool", "bass"], "did you mean 'base'"),
         (["--set", "model=llama"], "unknown model"),
-        (["--set", "topologies.own.pools[base].tp=3"], "topologies.own.pools[0]"),
+        (["--set", "topologies.own.pools[base].tensor_parallel_size=3"], "topologies.own.pools[0]"),
     ],
 )
 def test_bad_input_ends_with_2(arguments: list[str], words: str, capsys: Capture) -> None:

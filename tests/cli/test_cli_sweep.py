@@ -13,7 +13,7 @@ from simulator.cli.main import _run
 
 SIZED = str(Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml")
 RATE = "workload.classes[chat].arrivals.rate_rps"
-GRID = ["--grid", f"{RATE}=10,500", "--grid", "topologies.own.pools[base].tp=1,3"]
+GRID = ["--grid", f"{RATE}=10,500", "--grid", "topologies.own.pools[base].tensor_parallel_size=1,3"]
 FIXED = ["--set", "run.replications=1", "--set", "run.horizon_s=20", "--jobs", "1"]
 
 Capture = pytest.CaptureFixture[str]
@@ -29,9 +29,9 @@ def test_the_table_counts_failures_and_names_the_bundle(tmp_path: Path, capsys: 
     (bundle,) = tmp_path.iterdir()
     assert "4 points, 2 failed" in shown
     assert f"bundle: {bundle}" in shown
-    assert "! own, rate_rps=10, tp=3:" in shown
+    assert "! own, rate_rps=10, tensor_parallel_size=3:" in shown
     header = shown.splitlines()[0]
-    for words in ("rate_rps", "tp", "topology", "SLO met", "TPOT p99 [ms]", "$ per month"):
+    for words in ("rate_rps", "tensor_parallel_size", "topology", "SLO met", "TPOT p99 [ms]", "$ per month"):
         assert words in header
     assert _run(sweep(tmp_path)) == 0
     assert capsys.readouterr().out == shown

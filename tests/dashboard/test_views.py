@@ -106,8 +106,10 @@ def test_a_process_for_what_if_warms_up_with_a_run() -> None:
 def test_a_broken_scenario_is_told_at_its_line_and_cannot_be_run(open_view: Open) -> None:
     app = open_view("scenario")
     text = app.text_area(key="scenario.text").value
-    app.text_area(key="scenario.text").set_value(text.replace("tp: 4", "tp: -4", 1)).run()
-    assert any("line" in error.value and "tp" in error.value for error in app.error)
+    app.text_area(key="scenario.text").set_value(
+        text.replace("tensor_parallel_size: 4", "tensor_parallel_size: -4", 1)
+    ).run()
+    assert any("line" in error.value and "tensor_parallel_size" in error.value for error in app.error)
     assert app.button(key="scenario.run").disabled
 
 

@@ -159,7 +159,9 @@ def test_hardware_is_tried_in_every_combination() -> None:
         ([gpu], [tp]) for gpu in ("h100-sxm", "h200") for tp in (1, 2)
     ]
     assert all(row["feasible"] for row in found.fleets)
-    assert {"topologies.own.pools[base].gpu=h200", "topologies.own.pools[base].tp=2"} < set(found.fleets[3]["set"])
+    assert {"topologies.own.pools[base].gpu=h200", "topologies.own.pools[base].tensor_parallel_size=2"} < set(
+        found.fleets[3]["set"]
+    )
     assert found.fleets[3]["gpus"] == 2 * found.fleets[3]["pools"][0]["replicas"]
 
 
@@ -172,7 +174,7 @@ def test_options_that_name_nothing_are_refused_together() -> None:
         "--gpu",
         "--max-replicas",
         "--spare",
-        "--tp",
+        "--tensor-parallel-size",
         "--error",
     ]
     with pytest.raises(InputError, match="did you mean 'base'"):

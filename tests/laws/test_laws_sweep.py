@@ -18,7 +18,7 @@ from simulator.sweep.tasks import Task, perform
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 RATE = "workload.classes[chat].arrivals.rate_rps"
-TP = "topologies.own.pools[base].tp"
+TP = "topologies.own.pools[base].tensor_parallel_size"
 
 
 def grid(*axes: str, sets: tuple[str, ...] = ()) -> Sweep:

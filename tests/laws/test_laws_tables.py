@@ -73,9 +73,11 @@ def test_the_command_prints_a_window_of_them(bundle: Bundle, capsys: pytest.Capt
         replica_steps(bundle, "own", "bas", 0, 0.0, 1.0)
 
 
-@pytest.mark.parametrize("drafts", ["", "{method: ngram, num_tokens: 3, acceptance: 0.6}"], ids=["plain", "drafts"])
+@pytest.mark.parametrize(
+    "drafts", ["", "{method: ngram, num_speculative_tokens: 3, acceptance: 0.6}"], ids=["plain", "drafts"]
+)
 def test_a_step_lasts_until_the_next_one_begins(tmp_path: Path, drafts: str) -> None:
-    sets = ["run.horizon_s=60", "run.replications=1", *([f"engine.speculative={drafts}"] if drafts else [])]
+    sets = ["run.horizon_s=60", "run.replications=1", *([f"engine.speculative_config={drafts}"] if drafts else [])]
     found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
     steps = replica_steps(found, "own", "base", 0, 0.0, 1e9).steps
     gaps_s = steps["start_s"].to_numpy()[1:] - (steps["start_s"] + steps["duration_s"]).to_numpy()[:-1]

@@ -43,7 +43,7 @@ WRITTEN = [
 ABSENT = [
     ("model",),
     ("run", "replications"),
-    ("topologies", "own", "pools", 0, "tp"),
+    ("topologies", "own", "pools", 0, "tensor_parallel_size"),
     ("topologies", "own", "pools", 1, "autoscaler", "max"),
 ]
 VALUES = st.one_of(
@@ -65,7 +65,7 @@ def test_the_value_is_read_back_and_nothing_else_changes(steps: tuple[str | int,
 
 
 @pytest.mark.parametrize(
-    "steps", [("topologies", "own", "pools", 7, "tp"), ("topologies", "own"), ("workload", "empty")]
+    "steps", [("topologies", "own", "pools", 7, "tensor_parallel_size"), ("topologies", "own"), ("workload", "empty")]
 )
 def test_a_place_that_is_not_there_is_refused(steps: tuple[str | int, ...]) -> None:
     with pytest.raises(ValueError, match=r"place|section"):

@@ -132,7 +132,7 @@ def test_overrides_reach_the_figures_of_sites_and_idle_ones_are_named() -> None:
 
 @pytest.mark.parametrize("gpu", sorted(name for name, card in gpus().items() if card.server_price_entry))
 def test_gpus_with_a_server_price_can_be_owned(gpu: str) -> None:
-    own = f"{{own: {{pools: [{{name: base, site: datacentre, gpu: {gpu}, tp: 2, billing: owned}}]}}}}"
+    own = f"{{own: {{pools: [{{name: base, site: datacentre, gpu: {gpu}, tensor_parallel_size: 2, billing: owned}}]}}}}"
     scenario = only(own)
     prices = topology_prices(scenario, plan_topology(scenario, "own"))
     low, value, high = prices.ranges[str(gpus()[gpu].server_price_entry)]

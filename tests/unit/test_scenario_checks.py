@@ -68,15 +68,16 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("run.seed=true", "run.seed: must be a number (got True)"),
         ("run.seed='7'", "run.seed: must be a number (got 7)"),
         ("run.seed=1.5", "run.seed: must be a valid integer"),
-        ("engine.prefix_caching=1", "engine.prefix_caching: must be a valid boolean (got 1)"),
-        ("engine.speculative={num_tokens: 3}", "engine.speculative: 'acceptance' is missing"),
+        ("engine.enable_prefix_caching=1", "engine.enable_prefix_caching: must be a valid boolean (got 1)"),
+        ("engine.speculative_config={num_speculative_tokens: 3}", "engine.speculative_config: 'acceptance' is missing"),
         (
-            "engine.speculative={method: draft_model, num_tokens: 3, acceptance: 0.7}",
-            "engine.speculative: 'draft_model' is missing",
+            "engine.speculative_config={method: draft_model, num_speculative_tokens: 3, acceptance: 0.7}",
+            "engine.speculative_config: 'model' is missing",
         ),
         (
-            "topologies.own.pools[base].engine={speculative: {num_tokens: 3, acceptance: 0.7, draft_model: qwen3}}",
-            "draft_model: method eagle has no draft model of its own (got qwen3)",
+            "topologies.own.pools[base].engine.speculative_config="
+            "{num_speculative_tokens: 3, acceptance: 0.7, model: qwen3}",
+            "model: method eagle has no draft model of its own (got qwen3)",
         ),
         ("topologies.mixed.routing={kind: cascade, first: base, second: bse, escalate: {share: 0.1}}", "mean 'base'?"),
         (

@@ -41,10 +41,10 @@ def data(*sets: str) -> dict[str, object]:
 
 
 def test_differences_name_paths_by_name_and_all_values() -> None:
-    changed = data("topologies.mixed.pools[burst].tp=2", "run.seed=9", "engine.block_size=32")
+    changed = data("topologies.mixed.pools[burst].tensor_parallel_size=2", "run.seed=9", "engine.block_size=32")
     assert differences([data(), changed]) == [
         Difference("engine.block_size", (16, 32)),
-        Difference("topologies.mixed.pools[burst].tp", (1, 2)),
+        Difference("topologies.mixed.pools[burst].tensor_parallel_size", (1, 2)),
         Difference("run.seed", (5, 9)),
     ]
 
@@ -68,8 +68,8 @@ def test_a_missing_part_can_be_taken_apart_into_what_it_says() -> None:
 
 
 def test_values_in_words_leave_out_what_says_nothing() -> None:
-    pool = {"name": "base", "tp": 4, "billing": None, "autoscaler": {"min": 1, "max": 2}, "tags": []}
-    assert in_words(pool) == "tp: 4, autoscaler: (min: 1, max: 2)"
+    pool = {"name": "base", "tensor_parallel_size": 4, "billing": None, "autoscaler": {"min": 1, "max": 2}, "tags": []}
+    assert in_words(pool) == "tensor_parallel_size: 4, autoscaler: (min: 1, max: 2)"
     assert [in_words(value) for value in (ABSENT, "a b", True, ["x", "y"], 0.5)] == ["-", "a b", "true", "x, y", "0.5"]
 
 

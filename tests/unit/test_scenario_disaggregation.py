@@ -25,10 +25,16 @@ QUICK = ("run={horizon_s: 60, replications: 1, seed: 1}",)
         (f"{POOLS}[prompts].hands_to=answer", "did you mean 'answers'?"),
         (f"{POOLS}[prompts].hands_to=prompts", f"{POOLS}[0].hands_to: unknown pool that answers 'prompts'"),
         (f"{POOLS}[answers].model=llama-3.1-8b-instruct", f"{POOLS}[0].model: must be the model of pool answers"),
-        (f"{POOLS}[answers].engine={{kv_dtype: bf16}}", f"{POOLS}[0].engine.kv_dtype: must be that of pool answers"),
+        (
+            f"{POOLS}[answers].engine={{kv_cache_dtype: bfloat16}}",
+            f"{POOLS}[0].engine.kv_cache_dtype: must be that of pool answers",
+        ),
         (f"{POOLS}[prompts].engine={{block_size: 32}}", f"{POOLS}[0].engine.block_size: must divide"),
-        (f"{POOLS}[answers].tp=3", f"{POOLS}[0].tp: must divide the tp of pool answers (3)"),
-        (f"{POOLS}[answers].pp=2", "pool answers has pipeline stages"),
+        (
+            f"{POOLS}[answers].tensor_parallel_size=3",
+            f"{POOLS}[0].tensor_parallel_size: must divide that of pool answers (3)",
+        ),
+        (f"{POOLS}[answers].pipeline_parallel_size=2", "pool answers has pipeline stages"),
         (
             "topologies.disaggregated.routing={kind: weighted, weights: {answers: 1}}",
             "weights.answers: pool answers only",
@@ -53,13 +59,16 @@ def test_the_decode_pool_is_found_when_there_is_one_and_asked_for_when_there_are
     loaded = load_scenario(SCENARIO, (), [f"{POOLS}[prompts].hands_to=null"])
     assert plan_topology(loaded, "disaggregated").fleet.pools[0].hands_to == 1
     roles = {"prompts": "prefill", "answers": "decode", "more": "decode"}
-    pools = [f"{{name: {name}, site: datacentre, gpu: h100-sxm, tp: 4, role: {role}}}" for name, role in roles.items()]
+    pools = [
+        f"{{name: {name}, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 4, role: {role}}}"
+        for name, role in roles.items()
+    ]
     with pytest.raises(InputError, match="say with hands_to which pool answers: answers, more"):
         load_scenario(SCENARIO, (), [f"{POOLS}=[{', '.join(pools)}]"])
 
 
 def test_copies_of_kv_heads_cannot_be_read_by_fewer_gpus() -> None:
-    wide = [f"{POOLS}[prompts].tp=16", f"{POOLS}[answers].tp=8"]
+    wide = [f"{POOLS}[prompts].tensor_parallel_size=16", f"{POOLS}[answers].tensor_parallel_size=8"]
     with pytest.raises(InputError, match="copies of the 8 KV heads"):
         plan_topology(load_scenario(SCENARIO, (), wide), "disaggregated")
 

@@ -72,7 +72,7 @@ def test_impossible_numbers_are_refused(value: str) -> None:
         ("topologies.mixed.routing.order=[base, brust]", "did you mean 'burst'"),
         ("run.warmup_s=300", "must be less than horizon_s"),
         ("topologies.own.pools=[]", "needs at least one pool or provider"),
-        ("topologies.own.pools[bass].tp=2", "did you mean 'base'"),
+        ("topologies.own.pools[bass].tensor_parallel_size=2", "did you mean 'base'"),
     ],
 )
 def test_names_that_do_not_exist_show_the_closest(assignment: str, words: str) -> None:
@@ -89,10 +89,10 @@ def test_a_model_that_does_not_fit_says_by_how_much_and_what_would() -> None:
 def test_overlays_merge_by_name_and_conflicts_are_errors(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("topologies: {own: {pools: [{name: base, replicas: 3}, {name: more, site: lambda, gpu: h200}]}}\n")
-    second.write_text("topologies: {own: {pools: [{name: base, tp: 2}]}}\n")
+    second.write_text("topologies: {own: {pools: [{name: base, tensor_parallel_size: 2}]}}\n")
     loaded = load_scenario(SMALL, [first, second])
     base, more = loaded.scenario.topologies["own"].pools
-    assert (base.replicas, base.tp, base.billing, more.gpu) == (3, 2, "owned", "h200")
+    assert (base.replicas, base.tensor_parallel_size, base.billing, more.gpu) == (3, 2, "owned", "h200")
     assert loaded.place("topologies.own.pools[0].replicas")[0] == str(first)
     second.write_text("topologies: {own: {pools: [{name: base, replicas: 4}]}}\n")
     (problem,) = refused(SMALL, overlays=(first, second))

@@ -41,9 +41,9 @@ def clash(overlays: list[Path], sets: list[str]) -> str:
         ("run: {seed: 1}", "run: {seed: 1}", "run.seed"),
         ("cost: {fte: 1}", "cost: {pue: 1.2, fte: 2}", "cost.fte"),
         (
-            "topologies: {own: {pools: [{name: new, site: lambda, gpu: h200, tp: 1}]}}",
-            "topologies: {own: {pools: [{name: new, tp: 2}]}}",
-            "topologies.own.pools[1].tp",
+            "topologies: {own: {pools: [{name: new, site: lambda, gpu: h200, tensor_parallel_size: 1}]}}",
+            "topologies: {own: {pools: [{name: new, tensor_parallel_size: 2}]}}",
+            "topologies.own.pools[1].tensor_parallel_size",
         ),
         (
             "topologies: {mixed: {routing: {order: [base, burst]}}}",
@@ -51,14 +51,14 @@ def clash(overlays: list[Path], sets: list[str]) -> str:
             "topologies.mixed.routing.order",
         ),
         (
-            "engine: {speculative: null}",
-            "engine: {speculative: {num_tokens: 2, acceptance: 0.5}}",
-            "engine.speculative.num_tokens",
+            "engine: {speculative_config: null}",
+            "engine: {speculative_config: {num_speculative_tokens: 2, acceptance: 0.5}}",
+            "engine.speculative_config.num_speculative_tokens",
         ),
         (
-            "engine: {speculative: {num_tokens: 2, acceptance: 0.5}}",
-            "engine: {speculative: null}",
-            "engine.speculative",
+            "engine: {speculative_config: {num_speculative_tokens: 2, acceptance: 0.5}}",
+            "engine: {speculative_config: null}",
+            "engine.speculative_config",
         ),
     ],
 )

@@ -22,7 +22,7 @@ SIZED = ROOT / "tests/data/scenarios/sized.yaml"
         ("a.b=[1, 2],{c: 3, d: 4}", "a.b", [[1, 2], {"c": 3, "d": 4}]),
         ('name="x,y",z', "name", ["x,y", "z"]),
         ("a=null,true,0.5", "a", [None, True, 0.5]),
-        ("pools[a=b].tp=1", "pools[a", ["b].tp=1"]),
+        ("pools[a=b].tensor_parallel_size=1", "pools[a", ["b].tensor_parallel_size=1"]),
     ],
 )
 def test_values_of_an_axis_are_yaml(text: str, path: str, values: list[object]) -> None:
@@ -89,10 +89,10 @@ def test_an_axis_twice_and_no_axis_are_refused() -> None:
 
 
 def test_short_names_are_as_short_as_they_can_be_told_apart() -> None:
-    paths = ["topologies.a.pools[x].tp", "topologies.b.pools[x].tp", "run.seed"]
+    paths = ["topologies.a.pools[x].tensor_parallel_size", "topologies.b.pools[x].tensor_parallel_size", "run.seed"]
     assert short_names(paths) == {
-        "topologies.a.pools[x].tp": "a.pools[x].tp",
-        "topologies.b.pools[x].tp": "b.pools[x].tp",
+        "topologies.a.pools[x].tensor_parallel_size": "a.pools[x].tensor_parallel_size",
+        "topologies.b.pools[x].tensor_parallel_size": "b.pools[x].tensor_parallel_size",
         "run.seed": "seed",
     }
     assert short_names(["seed", "run.seed"]) == {"seed": "seed", "run.seed": "run.seed"}

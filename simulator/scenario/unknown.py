@@ -1,0 +1,141 @@
+"""What is said of a key that a section does not have: what it is called here, where it belongs, or what is known."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from simulator.errors import unknown_name
+from simulator.scenario.document import join
+from simulator.schema.engine import EngineSettings
+from simulator.schema.scenario import Scenario
+
+NEAR = 0.75
+"""Similarity from which on a known key is taken as meant."""
+MOST_KEYS = 8
+"""Keys that a message lists."""
+MOST_PLACES = 3
+"""Sections that a message names; a key that more of them have belongs to none in particular."""
+
+CALLED = {
+    "tp": "tensor_parallel_size",
+    "tp_size": "tensor_parallel_size",
+    "tensor_parallel": "tensor_parallel_size",
+    "pp": "pipeline_parallel_size",
+    "pp_size": "pipeline_parallel_size",
+    "pipeline_parallel": "pipeline_parallel_size",
+    "dp": "data_parallel_size",
+    "data_parallel": "data_parallel_size",
+    "ep": "enable_expert_parallel",
+    "expert_parallel": "enable_expert_parallel",
+    "kv_dtype": "kv_cache_dtype",
+    "prefix_caching": "enable_prefix_caching",
+    "chunked_prefill": "enable_chunked_prefill",
+    "policy": "scheduling_policy",
+    "reserve_full_isl": "scheduler_reserve_full_isl",
+    "num_blocks": "num_gpu_blocks_override",
+    "num_gpu_blocks": "num_gpu_blocks_override",
+    "max_batch_size": "max_num_seqs",
+    "speculative": "speculative_config",
+    "speculative_decoding": "speculative_config",
+    "num_tokens": "num_speculative_tokens",
+    "draft_model": "model",
+    "network_ms": "network_s",
+    "latency_ms": "latency_s",
+    "vendors": "providers",
+    "apis": "providers",
+    "qps": "rate_rps",
+    "rps": "rate_rps",
+    "input_tokens": "isl",
+    "output_tokens": "osl",
+    "prompt_tokens": "isl",
+    "max_tokens": "osl",
+    "min_replicas": "min",
+    "max_replicas": "max",
+    "users": "concurrency",
+}
+"""Keys by their names in other programs, and in earlier versions of this one."""
+IN_SECONDS = ("network_ms", "latency_ms")
+
+VALUES = {
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "half": "float16",
+    "int4_awq": "awq",
+    "modelopt_fp4": "nvfp4",
+    "fp8_e4m3": "fp8",
+    "fp8_e5m2": "fp8",
+}
+"""Values by other names."""
+
+
+def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
+    """Message for a key that none of the models of its section has."""
+    keys = list(dict.fromkeys(key for model in models for key in model.model_fields))
+    meant = CALLED.get(name)
+    unit = ", in seconds" if name in IN_SECONDS else ""
+    if meant in keys:
+        return f"unknown key {name!r}: did you mean {meant!r}{unit}?"
+    near = difflib.get_close_matches(name.lower(), keys, n=1, cutoff=NEAR)
+    if near:
+        return f"unknown key {name!r}: did you mean {near[0]!r}?"
+    right = meant or name
+    places = _places().get(right, ())
+    if places and models and models[0] in _models_of_scenario():
+        called = f"it is called {right!r} and" if meant else "it"
+        return f"unknown key {name!r}: {called} belongs to {' or '.join(places)}{unit}"
+    more = len(keys) - MOST_KEYS
+    listed = ", ".join(sorted(keys)) if more <= 1 else f"{', '.join(keys[:MOST_KEYS])} and {more} more"
+    return f"unknown key {name!r}: known are {listed}"
+
+
+def unknown_value(name: str, key: str, choices: Sequence[str]) -> str:
+    """Message for a value that is none of a key's choices."""
+    if key == "dtype" and name in get_args(get_args(EngineSettings.model_fields["quantization"].annotation)[0]):
+        return f"unknown value {name!r}: it is a format of quantized weights, write 'quantization: {name}'"
+    if VALUES.get(name) in choices:
+        return f"unknown value {name!r}: did you mean {VALUES[name]!r}?"
+    return unknown_name("value", name, choices)
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Models that a field may hold, directly or in a list, a mapping or a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, types.UnionType, tuple, dict, list):
+        for argument in get_args(annotation):
+            yield from models_in(argument)
+
+
+@lru_cache
+def _sections() -> tuple[tuple[str, type[BaseModel]], ...]:
+    """Every section of a scenario as a path without numbers and names, outermost first."""
+    found: list[tuple[str, type[BaseModel]]] = [("", Scenario)]
+    for path, model in found:
+        for key, field in model.model_fields.items():
+            found += [
+                (join(path, key), inner)
+                for inner in models_in(field.annotation)
+                if (join(path, key), inner) not in found
+            ]
+    return tuple(found)
+
+
+@lru_cache
+def _models_of_scenario() -> frozenset[type[BaseModel]]:
+    return frozenset(model for _, model in _sections())
+
+
+@lru_cache
+def _places() -> dict[str, tuple[str, ...]]:
+    """Sections that have a key, by key."""
+    places: dict[str, dict[str, None]] = {}
+    for path, model in _sections():
+        for key in model.model_fields:
+            places.setdefault(key, {})[path or "the scenario"] = None
+    return {key: tuple(found) for key, found in places.items() if len(found) <= MOST_PLACES}

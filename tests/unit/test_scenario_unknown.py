@@ -1,0 +1,100 @@
+"""Unknown keys and values: what they are called here, where they belong, and no far-fetched guesses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+from simulator.scenario.unknown import CALLED, MOST_KEYS, NEAR, VALUES, unknown_key
+from simulator.schema.scenario import Scenario
+from simulator.schema.topology import Pool
+
+SCENARIO = Path("tests/data/scenarios/sized.yaml")
+BASE = "topologies.own.pools[base]"
+
+
+def message(*sets: str) -> str:
+    with pytest.raises(InputError) as caught:
+        plan_topologies(load_scenario(SCENARIO, sets=sets))
+    return "\n".join(str(problem) for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (f"{BASE}.tp=2", "unknown key 'tp': did you mean 'tensor_parallel_size'?"),
+        (f"{BASE}.pp=2", "unknown key 'pp': did you mean 'pipeline_parallel_size'?"),
+        (f"{BASE}.network_ms=2", "unknown key 'network_ms': did you mean 'network_s', in seconds?"),
+        ("engine.dp=2", "unknown key 'dp': did you mean 'data_parallel_size'?"),
+        ("engine.kv_dtype=fp8", "unknown key 'kv_dtype': did you mean 'kv_cache_dtype'?"),
+        ("engine.policy=fcfs", "unknown key 'policy': did you mean 'scheduling_policy'?"),
+        ("engine.speculative={num_tokens: 2}", "unknown key 'speculative': did you mean 'speculative_config'?"),
+        ("topologies.own.vendors=[]", "unknown key 'vendors': did you mean 'providers'?"),
+        ("engine.tp=2", "it is called 'tensor_parallel_size' and belongs to topologies.pools"),
+        (f"{BASE}.pue=1.2", "unknown key 'pue': it belongs to cost"),
+        ("engine.dtype=fp8", "write 'quantization: fp8'"),
+        ("engine.dtype=bf16", "unknown value 'bf16': did you mean 'bfloat16'?"),
+        ("engine.kv_cache_dtype=fp16", "unknown value 'fp16': did you mean 'float16'?"),
+    ],
+)
+def test_a_key_or_value_of_another_program_is_told_by_its_name_here(given: str, told: str) -> None:
+    assert told in message(given)
+
+
+@pytest.mark.parametrize("key", ["input_usd_per_mtok", "colour", "x"])
+def test_nothing_is_suggested_that_is_not_near(key: str) -> None:
+    text = message(f"{BASE}.{key}=1")
+    assert "did you mean" not in text
+    assert text.count(",") < MOST_KEYS + 1 and "more" in text
+
+
+def test_a_key_is_placed_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(SCENARIO.read_text().replace("enable_prefix_caching", "prefix_caching", 1))
+    line = next(k for k, text in enumerate(file.read_text().splitlines(), 1) if "prefix_caching" in text)
+    column = file.read_text().splitlines()[line - 1].index("prefix_caching: ") + len("prefix_caching: ") + 1
+    with pytest.raises(InputError) as caught:
+        load_scenario(file)
+    assert str(caught.value).startswith(f"{file}:{line}:{column}: engine.prefix_caching: unknown key")
+
+
+def test_every_name_of_another_program_stands_for_a_key_or_value_that_exists() -> None:
+    schema = str(Scenario.model_json_schema())
+    missing = [name for name in (*CALLED.values(), *VALUES.values()) if f"'{name}'" not in schema]
+    assert not missing
+    assert not [name for name in CALLED if name in CALLED.values()]
+    assert 0.5 < NEAR < 1
+
+
+def test_a_section_outside_of_scenarios_names_its_own_keys_alone() -> None:
+    class Other(Pool):
+        pass
+
+    assert "belongs" not in unknown_key("pue", [Other])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (f"{BASE}.replicas=auto", f"{BASE[:-6]}[0].replicas: is open: give a number here (got auto)"),
+        ("topologies.two.pools[burst].autoscaler=auto", "autoscaler: is open"),
+        (f"{BASE}.replicas=many", "unknown value 'many': known are auto"),
+        (f"{BASE}.replicas=1.5", "must be a valid integer"),
+        (f"{BASE}.replicas=99999", "is above run.max_replicas (1024): set that higher if so many are meant"),
+    ],
+)
+def test_sizes_are_numbers_or_left_open(given: str, told: str) -> None:
+    text = message(given)
+    assert told in text
+    assert "\n" not in text
+    if "99999" in given:
+        assert load_scenario(SCENARIO, sets=[given, "run.max_replicas=99999"])
+
+
+def test_an_autoscaler_is_open_in_each_of_its_numbers() -> None:
+    text = message("topologies.two.pools[burst].autoscaler={min: auto, max: 3, target_per_replica: auto}")
+    assert [line.split(": ")[1].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
