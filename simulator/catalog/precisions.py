@@ -53,10 +53,10 @@ def layout(
     """
     dtype = aliases().get(dtype, dtype)
     if dtype not in precisions():
-        raise InputError(unknown_name("format of weights", dtype, [*precisions(), *aliases()]))
+        raise InputError(unknown_name("dtype", dtype, [*precisions(), *aliases()]))
     kv_name = "bf16" if kv_dtype == "auto" else aliases().get(kv_dtype, kv_dtype)
     if kv_name not in kv_formats():
-        raise InputError(unknown_name("type of the KV cache", kv_dtype, ["auto", *kv_formats()]))
+        raise InputError(unknown_name("kv_dtype", kv_dtype, ["auto", *kv_formats()]))
     weights = precisions()[dtype]
     return Layout(
         weights=Precision(dtype, weights.weight_bytes.value, weights.compute, weights.experts_only),

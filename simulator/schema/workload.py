@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from simulator.schema.base import (
+    IS_NUMBER,
     AtLeastOne,
     Count,
     DataClass,
@@ -208,6 +209,8 @@ class Slo(Settings):
     """Time per output token after the first."""
     e2e_s: dict[Literal["p50", "p90", "p95", "p99"], Positive] = {}
     """End to end."""
+    served: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 0.99
+    """Share of the requests that have to be completed at all."""
 
 
 class RequestClass(Settings):

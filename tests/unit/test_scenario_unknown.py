@@ -96,5 +96,7 @@ def test_sizes_are_numbers_or_left_open(given: str, told: str) -> None:
 
 
 def test_an_autoscaler_is_open_in_each_of_its_numbers() -> None:
-    text = message("topologies.two.pools[burst].autoscaler={min: auto, max: 3, target_per_replica: auto}")
-    assert [line.split(": ")[1].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
+    text = message(
+        *(f"topologies.elastic.pools[rented].autoscaler.{key}=auto" for key in ("min", "target_per_replica"))
+    )
+    assert [line.split(": ")[2].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
