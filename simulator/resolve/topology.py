@@ -17,8 +17,8 @@ from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.links import linked_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
-from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.schema.topology import Pool, QueueAutoscaler
+from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.study.fleet import (
     Autoscaler,
     CascadeSpec,

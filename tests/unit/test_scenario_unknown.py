@@ -49,7 +49,8 @@ def test_a_key_or_value_of_another_program_is_told_by_its_name_here(given: str, 
 def test_nothing_is_suggested_that_is_not_near(key: str) -> None:
     text = message(f"{BASE}.{key}=1")
     assert "did you mean" not in text
-    assert text.count(",") < MOST_KEYS + 1 and "more" in text
+    assert text.count(",") < MOST_KEYS + 1
+    assert "more" in text
 
 
 def test_a_key_is_placed_at_its_line(tmp_path: Path) -> None:
@@ -99,4 +100,4 @@ def test_an_autoscaler_is_open_in_each_of_its_numbers() -> None:
     text = message(
         *(f"topologies.elastic.pools[rented].autoscaler.{key}=auto" for key in ("min", "target_per_replica"))
     )
-    assert [line.split(": ")[2].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
+    assert [line.split(": ")[1].rpartition(".")[2] for line in text.splitlines()] == ["min", "target_per_replica"]
