@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from simulator.study.demand import Level, Period
+from simulator.study.usage import Usage
+
+Sizes = tuple[int, ...]
+"""Replicas of each pool, or whatever numbers a topology's size is made of."""
+
+
+Side = Literal["above", "below", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,52 @@ class Trail:
     word: str
     tried: int
     gap_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What one fleet gave under one load.
+
+    Attributes
+    ----------
+    meets : whether every SLO term of every class holds, replications pooled
+    attainment : share of the requests answered within the SLO
+    binding : the SLO term that is missed most, or that has least room
+    usages : the ledger of each replication
+    """
+
+    meets: bool
+    attainment: float
+    binding: str
+    usages: tuple[Usage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Hours of a month that stand under one simulated load."""
+
+    hours: float
+    period: Period
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One month of one topology as it was served, before it is billed.
+
+    Attributes
+    ----------
+    sizes : replicas of each pool, or what else its size is made of
+    shares : hours of the month; a month between two nodes has hours of both
+    """
+
+    month: int
+    level: Level
+    sizes: Sizes
+    meets: bool
+    attainment: float
+    binding: str
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +209,30 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """On which side of a multiple of the load a choice costs less than a rival, each side at its best size there.
+
+    Attributes
+    ----------
+    factor : where the bills cross first; None for always and never, on what was tried
+    tried : (multiple, USD per month, the rival's) by rising multiple; inf where no allowed size serves the load
+    """
+
+    side: Side
+    factor: float | None
+    tried: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BreakEven:
     """When a choice costs less than a rival that meets the SLO, by three measures; None where one has no meaning.
 
     Attributes
     ----------
-    months, months_discounted : from which the payments stay below the rival's, interpolated within a month; inf never.
-        What is sold at the end of the study is not counted
-    month_with_resale : first month after which selling up would leave the choice ahead
-    hours_per_day : hours of use of a rival rented by the hour above which the choice costs less
-    volume_factor : multiple of the load from which the choice costs less, each side at its best size there
-    volumes : (multiple, USD per month, the rival's), as tried
+    months, months_discounted : from which the payments stay below the rival's; None: not within the study. What is sold
+        at its end is not counted
+    hours_per_day : hours of use a day above which it costs less than renting the rival for these hours alone
+    volume : None where it was not asked
     """
 
     topology: str
@@ -175,8 +240,7 @@ class BreakEven:
     months: float | None
     months_discounted: float | None
     hours_per_day: float | None
-    volume_factor: float | None = None
-    volumes: tuple[tuple[float, float, float], ...] = ()
+    volume: Crossing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +261,3 @@ class Verdict:
     bindings: tuple[Binding, ...]
     flips: tuple[Flip, ...]
     text: str
-
-
-Draws = NDArray[np.float64]

@@ -10,6 +10,7 @@ import numpy as np
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.workload.arrivals import BLOCK
 from simulator.workload.content import Lengths, Segments, Sharing, Tokens, class_sharing
+from simulator.workload.levels import repeat_rows
 from simulator.workload.requests import Requests
 from simulator.workload.rows import cut, fit_segments, select
 from simulator.workload.spec import ClassWorkload, Trace
@@ -52,6 +53,7 @@ def replay_blocks(
     """
     draw, sharing = lengths.drawer(workload.name, seed), class_sharing(workload, None, seed)
     period_s = _period_s(rows)
+    rows = repeat_rows(rows, trace.row_factor)
     texts = int(rows.segment_id.max(initial=-1)) + 1
     sessions = int(rows.session_id.max(initial=-1)) + 1
     turn = 0

@@ -171,6 +171,7 @@ class Trace:
     ----------
     format : `azure`, `mooncake`, `burstgpt`, `table` (servecast's own), or `auto` to go by the columns
     rate_scale : divides the timestamps
+    row_factor : requests for each row of the trace, at its own time (`workload.levels.repeat_rows`)
     loop : start again after the last arrival and one mean gap; prompts of different rounds share nothing
     hash_block_tokens : tokens that one entry of `hash_ids` stands for
     """
@@ -180,9 +181,11 @@ class Trace:
     rate_scale: float = 1.0
     loop: bool = False
     hash_block_tokens: int = 512
+    row_factor: float = 1.0
 
     def __post_init__(self) -> None:
         _positive("trace.rate_scale", self.rate_scale)
+        _positive("trace.row_factor", self.row_factor)
         _at_least(1, "trace.hash_block_tokens", self.hash_block_tokens)
 
 

@@ -1,0 +1,149 @@
+"""One topology over the months of a study: sizes, SLO met or not, and the use that its bill is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from simulator.decide.levels import neighbours, nodes, share_of_way
+from simulator.study.decision import Served, Share, Sizes, Walked
+from simulator.study.demand import Horizon, Level, Period
+
+Trial = Callable[[Sizes, Level], Served]
+"""A fleet of these sizes under this load."""
+Search = Callable[[Sequence[Level], Sizes | None], Sizes | None]
+"""The cheapest sizes that meet the SLO under each of these loads, searched from those of the node before; None if no
+allowed size does."""
+
+
+@dataclass
+class _Known:
+    """Trials by sizes and level, each made once."""
+
+    trial: Trial
+    served: dict[tuple[Sizes, Level], Served] = field(default_factory=dict)
+
+    def __call__(self, sizes: Sizes, level: Level) -> Served:
+        key = sizes, level
+        if key not in self.served:
+            self.served[key] = self.trial(sizes, level)
+        return self.served[key]
+
+
+@dataclass(frozen=True)
+class _Walk:
+    horizon: Horizon
+    trial: Trial
+    found: tuple[int, ...]
+    sizes: tuple[Sizes, ...]
+
+    def at(self, sizes: Sizes, month: int, period: Period) -> Served:
+        return self.trial(sizes, period.at(self.horizon.level(month)))
+
+    def own(self, sizes: Sizes, month: int) -> Walked:
+        """The month, tried at its own load."""
+        shares = [Share(p.hours, p, self.at(sizes, month, p)) for p in self.horizon.periods_of(month)]
+        return _walked(month, self.horizon.level(month), sizes, shares, all(share.served.meets for share in shares))
+
+    def between(self, month: int, low: int, high: int) -> Walked:
+        """A month whose neighbours have the same sizes: hours of both, and the answer that both give.
+
+        Where they differ, the answer of the month's own load.
+        """
+        sizes, level = self.sizes[low], self.horizon.level(month)
+        first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
+        way = share_of_way(level, self.horizon.level(first), self.horizon.level(last))
+        shares, meets = [], True
+        for period in self.horizon.periods_of(month):
+            ends = self.at(sizes, first, period), self.at(sizes, last, period)
+            shares += [Share(period.hours * (1 - way), period, ends[0]), Share(period.hours * way, period, ends[1])]
+            if ends[0].meets != ends[1].meets:
+                meets &= self._meets(sizes, month, period, first, last)
+            else:
+                meets &= ends[0].meets
+        return _walked(month, level, sizes, shares, meets)
+
+    def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool:
+        """By halving from the neighbours, whose answers differ: the load only rises or only falls between them."""
+        left, right = first, last
+        early = self.at(sizes, first, period).meets
+        while right - left > 1:
+            middle = (left + right) // 2
+            if self.at(sizes, middle, period).meets == early:
+                left = middle
+            else:
+                right = middle
+        return early if month <= left else not early
+
+
+def walk(
+    horizon: Horizon,
+    trial: Trial,
+    sizes: Sizes,
+    search: Search | None = None,
+    owned: Sequence[bool] = (),
+) -> list[Walked]:
+    """The months of a topology.
+
+    Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
+    taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
+    month of its failure is exact. Where sizes change, each month between is tried with the smaller one first. Each
+    period is judged by itself: a month meets the SLO if all its periods do. A fleet that fails stays and is billed.
+
+    Parameters
+    ----------
+    sizes : of month 1, or of all months where none is open
+    search : makes sizes open: finds those of each node; a node that no allowed size serves keeps the sizes before it
+    owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
+    """
+    known = _Known(trial)
+    numbers = horizon.numbers
+    levels = [horizon.level(month) for month in numbers]
+    found = nodes(levels)
+    at_nodes = _sizes(horizon, [numbers[k] for k in found], sizes, search, owned)
+    way = _Walk(horizon, known, found, at_nodes)
+    walked: list[Walked] = []
+    for index, month in enumerate(numbers):
+        low, high = neighbours(found, index)
+        if low == high:
+            walked.append(way.own(at_nodes[low], month))
+        elif at_nodes[low] == at_nodes[high]:
+            walked.append(way.between(month, low, high))
+        else:
+            before = walked[-1].sizes if search else at_nodes[low]
+            first = way.own(before, month)
+            walked.append(first if first.meets else way.own(at_nodes[high], month))
+    return walked
+
+
+def lasts_until(walked: Sequence[Walked]) -> int | None:
+    """The last month before the first that misses the SLO, 0 if that is month 1; None if all meet it."""
+    return next((month.month - 1 for month in walked if not month.meets), None)
+
+
+def _sizes(
+    horizon: Horizon, months: Sequence[int], sizes: Sizes, search: Search | None, owned: Sequence[bool]
+) -> tuple[Sizes, ...]:
+    if search is None:
+        return (sizes,) * len(months)
+    found: list[Sizes] = []
+    for month in months:
+        before = found[-1] if found else None
+        level = horizon.level(month)
+        loads = list(dict.fromkeys(period.at(level) for period in horizon.periods))
+        best = search(loads, before) or before or sizes
+        found.append(_kept(before, best, owned))
+    return tuple(found)
+
+
+def _kept(before: Sizes | None, after: Sizes, owned: Sequence[bool]) -> Sizes:
+    if before is None or not owned:
+        return after
+    return tuple(max(a, b) if own else b for a, b, own in zip(before, after, owned, strict=True))
+
+
+def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], meets: bool) -> Walked:
+    hours = sum(share.hours for share in shares)
+    attainment = sum(share.hours * share.served.attainment for share in shares) / hours
+    worst = min(shares, key=lambda share: (share.served.meets, share.served.attainment))
+    return Walked(month, level, sizes, meets, attainment, worst.served.binding, tuple(s for s in shares if s.hours > 0))

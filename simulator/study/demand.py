@@ -1,0 +1,87 @@
+"""How the load changes over the months of a study, and the periods that stand for a month."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.units import HOURS_PER_MONTH
+
+Level = tuple[float, ...]
+"""Load of each class as a multiple of the scenario's, in the order of its classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Load of one class over the months.
+
+    Attributes
+    ----------
+    rate_per_year : month m has (1 + g)^((m - 1)/12) times the load of month 1
+    steps : (month, multiple of the scenario's load), which holds from that month on; with these the rate goes on from
+        the last one
+    """
+
+    rate_per_year: float = 0.0
+    steps: tuple[tuple[int, float], ...] = ()
+
+    def factor(self, month: int) -> float:
+        """Multiple of the scenario's load in month `month`, from 1 on."""
+        since, base = max((step for step in self.steps if step[0] <= month), default=(1, 1.0))
+        return float(base * (1.0 + self.rate_per_year) ** ((month - since) / 12))
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A kind of hours of a month, simulated once for all of them.
+
+    Attributes
+    ----------
+    load : multiple of the month's load, by class; empty for 1
+    hours : of a month that it stands for
+    start_hour : hour of day at its simulated second 0
+    months : of the calendar, 1 to 12, that have it; empty for all
+    """
+
+    name: str
+    hours: float
+    load: Level = ()
+    start_hour: float = 0.0
+    months: tuple[int, ...] = ()
+
+    def at(self, level: Level) -> Level:
+        """Load of the period in a month of that level."""
+        return tuple(a * b for a, b in zip(level, self.load, strict=True)) if self.load else level
+
+
+WHOLE_MONTH = Period("month", HOURS_PER_MONTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The months of a study.
+
+    Attributes
+    ----------
+    months : its length; may end within a month
+    growth : by class
+    periods : those of each calendar month add up to 730 hours
+    first_month : of the calendar, 1 to 12
+    """
+
+    months: float
+    growth: tuple[Growth, ...]
+    periods: tuple[Period, ...] = (WHOLE_MONTH,)
+    first_month: int = 1
+
+    @property
+    def numbers(self) -> range:
+        """Its months, from 1 on; the last may be cut short."""
+        return range(1, int(-(-self.months // 1)) + 1)
+
+    def level(self, month: int) -> Level:
+        return tuple(growth.factor(month) for growth in self.growth)
+
+    def periods_of(self, month: int) -> tuple[Period, ...]:
+        """Periods that stand for month `month` of the study."""
+        calendar = (self.first_month + month - 2) % 12 + 1
+        return tuple(period for period in self.periods if not period.months or calendar in period.months)

@@ -1,0 +1,167 @@
+"""Months of a study against an analytic fleet: it meets the SLO while its load is at most what its replicas carry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.decide.capacity import capacity
+from simulator.decide.levels import STEP, neighbours, nodes
+from simulator.decide.months import lasts_until, walk
+from simulator.study.decision import Served, Sizes
+from simulator.study.demand import Growth, Horizon, Level, Period
+
+
+class Fleet:
+    """Each replica carries a load of `each`; trials are counted."""
+
+    def __init__(self, each: float = 1.0) -> None:
+        self.each = each
+        self.tried: list[tuple[Sizes, Level]] = []
+
+    def __call__(self, sizes: Sizes, level: Level) -> Served:
+        self.tried.append((sizes, level))
+        return Served(sum(level) <= sum(sizes) * self.each + 1e-12, 1.0, "chat: p99 of TTFT", ())
+
+    def search(self, levels: Sequence[Level], before: Sizes | None) -> Sizes | None:
+        return (math.ceil(max(sum(level) for level in levels) / self.each - 1e-12),)
+
+
+def _horizon(growth: float, months: float = 36, **more: object) -> Horizon:
+    return Horizon(months, (Growth(growth),), **more)  # type: ignore[arg-type]
+
+
+@given(st.floats(-0.7, 4.0), st.integers(1, 60), st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_a_fixed_fleet_fails_in_the_month_in_which_load_passes_capacity(growth: float, months: int, n: int) -> None:
+    horizon = _horizon(growth, months)
+    fleet = Fleet(0.5)
+    walked = walk(horizon, fleet, (n,))
+    for month in walked:
+        assert month.meets == (horizon.level(month.month)[0] <= n * 0.5 + 1e-12)
+        assert sum(share.hours for share in month.shares) == pytest.approx(730)
+    misses = [month.month for month in walked if not month.meets]
+    assert lasts_until(walked) == (misses[0] - 1 if misses else None)
+    assert len(fleet.tried) == len(set(fleet.tried)), "no trial is made twice"
+
+
+def test_growth_of_100_percent_on_a_fleet_at_half_load_lasts_twelve_months() -> None:
+    fleet = Fleet()
+    walked = walk(Horizon(36, (Growth(1.0),)), lambda sizes, level: fleet(sizes, (level[0],)), (2,))
+    assert lasts_until(walked) == 13, "month 13 has exactly twice the load, which two replicas carry"
+    assert [month.meets for month in walked] == [True] * 13 + [False] * 23
+
+
+def test_without_growth_one_trial_serves_all_months() -> None:
+    fleet = Fleet()
+    walked = walk(_horizon(0.0), fleet, (1,))
+    assert len(fleet.tried) == 1
+    assert len(walked) == 36
+    assert lasts_until(walked) is None
+
+
+def test_nodes_are_few_and_the_border_is_found_by_halving() -> None:
+    fleet = Fleet(2**0.9 / 1)
+    walk(_horizon(2 ** (1 / 3) - 1), fleet, (1,))
+    assert len(fleet.tried) <= 10 + 3
+
+
+@given(st.lists(st.floats(0.2, 5.0), min_size=1, max_size=30), st.lists(st.floats(0.2, 5.0), min_size=1, max_size=30))
+@settings(max_examples=80, deadline=None)
+def test_months_lie_between_their_nodes(a: list[float], b: list[float]) -> None:
+    levels = list(zip(a, b, strict=False))
+    found = nodes(levels)
+    assert found[0] == 0
+    assert len(found) == 1 or found[-1] == len(levels) - 1
+    for index, level in enumerate(levels):
+        low, high = (levels[found[k]] for k in neighbours(found, index))
+        for x, y, z in zip(low, level, high, strict=True):
+            assert min(x, z) <= y <= max(x, z)
+            if index not in found and len(found) > 1:
+                assert max(x, z) <= min(x, z) * (1 + STEP) * (1 + 1e-12)
+
+
+@given(st.floats(0.0, 3.0), st.integers(2, 48))
+@settings(max_examples=40, deadline=None)
+def test_sizes_that_grow_always_meet_and_owned_ones_do_not_shrink(growth: float, months: int) -> None:
+    horizon = _horizon(growth, months)
+    fleet = Fleet()
+    walked = walk(horizon, fleet, (1,), fleet.search, (True,))
+    assert all(month.meets for month in walked)
+    sizes = [month.sizes[0] for month in walked]
+    assert sizes == sorted(sizes)
+    for month in walked:
+        need = math.ceil(horizon.level(month.month)[0] - 1e-12)
+        ends = [horizon.level(m)[0] for m in (month.month, min(month.month + 8, months))]
+        assert need <= month.sizes[0] <= max(need, math.ceil(ends[1] * (1 + STEP)))
+
+
+def test_owned_hardware_stays_where_the_load_falls_and_rented_does_not() -> None:
+    growth = Growth(steps=((1, 3.0), (5, 1.0)))
+    horizon = Horizon(8, (growth,))
+    fleet = Fleet()
+    owned = walk(horizon, fleet, (1,), fleet.search, (True,))
+    rented = walk(horizon, fleet, (1,), fleet.search, (False,))
+    assert [month.sizes[0] for month in owned] == [3] * 8
+    assert [month.sizes[0] for month in rented] == [3] * 4 + [1] * 4
+
+
+def test_each_period_is_judged_by_itself_and_has_its_hours() -> None:
+    periods = (
+        Period("ordinary", 650.0, (0.5,)),
+        Period("peak", 80.0, (1.8,), months=(11, 12)),
+        Period("rest", 80.0, (0.4,), months=tuple(range(1, 11))),
+    )
+    horizon = Horizon(12, (Growth(),), periods, first_month=1)
+    walked = walk(horizon, Fleet(), (1,))
+    assert [month.meets for month in walked] == [True] * 10 + [False] * 2
+    assert lasts_until(walked) == 10
+    for month in walked:
+        assert sum(share.hours for share in month.shares) == pytest.approx(730)
+    assert {share.period.name for share in walked[-1].shares} == {"ordinary", "peak"}
+
+
+def test_a_table_by_month_is_followed_exactly() -> None:
+    horizon = Horizon(6, (Growth(steps=((2, 1.5), (4, 4.0), (6, 0.5))),))
+    walked = walk(horizon, Fleet(), (3,))
+    assert [month.level[0] for month in walked] == [1.0, 1.5, 1.5, 4.0, 4.0, 0.5]
+    assert [month.meets for month in walked] == [True, True, True, False, False, True]
+    assert lasts_until(walked) == 3
+
+
+def test_a_study_may_end_within_a_month() -> None:
+    assert list(_horizon(0.0, 2.5).numbers) == [1, 2, 3]
+    assert list(_horizon(0.0, 3).numbers) == [1, 2, 3]
+
+
+def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
+    fleet = Fleet()
+
+    def search(levels: Sequence[Level], before: Sizes | None) -> Sizes | None:
+        found = fleet.search(levels, before)
+        return found if found and found[0] <= 2 else None
+
+    walked = walk(_horizon(1.0, 24), fleet, (1,), search, (True,))
+    assert lasts_until(walked) == 13
+    assert walked[-1].sizes == (2,)
+
+
+@given(st.floats(0.02, 60.0))
+@settings(max_examples=60, deadline=None)
+def test_capacity_is_found_to_two_percent(true: float) -> None:
+    found = capacity(lambda factor: factor <= true)
+    assert found.factor <= true < found.fails_at <= found.factor * 1.02 * (1 + 1e-12)
+    assert found.used_share == pytest.approx(1 / true, rel=0.021)
+
+
+def test_capacity_without_bounds() -> None:
+    assert capacity(lambda factor: True).fails_at == math.inf
+    none = capacity(lambda factor: False)
+    assert none.factor == 0.0
+    assert none.used_share == math.inf
+    assert np.isclose(none.fails_at, 1 / 64)
