@@ -13,8 +13,10 @@ from simulator.perf.device import BatchLimits, Coefficients, Device
 from simulator.perf.power import PowerCurve
 from simulator.units import BYTES_PER_GIB
 
+SERVING_POWER = "power.h100_serving_w"
+"""Cost figure of the power in serving that was fitted for all batch sizes."""
 MEASURED_POWER_GPU = "h100-sxm"
-"""GPU whose serving power curve was measured; the others' curves are scaled by board power."""
+"""GPU of that figure; where nothing was measured on another GPU, it is scaled by board power."""
 
 
 class Gpu(Entry):
@@ -23,6 +25,8 @@ class Gpu(Entry):
     Attributes
     ----------
     server_price_entry : cost figure of a server with `gpus_per_node` of them; None where no price is known
+    power : in W, `idle` with a model loaded, `low` at batch size 1 and `high` at large ones; what was not measured on
+        this GPU is an estimate scaled by board power
     """
 
     name: str
@@ -32,6 +36,7 @@ class Gpu(Entry):
     bandwidth: Quantity
     peaks: dict[str, Quantity]
     board_power: Quantity
+    power: dict[str, Quantity]
     gpus_per_node: Quantity
     intra_node: Quantity
     inter_node: Quantity
@@ -60,20 +65,17 @@ class Gpu(Entry):
 
     @property
     def power_is_estimate(self) -> bool:
-        """Whether the power curve is scaled from another GPU's."""
-        return self.name != MEASURED_POWER_GPU
+        """Whether the power in serving is not measured on this GPU."""
+        return self.power["low"].kind == "estimate"
 
     @property
     def power_curve(self) -> PowerCurve:
-        """Power in serving and with an idle model loaded, scaled by board power from the measured GPU's."""
-        curve = cost_entry("power.h100_serving_w")
-        scale = self.board_power.value / gpu(MEASURED_POWER_GPU).board_power.value
-        idle = cost_entry("power.h100_bare_idle_w").number() + cost_entry("power.context_parking_tax_w").number()
-        low = curve.number("batch1")
+        """Power in serving and with an idle model loaded."""
+        curve = cost_entry(SERVING_POWER)
         return PowerCurve(
-            idle_w=scale * idle,
-            low_w=scale * low,
-            span_w=scale * (curve.number("batch128") - low),
+            idle_w=self.power["idle"].value,
+            low_w=self.power["low"].value,
+            span_w=self.power["high"].value - self.power["low"].value,
             steepness=curve.number("logistic_k"),
             midpoint_log2=curve.number("logistic_x0"),
         )
@@ -91,10 +93,38 @@ class LimitsRow(Entry):
 @lru_cache
 def gpus() -> dict[str, Gpu]:
     """All GPUs by name."""
-    constants = read_yaml("step_time.yaml")
+    constants, cards = read_yaml("step_time.yaml"), read_yaml("gpus.yaml")["gpus"]
+    reference_w = cards[MEASURED_POWER_GPU]["board_power"]["value"]
     return {
-        name: Gpu.model_validate({"name": name} | fields | _constants(constants, name))
-        for name, fields in read_yaml("gpus.yaml")["gpus"].items()
+        name: Gpu.model_validate(
+            {"name": name}
+            | fields
+            | _constants(constants, name)
+            | {"power": _power(name, fields["board_power"]["value"] / reference_w) | fields.get("power", {})}
+        )
+        for name, fields in cards.items()
+    }
+
+
+def _power(name: str, scale: float) -> dict[str, Quantity]:
+    """Figures of the measured GPU times `scale`."""
+    serving, bare, context = (
+        cost_entry(entry) for entry in (SERVING_POWER, "power.h100_bare_idle_w", "power.context_w")
+    )
+    idle = bare.number() + context.number("hbm")
+    own = name == MEASURED_POWER_GPU
+    values = {"idle": idle, "low": serving.number("batch1"), "high": serving.number("batch128")}
+    return {
+        part: Quantity(
+            value=scale * value,
+            unit="W",
+            kind="sourced" if own and part != "idle" else "estimate",
+            source=bare.source if part == "idle" else serving.source,
+            url=bare.url if part == "idle" else serving.url,
+            date=bare.date if part == "idle" else serving.date,
+            note="" if own else f"of {MEASURED_POWER_GPU}, scaled by board power",
+        )
+        for part, value in values.items()
     }
 
 

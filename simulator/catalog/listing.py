@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from simulator.catalog.costs import CostEntry, cost_entries
+from simulator.catalog.freshness import is_stale
 from simulator.catalog.gpus import gpus
 from simulator.catalog.models import models
-from simulator.catalog.offers import gpu_offers
+from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.precisions import precisions
-from simulator.catalog.quantity import Quantity
+from simulator.catalog.quantity import UNDATED, Quantity, day_of
 from simulator.catalog.sites import sites
 from simulator.catalog.tokens import token_offers
 from simulator.errors import InputError, unknown_name
 
 Row = dict[str, Any]
-
-
-KINDS = ("gpus", "models", "sites", "gpu_offers", "token_offers", "precisions", "costs")
+_T = TypeVar("_T")
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -29,36 +29,87 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def listing(kind: str) -> list[Row]:
-    """One row per entry of a kind: `gpus`, `models`, `sites`, `gpu_offers`, `token_offers`, `precisions`, `costs`.
+    """One row per entry of a kind, all with the same columns.
 
     Raises
     ------
     InputError : no such kind
     """
-    if kind not in LISTINGS:
-        raise InputError(unknown_name("kind of catalog entry", kind, LISTINGS))
-    return LISTINGS[kind]()
+    rows = _of_kind(kind, LISTINGS)()
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return [{column: row.get(column) for column in columns} for row in rows]
 
 
 def provenance(kind: str, name: str) -> list[Row]:
-    """One row per figure of an entry: figure, value, unit, kind, source, url, date."""
-    entries = ENTRIES.get(kind)
-    if entries is None:
-        raise InputError(unknown_name("kind of catalog entry", kind, ENTRIES))
-    if name not in entries():
-        raise InputError(unknown_name(kind, name, entries()))
-    return list(_figures(entries()[name], ""))
+    """One row per figure of an entry: figure, value, unit, kind, source, url, date.
+
+    Raises
+    ------
+    InputError : no such kind, or no entry of that name
+    """
+    entries = _of_kind(kind, ENTRIES)()
+    if name not in entries:
+        raise InputError(unknown_name(kind, name, entries))
+    return list(_figures(entries[name], ""))
 
 
-def _figures(node: Any, path: str) -> list[Row]:
+def stale(days: float, today: date, kind: str | None = None) -> list[Row]:
+    """Figures, of one kind or of all, that were more than `days` old on the day `today`: oldest first, undated ahead.
+
+    Prices of rented GPUs that a later one replaces do not count; a cost figure that others take is listed once.
+    """
+    kinds = KINDS if kind is None else (kind,)
+    rows = [
+        {"kind": each, "name": name, "figure": row["figure"], "date": row["date"], "age_days": _age_days(row, today)}
+        | {"basis": row["kind"], "source": row["source"]}
+        for each in kinds
+        for name, entry in _of_kind(each, ENTRIES)().items()
+        for row in _figures(entry, "", own=True)
+        if is_stale(row["date"], today, days)
+    ]
+    return sorted(rows, key=lambda row: (day_of(row["date"]), row["kind"], row["name"], row["figure"]))
+
+
+def _age_days(row: Row, today: date) -> int | None:
+    day = day_of(row["date"])
+    return None if day == UNDATED else (today - day).days
+
+
+def _of_kind(kind: str, known: Mapping[str, _T]) -> _T:
+    if kind not in known:
+        raise InputError(unknown_name("kind of catalog entry", kind, known))
+    return known[kind]
+
+
+def _figures(node: Any, path: str, *, own: bool = False) -> Iterator[Row]:
+    """Figures of an entry; with `own` without those that are taken from a cost figure."""
+    if own and isinstance(node, Quantity) and node.entry is not None:
+        return
     if isinstance(node, Quantity | CostEntry):
         fields = ("value", "unit", "kind", "source", "url", "date", "note")
-        return [{"figure": path} | {field: getattr(node, field) for field in fields}]
-    if isinstance(node, BaseModel):
-        node = {field: getattr(node, field) for field in type(node).model_fields}
-    if isinstance(node, Mapping):
-        return [row for key, value in node.items() for row in _figures(value, f"{path}.{key}" if path else str(key))]
-    return []
+        yield {"figure": path} | {field: getattr(node, field) for field in fields}
+    elif isinstance(node, GpuOffer):
+        yield {"figure": _sold(node), "value": node.usd_per_instance_hour, "unit": "USD per instance-hour"} | {
+            "kind": node.kind,
+            "source": node.source,
+            "url": node.source_url,
+            "date": node.date,
+            "note": node.note,
+        }
+    elif isinstance(node, BaseModel):
+        for field in type(node).model_fields:
+            yield from _figures(getattr(node, field), f"{path}.{field}" if path else field, own=own)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _figures(value, f"{path}.{key}" if path else str(key), own=own)
+    elif isinstance(node, tuple):
+        for value in node:
+            yield from _figures(value, path, own=own)
+
+
+def _sold(offer: GpuOffer) -> str:
+    term = f", {offer.term_months} months, {offer.upfront_fraction:.0%} upfront" if offer.term_months else ""
+    return f"{offer.instance} ({offer.machine}{term})"
 
 
 def _gpu_rows() -> list[Row]:
@@ -116,7 +167,16 @@ def _site_rows() -> list[Row]:
 
 
 def _gpu_offer_rows() -> list[Row]:
-    return [{"name": f"{o.site}/{o.gpu}/{o.tier}"} | o.model_dump() for o in gpu_offers()]
+    return [
+        {"name": o.name} | o.model_dump() | {"usd_per_gpu_hour": round(o.usd_per_gpu_hour, 4)} for o in gpu_offers()
+    ]
+
+
+def _latest_offers() -> dict[str, tuple[GpuOffer, ...]]:
+    """By name, the latest price of each instance."""
+    latest = {(o.name, o.instance): o for o in sorted(gpu_offers(), key=lambda offer: day_of(offer.date))}
+    rows = [o for o in gpu_offers() if latest[o.name, o.instance] is o]
+    return {o.name: tuple(each for each in rows if each.name == o.name) for o in rows}
 
 
 def _token_offer_rows() -> list[Row]:
@@ -153,10 +213,11 @@ def _cost_rows() -> list[Row]:
     return [{"name": entry.id} | entry.model_dump(exclude={"id"}) for entry in cost_entries().values()]
 
 
-ENTRIES: dict[str, Callable[[], Mapping[str, BaseModel]]] = {
+ENTRIES: dict[str, Callable[[], Mapping[str, Any]]] = {
     "gpus": gpus,
     "models": models,
     "sites": sites,
+    "gpu_offers": _latest_offers,
     "token_offers": token_offers,
     "precisions": precisions,
     "costs": cost_entries,
@@ -170,3 +231,4 @@ LISTINGS: dict[str, Callable[[], list[Row]]] = {
     "precisions": _precision_rows,
     "costs": _cost_rows,
 }
+KINDS = tuple(LISTINGS)

@@ -1,4 +1,4 @@
-"""Dated prices of rented GPUs, by site, GPU and tier."""
+"""Dated prices of rented GPUs as they are sold: whole instances, by site, GPU and tier."""
 
 from __future__ import annotations
 
@@ -7,36 +7,51 @@ from functools import lru_cache
 from typing import Literal
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.quantity import DATA, Entry
+from simulator.catalog.quantity import DATA, Entry, day_of
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
 
-Tier = Literal["on_demand", "reserved_1y", "reserved_3y", "spot"]
-TIERS: tuple[Tier, ...] = ("on_demand", "reserved_1y", "reserved_3y", "spot")
+Tier = Literal["on_demand", "reserved_1y", "reserved_3y", "spot", "capacity_block"]
+TIERS: tuple[Tier, ...] = ("on_demand", "reserved_1y", "reserved_3y", "spot", "capacity_block")
 
 
 class GpuOffer(Entry):
-    """One price of one GPU at one site on one day.
+    """One price of one instance at one site on one day.
 
     Attributes
     ----------
+    gpu : the card that the instance really has, by catalog name
+    instance, gpus_per_instance : what is sold; one pays for whole instances
+    machine : the instance in words: number, card, form factor, fabric
     term_months, upfront_fraction : commitment, and the share of the term's price paid at the start
-    cost_entry : the cost figure that it comes from
+    date : day of the price, or `unknown`, then of kind `estimate`
     """
 
     site: str
     gpu: str
     tier: Tier
-    usd_per_gpu_hour: float
+    instance: str
+    gpus_per_instance: int
+    machine: str
+    usd_per_instance_hour: float
     term_months: int
     upfront_fraction: float
-    as_of: str
+    date: str
+    kind: Literal["sourced", "derived", "estimate"]
+    confidence: Literal["A", "B", "C"]
     source: str
     source_url: str
-    confidence: Literal["A", "B", "C"]
-    kind: Literal["sourced", "derived", "estimate"]
-    cost_entry: str
     note: str
+
+    @property
+    def name(self) -> str:
+        """Name in listings, as `aws-us-east/h100-sxm/on_demand`."""
+        return f"{self.site}/{self.gpu}/{self.tier}"
+
+    @property
+    def usd_per_gpu_hour(self) -> float:
+        """Price of the instance by GPU."""
+        return self.usd_per_instance_hour / self.gpus_per_instance
 
 
 @lru_cache
@@ -46,12 +61,22 @@ def gpu_offers() -> tuple[GpuOffer, ...]:
         return tuple(GpuOffer.model_validate(row) for row in csv.DictReader(file))
 
 
-def gpu_offer(site_name: str, gpu_name: str, tier: str = "on_demand") -> GpuOffer:
-    """The latest price of that GPU at that site in that tier; an undated one counts as oldest.
+def gpu_offer(
+    site_name: str, gpu_name: str, tier: str = "on_demand", *, gpus: int = 1, instance: str | None = None
+) -> GpuOffer:
+    """The latest price of the smallest instance with that GPU at that site, in that tier, that holds a replica.
+
+    Of instances of one size the cheapest counts; of one instance the price of the latest day, an undated one last.
+
+    Parameters
+    ----------
+    gpus : GPUs of a replica, which stays within an instance
+    instance : name of the instance; any unless given
 
     Raises
     ------
-    InputError : an unknown name, or nobody offers it, with what the site does offer and who else has the GPU
+    InputError : an unknown name; nobody offers it, with what the site does offer and who else has the GPU; no instance
+        that holds the replica
     """
     if tier not in TIERS:
         raise InputError(unknown_name("tier", tier, TIERS))
@@ -66,4 +91,12 @@ def gpu_offer(site_name: str, gpu_name: str, tier: str = "on_demand") -> GpuOffe
                 f"{gpu_key} {tier} is at {', '.join(elsewhere) or 'no site'}"
             )
         )
-    return max(found, key=lambda offer: (offer.as_of[0].isdigit(), offer.as_of))
+    sold = {offer.instance: offer for offer in sorted(found, key=lambda offer: day_of(offer.date))}
+    if instance is not None and instance not in sold:
+        raise InputError(unknown_name("instance", instance, sold))
+    named = list(sold.values()) if instance is None else [sold[instance]]
+    large = [offer for offer in named if offer.gpus_per_instance >= gpus]
+    if not large:
+        sizes = ", ".join(f"{offer.instance} with {offer.gpus_per_instance}" for offer in named)
+        raise InputError(Problem(f"no instance at {site_key} holds {gpus} {gpu_key}: {sizes}", got=f"{gpus} GPUs"))
+    return min(large, key=lambda offer: (offer.gpus_per_instance, offer.usd_per_instance_hour, offer.instance))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 DATA = Path(__file__).parent / "data"
+UNDATED = date.min
+"""Day of a figure whose source has no date."""
+_WRITTEN = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?")
 
 
 class Entry(BaseModel):
@@ -64,3 +69,9 @@ def _fill_sources(node: Any, sources: dict[str, Any]) -> Any:
         return node
     filled = {key: _fill_sources(value, sources) for key, value in node.items() if key != "from"}
     return filled | sources[node["from"]] if "from" in node else filled
+
+
+def day_of(written: str) -> date:
+    """Day of a date as sources write it: `2026-11-26`, else the first of `2026-11` or `2026`; UNDATED without any."""
+    match = _WRITTEN.match(written)
+    return date(int(match[1]), int(match[2] or 1), int(match[3] or 1)) if match else UNDATED

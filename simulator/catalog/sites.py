@@ -8,8 +8,6 @@ from typing import Any, Literal
 from simulator.catalog.costs import from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.study.fleet import ColdStart, Reliability
-from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 DataClass = Literal["public", "internal", "confidential", "restricted"]
 
@@ -28,6 +26,8 @@ class Site(Entry):
     spot_interval, spot_notice : mean hours between reclaims, seconds of notice
     unavailable : probability that a launch finds no capacity
     egress, storage : USD per GB that leaves the site; USD per GB-month of object storage
+    billing_minimum, billing_granularity : each stay of an instance is billed for at least the one, in steps of the
+        other
     availability_sla : monthly uptime that the provider promises for one machine
     """
 
@@ -51,28 +51,9 @@ class Site(Entry):
     unavailable: Quantity | None = None
     egress: Quantity | None = None
     storage: Quantity | None = None
+    billing_minimum: Quantity | None = None
+    billing_granularity: Quantity | None = None
     availability_sla: Quantity | None = None
-
-    def cold_start(self, weight_bytes: float) -> ColdStart:
-        """Stages for a model of `weight_bytes` in all; an API has none."""
-        return ColdStart(
-            provision_s=_value(self.provision),
-            image_s=_value(self.image),
-            weights_s=weight_bytes / self.load_rate.value if self.load_rate else 0.0,
-            engine_s=engine_start_s(weight_bytes) if self.load_rate else 0.0,
-        )
-
-    def reliability(self, gpus: int, tier: str = "on_demand") -> Reliability:
-        """Failure, reclaim and stock-out figures of a replica of `gpus` GPUs; a replica fails when any GPU does."""
-        spot = tier == "spot"
-        failures = _value(self.failures) * gpus
-        return Reliability(
-            mtbf_s=HOURS_PER_YEAR * SECONDS_PER_HOUR / failures if failures else 0.0,
-            mttr_s=_value(self.repair) * SECONDS_PER_HOUR,
-            reclaim_mtbf_s=_value(self.spot_interval) * SECONDS_PER_HOUR if spot else 0.0,
-            reclaim_notice_s=_value(self.spot_notice) if spot else 0.0,
-            unavailable_probability=0.0 if tier.startswith("reserved") else _value(self.unavailable),
-        )
 
 
 def engine_start_s(weight_bytes: float) -> float:
@@ -100,10 +81,6 @@ def site(name: str) -> Site:
     if name.lower() not in sites():
         raise InputError(unknown_name("site", name, sites()))
     return sites()[name.lower()]
-
-
-def _value(quantity: Quantity | None) -> float:
-    return quantity.value if quantity else 0.0
 
 
 def _quantities(raw: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from simulator.catalog.costs import CostEntry, cost_entry, from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.study.fleet import ProviderSpec
 
 
 class TokenPrice(Entry):
@@ -59,22 +58,6 @@ class TokenOffer(Entry):
             tier
             for tier in reversed(self.tiers)
             if input_tokens > tier.above_input_tokens or not tier.above_input_tokens
-        )
-
-    def provider_spec(self, name: str | None = None, max_wait_s: float = 10.0) -> ProviderSpec:
-        """The provider as the fleet sees it, called `name` or by its id."""
-        return ProviderSpec(
-            name=name or self.id,
-            ttft_median_s=self.ttft_median.value,
-            ttft_sigma=self.ttft_sigma.value,
-            tpot_median_s=self.tpot_median.value,
-            tpot_sigma=self.tpot_sigma.value,
-            ttft_s_per_input_token=self.ttft_per_input_token.value,
-            requests_per_minute=self.requests_per_minute.value,
-            tokens_per_minute=self.tokens_per_minute.value,
-            max_wait_s=max_wait_s,
-            max_context_tokens=self.max_context_tokens,
-            error_probability=self.error_probability.value,
         )
 
 

@@ -15,6 +15,7 @@ from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.links import linked_pools
+from simulator.resolve.places import cold_start, provider_spec, reliability
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.topology import Pool, QueueAutoscaler
@@ -163,7 +164,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
     if place.kind == "api":
         raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
     tier = "on_demand" if pool.billing == "owned" else pool.billing
-    cold = place.cold_start(engine.weight_bytes_total)
+    cold = cold_start(place, engine.weight_bytes_total)
     network_s = place.network_one_way.value if pool.network_s is None else pool.network_s
     return PoolSpec(
         name=pool.name,
@@ -176,7 +177,7 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
         routing=ReplicaRouting[pool.routing.upper()],
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if pool.autoscaler else None,
-        reliability=_reliability(pool, place.reliability(gpus, tier)),
+        reliability=_reliability(pool, reliability(place, gpus, tier)),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
         outages=_outages(pool.outages),
@@ -226,7 +227,7 @@ def _hours(value: float | None) -> float | None:
 
 
 def _provider(settings: Any, offer: TokenOffer) -> ProviderSpec:
-    provider = offer.provider_spec(settings.name, settings.max_wait_s)
+    provider = provider_spec(offer, settings.name, settings.max_wait_s)
     for metric in ("ttft", "tpot"):
         own = getattr(settings, f"{metric}_s")
         if own is not None:

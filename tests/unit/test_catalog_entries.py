@@ -11,16 +11,16 @@ from simulator.catalog.costs import cost_entries, cost_entry
 from simulator.catalog.gpus import default_limits, gpu, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
-from simulator.catalog.offers import TIERS, gpu_offer, gpu_offers
 from simulator.catalog.precisions import layout
 from simulator.catalog.sites import engine_start_s, site, sites
 from simulator.catalog.tokens import token_offer, token_offers
 from simulator.errors import InputError
+from simulator.resolve.places import cold_start, provider_spec, reliability
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
-@pytest.mark.parametrize("kind", ["gpus", "sites", "token_offers", "precisions", "costs", "models"])
+@pytest.mark.parametrize("kind", list(ENTRIES))
 def test_every_figure_says_where_it_is_from(kind: str) -> None:
     for name in ENTRIES[kind]():
         rows = provenance(kind, name)
@@ -95,9 +95,16 @@ def test_default_limits_are_those_of_the_server(name: str, tokens: int, sequence
     assert (limits.max_num_batched_tokens, limits.max_num_seqs) == (tokens, sequences)
 
 
-def test_only_the_measured_gpu_has_a_measured_power_curve() -> None:
-    assert [name for name, entry in gpus().items() if not entry.power_is_estimate] == ["h100-sxm"]
-    assert gpu("b200").power_curve.low_w == pytest.approx(300 * 1000 / 700)
+def test_power_that_was_not_measured_says_so() -> None:
+    assert {name for name, entry in gpus().items() if not entry.power_is_estimate} == {"h100-sxm", "b200"}
+    assert gpu("a100-80").power_curve.low_w == pytest.approx(300 * 400 / 700)
+    assert gpu("b200").power_curve.low_w == 452
+    assert gpu("h200").power["idle"].kind == "sourced"
+    assert gpu("l40s").power_curve.idle_w == 35 + 66
+    for entry in gpus().values():
+        assert 0 < entry.power["idle"].value < entry.power["low"].value < entry.power["high"].value
+        assert entry.power["high"].value <= entry.board_power.value
+        assert all(figure.source and figure.date for figure in entry.power.values())
 
 
 def test_restricted_data_stays_inside() -> None:
@@ -107,45 +114,18 @@ def test_restricted_data_stays_inside() -> None:
 
 def test_cold_starts_grow_with_the_model_and_reserved_capacity_is_there() -> None:
     cloud = site("aws-us-east")
-    small, large = cloud.cold_start(16e9), cloud.cold_start(141e9)
+    small, large = cold_start(cloud, 16e9), cold_start(cloud, 141e9)
     assert small.total_s < large.total_s
     assert large.weights_s == pytest.approx(200, rel=0.02)
-    assert site("datacentre").cold_start(16e9).total_s < small.total_s
-    assert site("groq").cold_start(16e9).total_s == 0
+    assert cold_start(site("datacentre"), 16e9).total_s < small.total_s
+    assert cold_start(site("groq"), 16e9).total_s == 0
     assert engine_start_s(1e9) == 34
     assert engine_start_s(1e12) == 205
-    assert cloud.reliability(8).mtbf_s == pytest.approx(365 * 86400 / (8 * 0.173))
-    assert cloud.reliability(8).reclaim_mtbf_s == 0
-    assert cloud.reliability(8, "spot").reclaim_notice_s == 120
-    assert cloud.reliability(8, "reserved_1y").unavailable_probability == 0
-    assert site("openai").reliability(1).mtbf_s == 0
-
-
-def test_gpu_offers_are_the_cost_figures() -> None:
-    entries = cost_entries()
-    copied = {offer.cost_entry: offer for offer in gpu_offers() if offer.cost_entry.startswith("gpu.")}
-    assert set(copied) == {identifier for identifier in entries if identifier.startswith("gpu.")}
-    for identifier, offer in copied.items():
-        assert offer.usd_per_gpu_hour == entries[identifier].value
-    for offer in gpu_offers():
-        assert offer.site in sites()
-        assert offer.gpu in gpus()
-        assert offer.tier in TIERS
-        assert (offer.term_months > 0) == offer.tier.startswith("reserved")
-
-
-def test_the_latest_offer_wins() -> None:
-    assert gpu_offer("nebius", "h100-sxm").usd_per_gpu_hour == 4.5
-    assert gpu_offer("neocloud", "h100-sxm", "reserved_3y").upfront_fraction == 0.25
-
-
-def test_a_missing_offer_says_what_there_is() -> None:
-    with pytest.raises(InputError, match=r"it offers .*h100-sxm on_demand.*is at azure-us-east"):
-        gpu_offer("gcp-us-central", "h100-pcie")
-    with pytest.raises(InputError, match="it offers no GPUs"):
-        gpu_offer("groq", "h100-sxm")
-    with pytest.raises(InputError, match="unknown tier"):
-        gpu_offer("nebius", "h100-sxm", "ondemand-ish")
+    assert reliability(cloud, 8).mtbf_s == pytest.approx(365 * 86400 / (8 * 0.173))
+    assert reliability(cloud, 8).reclaim_mtbf_s == 0
+    assert reliability(cloud, 8, "spot").reclaim_notice_s == 120
+    assert reliability(cloud, 8, "reserved_1y").unavailable_probability == 0
+    assert reliability(site("openai"), 1).mtbf_s == 0
 
 
 def test_token_offers_are_the_cost_figures() -> None:
@@ -154,7 +134,7 @@ def test_token_offers_are_the_cost_figures() -> None:
     for offer in token_offers().values():
         assert site(offer.site).kind == "api"
         assert offer.tiers[0].output == offer.price_entry.value["output"]
-        assert offer.provider_spec("v").name == "v"
+        assert provider_spec(offer, "v").name == "v"
 
 
 def test_the_tier_is_that_of_the_requests_own_prompt() -> None:
@@ -167,7 +147,7 @@ def test_the_tier_is_that_of_the_requests_own_prompt() -> None:
 
 def test_parts_of_a_cost_figure() -> None:
     assert cost_entry("power.pue_hyperscale").number("gcp") == 1.1
-    assert cost_entry("power.context_parking_tax_w").number() == 46
+    assert cost_entry("power.context_w").number("hbm") == 38
     with pytest.raises(InputError, match="did you mean 'gcp'"):
         cost_entry("power.pue_hyperscale").number("gpc")
 

@@ -82,9 +82,9 @@ def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
     assert egress.unit_price_usd == pytest.approx(cost_entry("egress.aws_per_gb").number())
     assert storage.quantity == pytest.approx(found.planned.engines[0].weight_bytes_total / 1e9 + 12)
     assert storage.unit_price_usd == pytest.approx(0.023)
-    free = "{pools: [{name: r, site: lambda, gpu: h100-sxm, storage_gb: 100, storage_usd_per_gb_month: 0.05}]}"
+    free = "{pools: [{name: r, site: verda, gpu: h100-sxm, storage_gb: 100, storage_usd_per_gb_month: 0.05}]}"
     other = case(only("{cloud: " + free + "}"), "cloud")
-    assert other.prices.unknown == ("egress at lambda",)
+    assert other.prices.unknown == ("egress at verda",)
     assert lines_of(other)["storage", "volumes"].usd_per_month == pytest.approx(5.0)
     assert unknown_prices(found.planned.settings.pools[0]) == []
 

@@ -1,0 +1,70 @@
+"""How old figures are: what a result rests on that is out of date or judgement."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from simulator.catalog.quantity import UNDATED, day_of, read_yaml
+from simulator.errors import InputError, Problem
+
+_DAYS = {"d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+_AGE = re.compile(r"(\d+)([dwmy])")
+
+
+@dataclass(frozen=True, slots=True)
+class UsedFigure:
+    """A figure that a result rests on: its name, how it is known, and the date of its source as written."""
+
+    name: str
+    kind: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What to say of the figures behind a result: names in order, each once.
+
+    Attributes
+    ----------
+    estimates : judgement, not read in a source
+    stale : older than the age asked for, or without a date
+    """
+
+    estimates: tuple[str, ...]
+    stale: tuple[str, ...]
+
+
+def age_days(text: str) -> float:
+    """Days of an age, as `90d`, `12w`, `12m` or `1y`.
+
+    Raises
+    ------
+    InputError : not a whole number and a unit
+    """
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise InputError(Problem("an age is a number of days, weeks, months or years, as 90d, 12w, 12m, 1y", got=text))
+    return int(match[1]) * _DAYS[match[2]]
+
+
+def is_stale(written: str, today: date, days: float) -> bool:
+    """Whether a date lies more than `days` before today; a year or month counts from its first day, none is stale."""
+    day = day_of(written)
+    return day == UNDATED or today - day > timedelta(days=days)
+
+
+def freshness(used: Iterable[UsedFigure], today: date, days: float) -> Freshness:
+    """Which of the figures used are estimates, and which are older than `days` on the day `today`."""
+    figures = list({figure.name: figure for figure in used}.values())
+    return Freshness(
+        estimates=tuple(sorted(figure.name for figure in figures if figure.kind == "estimate")),
+        stale=tuple(sorted(figure.name for figure in figures if is_stale(figure.date, today, days))),
+    )
+
+
+def catalog_day() -> date:
+    """Day on which the catalog was last gone through: `today` of results, which must not depend on the clock."""
+    return day_of(read_yaml("catalog.yaml")["reviewed"])

@@ -1,0 +1,53 @@
+"""What a site or a token API of the catalog means for a fleet: cold starts, failures, a provider's behaviour."""
+
+from __future__ import annotations
+
+from simulator.catalog.quantity import Quantity
+from simulator.catalog.sites import Site, engine_start_s
+from simulator.catalog.tokens import TokenOffer
+from simulator.study.fleet import ColdStart, ProviderSpec, Reliability
+from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
+
+
+def cold_start(place: Site, weight_bytes: float) -> ColdStart:
+    """Stages for a model of `weight_bytes` in all; an API has none."""
+    return ColdStart(
+        provision_s=_value(place.provision),
+        image_s=_value(place.image),
+        weights_s=weight_bytes / place.load_rate.value if place.load_rate else 0.0,
+        engine_s=engine_start_s(weight_bytes) if place.load_rate else 0.0,
+    )
+
+
+def reliability(place: Site, gpus: int, tier: str = "on_demand") -> Reliability:
+    """Failure, reclaim and stock-out figures of a replica of `gpus` GPUs; a replica fails when any GPU does."""
+    spot = tier == "spot"
+    failures = _value(place.failures) * gpus
+    return Reliability(
+        mtbf_s=HOURS_PER_YEAR * SECONDS_PER_HOUR / failures if failures else 0.0,
+        mttr_s=_value(place.repair) * SECONDS_PER_HOUR,
+        reclaim_mtbf_s=_value(place.spot_interval) * SECONDS_PER_HOUR if spot else 0.0,
+        reclaim_notice_s=_value(place.spot_notice) if spot else 0.0,
+        unavailable_probability=0.0 if tier.startswith("reserved") else _value(place.unavailable),
+    )
+
+
+def provider_spec(offer: TokenOffer, name: str | None = None, max_wait_s: float = 10.0) -> ProviderSpec:
+    """The provider as the fleet sees it, called `name` or by its id."""
+    return ProviderSpec(
+        name=name or offer.id,
+        ttft_median_s=offer.ttft_median.value,
+        ttft_sigma=offer.ttft_sigma.value,
+        tpot_median_s=offer.tpot_median.value,
+        tpot_sigma=offer.tpot_sigma.value,
+        ttft_s_per_input_token=offer.ttft_per_input_token.value,
+        requests_per_minute=offer.requests_per_minute.value,
+        tokens_per_minute=offer.tokens_per_minute.value,
+        max_wait_s=max_wait_s,
+        max_context_tokens=offer.max_context_tokens,
+        error_probability=offer.error_probability.value,
+    )
+
+
+def _value(quantity: Quantity | None) -> float:
+    return quantity.value if quantity else 0.0

@@ -1,0 +1,151 @@
+"""Offers of rented GPUs: what is sold, on which day, and which of them a pool gets."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from simulator.catalog.freshness import UsedFigure, age_days, catalog_day, freshness, is_stale
+from simulator.catalog.gpus import gpus
+from simulator.catalog.listing import provenance, stale
+from simulator.catalog.offers import TIERS, GpuOffer, gpu_offer, gpu_offers
+from simulator.catalog.quantity import UNDATED, day_of
+from simulator.catalog.sites import sites
+from simulator.errors import InputError
+
+USD_PER_GPU_HOUR = {"l4": (0.2, 2), "rtx-4090": (0.1, 2)}
+DATA_CENTRE = (0.3, 16)
+
+
+@pytest.mark.parametrize("offer", gpu_offers(), ids=lambda offer: f"{offer.name}/{offer.instance}/{offer.date}")
+def test_every_offer_says_what_is_sold_and_when(offer: GpuOffer) -> None:
+    assert offer.site in sites()
+    assert offer.gpu in gpus()
+    assert offer.tier in TIERS
+    assert offer.gpus_per_instance in {1, 2, 4, 8, 36, 72}
+    assert offer.instance
+    assert offer.machine.startswith(f"{offer.gpus_per_instance} x ")
+    assert offer.source
+    assert offer.source_url
+    if offer.date == "unknown":
+        assert offer.kind == "estimate"
+    else:
+        assert date(2025, 11, 26) < date.fromisoformat(offer.date) <= catalog_day()
+    low, high = USD_PER_GPU_HOUR.get(offer.gpu, DATA_CENTRE)
+    assert low <= offer.usd_per_gpu_hour <= high
+    assert (offer.term_months > 0) == offer.tier.startswith("reserved")
+    assert 0 <= offer.upfront_fraction <= 1
+
+
+def test_no_day_has_two_prices_of_one_instance() -> None:
+    keys = [(offer.name, offer.instance, offer.date) for offer in gpu_offers()]
+    assert len(keys) == len(set(keys))
+
+
+def test_sites_that_rent_say_how_they_count_time() -> None:
+    for name in {offer.site for offer in gpu_offers()}:
+        place = sites()[name]
+        assert place.billing_granularity is not None
+        assert place.billing_minimum is not None
+        assert 0 < place.billing_granularity.value <= place.billing_minimum.value
+
+
+def test_the_latest_price_of_an_instance_counts() -> None:
+    assert gpu_offer("nebius", "h100-sxm").usd_per_gpu_hour == 4.5
+    assert gpu_offer("neocloud", "h100-sxm", "reserved_3y").upfront_fraction == 0.25
+
+
+def test_a_pool_gets_the_smallest_instance_that_holds_a_replica() -> None:
+    assert gpu_offer("lambda", "h100-sxm").usd_per_instance_hour == 4.29
+    assert gpu_offer("lambda", "h100-sxm", gpus=3).usd_per_instance_hour == 4 * 4.09
+    whole = gpu_offer("aws-us-east", "h100-sxm", gpus=4)
+    assert (whole.instance, whole.gpus_per_instance, whole.usd_per_instance_hour) == ("p5.48xlarge", 8, 55.04)
+    assert gpu_offer("lambda", "h100-sxm", instance="gpu_8x_h100_sxm5").gpus_per_instance == 8
+
+
+def test_an_instance_that_holds_no_replica_is_refused() -> None:
+    with pytest.raises(InputError, match=r"holds 4 h100-nvl: NC40ads_H100_v5 with 1, NC80adis_H100_v5 with 2"):
+        gpu_offer("azure-us-east", "h100-nvl", gpus=4)
+    with pytest.raises(InputError, match=r"did you mean .p5\.48xlarge"):
+        gpu_offer("aws-us-east", "h100-sxm", instance="p5.4xlarge")
+
+
+def test_azures_single_cards_are_what_the_sizes_have() -> None:
+    assert {o.gpu for o in gpu_offers() if o.instance.endswith("ads_H100_v5")} == {"h100-nvl"}
+    assert {o.gpu for o in gpu_offers() if o.instance.endswith("ads_A100_v4")} == {"a100-pcie"}
+    assert gpu_offer("azure-us-east", "h100-nvl").usd_per_instance_hour == 6.98
+    card = gpus()["h100-nvl"]
+    assert card.bandwidth.value == 3.9e12
+    assert card.memory.value / 2**30 == 94
+
+
+def test_a_missing_offer_says_what_there_is() -> None:
+    with pytest.raises(InputError, match=r"it offers .*h100-sxm on_demand.*is at hyperstack"):
+        gpu_offer("gcp-us-central", "h100-pcie")
+    with pytest.raises(InputError, match="it offers no GPUs"):
+        gpu_offer("groq", "h100-sxm")
+    with pytest.raises(InputError, match="unknown tier"):
+        gpu_offer("nebius", "h100-sxm", "ondemand-ish")
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("2026-11-09", date(2026, 11, 9)),
+        ("2026-11", date(2026, 11, 1)),
+        ("2026", date(2026, 1, 1)),
+        ("2024-07 YTD", date(2024, 7, 1)),
+        ("2022-10..2023-09", date(2022, 10, 1)),
+        ("n/d", UNDATED),
+        ("unknown", UNDATED),
+    ],
+)
+def test_a_date_counts_from_its_first_day(written: str, day: date) -> None:
+    assert day_of(written) == day
+
+
+def test_ages() -> None:
+    assert [age_days(text) for text in ("90d", "2w", "12m", "1y")] == [90, 14, 365.25, 365.25]
+    for wrong in ("90", "d", "-1d", "1.5m", "90 d"):
+        with pytest.raises(InputError, match="as 90d"):
+            age_days(wrong)
+    today = date(2026, 11, 26)
+    assert not is_stale("2026-08-28", today, 90)
+    assert is_stale("2026-08-27", today, 90)
+    assert is_stale("n/d", today, 1e6)
+
+
+def test_stale_figures_on_a_day() -> None:
+    today = date(2026, 11, 26)
+    old = {(row["name"], row["date"]) for row in stale(90, today, "gpu_offers")}
+    latest = {(o.site, o.gpu, o.tier, o.instance): o for o in sorted(gpu_offers(), key=lambda o: day_of(o.date))}
+    assert old == {(o.name, o.date) for o in latest.values() if is_stale(o.date, today, 90)}
+    assert ("nebius/h100-sxm/on_demand", "2026-09-25") not in old
+    everything = stale(0, date(2100, 1, 1))
+    assert [row["age_days"] for row in everything if row["age_days"] is None] == [
+        None for row in everything if day_of(row["date"]) == UNDATED
+    ]
+    ages = [row["age_days"] for row in everything if row["age_days"] is not None]
+    assert ages == sorted(ages, reverse=True)
+    assert not stale(1e6, date(2026, 11, 26), "gpus")
+
+
+def test_a_result_names_its_estimates_and_what_is_old() -> None:
+    used = [
+        UsedFigure("power.pue", "sourced", "2025-07"),
+        UsedFigure("onprem.wacc", "estimate", "2026-11-23"),
+        UsedFigure("verda/h100-sxm/spot", "estimate", "unknown"),
+        UsedFigure("onprem.wacc", "estimate", "2026-11-23"),
+    ]
+    found = freshness(used, date(2026, 11, 26), 365)
+    assert found.estimates == ("onprem.wacc", "verda/h100-sxm/spot")
+    assert found.stale == ("power.pue", "verda/h100-sxm/spot")
+
+
+def test_an_offer_prints_like_any_entry() -> None:
+    rows = provenance("gpu_offers", "azure-us-east/h100-nvl/on_demand")
+    assert [row["value"] for row in rows] == [6.98, 17.64]
+    assert all("H100 NVL 94 GB" in row["figure"] for row in rows)
+    with pytest.raises(InputError, match="did you mean 'nebius/h200/spot'"):
+        provenance("gpu_offers", "nebius/h200/spt")
