@@ -9,9 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.study.terms import Money
+from simulator.study.usage import Usage
 
 Kind = Literal["bought", "committed", "by_month", "by_use"]
 """Hardware, spread over its life; a commitment; what is fixed by the month; what moves with the use."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodUse:
+    """Use of a simulated period, and the hours of a month that it stands for; a replication is a period of its own.
+
+    Attributes
+    ----------
+    hours : that it stands for
+    start_hour : hour of day at simulated time 0
+    hours_of_day : how many of `hours` fall in each hour of the day, (24,); all use is then spread over them alike.
+        Empty: use falls in the hours in which it was simulated
+    """
+
+    usage: Usage
+    hours: float
+    start_hour: float = 0.0
+    hours_of_day: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MonthUse:
+    """What is used in one month: periods whose hours add up to 730."""
+
+    periods: tuple[PeriodUse, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +51,7 @@ class Line:
     part : which part of it: busy, idle, starting, down, spare, unused, or what the category is made of
     quantity, unit : per month; lines that split the same GPU-hours repeat them for each category
     usd : per month, one value or one for each draw
+    prepaid_share : of `usd`, paid in an earlier month: hardware, upfront parts
     """
 
     owner: str
@@ -34,13 +61,21 @@ class Line:
     unit: str
     usd: Money
     kind: Kind
+    prepaid_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MonthBill:
-    """One month: what it costs, what is paid in it, and what is still owed after it."""
+    """One month: what it costs, what is paid at its end, and what commitments still cost after it.
+
+    Attributes
+    ----------
+    month : from 1 on
+    length : of it that belongs to the study; lines are of a whole month
+    """
 
     month: int
+    length: float
     lines: tuple[Line, ...]
     paid_usd: Money
     liability_usd: Money
@@ -54,13 +89,26 @@ class Bill:
     ----------
     lines : those of the mean month; `simulator.bill.cents` rounds them so that they still add up
     months : each month of the study; months with the same use and prices share their lines
-    upfront_usd : paid before month 1: hardware, installation, upfront parts, one-time fees
-    paid_usd : payments at the end of months 0 to H, positive for money that leaves, shape (H + 1,) or (H + 1, draws)
-    npv_usd : present value of the payments, resale at the horizon included
+    at_months : times of the payments, shape (n,): 0, the end of each month, and further ones while commitments run
+    once_usd : paid at these times at once: purchases less sales, upfront parts, one-time fees; (n,) or (n, draws)
+    running_usd : what is paid for the months that end at these times, same shape
+    npv_usd : present value of all payments, a cost is positive
     """
 
     lines: tuple[Line, ...]
     months: tuple[MonthBill, ...]
-    upfront_usd: Money
-    paid_usd: NDArray[np.float64]
+    at_months: NDArray[np.float64]
+    once_usd: NDArray[np.float64]
+    running_usd: NDArray[np.float64]
     npv_usd: Money
+
+    @property
+    def upfront_usd(self) -> Money:
+        """Paid before month 1: hardware, installation, upfront parts, one-time fees."""
+        first = self.once_usd[0]
+        return first if isinstance(first, np.ndarray) else float(first)
+
+    @property
+    def paid_usd(self) -> NDArray[np.float64]:
+        """Payments at `at_months`, positive for money that leaves."""
+        return np.asarray(self.once_usd + self.running_usd)

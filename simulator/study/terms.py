@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 Money = float | NDArray[np.float64]
 
 
+def _constant() -> NDArray[np.float64]:
+    return np.ones(1)
+
+
 @dataclass(frozen=True, slots=True)
 class Facility:
     """Where owned servers stand.
@@ -80,15 +84,16 @@ class OwnedSite:
     facility: Facility
     pools: tuple[str, ...]
     spares: int | None = None
-    spare_share: Money = 0.0
+    spare_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """Instances that are paid for a whole term whether used or not, all in, upfront part included.
+    """Instances that are paid for a whole term whether used or not, and renewed as long as the study lasts.
 
     Attributes
     ----------
+    usd_per_instance_hour : all in, upfront part included
     instances : None: as many as cost less than on demand over the study, read off the use
     upfront_share : of a term's price, paid at its start
     """
@@ -111,6 +116,7 @@ class RentedTerms:
     minimum_s, granularity_s : each stay of an instance is billed for at least the one, in steps of the other; 0 is none
     egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
+    pue, co2_kg_per_kwh : of the site, as those of a `Facility`; they price nothing
     """
 
     pool: str
@@ -125,6 +131,8 @@ class RentedTerms:
     egress_bytes_per_output_token: Money = 0.0
     storage_usd_per_gb_month: Money = 0.0
     storage_gb: Money = 0.0
+    pue: Money = 1.0
+    co2_kg_per_kwh: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,7 @@ class ApiTerms:
     ----------
     prices : by rising `above_tokens`, the first at 0; a request pays one of them for all its tokens
     factor_by_class : what a request of each class pays of these prices: batch, flex, priority, off-peak
+    tier_by_class : what that is called, as `batch`; empty, or an empty name, for the usual price
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
@@ -155,6 +164,7 @@ class ApiTerms:
     provider: str
     prices: tuple[TokenPrices, ...]
     factor_by_class: tuple[float, ...]
+    tier_by_class: tuple[str, ...] = ()
     residency_premium: Money = 0.0
     bills_failed: bool = False
     fixed_usd_per_month: Money = 0.0
@@ -164,7 +174,7 @@ class ApiTerms:
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """People who run a topology, in full-time equivalents: a base, and more with servers and replicas."""
+    """People who run a topology, in full-time equivalents: a base, and more with servers bought and with replicas."""
 
     usd_per_fte_year: Money
     base_fte: Money = 0.0
@@ -178,7 +188,8 @@ class Fee:
 
     Attributes
     ----------
-    share_of_bill : of all other lines
+    usd_once : at the start of the study, which it is spread over
+    share_of_bill : of all lines but such shares
     """
 
     name: str
@@ -196,9 +207,10 @@ class Terms:
     ----------
     discount_rate_per_year : of annuities and of the NPV
     months : length of the study; may end within one, as 2.5
-    start_hour : hour of day at simulated time 0
+    first_month : of the calendar, 1 to 12
     rental_index, token_index : price of rented GPUs and of tokens in month k as a multiple of today's, shape
-        (months + 1,) or (months + 1, draws); commitments keep the index of the month in which their term began
+        (months + 1,) or (months + 1, draws), or of one month for prices that stay; commitments keep the index of the
+        month in which their term began
     """
 
     topology: str
@@ -209,6 +221,6 @@ class Terms:
     fees: tuple[Fee, ...] = ()
     discount_rate_per_year: Money = 0.0
     months: float = 36.0
-    start_hour: float = 0.0
-    rental_index: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
-    token_index: NDArray[np.float64] = field(default_factory=lambda: np.ones(1))
+    first_month: int = 1
+    rental_index: NDArray[np.float64] = field(default_factory=_constant)
+    token_index: NDArray[np.float64] = field(default_factory=_constant)

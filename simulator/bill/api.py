@@ -1,0 +1,69 @@
+"""Token APIs: tokens by kind, prompt length and class, and what is paid whatever is used."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.bill.parts import one_line
+from simulator.bill.sums import total
+from simulator.bill.use import ProviderUse
+from simulator.errors import InputError, Problem
+from simulator.study.bill import Line
+from simulator.study.terms import ApiTerms, Money, TokenPrices
+from simulator.units import HOURS_PER_MONTH, TOKENS_PER_MILLION
+
+TOKEN_KINDS = ("input", "cached input", "cache write", "output")
+
+
+def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Line]:
+    """Lines of a month of one provider.
+
+    usd = tokens * price of their kind and band * factor of their class, for each class, band and kind. The residency
+    premium is a line of its own, and so are calls that failed and are paid for.
+
+    Raises
+    ------
+    InputError : classes or bands of the use are not those of the price list
+    """
+    shape = (len(terms.factor_by_class), len(terms.prices), len(TOKEN_KINDS))
+    if use.tokens.shape != shape:
+        problem = f"use of {terms.provider} has classes, bands and kinds {use.tokens.shape}, its prices {shape}"
+        raise InputError(Problem(problem, path="terms.apis"))
+    names = terms.tier_by_class or ("",) * shape[0]
+    lines: list[Line] = []
+    for name in dict.fromkeys(names):
+        classes = [c for c in range(shape[0]) if names[c] == name]
+        category = f"{name} tokens" if name else "tokens"
+        for kind, part in enumerate(TOKEN_KINDS):
+            usd = _usd(terms, use.tokens, classes, kind) * token_index
+            tokens = float(use.tokens[classes, :, kind].sum())
+            lines += one_line(terms.provider, category, part, tokens, "tokens", usd, "by_use")
+    if terms.bills_failed:
+        usd = total(_usd(terms, use.failed_tokens, range(shape[0]), kind) for kind in range(shape[2])) * token_index
+        tokens = float(use.failed_tokens.sum())
+        lines += one_line(terms.provider, "failed calls", "tokens", tokens, "tokens", usd, "by_use")
+    premium = total(line.usd for line in lines) * terms.residency_premium
+    tokens = math.fsum(line.quantity for line in lines)
+    units, units_usd = terms.provisioned_units * HOURS_PER_MONTH, terms.usd_per_unit_hour
+    return [
+        *lines,
+        *one_line(terms.provider, "residency", "premium", tokens, "tokens", premium, "by_use"),
+        *one_line(
+            terms.provider, "provisioned throughput", "units", units, "unit-hours", units * units_usd, "by_month"
+        ),
+        *one_line(terms.provider, "flat fee", "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
+    ]
+
+
+def _usd(terms: ApiTerms, tokens: np.typing.NDArray[np.float64], classes: list[int] | range, kind: int) -> Money:
+    return total(
+        float(tokens[c, band, kind]) * terms.factor_by_class[c] / TOKENS_PER_MILLION * _prices(prices)[kind]
+        for c in classes
+        for band, prices in enumerate(terms.prices)
+    )
+
+
+def _prices(prices: TokenPrices) -> tuple[Money, Money, Money, Money]:
+    return prices.input, prices.cached_input, prices.cache_write, prices.output

@@ -1,0 +1,64 @@
+"""Energy and carbon by hour of day."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.bill.clock import HOURS_PER_DAY, at_prices
+from simulator.bill.owned import site_owner
+from simulator.bill.sums import mean
+from simulator.bill.use import Use
+from simulator.study.terms import Money, Terms
+from simulator.units import TOKENS_PER_MILLION
+
+MONTHS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy of a month of one site or rented pool, at the meter.
+
+    Attributes
+    ----------
+    kwh : of GPUs, and of hosts where they are owned, times PUE
+    co2_kg : None where the grid's carbon intensity is not known
+    """
+
+    owner: str
+    kwh: float
+    co2_kg: float | None
+
+    def per_million(self, tokens: float) -> tuple[float | None, float | None]:
+        """kWh and kg CO2 per million tokens; None where there are none."""
+        if not tokens > 0:
+            return None, None
+        scale = TOKENS_PER_MILLION / tokens
+        return self.kwh * scale, None if self.co2_kg is None else self.co2_kg * scale
+
+
+def month_energy(terms: Terms, use: Use, calendar_month: int) -> tuple[Energy, ...]:
+    """Energy and carbon of each owned site and rented pool; `calendar_month` is 1 to 12. Token APIs tell neither."""
+    found: list[Energy] = []
+    for site, servers in zip(terms.owned, use.sites, strict=True):
+        kwh = servers.powered_hours * mean(site.server.host_kw)
+        kwh = kwh + sum(use.pools[name].gpu_kwh for name in site.pools if name in use.pools)
+        place = site.facility
+        found.append(_energy(site_owner(site), kwh, place.pue, place.co2_kg_per_kwh, calendar_month))
+    for offer in terms.rented:
+        if offer.pool in use.pools:
+            kwh = use.pools[offer.pool].gpu_kwh
+            found.append(_energy(offer.pool, kwh, offer.pue, offer.co2_kg_per_kwh, calendar_month))
+    return tuple(found)
+
+
+def _energy(owner: str, kwh: NDArray[np.float64], pue: Money, grid: tuple[float, ...], calendar_month: int) -> Energy:
+    at_meter = kwh * mean(pue)
+    if len(grid) == MONTHS * HOURS_PER_DAY:
+        first = (calendar_month - 1) * HOURS_PER_DAY
+        grid = grid[first : first + HOURS_PER_DAY]
+    co2_kg = mean(at_prices(at_meter, grid)) if grid else None
+    return Energy(owner, math.fsum(at_meter), co2_kg)

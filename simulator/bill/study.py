@@ -1,0 +1,190 @@
+"""The bill of a study: each month's lines, payments, and what is still owed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simulator.bill.api import api_lines
+from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
+from simulator.bill.owned import Servers, hardware_payments_usd, owned_lines, servers_by_month
+from simulator.bill.parts import one_line
+from simulator.bill.rented import best_commitment, committed_usd, price_index, rented_lines
+from simulator.bill.staff import fee_lines, share_lines, staff_lines
+from simulator.bill.sums import total, total_usd
+from simulator.bill.use import Use, month_use
+from simulator.errors import InputError, Problem
+from simulator.study.bill import Bill, Line, MonthBill, MonthUse
+from simulator.study.terms import Money, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is decided before any month is billed: servers of each site by month, and instances committed by offer."""
+
+    servers: tuple[tuple[Servers, ...], ...]
+    committed: tuple[int, ...]
+
+
+def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
+    """Price what a topology uses in each month of a study; prices may be draws.
+
+    Lines that go with the use are the weighted sum over the month's periods, fixed ones take the largest of them.
+    Months that share one `MonthUse` share one computation.
+
+    Parameters
+    ----------
+    terms : prices, and the length of the study
+    months : use of each month, ceil(terms.months) of them
+
+    Raises
+    ------
+    InputError : another number of months; periods that do not make a month; use without a price
+    """
+    lengths = month_lengths(terms.months)
+    if len(months) != len(lengths):
+        problem = f"a study of {terms.months:g} months needs the use of {len(lengths)}"
+        raise InputError(Problem(problem, path="months", got=str(len(months))))
+    found: dict[int, Use] = {}
+    for month in months:
+        if id(month) not in found:
+            found[id(month)] = month_use(terms, month)
+    uses = [found[id(month)] for month in months]
+    plan = _plan(terms, uses, lengths)
+    owed = _owed_later(terms, plan)
+    by_key: dict[tuple[int, ...], tuple[Line, ...]] = {}
+    lines: list[tuple[Line, ...]] = []
+    for k, use in enumerate(uses):
+        key = (id(use), *(there[k].bought for there in plan.servers), *_price_months(terms, k))
+        if key not in by_key:
+            by_key[key] = _month_lines(terms, use, k, plan, owed)
+        lines.append(by_key[key])
+    return _with_payments(terms, plan, lines, lengths)
+
+
+def committed_instances(terms: Terms, months: Sequence[MonthUse]) -> tuple[int, ...]:
+    """Instances that are committed, by offer of `terms.rented`: as written, or as many as are worth it."""
+    uses = {id(month): month_use(terms, month) for month in months}
+    return _plan(terms, [uses[id(month)] for month in months], month_lengths(terms.months)).committed
+
+
+def _plan(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> _Plan:
+    servers = tuple(
+        tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
+    )
+    committed = []
+    for offer in terms.rented:
+        if offer.commitment is None:
+            committed.append(0)
+        elif offer.commitment.instances is not None:
+            committed.append(offer.commitment.instances)
+        else:
+            pools = [use.pools[offer.pool] for use in uses]
+            committed.append(best_commitment(offer, pools, lengths, terms.rental_index))
+    return _Plan(servers, tuple(committed))
+
+
+def _price_months(terms: Terms, k: int) -> list[int]:
+    """Rows of the indices that month k + 1 is priced by; equal rows, equal prices."""
+    rows = [min(k + 1, len(terms.rental_index) - 1), min(k + 1, len(terms.token_index) - 1)]
+    rows += [min(_term_start(terms, i, k), len(terms.rental_index) - 1) for i in range(len(terms.rented))]
+    return rows
+
+
+def _term_start(terms: Terms, offer: int, k: int) -> int:
+    commitment = terms.rented[offer].commitment
+    return 0 if commitment is None else k - k % commitment.term_months
+
+
+def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, owed: Sequence[Line]) -> tuple[Line, ...]:
+    lines: list[Line] = []
+    for i, site in enumerate(terms.owned):
+        lines += owned_lines(site, i, use, plan.servers[i][k], terms.discount_rate_per_year)
+    for i, offer in enumerate(terms.rented):
+        now = price_index(terms.rental_index, k + 1)
+        begun = price_index(terms.rental_index, _term_start(terms, i, k))
+        lines += rented_lines(offer, use.pools[offer.pool], plan.committed[i], now, begun)
+    for api in terms.apis:
+        lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, k + 1))
+    servers = sum(there[k].bought for there in plan.servers)
+    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas)
+    lines += fee_lines(terms, use.peak_replicas)
+    lines += owed
+    return (*lines, *share_lines(terms.topology, terms.fees, lines))
+
+
+def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
+    """What commitments cost after the study, spread over it: nobody uses them then, yet they are paid."""
+    lines: list[Line] = []
+    for offer, committed in zip(terms.rented, plan.committed, strict=True):
+        for start, length, usd in committed_usd(offer, committed, terms.months, terms.rental_index):
+            later = start + length - terms.months
+            if later > 0:
+                share = usd * (later / length) / terms.months
+                quantity = later / terms.months * committed
+                found = one_line(
+                    offer.pool, "committed", "after the study", quantity, "instance-months", share, "committed"
+                )
+                lines += [replace(line, prepaid_share=1.0) for line in found]
+    return lines
+
+
+def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> Bill:
+    begun = [
+        (offer.commitment.upfront_share if offer.commitment else 0.0, *term)
+        for offer, committed in zip(terms.rented, plan.committed, strict=True)
+        for term in committed_usd(offer, committed, terms.months, terms.rental_index)
+    ]
+    at = payment_times(terms.months, max((start + length for _, start, length, _ in begun), default=0))
+    once: list[list[Money]] = [[0.0] for _ in at]
+    running: list[list[Money]] = [[0.0] for _ in at]
+    once[0] += [fee.usd_once for fee in terms.fees]
+    for site, servers in zip(terms.owned, plan.servers, strict=True):
+        for k, usd in enumerate(hardware_payments_usd(site, servers, terms.months, at)):
+            once[k].append(usd)
+    for upfront, start, length, usd in begun:
+        once[int(np.searchsorted(at, start))].append(usd * upfront)
+        for k, part in enumerate(term_running_usd(start, length, usd * (1.0 - upfront), at)):
+            running[k].append(part)
+    for k, (month, share) in enumerate(zip(lines, lengths, strict=True)):
+        running[k + 1].append(total_usd(month, "by_month", "by_use") * share)
+    both = stacked([total(parts) for parts in (*once, *running)])
+    once_usd, running_usd = both[: len(at)], both[len(at) :]
+    paid = once_usd + running_usd
+    months = tuple(
+        MonthBill(k + 1, share, month, paid[k + 1], _liability_usd(begun, float(at[k + 1])))
+        for k, (month, share) in enumerate(zip(lines, lengths, strict=True))
+    )
+    npv = npv_usd(paid, at, terms.discount_rate_per_year)
+    return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, npv)
+
+
+def _liability_usd(begun: Sequence[tuple[float, int, int, Money]], at: float) -> Money:
+    """What terms that have begun before `at` still cost after it."""
+    return total(
+        usd * ((1.0 - upfront) * (start + length - at) / length)
+        for upfront, start, length, usd in begun
+        if start < at < start + length
+    )
+
+
+def _mean_month(lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> tuple[Line, ...]:
+    """Mean of the months' lines by length, in order of appearance; a line that a month does not have is 0 in it."""
+    if all(month is lines[0] for month in lines):
+        return lines[0]
+    whole = math.fsum(lengths)
+    found: dict[tuple[str, str, str], list[tuple[Line, float]]] = {}
+    for month, length in zip(lines, lengths, strict=True):
+        for line in month:
+            found.setdefault((line.owner, line.category, line.part), []).append((line, length / whole))
+    return tuple(
+        replace(
+            parts[0][0],
+            quantity=math.fsum(line.quantity * share for line, share in parts),
+            usd=total(line.usd * share for line, share in parts),
+        )
+        for parts in found.values()
+    )

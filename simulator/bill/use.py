@@ -1,0 +1,170 @@
+"""What a month uses, added up over its periods: the one place where simulated time becomes a month.
+
+Use is a weighted sum over the periods, each by the hours that it stands for / hours simulated; what is fixed takes the
+largest of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.bill.clock import HOURS_PER_DAY, by_hour_of_day, weight
+from simulator.bill.stays import level_hours
+from simulator.errors import InputError, InvariantError, Problem
+from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.terms import OwnedSite, RentedTerms, Terms
+from simulator.study.usage import PoolUsage, ProviderUsage, Usage
+from simulator.units import HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
+
+STATES = ("busy", "idle", "starting", "down")
+_SLACK_HOURS = 1e-6
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """A month of one pool.
+
+    Attributes
+    ----------
+    gpu_hours : billed, by `STATES`
+    gpu_kwh : by hour of day, (24,), without PUE
+    instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
+    """
+
+    gpu_hours: dict[str, float]
+    gpu_kwh: NDArray[np.float64]
+    output_tokens: float
+    peak_replicas: int
+    instance_hours: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUse:
+    """A month of the owned servers of one site: most in use at once, and server-hours powered by hour of day, (24,)."""
+
+    used: int
+    powered_hours: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderUse:
+    """A month of one provider: tokens of answered and of failed calls, shape (classes, bands, 4) each."""
+
+    tokens: NDArray[np.float64]
+    failed_tokens: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A month of a topology: pools and providers by name, sites in the order of the terms."""
+
+    pools: dict[str, PoolUse]
+    sites: tuple[SiteUse, ...]
+    providers: dict[str, ProviderUse]
+
+    @property
+    def peak_replicas(self) -> int:
+        return sum(pool.peak_replicas for pool in self.pools.values())
+
+
+def month_use(terms: Terms, month: MonthUse) -> Use:
+    """Add up a month.
+
+    Raises
+    ------
+    InputError : periods that do not make a month of 730 hours, or without simulated time; a pool or provider that the
+        terms do not price
+    """
+    hours = math.fsum(period.hours for period in month.periods)
+    if abs(hours - HOURS_PER_MONTH) > _SLACK_HOURS:
+        raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
+    if any(not period.usage.end_s > 0 for period in month.periods):
+        raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
+    _check_priced(terms, month.periods[0].usage)
+    rented = {offer.pool: offer for offer in terms.rented}
+    first = month.periods[0].usage
+    return Use(
+        {pool.name: _pool(pool.name, rented.get(pool.name), month.periods) for pool in first.pools},
+        tuple(_site(site, month.periods) for site in terms.owned),
+        {provider.name: _provider(provider.name, month.periods) for provider in first.providers},
+    )
+
+
+def _check_priced(terms: Terms, usage: Usage) -> None:
+    pools = {offer.pool for offer in terms.rented} | {name for site in terms.owned for name in site.pools}
+    apis = {api.provider for api in terms.apis}
+    missing = [f"pool {pool.name}" for pool in usage.pools if pool.name not in pools]
+    missing += [f"provider {provider.name}" for provider in usage.providers if provider.name not in apis]
+    if missing:
+        raise InputError(*(Problem(f"no price of {name}", path="terms") for name in missing))
+
+
+def _find_pool(name: str, usage: Usage) -> PoolUsage:
+    return next(pool for pool in usage.pools if pool.name == name)
+
+
+def _find_provider(name: str, usage: Usage) -> ProviderUsage:
+    return next(provider for provider in usage.providers if provider.name == name)
+
+
+def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -> PoolUse:
+    found = [(weight(period), _find_pool(name, period.usage), period) for period in periods]
+    gpu_hours = {
+        state: math.fsum(
+            w * getattr(pool, f"{state}_s") * pool.gpus_per_replica / SECONDS_PER_HOUR for w, pool, _ in found
+        )
+        for state in STATES
+    }
+    instance_hours = np.zeros((0, HOURS_PER_DAY))
+    if rented is not None:
+        instance_hours = _stack([w * level_hours(pool, rented, period) for w, pool, period in found])
+        sold, held = instance_hours.sum() * rented.gpus_per_instance, math.fsum(gpu_hours.values())
+        if held > sold * (1.0 + _ROUNDING):
+            raise InvariantError(f"pool {name}: replicas held {held:g} GPU-hours, its instances have {sold:g}")
+    return PoolUse(
+        gpu_hours=gpu_hours,
+        gpu_kwh=_sum(
+            [w * by_hour_of_day(pool.energy_by_hour_j / JOULES_PER_KWH, period) for w, pool, period in found],
+            HOURS_PER_DAY,
+        ),
+        output_tokens=math.fsum(w * pool.output_tokens for w, pool, _ in found),
+        peak_replicas=max(pool.peak_replicas for _, pool, _ in found),
+        instance_hours=instance_hours,
+    )
+
+
+def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:
+    used, powered = 0, [np.zeros(HOURS_PER_DAY)]
+    for period in periods:
+        for servers in period.usage.servers:
+            if (servers.site, servers.gpu) == (site.site, site.server.gpu):
+                used = max(used, servers.used)
+                hours = servers.powered_s_by_hour / SECONDS_PER_HOUR
+                powered.append(weight(period) * by_hour_of_day(hours, period))
+    return SiteUse(used, _sum(powered, HOURS_PER_DAY))
+
+
+def _provider(name: str, periods: Sequence[PeriodUse]) -> ProviderUse:
+    found = [(weight(period), _find_provider(name, period.usage)) for period in periods]
+    return ProviderUse(
+        np.asarray(sum(w * provider.tokens for w, provider in found), dtype=np.float64),
+        np.asarray(sum(w * provider.failed_tokens for w, provider in found), dtype=np.float64),
+    )
+
+
+def _sum(arrays: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:
+    return np.asarray([math.fsum(column) for column in zip(*arrays, strict=True)]) if arrays else np.zeros(size)
+
+
+def _stack(levels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Sum of tables of different heights."""
+    found = np.zeros((max(len(table) for table in levels), HOURS_PER_DAY))
+    for table in levels:
+        found[: len(table)] += table
+    return found

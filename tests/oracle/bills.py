@@ -1,0 +1,432 @@
+"""The bill again, by hand: plain Python that knows nothing of the product.
+
+Reads what was used and what was agreed (`usage.json`, `terms.json` of a bundle) and prints the lines of the mean month
+in whole cents, the payments and their present value:
+
+    python tests/oracle/bills.py usage.json terms.json [TOPOLOGY]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+HOURS = 730.0
+STATES = ("busy", "idle", "starting", "down")
+KINDS = ("input", "cached input", "cache write", "output")
+PRICE_OF = {"input": "input", "cached input": "cached_input", "cache write": "cache_write", "output": "output"}
+
+Row = dict[str, Any]
+
+
+def at(table: list[float], month: int) -> float:
+    """Multiple of today's price in a month; a table of one month is for all."""
+    return table[month] if month < len(table) else table[-1]
+
+
+def hour_weights(period: Row, hour: int) -> list[tuple[int, float]]:
+    """Hours of the day that a simulated hour falls in, with its share in each."""
+    spread = period["hours_of_day"]
+    if spread:
+        return [(h, spread[h] / sum(spread)) for h in range(24)]
+    begin = math.floor(period["start_hour"])
+    late = period["start_hour"] - begin
+    return [((begin + hour) % 24, 1.0 - late), ((begin + hour + 1) % 24, late)]
+
+
+def price_of_hour(prices: list[float], period: Row, hour: int) -> float:
+    """Price in a simulated hour."""
+    if len(prices) == 1:
+        return prices[0]
+    return sum(prices[h] * share for h, share in hour_weights(period, hour))
+
+
+def scale(period: Row, usage: Row) -> float:
+    """From simulated time to what it stands for."""
+    return period["hours"] / (usage["end_s"] / 3600.0)
+
+
+def rentals(pool: Row, offer: Row, end_s: float) -> list[tuple[float, float]]:
+    """When each instance is paid for."""
+    by_server: dict[int, list[list[float]]] = {}
+    for stay in sorted(pool["stays"], key=lambda item: item["start_s"]):
+        if stay["end_s"] <= stay["start_s"]:
+            continue
+        mine = by_server.setdefault(stay["server"], [])
+        if mine and stay["start_s"] <= mine[-1][1]:
+            mine[-1][1] = max(mine[-1][1], stay["end_s"])
+        else:
+            mine.append([stay["start_s"], stay["end_s"]])
+    paid = []
+    for begin, end in (span for spans in by_server.values() for span in spans):
+        seconds = end - begin
+        if begin > 0 and end < end_s:
+            seconds = max(seconds, offer["minimum_s"])
+            if offer["granularity_s"]:
+                seconds = math.ceil((seconds - 1e-6) / offer["granularity_s"]) * offer["granularity_s"]
+        paid.append((begin, begin + seconds))
+    return paid
+
+
+def pieces(spans: list[tuple[float, float]]) -> list[tuple[int, float, int]]:
+    """(simulated hour, hours, instances paid for at once) of each piece of time in which nothing changes."""
+    if not spans:
+        return []
+    last = max(end for _, end in spans)
+    cuts = {edge for span in spans for edge in span} | {3600.0 * k for k in range(math.ceil(last / 3600.0) + 1)}
+    edges = sorted(edge for edge in cuts if edge <= last)
+    starts, ends = sorted(begin for begin, _ in spans), sorted(end for _, end in spans)
+    found, begun, over = [], 0, 0
+    for begin, end in pairwise(edges):
+        while begun < len(starts) and starts[begun] <= begin:
+            begun += 1
+        while over < len(ends) and ends[over] <= begin:
+            over += 1
+        if begun > over:
+            found.append((int(begin // 3600.0), (end - begin) / 3600.0, begun - over))
+    return found
+
+
+class Study:
+    """A topology's bill, worked out month by month."""
+
+    def __init__(self, usage: Row, terms: Row) -> None:
+        self.terms = terms
+        self.usages = usage["usages"]
+        self.months = usage["months"]
+        count = math.ceil(terms["months"])
+        assert len(self.months) == count
+        self.lengths = [1.0] * (count - 1) + [terms["months"] - (count - 1)]
+        self.bought, self.spare = self._servers()
+        self.committed = [self._committed(offer) for offer in terms["rented"]]
+
+    def periods(self, month: int) -> list[tuple[Row, Row]]:
+        return [(period, self.usages[period["usage"]]) for period in self.months[month]]
+
+    def pool(self, usage: Row, name: str) -> Row:
+        return next(pool for pool in usage["pools"] if pool["name"] == name)
+
+    def _servers(self) -> tuple[list[list[int]], list[list[int]]]:
+        bought, spare = [], []
+        for site in self.terms["owned"]:
+            rows, extra, most = [], [], 0
+            for month in range(len(self.months)):
+                used = 0
+                for _, usage in self.periods(month):
+                    for servers in usage["servers"]:
+                        if servers["site"] == site["site"] and servers["gpu"] == site["server"]["gpu"]:
+                            used = max(used, servers["used"])
+                more = site["spares"]
+                if more is None:
+                    more = math.ceil(used * site["spare_share"] - 1e-9)
+                most = max(most, used + more)
+                rows.append(most)
+                extra.append(more)
+            bought.append(rows)
+            spare.append(extra)
+        return bought, spare
+
+    def _on_demand_usd(self, offer: Row, month: int, first: int, last: int | None = None) -> float:
+        """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
+        usd = 0.0
+        for period, usage in self.periods(month):
+            spans = rentals(self.pool(usage, offer["pool"]), offer, usage["end_s"])
+            for hour, hours, count in pieces(spans):
+                above = max(0, min(count, last if last is not None else count) - first)
+                price = price_of_hour(offer["usd_per_instance_hour"], period, hour)
+                usd += scale(period, usage) * hours * above * price
+        return usd
+
+    def _instance_hours(self, offer: Row, month: int, first: int) -> float:
+        return math.fsum(
+            scale(period, usage) * hours * max(0, count - first)
+            for period, usage in self.periods(month)
+            for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage["end_s"]))
+        )
+
+    def _starts(self, offer: Row) -> list[int]:
+        return list(range(0, len(self.months), offer["commitment"]["term_months"]))
+
+    def _committed(self, offer: Row) -> int:
+        agreed = offer["commitment"]
+        if agreed is None:
+            return 0
+        if agreed["instances"] is not None:
+            return int(agreed["instances"])
+        index = self.terms["rental_index"]
+        one = math.fsum(
+            agreed["usd_per_instance_hour"] * HOURS * agreed["term_months"] * at(index, start)
+            for start in self._starts(offer)
+        )
+        count = 0
+        while True:
+            usd = math.fsum(
+                self._on_demand_usd(offer, month, count, count + 1) * at(index, month + 1) * length
+                for month, length in enumerate(self.lengths)
+            )
+            if usd <= one:
+                return count
+            count += 1
+
+    def terms_paid(self) -> list[tuple[Row, int, int, float]]:
+        """(offer, first month, months, USD) of each term of a commitment."""
+        return [
+            (
+                offer,
+                start,
+                offer["commitment"]["term_months"],
+                count
+                * HOURS
+                * offer["commitment"]["term_months"]
+                * offer["commitment"]["usd_per_instance_hour"]
+                * at(self.terms["rental_index"], start),
+            )
+            for offer, count in zip(self.terms["rented"], self.committed, strict=True)
+            if count
+            for start in self._starts(offer)
+        ]
+
+    def lines(self, month: int) -> list[Row]:
+        rows: list[Row] = []
+        for number in range(len(self.terms["owned"])):
+            rows += self._owned(number, month)
+        for number in range(len(self.terms["rented"])):
+            rows += self._rented(number, month)
+        for api in self.terms["apis"]:
+            rows += self._api(api, month)
+        rows += self._people_and_fees(month)
+        for offer, start, length, usd in self.terms_paid():
+            later = start + length - self.terms["months"]
+            if later > 0:
+                share = usd * later / length / self.terms["months"]
+                rows.append(row(offer["pool"], "committed", "after the study", share, "committed"))
+        rows = [line for line in rows if line["usd"] != 0]
+        whole = math.fsum(line["usd"] for line in rows)
+        for fee in self.terms["fees"]:
+            usd = whole * fee["share_of_bill"]
+            if usd:
+                rows.append(row(self.terms["topology"], fee["name"], "share of the bill", usd, "by_use"))
+        return rows
+
+    def _gpu_hours(self, month: int, names: list[str]) -> dict[str, float]:
+        return {
+            state: math.fsum(
+                scale(period, usage) * pool[f"{state}_s"] * pool["gpus_per_replica"] / 3600.0
+                for period, usage in self.periods(month)
+                for pool in usage["pools"]
+                if pool["name"] in names
+            )
+            for state in STATES
+        }
+
+    def _owned(self, number: int, month: int) -> list[Row]:
+        site = self.terms["owned"][number]
+        kind, place, rate = site["server"], site["facility"], self.terms["discount_rate_per_year"]
+        bought, spare = self.bought[number][month], self.spare[number][month]
+        owner = f"{site['site']}/{kind['gpu']}"
+        hours = self._gpu_hours(month, site["pools"])
+        used = math.fsum(hours.values())
+        hours["spare"] = spare * kind["gpus"] * HOURS
+        hours["unused"] = max(0.0, (bought - spare) * kind["gpus"] * HOURS - used)
+        life = kind["life_years"]
+        factor = 1 / life if rate == 0 else rate * (1 + rate) ** life / ((1 + rate) ** life - 1)
+        worth = 1 - kind["residual_share"] / (1 + rate) ** life
+        capex = bought * kind["capex_usd"]
+        network = capex * kind["network_storage_share"]
+        sums = [
+            ("hardware", capex * worth * factor / 12, "bought"),
+            ("network and storage", network * worth * factor / 12, "bought"),
+            ("installation", bought * kind["install_usd"] * factor / 12, "bought"),
+            ("maintenance", (capex + network) * kind["maintenance_share_per_year"] / 12, "by_month"),
+            ("space", bought * kind["reserved_kw"] * place["usd_per_kw_month"], "by_month"),
+        ]
+        rows = [line for category, usd, paid in sums for line in shared(owner, category, usd, hours, paid)]
+        gpus = hosts = 0.0
+        for period, usage in self.periods(month):
+            w = scale(period, usage)
+            for pool in usage["pools"]:
+                if pool["name"] in site["pools"]:
+                    for hour, joules in enumerate(pool["energy_by_hour_j"]):
+                        price = price_of_hour(place["electricity_usd_per_kwh"], period, hour)
+                        gpus += w * joules / 3.6e6 * price
+            for servers in usage["servers"]:
+                if servers["site"] == site["site"] and servers["gpu"] == kind["gpu"]:
+                    for hour, seconds in enumerate(servers["powered_s_by_hour"]):
+                        price = price_of_hour(place["electricity_usd_per_kwh"], period, hour)
+                        hosts += w * seconds / 3600.0 * kind["host_kw"] * price
+        rows.append(row(owner, "electricity", "gpus", gpus * place["pue"], "by_use"))
+        rows.append(row(owner, "electricity", "hosts", hosts * place["pue"], "by_month"))
+        return rows
+
+    def _rented(self, number: int, month: int) -> list[Row]:
+        offer, committed = self.terms["rented"][number], self.committed[number]
+        index, size, name = self.terms["rental_index"], offer["gpus_per_instance"], offer["pool"]
+        states = self._gpu_hours(month, [name])
+        billed, above = self._instance_hours(offer, month, 0), self._instance_hours(offer, month, committed)
+        states["unused"] = max(0.0, billed * size - math.fsum(states.values()))
+        share = above / billed if billed else 0.0
+        usd = self._on_demand_usd(offer, month, committed) * at(index, month + 1)
+        tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
+        rows = shared(name, tier, usd, {part: h * share for part, h in states.items()}, "by_use")
+        if committed:
+            inside = {part: h * (1 - share) for part, h in states.items()}
+            inside["unused"] += max(0.0, committed * HOURS * size - math.fsum(inside.values()))
+            begun = month - month % offer["commitment"]["term_months"]
+            usd = committed * HOURS * offer["commitment"]["usd_per_instance_hour"] * at(index, begun)
+            rows += shared(name, "committed", usd, inside, "committed")
+        tokens = math.fsum(
+            scale(period, usage) * self.pool(usage, name)["output_tokens"] for period, usage in self.periods(month)
+        )
+        egress = tokens * offer["egress_bytes_per_output_token"] / 1e9 * offer["egress_usd_per_gb"]
+        rows.append(row(name, "egress", "output tokens", egress, "by_use"))
+        storage = offer["storage_gb"] * offer["storage_usd_per_gb_month"]
+        rows.append(row(name, "storage", "volumes", storage, "by_month"))
+        return rows
+
+    def _api(self, api: Row, month: int) -> list[Row]:
+        index = at(self.terms["token_index"], month + 1)
+        classes = len(api["factor_by_class"])
+        names = api["tier_by_class"] or [""] * classes
+        sums: dict[tuple[str, str], float] = {}
+        failed = 0.0
+        for name in dict.fromkeys(names):
+            for kind in KINDS:
+                sums[name, kind] = 0.0
+        for period, usage in self.periods(month):
+            provider = next(item for item in usage["providers"] if item["name"] == api["provider"])
+            for c in range(classes):
+                for band, prices in enumerate(api["prices"]):
+                    for k, kind in enumerate(KINDS):
+                        usd = scale(period, usage) * prices[PRICE_OF[kind]] / 1e6 * api["factor_by_class"][c] * index
+                        sums[names[c], kind] += provider["tokens"][c][band][k] * usd
+                        if api["bills_failed"]:
+                            failed += provider["failed_tokens"][c][band][k] * usd
+        owner = api["provider"]
+        rows = [row(owner, f"{name} tokens".strip(), kind, usd, "by_use") for (name, kind), usd in sums.items()]
+        rows.append(row(owner, "failed calls", "tokens", failed, "by_use"))
+        premium = (math.fsum(sums.values()) + failed) * api["residency_premium"]
+        units = api["provisioned_units"] * HOURS * api["usd_per_unit_hour"]
+        return [
+            *rows,
+            row(owner, "residency", "premium", premium, "by_use"),
+            row(owner, "provisioned throughput", "units", units, "by_month"),
+            row(owner, "flat fee", "month", api["fixed_usd_per_month"], "by_month"),
+        ]
+
+    def _people_and_fees(self, month: int) -> list[Row]:
+        owner, staff = self.terms["topology"], self.terms["staff"]
+        first = self.periods(month)[0][1]
+        replicas = sum(
+            max(self.pool(usage, pool["name"])["peak_replicas"] for _, usage in self.periods(month))
+            for pool in first["pools"]
+        )
+        servers = sum(rows[month] for rows in self.bought)
+        rows = []
+        if staff:
+            monthly = staff["usd_per_fte_year"] / 12
+            rows.append(row(owner, "staff", "base", staff["base_fte"] * monthly, "by_month"))
+            rows.append(row(owner, "staff", "servers", staff["fte_per_server"] * servers * monthly, "by_month"))
+            rows.append(row(owner, "staff", "replicas", staff["fte_per_replica"] * replicas * monthly, "by_month"))
+        for fee in self.terms["fees"]:
+            rows.append(row(owner, fee["name"], "once", fee["usd_once"] / self.terms["months"], "bought"))
+            rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
+            rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
+        return rows
+
+    def mean_lines(self) -> list[Row]:
+        """Mean of the months, by their length."""
+        found: dict[tuple[str, str, str], Row] = {}
+        for month, length in enumerate(self.lengths):
+            for line in self.lines(month):
+                key = (line["owner"], line["category"], line["part"])
+                mean = found.setdefault(key, line | {"usd": 0.0})
+                mean["usd"] += line["usd"] * length / self.terms["months"]
+        return list(found.values())
+
+    def payments(self) -> dict[float, float]:
+        """USD paid by time in months."""
+        study = self.terms["months"]
+        paid = {0.0: math.fsum(fee["usd_once"] for fee in self.terms["fees"])}
+        clock = 0.0
+        for month, length in enumerate(self.lengths):
+            clock += length
+            running = math.fsum(line["usd"] for line in self.lines(month) if line["kind"] in ("by_month", "by_use"))
+            paid[clock] = paid.get(clock, 0.0) + running * length
+        for offer, start, length, usd in self.terms_paid():
+            upfront = offer["commitment"]["upfront_share"]
+            paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
+            for k in range(length):
+                begin, end = float(start + k), float(start + k + 1)
+                cuts = sorted({begin, end} | ({study} if begin < study < end else set()))
+                for low, high in pairwise(cuts):
+                    paid[high] = paid.get(high, 0.0) + usd * (1 - upfront) / length * (high - low)
+        for number, site in enumerate(self.terms["owned"]):
+            there = 0
+            for month, count in enumerate(self.bought[number]):
+                self._hardware(paid, site["server"], month, count - there)
+                there = count
+        return dict(sorted(paid.items()))
+
+    def _hardware(self, paid: dict[float, float], kind: Row, start: int, count: int) -> None:
+        if not count:
+            return
+        price = count * kind["capex_usd"] * (1 + kind["network_storage_share"])
+        install, life, study = count * kind["install_usd"], round(kind["life_years"] * 12), self.terms["months"]
+        bought = start
+        paid[float(start)] = paid.get(float(start), 0.0) + price + install
+        while bought + life < study:
+            bought += life
+            swap = price * (1 - kind["residual_share"]) + install
+            paid[float(bought)] = paid.get(float(bought), 0.0) + swap
+        points = [(0.0, 1.0)]
+        points += [(age, share) for age, share in kind["resale_share_by_age"] if age < kind["life_years"]]
+        points.append((kind["life_years"], kind["residual_share"]))
+        age = kind["life_years"] * (study - bought) / life
+        for (low, high_share), (high, low_share) in pairwise(points):
+            if low <= age <= high:
+                share = high_share + (low_share - high_share) * (age - low) / (high - low)
+        paid[study] = paid.get(study, 0.0) - price * share
+
+    def npv(self) -> float:
+        rate = self.terms["discount_rate_per_year"]
+        return math.fsum(usd / (1 + rate) ** (time / 12) for time, usd in self.payments().items())
+
+
+def row(owner: str, category: str, part: str, usd: float, kind: str) -> Row:
+    return {"owner": owner, "category": category, "part": part, "usd": usd, "kind": kind}
+
+
+def shared(owner: str, category: str, usd: float, hours: dict[str, float], kind: str) -> list[Row]:
+    whole = math.fsum(hours.values())
+    if not whole:
+        return []
+    return [row(owner, category, part, usd * h / whole, kind) for part, h in hours.items() if h > 0]
+
+
+def cents(rows: list[Row]) -> list[int]:
+    """Largest remainder, the earlier line first."""
+    exact = [line["usd"] * 100 for line in rows]
+    found = [math.floor(value) for value in exact]
+    missing = round(math.fsum(line["usd"] for line in rows) * 100) - sum(found)
+    for number in sorted(range(len(rows)), key=lambda k: found[k] - exact[k])[:missing]:
+        found[number] += 1
+    return found
+
+
+def main() -> None:
+    usage, terms = (json.loads(Path(path).read_text(encoding="utf-8")) for path in sys.argv[1:3])
+    names = sys.argv[3:] or (list(terms) if "topology" not in terms else [])
+    for name in names or [""]:
+        study = Study(usage[name], terms[name]) if name else Study(usage, terms)
+        rows = study.mean_lines()
+        for line, amount in zip(rows, cents(rows), strict=True):
+            print(f"{name}\t{line['owner']}\t{line['category']}\t{line['part']}\t{amount}")
+        print(f"{name}\tpresent value\t{study.npv():.6f}")
+
+
+if __name__ == "__main__":
+    main()

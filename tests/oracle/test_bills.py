@@ -1,0 +1,230 @@
+"""The bill against a second arithmetic that shares no code with it, on what the product writes of use and terms."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import bills
+import numpy as np
+import pytest
+from bill_cases import (
+    API,
+    FEES,
+    HOUR_S,
+    STAFF,
+    TARIFF,
+    fixed,
+    month,
+    owned,
+    pool,
+    provider,
+    rented,
+    servers,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.bill.cents import whole_cents
+from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage_data
+from simulator.bill.study import bill_study
+from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.terms import Commitment, RentedTerms, Terms, TokenPrices
+from simulator.study.usage import PoolUsage, Stay, Usage
+
+Case = tuple[Terms, list[MonthUse]]
+
+
+def shared_server() -> Case:
+    """Two pools of one site on one server, at hours with their own price of electricity."""
+    usage = Usage(
+        2 * HOUR_S, (pool("chat", stays=fixed(1)), pool("code", stays=fixed(1))), (), (servers(1, ["chat", "code"]),)
+    )
+    site = owned(("chat", "code"), spares=1)
+    terms = Terms("own", owned=(site,), staff=STAFF, fees=FEES, discount_rate_per_year=0.08, months=30.0)
+    return terms, [month(usage, start_hour=7.5)] * 30
+
+
+def reserved() -> Case:
+    """Three years in a study of two, half of it upfront, and prices that move."""
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(3)),), ())
+    commitment = Commitment(22.0, 36, 2, upfront_share=0.5)
+    offer = rented(commitment=commitment, tier="reserved_3y")
+    index = 0.98 ** np.arange(25)
+    return Terms("cloud", rented=(offer,), months=24.0, discount_rate_per_year=0.1, rental_index=index), [
+        month(usage)
+    ] * 24
+
+
+def instances() -> Case:
+    """Two replicas of four GPUs on instances of eight: one comes and goes, and is billed by the hour."""
+    stays = [
+        *fixed(1),
+        Stay(1, 0, "starting", 600.0, 900.0),
+        Stay(1, 0, "serving", 900.0, 2_000.0),
+        Stay(2, 1, "starting", 1_000.0, 1_200.0),
+        Stay(2, 1, "serving", 1_200.0, 1_700.0),
+        Stay(3, 1, "serving", 5_000.0, 5_100.0),
+    ]
+    offer = rented(
+        usd_per_instance_hour=tuple(50.0 + hour for hour in range(24)),
+        minimum_s=60.0,
+        granularity_s=HOUR_S,
+        egress_usd_per_gb=0.09,
+        egress_bytes_per_output_token=325.0,
+        storage_usd_per_gb_month=0.023,
+        storage_gb=160.0,
+    )
+    usage = Usage(2 * HOUR_S, (pool(stays=stays),), ())
+    return Terms("cloud", rented=(offer,), staff=STAFF, fees=FEES, months=2.5), [month(usage, start_hour=22.0)] * 3
+
+
+def api_with_cache_and_batch() -> Case:
+    """Two classes, the second in batches; two price bands; cached input and cache writes; failed calls are billed."""
+    tokens = [
+        [[1_000_003, 400_001, 7_000, 250_007], [90_001, 0, 0, 11_003]],
+        [[555_557, 111_111, 0, 77_777], [0, 0, 0, 0]],
+    ]
+    failed = [[[1_003, 0, 0, 0], [0, 0, 0, 0]], [[501, 7, 0, 3], [0, 0, 0, 0]]]
+    prices = (TokenPrices(0, 2.5, 0.25, 3.125, 10.0), TokenPrices(200_000, 5.0, 0.5, 6.25, 15.0))
+    terms = replace(
+        API,
+        prices=prices,
+        factor_by_class=(1.0, 0.5),
+        tier_by_class=("", "batch"),
+        residency_premium=0.1,
+        bills_failed=True,
+        provisioned_units=2.0,
+        usd_per_unit_hour=1.3,
+        fixed_usd_per_month=99.0,
+    )
+    usage = Usage(5_000.0, (), (provider(tokens, failed=failed),))
+    index = np.array([1.0, 0.99, 0.97, 0.96])
+    return Terms("api", apis=(terms,), months=3.0, token_index=index, fees=FEES), [month(usage)] * 3
+
+
+def hybrid_with_growth() -> Case:
+    """Owned servers that grow, a rented pool that grows above its commitment, an API; peak and night in each month."""
+    months = []
+    for k in range(36):
+        peak_s, night_s = 2 * HOUR_S, HOUR_S
+        own, burst = 1 + k // 14, 1 + k // 5
+        peak = Usage(
+            peak_s,
+            (
+                pool("base", stays=fixed(2 * own, peak_s, 2), end_s=peak_s),
+                pool("burst", stays=fixed(burst, peak_s, 2), end_s=peak_s),
+            ),
+            (provider([[[10_000 * (k + 1), 500, 0, 3_000 + k]]]),),
+            (servers(own, ["base"], peak_s),),
+        )
+        night = Usage(
+            night_s,
+            (
+                pool("base", stays=fixed(2 * own, night_s, 2), end_s=night_s),
+                pool("burst", stays=fixed(1, night_s, 2), end_s=night_s),
+            ),
+            (provider([[[100, 0, 0, 30]]]),),
+            (servers(own, ["base"], night_s),),
+        )
+        shape = tuple(1.0 if hour < 6 else 0.0 for hour in range(24))
+        months.append(MonthUse((PeriodUse(peak, 500.0, 9.0), PeriodUse(night, 230.0, 0.0, shape))))
+    offer = RentedTerms("burst", "aws", "reserved_1y", 8, TARIFF, commitment=Commitment(0.09, 12, None, 0.25))
+    terms = Terms(
+        "hybrid",
+        owned=(owned(("base",), spares=None, spare_share=0.1),),
+        rented=(offer,),
+        apis=(API,),
+        staff=STAFF,
+        fees=FEES,
+        discount_rate_per_year=0.07,
+        months=36.0,
+        rental_index=1.01 ** np.arange(37),
+    )
+    return terms, months
+
+
+CASES = {
+    case.__name__: case for case in (shared_server, reserved, instances, api_with_cache_and_batch, hybrid_with_growth)
+}
+
+
+def agree(terms: Terms, months: list[MonthUse]) -> bills.Study:
+    """Compare line by line, payment by payment; the oracle reads JSON that was written and read again."""
+    told = json.loads(json.dumps([usage_data(months), terms_data(terms)]))
+    study = bills.Study(*told)
+    bill = bill_study(terms, months)
+    rows = study.mean_lines()
+    assert [(line.owner, line.category, line.part) for line in bill.lines] == [
+        (row["owner"], row["category"], row["part"]) for row in rows
+    ]
+    np.testing.assert_allclose([line.usd for line in bill.lines], [row["usd"] for row in rows], rtol=1e-9, atol=1e-9)
+    assert list(whole_cents(bill.lines)) == bills.cents(rows)
+    paid = study.payments()
+    mine = {time: usd for time, usd in zip(bill.at_months, bill.paid_usd, strict=True) if usd or time in paid}
+    assert list(mine) == list(paid)
+    np.testing.assert_allclose(list(mine.values()), list(paid.values()), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(bill.npv_usd, study.npv(), rtol=1e-9, atol=1e-6)
+    again = bill_study(read_terms(told[1]), read_usage(told[0]))
+    assert [line.usd for line in again.lines] == [line.usd for line in bill.lines]
+    return study
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_second_arithmetic_prints_the_same_cents(name: str) -> None:
+    agree(*CASES[name]())
+
+
+def test_the_hybrid_commits_to_what_is_used_often_enough() -> None:
+    study = agree(*hybrid_with_growth())
+    assert study.committed[0] > 0
+    assert len(set(study.bought[0])) > 1
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> tuple[PoolUsage, float]:
+    end_s = draw(st.floats(1_000.0, 20_000.0))
+    stays = []
+    for replica in range(draw(st.integers(1, 6))):
+        begin = draw(st.floats(0.0, 0.8)) * end_s
+        stop = begin + draw(st.floats(0.01, 1.0)) * (end_s - begin)
+        middle = draw(st.floats(0.0, 1.0)) * (stop - begin) + begin
+        server = draw(st.integers(0, 3))
+        stays += [Stay(replica, server, "starting", begin, middle), Stay(replica, server, "serving", middle, stop)]
+    return pool(stays=stays, end_s=end_s, gpus=1), end_s
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ledger=ledgers(),
+    other=ledgers(),
+    minimum_s=st.sampled_from([0.0, 60.0, 4_000.0]),
+    granularity_s=st.sampled_from([0.0, 1.0, 60.0, HOUR_S]),
+    committed=st.sampled_from([None, 0, 1, 3]),
+    price=st.floats(0.1, 3.0),
+    start_hour=st.floats(0.0, 23.9),
+    months=st.floats(0.5, 15.0),
+    term=st.sampled_from([1, 7, 12]),
+    upfront=st.floats(0.0, 1.0),
+)
+def test_any_rented_pool_costs_the_same_by_both(
+    ledger: tuple[PoolUsage, float],
+    other: tuple[PoolUsage, float],
+    minimum_s: float,
+    granularity_s: float,
+    committed: int | None,
+    price: float,
+    start_hour: float,
+    months: float,
+    term: int,
+    upfront: float,
+) -> None:
+    offer = rented(
+        usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)),
+        minimum_s=minimum_s,
+        granularity_s=granularity_s,
+        commitment=Commitment(price, term, committed, upfront),
+    )
+    usages = [Usage(end_s, (used,), ()) for used, end_s in (ledger, other)]
+    use = month(*usages, start_hour=start_hour)
+    agree(Terms("cloud", rented=(offer,), months=months), [use] * int(np.ceil(months)))

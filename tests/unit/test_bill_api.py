@@ -1,0 +1,107 @@
+"""Token APIs: tokens by kind, band and class; use and terms that do not fit; unit prices; energy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bill_cases import API, HOUR_S, PLACE, fixed, month, owned, pool, provider, servers
+
+from simulator.bill.energy import month_energy
+from simulator.bill.study import bill_study
+from simulator.bill.sums import total_usd
+from simulator.bill.unit import Tokens, unit_prices
+from simulator.bill.use import month_use
+from simulator.errors import InputError
+from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.terms import Facility, Terms, TokenPrices
+from simulator.study.usage import Usage
+
+
+def test_gpt_4o_mini_pays_for_cached_prompts_what_cached_prompts_cost() -> None:
+    """2 requests/s of 2,512 tokens, of which 1,920 of 2,000 shared ones are cached: input is $1,254 a month."""
+    requests = 5_387_000
+    tokens = np.array([[[592, 1_920, 0, 0]]]) * requests
+    usage = Usage(730 * HOUR_S, (), (provider(tokens),))
+    without = replace(API, prices=(TokenPrices(0, 0.15, 0.15, 0.0, 0.6),))
+    usd = [
+        float(total_usd(bill_study(Terms("api", apis=(api,), months=1), [month(usage)]).lines))
+        for api in (API, without)
+    ]
+    assert usd == pytest.approx([1_254.0, 2_030.0], abs=0.5)
+
+
+def test_bands_classes_premium_and_failed_calls() -> None:
+    tokens = [[[1_000_000, 0, 0, 0], [1_000_000, 0, 0, 0]], [[1_000_000, 0, 0, 1_000_000], [0, 0, 0, 0]]]
+    failed = [[[500_000, 0, 0, 0], [0, 0, 0, 0]], [[0] * 4, [0] * 4]]
+    api = replace(
+        API,
+        prices=(TokenPrices(0, 1.0, 0.1, 1.25, 4.0), TokenPrices(100, 2.0, 0.2, 2.5, 8.0)),
+        factor_by_class=(1.0, 0.5),
+        tier_by_class=("", "batch"),
+        residency_premium=0.1,
+    )
+    usage = Usage(730 * HOUR_S, (), (provider(tokens, failed=failed),))
+
+    def lines(terms: Terms) -> dict[tuple[str, str], float]:
+        return {(line.category, line.part): float(line.usd) for line in bill_study(terms, [month(usage)]).lines}
+
+    found = lines(Terms("api", apis=(api,), months=1))
+    assert found == pytest.approx(
+        {
+            ("tokens", "input"): 3.0,
+            ("batch tokens", "input"): 0.5,
+            ("batch tokens", "output"): 2.0,
+            ("residency", "premium"): 0.55,
+        }
+    )
+    paid = lines(Terms("api", apis=(replace(api, bills_failed=True),), months=1))
+    assert paid["failed calls", "tokens"] == pytest.approx(0.5)
+    assert paid["residency", "premium"] == pytest.approx(0.6)
+
+
+def test_what_is_paid_whatever_is_used() -> None:
+    usage = Usage(HOUR_S, (), (provider(np.zeros((1, 1, 4))),))
+    api = replace(API, fixed_usd_per_month=300.0, provisioned_units=15.0, usd_per_unit_hour=2.0)
+    bill = bill_study(Terms("api", apis=(api,), months=2), [month(usage)] * 2)
+    assert {line.category: line.usd for line in bill.lines} == pytest.approx(
+        {"provisioned throughput": 15 * 730 * 2.0, "flat fee": 300.0}
+    )
+
+
+def test_use_that_no_price_is_for_is_refused() -> None:
+    usage = Usage(HOUR_S, (), (provider(np.zeros((2, 1, 4))),))
+    with pytest.raises(InputError, match="classes, bands and kinds"):
+        bill_study(Terms("api", apis=(API,), months=1), [month(usage)])
+    with pytest.raises(InputError, match="no price of provider api"):
+        bill_study(Terms("api", months=1), [month(usage)])
+
+
+@pytest.mark.parametrize(("months", "hours"), [(1, 700.0), (2, 730.0)])
+def test_periods_that_make_no_month_and_months_that_make_no_study_are_refused(months: int, hours: float) -> None:
+    usage = Usage(HOUR_S, (), (provider(np.zeros((1, 1, 4))),))
+    with pytest.raises(InputError):
+        bill_study(Terms("api", apis=(API,), months=months), [MonthUse((PeriodUse(usage, hours),))])
+
+
+def test_a_month_of_three_kinds_of_tokens() -> None:
+    found = unit_prices(100.0, Tokens(50e6, 10e6, 40e6))
+    assert (found.all, found.output, found.delivered) == pytest.approx((2.0, 10.0, 2.5))
+    none = unit_prices(100.0, Tokens(50e6, 0.0, 0.0))
+    assert (none.all, none.output, none.delivered) == (2.0, None, None)
+
+
+def test_energy_and_carbon_go_by_the_hour_and_the_month_of_the_grid() -> None:
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(1)),), (), (servers(1, ["pool"]),))
+    by_hour = tuple(float(hour) for hour in range(24))
+    by_month = tuple(float(100 * number + hour) for number in range(12) for hour in range(24))
+    kwh = 730 * (4 * 0.5 + 2.0) * 1.3
+    for grid, factor in ((), None), ((0.3,), 0.3), (by_hour, 5.5), (by_month, 305.5):
+        place: Facility = replace(PLACE, co2_kg_per_kwh=grid)
+        terms = Terms("own", owned=(owned(facility=place),), months=1)
+        (found,) = month_energy(terms, month_use(terms, month(usage, start_hour=5.0)), calendar_month=4)
+        assert found.kwh == pytest.approx(kwh)
+        assert found.co2_kg == (None if factor is None else pytest.approx(kwh * factor))
+        assert found.per_million(2e6)[0] == pytest.approx(kwh / 2)
+        assert found.per_million(0.0) == (None, None)
