@@ -87,6 +87,11 @@ def fleet(
     )
 
 
+def classes(targets: int, **changes: Any) -> tuple[ClassSpec, ...]:
+    """One class that may go anywhere."""
+    return (ClassSpec("a", (True,) * targets, **changes),)
+
+
 def serve(
     spec: FleetSpec,
     source: Source | Requests,

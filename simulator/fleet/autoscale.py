@@ -47,8 +47,6 @@ def autoscale(control: PoolControl, policy: Autoscaler, pool_index: int) -> Gene
         down_to = max(desired for at, desired in history if at >= now - policy.down_window_s)
         if up_to > current:
             most = current + max(policy.up_step, math.ceil(policy.up_factor * current))
-            for _ in range(min(up_to, most) - current):
-                control.launch()
+            control.scale_to(min(up_to, most))
         elif down_to < current:
-            for _ in range(current - down_to):
-                control.retire()
+            control.scale_to(down_to)

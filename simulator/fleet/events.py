@@ -22,7 +22,8 @@ from simulator.fleet.lifecycle import (
 from simulator.fleet.outages import OutageClock
 
 STAGES = ("provision", "image", "weights", "engine")
-"""Of a cold start, in order; a replica that was repaired only starts its engine."""
+"""Of a cold start, in order. A server in use needs no provision, a repaired one starts its engine alone, a spare that
+stands in also fetches image and weights."""
 ZONE_OUTAGE, PROVIDER_OUTAGE = "zone_outage", "provider_outage"
 KINDS = (*STAGES, SERVING, LEAVING, DOWN, FAILURE, RECLAIM, STOCK_OUT, ZONE_OUTAGE, PROVIDER_OUTAGE)
 """Names of `kind`. A replica is paid for in its stages, while it serves, drains (leaving) and is repaired (down)."""
@@ -79,28 +80,20 @@ def bounded_events(events: NDArray[Any], end_s: float, most: int = MOST_EVENTS) 
 
 
 def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tuple[Any, ...]]:
-    repaired: dict[int, float] = {}
     for span in control.spans(end_s):
-        if span.state == STARTING:
-            restart = repaired.get(span.replica) == span.start_s
-            stages = _stages(control, span, STAGES[-1:] if restart else STAGES)
-        else:
-            stages = [(span.state, span.start_s, span.end_s)]
-        if span.state == DOWN:
-            repaired[span.replica] = span.end_s
+        stages = _stages(span) if span.state == STARTING else [(span.state, span.start_s, span.end_s)]
         for kind, start_s, stage_end_s in stages:
             yield kind, target, span.replica, start_s, stage_end_s, stage_end_s - start_s
     for kind, time_s, replica in control.ledger.marks:
         yield kind, target, replica, time_s, time_s, 0.0
 
 
-def _stages(control: PoolControl, span: Span, stages: Sequence[str]) -> list[tuple[str, float, float]]:
+def _stages(span: Span) -> list[tuple[str, float, float]]:
     """A start by its stages, as far as it got."""
     found = []
     begin_s = span.start_s
-    for stage in stages:
-        last = stage == STAGES[-1]
-        until_s = span.end_s if last else min(begin_s + getattr(control.spec.cold_start, f"{stage}_s"), span.end_s)
+    for stage, length_s in zip(STAGES, span.stages, strict=True):
+        until_s = span.end_s if stage == STAGES[-1] else min(begin_s + length_s, span.end_s)
         if until_s > begin_s:
             found.append((stage, begin_s, until_s))
         begin_s = until_s

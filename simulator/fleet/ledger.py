@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
-from simulator.study.usage import PoolUsage
+from simulator.study.usage import PoolUsage, Stay
 from simulator.units import SECONDS_PER_HOUR
 
 
@@ -35,7 +35,8 @@ def pool_usage(
     n_hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
     billed = by_hour([(span.start_s, span.end_s) for span in spans], n_hours)
     total = {
-        state: sum(span.end_s - span.start_s for span in spans if span.state == state) for state in (STARTING, DOWN)
+        state: math.fsum(span.end_s - span.start_s for span in spans if span.state == state)
+        for state in (STARTING, DOWN)
     }
     billed_s = float(billed.sum())
     # a step under way at the end is busy only up to it
@@ -67,4 +68,9 @@ def pool_usage(
         input_tokens=int(replicas["input_tokens"].sum()),
         cached_tokens=int(replicas["cached_tokens"].sum()),
         output_tokens=int(replicas["output_tokens"].sum()),
+        stays=tuple(
+            Stay(span.replica, server, span.state, span.start_s, span.end_s)
+            for span in sorted(spans, key=lambda span: (span.start_s, span.replica))
+            for server in span.servers
+        ),
     )

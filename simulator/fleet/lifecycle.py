@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import simpy
 
 from simulator.fleet.dataplane import DataPlane
+from simulator.fleet.servers import PROVISION, Luck, Server, Servers
 from simulator.study.fleet import PoolSpec
 
-STARTING, SERVING, LEAVING, DOWN = "starting", "serving", "leaving", "down"
+State = Literal["starting", "serving", "leaving", "down"]
+STARTING: State = "starting"
+SERVING: State = "serving"
+LEAVING: State = "leaving"
+DOWN: State = "down"
 FAILURE, RECLAIM, STOCK_OUT = "failure", "reclaim", "stock_out"
+
+Stages = tuple[float, ...]
+"""Lengths of the stages of a start, in s: provision, image, weights, engine."""
 
 
 class Span(NamedTuple):
-    """A replica's stay in a state."""
+    """A replica's stay in a state; `stages` of a start."""
 
-    state: str
+    state: State
     start_s: float
     end_s: float
     replica: int
+    servers: tuple[int, ...]
+    stages: Stages
 
 
 @dataclass(slots=True)
@@ -45,24 +56,82 @@ class PoolLedger:
 
 
 class Replica:
-    """One place for a replica in a pool. A place is used again after its replica has ended."""
+    """One place for a replica in a pool. A place is used again after its replica has ended.
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.state: str | None = None
+    Attributes
+    ----------
+    state : None: nobody is there
+    asked : a launch has been asked for and not begun
+    visit : counts states and requests for launches, so that who waits knows whether things are as they were
+    """
+
+    def __init__(self, control: PoolControl, number: int, luck: Luck) -> None:
+        self.control, self.number, self._luck = control, number, luck
+        self.state: State | None = None
+        self.asked = False
+        self.visit = 0
         self.since_s = 0.0
-        self.faults: simpy.Process | None = None
+        self.stages: Stages = ()
+        self.servers: tuple[Server, ...] = ()
 
-    def enter(self, ledger: PoolLedger, state: str | None, now: float) -> None:
+    @property
+    def gpus(self) -> int:
+        return self.control.spec.gpus_per_replica
+
+    @cached_property
+    def launches(self) -> np.random.Generator:
+        """Luck of the launches in this place."""
+        found: np.random.Generator = self._luck.stream("launches", self.number - self.control.replicas[0].number)
+        return found
+
+    def span(self, until_s: float) -> Span | None:
+        """The stay that goes on, up to `until_s`."""
+        if self.state is None or until_s <= self.since_s:
+            return None
+        servers = tuple(server.number for server in self.servers)
+        return Span(self.state, self.since_s, until_s, self.number, servers, self.stages)
+
+    def enter(self, state: State | None, stages: Stages = ()) -> None:
         """Change state; the stay that ends is written to the ledger."""
-        if self.state is not None and now > self.since_s:
-            ledger.spans.append(Span(self.state, self.since_s, now, self.number))
-        self.state = state
-        self.since_s = now
+        now = self.control.env.now
+        ended = self.span(now)
+        if ended is not None:
+            self.control.ledger.spans.append(ended)
+        self.state, self.since_s, self.stages = state, now, stages
+        self.visit += 1
+
+    def neighbours(self) -> int:
+        """Replicas that keep its servers in use when it leaves."""
+        return sum(len(server.tenants) - 1 for server in self.servers)
+
+    def withdraw(self) -> None:
+        if self.state == SERVING:
+            self.control.plane.drain(self.number)
+
+    def fail(self) -> None:
+        self.control.failed(self)
+
+    def restore(self, first_stage: int) -> None:
+        if self.state == DOWN and not any(server.failed for server in self.servers):
+            self.control.start(self, first_stage)
+
+    def reclaim(self) -> None:
+        self.control.reclaimed(self)
+
+    def take(self) -> None:
+        if self.state == LEAVING:
+            self.control.plane.lose(self.number, self.control.env.now)
+            self.control.end(self)
 
 
 class PoolControl:
-    """Launches, ends and repairs the replicas of one pool."""
+    """Launches and ends the replicas of one pool; its servers say when they fail and are repaired.
+
+    Parameters
+    ----------
+    places : most replicas that can be there at once
+    luck : of the pool
+    """
 
     def __init__(
         self,
@@ -71,104 +140,137 @@ class PoolControl:
         spec: PoolSpec,
         first_replica: int,
         places: int,
-        rng: np.random.Generator,
+        servers: Servers,
+        luck: Luck,
     ) -> None:
-        self.env, self.plane, self.spec, self.rng = env, plane, spec, rng
+        self.env, self.plane, self.spec, self.servers = env, plane, spec, servers
         self.ledger = PoolLedger()
-        self.replicas = [Replica(first_replica + k) for k in range(places)]
-        self.waiting_launches = 0
+        self.replicas: list[Replica] = []
+        self.replicas += [Replica(self, first_replica + k, luck) for k in range(places)]
+        self._deferred = 0
         self._zone_back: simpy.Event | None = None
-        for replica in self.replicas[: spec.replicas]:
+        self.at_start = self.replicas[: spec.replicas]
+        self.ledger.peak_replicas = len(self.at_start)
+
+    def begin(self) -> None:
+        """Serve with the replicas that are there at time 0, once they have their servers."""
+        for replica in self.at_start:
             self._serve(replica)
-        self.ledger.peak_replicas = spec.replicas
 
     def spans(self, end_s: float) -> list[Span]:
         """Stays of all replicas in their states up to `end_s`, those that go on included."""
-        open_ones = [
-            Span(place.state, place.since_s, end_s, place.number)
-            for place in self.replicas
-            if place.state is not None and end_s > place.since_s
-        ]
-        return [*self.ledger.spans, *open_ones]
+        open_ones = (place.span(end_s) for place in self.replicas)
+        return [*self.ledger.spans, *(span for span in open_ones if span is not None)]
 
-    def count(self, *states: str) -> int:
+    def count(self, *states: State) -> int:
         return sum(replica.state in states for replica in self.replicas)
 
     @property
     def wanted(self) -> int:
         """Replicas that serve, start or are being asked for: what scaling decisions count."""
-        return self.count(STARTING, SERVING, DOWN) + self.waiting_launches
+        asked = sum(replica.asked for replica in self.replicas)
+        return self.count(STARTING, SERVING, DOWN) + asked + self._deferred
 
     def _serve(self, replica: Replica) -> None:
-        replica.enter(self.ledger, SERVING, self.env.now)
+        replica.enter(SERVING)
         self.plane.activate(replica.number, self.env.now)
-        if self.spec.reliability.mtbf_s > 0 or self.spec.reliability.reclaim_mtbf_s > 0:
-            replica.faults = self.env.process(self._suffer(replica))
 
     def launch(self) -> None:
-        """Ask for one more replica."""
-        self.waiting_launches += 1
-        self.env.process(self._launch())
+        """Ask for one more replica; without a free place, as soon as there is one."""
+        replica = next((place for place in self.replicas if place.state is None and not place.asked), None)
+        if replica is None:
+            self._deferred += 1
+            return
+        replica.asked = True
+        replica.visit += 1
+        self.env.process(self._launch(replica, replica.visit))
 
-    def _launch(self) -> Generator[Any, Any, None]:
-        reliability, cold = self.spec.reliability, self.spec.cold_start
+    def _launch(self, replica: Replica, visit: int) -> Generator[Any, Any, None]:
+        reliability = self.spec.reliability
         while self._zone_back is not None:
             yield self._zone_back
-        while reliability.unavailable_probability > 0 and self.rng.random() < reliability.unavailable_probability:
+            if replica.visit != visit:
+                return
+        while (
+            reliability.unavailable_probability > 0
+            and not self.servers.has_room(replica.gpus)
+            and replica.launches.random() < reliability.unavailable_probability
+        ):
             self.ledger.mark(STOCK_OUT, self.env.now)
             yield self.env.timeout(reliability.retry_s)
-            if self.waiting_launches == 0:
+            if replica.visit != visit:
                 return
-        if self.waiting_launches == 0:
-            return
-        replica = next((place for place in self.replicas if place.state is None), None)
-        self.waiting_launches -= 1
-        if replica is None:
-            return
+        replica.asked = False
         self.ledger.launches += 1
-        replica.enter(self.ledger, STARTING, self.env.now)
+        provision_s = self.servers.place(replica, self.spec.cold_start.provision_s)
+        self.start(replica, PROVISION, provision_s)
         billed = self.count(STARTING, SERVING, LEAVING, DOWN)
         self.ledger.peak_replicas = max(self.ledger.peak_replicas, billed)
-        launched_s = self.env.now
-        yield self.env.timeout(cold.total_s)
-        if replica.state == STARTING and replica.since_s == launched_s:
+
+    def start(self, replica: Replica, first_stage: int, provision_s: float = 0.0) -> None:
+        """Go through the stages of a cold start from `first_stage` on."""
+        cold = self.spec.cold_start
+        lengths = (provision_s, cold.image_s, cold.weights_s, cold.engine_s)
+        replica.enter(STARTING, tuple(0.0 if k < first_stage else s for k, s in enumerate(lengths)))
+        self.env.process(self._come_up(replica, replica.visit))
+
+    def _come_up(self, replica: Replica, visit: int) -> Generator[Any, Any, None]:
+        yield self.env.timeout(sum(replica.stages))
+        if replica.visit == visit:
             self._serve(replica)
 
     def zone_down(self) -> None:
         """The zone is down: every replica is lost and asked for again, launches wait for `zone_up`."""
         self._zone_back = self.env.event()
         for replica in self.replicas:
-            if replica.state == SERVING:
-                self.plane.drain(replica.number)
-        for replica in self.replicas:
-            if replica.state is None:
-                continue
+            replica.withdraw()
+        lost = [replica for replica in self.replicas if replica.state is not None]
+        again = sum(replica.state != LEAVING for replica in lost)
+        for replica in lost:
             if replica.state in (SERVING, LEAVING):
                 self.plane.lose(replica.number, self.env.now)
-            if replica.state != LEAVING:
-                self.launch()
-            self._end(replica)
+            self.end(replica)
+        for _ in range(again):
+            self.launch()
 
     def zone_up(self) -> None:
         back, self._zone_back = self._zone_back, None
         if back is not None:
             back.succeed()
 
+    def scale_to(self, replicas: int) -> None:
+        """Launch and retire until so many are wanted."""
+        for _ in range(replicas - self.wanted):
+            self.launch()
+        for _ in range(self.wanted - replicas):
+            self.retire()
+
     def retire(self) -> None:
-        """End one replica: a launch not yet under way, else one that is starting, else the least loaded one drains."""
-        if self.waiting_launches > 0:
-            self.waiting_launches -= 1
+        """End one replica: a launch not yet under way, else one that starts, else one that is down, else one drains.
+
+        Of those that start, are down or serve, the one that leaves the fewest others on its servers goes first, so that
+        servers become empty; of equals the least loaded.
+        """
+        if self._deferred > 0:
+            self._deferred -= 1
             return
-        starting = [replica for replica in self.replicas if replica.state == STARTING]
-        if starting:
-            starting[-1].enter(self.ledger, None, self.env.now)
+        asked = [replica for replica in self.replicas if replica.asked]
+        if asked:
+            asked[-1].asked = False
+            asked[-1].visit += 1
             return
+        for state in (STARTING, DOWN):
+            found = [replica for replica in self.replicas if replica.state == state]
+            if found:
+                self.end(min(reversed(found), key=Replica.neighbours))
+                return
         serving = [replica for replica in self.replicas if replica.state == SERVING]
         if serving:
-            self.drain(min(serving, key=lambda replica: int(self.plane.engines.load[replica.number])))
+            load = self.plane.engines.load
+            self.drain(min(serving, key=lambda replica: (replica.neighbours(), int(load[replica.number]))))
 
     def drain(self, replica: Replica) -> None:
-        replica.enter(self.ledger, LEAVING, self.env.now)
+        replica.enter(LEAVING)
         if self.plane.drain(replica.number):
             self.emptied(replica.number)
 
@@ -177,50 +279,35 @@ class PoolControl:
         replica = self.replicas[number - self.replicas[0].number]
         if replica.state == LEAVING:
             self.plane.switch_off(number)
-            self._end(replica)
+            self.end(replica)
 
-    def _end(self, replica: Replica) -> None:
-        replica.enter(self.ledger, None, self.env.now)
-        if replica.faults is not None and replica.faults.is_alive and replica.faults is not self.env.active_process:
-            replica.faults.interrupt()
-        replica.faults = None
+    def end(self, replica: Replica) -> None:
+        """Nobody is there any more; whoever waited for a place is launched."""
+        replica.enter(None)
+        self.servers.leave(replica)
+        if self._deferred > 0:
+            self._deferred -= 1
+            self.launch()
 
-    def _suffer(self, replica: Replica) -> Generator[Any, Any, None]:
-        """Failures and reclaims of a serving replica, whichever comes first (exponential, so without memory)."""
-        reliability = self.spec.reliability
-        rates = [1 / mean if mean > 0 else 0.0 for mean in (reliability.mtbf_s, reliability.reclaim_mtbf_s)]
-        try:
-            yield self.env.timeout(self.rng.exponential(1 / sum(rates)))
-            if self.rng.random() * sum(rates) < rates[0]:
-                yield from self._fail(replica)
-            else:
-                yield from self._reclaim(replica)
-        except simpy.Interrupt:
+    def failed(self, replica: Replica) -> None:
+        """Its server has failed: it is down until that is restored, and gone if it was leaving."""
+        if replica.state in (None, DOWN):
             return
-
-    def _fail(self, replica: Replica) -> Generator[Any, Any, None]:
         self.ledger.mark(FAILURE, self.env.now, replica.number)
-        leaving = replica.state == LEAVING
-        self.plane.lose(replica.number, self.env.now)
-        if leaving:
-            self._end(replica)
-            return
-        replica.enter(self.ledger, DOWN, self.env.now)
-        replica.faults = None
-        yield self.env.timeout(self.rng.exponential(self.spec.reliability.mttr_s))
-        if replica.state == DOWN:
-            replica.enter(self.ledger, STARTING, self.env.now)
-            yield self.env.timeout(self.spec.cold_start.engine_s)
-            if replica.state == STARTING:
-                self._serve(replica)
+        if replica.state in (SERVING, LEAVING):
+            self.plane.lose(replica.number, self.env.now)
+        if replica.state == LEAVING:
+            self.end(replica)
+        else:
+            replica.enter(DOWN)
 
-    def _reclaim(self, replica: Replica) -> Generator[Any, Any, None]:
-        """The provider takes the machine back after a notice, and a new one is asked for."""
+    def reclaimed(self, replica: Replica) -> None:
+        """The provider takes the machine back after a notice, and a new replica is asked for."""
         self.ledger.mark(RECLAIM, self.env.now, replica.number)
         if replica.state == SERVING:
             self.drain(replica)
-            self.launch()
-        yield self.env.timeout(self.spec.reliability.reclaim_notice_s)
-        if replica.state == LEAVING:
-            self.plane.lose(replica.number, self.env.now)
-            self._end(replica)
+        elif replica.state in (STARTING, DOWN):
+            self.end(replica)
+        else:
+            return
+        self.launch()

@@ -17,8 +17,13 @@ from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.events import control_events
 from simulator.fleet.ledger import pool_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
+from simulator.fleet.order import Order
 from simulator.fleet.outages import OutageClock
+from simulator.fleet.schedule import keep_schedule
+from simulator.fleet.servers import Luck
+from simulator.fleet.sites import server_usage, sites
 from simulator.rng import stream
+from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
@@ -62,8 +67,20 @@ class FleetRun:
 
 def _places(pool: PoolSpec) -> int:
     """Most replicas that can exist at once: twice the limit where draining ones overlap with their successors."""
-    most = max(pool.replicas, pool.autoscaler.max_replicas if pool.autoscaler else 0)
-    return 2 * most if pool.autoscaler or pool.reliability.reclaim_mtbf_s > 0 else most
+    most = max(
+        pool.replicas,
+        pool.autoscaler.max_replicas if pool.autoscaler else 0,
+        pool.schedule.most if pool.schedule else 0,
+    )
+    return 2 * most if pool.autoscaler or pool.schedule or pool.reliability.reclaim_mtbf_s > 0 else most
+
+
+def _at_start(spec: FleetSpec) -> FleetSpec:
+    """The fleet with as many replicas in scheduled pools as its hour says."""
+    pools = (
+        replace(pool, replicas=pool.schedule.replicas_at(spec.week_s)) if pool.schedule else pool for pool in spec.pools
+    )
+    return replace(spec, pools=tuple(pools))
 
 
 class _Simulation:
@@ -77,21 +94,31 @@ class _Simulation:
         self.env = simpy.Environment()
         self.controls: list[PoolControl] = []
         self.zones: list[OutageClock] = []
+        self.sites = sites(self.env, spec.pools, seed)
+        servers = {k: site.servers for site in self.sites for k in site.pools}
+        lucks = pool_lucks(spec.pools)
         first = 0
         for k, (pool, n) in enumerate(zip(spec.pools, places, strict=True)):
-            rng = stream(seed, "control", pool.name)
-            control = PoolControl(self.env, self.plane, pool, first, n, rng)
+            luck = Luck(seed, ("pool", *lucks[k]))
+            control = PoolControl(self.env, self.plane, pool, first, n, servers[k], luck)
             self.controls.append(control)
-            zone_rng = stream(seed, "outages", pool.site)
+            zone_rng = stream(seed, "outages", pool.zone or pool.site)
             self.zones.append(OutageClock(self.env, pool.outages, zone_rng, control.zone_down, control.zone_up))
-            if pool.autoscaler:
-                self.env.process(autoscale(self.controls[-1], pool.autoscaler, k))
             first += n
+        for site in self.sites:
+            begin = [self.controls[k] for k in site.pools]
+            site.servers.begin([replica for control in begin for replica in control.at_start])
+        for k, (pool, control) in enumerate(zip(spec.pools, self.controls, strict=True)):
+            control.begin()
+            if pool.autoscaler:
+                self.env.process(autoscale(control, pool.autoscaler, k))
+            if pool.schedule:
+                self.env.process(keep_schedule(control, pool.schedule, spec.week_s))
         self.outages = [
             OutageClock(
                 self.env,
                 provider.outages,
-                stream(seed, "outages", provider.name),
+                stream(seed, "outages", "provider", k),
                 partial(self._provider_down, k),
                 partial(self.plane.provider_up, k),
             )
@@ -198,7 +225,9 @@ class _Simulation:
                 zip(self.spec.providers, self.outages, self.provider_totals, strict=True)
             )
         )
-        return Usage(horizon_s, tuple(pools), providers)
+        owned = [site for site in self.sites if self.spec.pools[site.pools[0]].owned]
+        servers = tuple(server_usage(site, self.controls, horizon_s) for site in owned)
+        return Usage(horizon_s, tuple(pools), providers, servers)
 
 
 _SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", "kv_usage", "arrivals", "output_tokens")
@@ -230,6 +259,7 @@ def simulate_fleet(
 ) -> FleetRun:
     """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
 
+    What is simulated is the canonical fleet, so neither names nor the order of pools and providers change a result.
     Usage and samples end at the horizon; requests that arrived before it and end during the drain count as served.
 
     Parameters
@@ -240,7 +270,9 @@ def simulate_fleet(
     flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
     progress : called with the simulated time
     """
-    simulation = _Simulation(spec, source, seed, sink, horizon_s)
+    spec, targets = canonical(_at_start(spec))
+    order = Order(targets, tuple(_places(pool) for pool in spec.pools))
+    simulation = _Simulation(spec, source, seed, lambda records: sink(order.records(records)), horizon_s)
     env, plane = simulation.env, simulation.plane
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
@@ -272,4 +304,4 @@ def simulate_fleet(
     for name in _SAMPLE_COLUMNS:
         if name not in ("time_s", "kv_usage"):
             columns[name] = columns[name].astype(np.int64)
-    return FleetRun(usage, columns, itl_counts, balances, events, end_s)
+    return order.run(FleetRun(usage, columns, itl_counts, balances, events, end_s))

@@ -20,7 +20,7 @@ def cold_start(place: Site, weight_bytes: float) -> ColdStart:
 
 
 def reliability(place: Site, gpus: int, tier: str = "on_demand") -> Reliability:
-    """Failure, reclaim and stock-out figures of a replica of `gpus` GPUs; a replica fails when any GPU does."""
+    """Failure, reclaim and stock-out figures of a server of `gpus` GPUs, which fails when any of them does."""
     spot = tier == "spot"
     failures = _value(place.failures) * gpus
     return Reliability(

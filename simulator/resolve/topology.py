@@ -101,7 +101,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             check_sized(pool)
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
-            pools.append(_pool(pool, engine))
+            pools.append(_pool(pool, engine, pool.model or scenario.model))
     providers: list[ProviderSpec] = []
     offers: list[TokenOffer] = []
     for k, provider in enumerate(topology.providers):
@@ -158,12 +158,14 @@ def _check_shared_experts(pool: Any, shared_by: int) -> None:
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
 
-def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
+def _pool(pool: Any, engine: PlannedEngine, model_name: str) -> PoolSpec:
     place = site(pool.site)
+    owned = pool.billing == "owned"
     gpus = engine.layout.gpus
     if place.kind == "api":
         raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
-    tier = "on_demand" if pool.billing == "owned" else pool.billing
+    tier = "on_demand" if owned else pool.billing
+    per_server = engine.gpu.device.gpus_per_node if owned else gpus
     cold = cold_start(place, engine.weight_bytes_total)
     network_s = place.network_one_way.value if pool.network_s is None else pool.network_s
     return PoolSpec(
@@ -177,10 +179,15 @@ def _pool(pool: Any, engine: PlannedEngine) -> PoolSpec:
         routing=ReplicaRouting[pool.routing.upper()],
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if pool.autoscaler else None,
-        reliability=_reliability(pool, reliability(place, gpus, tier)),
+        reliability=_reliability(pool, reliability(place, per_server, tier)),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
         outages=_outages(pool.outages),
+        gpu=engine.gpu.name,
+        model=model_name.lower(),
+        role=pool.role,
+        gpus_per_server=per_server,
+        owned=owned,
     )
 
 

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.units import SECONDS_PER_DAY
+
+SECONDS_PER_WEEK = 7 * SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +56,42 @@ class Autoscaler:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
-    """Failures of a replica, reclaims of spot capacity and stock-outs. Zero rates switch them off.
+class Schedule:
+    """Replicas by the time of the week.
 
     Attributes
     ----------
-    mtbf_s, mttr_s : mean time between failures of one replica, and to its repair; exponential
-    reclaim_mtbf_s : mean time between spot reclaims of one replica
-    reclaim_notice_s : notice before the reclaim; the replica drains meanwhile
-    unavailable_probability : chance that a launch finds no capacity
+    windows : (start_s, end_s, replicas) in s since Monday 00:00; where several hold, the first counts
+    outside : replicas at all other times
+    start_early_s : launches come so long before a window; None: by a whole cold start, so that replicas are ready then
+    """
+
+    windows: tuple[tuple[float, float, int], ...]
+    outside: int = 0
+    start_early_s: float | None = None
+
+    def replicas_at(self, week_s: float) -> int:
+        """Replicas at `week_s` seconds since some Monday 00:00."""
+        at_s = week_s % SECONDS_PER_WEEK
+        return next((n for start_s, end_s, n in self.windows if start_s <= at_s < end_s), self.outside)
+
+    @property
+    def most(self) -> int:
+        return max([self.outside, *(n for _, _, n in self.windows)])
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Failures of a server, reclaims of spot capacity and stock-outs. Zero rates switch them off.
+
+    Attributes
+    ----------
+    mtbf_s, mttr_s : mean time between failures of one server, which take all its replicas, and to its repair;
+        exponential
+    reclaim_mtbf_s : mean time between spot reclaims of one instance, with all its replicas
+    reclaim_notice_s : notice before the reclaim; replicas drain meanwhile
+    reclaim_correlation : share of the reclaims that take all spot replicas of the zone at once
+    unavailable_probability : chance that the launch of a server finds no capacity
     retry_s : pause before the next try to launch
     """
 
@@ -69,6 +99,7 @@ class Reliability:
     mttr_s: float = 0.0
     reclaim_mtbf_s: float = 0.0
     reclaim_notice_s: float = 0.0
+    reclaim_correlation: float = 0.0
     unavailable_probability: float = 0.0
     retry_s: float = 60.0
 
@@ -118,9 +149,15 @@ class PoolSpec:
     network_s : delay between the gateway and the replica, one way
     power_w_by_seqs : shape (max_num_seqs + 1,); power of all the replica's GPUs while a step with n sequences runs;
         entry 0 is the idle power
+    schedule : instead of an autoscaler; the replicas at the start are then those of its hour
     outages : of the zone; all replicas are lost at its beginning and launched again at its end
     hands_to : index of the pool that takes over once a prompt is computed; None: requests stay to their end
     kv_transfer : needed by pools that hand over, and by those that take over
+    gpu, model, role, zone : what stands where; a zone is the whole site unless named. Zone, model and role name the
+        random draws of the pool
+    gpus_per_server : of the servers, or rented instances, that its replicas stand on; 0: one of its own for each
+    owned : whether it shares servers and spares with the other owned pools of its site, zone and GPU
+    spares : servers that stand in for failed ones, `swap_s` after the failure; of pools that share, the most count
     """
 
     name: str
@@ -139,6 +176,15 @@ class PoolSpec:
     outages: Outages = field(default_factory=Outages)
     hands_to: int | None = None
     kv_transfer: KvTransfer = field(default_factory=KvTransfer)
+    schedule: Schedule | None = None
+    gpu: str = ""
+    model: str = ""
+    role: str = "both"
+    zone: str = ""
+    gpus_per_server: int = 0
+    owned: bool = False
+    spares: int = 0
+    swap_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +272,16 @@ class ClassSpec:
 
 @dataclass(frozen=True, slots=True)
 class FleetSpec:
-    """One topology, ready to simulate."""
+    """One topology, ready to simulate.
+
+    Attributes
+    ----------
+    week_s : time since Monday 00:00 at simulated time 0
+    """
 
     name: str
     pools: tuple[PoolSpec, ...]
     providers: tuple[ProviderSpec, ...]
     routing: RoutingSpec
     classes: tuple[ClassSpec, ...]
+    week_s: float = 0.0

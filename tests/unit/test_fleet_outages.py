@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import simpy
-from fleet_cases import evenly, fleet, pool, provider
+from fleet_cases import classes, evenly, fleet, pool, provider
 
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.records import Status
@@ -16,7 +15,7 @@ from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import ClassSpec, ColdStart, FleetSpec, Outages, RoutingSpec
+from simulator.study.fleet import ColdStart, FleetSpec, Outages, RoutingSpec
 
 CALM = {"ttft_median_s": 1.0, "ttft_sigma": 0.0, "tpot_median_s": 0.5, "tpot_sigma": 0.0}
 DOWN = Outages(windows=((10.0, 20.0),))
@@ -45,10 +44,6 @@ def served(spec: FleetSpec, n: int = 60, gap_s: float = 0.5) -> tuple[FleetRun, 
 
 def overflow(*targets: int) -> RoutingSpec:
     return RoutingSpec(TargetRouting.OVERFLOW, targets)
-
-
-def classes(targets: int, **changes: Any) -> tuple[ClassSpec, ...]:
-    return (ClassSpec("a", (True,) * targets, **changes),)
 
 
 def test_requests_pass_over_a_provider_that_is_down() -> None:

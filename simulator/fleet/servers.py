@@ -1,0 +1,249 @@
+"""Servers that replicas stand on: where a new one goes, and what befalls all replicas of a server at once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import simpy
+
+from simulator.rng import stream
+from simulator.study.fleet import Reliability
+from simulator.study.placement import first_fit_decreasing, servers_of
+
+PROVISION, IMAGE, WEIGHTS, ENGINE = range(4)
+"""Stages of a cold start, by their place in it."""
+
+
+class Tenant(Protocol):
+    """A replica, as its servers see it."""
+
+    servers: tuple[Server, ...]
+
+    @property
+    def gpus(self) -> int: ...
+
+    def withdraw(self) -> None:
+        """Take no more requests."""
+
+    def fail(self) -> None:
+        """Be down until `restore`, with all requests lost."""
+
+    def restore(self, first_stage: int) -> None:
+        """One of the servers works again; start from that stage once all do."""
+
+    def reclaim(self) -> None:
+        """Drain, and be replaced elsewhere."""
+
+    def take(self) -> None:
+        """The notice is over: be gone."""
+
+
+@dataclass(slots=True, eq=False)
+class Server:
+    """One machine, or its place: a spare that stands in takes the number over.
+
+    Attributes
+    ----------
+    free_gpus : of a server that holds a single replica, 0
+    up_s : it is provisioned from here on
+    failed : down until its repair or a spare
+    closing : about to be reclaimed, so nobody comes any more
+    lease : how often it was taken into use
+    """
+
+    number: int
+    free_gpus: int = 0
+    up_s: float = 0.0
+    failed: bool = False
+    closing: bool = False
+    lease: int = 0
+    tenants: list[Tenant] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Luck:
+    """Random draws of a place, named by what it is: neither by a name in the scenario nor by the size of the fleet."""
+
+    seed: int
+    words: tuple[str | int, ...]
+
+    def stream(self, *words: str | int) -> Any:
+        return stream(self.seed, *self.words, *words)
+
+
+class Servers:
+    """Servers of one site and GPU that owned pools share, or the instances that one rented pool is billed for.
+
+    Faults are points of a Poisson process of each server in absolute time, each with the length of its repair. So a
+    server meets the same ones whatever else the fleet does; those that find nobody on it, or find it down, pass.
+
+    Parameters
+    ----------
+    gpus_per_server : 0: a server of its own for each replica
+    zone_luck : of reclaims that take all spot replicas of a zone
+    spares : servers that stand in for failed ones
+    swap_s : until a spare stands in
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        gpus_per_server: int,
+        reliability: Reliability,
+        luck: Luck,
+        zone_luck: Luck,
+        spares: int = 0,
+        swap_s: float = 0.0,
+    ) -> None:
+        self.env, self._gpus, self._reliability, self._luck = env, gpus_per_server, reliability, luck
+        self._spares, self._swap_s = spares, swap_s
+        self._waiting: list[Server] = []
+        self._servers: list[Server] = []
+        correlated = reliability.reclaim_correlation
+        self._reclaim_rate = (1 - correlated) / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
+        if reliability.reclaim_mtbf_s > 0 and correlated > 0:
+            env.process(self._zone_reclaims(zone_luck, correlated / reliability.reclaim_mtbf_s))
+
+    def begin(self, tenants: Sequence[Tenant]) -> None:
+        """Place those who are there at time 0, the largest first."""
+        places = first_fit_decreasing([tenant.gpus for tenant in tenants], self._gpus)
+        self._grow(max((number + 1 for numbers in places for number in numbers), default=0))
+        for tenant, numbers in zip(tenants, places, strict=True):
+            self._put(tenant, tuple(self._servers[number] for number in numbers), 0.0)
+
+    def has_room(self, gpus: int) -> bool:
+        """Whether a server in use can take one more replica of that size."""
+        return self._room(gpus) is not None
+
+    def place(self, tenant: Tenant, provision_s: float) -> float:
+        """Put a replica on a server in use that has room, else on the first free ones.
+
+        Returns
+        -------
+        Seconds until its servers are provisioned.
+        """
+        room = self._room(tenant.gpus)
+        if room is not None:
+            servers: tuple[Server, ...] = (room,)
+        else:
+            n = servers_of(tenant.gpus, self._gpus)
+            free = [server for server in self._servers if not server.tenants and not server.failed]
+            if len(free) < n:
+                free += self._grow(len(self._servers) + n - len(free))
+            servers = tuple(free[:n])
+        self._put(tenant, servers, self.env.now + provision_s)
+        return max(0.0, *(server.up_s - self.env.now for server in servers))
+
+    def leave(self, tenant: Tenant) -> None:
+        """Take a replica off its servers; an empty one is given back."""
+        for server in tenant.servers:
+            server.tenants.remove(tenant)
+            server.free_gpus += tenant.gpus
+            if not server.tenants:
+                server.closing = False
+        tenant.servers = ()
+
+    def _room(self, gpus: int) -> Server | None:
+        if gpus > self._gpus:
+            return None
+        return next(
+            (s for s in self._servers if s.tenants and not s.failed and not s.closing and s.free_gpus >= gpus), None
+        )
+
+    def _put(self, tenant: Tenant, servers: tuple[Server, ...], up_s: float) -> None:
+        tenant.servers = servers
+        for server in servers:
+            if not server.tenants:
+                server.up_s = up_s
+                server.lease += 1
+                server.free_gpus = self._gpus
+            server.tenants.append(tenant)
+            server.free_gpus -= tenant.gpus
+
+    def _grow(self, n: int) -> list[Server]:
+        new = [Server(number) for number in range(len(self._servers), n)]
+        self._servers += new
+        for server in new:
+            if self._reliability.mtbf_s > 0:
+                self.env.process(self._failures(server))
+            if self._reclaim_rate > 0:
+                self.env.process(self._reclaims(server))
+        return new
+
+    def _failures(self, server: Server) -> Generator[Any, Any, None]:
+        rng, at_s = self._luck.stream("failures", server.number), 0.0
+        while True:
+            at_s += rng.exponential(self._reliability.mtbf_s)
+            repair_s = rng.exponential(self._reliability.mttr_s)
+            if at_s > self.env.now:
+                yield self.env.timeout(at_s - self.env.now)
+                if server.tenants and not server.failed:
+                    self._fail(server, repair_s)
+
+    def _fail(self, server: Server, repair_s: float) -> None:
+        server.failed = True
+        for tenant in list(server.tenants):
+            tenant.withdraw()
+        for tenant in list(server.tenants):
+            tenant.fail()
+        self.env.process(self._repair(server, repair_s))
+        if server.tenants and self._spares > 0:
+            self._spares -= 1
+            self.env.process(self._swap(server))
+        else:
+            self._waiting.append(server)
+
+    def _repair(self, server: Server, repair_s: float) -> Generator[Any, Any, None]:
+        """The machine works again: in its place if that still waits for one, else as a spare."""
+        yield self.env.timeout(repair_s)
+        if server in self._waiting:
+            self._waiting.remove(server)
+            self._restore(server, ENGINE)
+            return
+        waiting = next((other for other in self._waiting if other.tenants), None)
+        if waiting is None:
+            self._spares += 1
+        else:
+            self._waiting.remove(waiting)
+            self.env.process(self._swap(waiting))
+
+    def _swap(self, server: Server) -> Generator[Any, Any, None]:
+        yield self.env.timeout(self._swap_s)
+        self._restore(server, IMAGE)
+
+    def _restore(self, server: Server, first_stage: int) -> None:
+        server.failed = False
+        for tenant in list(server.tenants):
+            tenant.restore(first_stage)
+
+    def _reclaims(self, server: Server) -> Generator[Any, Any, None]:
+        rng, at_s = self._luck.stream("reclaims", server.number), 0.0
+        while True:
+            at_s += rng.exponential(1 / self._reclaim_rate)
+            if at_s > self.env.now:
+                yield self.env.timeout(at_s - self.env.now)
+                self._reclaim(server)
+
+    def _zone_reclaims(self, luck: Luck, rate: float) -> Generator[Any, Any, None]:
+        """All at once: pools of one zone with equal figures draw the same times."""
+        rng = luck.stream("reclaims")
+        while True:
+            yield self.env.timeout(rng.exponential(1 / rate))
+            for server in list(self._servers):
+                self._reclaim(server)
+
+    def _reclaim(self, server: Server) -> None:
+        if server.tenants and not server.closing:
+            server.closing = True
+            lease = server.lease
+            for tenant in list(server.tenants):
+                tenant.reclaim()
+            self.env.process(self._end_notice(server, lease))
+
+    def _end_notice(self, server: Server, lease: int) -> Generator[Any, Any, None]:
+        yield self.env.timeout(self._reliability.reclaim_notice_s)
+        if server.lease == lease:
+            for tenant in list(server.tenants):
+                tenant.take()

@@ -1,0 +1,97 @@
+"""The servers of a fleet: which pools share them, by what luck they fail, and what was used of the owned ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import simpy
+
+from simulator.fleet.ledger import by_hour
+from simulator.fleet.lifecycle import DOWN, PoolControl
+from simulator.fleet.servers import Luck, Servers
+from simulator.study.canonical import pool_lucks
+from simulator.study.fleet import PoolSpec, Reliability
+from simulator.study.usage import ServerUsage
+from simulator.units import SECONDS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Servers, and the numbers of the pools that stand on them."""
+
+    servers: Servers
+    pools: tuple[int, ...]
+
+
+def sites(env: simpy.Environment, pools: Sequence[PoolSpec], seed: int) -> list[Site]:
+    """Owned pools share servers by zone, GPU and server size; each rented pool has instances of its own."""
+    lucks = pool_lucks(pools)
+    groups: dict[tuple[str | int, ...], list[int]] = {}
+    for k, pool in enumerate(pools):
+        owned = ("owned", pool.site, pool.zone, pool.gpu, pool.gpus_per_server)
+        groups.setdefault(owned if pool.owned else ("rented", *lucks[k]), []).append(k)
+    found = []
+    for words, numbers in groups.items():
+        members = [pools[k] for k in numbers]
+        servers = Servers(
+            env,
+            members[0].gpus_per_server,
+            _shared([pool.reliability for pool in members]),
+            Luck(seed, ("servers", *words)),
+            Luck(seed, ("zone", members[0].zone or members[0].site)),
+            max(pool.spares for pool in members),
+            max(pool.swap_s for pool in members),
+        )
+        found.append(Site(servers, tuple(numbers)))
+    return found
+
+
+def _shared(each: Sequence[Reliability]) -> Reliability:
+    """Servers that several pools share fail as the worst of these figures says."""
+    often = [figures.mtbf_s for figures in each if figures.mtbf_s > 0]
+    return replace(each[0], mtbf_s=min(often, default=0.0), mttr_s=max(figures.mttr_s for figures in each))
+
+
+def server_usage(site: Site, controls: Sequence[PoolControl], end_s: float) -> ServerUsage:
+    """Owned servers in use over [0, end_s]. A server is powered while a replica that is not down stands on it."""
+    held: dict[int, list[tuple[float, float]]] = {}
+    powered: dict[int, list[tuple[float, float]]] = {}
+    for control in (controls[k] for k in site.pools):
+        for span in control.spans(end_s):
+            for number in span.servers:
+                held.setdefault(number, []).append((span.start_s, span.end_s))
+                if span.state != DOWN:
+                    powered.setdefault(number, []).append((span.start_s, span.end_s))
+    changes = sorted(
+        (time_s, change)
+        for spans in held.values()
+        for start_s, stop_s in _union(spans)
+        for time_s, change in ((start_s, 1), (stop_s, -1))
+    )
+    used = most = 0
+    for _, change in changes:
+        used += change
+        most = max(most, used)
+    hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
+    spec = controls[site.pools[0]].spec
+    return ServerUsage(
+        spec.site,
+        spec.gpu,
+        spec.gpus_per_server or spec.gpus_per_replica,
+        tuple(controls[k].spec.name for k in site.pools),
+        most,
+        by_hour([span for number in sorted(powered) for span in _union(powered[number])], hours),
+    )
+
+
+def _union(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans that touch or overlap, joined."""
+    found: list[tuple[float, float]] = []
+    for start_s, end_s in sorted(spans):
+        if found and start_s <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end_s, found[-1][1]))
+        else:
+            found.append((start_s, end_s))
+    return found
