@@ -28,7 +28,7 @@ _MOST = tuple(
         (r"run\.horizon_s", 366 * 86_400),
         (r"run\.drain_s", 366 * 86_400),
         (r"run\.replications", 200),
-        (r"cost\.horizon_months", 360),
+        (r"study\.months", 360),
         (r"cost\.draws", 20_000),
         (r".*\.arrivals\.rate_rps", 100_000),
         (r".*\.arrivals\.concurrency", 100_000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ class Prices:
     used_overrides : ids of the scenario's overrides that had a say
     unknown : what is not charged for because no price is known, as `egress at lambda`
     batch : by class, whether its requests may go through a batch API
-    horizon_months, growth_per_year : of the cash flow
+    horizon_months : of the cash flow
     """
 
     pools: dict[str, OwnedPrices | RentedPrices]
@@ -42,7 +43,6 @@ class Prices:
     unknown: tuple[str, ...]
     batch: tuple[bool, ...]
     horizon_months: int
-    growth_per_year: float
 
 
 def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
@@ -73,8 +73,7 @@ def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
         frozenset(figures.used_overrides),
         tuple(dict.fromkeys(unknown)),
         tuple(cls.batch for cls in loaded.scenario.workload.classes),
-        settings.horizon_months,
-        settings.demand_growth_per_year,
+        math.ceil(loaded.scenario.study.months),
     )
 
 
@@ -103,7 +102,6 @@ def cost_of(usage: Usage, tokens: Sequence[NDArray[np.int64]], prices: Prices) -
         prices.pools,
         prices.horizon_months,
         prices.discount_rate,
-        growth_per_year=prices.growth_per_year,
         bills=bills,
     )
 

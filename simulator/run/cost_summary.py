@@ -149,6 +149,6 @@ def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
         for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
             resources[provider.name] = Resource(site(offer.site).title, site(offer.site).region)
         lines = mean_report([found.cost for found in case.replications]).lines
-        frames.append(focus_frame(lines, resources, scenario.name, name, scenario.cost.first_month))
+        frames.append(focus_frame(lines, resources, scenario.name, name, scenario.study.first_month))
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))

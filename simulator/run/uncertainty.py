@@ -85,7 +85,7 @@ class Draws:
 
 def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
     """Draws for all topologies of a scenario: `settings.draws` of them, from streams named by what is drawn."""
-    n, months = settings.draws, settings.horizon_months
+    n, months = settings.draws, cases[0].prices.horizon_months
     ranges: dict[str, tuple[float, float, float]] = {}
     for case in cases:
         ranges |= case.prices.ranges
@@ -142,9 +142,9 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
     figures = Figures(settings.overrides)
     ranges = dict(case.prices.ranges)
     if any(isinstance(price, RentedPrices) for price in case.prices.pools.values()):
-        ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, settings.horizon_months)
+        ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, case.prices.horizon_months)
     if case.prices.providers:
-        ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, settings.horizon_months)
+        ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, case.prices.horizon_months)
     measured = _measured(case)
     if measured:
         bound = _normal_bound()
@@ -153,8 +153,8 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
     def usd(values: Mapping[str, float]) -> float:
         inputs = Inputs(
             {name: value for name, value in values.items() if name in case.prices.ranges},
-            _constant_path(values.get(GPU_PRICE, 1.0), settings.horizon_months),
-            _constant_path(values.get(TOKEN_PRICE, 1.0), settings.horizon_months),
+            _constant_path(values.get(GPU_PRICE, 1.0), case.prices.horizon_months),
+            _constant_path(values.get(TOKEN_PRICE, 1.0), case.prices.horizon_months),
             {engine.step_time.origin: values.get(SPEED, 0.0) for engine in measured},
         )
         return float(np.mean([_usd_per_month(case, found, settings, inputs)[0] for found in case.replications]))

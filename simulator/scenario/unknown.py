@@ -58,6 +58,8 @@ CALLED = {
     "min_replicas": "min",
     "max_replicas": "max",
     "users": "concurrency",
+    "horizon_months": "months",
+    "demand_growth_per_year": "growth_per_year",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
 IN_SECONDS = ("network_ms", "latency_ms")

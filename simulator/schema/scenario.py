@@ -19,6 +19,7 @@ from simulator.schema.base import (
     Switch,
 )
 from simulator.schema.engine import EngineSettings
+from simulator.schema.study import StudySettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
 
@@ -26,8 +27,6 @@ from simulator.schema.workload import Workload
 class CostSettings(Settings):
     """Money: what differs from the catalog's figures."""
 
-    horizon_months: AtLeastOne = 36
-    """Months over which cash flow, NPV and break-even run."""
     discount_rate: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
     """Cost of capital per year."""
     electricity_usd_per_kwh: NotNegative | None = None
@@ -38,14 +37,10 @@ class CostSettings(Settings):
     """Ratio of facility to IT power, instead of the sites'."""
     fte: NotNegative | None = None
     """Staff for the owned hardware of a topology, in full-time equivalents."""
-    demand_growth_per_year: Annotated[float, Field(gt=-1), IS_NUMBER] = 0.0
-    """Growth of the load after the first month, as a share per year; what is paid by use grows with it."""
     overrides: dict[str, Number] = {}
     """Figures of the cost catalog by id; they are taken as certain."""
     draws: Count = 2000
     """Draws of uncertain prices and figures for the intervals of the costs; 0 leaves the intervals out."""
-    first_month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
-    """Month of the bill in the FOCUS export, as 2027-01; its periods stay empty unless given."""
 
 
 class RunSettings(Settings):
@@ -88,5 +83,7 @@ class Scenario(Settings):
     """Ways to serve it, by name."""
     cost: CostSettings = CostSettings()
     """Money: what differs from the catalog."""
+    study: StudySettings = StudySettings()
+    """Months over which topologies are compared, and how the load changes in them."""
     run: RunSettings
     """Length, repetitions and seed."""

@@ -29,7 +29,7 @@ def refused(tmp_path: Path, text: str) -> str:
         ("kind: poisson, rate_rps: 4.0", "kind: closed_loop, concurrency: 2000000000", "concurrency: must be at most"),
         ("replicas: 1", "replicas: 2000000000", "replicas: must be at most"),
         ("seed:", "sample_s: 1.0e-9, seed:", "run.sample_s: must be at least"),
-        ("draws: 100", "horizon_months: 100000000", "cost.horizon_months: must be at most"),
+        ("cost: {draws: 100}", "study: {months: 100000000}", "study.months: must be at most"),
         ("llama-3.1-8b-instruct", "/etc", "upload it (got /etc)"),
         ("kind: poisson, rate_rps: 4.0", "kind: trace, file: ../../etc/passwd", "upload it (got ../../etc/passwd)"),
         ("name:", f"# {'x' * 100_000}\nname:", "is longer than"),

@@ -156,13 +156,13 @@ COMMITTED = (
 
 @pytest.fixture(scope="module")
 def three() -> tuple[LoadedScenario, dict[str, Case]]:
-    scenario = only(TWO, "cost.draws=400", "cost.horizon_months=24")
+    scenario = only(TWO, "cost.draws=400", "study.months=24")
     return scenario, {name: case(scenario, name) for name in ("a", "c", "v")}
 
 
 def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
     scenario, cases = three
-    committed = only(COMMITTED, "cost.draws=400", "cost.horizon_months=24")
+    committed = only(COMMITTED, "cost.draws=400", "study.months=24")
     for settings, found in [(scenario.scenario.cost, case_) for case_ in cases.values()] + [
         (committed.scenario.cost, case(committed, "r"))
     ]:
@@ -176,7 +176,7 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
 
 def test_a_commitment_keeps_its_price_for_its_term() -> None:
     """Prices double after month 0: a 12-month term in a horizon of 24 pays half of its months at the new price."""
-    scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "cost.horizon_months=24")
+    scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "study.months=24")
     found = replace(case(scenario, "r"), replications=case(scenario, "r").replications[:1])
     settings = scenario.scenario.cost
     base = certain(draw_inputs([found], settings, 1), [found])
@@ -249,7 +249,7 @@ def test_a_measured_error_of_the_speed_widens_the_interval(three: tuple[LoadedSc
 
 
 def test_the_export_adds_up_to_the_summary(tmp_path: Path) -> None:
-    result = simulate(only(TWO, "cost.first_month=2027-12"), tmp_path)
+    result = simulate(only(TWO, "study.first_month=2027-12"), tmp_path)
     text = (result.bundle / "costs_focus.csv").read_text(encoding="utf-8")
     frame = pd.read_csv(io.StringIO(text))
     summary = json.loads((result.bundle / "summary.json").read_text(encoding="utf-8"))
@@ -312,7 +312,7 @@ TOPOLOGY = "topologies.mixed.pools[burst]"
         (["topologies.own.pools[base].storage_gb=3"], "network and storage"),
         (["topologies.mixed.providers[api].outages={mtbf_h: 3}"], "'mttr_h' is missing"),
         ([f"{TOPOLOGY}.outages={{mttr_h: 3}}"], "'mtbf_h' is missing"),
-        (["cost.first_month=2027-13"], "pattern"),
+        (["study.first_month=2027-13"], "pattern"),
     ],
 )
 def test_prices_that_contradict_are_refused(changes: list[str], words: str) -> None:

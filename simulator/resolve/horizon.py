@@ -1,0 +1,60 @@
+"""From the study section of a scenario to the months of a study."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from simulator.scenario.load import LoadedScenario
+from simulator.scenario.months import MONTHS_PER_YEAR, calendar_months
+from simulator.schema.scenario import Scenario
+from simulator.schema.study import Period as PeriodSettings
+from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period
+from simulator.units import HOURS_PER_MONTH
+
+
+def horizon_of(loaded: LoadedScenario) -> Horizon:
+    """Months, growth by class and periods of a scenario."""
+    scenario = loaded.scenario
+    study = scenario.study
+    return Horizon(
+        study.months,
+        tuple(_growth(scenario, cls.name) for cls in scenario.workload.classes),
+        _periods(scenario) or (WHOLE_MONTH,),
+        int(study.first_month.split("-")[1]) if study.first_month else 1,
+    )
+
+
+def _growth(scenario: Scenario, name: str) -> Growth:
+    study = scenario.study
+    loads = {step.from_month: step.load_by_class.get(name, step.load) for step in study.load_steps}
+    steps = {month: load for month, load in loads.items() if load is not None}
+    rate = study.growth_per_year_by_class.get(name, study.growth_per_year)
+    return Growth(rate, tuple(sorted(steps.items())))
+
+
+def _periods(scenario: Scenario) -> tuple[Period, ...]:
+    """The periods; one whose hours are left out has the rest of each month, a period for each different rest."""
+    names = [cls.name for cls in scenario.workload.classes]
+    given = [_period(settings, names) for settings in scenario.study.periods]
+    found: list[Period] = []
+    for settings, period in zip(scenario.study.periods, given, strict=True):
+        if settings.hours_per_month is not None:
+            found.append(period)
+            continue
+        rests: dict[float, list[int]] = {}
+        for month in period.months or range(1, MONTHS_PER_YEAR + 1):
+            others = [one.hours for one in given if one is not period and (not one.months or month in one.months)]
+            rests.setdefault(HOURS_PER_MONTH - math.fsum(others), []).append(month)
+        found += [replace(period, hours=rest, months=tuple(months)) for rest, months in rests.items() if rest > 0]
+    return tuple(found)
+
+
+def _period(settings: PeriodSettings, names: list[str]) -> Period:
+    return Period(
+        settings.name,
+        settings.hours_per_month or 0.0,
+        tuple(settings.load_by_class.get(name, settings.load) for name in names),
+        settings.start_hour,
+        calendar_months(settings),
+    )

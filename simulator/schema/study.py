@@ -1,0 +1,60 @@
+"""Study section: how many months are decided on, and how the load changes in them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Name, NotNegative, Positive, Settings
+
+Growing = Annotated[float, Field(gt=-1), IS_NUMBER]
+CalendarMonth = Annotated[int, Field(ge=1, le=12), IS_NUMBER]
+Quarter = Annotated[int, Field(ge=1, le=4), IS_NUMBER]
+
+
+class LoadStep(Settings):
+    """Load from a month of the study on, until the next step."""
+
+    from_month: AtLeastOne
+    """First month of the study with this load; 1 is the first."""
+    load: Positive | None = None
+    """Multiple of the workload's load, of all classes."""
+    load_by_class: dict[Name, Positive] = {}
+    """The same for single classes; other classes have no step where `load` is not given."""
+
+
+class Period(Settings):
+    """A kind of hours of a month, simulated once for all of them."""
+
+    name: Name
+    """As peak, ordinary, night."""
+    hours_per_month: NotNegative | None = None
+    """Hours of a month that it stands for; those of a month add up to 730, so one period may leave them out."""
+    load: Positive = 1.0
+    """Multiple of the workload's load in these hours."""
+    load_by_class: dict[Name, Positive] = {}
+    """The same for single classes."""
+    start_hour: Annotated[float, Field(ge=0, lt=24), IS_NUMBER] = 0.0
+    """Hour of day at simulated second 0, for prices by the hour."""
+    quarters: tuple[Quarter, ...] = ()
+    """Quarters of the year that have it; all unless given."""
+    months: tuple[CalendarMonth, ...] = ()
+    """Calendar months that have it, beside those of the quarters."""
+
+
+class StudySettings(Settings):
+    """Months over which topologies are compared."""
+
+    months: Positive = 36
+    """Length of the study, over which cash flow, NPV and break-even run; it may end within a month."""
+    first_month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+    """Month of the calendar in which it begins, as 2027-01; periods in the FOCUS export stay empty unless given."""
+    growth_per_year: Growing = 0.0
+    """Growth of the load, as a share per year: month m has (1 + g)^((m - 1)/12) times that of month 1."""
+    growth_per_year_by_class: dict[Name, Growing] = {}
+    """The same for single classes."""
+    load_steps: tuple[LoadStep, ...] = ()
+    """Load by month, as a table; growth goes on from the last step."""
+    periods: tuple[Period, ...] = ()
+    """Kinds of hours of a month; each is simulated and judged by itself. One for the whole month unless given."""

@@ -1,0 +1,81 @@
+"""The study section: months, growth and periods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.resolve.horizon import horizon_of
+from simulator.scenario.load import load_scenario
+from simulator.study.demand import Horizon
+
+SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
+
+
+def _horizon(*sets: str) -> Horizon:
+    return horizon_of(load_scenario(SMALL, sets=sets))
+
+
+def test_without_a_study_section_nothing_grows_and_a_month_is_one_period() -> None:
+    found = _horizon()
+    assert found.months == 36
+    assert {found.level(month) for month in found.numbers} == {(1.0,) * len(found.growth)}
+    assert [period.hours for period in found.periods_of(1)] == [730.0]
+
+
+def test_growth_by_rate_class_and_table() -> None:
+    found = _horizon(
+        "study.growth_per_year=1.0",
+        "study.growth_per_year_by_class={chat: 0.0}",
+        "study.load_steps=[{from_month: 13, load: 3.0}, {from_month: 25, load_by_class: {chat: 0.5}}]",
+    )
+    chat = next(k for k, cls in enumerate(load_scenario(SMALL).scenario.workload.classes) if cls.name == "chat")
+    assert [found.growth[chat].factor(month) for month in (1, 12, 13, 24, 25, 36)] == [1, 1, 3, 3, 0.5, 0.5]
+    for k, growth in enumerate(found.growth):
+        if k != chat:
+            assert growth.factor(7) == pytest.approx(2**0.5)
+            assert growth.factor(13) == 3.0
+            assert growth.factor(25) == pytest.approx(6.0)
+
+
+def test_hours_left_out_are_the_rest_of_each_month() -> None:
+    found = _horizon(
+        "study.first_month=2027-10",
+        "study.periods=[{name: ordinary}, {name: peak, hours_per_month: 60, load: 2}, "
+        "{name: christmas, hours_per_month: 100, load: 3, quarters: [4], months: [1]}]",
+    )
+    for month in found.numbers:
+        periods = found.periods_of(month)
+        assert sum(period.hours for period in periods) == pytest.approx(730)
+        assert len({period.name for period in periods}) == len(periods)
+    assert {p.name: p.hours for p in found.periods_of(1)} == {"ordinary": 570, "peak": 60, "christmas": 100}
+    assert {p.name: p.hours for p in found.periods_of(4)} == {"ordinary": 570, "peak": 60, "christmas": 100}
+    assert {p.name: p.hours for p in found.periods_of(5)} == {"ordinary": 670, "peak": 60}
+    peak = next(p for p in found.periods if p.name == "peak")
+    assert set(peak.at(found.level(1))) == {2.0}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("study.months=0", "study.months: must be greater than 0"),
+        ("study.growth_per_year=-1", "study.growth_per_year: must be greater than -1"),
+        ("study.growth_per_year_by_class={caht: 1}", "unknown class 'caht': did you mean 'chat'?"),
+        ("study.load_steps=[{from_month: 2}]", "study.load_steps[0]: give the load"),
+        ("study.load_steps=[{from_month: 2, load: 0}]", "study.load_steps[0].load: must be greater than 0"),
+        ("study.load_steps=[{from_month: 2, load: 1}, {from_month: 2, load: 2}]", "2 steps begin in month 2"),
+        ("study.load_steps=[{from_month: 2, load_by_class: {nope: 1}}]", "unknown class 'nope'"),
+        ("study.periods=[{name: a}, {name: b}]", "only one period may leave out hours_per_month, not a, b"),
+        ("study.periods=[{name: a, hours_per_month: 700}]", "of calendar month 1 must add up to 730"),
+        ("study.periods=[{name: a, quarters: [1]}]", "calendar month 4"),
+        ("study.periods=[{name: a, hours_per_month: 800}, {name: b}]", "must add up to 730"),
+        ("study.periods=[{name: a}, {name: a, hours_per_month: 1}]", "the name 'a' is used 2 times"),
+        ("cost.horizon_months=12", "'months'"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_place(assignment: str, words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_scenario(SMALL, sets=[assignment])
+    assert words in str(caught.value)
