@@ -34,6 +34,7 @@ class PoolUse:
     ----------
     gpu_hours : billed, by `STATES`
     gpu_kwh : by hour of day, (24,), without PUE
+    work : shape (classes, 6), as `PoolUsage.work`
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
     """
 
@@ -41,6 +42,7 @@ class PoolUse:
     gpu_kwh: NDArray[np.float64]
     output_tokens: float
     peak_replicas: int
+    work: NDArray[np.float64]
     instance_hours: NDArray[np.float64]
 
 
@@ -135,6 +137,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -
         ),
         output_tokens=math.fsum(w * pool.output_tokens for w, pool, _ in found),
         peak_replicas=max(pool.peak_replicas for _, pool, _ in found),
+        work=np.asarray(sum(w * pool.work for w, pool, _ in found), dtype=np.float64),
         instance_hours=instance_hours,
     )
 

@@ -1,0 +1,124 @@
+"""Whose cost it is: a bill by request class, token kind and tenant, shared out by the step-time equation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.bill.owned import site_owner
+from simulator.bill.sums import total_usd
+from simulator.bill.use import Use
+from simulator.study.bill import Line
+from simulator.study.terms import ApiTerms, Terms
+
+KINDS = ("uncached input", "cached input", "output")
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """Coefficients of a pool's step-time equation, in seconds.
+
+    Attributes
+    ----------
+    token_s : of a scheduled token, the constant part of a step included
+    pair_s : of a pair of a prompt's token and one before it
+    kv_token_s : of a token of context that a decoding request reads
+    """
+
+    token_s: float
+    pair_s: float
+    kv_token_s: float
+
+
+def work_seconds(work: NDArray[np.float64], cost: StepCost) -> NDArray[np.float64]:
+    """Step time of a pool's work by class and token kind, shape (classes, 3).
+
+    A scheduled token costs `token_s`, an output token also the context it reads. Cached tokens are not computed: their
+    part is the pairs of the prompt's other tokens with them, requests of a class taken to be alike.
+
+    Parameters
+    ----------
+    work : shape (classes, 6), as `PoolUsage.work`
+    """
+    requests, fresh, cached, output, kv_read, pairs = work.T
+    with_cached = np.minimum(fresh * cached / np.maximum(requests, 1.0), pairs)
+    return np.stack(
+        [
+            cost.token_s * fresh + cost.pair_s * (pairs - with_cached),
+            cost.pair_s * with_cached,
+            cost.token_s * output + cost.kv_token_s * kv_read,
+        ],
+        axis=1,
+    )
+
+
+def split_usd(
+    terms: Terms, use: Use, lines: Sequence[Line], costs: Mapping[str, StepCost], classes: int
+) -> NDArray[np.float64]:
+    """USD per month by class and token kind, shape (classes, 3); they add up to the lines.
+
+    A pool's lines are shared out by the step time of its work, those of a site first by the busy GPU-hours of its
+    pools, those of a token API by what its tokens cost. What is for the topology as a whole, and for pools without
+    work, follows the rest; where nothing was served, it is spread evenly.
+
+    Parameters
+    ----------
+    lines : of a bill without draws
+    costs : by pool
+    """
+    found = np.zeros((classes, len(KINDS)))
+    for owner, shares in _shares(terms, use, costs, classes).items():
+        found += _of(lines, owner) * shares
+    rest = float(total_usd(lines)) - float(found.sum())
+    even = np.full(found.shape, 1.0 / found.size)
+    return np.asarray(found + rest * (found / found.sum() if found.sum() > 0 else even))
+
+
+def by_tenant(usd: NDArray[np.float64], tenants: Sequence[str]) -> dict[str, float]:
+    """USD per month by tenant, from the split by class; `tenants` has one name for each class."""
+    return {
+        name: float(usd[[k for k, tenant in enumerate(tenants) if tenant == name]].sum())
+        for name in dict.fromkeys(tenants)
+    }
+
+
+def _shares(terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int) -> dict[str, NDArray[np.float64]]:
+    """Shares of each owner's lines by class and kind; owners without work are left out."""
+    pools = {name: _normed(work_seconds(pool.work, costs[name])) for name, pool in use.pools.items() if name in costs}
+    found = {offer.pool: pools.get(offer.pool) for offer in terms.rented}
+    for site in terms.owned:
+        parts = [(use.pools[name].gpu_hours["busy"], pools.get(name)) for name in site.pools if name in use.pools]
+        busy = np.zeros((classes, len(KINDS)))
+        for hours, shares in parts:
+            if shares is not None:
+                busy = busy + hours * shares
+        if (shares := _normed(busy)) is not None:
+            found[site_owner(site)] = shares
+    for api in terms.apis:
+        if (
+            api.provider in use.providers
+            and (shares := _normed(_token_usd(api, use.providers[api.provider].tokens))) is not None
+        ):
+            found[api.provider] = shares
+    return {owner: shares for owner, shares in found.items() if shares is not None}
+
+
+def _token_usd(api: ApiTerms, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Price of the tokens by class and kind; a cache write is uncached input."""
+    prices = np.array(
+        [[np.mean(p.input), np.mean(p.cached_input), np.mean(p.cache_write), np.mean(p.output)] for p in api.prices]
+    )
+    usd = (tokens * prices).sum(axis=1) * np.asarray(api.factor_by_class)[:, None]
+    return np.stack([usd[:, 0] + usd[:, 2], usd[:, 1], usd[:, 3]], axis=1)
+
+
+def _normed(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    whole = float(values.sum())
+    return values / whole if whole > 0 else None
+
+
+def _of(lines: Sequence[Line], owner: str) -> float:
+    return float(total_usd(line for line in lines if line.owner == owner))

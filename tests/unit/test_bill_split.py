@@ -1,0 +1,67 @@
+"""A bill by class, token kind and tenant."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, rented, servers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.bill.split import StepCost, by_tenant, split_usd, work_seconds
+from simulator.bill.study import bill_study
+from simulator.bill.sums import total_usd
+from simulator.bill.use import month_use
+from simulator.study.terms import Terms, TokenPrices
+from simulator.study.usage import Usage
+
+COST = StepCost(2e-6, 1e-10, 1e-9)
+
+
+def test_seconds_of_work_by_hand() -> None:
+    """10 requests of 100 fresh and 50 cached tokens each, 20 answered: pairs are 100 (50 + 101/2) each."""
+    work = np.array([[10.0, 1_000.0, 500.0, 200.0, 30_000.0, 100_500.0]])
+    fresh, cached, output = work_seconds(work, StepCost(1.0, 0.01, 0.001))[0]
+    assert fresh == pytest.approx(1_000.0 + 0.01 * 50_500)
+    assert cached == pytest.approx(0.01 * 10 * 100 * 50)
+    assert output == pytest.approx(200.0 + 30.0)
+
+
+def test_token_kinds_of_an_api_pay_their_own_price() -> None:
+    tokens = [[[100, 200, 10, 40]], [[0, 0, 0, 20]]]
+    api = replace(API, prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),), factor_by_class=(1.0, 0.5), residency_premium=0.1)
+    terms, use = Terms("api", apis=(api,), months=1), month(Usage(HOUR_S, (), (provider(tokens),)))
+    bill = bill_study(terms, [use])
+    split = split_usd(terms, month_use(terms, use), bill.lines, {}, 2)
+    scale = 730 * 1.1 / 1e6
+    assert split == pytest.approx(scale * np.array([[120.0, 100.0, 160.0], [0.0, 0.0, 40.0]]))
+    assert by_tenant(split, ["a", "b"]) == pytest.approx({"a": 380.0 * scale, "b": 40.0 * scale})
+
+
+counts = st.lists(st.integers(0, 10**6), min_size=6, max_size=6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(works=st.lists(st.lists(counts, min_size=2, max_size=2), min_size=3, max_size=3))
+def test_parts_add_up_to_the_bill(works: list[list[list[int]]]) -> None:
+    a, b, burst = (np.array(work) for work in works)
+    usage = Usage(
+        2 * HOUR_S,
+        (
+            pool("a", stays=fixed(1), work=a),
+            pool("b", stays=fixed(1), work=b),
+            pool("burst", stays=fixed(1), work=burst),
+        ),
+        (),
+        (servers(1, ["a", "b"]),),
+    )
+    terms = Terms("own", owned=(owned(("a", "b")),), rented=(rented("burst"),), staff=STAFF, months=1)
+    bill = bill_study(terms, [month(usage)])
+    split = split_usd(terms, month_use(terms, month(usage)), bill.lines, dict.fromkeys(("a", "b", "burst"), COST), 2)
+    assert (split >= 0).all()
+    assert split.sum() == pytest.approx(float(total_usd(bill.lines)))
+    assert sum(by_tenant(split, ["x", "x"]).values()) == pytest.approx(split.sum())
+    if burst.sum() and not burst[1].sum() and not a[1].sum() and not b[1].sum():
+        assert split[1].sum() == pytest.approx(0.0)
