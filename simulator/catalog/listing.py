@@ -16,7 +16,7 @@ from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import UNDATED, Quantity, day_of
 from simulator.catalog.sites import sites
-from simulator.catalog.tokens import token_offers
+from simulator.catalog.tokens import PriceList, token_offers
 from simulator.errors import InputError, unknown_name
 
 Row = dict[str, Any]
@@ -96,6 +96,15 @@ def _figures(node: Any, path: str, *, own: bool = False) -> Iterator[Row]:
             "date": node.date,
             "note": node.note,
         }
+    elif isinstance(node, PriceList):
+        said = {field: getattr(node, field) for field in ("kind", "source", "url", "date")}
+        for band in node.bands:
+            for what in ("input", "cached_input", "cache_write", "output"):
+                if (usd := getattr(band, what)) is not None:
+                    figure = f"{what} above {band.above_input_tokens} tokens" if len(node.bands) > 1 else what
+                    yield {"figure": figure, "value": usd, "unit": "USD per 1M tokens"} | said | {"note": node.key}
+        for tier, factor in node.factors.items():
+            yield {"figure": tier, "value": factor, "unit": "of the price"} | said | {"note": node.key}
     elif isinstance(node, BaseModel):
         for field in type(node).model_fields:
             yield from _figures(getattr(node, field), f"{path}.{field}" if path else field, own=own)
@@ -184,21 +193,24 @@ def _token_offer_rows() -> list[Row]:
         {
             "name": entry.id,
             "site": entry.site,
-            "above_input_tokens": tier.above_input_tokens,
-            "input_usd_per_mtok": tier.input,
-            "cached_input_usd_per_mtok": tier.cached_input,
-            "output_usd_per_mtok": tier.output,
-            "batch_multiplier": entry.batch_multiplier,
+            "above_input_tokens": band.above_input_tokens,
+            "input_usd_per_mtok": band.input,
+            "cached_input_usd_per_mtok": band.cached_input,
+            "cache_write_usd_per_mtok": band.cache_write,
+            "output_usd_per_mtok": band.output,
+            **{f"{tier}_factor": entry.prices.factors.get(tier) for tier in ("batch", "flex", "priority")},
+            "cache_life_s": entry.cache.life.value if entry.cache else None,
+            "cache_least_tokens": entry.cache.least.value if entry.cache else None,
             "residency_premium": entry.residency_premium,
             "availability_sla": entry.availability_sla.value if entry.availability_sla else None,
             "ttft_median_s": entry.ttft_median.value,
             "tpot_median_s": entry.tpot_median.value,
             "max_context_tokens": entry.max_context_tokens,
-            "source": entry.price_entry.source,
-            "date": entry.price_entry.date,
+            "source": entry.prices.source,
+            "date": entry.prices.date,
         }
         for entry in token_offers().values()
-        for tier in entry.tiers
+        for band in entry.tiers
     ]
 
 

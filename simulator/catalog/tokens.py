@@ -1,22 +1,71 @@
-"""Managed token APIs by id: price, latency, limits."""
+"""Managed token APIs by id: price, prompt cache, service tiers, latency, limits."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
-from simulator.catalog.costs import CostEntry, cost_entry, from_cost_entry
+from pydantic import Field
+
+from simulator.catalog.costs import from_cost_entry
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
 
+ServiceTier = Literal["batch", "flex", "priority"]
+
 
 class TokenPrice(Entry):
-    """USD per million tokens for prompts above `above_input_tokens`; a missing cached price is the input price."""
+    """USD per million tokens for prompts above `above_input_tokens`.
+
+    A missing price of cached input, or of input that is written to the cache, is the price of input.
+    """
 
     input: float
     output: float
     cached_input: float | None = None
+    cache_write: float | None = None
     above_input_tokens: int = 0
+
+
+class PeakHours(Entry):
+    """Hours of the day, in UTC, in which all prices are `factor` times as high."""
+
+    hours_utc: tuple[int, ...]
+    factor: float
+
+
+class PriceList(Entry):
+    """Prices of one model at one provider on one day.
+
+    Attributes
+    ----------
+    key : provider and model as the source calls them
+    bands : by prompt length, lowest first; the band of a request is that of its own prompt, for all its tokens
+    factors : what a service tier costs of these prices, all token kinds alike
+    """
+
+    key: str
+    bands: tuple[TokenPrice, ...]
+    factors: dict[ServiceTier, float] = Field(default_factory=dict)
+    peak: PeakHours | None = None
+    kind: Literal["sourced", "derived", "estimate"]
+    source: str
+    url: str | None = None
+    date: str
+
+
+class CacheRules(Entry):
+    """Prompt cache of a provider.
+
+    Attributes
+    ----------
+    life : seconds from the last use of a prefix to its end
+    least, step : tokens that a prefix must have to be kept, and in steps of which it is found again
+    """
+
+    life: Quantity
+    least: Quantity
+    step: Quantity
 
 
 class TokenOffer(Entry):
@@ -26,21 +75,20 @@ class TokenOffer(Entry):
     ----------
     site : catalog site that holds perimeter, region and allowed data classes
     model : catalog model that it serves; None for a provider's own
-    price_entry : cost figure with the prices, whose source, date and confidence hold for them
-    tiers : by prompt length, lowest first; the tier of a request is that of its own prompt
-    batch_multiplier : price factor of the batch API; None where there is none
+    cache : None where cached input costs as much as other input
+    batch_deadline : within which a batch is answered
     availability_sla : monthly uptime that the provider promises; None where no promise is known
-    residency_premium : share added for processing in a chosen region; None where the provider states none
+    residency : share added for processing in a chosen region; None where the provider states none
     """
 
     id: str
     site: str
     model: str | None = None
     note: str = ""
-    price_entry: CostEntry
-    tiers: tuple[TokenPrice, ...]
-    batch_multiplier: float | None = None
-    residency_premium: float | None = None
+    prices: PriceList
+    cache: CacheRules | None = None
+    batch_deadline: Quantity
+    residency: Quantity | None = None
     max_context_tokens: int
     ttft_median: Quantity
     ttft_sigma: Quantity
@@ -52,12 +100,27 @@ class TokenOffer(Entry):
     error_probability: Quantity
     availability_sla: Quantity | None = None
 
+    @property
+    def tiers(self) -> tuple[TokenPrice, ...]:
+        """Prices by prompt length, lowest first."""
+        return self.prices.bands
+
+    @property
+    def batch_multiplier(self) -> float | None:
+        """Price factor of the batch API; None where there is none."""
+        return self.prices.factors.get("batch")
+
+    @property
+    def residency_premium(self) -> float | None:
+        """Share added for processing in a chosen region; None where the provider states none."""
+        return None if self.residency is None else self.residency.value
+
     def price(self, input_tokens: int) -> TokenPrice:
         """Prices of a request with a prompt of `input_tokens`."""
         return next(
-            tier
-            for tier in reversed(self.tiers)
-            if input_tokens > tier.above_input_tokens or not tier.above_input_tokens
+            band
+            for band in reversed(self.prices.bands)
+            if input_tokens > band.above_input_tokens or not band.above_input_tokens
         )
 
 
@@ -65,7 +128,10 @@ class TokenOffer(Entry):
 def token_offers() -> dict[str, TokenOffer]:
     """All token APIs by id."""
     data = read_yaml("token_offers.yaml")
-    return {identifier: _offer(identifier, data["defaults"] | raw) for identifier, raw in data["offers"].items()}
+    caches = {name: CacheRules(**rules) for name, rules in data["caches"].items()}
+    return {
+        identifier: _offer(identifier, data["defaults"] | raw, caches) for identifier, raw in data["offers"].items()
+    }
 
 
 def token_offer(identifier: str) -> TokenOffer:
@@ -80,18 +146,18 @@ def token_offer(identifier: str) -> TokenOffer:
     return token_offers()[identifier.lower()]
 
 
-def _offer(identifier: str, raw: dict[str, Any]) -> TokenOffer:
+def _offer(identifier: str, raw: dict[str, Any], caches: dict[str, CacheRules]) -> TokenOffer:
     fields = dict(raw)
-    entry = cost_entry(fields.pop("price_entry"))
     residency = fields.pop("residency_entry", None)
     promise = fields.pop("sla_entry", None)
-    prices = {key: entry.value[key] for key in ("input", "output", "cached_input")}
+    least = fields.pop("cache_least_tokens", None)
+    cache = caches[fields.pop("cache")] if "cache" in fields else None
+    if cache is not None and least is not None:
+        cache = cache.model_copy(update={"least": cache.least.model_copy(update={"value": float(least)})})
     return TokenOffer(
         id=identifier,
-        price_entry=entry,
-        tiers=(TokenPrice(**prices), *(TokenPrice(**tier) for tier in fields.pop("tiers", ()))),
-        batch_multiplier=entry.value["batch_multiplier"],
-        residency_premium=cost_entry(residency).number() if residency else None,
+        cache=cache,
+        residency=from_cost_entry(residency) if residency else None,
         availability_sla=from_cost_entry(promise) if promise else None,
         **fields,
     )

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from simulator.catalog.costs import cost_entries, cost_entry
+from simulator.catalog.costs import cost_entry
 from simulator.catalog.gpus import default_limits, gpu, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
 from simulator.catalog.precisions import layout
 from simulator.catalog.sites import engine_start_s, site, sites
-from simulator.catalog.tokens import token_offer, token_offers
+from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError
-from simulator.resolve.places import cold_start, provider_spec, reliability
+from simulator.resolve.places import cold_start, reliability
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -126,23 +126,6 @@ def test_cold_starts_grow_with_the_model_and_reserved_capacity_is_there() -> Non
     assert reliability(cloud, 8, "spot").reclaim_notice_s == 120
     assert reliability(cloud, 8, "reserved_1y").unavailable_probability == 0
     assert reliability(site("openai"), 1).mtbf_s == 0
-
-
-def test_token_offers_are_the_cost_figures() -> None:
-    priced = {offer.price_entry.id for offer in token_offers().values()}
-    assert priced == {identifier for identifier in cost_entries() if identifier.startswith("api.")}
-    for offer in token_offers().values():
-        assert site(offer.site).kind == "api"
-        assert offer.tiers[0].output == offer.price_entry.value["output"]
-        assert provider_spec(offer, "v").name == "v"
-
-
-def test_the_tier_is_that_of_the_requests_own_prompt() -> None:
-    offer = token_offer("google/gemini-2.5-pro")
-    assert offer.price(0).input == offer.price(200_000).input == 1.25
-    assert offer.price(200_001).input == 2.5
-    assert token_offer("together/gpt-oss-120b").batch_multiplier is None
-    assert token_offer("openai/gpt-5").residency_premium == 0.1
 
 
 def test_parts_of_a_cost_figure() -> None:

@@ -91,11 +91,11 @@ def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
 
 def test_residency_and_batch_prices_of_a_provider_are_lines() -> None:
     batch = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
-    found = case(only("{api: " + API + "}", *batch), "api")
+    found = case(only("{api: " + API.replace("gpt-4o-mini", "gpt-5.4-mini") + "}", *batch), "api")
     lines = lines_of(found)
-    assert lines["tokens", "input"].unit_price_usd == pytest.approx(0.15e-6)
-    assert lines["tokens", "output"].unit_price_usd == pytest.approx(0.6e-6)
-    assert lines["batch tokens", "input"].unit_price_usd == pytest.approx(0.075e-6)
+    assert lines["tokens", "input"].unit_price_usd == pytest.approx(0.75e-6)
+    assert lines["tokens", "output"].unit_price_usd == pytest.approx(4.5e-6)
+    assert lines["batch tokens", "input"].unit_price_usd == pytest.approx(0.375e-6)
     rest = sum(line.usd_per_month for (category, _), line in lines.items() if category != "residency")
     assert lines["residency", "premium"].usd_per_month == pytest.approx(0.1 * rest)
     usage = found.replications[0].usage
