@@ -1,0 +1,138 @@
+"""What a simulation depends on, as a hash: equal keys, equal outcomes, on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Subject
+
+_ROOT = Path(__file__).resolve().parents[1]
+_ROOMS = ("engine", "fleet", "metrics", "perf", "simulate", "study", "workload")
+_FILES = ("jit.py", "rng.py", "units.py", "results/files.py")
+_LIBRARIES = ("llvmlite", "numba", "numpy", "pandas", "pyarrow", "scipy", "simpy")
+
+
+def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
+    """Key of replication `number` of a fleet under a demand.
+
+    In it: the program that simulates, the machine, the fleet at its size, the classes with their service levels, the
+    workload with the content of its files, the span, the seed and the number. Not in it: prices, the catalog's names,
+    the topology's name, how many replications there are.
+    """
+    parts = (
+        subject.fleet.pools,
+        subject.fleet.providers,
+        subject.fleet.routing,
+        subject.fleet.classes,
+        subject.price_bands,
+        *demand_parts(demand),
+        number,
+    )
+    return _digest(program_key(), machine_key(), parts)
+
+
+def trial_key(subject: Subject, demand: Demand) -> str:
+    """Key of the answer whether a fleet meets its service levels over all replications."""
+    return _digest(outcome_key(subject, demand, 0), demand.replications)
+
+
+def fleet_key(subject: Subject) -> str:
+    """Key of a fleet whatever it and its targets are called; pools that never have a replica are left out."""
+    kept = [
+        k
+        for k, pool in enumerate(subject.fleet.pools)
+        if pool.replicas > 0 or (pool.autoscaler is not None and pool.autoscaler.max_replicas > 0)
+    ]
+    n = len(subject.fleet.pools)
+    targets = [*kept, *range(n, n + len(subject.fleet.providers))]
+    routing = subject.fleet.routing if len(targets) > 1 else None
+    named = [*(subject.fleet.pools[k] for k in kept), *subject.fleet.providers]
+    return _digest([_nameless(one) for one in named], routing, subject.fleet.classes)
+
+
+def demand_parts(demand: Demand) -> tuple[object, ...]:
+    """Everything that a demand is made of but the number of replications."""
+    return (
+        demand.classes,
+        demand.workload,
+        demand.horizon_s,
+        demand.warmup_s,
+        demand.drain_s,
+        demand.seed,
+        demand.sample_s,
+    )
+
+
+@cache
+def program_key() -> str:
+    """Hash of the sources that simulate, and of the versions of what they stand on."""
+    digest = hashlib.sha256()
+    files = [path for room in _ROOMS for path in sorted((_ROOT / room).rglob("*.py"))]
+    for file in [*files, *(_ROOT / name for name in _FILES)]:
+        digest.update(file.relative_to(_ROOT).as_posix().encode())
+        digest.update(file.read_bytes())
+    digest.update(repr([sys.version, *(version(name) for name in _LIBRARIES)]).encode())
+    return digest.hexdigest()
+
+
+@cache
+def machine_key() -> str:
+    """Hash of what exp and log may differ by: processor, its features, vector library, C library."""
+    import numba
+    from llvmlite import binding
+
+    features = binding.get_host_cpu_features().flatten()
+    parts = (platform.machine(), binding.get_host_cpu_name(), features, numba.config.USING_SVML, platform.libc_ver())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _nameless(target: object) -> dict[str, object]:
+    return {
+        one.name: getattr(target, one.name)
+        for one in fields(target)  # type: ignore[arg-type]
+        if one.name != "name"
+    }
+
+
+def _digest(*parts: object) -> str:
+    digest = hashlib.sha256()
+    _feed(digest, parts)
+    return digest.hexdigest()
+
+
+def _feed(digest: hashlib._Hash, value: object) -> None:
+    """Every value with its type and length, so that no two trees give the same bytes."""
+    if is_dataclass(value) and not isinstance(value, type):
+        digest.update(f"<{type(value).__qualname__}".encode())
+        for one in fields(value):
+            if one.repr:
+                digest.update(f".{one.name}=".encode())
+                _feed(digest, getattr(value, one.name))
+    elif isinstance(value, np.ndarray):
+        digest.update(f"array{value.dtype.descr}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Path):
+        digest.update(b"file" + hashlib.sha256(value.read_bytes()).digest())
+    elif isinstance(value, Mapping):
+        digest.update(f"map{len(value)}".encode())
+        for key in sorted(value, key=str):
+            _feed(digest, (key, value[key]))
+    elif isinstance(value, list | tuple):
+        digest.update(f"list{len(value)}".encode())
+        for each in value:
+            _feed(digest, each)
+    elif value is None or isinstance(value, bool | int | float | str | Enum | np.generic):
+        digest.update(f"{type(value).__name__}:{value!r};".encode())
+    else:
+        raise TypeError(f"cannot be part of a key: {type(value).__name__}")
