@@ -90,10 +90,16 @@ def program_key() -> str:
 def machine_key() -> str:
     """Hash of what exp and log may differ by: processor, its features, vector library, C library."""
     import numba
-    from llvmlite import binding
+    from llvmlite import binding  # type: ignore[import-untyped]
 
     features = binding.get_host_cpu_features().flatten()
-    parts = (platform.machine(), binding.get_host_cpu_name(), features, numba.config.USING_SVML, platform.libc_ver())
+    parts = (
+        platform.machine(),
+        binding.get_host_cpu_name(),
+        features,
+        getattr(numba.config, "USING_SVML", None),
+        platform.libc_ver(),
+    )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -1,0 +1,118 @@
+"""Simulations on disk by key: what was simulated once, by this program on this machine, is not simulated again.
+
+One file a key, written under a scratch name and renamed, with a checksum before its content. Two writers of one key
+write the same bytes. A file that does not fit its checksum, or cannot be read, is a miss. The folder is kept below a
+size; what was used longest ago goes first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from simulator.simulate.codec import decode, encode
+
+FOLDER = Path(platformdirs.user_cache_dir("servecast")) / "trials"
+LIMIT_BYTES = 1_000_000_000
+_SUFFIX = ".trial"
+_CHECKSUM_BYTES = 32
+_WRITES_BETWEEN_SWEEPS = 64
+
+
+@dataclass
+class Store:
+    """Values by key.
+
+    Attributes
+    ----------
+    folder : None keeps nothing beyond this process
+    hits, misses : of this process
+    """
+
+    folder: Path | None = None
+    limit_bytes: int = LIMIT_BYTES
+    hits: int = 0
+    misses: int = 0
+    _known: dict[str, object] = field(default_factory=dict, repr=False)
+    _writes: int = 0
+
+    def get(self, key: str) -> object | None:
+        """The value, or None."""
+        found = self._known.get(key)
+        if found is None and self.folder is not None:
+            found = self._read(self.folder / f"{key}{_SUFFIX}")
+            if found is not None:
+                self._known[key] = found
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return found
+
+    def put(self, key: str, value: object) -> None:
+        """Keep a value. A folder that cannot be written is no error: the value is simulated again next time."""
+        self._known[key] = value
+        if self.folder is None:
+            return
+        content = encode(value)
+        target = self.folder / f"{key}{_SUFFIX}"
+        scratch = self.folder / f".{key}.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            scratch.write_bytes(hashlib.sha256(content).digest() + content)
+            scratch.replace(target)
+            if self._writes % _WRITES_BETWEEN_SWEEPS == 0:
+                self.sweep()
+            self._writes += 1
+        with contextlib.suppress(OSError):
+            scratch.unlink(missing_ok=True)
+
+    def _read(self, file: Path) -> object | None:
+        try:
+            content = file.read_bytes()
+            checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+            if hashlib.sha256(content).digest() != checksum:
+                return None
+            found = decode(content)
+            os.utime(file)
+        except Exception:
+            return None
+        return found
+
+    def sweep(self) -> None:
+        """Remove what was used longest ago until the folder is below its limit."""
+        files = sorted(self.files(), key=lambda entry: entry[2], reverse=True)
+        total = 0
+        for file, size, _ in files:
+            total += size
+            if total > self.limit_bytes:
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+    def files(self) -> list[tuple[Path, int, float]]:
+        """Path, bytes and time of last use of each entry."""
+        found: list[tuple[Path, int, float]] = []
+        if self.folder is None or not self.folder.is_dir():
+            return found
+        for file in self.folder.glob(f"*{_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                stat = file.stat()
+                found.append((file, stat.st_size, stat.st_mtime))
+        return found
+
+    def clear(self) -> None:
+        """Remove every entry."""
+        self._known.clear()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def user_store() -> Store:
+    """The store of this user, shared by all commands."""
+    return Store(FOLDER)
