@@ -70,11 +70,19 @@ class Sketch:
     def mean(self) -> float:
         return self.total / self.n if self.n else float("nan")
 
+    def position(self, q: float) -> int:
+        """Bin of the quantile `q`."""
+        return int(np.searchsorted(np.cumsum(self.counts), max(rank(q, self.n), 1)))
+
     def quantile(self, q: float) -> float:
         """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
-        if not self.n:
-            return float("nan")
-        position = int(np.searchsorted(np.cumsum(self.counts), max(rank(q, self.n), 1)))
+        return self.at(max(rank(q, self.n), 1)) if self.n else float("nan")
+
+    def at(self, place: int) -> float:
+        """The value at this place in rising order, from 1 on; inf beyond the last one."""
+        if place > self.n:
+            return math.inf
+        position = int(np.searchsorted(np.cumsum(self.counts), place))
         edges = _edges()
         return float((edges[position] + edges[position + 1]) / 2)
 
