@@ -22,6 +22,15 @@ from simulator.units import TOKENS_PER_MILLION
 
 
 @dataclass(frozen=True, slots=True)
+class MonthlyTokens:
+    """Tokens of a month: delivered prompts and answers, and all that were processed, thrown-away ones included."""
+
+    input: float
+    output: float
+    processed: float
+
+
+@dataclass(frozen=True, slots=True)
 class CostReport:
     """What one topology costs.
 
@@ -32,6 +41,7 @@ class CostReport:
     tokens_per_month, output_tokens_per_month : delivered tokens, input and output, cached ones included; output alone
     usd_per_million_tokens : cost per delivered token, idle time and unused commitment included; inf if none
     usd_per_million_output_tokens : the same whole cost over output tokens alone
+    processed_tokens_per_month, usd_per_million_processed_tokens : with what was computed and thrown away
     capex_usd : paid for hardware at month 0
     cash_flow_usd : paid (negative) and received (positive) at the end of months 0 to horizon, shape (horizon + 1,)
     npv_usd : present value of the cash flow, negative for a cost
@@ -46,6 +56,8 @@ class CostReport:
     capex_usd: float
     cash_flow_usd: NDArray[np.float64]
     npv_usd: float
+    processed_tokens_per_month: float = 0.0
+    usd_per_million_processed_tokens: float = math.inf
 
 
 def cost_report(
@@ -55,6 +67,7 @@ def cost_report(
     discount_rate: float,
     growth_per_year: float = 0.0,
     bills: Mapping[str, TokenBill] | None = None,
+    delivered: MonthlyTokens | None = None,
 ) -> CostReport:
     """Price the ledger of one topology.
 
@@ -67,6 +80,7 @@ def cost_report(
     growth_per_year : of the load after month 1, as a share; lines of kind usage grow with it in the cash flow, as far
         as the capacity that was simulated goes. The monthly bill is that of month 1
     bills : what the requests of the simulated time cost, by name of the provider
+    delivered : tokens of a month; all that the ledger has, unless given
 
     Raises
     ------
@@ -88,17 +102,10 @@ def cost_report(
     lines = tuple(line for cost in costs for line in cost.lines)
     flow = np.sum([cost.cash_flow_usd for cost in costs] or [np.zeros(horizon_months + 1)], axis=0)
     flow[1:] -= total_usd(lines, "usage") * (growth_factors(growth_per_year, horizon_months) - 1.0)
-    users: list[PoolUsage | ProviderUsage] = [*usage.pools, *usage.providers]
-    output_tokens = sum(user.output_tokens for user in users) * per_month(usage.end_s)
-    tokens = sum(user.input_tokens for user in users) * per_month(usage.end_s) + output_tokens
-    usd = total_usd(lines)
+    tokens = delivered or _ledger_tokens(usage)
     return CostReport(
         lines=lines,
-        usd_per_month=usd,
-        tokens_per_month=tokens,
-        output_tokens_per_month=output_tokens,
-        usd_per_million_tokens=_per_million(usd, tokens),
-        usd_per_million_output_tokens=_per_million(usd, output_tokens),
+        **_unit_prices(total_usd(lines), tokens),
         capex_usd=math.fsum(cost.capex_usd for cost in costs),
         cash_flow_usd=flow,
         npv_usd=npv_usd(flow, discount_rate),
@@ -122,15 +129,12 @@ def mean_report(reports: Sequence[CostReport]) -> CostReport:
                 usd_per_month=known.usd_per_month + line.usd_per_month / n,
             )
     lines = tuple(merged.values())
-    usd, tokens = total_usd(lines), math.fsum(report.tokens_per_month for report in reports) / n
-    output_tokens = math.fsum(report.output_tokens_per_month for report in reports) / n
+    delivered = math.fsum(report.tokens_per_month for report in reports) / n
+    output = math.fsum(report.output_tokens_per_month for report in reports) / n
+    processed = math.fsum(report.processed_tokens_per_month for report in reports) / n
     return CostReport(
         lines=lines,
-        usd_per_month=usd,
-        tokens_per_month=tokens,
-        output_tokens_per_month=output_tokens,
-        usd_per_million_tokens=_per_million(usd, tokens),
-        usd_per_million_output_tokens=_per_million(usd, output_tokens),
+        **_unit_prices(total_usd(lines), MonthlyTokens(delivered - output, output, processed)),
         capex_usd=math.fsum(report.capex_usd for report in reports) / n,
         cash_flow_usd=np.mean([report.cash_flow_usd for report in reports], axis=0),
         npv_usd=math.fsum(report.npv_usd for report in reports) / n,
@@ -141,6 +145,26 @@ def _pool_cost(pool: PoolUsage, prices: OwnedPrices | RentedPrices, end_s: float
     if isinstance(prices, OwnedPrices):
         return owned_cost(pool, prices, end_s, horizon_months)
     return rented_cost(pool, prices, end_s, horizon_months)
+
+
+def _ledger_tokens(usage: Usage) -> MonthlyTokens:
+    users: list[PoolUsage | ProviderUsage] = [*usage.pools, *usage.providers]
+    scale = per_month(usage.end_s)
+    tokens, output = (sum(getattr(user, f"{kind}_tokens") for user in users) * scale for kind in ("input", "output"))
+    return MonthlyTokens(tokens, output, tokens + output)
+
+
+def _unit_prices(usd: float, tokens: MonthlyTokens) -> dict[str, float]:
+    delivered = tokens.input + tokens.output
+    return {
+        "usd_per_month": usd,
+        "tokens_per_month": delivered,
+        "output_tokens_per_month": tokens.output,
+        "processed_tokens_per_month": tokens.processed,
+        "usd_per_million_tokens": _per_million(usd, delivered),
+        "usd_per_million_output_tokens": _per_million(usd, tokens.output),
+        "usd_per_million_processed_tokens": _per_million(usd, tokens.processed),
+    }
 
 
 def _per_million(usd: float, tokens: float) -> float:

@@ -52,12 +52,15 @@ class FleetRun:
     usage : the ledger over [0, horizon_s]; prices are not known here
     samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
         blocks of ready replicas), arrivals and output_tokens since the sample before
+    tokens : shape (targets, 3), what pools, then providers processed within [warmup_s, horizon_s]: prompts of answers
+        that they ended, cached tokens of these, and output tokens
     itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
     events : what happened in the control plane up to horizon_s (dtype EVENT), see `simulator.fleet.events`
     end_s : time at which the last request ended or the drain was cut off
     """
 
     usage: Usage
+    tokens: NDArray[np.int64]
     samples: dict[str, NDArray[Any]]
     itl_counts: NDArray[np.int64]
     balances: tuple[PoolBalance, ...]
@@ -201,6 +204,14 @@ class _Simulation:
         if env.now < until_s:
             env.run(until=until_s)
 
+    def tokens(self) -> NDArray[np.int64]:
+        """What each target has processed so far, shape (targets, 3)."""
+        replicas = self.plane.engines.replicas
+        pools = np.zeros((len(self.controls), 3), np.int64)
+        for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
+            np.add.at(pools[:, column], replicas["pool"], replicas[name])
+        return np.concatenate([pools, self.provider_totals[:, 1:]])
+
     def usage(self, horizon_s: float) -> Usage:
         self.energy_marks.append(self.step_energy_j())
         marks = np.stack(self.energy_marks)
@@ -278,12 +289,15 @@ def simulate_fleet(
     env.process(simulation.mark_energy())
     if flush_s is not None:
         env.process(simulation.flush(flush_s))
+    before = simulation.tokens()
     if warmup_s > 0:
         simulation.run_until(warmup_s, progress)
+        plane.drain_records()
+        before = simulation.tokens()
         plane.engines.itl_counts[:] = 0
     simulation.run_until(horizon_s, progress)
     plane.drain_records()
-    usage = simulation.usage(horizon_s)
+    usage, tokens = simulation.usage(horizon_s), simulation.tokens() - before
     events = control_events(simulation.controls, simulation.zones, simulation.outages, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.copy()
@@ -304,4 +318,4 @@ def simulate_fleet(
     for name in _SAMPLE_COLUMNS:
         if name not in ("time_s", "kv_usage"):
             columns[name] = columns[name].astype(np.int64)
-    return order.run(FleetRun(usage, columns, itl_counts, balances, events, end_s))
+    return order.run(FleetRun(usage, tokens, columns, itl_counts, balances, events, end_s))

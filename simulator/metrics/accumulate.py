@@ -11,8 +11,19 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Status
-from simulator.metrics.sketch import Sketch, rank
-from simulator.metrics.slo import METRICS, ClassSlo, begin_s, latencies, within
+from simulator.metrics.rates import PROCESSED, Throughput, token_rates
+from simulator.metrics.sketch import Sketch
+from simulator.metrics.slo import (
+    METRICS,
+    ClassSlo,
+    TermCount,
+    begin_s,
+    binding_term,
+    latencies,
+    slo_met,
+    term_rows,
+    within,
+)
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 PARTS = ("cascade", "queue", "cold start", "prefill", "transfer", "decode")
@@ -37,11 +48,13 @@ class Tally:
 
     Attributes
     ----------
+    window : what happened in it, whenever its requests arrived; the rest counts requests that arrived in it
     by_target : shape (targets, 5); requests sent to each target, how many it completed, and these ones' tokens
     parts_s : seconds of all completed requests by part, in the order of `PARTS`
     """
 
     by_target: NDArray[np.int64]
+    window: Throughput
     statuses: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Status), np.int64))
     parts_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(PARTS)))
     sketches: dict[str, Sketch] = field(default_factory=lambda: {name: Sketch() for name in METRICS})
@@ -79,6 +92,7 @@ class Tally:
         np.add.at(self.by_target, sent["target"], np.stack([np.ones_like(done, np.int64), done, *tokens], axis=1))
 
     def merge(self, other: Tally) -> None:
+        self.window.merge(other.window)
         self.statuses = self.statuses + other.statuses
         self.by_target = self.by_target + other.by_target
         self.parts_s = self.parts_s + other.parts_s
@@ -91,24 +105,33 @@ class Tally:
     def arrived(self) -> int:
         return int(self.statuses.sum())
 
+    @property
+    def completed(self) -> int:
+        return int(self.statuses[Status.COMPLETED])
+
+    @property
+    def served(self) -> TermCount:
+        """Requests that were answered, of those that arrived."""
+        return TermCount(self.completed, self.arrived)
+
     def summary(self, window_s: float, targets: Sequence[str]) -> dict[str, Any]:
-        """Metrics over `window_s` seconds of arrivals, JSON-ready; NaN where nothing was observed."""
-        completed = int(self.statuses[Status.COMPLETED])
+        """Metrics over a window of `window_s` seconds, JSON-ready; NaN where nothing was observed."""
+        served = self.served
         return {
             "arrived": self.arrived,
+            "turns_served": served.kept,
+            "served_share": served.kept / served.of if served.of else float("nan"),
             "statuses": {status.name.lower(): int(self.statuses[status]) for status in Status},
             "slo_attainment": self.good / self.arrived if self.arrived else float("nan"),
-            "goodput_rps": self.good / window_s,
-            "throughput_rps": completed / window_s,
-            "input_tokens_per_s": self.input_tokens / window_s,
-            "output_tokens_per_s": self.output_tokens / window_s,
+            "goodput_rps": self.window.good / window_s,
+            "throughput_rps": self.window.completed / window_s,
             "cached_share": self.cached_tokens / self.input_tokens if self.input_tokens else 0.0,
             "preemptions": self.preemptions,
             "retries": self.retries,
             "overflow_share": self.overflowed / self.arrived if self.arrived else 0.0,
             "escalated_share": self.escalated / self.arrived if self.arrived else 0.0,
             "escalations_denied": self.escalations_denied,
-            "breakdown_s": dict(zip(PARTS, (self.parts_s / max(completed, 1)).tolist(), strict=True)),
+            "breakdown_s": dict(zip(PARTS, (self.parts_s / max(served.kept, 1)).tolist(), strict=True)),
             "targets": {
                 name: dict(zip(_BY_TARGET, row.tolist(), strict=True))
                 for name, row in zip(targets, self.by_target, strict=True)
@@ -149,17 +172,28 @@ class MetricAccumulator:
     ----------
     classes : SLOs in the order of `class_id`
     warmup_s : requests that arrive earlier do not count
-    end_s : end of arrivals; rates are per second of [warmup_s, end_s]
+    end_s : end of arrivals; rates are per second of [warmup_s, end_s], the window
     targets : names in the order of `target`, to count by target as well
+    n_pools : how many of them are pools, which come first
 
     Attributes
     ----------
+    processed : shape (targets, 3); what the targets' own counters saw in the window, in the order of `PROCESSED`
     seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
         warm-up included
     """
 
-    def __init__(self, classes: Sequence[ClassSlo], warmup_s: float, end_s: float, targets: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        classes: Sequence[ClassSlo],
+        warmup_s: float,
+        end_s: float,
+        targets: Sequence[str] = (),
+        n_pools: int | None = None,
+    ) -> None:
         self.classes, self.targets = tuple(classes), tuple(targets)
+        self.n_pools = len(self.targets) if n_pools is None else n_pools
+        self.processed = np.zeros((len(self.targets), len(PROCESSED)), np.int64)
         self.warmup_s, self.end_s = warmup_s, end_s
         self.total = self._tally()
         self.by_class = [self._tally() for _ in classes]
@@ -169,26 +203,38 @@ class MetricAccumulator:
         self.request_sum = 0
 
     def _tally(self) -> Tally:
-        return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64))
+        return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
 
     def add(self, records: NDArray[Any]) -> None:
         """Count a batch of ended requests (dtype RECORD)."""
         self.seen += len(records)
         self.last_request = max(self.last_request, int(records["request"].max(initial=-1)))
         self.request_sum += int(records["request"].sum())
-        records = records[records["arrival_s"] >= self.warmup_s]
         values = latencies(records)
+        counted = records["arrival_s"] >= self.warmup_s
         good = records["status"] == Status.COMPLETED
         for k, slo in enumerate(self.classes):
             mine = records["class_id"] == k
             for j, term in enumerate(slo.terms):
                 kept = within(records, values, term)
-                self.within[k][j] += int((kept & mine).sum())
+                self.within[k][j] += int((kept & mine & counted).sum())
                 good &= kept | ~mine
-        self.total.add(records, values, good)
+        self._add(self.total, records, values, good, counted, np.ones(len(records), np.bool_))
         for k, tally in enumerate(self.by_class):
-            mine = records["class_id"] == k
-            tally.add(records[mine], {name: value[mine] for name, value in values.items()}, good[mine])
+            self._add(tally, records, values, good, counted, records["class_id"] == k)
+
+    def _add(
+        self,
+        tally: Tally,
+        records: NDArray[Any],
+        values: dict[str, NDArray[np.float64]],
+        good: NDArray[np.bool_],
+        counted: NDArray[np.bool_],
+        mine: NDArray[np.bool_],
+    ) -> None:
+        tally.window.add(records[mine], good[mine], self.n_pools)
+        kept = counted & mine
+        tally.add(records[kept], {name: value[kept] for name, value in values.items()}, good[kept])
 
     def merge(self, other: MetricAccumulator) -> None:
         """Take in another replication of the same classes and targets."""
@@ -201,33 +247,51 @@ class MetricAccumulator:
         for k, tally in enumerate(self.by_class):
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
+        self.processed = self.processed + other.processed
 
-    def terms(self) -> list[dict[str, Any]]:
-        """Every SLO term with the share of arrived requests within its limit, and whether that is enough.
+    def term_counts(self) -> list[tuple[TermCount, ...]]:
+        """By class, how many requests keep each term, in the order of `ClassSlo.words`."""
+        return [
+            (*(TermCount(int(kept), tally.arrived) for kept in self.within[k]), tally.served)
+            for k, tally in enumerate(self.by_class)
+        ]
 
-        A class of which nothing arrived has missed nothing: its terms are met, its shares are NaN.
+    def terms(self, replications: Sequence[MetricAccumulator] = ()) -> list[dict[str, Any]]:
+        """Every SLO term of every class (`term_rows`).
+
+        Parameters
+        ----------
+        replications : those that were merged, for the intervals; this one alone unless given
         """
+        counts = [found.term_counts() for found in replications or (self,)]
         rows = []
         for k, slo in enumerate(self.classes):
-            arrived = self.by_class[k].arrived
-            for j, term in enumerate(slo.terms):
-                kept = int(self.within[k][j])
-                share = kept / arrived if arrived else float("nan")
-                met = kept >= rank(term.quantile, arrived)
-                rows.append({"class": slo.name, "term": str(term), "share": share, "met": met})
+            rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
         return rows
 
-    def summary(self, replications: int = 1) -> dict[str, Any]:
-        """Overall and by class; with merged replications rates are means over them."""
-        window_s = (self.end_s - self.warmup_s) * replications
+    def summary(self, replications: Sequence[MetricAccumulator] = ()) -> dict[str, Any]:
+        """Overall and by class; with merged replications rates are means over them.
+
+        Parameters
+        ----------
+        replications : those that were merged, for means and intervals; this one alone unless given
+        """
+        window_s = (self.end_s - self.warmup_s) * max(len(replications), 1)
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
+        terms = self.terms(replications)
+        binding = binding_term(terms)
+        tokens, by_class = token_rates(
+            self.processed, self.total.window, [tally.window for tally in self.by_class], window_s
+        )
         return {
             **self.total.summary(window_s, self.targets),
-            "slo_terms": self.terms(),
-            "slo_met": all(row["met"] for row in self.terms()),
+            **tokens,
+            "slo_terms": terms,
+            "slo_met": slo_met(terms),
+            "binding_term": binding,
             "classes": {
-                slo.name: tally.summary(window_s, self.targets)
-                for slo, tally in zip(self.classes, self.by_class, strict=True)
+                slo.name: tally.summary(window_s, self.targets) | rates
+                for slo, tally, rates in zip(self.classes, self.by_class, by_class, strict=True)
             },
         }

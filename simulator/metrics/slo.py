@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.records import Status
+from simulator.metrics.intervals import share_interval
+from simulator.metrics.sketch import Sketch, rank
 
 METRICS = ("ttft_s", "tpot_s", "e2e_s", "queue_s")
+LEAST_SERVED = 0.99
+"""Share of a class's requests that must be answered, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +33,119 @@ class SloTerm:
 
 @dataclass(frozen=True, slots=True)
 class ClassSlo:
-    """All terms of one class; a class without terms is met by completing."""
+    """All terms of one class.
+
+    Attributes
+    ----------
+    served_share : completed / (arrived + turns that a broken session no longer sent) must be at least this
+    """
 
     name: str
     terms: tuple[SloTerm, ...] = ()
+    served_share: float = LEAST_SERVED
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All terms in words, the served share last."""
+        return (*map(str, self.terms), f"served ≥ {self.served_share * 100:g} %")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the requests, that must keep each term; in the order of `words`."""
+        return (*(term.quantile for term in self.terms), self.served_share)
+
+
+@dataclass(frozen=True, slots=True)
+class TermCount:
+    """Requests that keep one term, of how many, in one replication or in all together."""
+
+    kept: int
+    of: int
+
+    def met(self, share: float) -> bool | None:
+        """Whether at least `share` keep it; None where there is no request to tell by."""
+        return self.kept >= rank(share, self.of) if self.of else None
+
+    def allowance_used(self, share: float) -> float:
+        """Misses / misses allowed, (of - kept) / (of·(1 - share)): above 1 the term fails. NaN without requests."""
+        missed, allowed = self.of - self.kept, self.of * (1.0 - share)
+        if not self.of or missed == 0:
+            return 0.0 if self.of else math.nan
+        return missed / allowed if allowed > 0 else math.inf
+
+
+def slo_met(terms: Sequence[dict[str, Any]]) -> bool | None:
+    """Whether every term is met; None where none is missed and some class has no request to tell by."""
+    verdicts = [row["met"] for row in terms]
+    if any(met is False for met in verdicts):
+        return False
+    return None if any(met is None for met in verdicts) else True
+
+
+def term_rows(
+    slo: ClassSlo, counts: Sequence[Sequence[TermCount]], sketches: dict[str, Sketch]
+) -> list[dict[str, Any]]:
+    """Every term of a class as a row, JSON-ready, NaN where nothing is known.
+
+    Parameters
+    ----------
+    counts : by replication, in the order of `slo.words`
+    sketches : of the completed requests of all replications, by metric
+
+    Returns
+    -------
+    rows : `class`, `term`, `metric`, `share` that keeps it with its 95 % interval `low` to `high`, `required` share,
+        `of` how many, `value` at the required share (in s; a request that was not completed is beyond any limit, so inf
+        where too many are lost) and its `limit`, `allowance_used`, `met`
+    """
+    rows = []
+    for j, (words, required) in enumerate(zip(slo.words, slo.shares, strict=True)):
+        mine = [found[j] for found in counts]
+        whole = TermCount(sum(found.kept for found in mine), sum(found.of for found in mine))
+        share = whole.kept / whole.of if whole.of else math.nan
+        low, high = share_interval([found.kept for found in mine], [found.of for found in mine])
+        term = slo.terms[j] if j < len(slo.terms) else None
+        completed = sum(found[-1].kept for found in counts)
+        rows.append(
+            {
+                "class": slo.name,
+                "term": words,
+                "metric": term.metric if term else "served",
+                "share": share,
+                "low": low,
+                "high": high,
+                "required": required,
+                "of": whole.of,
+                "value": _value(term, whole.of, completed, sketches) if term else share,
+                "limit": term.limit_s if term else required,
+                "allowance_used": whole.allowance_used(required),
+                "met": whole.met(required),
+            }
+        )
+    return rows
+
+
+def _value(term: SloTerm, arrived: int, completed: int, sketches: dict[str, Sketch]) -> float:
+    """The term's own percentile over all arrived requests; an undefined TPOT is below any limit."""
+    if not arrived:
+        return math.nan
+    sketch = sketches[term.metric]
+    place = rank(term.quantile, arrived) - (completed - sketch.n if term.metric == "tpot_s" else 0)
+    return sketch.at(place) if place > 0 else 0.0
+
+
+def binding_term(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The term that fails by most, or else is nearest to failing; None where nothing was measured.
+
+    Nearest is where most of the misses that are allowed are used, then where the value is nearest to its limit.
+    """
+    known = [row for row in rows if row["met"] is not None]
+    return max(known, key=_nearness) if known else None
+
+
+def _nearness(row: dict[str, Any]) -> tuple[float, float]:
+    least, most = (row["limit"], row["value"]) if row["metric"] == "served" else (row["value"], row["limit"])
+    return row["allowance_used"], least / most if most else math.inf
 
 
 def begin_s(records: NDArray[Any]) -> NDArray[np.float64]:

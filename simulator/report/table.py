@@ -28,6 +28,11 @@ def _number(value: float | None, pattern: str) -> str:
     return "-" if value is None or not math.isfinite(value) else pattern.format(value)
 
 
+def met_words(met: bool | None) -> str:
+    """Whether the SLO is met, in words; None where a class has no request to tell by."""
+    return "not known" if met is None else "yes" if met else "no"
+
+
 def _ms(metric: str, share: str) -> Callable[[Mapping[str, Any]], str]:
     def cell(summary: Mapping[str, Any]) -> str:
         value = summary["metrics"][metric][share]
@@ -38,9 +43,9 @@ def _ms(metric: str, share: str) -> Callable[[Mapping[str, Any]], str]:
 
 def _attainment(summary: Mapping[str, Any]) -> str:
     metrics = summary["metrics"]
-    share, half = metrics["slo_attainment"], metrics["slo_attainment_half_width"]
-    text = _number(share, "{:.2%}")
-    return f"{text} ± {half:.2%}" if half is not None and math.isfinite(half) else text
+    text = _number(metrics["slo_attainment"], "{:.2%}")
+    low, high = metrics["slo_attainment_low"], metrics["slo_attainment_high"]
+    return text if text == "-" else f"{text} ({_number(low, '{:.2%}')} to {_number(high, '{:.2%}')})"
 
 
 def _money(summary: Mapping[str, Any]) -> str:
@@ -128,7 +133,7 @@ def _expected(summary: Mapping[str, Any]) -> str:
 
 
 ROWS: tuple[Row, ...] = (
-    ("SLO met", lambda s: "yes" if s["metrics"]["slo_met"] else "no"),
+    ("SLO met", lambda s: met_words(s["metrics"]["slo_met"])),
     ("SLO attainment", _attainment),
     ("TTFT p50 [ms]", _ms("ttft_s", "p50")),
     ("TTFT p99 [ms]", _ms("ttft_s", "p99")),
@@ -139,7 +144,7 @@ ROWS: tuple[Row, ...] = (
     ("E2E p99 [ms]", _ms("e2e_s", "p99")),
     ("goodput [requests/s]", lambda s: _number(s["metrics"]["goodput_rps"], "{:.2f}")),
     ("output [tokens/s]", lambda s: _number(s["metrics"]["output_tokens_per_s"], "{:,.0f}")),
-    ("GPU busy", lambda s: _number(s["utilisation"], "{:.0%}")),
+    ("time in steps", lambda s: _number(s["time_in_steps"], "{:.0%}")),
     ("replicas", _replicas),
     ("token API up", _providers_up),
     ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.cost.prices import OwnedPrices, RentedPrices
-from simulator.cost.report import CostReport, cost_report
+from simulator.cost.report import CostReport, MonthlyTokens, cost_report
 from simulator.cost.tokens import TokenBill, TokenPrice, empty_bill, token_bill
 from simulator.resolve.figures import Figures
 from simulator.resolve.terms import discount_rate, owned_prices, rented_prices, token_price, unknown_prices
@@ -86,12 +86,15 @@ def unused_overrides(settings: Any, prices: Sequence[Prices]) -> list[str]:
     return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []
 
 
-def cost_of(usage: Usage, tokens: Sequence[NDArray[np.int64]], prices: Prices) -> CostReport:
+def cost_of(
+    usage: Usage, tokens: Sequence[NDArray[np.int64]], prices: Prices, delivered: MonthlyTokens | None = None
+) -> CostReport:
     """What a topology's use costs.
 
     Parameters
     ----------
     tokens : by provider, answers, ISL, cached tokens and OSL by class and price band, shape (classes, bands, 4)
+    delivered : what the bill is shared over
     """
     bills = {
         provider.name: _bill(counts, price, prices.batch)
@@ -103,6 +106,7 @@ def cost_of(usage: Usage, tokens: Sequence[NDArray[np.int64]], prices: Prices) -
         prices.horizon_months,
         prices.discount_rate,
         bills=bills,
+        delivered=delivered,
     )
 
 

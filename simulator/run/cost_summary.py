@@ -37,6 +37,8 @@ def cost_summary(reports: Sequence[CostReport], discount_rate: float) -> dict[st
                 "output_tokens_per_month",
                 "usd_per_million_tokens",
                 "usd_per_million_output_tokens",
+                "processed_tokens_per_month",
+                "usd_per_million_processed_tokens",
                 "capex_usd",
                 "npv_usd",
             )

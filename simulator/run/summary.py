@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +16,9 @@ from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
-from simulator.metrics.intervals import t_interval
+from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
+from simulator.metrics.rates import time_in_steps
+from simulator.metrics.slo import METRICS
 from simulator.resolve.prices import Prices
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import replica_capacity_rps
@@ -26,7 +27,7 @@ from simulator.run.priced import Replication
 from simulator.run.remarks import remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import itl, target_names
+from simulator.simulate.one import itl
 from simulator.units import SECONDS_PER_HOUR
 
 
@@ -34,11 +35,9 @@ def summarise(
     loaded: LoadedScenario, planned: PlannedTopology, replications: list[Replication], prices: Prices
 ) -> dict[str, Any]:
     """Summary of one topology, JSON-ready."""
-    metrics = merged_metrics(planned, replications).summary(len(replications))
+    metrics = merged_metrics(planned, replications).summary([found.metrics for found in replications])
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
-    for name in ("slo_attainment", "goodput_rps"):
-        values = [replication.metrics.summary()[name] for replication in replications]
-        metrics[f"{name}_half_width"] = t_interval(values)[1]
+    metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
     cost = cost_summary([replication.cost for replication in replications], prices.discount_rate)
     return {
@@ -46,7 +45,7 @@ def summarise(
         "replications": [_figures(replication) for replication in replications],
         "pools": pools,
         "providers": [_provider(planned, replications, k) for k in range(len(planned.fleet.providers))],
-        "utilisation": _utilisation(replications),
+        "time_in_steps": time_in_steps([pool for found in replications for pool in found.usage.pools]),
         "replicas": _replica_range(replications),
         "cost": cost,
         "warnings": _warnings(loaded, planned, metrics, prices),
@@ -56,10 +55,31 @@ def summarise(
     }
 
 
+def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
+    """95 % intervals: of the attainment and the percentiles over requests and replications, of goodput over these."""
+    totals = [metrics.total for metrics in found]
+    attainment = share_interval([tally.good for tally in totals], [tally.arrived for tally in totals])
+    goodput = [
+        tally.window.good / (metrics.end_s - metrics.warmup_s) for tally, metrics in zip(totals, found, strict=True)
+    ]
+    return {
+        "slo_attainment_low": attainment.low,
+        "slo_attainment_high": attainment.high,
+        "goodput_rps_half_width": t_interval(goodput)[1],
+        "intervals": {
+            name: {
+                f"p{share * 100:g}": quantile_interval([tally.sketches[name] for tally in totals], share)._asdict()
+                for share in SHARES
+            }
+            for name in METRICS
+        },
+    }
+
+
 def merged_metrics(planned: PlannedTopology, replications: list[Replication]) -> MetricAccumulator:
     """Metrics of all replications together."""
     first = replications[0].metrics
-    merged = MetricAccumulator(first.classes, first.warmup_s, first.end_s, target_names(planned))
+    merged = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
     for replication in replications:
         merged.merge(replication.metrics)
     return merged
@@ -130,12 +150,6 @@ def _provider(planned: PlannedTopology, replications: list[Replication], k: int)
         "outages": sum(item.outages for item in usage),
         "failed_in_outages": sum(item.failed for item in usage),
     }
-
-
-def _utilisation(replications: list[Replication]) -> float:
-    pools = [pool for replication in replications for pool in replication.usage.pools]
-    billed = sum(pool.billed_s * pool.gpus_per_replica for pool in pools)
-    return sum(pool.busy_s * pool.gpus_per_replica for pool in pools) / billed if billed else math.nan
 
 
 def _replica_range(replications: list[Replication]) -> list[int] | None:

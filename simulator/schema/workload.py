@@ -210,7 +210,7 @@ class Slo(Settings):
     e2e_s: dict[Literal["p50", "p90", "p95", "p99"], Positive] = {}
     """End to end."""
     served: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 0.99
-    """Share of the requests that have to be completed at all."""
+    """Least share of the requests that is answered, turns that a broken conversation no longer sends among them."""
 
 
 class RequestClass(Settings):

@@ -138,6 +138,7 @@ def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
                 for metric in ("ttft_s", "tpot_s", "e2e_s")
                 for name, limit_s in getattr(cls.slo, metric).items()
             ),
+            cls.slo.served,
         )
         for cls in loaded.scenario.workload.classes
     )

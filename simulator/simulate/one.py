@@ -106,7 +106,7 @@ def simulate_one(
     """
     fleet = subject.fleet
     targets = subject.targets
-    metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets)
+    metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets, len(fleet.pools))
     arrivals = Arrivals(demand.horizon_s, len(targets))
     tokens = tuple(np.zeros((len(demand.classes), len(bands), 4), np.int64) for bands in subject.price_bands)
 
@@ -135,6 +135,7 @@ def simulate_one(
         flush_s=demand.horizon_s / FLUSHES,
         progress=progress,
     )
+    metrics.processed = run.tokens
     check_counts(metrics)
     for balance in run.balances:
         check_little(balance)

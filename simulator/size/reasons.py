@@ -79,7 +79,7 @@ def shortfall(outcome: Evaluation) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete."""
     metrics = outcome.summary["metrics"]
     missed = [
-        f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in metrics["slo_terms"] if not row["met"]
+        f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in metrics["slo_terms"] if row["met"] is False
     ]
     lost = [
         f"{metrics['statuses'][name]} of {metrics['arrived']} requests {name.replace('_', ' ')}"

@@ -20,7 +20,7 @@ HEADERS = (
     "SLO attainment",
     "TTFT p99 [ms]",
     "TPOT p99 [ms]",
-    "GPU busy",
+    "time in steps",
     "$ per month",
     "$ per 1M tokens",
 )
@@ -37,17 +37,15 @@ def _row(row: Mapping[str, Any]) -> list[str]:
     head = [name, _distinct(row["gpu"]), _distinct(row["tp"])]
     if not row["feasible"]:
         return [*head, "infeasible", *["-"] * (len(HEADERS) - len(head) - 1)]
-    half = row["slo_attainment_half_width"]
-    interval = f" ± {half:.2%}" if math.isfinite(half) else ""
     return [
         *head,
         " + ".join(map(_replicas, row["pools"])) or "-",
         str(row["gpus"]) if row["pools"] else "-",
         f"{row['replications_met']} of {row['replications']}",
-        f"{row['slo_attainment']:.2%}{interval}",
+        f"{row['slo_attainment']:.2%} ({row['slo_attainment_low']:.2%} to {row['slo_attainment_high']:.2%})",
         _number(row["ttft_p99_s"] * 1e3, "{:,.0f}"),
         _number(row["tpot_p99_s"] * 1e3, "{:,.1f}"),
-        _number(row["utilisation"], "{:.0%}"),
+        _number(row["time_in_steps"], "{:.0%}"),
         _number(row["usd_per_month"], "{:,.0f}"),
         _number(row["usd_per_million_tokens"], "{:.3f}"),
     ]

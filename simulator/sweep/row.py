@@ -12,14 +12,24 @@ from simulator.run.evaluate import Evaluation
 _METRICS = (
     "slo_met",
     "slo_attainment",
-    "slo_attainment_half_width",
+    "slo_attainment_low",
+    "slo_attainment_high",
+    "served_share",
+    "turns_served",
     "goodput_rps",
     "throughput_rps",
     "input_tokens_per_s",
     "output_tokens_per_s",
     "overflow_share",
 )
-_COSTS = ("usd_per_month", "usd_per_month_half_width", "usd_per_million_tokens", "capex_usd")
+_COSTS = (
+    "usd_per_month",
+    "usd_per_month_half_width",
+    "usd_per_million_tokens",
+    "usd_per_million_output_tokens",
+    "usd_per_million_processed_tokens",
+    "capex_usd",
+)
 _SHARES = ("p50", "p95", "p99")
 
 
@@ -31,7 +41,7 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
     row = {name: metrics[name] for name in _METRICS}
     for name in ("ttft", "tpot", "e2e"):
         row |= {f"{name}_{share}_s": metrics[f"{name}_s"][share] for share in _SHARES}
-    row |= {"utilisation": summary["utilisation"], "replicas_min": span[0], "replicas_max": span[1]}
+    row |= {"time_in_steps": summary["time_in_steps"], "replicas_min": span[0], "replicas_max": span[1]}
     row |= {name: cost[name] for name in _COSTS}
     row["calibrated"] = summary["calibrated"]
     return {name: _finite(value) for name, value in row.items()}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.report.table import met_words
 from simulator.sweep.row import short_names
 
 _FIGURES = (
@@ -15,7 +16,7 @@ _FIGURES = (
     ("TTFT p99 [ms]", "ttft_p99_s", "{:,.0f}", 1e3),
     ("TPOT p99 [ms]", "tpot_p99_s", "{:,.1f}", 1e3),
     ("goodput [requests/s]", "goodput_rps", "{:.2f}", 1.0),
-    ("GPU busy", "utilisation", "{:.0%}", 1.0),
+    ("time in steps", "time_in_steps", "{:.0%}", 1.0),
     ("$ per month", "usd_per_month", "{:,.0f}", 1.0),
     ("$ per 1M tokens", "usd_per_million_tokens", "{:.3f}", 1.0),
 )
@@ -36,7 +37,7 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     figures = [
         "-" if pd.isna(row[name]) else pattern.format(row[name] * factor) for _, name, pattern, factor in _FIGURES
     ]
-    return [row["topology"], "yes" if row["slo_met"] else "no", *figures]
+    return [row["topology"], met_words(None if pd.isna(row["slo_met"]) else bool(row["slo_met"])), *figures]
 
 
 def error_lines(found: pd.DataFrame, paths: Sequence[str]) -> list[str]:

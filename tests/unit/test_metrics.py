@@ -62,8 +62,9 @@ def test_slo_counts_everything_that_arrived() -> None:
     )
     summary = metrics.summary()
     assert summary["slo_attainment"] == pytest.approx(2 / 5)
-    assert [row["share"] for row in summary["slo_terms"]] == pytest.approx([3 / 5, 3 / 5])
-    assert [row["met"] for row in summary["slo_terms"]] == [True, False]
+    assert [row["share"] for row in summary["slo_terms"]] == pytest.approx([3 / 5, 3 / 5, 4 / 5])
+    assert [row["met"] for row in summary["slo_terms"]] == [True, False, False]
+    assert summary["binding_term"]["term"] == "served ≥ 99 %"
     assert summary["goodput_rps"] == pytest.approx(0.2)
     assert sum(summary["statuses"].values()) == summary["arrived"] == 5
 

@@ -1,0 +1,120 @@
+"""Rates of the window: what happened from the end of the warm-up to the horizon, by its length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.fleet.records import Escalation, Status
+from simulator.study.usage import PoolUsage
+
+PROCESSED = ("input_tokens", "cached_tokens", "output_tokens")
+"""Columns of what targets processed: prompts of answers that they ended, what was cached of them, tokens given."""
+
+
+@dataclass(slots=True)
+class Throughput:
+    """What happened to the requests of one class, or of all, within [start_s, end_s], whenever they arrived.
+
+    Attributes
+    ----------
+    completed, good : requests that were completed, and those within all limits of their class
+    input_tokens : prompts of these
+    output_tokens : tokens that were streamed, evenly from a request's first to its last one
+    discarded_input_tokens, discarded_output_tokens : of answers that a cascade threw away, and of broken ones
+    """
+
+    start_s: float
+    end_s: float
+    completed: int = 0
+    good: int = 0
+    input_tokens: int = 0
+    output_tokens: float = 0.0
+    discarded_input_tokens: int = 0
+    discarded_output_tokens: int = 0
+
+    def add(self, records: NDArray[Any], good: NDArray[np.bool_], n_pools: int) -> None:
+        """Count a batch of ended requests; targets from `n_pools` on count whole answers alone."""
+        done = records["status"] == Status.COMPLETED
+        ended = self._within(records["finish_s"])
+        self.completed += int((done & ended).sum())
+        self.good += int((good & ended).sum())
+        self.input_tokens += int(records["isl"][done & ended].sum())
+        self.output_tokens += float(streamed_tokens(records, self.start_s, self.end_s).sum())
+        first = (records["escalated"] == Escalation.ESCALATED) & self._within(records["checked_s"])
+        broken = (records["status"] == Status.FAILED) & ended & (records["target"] < n_pools)
+        self.discarded_input_tokens += int(records["isl"][first].sum())
+        self.discarded_output_tokens += int(records["osl"][first].sum()) + int(records["generated"][broken].sum())
+
+    def _within(self, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray((times_s >= self.start_s) & (times_s <= self.end_s))
+
+    def merge(self, other: Throughput) -> None:
+        for name in (
+            "completed",
+            "good",
+            "input_tokens",
+            "output_tokens",
+            "discarded_input_tokens",
+            "discarded_output_tokens",
+        ):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def streamed_tokens(records: NDArray[Any], start_s: float, end_s: float) -> NDArray[np.float64]:
+    """Tokens of each request that came within the window, if they came evenly from the first to the last.
+
+    n·|[first, last] ∩ window| / (last - first); all or none for a request whose tokens came at one instant.
+    """
+    first = np.where(records["generated"] > 0, records["first_token_s"], np.nan)
+    span = records["finish_s"] - first
+    common = np.clip(np.minimum(records["finish_s"], end_s) - np.maximum(first, start_s), 0.0, None)
+    at_once = (first >= start_s) & (first <= end_s)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(span > 0, common / span, at_once)
+    return np.asarray(np.where(np.isnan(first), 0.0, records["generated"] * share))
+
+
+def token_rates(
+    processed: NDArray[np.int64], total: Throughput, classes: Sequence[Throughput], window_s: float
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Tokens per second over all requests, and delivered ones by class.
+
+    Delivered tokens are those that the targets' own counters saw in the window, less what was thrown away: the same
+    counters as those of the ledger, so tokens per second times a month are the tokens that the bill is shared over.
+    They are split over the classes as the streams of their requests are.
+
+    Parameters
+    ----------
+    processed : shape (targets, 3), in the order of `PROCESSED`
+    window_s : length of the window, times the number of replications
+    """
+    counted = processed.sum(axis=0)
+    delivered = {
+        "input": max(int(counted[0]) - total.discarded_input_tokens, 0),
+        "output": max(int(counted[2]) - total.discarded_output_tokens, 0),
+    }
+    rates = {f"{kind}_tokens_per_s": tokens / window_s for kind, tokens in delivered.items()}
+    by_class = []
+    for found in classes:
+        shares = {
+            kind: _share(getattr(found, f"{kind}_tokens"), getattr(total, f"{kind}_tokens")) for kind in delivered
+        }
+        by_class.append({f"{kind}_tokens_per_s": shares[kind] * rates[f"{kind}_tokens_per_s"] for kind in delivered})
+    rates["processed_tokens_per_s"] = float(counted[0] + counted[2]) / window_s
+    return rates, by_class
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def time_in_steps(pools: Sequence[PoolUsage]) -> float:
+    """GPU-seconds with a step running / GPU-seconds of ready replicas; NaN where none was ready."""
+    busy = sum(pool.busy_s * pool.gpus_per_replica for pool in pools)
+    ready = sum((pool.busy_s + pool.idle_s) * pool.gpus_per_replica for pool in pools)
+    return busy / ready if ready else float("nan")
