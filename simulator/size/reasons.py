@@ -78,12 +78,12 @@ def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
 def shortfall(outcome: Evaluation) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete."""
     metrics = outcome.summary["metrics"]
-    missed = [
-        f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in metrics["slo_terms"] if row["met"] is False
-    ]
+    terms = metrics["slo_terms"]
+    missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
+    unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     lost = [
         f"{metrics['statuses'][name]} of {metrics['arrived']} requests {name.replace('_', ' ')}"
         for name in ("rejected", "failed", "timed_out", "unfinished")
         if metrics["statuses"][name]
     ]
-    return "; ".join(missed + lost)
+    return "; ".join([*missed, *unknown, *lost])
