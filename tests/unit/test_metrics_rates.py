@@ -17,6 +17,7 @@ from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.rates import streamed_tokens, time_in_steps
 from simulator.metrics.slo import ClassSlo
+from simulator.perf.steptime import constant_step_time
 from simulator.rng import stream
 from simulator.study.fleet import CascadeSpec, FleetSpec, RoutingSpec, TargetRouting
 from simulator.workload.requests import ClosedLoop, Requests
@@ -118,3 +119,12 @@ def test_time_in_steps_is_of_ready_gpus() -> None:
     wide = replace(usage, gpus_per_replica=3, busy_s=10.0, idle_s=0.0)
     assert time_in_steps([usage, wide]) == pytest.approx((usage.busy_s + 30.0) / 40.0)
     assert np.isnan(time_in_steps([]))
+
+
+def test_tokens_are_told_in_the_order_in_which_the_targets_were_given() -> None:
+    small, large = pool("z", step_time=constant_step_time(0.2, 128, 8)), pool("a")
+
+    _, one, _ = measured(fleet((small, large)), evenly(200, 0.1, 5, 8), 40.0, 0.0)
+    _, other, _ = measured(fleet((large, small)), evenly(200, 0.1, 5, 8), 40.0, 0.0)
+    for run in (one, other):
+        assert run.tokens[:, 2].tolist() == [usage.output_tokens for usage in run.usage.pools]
