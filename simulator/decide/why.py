@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from simulator.bill.sums import mean
+from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
-from simulator.study.decision import Contender, Ranking
+from simulator.study.decision import Binding, Contender, Flip, Ranking
 
 
 def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
@@ -76,3 +78,58 @@ def usd(one: Contender) -> str:
 
 def listed(names: Sequence[str]) -> str:
     return ", ".join(names)
+
+
+def bindings(found: Sequence[Costed], ranking: Ranking) -> tuple[Binding, ...]:
+    """What keeps each topology that is not among the winners from being one."""
+    by_name = {one.name: one for one in found}
+    winner = by_name[ranking.order[0]] if ranking.order else None
+    return tuple(_binding(one, winner) for one in found if one.name not in ranking.winners)
+
+
+def _binding(one: Costed, winner: Costed | None) -> Binding:
+    if not one.meets:
+        return _missed(one)
+    assert winner is not None, "a topology that meets has a winner at most as dear"
+    ours, theirs = _by_category(one), _by_category(winner)
+    excess = {name: usd - theirs.get(name, 0.0) for name, usd in ours.items()}
+    line = max(excess, key=excess.__getitem__)
+    more = one.usd_per_month - winner.usd_per_month
+    text = (
+        f"{one.name} costs ${more:,.0f} a month more than {winner.name}; its largest excess is {line}, "
+        f"${ours[line]:,.0f} of ${one.usd_per_month:,.0f}"
+    )
+    return Binding(one.name, "cost", line, text)
+
+
+def _missed(one: Costed) -> Binding:
+    failed = next(month for month in one.walked if not month.meets)
+    if one.lasts_until:
+        text = f"{one.name} meets the SLO until month {one.lasts_until}; in month {failed.month} {failed.binding}"
+    else:
+        text = f"{one.name}: {failed.binding}"
+    return Binding(one.name, "slo", failed.binding, text)
+
+
+def _by_category(one: Costed) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for line in one.bill.lines:
+        found.setdefault(line.category, []).append(mean(line.usd))
+    return {name: math.fsum(values) for name, values in found.items()}
+
+
+def flip_words(flip: Flip) -> str:
+    """One flip as a sentence without its stop."""
+    about = "" if flip.sure else "about "
+    if flip.factor is None:
+        low, high = flip.beyond
+        return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}"
+    return f"{flip.assumption} at {about}× {flip.factor:.2f}: {flip.winner}"
+
+
+def flips_sentence(flips: Sequence[Flip]) -> str:
+    """The nearest flips, nearest first."""
+    near = sorted((flip for flip in flips if flip.factor), key=lambda flip: abs(math.log(flip.factor or 1.0)))
+    if not near:
+        return "No price within a factor of ten changes the winner." if flips else ""
+    return f"What would flip it: {'; '.join(flip_words(flip) for flip in near[:3])}."

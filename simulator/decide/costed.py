@@ -1,0 +1,136 @@
+"""A topology's months with their bill: what is compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.bill.owned import servers_by_month
+from simulator.bill.study import bill_study
+from simulator.bill.sums import mean, total_usd
+from simulator.bill.use import month_use
+from simulator.decide.months import lasts_until
+from simulator.study.bill import Bill, MonthUse, PeriodUse
+from simulator.study.decision import Contender, Month, Trail, Walked
+from simulator.study.terms import Terms
+
+FIXED = Trail("fixed", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Costed:
+    """One topology over the months of a study, at its best.
+
+    Attributes
+    ----------
+    uses : of each month, all replications together; months of equal use share one object
+    bill : of these
+    usd_by_replication : mean USD per month of each replication alone
+    fleet : key of what runs and what is paid, without names; empty where it is not known
+    """
+
+    name: str
+    terms: Terms
+    walked: tuple[Walked, ...]
+    uses: tuple[MonthUse, ...]
+    bill: Bill
+    usd_by_replication: tuple[float, ...]
+    trail: Trail = FIXED
+    fleet: str = ""
+
+    @property
+    def usd_per_month(self) -> float:
+        return mean(total_usd(self.bill.lines))
+
+    @property
+    def meets(self) -> bool:
+        return all(month.meets for month in self.walked)
+
+    @property
+    def lasts_until(self) -> int | None:
+        return lasts_until(self.walked)
+
+    @property
+    def contender(self) -> Contender:
+        return Contender(
+            self.name,
+            self.meets,
+            self.usd_per_month,
+            self.usd_by_replication,
+            min(month.attainment for month in self.walked),
+            self.fleet,
+            self.trail.gap_usd,
+        )
+
+
+def costed(name: str, terms: Terms, walked: Sequence[Walked], trail: Trail = FIXED, fleet: str = "") -> Costed:
+    """Bill the months of a topology; arguments are attributes of `Costed`.
+
+    Raises
+    ------
+    InputError : use without a price
+    """
+    uses = month_uses(walked)
+    replications = len(walked[0].shares[0].served.usages)
+    bill = bill_study(terms, uses)
+    alone = [mean(total_usd(bill_study(terms, month_uses(walked, k)).lines)) for k in range(replications)]
+    return Costed(name, terms, tuple(walked), uses, bill, tuple(alone), trail, fleet)
+
+
+def month_uses(walked: Sequence[Walked], replication: int | None = None) -> tuple[MonthUse, ...]:
+    """Use of each month, of one replication or of all with equal weight."""
+    known: dict[tuple[tuple[int, float, float], ...], MonthUse] = {}
+    found: list[MonthUse] = []
+    for month in walked:
+        key = tuple((id(share.served), share.hours, share.period.start_hour) for share in month.shares)
+        if key not in known:
+            known[key] = _month_use(month, replication)
+        found.append(known[key])
+    return tuple(found)
+
+
+def _month_use(month: Walked, replication: int | None) -> MonthUse:
+    periods: list[PeriodUse] = []
+    for share in month.shares:
+        usages = share.served.usages if replication is None else share.served.usages[replication : replication + 1]
+        periods += [PeriodUse(usage, share.hours / len(usages), share.period.start_hour) for usage in usages]
+    return MonthUse(tuple(periods))
+
+
+def months(found: Costed) -> tuple[Month, ...]:
+    """What each month says: SLO met or not, servers there, ordered and arriving, cost."""
+    sites = [
+        [there.bought for there in servers_by_month(site, [_used(found, use, k) for use in found.uses])]
+        for k, site in enumerate(found.terms.owned)
+    ]
+    arriving = [np.diff(bought, prepend=0) for bought in sites]
+    leads = [math.ceil(site.server.lead_months) for site in found.terms.owned]
+    rows: list[Month] = []
+    for k, (month, bill) in enumerate(zip(found.walked, found.bill.months, strict=True)):
+        ordered = sum(int(new[k + lead]) for new, lead in zip(arriving, leads, strict=True) if k + lead < len(new))
+        if k == 0:
+            ordered = sum(int(new[: lead + 1].sum()) for new, lead in zip(arriving, leads, strict=True))
+        rows.append(
+            Month(
+                month.month,
+                month.level,
+                month.sizes,
+                sum(bought[k] for bought in sites),
+                ordered,
+                sum(int(new[k]) for new in arriving),
+                month.meets,
+                month.attainment,
+                month.binding,
+                mean(total_usd(bill.lines)),
+                mean(bill.paid_usd),
+                mean(bill.liability_usd),
+            )
+        )
+    return tuple(rows)
+
+
+def _used(found: Costed, use: MonthUse, site: int) -> int:
+    return month_use(found.terms, use).sites[site].used

@@ -1,0 +1,177 @@
+"""What would change the winner: the smallest change of one assumption, searched by billing again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from simulator.bill.study import bill_study
+from simulator.bill.sums import mean, total_usd
+from simulator.decide.costed import Costed
+from simulator.study.decision import Flip
+from simulator.study.terms import Money, Terms
+
+Change = Callable[[Terms, float], Terms]
+MOST = 10.0
+"""How far an assumption is moved, up and (as 1/MOST) down."""
+PRECISION = 0.01
+
+
+def _servers(terms: Terms, factor: float) -> Terms:
+    return replace(
+        terms,
+        owned=tuple(
+            replace(site, server=replace(site.server, capex_usd=site.server.capex_usd * factor)) for site in terms.owned
+        ),
+    )
+
+
+def _electricity(terms: Terms, factor: float) -> Terms:
+    def scaled(prices: tuple[Money, ...]) -> tuple[Money, ...]:
+        return tuple(price * factor for price in prices)
+
+    return replace(
+        terms,
+        owned=tuple(
+            replace(
+                site,
+                facility=replace(site.facility, electricity_usd_per_kwh=scaled(site.facility.electricity_usd_per_kwh)),
+            )
+            for site in terms.owned
+        ),
+    )
+
+
+def _space(terms: Terms, factor: float) -> Terms:
+    return replace(
+        terms,
+        owned=tuple(
+            replace(site, facility=replace(site.facility, usd_per_kw_month=site.facility.usd_per_kw_month * factor))
+            for site in terms.owned
+        ),
+    )
+
+
+def _staff(terms: Terms, factor: float) -> Terms:
+    if terms.staff is None:
+        return terms
+    return replace(terms, staff=replace(terms.staff, usd_per_fte_year=terms.staff.usd_per_fte_year * factor))
+
+
+def _rent(terms: Terms, factor: float) -> Terms:
+    def offer(prices: tuple[Money, ...]) -> tuple[Money, ...]:
+        return tuple(price * factor for price in prices)
+
+    return replace(
+        terms,
+        rented=tuple(
+            replace(
+                one,
+                usd_per_instance_hour=offer(one.usd_per_instance_hour),
+                commitment=None
+                if one.commitment is None
+                else replace(one.commitment, usd_per_instance_hour=one.commitment.usd_per_instance_hour * factor),
+            )
+            for one in terms.rented
+        ),
+    )
+
+
+def _tokens(terms: Terms, factor: float) -> Terms:
+    return replace(
+        terms,
+        apis=tuple(
+            replace(
+                api,
+                prices=tuple(
+                    replace(
+                        tier,
+                        input=tier.input * factor,
+                        cached_input=tier.cached_input * factor,
+                        cache_write=tier.cache_write * factor,
+                        output=tier.output * factor,
+                    )
+                    for tier in api.prices
+                ),
+            )
+            for api in terms.apis
+        ),
+    )
+
+
+def _is_owned(terms: Terms) -> bool:
+    return bool(terms.owned)
+
+
+ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
+    "price of servers": (_servers, _is_owned),
+    "price of rented GPUs": (_rent, lambda terms: bool(terms.rented)),
+    "price of tokens": (_tokens, lambda terms: bool(terms.apis)),
+    "price of electricity": (_electricity, _is_owned),
+    "price of space": (_space, _is_owned),
+    "salaries": (_staff, lambda terms: terms.staff is not None),
+}
+"""How each changes terms, and which terms it changes; in the order in which they are shown."""
+
+
+def money_flips(found: Sequence[Costed], most: float = MOST) -> list[Flip]:
+    """For each price the nearest multiple of today's at which another of the topologies that meet is cheapest.
+
+    Stored uses are billed again; sizes stay as they are, so a size that only the new price favours is not seen.
+    """
+    meeting = [one for one in found if one.meets]
+    flips = []
+    for name, (change, applies) in ASSUMPTIONS.items():
+        if len(meeting) > 1 and any(applies(one.terms) for one in meeting):
+            flips.append(_money_flip(name, change, meeting, most))
+    return flips
+
+
+def _money_flip(name: str, change: Change, meeting: Sequence[Costed], most: float) -> Flip:
+    known: dict[float, str] = {}
+
+    def winner(factor: float) -> str:
+        if factor not in known:
+            usd = {one.name: usd_per_month(one, change(one.terms, factor)) for one in meeting}
+            known[factor] = min(usd, key=usd.__getitem__)
+        return known[factor]
+
+    at = smallest_change(winner, most)
+    return Flip(name, at, winner(at) if at is not None else None, (1 / most, most), sure=False)
+
+
+def usd_per_month(one: Costed, terms: Terms) -> float:
+    """What the topology's use costs under other terms."""
+    return mean(total_usd(bill_study(terms, one.uses).lines))
+
+
+def smallest_change(winner: Callable[[float], str], most: float = MOST, precision: float = PRECISION) -> float | None:
+    """The multiple nearest to 1, by ratio, at which the winner is another; None if there is none up to `most`.
+
+    Both directions are walked in steps of a tenth of the way, on a scale of ratios, and the first change is narrowed
+    down by halving to `precision`; a change that comes and goes within a step is not seen.
+    """
+    today = winner(1.0)
+    ratio = most**0.1
+    steps = [ratio**k for k in range(11)]
+    steps[-1] = most
+    for near, far in pairwise(steps):
+        hits = [_narrowed(winner, today, a, b, precision) for a, b in ((near, far), (1 / near, 1 / far))]
+        at = [hit for hit in hits if hit is not None]
+        if at:
+            return min(at, key=lambda factor: abs(math.log(factor)))
+    return None
+
+
+def _narrowed(winner: Callable[[float], str], today: str, near: float, far: float, precision: float) -> float | None:
+    if winner(far) == today:
+        return None
+    while abs(far / near - 1) > precision:
+        middle = math.sqrt(near * far)
+        if winner(middle) == today:
+            near = middle
+        else:
+            far = middle
+    return far

@@ -1,0 +1,198 @@
+"""Bills of months compared: break-even, flips and the verdict, with fleets and prices made by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from bill_cases import FREE, PLAIN_SERVER, fixed, month, owned, pool, provider, rented, servers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.decide.break_even import break_evens, hours_per_day, volume
+from simulator.decide.costed import Costed, costed, months
+from simulator.decide.flips import smallest_change
+from simulator.decide.months import walk
+from simulator.decide.verdict import decide
+from simulator.study.decision import Served, Sizes
+from simulator.study.demand import Growth, Horizon, Level
+from simulator.study.terms import ApiTerms, Terms, TokenPrices
+from simulator.study.usage import Usage
+
+HOUR_S = 3600.0
+
+
+def _usage(replicas: int, load: float = 1.0) -> Usage:
+    return Usage(
+        HOUR_S,
+        (pool(gpus=8, stays=fixed(replicas, HOUR_S), end_s=HOUR_S),),
+        (provider([[[int(1_000_000 * load), 0, 0, int(100_000 * load)]]]),),
+        servers=(servers(replicas, ["pool"], HOUR_S),),
+    )
+
+
+def _own(capex: float = 250_000.0, growing: bool = False, growth: float = 0.0, **more: float) -> Costed:
+    server = replace(PLAIN_SERVER, capex_usd=capex, life_years=5.0, **more)  # type: ignore[arg-type]
+    terms = Terms("own", owned=(owned(server=server, facility=FREE),), apis=(_api(0.0),), months=36)
+    return _costed("own", terms, growth, growing)
+
+
+def _api(usd: float) -> ApiTerms:
+    return ApiTerms("api", (TokenPrices(0, usd, usd, usd, usd),), (1.0,))
+
+
+def _rent(usd: float, name: str = "rent", growth: float = 0.0, growing: bool = False) -> Costed:
+    return _costed(name, Terms(name, rented=(rented(usd=usd),), apis=(_api(0.0),), months=36), growth, growing)
+
+
+def _tokens(usd: float, growth: float = 0.0) -> Costed:
+    offer = rented(usd=0.0)
+    return _costed(
+        "tokens", Terms("tokens", rented=(offer,), apis=(_api(usd),), months=36), growth, False, most=math.inf
+    )
+
+
+def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float = 2.0) -> Costed:
+    def trial(sizes: Sizes, level: Level) -> Served:
+        met = level[0] <= sizes[0] * most
+        return Served(
+            met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (_usage(sizes[0], level[0]),) * 2
+        )
+
+    def search(levels: object, before: Sizes | None) -> Sizes:
+        return (math.ceil(max(level[0] for level in levels) / most),)  # type: ignore[attr-defined]
+
+    walked = walk(Horizon(36, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
+    return costed(name, terms, walked)
+
+
+def test_published_months_of_lenovo_lp2368() -> None:
+    server = replace(PLAIN_SERVER, capex_usd=250_141.80, life_years=5.0, reserved_kw=1.0)
+    place = replace(FREE, usd_per_kw_month=6.37 * 730)
+    own = _costed(
+        "own", Terms("own", owned=(owned(server=server, facility=place),), apis=(_api(0.0),), months=36), 0, False
+    )
+    assert own.usd_per_month == pytest.approx(8819.13, rel=1e-4)
+    for usd, expected in ((98.32, 3.73), (62.92, 6.06), (43.16, 9.31), (39.32, 10.40)):
+        found = break_evens([own, _rent(usd)])[0]
+        assert (found.topology, found.rival) == ("own", "rent")
+        assert found.months == pytest.approx(expected, abs=0.005)
+        assert found.months_discounted == pytest.approx(expected, abs=0.005)
+
+
+@pytest.mark.parametrize("load", [30.0, 5.0, 0.5])
+def test_published_hours_of_use_do_not_depend_on_the_load(load: float) -> None:
+    server = replace(PLAIN_SERVER, capex_usd=277_897.75, life_years=5.0, reserved_kw=1.0)
+    place = replace(FREE, usd_per_kw_month=8.79 * 730)
+    usage = _usage(1, load)
+    terms = Terms("own", owned=(owned(server=server, facility=place),), apis=(_api(0.0),), months=36)
+    walked = walk(Horizon(36, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    own = costed("own", terms, walked)
+    rent = costed("rent", Terms("rent", rented=(rented(usd=84.81),), apis=(_api(0.0),), months=36), walked)
+    found = break_evens([own, rent])[0]
+    assert found.hours_per_day == pytest.approx(4.283, rel=0.001)
+    assert decide([own, rent]).ranking.order == ("own", "rent")
+
+
+def test_resale_at_the_end_is_no_payback() -> None:
+    kept = _own(2_000_000.0, resale_share_by_age=((3.0, 0.99),))  # type: ignore[arg-type]
+    rent = _rent(20.0)
+    assert kept.bill.npv_usd < rent.bill.npv_usd, "with the sale it would have paid"
+    assert break_evens([kept, rent])[0].months is None
+
+
+def test_rent_breaks_even_with_rent_and_with_tokens() -> None:
+    found = {(one.topology, one.rival): one for one in break_evens([_rent(10.0), _rent(20.0, "dear"), _tokens(5.0)])}
+    assert len(found) == 6
+    assert found["rent", "dear"].months == 0.0
+    assert found["dear", "rent"].months is None
+    assert found["tokens", "rent"].hours_per_day is not None
+
+
+def test_rivals_that_miss_the_slo_are_no_rivals() -> None:
+    failing = _rent(1.0, "failing", growth=2.0)
+    assert not failing.meets
+    found = break_evens([_own(growth=2.0, growing=True), failing])
+    assert [(one.topology, one.rival) for one in found] == [("failing", "own")]
+
+
+def test_growth_that_passes_capacity_fails_owned_and_rented_alike() -> None:
+    own, rent, grows = _own(growth=1.0), _rent(20.0, growth=1.0), _rent(20.0, "grows", growth=1.0, growing=True)
+    assert own.lasts_until == rent.lasts_until == 13
+    found = decide([own, rent, grows])
+    assert found.ranking.winners == ("grows",)
+    assert {one.topology: one.kind for one in found.bindings} == {"own": "slo", "rent": "slo"}
+    assert "own meets the SLO until month 13" in found.text
+
+
+def test_servers_are_ordered_ahead_and_bought_whole() -> None:
+    found = months(_own(growth=1.0, growing=True, lead_months=2.5))
+    assert [month.servers for month in found] == sorted(month.servers for month in found)
+    assert found[0].ordered == sum(month.arriving for month in found[:4])
+    assert sum(month.ordered for month in found) == sum(month.arriving for month in found) == found[-1].servers
+    for k, row in enumerate(found[1:-3], start=1):
+        assert row.ordered == found[k + 3].arriving
+
+
+def test_a_copy_under_another_name_shares_the_verdict() -> None:
+    twin = replace(_rent(20.0), name="twin")
+    found = decide([_rent(20.0), twin, _tokens(500.0)])
+    assert set(found.ranking.winners) == {"rent", "twin"}
+
+
+@given(st.floats(5.0, 60.0), st.floats(0.05, 50.0))
+@settings(max_examples=25, deadline=None)
+def test_a_flip_of_a_price_is_where_the_bills_cross(rent: float, tokens: float) -> None:
+    a, b = _rent(rent), _tokens(tokens)
+    ratio = b.usd_per_month / a.usd_per_month
+    found = {flip.assumption: flip for flip in decide([a, b]).flips}
+    at = found["price of rented GPUs"].factor
+    if 0.105 < ratio < 9.5 and abs(ratio - 1) > 1e-3:
+        assert at == pytest.approx(ratio, rel=0.011)
+        assert found["price of tokens"].factor == pytest.approx(1 / ratio, rel=0.011)
+        assert found["price of rented GPUs"].winner == ("rent" if ratio < 1 else "tokens")
+    elif not 0.095 < ratio < 10.5:
+        assert at is None
+
+
+def test_the_margin_is_sure_in_a_share_of_the_draws() -> None:
+    a, b = _rent(20.0), _tokens(50.0)
+    drawn = {"rent": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2.0, 1.0, 4.0, 5.0])}
+    found = decide([a, b], drawn)
+    assert found.margin_share_of_draws == (0.75 if found.ranking.order[0] == "rent" else 0.25)
+    assert "of 4 draws" in found.text
+
+
+@given(st.floats(0.02, 40.0))
+@settings(max_examples=40, deadline=None)
+def test_volume_crosses_where_a_fixed_cost_meets_a_price(true: float) -> None:
+    found = volume(lambda q: 100.0, lambda q: 100.0 * q / true)
+    if true < 1 / 16:
+        assert (found.side, found.factor) == ("always", None)
+    elif true >= 16:
+        assert found.side == "never"
+    else:
+        assert found.side == "above"
+        assert found.factor == pytest.approx(true, rel=0.021)
+    other = volume(lambda q: 100.0 * q / true, lambda q: 100.0)
+    assert other.side in ({"never"} if true < 1 / 16 else {"always"} if true >= 16 else {"below"})
+    assert [row[0] for row in found.tried] == sorted(row[0] for row in found.tried)
+
+
+def test_a_side_that_cannot_serve_costs_without_end() -> None:
+    found = volume(lambda q: None if q > 1 else 1.0, lambda q: 2.0)
+    assert found.side == "below"
+    assert found.factor == pytest.approx(1.0, rel=0.021)
+    assert any(math.isinf(row[1]) for row in found.tried)
+
+
+def test_hours_have_no_meaning_against_tokens() -> None:
+    assert hours_per_day(100.0, _tokens(5.0).bill.lines) is None
+    assert smallest_change(lambda factor: "same") is None
+
+
+def test_uses_of_equal_months_are_one() -> None:
+    assert len({id(use) for use in _rent(20.0).uses}) == 1
+    assert month(_usage(1)).periods[0].hours == 730
