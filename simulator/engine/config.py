@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from simulator.engine.modes.spec import Modes
+from simulator.engine.rules import V0_32, RuleSet
+
 
 class Policy(IntEnum):
     """Order of the waiting queue and choice of the preemption victim (vLLM `scheduling_policy`)."""
@@ -46,7 +49,9 @@ class EngineConfig:
     num_speculative_tokens : tokens drafted per request and step; 0 is off
     num_lookahead_tokens : KV slots reserved ahead for drafts (vLLM: 0 for n-gram, else the drafts)
     draft_acceptance : probability that a drafted token is accepted, given that all before it were
-    drop_last_hit_block : EAGLE recomputes one more block of a prefix hit
+    drop_last_hit_block : a drafter that reads hidden states (EAGLE, MTP) recomputes one more block of a prefix hit
+    rules : version of vLLM
+    modes : what is on beyond plain serving
     """
 
     num_blocks: int
@@ -65,3 +70,5 @@ class EngineConfig:
     num_lookahead_tokens: int = 0
     draft_acceptance: float = 0.0
     drop_last_hit_block: bool = False
+    rules: RuleSet = V0_32
+    modes: Modes = Modes()

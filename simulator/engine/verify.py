@@ -9,7 +9,8 @@ from pathlib import Path
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.reference.replay import replay_reference
-from simulator.engine.schedule_trace import TraceRequest, TraceStep, load_schedule_trace
+from simulator.engine.schedule_trace import ScheduleTrace, TraceStep
+from simulator.engine.trace_reader import load_schedule_trace
 
 Replay = Callable[[EngineConfig, Sequence[TraceRequest]], list[TraceStep]]
 """Runs a scheduler over a recording's requests; returns the steps that scheduled or preempted something."""

@@ -18,12 +18,12 @@ class KVCacheBlock:
     ----------
     block_id : 0 is the null block
     ref_cnt : requests that hold the block; at 0 it is in the free queue
-    block_hash : chain hash of its content once it is full, kept after it was freed until the block is taken again
+    block_hash : (KV cache group, chain hash of its content) once it is full, kept after it was freed until the block is taken again
     """
 
     block_id: int
     ref_cnt: int = 0
-    block_hash: int | None = None
+    block_hash: tuple[int, int] | None = None
 
 
 class FreeKVCacheBlockQueue:
@@ -76,12 +76,17 @@ class BlockPool:
             raise ValueError(f"a pool needs at least the null block, got {num_blocks} blocks")
         self.blocks = [KVCacheBlock(block_id) for block_id in range(num_blocks)]
         self.free_block_queue = FreeKVCacheBlockQueue(self.blocks[NULL_BLOCK + 1 :])
-        self._cached: dict[int, dict[int, KVCacheBlock]] = {}
+        self._cached: dict[tuple[int, int], dict[int, KVCacheBlock]] = {}
+
+    @property
+    def null_block(self) -> KVCacheBlock:
+        """Stands where attention no longer reads; nobody holds it."""
+        return self.blocks[NULL_BLOCK]
 
     def get_num_free_blocks(self) -> int:
         return len(self.free_block_queue)
 
-    def get_cached_block(self, block_hash: int) -> KVCacheBlock | None:
+    def get_cached_block(self, block_hash: tuple[int, int]) -> KVCacheBlock | None:
         """Block with this content; of several equal ones the first that was cached (vLLM 0.32.0 `get_one_block`)."""
         same = self._cached.get(block_hash)
         return next(iter(same.values())) if same else None
@@ -110,7 +115,7 @@ class BlockPool:
             del self._cached[block.block_hash]
         block.block_hash = None
 
-    def cache_full_block(self, block: KVCacheBlock, block_hash: int) -> None:
+    def cache_full_block(self, block: KVCacheBlock, block_hash: tuple[int, int]) -> None:
         """Make a full block findable by its content (vLLM 0.32.0 `cache_full_blocks`)."""
         block.block_hash = block_hash
         self._cached.setdefault(block_hash, {})[block.block_id] = block
@@ -118,6 +123,8 @@ class BlockPool:
     def touch(self, blocks: Sequence[KVCacheBlock]) -> None:
         """One more request holds these blocks; a free one leaves the free queue (vLLM 0.32.0)."""
         for block in blocks:
+            if block is self.null_block:
+                continue
             if block.ref_cnt == 0:
                 self.free_block_queue.remove(block)
             block.ref_cnt += 1
@@ -128,8 +135,18 @@ class BlockPool:
         Those that nobody holds any more become free: with content at the tail of the queue (evicted last), without
         content at its head (reused first).
         """
-        for block in ordered_blocks:
+        held = [block for block in ordered_blocks if block is not self.null_block]
+        for block in held:
             block.ref_cnt -= 1
-        freed = [block for block in ordered_blocks if block.ref_cnt == 0]
+        freed = [block for block in held if block.ref_cnt == 0]
         self.free_block_queue.prepend_n([block for block in freed if block.block_hash is None])
         self.free_block_queue.append_n([block for block in freed if block.block_hash is not None])
+
+    def reset(self) -> bool:
+        """Forget all content (vLLM `reset_prefix_cache`); refused, and nothing changes, while a block is held."""
+        if self.get_num_free_blocks() != len(self.blocks) - 1:
+            return False
+        for block in self.blocks:
+            block.block_hash = None
+        self._cached.clear()
+        return True

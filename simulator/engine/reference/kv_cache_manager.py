@@ -1,11 +1,15 @@
-"""Which request holds which KV blocks (vLLM 0.32.0 `kv_cache_manager.py`, full attention)."""
+"""Which request holds which KV blocks (vLLM `kv_cache_manager.py`, `kv_cache_coordinator.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind, KvGroup
+from simulator.engine.modes.tables.reference import AlignedLinearGroup, make_group
 from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
+from simulator.engine.reference.groups import FullGroup
 from simulator.engine.reference.request import ContentHasher, Request, RequestStatus
 
 
@@ -14,97 +18,208 @@ def lookahead_tokens(config: EngineConfig) -> int:
     return config.num_lookahead_tokens if config.num_speculative_tokens > 0 else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A cached prefix: its blocks by group, its tokens, and the junction: how far some kind of layers had more."""
+
+    blocks: tuple[list[KVCacheBlock], ...]
+    tokens: int
+    junction: int = 0
+
+
 class KVCacheManager:
-    """Gives blocks to requests and finds cached prefixes (vLLM 0.32.0 `KVCacheManager`)."""
+    """Gives blocks to requests and finds cached prefixes (vLLM `KVCacheManager`)."""
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
+        modes = config.modes
         self.block_pool = BlockPool(config.num_blocks)
         self.watermark_blocks = int(config.watermark * config.num_blocks)
-        self.req_to_blocks: dict[int, list[KVCacheBlock]] = {}
-        self._num_cached_blocks: dict[int, int] = {}
-        self._hasher = ContentHasher(config.block_size)
+        in_flight = modes.max_in_flight_tokens or config.max_num_batched_tokens
+        specs = modes.groups or (KvGroup(GroupKind.FULL, config.block_size),)
+        size = specs[0].block_size if len(specs) == 1 else config.block_size
+        self.groups = tuple(
+            make_group(k, spec, self.block_pool, config.block_size, in_flight, config.max_model_len)
+            for k, spec in enumerate(specs)
+        )
+        drafts = modes.drafts
+        self.prefill_lookahead = drafts.num_prefill_lookahead_tokens if drafts else 0
+        self._hasher = ContentHasher(size, drafts.num_hash_lookahead_tokens if drafts else 0)
+        kinds: dict[KvGroup, list[FullGroup]] = {}
+        for group, spec in zip(self.groups, specs, strict=True):
+            kinds.setdefault(spec, []).append(group)
+        self._kinds = sorted(kinds.values(), key=lambda same: same[0].spec.kind != GroupKind.FULL)
 
-    def get_computed_blocks(self, request: Request) -> list[KVCacheBlock]:
-        """Longest cached prefix of `request`, in full blocks (vLLM 0.32.0 `get_computed_blocks`).
+    def held(self, request: Request) -> list[KVCacheBlock]:
+        """Blocks of the request, of all groups, null blocks left out."""
+        blocks = [block for group in self.groups for block in group.held.get(request, ())]
+        return [block for block in blocks if block is not self.block_pool.null_block]
 
-        The last token is always recomputed, for its logits, so at most tokens - 1 can hit. The look-up stops at the
-        first miss. EAGLE needs the hidden states before the first new token and gives up the last block of the hit.
+    def begin_step(self) -> None:
+        """States of linear attention that are written in a step can be hit from the next one on."""
+        for group in self.groups:
+            if isinstance(group, AlignedLinearGroup):
+                group.written_in_this_step.clear()
+
+    def no_hit(self) -> Hit:
+        return Hit(tuple([] for _ in self.groups), 0)
+
+    def get_computed_blocks(self, request: Request) -> Hit:
+        """Longest cached prefix of `request`, in full blocks (vLLM `get_computed_blocks`).
+
+        The last token is always recomputed, for its logits, so at most tokens - 1 can hit. A drafter that reads hidden
+        states gives up the last block of the hit (0.32). Several kinds of layers must agree: full attention from the
+        left, then each other kind within the length so far; a shorter length starts over.
         """
         if not self.config.enable_prefix_caching:
-            return []
-        most = (request.num_tokens - 1) // self.config.block_size
-        self._hasher.extend(request, most)
-        hit: list[KVCacheBlock] = []
-        for block_hash in request.block_hashes[:most]:
-            block = self.block_pool.get_cached_block(block_hash)
-            if block is None:
-                break
-            hit.append(block)
-        return hit[:-1] if self.config.drop_last_hit_block else hit
+            return self.no_hit()
+        most = request.num_tokens - 1
+        most = min(most, request.num_tokens - self._hasher.lookahead_tokens)
+        self._hasher.extend(request, most // self._hasher.block_size)
+        if len(self.groups) == 1:
+            group = self.groups[0]
+            hit = group.find(group.look_up(request), most)
+            if self.config.drop_last_hit_block and hit:
+                hit.pop()
+            return Hit((hit,), len(hit) * group.size)
+        return self._agree(request, most)
 
-    def num_blocks_to_allocate(self, request: Request, num_tokens: int, hit: Sequence[KVCacheBlock] = ()) -> int:
-        """Free blocks used up when `request` comes to hold `num_tokens`: new ones, and hit ones that nobody holds."""
-        needed = -(-num_tokens // self.config.block_size)
-        owned = len(self.req_to_blocks.get(request.number, ()))
-        return max(needed - owned - len(hit), 0) + sum(block.ref_cnt == 0 for block in hit)
+    def _agree(self, request: Request, most: int) -> Hit:
+        found: dict[FullGroup, list[KVCacheBlock]] = {}
+        full_tokens: dict[FullGroup, int] = {}
+        simple = len(self._kinds) == 2 and self._kinds[0][0].spec.kind == GroupKind.FULL
+        length, longest = most, 0
+        while True:
+            now = length
+            for same in self._kinds:
+                first = same[0]
+                if first in full_tokens:
+                    now = min(now, full_tokens[first])
+                    continue
+                for group, hit in zip(same, self._find_in_all(request, same, now), strict=True):
+                    found[group] = hit
+                now = len(found[first]) * first.size
+                if first.spec.kind == GroupKind.FULL:
+                    full_tokens[first] = now
+                longest = max(longest, now)
+            if now >= length:
+                break
+            length = now
+            if simple:
+                break
+        for group in found:
+            if group.spec.kind == GroupKind.FULL:
+                del found[group][-(-length // group.size) :]
+        junction = longest if longest > length else 0
+        return Hit(tuple(found[group] for group in self.groups), length, junction)
+
+    def _find_in_all(self, request: Request, same: Sequence[FullGroup], most: int) -> list[list[KVCacheBlock]]:
+        """Hits of groups of one kind: a block counts as cached only if all of them have it."""
+        looks = [group.look_up(request) for group in same]
+        chosen: dict[int, list[KVCacheBlock]] = {}
+
+        def look(index: int) -> KVCacheBlock | None:
+            blocks = [block for each in looks if (block := each(index)) is not None]
+            if len(blocks) < len(looks):
+                return None
+            chosen[index] = blocks
+            return blocks[0]
+
+        null = self.block_pool.null_block
+        hit = same[0].find(look, most)
+        return [[null if block is null else chosen[k][j] for k, block in enumerate(hit)] for j in range(len(same))]
+
+    def num_blocks_to_allocate(
+        self, request: Request, reach: int, main: int, computed: int, hit: Hit | None = None, capped: bool = False
+    ) -> int:
+        """Free blocks used up when `request` comes to hold `reach` tokens, summed over the groups."""
+        blocks = (hit or self.no_hit()).blocks
+        return sum(
+            group.blocks_needed(request, reach, main, computed, blocks[k], capped)
+            for k, group in enumerate(self.groups)
+        )
 
     def allocate_slots(
         self,
         request: Request,
         num_new_tokens: int,
-        hit: Sequence[KVCacheBlock] = (),
+        hit: Hit | None = None,
         *,
         num_external_tokens: int = 0,
+        apart: bool = False,
         full_sequence_must_fit: bool = False,
         reserved_blocks: int = 0,
         has_scheduled_reqs: bool = True,
     ) -> bool:
-        """Blocks for `num_new_tokens` more tokens; False is the normal answer "no room" (vLLM 0.32.0 `allocate_slots`).
+        """Blocks for `num_new_tokens` more tokens; False is the normal answer "no room" (vLLM `allocate_slots`).
 
         Parameters
         ----------
         num_new_tokens : tokens to compute in this step, drafts included
         hit : cached prefix that a request takes over at its admission
-        num_external_tokens : tokens whose KV is fetched from elsewhere; their blocks become findable with
-            `cache_blocks` once it is there, and lookahead slots are left for later
+        num_external_tokens : tokens whose KV comes from elsewhere
+        apart : it comes after this step; its blocks become findable with `cache_blocks` once it is there, and lookahead
+            slots are left for later
         full_sequence_must_fit : refuse unless all of prompt and generated tokens fit (not those still to generate)
         reserved_blocks : free blocks that must be left for others
         has_scheduled_reqs : something is running, so an admission has to leave the watermark free
         """
         config, pool = self.config, self.block_pool
+        given = hit or self.no_hit()
+        base = request.num_computed_tokens + given.tokens
+        total = min(base + num_external_tokens, config.max_model_len)
         admitted = request.status in (RequestStatus.WAITING, RequestStatus.PREEMPTED)
         watermark = self.watermark_blocks if admitted and has_scheduled_reqs else 0
         if full_sequence_must_fit:
             whole = min(request.num_tokens, config.max_model_len)
-            if self.num_blocks_to_allocate(request, whole, hit) + watermark > pool.get_num_free_blocks():
+            needed = self.num_blocks_to_allocate(request, whole, whole, total, given, capped=True)
+            if needed + watermark > pool.get_num_free_blocks():
                 return False
-        computed = request.num_computed_tokens + len(hit) * config.block_size + num_external_tokens
-        lookahead = 0 if num_external_tokens else lookahead_tokens(config)
-        reach = min(computed + num_new_tokens + lookahead, config.max_model_len)
-        available = pool.get_num_free_blocks() - reserved_blocks
-        if self.num_blocks_to_allocate(request, reach, hit) + watermark > available:
+        main = total + num_new_tokens
+        reach = min(main + (0 if apart else lookahead_tokens(config)), config.max_model_len)
+        for group in self.groups:
+            group.remove_skipped(request, max(0, total - request.num_in_flight_tokens))
+        needed = self.num_blocks_to_allocate(request, reach, main, base + num_external_tokens, given)
+        if needed + watermark > pool.get_num_free_blocks() - reserved_blocks:
             return False
-        blocks = self.req_to_blocks.setdefault(request.number, [])
-        pool.touch(hit)
-        blocks.extend(hit)
-        blocks.extend(pool.get_new_blocks(max(-(-reach // config.block_size) - len(blocks), 0)))
-        self._num_cached_blocks.setdefault(request.number, len(hit))
-        if num_external_tokens == 0:
-            self.cache_blocks(request, min(computed + num_new_tokens, request.num_tokens))
+        if (hit is not None or num_external_tokens > 0) and not any(request in group.n_cached for group in self.groups):
+            for k, group in enumerate(self.groups):
+                group.adopt(request, given.blocks[k], base + num_external_tokens)
+            for group in self.groups:
+                group.adopt_external(request, base, num_external_tokens)
+        for group in self.groups:
+            group.extend(request, reach, main)
+        if not (num_external_tokens and apart):
+            self.cache_blocks(request, min(main, request.num_tokens))
         return True
 
     def cache_blocks(self, request: Request, num_tokens: int) -> None:
-        """Make the blocks that `num_tokens` tokens fill findable; unverified drafts don't count (vLLM 0.32.0)."""
+        """Make the blocks that `num_tokens` tokens fill findable; hybrid groups register whole scheduler blocks."""
         if not self.config.enable_prefix_caching:
             return
-        full = num_tokens // self.config.block_size
-        self._hasher.extend(request, full)
-        for index in range(self._num_cached_blocks[request.number], full):
-            self.block_pool.cache_full_block(self.req_to_blocks[request.number][index], request.block_hashes[index])
-        self._num_cached_blocks[request.number] = max(full, self._num_cached_blocks[request.number])
+        if len(self.groups) > 1:
+            num_tokens = num_tokens // self.config.block_size * self.config.block_size
+        else:
+            num_tokens = max(0, num_tokens - max(0, self.prefill_lookahead - 1))
+        if self._hasher.lookahead_tokens:
+            num_tokens = min(num_tokens, request.num_tokens - self._hasher.lookahead_tokens)
+        self._hasher.extend(request, num_tokens // self._hasher.block_size)
+        for group in self.groups:
+            group.cache(request, num_tokens)
+
+    def remove_skipped(self, request: Request, processed: int) -> None:
+        for group in self.groups:
+            group.remove_skipped(request, processed)
+
+    def take_all(self, request: Request) -> list[KVCacheBlock]:
+        """The request's blocks group by group, in order; it holds none any more."""
+        return [block for group in self.groups for block in group.pop(request)]
 
     def free(self, request: Request) -> None:
-        """Give back all blocks of `request`, the last block first, so that it is evicted first (vLLM 0.32.0)."""
-        self.block_pool.free_blocks(self.req_to_blocks.pop(request.number, [])[::-1])
-        self._num_cached_blocks.pop(request.number, None)
+        """Give back all blocks of `request`, group by group, the last block first, so that it is evicted first."""
+        for group in self.groups:
+            self.block_pool.free_blocks(group.pop(request)[::-1])
+
+    def reset(self) -> bool:
+        """Forget all cached content; refused while a block is held."""
+        return self.block_pool.reset()

@@ -17,6 +17,7 @@ class RequestStatus(Enum):
 
     WAITING = "waiting"
     WAITING_FOR_REMOTE_KVS = "waiting_for_remote_kvs"
+    WAITING_FOR_GRAMMAR = "waiting_for_structured_output_grammar"
     RUNNING = "running"
     PREEMPTED = "preempted"
     FINISHED = "finished"
@@ -40,6 +41,16 @@ class Request:
     num_output_tokens : tokens generated so far
     num_spec_tokens : drafts to verify in the next step
     num_cached_tokens : prefix hit of the first admission; None before
+    name, tie : order equal (priority, arrival) in the waiting heap, and among victims; the number unless given
+    images : (offset, tokens, name) of encoder inputs in the prompt; equal names are equal content
+    lora, salt : adapter, and cache salt: part of a block's content
+    stop_after : the output token that is a stop token; 0 is none
+    external_tokens, external_apart : tokens that a store has of the prompt, and whether they load apart from the step
+    has_grammar : its output is structured; it waits until its grammar is compiled
+    num_output_placeholders : tokens planned for, but not sampled yet (asynchronous scheduling)
+    num_in_flight_tokens : scheduled tokens whose output has not been applied
+    is_prefill_chunk : after its last plan, tokens were left to compute
+    junction : tokens at which another kind of layers had a longer hit (hybrid groups)
     block_hashes : content of the leading full blocks, filled by the KV cache manager as far as it was needed
     """
 
@@ -60,6 +71,23 @@ class Request:
     num_preemptions: int = 0
     num_cached_tokens: int | None = None
     block_hashes: list[int] = field(default_factory=list)
+    name: int | str = ""
+    tie: int = -1
+    images: tuple[tuple[int, int, str], ...] = ()
+    lora: int | None = None
+    salt: str | None = None
+    stop_after: int = 0
+    external_tokens: int = 0
+    external_apart: bool = False
+    has_grammar: bool = False
+    num_output_placeholders: int = 0
+    num_in_flight_tokens: int = 0
+    is_prefill_chunk: bool = False
+    junction: int = 0
+
+    def __post_init__(self) -> None:
+        self.name = self.number if self.name == "" else self.name
+        self.tie = self.number if self.tie < 0 else self.tie
 
     @property
     def num_tokens(self) -> int:
@@ -72,13 +100,14 @@ class Request:
         return self.num_tokens + self.num_spec_tokens
 
     @property
-    def is_finished(self) -> bool:
-        return self.num_output_tokens >= self.osl
+    def serving_order(self) -> tuple[int, float, int | str]:
+        """Sort key of the priority policy: (priority, arrival, name), smallest first."""
+        return (self.priority, self.arrival_s, self.name)
 
     @property
-    def serving_order(self) -> tuple[int, float, int]:
-        """Sort key of the priority policy: (priority, arrival, number), smallest first."""
-        return (self.priority, self.arrival_s, self.number)
+    def victim_order(self) -> tuple[int, float, int]:
+        """The running request with the largest one is preempted, the first of equal ones."""
+        return (self.priority, self.arrival_s, self.tie)
 
     def _content(self) -> list[Segment]:
         """All content, prompt and everything that may be generated, as (segment id, tokens)."""
@@ -100,19 +129,37 @@ class Request:
 
 
 class ContentHasher:
-    """Chain hashes of full blocks (vLLM 0.32.0 `hash_block_tokens`), without collisions.
+    """Chain hashes of full blocks (vLLM `hash_block_tokens`), without collisions.
 
-    Equal numbers mean equal tokens from the beginning of the sequence to the end of the block. Numbers are given out
-    in order of first appearance; 0 is the empty sequence.
+    Equal numbers mean equal tokens from the beginning of the sequence to the end of the block, equal pictures, adapter
+    and salt. Numbers are given out in order of first appearance; 0 is the empty sequence.
+
+    Parameters
+    ----------
+    lookahead_tokens : tokens beyond a block that its hash covers as well; a block has none until they are known
     """
 
-    def __init__(self, block_size: int) -> None:
-        self._block_size = block_size
-        self._known: dict[tuple[int, tuple[Run, ...]], int] = {}
+    def __init__(self, block_size: int, lookahead_tokens: int = 0) -> None:
+        self.block_size, self.lookahead_tokens = block_size, lookahead_tokens
+        self._known: dict[tuple[object, ...], int] = {}
 
     def extend(self, request: Request, n_blocks: int) -> None:
         """Bring `request.block_hashes` to at least `n_blocks` blocks."""
+        size = self.block_size
         for index in range(len(request.block_hashes), n_blocks):
+            start, end = index * size, (index + 1) * size
+            pictures = tuple(
+                (name, offset - start)
+                for offset, tokens, name in request.images
+                if offset < end and offset + tokens > start
+            )
             parent = request.block_hashes[-1] if request.block_hashes else 0
-            runs = tuple(request.runs(index * self._block_size, (index + 1) * self._block_size))
-            request.block_hashes.append(self._known.setdefault((parent, runs), len(self._known) + 1))
+            key = (
+                parent,
+                tuple(request.runs(start, end)),
+                tuple(request.runs(end, end + self.lookahead_tokens)),
+                pictures,
+                request.lora,
+                request.salt if index == 0 else None,
+            )
+            request.block_hashes.append(self._known.setdefault(key, len(self._known) + 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from simulator.engine.config import Policy
 from simulator.engine.reference.request import Request
@@ -44,5 +44,10 @@ class RequestQueue:
     def pop_request(self) -> Request:
         return self._requests.pop(0)
 
-    def remove_request(self, request: Request) -> None:
-        self._requests.remove(request)
+    def discard(self, request: Request) -> None:
+        """Take a request out, if it is here."""
+        if request in self._requests:
+            self._requests.remove(request)
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self._requests)

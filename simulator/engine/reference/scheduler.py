@@ -1,57 +1,24 @@
-"""The scheduler of one replica (vLLM 0.32.0 `v1/core/sched/scheduler.py`), rule by rule.
+"""The scheduler of one replica (vLLM `v1/core/sched/scheduler.py`), rule by rule.
 
-Of KV connectors: the asynchronous transfer of whole prompts between a prefill and a decode engine, as the NIXL
-connector's pull mode does it (`v1/nixl/pull_scheduler.py`). Left out: encoder inputs, LoRA, structured output, async
-scheduling. Added: static batching and one-at-a-time serving, which change who may be admitted and nothing else.
+The loop is plain serving; modes answer its questions from rooms of their own (`doors`, `rooms`). Added: static batching
+and one-at-a-time serving, which change who may be admitted and nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from typing import TypeVar
 
 from simulator.engine.config import Batching, EngineConfig, Policy
-from simulator.engine.reference.kv_cache_manager import KVCacheManager, lookahead_tokens
+from simulator.engine.reference.doors import Answer, Left, Plain
+from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager, lookahead_tokens
+from simulator.engine.reference.plan import Plan, Scheduled, StepPlan, StepResult
 from simulator.engine.reference.request import Request, RequestStatus
 from simulator.engine.reference.request_queue import RequestQueue
-
-AcceptedDrafts = Callable[[int, int, int], int]
-"""(request number, tokens generated so far, drafts verified) -> leading drafts accepted, 0 to all of them.
-
-Asked when the request's step has been computed, before the step's tokens are counted as generated.
-"""
+from simulator.engine.reference.rooms import rooms_of
+from simulator.engine.reference.worker import AcceptedDrafts, DraftsMade, Worker
 
 
-@dataclass(slots=True)
-class StepPlan:
-    """What one step computes, and what was given up for it (vLLM `SchedulerOutput`).
-
-    Attributes
-    ----------
-    scheduled : (request number, tokens scheduled, tokens computed before), in the scheduler's order
-    preempted : request numbers in order of preemption
-    free_blocks : free KV blocks once everything is scheduled
-    loads : (request number, KV blocks) to be fetched from the prefill engine, beginning with this step
-    """
-
-    scheduled: list[tuple[int, int, int]] = field(default_factory=list)
-    preempted: list[int] = field(default_factory=list)
-    free_blocks: int = 0
-    loads: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class StepResult:
-    """What a computed step brought (vLLM `EngineCoreOutputs`).
-
-    Attributes
-    ----------
-    tokens : (request number, tokens delivered), in the scheduler's order
-    finished : request numbers that have all their tokens and have left, in the same order
-    """
-
-    tokens: list[tuple[int, int]] = field(default_factory=list)
-    finished: list[int] = field(default_factory=list)
+RoomT = TypeVar("RoomT", bound=Plain)
 
 
 def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
@@ -85,77 +52,137 @@ def can_receive(config: EngineConfig, isl: int, osl: int) -> bool:
 
 
 class Scheduler:
-    """vLLM 0.32.0's `Scheduler` with synchronous scheduling.
+    """vLLM's `Scheduler`.
 
     Parameters
     ----------
-    config : limits of the replica
+    config : limits and modes of the replica
     accepted : how many of the verified drafts are accepted; needed with speculative decoding
+    drafted : how many drafts are made; all that are asked for unless given
 
     Raises
     ------
     ValueError : speculative decoding without `accepted`
     """
 
-    def __init__(self, config: EngineConfig, accepted: AcceptedDrafts | None = None) -> None:
+    def __init__(
+        self, config: EngineConfig, accepted: AcceptedDrafts | None = None, drafted: DraftsMade | None = None
+    ) -> None:
         if config.num_speculative_tokens > 0 and accepted is None:
             raise ValueError("speculative decoding needs the function that says how many drafts are accepted")
         self.config = config
-        self.accepted = accepted
         self.kv_cache_manager = KVCacheManager(config)
+        self.worker = Worker(accepted, drafted)
         self.waiting = RequestQueue(config.policy)
         self.kv_holding_waiting = RequestQueue(config.policy)
         self.running: list[Request] = []
-        self.sending: dict[int, Request] = {}
-        self._inflight_prefills: set[Request] = set()
-        self._finished_recving: set[int] = set()
         self.requests: dict[int, Request] = {}
+        self.inflight_prefills: dict[Request, None] = {}
+        self.rooms: tuple[Plain, ...] = rooms_of(self)
+
+    def room(self, kind: type[RoomT]) -> RoomT:
+        """The engine's room of that kind.
+
+        Raises
+        ------
+        StopIteration : the engine is not in that mode
+        """
+        return next(room for room in self.rooms if isinstance(room, kind))
 
     @property
     def has_requests(self) -> bool:
-        return bool(self.requests)
+        return bool(self.running or self.waiting or self.kv_holding_waiting)
 
     def add(self, request: Request) -> None:
-        """Queue a new request (vLLM 0.32.0 `add_request`). The caller has asked `can_serve`."""
+        """Queue a new request (vLLM `add_request`). The caller has asked `can_serve`."""
         self.requests[request.number] = request
+        for room in self.rooms:
+            room.queued(request)
         self.waiting.add_request(request)
 
     def abort(self, number: int) -> None:
-        """Drop a request that waits, preempted ones included (vLLM 0.32.0 `finish_requests`)."""
-        request = self.requests.pop(number)
-        self.waiting.remove_request(request)
-        request.status = RequestStatus.FINISHED
+        """A client has left: its request goes at once, wherever it is (vLLM `finish_requests`); unknown ones are gone."""
+        request = self.requests.get(number)
+        if request is not None:
+            self._leave(request, Left.ABORTED)
 
-    def schedule(self) -> StepPlan:
-        """Plan the next step: running requests first, then waiting ones (vLLM 0.32.0 `schedule`).
+    def reset_prefix_cache(self, preempt_running: bool = False) -> bool:
+        """Forget cached content; refused while a block is held, unless the running requests are preempted first."""
+        if preempt_running:
+            for room in self.rooms:
+                room.drops_output(True)
+            while self.running:
+                self._preempt(self.running[-1])
+            for room in self.rooms:
+                room.drops_output(False)
+        return self.kv_cache_manager.reset()
+
+    def schedule(self, throttled: bool = False) -> StepPlan:
+        """Plan the next step: running requests first, then waiting ones (vLLM `schedule`).
 
         A request catches up with its tokens, so `num_computed_tokens` advances now and not when the step is done.
+
+        Parameters
+        ----------
+        throttled : this is a step in which data-parallel ranks hold prefills back
         """
-        plan = _Plan(self.config.max_num_batched_tokens)
-        cap = self._prefill_cap()
+        config = self.config
+        self.kv_cache_manager.begin_step()
+        budget = config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens
+        slots = config.modes.drafts.slots if config.modes.drafts else 0
+        plan = Plan(budget, config.max_num_batched_tokens, slots, self._prefill_cap())
+        plan.throttled = throttled
         admits = self._admission_is_open()
-        self._schedule_running(plan, cap)
+        for room in self.rooms:
+            room.opens(plan)
+        self._schedule_running(plan)
+        for room in self.rooms:
+            room.turns(plan)
         if not plan.preempted and admits:
-            self._schedule_waiting(plan, cap)
-        scheduled = [(r.number, n, r.num_computed_tokens) for r, n in plan.scheduled]
-        for request, n in plan.scheduled:
-            request.num_computed_tokens += n
-            if request.num_computed_tokens >= request.num_tokens:
-                self._inflight_prefills.discard(request)
-        return StepPlan(
-            scheduled=scheduled,
+            self._schedule_waiting(plan)
+        return self._close(plan)
+
+    def _close(self, plan: Plan) -> StepPlan:
+        for room in self.rooms:
+            room.closes(plan)
+        made = StepPlan(
+            scheduled=[(r.number, n, r.num_computed_tokens) for r, n in plan.given.items()],
             preempted=[request.number for request in plan.preempted],
             free_blocks=self.kv_cache_manager.block_pool.get_num_free_blocks(),
             loads=plan.loads,
+            entries=[
+                Scheduled(r, n, r.num_computed_tokens, plan.drafts.get(r, 0), plan.admitted.get(r))
+                for r, n in plan.given.items()
+            ],
+            encoded=[(r.number, tuple(indices)) for r, indices in plan.encoded.items()],
+            most_drafts=plan.most_drafts,
+            throttled=plan.throttled,
         )
+        for request, n in plan.given.items():
+            request.num_computed_tokens += n
+            request.is_prefill_chunk = (
+                request.num_computed_tokens < request.num_tokens + request.num_output_placeholders
+            )
+            if not request.is_prefill_chunk:
+                self.inflight_prefills.pop(request, None)
+            for room in self.rooms:
+                room.planned(plan, request, n)
+        made.sampling_waits = plan.sampling_waits
+        return made
 
     def _prefill_cap(self) -> int:
-        """Most tokens of one request in this step (vLLM 0.32.0 `long_prefill_token_threshold`).
+        """Most tokens of one request in this step (vLLM `long_prefill_token_threshold`).
 
-        It keeps long prompts from holding up others, so a request alone in the system is not capped.
+        It keeps long prompts from holding up others, so a request alone in the system is not capped; the adaptive cap
+        is the larger of it and an equal share of the inputs.
         """
         threshold = self.config.long_prefill_token_threshold
-        return threshold if threshold > 0 and len(self.requests) > 1 else self.config.max_num_batched_tokens
+        present = len(self.running) + len(self.waiting) + len(self.kv_holding_waiting)
+        if threshold <= 0 or present <= 1:
+            return self.config.max_model_len
+        if self.config.modes.adaptive_prefill_cap:
+            return max(threshold, self.config.max_num_batched_tokens // present)
+        return threshold
 
     def _admission_is_open(self) -> bool:
         """Static and one-at-a-time batching admit only in steps that begin with nothing running. Not in vLLM."""
@@ -164,217 +191,265 @@ class Scheduler:
     def _max_num_running_reqs(self) -> int:
         return 1 if self.config.batching == Batching.ONE_AT_A_TIME else self.config.max_num_seqs
 
-    def _schedule_running(self, plan: _Plan, cap: int) -> None:
-        """Give running requests their tokens in order of admission, preempting for room (vLLM 0.32.0 `schedule`).
+    def _passes(self, plan: Plan, request: Request, running: bool) -> Answer:
+        answers = (room.passes(plan, request, running) for room in self.rooms)
+        return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
 
-        Tokens with drafts, less those computed, up to the cap, the budget, and one short of `max_model_len` for the
-        token to be sampled. A request that gets nothing is passed over. The loop ends with one that preempts itself.
+    def _cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
+        for room in self.rooms:
+            n = room.cut(plan, request, n, computed)
+        return n
+
+    def _give(self, plan: Plan, request: Request, n: int, running: bool) -> None:
+        plan.give(request, n)
+        for room in self.rooms:
+            room.given(plan, request, n, running)
+
+    def _schedule_running(self, plan: Plan) -> None:
+        """Give running requests their tokens in order of admission, preempting for room (vLLM `schedule`).
+
+        Tokens known or drafted, less those computed, up to the cap, the budget, and one short of `max_model_len` for the
+        token to be sampled. A request that gets nothing is passed over.
         """
-        index = 0
-        while index < len(self.running) and plan.budget > 0:
-            request = self.running[index]
-            n = request.num_tokens_with_spec - request.num_computed_tokens
-            n = min(n, cap, plan.budget, self.config.max_model_len - 1 - request.num_computed_tokens)
-            if n <= 0:
-                index += 1
-                continue
-            if not self._allocate_or_preempt(plan, request, n):
+        for request in tuple(self.running):
+            if plan.is_full:
                 return
-            plan.give(request, n)
-            index = self.running.index(request) + 1
+            if request.status is not RequestStatus.RUNNING:
+                continue
+            if self._passes(plan, request, running=True) is not Answer.GO:
+                continue
+            computed = request.num_computed_tokens
+            n = request.num_tokens - computed + sum(room.due(request) for room in self.rooms)
+            n = min(n, plan.cap, plan.room, self.config.max_model_len - 1 - computed)
+            n = self._cut(plan, request, n, computed)
+            if n <= 0:
+                continue
+            if self._allocate_or_preempt(plan, request, n):
+                self._give(plan, request, n, running=True)
+            elif request.status is RequestStatus.RUNNING or self.config.rules.self_preemption_ends_loop:
+                return
 
-    def _allocate_or_preempt(self, plan: _Plan, request: Request, n: int) -> bool:
-        """Preempt until `request` has its blocks; False when it was preempted itself (vLLM 0.32.0 `schedule`)."""
+    def _allocate_or_preempt(self, plan: Plan, request: Request, n: int) -> bool:
+        """Preempt until `request` has its blocks; False when it was preempted itself, or a victim's blocks must stay."""
         while not self.kv_cache_manager.allocate_slots(request, n):
             victim = self._choose_victim()
-            plan.take_back(victim)
-            self._preempt_request(victim)
+            if not all(room.may_preempt(victim) for room in self.rooms):
+                return False
+            if plan.take_back(victim):
+                for room in self.rooms:
+                    room.taken_back(plan, victim)
+            self._preempt(victim)
             plan.preempted.append(victim)
             if victim is request:
                 return False
         return True
 
     def _choose_victim(self) -> Request:
-        """FCFS: the last admitted. Priority: the largest (priority, arrival) of all running (vLLM 0.32.0)."""
+        """FCFS: the last admitted. Priority: the first of those with the largest (priority, arrival)."""
         if self.config.policy == Policy.PRIORITY:
-            return max(self.running, key=lambda r: r.serving_order)
+            return max(self.running, key=lambda r: r.victim_order)
         return self.running[-1]
 
-    def _preempt_request(self, request: Request) -> None:
-        """Free all its blocks, their content stays findable; it is recomputed later (vLLM 0.32.0)."""
+    def _preempt(self, request: Request) -> None:
+        """Free all its blocks, their content stays findable; it is recomputed later."""
         self.running.remove(request)
-        self.kv_cache_manager.free(request)
-        self._inflight_prefills.discard(request)
+        self._give_back(request, Left.PREEMPTED)
+        self.inflight_prefills.pop(request, None)
         request.kv_loaded = False
         request.status = RequestStatus.PREEMPTED
         request.num_computed_tokens = 0
-        request.num_spec_tokens = 0
+        request.num_output_placeholders = 0
         request.num_preemptions += 1
         self.waiting.prepend_request(request)
 
-    def _schedule_waiting(self, plan: _Plan, cap: int) -> None:
-        """Admit from the head of the queue until one has to wait: the head of the line blocks (vLLM 0.32.0 `schedule`).
+    def _give_back(self, request: Request, why: Left) -> None:
+        for room in self.rooms:
+            room.left(request, why)
+        if not any(room.keeps_blocks(request, why) for room in self.rooms):
+            self.kv_cache_manager.free(request)
 
-        Requests that wait but hold blocks, since their KV is or was on its way, come before all others. Those whose KV
-        is not there yet are passed over and keep their order.
+    def _schedule_waiting(self, plan: Plan) -> None:
+        """Admit from the head of the queue until one has to wait: the head of the line blocks (vLLM `schedule`).
+
+        Requests that wait but hold blocks, since their KV is or was on its way, come before all others. Those that are
+        passed over keep their order.
         """
-        skipped: list[Request] = []
-        while plan.budget > 0 and len(self.running) < self._max_num_running_reqs():
+        passed_holding: list[Request] = []
+        passed: list[Request] = []
+        while plan.budget > 0:
             queue = self.kv_holding_waiting or self.waiting
-            if not queue:
+            if not queue or plan.is_full or len(self.running) >= self._max_num_running_reqs():
                 break
             request = queue.peek_request()
-            if request.status == RequestStatus.WAITING_FOR_REMOTE_KVS and not self._promote(request):
-                skipped.append(queue.pop_request())
-            elif request.remote_prefill:
-                if not self._start_load(plan, request):
-                    break
-                skipped.append(queue.pop_request())
-            elif not self._admit(plan, queue, request, cap):
+            answer = self._passes(plan, request, running=False)
+            if answer is Answer.GO:
+                answer = self._admit(plan, queue, request)
+            if answer is Answer.STOP:
                 break
-        self.kv_holding_waiting.prepend_requests(skipped)
+            if answer is Answer.PASS:
+                queue.pop_request()
+                holds = request.num_computed_tokens > 0 or request.status is RequestStatus.WAITING_FOR_REMOTE_KVS
+                (passed_holding if holds else passed).append(request)
+        plan.passed = [*passed, *passed_holding]
+        self.kv_holding_waiting.prepend_requests(passed_holding)
+        self.waiting.prepend_requests(passed)
 
-    def _admit(self, plan: _Plan, queue: RequestQueue, request: Request, cap: int) -> bool:
-        """Let the head of a queue run, if it has room (vLLM 0.32.0 `schedule`).
+    def _admit(self, plan: Plan, queue: RequestQueue, request: Request) -> Answer:
+        """Let the head of a queue run, if it has room (vLLM `schedule`).
 
-        Tokens beyond the cached prefix, generated ones of a preempted request included, up to the cap. Without chunked
-        prefill a request that exceeds the budget waits; with it, it gets the rest of the budget. Of a request whose KV
-        was fetched only the last token is due.
+        Tokens beyond those cached or brought from elsewhere, generated ones of a preempted request included, up to the
+        cap. Without chunked prefill a request that exceeds the budget waits; with it, it gets the rest of the budget. One
+        whose KV comes apart from the step gets blocks for all of it, and is passed over until it is there.
         """
-        hit = self.kv_cache_manager.get_computed_blocks(request) if request.num_computed_tokens == 0 else []
-        computed = request.num_computed_tokens + len(hit) * self.config.block_size
-        n = min(request.num_tokens - computed, cap)
-        if not self.config.enable_chunked_prefill and n > plan.budget:
-            return False
-        n = min(n, plan.budget)
+        hit: Hit | None = None
+        external, apart, computed = 0, False, request.num_computed_tokens
+        if computed == 0:
+            hit = self.kv_cache_manager.get_computed_blocks(request)
+            request.junction = hit.junction
+            found = (room.external(request, hit.tokens) for room in self.rooms)
+            external, apart = next(((tokens, later) for tokens, later in found if tokens), (0, False))
+            computed = hit.tokens + external
+        n = 0
+        if not apart:
+            answer = next((a for room in self.rooms if (a := room.admits(plan, request, computed)) is not Answer.GO), None)
+            if answer is not None:
+                return answer
+            wanted = self._tokens_at_admission(plan, request, computed)
+            if wanted is None:
+                return Answer.STOP
+            n = self._cut(plan, request, wanted, computed)
+            if n <= 0:
+                return Answer.STOP if self._no_tokens_end(plan, request, wanted, computed) else Answer.PASS
         if not self.kv_cache_manager.allocate_slots(
             request,
             n,
             hit,
+            num_external_tokens=external,
+            apart=apart,
             full_sequence_must_fit=self.config.reserve_full_isl,
+            reserved_blocks=self.blocks_on_the_way() if apart else 0,
             has_scheduled_reqs=bool(self.running),
         ):
-            return False
+            for room in self.rooms:
+                room.refused(request)
+            return Answer.STOP
+        for room in self.rooms:
+            room.allocated(plan, request, external, apart)
+        if request.num_cached_tokens is None:
+            request.num_cached_tokens = hit.tokens if apart and hit else computed
+        request.num_computed_tokens = computed
+        if apart:
+            request.status = RequestStatus.WAITING_FOR_REMOTE_KVS
+            self.inflight_prefills[request] = None
+            return Answer.PASS
         queue.pop_request()
         self.running.append(request)
         request.status = RequestStatus.RUNNING
-        request.num_computed_tokens = computed
-        if request.num_cached_tokens is None:
-            request.num_cached_tokens = computed
+        plan.admitted[request] = request.num_output_tokens
         if computed + n < request.num_tokens:
-            self._inflight_prefills.add(request)
-        plan.give(request, n)
-        return True
+            self.inflight_prefills[request] = None
+        self._give(plan, request, n, running=False)
+        return Answer.GO
 
-    def _start_load(self, plan: _Plan, request: Request) -> bool:
-        """Allocate blocks for a whole prompt and begin to fetch what the local prefix cache lacks (vLLM 0.32.0).
+    def _tokens_at_admission(self, plan: Plan, request: Request, computed: int) -> int | None:
+        """Tokens of an admitted request before they are cut to what rooms allow; None ends the waiting loop."""
+        n: int | None = request.num_tokens - computed
+        for room in self.rooms:
+            n = None if n is None else room.pads(plan, request, n, computed)
+        if n is None:
+            return None
+        n = min(n, plan.cap)
+        if not self.config.enable_chunked_prefill and n > plan.room:
+            return None
+        return min(n, plan.room)
 
-        The blocks are held for the whole transfer without progress and cannot be preempted, so room must be left for
-        everything that is still on its way to its first decode step, and for one such step. There is one transfer for
-        each request: after a preemption it is computed here.
-        """
-        manager = self.kv_cache_manager
-        hit = manager.get_computed_blocks(request)
-        hit_tokens = len(hit) * self.config.block_size
-        reserved = sum(self._remaining_blocks(other) for other in self._inflight_prefills)
-        reserved += -(-spec_decode_tokens(self.config) // self.config.block_size)
-        if not manager.allocate_slots(
-            request,
-            0,
-            hit,
-            num_external_tokens=request.num_tokens - hit_tokens,
-            full_sequence_must_fit=self.config.reserve_full_isl,
-            reserved_blocks=reserved,
-            has_scheduled_reqs=bool(self.running),
-        ):
-            return False
-        plan.loads.append((request.number, len(manager.req_to_blocks[request.number]) - len(hit)))
-        request.num_cached_tokens = hit_tokens
-        request.status = RequestStatus.WAITING_FOR_REMOTE_KVS
-        request.num_computed_tokens = request.num_tokens
-        request.remote_prefill = False
-        self._inflight_prefills.add(request)
-        return True
+    def _no_tokens_end(self, plan: Plan, request: Request, n: int, computed: int) -> bool:
+        """Whether a waiting request that got no tokens ends the waiting loop."""
+        if n <= 0 or self.config.rules.no_tokens_end_waiting:
+            return True
+        return any(room.no_tokens_stop and room.cut(plan, request, n, computed) <= 0 for room in self.rooms)
 
-    def _remaining_blocks(self, request: Request) -> int:
-        """Blocks that a request needs until its first decode step (vLLM 0.32.0 `_request_remaining_blocks`)."""
-        tokens = min(request.num_tokens, self.config.max_model_len) + spec_decode_tokens(self.config)
-        return self.kv_cache_manager.num_blocks_to_allocate(request, tokens)
-
-    def _promote(self, request: Request) -> bool:
-        """Whether a request's KV has arrived; then its blocks become findable (vLLM 0.32.0
-        `_update_waiting_for_remote_kv`). The last token is computed again, for its logits.
-        """
-        if request.number not in self._finished_recving:
-            return False
-        self._finished_recving.remove(request.number)
-        self.kv_cache_manager.cache_blocks(request, request.num_computed_tokens)
-        request.num_computed_tokens = request.num_tokens - 1
-        request.kv_loaded = True
-        request.status = RequestStatus.WAITING
-        return True
-
-    def finish_load(self, number: int) -> None:
-        """The KV of a request has arrived (vLLM 0.32.0 `finished_recving`)."""
-        self._finished_recving.add(number)
-
-    def finish_sending(self, number: int) -> None:
-        """The KV of a finished request has been sent: its blocks are freed (vLLM 0.32.0 `finished_sending`)."""
-        self.kv_cache_manager.free(self.sending.pop(number))
+    def blocks_on_the_way(self) -> int:
+        """Blocks that all requests on their way to their first decode step still need, and one such step."""
+        most, extra = self.config.max_model_len, spec_decode_tokens(self.config)
+        total = 0
+        for other in self.inflight_prefills:
+            whole = min(other.num_tokens, most)
+            total += self.kv_cache_manager.num_blocks_to_allocate(
+                other, whole + extra, whole, other.num_computed_tokens, capped=True
+            )
+        return total + sum(-(-extra // group.size) for group in self.kv_cache_manager.groups)
 
     def update(self, plan: StepPlan) -> StepResult:
-        """Apply a computed step (vLLM 0.32.0 `update_from_output`).
+        """Apply a computed step (vLLM `update_from_output`).
 
         A request that has caught up gets one token, and one for each accepted draft, but never more than it asked for;
-        rejected drafts are taken back from `num_computed_tokens`. It drafts anew for its next step. A finished request
-        frees its blocks at once, unless they are still to be sent.
+        rejected drafts are taken back from `num_computed_tokens`. A finished request frees its blocks at once, unless a
+        room keeps them.
         """
         result = StepResult()
-        for number, n, computed_before in plan.scheduled:
-            request = self.requests[number]
-            drafted = computed_before + n - request.num_tokens
-            if drafted < 0:
+        for room in self.rooms:
+            room.output_begins(plan)
+        made = self.worker.compute(plan)
+        for sampled in made:
+            request = sampled.request
+            if sampled.drafts and sampled.tokens:
+                result.verified.append((request.number, sampled.drafts, sampled.accepted))
+            if self.requests.get(request.number) is not request or request.status is RequestStatus.FINISHED:
                 continue
-            accepted = self._accepted_drafts(request, drafted)
-            request.num_computed_tokens -= drafted - accepted
-            tokens = min(accepted + 1, request.osl - request.num_output_tokens)
-            request.num_output_tokens += tokens
-            request.num_spec_tokens = self.config.num_speculative_tokens
-            result.tokens.append((number, tokens))
-            if request.is_finished:
-                self._free_request(request)
-                result.finished.append(number)
+            delivered, counted = self._counts(request, sampled.n)
+            if not delivered:
+                continue
+            if sampled.drafts and sampled.tokens and counted:
+                self._take_back_drafts(request, sampled.drafts - sampled.accepted)
+            for room in self.rooms:
+                room.confirmed(request)
+            tokens = self._deliver(request, sampled.tokens)
+            if counted and self.config.rules.stop_takes_back_trimmed:
+                request.num_computed_tokens -= sampled.tokens - tokens
+            for room in self.rooms:
+                room.applied(request, tokens, counted)
+            if tokens:
+                result.tokens.append((request.number, tokens))
+                if self._is_finished(request):
+                    result.finished.append(request.number)
+                    self._leave(request, Left.FINISHED)
+        for room in self.rooms:
+            room.output_ends(plan, made)
         return result
 
-    def _accepted_drafts(self, request: Request, drafted: int) -> int:
-        if drafted == 0 or self.accepted is None:
-            return 0
-        return self.accepted(request.number, request.num_output_tokens, drafted)
+    def _counts(self, request: Request, n: int) -> tuple[bool, bool]:
+        delivered = counted = True
+        for room in self.rooms:
+            here, moves = room.counts(request, n)
+            delivered, counted = delivered and here, counted and moves
+        return delivered, counted
 
-    def _free_request(self, request: Request) -> None:
-        self.running.remove(request)
-        if request.remote_decode:
-            self.sending[request.number] = request
+    def _take_back_drafts(self, request: Request, rejected: int) -> None:
+        if request.num_computed_tokens > 0:
+            request.num_computed_tokens -= rejected
+        if request.num_output_placeholders > 0:
+            request.num_output_placeholders -= rejected
+
+    def _deliver(self, request: Request, sampled: int) -> int:
+        """Tokens up to the one that ends the request."""
+        for k in range(sampled):
+            request.num_output_tokens += 1
+            if self._is_finished(request):
+                return k + 1
+        return sampled
+
+    def _is_finished(self, request: Request) -> bool:
+        out = request.num_output_tokens
+        return out >= request.osl or out == request.stop_after or request.num_tokens >= self.config.max_model_len
+
+    def _leave(self, request: Request, why: Left) -> None:
+        if request.status is RequestStatus.RUNNING:
+            self.running.remove(request)
         else:
-            self.kv_cache_manager.free(request)
+            self.waiting.discard(request)
+            self.kv_holding_waiting.discard(request)
+        self.inflight_prefills.pop(request, None)
+        self._give_back(request, why)
         request.status = RequestStatus.FINISHED
-        del self.requests[request.number]
-
-
-class _Plan:
-    """A step in the making: its budget, and who got what so far."""
-
-    def __init__(self, budget: int) -> None:
-        self.budget = budget
-        self.scheduled: list[tuple[Request, int]] = []
-        self.preempted: list[Request] = []
-        self.loads: list[tuple[int, int]] = []
-
-    def give(self, request: Request, n: int) -> None:
-        self.scheduled.append((request, n))
-        self.budget -= n
-
-    def take_back(self, victim: Request) -> None:
-        """Tokens that a victim got earlier in this step return to the budget (vLLM 0.32.0, priority policy)."""
-        self.budget += sum(n for request, n in self.scheduled if request is victim)
-        self.scheduled = [(request, n) for request, n in self.scheduled if request is not victim]
+        self.requests.pop(request.number, None)

@@ -1,0 +1,125 @@
+"""Block tables of one KV cache group: full attention (vLLM `single_type_kv_cache_manager.py`, `FullAttentionManager`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from simulator.engine.modes.spec import KvGroup
+from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
+from simulator.engine.reference.request import Request
+
+LookUp = Callable[[int], KVCacheBlock | None]
+"""Index of a block of the request -> cached block with that content."""
+
+
+class FullGroup:
+    """Blocks of the layers that read all tokens before, one table for each request.
+
+    Parameters
+    ----------
+    number : of the group; blocks are findable by (number, content)
+    alignment : tokens of a scheduler block; a prefix can be resumed at its multiples alone
+    """
+
+    def __init__(self, number: int, spec: KvGroup, pool: BlockPool, alignment: int) -> None:
+        self.number, self.spec, self.pool, self.alignment = number, spec, pool, alignment
+        self.size = spec.block_size
+        self.held: dict[Request, list[KVCacheBlock]] = {}
+        self.n_cached: dict[Request, int] = {}
+
+    def skipped_tokens(self, computed: int) -> int:
+        """Tokens at the beginning that attention no longer reads once `computed` are there."""
+        return 0
+
+    def admission_cap(self) -> int | None:
+        """Most blocks that a request ever holds at once; None where it is all of them."""
+        return None
+
+    def blocks_needed(
+        self, request: Request, reach: int, main: int, computed: int, hit: Sequence[KVCacheBlock], capped: bool
+    ) -> int:
+        """Free blocks used up when the request comes to hold `reach` tokens: new ones, and hit ones that nobody holds.
+
+        Parameters
+        ----------
+        main : `reach` without look-ahead slots
+        computed : tokens whose blocks are there or hit; those no longer read need none
+        capped : count no more than the request ever holds at once
+        """
+        held = self.held.get(request, ())
+        required = -(-reach // self.size)
+        cap = self.admission_cap() if capped else None
+        if cap is not None:
+            required = min(required, cap)
+        if request in self.n_cached:
+            return max(required - len(held), 0)
+        skip = self.skipped_tokens(computed) // self.size
+        new = max(required - max(skip, len(hit) + len(held)), 0)
+        return new + self._idle(hit[max(0, skip - len(held)) :])
+
+    def _idle(self, hit: Sequence[KVCacheBlock]) -> int:
+        return sum(block.ref_cnt == 0 and block is not self.pool.null_block for block in hit)
+
+    def remove_skipped(self, request: Request, processed: int) -> None:
+        """Give back the blocks that attention no longer reads once `processed` tokens are computed and confirmed."""
+
+    def adopt(self, request: Request, hit: Sequence[KVCacheBlock], computed: int) -> None:
+        """Take over a cached prefix; blocks that are no longer read become the null block."""
+        skip = max(self.skipped_tokens(computed), 0) // self.size
+        kept = hit[skip:]
+        self.pool.touch(kept)
+        self.held[request] = [self.pool.null_block] * skip + list(kept)
+        self.n_cached[request] = len(self.held[request])
+
+    def adopt_external(self, request: Request, local: int, external: int) -> None:
+        """Blocks for tokens that a connector brings, behind those that were hit here."""
+        total = local + external
+        if self.skipped_tokens(total) > 0:
+            external = min(total - self.skipped_tokens(total), external)
+        if external > 0:
+            held = self.held[request]
+            held += self.pool.get_new_blocks(max(0, -(-total // self.size) - len(held)))
+
+    def extend(self, request: Request, reach: int, main: int) -> None:
+        """New blocks up to `reach` tokens."""
+        held = self.held.setdefault(request, [])
+        held += self.pool.get_new_blocks(max(-(-reach // self.size) - len(held), 0))
+
+    def keeps(self, request: Request) -> Callable[[int], bool]:
+        """Which blocks of the request, by index, become findable once they are full."""
+        return lambda index: True
+
+    def cache(self, request: Request, tokens: int) -> None:
+        """Make the blocks that `tokens` tokens fill findable."""
+        begin, end = self.n_cached.get(request, 0), tokens // self.size
+        if begin >= end:
+            return
+        keeps = self.keeps(request)
+        for index in range(begin, end):
+            block = self.held[request][index]
+            if block is not self.pool.null_block and keeps(index):
+                self.register(request, block, index)
+        self.n_cached[request] = end
+
+    def register(self, request: Request, block: KVCacheBlock, index: int) -> None:
+        if block.block_hash is None:
+            self.pool.cache_full_block(block, (self.number, request.block_hashes[index]))
+
+    def look_up(self, request: Request) -> LookUp:
+        """Cached blocks of this group by index."""
+        return lambda index: self.pool.get_cached_block((self.number, request.block_hashes[index]))
+
+    def find(self, look: LookUp, most: int) -> list[KVCacheBlock]:
+        """Cached blocks of the longest prefix of at most `most` tokens, from the left until one is missing."""
+        hit: list[KVCacheBlock] = []
+        for index in range(most // self.size):
+            block = look(index)
+            if block is None:
+                break
+            hit.append(block)
+        return hit
+
+    def pop(self, request: Request) -> list[KVCacheBlock]:
+        """The request's blocks; it has none any more."""
+        self.n_cached.pop(request, None)
+        return self.held.pop(request, [])

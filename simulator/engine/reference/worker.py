@@ -1,0 +1,62 @@
+"""What the model makes of a plan: which requests get a token, and how many of their drafts were right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from simulator.engine.reference.plan import Sampled, StepPlan
+from simulator.engine.reference.request import Request
+
+AcceptedDrafts = Callable[[int, int, int], int]
+"""(request number, tokens generated so far, drafts verified) -> leading drafts accepted, 0 to all of them."""
+DraftsMade = Callable[[int, int, int], int]
+"""(request number, tokens generated so far, drafts asked for) -> drafts made, 0 to all of them."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What the worker knows of a request: tokens generated, tokens computed."""
+
+    generated: int
+    computed: int
+
+
+class Worker:
+    """Counts tokens by itself, since with several plans in flight it is ahead of the scheduler.
+
+    It goes on to count those of a request that has ended meanwhile, whose output nobody takes.
+    """
+
+    def __init__(self, accepted: AcceptedDrafts | None, drafted: DraftsMade | None) -> None:
+        self._accepted, self._drafted = accepted, drafted
+        self._states: WeakKeyDictionary[Request, _State] = WeakKeyDictionary()
+
+    def compute(self, plan: StepPlan) -> list[Sampled]:
+        """Tokens of each scheduled request; none while its prompt is not all computed. Plans come in order."""
+        return [self._sample(plan, k) for k in range(len(plan.entries))]
+
+    def _sample(self, plan: StepPlan, k: int) -> Sampled:
+        entry = plan.entries[k]
+        request, drafts = entry.request, entry.drafts
+        if entry.output_before is not None or request not in self._states:
+            before = request.num_output_tokens if entry.output_before is None else entry.output_before
+            self._states[request] = _State(before, entry.computed_before)
+        state = self._states[request]
+        state.computed += entry.tokens
+        if state.computed - drafts < request.isl + state.generated:
+            return Sampled(request, entry.tokens, 0, drafts, 0)
+        right = 0
+        if drafts and entry.output_before is None and self._accepted is not None:
+            right = self._accepted(request.number, state.generated, drafts)
+        state.computed -= drafts - right
+        state.generated += right + 1
+        return Sampled(request, entry.tokens, right + 1, drafts, right)
+
+    def drafts_after(self, request: Request, most: int) -> int:
+        """Drafts that are made once the request's last token is known."""
+        state = self._states.get(request)
+        if self._drafted is None or state is None:
+            return most
+        return min(most, self._drafted(request.number, state.generated, most))

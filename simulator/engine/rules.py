@@ -1,0 +1,68 @@
+"""Versions of vLLM's scheduler as values: what they decide differently, one row a version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """What the versions of vLLM's scheduler disagree on; all other rules are those of every version here.
+
+    Attributes
+    ----------
+    self_preemption_ends_loop : a running request that had to preempt itself ends the running loop (priority policy)
+    drops_last_hit_block : drafters that read hidden states give up the last block of a prefix hit; else the hash of a
+        block covers one token beyond it, so that a block hits only where the next token is known as well
+    registers_drafts_with_plan : blocks that drafts filled become findable with the next plan, else with the output
+    no_tokens_end_waiting : a waiting request that gets no tokens (pictures, MTP's read-ahead) ends the waiting loop
+    drafter_keeps_pictures : pictures are kept for the drafter's read-ahead
+    whole_item_may_end_chunk : a chunk may end exactly where a picture does when pictures must not be cut
+    linear_chunks_end_at_blocks : with the prefix cache, chunks of linear attention end where a state is kept
+    stop_takes_back_trimmed : tokens sampled beyond the one that ends a request are not computed
+    lora_counts_running : adapters of all running requests count, not only of those in this step
+    prefill_interval_alone : prefills are held back without data parallelism, too
+    """
+
+    version: str
+    self_preemption_ends_loop: bool
+    drops_last_hit_block: bool
+    registers_drafts_with_plan: bool
+    no_tokens_end_waiting: bool
+    drafter_keeps_pictures: bool
+    whole_item_may_end_chunk: bool
+    linear_chunks_end_at_blocks: bool
+    stop_takes_back_trimmed: bool
+    lora_counts_running: bool
+    prefill_interval_alone: bool
+
+
+V0_32 = RuleSet(
+    version="0.32.0",
+    self_preemption_ends_loop=True,
+    drops_last_hit_block=True,
+    registers_drafts_with_plan=True,
+    no_tokens_end_waiting=True,
+    drafter_keeps_pictures=True,
+    whole_item_may_end_chunk=False,
+    linear_chunks_end_at_blocks=True,
+    stop_takes_back_trimmed=False,
+    lora_counts_running=False,
+    prefill_interval_alone=False,
+)
+V0_33 = replace(
+    V0_32,
+    version="0.33.0",
+    self_preemption_ends_loop=False,
+    drops_last_hit_block=False,
+    registers_drafts_with_plan=False,
+    no_tokens_end_waiting=False,
+    drafter_keeps_pictures=False,
+    whole_item_may_end_chunk=True,
+    linear_chunks_end_at_blocks=False,
+    stop_takes_back_trimmed=True,
+    lora_counts_running=True,
+    prefill_interval_alone=True,
+)
+RULE_SETS = {rules.version: rules for rules in (V0_32, V0_33)}
+"""Versions that were proven by recordings."""

@@ -1,0 +1,190 @@
+"""Keys of a recording beyond plain serving: the engine's modes, and what requests bring for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simulator.engine.rules import RuleSet
+from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
+
+PLAIN_CONFIG = frozenset(
+    {
+        "vllm_version",
+        "num_gpu_blocks",
+        "block_size",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "max_model_len",
+        "enable_prefix_caching",
+        "enable_chunked_prefill",
+        "long_prefill_token_threshold",
+        "policy",
+        "scheduler_reserve_full_isl",
+        "watermark",
+    }
+)
+_KINDS = {
+    "full": GroupKind.FULL,
+    "window": GroupKind.WINDOW,
+    "chunk": GroupKind.CHUNK,
+    "mamba": GroupKind.LINEAR,
+}
+READS_HIDDEN_STATES = frozenset({"eagle", "eagle3", "mtp", "dflash", "dspark"})
+"""Drafters that need the target's hidden state of the token before (vLLM `use_eagle()`)."""
+Check = Callable[[Any], bool]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _bits(value: Any) -> bool:
+    return _text(value) and all(character.isdigit() for character in value)
+
+
+def _ranges(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(row, list) and len(row) == 3 and all(map(_whole, row)) for row in value
+    )
+
+
+def _images(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(row, list) and len(row) == 3 and _whole(row[0]) and _whole(row[1]) and _text(row[2])
+        for row in value
+    )
+
+
+SPECULATIVE: dict[str, tuple[str, Check]] = {
+    "method": ("a name", _text),
+    "num_speculative_tokens": ("a whole number", _whole),
+    "num_lookahead_tokens": ("a whole number", _whole),
+    "num_prefill_lookahead_tokens": ("a whole number", _whole),
+    "max_num_new_slots_for_drafting": ("a whole number", _whole),
+    "eagle_block_drop": ("true or false", _flag),
+    "num_hash_lookahead_tokens": ("a whole number", _whole),
+    "per_batch_size": ("a list of [from, to, drafts]", _ranges),
+}
+GROUP: dict[str, tuple[str, Check]] = {
+    "kind": (", ".join(_KINDS), lambda value: value in _KINDS),
+    "layers": ("a whole number", _whole),
+    "block_size": ("a whole number", lambda value: _whole(value) and value > 0),
+    "sliding_window": ("a whole number", _whole),
+    "attention_chunk_size": ("a whole number", _whole),
+    "mamba_cache_mode": ("a name", _text),
+}
+CONFIG: dict[str, tuple[str, Check]] = {
+    "async_scheduling": ("true or false", _flag),
+    "max_num_scheduled_tokens": ("a whole number", _whole),
+    "max_num_active_seqs": ("a whole number", _whole),
+    "max_concurrent_batches": ("a whole number of at least 1", lambda value: _whole(value) and value > 0),
+    "max_in_flight_tokens": ("a whole number", _whole),
+    "use_v2_model_runner": ("true or false", _flag),
+    "pipeline_parallel_size": ("a whole number", _whole),
+    "kv_cache_groups": ("a list of objects", lambda value: isinstance(value, list) and bool(value)),
+    "hash_block_size": ("a whole number", _whole),
+    "disable_hybrid_kv_cache_manager": ("true or false", _flag),
+    "mamba_cache_mode": ("a name", _text),
+    "speculative": ("an object", lambda value: isinstance(value, dict)),
+    "connector": ("an object", lambda value: isinstance(value, dict)),
+    "encoder_budget": ("a whole number", _whole),
+    "encoder_cache": ("a whole number", _whole),
+    "disable_chunked_mm_input": ("true or false", _flag),
+    "max_loras": ("a whole number", _whole),
+    "long_prefill_token_threshold_adaptive": ("true or false", _flag),
+    "data_parallel_size": ("a whole number", _whole),
+    "prefill_schedule_interval": ("a whole number", _whole),
+    "dp_sync_interval": ("a whole number", _whole),
+}
+"""Keys of a recording's config that name modes: what each must be, and its check."""
+REQUEST: dict[str, tuple[str, Check]] = {
+    "accept": ("a string of 0 and 1", _bits),
+    "drafts": ("a string of digits", _bits),
+    "stop_after": ("a whole number", _whole),
+    "salt": ("a name", _text),
+    "lora": ("a whole number", _whole),
+    "images": ("a list of [offset, tokens, name]", _images),
+    "grammar_ready_step": ("a whole number", _whole),
+    "transfer": ("an object", lambda value: isinstance(value, dict)),
+    "load_steps": ("a whole number", _whole),
+    "send_steps": ("a whole number", _whole),
+    "name": ("a name", _text),
+    "arrival_order": ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
+    "n_parent": ("a whole number", _whole),
+    "rank": ("a whole number", _whole),
+}
+"""Keys of a recorded request that modes need."""
+TRANSFER: dict[str, tuple[str, Check]] = {
+    "do_remote_prefill": ("true or false", _flag),
+    "do_remote_decode": ("true or false", _flag),
+    "stored_tokens": ("a whole number", _whole),
+    "async_load": ("true or false", _flag),
+    "remote_block_ids": ("a list", lambda value: isinstance(value, list)),
+    "remote_engine_id": ("a name", _text),
+    "remote_request_id": ("a name", _text),
+    "remote_host": ("a name", _text),
+    "remote_port": ("a whole number", _whole),
+    "tp_size": ("a whole number", _whole),
+}
+
+
+def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
+    """Modes of a recording's config, which must be sound."""
+    depth = config.get("max_concurrent_batches", 1)
+    asynchronous = bool(config.get("async_scheduling"))
+    groups = tuple(_group(row) for row in config.get("kv_cache_groups", ()))
+    plain = all(group.kind == GroupKind.FULL for group in groups) and len(groups) <= 1
+    flight = None
+    if depth > 1 or asynchronous:
+        stages = config.get("pipeline_parallel_size", 1) if config.get("use_v2_model_runner") else 0
+        flight = Flight(depth, asynchronous, stages)
+    encoder = None
+    if config.get("encoder_budget"):
+        whole = bool(config.get("disable_chunked_mm_input"))
+        encoder = Encoder(config["encoder_budget"], config.get("encoder_cache", config["encoder_budget"]), whole)
+    scheduled = config.get("max_num_scheduled_tokens", 0)
+    return Modes(
+        groups=() if plain else groups,
+        max_in_flight_tokens=config.get("max_in_flight_tokens", 0),
+        max_num_scheduled_tokens=0 if scheduled == config["max_num_batched_tokens"] else scheduled,
+        adaptive_prefill_cap=bool(config.get("long_prefill_token_threshold_adaptive")),
+        flight=flight,
+        drafts=_drafts(config["speculative"], not rules.drops_last_hit_block) if config.get("speculative") else None,
+        connector=bool(config.get("connector")),
+        encoder=encoder,
+        max_loras=config.get("max_loras", 0) or 0,
+        waves=_waves(config),
+    )
+
+
+def _waves(config: Mapping[str, Any]) -> Waves | None:
+    ranks, interval = config.get("data_parallel_size", 1), config.get("prefill_schedule_interval", 1)
+    return Waves(ranks, interval, config.get("dp_sync_interval", 16)) if ranks > 1 or interval > 1 else None
+
+
+def _group(row: Mapping[str, Any]) -> KvGroup:
+    window = row.get("sliding_window") or row.get("attention_chunk_size") or 0
+    return KvGroup(_KINDS[row["kind"]], row["block_size"], window, row.get("mamba_cache_mode") == "align")
+
+
+def _drafts(raw: Mapping[str, Any], reads_ahead: bool) -> Drafts:
+    ahead = raw.get("num_prefill_lookahead_tokens", 0)
+    hashes_ahead = reads_ahead and not raw.get("eagle_block_drop") and raw.get("method") in READS_HIDDEN_STATES
+    return Drafts(
+        num_speculative_tokens=raw.get("num_speculative_tokens", 0),
+        num_lookahead_tokens=raw.get("num_lookahead_tokens", 0),
+        reads_hidden_states=raw.get("method") in READS_HIDDEN_STATES,
+        num_prefill_lookahead_tokens=ahead,
+        num_hash_lookahead_tokens=ahead if hashes_ahead else 0,
+        slots=raw.get("max_num_new_slots_for_drafting", 0),
+        by_batch_size=tuple((low, high, drafts) for low, high, drafts in raw.get("per_batch_size") or ()),
+    )
