@@ -93,11 +93,11 @@ def limit_arguments(limits: dict[str, Any]) -> list[str]:
 
 def _write(path: Path, made: dict[str, Any], requests: list[dict[str, Any]]) -> Recording:
     """Write a recording whole or not at all, and replay it."""
-    from simulator.engine.reference.replay import replay_reference
+    from simulator.engine.verify import replay_by_reference
     from simulator.fleet.single import replay_kernel
 
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     scratch.write_text(json.dumps({"format": FORMAT, **made, "requests": requests}, sort_keys=True) + "\n")
     scratch.rename(path)
-    return Recording(path, check_schedule(path, {"kernel": replay_kernel, "reference": replay_reference}))
+    return Recording(path, check_schedule(path, {"kernel": replay_kernel, "reference": replay_by_reference}))

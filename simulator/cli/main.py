@@ -35,6 +35,7 @@ for _name in _COMMANDS:
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
 verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
 verify.command("simulator.cli.verify:schedule", name="schedule")
+verify.command("simulator.cli.verify:versions", name="versions")
 verify.command("calibrate.commands.verify_latency:latency", name="latency")
 verify.command("calibrate.commands.verify_gpu:gpu", name="gpu")
 app.command(verify)

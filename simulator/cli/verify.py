@@ -1,31 +1,73 @@
-"""`servecast verify schedule`: replay recordings of the real scheduler."""
+"""`servecast verify schedule` and `versions`: against recordings of the real scheduler."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from simulator.engine.verify import Replay, ScheduleCheck
+
+Engine = Literal["both", "kernel", "reference"]
 
 
-def schedule(traces: list[Path], /, *, engine: Literal["both", "kernel", "reference"] = "both") -> int:
-    """Replay recordings of vLLM's scheduler and compare every step. Exits with 1 on any difference.
+def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
+    """Replay recordings of vLLM's scheduler and compare every step.
+
+    Exits with 1 on any difference, and where an engine does not have the mode of a recording.
 
     Parameters
     ----------
-    traces: recordings in the format vllm-schedule-trace/1
+    traces: recordings in the format vllm-schedule-trace/1, JSON or JSON compressed with gzip
     engine: the compiled engine, its plain-Python reference, or both
     """
-    from simulator.engine.reference.replay import replay_reference
-    from simulator.engine.verify import Replay, check_schedule
+    checks = [check for trace in traces for check in _check(trace, engine)]
+    for check in checks:
+        if check.missing:
+            print(f"{check.file}: {check.engine}: not replayed, the engine does not have: {check.missing}")
+            continue
+        print(f"{check.file}: {check.engine}: {check.identical_steps} / {check.n_steps} steps identical")
+        if check.first_difference:
+            print(check.first_difference)
+    return 0 if all(check.identical for check in checks) else 1
+
+
+def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
+    """For which vLLM, in which modes, is the scheduler exact: steps identical / recorded by mode and version.
+
+    Parameters
+    ----------
+    traces: recordings, or folders of them
+    engine: the compiled engine, its plain-Python reference, or both
+    """
+    from simulator.cli.output import print_table
+
+    files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
+    cells: dict[tuple[str, str, str], list[ScheduleCheck]] = defaultdict(list)
+    for file in files:
+        for check in _check(file, engine):
+            cells[check.mode, str(check.engine), check.vllm_version].append(check)
+    columns = sorted({(name, version) for _, name, version in cells})
+    rows = [
+        [mode, *(_cell(cells.get((mode, name, version), [])) for name, version in columns)]
+        for mode in sorted({mode for mode, _, _ in cells})
+    ]
+    print_table(rows, ["mode", *(f"{name}, vLLM {version}" for name, version in columns)])
+    return 0
+
+
+def _cell(checks: list[ScheduleCheck]) -> str:
+    if not checks:
+        return ""
+    if all(check.missing for check in checks):
+        return "not simulated"
+    return f"{sum(check.identical_steps for check in checks):,} / {sum(check.n_steps for check in checks):,}"
+
+
+def _check(trace: Path, engine: Engine) -> tuple[ScheduleCheck, ...]:
+    from simulator.engine.verify import check_schedule, replay_by_reference
     from simulator.fleet.single import replay_kernel
 
-    replays: dict[str, Replay] = {"kernel": replay_kernel, "reference": replay_reference}
-    chosen = replays if engine == "both" else {str(engine): replays[engine]}
-    identical = total = 0
-    for trace in traces:
-        for check in check_schedule(trace, chosen):
-            print(f"{check.file}: {check.engine}: {check.identical_steps} / {check.n_steps} steps identical")
-            if check.first_difference:
-                print(check.first_difference)
-            identical += check.identical
-            total += 1
-    return 0 if identical == total else 1
+    replays: dict[str, Replay] = {"kernel": replay_kernel, "reference": replay_by_reference}
+    return check_schedule(trace, replays if engine == "both" else {engine: replays[engine]})

@@ -28,6 +28,9 @@ class Batching(IntEnum):
     ONE_AT_A_TIME = 2
 
 
+_PLAIN = Modes()
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Scheduler and KV-cache limits of one replica; names and defaults are vLLM 0.32's.
@@ -71,4 +74,4 @@ class EngineConfig:
     draft_acceptance: float = 0.0
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32
-    modes: Modes = Modes()
+    modes: Modes = _PLAIN

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.rules import RULE_SETS, V0_32, V0_33
 from simulator.engine.trace_modes import modes_from
-from simulator.engine.rules import RULE_SETS, V0_33
 
 FORMAT = "vllm-schedule-trace/1"
 
@@ -98,6 +98,10 @@ class TraceStep:
     encoder: tuple[tuple[int, tuple[int, ...]], ...] = ()
     finished: tuple[int, ...] = ()
 
+    def plain(self) -> TraceStep:
+        """What recordings of plain serving hold of it."""
+        return TraceStep(self.step, self.scheduled, self.preempted, self.free_blocks)
+
     @property
     def is_kept(self) -> bool:
         """Whether a recording has an entry for it."""
@@ -135,6 +139,7 @@ class ScheduleTrace:
     ----------
     mode : name of the mode; `plain` unless the recording says otherwise
     ranks : steps by data-parallel rank, instead of `steps`
+    has_details : its steps hold more than requests, tokens, preemptions and free blocks
     loop : data parallel: (iteration, a character by rank: `s` a step with tokens, `d` a dummy batch, `-` neither)
     """
 
@@ -147,6 +152,29 @@ class ScheduleTrace:
     events: tuple[TraceEvent, ...] = ()
     ranks: tuple[TraceRank, ...] = ()
     loop: tuple[tuple[int, str], ...] = ()
+    has_details: bool = False
+
+    def modes_in_use(self) -> list[str]:
+        """What of it goes beyond plain serving, in words."""
+        modes, requests = self.config.modes, self.requests
+        found = {
+            f"vLLM {self.vllm_version}": self.config.rules != V0_32,
+            "asynchronous scheduling": modes.flight is not None and modes.flight.asynchronous,
+            "batches in flight": modes.flight is not None and not modes.flight.asynchronous,
+            "speculative decoding as recorded": modes.drafts is not None,
+            "KV cache groups": bool(modes.groups),
+            "KV connector": modes.connector,
+            "encoder inputs": modes.encoder is not None,
+            "LoRA": modes.max_loras > 0,
+            "data-parallel ranks": modes.waves is not None,
+            "adaptive prefill cap": modes.adaptive_prefill_cap,
+            "two budgets": modes.max_num_scheduled_tokens > 0,
+            "events": bool(self.events),
+            "grammars": any(row.grammar_ready_step is not None for row in requests),
+            "cache salts": any(row.salt is not None for row in requests),
+            "parallel sampling": any(row.n_parent is not None for row in requests),
+        }
+        return [words for words, used in found.items() if used]
 
 
 LIMITS = {
@@ -175,7 +203,10 @@ def config_from_limits(limits: Mapping[str, Any]) -> EngineConfig:
     values = {field: limits[name] for name, field in LIMITS.items() if name in limits}
     if "policy" in values:
         values["policy"] = Policy[str(values["policy"]).upper()]
-    values |= {"num_blocks": int(limits["num_gpu_blocks"]), "max_num_seqs": limits.get("max_num_active_seqs", values["max_num_seqs"])}
+    values |= {
+        "num_blocks": int(limits["num_gpu_blocks"]),
+        "max_num_seqs": limits.get("max_num_active_seqs", values["max_num_seqs"]),
+    }
     rules = RULE_SETS.get(str(limits.get("vllm_version")), V0_33)
     modes = modes_from(limits, rules)
     if modes.drafts is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simulator.engine.rules import RuleSet
 from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
+from simulator.engine.rules import RuleSet
 
 PLAIN_CONFIG = frozenset(
     {
@@ -59,8 +59,7 @@ def _ranges(value: Any) -> bool:
 
 def _images(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == 3 and _whole(row[0]) and _whole(row[1]) and _text(row[2])
-        for row in value
+        isinstance(row, list) and len(row) == 3 and _whole(row[0]) and _whole(row[1]) and _text(row[2]) for row in value
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,10 +25,22 @@ from simulator.results.files import read_json
 _MOST_PROBLEMS = 20
 _PLAIN_REQUEST = frozenset({"id", "arrival_step", "prompt", "osl", "priority"})
 _STEP = frozenset(
-    {"step", "scheduled", "preempted", "free_blocks", "spec", "loads", "recv", "sent", "encoder", "finished", "throttled"}
+    {
+        "step",
+        "scheduled",
+        "preempted",
+        "free_blocks",
+        "spec",
+        "loads",
+        "recv",
+        "sent",
+        "encoder",
+        "finished",
+        "throttled",
+    }
 )
-_TOP = frozenset(
-    {"format", "mode", "recorded_with", "config", "requests", "steps", "events", "updates", "ranks", "loop", "waves"}
+_TOP = frozenset({"format", "mode", "recorded_with", "spec", "config", "requests", "steps"}) | frozenset(
+    {"events", "updates", "ranks", "loop", "waves"}
 )
 
 
@@ -96,7 +109,7 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
         unknown request, a request longer than the model's context; all problems at once, with their place
     """
     file = str(path)
-    data = read_json(file)
+    data = _read_gzip(file) if file.endswith(".gz") else read_json(file)
     reader = _Reader(file)
     got = data.get("format") if isinstance(data, dict) else None
     if got != FORMAT:
@@ -113,11 +126,19 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     loop = tuple((row[0], row[1]) for row in data.get("loop", ()))
     mode = str(data.get("mode", "plain"))
     trace = ScheduleTrace(
-        file, version, config, tuple(requests), steps, mode, tuple(events), ranks, loop
+        file, version, config, tuple(requests), steps, mode, tuple(events), ranks, loop, has_details="mode" in data
     )
     _cross_check(reader, trace)
     reader.raise_if_any()
     return trace
+
+
+def _read_gzip(file: str) -> Any:
+    try:
+        with gzip.open(file, "rt", encoding="utf-8") as stream:
+            return json.load(stream)
+    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(Problem(f"cannot be read: {error}", file=file)) from error
 
 
 def _steps(reader: _Reader, data: Any, path: str) -> tuple[TraceStep, ...]:

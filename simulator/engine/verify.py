@@ -1,4 +1,4 @@
-"""Compares the engine with recordings of the real scheduler, entry by entry."""
+"""Compares engines with recordings of the real scheduler, entry by entry."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
-from simulator.engine.config import EngineConfig
-from simulator.engine.reference.replay import replay_reference
+from simulator.engine.reference.replay import replay_ranks, replay_reference
 from simulator.engine.schedule_trace import ScheduleTrace, TraceStep
 from simulator.engine.trace_reader import load_schedule_trace
 
-Replay = Callable[[EngineConfig, Sequence[TraceRequest]], list[TraceStep]]
-"""Runs a scheduler over a recording's requests; returns the steps that scheduled or preempted something."""
+Replay = Callable[[ScheduleTrace], Sequence[Sequence[TraceStep]]]
+"""Runs an engine over a recording; the entries of each data-parallel rank, of which there is one as a rule.
+
+Raises `ModeMissing` where the recording is in a mode that the engine does not have.
+"""
 
 _ABSENT = "-"
+
+
+class ModeMissing(Exception):
+    """An engine does not have the modes of a recording; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +30,12 @@ class ScheduleCheck:
 
     Attributes
     ----------
-    file : the recording
-    identical_steps : recorded steps that the replay reproduces to the last entry
-    n_steps : recorded steps
-    first_difference : both sides of the first step that differs, None if none does
+    file, mode, vllm_version : the recording
+    identical_steps : recorded entries that the replay reproduces to the last value
+    n_steps : recorded entries
+    first_difference : both sides of the first entry that differs, None if none does
     engine : name of the engine that replayed it, None if the caller gave none
+    missing : modes that the engine does not have, so that nothing was replayed; else empty
     """
 
     file: str
@@ -36,10 +43,21 @@ class ScheduleCheck:
     n_steps: int
     first_difference: str | None
     engine: str | None = None
+    mode: str = "plain"
+    vllm_version: str = ""
+    missing: str = ""
 
     @property
     def identical(self) -> bool:
-        return self.first_difference is None
+        return self.first_difference is None and not self.missing
+
+
+def replay_by_reference(trace: ScheduleTrace) -> list[list[TraceStep]]:
+    """Entries of the plain-Python scheduler, which has every mode that a recording can be in."""
+    if trace.ranks:
+        ranks, _ = replay_ranks(trace)
+        return [list(rank.steps) for rank in ranks]
+    return [replay_reference(trace)]
 
 
 def check_schedule(path: str | Path, engines: Mapping[str, Replay]) -> tuple[ScheduleCheck, ...]:
@@ -54,25 +72,38 @@ def check_schedule(path: str | Path, engines: Mapping[str, Replay]) -> tuple[Sch
     InputError : a recording that cannot be read
     """
     trace = load_schedule_trace(path)
-    return tuple(
-        replace(compare_steps(trace.file, trace.steps, replay(trace.config, trace.requests)), engine=name)
-        for name, replay in engines.items()
-    )
+    return tuple(replace(_check(trace, replay), engine=name) for name, replay in engines.items())
 
 
-def verify_schedule(path: str | Path, replay: Replay = replay_reference) -> ScheduleCheck:
-    """Replay a recording and compare scheduled requests, tokens, preemptions and free blocks.
+def verify_schedule(path: str | Path, replay: Replay = replay_by_reference) -> ScheduleCheck:
+    """Replay a recording and compare all that it says of its steps.
 
     Raises
     ------
     InputError : a recording that cannot be read
     """
-    trace = load_schedule_trace(path)
-    return compare_steps(trace.file, trace.steps, replay(trace.config, trace.requests))
+    return _check(load_schedule_trace(path), replay)
+
+
+def _check(trace: ScheduleTrace, replay: Replay) -> ScheduleCheck:
+    recorded = [rank.steps for rank in trace.ranks] or [trace.steps]
+    known = {"mode": trace.mode, "vllm_version": trace.vllm_version}
+    try:
+        replayed = replay(trace)
+    except ModeMissing as missing:
+        n_steps = sum(map(len, recorded))
+        return ScheduleCheck(trace.file, 0, n_steps, None, missing=str(missing), **known)
+    checks = [
+        compare_steps(trace.file, left, right if trace.has_details else [step.plain() for step in right])
+        for left, right in zip(recorded, replayed, strict=True)
+    ]
+    first = next((check.first_difference for check in checks if check.first_difference), None)
+    identical = sum(check.identical_steps for check in checks)
+    return ScheduleCheck(trace.file, identical, sum(map(len, recorded)), first, **known)
 
 
 def compare_steps(file: str, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:
-    """Compare two lists of steps, position by position; a missing or an additional step is a difference."""
+    """Compare two lists of entries, position by position; a missing or an additional one is a difference."""
     pairs = list(zip_longest(recorded, replayed))
     differing = [k for k, (left, right) in enumerate(pairs) if left != right]
     first = _side_by_side(differing[0], *pairs[differing[0]]) if differing else None
@@ -104,4 +135,8 @@ def _lines(step: TraceStep | None) -> list[tuple[str, str]]:
             (f"scheduled {k}", f"request {request}: {tokens} tokens after {before}")
             for k, (request, tokens, before) in enumerate(step.scheduled)
         ),
+        *((name, str(found)) for name in _DETAILS if (found := getattr(step, name))),
     ]
+
+
+_DETAILS = ("spec", "loads", "recv", "sent", "encoder", "finished")

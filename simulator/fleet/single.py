@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.schedule_trace import TraceRequest, TraceStep
+from simulator.engine.schedule_trace import ScheduleTrace, TraceRequest, TraceStep
 from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
+from simulator.engine.verify import ModeMissing
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
 from simulator.perf.steptime import StepTime, constant_step_time
@@ -86,8 +87,25 @@ def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
         preempted = tuple(row[1] for row in body if row[0] == LOG_PREEMPTED)
 
 
-def replay_kernel(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
-    """Replay a recording with the compiled scheduler: a step takes one second, so step k starts at second k."""
+def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
+    """Replay a recording with the compiled scheduler: a step takes one second, so step k starts at second k.
+
+    Raises
+    ------
+    ModeMissing : the recording is in a mode that the compiled engine does not have
+    """
+    missing = trace.modes_in_use()
+    if missing:
+        raise ModeMissing(", ".join(missing))
+    return [_plain_steps(trace.config, [_shortened(request) for request in trace.requests])]
+
+
+def _shortened(request: TraceRequest) -> TraceRequest:
+    """A stop token is known in advance in a replay: the request asks for that many tokens."""
+    return replace(request, osl=min(request.osl, request.stop_after or request.osl))
+
+
+def _plain_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
     ordered = sorted(requests, key=lambda request: (request.arrival_step, request.id))
     columns = {
         "priority": np.array([request.priority for request in ordered]),

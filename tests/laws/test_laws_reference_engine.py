@@ -65,7 +65,7 @@ def test_blocks_are_conserved_and_hold_what_is_computed_and_verified(config: Eng
     pool = scheduler.kv_cache_manager.block_pool
     while scheduler.has_requests:
         plan = scheduler.schedule()
-        tables = scheduler.kv_cache_manager.req_to_blocks
+        tables = {request.number: blocks for request, blocks in scheduler.kv_cache_manager.groups[0].held.items()}
         held = {block.block_id for blocks in tables.values() for block in blocks}
         assert plan.free_blocks + len(held) == config.num_blocks - 1
         assert set(tables) == {request.number for request in scheduler.running}

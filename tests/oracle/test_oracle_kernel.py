@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.engine.schedule_trace import load_schedule_trace
+from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import check_schedule, compare_steps
 from simulator.fleet.single import replay_kernel
 
@@ -47,5 +47,6 @@ def test_kernel_reproduces_every_recorded_step(name: str, n_steps: int) -> None:
 )
 def test_kernel_under_another_configuration_differs(name: str, change: dict[str, float]) -> None:
     trace = load_schedule_trace(TRACES / f"{name}.json")
-    steps = replay_kernel(dataclasses.replace(trace.config, **change), trace.requests)  # type: ignore[arg-type]
+    other = dataclasses.replace(trace, config=dataclasses.replace(trace.config, **change))  # type: ignore[arg-type]
+    (steps,) = replay_kernel(other)
     assert not compare_steps(name, trace.steps, steps).identical

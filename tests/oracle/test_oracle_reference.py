@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from simulator.engine.reference.replay import replay_reference
-from simulator.engine.schedule_trace import load_schedule_trace
-from simulator.engine.verify import check_schedule, compare_steps, verify_schedule
+from simulator.engine.trace_reader import load_schedule_trace
+from simulator.engine.verify import check_schedule, compare_steps, replay_by_reference, verify_schedule
 
 TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 STEPS = {
@@ -28,7 +27,7 @@ STEPS = {
 
 @pytest.mark.parametrize(("name", "n_steps"), STEPS.items())
 def test_reference_reproduces_every_recorded_step(name: str, n_steps: int) -> None:
-    (check,) = check_schedule(TRACES / f"{name}.json", {"reference": replay_reference})
+    (check,) = check_schedule(TRACES / f"{name}.json", {"reference": replay_by_reference})
     assert check.first_difference is None
     assert check.engine == "reference"
     assert (check.identical_steps, check.n_steps) == (n_steps, n_steps)
@@ -68,7 +67,8 @@ def _admits_with_a_hit(steps: Any) -> bool:
 )
 def test_a_recording_tells_configurations_apart(name: str, change: dict[str, Any]) -> None:
     trace = load_schedule_trace(TRACES / f"{name}.json")
-    steps = replay_reference(dataclasses.replace(trace.config, **change), trace.requests)
+    other = dataclasses.replace(trace, config=dataclasses.replace(trace.config, **change))
+    steps = [step.plain() for step in replay_by_reference(other)[0]]
     assert not compare_steps(name, trace.steps, steps).identical
 
 
@@ -111,7 +111,7 @@ def test_missing_steps_are_a_difference(shorter: str) -> None:
 
 
 def test_each_engine_is_judged_by_itself() -> None:
-    engines = {"reference": replay_reference, "idle": lambda config, requests: []}
+    engines = {"reference": replay_by_reference, "idle": lambda trace: [[]]}
     reference, idle = check_schedule(TRACES / "plain.json", engines)
     assert (reference.engine, reference.identical) == ("reference", True)
     assert (idle.engine, idle.identical_steps, idle.n_steps) == ("idle", 0, STEPS["plain"])

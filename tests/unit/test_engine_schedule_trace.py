@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simulator.engine.config import Policy
-from simulator.engine.schedule_trace import load_schedule_trace
+from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import verify_schedule
 from simulator.errors import InputError
 
@@ -88,7 +88,8 @@ def put(value: Any, *place: Any) -> Callable[[Any], None]:
             r"config\.policy: unknown policy 'prioritty': did you mean 'priority'\?",
         ),
         (put(float("nan"), "config", "watermark"), r"config\.watermark: expected a share .* \(got NaN\)"),
-        (put(True, "config", "async_scheduling"), r"config\.async_scheduling: recorded with async scheduling"),
+        (put(3, "config", "async_scheduling"), r"config\.async_scheduling: expected true or false"),
+        (put(1, "config", "moon_phase"), r"config\.moon_phase: this recording needs a mode that is not known"),
         (put({}, "requests"), r"requests: expected a list"),
         (put([], "requests", 0, "prompt"), r"requests\[0\]\.prompt: expected a list of \[segment id, tokens\]"),
         (put([[1, -3]], "requests", 0, "prompt"), r"requests\[0\]\.prompt: expected a list"),

@@ -18,7 +18,7 @@ class KVCacheBlock:
     ----------
     block_id : 0 is the null block
     ref_cnt : requests that hold the block; at 0 it is in the free queue
-    block_hash : (KV cache group, chain hash of its content) once it is full, kept after it was freed until the block is taken again
+    block_hash : (KV cache group, chain hash of its content) once it is full, kept after it was freed until it is taken
     """
 
     block_id: int

@@ -11,8 +11,11 @@ import math
 from dataclasses import dataclass, field
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.connector.reference import ConnectorRoom
 from simulator.engine.reference.engine import LoggedStep, RequestRecord, make_request, step_duration_s
-from simulator.engine.reference.scheduler import AcceptedDrafts, Scheduler, StepPlan, can_receive, can_serve
+from simulator.engine.reference.plan import StepPlan
+from simulator.engine.reference.scheduler import Scheduler, can_receive, can_serve
+from simulator.engine.reference.worker import AcceptedDrafts
 from simulator.perf.steptime import StepTime
 from simulator.workload.requests import Requests
 
@@ -45,6 +48,7 @@ class _Engine:
     def __init__(self, config: EngineConfig, step_time: StepTime, accepted: AcceptedDrafts | None) -> None:
         self.config, self.step_time = config, step_time
         self.scheduler = Scheduler(config, accepted)
+        self.connector = self.scheduler.room(ConnectorRoom)
         self.plan: StepPlan | None = None
         self.start_s = 0.0
         self.next_s = math.inf
@@ -138,10 +142,10 @@ class _Run:
 
     def _end_transfer(self, now: float, _: int, row: int) -> None:
         self.in_flight[row].transferred_s = now
-        self.decode.scheduler.finish_load(row)
+        self.decode.connector.finish_load(row)
         self.decode.wake(now)
         if self.prefill.plan is None:
-            self.prefill.scheduler.finish_sending(row)
+            self.prefill.connector.finish_sending(row)
         else:
             self.prefill.sent.append(row)
         self.prefill.wake(now)
@@ -181,7 +185,7 @@ class _Run:
                 record.cached_tokens = before[row].num_cached_tokens or 0
                 self._hand_over(row, now)
         for row in engine.sent:
-            scheduler.finish_sending(row)
+            engine.connector.finish_sending(row)
         engine.sent.clear()
 
     def _hand_over(self, row: int, now: float) -> None:

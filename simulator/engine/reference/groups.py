@@ -1,4 +1,4 @@
-"""Block tables of one KV cache group: full attention (vLLM `single_type_kv_cache_manager.py`, `FullAttentionManager`)."""
+"""Block tables of one KV cache group: full attention (vLLM `FullAttentionManager`)."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from simulator.engine.reference.request_queue import RequestQueue
 from simulator.engine.reference.rooms import rooms_of
 from simulator.engine.reference.worker import AcceptedDrafts, DraftsMade, Worker
 
-
 RoomT = TypeVar("RoomT", bound=Plain)
 
 
@@ -101,7 +100,7 @@ class Scheduler:
         self.waiting.add_request(request)
 
     def abort(self, number: int) -> None:
-        """A client has left: its request goes at once, wherever it is (vLLM `finish_requests`); unknown ones are gone."""
+        """A client has left: its request goes at once, wherever it is (vLLM `finish_requests`)."""
         request = self.requests.get(number)
         if request is not None:
             self._leave(request, Left.ABORTED)
@@ -195,6 +194,10 @@ class Scheduler:
         answers = (room.passes(plan, request, running) for room in self.rooms)
         return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
 
+    def _admits(self, plan: Plan, request: Request, computed: int) -> Answer:
+        answers = (room.admits(plan, request, computed) for room in self.rooms)
+        return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
+
     def _cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
         for room in self.rooms:
             n = room.cut(plan, request, n, computed)
@@ -208,8 +211,8 @@ class Scheduler:
     def _schedule_running(self, plan: Plan) -> None:
         """Give running requests their tokens in order of admission, preempting for room (vLLM `schedule`).
 
-        Tokens known or drafted, less those computed, up to the cap, the budget, and one short of `max_model_len` for the
-        token to be sampled. A request that gets nothing is passed over.
+        Tokens known or drafted, less those computed, up to the cap, the budget, and one short of `max_model_len` for
+        the token to be sampled. A request that gets nothing is passed over.
         """
         for request in tuple(self.running):
             if plan.is_full:
@@ -230,7 +233,7 @@ class Scheduler:
                 return
 
     def _allocate_or_preempt(self, plan: Plan, request: Request, n: int) -> bool:
-        """Preempt until `request` has its blocks; False when it was preempted itself, or a victim's blocks must stay."""
+        """Preempt until `request` has its blocks; False when it was preempted itself, or a victim must stay."""
         while not self.kv_cache_manager.allocate_slots(request, n):
             victim = self._choose_victim()
             if not all(room.may_preempt(victim) for room in self.rooms):
@@ -298,8 +301,8 @@ class Scheduler:
         """Let the head of a queue run, if it has room (vLLM `schedule`).
 
         Tokens beyond those cached or brought from elsewhere, generated ones of a preempted request included, up to the
-        cap. Without chunked prefill a request that exceeds the budget waits; with it, it gets the rest of the budget. One
-        whose KV comes apart from the step gets blocks for all of it, and is passed over until it is there.
+        cap. Without chunked prefill a request that exceeds the budget waits; with it, it gets the rest of the budget.
+        One whose KV comes apart from the step gets blocks for all of it, and is passed over until it is there.
         """
         hit: Hit | None = None
         external, apart, computed = 0, False, request.num_computed_tokens
@@ -311,8 +314,8 @@ class Scheduler:
             computed = hit.tokens + external
         n = 0
         if not apart:
-            answer = next((a for room in self.rooms if (a := room.admits(plan, request, computed)) is not Answer.GO), None)
-            if answer is not None:
+            answer = self._admits(plan, request, computed)
+            if answer is not Answer.GO:
                 return answer
             wanted = self._tokens_at_admission(plan, request, computed)
             if wanted is None:

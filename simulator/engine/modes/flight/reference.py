@@ -1,4 +1,4 @@
-"""Several plans in flight: asynchronous scheduling and pipeline stages (vLLM `AsyncScheduler`, `step_with_batch_queue`)."""
+"""Several plans in flight (vLLM `AsyncScheduler`, `step_with_batch_queue`)."""
 
 from __future__ import annotations
 

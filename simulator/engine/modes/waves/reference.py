@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.engine.modes.spec import Waves
 from simulator.engine.reference.doors import Answer, Plain
 from simulator.engine.reference.plan import Plan
 from simulator.engine.reference.request import Request, RequestStatus
-
-from simulator.engine.modes.spec import Waves
 
 if TYPE_CHECKING:
     from simulator.engine.reference.scheduler import Scheduler
@@ -19,8 +18,8 @@ _BLOCKED = (RequestStatus.WAITING_FOR_REMOTE_KVS, RequestStatus.WAITING_FOR_GRAM
 class WavesRoom(Plain):
     """Holds prefills back in throttled steps (vLLM `_should_throttle_prefills`).
 
-    Only while some running request decodes, and the queue was emptied by the last plan that was not held back. From 0.33
-    on an engine by itself holds them, too, until the interval since the last step with a prefill is over.
+    Only while some running request decodes, and the queue was emptied by the last plan that was not held back. From
+    0.33 on an engine by itself holds them, too, until the interval since the last step with a prefill is over.
     """
 
     def __init__(self, scheduler: Scheduler, spec: Waves) -> None:
