@@ -21,7 +21,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
     return EngineConfig(
         num_blocks=draw(st.integers(6, 40)),
         block_size=draw(st.sampled_from([1, 4, 8, 16])),
-        max_num_batched_tokens=draw(st.integers(1, BUDGET)),
+        max_num_batched_tokens=draw(st.integers(2 + drafts, BUDGET)),
         max_num_seqs=draw(st.integers(1, SEQS)),
         max_model_len=draw(st.sampled_from([40, 200])),
         enable_prefix_caching=draw(st.booleans()),
@@ -33,6 +33,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
         batching=draw(st.sampled_from([Batching.CONTINUOUS, *Batching])),
         num_speculative_tokens=drafts,
         num_lookahead_tokens=draw(st.sampled_from([0, drafts])),
+        draft_slots=draw(st.sampled_from([0, 1])) if drafts else 0,
         draft_acceptance=draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])),
         drop_last_hit_block=draw(st.booleans()),
     )
@@ -89,6 +90,7 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
         batching=Batching(int(rng.choice([0, 0, 0, 0, 1, 2]))),
         num_speculative_tokens=drafts,
         num_lookahead_tokens=drafts * int(rng.integers(2)),
+        draft_slots=int(rng.integers(2)) if drafts else 0,
         draft_acceptance=float(rng.choice([0.0, 0.5, 1.0])),
         drop_last_hit_block=bool(rng.random() < 0.3),
     )
@@ -139,4 +141,4 @@ def random_sessions(rng: np.random.Generator, n_sessions: int, turns: int) -> Re
 
 
 def without_drafts(config: EngineConfig) -> EngineConfig:
-    return replace(config, num_speculative_tokens=0, num_lookahead_tokens=0)
+    return replace(config, num_speculative_tokens=0, num_lookahead_tokens=0, draft_slots=0)

@@ -10,6 +10,7 @@ from simulator.engine.blocks import append_block, cached_prefix, in_free_list, r
 from simulator.engine.config import Batching
 from simulator.engine.queues import append_running, join_prefill, remove_waiting
 from simulator.engine.remote import admit_received, start_load
+from simulator.engine.speculation import first_step_padding
 from simulator.engine.state import NONE, PREFILL, Engines
 from simulator.engine.timing import count_scheduled
 from simulator.jit import kernel
@@ -27,7 +28,9 @@ def prefill_cap(rep: Any, pool: Any) -> int:
 
 
 @kernel
-def _try_admit(engines: Engines, r: int, rep: Any, pool: Any, index: int, budget: int, cap: int, now: float) -> int:
+def _try_admit(
+    engines: Engines, r: int, rep: Any, pool: Any, index: int, budget: int, cap: int, pads: int, now: float
+) -> int:
     """Admit the head of the queue; returns the tokens scheduled, or 0 when it has to wait.
 
     One whose KV has to be fetched begins to wait for it instead: -1.
@@ -39,7 +42,10 @@ def _try_admit(engines: Engines, r: int, rep: Any, pool: Any, index: int, budget
     size = pool.block_size
     n_hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
     hit_tokens = n_hits * size
-    scheduled = min(tokens - hit_tokens, cap)
+    padding = first_step_padding(pool, tokens, hit_tokens, pads)
+    if padding > 0 and 1 + padding > budget:
+        return 0
+    scheduled = min(tokens - hit_tokens + padding, cap)
     if pool.chunked_prefill == 0 and scheduled > budget:
         return 0
     scheduled = min(scheduled, budget)
@@ -61,7 +67,7 @@ def _try_admit(engines: Engines, r: int, rep: Any, pool: Any, index: int, budget
         slot.cached_tokens = hit_tokens
     slot.computed = hit_tokens
     slot.scheduled = scheduled
-    slot.drafts = 0
+    slot.drafts = -padding
     slot.catching_up = 1 if hit_tokens + scheduled < tokens else 0
     rep.free_blocks -= fresh
     if pool.prefix_caching != 0:
@@ -69,7 +75,7 @@ def _try_admit(engines: Engines, r: int, rep: Any, pool: Any, index: int, budget
         touch(engines, rep, slot, n_hits)
         for _ in range(fresh):
             append_block(engines, rep, slot)
-        register_full_blocks(engines, rep, pool, slot, hit_tokens + scheduled)
+        register_full_blocks(engines, rep, pool, slot, min(hit_tokens + scheduled, tokens))
     else:
         slot.n_blocks = fresh
     if rep.lanes != 0:
@@ -81,16 +87,24 @@ def _try_admit(engines: Engines, r: int, rep: Any, pool: Any, index: int, budget
 
 
 @kernel
-def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, now: float) -> None:
-    """Admit from the head of the waiting queue until something has to wait; first those whose KV has arrived."""
+def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pads: int, now: float) -> None:
+    """Admit from the head of the waiting queue until something has to wait; first those whose KV has arrived.
+
+    Parameters
+    ----------
+    budget : inputs of the step that are left
+    pads : how first steps are padded with drafts, see `first_step_padding`
+    """
     if rep.n_waiting == 0 or (pool.batching != _CONTINUOUS and rep.n_running > 0):
         return
     most = 1 if pool.batching == _ONE_AT_A_TIME else pool.max_num_seqs
     if rep.n_received > 0:
-        budget = admit_received(engines, rep, pool, budget, most, now)
+        budget = admit_received(engines, rep, pool, budget, most, pads, now)
     cap = prefill_cap(rep, pool)
-    while rep.n_waiting > rep.n_holding and budget > 0 and rep.n_running < most:
-        scheduled = _try_admit(engines, r, rep, pool, rep.wait_head, budget, cap, now)
+    slots = pool.draft_slots
+    while rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
+        scheduled = _try_admit(engines, r, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
         if scheduled == 0:
             return
-        budget -= max(scheduled, 0)
+        if scheduled > 0:
+            budget -= scheduled + slots

@@ -139,6 +139,7 @@ def _fill_pool(
         "batching": config.batching,
         "num_speculative_tokens": speculative,
         "num_lookahead_tokens": config.num_lookahead_tokens if speculative else 0,
+        "draft_slots": config.draft_slots if speculative else 0,
         "drop_last_hit_block": config.drop_last_hit_block,
         "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),

@@ -51,6 +51,7 @@ class EngineConfig:
     batching : CONTINUOUS, STATIC or ONE_AT_A_TIME
     num_speculative_tokens : tokens drafted per request and step; 0 is off
     num_lookahead_tokens : KV slots reserved ahead for drafts (vLLM: 0 for n-gram, else the drafts)
+    draft_slots : inputs of a step that drafting takes for each scheduled request (vLLM: 1 with a draft model)
     draft_acceptance : probability that a drafted token is accepted, given that all before it were
     drop_last_hit_block : a drafter that reads hidden states (EAGLE, MTP) recomputes one more block of a prefix hit
     rules : version of vLLM
@@ -71,6 +72,7 @@ class EngineConfig:
     batching: Batching = Batching.CONTINUOUS
     num_speculative_tokens: int = 0
     num_lookahead_tokens: int = 0
+    draft_slots: int = 0
     draft_acceptance: float = 0.0
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32

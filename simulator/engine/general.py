@@ -18,7 +18,7 @@ from simulator.engine.queues import (
     push_waiting,
     remove_running,
 )
-from simulator.engine.speculation import accepted_drafts
+from simulator.engine.speculation import NO_PADDING, PADS_ALL, PADS_COMPUTED, accepted_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
 from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step, write_log
 from simulator.engine.tokens import emit_tokens
@@ -135,22 +135,26 @@ def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
     budget = pool.max_num_batched_tokens
     cap = prefill_cap(rep, pool)
     preempted = False
+    middle = False
+    slots = pool.draft_slots
+    pads = NO_PADDING if pool.num_speculative_tokens == 0 else PADS_COMPUTED
     index = rep.run_head
     while index != NONE:
         engines.slots[index].scheduled = 0
         index = engines.slots[index].run_next
     index = rep.run_head
-    while index != NONE and budget > 0:
+    while index != NONE and budget > slots:
         slot = engines.slots[index]
         due = slot.isl + slot.generated + slot.drafts - slot.computed
-        scheduled = min(min(due, cap), min(budget, pool.max_model_len - slot.computed - 1))
+        scheduled = min(min(due, cap), min(budget - slots, pool.max_model_len - slot.computed - 1))
         if scheduled <= 0:
             index = slot.run_next
             continue
         placed = _allocate(engines, rep, pool, slot, scheduled)
         while not placed:
             victim = _victim(engines, rep, pool)
-            budget += engines.slots[victim].scheduled
+            if engines.slots[victim].scheduled > 0:
+                budget += engines.slots[victim].scheduled + slots
             _uncount(rep, engines.slots[victim])
             _preempt(engines, rep, pool, victim)
             preempted = True
@@ -161,10 +165,13 @@ def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
             break
         slot.scheduled = scheduled
         count_scheduled(rep, slot, slot.computed, scheduled, _is_decoding(slot, due))
-        budget -= scheduled
+        budget -= scheduled + slots
+        if pads != NO_PADDING:
+            middle = middle or slot.catching_up != 0
+            pads = PADS_ALL
         index = slot.run_next
     if not preempted:
-        admit_waiting(engines, r, rep, pool, budget, now)
+        admit_waiting(engines, r, rep, pool, budget, NO_PADDING if middle else pads, now)
     if rep.step_seqs == 0 and not preempted:
         go_idle(rep, now)
     else:
@@ -201,7 +208,9 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
             slot.scheduled = 0
             if slot.computed >= tokens:
                 slot.catching_up = 0
-                accepted = accepted_drafts(slot.request, slot.generated, drafted, pool.draft_acceptance)
+                accepted = 0
+                if slot.drafts >= 0:
+                    accepted = accepted_drafts(slot.request, slot.generated, drafted, pool.draft_acceptance)
                 slot.computed -= drafted - accepted
                 emit_tokens(engines, rep, slot, accepted + 1, now)
                 slot.drafts = pool.num_speculative_tokens

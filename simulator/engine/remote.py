@@ -10,6 +10,7 @@ from typing import Any
 from simulator.engine.blocks import append_block, cached_prefix, in_free_list, register_full_blocks, take_row, touch
 from simulator.engine.config import Policy
 from simulator.engine.queues import append_running, join_prefill, remove_waiting, served_before
+from simulator.engine.speculation import first_step_padding
 from simulator.engine.state import NONE, PREFILL, RECEIVED, RECEIVING, Engines
 from simulator.engine.timing import count_scheduled
 from simulator.jit import kernel
@@ -133,21 +134,25 @@ def leave_hold(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
-def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int, now: float) -> int:
+def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int, pads: int, now: float) -> int:
     """Let requests run whose KV has arrived; returns the budget left, 0 when one has to wait and so everybody behind.
 
     Its blocks become findable now, and its last token is computed again, for the logits.
     """
     size = pool.block_size
     index = rep.hold_head
-    while index != NONE and budget > 0 and rep.n_running < most:
+    slots = pool.draft_slots
+    while index != NONE and budget > slots and rep.n_running < most:
         slot = engines.slots[index]
         following = slot.wait_next
         if slot.state == RECEIVED:
             if pool.prefix_caching != 0:
                 register_full_blocks(engines, rep, pool, slot, slot.isl)
+            padding = first_step_padding(pool, slot.isl, slot.isl - 1, pads)
+            if padding > 0 and 1 + padding > budget - slots:
+                return 0
             reserve = pool.watermark_blocks if rep.n_running > 0 else 0
-            reach = min(slot.isl + pool.num_lookahead_tokens, pool.max_model_len)
+            reach = min(slot.isl + padding + pool.num_lookahead_tokens, pool.max_model_len)
             fresh = max((reach + size - 1) // size - slot.n_blocks, 0)
             if fresh + reserve > rep.free_blocks:
                 return 0
@@ -161,13 +166,13 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
             else:
                 slot.n_blocks += fresh
             slot.computed = slot.isl - 1
-            slot.scheduled = 1
-            slot.drafts = 0
+            slot.scheduled = 1 + padding
+            slot.drafts = -padding
             if rep.lanes != 0:
                 join_prefill(engines, rep, index)
             else:
                 slot.state = PREFILL
-            count_scheduled(rep, slot, slot.computed, 1, True)
-            budget -= 1
+            count_scheduled(rep, slot, slot.computed, 1 + padding, True)
+            budget -= 1 + padding + slots
         index = following
     return budget

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from simulator.engine.content import mix
@@ -9,6 +11,19 @@ from simulator.jit import kernel
 
 _REQUEST = np.int64(-7046029254386353131)
 _TOKEN = np.int64(-4417276706812531889)
+
+
+NO_PADDING, PADS_COMPUTED, PADS_ALL = 0, 1, 2
+"""Whether a first step that is due one token is padded with drafts: never, if something was computed before, always."""
+
+
+@kernel
+def first_step_padding(pool: Any, tokens: int, computed: int, pads: int) -> int:
+    """Placeholder drafts of an admitted request that is due one token, so that its step is as wide as others'."""
+    if pads == NO_PADDING or tokens - computed != 1 or (pads == PADS_COMPUTED and computed == 0):
+        return 0
+    drafts = pool.num_speculative_tokens
+    return drafts if computed + 2 + drafts <= pool.max_model_len else 0
 
 
 @kernel

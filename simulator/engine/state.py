@@ -39,7 +39,7 @@ SLOT = np.dtype(
         ("generated", np.int32),  # in the decode lane: at join_step
         ("computed", np.int32),  # in the decode lane: at join_step
         ("scheduled", np.int32),  # tokens of this step
-        ("drafts", np.int32),  # draft tokens waiting to be verified
+        ("drafts", np.int32),  # draft tokens waiting to be verified; negative: placeholders that pad a first step
         ("n_blocks", np.int32),
         ("n_registered", np.int32),  # leading blocks whose hash is registered
         ("row", np.int32),  # row of the block table
@@ -161,6 +161,7 @@ POOL = np.dtype(
         ("batching", np.int64),
         ("num_speculative_tokens", np.int64),
         ("num_lookahead_tokens", np.int64),
+        ("draft_slots", np.int64),
         ("drop_last_hit_block", np.int64),
         ("draft_acceptance", np.float64),
         ("token_time_base", np.int64),

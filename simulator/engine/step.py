@@ -13,6 +13,7 @@ from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
 from simulator.engine.general import complete_general, enter_lanes, materialise, schedule_general
 from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
+from simulator.engine.speculation import NO_PADDING
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
 from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step
 from simulator.engine.tokens import emit_tokens, itl_bin
@@ -95,7 +96,7 @@ def schedule(engines: Engines, r: int, now: float) -> None:
         take_decode_blocks(engines, r, rep, pool, rep.decode_step)
     if rep.n_prefill > 0:
         _take_prefill_blocks(engines, rep, pool)
-    admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, now)
+    admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, NO_PADDING, now)
     if rep.step_seqs == 0:
         go_idle(rep, now)
     else:

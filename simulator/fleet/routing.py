@@ -54,9 +54,9 @@ def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
 def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
     """Whether an otherwise empty replica can bring such a request to its end (`can_serve` of the reference)."""
     tokens = isl + osl
-    if tokens > pool.max_model_len:
+    if tokens > pool.max_model_len or 1 + pool.num_speculative_tokens + pool.draft_slots > pool.max_num_batched_tokens:
         return False
-    if pool.chunked_prefill == 0 and tokens - 1 > pool.max_num_batched_tokens:
+    if pool.chunked_prefill == 0 and tokens - 1 > pool.max_num_batched_tokens - pool.draft_slots:
         return False
     reach = tokens - 1 + pool.num_lookahead_tokens
     if osl > 1:

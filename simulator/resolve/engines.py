@@ -17,6 +17,7 @@ from simulator.catalog.overheads import engine_overheads, sustained
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.trace_modes import READS_HIDDEN_STATES
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
@@ -196,6 +197,15 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -
         )
     spec = settings.speculative_config
     drafts = spec.num_speculative_tokens if spec else 0
+    if spec is not None and limits.max_num_batched_tokens < drafts + 2:
+        raise InputError(
+            Problem(
+                f"a step must have room for a token, its {drafts} drafts and the drafter's own input: set "
+                f"max_num_batched_tokens to at least {drafts + 2}",
+                path="engine.speculative_config.num_speculative_tokens",
+                got=f"{drafts}",
+            )
+        )
     return EngineConfig(
         num_blocks=settings.num_gpu_blocks_override or memory.num_blocks,
         block_size=settings.block_size,
@@ -212,5 +222,6 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -
         num_speculative_tokens=drafts,
         num_lookahead_tokens=0 if spec is None or spec.method == "ngram" else drafts,
         draft_acceptance=spec.acceptance if spec else 0.0,
-        drop_last_hit_block=spec is not None and spec.method == "eagle",
+        draft_slots=1 if spec is not None and spec.method == "draft_model" else 0,
+        drop_last_hit_block=spec is not None and spec.method in READS_HIDDEN_STATES,
     )

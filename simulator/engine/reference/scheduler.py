@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.modes.drafts.reference import drafts_of
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager, lookahead_tokens
 from simulator.engine.reference.plan import Plan, Scheduled, StepPlan, StepResult
@@ -27,14 +28,19 @@ def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
     computed; drafts and lookahead slots are, up to `max_model_len`), and without chunked prefill all tokens that a
     preemption may make it recompute must fit into one step.
     """
-    if isl + osl > config.max_model_len:
+    if isl + osl > config.max_model_len or config.max_num_batched_tokens < least_step_tokens(config):
         return False
     longest = isl + osl - 1
-    if not config.enable_chunked_prefill and longest > config.max_num_batched_tokens:
+    if not config.enable_chunked_prefill and longest > config.max_num_batched_tokens - config.draft_slots:
         return False
     drafts = config.num_speculative_tokens if osl > 1 else 0
     reach = min(longest + drafts + lookahead_tokens(config), config.max_model_len)
     return -(-reach // config.block_size) <= config.num_blocks - 1
+
+
+def least_step_tokens(config: EngineConfig) -> int:
+    """Inputs that a step must have room for: a decoding request with its padding, and its drafter's slots."""
+    return 1 + config.num_speculative_tokens + config.draft_slots
 
 
 def spec_decode_tokens(config: EngineConfig) -> int:
@@ -128,7 +134,8 @@ class Scheduler:
         config = self.config
         self.kv_cache_manager.begin_step()
         budget = config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens
-        slots = config.modes.drafts.slots if config.modes.drafts else 0
+        drafts = drafts_of(config)
+        slots = drafts.slots if drafts else 0
         plan = Plan(budget, config.max_num_batched_tokens, slots, self._prefill_cap())
         plan.throttled = throttled
         admits = self._admission_is_open()

@@ -18,7 +18,12 @@ def drafts_of(config: EngineConfig) -> Drafts | None:
     """How the engine drafts: its mode, or what its plain limits say; None without drafts."""
     if config.modes.drafts is not None or config.num_speculative_tokens == 0:
         return config.modes.drafts
-    return Drafts(config.num_speculative_tokens, config.num_lookahead_tokens, config.drop_last_hit_block)
+    return Drafts(
+        config.num_speculative_tokens,
+        config.num_lookahead_tokens,
+        reads_hidden_states=config.drop_last_hit_block,
+        slots=config.draft_slots,
+    )
 
 
 class DraftsRoom(Plain):
