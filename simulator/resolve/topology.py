@@ -13,9 +13,11 @@ from simulator.catalog.models import model
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
+from simulator.resolve.clock import week_time_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.links import linked_pools
 from simulator.resolve.places import cold_start, provider_spec, reliability
+from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.topology import Pool, QueueAutoscaler
@@ -29,7 +31,6 @@ from simulator.study.fleet import (
     Outages,
     PoolSpec,
     ProviderSpec,
-    Reliability,
     RoutingSpec,
 )
 from simulator.units import SECONDS_PER_HOUR
@@ -119,7 +120,14 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     with located(loaded, root):
         linked = linked_pools(loaded, topology, pools, engines)
     first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
-    fleet = FleetSpec(name, linked, tuple(providers), _routing(topology.routing, names, first), classes)
+    fleet = FleetSpec(
+        name,
+        linked,
+        tuple(providers),
+        _routing(topology.routing, names, first),
+        classes,
+        week_time_s(scenario.run.start),
+    )
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
 
 
@@ -150,9 +158,11 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
 
 
 def _check_shared_experts(pool: Any, shared_by: int) -> None:
-    """Replicas that share experts start and stop together: whole groups of them, and no autoscaler."""
-    if shared_by > 1 and pool.autoscaler is not None:
-        raise InputError(Problem("data_parallel_size replicas share experts: no autoscaler", got=f"{shared_by}"))
+    """Replicas that share experts start and stop together: whole groups of them, at all times."""
+    if shared_by > 1 and (pool.autoscaler is not None or pool.schedule):
+        raise InputError(
+            Problem("data_parallel_size replicas share experts: no autoscaler, no schedule", got=f"{shared_by}")
+        )
     if pool.replicas % shared_by:
         problem = f"replicas must be a multiple of data_parallel_size ({shared_by}), which share one set of experts"
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
@@ -179,13 +189,15 @@ def _pool(pool: Any, engine: PlannedEngine, model_name: str) -> PoolSpec:
         routing=ReplicaRouting[pool.routing.upper()],
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if pool.autoscaler else None,
-        reliability=_reliability(pool, reliability(place, per_server, tier)),
+        reliability=pool_reliability(pool, reliability(place, per_server, tier)),
+        schedule=pool_schedule(pool),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
         outages=_outages(pool.outages),
         gpu=engine.gpu.name,
         model=model_name.lower(),
         role=pool.role,
+        zone=pool.zone or "",
         gpus_per_server=per_server,
         owned=owned,
     )
@@ -209,24 +221,6 @@ def _autoscaler(settings: Any) -> Autoscaler:
         up_window_s=settings.up_window_s,
         down_window_s=settings.down_window_s,
     )
-
-
-def _reliability(pool: Any, catalog: Reliability) -> Reliability:
-    """The catalog's figures where `failures` asks for them (reclaims always on spot), then the pool's own."""
-    base = catalog if pool.failures else replace(Reliability(), reclaim_mtbf_s=catalog.reclaim_mtbf_s)
-    base = replace(base, reclaim_notice_s=catalog.reclaim_notice_s, mttr_s=catalog.mttr_s)
-    own = pool.reliability
-    if own is None:
-        return base
-    values = {
-        "mtbf_s": _hours(own.mtbf_h),
-        "mttr_s": _hours(own.mttr_h),
-        "reclaim_mtbf_s": _hours(own.reclaim_mtbf_h),
-        "reclaim_notice_s": own.reclaim_notice_s,
-        "unavailable_probability": own.unavailable_probability,
-        "retry_s": own.retry_s,
-    }
-    return replace(base, **{name: value for name, value in values.items() if value is not None})
 
 
 def _hours(value: float | None) -> float | None:

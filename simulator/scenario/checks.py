@@ -149,6 +149,7 @@ def _size_problems(path: str, pool: Pool, max_replicas: int) -> Iterator[Found]:
         low, high = scaler.min, scaler.max
         if isinstance(low, int) and isinstance(high, int) and low > high:
             yield f"{path}.autoscaler.min", f"must be at most max ({high})", low
+    sizes += [(f"{path}.schedule[{k}].replicas", window.replicas) for k, window in enumerate(pool.schedule)]
     for place, size in sizes:
         if isinstance(size, int) and size > max_replicas:
             yield place, f"is above run.max_replicas ({max_replicas}): set that higher if so many are meant", size

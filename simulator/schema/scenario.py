@@ -18,6 +18,7 @@ from simulator.schema.base import (
     Settings,
     Switch,
 )
+from simulator.schema.clock import WeekTime
 from simulator.schema.engine import EngineSettings
 from simulator.schema.study import StudySettings
 from simulator.schema.topology import Topology
@@ -52,6 +53,8 @@ class RunSettings(Settings):
     """Requests that arrive earlier are left out of the metrics."""
     drain_s: NotNegative = 300.0
     """Longest time after the horizon for requests in flight to end."""
+    start: WeekTime = "mon 00:00"
+    """Time of the week at simulated time 0, as `tue 8:00`; schedules go by it."""
     replications: AtLeastOne = 1
     """Independent repetitions; intervals need at least two."""
     seed: Count = 0

@@ -19,6 +19,7 @@ from simulator.schema.base import (
     Share,
     Switch,
 )
+from simulator.schema.clock import ReplicaWindow
 from simulator.schema.engine import EngineSettings
 
 
@@ -59,7 +60,7 @@ class ColdStartSettings(Settings):
 
 
 class ReliabilitySettings(Settings):
-    """Faults of one replica; what is not given comes from the site."""
+    """Faults of one server, or rented instance, which take all its replicas; what is not given comes from the site."""
 
     mtbf_h: NotNegative | None = None
     """Mean time between failures; 0 is never."""
@@ -68,7 +69,9 @@ class ReliabilitySettings(Settings):
     reclaim_mtbf_h: NotNegative | None = None
     """Mean time between spot reclaims; 0 is never."""
     reclaim_notice_s: NotNegative | None = None
-    """Notice before a reclaim, in which the replica drains."""
+    """Notice before a reclaim, in which the replicas drain."""
+    reclaim_correlation: Share | None = None
+    """Share of the reclaims that take all spot replicas of the zone at once; 0 unless given."""
     unavailable_probability: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
     """Chance that a launch finds no capacity."""
     retry_s: Positive | None = None
@@ -153,8 +156,16 @@ class Pool(Settings):
     """Choice of a replica within the pool."""
     cold_start: ColdStartSettings | None = None
     """Times of a cold start that differ from the site's."""
+    zone: str | None = None
+    """Zone of the site: pools of one zone have its outages and reclaims in common; the whole site unless given."""
+    schedule: tuple[ReplicaWindow, ...] = ()
+    """Replicas by the time of the week; `replicas` at all other times, 0 included."""
+    start_early_s: NotNegative | None = None
+    """Time from the launch of a window's replicas to the window; a cold start unless given, so that they are ready."""
     failures: Switch = False
-    """Let replicas fail, and launches find no capacity, at the site's rates."""
+    """Let servers fail, and launches find no capacity, at the site's rates."""
+    reclaims: Switch | None = None
+    """Let spot capacity be reclaimed; so it is unless this says false."""
     reliability: ReliabilitySettings | None = None
     """Faults that differ from the site's."""
     outages: Outages | None = None

@@ -34,11 +34,9 @@ class Lengths:
     osl: Sampler | None
     description: Description | None = None
 
-    def drawer(self, name: str, seed: int) -> Callable[[int, Tokens | None, Tokens | None], tuple[Tokens, Tokens]]:
+    def drawer(self, seed: int) -> Callable[[int, Tokens | None, Tokens | None], tuple[Tokens, Tokens]]:
         """Function (n, given isl, given osl) -> (isl, osl), from the beginning of the class's streams."""
-        isl_stream, osl_stream, joint_stream = (
-            stream(seed, "workload", name, part) for part in ("isl", "osl", "lengths")
-        )
+        isl_stream, osl_stream, joint_stream = (stream(seed, part) for part in ("isl", "osl", "lengths"))
 
         def draw(n: int, isl: Tokens | None, osl: Tokens | None) -> tuple[Tokens, Tokens]:
             if self.description is not None:
@@ -56,9 +54,9 @@ class Lengths:
 
 def class_sharing(workload: ClassWorkload, description: Description | None, seed: int) -> Sharing | None:
     """Function (arrival_s, isl) -> segments, from the beginning of the class's stream; None if nothing is shared."""
-    generator = stream(seed, "workload", workload.name, "prefixes")
+    generator = stream(seed, "prefixes")
     if workload.prefixes is not None:
-        groups = prefix_groups(workload.prefixes, stream(seed, "workload", workload.name, "prefix_tokens"))
+        groups = prefix_groups(workload.prefixes, stream(seed, "prefix_tokens"))
         return lambda _, isl: draw_prefixes(groups, generator, isl)
     if description is None or description.prefix is None:
         return None

@@ -51,7 +51,7 @@ def replay_blocks(
     The class's own lengths and prefixes, where it has them, replace the recorded ones. A later round repeats times and
     recorded lengths but takes fresh segment and session numbers: its content is new.
     """
-    draw, sharing = lengths.drawer(workload.name, seed), class_sharing(workload, None, seed)
+    draw, sharing = lengths.drawer(seed), class_sharing(workload, None, seed)
     period_s = _period_s(rows)
     rows = repeat_rows(rows, trace.row_factor)
     texts = int(rows.segment_id.max(initial=-1)) + 1

@@ -28,10 +28,10 @@ def session_blocks(workload: ClassWorkload, sessions: Sessions, horizon_s: float
         raise InputError(f"class {workload.name}: sessions need user tokens and output tokens")
     samplers = length_sampler(sessions.turns), length_sampler(user), length_sampler(workload.osl)
     names = "turns", "user_tokens", "osl"
-    generators = [stream(seed, "workload", workload.name, name) for name in names]
-    think = stream(seed, "workload", workload.name, "think_s")
+    generators = [stream(seed, name) for name in names]
+    think = stream(seed, "think_s")
     rate = constant_rate(sessions.rate_rps / length_mean(sessions.turns))
-    begin = stream(seed, "workload", workload.name, "arrivals")
+    begin = stream(seed, "arrivals")
     first_session = 0
     for times in arrival_times(rate, 1.0, begin, horizon_s):
         for start in range(0, len(times), _BLOCK):

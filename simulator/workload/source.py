@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.rng import stream
+from simulator.rng import stream, stream_seed
 from simulator.workload.arrivals import Rate, arrival_times, constant_rate, schedule_rate
 from simulator.workload.content import Lengths, class_sharing, fill
 from simulator.workload.description import Description, read_description
@@ -56,12 +56,12 @@ def build_source(spec: WorkloadSpec, horizon_s: float, seed: int, chunk_requests
     """Requests of all classes, merged in order of arrival, as a stream whose memory does not grow with their number.
 
     Files are read and checked here. The requests depend on the spec, the horizon and the seed alone, not on
-    `chunk_requests`; a class keeps its requests when another is added or its rate changes.
+    `chunk_requests`; a class keeps its requests when another is added behind it or changes, whatever it is called.
 
     Parameters
     ----------
     horizon_s : no request arrives by the clock at or after this time
-    seed : of the run; every class draws from streams of its own name
+    seed : of the run; every class draws from streams of its own, by its place in the list
     chunk_requests : open rows of a chunk; the turns that follow them come on top
 
     Raises
@@ -75,10 +75,11 @@ def build_source(spec: WorkloadSpec, horizon_s: float, seed: int, chunk_requests
     streams: list[_Blocks] = []
     closed_loops: list[ClosedLoop] = []
     for class_id, workload in enumerate(spec.classes):
+        own = stream_seed(seed, "workload", class_id)
         if isinstance(workload.arrivals, ClosedLoopArrivals):
-            closed_loops.append(_closed_loop(workload, workload.arrivals, class_id, seed))
+            closed_loops.append(_closed_loop(workload, workload.arrivals, class_id, own))
         else:
-            streams.append(partial(_labelled, _class_blocks(workload, horizon_s, seed), workload, class_id, seed))
+            streams.append(partial(_labelled, _class_blocks(workload, horizon_s, own), workload, class_id, own))
     names = tuple(workload.name for workload in spec.classes)
     return _Source(names, tuple(closed_loops), tuple(streams), chunk_requests)
 
@@ -119,15 +120,15 @@ def _rate(arrivals: Arrivals, description: Description | None, horizon_s: float)
 def _drawn_blocks(
     workload: ClassWorkload, lengths: Lengths, rate: Rate, cv: float, horizon_s: float, seed: int
 ) -> Iterator[Requests]:
-    draw = lengths.drawer(workload.name, seed)
+    draw = lengths.drawer(seed)
     sharing = class_sharing(workload, lengths.description, seed)
-    clock = stream(seed, "workload", workload.name, "arrivals")
+    clock = stream(seed, "arrivals")
     for arrival_s in arrival_times(rate, cv, clock, horizon_s):
         yield fill(arrival_s, draw(len(arrival_s), None, None), sharing)
 
 
 def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id: int, seed: int) -> ClosedLoop:
-    draw, sharing = _lengths(workload).drawer(workload.name, seed), class_sharing(workload, None, seed)
+    draw, sharing = _lengths(workload).drawer(seed), class_sharing(workload, None, seed)
     no_clock = np.full(CLOSED_LOOP_ROWS, np.nan)
 
     def blocks() -> Iterator[Requests]:
@@ -139,7 +140,7 @@ def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id
 
 def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int) -> Iterator[Requests]:
     """The class's blocks with its number, priority and complexity; segments and sessions become unique over classes."""
-    generator = stream(seed, "workload", workload.name, "complexity")
+    generator = stream(seed, "complexity")
     first_id = class_id * _IDS_PER_CLASS
     for block in blocks():
         n = len(block)

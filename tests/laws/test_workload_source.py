@@ -111,13 +111,14 @@ def test_merging_neither_loses_nor_invents_requests(mixed: list[tuple[float, tup
         assert alone == [entry for entry in mixed if entry[1][0][2] == place]
 
 
-def test_seed_and_class_name_decide_the_draws() -> None:
-    def first(name: str, seed: int) -> float:
-        spec = WorkloadSpec((ClassWorkload(name, Poisson(5.0), ISL, OSL),))
-        return canonical(build_source(spec, 10.0, seed))[0][0]
+def test_seed_and_place_decide_the_draws_and_names_do_not() -> None:
+    def first(names: tuple[str, ...], seed: int, place: int = 0) -> float:
+        spec = WorkloadSpec(tuple(ClassWorkload(name, Poisson(5.0), ISL, OSL) for name in names))
+        drawn = canonical(build_source(spec, 10.0, seed))
+        return next(entry[0] for entry in drawn if entry[1][0][2] == place)
 
-    assert first("chat", 1) == first("chat", 1)
-    assert len({first("chat", 1), first("chat", 2), first("talk", 1)}) == 3
+    assert first(("chat",), 1) == first(("talk",), 1) == first(("talk", "chat"), 1)
+    assert len({first(("chat",), 1), first(("chat",), 2), first(("chat", "talk"), 1, place=1)}) == 3
 
 
 def test_content_is_unique_to_its_class(mixed: list[tuple[float, tuple[Row, ...]]]) -> None:

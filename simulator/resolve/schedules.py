@@ -1,0 +1,76 @@
+"""Pools by the time of the week, and their faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simulator.errors import InputError, Problem
+from simulator.resolve.clock import week_spans
+from simulator.schema.topology import Pool
+from simulator.study.fleet import Reliability, Schedule
+from simulator.units import SECONDS_PER_HOUR
+
+
+def pool_schedule(pool: Pool) -> Schedule | None:
+    """The windows of a pool; None without any.
+
+    Raises
+    ------
+    InputError : at its place: hours that are none, two windows that hold at once, an autoscaler beside them
+    """
+    if not pool.schedule:
+        return None
+    if pool.autoscaler is not None:
+        raise InputError(Problem("is scaled by its autoscaler: give one of the two", path="schedule"))
+    if pool.replicas == "auto":
+        raise InputError(Problem("outside the windows of a schedule must be a number", path="replicas", got="auto"))
+    spans: list[tuple[float, float, int]] = []
+    for k, window in enumerate(pool.schedule):
+        path = f"schedule[{k}]"
+        try:
+            own = week_spans(window)
+        except InputError as error:
+            raise InputError(*(replace(each, path=f"{path}.{each.path}") for each in error.problems)) from error
+        if any(
+            start_s < other_end_s and other_s < end_s for start_s, end_s in own for other_s, other_end_s, _ in spans
+        ):
+            raise InputError(Problem("holds at the same time as a window before it", path=path))
+        spans += [(start_s, end_s, window.replicas) for start_s, end_s in own]
+    return Schedule(tuple(sorted(spans)), pool.replicas, pool.start_early_s)
+
+
+def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
+    """The catalog's figures where `failures` and `reclaims` ask for them, then the pool's own.
+
+    Raises
+    ------
+    InputError : reclaims of what nobody reclaims
+    """
+    spot = pool.billing == "spot"
+    if pool.reclaims and not spot:
+        raise InputError(Problem("only spot capacity is reclaimed", path="reclaims", got=pool.billing))
+    own = pool.reliability
+    found = replace(
+        Reliability(),
+        mttr_s=catalog.mttr_s,
+        reclaim_notice_s=catalog.reclaim_notice_s,
+        reclaim_mtbf_s=catalog.reclaim_mtbf_s,
+    )
+    if pool.failures:
+        found = replace(found, mtbf_s=catalog.mtbf_s, unavailable_probability=catalog.unavailable_probability)
+    if own is not None:
+        values = {
+            "mtbf_s": _in_seconds(own.mtbf_h),
+            "mttr_s": _in_seconds(own.mttr_h),
+            "reclaim_mtbf_s": _in_seconds(own.reclaim_mtbf_h),
+            "reclaim_notice_s": own.reclaim_notice_s,
+            "reclaim_correlation": own.reclaim_correlation,
+            "unavailable_probability": own.unavailable_probability,
+            "retry_s": own.retry_s,
+        }
+        found = replace(found, **{name: value for name, value in values.items() if value is not None})
+    return found if pool.reclaims is not False else replace(found, reclaim_mtbf_s=0.0)
+
+
+def _in_seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * SECONDS_PER_HOUR
