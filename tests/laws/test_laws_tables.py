@@ -100,7 +100,7 @@ CHAT = "workload.classes[chat]"
 )
 def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path: Path, changes: list[str]) -> None:
     sets = [
-        *("engine.prefix_caching=true", "run.horizon_s=60", "run.replications=1"),
+        *("engine.enable_prefix_caching=true", "run.horizon_s=60", "run.replications=1"),
         "topologies.own.pools[base].replicas=2",
         *changes,
     ]
@@ -117,7 +117,7 @@ def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path:
 
 def test_a_scenario_that_was_changed_after_the_run_is_told(tmp_path: Path) -> None:
     sets = [
-        "engine.prefix_caching=true",
+        "engine.enable_prefix_caching=true",
         "run.horizon_s=30",
         "run.replications=1",
         f"{CHAT}.prefixes={{groups: 1, tokens: 200}}",
