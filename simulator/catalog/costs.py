@@ -83,3 +83,15 @@ def from_cost_entry(entry: str, part: str | None = None, plus: str | None = None
         note=f"{entry} + {plus}" if plus else found.note,
         entry=None if plus or part else entry,
     )
+
+
+def quantities(raw: dict[str, Any]) -> dict[str, Any]:
+    """Fields with every `{entry: ID}` replaced by the cost figure of that id."""
+    return {
+        key: from_cost_entry(**value)
+        if isinstance(value, dict) and "entry" in value
+        else Quantity(**value)
+        if isinstance(value, dict)
+        else value
+        for key, value in raw.items()
+    }

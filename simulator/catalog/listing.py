@@ -11,10 +11,12 @@ from pydantic import BaseModel
 from simulator.catalog.costs import CostEntry, cost_entries
 from simulator.catalog.freshness import is_stale
 from simulator.catalog.gpus import gpus
+from simulator.catalog.grids import Course, grids
 from simulator.catalog.models import models
 from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import UNDATED, Quantity, day_of
+from simulator.catalog.servers import server_kinds
 from simulator.catalog.sites import sites
 from simulator.catalog.tokens import PriceList, token_offers
 from simulator.errors import InputError, unknown_name
@@ -88,6 +90,9 @@ def _figures(node: Any, path: str, *, own: bool = False) -> Iterator[Row]:
     if isinstance(node, Quantity | CostEntry):
         fields = ("value", "unit", "kind", "source", "url", "date", "note")
         yield {"figure": path} | {field: getattr(node, field) for field in fields}
+    elif isinstance(node, Course):
+        said = {field: getattr(node, field) for field in ("kind", "source", "url", "date", "note")}
+        yield {"figure": path, "value": list(node.values), "unit": "of the mean"} | said
     elif isinstance(node, GpuOffer):
         yield {"figure": _sold(node), "value": node.usd_per_instance_hour, "unit": "USD per instance-hour"} | {
             "kind": node.kind,
@@ -165,6 +170,7 @@ def _site_rows() -> list[Row]:
             "perimeter": entry.perimeter,
             "region": entry.region,
             "data_classes": ", ".join(entry.data_classes),
+            "grid": entry.grid,
             "pue": entry.pue.value if entry.pue else None,
             "electricity_usd_per_kwh": entry.electricity.value if entry.electricity else None,
             "egress_usd_per_gb": entry.egress.value if entry.egress else None,
@@ -186,6 +192,44 @@ def _latest_offers() -> dict[str, tuple[GpuOffer, ...]]:
     latest = {(o.name, o.instance): o for o in sorted(gpu_offers(), key=lambda offer: day_of(offer.date))}
     rows = [o for o in gpu_offers() if latest[o.name, o.instance] is o]
     return {o.name: tuple(each for each in rows if each.name == o.name) for o in rows}
+
+
+def _server_rows() -> list[Row]:
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "gpu": entry.gpu,
+            "gpus": entry.gpus,
+            "form": entry.form,
+            "capex_usd": entry.capex.value,
+            "capex_low_usd": entry.capex.low,
+            "capex_high_usd": entry.capex.high,
+            "nameplate_kw": entry.nameplate.value,
+            "host_kw": entry.host.value,
+            "kind": entry.capex.kind,
+            "source": entry.capex.source,
+            "date": entry.capex.date,
+        }
+        for entry in server_kinds().values()
+    ]
+
+
+def _grid_rows() -> list[Row]:
+    return [
+        {
+            "name": entry.name,
+            "title": entry.title,
+            "time_zone": entry.time_zone,
+            "co2_kg_per_kwh": entry.annual.value,
+            "lowest_hour": round(min(entry.co2_kg_per_kwh), 4),
+            "highest_hour": round(max(entry.co2_kg_per_kwh), 4),
+            "by_hour": entry.by_hour.kind,
+            "source": entry.annual.source,
+            "date": entry.annual.date,
+        }
+        for entry in grids().values()
+    ]
 
 
 def _token_offer_rows() -> list[Row]:
@@ -228,7 +272,9 @@ def _cost_rows() -> list[Row]:
 ENTRIES: dict[str, Callable[[], Mapping[str, Any]]] = {
     "gpus": gpus,
     "models": models,
+    "servers": server_kinds,
     "sites": sites,
+    "grids": grids,
     "gpu_offers": _latest_offers,
     "token_offers": token_offers,
     "precisions": precisions,
@@ -237,7 +283,9 @@ ENTRIES: dict[str, Callable[[], Mapping[str, Any]]] = {
 LISTINGS: dict[str, Callable[[], list[Row]]] = {
     "gpus": _gpu_rows,
     "models": _model_rows,
+    "servers": _server_rows,
     "sites": _site_rows,
+    "grids": _grid_rows,
     "gpu_offers": _gpu_offer_rows,
     "token_offers": _token_offer_rows,
     "precisions": _precision_rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from functools import lru_cache
 from typing import Literal
 
@@ -11,8 +12,8 @@ from simulator.catalog.quantity import DATA, Entry, day_of
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
 
-Tier = Literal["on_demand", "reserved_1y", "reserved_3y", "spot", "capacity_block"]
-TIERS: tuple[Tier, ...] = ("on_demand", "reserved_1y", "reserved_3y", "spot", "capacity_block")
+Tier = Literal["on_demand", "reserved_1y", "reserved_3y", "reserved_5y", "spot", "capacity_block"]
+TIERS: tuple[Tier, ...] = ("on_demand", "reserved_1y", "reserved_3y", "reserved_5y", "spot", "capacity_block")
 
 
 class GpuOffer(Entry):
@@ -62,25 +63,36 @@ def gpu_offers() -> tuple[GpuOffer, ...]:
 
 
 def gpu_offer(
-    site_name: str, gpu_name: str, tier: str = "on_demand", *, gpus: int = 1, instance: str | None = None
+    site_name: str,
+    gpu_name: str,
+    tier: str = "on_demand",
+    *,
+    gpus: int = 1,
+    replicas: int = 1,
+    instance: str | None = None,
 ) -> GpuOffer:
-    """The latest price of the smallest instance with that GPU at that site, in that tier, that holds a replica.
+    """The latest price of the instance that holds so many replicas for least, at that site, of that GPU, in that tier.
 
-    Of instances of one size the cheapest counts; of one instance the price of the latest day, an undated one last.
+    Whole instances are paid for: on instances of g GPUs, r replicas of n take
+    :math:`\\lceil r / \\lfloor g / n \\rfloor \\rceil` of them. Where two cost the same the smaller is taken; of one
+    instance the price of the latest day counts, an undated one last.
 
     Parameters
     ----------
-    gpus : GPUs of a replica, which stays within an instance
+    gpus : GPUs of a replica, or of one of its pipeline stages, that stay within an instance; only cards whose fabric
+        joins instances (GB200, GB300) spread over several
+    replicas : how many of them have to be held
     instance : name of the instance; any unless given
 
     Raises
     ------
     InputError : an unknown name; nobody offers it, with what the site does offer and who else has the GPU; no instance
-        that holds the replica
+        that holds a replica
     """
     if tier not in TIERS:
         raise InputError(unknown_name("tier", tier, TIERS))
-    site_key, gpu_key = site(site_name).name, gpu(gpu_name).name
+    card = gpu(gpu_name)
+    site_key, gpu_key = site(site_name).name, card.name
     found = [o for o in gpu_offers() if (o.site, o.gpu, o.tier) == (site_key, gpu_key, tier)]
     if not found:
         here = sorted({f"{o.gpu} {o.tier}" for o in gpu_offers() if o.site == site_key})
@@ -95,8 +107,21 @@ def gpu_offer(
     if instance is not None and instance not in sold:
         raise InputError(unknown_name("instance", instance, sold))
     named = list(sold.values()) if instance is None else [sold[instance]]
-    large = [offer for offer in named if offer.gpus_per_instance >= gpus]
+    joined = card.inter_node.value == card.intra_node.value  # one fabric throughout the rack
+    large = [offer for offer in named if joined or offer.gpus_per_instance >= gpus]
     if not large:
         sizes = ", ".join(f"{offer.instance} with {offer.gpus_per_instance}" for offer in named)
         raise InputError(Problem(f"no instance at {site_key} holds {gpus} {gpu_key}: {sizes}", got=f"{gpus} GPUs"))
-    return min(large, key=lambda offer: (offer.gpus_per_instance, offer.usd_per_instance_hour, offer.instance))
+
+    def cost(offer: GpuOffer) -> tuple[float, int, str]:
+        instances = instances_for(gpus, replicas, offer.gpus_per_instance)
+        return instances * offer.usd_per_instance_hour, offer.gpus_per_instance, offer.instance
+
+    return min(large, key=cost)
+
+
+def instances_for(gpus: int, replicas: int, gpus_per_instance: int) -> int:
+    """Whole instances for so many replicas of `gpus` GPUs, each within one, or on whole ones where it is larger."""
+    if gpus > gpus_per_instance:
+        return replicas * math.ceil(gpus / gpus_per_instance)
+    return math.ceil(replicas / (gpus_per_instance // gpus))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-from simulator.catalog.costs import from_cost_entry
+from simulator.catalog.costs import quantities
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
 
@@ -20,6 +20,8 @@ class Site(Entry):
     perimeter : `inside` or `outside` the organisation's own
     data_classes : classes allowed there by default; all others are denied
     pue, electricity : ratio of facility to IT power; USD per kWh
+    space : USD per kW-month of reserved power for servers of one's own
+    grid : catalog grid that feeds it; None where it is not known
     network_one_way : delay between gateway and replica in s
     provision, image, load_rate : cold-start stages; weights load at `load_rate` bytes/s
     failures, repair : events per GPU-year; hours until the replica may start again
@@ -40,6 +42,8 @@ class Site(Entry):
     data_classes_note: str
     network_one_way: Quantity
     pue: Quantity | None = None
+    space: Quantity | None = None
+    grid: str | None = None
     electricity: Quantity | None = None
     provision: Quantity | None = None
     image: Quantity | None = None
@@ -59,7 +63,7 @@ class Site(Entry):
 def engine_start_s(weight_bytes: float) -> float:
     """Time from weights in memory to ready, in s: linear in the weights between two measured sizes, flat outside."""
     points = read_yaml("sites.yaml")["engine_start"]
-    small, large = (_quantities(points[size]) for size in ("small", "large"))
+    small, large = (quantities(points[size]) for size in ("small", "large"))
     span = large["weight_bytes"].value - small["weight_bytes"].value
     share = min(1.0, max(0.0, (weight_bytes - small["weight_bytes"].value) / span))
     return float(small["time"].value + share * (large["time"].value - small["time"].value))
@@ -68,7 +72,7 @@ def engine_start_s(weight_bytes: float) -> float:
 @lru_cache
 def sites() -> dict[str, Site]:
     """All sites by name."""
-    return {name: Site(name=name, **_quantities(raw)) for name, raw in read_yaml("sites.yaml")["sites"].items()}
+    return {name: Site(name=name, **quantities(raw)) for name, raw in read_yaml("sites.yaml")["sites"].items()}
 
 
 def site(name: str) -> Site:
@@ -81,15 +85,3 @@ def site(name: str) -> Site:
     if name.lower() not in sites():
         raise InputError(unknown_name("site", name, sites()))
     return sites()[name.lower()]
-
-
-def _quantities(raw: dict[str, Any]) -> dict[str, Any]:
-    """Fields with every `{entry: ID}` replaced by the cost figure of that id."""
-    return {
-        key: from_cost_entry(**value)
-        if isinstance(value, dict) and "entry" in value
-        else Quantity(**value)
-        if isinstance(value, dict)
-        else value
-        for key, value in raw.items()
-    }

@@ -19,7 +19,7 @@ def catalog(
 
     Parameters
     ----------
-    kind: gpus, models, sites, gpu_offers, token_offers, precisions or costs
+    kind: gpus, models, servers, sites, grids, gpu_offers, token_offers, precisions or costs
     name: one entry
     stale: list the figures that are older than this age instead, as 90d, 12m or 1y, and those without a date
     today: the day from which their age is counted; today unless given

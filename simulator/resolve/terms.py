@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.catalog.offers import gpu_offer
+from simulator.catalog.offers import GpuOffer, gpu_offer
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer
 from simulator.cost.prices import OwnedPrices, RentedPrices
@@ -106,13 +106,13 @@ def rented_prices(pool: Any, engine: PlannedEngine, figures: Figures) -> RentedP
     if pool.price_by_hour_usd_per_gpu_hour is not None:
         return RentedPrices(pool.price_by_hour_usd_per_gpu_hour, **data)
     if not pool.billing.startswith("reserved"):
-        usd = own if own is not None else gpu_offer(pool.site, pool.gpu, pool.billing).usd_per_gpu_hour
+        usd = own if own is not None else _offer(pool, engine, pool.billing).usd_per_gpu_hour
         return RentedPrices(usd, **data)
-    offer = gpu_offer(pool.site, pool.gpu, pool.billing)
+    offer = _offer(pool, engine, pool.billing)
     reserved = own if own is not None else offer.usd_per_gpu_hour
     replicas = pool.reserved_replicas if pool.reserved_replicas is not None else pool.replicas
     return RentedPrices(
-        usd_per_gpu_hour=_on_demand(pool, reserved),
+        usd_per_gpu_hour=_on_demand(pool, engine, reserved),
         reserved_usd_per_gpu_hour=reserved,
         reserved_gpus=replicas * engine.layout.gpus,
         upfront_fraction=offer.upfront_fraction,
@@ -152,10 +152,17 @@ def unknown_prices(pool: Any) -> list[str]:
     return [f"{name} at {place.name}" for name, is_known in known.items() if not is_known]
 
 
-def _on_demand(pool: Any, reserved: float) -> float:
+def _offer(pool: Any, engine: PlannedEngine, tier: str) -> GpuOffer:
+    """The instances that hold the pool, at its largest, for least; a pipeline stage stays within one."""
+    replicas = pool.autoscaler.max if pool.autoscaler is not None else pool.replicas
+    pieces = replicas * engine.layout.pp if isinstance(replicas, int) else engine.layout.pp
+    return gpu_offer(pool.site, pool.gpu, tier, gpus=engine.layout.tp, replicas=max(1, pieces))
+
+
+def _on_demand(pool: Any, engine: PlannedEngine, reserved: float) -> float:
     """On-demand price for use above a commitment; where the site has none, the reserved price stands in."""
     try:
-        return gpu_offer(pool.site, pool.gpu, "on_demand").usd_per_gpu_hour
+        return _offer(pool, engine, "on_demand").usd_per_gpu_hour
     except InputError:
         return reserved
 

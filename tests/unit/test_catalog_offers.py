@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.catalog.freshness import UsedFigure, age_days, catalog_day, freshness, is_stale
 from simulator.catalog.gpus import gpus
@@ -56,12 +58,47 @@ def test_the_latest_price_of_an_instance_counts() -> None:
     assert gpu_offer("neocloud", "h100-sxm", "reserved_3y").upfront_fraction == 0.25
 
 
-def test_a_pool_gets_the_smallest_instance_that_holds_a_replica() -> None:
+def test_a_pool_gets_the_instances_that_hold_it_for_least() -> None:
     assert gpu_offer("lambda", "h100-sxm").usd_per_instance_hour == 4.29
     assert gpu_offer("lambda", "h100-sxm", gpus=3).usd_per_instance_hour == 4 * 4.09
+    assert gpu_offer("lambda", "h100-sxm", gpus=4, replicas=4).usd_per_gpu_hour == 3.99
+    assert gpu_offer("lambda", "h100-sxm", replicas=7).instance == "gpu_1x_h100_sxm5"
+    assert gpu_offer("lambda", "h100-sxm", replicas=8).instance == "gpu_8x_h100_sxm5"
     whole = gpu_offer("aws-us-east", "h100-sxm", gpus=4)
     assert (whole.instance, whole.gpus_per_instance, whole.usd_per_instance_hour) == ("p5.48xlarge", 8, 55.04)
     assert gpu_offer("lambda", "h100-sxm", instance="gpu_8x_h100_sxm5").gpus_per_instance == 8
+
+
+@given(
+    name=st.sampled_from(sorted({(o.site, o.gpu, o.tier) for o in gpu_offers()})),
+    gpus=st.integers(1, 8),
+    replicas=st.integers(1, 40),
+)
+@settings(deadline=None)
+def test_no_other_instance_holds_the_pool_for_less(name: tuple[str, str, str], gpus: int, replicas: int) -> None:
+    fits = [o for o in latest().values() if (o.site, o.gpu, o.tier) == name]
+    fits = [o for o in fits if o.gpus_per_instance >= gpus or name[1] == "gb200"]
+    if not fits:
+        with pytest.raises(InputError, match="no instance"):
+            gpu_offer(*name, gpus=gpus, replicas=replicas)
+        return
+    chosen = gpu_offer(*name, gpus=gpus, replicas=replicas)
+    assert chosen in fits
+    bill = {o.instance: whole_instances(o, gpus, replicas) * o.usd_per_instance_hour for o in fits}
+    assert bill[chosen.instance] == min(bill.values())
+
+
+def whole_instances(offer: GpuOffer, gpus: int, replicas: int) -> int:
+    if gpus > offer.gpus_per_instance:
+        return replicas * -(-gpus // offer.gpus_per_instance)
+    held, count = 0, 0
+    while held < replicas:
+        held, count = held + offer.gpus_per_instance // gpus, count + 1
+    return count
+
+
+def latest() -> dict[tuple[str, str], GpuOffer]:
+    return {(o.name, o.instance): o for o in sorted(gpu_offers(), key=lambda o: day_of(o.date))}
 
 
 def test_an_instance_that_holds_no_replica_is_refused() -> None:
@@ -119,8 +156,7 @@ def test_ages() -> None:
 def test_stale_figures_on_a_day() -> None:
     today = date(2026, 11, 26)
     old = {(row["name"], row["date"]) for row in stale(90, today, "gpu_offers")}
-    latest = {(o.site, o.gpu, o.tier, o.instance): o for o in sorted(gpu_offers(), key=lambda o: day_of(o.date))}
-    assert old == {(o.name, o.date) for o in latest.values() if is_stale(o.date, today, 90)}
+    assert old == {(o.name, o.date) for o in latest().values() if is_stale(o.date, today, 90)}
     assert ("nebius/h100-sxm/on_demand", "2026-09-25") not in old
     everything = stale(0, date(2100, 1, 1))
     assert [row["age_days"] for row in everything if row["age_days"] is None] == [
