@@ -124,7 +124,7 @@ def flip_words(flip: Flip) -> str:
     if flip.factor is None:
         low, high = flip.beyond
         return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}"
-    return f"{flip.assumption} at {about}× {flip.factor:.2f}: {flip.winner}"
+    return f"{flip.assumption} at {about}{flip.words or f'× {flip.factor:.2f}'}: {flip.winner}"
 
 
 def flips_sentence(flips: Sequence[Flip]) -> str:

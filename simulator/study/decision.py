@@ -199,6 +199,7 @@ class Flip:
     winner : who is cheapest there
     beyond : (smallest, largest) multiple that was looked at
     sure : False where sizes were not searched anew at the changed value
+    words : of the changed value, where a multiple says little
     """
 
     assumption: str
@@ -206,6 +207,7 @@ class Flip:
     winner: str | None
     beyond: tuple[float, float]
     sure: bool = True
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,157 @@
+"""What further trials tell: capacity, break-even by volume, and flips of load, growth and service levels."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from simulator.decide.break_even import volume
+from simulator.decide.capacity import capacity
+from simulator.decide.flips import smallest_change
+from simulator.study.decision import BreakEven, Capacity, Flip
+
+LOAD_REACH = 16.0
+SLO_REACH = 4.0
+GROWTH_REACH = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a topology is asked: a multiple of the load of all classes, and of every latency limit."""
+
+    topology: str
+    load: float = 1.0
+    limits: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Whether a topology meets the SLO so, and for how much; None where no allowed size does."""
+
+    meets: bool
+    usd_per_month: float | None
+
+
+class OutOfTime(Exception):
+    """The time for further trials is over."""
+
+
+@dataclass
+class Explorer:
+    """Asks each question once, as long as there is time.
+
+    Parameters
+    ----------
+    serve : the topology at its best size under what is asked
+    stays : the same with the size that it has now
+    limit_s : wall-clock time for all questions together
+    """
+
+    serve: Callable[[Asked], Answered]
+    stays: Callable[[Asked], Answered]
+    limit_s: float
+    known: dict[tuple[bool, Asked], Answered] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.monotonic)
+
+    def best(self, asked: Asked) -> Answered:
+        return self._ask(True, asked)
+
+    def same(self, asked: Asked) -> Answered:
+        return self._ask(False, asked)
+
+    def _ask(self, resized: bool, asked: Asked) -> Answered:
+        if (resized, asked) not in self.known:
+            if time.monotonic() - self.started_s > self.limit_s:
+                raise OutOfTime
+            self.known[resized, asked] = (self.serve if resized else self.stays)(asked)
+        return self.known[resized, asked]
+
+
+def capacities(explorer: Explorer, names: Sequence[str]) -> dict[str, Capacity]:
+    """Of each topology at its size; those for which the time was too short are left out."""
+    found: dict[str, Capacity] = {}
+    for name in names:
+        try:
+            found[name] = capacity(lambda load, name=name: explorer.same(Asked(name, load)).meets)  # type: ignore[misc]
+        except OutOfTime:
+            break
+    return found
+
+
+def with_volumes(explorer: Explorer, pairs: Sequence[BreakEven]) -> list[BreakEven]:
+    """Break-evens with the volume from which they hold, each side at its best size there."""
+
+    def cost(name: str) -> Callable[[float], float | None]:
+        def at(load: float) -> float | None:
+            found = explorer.best(Asked(name, load))
+            return found.usd_per_month if found.meets else None
+
+        return at
+
+    found: list[BreakEven] = []
+    for pair in pairs:
+        try:
+            found.append(replace(pair, volume=volume(cost(pair.topology), cost(pair.rival))))
+        except OutOfTime:
+            found.append(pair)
+    return found
+
+
+def trial_flips(
+    explorer: Explorer, names: Sequence[str], capacities: dict[str, Capacity], months: float, growth: float
+) -> list[Flip]:
+    """Flips of the volume, of the latency limits and of growth; what time cuts off is left out."""
+    found: list[Flip] = []
+    for assumption, reach, ask in (
+        ("volume", LOAD_REACH, lambda name, factor: Asked(name, load=factor)),
+        ("latency limits of the SLO", SLO_REACH, lambda name, factor: Asked(name, limits=factor)),
+    ):
+
+        def winner(factor: float, ask: Callable[[str, float], Asked] = ask) -> str:
+            usd = {
+                name: answer.usd_per_month
+                for name in names
+                if (answer := explorer.best(ask(name, factor))).meets and answer.usd_per_month is not None
+            }
+            return min(usd, key=usd.__getitem__) if usd else "none of them"
+
+        try:
+            at = smallest_change(winner, reach)
+        except OutOfTime:
+            continue
+        found.append(Flip(assumption, at, None if at is None else winner(at), (1 / reach, reach)))
+    flip = growth_flip(explorer, names, capacities, months, growth)
+    return found if flip is None else [*found, flip]
+
+
+def growth_flip(
+    explorer: Explorer, names: Sequence[str], capacities: dict[str, Capacity], months: float, growth: float
+) -> Flip | None:
+    """Growth per year from which the winner's fleet, as it is, no longer serves the last month: (1 + g) as a factor.
+
+    A fleet of capacity c lasts H months at a growth of c^(12/(H - 1)) - 1. Who wins then is the cheapest of those that
+    last longer, at today's bills.
+    """
+    last = math.ceil(months) - 1
+    usd = {
+        name: answer.usd_per_month
+        for name in names
+        if (answer := explorer.same(Asked(name))).meets and answer.usd_per_month is not None
+    }
+    if not usd or last < 1:
+        return None
+    winner = min(usd, key=usd.__getitem__)
+    if winner not in capacities or not math.isfinite(capacities[winner].fails_at):
+        return None
+    limit = capacities[winner].factor
+    rate = limit ** (12 / last) - 1
+    longer = {
+        name: cost
+        for name, cost in usd.items()
+        if name != winner and name in capacities and capacities[name].factor > limit
+    }
+    then = min(longer, key=longer.__getitem__) if longer else "none of them"
+    words = f"{rate:.0%} (now {growth:.0%})"
+    return Flip("growth per year", (1 + rate) / (1 + growth), then, (0.0, math.inf), False, words)

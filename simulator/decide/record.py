@@ -1,0 +1,58 @@
+"""A decision as plain data: what a bundle keeps, and what views read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from simulator.decide.costed import Costed, months
+from simulator.study.decision import BreakEven, Capacity, Verdict
+
+Json = dict[str, object]
+
+
+def record(
+    found: Sequence[Costed],
+    verdict: Verdict,
+    pairs: Sequence[BreakEven],
+    capacities: Mapping[str, Capacity] | None = None,
+) -> Json:
+    """`decision.json`: the verdict, and for each topology its months, break-evens and why it is not the answer."""
+    bindings = {one.topology: one for one in verdict.bindings}
+    known = capacities or {}
+    return {
+        "verdict": verdict.text,
+        "winners": list(verdict.ranking.winners),
+        "order": list(verdict.ranking.order),
+        "missing": list(verdict.ranking.missing),
+        "withheld_by": list(verdict.ranking.withheld_by),
+        "same": dict(verdict.ranking.same),
+        "margin_usd": verdict.margin_usd,
+        "margin_share_of_draws": verdict.margin_share_of_draws,
+        "flips": [asdict(flip) for flip in verdict.flips],
+        "topologies": {
+            one.name: {
+                "meets": one.meets,
+                "usd_per_month": one.usd_per_month,
+                "usd_by_replication": list(one.usd_by_replication),
+                "lasts_until": one.lasts_until,
+                "fleet": one.fleet,
+                "trail": asdict(one.trail),
+                "binding": asdict(bindings[one.name]) if one.name in bindings else None,
+                "break_even": [_pair(pair) for pair in pairs if pair.topology == one.name],
+                "capacity": _capacity(known.get(one.name)),
+                "months": [asdict(month) for month in months(one)],
+            }
+            for one in found
+        },
+    }
+
+
+def _pair(pair: BreakEven) -> Json:
+    found = asdict(pair)
+    del found["topology"]
+    return found
+
+
+def _capacity(found: Capacity | None) -> Json | None:
+    return None if found is None else asdict(found) | {"used_share": found.used_share}

@@ -1,0 +1,85 @@
+"""Capacity, volume and flips by further trials, on fleets whose answers are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
+from simulator.decide.why import flip_words
+from simulator.study.decision import BreakEven
+
+CARRIES = {"fixed": 2.0, "large": 8.0}
+"""Multiple of the load that each fleet carries as it is."""
+USD = {"fixed": 100.0, "large": 150.0}
+
+
+class Fleets:
+    """Limits of twice the time carry twice the load; a fleet that is sized anew costs what it carries."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def stays(self, asked: Asked) -> Answered:
+        self.asked += 1
+        if asked.topology == "api":
+            return Answered(True, 60.0 + 40.0 * asked.load + 5.0)
+        return Answered(asked.load <= CARRIES[asked.topology] * asked.limits, USD[asked.topology])
+
+    def serve(self, asked: Asked) -> Answered:
+        if asked.topology == "api":
+            return self.stays(asked)
+        self.asked += 1
+        servers = math.ceil(asked.load / (CARRIES[asked.topology] * asked.limits) - 1e-9)
+        return Answered(True, USD[asked.topology] * servers)
+
+
+def _explorer(limit_s: float = 60.0) -> tuple[Explorer, Fleets]:
+    fleets = Fleets()
+    return Explorer(fleets.serve, fleets.stays, limit_s), fleets
+
+
+def test_capacities_are_those_of_the_fleets_as_they_are() -> None:
+    found = capacities(_explorer()[0], ["fixed", "large", "api"])
+    assert found["fixed"].factor == pytest.approx(2.0, rel=0.02)
+    assert found["large"].factor == pytest.approx(8.0, rel=0.02)
+    assert found["api"].fails_at == math.inf
+    assert found["fixed"].used_share == pytest.approx(0.5, rel=0.02)
+
+
+def test_volume_takes_each_side_at_its_best_size() -> None:
+    pairs = [BreakEven("large", "fixed", None, None, None), BreakEven("api", "fixed", None, None, None)]
+    large, api = with_volumes(_explorer()[0], pairs)
+    assert large.volume is not None
+    assert (large.volume.side, large.volume.factor) == ("above", pytest.approx(2.0, rel=0.02))
+    assert api.volume is not None
+    assert (api.volume.side, api.volume.factor) == ("below", pytest.approx(35 / 40, rel=0.02))
+
+
+def test_flips_of_volume_limits_and_growth() -> None:
+    explorer, _ = _explorer()
+    names = ["fixed", "large"]
+    flips = {one.assumption: one for one in trial_flips(explorer, names, capacities(explorer, names), 37, 0.0)}
+    assert flips["volume"].factor == pytest.approx(2.0, rel=0.011)
+    assert flips["volume"].winner == "large"
+    assert flips["latency limits of the SLO"].factor == pytest.approx(0.5, rel=0.011)
+    growth = flips["growth per year"]
+    assert growth.factor == pytest.approx(2 ** (12 / 36), rel=0.02)
+    assert growth.winner == "large"
+    assert "26% (now 0%): large" in flip_words(growth) or "25% (now 0%): large" in flip_words(growth)
+
+
+def test_nothing_is_asked_twice_or_after_the_time() -> None:
+    explorer, fleets = _explorer()
+    names = ["fixed", "large"]
+    found = capacities(explorer, names)
+    trial_flips(explorer, names, found, 36, 0.0)
+    asked = fleets.asked
+    trial_flips(explorer, names, found, 36, 0.0)
+    assert fleets.asked == asked == len(explorer.known)
+    late, fleets = _explorer(-1.0)
+    assert capacities(late, names) == {}
+    pairs = [BreakEven("large", "fixed", 1.0, 1.0, None)]
+    assert with_volumes(late, pairs) == pairs
+    assert fleets.asked == 0
