@@ -81,7 +81,6 @@ class Servers:
 
     Parameters
     ----------
-    gpus_per_server : 0: a server of its own for each replica
     zone_luck : of reclaims that take all spot replicas of a zone
     spares : servers that stand in for failed ones
     swap_s : until a spare stands in

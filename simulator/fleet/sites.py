@@ -30,14 +30,14 @@ def sites(env: simpy.Environment, pools: Sequence[PoolSpec], seed: int) -> list[
     lucks = pool_lucks(pools)
     groups: dict[tuple[str | int, ...], list[int]] = {}
     for k, pool in enumerate(pools):
-        owned = ("owned", pool.site, pool.zone, pool.gpu, pool.gpus_per_server)
+        owned = ("owned", pool.site, pool.zone, pool.gpu, pool.server_gpus)
         groups.setdefault(owned if pool.owned else ("rented", *lucks[k]), []).append(k)
     found = []
     for words, numbers in groups.items():
         members = [pools[k] for k in numbers]
         servers = Servers(
             env,
-            members[0].gpus_per_server,
+            members[0].server_gpus,
             _shared([pool.reliability for pool in members]),
             Luck(seed, ("servers", *words)),
             Luck(seed, ("zone", members[0].zone or members[0].site)),
@@ -79,7 +79,7 @@ def server_usage(site: Site, controls: Sequence[PoolControl], end_s: float) -> S
     return ServerUsage(
         spec.site,
         spec.gpu,
-        spec.gpus_per_server or spec.gpus_per_replica,
+        spec.server_gpus,
         tuple(controls[k].spec.name for k in site.pools),
         most,
         by_hour([span for number in sorted(powered) for span in _union(powered[number])], hours),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from simulator.errors import InvariantError
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import PoolBalance
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.study.usage import PoolUsage
+from simulator.study.fleet import FleetSpec
+from simulator.study.usage import PoolUsage, Usage
 
 _TOLERANCE = 1e-6
 
@@ -63,6 +65,26 @@ def check_gpu_seconds(pool: PoolUsage) -> None:
         raise InvariantError(f"pool {pool.name}: {sum(parts.values())} s in states, {pool.billed_s} s billed")
     if not _equal(float(pool.billed_by_hour_s.sum()), pool.billed_s):
         raise InvariantError(f"pool {pool.name}: hours do not add up to the time billed")
+
+
+def check_stays(usage: Usage, fleet: FleetSpec) -> None:
+    """Stays of a replica add up to the time billed for it, and no server ever holds more GPUs than it has."""
+    held: dict[tuple[str, int], list[tuple[int, float, int]]] = {}
+    for pool, spec in zip(usage.pools, fleet.pools, strict=True):
+        alone = {(stay.replica, stay.start_s): stay.end_s - stay.start_s for stay in pool.stays}
+        if not _equal(math.fsum(alone.values()), pool.billed_s):
+            raise InvariantError(f"pool {pool.name}: stays of {math.fsum(alone.values())} s, {pool.billed_s} s billed")
+        owner = f"{spec.site} {spec.zone} {spec.gpu}" if spec.owned else f"pool {pool.name}"
+        gpus = min(spec.gpus_per_replica, spec.server_gpus)
+        changes = held.setdefault((owner, spec.server_gpus), [])
+        for stay in pool.stays:
+            changes += [(stay.server, stay.start_s, gpus), (stay.server, stay.end_s, -gpus)]
+    for (owner, size), changes in held.items():
+        in_use = 0
+        for server, _, change in sorted(changes):
+            in_use += change
+            if in_use > size:
+                raise InvariantError(f"{owner}: server {server} of {size} GPUs holds {in_use}")
 
 
 def check_roofline(pool: PoolUsage, computed_tokens_per_gpu_s: float, output_tokens_per_gpu_s: float) -> None:

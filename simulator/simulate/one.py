@@ -13,7 +13,14 @@ from simulator.fleet.answers import provider_answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand as Arrivals
-from simulator.metrics.laws import check_causality, check_counts, check_gpu_seconds, check_little, check_roofline
+from simulator.metrics.laws import (
+    check_causality,
+    check_counts,
+    check_gpu_seconds,
+    check_little,
+    check_roofline,
+    check_stays,
+)
 from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
 from simulator.resolve.topology import PlannedTopology
@@ -139,6 +146,7 @@ def simulate_one(
     check_counts(metrics)
     for balance in run.balances:
         check_little(balance)
+    check_stays(run.usage, fleet)
     for pool, peak in zip(run.usage.pools, subject.peaks, strict=True):
         check_gpu_seconds(pool)
         check_roofline(pool, peak.computed_tokens_per_gpu_s, peak.output_tokens_per_gpu_s)

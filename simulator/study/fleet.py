@@ -186,6 +186,11 @@ class PoolSpec:
     spares: int = 0
     swap_s: float = 0.0
 
+    @property
+    def server_gpus(self) -> int:
+        """GPUs of each server."""
+        return self.gpus_per_server or self.gpus_per_replica
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSpec:

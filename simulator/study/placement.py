@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 def servers_of(gpus: int, gpus_per_server: int) -> int:
     """Servers that one replica touches: 1 if it fits into one, else as many whole ones as it needs."""
-    return math.ceil(gpus / gpus_per_server) if gpus_per_server else 1
+    return math.ceil(gpus / gpus_per_server)
 
 
 def first_fit_decreasing(gpus: Sequence[int], gpus_per_server: int) -> list[tuple[int, ...]]:
@@ -17,7 +17,6 @@ def first_fit_decreasing(gpus: Sequence[int], gpus_per_server: int) -> list[tupl
     Parameters
     ----------
     gpus : of each replica
-    gpus_per_server : 0: a server of its own size for each
 
     Returns
     -------
@@ -27,10 +26,10 @@ def first_fit_decreasing(gpus: Sequence[int], gpus_per_server: int) -> list[tupl
     found: list[tuple[int, ...]] = [()] * len(gpus)
     for k in sorted(range(len(gpus)), key=lambda k: -gpus[k]):
         n = servers_of(gpus[k], gpus_per_server)
-        room = next((s for s, left in enumerate(free) if left >= gpus[k]), None) if n == 1 and gpus_per_server else None
+        room = next((s for s, left in enumerate(free) if left >= gpus[k]), None) if n == 1 else None
         if room is None:
             found[k] = tuple(range(len(free), len(free) + n))
-            free += [gpus_per_server - gpus[k] if n == 1 and gpus_per_server else 0] * n
+            free += [gpus_per_server - gpus[k] if n == 1 else 0] * n
         else:
             found[k] = (room,)
             free[room] -= gpus[k]

@@ -16,6 +16,7 @@ from simulator.fleet.lifecycle import FAILURE
 from simulator.fleet.records import RECORD
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
+from simulator.metrics.laws import check_gpu_seconds, check_stays
 from simulator.study.canonical import canonical, content
 from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.study.fleet import (
@@ -45,6 +46,9 @@ def run(spec: FleetSpec, requests: Any = None) -> tuple[FleetRun, np.ndarray]:
         sink=ended.append,
         sample_s=10.0,
     )
+    check_stays(found.usage, spec)
+    for usage in found.usage.pools:
+        check_gpu_seconds(usage)
     return found, np.sort(np.concatenate(ended), order="request")
 
 

@@ -11,10 +11,11 @@ from fleet_cases import classes, evenly, fleet, pool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.errors import InvariantError
 from simulator.fleet.records import Status
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
-from simulator.metrics.laws import check_gpu_seconds
+from simulator.metrics.laws import check_gpu_seconds, check_stays
 from simulator.study.fleet import Autoscaler, ColdStart, Outages, PoolSpec, Reliability
 from simulator.study.placement import first_fit_decreasing, servers_needed
 from simulator.study.usage import Stay
@@ -22,8 +23,9 @@ from simulator.workload.requests import Requests
 
 
 def run(*pools: PoolSpec, requests: Requests | None = None, horizon_s: float = 100.0) -> FleetRun:
+    spec = fleet(pools, classes=classes(len(pools)))
     found = simulate_fleet(
-        fleet(pools, classes=classes(len(pools))),
+        spec,
         RequestList(requests or evenly(1, 1.0)),
         horizon_s=horizon_s,
         drain_s=10.0,
@@ -32,6 +34,7 @@ def run(*pools: PoolSpec, requests: Requests | None = None, horizon_s: float = 1
         sink=lambda records: None,
         sample_s=horizon_s,
     )
+    check_stays(found.usage, spec)
     for usage in found.usage.pools:
         check_gpu_seconds(usage)
     return found
@@ -168,6 +171,17 @@ def test_a_running_instance_is_not_out_of_stock() -> None:
     assert (apart.peak_replicas, together.peak_replicas) == (1, 2)
     assert apart.stockouts > 10
     assert together.stockouts == 0
+
+
+def test_a_server_that_holds_too_much_and_a_lost_second_are_noticed() -> None:
+    spec = pool(replicas=2, gpus_per_replica=2, gpus_per_server=4)
+    usage = run(spec).usage
+    smaller = fleet((replace(spec, gpus_per_server=2),), classes=classes(1))
+    with pytest.raises(InvariantError, match="of 2 GPUs holds 4"):
+        check_stays(usage, smaller)
+    cut = replace(usage.pools[0], stays=usage.pools[0].stays[:1])
+    with pytest.raises(InvariantError, match="stays of 100"):
+        check_stays(replace(usage, pools=(cut,)), fleet((spec,), classes=classes(1)))
 
 
 def reclaims(found: FleetRun, k: int) -> list[float]:

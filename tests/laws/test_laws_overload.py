@@ -1,0 +1,44 @@
+"""Overload saturates: far above capacity, twice the load changes neither requests nor tokens per second."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fleet_cases import classes, fleet, poisson, pool
+
+from simulator.fleet.simulate import simulate_fleet
+from simulator.fleet.single import RequestList
+from simulator.metrics.accumulate import MetricAccumulator
+from simulator.metrics.slo import ClassSlo
+
+WARMUP_S, HORIZON_S = 50.0, 250.0
+
+
+def rates(rate_rps: float, drain_s: float) -> tuple[float, float]:
+    """Requests and output tokens per second of the window, of two replicas that can do some 13 requests/s."""
+    n = int(rate_rps * HORIZON_S)
+    requests = poisson(np.random.default_rng(3), n, rate_rps, class_id=np.zeros(n, np.int32))
+    spec = fleet((pool(replicas=2),), classes=classes(1))
+    metrics = MetricAccumulator([ClassSlo("a", ())], WARMUP_S, HORIZON_S, ["p"], 1)
+    run = simulate_fleet(
+        spec,
+        RequestList(requests),
+        horizon_s=HORIZON_S,
+        drain_s=drain_s,
+        warmup_s=WARMUP_S,
+        seed=1,
+        sink=metrics.add,
+    )
+    metrics.processed = run.tokens
+    found = metrics.summary()
+    return found["throughput_rps"], found["output_tokens_per_s"]
+
+
+@pytest.mark.parametrize("drain_s", [0.0, 1000.0])
+def test_more_load_than_can_be_served_changes_no_rate(drain_s: float) -> None:
+    at = [rates(rate_rps, drain_s) for rate_rps in (5.0, 30.0, 60.0, 240.0)]
+    assert at[0][0] == pytest.approx(5.0, rel=0.1)
+    assert at[1][0] > 2 * at[0][0]
+    for requests, tokens in at[2:]:
+        assert requests == pytest.approx(at[1][0], rel=0.03)
+        assert tokens == pytest.approx(at[1][1], rel=0.03)
