@@ -155,24 +155,23 @@ class ScheduleTrace:
     has_details: bool = False
 
     def modes_in_use(self) -> list[str]:
-        """What of it goes beyond plain serving, in words."""
-        modes, requests = self.config.modes, self.requests
+        """What of it goes beyond plain serving, in words; what only names content or limits otherwise does not."""
+        config, modes, requests = self.config, self.config.modes, self.requests
+        by_priority = config.policy == Policy.PRIORITY
         found = {
-            f"vLLM {self.vllm_version}": self.config.rules != V0_32,
+            f"the priority policy of vLLM {self.vllm_version}": by_priority and config.rules != V0_32,
             "asynchronous scheduling": modes.flight is not None and modes.flight.asynchronous,
             "batches in flight": modes.flight is not None and not modes.flight.asynchronous,
             "speculative decoding as recorded": modes.drafts is not None,
             "KV cache groups": bool(modes.groups),
             "KV connector": modes.connector,
             "encoder inputs": modes.encoder is not None,
-            "LoRA": modes.max_loras > 0,
+            "LoRA slots": modes.max_loras > 0,
             "data-parallel ranks": modes.waves is not None,
             "adaptive prefill cap": modes.adaptive_prefill_cap,
-            "two budgets": modes.max_num_scheduled_tokens > 0,
             "events": bool(self.events),
             "grammars": any(row.grammar_ready_step is not None for row in requests),
-            "cache salts": any(row.salt is not None for row in requests),
-            "parallel sampling": any(row.n_parent is not None for row in requests),
+            "parallel sampling by priority": by_priority and any(row.n_parent is not None for row in requests),
         }
         return [words for words, used in found.items() if used]
 

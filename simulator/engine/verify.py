@@ -14,7 +14,8 @@ from simulator.engine.trace_reader import load_schedule_trace
 Replay = Callable[[ScheduleTrace], Sequence[Sequence[TraceStep]]]
 """Runs an engine over a recording; the entries of each data-parallel rank, of which there is one as a rule.
 
-Raises `ModeMissing` where the recording is in a mode that the engine does not have.
+Entries hold all that the recording has (`ScheduleTrace.has_details`), or at least requests, tokens, preemptions and
+free blocks, which then are compared alone. Raises `ModeMissing` where the engine does not have a recording's mode.
 """
 
 _ABSENT = "-"
@@ -93,13 +94,16 @@ def _check(trace: ScheduleTrace, replay: Replay) -> ScheduleCheck:
     except ModeMissing as missing:
         n_steps = sum(map(len, recorded))
         return ScheduleCheck(trace.file, 0, n_steps, None, missing=str(missing), **known)
-    checks = [
-        compare_steps(trace.file, left, right if trace.has_details else [step.plain() for step in right])
-        for left, right in zip(recorded, replayed, strict=True)
-    ]
+    checks = [_compare(trace, left, right) for left, right in zip(recorded, replayed, strict=True)]
     first = next((check.first_difference for check in checks if check.first_difference), None)
     identical = sum(check.identical_steps for check in checks)
     return ScheduleCheck(trace.file, identical, sum(map(len, recorded)), first, **known)
+
+
+def _compare(trace: ScheduleTrace, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:
+    if trace.has_details and any(step != step.plain() for step in replayed):
+        return compare_steps(trace.file, recorded, replayed)
+    return compare_steps(trace.file, [step.plain() for step in recorded], [step.plain() for step in replayed])
 
 
 def compare_steps(file: str, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:

@@ -97,7 +97,9 @@ def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
     missing = trace.modes_in_use()
     if missing:
         raise ModeMissing(", ".join(missing))
-    return [_plain_steps(trace.config, [_shortened(request) for request in trace.requests])]
+    scheduled = trace.config.modes.max_num_scheduled_tokens
+    config = replace(trace.config, max_num_batched_tokens=scheduled) if scheduled else trace.config
+    return [_plain_steps(config, [_shortened(request) for request in trace.requests])]
 
 
 def _shortened(request: TraceRequest) -> TraceRequest:
@@ -106,11 +108,18 @@ def _shortened(request: TraceRequest) -> TraceRequest:
 
 
 def _plain_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
+    contents: dict[tuple[int, str | None, int | None], int] = {}
     ordered = sorted(requests, key=lambda request: (request.arrival_step, request.id))
     columns = {
         "priority": np.array([request.priority for request in ordered]),
         "segment_start": np.cumsum([0, *(len(request.prompt) for request in ordered)]),
-        "segment_id": np.array([segment for request in ordered for segment, _ in request.prompt]),
+        "segment_id": np.array(
+            [
+                contents.setdefault((segment, request.salt, request.lora), len(contents))
+                for request in ordered
+                for segment, _ in request.prompt
+            ]
+        ),
         "segment_tokens": np.array([tokens for request in ordered for _, tokens in request.prompt]),
     }
     workload = make_requests(
