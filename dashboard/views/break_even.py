@@ -6,13 +6,13 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import table
-from simulator.report.break_even_charts import intervals, owners, swings, utilisation_lines, volume_lines
+from simulator.report.break_even_charts import intervals, swings, volume_lines
 from simulator.report.cost_charts import cumulative_spending
 from simulator.report.money import money_notes
 
 
 def show(context: Context) -> None:
-    """Cost against volume, utilisation and months, and what would move it."""
+    """Cost against volume and months, and what would move it."""
     st.title("Break-even")
     st.caption("When does owning win? Left of a crossing the one line is cheaper, right of it the other.")
     for note in money_notes(context.topologies):
@@ -20,7 +20,7 @@ def show(context: Context) -> None:
     _curves(context)
     st.subheader("Against the months")
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
-    st.caption("As it is paid, at the prices of today; bands of the draws are on the volume and the utilisation.")
+    st.caption("As it is paid, at the prices of today; bands of the draws are on the volume.")
     _tornado(context)
     if any(found["uncertainty"] for found in context.topologies.values()):
         st.subheader("How sure the monthly cost is")
@@ -32,17 +32,9 @@ def _curves(context: Context) -> None:
     st.subheader("Against the volume")
     st.altair_chart(volume_lines(curves, context.topologies, context.names), key="break_even.volume")
     st.caption(
-        "Solid as far as the bought GPUs reach, dashed beyond; dots: the run's own volume; dotted: where owning breaks "
+        "Dots: the run's own volume; dotted: where owning breaks "
         "even. Pale bands hold 90 % of the draws of prices. An autoscaled or rented pool counts as paid by use."
     )
-    known = [name for name in owners(curves) if name in context.topologies]
-    if not known:
-        st.caption("None of these topologies owns GPUs, so there is no utilisation to pay back.")
-        return
-    st.subheader("Against the utilisation")
-    owner = st.selectbox("GPUs of", known, key="break_even.owner", bind="query-params") or known[0]
-    st.altair_chart(utilisation_lines(curves, owner, context.topologies, context.names), key="break_even.utilisation")
-    st.caption(f"At each busy share of {owner}'s GPUs the others serve the same number of tokens; dot: now.")
 
 
 def _tornado(context: Context) -> None:

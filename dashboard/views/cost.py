@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import table
+from simulator.figures.table import figure
 from simulator.report.cost_charts import BASES, cumulative_spending, horizon_months, items, line_items
 
 _FLOWS = {"paid": "as it is paid", "present": "present value"}
@@ -15,7 +16,7 @@ _FLOWS = {"paid": "as it is paid", "present": "present value"}
 def show(context: Context) -> None:
     """Line items by month, by million tokens or over the horizon; spending over the months; the table."""
     st.title("Cost")
-    st.caption("Where does the money go? Idle, spare and unused capacity are items of their own.")
+    st.caption("Where does the money go? Idle, spare, unused, starting and failed capacity are items of their own.")
     chosen = st.segmented_control(
         "Per", list(BASES), default="month", key="cost.basis", bind="query-params", format_func=lambda name: BASES[name]
     )
@@ -46,7 +47,7 @@ def _unused(data: pd.DataFrame) -> None:
     for name, usd in wasted.items():
         whole = data.loc[data["topology"] == name, "usd"].sum()
         parts.append(f"{name} {usd / whole if whole else 0.0:.0%} (\\${usd:,.{0 if whole > 100 else 3}f})")
-    st.caption(f"Idle, spare or unused: {', '.join(parts) or 'nothing'}.")
+    st.caption(f"{figure('unused_share').words.capitalize()}: {', '.join(parts) or 'nothing'}.")
 
 
 def _spending(context: Context) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import table
+from simulator.figures.table import figure
 from simulator.report.time_charts import load_over_time, load_tables
 
 
@@ -39,8 +40,12 @@ def _pools(context: Context, topology: str) -> None:
     """Counts of what happened to the replicas, means over the replications."""
     found = context.topologies[topology]
     st.metric(
-        "Requests that overflowed from their first choice", f"{found['metrics']['overflow_share']:.1%}", border=True
+        "Requests that overflowed from their first choice",
+        figure("overflow_share").text(found["metrics"]["overflow_share"]),
+        border=True,
     )
+    steps = figure("time_in_steps")
+    st.metric(steps.words.capitalize(), steps.text(found[steps.id]), border=True, help=steps.meaning)
     rows = [
         {
             "pool": pool["name"],

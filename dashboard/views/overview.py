@@ -9,9 +9,15 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.context import Context
+from simulator.figures.table import figure
 from simulator.report.charts import cost_against_attainment
 from simulator.report.table import comparison, warnings
 
+_BADGES = {
+    True: ":green-badge[:material/check: SLO met]",
+    False: ":red-badge[:material/close: SLO missed]",
+    None: ":orange-badge[:material/question_mark: SLO not known]",
+}
 _METRIC_PX = 145
 """One below the other on a desk, two beside each other on a phone."""
 _CHART_PX = 420
@@ -44,23 +50,24 @@ def show(context: Context) -> None:
 
 def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool) -> None:
     met = found["metrics"]["slo_met"]
-    badge = ":green-badge[:material/check: SLO met]" if met else ":red-badge[:material/close: SLO missed]"
-    st.markdown(f"**{name}** {badge}" + (" :gray-badge[baseline]" if is_baseline else ""))
+    st.markdown(f"**{name}** {_BADGES[met]}" + (" :gray-badge[baseline]" if is_baseline else ""))
     row = st.container(horizontal=True)
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
     change = None if is_baseline or not base_cost else f"{100 * (cost / base_cost - 1):+.0f} %"
-    row.metric("Cost per month", f"${cost:,.0f}", change, delta_color="inverse", width=_METRIC_PX)
-    million = found["cost"]["usd_per_million_tokens"]
-    row.metric("Cost per 1M tokens", "-" if million is None else f"${million:,.3f}", width=_METRIC_PX)
-    share, base_share = found["metrics"]["slo_attainment"], base["metrics"]["slo_attainment"]
-    points = None if is_baseline else f"{100 * (share - base_share):+.2f} points"
-    row.metric("SLO attainment", f"{share:.2%}", points, width=_METRIC_PX)
-    p99 = found["metrics"]["ttft_s"]["p99"]
-    base_p99 = base["metrics"]["ttft_s"]["p99"]
-    known = p99 is not None and base_p99 is not None
-    later = f"{1e3 * (p99 - base_p99):+,.0f} ms" if known and not is_baseline else None
-    value = "-" if p99 is None else f"{1e3 * p99:,.0f} ms"
-    row.metric("TTFT p99", value, later, delta_color="inverse", width=_METRIC_PX)
+    money = figure("usd_per_month")
+    row.metric(money.label, money.text(cost), change, delta_color="inverse", width=_METRIC_PX)
+    million = figure("usd_per_million_tokens")
+    row.metric(million.label, million.text(found["cost"][million.id]), width=_METRIC_PX)
+    kept = figure("slo_attainment")
+    share, base_share = found["metrics"][kept.id], base["metrics"][kept.id]
+    known = share is not None and base_share is not None and not is_baseline
+    points = f"{100 * (share - base_share):+.2f} points" if known else None
+    row.metric(kept.label, kept.text(share), points, width=_METRIC_PX)
+    first = figure("ttft_p99_s")
+    p99, base_p99 = (metrics["metrics"]["ttft_s"]["p99"] for metrics in (found, base))
+    known = p99 is not None and base_p99 is not None and not is_baseline
+    later = f"{first.factor * (p99 - base_p99):+,.0f} {first.unit}" if known else None
+    row.metric(first.label, first.text(p99), later, delta_color="inverse", width=_METRIC_PX)
 
 
 def _trust(context: Context) -> None:

@@ -16,6 +16,7 @@ from dashboard.context import Context
 from dashboard.loading import resolved, stamp
 from dashboard.previews import preview
 from dashboard.settings import settings
+from simulator.figures.table import figure
 from simulator.report.table import comparison, ordered
 
 
@@ -103,14 +104,14 @@ def _kpis(context: Context, plain: Mapping[str, Any], changed: Mapping[str, Any]
         met, met_before = after["metrics"]["slo_attainment"], before["metrics"]["slo_attainment"]
         with column.container(border=True):
             st.metric(
-                f"{name}: $ per month",
-                f"{cost:,.0f}",
+                f"{name}: {figure('usd_per_month').label}",
+                figure("usd_per_month").text(cost),
                 f"{cost - was:+,.0f}" if cost != was else None,
                 delta_color="inverse",
             )
-            st.metric(
-                "SLO attainment", f"{met:.2%}", f"{100 * (met - met_before):+.2f} points" if met != met_before else None
-            )
+            kept = figure("slo_attainment")
+            known = met is not None and met_before is not None and met != met_before
+            st.metric(kept.label, kept.text(met), f"{100 * (met - met_before):+.2f} points" if known else None)
 
 
 def _words(sets: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -32,6 +32,7 @@ def run(
     quiet: no progress bar
     """
     from simulator.cli.output import print_json, progress_bar
+    from simulator.report.screen import first_screen
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
 
@@ -41,19 +42,7 @@ def run(
     if format == "json":
         print_json({**result.summary, "bundle": str(result.bundle)})
     else:
-        print_comparison(result.summary)
+        print(first_screen(result.summary, result.summary["verdict"]))
         print(f"\nbundle: {result.bundle}")
     met = any(summary["metrics"]["slo_met"] for summary in result.summary["topologies"].values())
     return 1 if check and not met else 0
-
-
-def print_comparison(summary: dict[str, Any]) -> None:
-    """Table, warnings and verdict."""
-    from simulator.cli.output import print_table
-    from simulator.report.table import comparison, warning_lines
-
-    print(f"{summary['scenario']}: {summary['description']}\n")
-    print_table(*comparison(summary["topologies"]))
-    print()
-    print("\n".join(warning_lines(summary["topologies"])))
-    print(f"\n{summary['verdict']}")

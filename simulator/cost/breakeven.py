@@ -92,35 +92,6 @@ def cheaper_sides(fixed_usd: ArrayLike, saving_usd_per_token: ArrayLike) -> NDAr
     return np.select(cases, list(SIDES[:3]), SIDES[3])
 
 
-def break_even_busy_share(investment: CostReport, other: CostReport) -> float:
-    """Share of the bought GPU-hours that is busy at the break-even volume; above 1 out of reach, inf never.
-
-    u = u_now * break-even tokens / tokens now, with u_now the busy share of the hardware lines.
-
-    Raises
-    ------
-    InputError : `investment` owns no hardware or delivered nothing, so that it has no utilisation to scale
-    """
-    now = busy_share(investment)
-    require("break_even", tokens_per_month=positive(investment.tokens_per_month))
-    return now * break_even_volume(investment, other) / investment.tokens_per_month
-
-
-def busy_share(report: CostReport) -> float:
-    """Share of the bought GPU-hours in which a step ran: spare, unused and starting ones count as not busy.
-
-    Raises
-    ------
-    InputError : no hardware is owned
-    """
-    hours = {"busy": 0.0, "other": 0.0}
-    for line in report.lines:
-        if line.category == "hardware":
-            hours["busy" if line.name == "busy" else "other"] += line.quantity
-    require("break_even", owned_gpu_hours=positive(hours["busy"] + hours["other"]))
-    return hours["busy"] / (hours["busy"] + hours["other"])
-
-
 def payback_month(investment: CostReport, other: CostReport, discount_rate: float = 0.0) -> int | None:
     """First month from which `investment` has cost no more than `other`, up to the horizon; None if never.
 

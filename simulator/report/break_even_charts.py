@@ -1,4 +1,4 @@
-"""Charts of break-even: cost against volume and utilisation, intervals of the draws, one input at a time."""
+"""Charts of break-even: cost against volume, intervals of the draws, one input at a time."""
 
 from __future__ import annotations
 
@@ -8,79 +8,35 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.figures.table import figure
 from simulator.report.charts import Summaries, topology_colour
 from simulator.report.inputs import input_unit, input_value
-from simulator.units import TOKENS_PER_MILLION
 
 _SWINGS = 10
-_WITHIN, _BEYOND = "within its GPUs", "beyond its GPUs"
 
 
 def volume_lines(curves: pd.DataFrame, topologies: Summaries, names: Sequence[str]) -> Any:
     """Monthly cost against delivered tokens with the band of the draws; dots: the run; rules: where owning breaks even.
 
-    Beyond the volume at which the bought GPUs would be busy all the time the line is dashed.
-
     Parameters
     ----------
     curves : `break_even.parquet` of a run bundle
     """
-    data = _shown(curves, "", topologies)
+    data = curves[curves["topology"].isin(list(topologies))].rename(
+        columns={"usd_per_month": "usd", "usd_per_month_low": "usd_low", "usd_per_month_high": "usd_high"}
+    )
     data["billions"] = data["tokens_per_month"] / 1e9
-    data = _split_at_capacity(data)
     x = alt.X("billions:Q", title="delivered tokens per month [1e9]", scale=alt.Scale(nice=False))
     runs = [
         {"topology": name, "billions": found["cost"]["tokens_per_month"] / 1e9, "usd": found["cost"]["usd_per_month"]}
         for name, found in topologies.items()
     ]
-    rules = _crossings(topologies, "tokens_per_month", 1e-9, data["billions"].max())
-    return _chart(data.rename(columns={"usd_per_month": "usd"}), runs, rules, x, "billions", "$ per month", names)
+    return _chart(data, runs, _crossings(topologies, data["billions"].max()), x, names)
 
 
-def utilisation_lines(curves: pd.DataFrame, owner: str, topologies: Summaries, names: Sequence[str]) -> Any:
-    """Cost per million tokens against the busy share of `owner`'s bought GPUs, each topology serving the same tokens.
-
-    Parameters
-    ----------
-    curves : `break_even.parquet` of a run bundle
-    """
-    data = _shown(curves, owner, topologies)
-    for end in ("", "_low", "_high"):
-        data[f"usd{end}"] = data[f"usd_per_month{end}"] / data["tokens_per_month"] * TOKENS_PER_MILLION
-    data["reach"] = _WITHIN
-    data = data[data["usd"] > 0]
-    cost = topologies[owner]["cost"]
-    runs = []
-    if found := topologies[owner]["break_even"]:
-        runs = [{"topology": owner, "busy_share": found["busy_share_now"], "usd": cost["usd_per_million_tokens"]}]
-    x = alt.X(
-        "busy_share:Q", title=f"busy share of {owner}'s GPUs", axis=alt.Axis(format="%"), scale=alt.Scale(nice=False)
-    )
-    rules = _crossings({owner: topologies[owner]}, "busy_share", 1.0, 1.0)
-    return _chart(data, runs, rules, x, "busy_share", "$ per 1M tokens", names, log=True)
-
-
-def _split_at_capacity(data: pd.DataFrame) -> pd.DataFrame:
-    """Rows within and beyond what the bought GPUs serve; the last within begins the part beyond, without a gap."""
-    beyond = data["busy_share"] > 1.0
-    data["reach"] = beyond.map({False: _WITHIN, True: _BEYOND})
-    last = data[~beyond & data["topology"].isin(data.loc[beyond, "topology"])].groupby("topology").tail(1)
-    return pd.concat([data, last.assign(reach=_BEYOND)]).sort_values("tokens_per_month", kind="stable")
-
-
-def owners(curves: pd.DataFrame) -> list[str]:
-    """Topologies that own all they serve with, in the order of the run."""
-    return [str(name) for name in curves["owner"].unique() if name]
-
-
-def _shown(curves: pd.DataFrame, owner: str, topologies: Summaries) -> pd.DataFrame:
-    data = curves[(curves["owner"] == owner) & curves["topology"].isin(list(topologies))].copy()
-    return data.rename(columns={"usd_per_month_low": "usd_low", "usd_per_month_high": "usd_high"} if not owner else {})
-
-
-def _crossings(topologies: Summaries, key: str, factor: float, most: float) -> list[dict[str, Any]]:
-    """Break-even of each topology in the units of the axis with the interval of the draws, as far as it is shown."""
-    rows = []
+def _crossings(topologies: Summaries, most: float) -> list[dict[str, Any]]:
+    """Break-even of each topology in 1e9 tokens with the interval of the draws, as far as it is shown."""
+    rows, key, factor = [], "tokens_per_month", 1e-9
     for name, summary in topologies.items():
         found = summary["break_even"]
         if not found or found[key] is None or found[key] * factor > most:
@@ -97,25 +53,21 @@ def _chart(
     runs: Sequence[Mapping[str, Any]],
     rules: Sequence[Mapping[str, Any]],
     x: alt.X,
-    field: str,
-    unit: str,
     names: Sequence[str],
-    log: bool = False,
 ) -> Any:
-    scale = alt.Scale(type="log", nice=False) if log else alt.Scale()
-    y = alt.Y("usd:Q", title=unit, scale=scale)
+    unit = figure("usd_per_month").label
+    y = alt.Y("usd:Q", title=unit)
     colour = topology_colour(names)
-    share = field == "busy_share"
-    digits = ".0%" if share else ",.1f"
-    place = alt.Tooltip(field, format=digits, title="busy share" if share else "tokens [1e9]")
+    digits = ",.1f"
+    place = alt.Tooltip("billions", format=digits, title="tokens [1e9]")
     money = [
-        alt.Tooltip(name, format=",.2f" if log else ",.0f", title=title)
+        alt.Tooltip(name, format=",.0f", title=title)
         for name, title in (("usd", unit), ("usd_low", "low"), ("usd_high", "high"))
     ]
     base = alt.Chart(data).encode(x=x, color=colour)
     layers: list[Any] = []
     if data["usd_low"].notna().any():
-        layers.append(base.mark_area(opacity=0.12).encode(y=alt.Y("usd_low:Q", scale=scale), y2="usd_high:Q"))
+        layers.append(base.mark_area(opacity=0.12).encode(y=alt.Y("usd_low:Q"), y2="usd_high:Q"))
     if rules:
         marks = alt.Chart(pd.DataFrame(rules)).encode(color=colour)
         tooltip = ["topology", "words", *(alt.Tooltip(end, format=digits) for end in ("at", "low", "high"))]
@@ -123,8 +75,7 @@ def _chart(
             marks.mark_rect(opacity=0.1).encode(x="low:Q", x2="high:Q", tooltip=tooltip),
             marks.mark_rule(strokeDash=[2, 3], strokeWidth=2).encode(x="at:Q", tooltip=tooltip),
         ]
-    dash = alt.StrokeDash("reach:N", scale=alt.Scale(domain=[_WITHIN, _BEYOND], range=[[1, 0], [5, 4]]), legend=None)
-    layers.append(base.mark_line().encode(y=y, strokeDash=dash, tooltip=["topology", place, *money, "reach"]))
+    layers.append(base.mark_line().encode(y=y, tooltip=["topology", place, *money]))
     if runs:
         dots = alt.Chart(pd.DataFrame(runs)).mark_point(filled=True, size=140, opacity=1)
         layers.append(dots.encode(x=x, y=y, color=colour, tooltip=["topology", place, money[0]]))

@@ -13,6 +13,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.figures.table import figure, met_words
+
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
 LEGEND_COLUMNS = 3
 """Names in a row below a chart, as many as a phone has room for."""
@@ -69,7 +71,7 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             "topology": name,
             "usd_per_month": summary["cost"]["usd_per_month"],
             "attainment": summary["metrics"]["slo_attainment"],
-            "SLO met": "yes" if summary["metrics"]["slo_met"] else "no",
+            "SLO met": met_words(summary["metrics"]["slo_met"]),
         }
         for name, summary in topologies.items()
     ]
@@ -77,12 +79,17 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
         alt.Chart(pd.DataFrame(rows), title="Cost against service level", width=_WIDTH, height=_HEIGHT)
         .mark_point(size=160, filled=True)
         .encode(
-            x=alt.X("usd_per_month:Q", title="$ per month", scale=alt.Scale(zero=False, padding=30)),
-            y=alt.Y("attainment:Q", title="SLO attainment", axis=alt.Axis(format=".1%"), scale=alt.Scale(zero=False)),
+            x=alt.X("usd_per_month:Q", title=figure("usd_per_month").label, scale=alt.Scale(zero=False, padding=30)),
+            y=alt.Y(
+                "attainment:Q",
+                title=figure("slo_attainment").label,
+                axis=alt.Axis(format=".1%"),
+                scale=alt.Scale(zero=False),
+            ),
             color=topology_colour(list(names or topologies)),
             shape=alt.Shape(
                 "SLO met:N",
-                scale=alt.Scale(domain=["yes", "no"], range=["circle", "cross"]),
+                scale=alt.Scale(domain=["yes", "no", "not known"], range=["circle", "cross", "diamond"]),
                 legend=plain_legend(),
             ),
             tooltip=["topology", alt.Tooltip("usd_per_month", format=",.0f"), alt.Tooltip("attainment", format=".2%")],

@@ -9,14 +9,18 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from simulator.bill.unused import UNUSED
 from simulator.cost.annuity import discount_factors
+from simulator.figures.table import figure
 from simulator.report.charts import Summaries, plain_legend, topology_colour
 
-BASES = {"month": "$ per month", "million": "$ per 1M tokens", "horizon": "$ over the horizon"}
+BASES = {
+    "month": figure("usd_per_month").label,
+    "million": figure("usd_per_million_tokens").label,
+    "horizon": "$ over the horizon",
+}
 """What line items are counted by, with the axis' words."""
 _BELOW = alt.Legend(orient="bottom", columns=2)
-UNUSED = ("idle", "spare", "unused")
-"""Names of line items that pay for what nobody used."""
 
 
 def horizon_months(summary: Mapping[str, Any]) -> int:
@@ -36,7 +40,7 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
     factor = {name: _factor(summary, basis) for name, summary in topologies.items()}
     data["usd"] = data["usd_per_month"] * data["topology"].map(factor)
     data["item"] = data["category"] + ": " + data["name"]
-    data["is_unused"] = data["name"].isin(UNUSED)
+    data["is_unused"] = data["name"].isin(sorted(UNUSED))
     return data.reset_index(drop=True)
 
 
@@ -55,9 +59,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
     data : from `items`
     title : of the axis, with the unit
     """
-    shown = data.assign(
-        use=np.where(data["is_unused"], "idle, spare or unused", "used"), position=data["is_unused"] * 1
-    )
+    shown = data.assign(use=np.where(data["is_unused"], "not used", "used"), position=data["is_unused"] * 1)
     return (
         alt.Chart(shown)
         .mark_bar()
@@ -67,7 +69,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             color=alt.Color("category:N", scale=alt.Scale(scheme="tableau10"), title="line item", legend=_BELOW),
             opacity=alt.Opacity(
                 "use:O",
-                scale=alt.Scale(domain=["used", "idle, spare or unused"], range=[1.0, 0.35]),
+                scale=alt.Scale(domain=["used", "not used"], range=[1.0, 0.35]),
                 title="pays for what is",
                 legend=plain_legend(orient="top"),
             ),

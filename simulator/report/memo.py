@@ -7,11 +7,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from simulator.report.cost_charts import horizon_months, items
+from simulator.figures.table import figure
+from simulator.report.cost_charts import horizon_months
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import money_notes
 from simulator.report.paired import differences_to, paired
-from simulator.report.table import baseline, comparison, ordered, warnings
+from simulator.report.table import baseline, binding_words, comparison, ordered, term_value, warnings
 from simulator.results.bundle import Bundle
 
 _SWINGS = 3
@@ -37,7 +38,7 @@ def memo(bundle: Bundle) -> str:
         _bullets(_service(topologies)),
         *_why(topologies),
         "## Money",
-        _bullets([*_bills(bundle, topologies), *money_notes(topologies)]),
+        _bullets([*_bills(topologies), *money_notes(topologies)]),
         "## What would change the answer",
         _bullets(_swings(topologies)),
         "## What the figures rest on",
@@ -57,12 +58,18 @@ def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, found in topologies.items():
         metrics = found["metrics"]
         missed = [
-            f"{term['class']}: {term['term']} (held by {term['share']:.1%})"
+            f"{term['class']}: {term['term']} ({term_value(term)}, held by {term['share']:.1%})"
             for term in metrics["slo_terms"]
-            if not term["met"]
+            if term["met"] is False
         ]
+        unknown = dict.fromkeys(term["class"] for term in metrics["slo_terms"] if term["met"] is None)
         lost = {status: count for status, count in metrics["statuses"].items() if count and status != "completed"}
-        words = f"misses {'; '.join(missed)}" if missed else "meets every term of the SLO"
+        words = "meets every term of the SLO"
+        if missed:
+            words = f"misses {'; '.join(missed)}"
+        elif unknown:
+            words = f"has no verdict, as no request of {', '.join(unknown)} came in the window"
+        words += f"; nearest to its limit: {binding_words(found)}" if metrics["slo_met"] else ""
         counts = ", ".join(f"{count:,} {status}" for status, count in lost.items())
         lines.append(f"{name} {words}; of {metrics['arrived']:,} requests {counts or 'none was lost'}.")
     return lines
@@ -81,16 +88,23 @@ def _why(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return ["## Why", text, tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)]
 
 
-def _bills(bundle: Bundle, topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What each topology costs over the horizon, and how much of it pays for what nobody used."""
-    data = items(bundle.table("costs"), topologies, "month")
     lines = []
     for name, found in topologies.items():
-        cost, mine = found["cost"], data[data["topology"] == name]
-        unused = float(mine.loc[mine["is_unused"], "usd"].sum())
-        share = unused / cost["usd_per_month"] if cost["usd_per_month"] else 0.0
+        cost = found["cost"]
+        share = cost["unused_share"]
+        unused = "" if share is None else f", {share:.0%} of it for what is idle, spare, unused, starting or down"
+        prices = ", ".join(
+            f"${figure(key).text(cost[key])} {words}"
+            for key, words in (
+                ("usd_per_million_processed_tokens", "over all"),
+                ("usd_per_million_output_tokens", "over output"),
+                ("usd_per_million_tokens", "over delivered"),
+            )
+        )
         lines.append(
-            f"{name}: ${cost['usd_per_month']:,.0f} per month, {share:.0%} of it for what is idle, spare or unused; "
+            f"{name}: ${cost['usd_per_month']:,.0f} per month{unused}; per 1M tokens {prices} ones; "
             f"over {horizon_months(found)} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
             f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start."
         )

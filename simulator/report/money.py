@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from simulator.report.break_even_charts import intervals, owners, swings, utilisation_lines, volume_lines
+from simulator.report.break_even_charts import intervals, swings, volume_lines
 from simulator.report.charts import Summaries
 
 WIDTH = 500
@@ -16,7 +16,7 @@ _SWING_WIDTH = 360
 
 
 def money_charts(topologies: Summaries, curves: pd.DataFrame) -> list[Any]:
-    """Cost over volume and utilisation, intervals of the cost, swings; charts without data are left out.
+    """Cost over volume, intervals of the cost, swings; charts without data are left out.
 
     Parameters
     ----------
@@ -24,9 +24,6 @@ def money_charts(topologies: Summaries, curves: pd.DataFrame) -> list[Any]:
     """
     names = list(topologies)
     charts: list[Any] = [_titled(volume_lines(curves, topologies, names), "Cost over volume")]
-    for name in owners(curves):
-        title = f"Cost over the utilisation of {name}'s GPUs"
-        charts.append(_titled(utilisation_lines(curves, name, topologies, names), title))
     if any(summary["uncertainty"] for summary in topologies.values()):
         title = "Cost per month: what the draws hold"
         charts.append(_titled(intervals(topologies, names), title))
@@ -60,15 +57,11 @@ def _covered(summary: Mapping[str, Any]) -> str:
 
 
 def _break_even(name: str, found: Mapping[str, Any]) -> str:
-    rival, tokens, share = found["against"], found["tokens_per_month"], found["busy_share"]
-    if tokens is None or share is None:
+    rival, tokens = found["against"], found["tokens_per_month"]
+    if tokens is None:
         text = f"{name} {found['cheaper']} costs less than {rival}, whatever the load"
     else:
-        reach = ", for which it has not GPUs enough" if share > 1 else ""
-        text = (
-            f"{name} costs less than {rival} {found['cheaper']} {tokens / 1e6:,.0f} million tokens a month, with "
-            f"its GPUs busy {share:.0%} of the time{reach}; now {found['busy_share_now']:.0%}"
-        )
+        text = f"{name} costs less than {rival} {found['cheaper']} {tokens / 1e6:,.0f} million tokens a month"
     month = found["month"]
     text += f"; paid back in month {month}." if month is not None else "; not paid back within the horizon."
     return text + _how_sure(found)
@@ -79,14 +72,14 @@ def _how_sure(found: Mapping[str, Any]) -> str:
     if not drawn:
         return ""
     text = f" At the run's volume it costs less in {drawn['share_cheaper']:.0%} of the draws"
-    tokens, busy = drawn["tokens_per_month"], drawn["busy_share"]
+    tokens = drawn["tokens_per_month"]
     if tokens is None:
         return f"{text}."
     share = drawn["shares"][found["cheaper"]]
     among = "the draws" if share == 1 else f"the {share:.0%} of the draws that break even {found['cheaper']} a volume"
     return (
         f"{text}; in {drawn['coverage']:.0%} of {among} that volume is between {tokens['low'] / 1e6:,.0f} and "
-        f"{tokens['high'] / 1e6:,.0f} million tokens a month, with GPUs busy {busy['low']:.0%} to {busy['high']:.0%}."
+        f"{tokens['high'] / 1e6:,.0f} million tokens a month."
     )
 
 

@@ -11,21 +11,23 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from simulator.figures.table import figure
 from simulator.metrics.intervals import paired_difference
 from simulator.report.charts import Summaries, topology_colour
 from simulator.results.bundle import Bundle
 from simulator.scenario.document import read_document
 
+_ATTAINMENT = figure("slo_attainment")
 FIGURES = (
-    ("usd_per_month", "$ per month", 1.0, ",.0f"),
-    ("slo_attainment", "SLO attainment [points]", 100.0, ",.2f"),
-    ("goodput_rps", "goodput [requests/s]", 1.0, ",.2f"),
-    ("ttft_p50_s", "TTFT p50 [ms]", 1e3, ",.0f"),
-    ("ttft_p99_s", "TTFT p99 [ms]", 1e3, ",.0f"),
-    ("tpot_p50_s", "TPOT p50 [ms]", 1e3, ",.1f"),
-    ("tpot_p99_s", "TPOT p99 [ms]", 1e3, ",.1f"),
-    ("e2e_p50_s", "E2E p50 [ms]", 1e3, ",.0f"),
-    ("e2e_p99_s", "E2E p99 [ms]", 1e3, ",.0f"),
+    *((shown.id, shown.label, shown.factor, shown.digits) for shown in [figure("usd_per_month")]),
+    (_ATTAINMENT.id, f"{_ATTAINMENT.words} [points]", 100.0, ",.2f"),
+    *(
+        (shown.id, shown.label, shown.factor, shown.digits)
+        for shown in map(
+            figure,
+            ("goodput_rps", "ttft_p50_s", "ttft_p99_s", "tpot_p50_s", "tpot_p99_s", "e2e_p50_s", "e2e_p99_s"),
+        )
+    ),
 )
 """Figure, words with the unit, factor to that unit, digits."""
 
@@ -63,15 +65,15 @@ class PairedFigure:
 def paired(topologies: Summaries, baseline: str) -> list[PairedFigure]:
     """Each figure of each topology less the baseline's, replication by replication; unknown ones are left out."""
     found = []
-    for figure, words, factor, _ in FIGURES:
-        base = _values(topologies, baseline, figure)
+    for key, words, factor, _ in FIGURES:
+        base = _values(topologies, baseline, key)
         for name in topologies:
-            values = _values(topologies, name, figure)
+            values = _values(topologies, name, key)
             if name == baseline or not _comparable(values, base):
                 continue
             mean, half = paired_difference(values, base)
             found.append(
-                PairedFigure(name, figure, words, factor * mean, factor * half, factor * float(np.mean(base))),
+                PairedFigure(name, key, words, factor * mean, factor * half, factor * float(np.mean(base))),
             )
     return found
 
@@ -92,8 +94,8 @@ def same_requests(bundles: Sequence[Bundle]) -> bool:
     return all(found == asked[0] for found in asked)
 
 
-def _values(topologies: Summaries, name: str, figure: str) -> list[float]:
-    found = [entry[figure] for entry in topologies[name]["replications"]]
+def _values(topologies: Summaries, name: str, key: str) -> list[float]:
+    found = [entry[key] for entry in topologies[name]["replications"]]
     return [math.nan if value is None else float(value) for value in found]
 
 

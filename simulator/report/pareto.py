@@ -9,15 +9,15 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.figures.table import figure
 from simulator.report.charts import plain_legend, topology_colour
 
 MEASURES = {
-    "ttft_p99_s": ("TTFT p99", "s"),
-    "tpot_p99_s": ("TPOT p99", "s"),
-    "e2e_p99_s": ("E2E p99", "s"),
-    "ttft_p95_s": ("TTFT p95", "s"),
-    "tpot_p95_s": ("TPOT p95", "s"),
-    "e2e_p95_s": ("E2E p95", "s"),
+    **{
+        f"{metric}_{share}_s": (figure(f"{metric}_{share}_s").words, "s")
+        for share in ("p99", "p95")
+        for metric in ("ttft", "tpot", "e2e")
+    },
     "missed_share": ("requests that miss the SLO", "%"),
 }
 """What cost is set against, smaller is better: words and unit."""
@@ -35,8 +35,8 @@ def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "topology": name,
         "usd_per_month": summary["cost"]["usd_per_month"],
-        "slo_met": bool(metrics["slo_met"]),
-        "missed_share": 1.0 - metrics["slo_attainment"],
+        "slo_met": metrics["slo_met"] is True,
+        "missed_share": _missed(metrics["slo_attainment"]),
         **{
             f"{metric}_{share}_s": metrics[f"{metric}_s"][share]
             for metric in ("ttft", "tpot", "e2e")
@@ -63,8 +63,8 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
                 "topology": row["topology"],
                 "values": values,
                 "usd_per_month": row["usd_per_month"],
-                "slo_met": bool(row["slo_met"]),
-                "missed_share": 1.0 - row["slo_attainment"],
+                "slo_met": not pd.isna(row["slo_met"]) and bool(row["slo_met"]),
+                "missed_share": _missed(row["slo_attainment"]),
                 **{name: _known(row[name]) for name in MEASURES if name.endswith("_s")},
             }
         )
@@ -73,6 +73,11 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
 
 def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _missed(attainment: float | None) -> float | None:
+    known = _known(attainment)
+    return None if known is None else 1.0 - known
 
 
 def _known(value: float | None) -> float | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders
+from simulator.figures.table import NONE, figure, met_words
 from simulator.run.remarks import KINDS
 
-Row = tuple[str, Callable[[Mapping[str, Any]], str]]
+Summary = Mapping[str, Any]
+Cell = Callable[[Summary], str]
+Row = tuple[str, Cell]
 
 
 def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -24,151 +26,245 @@ def baseline(topologies: Mapping[str, Mapping[str, Any]]) -> str:
     return cheapest(contenders(topologies))
 
 
-def _number(value: float | None, pattern: str) -> str:
-    return "-" if value is None or not math.isfinite(value) else pattern.format(value)
+def _of(part: str | None, name: str, key: str | None = None) -> Row:
+    """A figure as it stands in a part of the summary."""
+    shown = figure(name)
+
+    def cell(summary: Summary) -> str:
+        found = summary if part is None else summary[part]
+        return shown.text(found.get(key or name))
+
+    return shown.label, cell
 
 
-def met_words(met: bool | None) -> str:
-    """Whether the SLO is met, in words; None where a class has no request to tell by."""
-    return "not known" if met is None else "yes" if met else "no"
+def _latency(metric: str, share: str) -> Row:
+    shown = figure(f"{metric}_{share}_s")
+    return shown.label, lambda summary: shown.text(summary["metrics"][f"{metric}_s"][share])
 
 
-def _ms(metric: str, share: str) -> Callable[[Mapping[str, Any]], str]:
-    def cell(summary: Mapping[str, Any]) -> str:
-        value = summary["metrics"][metric][share]
-        return _number(None if value is None else value * 1e3, "{:,.0f}" if metric != "tpot_s" else "{:,.1f}")
+def _latency_interval(metric: str, share: str) -> Row:
+    shown = figure(f"{metric}_{share}_s")
 
-    return cell
+    def cell(summary: Summary) -> str:
+        found = summary["metrics"]["intervals"][f"{metric}_s"][share]
+        return shown.span(found["low"], found["high"])
 
-
-def _attainment(summary: Mapping[str, Any]) -> str:
-    metrics = summary["metrics"]
-    text = _number(metrics["slo_attainment"], "{:.2%}")
-    low, high = metrics["slo_attainment_low"], metrics["slo_attainment_high"]
-    return text if text == "-" else f"{text} ({_number(low, '{:.2%}')} to {_number(high, '{:.2%}')})"
+    return f"{shown.words}, 95 % [{shown.unit}]", cell
 
 
-def _money(summary: Mapping[str, Any]) -> str:
+def _attainment_interval() -> Row:
+    shown = figure("slo_attainment")
+
+    def cell(summary: Summary) -> str:
+        return shown.span(summary["metrics"]["slo_attainment_low"], summary["metrics"]["slo_attainment_high"])
+
+    return f"{shown.words}, 95 %", cell
+
+
+def _drawn(name: str) -> Row:
+    shown = figure(name)
+
+    def cell(summary: Summary) -> str:
+        drawn = (summary["uncertainty"] or {}).get(name)
+        return shown.span(drawn["low"], drawn["high"]) if drawn else NONE
+
+    return f"{shown.words}, 90 % of draws", cell
+
+
+def _money(summary: Summary) -> str:
     cost = summary["cost"]
+    text = figure("usd_per_month").text(cost["usd_per_month"])
     half = cost["usd_per_month_half_width"]
-    text = _number(cost["usd_per_month"], "{:,.0f}")
-    return f"{text} ± {half:,.0f}" if half is not None and math.isfinite(half) and half >= 0.5 else text
+    return f"{text} ± {half:,.0f}" if text != NONE and half is not None and half >= 0.5 else text
 
 
-def _break_even(summary: Mapping[str, Any]) -> str:
+def term_value(row: Mapping[str, Any]) -> str:
+    """The value of an SLO term at its own percentile, as a person reads it, and whether it is missed."""
+    if row["met"] is None:
+        return "not known"
+    value = row["value"]
+    if row["metric"] == "served":
+        text = figure("served_share").text(value)
+    elif value is None or value == float("inf"):
+        text = "lost"
+    else:
+        text = f"{value:,.3g} s" if value < 100 else f"{value:,.0f} s"
+    return text if row["met"] else f"{text}: missed"
+
+
+def binding_words(summary: Summary) -> str:
+    """The term that fails by most or is nearest to failing, and how much of its misses are used."""
+    row = summary["metrics"]["binding_term"]
+    if row is None:
+        return NONE
+    used = row["allowance_used"]
+    share = "beyond" if used is None else f"{used:.0%}"
+    return f"{row['class']}: {row['term']} ({share} of its misses)"
+
+
+def _terms(topologies: Mapping[str, Summary]) -> list[Row]:
+    """A row for each SLO term of any topology."""
+    names = dict.fromkeys(
+        (row["class"], row["term"]) for summary in topologies.values() for row in summary["metrics"]["slo_terms"]
+    )
+
+    def row_of(cls: str, term: str) -> Row:
+        def cell(summary: Summary) -> str:
+            rows = summary["metrics"]["slo_terms"]
+            return next((term_value(row) for row in rows if (row["class"], row["term"]) == (cls, term)), NONE)
+
+        return f"{cls}: {term}", cell
+
+    return [row_of(*name) for name in names]
+
+
+def _break_even(summary: Summary) -> str:
     found = summary["break_even"]
     if found is None:
-        return "-"
+        return NONE
     return (
         f"month {found['month']} ({found['against']})" if found["month"] is not None else f"never ({found['against']})"
     )
 
 
-def _break_even_volume(summary: Mapping[str, Any]) -> str:
+def _break_even_volume(summary: Summary) -> str:
     found = summary["break_even"]
     if found is None:
-        return "-"
+        return NONE
     tokens = found["tokens_per_month"]
     return found["cheaper"] if tokens is None else f"{found['cheaper']} {tokens / 1e6:,.0f}"
 
 
-def _break_even_busy(summary: Mapping[str, Any]) -> str:
-    found = summary["break_even"]
-    if found is None:
-        return "-"
-    share = found["busy_share"]
-    text = found["cheaper"] if share is None else f"{found['cheaper']} {share:.0%}"
-    return f"{text} (now {found['busy_share_now']:.0%})"
-
-
-def _interval(key: str, pattern: str) -> Callable[[Mapping[str, Any]], str]:
-    def cell(summary: Mapping[str, Any]) -> str:
-        drawn = summary["uncertainty"]
-        if not drawn:
-            return "-"
-        return f"{_number(drawn[key]['low'], pattern)} to {_number(drawn[key]['high'], pattern)}"
-
-    return cell
-
-
-def _cheapest(summary: Mapping[str, Any]) -> str:
+def _cheapest(summary: Summary) -> str:
     drawn = summary["uncertainty"]
-    return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else "-"
+    return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else NONE
 
 
-def _covers(summary: Mapping[str, Any]) -> str:
+def _covers(summary: Summary) -> str:
     drawn = summary["uncertainty"]
     if not drawn:
-        return "-"
+        return NONE
     return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
 
 
-def _rule(summary: Mapping[str, Any]) -> str:
+def _rule(summary: Summary) -> str:
     found = summary["hybrid_rule"]
-    return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else "-"
+    return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else NONE
 
 
-def _providers_up(summary: Mapping[str, Any]) -> str:
+def _providers_up(summary: Summary) -> str:
     hit = [provider for provider in summary["providers"] if provider["outages"]]
     if not hit:
-        return "-"
+        return NONE
     worst = min(hit, key=lambda provider: provider["availability"])
     promise = worst["availability_sla"]
     promised = f", promised {promise:.1%}" if promise is not None else ""
     return f"{worst['availability']:.2%}{promised}"
 
 
-def _replicas(summary: Mapping[str, Any]) -> str:
+def _replicas(summary: Summary) -> str:
     span = summary["replicas"]
     if span is None:
-        return "-"
+        return NONE
     return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"
 
 
-def _expected(summary: Mapping[str, Any]) -> str:
+def _expected(summary: Summary) -> str:
     error = summary["expected_error"]
     if not error:
-        return "-" if not summary["pools"] else "not known" if summary["calibrated"] else "uncalibrated"
+        return NONE if not summary["pools"] else "not known" if summary["calibrated"] else "uncalibrated"
     return f"{error['ttft']:.0%}, {error['tpot']:.0%}"
 
 
-ROWS: tuple[Row, ...] = (
-    ("SLO met", lambda s: met_words(s["metrics"]["slo_met"])),
-    ("SLO attainment", _attainment),
-    ("TTFT p50 [ms]", _ms("ttft_s", "p50")),
-    ("TTFT p99 [ms]", _ms("ttft_s", "p99")),
-    ("TPOT p50 [ms]", _ms("tpot_s", "p50")),
-    ("TPOT p99 [ms]", _ms("tpot_s", "p99")),
-    ("expected error TTFT, TPOT", _expected),
-    ("E2E p50 [ms]", _ms("e2e_s", "p50")),
-    ("E2E p99 [ms]", _ms("e2e_s", "p99")),
-    ("goodput [requests/s]", lambda s: _number(s["metrics"]["goodput_rps"], "{:.2f}")),
-    ("output [tokens/s]", lambda s: _number(s["metrics"]["output_tokens_per_s"], "{:,.0f}")),
-    ("time in steps", lambda s: _number(s["time_in_steps"], "{:.0%}")),
-    ("replicas", _replicas),
-    ("token API up", _providers_up),
-    ("overflow", lambda s: _number(s["metrics"]["overflow_share"], "{:.1%}")),
-    ("escalated", lambda s: _number(s["metrics"]["escalated_share"] or None, "{:.1%}")),
-    ("$ per month", _money),
-    ("$ per 1M tokens", lambda s: _number(s["cost"]["usd_per_million_tokens"], "{:.3f}")),
-    ("capex [$]", lambda s: _number(s["cost"]["capex_usd"], "{:,.0f}")),
-    ("break-even", _break_even),
-    ("break-even [1M tokens/month]", _break_even_volume),
-    ("break-even GPU busy", _break_even_busy),
-    ("$ per month, 90 %", _interval("usd_per_month", "{:,.0f}")),
-    ("$ per 1M tokens, 90 %", _interval("usd_per_million_tokens", "{:.3f}")),
-    ("interval covers", _covers),
-    ("cheapest", _cheapest),
-    ("replicas to own", _rule),
+def _escalated(summary: Summary) -> str:
+    return figure("escalated_share").text(summary["metrics"]["escalated_share"] or None)
+
+
+def _labelled(name: str, cell: Cell) -> Row:
+    return figure(name).label, cell
+
+
+_FIRST: tuple[Row, ...] = (_labelled("slo_met", lambda summary: met_words(summary["metrics"]["slo_met"])),)
+_SERVICE: tuple[Row, ...] = (
+    _labelled("binding_term", binding_words),
+    _of("metrics", "slo_attainment"),
+    _attainment_interval(),
+    _of("metrics", "served_share"),
+    _of("metrics", "turns_served"),
+    _latency("ttft", "p50"),
+    _latency("ttft", "p99"),
+    _latency_interval("ttft", "p99"),
+    _latency("tpot", "p50"),
+    _latency("tpot", "p99"),
+    _latency_interval("tpot", "p99"),
+    _labelled("expected_error", _expected),
+    _latency("e2e", "p50"),
+    _latency("e2e", "p99"),
+    _of("metrics", "goodput_rps"),
+    _of("metrics", "output_tokens_per_s"),
+    _of(None, "time_in_steps"),
+    _labelled("replicas", _replicas),
+    _labelled("availability", _providers_up),
+    _of("metrics", "overflow_share"),
+    _labelled("escalated_share", _escalated),
 )
-_SELDOM = {"token API up", "escalated", "replicas to own"}
+_COST: tuple[Row, ...] = (
+    _labelled("usd_per_month", _money),
+    _drawn("usd_per_month"),
+    _of("cost", "usd_per_million_processed_tokens"),
+    _of("cost", "usd_per_million_output_tokens"),
+    _of("cost", "usd_per_million_tokens"),
+    _drawn("usd_per_million_tokens"),
+    _of("cost", "unused_share"),
+    _of("cost", "capex_usd"),
+    _labelled("break_even_month", _break_even),
+    _labelled("break_even_tokens", _break_even_volume),
+    _labelled("covers", _covers),
+    _labelled("probability_cheapest", _cheapest),
+    _labelled("replicas_to_own", _rule),
+)
+_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "replicas_to_own")}
 """Rows that are left out where no topology has something to say in them."""
+_SHORT = {
+    figure(name).label
+    for name in (
+        "slo_met",
+        "slo_attainment",
+        "served_share",
+        "ttft_p99_s",
+        "tpot_p99_s",
+        "expected_error",
+        "output_tokens_per_s",
+        "time_in_steps",
+        "replicas",
+        "availability",
+        "overflow_share",
+        "escalated_share",
+        "usd_per_month",
+        "usd_per_million_processed_tokens",
+        "usd_per_million_output_tokens",
+        "usd_per_million_tokens",
+        "unused_share",
+        "capex_usd",
+        "break_even_month",
+        "break_even_tokens",
+        "probability_cheapest",
+    )
+} | {_attainment_interval()[0], _drawn("usd_per_month")[0]}
+"""Rows of the first screen; the report, the dashboard and `compare` show all."""
 
 
-def comparison(topologies: Mapping[str, Mapping[str, Any]]) -> tuple[list[list[str]], list[str]]:
-    """Rows and headers: a row per metric, a column per topology."""
-    rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in ROWS]
-    kept = [row for row in rows if row[0] not in _SELDOM or any(cell != "-" for cell in row[1:])]
+def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False) -> tuple[list[list[str]], list[str]]:
+    """Rows and headers: a row per figure, a column per topology.
+
+    Parameters
+    ----------
+    short : only what the first screen of a run has room for
+    """
+    terms = _terms(topologies)
+    shown = [*_FIRST, *terms, *(row for row in (*_SERVICE, *_COST) if not short or row[0] in _SHORT)]
+    rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in shown]
+    kept = [row for row in rows if row[0] not in _SELDOM or any(cell != NONE for cell in row[1:])]
     return kept, ["", *topologies]
 
 

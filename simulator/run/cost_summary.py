@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
-from simulator.cost.breakeven import busy_share, cheaper_volumes, payback_month
+from simulator.cost.breakeven import cheaper_volumes, payback_month
 from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import total_usd
-from simulator.cost.prices import OwnedPrices
 from simulator.cost.report import CostReport, mean_report
 from simulator.decide.rivals import rank
 from simulator.metrics.intervals import t_interval
@@ -43,6 +43,7 @@ def cost_summary(reports: Sequence[CostReport], discount_rate: float) -> dict[st
                 "npv_usd",
             )
         },
+        "unused_share": unused_share([(line.name, line.usd_per_month) for line in report.lines]),
         "discount_rate": discount_rate,
         "cash_flow_usd": report.cash_flow_usd.tolist(),
     }
@@ -92,39 +93,24 @@ def compare_costs(
     crossings: list[float] = []
     for name, summary in topologies.items():
         if found := summary["break_even"]:
-            found["draws"] = (
-                _drawn_crossing(found, draws[name], draws[found["against"]], reports[name]) if draws else None
-            )
+            found["draws"] = crossing_draws(draws[name], draws[found["against"]], found["cheaper"]) if draws else None
             crossings += [found["tokens_per_month"]] if found["tokens_per_month"] is not None else []
-    return cost_curves(reports, draws, crossings, [name for name, case in cases.items() if _owns_all(case)])
-
-
-def _owns_all(case: Case) -> bool:
-    owned = all(isinstance(price, OwnedPrices) for price in case.prices.pools.values())
-    return owned and not case.prices.providers
-
-
-def _drawn_crossing(found: Mapping[str, Any], mine: Draws, rival: Draws, report: CostReport) -> dict[str, Any]:
-    per_token = found["busy_share_now"] / report.tokens_per_month if report.tokens_per_month else math.nan
-    return crossing_draws(mine, rival, found["cheaper"], per_token)
+    return cost_curves(reports, draws, crossings)
 
 
 def _break_even(name: str, reports: Mapping[str, CostReport], standing: Sequence[Contender]) -> dict[str, Any] | None:
-    """Against the cheapest other topology that meets the SLO: by month, volume and utilisation of the bought GPUs."""
+    """Against the cheapest other topology that meets the SLO: by month and by volume."""
     rivals = rank([one for one in standing if one.name != name]).order
     mine = reports[name]
     if not rivals or mine.capex_usd <= 0:
         return None
     rival = rivals[0]
     cheaper, tokens = _crossing(mine, reports[rival])
-    now = busy_share(mine)
     return {
         "against": rival,
         "month": payback_month(mine, reports[rival]),
         "cheaper": cheaper,
         "tokens_per_month": tokens,
-        "busy_share": now * tokens / mine.tokens_per_month if tokens is not None and mine.tokens_per_month else None,
-        "busy_share_now": now,
     }
 
 

@@ -1,16 +1,16 @@
-"""Cost against volume and utilisation, with bands from the draws, and how sure a crossing is."""
+"""Cost against volume, with bands from the draws, and how sure a crossing is."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simulator.cost.breakeven import SIDES, busy_share, cheaper_sides
+from simulator.cost.breakeven import SIDES, cheaper_sides
 from simulator.cost.lines import total_usd
 from simulator.cost.report import CostReport
 from simulator.cost.sensitivity import central_interval
@@ -29,9 +29,8 @@ def cost_curves(
     reports: Mapping[str, CostReport],
     draws: Mapping[str, Draws],
     crossings: Sequence[float],
-    owning: Collection[str],
 ) -> pd.DataFrame:
-    """Rows of `break_even.parquet`: the monthly cost of each topology over volumes and over utilisation.
+    """Rows of `break_even.parquet`: the monthly cost of each topology over volumes.
 
     Lines of kind usage go with the tokens, the others stay: cost(q) = fixed + usage q / q_now.
 
@@ -40,35 +39,20 @@ def cost_curves(
     reports : costs of the topologies, means over the replications
     draws : the same topologies' draws; without any the band is NaN
     crossings : break-even volumes in tokens per month, which the volumes shall reach beyond
-    owning : topologies that own all they serve with, whose utilisation goes with the tokens; where a rented pool takes
-        what is left over, it does not
 
     Returns
     -------
-    frame : `owner` (topology whose bought GPUs the busy share is of, empty where the x axis is the volume), `topology`,
-        `tokens_per_month`, `busy_share` (of the owner's or else the topology's bought GPUs, NaN unless it is among
-        `owning`), `usd_per_month`, `usd_per_month_low`, `usd_per_month_high`
+    frame : `topology`, `tokens_per_month`, `usd_per_month`, `usd_per_month_low`, `usd_per_month_high`
     """
     now = max(report.tokens_per_month for report in reports.values())
     near = [volume for volume in crossings if volume <= _FARTHEST * now]
     most = max([_REACH * now, *(_MARGIN * volume for volume in near)])
     volumes = np.linspace(0.0, most, _POINTS)
-    busy = {name: _busy_per_token(report) if name in owning else math.nan for name, report in reports.items()}
-    frames = [_curve("", name, volumes, reports, draws, busy[name]) for name in reports]
-    for owner, per_token in busy.items():
-        if per_token > 0:
-            volumes = np.linspace(0.0, 1.0, _POINTS)[1:] / per_token
-            frames += [_curve(owner, name, volumes, reports, draws, per_token) for name in reports]
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat([_curve(name, volumes, reports, draws) for name in reports], ignore_index=True)
 
 
 def _curve(
-    owner: str,
-    name: str,
-    volumes: NDArray[np.float64],
-    reports: Mapping[str, CostReport],
-    draws: Mapping[str, Draws],
-    busy_per_token: float,
+    name: str, volumes: NDArray[np.float64], reports: Mapping[str, CostReport], draws: Mapping[str, Draws]
 ) -> pd.DataFrame:
     report = reports[name]
     usage, tokens = total_usd(report.lines, "usage"), report.tokens_per_month
@@ -76,10 +60,8 @@ def _curve(
     low, high = _band(draws[name], volumes) if name in draws else (np.full(len(volumes), math.nan),) * 2
     return pd.DataFrame(
         {
-            "owner": owner,
             "topology": name,
             "tokens_per_month": volumes,
-            "busy_share": volumes * busy_per_token,
             "usd_per_month": base,
             "usd_per_month_low": low,
             "usd_per_month_high": high,
@@ -100,25 +82,17 @@ def _parts(draws: Draws) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return draws.usd_per_month - draws.usage_usd_per_month, per_token
 
 
-def _busy_per_token(report: CostReport) -> float:
-    """Busy share of the bought GPUs for each token per month; NaN where nothing is bought or delivered."""
-    return (
-        busy_share(report) / report.tokens_per_month if report.capex_usd > 0 and report.tokens_per_month else math.nan
-    )
-
-
-def crossing_draws(mine: Draws, rival: Draws, side: str, busy_per_token: float) -> dict[str, Any]:
+def crossing_draws(mine: Draws, rival: Draws, side: str) -> dict[str, Any]:
     """How sure a break-even is: on which side of what volume `mine` costs less than `rival` in how many draws.
 
     Parameters
     ----------
     side : on which it costs less by the prices of today, of `SIDES`
-    busy_per_token : busy share of the bought GPUs for each token per month
 
     Returns
     -------
-    `share_cheaper` at the run's volume, `shares` by side, and the intervals `tokens_per_month` and `busy_share` over
-    the draws that cross on the same side as today; None where today nothing crosses, or no draw does
+    `share_cheaper` at the run's volume, `shares` by side, and the interval `tokens_per_month` over the draws that cross
+    on the same side as today; None where today nothing crosses, or no draw does
     """
     (mine_fixed, mine_per_token), (rival_fixed, rival_per_token) = _parts(mine), _parts(rival)
     fixed, saving = mine_fixed - rival_fixed, rival_per_token - mine_per_token
@@ -132,5 +106,4 @@ def crossing_draws(mine: Draws, rival: Draws, side: str, busy_per_token: float) 
         "share_cheaper": float(np.mean(mine.usd_per_month < rival.usd_per_month)),
         "shares": {name: float(np.mean(found == name)) for name in SIDES},
         "tokens_per_month": tokens and tokens._asdict(),
-        "busy_share": tokens and {name: value * busy_per_token for name, value in tokens._asdict().items()},
     }

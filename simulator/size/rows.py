@@ -73,7 +73,9 @@ def _figures(outcome: Evaluation) -> dict[str, Any]:
         "tpot_p99_s": metrics["tpot_s"]["p99"],
         "time_in_steps": summary["time_in_steps"],
         "usd_per_month": cost["usd_per_month"],
-        "usd_per_million_tokens": cost["usd_per_million_tokens"],
+        **{name: cost[name] for name in cost if name.startswith("usd_per_million_")},
+        "served_share": metrics["served_share"],
+        "binding_term": metrics["binding_term"],
         "calibrated": summary["calibrated"],
         "warnings": summary["warnings"],
     }

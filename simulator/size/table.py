@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.figures.table import figure
 from simulator.report.table import warning_lines
 from simulator.size.plan import Plan
 
+_FIGURES = [
+    figure(name)
+    for name in (
+        "slo_attainment",
+        "served_share",
+        "ttft_p99_s",
+        "tpot_p99_s",
+        "time_in_steps",
+        "usd_per_month",
+        "usd_per_million_processed_tokens",
+        "usd_per_million_output_tokens",
+        "usd_per_million_tokens",
+    )
+]
 HEADERS = (
     "topology",
     "GPU",
     "TP",
     "replicas",
     "GPUs",
-    "SLO met",
-    "SLO attainment",
-    "TTFT p99 [ms]",
-    "TPOT p99 [ms]",
-    "time in steps",
-    "$ per month",
-    "$ per 1M tokens",
+    "SLO met in",
+    *(shown.label for shown in _FIGURES),
 )
 _WIDTH = 110
 
@@ -42,12 +51,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
         " + ".join(map(_replicas, row["pools"])) or "-",
         str(row["gpus"]) if row["pools"] else "-",
         f"{row['replications_met']} of {row['replications']}",
-        f"{row['slo_attainment']:.2%} ({row['slo_attainment_low']:.2%} to {row['slo_attainment_high']:.2%})",
-        _number(row["ttft_p99_s"] * 1e3, "{:,.0f}"),
-        _number(row["tpot_p99_s"] * 1e3, "{:,.1f}"),
-        _number(row["time_in_steps"], "{:.0%}"),
-        _number(row["usd_per_month"], "{:,.0f}"),
-        _number(row["usd_per_million_tokens"], "{:.3f}"),
+        *(shown.text(row[shown.id]) for shown in _FIGURES),
     ]
 
 
@@ -58,10 +62,6 @@ def _distinct(values: Sequence[Any]) -> str:
 def _replicas(pool: Mapping[str, Any]) -> str:
     text = f"≤{pool['replicas']}" if pool["autoscaled"] else str(pool["replicas"])
     return f"{text} (+{pool['spare']})" if pool["spare"] else text
-
-
-def _number(value: float, pattern: str) -> str:
-    return pattern.format(value) if math.isfinite(value) else "-"
 
 
 def notes(plan: Plan) -> list[str]:

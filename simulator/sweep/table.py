@@ -8,25 +8,31 @@ from typing import Any
 
 import pandas as pd
 
-from simulator.report.table import met_words
+from simulator.figures.table import figure, met_words
 from simulator.sweep.row import short_names
 
-_FIGURES = (
-    ("SLO attainment", "slo_attainment", "{:.2%}", 1.0),
-    ("TTFT p99 [ms]", "ttft_p99_s", "{:,.0f}", 1e3),
-    ("TPOT p99 [ms]", "tpot_p99_s", "{:,.1f}", 1e3),
-    ("goodput [requests/s]", "goodput_rps", "{:.2f}", 1.0),
-    ("time in steps", "time_in_steps", "{:.0%}", 1.0),
-    ("$ per month", "usd_per_month", "{:,.0f}", 1.0),
-    ("$ per 1M tokens", "usd_per_million_tokens", "{:.3f}", 1.0),
-)
+_FIGURES = [
+    figure(name)
+    for name in (
+        "slo_attainment",
+        "served_share",
+        "ttft_p99_s",
+        "tpot_p99_s",
+        "goodput_rps",
+        "time_in_steps",
+        "usd_per_month",
+        "usd_per_million_processed_tokens",
+        "usd_per_million_output_tokens",
+        "usd_per_million_tokens",
+    )
+]
 _WIDTH = 110
 
 
 def table(found: pd.DataFrame, paths: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     """Rows and headers; `paths` are the columns of the grid."""
     names = short_names(paths)
-    headers = [*(names[path] for path in paths), "topology", "SLO met", *(header for header, *_ in _FIGURES)]
+    headers = [*(names[path] for path in paths), "topology", "SLO met", *(shown.label for shown in _FIGURES)]
     rows = [[*(str(row[path]) for path in paths), *_cells(row)] for row in found.to_dict("records")]
     return rows, headers
 
@@ -34,9 +40,7 @@ def table(found: pd.DataFrame, paths: Sequence[str]) -> tuple[list[list[str]], l
 def _cells(row: dict[Any, Any]) -> list[str]:
     if row["status"] != "ok":
         return ["-" if pd.isna(row["topology"]) else row["topology"], "failed", *["-"] * len(_FIGURES)]
-    figures = [
-        "-" if pd.isna(row[name]) else pattern.format(row[name] * factor) for _, name, pattern, factor in _FIGURES
-    ]
+    figures = [shown.text(None if pd.isna(row[shown.id]) else row[shown.id]) for shown in _FIGURES]
     return [row["topology"], met_words(None if pd.isna(row["slo_met"]) else bool(row["slo_met"])), *figures]
 
 

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import Settings, bundle_folders, sweep_folders
-from simulator.report.break_even_charts import owners
 from simulator.report.money import money_notes
 from simulator.report.paired import differences_to
 from simulator.report.table import ordered
@@ -140,11 +139,5 @@ def test_break_even_says_what_the_report_says(open_money: Open, first: Bundle) -
     app = open_money("break_even")
     said = [entry.value.removeprefix("- ").replace("\\$", "$") for entry in app.markdown]
     assert set(money_notes(ordered(first.summary))) <= set(said)
-    assert app.selectbox(key="break_even.owner").options == owners(first.table("break_even")) == ["own"]
     app.selectbox(key="break_even.topology").set_value("cloud").run()
     assert not app.exception
-
-
-def test_topologies_without_owned_gpus_have_no_utilisation(open_money: Open) -> None:
-    app = open_money("break_even", topologies="cloud")
-    assert any("owns GPUs" in caption.value for caption in app.caption)

@@ -10,7 +10,7 @@ import pytest
 from cost_cases import flat_bill
 
 from simulator.cost.annuity import growth_factors
-from simulator.cost.breakeven import break_even_busy_share, break_even_volume
+from simulator.cost.breakeven import break_even_volume
 from simulator.cost.focus import Resource, focus_frame
 from simulator.cost.lines import LineItem
 from simulator.cost.owned import capital_cash_flow_usd
@@ -134,17 +134,14 @@ def test_growth_moves_usage_and_leaves_fixed_payments() -> None:
         growth_factors(-1.0, 12)
 
 
-def test_utilisation_at_break_even_scales_with_the_volume() -> None:
+def test_the_break_even_volume_of_owned_hours_against_tokens() -> None:
     """Fixed 4,000 a month; per hour of 4,000 tokens 0.2 USD electricity against 8 for the API: 513 h of 730."""
     owned = report(OWNED)
     api = cost_report(
         Usage(HOUR, (), (ProviderUsage("api", 10, 3_000, 0, 1_000),)), {}, 24, 0.0, bills={"api": flat_bill(3_000, 8.0)}
     )
     assert break_even_volume(owned, api) == pytest.approx(4_000 / 7.8 * 4_000)
-    assert break_even_busy_share(owned, api) == pytest.approx(0.25 * 4_000 / 7.8 / 730)
-    assert break_even_busy_share(owned, replace(api, lines=())) == math.inf
-    with pytest.raises(InputError, match="owned_gpu_hours"):
-        break_even_busy_share(api, owned)
+    assert break_even_volume(owned, replace(api, lines=())) == math.inf
 
 
 def test_what_was_prepaid_is_not_billed_again() -> None:

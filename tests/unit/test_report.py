@@ -31,7 +31,7 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert "<script src" not in page
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 9
-    assert page.count('vegaEmbed("#money-') == 5
+    assert page.count('vegaEmbed("#money-') == 4
     for words in ("Money: how sure", "2,000 draws", "whatever the load", "money and speed"):
         assert words in page
 

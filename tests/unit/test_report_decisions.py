@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.metrics.intervals import paired_difference, t_interval
-from simulator.report.break_even_charts import owners, utilisation_lines, volume_lines
+from simulator.report.break_even_charts import volume_lines
 from simulator.report.charts import Summaries, topology_colour
 from simulator.report.cost_charts import items, spending
 from simulator.report.inputs import input_unit, input_value
@@ -128,32 +128,11 @@ def test_curves_of_break_even_have_units_bands_and_the_run_on_them(bundle: Bundl
     assert "delivered tokens per month [1e9]" in volume
     assert "$ per month" in volume
     assert "usd_high" in volume
-    assert owners(curves) == ["own"]
-    busy = utilisation_lines(curves, "own", topologies, names).to_json()
-    assert "$ per 1M tokens" in busy
     for name, found in topologies.items():
-        rows = curves[(curves["owner"] == "") & (curves["topology"] == name)]
+        rows = curves[curves["topology"] == name]
         cost = found["cost"]
         usd = np.interp(cost["tokens_per_month"], rows["tokens_per_month"], rows["usd_per_month"])
         assert usd == pytest.approx(cost["usd_per_month"])
-    rows = curves[(curves["owner"] == "own") & (curves["topology"] == "own")]
-    now = topologies["own"]["break_even"]["busy_share_now"]
-    tokens = np.interp(now, rows["busy_share"], rows["tokens_per_month"])
-    assert tokens == pytest.approx(topologies["own"]["cost"]["tokens_per_month"])
-
-
-def test_a_line_is_split_where_the_gpus_end_without_a_gap(bundle: Bundle) -> None:
-    topologies = ordered(bundle.summary)
-    curves = bundle.table("break_even")
-    curves["busy_share"] *= 100
-    drawn = spec(volume_lines(curves, topologies, list(topologies)))
-    rows = [
-        row for data in drawn["datasets"].values() for row in data if row.get("topology") == "own" and "reach" in row
-    ]
-    within = [row["billions"] for row in rows if row["reach"] == "within its GPUs"]
-    beyond = [row["billions"] for row in rows if row["reach"] == "beyond its GPUs"]
-    assert max(within) == min(beyond)
-    assert len(within) + len(beyond) == (curves["owner"].eq("") & curves["topology"].eq("own")).sum() + 1
 
 
 def test_points_of_a_sweep_carry_its_values() -> None:

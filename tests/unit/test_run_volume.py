@@ -1,4 +1,4 @@
-"""Cost against volume and utilisation: straight lines through the run, bands of the draws, how sure a crossing is."""
+"""Cost against volume: straight lines through the run, bands of the draws, how sure a crossing is."""
 
 from __future__ import annotations
 
@@ -35,41 +35,23 @@ def test_curves_pass_through_the_run_and_cross_where_the_break_even_is() -> None
     found = cheaper_volumes(own, rented)
     assert found is not None
     crossing = found[0]
-    curves = cost_curves({"own": own, "rented": rented}, {}, [crossing], ["own"])
-    for owner in ("", "own"):
-        part = curves[curves["owner"] == owner]
-        lines = {name: rows.sort_values("tokens_per_month") for name, rows in part.groupby("topology")}
-        for volume, own_usd, rented_usd in (
-            (TOKENS, 1000.0, 1500.0),
-            (crossing, *(900 + 100 * crossing / TOKENS,) * 2),
-        ):
-            for name, usd in (("own", own_usd), ("rented", rented_usd)):
-                rows = lines[name]
-                assert np.interp(volume, rows["tokens_per_month"], rows["usd_per_month"]) == pytest.approx(usd)
-    busy = curves[(curves["owner"] == "own") & (curves["topology"] == "rented")]
-    assert busy["busy_share"].max() == pytest.approx(1.0)
-    assert busy["tokens_per_month"].max() == pytest.approx(2 * TOKENS)
-    rented_alone = curves[(curves["owner"] == "") & (curves["topology"] == "rented")]
-    assert rented_alone["busy_share"].isna().all()
-    assert rented_alone["usd_per_month_low"].isna().all()
+    curves = cost_curves({"own": own, "rented": rented}, {}, [crossing])
+    lines = {name: rows.sort_values("tokens_per_month") for name, rows in curves.groupby("topology")}
+    for volume, own_usd, rented_usd in ((TOKENS, 1000.0, 1500.0), (crossing, *(900 + 100 * crossing / TOKENS,) * 2)):
+        for name, usd in (("own", own_usd), ("rented", rented_usd)):
+            rows = lines[name]
+            assert np.interp(volume, rows["tokens_per_month"], rows["usd_per_month"]) == pytest.approx(usd)
+    assert curves["usd_per_month_low"].isna().all()
 
 
 def test_volumes_reach_beyond_a_crossing_but_not_to_one_far_away() -> None:
     reports = {"a": report(10.0, 1.0), "b": report(0.0, 2.0)}
     for crossing, most in ((5 * TOKENS, 6.25 * TOKENS), (50 * TOKENS, 2 * TOKENS)):
-        assert cost_curves(reports, {}, [crossing], [])["tokens_per_month"].max() == pytest.approx(most)
-
-
-def test_utilisation_is_shown_only_where_everything_is_owned() -> None:
-    """A hybrid's own GPUs say nothing of its whole load."""
-    curves = cost_curves({"hybrid": report(900.0, 100.0, owned=True), "rented": report(0.0, 9.0)}, {}, [], [])
-    assert set(curves["owner"]) == {""}
-    assert curves["busy_share"].isna().all()
+        assert cost_curves(reports, {}, [crossing])["tokens_per_month"].max() == pytest.approx(most)
 
 
 def test_nothing_delivered_costs_the_fixed_part_only() -> None:
-    curves = cost_curves({"a": report(7.0, 0.0, owned=True, tokens=0.0)}, {}, [], ["a"])
-    assert set(curves["owner"]) == {""}
+    curves = cost_curves({"a": report(7.0, 0.0, owned=True, tokens=0.0)}, {}, [])
     assert (curves["usd_per_month"] == 7.0).all()
 
 
@@ -77,7 +59,7 @@ def test_the_band_holds_nine_tenths_of_the_draws_at_each_volume() -> None:
     rng = np.random.default_rng(1)
     fixed, usage = rng.uniform(500, 900, 999), rng.uniform(10, 300, 999)
     draws = Draws(fixed + usage, usage, np.full(999, TOKENS))
-    curves = cost_curves({"a": report(700.0, 150.0)}, {"a": draws}, [], [])
+    curves = cost_curves({"a": report(700.0, 150.0)}, {"a": draws}, [])
     for row in curves.to_dict("records"):
         costs = fixed + usage * row["tokens_per_month"] / TOKENS
         inside = np.mean((costs >= row["usd_per_month_low"]) & (costs <= row["usd_per_month_high"]))
@@ -105,11 +87,10 @@ def test_a_crossing_is_as_sure_as_the_draws_say() -> None:
     saving = np.array([20.0, 10.0, -5.0, 5.0, 40.0])  # per TOKENS
     mine = Draws(50.0 + fixed, np.zeros(5), np.full(5, TOKENS))
     rival = Draws(50.0 + saving, saving, np.full(5, TOKENS))
-    found = crossing_draws(mine, rival, "above", 0.5 / TOKENS)
+    found = crossing_draws(mine, rival, "above")
     assert found["share_cheaper"] == pytest.approx(3 / 5)
     assert found["shares"] == pytest.approx({"above": 0.6, "below": 0.0, "always": 0.2, "never": 0.2})
     assert list(found["shares"]) == list(SIDES)
     assert found["tokens_per_month"]["median"] == pytest.approx(0.5 * TOKENS)
-    assert found["busy_share"]["median"] == pytest.approx(0.25)
-    assert crossing_draws(mine, rival, "below", 0.5 / TOKENS)["tokens_per_month"] is None
-    assert crossing_draws(mine, rival, "never", 0.5 / TOKENS)["tokens_per_month"] is None
+    assert crossing_draws(mine, rival, "below")["tokens_per_month"] is None
+    assert crossing_draws(mine, rival, "never")["tokens_per_month"] is None

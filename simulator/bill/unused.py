@@ -1,0 +1,21 @@
+"""Which part of a bill pays for what nobody used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+UNUSED = frozenset({"idle", "spare", "unused", "starting", "down"})
+"""Parts of lines that pay for what nobody used."""
+
+
+def unused_share(lines: Iterable[tuple[str, float]]) -> float | None:
+    """USD of the parts in `UNUSED` / USD of all; None for a bill of 0.
+
+    Parameters
+    ----------
+    lines : part and USD of each line
+    """
+    rows = list(lines)
+    whole = math.fsum(usd for _, usd in rows)
+    return math.fsum(usd for part, usd in rows if part in UNUSED) / whole if whole else None

@@ -1,0 +1,331 @@
+"""Every figure that is shown, once: tables, charts, memo and dashboard take words, units and digits from here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+NONE = "-"
+"""Shown where a figure has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure.
+
+    Attributes
+    ----------
+    id : key in results
+    words, unit : its name, and its unit where it has one; a share shows its own per cent sign
+    digits : format of the value times `factor`
+    meaning : one sentence
+    owner : the module that computes it
+    without : when it has no value; empty if always
+    """
+
+    id: str
+    words: str
+    unit: str
+    digits: str
+    meaning: str
+    owner: str
+    without: str = ""
+    factor: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """Words with the unit."""
+        return f"{self.words} [{self.unit}]" if self.unit else self.words
+
+    def text(self, value: float | None) -> str:
+        """The value in digits, without the unit."""
+        if value is None or not math.isfinite(value):
+            return NONE
+        return format(value * self.factor, self.digits)
+
+    def span(self, low: float | None, high: float | None) -> str:
+        """An interval in digits."""
+        ends = self.text(low), self.text(high)
+        return NONE if NONE in ends else " to ".join(ends)
+
+
+_MS = 1e3
+_ANSWERED = "no request was completed"
+_MEASURED = "no request came in the window"
+
+
+def _latency(metric: str, words: str, digits: str, meaning: str) -> list[Figure]:
+    return [
+        Figure(
+            f"{metric}_{share}_s",
+            f"{words} {share}",
+            "ms",
+            digits,
+            f"{share[1:]} % of the completed requests have {meaning} at most this long, within 0.4 %",
+            "metrics/sketch.py",
+            _ANSWERED,
+            _MS,
+        )
+        for share in ("p50", "p90", "p95", "p99")
+    ]
+
+
+_ALL = (
+    Figure(
+        "slo_met",
+        "SLO met",
+        "",
+        "",
+        "every term of every class is met",
+        "metrics/slo.py",
+        "none is missed and a class has no measured request: not known",
+    ),
+    Figure(
+        "slo_term",
+        "SLO term",
+        "",
+        "",
+        "the percentile that the term speaks of, over all arrived requests of the class, a lost one being beyond any "
+        "limit; for `served` the served share",
+        "metrics/slo.py",
+        _MEASURED,
+    ),
+    Figure(
+        "binding_term",
+        "binding term",
+        "",
+        "",
+        "the term that fails by most, or else has used most of the misses that it allows",
+        "metrics/slo.py",
+        _MEASURED,
+    ),
+    Figure(
+        "slo_attainment",
+        "SLO attainment",
+        "",
+        ".2%",
+        "arrived requests that keep every limit of their class / arrived requests; one not completed keeps none",
+        "metrics/accumulate.py",
+        _MEASURED,
+    ),
+    Figure(
+        "served_share",
+        "served",
+        "",
+        ".2%",
+        "completed requests / (arrived ones and turns that a broken session no longer sent)",
+        "metrics/slo.py",
+        _MEASURED,
+    ),
+    Figure(
+        "turns_served",
+        "turns served",
+        "",
+        ",.0f",
+        "completed requests of all replications; a slow fleet gets fewer turns of sessions and of waiting users",
+        "metrics/accumulate.py",
+    ),
+    *_latency("ttft", "TTFT", ",.0f", "a first token"),
+    *_latency("tpot", "TPOT", ",.1f", "a time per output token"),
+    *_latency("e2e", "E2E", ",.0f", "a time to the last token"),
+    Figure(
+        "goodput_rps",
+        "goodput",
+        "requests/s",
+        ",.2f",
+        "requests that were completed in the window within every limit of their class / its length",
+        "metrics/rates.py",
+    ),
+    Figure(
+        "throughput_rps",
+        "throughput",
+        "requests/s",
+        ",.2f",
+        "requests that were completed in the window / its length",
+        "metrics/rates.py",
+    ),
+    Figure(
+        "input_tokens_per_s",
+        "input",
+        "tokens/s",
+        ",.0f",
+        "prompt tokens of answers that ended in the window / its length",
+        "metrics/rates.py",
+    ),
+    Figure(
+        "output_tokens_per_s",
+        "output",
+        "tokens/s",
+        ",.0f",
+        "output tokens that were delivered in the window / its length",
+        "metrics/rates.py",
+    ),
+    Figure(
+        "time_in_steps",
+        "time in steps",
+        "",
+        ".0%",
+        "GPU-seconds in which a step ran / GPU-seconds of ready replicas; hardly moves with load, as a step runs "
+        "whenever anybody is there",
+        "metrics/rates.py",
+        "no GPU was ready",
+    ),
+    Figure(
+        "capacity_used_share",
+        "share of capacity used",
+        "",
+        ".0%",
+        "load / the largest load at which this fleet meets the SLO",
+        "decide/capacity.py",
+        "the capacity was not asked for, or there is no limit to it",
+    ),
+    Figure(
+        "unused_share",
+        "share paid but unused",
+        "",
+        ".0%",
+        "lines that pay for what is idle, spare, unused, starting or down / all lines",
+        "bill/unused.py",
+        "the bill is 0",
+    ),
+    Figure(
+        "expected_error",
+        "expected error TTFT, TPOT",
+        "",
+        ".0%",
+        "median error of forecasts of published measurements that took no part in the fit",
+        "run/trust.py",
+        "no engine is simulated, or none like it was measured",
+    ),
+    Figure("replicas", "replicas", "", "", "ready replicas of all pools, fewest to most", "run/summary.py", "no pool"),
+    Figure(
+        "availability",
+        "token API up",
+        "",
+        ".2%",
+        "share of the time in which the token API that was down most was up",
+        "run/summary.py",
+        "none had an outage",
+    ),
+    Figure(
+        "overflow_share",
+        "overflow",
+        "",
+        ".1%",
+        "requests that were served by another target than their first choice / arrived requests",
+        "metrics/accumulate.py",
+    ),
+    Figure(
+        "escalated_share",
+        "escalated",
+        "",
+        ".1%",
+        "requests that a cascade's check sent on / arrived requests",
+        "metrics/accumulate.py",
+        "no cascade",
+    ),
+    Figure("usd_per_month", "$ per month", "", ",.0f", "sum of the lines of the bill of a month of 730 hours", "bill/"),
+    Figure(
+        "usd_per_million_processed_tokens",
+        "$ per 1M tokens, all",
+        "",
+        ",.3f",
+        "the month's bill / prompt and output tokens that the targets processed, thrown-away answers included",
+        "bill/unit.py",
+        "no token was processed",
+    ),
+    Figure(
+        "usd_per_million_output_tokens",
+        "$ per 1M tokens, output",
+        "",
+        ",.3f",
+        "the month's bill / output tokens delivered",
+        "bill/unit.py",
+        "no output token was delivered",
+    ),
+    Figure(
+        "usd_per_million_tokens",
+        "$ per 1M tokens, delivered",
+        "",
+        ",.3f",
+        "the month's bill / prompt and output tokens of what was delivered",
+        "bill/unit.py",
+        "nothing was delivered",
+    ),
+    Figure("capex_usd", "capex", "$", ",.0f", "paid for hardware at the start", "bill/cash.py"),
+    Figure(
+        "break_even_month",
+        "break-even",
+        "",
+        "",
+        "month in which a topology with capex has cost less in sum than its rival, as paid, not discounted, resale at "
+        "the horizon included",
+        "cost/breakeven.py",
+        "no capex, or nobody to compare with",
+    ),
+    Figure(
+        "break_even_tokens",
+        "break-even volume",
+        "1M tokens/month",
+        ",.0f",
+        "delivered tokens a month above, or below, which a topology with capex costs less than its rival",
+        "cost/breakeven.py",
+        "no capex, or nobody to compare with",
+    ),
+    Figure(
+        "covers",
+        "interval covers",
+        "",
+        "",
+        "whether the draws hold the error of the forecast's speed besides prices and cost figures",
+        "run/uncertainty.py",
+        "no draws",
+    ),
+    Figure(
+        "probability_cheapest",
+        "cheapest",
+        "",
+        ".0%",
+        "share of the draws in which the topology costs least",
+        "decide/rivals.py",
+        "no draws",
+    ),
+    Figure(
+        "replicas_to_own",
+        "replicas to own",
+        "",
+        "",
+        "replicas that a hybrid would own if rented ones came without cold starts and queues",
+        "run/hybrid.py",
+        "no hybrid",
+    ),
+)
+FIGURES: dict[str, Figure] = {figure.id: figure for figure in _ALL}
+"""By id, in the order in which they are shown."""
+
+
+def figure(name: str) -> Figure:
+    """The figure of this id."""
+    return FIGURES[name]
+
+
+def met_words(met: bool | None) -> str:
+    """Whether the SLO is met, in words; None where a class has no request to tell by."""
+    return "not known" if met is None else "yes" if met else "no"
+
+
+def glossary_rows() -> list[str]:
+    """A row of Markdown for each figure: what it is called, what it means, when it has no value, who computes it."""
+    rows = []
+    for name, shown in FIGURES.items():
+        metric, _, share = name.removesuffix("_s").rpartition("_")
+        if share in ("p90", "p95", "p99"):
+            continue
+        words = f"{shown.words.removesuffix(' p50')} p50, p90, p95, p99" if share == "p50" else shown.words
+        unit = f" [{shown.unit}]" if shown.unit else ""
+        meaning = (
+            shown.meaning.replace("50 % of the", "that share of the") if metric and share == "p50" else shown.meaning
+        )
+        without = f"; no value where {shown.without}" if shown.without else ""
+        rows.append(f"| {words}{unit} | {meaning}{without} | `{shown.owner}` |")
+    return rows

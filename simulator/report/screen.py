@@ -1,0 +1,62 @@
+"""The first screen of a run: what to do, the figures, their units, and what is uncertain."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from tabulate import tabulate
+
+from simulator.figures.table import figure
+from simulator.report.table import comparison, ordered, warnings
+
+WIDTH = 100
+"""Of text; a table is as wide as its topologies need."""
+_HEADINGS = {
+    "load": "The load is not kept up with",
+    "trust": "What speaks against the speed",
+    "basis": "What the figures rest on",
+}
+
+
+def first_screen(summary: Mapping[str, Any], verdict: str) -> str:
+    """Text for a terminal.
+
+    Parameters
+    ----------
+    summary : of a run
+    verdict : what is to be done and why, one paragraph or several
+    """
+    topologies = ordered(summary)
+    rows, headers = comparison(topologies, short=True)
+    align = ["left"] + ["right"] * (len(headers) - 1)
+    parts = [
+        _wrapped(f"{summary['scenario']}: {summary['description']}"),
+        "\n\n".join(_wrapped(part) for part in verdict.split("\n\n")),
+        tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align),
+        "\n".join(_units(topologies)),
+    ]
+    for kind, heading in _HEADINGS.items():
+        found = warnings(topologies, {kind})
+        if found:
+            parts.append("\n".join([f"{heading}:", *(_wrapped(text, "! ") for text in found)]))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How to read the table."""
+    lines = [
+        f"A month has 730 hours. {figure('usd_per_month').words}: means over replications, ± 95 %; 90 % of the draws of "
+        "prices lie within their interval.",
+        "SLO terms: the percentile that each names, over all requests that came; lost ones count as missed.",
+        "Tokens: all processed ones; output delivered; all delivered, prompts and answers.",
+    ]
+    count = len(next(iter(topologies.values()))["replications"]) if topologies else 0
+    if count == 1:
+        lines.append("One replication: intervals know of chance among requests, not of chance among days.")
+    return [_wrapped(line) for line in lines]
+
+
+def _wrapped(text: str, mark: str = "") -> str:
+    return "\n".join(textwrap.wrap(text, WIDTH, initial_indent=mark, subsequent_indent=" " * len(mark)))
