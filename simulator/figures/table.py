@@ -78,7 +78,7 @@ _ALL = (
         "",
         "every term of every class is met",
         "metrics/slo.py",
-        "none is missed and a class has no measured request: not known",
+        "none is missed and a class has no measured request (not known)",
     ),
     Figure(
         "slo_term",
@@ -197,7 +197,15 @@ _ALL = (
         "run/trust.py",
         "no engine is simulated, or none like it was measured",
     ),
-    Figure("replicas", "replicas", "", "", "ready replicas of all pools, fewest to most", "run/summary.py", "no pool"),
+    Figure(
+        "replicas",
+        "replicas",
+        "",
+        "",
+        "ready replicas of all pools, fewest to most",
+        "run/summary.py",
+        "there is no pool",
+    ),
     Figure(
         "availability",
         "token API up",
@@ -222,7 +230,7 @@ _ALL = (
         ".1%",
         "requests that a cascade's check sent on / arrived requests",
         "metrics/accumulate.py",
-        "no cascade",
+        "there is no cascade",
     ),
     Figure("usd_per_month", "$ per month", "", ",.0f", "sum of the lines of the bill of a month of 730 hours", "bill/"),
     Figure(
@@ -261,7 +269,7 @@ _ALL = (
         "month in which a topology with capex has cost less in sum than its rival, as paid, not discounted, resale at "
         "the horizon included",
         "cost/breakeven.py",
-        "no capex, or nobody to compare with",
+        "there is no capex, or nobody to compare with",
     ),
     Figure(
         "break_even_tokens",
@@ -270,7 +278,7 @@ _ALL = (
         ",.0f",
         "delivered tokens a month above, or below, which a topology with capex costs less than its rival",
         "cost/breakeven.py",
-        "no capex, or nobody to compare with",
+        "there is no capex, or nobody to compare with",
     ),
     Figure(
         "covers",
@@ -279,7 +287,7 @@ _ALL = (
         "",
         "whether the draws hold the error of the forecast's speed besides prices and cost figures",
         "run/uncertainty.py",
-        "no draws",
+        "there are no draws",
     ),
     Figure(
         "probability_cheapest",
@@ -288,7 +296,7 @@ _ALL = (
         ".0%",
         "share of the draws in which the topology costs least",
         "decide/rivals.py",
-        "no draws",
+        "there are no draws",
     ),
     Figure(
         "replicas_to_own",
@@ -297,7 +305,7 @@ _ALL = (
         "",
         "replicas that a hybrid would own if rented ones came without cold starts and queues",
         "run/hybrid.py",
-        "no hybrid",
+        "it is no hybrid",
     ),
 )
 FIGURES: dict[str, Figure] = {figure.id: figure for figure in _ALL}
@@ -318,14 +326,12 @@ def glossary_rows() -> list[str]:
     """A row of Markdown for each figure: what it is called, what it means, when it has no value, who computes it."""
     rows = []
     for name, shown in FIGURES.items():
-        metric, _, share = name.removesuffix("_s").rpartition("_")
+        share = name.removesuffix("_s").rpartition("_")[2]
         if share in ("p90", "p95", "p99"):
             continue
         words = f"{shown.words.removesuffix(' p50')} p50, p90, p95, p99" if share == "p50" else shown.words
         unit = f" [{shown.unit}]" if shown.unit else ""
-        meaning = (
-            shown.meaning.replace("50 % of the", "that share of the") if metric and share == "p50" else shown.meaning
-        )
-        without = f"; no value where {shown.without}" if shown.without else ""
+        meaning = shown.meaning.replace("50 % of the", "that share of the") if share == "p50" else shown.meaning
+        without = f"; no value if {shown.without}" if shown.without else ""
         rows.append(f"| {words}{unit} | {meaning}{without} | `{shown.owner}` |")
     return rows

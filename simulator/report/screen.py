@@ -47,8 +47,8 @@ def first_screen(summary: Mapping[str, Any], verdict: str) -> str:
 def _units(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """How to read the table."""
     lines = [
-        f"A month has 730 hours. {figure('usd_per_month').words}: means over replications, ± 95 %; 90 % of the draws of "
-        "prices lie within their interval.",
+        f"A month has 730 hours. {figure('usd_per_month').words}: mean over replications, ± 95 %; 90 % of the draws "
+        "of prices lie within their interval.",
         "SLO terms: the percentile that each names, over all requests that came; lost ones count as missed.",
         "Tokens: all processed ones; output delivered; all delivered, prompts and answers.",
     ]

@@ -117,9 +117,8 @@ def test_a_figure_without_a_value_is_a_dash() -> None:
 
 def test_the_first_screen_begins_with_the_verdict(bundle: Bundle) -> None:
     text = first_screen(bundle.summary, "Buy two.\n\nThen four.")
-    place = [
-        text.index(words) for words in (bundle.summary["scenario"], "Buy two.", "Then four.", "SLO met", "730 hours")
-    ]
+    order = (bundle.summary["scenario"], "Buy two.", "Then four.", "SLO met", "730 hours")
+    place = [text.index(words) for words in order]
     assert place == sorted(place)
     prose = [line for line in text.splitlines() if not line.startswith(("-", " ")) and "  " not in line]
     assert max(map(len, prose)) <= 100

@@ -189,7 +189,7 @@ def test_the_memo_says_what_the_table_says_and_is_always_the_same(bundle: Bundle
     assert memo(read_bundle(bundle.path)) == text
     rows, _ = differences_to(ordered(bundle.summary), baseline(ordered(bundle.summary)))
     assert all(cell in text for row in rows for cell in row)
-    assert "for what is idle, spare or unused" in text
+    assert "for what is idle, spare, unused, starting or down" in text
 
 
 def test_line_items_are_all_there_and_unused_ones_are_known(bundle: Bundle) -> None:
