@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 from simulator.catalog.quantity import UNDATED, day_of, read_yaml
 from simulator.errors import InputError, Problem
@@ -14,13 +15,15 @@ _DAYS = {"d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
 _AGE = re.compile(r"(\d+)([dwmy])")
 
 
-@dataclass(frozen=True, slots=True)
-class UsedFigure:
+class UsedFigure(Protocol):
     """A figure that a result rests on: its name, how it is known, and the date of its source as written."""
 
-    name: str
-    kind: str
-    date: str
+    @property
+    def id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def date(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +60,15 @@ def is_stale(written: str, today: date, days: float) -> bool:
 
 
 def freshness(used: Iterable[UsedFigure], today: date, days: float) -> Freshness:
-    """Which of the figures used are estimates, and which are older than `days` on the day `today`."""
-    figures = list({figure.name: figure for figure in used}.values())
+    """Which of the figures used are estimates, and which are older than `days` on the day `today`.
+
+    What a scenario gives without a date is its author's affair and never stale.
+    """
+    figures = {figure.id: figure for figure in used}
+    dated = (figure for figure in figures.values() if figure.kind != "given" or figure.date)
     return Freshness(
-        estimates=tuple(sorted(figure.name for figure in figures if figure.kind == "estimate")),
-        stale=tuple(sorted(figure.name for figure in figures if is_stale(figure.date, today, days))),
+        estimates=tuple(sorted(name for name, figure in figures.items() if figure.kind == "estimate")),
+        stale=tuple(sorted(figure.id for figure in dated if is_stale(figure.date, today, days))),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.catalog.freshness import UsedFigure, age_days, catalog_day, freshness, is_stale
+from simulator.catalog.freshness import age_days, catalog_day, freshness, is_stale
 from simulator.catalog.gpus import gpus
 from simulator.catalog.listing import provenance, stale
 from simulator.catalog.offers import TIERS, GpuOffer, gpu_offer, gpu_offers
@@ -167,16 +168,24 @@ def test_stale_figures_on_a_day() -> None:
     assert not stale(1e6, date(2026, 11, 26), "gpus")
 
 
+class Used(NamedTuple):
+    id: str
+    kind: str
+    date: str
+
+
 def test_a_result_names_its_estimates_and_what_is_old() -> None:
     used = [
-        UsedFigure("power.pue", "sourced", "2025-07"),
-        UsedFigure("onprem.wacc", "estimate", "2026-11-23"),
-        UsedFigure("verda/h100-sxm/spot", "estimate", "unknown"),
-        UsedFigure("onprem.wacc", "estimate", "2026-11-23"),
+        Used("power.pue", "sourced", "2025-07"),
+        Used("onprem.wacc", "estimate", "2026-11-23"),
+        Used("verda/h100-sxm/spot", "estimate", "unknown"),
+        Used("onprem.wacc", "estimate", "2026-11-23"),
+        Used("topologies.cloud.pools[0].price", "given", ""),
+        Used("servers[0].capex_usd", "given", "2024-01-05"),
     ]
     found = freshness(used, date(2026, 11, 26), 365)
     assert found.estimates == ("onprem.wacc", "verda/h100-sxm/spot")
-    assert found.stale == ("power.pue", "verda/h100-sxm/spot")
+    assert found.stale == ("power.pue", "servers[0].capex_usd", "verda/h100-sxm/spot")
 
 
 def test_an_offer_prints_like_any_entry() -> None:
