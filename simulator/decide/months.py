@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 
 from simulator.decide.levels import neighbours, nodes, share_of_way
 from simulator.study.decision import Served, Share, Sizes, Walked
-from simulator.study.demand import Horizon, Level, Period
+from simulator.study.demand import Horizon, Level, Load, Period
 
-Trial = Callable[[Sizes, Level], Served]
+Trial = Callable[[Sizes, Load], Served]
 """A fleet of these sizes under this load."""
-Search = Callable[[Sequence[Level], Sizes | None], Sizes | None]
+Search = Callable[[Sequence[Load], Sizes | None], Sizes | None]
 """The cheapest sizes that meet the SLO under each of these loads, searched from those of the node before; None if no
 allowed size does."""
 
 
 @dataclass
 class _Known:
-    """Trials by sizes and level, each made once."""
+    """Trials by sizes and load, each made once."""
 
     trial: Trial
-    served: dict[tuple[Sizes, Level], Served] = field(default_factory=dict)
+    served: dict[tuple[Sizes, Load], Served] = field(default_factory=dict)
 
-    def __call__(self, sizes: Sizes, level: Level) -> Served:
-        key = sizes, level
+    def __call__(self, sizes: Sizes, load: Load) -> Served:
+        key = sizes, load
         if key not in self.served:
-            self.served[key] = self.trial(sizes, level)
+            self.served[key] = self.trial(sizes, load)
         return self.served[key]
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.months import MONTHS_PER_YEAR, calendar_months
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
 from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period
-from simulator.units import HOURS_PER_MONTH
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.workload.kinds import representative
+from simulator.workload.spec import HOURS_PER_DAY
+from simulator.workload.windows import load_by_window
 
 
 def horizon_of(loaded: LoadedScenario) -> Horizon:
@@ -20,7 +24,7 @@ def horizon_of(loaded: LoadedScenario) -> Horizon:
     return Horizon(
         study.months,
         tuple(_growth(scenario, cls.name) for cls in scenario.workload.classes),
-        _periods(scenario) or (WHOLE_MONTH,),
+        _windows(loaded) or _periods(scenario) or (WHOLE_MONTH,),
         int(study.first_month.split("-")[1]) if study.first_month else 1,
     )
 
@@ -48,6 +52,24 @@ def _periods(scenario: Scenario) -> tuple[Period, ...]:
             rests.setdefault(HOURS_PER_MONTH - math.fsum(others), []).append(month)
         found += [replace(period, hours=rest, months=tuple(months)) for rest, months in rests.items() if rest > 0]
     return tuple(found)
+
+
+def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
+    """Windows of the workload that stand for all of it, where the study asks for a cut."""
+    run, settings = loaded.scenario.run, loaded.scenario.study.cut
+    if settings is None:
+        return ()
+    window_s = settings.window_h * SECONDS_PER_HOUR
+    load = load_by_window(request_source(loaded), window_s, int(run.horizon_s // window_s))
+    return tuple(
+        Period(
+            f"{number * settings.window_h:g} h",
+            share * HOURS_PER_MONTH,
+            start_hour=max(number * window_s - run.warmup_s, 0.0) / SECONDS_PER_HOUR % HOURS_PER_DAY,
+            window_s=(number * window_s, (number + 1) * window_s),
+        )
+        for number, share in representative(load, settings.kinds, run.seed)
+    )
 
 
 def _period(settings: PeriodSettings, names: list[str]) -> Period:

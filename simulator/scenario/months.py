@@ -10,7 +10,7 @@ from typing import Any
 from simulator.errors import unknown_name
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
-from simulator.units import HOURS_PER_MONTH
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 Found = tuple[str, str, Any]
 MONTHS_PER_QUARTER = 3
@@ -43,6 +43,12 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
         if count > 1:
             yield "study.load_steps", f"{count} steps begin in month {month}", None
     yield from _period_problems(study.periods)
+    if study.cut is not None:
+        if study.periods:
+            yield "study.cut", "give periods or a cut, not both", None
+        if study.cut.window_h * SECONDS_PER_HOUR * study.cut.kinds > scenario.run.horizon_s:
+            hours = scenario.run.horizon_s / SECONDS_PER_HOUR
+            yield "study.cut", f"run.horizon_s ({hours:g} h) has not as many windows as there are kinds", None
 
 
 def _period_problems(periods: tuple[Period, ...]) -> Iterator[Found]:

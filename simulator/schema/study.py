@@ -43,6 +43,15 @@ class Period(Settings):
     """Calendar months that have it, beside those of the quarters."""
 
 
+class Cut(Settings):
+    """A long workload is cut into windows, and a few of them stand for all."""
+
+    window_h: Positive
+    """Length of a window in hours, after its warm-up."""
+    kinds: AtLeastOne = 4
+    """Windows that are simulated, the busiest included."""
+
+
 class StudySettings(Settings):
     """Months over which topologies are compared."""
 
@@ -58,3 +67,5 @@ class StudySettings(Settings):
     """Load by month, as a table; growth goes on from the last step."""
     periods: tuple[Period, ...] = ()
     """Kinds of hours of a month; each is simulated and judged by itself. One for the whole month unless given."""
+    cut: Cut | None = None
+    """Instead of periods: windows of the workload itself, found by clustering their loads."""

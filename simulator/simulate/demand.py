@@ -15,6 +15,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import WorkloadSpec
+from simulator.workload.windows import from_second
 
 _KEPT_REQUESTS = 1_000_000
 """Rows of all replications together up to which requests are drawn once and kept."""
@@ -32,6 +33,7 @@ class Demand:
     seed : of the study
     replications : how many are judged together
     sample_s : seconds between samples of the fleet; None for the usual number of samples
+    start_s : second of the workload that is second 0 here
     """
 
     classes: tuple[ClassSlo, ...]
@@ -42,6 +44,7 @@ class Demand:
     seed: int
     replications: int
     sample_s: float | None = None
+    start_s: float = 0.0
     _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
 
     def replication_seed(self, number: int) -> int:
@@ -56,7 +59,8 @@ class Demand:
         InputError : a broken file of the workload
         """
         if number not in self._drawn:
-            source = build_source(self.workload, self.horizon_s, self.replication_seed(number))
+            source = build_source(self.workload, self.start_s + self.horizon_s, self.replication_seed(number))
+            source = from_second(source, self.start_s)
             self._drawn[number] = _Kept.of(source, _KEPT_REQUESTS // self.replications)
         return self._drawn[number]
 

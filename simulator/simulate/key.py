@@ -71,6 +71,7 @@ def demand_parts(demand: Demand) -> tuple[object, ...]:
         demand.drain_s,
         demand.seed,
         demand.sample_s,
+        demand.start_s,
     )
 
 

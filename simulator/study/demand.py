@@ -31,6 +31,19 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What one trial serves.
+
+    Attributes
+    ----------
+    window_s : seconds of the workload, from and to; None for all of it
+    """
+
+    level: Level
+    window_s: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Period:
     """A kind of hours of a month, simulated once for all of them.
 
@@ -40,6 +53,7 @@ class Period:
     hours : of a month that it stands for
     start_hour : hour of day at its simulated second 0
     months : of the calendar, 1 to 12, that have it; empty for all
+    window_s : seconds of the workload that it is; None for all of it
     """
 
     name: str
@@ -47,10 +61,12 @@ class Period:
     load: Level = ()
     start_hour: float = 0.0
     months: tuple[int, ...] = ()
+    window_s: tuple[float, float] | None = None
 
-    def at(self, level: Level) -> Level:
+    def at(self, level: Level) -> Load:
         """Load of the period in a month of that level."""
-        return tuple(a * b for a, b in zip(level, self.load, strict=True)) if self.load else level
+        factors = tuple(a * b for a, b in zip(level, self.load, strict=True)) if self.load else level
+        return Load(factors, self.window_s)
 
 
 WHOLE_MONTH = Period("month", HOURS_PER_MONTH)

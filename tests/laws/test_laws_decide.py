@@ -17,7 +17,7 @@ from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
 from simulator.decide.verdict import decide
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Level
+from simulator.study.demand import Growth, Horizon, Load
 from simulator.study.terms import ApiTerms, Terms, TokenPrices
 from simulator.study.usage import Usage
 
@@ -55,14 +55,13 @@ def _tokens(usd: float, growth: float = 0.0) -> Costed:
 
 
 def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float = 2.0) -> Costed:
-    def trial(sizes: Sizes, level: Level) -> Served:
-        met = level[0] <= sizes[0] * most
-        return Served(
-            met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (_usage(sizes[0], level[0]),) * 2
-        )
+    def trial(sizes: Sizes, load: Load) -> Served:
+        (level,) = load.level
+        met = level <= sizes[0] * most
+        return Served(met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (_usage(sizes[0], level),) * 2)
 
-    def search(levels: object, before: Sizes | None) -> Sizes:
-        return (math.ceil(max(level[0] for level in levels) / most),)  # type: ignore[attr-defined]
+    def search(loads: object, before: Sizes | None) -> Sizes:
+        return (math.ceil(max(load.level[0] for load in loads) / most),)  # type: ignore[attr-defined]
 
     walked = walk(Horizon(36, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
     return costed(name, terms, walked)

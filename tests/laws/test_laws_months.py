@@ -14,7 +14,7 @@ from simulator.decide.capacity import capacity
 from simulator.decide.levels import STEP, neighbours, nodes
 from simulator.decide.months import lasts_until, walk
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Level, Period
+from simulator.study.demand import Growth, Horizon, Load, Period
 
 
 class Fleet:
@@ -22,14 +22,14 @@ class Fleet:
 
     def __init__(self, each: float = 1.0) -> None:
         self.each = each
-        self.tried: list[tuple[Sizes, Level]] = []
+        self.tried: list[tuple[Sizes, Load]] = []
 
-    def __call__(self, sizes: Sizes, level: Level) -> Served:
-        self.tried.append((sizes, level))
-        return Served(sum(level) <= sum(sizes) * self.each + 1e-12, 1.0, "chat: p99 of TTFT", ())
+    def __call__(self, sizes: Sizes, load: Load) -> Served:
+        self.tried.append((sizes, load))
+        return Served(sum(load.level) <= sum(sizes) * self.each + 1e-12, 1.0, "chat: p99 of TTFT", ())
 
-    def search(self, levels: Sequence[Level], before: Sizes | None) -> Sizes | None:
-        return (math.ceil(max(sum(level) for level in levels) / self.each - 1e-12),)
+    def search(self, loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
+        return (math.ceil(max(sum(load.level) for load in loads) / self.each - 1e-12),)
 
 
 def _horizon(growth: float, months: float = 36, **more: object) -> Horizon:
@@ -52,7 +52,7 @@ def test_a_fixed_fleet_fails_in_the_month_in_which_load_passes_capacity(growth: 
 
 def test_growth_of_100_percent_on_a_fleet_at_half_load_lasts_twelve_months() -> None:
     fleet = Fleet()
-    walked = walk(Horizon(36, (Growth(1.0),)), lambda sizes, level: fleet(sizes, (level[0],)), (2,))
+    walked = walk(Horizon(36, (Growth(1.0),)), fleet, (2,))
     assert lasts_until(walked) == 13, "month 13 has exactly twice the load, which two replicas carry"
     assert [month.meets for month in walked] == [True] * 13 + [False] * 23
 
@@ -142,8 +142,8 @@ def test_a_study_may_end_within_a_month() -> None:
 def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
     fleet = Fleet()
 
-    def search(levels: Sequence[Level], before: Sizes | None) -> Sizes | None:
-        found = fleet.search(levels, before)
+    def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
+        found = fleet.search(loads, before)
         return found if found and found[0] <= 2 else None
 
     walked = walk(_horizon(1.0, 24), fleet, (1,), search, (True,))

@@ -54,7 +54,7 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
     assert {p.name: p.hours for p in found.periods_of(4)} == {"ordinary": 570, "peak": 60, "christmas": 100}
     assert {p.name: p.hours for p in found.periods_of(5)} == {"ordinary": 670, "peak": 60}
     peak = next(p for p in found.periods if p.name == "peak")
-    assert set(peak.at(found.level(1))) == {2.0}
+    assert set(peak.at(found.level(1)).level) == {2.0}
 
 
 @pytest.mark.parametrize(

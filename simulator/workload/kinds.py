@@ -1,0 +1,52 @@
+"""A long workload cut into a few windows that stand for all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
+
+from simulator.rng import stream
+
+
+def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tuple[int, float]]:
+    """Windows that stand for all, and the share of the time that each stands for.
+
+    The busiest window, by the mean of its loads over their maxima, is a kind of its own, so that no peak is averaged
+    away. The others are clustered by k-means on loads of unit variance; each cluster is stood for by the window
+    nearest to its centre.
+
+    Parameters
+    ----------
+    load : shape (windows, measures), at least 0
+    kinds : windows to find, the busiest included
+
+    Returns
+    -------
+    (window, share) by time; shares add up to 1. As many as there are different windows, if that is less
+    """
+    windows = len(load)
+    most = load.max(axis=0)
+    busiest = int(np.argmax((load[:, most > 0] / most[most > 0]).sum(axis=1)))
+    rest = np.delete(np.arange(windows), busiest)
+    spread = load.std(axis=0)
+    scaled = load[:, spread > 0] / spread[spread > 0]
+    found = {busiest: 1}
+    if len(rest):
+        points = scaled[rest] if scaled.shape[1] else np.zeros((len(rest), 1))
+        groups = min(max(kinds - 1, 1), len(np.unique(points, axis=0)))
+        centres, label = _clusters(points, groups, seed)
+        for group in range(groups):
+            mine = np.flatnonzero(label == group)
+            if len(mine):
+                near = mine[np.argmin(((points[mine] - centres[group]) ** 2).sum(axis=1))]
+                found[int(rest[near])] = len(mine)
+    return [(window, count / windows) for window, count in sorted(found.items())]
+
+
+def _clusters(points: NDArray[np.float64], groups: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    if groups == 1:
+        return points.mean(axis=0, keepdims=True), np.zeros(len(points), np.int64)
+    generator = stream(seed, "study", "periods")
+    centres, label = kmeans2(points, groups, minit="++", rng=generator, iter=50)
+    return np.asarray(centres), np.asarray(label, np.int64)

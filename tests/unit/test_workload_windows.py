@@ -1,0 +1,91 @@
+"""A long workload cut into windows that stand for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import InputError
+from simulator.resolve.horizon import horizon_of
+from simulator.scenario.load import load_scenario
+from simulator.workload.kinds import representative
+from simulator.workload.source import build_source
+from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, Sessions, WorkloadSpec
+from simulator.workload.windows import from_second, load_by_window
+
+SMALL = Path(__file__).resolve().parents[2] / "tests/data/scenarios/small.yaml"
+SPEC = WorkloadSpec(
+    (
+        ClassWorkload("a", Poisson(1.0), Constant(100), Constant(10)),
+        ClassWorkload("b", Sessions(1.0, Constant(3), 1.0, Constant(50)), None, Constant(10)),
+    )
+)
+
+
+def test_a_window_is_the_workload_from_its_second_on() -> None:
+    whole, later = build_source(SPEC, 4000.0, 5, 100), from_second(build_source(SPEC, 4000.0, 5, 100), 1500.0)
+    rows = np.concatenate([chunk.arrival_s[: chunk.n_open] for chunk in whole.chunks()])
+    shifted = np.concatenate([chunk.arrival_s[: chunk.n_open] for chunk in later.chunks()])
+    assert shifted == pytest.approx(rows[rows >= 1500.0] - 1500.0)
+    for chunk in later.chunks():
+        turns = chunk.next_turn[chunk.next_turn >= 0]
+        assert len(set(turns.tolist())) == len(chunk) - chunk.n_open
+    assert from_second(whole, 0.0) is whole
+
+
+def test_load_is_counted_where_it_begins() -> None:
+    source = build_source(SPEC, 4000.0, 5, 100)
+    found = load_by_window(source, 500.0, 8)
+    rows = sum(len(chunk) for chunk in source.chunks())
+    assert found.shape == (8, 6)
+    assert found[:, 0].sum() + found[:, 3].sum() == rows
+    assert (found[:, 1] == 100 * found[:, 0]).all()
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_shares_add_up_and_the_busiest_is_among_them(values: list[int], kinds: int) -> None:
+    load = np.array(values, float)[:, None]
+    found = representative(load, kinds, 1)
+    assert sum(share for _, share in found) == pytest.approx(1.0)
+    assert len(found) <= max(kinds, 2)
+    assert max(values) in [values[window] for window, _ in found]
+    assert found == representative(load, kinds, 1)
+
+
+def test_day_night_and_peak_are_told_apart() -> None:
+    values = np.array(([1.0] * 8 + [5.0] * 8 + [1.0] * 8) * 7)
+    values[40] = 20.0
+    found = representative(values[:, None], 3, 1)
+    assert {float(values[window]): round(share * len(values)) for window, share in found} == {
+        20.0: 1,
+        5.0: 56,
+        1.0: 111,
+    }
+    mean = sum(share * values[window] for window, share in found)
+    assert mean == pytest.approx(values.mean())
+
+
+def test_a_scenario_is_cut() -> None:
+    day = "{kind: schedule, rate_rps: 1, hourly: [0,0,0,0,0,0,0,0,1,1,1,1,1,1,1,1,3,3,0,0,0,0,0,0]}"
+    sets = [f"workload.classes[chat].arrivals={day}", "run.horizon_s=86400", "run.warmup_s=600"]
+    found = horizon_of(load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 2, kinds: 3}"]))
+    assert sum(period.hours for period in found.periods) == pytest.approx(730)
+    assert any(period.window_s == (57600.0, 64800.0) for period in found.periods), "the busiest two hours"
+    busiest = next(period for period in found.periods if period.window_s == (57600.0, 64800.0))
+    assert busiest.start_hour == pytest.approx(16 - 600 / 3600)
+    with pytest.raises(InputError, match="has not as many windows"):
+        load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 12, kinds: 3}"])
+    with pytest.raises(InputError, match="not both"):
+        load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 2}", "study.periods=[{name: a}]"])
+
+
+def test_a_schedule_that_rises_is_followed() -> None:
+    hours = tuple(float(hour) for hour in range(24))
+    spec = WorkloadSpec((ClassWorkload("a", Schedule(0.05, hours), Constant(10), Constant(5)),))
+    found = load_by_window(build_source(spec, 86400.0, 1), 3600.0, 24)[:, 0]
+    assert np.corrcoef(found, hours)[0, 1] > 0.99
