@@ -42,8 +42,8 @@ def warm_up() -> dict[str, Any]:
 
 def _preview(file: str, sets: list[str]) -> dict[str, Any]:
     try:
+        horizon_s = preview_horizon_s(load_scenario(file))
         loaded = load_scenario(file, sets=sets)
-        horizon_s = _horizon_s(loaded)
         short = (
             f"run.horizon_s={horizon_s:.0f}",
             f"run.warmup_s={min(loaded.scenario.run.warmup_s, _WARM_UP_SHARE * horizon_s):.0f}",
@@ -58,8 +58,11 @@ def _short_run(file: str, sets: list[str]) -> dict[str, Any]:
         return simulate(load_scenario(file, sets=[*sets, *_ONE_RUN]), Path(out)).summary
 
 
-def _horizon_s(loaded: LoadedScenario) -> float:
-    """Simulated time in which all topologies together get `PREVIEW_REQUESTS`, within the scenario's own."""
+def preview_horizon_s(loaded: LoadedScenario) -> float:
+    """Simulated time in which all topologies of the unchanged scenario get `PREVIEW_REQUESTS`, within its own.
+
+    A changed scenario is simulated over the same span, so that both see the same part of the traffic.
+    """
     load = offered_load(loaded)
     horizon_s = loaded.scenario.run.horizon_s
     if load is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard import preview_worker
 from dashboard.changes import Change, assignments, changed_text
 from simulator.resolve.prices import topology_prices
 from simulator.resolve.topology import plan_topologies
@@ -66,3 +67,15 @@ def test_everything_at_once_makes_a_scenario_that_can_be_run_in_full(bundle: Bun
     assert found == load_scenario(file, sets=sets).scenario
     assert found.cost.electricity_usd_per_kwh == 0.2
     assert all(pool.outages is not None for topology in found.topologies.values() for pool in topology.pools)
+
+
+def test_a_changed_scenario_is_previewed_over_the_span_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_scenario(SCENARIO)
+    monkeypatch.setattr(preview_worker, "PREVIEW_REQUESTS", 10)
+    monkeypatch.setattr(preview_worker, "_LEAST_HORIZON_S", 1.0)
+    monkeypatch.setattr(preview_worker, "_short_run", lambda file, sets: {"sets": sets})
+    doubled = assignments(loaded, replace(Change(), demand=4.0))
+    plain, changed = (preview_worker._preview(str(SCENARIO), sets) for sets in ([], doubled))
+    assert plain["horizon_s"] < loaded.scenario.run.horizon_s
+    assert changed["horizon_s"] == plain["horizon_s"]
+    assert set(plain["summary"]["sets"]) < set(changed["summary"]["sets"])
