@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulator.resolve.clock import week_time_s
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.scenario import Scenario
@@ -28,15 +29,16 @@ def request_source(loaded: LoadedScenario, number: int = 0) -> RequestSource:
 
 def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     """The scenario's classes as plain values, files resolved against the scenario's folder."""
-    return spec.WorkloadSpec(tuple(_class(cls, folder) for cls in scenario.workload.classes))
+    week_s = week_time_s(scenario.run.start)
+    return spec.WorkloadSpec(tuple(_class(cls, folder, week_s) for cls in scenario.workload.classes))
 
 
-def _class(cls: Any, folder: Path) -> spec.ClassWorkload:
+def _class(cls: Any, folder: Path, week_s: float) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
     return spec.ClassWorkload(
         name=cls.name,
-        arrivals=_arrivals(cls.arrivals, folder),
+        arrivals=_arrivals(cls.arrivals, folder, week_s),
         isl=_length(lengths.isl, folder) if lengths else None,
         osl=_length(lengths.osl, folder) if lengths else None,
         prefixes=spec.Prefixes(prefixes.groups, _length(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
@@ -65,7 +67,7 @@ def _complexity(value: Any) -> float | spec.Uniform:
     return float(value.value) if value.kind == "constant" else spec.Uniform(value.low, value.high)
 
 
-def _arrivals(arrivals: Any, folder: Path) -> spec.Arrivals:
+def _arrivals(arrivals: Any, folder: Path, week_s: float) -> spec.Arrivals:
     match arrivals.kind:
         case "poisson":
             return spec.Poisson(arrivals.rate_rps)
@@ -77,9 +79,8 @@ def _arrivals(arrivals: Any, folder: Path) -> spec.Arrivals:
             return spec.Trace(folder / arrivals.file, arrivals.format, arrivals.rate_scale, arrivals.loop)
         case "schedule":
             spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
-            return spec.Schedule(
-                arrivals.rate_rps, tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ()), spikes, arrivals.cv
-            )
+            hourly, weekly = tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ())
+            return spec.Schedule(arrivals.rate_rps, hourly, weekly, spikes, arrivals.cv, week_s)
         case "sessions":
             return spec.Sessions(
                 arrivals.rate_rps,

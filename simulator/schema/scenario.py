@@ -54,7 +54,7 @@ class RunSettings(Settings):
     drain_s: NotNegative = 300.0
     """Longest time after the horizon for requests in flight to end."""
     start: WeekTime = "mon 00:00"
-    """Time of the week at simulated time 0, as `tue 8:00`; schedules go by it."""
+    """Time of the week at simulated time 0, as `tue 8:00`; schedules of load and of pools go by it."""
     replications: AtLeastOne = 1
     """Independent repetitions; intervals need at least two."""
     seed: Count = 0

@@ -116,7 +116,7 @@ class Spike(Settings):
 
 
 class Schedule(Settings):
-    """A mean rate times factors by hour of day, day of week, and spikes. Second 0 is Monday, 00:00."""
+    """A mean rate times factors by hour of day, day of week, and spikes. Second 0 is `run.start`."""
 
     kind: Literal["schedule"]
     """By hour and day."""

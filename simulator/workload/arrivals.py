@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.spec import DAYS_PER_WEEK, HOURS_PER_DAY, Schedule
 
 BLOCK = 16384
@@ -87,14 +87,17 @@ def constant_rate(rate_rps: float) -> Rate:
 
 
 def schedule_rate(spec: Schedule, horizon_s: float) -> Rate:
-    """Rate of a schedule from second 0 (Monday, 00:00) to the horizon, a piece per hour and per spike."""
-    borders = np.arange(0.0, horizon_s, SECONDS_PER_HOUR)
+    """Rate of a schedule from second 0 to the horizon, a piece per hour and per spike."""
+    first_s = (-spec.week_s) % SECONDS_PER_HOUR
+    borders = np.concatenate([[0.0], np.arange(first_s, horizon_s, SECONDS_PER_HOUR)])
     spikes = [time for spike in spec.spikes for time in (spike.start_s, spike.start_s + spike.duration_s)]
     edges_s = np.unique(np.concatenate([borders, spikes, [horizon_s]]))
     edges_s = edges_s[edges_s <= horizon_s]
     start_s = edges_s[:-1]
-    hour = (start_s // SECONDS_PER_HOUR).astype(np.int64) % HOURS_PER_DAY
-    day = (start_s // SECONDS_PER_DAY).astype(np.int64) % DAYS_PER_WEEK
+    middle_s = (start_s + edges_s[1:]) / 2
+    hours = ((middle_s + spec.week_s) // SECONDS_PER_HOUR).astype(np.int64)
+    hour = hours % HOURS_PER_DAY
+    day = hours // HOURS_PER_DAY % DAYS_PER_WEEK
     rps = np.full(len(start_s), float(spec.rate_rps))
     rps *= np.asarray(spec.hourly or (1.0,) * HOURS_PER_DAY)[hour]
     rps *= np.asarray(spec.weekly or (1.0,) * DAYS_PER_WEEK)[day]

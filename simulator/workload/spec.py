@@ -148,6 +148,7 @@ class Schedule:
     hourly : 24 multipliers from 00:00 on; empty is 1 throughout
     weekly : 7 multipliers from Monday on; empty is 1 throughout
     cv : coefficient of variation of the gaps once the rate is scaled out; 1 is Poisson
+    week_s : time since Monday 00:00 at second 0
     """
 
     rate_rps: float
@@ -155,6 +156,7 @@ class Schedule:
     weekly: tuple[float, ...] = ()
     spikes: tuple[Spike, ...] = ()
     cv: float = 1.0
+    week_s: float = 0.0
 
     def __post_init__(self) -> None:
         _positive("schedule.rate_rps", self.rate_rps)

@@ -87,6 +87,16 @@ def test_schedule_follows_hours_days_and_spikes() -> None:
     expect(7 * DAY, 7 * DAY + 8 * HOUR, 0.2 * 0.2 * 8 * HOUR)
 
 
+def test_a_schedule_that_begins_within_the_week_goes_on_from_there() -> None:
+    hourly, weekly = tuple(1.0 + hour for hour in range(24)), tuple(1.0 + day for day in range(7))
+    whole = schedule_rate(Schedule(1.0, hourly, weekly), 14 * DAY)
+    begin_s = 6 * DAY + 10.25 * HOUR
+    part = schedule_rate(Schedule(1.0, hourly, weekly, week_s=begin_s), 7 * DAY)
+    middle_s = (part.edges_s[:-1] + part.edges_s[1:]) / 2
+    np.testing.assert_array_equal(part.rps, whole.rps[np.searchsorted(whole.edges_s, middle_s + begin_s) - 1])
+    assert (part.edges_s[1], part.edges_s[-1]) == (0.75 * HOUR, 7 * DAY)
+
+
 @pytest.mark.parametrize("cv", [1.0, 2.5])
 def test_schedule_becomes_a_unit_renewal_process_when_its_rate_is_scaled_out(cv: float) -> None:
     spec = Schedule(0.5, tuple(1.0 + (hour % 5) for hour in range(24)), (), (Spike(4000.0, 500.0, 10.0),), cv)
