@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from simulator.cost.prices import OwnedPrices, RentedPrices
+import numpy as np
+
+from simulator.cost.prices import RentedPrices
 from simulator.resolve.prices import topology_prices
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
+from simulator.schema.money import Servers
 from simulator.schema.topology import Pool, QueueAutoscaler
+from simulator.study.terms import OwnedSite
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
@@ -101,13 +108,27 @@ def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
         prices = topology_prices(loaded, planned)
         for pool in planned.settings.pools:
             found = prices.pools[pool.name]
-            path = f"topologies.{planned.name}.pools[{pool.name}]"
-            if isinstance(found, OwnedPrices):
-                if change.server != 1:
-                    sets.append(f"{path}.server_capex_usd={found.server_capex_usd * change.server:.2f}")
-            elif change.rent != 1:
-                sets.append(f"{path}.{_rent(pool, found, change.rent)}")
+            if isinstance(found, RentedPrices) and change.rent != 1:
+                sets.append(f"topologies.{planned.name}.pools[{pool.name}].{_rent(pool, found, change.rent)}")
+        owned = resolve_terms(planned).terms.owned
+        if owned and change.server != 1:
+            section = loaded.scenario.topologies[planned.name].servers
+            sets.append(f"topologies.{planned.name}.servers={json.dumps(_servers(section, owned, change.server))}")
     return sets
+
+
+def _servers(section: Sequence[Servers], owned: Sequence[OwnedSite], factor: float) -> list[dict[str, Any]]:
+    """The topology's servers section with every price times a factor."""
+    found = [servers.model_dump(exclude_unset=True) for servers in section]
+    for place in owned:
+        key = (place.site, place.server.gpu)
+        capex = {"capex_usd": round(float(np.mean(place.server.capex_usd)) * factor, 2)}
+        same = [entry for entry in found if (entry["site"], entry.get("gpu")) == key]
+        for entry in same:
+            entry |= capex
+        if not same:
+            found.append({"name": f"{place.site}-{place.server.gpu}", "site": key[0], "gpu": key[1], **capex})
+    return found
 
 
 def _rent(pool: Pool, prices: RentedPrices, factor: float) -> str:

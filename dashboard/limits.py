@@ -28,13 +28,14 @@ _MOST = tuple(
         (r"run\.horizon_s", 366 * 86_400),
         (r"run\.drain_s", 366 * 86_400),
         (r"run\.replications", 200),
+        (r"run\.max_replicas", 2_000),
         (r"study\.months", 360),
         (r"cost\.draws", 20_000),
         (r".*\.arrivals\.rate_rps", 100_000),
         (r".*\.arrivals\.concurrency", 100_000),
         (r".*\.arrivals\.turns(\.(value|high|mean))?", 1_000),
         (r".*\.prefixes\.groups", 1_000_000),
-        (r".*\.pools\[\d+\]\.(reserved_)?replicas", 2_000),
+        (r".*\.pools\[\d+\]\.replicas", 2_000),
         (r".*\.autoscaler\.(min|max)", 2_000),
     )
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import Site, engine_start_s
 from simulator.catalog.tokens import TokenOffer
-from simulator.study.fleet import ColdStart, ProviderSpec, Reliability
+from simulator.schema import topology as schema
+from simulator.study.fleet import ColdStart, Outages, ProviderSpec, Reliability
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 
@@ -47,6 +48,19 @@ def provider_spec(offer: TokenOffer, name: str | None = None, max_wait_s: float 
         max_context_tokens=offer.max_context_tokens,
         error_probability=offer.error_probability.value,
     )
+
+
+def outages(settings: schema.Outages | None) -> Outages:
+    """Outages as the scenario gives them; never unless given."""
+    if settings is None:
+        return Outages()
+    windows = tuple((window.start_s, window.start_s + window.duration_s) for window in settings.windows)
+    return Outages(in_seconds(settings.mtbf_h) or 0.0, in_seconds(settings.mttr_h) or 0.0, windows)
+
+
+def in_seconds(hours: float | None) -> float | None:
+    """Hours as seconds; what is not given stays so."""
+    return None if hours is None else hours * SECONDS_PER_HOUR
 
 
 def _value(quantity: Quantity | None) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from simulator.cost.prices import OwnedPrices, RentedPrices
 from simulator.cost.report import CostReport, MonthlyTokens, cost_report
-from simulator.cost.tokens import TokenBill, TokenPrice, empty_bill, token_bill
-from simulator.resolve.figures import Figures
-from simulator.resolve.terms import discount_rate, owned_prices, rented_prices, token_price, unknown_prices
-from simulator.resolve.topology import PlannedTopology, located
+from simulator.cost.tokens import TokenBill, TokenPrice, TokenTier, empty_bill, token_bill
+from simulator.resolve.apis import tier_factor
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Provider
+from simulator.study.terms import ApiTerms, RentedTerms, Terms
 from simulator.study.usage import Usage
 
 
@@ -47,34 +49,86 @@ class Prices:
 
 def topology_prices(loaded: LoadedScenario, planned: PlannedTopology) -> Prices:
     """Look up every price of a topology; one that is missing is an error at the pool that needs it."""
-    settings = loaded.scenario.cost
-    with located(loaded, "cost.overrides"):
-        figures = Figures(settings.overrides)
-    owned = [pool for pool in planned.settings.pools if pool.billing == "owned"]
-    prices: dict[str, OwnedPrices | RentedPrices] = {}
-    for k, (pool, engine) in enumerate(zip(planned.settings.pools, planned.engines, strict=True)):
-        with located(loaded, f"topologies.{planned.name}.pools[{k}]"):
-            if pool.billing == "owned":
-                prices[pool.name] = owned_prices(pool, engine, settings, figures, 1 / len(owned))
-            else:
-                prices[pool.name] = rented_prices(pool, engine, figures)
-    providers: list[TokenPrice] = []
-    for k, (provider, offer) in enumerate(zip(planned.settings.providers, planned.offers, strict=True)):
-        with located(loaded, f"topologies.{planned.name}.providers[{k}]"):
-            providers.append(token_price(offer, provider.residency, provider.price_scale))
-    rate = discount_rate(settings, figures)
-    unknown = [name for pool in planned.settings.pools if pool.billing != "owned" for name in unknown_prices(pool)]
+    found = resolve_terms(planned)
+    terms, scenario = found.terms, loaded.scenario
+    prices: dict[str, OwnedPrices | RentedPrices] = {
+        pool: OwnedPrices(**owned_fields(terms, pool)) for place in terms.owned for pool in place.pools
+    }
+    prices |= {rented.pool: _rented_prices(rented) for rented in terms.rented}
     return Prices(
-        prices,
-        tuple(providers),
-        rate,
-        tuple(sorted(figures.estimates)),
-        figures.ranges,
-        frozenset(figures.used_overrides),
-        tuple(dict.fromkeys(unknown)),
-        tuple(cls.batch for cls in loaded.scenario.workload.classes),
-        math.ceil(loaded.scenario.study.months),
+        {pool.name: prices[pool.name] for pool in planned.settings.pools},
+        tuple(
+            _token_price(api, provider) for api, provider in zip(terms.apis, planned.settings.providers, strict=True)
+        ),
+        float(np.mean(terms.discount_rate_per_year)),
+        tuple(figure.id for figure in found.figures if figure.kind == "estimate"),
+        found.ranges,
+        found.used_overrides,
+        found.unknown,
+        tuple(cls.service_tier == "batch" for cls in scenario.workload.classes),
+        math.ceil(terms.months),
     )
+
+
+def owned_fields(terms: Terms, pool: str) -> dict[str, Any]:
+    """Fields of `OwnedPrices` of an owned pool; the topology's staff is spread evenly over its owned pools."""
+    place = next(place for place in terms.owned if pool in place.pools)
+    server, facility = place.server, place.facility
+    tariff = facility.electricity_usd_per_kwh
+    staff_share = 1 / sum(len(other.pools) for other in terms.owned)
+    return {
+        "server_capex_usd": server.capex_usd,
+        "gpus_per_server": server.gpus,
+        "spare_fraction": place.spare_share if place.spares is None else float(place.spares),
+        "network_storage_share": server.network_storage_share,
+        "life_years": server.life_years,
+        "residual_fraction": server.residual_share,
+        "resale_by_age": server.resale_share_by_age,
+        "maintenance_rate": server.maintenance_share_per_year,
+        "fte": terms.staff.base_fte * staff_share if terms.staff else 0.0,
+        "fte_usd_per_year": terms.staff.usd_per_fte_year if terms.staff else 0.0,
+        "colocation_usd_per_kw_month": facility.usd_per_kw_month,
+        "kw_per_server": server.reserved_kw,
+        "host_kw": server.host_kw,
+        "pue": facility.pue,
+        "electricity_usd_per_kwh": tariff[0] if len(tariff) == 1 else tariff,
+        "discount_rate": terms.discount_rate_per_year,
+    }
+
+
+def data_prices(terms: Terms, pool: str) -> dict[str, Any]:
+    """Fields of `RentedPrices` for traffic and storage."""
+    rented = next(rented for rented in terms.rented if rented.pool == pool)
+    names = ("egress_usd_per_gb", "egress_bytes_per_output_token", "storage_usd_per_gb_month", "storage_gb")
+    return {name: getattr(rented, name) for name in names}
+
+
+def _rented_prices(terms: RentedTerms) -> RentedPrices:
+    usd = tuple(float(np.mean(price)) / terms.gpus_per_instance for price in terms.usd_per_instance_hour)
+    prices = RentedPrices(
+        usd[0] if len(usd) == 1 else usd,
+        egress_usd_per_gb=float(np.mean(terms.egress_usd_per_gb)),
+        egress_bytes_per_output_token=float(np.mean(terms.egress_bytes_per_output_token)),
+        storage_usd_per_gb_month=float(np.mean(terms.storage_usd_per_gb_month)),
+        storage_gb=float(np.mean(terms.storage_gb)),
+    )
+    if terms.commitment is None:
+        return prices
+    return replace(
+        prices,
+        reserved_usd_per_gpu_hour=float(np.mean(terms.commitment.usd_per_instance_hour)) / terms.gpus_per_instance,
+        reserved_gpus=(terms.commitment.instances or 0) * terms.gpus_per_instance,
+        upfront_fraction=terms.commitment.upfront_share,
+        term_months=terms.commitment.term_months,
+    )
+
+
+def _token_price(terms: ApiTerms, provider: Provider) -> TokenPrice:
+    tiers = tuple(
+        TokenTier(*(float(np.mean(x)) for x in (band.above_tokens, band.input, band.output, band.cached_input)))
+        for band in terms.prices
+    )
+    return TokenPrice(tiers, float(np.mean(terms.residency_premium)), tier_factor(provider, "batch"))
 
 
 def unused_overrides(settings: Any, prices: Sequence[Prices]) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +11,15 @@ from simulator.catalog.models import model
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
+from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.clock import week_time_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.links import linked_pools
-from simulator.resolve.places import cold_start, provider_spec, reliability
+from simulator.resolve.located import located
+from simulator.resolve.offers import gpus_per_instance
+from simulator.resolve.places import cold_start, outages, reliability
 from simulator.resolve.schedules import pool_reliability, pool_schedule
+from simulator.resolve.servers import Spares, gpus_per_server, spares
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.topology import Pool, QueueAutoscaler
@@ -28,40 +30,22 @@ from simulator.study.fleet import (
     ClassSpec,
     ColdStart,
     FleetSpec,
-    Outages,
     PoolSpec,
     ProviderSpec,
     RoutingSpec,
 )
-from simulator.units import SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTopology:
-    """A fleet ready to simulate, and what it was planned from."""
+    """A fleet ready to simulate, and what it was planned from; `offers` has None for a price list of one's own."""
 
     name: str
     fleet: FleetSpec
     engines: tuple[PlannedEngine, ...]
-    offers: tuple[TokenOffer, ...]
+    offers: tuple[TokenOffer | None, ...]
     settings: Any
-
-
-@contextmanager
-def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
-    """Give an InputError from below the place in the scenario that it comes from."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(*(_placed(loaded, path, problem) for problem in error.problems)) from error
-
-
-def _placed(loaded: LoadedScenario, path: str, problem: Problem) -> Problem:
-    if problem.file:
-        return problem
-    whole = f"{path}.{problem.path}" if problem.path else path
-    file, line, column = loaded.place(whole)
-    return replace(problem, file=file, line=line, column=column, path=whole)
+    loaded: LoadedScenario
 
 
 def check_catalog_names(loaded: LoadedScenario) -> None:
@@ -102,19 +86,18 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             check_sized(pool)
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
-            pools.append(_pool(pool, engine, pool.model or scenario.model))
+            pools.append(_pool(pool, engine, loaded, name))
     providers: list[ProviderSpec] = []
-    offers: list[TokenOffer] = []
+    offers: list[TokenOffer | None] = []
     for k, provider in enumerate(topology.providers):
         with located(loaded, f"{root}.providers[{k}]"):
-            offers.append(token_offer(provider.offer))
-            providers.append(_provider(provider, offers[-1]))
+            offers.append(catalog_api(provider))
+            providers.append(planned_provider(provider, offers[-1]))
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
-    sites = [site(pool.site) for pool in topology.pools] + [site(offer.site) for offer in offers]
+    allowed: list[tuple[str, ...]] = [site(pool.site).data_classes for pool in topology.pools]
+    allowed += [data_classes(provider, offer) for provider, offer in zip(topology.providers, offers, strict=True)]
     classes = tuple(
-        ClassSpec(
-            cls.name, tuple(cls.data_class in place.data_classes for place in sites), cls.timeout_s, cls.max_retries
-        )
+        ClassSpec(cls.name, tuple(cls.data_class in classes for classes in allowed), cls.timeout_s, cls.max_retries)
         for cls in scenario.workload.classes
     )
     with located(loaded, root):
@@ -128,7 +111,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         classes,
         week_time_s(scenario.run.start),
     )
-    return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology)
+    return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
 
 
 def check_sized(pool: Pool) -> None:
@@ -168,39 +151,48 @@ def _check_shared_experts(pool: Any, shared_by: int) -> None:
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
 
-def _pool(pool: Any, engine: PlannedEngine, model_name: str) -> PoolSpec:
+def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: str) -> PoolSpec:
     place = site(pool.site)
     owned = pool.billing == "owned"
     gpus = engine.layout.gpus
     if place.kind == "api":
         raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
     tier = "on_demand" if owned else pool.billing
-    per_server = engine.gpu.device.gpus_per_node if owned else gpus
+    per_server = gpus_per_server(loaded, topology, pool) if owned else gpus_per_instance(pool)
+    stand_in = spares(loaded, topology, pool) if owned else Spares()
     cold = cold_start(place, engine.weight_bytes_total)
     network_s = place.network_one_way.value if pool.network_s is None else pool.network_s
     return PoolSpec(
         name=pool.name,
         site=place.name,
         gpus_per_replica=gpus,
-        replicas=pool.autoscaler.min if pool.autoscaler else pool.replicas,
+        replicas=_initial(pool),
         engine=engine.config,
         step_time=engine.step_time,
         power_w_by_seqs=engine.power_w_by_seqs,
         routing=ReplicaRouting[pool.routing.upper()],
         cold_start=_overridden(cold, pool.cold_start),
-        autoscaler=_autoscaler(pool.autoscaler) if pool.autoscaler else None,
+        autoscaler=_autoscaler(pool.autoscaler) if isinstance(pool.autoscaler, QueueAutoscaler) else None,
         reliability=pool_reliability(pool, reliability(place, per_server, tier)),
         schedule=pool_schedule(pool),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
-        outages=_outages(pool.outages),
+        outages=outages(pool.outages),
         gpu=engine.gpu.name,
-        model=model_name.lower(),
+        model=(pool.model or loaded.scenario.model).lower(),
         role=pool.role,
         zone=pool.zone or "",
         gpus_per_server=per_server,
         owned=owned,
+        spares=stand_in.number,
+        swap_s=stand_in.swap_s,
     )
+
+
+def _initial(pool: Pool) -> int:
+    """Replicas at the start, of a pool that is sized."""
+    size = pool.autoscaler.min if isinstance(pool.autoscaler, QueueAutoscaler) else pool.replicas
+    return size if isinstance(size, int) else 0
 
 
 def _overridden(cold: ColdStart, settings: Any) -> ColdStart:
@@ -221,32 +213,6 @@ def _autoscaler(settings: Any) -> Autoscaler:
         up_window_s=settings.up_window_s,
         down_window_s=settings.down_window_s,
     )
-
-
-def _hours(value: float | None) -> float | None:
-    return None if value is None else value * SECONDS_PER_HOUR
-
-
-def _provider(settings: Any, offer: TokenOffer) -> ProviderSpec:
-    provider = provider_spec(offer, settings.name, settings.max_wait_s)
-    for metric in ("ttft", "tpot"):
-        own = getattr(settings, f"{metric}_s")
-        if own is not None:
-            provider = replace(provider, **{f"{metric}_median_s": own.median, f"{metric}_sigma": own.sigma})
-            if metric == "ttft":
-                provider = replace(provider, ttft_s_per_input_token=0.0)
-    for limit in ("requests_per_minute", "tokens_per_minute"):
-        own = getattr(settings, limit)
-        if own is not None:
-            provider = replace(provider, **{limit: own})
-    return replace(provider, outages=_outages(settings.outages))
-
-
-def _outages(settings: Any) -> Outages:
-    if settings is None:
-        return Outages()
-    windows = tuple((window.start_s, window.start_s + window.duration_s) for window in settings.windows)
-    return Outages(_hours(settings.mtbf_h) or 0.0, _hours(settings.mttr_h) or 0.0, windows)
 
 
 def _limit(value: float | None) -> float:

@@ -135,7 +135,8 @@ def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
             for pool in planned.settings.pools
         }
         for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
-            resources[provider.name] = Resource(site(offer.site).title, site(offer.site).region)
+            place = site(offer.site) if offer else None
+            resources[provider.name] = Resource(place.title, place.region) if place else Resource(provider.name, "")
         lines = mean_report([found.cost for found in case.replications]).lines
         frames.append(focus_frame(lines, resources, scenario.name, name, scenario.study.first_month))
     filled = [frame for frame in frames if len(frame)] or frames[:1]

@@ -19,6 +19,7 @@ from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
+from simulator.resolve.apis import tier_factor
 from simulator.resolve.prices import Prices
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import replica_capacity_rps
@@ -144,9 +145,9 @@ def _provider(planned: PlannedTopology, replications: list[Replication], k: int)
     simulated_s = sum(replication.usage.end_s for replication in replications)
     return {
         "name": usage[0].name,
-        "offer": offer.id,
+        "offer": offer.id if offer else "",
         "availability": 1.0 - sum(item.down_s for item in usage) / simulated_s,
-        "availability_sla": offer.availability_sla.value if offer.availability_sla else None,
+        "availability_sla": offer.availability_sla.value if offer and offer.availability_sla else None,
         "outages": sum(item.outages for item in usage),
         "failed_in_outages": sum(item.failed for item in usage),
     }
@@ -189,7 +190,7 @@ def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
-    if planned.offers:
+    if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:
         found.append(
@@ -214,10 +215,10 @@ def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Pri
     by_hour |= any(pool.price_by_hour_usd_per_gpu_hour is not None for pool in planned.settings.pools)
     if by_hour and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
-    if any(cls.batch for cls in loaded.scenario.workload.classes):
-        names = [offer.id for offer in planned.offers if offer.batch_multiplier is None]
+    for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):
+        names = [provider.name for provider in planned.settings.providers if tier_factor(provider, tier) is None]
         if names:
-            found.append(f"no batch price: batch requests pay the usual one at {', '.join(names)}")
+            found.append(f"no {tier} price: {tier} requests pay the usual one at {', '.join(names)}")
     return found
 
 

@@ -28,8 +28,8 @@ from simulator.cost.sensitivity import (
 from simulator.decide.rivals import shares_cheapest
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
-from simulator.resolve.prices import Prices
-from simulator.resolve.terms import data_prices, owned_fields
+from simulator.resolve.prices import Prices, data_prices, owned_fields
+from simulator.resolve.terms import topology_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
 from simulator.run.priced import Replication
@@ -181,8 +181,7 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
     -------
     array of shape (2, n); usage as in `LineItem.kind`: what goes with the load
     """
-    figures = Figures(settings.overrides, inputs.figures)
-    owned = sum(isinstance(price, OwnedPrices) for price in case.prices.pools.values())
+    terms = topology_terms(case.planned, Figures(settings.overrides, inputs.figures))
     total, by_use = np.zeros(1), np.zeros(1)
     for pool, engine, usage in zip(
         case.planned.settings.pools, case.planned.engines, replication.usage.pools, strict=True
@@ -190,12 +189,12 @@ def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: 
         hardware = _hardware(engine, inputs)
         price = case.prices.pools[pool.name]
         if isinstance(price, OwnedPrices):
-            fields = owned_fields(pool, engine, settings, figures, 1 / owned)
+            fields = owned_fields(terms, pool.name)
             total = total + owned_usd_per_month(usage, fields, replication.usage.end_s, hardware)
             by_use = by_use + gpu_electricity_usd(usage, fields, replication.usage.end_s, hardware)
         else:
             lines = [line for line in replication.cost.lines if line.pool == pool.name]
-            data = data_prices(pool, engine, figures)
+            data = data_prices(terms, pool.name)
             factors = _rented_factors(price, data, inputs.gpu_path, hardware)
             total = total + _rented_usd(lines, factors)
             by_use = by_use + _rented_usd([line for line in lines if line.kind == "usage"], factors)
@@ -251,7 +250,7 @@ def _hardware(engine: PlannedEngine, inputs: Inputs) -> NDArray[np.float64]:
 def _market(figures: Figures, name: str) -> PricePath:
     """Two-sided price path from 1 without drift."""
     monthly = figures("price.monthly_log_vol" if name == GPU_PRICE else "price.token_monthly_log_vol")
-    return PricePath(1.0, 0.0, monthly * math.sqrt(MONTHS_PER_YEAR))
+    return PricePath(1.0, 0.0, float(np.mean(monthly)) * math.sqrt(MONTHS_PER_YEAR))
 
 
 def _market_range(figures: Figures, name: str, months: int) -> tuple[float, float, float]:

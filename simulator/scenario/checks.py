@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
+from simulator.scenario.money_checks import money_problems, twice
 from simulator.scenario.months import study_problems
 from simulator.schema.engine import EngineSettings
 from simulator.schema.scenario import Scenario
@@ -42,10 +43,8 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     run = scenario.run
     if run.warmup_s >= run.horizon_s:
         found.append(("run.warmup_s", f"must be less than horizon_s ({run.horizon_s:g})", run.warmup_s))
-    cost = scenario.cost
-    if cost.electricity_usd_per_kwh is not None and cost.electricity_by_hour_usd_per_kwh is not None:
-        found.append(("cost.electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None))
-    found += _twice("workload.classes", [cls.name for cls in scenario.workload.classes])
+    found += money_problems(scenario)
+    found += twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     found += study_problems(scenario)
@@ -54,10 +53,6 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found += _topology_problems(f"topologies.{name}", topology, scenario.run.max_replicas)
         found += disaggregation_problems(f"topologies.{name}", topology, scenario)
     return found
-
-
-def _twice(path: str, names: list[str]) -> list[Found]:
-    return [(path, f"the name {name!r} is used {n} times", None) for name, n in Counter(names).items() if n > 1]
 
 
 def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Found]:
@@ -73,8 +68,9 @@ def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Foun
             length = getattr(getattr(cls, section), key, None)
             yield from _length_problems(f"{path}.{section}.{key}", length, folder)
     yield from _complexity_problems(f"{path}.complexity", cls.complexity)
-    if cls.batch and (cls.timeout_s or any((cls.slo.ttft_s, cls.slo.tpot_s, cls.slo.e2e_s))):
-        yield f"{path}.batch", "answers to batch requests may take a day: drop the SLO and the timeout", None
+    if cls.service_tier == "batch" and (cls.timeout_s or cls.slo.ttft_s or cls.slo.tpot_s):
+        text = "answers may take a day: drop the timeout and all of the SLO but a deadline (e2e_s)"
+        yield f"{path}.service_tier", text, cls.service_tier
 
 
 def _complexity_problems(path: str, complexity: Any) -> Iterator[Found]:
@@ -121,19 +117,12 @@ def _topology_problems(path: str, topology: Topology, max_replicas: int) -> Iter
     if not names:
         yield path, "needs at least one pool or provider", None
         return
-    yield from _twice(path, names)
+    yield from twice(path, names)
     for k, pool in enumerate(topology.pools):
         scaler = pool.autoscaler
         yield from _size_problems(f"{path}.pools[{k}]", pool, max_replicas)
-        if pool.reserved_replicas is not None and not pool.billing.startswith("reserved"):
-            yield (
-                f"{path}.pools[{k}].reserved_replicas",
-                f"needs billing reserved_1y or reserved_3y, not {pool.billing}",
-                pool.reserved_replicas,
-            )
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
-        yield from _price_problems(f"{path}.pools[{k}]", pool)
         yield from _draft_problems(f"{path}.pools[{k}].engine", pool.engine)
         yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
     for k, provider in enumerate(topology.providers):
@@ -163,17 +152,6 @@ def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]
         yield f"{path}.speculative_config", "'model' is missing: say which model drafts", None
     if spec.method != "draft_model" and spec.model is not None:
         yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
-
-
-def _price_problems(path: str, pool: Pool) -> Iterator[Found]:
-    if pool.price_by_hour_usd_per_gpu_hour is not None:
-        place = f"{path}.price_by_hour_usd_per_gpu_hour"
-        if pool.price_usd_per_gpu_hour is not None:
-            yield place, "give one price or 24, not both", None
-        if pool.billing not in ("on_demand", "spot"):
-            yield place, f"needs billing on_demand or spot, not {pool.billing}", None
-    if pool.storage_gb is not None and pool.billing == "owned":
-        yield f"{path}.storage_gb", "is rented storage; that of owned servers is in their network and storage", None
 
 
 def _outage_problems(path: str, outages: Outages | None) -> Iterator[Found]:

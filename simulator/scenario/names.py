@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.engine import EngineSettings
+from simulator.schema.money import Servers
 
 LookUp = Callable[[str], object]
 """Finds an entry by name, aliases included, and raises InputError for a name that it does not know."""
@@ -44,7 +45,9 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
     """Path, kind and value of every name."""
     yield "model", "model", loaded.scenario.model
     yield from _draft_names("engine", loaded.scenario.engine)
+    yield from _server_names("servers", loaded.scenario.servers)
     for name, topology in loaded.scenario.topologies.items():
+        yield from _server_names(f"topologies.{name}.servers", topology.servers)
         for k, pool in enumerate(topology.pools):
             path = f"topologies.{name}.pools[{k}]"
             if pool.model is not None:
@@ -54,7 +57,15 @@ def _names(loaded: LoadedScenario) -> Iterator[tuple[str, str, str]]:
             yield f"{path}.gpu", "gpu", pool.gpu
             yield f"{path}.site", "site", pool.site
         for k, provider in enumerate(topology.providers):
-            yield f"topologies.{name}.providers[{k}].offer", "offer", provider.offer
+            if provider.offer is not None:
+                yield f"topologies.{name}.providers[{k}].offer", "offer", provider.offer
+
+
+def _server_names(path: str, section: Sequence[Servers]) -> Iterator[tuple[str, str, str]]:
+    for k, servers in enumerate(section):
+        yield f"{path}[{k}].site", "site", servers.site
+        if servers.gpu is not None:
+            yield f"{path}[{k}].gpu", "gpu", servers.gpu
 
 
 def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -31,6 +32,14 @@ ByHour = Annotated[tuple[NotNegative, ...], Field(min_length=24, max_length=24)]
 Count = Annotated[int, Field(ge=0), IS_NUMBER]
 AtLeastOne = Annotated[int, Field(ge=1), IS_NUMBER]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+def _day(value: Any) -> Any:
+    """YAML reads days as dates."""
+    return value.isoformat() if type(value) is date else value
+
+
+Day = Annotated[str, BeforeValidator(_day), Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
 Auto = Literal["auto"]
 """Left open: the size search finds it."""
 DataClass = Literal["public", "internal", "confidential", "restricted"]

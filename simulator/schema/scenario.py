@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from simulator.schema.base import (
     IS_NUMBER,
@@ -20,9 +20,21 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import WeekTime
 from simulator.schema.engine import EngineSettings
+from simulator.schema.money import Servers, StaffSettings
 from simulator.schema.study import StudySettings
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Workload
+
+
+def _dotted(value: Any) -> Any:
+    """Figures by whole ids: `power: {host_kw: 1}` says the same as `power.host_kw: 1`."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        inner = _dotted(item)
+        flat |= {f"{key}.{below}": each for below, each in inner.items()} if isinstance(inner, dict) else {key: inner}
+    return flat
 
 
 class CostSettings(Settings):
@@ -36,11 +48,11 @@ class CostSettings(Settings):
     """24 prices from 00:00 on, instead of one; simulated time 0 is midnight."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the sites'."""
-    fte: NotNegative | None = None
-    """Staff for the owned hardware of a topology, in full-time equivalents."""
-    overrides: dict[str, Number] = {}
-    """Figures of the cost catalog by id; they are taken as certain."""
-    draws: Count = 2000
+    staff: StaffSettings | None = None
+    """Staff of each topology that owns hardware and says nothing else; the catalog's unless given."""
+    overrides: Annotated[dict[str, Number], BeforeValidator(_dotted)] = {}
+    """Figures of the cost catalog by id, or id and part, as `onprem.residual_fraction.48m`; they count as certain."""
+    draws: Annotated[int, Field(ge=0, le=100_000), IS_NUMBER] = 2000
     """Draws of uncertain prices and figures for the intervals of the costs; 0 leaves the intervals out."""
 
 
@@ -84,6 +96,8 @@ class Scenario(Settings):
     """The traffic; the same for every topology."""
     topologies: Annotated[dict[Name, Topology], Field(min_length=1)]
     """Ways to serve it, by name."""
+    servers: tuple[Servers, ...] = ()
+    """Servers that owned pools of every topology stand on, where they differ from the catalog's."""
     cost: CostSettings = CostSettings()
     """Money: what differs from the catalog."""
     study: StudySettings = StudySettings()

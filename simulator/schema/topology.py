@@ -12,6 +12,8 @@ from simulator.schema.base import (
     Auto,
     ByHour,
     Count,
+    DataClass,
+    Day,
     Name,
     NotNegative,
     Positive,
@@ -21,6 +23,14 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.engine import EngineSettings
+from simulator.schema.money import (
+    FeeSettings,
+    PromptCacheSettings,
+    Servers,
+    ServiceTierSettings,
+    StaffSettings,
+    TokenPriceSettings,
+)
 
 
 class QueueAutoscaler(Settings):
@@ -124,22 +134,40 @@ class Pool(Settings):
     """Replicas at the start (of an autoscaler its minimum); auto looks for the cheapest number that meets the SLO."""
     autoscaler: QueueAutoscaler | Auto | None = None
     """Changes the number of replicas with the load; auto looks for its settings; fixed unless given."""
-    billing: Literal["owned", "on_demand", "reserved_1y", "reserved_3y", "spot"] = "on_demand"
-    """Owned servers, or the tier of the rent."""
-    reserved_replicas: Count | None = None
-    """Replicas under commitment, with reserved billing; `replicas` unless given."""
+    billing: Literal["owned", "on_demand", "reserved_1y", "reserved_3y", "reserved", "spot", "capacity_block"] = (
+        "on_demand"
+    )
+    """Owned servers, or the tier of the rent; `reserved` is a commitment of `term_months`."""
+    instance: str | None = None
+    """Instance of the catalog, as p5.48xlarge; the smallest that holds a replica unless given."""
+    gpus_per_instance: Annotated[int, Field(ge=1, le=72), IS_NUMBER] | None = None
+    """GPUs of a rented instance, which is paid as a whole; the offer's unless given."""
     price_usd_per_gpu_hour: NotNegative | None = None
-    """Instead of the catalog's offer."""
+    """Instead of the catalog's offer: with reserved billing what a commitment costs, all in."""
     price_by_hour_usd_per_gpu_hour: ByHour | None = None
     """24 prices on demand or spot from 00:00 on, instead of one; simulated time 0 is midnight."""
+    on_demand_usd_per_gpu_hour: NotNegative | None = None
+    """With reserved billing, what is paid above commitments; the catalog's unless given, else as reserved."""
+    price_source: str | None = None
+    """Where a price of one's own comes from."""
+    price_date: Day | None = None
+    """Day of a price of one's own, as 2026-11-26."""
+    commitments: Count | Auto | None = None
+    """With reserved billing, instances under commitment; auto as many as save money; those of `replicas` else."""
+    term_months: Annotated[int, Field(ge=1, le=120), IS_NUMBER] | None = None
+    """Length of a commitment; the offer's unless given."""
+    upfront_share: Share | None = None
+    """Share of a term's price that is paid at its start; the offer's unless given."""
+    billing_minimum_s: NotNegative | None = None
+    """Shortest time that a stay of an instance is billed for; the offer's unless given."""
+    billing_granularity_s: NotNegative | None = None
+    """Steps in which stays are billed; the offer's unless given, 0 is to the second."""
     storage_gb: NotNegative | None = None
     """Object storage of a rented pool, instead of one copy of the weights and of the container image."""
     storage_usd_per_gb_month: NotNegative | None = None
     """Instead of the site's price of object storage."""
     egress_usd_per_gb: NotNegative | None = None
     """Instead of the site's price of traffic to the internet."""
-    server_capex_usd: NotNegative | None = None
-    """Price of one server with its GPUs, instead of the catalog's."""
     model: str | None = None
     """Another model than the scenario's."""
     engine: EngineSettings | None = None
@@ -196,8 +224,34 @@ class Provider(Settings):
 
     name: Name
     """Name within the topology."""
-    offer: str
-    """Token price of the catalog."""
+    offer: str | None = None
+    """Token price of the catalog; an offer of one's own needs `prices`, `ttft_s`, `tpot_s` and `data_classes`."""
+    prices: tuple[TokenPriceSettings, ...] | None = None
+    """Prices of one's own, by rising `above_tokens`, instead of the catalog's."""
+    price_source: str | None = None
+    """Where they come from."""
+    price_date: Day | None = None
+    """Their day, as 2026-11-26."""
+    data_classes: tuple[DataClass, ...] | None = None
+    """Data that may go there, instead of what the catalog says."""
+    cache: PromptCacheSettings | None = None
+    """What it remembers of prompts, instead of the catalog's."""
+    service_tiers: dict[Literal["batch", "flex", "priority"], ServiceTierSettings] = {}
+    """Tiers that differ from the catalog's."""
+    bills_failed: Switch | None = None
+    """Whether calls that end in an error are paid for; the offer's unless given."""
+    fixed_usd_per_month: NotNegative = 0.0
+    """A flat fee, whatever is used."""
+    provisioned_units: NotNegative = 0.0
+    """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing."""
+    usd_per_unit_hour: NotNegative | None = None
+    """Price of such a unit."""
+    tokens_per_minute_per_unit: Positive | None = None
+    """Prompt and output tokens that a unit lets through; the limit unless `tokens_per_minute` is given."""
+    max_context_tokens: AtLeastOne | None = None
+    """Longest prompt + output, instead of the catalog's."""
+    error_probability: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
+    """Share of the calls that end in an error, instead of the catalog's."""
     price_scale: NotNegative = 1.0
     """Factor on the offer's token prices, as a negotiated discount."""
     ttft_s: LatencySettings | None = None
@@ -284,6 +338,13 @@ class CascadeRouting(Settings):
 
 class Topology(Settings):
     """One way to serve the workload."""
+
+    servers: tuple[Servers, ...] = ()
+    """Servers that owned pools stand on, where they differ from the scenario's and the catalog's."""
+    staff: StaffSettings | None = None
+    """Who runs it; for owned hardware the cost section's unless given, for all else nobody."""
+    fees: tuple[FeeSettings, ...] = ()
+    """Licences, support, integration."""
 
     pools: tuple[Pool, ...] = ()
     """Replicas of one's own, owned or rented."""

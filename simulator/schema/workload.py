@@ -19,6 +19,7 @@ from simulator.schema.base import (
     Share,
     Switch,
 )
+from simulator.schema.money import Tier
 
 
 class Constant(Settings):
@@ -228,8 +229,12 @@ class RequestClass(Settings):
     """Lower is served first, with the engine's scheduling_policy `priority`."""
     data_class: DataClass = "internal"
     """Decides where the requests may go, before anything else does."""
-    batch: Switch = False
-    """Answers may take a day: token APIs with a batch price charge that, others their usual one. No SLO, no timeout."""
+    service_tier: Tier = "standard"
+    """Tier at token APIs, at its price and speed; the usual one where an API has no such tier.
+
+    Answers to `batch` may take a day: its only SLO is a deadline, as `e2e_s: {p99: 86400}`, and it has no timeout."""
+    tenant: Name | None = None
+    """Who the requests are for; bills are split by it."""
     complexity: Share | Annotated[Uniform | Constant, Field(discriminator="kind")] = Uniform(
         kind="uniform", low=0.0, high=1.0
     )

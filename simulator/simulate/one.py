@@ -23,6 +23,7 @@ from simulator.metrics.laws import (
 )
 from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
+from simulator.resolve.apis import price_bands
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
 from simulator.study.fleet import FleetSpec
@@ -81,7 +82,8 @@ class Outcome:
 
 def subject_of(planned: PlannedTopology) -> Subject:
     """What of a planned topology is simulated."""
-    bands = tuple(tuple(int(tier.above_input_tokens) for tier in offer.tiers) for offer in planned.offers)
+    providers = zip(planned.settings.providers, planned.offers, strict=True)
+    bands = tuple(price_bands(provider, offer) for provider, offer in providers)
     return Subject(planned.fleet, tuple(engine.bound for engine in planned.engines), bands)
 
 

@@ -111,5 +111,5 @@ def candidates(
 def _prices(pool: Any, gpu: str | None) -> dict[str, Any]:
     if gpu is None or gpu == pool.gpu:
         return {}
-    own = ("price_usd_per_gpu_hour", "server_capex_usd")
+    own = ("price_usd_per_gpu_hour",)
     return {name: None for name in own if getattr(pool, name) is not None}

@@ -40,7 +40,7 @@ def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> Non
 def test_a_commitment_is_scaled_by_its_own_price() -> None:
     topology = (
         "{r: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 2, billing: reserved_1y, "
-        "reserved_replicas: 1}]}}"
+        "commitments: 1}]}}"
     )
     plain = load_scenario(SCENARIO, sets=[f"topologies={topology}"])
     found = [topology_prices(plain, planned).pools["rented"] for planned in plan_topologies(plain)]

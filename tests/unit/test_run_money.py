@@ -90,7 +90,7 @@ def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
 
 
 def test_residency_and_batch_prices_of_a_provider_are_lines() -> None:
-    batch = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
+    batch = ["workload.classes[chat].service_tier=batch", "workload.classes[chat].slo={}"]
     found = case(only("{api: " + API.replace("gpt-4o-mini", "gpt-5.4-mini") + "}", *batch), "api")
     lines = lines_of(found)
     assert lines["tokens", "input"].unit_price_usd == pytest.approx(0.75e-6)
@@ -107,7 +107,7 @@ def test_residency_and_batch_prices_of_a_provider_are_lines() -> None:
 
 def test_batch_requests_pay_the_usual_price_where_there_is_no_batch_price(tmp_path: Path) -> None:
     together = "{providers: [{name: t, offer: together/llama-3.3-70b}]}"
-    slo = ["workload.classes[chat].batch=true", "workload.classes[chat].slo={}"]
+    slo = ["workload.classes[chat].service_tier=batch", "workload.classes[chat].slo={}"]
     result = simulate(only("{api: " + together + "}", *slo), tmp_path)
     assert any("no batch price" in warning["text"] for warning in result.summary["topologies"]["api"]["warnings"])
     costs = pd.read_parquet(result.bundle / "costs.parquet")
@@ -124,10 +124,12 @@ def test_electricity_by_the_hour_costs_what_its_first_hour_does_in_a_short_run()
 
 def test_overrides_reach_the_figures_of_sites_and_idle_ones_are_named() -> None:
     own = "{own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
-    scenario = only(own, "cost.overrides={power.electricity: 0.5, colo.rate: 1, price.monthly_log_vol: 0}")
+    scenario = only(own, "cost.overrides={power.electricity: 0.5, egress.aws_per_gb: 1, price.monthly_log_vol: 0}")
     found = case(scenario, "own")
     assert lines_of(found)["electricity", "gpus"].unit_price_usd == pytest.approx(0.5)
-    assert unused_overrides(scenario.scenario.cost, [found.prices]) == ["overrides without effect on costs: colo.rate"]
+    assert unused_overrides(scenario.scenario.cost, [found.prices]) == [
+        "overrides without effect on costs: egress.aws_per_gb"
+    ]
 
 
 @pytest.mark.parametrize("gpu", sorted(name for name, card in gpus().items() if card.server_price_entry))
@@ -150,7 +152,7 @@ def certain(inputs: Inputs, cases: Sequence[Case]) -> Inputs:
 TWO = "{a: {pools: [{name: x, site: datacentre, gpu: h100-sxm, billing: owned}]}, c: " + RENTED + ", v: " + API + "}"
 COMMITTED = (
     "{r: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 2, billing: reserved_1y, "
-    "reserved_replicas: 1}]}}"
+    "commitments: 1}]}}"
 )
 
 
@@ -304,12 +306,12 @@ TOPOLOGY = "topologies.mixed.pools[burst]"
     ("changes", "words"),
     [
         (["topologies.mixed.providers[api].residency=true"], "no premium of together/llama-3.3-70b"),
-        (["workload.classes[chat].batch=true"], "drop the SLO and the timeout"),
+        (["workload.classes[chat].service_tier=batch"], "drop the timeout and all of the SLO"),
         (["cost.electricity_usd_per_kwh=0.1", f"cost.electricity_by_hour_usd_per_kwh={[0.1] * 24}"], "one price or 24"),
         ([f"cost.electricity_by_hour_usd_per_kwh={[0.1] * 23}"], "at least 24"),
         ([f"{TOPOLOGY}.price_usd_per_gpu_hour=2", f"{TOPOLOGY}.price_by_hour_usd_per_gpu_hour={[1] * 24}"], "not both"),
-        ([f"topologies.own.pools[base].price_by_hour_usd_per_gpu_hour={[1] * 24}"], "not owned"),
-        (["topologies.own.pools[base].storage_gb=3"], "network and storage"),
+        ([f"topologies.own.pools[base].price_by_hour_usd_per_gpu_hour={[1] * 24}"], "billing is owned"),
+        (["topologies.own.pools[base].storage_gb=3"], "is a term of rented instances"),
         (["topologies.mixed.providers[api].outages={mtbf_h: 3}"], "'mttr_h' is missing"),
         ([f"{TOPOLOGY}.outages={{mttr_h: 3}}"], "'mtbf_h' is missing"),
         (["study.first_month=2027-13"], "pattern"),

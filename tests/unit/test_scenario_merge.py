@@ -39,7 +39,7 @@ def clash(overlays: list[Path], sets: list[str]) -> str:
     [
         ("run: {seed: 1}", "run: {seed: 2}", "run.seed"),
         ("run: {seed: 1}", "run: {seed: 1}", "run.seed"),
-        ("cost: {fte: 1}", "cost: {pue: 1.2, fte: 2}", "cost.fte"),
+        ("cost: {draws: 1}", "cost: {pue: 1.2, draws: 2}", "cost.draws"),
         (
             "topologies: {own: {pools: [{name: new, site: lambda, gpu: h200, tensor_parallel_size: 1}]}}",
             "topologies: {own: {pools: [{name: new, tensor_parallel_size: 2}]}}",
@@ -72,10 +72,10 @@ def test_two_overlays_that_give_one_value_are_an_error_naming_both(
 
 
 def test_overlays_that_give_different_parts_of_a_new_mapping_get_on(tmp_path: Path) -> None:
-    one = overlay(tmp_path, "one.yaml", "cost: {fte: 1}")
+    one = overlay(tmp_path, "one.yaml", "cost: {draws: 1}")
     two = overlay(tmp_path, "two.yaml", "cost: {pue: 1.2}")
     cost = load_scenario(SMALL, [one, two]).scenario.cost
-    assert (cost.fte, cost.pue) == (1, 1.2)
+    assert (cost.draws, cost.pue) == (1, 1.2)
 
 
 def test_an_assignment_against_an_overlay_is_an_error_naming_both(tmp_path: Path) -> None:

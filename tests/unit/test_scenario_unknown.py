@@ -35,7 +35,7 @@ def message(*sets: str) -> str:
         ("engine.speculative={num_tokens: 2}", "unknown key 'speculative': did you mean 'speculative_config'?"),
         ("topologies.own.vendors=[]", "unknown key 'vendors': did you mean 'providers'?"),
         ("engine.tp=2", "it is called 'tensor_parallel_size' and belongs to topologies.pools"),
-        (f"{BASE}.pue=1.2", "unknown key 'pue': it belongs to cost"),
+        (f"{BASE}.pue=1.2", "unknown key 'pue': it belongs to servers or cost"),
         ("engine.dtype=fp8", "write 'quantization: fp8'"),
         ("engine.dtype=bf16", "unknown value 'bf16': did you mean 'bfloat16'?"),
         ("engine.kv_cache_dtype=fp16", "unknown value 'fp16': did you mean 'float16'?"),

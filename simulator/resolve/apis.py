@@ -1,0 +1,166 @@
+"""Token APIs: price list and behaviour, the scenario's own words before the catalog's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import TokenOffer, token_offer
+from simulator.errors import InputError, Problem
+from simulator.resolve.figures import Figures
+from simulator.resolve.places import outages, provider_spec
+from simulator.schema.topology import Provider
+from simulator.schema.workload import RequestClass
+from simulator.study.figure import Figure
+from simulator.study.fleet import ProviderSpec
+from simulator.study.terms import ApiTerms, Money, TokenPrices
+
+_UNIT = "USD per 1M tokens"
+
+
+def catalog_api(provider: Provider) -> TokenOffer | None:
+    """The catalog's offer that a provider goes by; None for one of one's own."""
+    return None if provider.offer is None else token_offer(provider.offer)
+
+
+def data_classes(provider: Provider, offer: TokenOffer | None) -> tuple[str, ...]:
+    """Data that may go to a provider."""
+    if provider.data_classes is not None:
+        return provider.data_classes
+    return () if offer is None else site(offer.site).data_classes
+
+
+def price_bands(provider: Provider, offer: TokenOffer | None) -> tuple[int, ...]:
+    """Prompt lengths above which another price list holds, the first 0."""
+    if provider.prices:
+        return tuple(band.above_tokens for band in provider.prices)
+    return () if offer is None else tuple(tier.above_input_tokens for tier in offer.tiers)
+
+
+def planned_provider(settings: Provider, offer: TokenOffer | None) -> ProviderSpec:
+    """A provider as the fleet sees it; what its settings do not give is the offer's."""
+    base = (
+        ProviderSpec(settings.name, 0.0, 0.0, 0.0, 0.0, max_wait_s=settings.max_wait_s)
+        if offer is None
+        else provider_spec(offer, settings.name, settings.max_wait_s)
+    )
+    ttft, tpot, per_unit = settings.ttft_s, settings.tpot_s, settings.tokens_per_minute_per_unit
+    if ttft is not None:
+        base = replace(base, ttft_median_s=ttft.median, ttft_sigma=ttft.sigma, ttft_s_per_input_token=0.0)
+    if tpot is not None:
+        base = replace(base, tpot_median_s=tpot.median, tpot_sigma=tpot.sigma)
+    bought = base.tokens_per_minute if per_unit is None else per_unit * settings.provisioned_units
+    return replace(
+        base,
+        outages=outages(settings.outages),
+        requests_per_minute=_first(settings.requests_per_minute, base.requests_per_minute),
+        tokens_per_minute=_first(settings.tokens_per_minute, bought),
+        max_context_tokens=int(_first(settings.max_context_tokens, base.max_context_tokens)),
+        error_probability=_first(settings.error_probability, base.error_probability),
+    )
+
+
+def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], figures: Figures) -> ApiTerms:
+    """Price list of a provider; a missing cached price is the input price, and so is a missing cache-write price.
+
+    Raises
+    ------
+    InputError : residency is asked for, and no premium of the provider is known
+    """
+    offer = catalog_api(provider)
+    prices = _own_prices(provider, path, figures) if provider.prices else _catalog_prices(offer, figures)
+    scale = provider.price_scale
+    if scale != 1.0:
+        figures.given(f"{path}.price_scale", scale, "of the token prices")
+    unit_usd = provider.usd_per_unit_hour
+    return ApiTerms(
+        provider=provider.name,
+        prices=tuple(
+            TokenPrices(
+                band.above_tokens,
+                scale * band.input,
+                scale * band.cached_input,
+                scale * band.cache_write,
+                scale * band.output,
+            )
+            for band in prices
+        ),
+        factor_by_class=tuple(tier_factor(provider, cls.service_tier) or 1.0 for cls in classes),
+        tier_by_class=tuple(_tier(provider, cls.service_tier) for cls in classes),
+        residency_premium=_residency(provider, offer, figures),
+        bills_failed=bool(provider.bills_failed),
+        fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),
+        provisioned_units=provider.provisioned_units,
+        usd_per_unit_hour=0.0
+        if unit_usd is None
+        else _given(f"{path}.usd_per_unit_hour", unit_usd, "USD per unit-hour", figures),
+    )
+
+
+def tier_factor(provider: Provider, tier: str) -> float | None:
+    """Factor of a service tier on the token prices; None where the provider has no such tier."""
+    if tier == "standard":
+        return 1.0
+    own = next((found for name, found in provider.service_tiers.items() if name == tier), None)
+    if own is not None:
+        return own.price_factor
+    offer = catalog_api(provider)
+    factors = {} if offer is None else offer.prices.factors
+    return next((factor for name, factor in factors.items() if name == tier), None)
+
+
+def _tier(provider: Provider, tier: str) -> str:
+    """Name of the tier that a class is served in; empty for the usual one."""
+    return "" if tier == "standard" or tier_factor(provider, tier) is None else tier
+
+
+def _own_prices(provider: Provider, path: str, figures: Figures) -> tuple[TokenPrices, ...]:
+    said = provider.price_source or "", provider.price_date or ""
+    bands: list[TokenPrices] = []
+    for k, band in enumerate(provider.prices or ()):
+        for key in ("input", "output", "cached_input", "cache_write"):
+            value = getattr(band, key)
+            if value is not None:
+                figures.given(f"{path}.prices[{k}].{key}", value, _UNIT, *said)
+        bands.append(_band(band.above_tokens, band.input, band.output, band.cached_input, band.cache_write))
+    return tuple(bands)
+
+
+def _catalog_prices(offer: TokenOffer | None, figures: Figures) -> tuple[TokenPrices, ...]:
+    if offer is None:
+        return ()
+    prices = offer.prices
+    for k, band in enumerate(prices.bands):
+        for key in ("input", "output", "cached_input", "cache_write"):
+            value = getattr(band, key)
+            if value is not None:
+                name = f"{offer.id}.{key}" if k == 0 else f"{offer.id}.above_{band.above_input_tokens}.{key}"
+                figures.note(Figure(name, value, _UNIT, prices.kind, prices.source, prices.date))
+    return tuple(
+        _band(band.above_input_tokens, band.input, band.output, band.cached_input, band.cache_write)
+        for band in prices.bands
+    )
+
+
+def _band(above_tokens: int, prompt: float, output: float, cached: float | None, write: float | None) -> TokenPrices:
+    return TokenPrices(
+        above_tokens, prompt, prompt if cached is None else cached, prompt if write is None else write, output
+    )
+
+
+def _residency(provider: Provider, offer: TokenOffer | None, figures: Figures) -> Money:
+    if not provider.residency:
+        return 0.0
+    if offer is None or offer.residency is None:
+        name = provider.name if offer is None else offer.id
+        raise InputError(Problem(f"no premium of {name} for processing in a region is known", path="residency"))
+    return figures.of(offer.residency, f"{offer.id}.residency")
+
+
+def _first(own: float | None, other: float) -> float:
+    return other if own is None else own
+
+
+def _given(path: str, value: float, unit: str, figures: Figures) -> float:
+    return figures.given(path, value, unit) if value else 0.0

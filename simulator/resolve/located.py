@@ -1,0 +1,32 @@
+"""Places in the scenario: errors from below get one, and so do figures that the scenario gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from simulator.errors import InputError, Problem
+from simulator.scenario.load import LoadedScenario
+
+
+@contextmanager
+def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
+    """Give an InputError from below the place in the scenario that it comes from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(*(_placed(loaded, path, problem) for problem in error.problems)) from error
+
+
+def _placed(loaded: LoadedScenario, path: str, problem: Problem) -> Problem:
+    if problem.file:
+        return problem
+    whole = f"{path}.{problem.path}" if problem.path else path
+    file, line, column = loaded.place(whole)
+    return replace(problem, file=file, line=line, column=column, path=whole)
+
+
+def place_of(loaded: LoadedScenario, path: str) -> str:
+    """Where the value at `path` was written, as `file:line:column` or the option that gave it."""
+    return ":".join(str(part) for part in loaded.place(path) if part is not None)

@@ -1,0 +1,223 @@
+"""Rented instances as they are sold: the scenario's own prices and terms, for the rest the catalog's offer."""
+
+from __future__ import annotations
+
+import math
+from typing import NoReturn
+
+import numpy as np
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
+from simulator.catalog.quantity import Quantity
+from simulator.catalog.sites import site
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.figures import Figures
+from simulator.schema.topology import Pool
+from simulator.study.figure import Figure
+from simulator.study.terms import Commitment, Money, RentedTerms
+
+_BYTES_PER_GB = 1e9
+_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
+"""Months of the terms that have a name."""
+_UNIT = "USD per GPU-hour"
+
+
+def is_reserved(pool: Pool) -> bool:
+    """Whether a pool's instances are under commitment."""
+    return pool.billing.startswith("reserved")
+
+
+def catalog_tier(pool: Pool) -> str | None:
+    """Tier of the catalog's offers that a pool's billing is; None for terms that the catalog does not have."""
+    if pool.billing != "reserved":
+        return pool.billing
+    return next((tier for tier, months in _TERMS.items() if months == pool.term_months), None)
+
+
+def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:
+    """The catalog's offer for a pool, of an instance of the size that it names; None where it has none."""
+    if tier is None:
+        return None
+    try:
+        offer = gpu_offer(pool.site, pool.gpu, tier, gpus=_least_gpus(pool), instance=pool.instance)
+    except InputError:
+        return None
+    return offer if pool.gpus_per_instance in (None, offer.gpus_per_instance) else None
+
+
+def _least_gpus(pool: Pool) -> int:
+    """GPUs that an instance must have: a TP group stays within one, pipeline stages may be on several."""
+    return max(pool.tensor_parallel_size, pool.gpus_per_instance or 1)
+
+
+def check_instance(pool: Pool) -> None:
+    """Refuse an instance of another card, and one that cannot hold a TP group.
+
+    Raises
+    ------
+    InputError : at the key of the pool
+    """
+    if pool.instance is not None:
+        sold = {offer.instance: offer for offer in gpu_offers() if offer.site == site(pool.site).name}
+        if pool.instance not in sold:
+            raise InputError(Problem(unknown_name(f"instance of {pool.site}", pool.instance, sold), path="instance"))
+        offer = sold[pool.instance]
+        if offer.gpu != gpu(pool.gpu).name:
+            raise InputError(
+                Problem(f"{offer.instance} has {offer.gpu}, not the {gpu(pool.gpu).name} of this pool", path="instance")
+            )
+    size = gpus_per_instance(pool)
+    if size < pool.tensor_parallel_size:
+        key = "gpus_per_instance" if pool.gpus_per_instance is not None else "instance" if pool.instance else "billing"
+        text = f"an instance with {size} GPUs cannot hold tensor_parallel_size {pool.tensor_parallel_size}"
+        raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
+
+
+def gpus_per_instance(pool: Pool) -> int:
+    """GPUs of the instance that a pool is sold on: its own word, the catalog's, else one by one."""
+    if pool.gpus_per_instance is not None:
+        return pool.gpus_per_instance
+    named = [offer for offer in gpu_offers() if offer.instance == pool.instance]
+    if named:
+        return named[0].gpus_per_instance
+    offer = catalog_offer(pool, catalog_tier(pool)) or catalog_offer(pool, "on_demand")
+    return offer.gpus_per_instance if offer is not None else _least_gpus(pool)
+
+
+def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures) -> RentedTerms:
+    """Terms of a rented pool: its own price and commitment, or the latest dated offer; traffic and storage.
+
+    A site whose price of traffic or storage is not known charges none; `unknown_prices` names them.
+
+    Raises
+    ------
+    InputError : no price is known; an instance of another card, or too small; a term that its billing does not have
+    """
+    check_instance(pool)
+    size = gpus_per_instance(pool)
+    price = _price(pool, path, figures)
+    place = site(pool.site)
+    egress, storage = (
+        figures.given(f"{path}.{key}", own, unit)
+        if own is not None
+        else figures.of(quantity, f"{place.name}.{key}")
+        if quantity is not None
+        else None
+        for key, own, quantity, unit in (
+            ("egress_usd_per_gb", pool.egress_usd_per_gb, place.egress, "USD per GB"),
+            ("storage_usd_per_gb_month", pool.storage_usd_per_gb_month, place.storage, "USD per GB-month"),
+        )
+    )
+
+    def billed(key: str, own: float | None, quantity: Quantity | None) -> float:
+        """Seconds of the pool's own word, else of the site's; 0 where nothing is known."""
+        if own is not None:
+            return figures.given(f"{path}.billing_{key}_s", own, "s")
+        return 0.0 if quantity is None else float(np.mean(figures.of(quantity, f"{place.name}.billing_{key}")))
+
+    stored = pool.storage_gb
+    commitment = _commitment(pool, path, size, price, figures) if is_reserved(pool) else None
+    above = _above(pool, path, price, figures) if is_reserved(pool) else price
+    return RentedTerms(
+        pool=pool.name,
+        site=place.name,
+        tier=pool.billing,
+        gpus_per_instance=size,
+        usd_per_instance_hour=tuple(usd * size for usd in above),
+        minimum_s=billed("minimum", pool.billing_minimum_s, place.billing_minimum),
+        granularity_s=billed("granularity", pool.billing_granularity_s, place.billing_granularity),
+        commitment=commitment,
+        egress_usd_per_gb=0.0 if egress is None else egress,
+        egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),
+        pue=1.0 if place.pue is None else place.pue.value,
+        storage_usd_per_gb_month=0.0 if storage is None else storage,
+        storage_gb=0.0
+        if storage is None
+        else engine.weight_bytes_total / _BYTES_PER_GB + figures("storage.image_gb")
+        if stored is None
+        else figures.given(f"{path}.storage_gb", stored, "GB"),
+    )
+
+
+def unknown_prices(pool: Pool) -> list[str]:
+    """What a rented pool is not charged for because its site's price is not known, as `egress at lambda`."""
+    place = site(pool.site)
+    known = {
+        "egress": pool.egress_usd_per_gb is not None or place.egress is not None,
+        "storage": pool.storage_usd_per_gb_month is not None or place.storage is not None,
+    }
+    return [f"{name} at {place.name}" for name, is_known in known.items() if not is_known]
+
+
+def _price(pool: Pool, path: str, figures: Figures) -> tuple[Money, ...]:
+    """USD per GPU-hour of the pool's billing: one, or 24."""
+    if pool.price_by_hour_usd_per_gpu_hour is not None:
+        by_hour = pool.price_by_hour_usd_per_gpu_hour
+        mean = math.fsum(by_hour) / len(by_hour)
+        figures.given(f"{path}.price_by_hour_usd_per_gpu_hour", mean, _UNIT, *_said(pool))
+        return by_hour
+    if pool.price_usd_per_gpu_hour is not None:
+        return (figures.given(f"{path}.price_usd_per_gpu_hour", pool.price_usd_per_gpu_hour, _UNIT, *_said(pool)),)
+    tier = catalog_tier(pool)
+    offer = catalog_offer(pool, tier)
+    if offer is None:
+        _refuse_without_price(pool, tier)
+    figures.note(_figure(offer))
+    return (offer.usd_per_gpu_hour,)
+
+
+def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
+    """Say why there is no price: terms of one's own, or an offer that the catalog does not have."""
+    if tier is not None:
+        try:
+            gpu_offer(pool.site, pool.gpu, tier, gpus=_least_gpus(pool), instance=pool.instance)
+        except InputError as error:
+            hint = "; a price of one's own is price_usd_per_gpu_hour"
+            raise InputError(*(Problem(f"{problem.message}{hint}") for problem in error.problems)) from error
+    what = f"a term of {pool.term_months} months" if tier is None else f"an instance with {pool.gpus_per_instance} GPUs"
+    key = "billing" if tier is None else "gpus_per_instance"
+    text = f"'price_usd_per_gpu_hour' is missing: the catalog has no price of {what} at {site(pool.site).name}"
+    raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
+
+
+def _commitment(pool: Pool, path: str, size: int, price: tuple[Money, ...], figures: Figures) -> Commitment:
+    offer = catalog_offer(pool, catalog_tier(pool))
+    months = pool.term_months or _TERMS.get(pool.billing) or (offer.term_months if offer else 0)
+    upfront = pool.upfront_share
+    if upfront is not None:
+        figures.given(f"{path}.upfront_share", upfront, "of a term's price")
+    elif offer is not None:
+        upfront = offer.upfront_fraction
+    instances = None if pool.commitments == "auto" else _instances(pool, size)
+    return Commitment(price[0] * size, months, instances, upfront or 0.0)
+
+
+def _instances(pool: Pool, size: int) -> int:
+    """Instances under commitment: as many as are given, else those of the replicas at the start."""
+    if isinstance(pool.commitments, int):
+        return pool.commitments
+    gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
+    replicas = pool.replicas if isinstance(pool.replicas, int) else 0
+    return replicas * math.ceil(gpus / size) if gpus > size else math.ceil(replicas / (size // gpus))
+
+
+def _above(pool: Pool, path: str, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:
+    """What is paid above a commitment: its own price, the catalog's on demand; where there is none, the reserved."""
+    if pool.on_demand_usd_per_gpu_hour is not None:
+        return (figures.given(f"{path}.on_demand_usd_per_gpu_hour", pool.on_demand_usd_per_gpu_hour, _UNIT),)
+    offer = catalog_offer(pool, "on_demand")
+    if offer is None:
+        return reserved
+    figures.note(_figure(offer))
+    return (offer.usd_per_gpu_hour,)
+
+
+def _said(pool: Pool) -> tuple[str, str]:
+    return pool.price_source or "", pool.price_date or ""
+
+
+def _figure(offer: GpuOffer) -> Figure:
+    name = f"{offer.site}/{offer.gpu}/{offer.tier}"
+    return Figure(name, offer.usd_per_gpu_hour, _UNIT, offer.kind, offer.source, offer.date)

@@ -1,0 +1,244 @@
+"""Servers of one's own, shared by the pools on one site and GPU: what the scenario says, for the rest the catalog."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from simulator.catalog.gpus import Gpu, gpu
+from simulator.catalog.quantity import Quantity
+from simulator.catalog.sites import Site, site
+from simulator.errors import InputError, Problem
+from simulator.resolve.figures import Figures
+from simulator.resolve.located import located
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.money import Servers
+from simulator.schema.topology import Pool
+from simulator.study.placement import servers_needed
+from simulator.study.terms import Facility, Money, OwnedSite, ServerKind
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+
+_WATTS_PER_KW = 1000.0
+_SWAP_H = 0.5
+_SLACK = 1e-9
+_HOURS_PER_WEEK = 168.0
+_RESALE_YEARS = tuple(range(1, 6))
+"""Ages in years for which `onprem.residual_fraction` has a share."""
+_HOST_GPUS = 8
+"""GPUs of the server that `power.host_kw` is for."""
+_LEAD = {"colocation": "colo", "on_premises": "own_site"}
+"""Parts of `onprem.lead_time_weeks`, by kind of site."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the scenario says of the servers of one site and GPU, first choice first; each with its path."""
+
+    layers: tuple[tuple[str, Servers], ...]
+
+    def find(self, key: str) -> tuple[str, float] | None:
+        """Path and value of a number; None if nothing is said."""
+        for path, servers in self.layers:
+            value = getattr(servers, key)
+            if value is not None and key in servers.model_fields_set:
+                return f"{path}.{key}", value
+        return None
+
+    def tariff(self) -> tuple[str, tuple[float, ...]] | None:
+        """Path and prices of electricity: one, or 24."""
+        for path, servers in self.layers:
+            if servers.electricity_by_hour_usd_per_kwh is not None:
+                return f"{path}.electricity_by_hour_usd_per_kwh", servers.electricity_by_hour_usd_per_kwh
+            if servers.electricity_usd_per_kwh is not None:
+                return f"{path}.electricity_usd_per_kwh", (servers.electricity_usd_per_kwh,)
+        return None
+
+
+def given_servers(loaded: LoadedScenario, topology: str, site_name: str, gpu_name: str) -> Given:
+    """What is said of servers at a site: the topology's words before the scenario's, of one GPU before those of all."""
+    sections = (
+        (f"topologies.{topology}.servers", loaded.scenario.topologies[topology].servers),
+        ("servers", loaded.scenario.servers),
+    )
+    here = [
+        (f"{path}[{k}]", servers)
+        for path, section in sections
+        for named in (True, False)
+        for k, servers in enumerate(section)
+        if site(servers.site).name == site_name and (servers.gpu is not None) == named
+        if servers.gpu is None or gpu(servers.gpu).name == gpu_name
+    ]
+    return Given(tuple(here))
+
+
+def gpus_per_server(loaded: LoadedScenario, topology: str, pool: Pool) -> int:
+    """GPUs in a server that an owned pool stands on."""
+    found = given_servers(loaded, topology, site(pool.site).name, gpu(pool.gpu).name).find("gpus_per_server")
+    return int(found[1]) if found else gpu(pool.gpu).device.gpus_per_node
+
+
+@dataclass(frozen=True, slots=True)
+class Spares:
+    """Servers that stand in for failed ones, and how long that takes."""
+
+    number: int = 0
+    swap_s: float = 0.0
+
+
+def spares(loaded: LoadedScenario, topology: str, pool: Pool) -> Spares:
+    """Spare servers of an owned pool's site: the number given, else the catalog's share of those that it needs."""
+    place, card = site(pool.site).name, gpu(pool.gpu).name
+    given = given_servers(loaded, topology, place, card)
+    number, swap = given.find("spares"), given.find("swap_h")
+    swap_s = (_SWAP_H if swap is None else swap[1]) * SECONDS_PER_HOUR
+    if number is not None:
+        return Spares(int(number[1]), swap_s)
+    gpus = [
+        other.tensor_parallel_size * other.pipeline_parallel_size
+        for other in loaded.scenario.topologies[topology].pools
+        if other.billing == "owned" and (site(other.site).name, gpu(other.gpu).name) == (place, card)
+        for _ in range(other.replicas if isinstance(other.replicas, int) else 1)
+    ]
+    share = _mean(Figures(loaded.scenario.cost.overrides)("onprem.spare_fraction"))
+    needed = servers_needed(gpus, gpus_per_server(loaded, topology, pool))
+    return Spares(math.ceil(needed * share - _SLACK), swap_s)
+
+
+def owned_sites(loaded: LoadedScenario, topology: str, figures: Figures) -> tuple[OwnedSite, ...]:
+    """Servers of each site and GPU that owned pools stand on, in the order of the pools.
+
+    Raises
+    ------
+    InputError : at its place: an owned pool on a site that rents, servers without a price
+    """
+    owned = [(k, pool) for k, pool in enumerate(loaded.scenario.topologies[topology].pools) if pool.billing == "owned"]
+    groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
+    for k, pool in owned:
+        place = site(pool.site)
+        if place.kind not in _LEAD:
+            problem = Problem(
+                f"{place.name} rents out GPUs, it houses no servers of others", path="billing", got="owned"
+            )
+            with located(loaded, f"topologies.{topology}.pools[{k}]"):
+                raise InputError(problem)
+        groups.setdefault((place.name, gpu(pool.gpu).name), []).append((k, pool))
+    return tuple(_owned_site(loaded, topology, place, card, pools, figures) for (place, card), pools in groups.items())
+
+
+def _owned_site(
+    loaded: LoadedScenario,
+    topology: str,
+    site_name: str,
+    gpu_name: str,
+    pools: Sequence[tuple[int, Pool]],
+    figures: Figures,
+) -> OwnedSite:
+    place, card = site(site_name), gpu(gpu_name)
+    given = given_servers(loaded, topology, site_name, gpu_name)
+    with located(loaded, f"topologies.{topology}.pools[{pools[0][0]}]"):
+        server = _server(place, card, given, figures)
+    spares = given.find("spares")
+    return OwnedSite(
+        site=site_name,
+        server=server,
+        facility=_facility(loaded, place, given, figures),
+        pools=tuple(pool.name for _, pool in pools),
+        spares=None if spares is None else int(figures.given(*spares, "servers")),
+        spare_share=0.0 if spares else _mean(figures("onprem.spare_fraction")),
+    )
+
+
+def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKind:
+    def figure(key: str, unit: str, identifier: str, part: str | None = None) -> Money:
+        found = given.find(key)
+        return figures(identifier, part) if found is None else figures.given(*found, unit)
+
+    said = given.find("gpus_per_server")
+    gpus = int(said[1]) if said else card.device.gpus_per_node
+    host = given.find("host_kw")
+    host_kw = figures("power.host_kw") * gpus / _HOST_GPUS if host is None else figures.given(*host, "kW")
+    reserved = given.find("reserved_kw")
+    board_w = figures.of(card.board_power, f"{card.name}.board_power") if reserved is None else 0.0
+    life_years = figure("life_years", "years", "onprem.economic_life")
+    ages = tuple((float(years), figures("onprem.residual_fraction", f"{12 * years}m")) for years in _RESALE_YEARS)
+    residual = given.find("residual_share")
+    lead = given.find("lead_weeks")
+    install = given.find("install_usd")
+    weeks = figures("onprem.lead_time_weeks", _LEAD[place.kind]) if lead is None else figures.given(*lead, "weeks")
+    return ServerKind(
+        name=f"{gpus} x {card.name}",
+        gpu=card.name,
+        gpus=gpus,
+        capex_usd=_capex_usd(card, gpus, given, figures),
+        network_storage_share=figure("network_storage_share", "of the servers' price", "onprem.network_storage_share"),
+        reserved_kw=host_kw + gpus * board_w / _WATTS_PER_KW if reserved is None else figures.given(*reserved, "kW"),
+        host_kw=host_kw,
+        maintenance_share_per_year=figure("maintenance_share_per_year", "per year", "onprem.maintenance_rate"),
+        life_years=life_years,
+        residual_share=_at_age(ages, life_years) if residual is None else figures.given(*residual, "of the price"),
+        resale_share_by_age=ages,
+        lead_months=_mean(weeks) * _HOURS_PER_WEEK / HOURS_PER_MONTH,
+        install_usd=0.0 if install is None else figures.given(*install, "USD per server"),
+    )
+
+
+def _capex_usd(card: Gpu, gpus: int, given: Given, figures: Figures) -> Money:
+    found = given.find("capex_usd")
+    if found is not None:
+        return figures.given(*found, "USD per server")
+    node = card.device.gpus_per_node
+    if card.server_price_entry is not None and gpus == node:
+        return figures(card.server_price_entry)
+    known = f" (only of one with {node})" if card.server_price_entry else ""
+    raise InputError(
+        Problem(
+            f"the catalog has no price of a server with {gpus} {card.name}{known}: give capex_usd under servers",
+            path="gpu",
+            got=card.name,
+        )
+    )
+
+
+def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figures) -> Facility:
+    cost = loaded.scenario.cost
+    space = given.find("space_usd_per_kw_month")
+    tariff = given.tariff()
+    if tariff is None and cost.electricity_by_hour_usd_per_kwh is not None:
+        tariff = "cost.electricity_by_hour_usd_per_kwh", cost.electricity_by_hour_usd_per_kwh
+    if tariff is None and cost.electricity_usd_per_kwh is not None:
+        tariff = "cost.electricity_usd_per_kwh", (cost.electricity_usd_per_kwh,)
+    pue = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
+    return Facility(
+        usd_per_kw_month=figures("colo.rate") if space is None else figures.given(*space, "USD per kW-month"),
+        pue=_site_figure(place.pue, f"{place.name}.pue", "power.pue", figures)
+        if pue is None
+        else figures.given(*pue, "ratio"),
+        electricity_usd_per_kwh=(
+            _site_figure(place.electricity, f"{place.name}.electricity", "power.electricity", figures),
+        )
+        if tariff is None
+        else _by_hour(*tariff, figures),
+    )
+
+
+def _by_hour(path: str, prices: Sequence[float], figures: Figures) -> tuple[Money, ...]:
+    figures.given(path, float(np.mean(prices)), "USD per kWh")
+    return tuple(prices)
+
+
+def _site_figure(quantity: Quantity | None, name: str, identifier: str, figures: Figures) -> Money:
+    """The site's own figure, else the general one."""
+    return figures(identifier) if quantity is None else figures.of(quantity, name)
+
+
+def _at_age(shares: Sequence[tuple[float, Money]], years: Money) -> Money:
+    """Share of the price at an age, linear between the ages known and flat beyond."""
+    found = np.interp(years, [age for age, _ in shares], [_mean(share) for _, share in shares])
+    return found if np.ndim(found) else float(found)
+
+
+def _mean(value: Money) -> float:
+    return float(np.mean(value))

@@ -1,0 +1,156 @@
+"""Checks of prices and terms that a schema cannot express."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from simulator.schema.money import Servers, TokenPriceSettings
+from simulator.schema.scenario import CostSettings, Scenario
+from simulator.schema.topology import Pool, Provider, Topology
+
+Found = tuple[str, str, Any]
+"""Path, message, offending value."""
+
+OF_INSTANCES = (
+    "instance",
+    "gpus_per_instance",
+    "price_usd_per_gpu_hour",
+    "price_by_hour_usd_per_gpu_hour",
+    "billing_minimum_s",
+    "billing_granularity_s",
+    "storage_gb",
+    "storage_usd_per_gb_month",
+    "egress_usd_per_gb",
+)
+OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
+OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
+NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
+
+
+def money_problems(scenario: Scenario) -> Iterator[Found]:
+    """Prices and terms that contradict each other."""
+    yield from _server_problems("servers", scenario.servers)
+    yield from _cost_problems(scenario.cost)
+    for name, topology in scenario.topologies.items():
+        path = f"topologies.{name}"
+        yield from _server_problems(f"{path}.servers", topology.servers)
+        yield from _unused_servers(f"{path}.servers", topology)
+        yield from twice(f"{path}.fees", [fee.name for fee in topology.fees])
+        for k, pool in enumerate(topology.pools):
+            yield from _pool_problems(f"{path}.pools[{k}]", pool)
+        for k, provider in enumerate(topology.providers):
+            yield from _provider_problems(f"{path}.providers[{k}]", provider)
+
+
+def twice(path: str, names: Sequence[str]) -> Iterator[Found]:
+    """A name that is used more than once."""
+    for name, n in Counter(names).items():
+        if n > 1:
+            yield path, f"the name {name!r} is used {n} times", None
+
+
+def _cost_problems(cost: CostSettings) -> Iterator[Found]:
+    if cost.electricity_usd_per_kwh is not None and cost.electricity_by_hour_usd_per_kwh is not None:
+        yield "cost.electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None
+
+
+def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:
+    yield from twice(path, [servers.name for servers in section])
+    places = Counter((servers.site.lower(), servers.gpu) for servers in section)
+    for k, servers in enumerate(section):
+        if places[servers.site.lower(), servers.gpu] > 1:
+            yield f"{path}[{k}]", f"servers of {servers.site} are given twice: keep one, or name the gpu of each", None
+        if servers.electricity_usd_per_kwh is not None and servers.electricity_by_hour_usd_per_kwh is not None:
+            yield f"{path}[{k}].electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None
+
+
+def _unused_servers(path: str, topology: Topology) -> Iterator[Found]:
+    owned = [pool for pool in topology.pools if pool.billing == "owned"]
+    for k, servers in enumerate(topology.servers):
+        if not any(pool.site.lower() == servers.site.lower() and servers.gpu in (None, pool.gpu) for pool in owned):
+            what = f" with {servers.gpu}" if servers.gpu else ""
+            yield f"{path}[{k}].site", f"no owned pool{what} of this topology stands there", servers.site
+
+
+def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
+    if pool.billing == "owned":
+        for key in (*OF_INSTANCES, *OF_COMMITMENTS):
+            if getattr(pool, key) is not None:
+                yield f"{path}.{key}", "is a term of rented instances, but billing is owned", _shown(pool, key)
+        return
+    reserved = pool.billing.startswith("reserved")
+    for key in OF_COMMITMENTS:
+        if getattr(pool, key) is not None and not reserved:
+            yield (
+                f"{path}.{key}",
+                f"needs billing reserved_1y, reserved_3y or reserved, not {pool.billing}",
+                (_shown(pool, key)),
+            )
+    if pool.billing == "reserved" and pool.term_months is None:
+        yield f"{path}.billing", "'term_months' is missing: say how long a commitment is", pool.billing
+    months = NAMED_TERMS.get(pool.billing, pool.term_months)
+    if pool.term_months not in (None, months):
+        text = f"{pool.billing} is a term of {months} months: billing reserved takes any other"
+        yield f"{path}.term_months", text, pool.term_months
+    if pool.gpus_per_instance is not None and pool.gpus_per_instance < pool.tensor_parallel_size:
+        text = f"must hold tensor_parallel_size ({pool.tensor_parallel_size})"
+        yield f"{path}.gpus_per_instance", text, pool.gpus_per_instance
+    yield from _price_problems(path, pool)
+
+
+def _price_problems(path: str, pool: Pool) -> Iterator[Found]:
+    by_hour = pool.price_by_hour_usd_per_gpu_hour is not None
+    if by_hour:
+        place = f"{path}.price_by_hour_usd_per_gpu_hour"
+        if pool.price_usd_per_gpu_hour is not None:
+            yield place, "give one price or 24, not both", None
+        if pool.billing not in ("on_demand", "spot"):
+            yield place, f"needs billing on_demand or spot, not {pool.billing}", None
+    own = by_hour or pool.price_usd_per_gpu_hour is not None
+    for key in ("price_source", "price_date"):
+        if getattr(pool, key) is not None and not own:
+            yield f"{path}.{key}", "is of a price of one's own: 'price_usd_per_gpu_hour' is missing", getattr(pool, key)
+
+
+def _provider_problems(path: str, provider: Provider) -> Iterator[Found]:
+    if provider.offer is None:
+        for key in OF_OWN_APIS:
+            if getattr(provider, key) is None:
+                yield path, f"{key!r} is missing: without an offer of the catalog a token API needs it", None
+    if provider.prices is not None:
+        yield from _band_problems(f"{path}.prices", provider.prices)
+    if provider.provisioned_units and provider.usd_per_unit_hour is None:
+        yield (
+            f"{path}.provisioned_units",
+            "'usd_per_unit_hour' is missing: units without a price",
+            (provider.provisioned_units),
+        )
+    for key in ("usd_per_unit_hour", "tokens_per_minute_per_unit"):
+        if getattr(provider, key) is not None and not provider.provisioned_units:
+            yield f"{path}.{key}", "'provisioned_units' is missing: say how many are bought", getattr(provider, key)
+    for key in ("price_source", "price_date"):
+        if getattr(provider, key) is not None and provider.prices is None:
+            yield f"{path}.{key}", "is of prices of one's own: 'prices' is missing", getattr(provider, key)
+
+
+def _band_problems(path: str, bands: Sequence[TokenPriceSettings]) -> Iterator[Found]:
+    if not bands:
+        yield path, "needs at least one price list", None
+        return
+    if bands[0].above_tokens:
+        yield (
+            f"{path}[0].above_tokens",
+            "must be 0: the first prices are those of the shortest prompts",
+            (bands[0].above_tokens),
+        )
+    for k in range(1, len(bands)):
+        if bands[k].above_tokens <= bands[k - 1].above_tokens:
+            text = f"must be above that of the prices before ({bands[k - 1].above_tokens})"
+            yield f"{path}[{k}].above_tokens", text, bands[k].above_tokens
+
+
+def _shown(pool: Pool, key: str) -> Any:
+    value = getattr(pool, key)
+    return None if isinstance(value, tuple) else value

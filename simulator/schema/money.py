@@ -1,0 +1,132 @@
+"""What is paid and how: servers of one's own, staff, fees, and price lists of token APIs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from simulator.schema.base import (
+    IS_NUMBER,
+    ByHour,
+    Count,
+    Name,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+)
+
+
+class Servers(Settings):
+    """Servers of one kind on one site, shared by all owned pools with that GPU there.
+
+    What is not given comes from the scenario's `servers` for the same site, then from the catalog.
+    """
+
+    name: Name
+    """Name of the entry."""
+    site: str
+    """Site of the catalog."""
+    gpu: str | None = None
+    """GPU of the catalog; all on the site unless given."""
+    gpus_per_server: Annotated[int, Field(ge=1, le=72), IS_NUMBER] | None = None
+    """GPUs in one server; the catalog's node unless given."""
+    capex_usd: NotNegative | None = None
+    """Price of one server with its GPUs."""
+    network_storage_share: NotNegative | None = None
+    """Network and storage, as a share of the servers' price."""
+    host_kw: NotNegative | None = None
+    """Mean draw of a powered server without its GPUs."""
+    reserved_kw: NotNegative | None = None
+    """Power that space and connection are paid by: that of its GPUs at their limit and of the host, unless given."""
+    maintenance_share_per_year: NotNegative | None = None
+    """Maintenance per year, as a share of the price with network and storage."""
+    life_years: Annotated[float, Field(ge=1 / 12, le=30), IS_NUMBER] | None = None
+    """Years after which a server is replaced."""
+    residual_share: Share | None = None
+    """What a server brings after its life, as a share of its price."""
+    spares: Count | None = None
+    """Servers that stand by; bought, maintained and racked, not powered."""
+    swap_h: NotNegative | None = None
+    """Hours until a spare has taken the place of a failed server; half an hour unless given."""
+    install_usd: NotNegative = 0.0
+    """One-time cost of putting one server into service."""
+    lead_weeks: NotNegative | None = None
+    """Weeks from order to service."""
+    space_usd_per_kw_month: NotNegative | None = None
+    """Space, cooling and connection for each kW reserved, rented or of one's own building."""
+    pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
+    """Ratio of facility to IT power, instead of the site's."""
+    electricity_usd_per_kwh: NotNegative | None = None
+    """Instead of the site's."""
+    electricity_by_hour_usd_per_kwh: ByHour | None = None
+    """24 prices from 00:00 on, instead of one."""
+
+
+class StaffSettings(Settings):
+    """People who run a topology, in full-time equivalents; what is not given is 0, the salary the catalog's."""
+
+    base_fte: NotNegative = 0.0
+    """Whatever runs."""
+    fte_per_server: NotNegative = 0.0
+    """More for each owned server."""
+    fte_per_replica: NotNegative = 0.0
+    """More for each replica at the peak."""
+    usd_per_fte_year: NotNegative | None = None
+    """Salary with all that comes with it."""
+
+
+class FeeSettings(Settings):
+    """What else is paid: licences, support, integration."""
+
+    name: Name
+    """What it is for; a line of the bill."""
+    usd_once: NotNegative = 0.0
+    """Paid once, at the start."""
+    usd_per_month: NotNegative = 0.0
+    """Paid by the month."""
+    usd_per_replica_month: NotNegative = 0.0
+    """Paid by the month for each replica at the peak."""
+    share_of_bill: Annotated[float, Field(ge=0, lt=10), IS_NUMBER] = 0.0
+    """Share of all other lines, as for support."""
+
+
+class TokenPriceSettings(Settings):
+    """USD per million tokens of requests whose prompt is longer than `above_tokens`."""
+
+    above_tokens: Count = 0
+    """Longest prompt that does not pay these prices."""
+    input: NotNegative
+    """Prompt tokens."""
+    output: NotNegative
+    """Output tokens."""
+    cached_input: NotNegative | None = None
+    """Prompt tokens that the provider's cache holds; the price of input unless given."""
+    cache_write: NotNegative | None = None
+    """Prompt tokens that are put into its cache; the price of input unless given."""
+
+
+class PromptCacheSettings(Settings):
+    """What a token API remembers of prompts."""
+
+    life_s: NotNegative
+    """A beginning is forgotten so long after the last call that had it; 0 is no cache."""
+    least_tokens: Count = 0
+    """Shorter beginnings are neither kept nor found."""
+    step_tokens: Annotated[int, Field(ge=1), IS_NUMBER] = 1
+    """Beginnings count in whole steps of so many tokens."""
+
+
+class ServiceTierSettings(Settings):
+    """A service tier against the standard one."""
+
+    price_factor: NotNegative = 1.0
+    """On the token prices."""
+    latency_factor: Positive = 1.0
+    """On TTFT and TPOT."""
+    window_s: NotNegative = 0.0
+    """Answers come as a whole within this time, as those of a batch API; 0 is at once."""
+
+
+Tier = Literal["standard", "batch", "flex", "priority"]
