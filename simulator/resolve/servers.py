@@ -112,19 +112,12 @@ def owned_sites(loaded: LoadedScenario, topology: str, figures: Figures) -> tupl
 
     Raises
     ------
-    InputError : at its place: an owned pool on a site that rents, servers without a price
+    InputError : servers without a price, at the pool that needs them
     """
     owned = [(k, pool) for k, pool in enumerate(loaded.scenario.topologies[topology].pools) if pool.billing == "owned"]
     groups: dict[tuple[str, str], list[tuple[int, Pool]]] = {}
     for k, pool in owned:
-        place = site(pool.site)
-        if place.kind not in _LEAD:
-            problem = Problem(
-                f"{place.name} rents out GPUs, it houses no servers of others", path="billing", got="owned"
-            )
-            with located(loaded, f"topologies.{topology}.pools[{k}]"):
-                raise InputError(problem)
-        groups.setdefault((place.name, gpu(pool.gpu).name), []).append((k, pool))
+        groups.setdefault((site(pool.site).name, gpu(pool.gpu).name), []).append((k, pool))
     return tuple(_owned_site(loaded, topology, place, card, pools, figures) for (place, card), pools in groups.items())
 
 

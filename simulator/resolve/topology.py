@@ -14,6 +14,7 @@ from simulator.errors import InputError, Problem, collect
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.clock import week_time_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
+from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located
 from simulator.resolve.offers import gpus_per_instance
@@ -79,6 +80,8 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     scenario = loaded.scenario
     topology = scenario.topologies[name]
     root = f"topologies.{name}"
+    with located(loaded, "cost.overrides"):
+        check_overrides(scenario.cost.overrides)
     pools: list[PoolSpec] = []
     engines: list[PlannedEngine] = []
     for k, pool in enumerate(topology.pools):
@@ -157,6 +160,9 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
     gpus = engine.layout.gpus
     if place.kind == "api":
         raise InputError(Problem(f"{place.name} is a token API: name it under providers", path="site", got=pool.site))
+    if owned and place.kind == "cloud":
+        problem = f"{place.name} rents out GPUs, it houses no servers of others"
+        raise InputError(Problem(problem, path="billing", got=pool.billing))
     tier = "on_demand" if owned else pool.billing
     per_server = gpus_per_server(loaded, topology, pool) if owned else gpus_per_instance(pool)
     stand_in = spares(loaded, topology, pool) if owned else Spares()

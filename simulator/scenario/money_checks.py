@@ -58,18 +58,25 @@ def _cost_problems(cost: CostSettings) -> Iterator[Found]:
 
 def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:
     yield from twice(path, [servers.name for servers in section])
-    places = Counter((servers.site.lower(), servers.gpu) for servers in section)
+    places = Counter(_place(servers) for servers in section)
     for k, servers in enumerate(section):
-        if places[servers.site.lower(), servers.gpu] > 1:
+        if places[_place(servers)] > 1:
             yield f"{path}[{k}]", f"servers of {servers.site} are given twice: keep one, or name the gpu of each", None
         if servers.electricity_usd_per_kwh is not None and servers.electricity_by_hour_usd_per_kwh is not None:
             yield f"{path}[{k}].electricity_by_hour_usd_per_kwh", "give one price or 24, not both", None
 
 
+def _place(servers: Servers) -> tuple[str, str | None]:
+    return servers.site.lower(), servers.gpu.lower() if servers.gpu else None
+
+
 def _unused_servers(path: str, topology: Topology) -> Iterator[Found]:
     owned = [pool for pool in topology.pools if pool.billing == "owned"]
     for k, servers in enumerate(topology.servers):
-        if not any(pool.site.lower() == servers.site.lower() and servers.gpu in (None, pool.gpu) for pool in owned):
+        if not any(
+            pool.site.lower() == servers.site.lower() and _place(servers)[1] in (None, pool.gpu.lower())
+            for pool in owned
+        ):
             what = f" with {servers.gpu}" if servers.gpu else ""
             yield f"{path}[{k}].site", f"no owned pool{what} of this topology stands there", servers.site
 
