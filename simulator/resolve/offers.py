@@ -8,13 +8,14 @@ from typing import NoReturn
 import numpy as np
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
+from simulator.catalog.grids import grid
+from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers, instances_for
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
-from simulator.schema.topology import Pool
+from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.figure import Figure
 from simulator.study.terms import Commitment, Money, RentedTerms
 
@@ -41,15 +42,25 @@ def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:
     if tier is None:
         return None
     try:
-        offer = gpu_offer(pool.site, pool.gpu, tier, gpus=_least_gpus(pool), instance=pool.instance)
+        offer = _look_up(pool, tier)
     except InputError:
         return None
     return offer if pool.gpus_per_instance in (None, offer.gpus_per_instance) else None
 
 
-def _least_gpus(pool: Pool) -> int:
-    """GPUs that an instance must have: a TP group stays within one, pipeline stages may be on several."""
-    return max(pool.tensor_parallel_size, pool.gpus_per_instance or 1)
+def _look_up(pool: Pool, tier: str) -> GpuOffer:
+    """The instances that hold the pool, at its largest, for least; a pipeline stage stays within one."""
+    gpus = max(pool.tensor_parallel_size, pool.gpus_per_instance or 1)
+    pieces = most_replicas(pool) * pool.pipeline_parallel_size
+    return gpu_offer(pool.site, pool.gpu, tier, gpus=gpus, replicas=max(pieces, 1), instance=pool.instance)
+
+
+def most_replicas(pool: Pool) -> int:
+    """Most replicas that a pool has at once; 1 where its size is open."""
+    scaler = pool.autoscaler
+    sizes = [scaler.max] if isinstance(scaler, QueueAutoscaler) else [pool.replicas]
+    sizes += [window.replicas for window in pool.schedule]
+    return max((size for size in sizes if isinstance(size, int)), default=1)
 
 
 def check_instance(pool: Pool) -> None:
@@ -69,7 +80,8 @@ def check_instance(pool: Pool) -> None:
                 Problem(f"{offer.instance} has {offer.gpu}, not the {gpu(pool.gpu).name} of this pool", path="instance")
             )
     size = gpus_per_instance(pool)
-    if size < pool.tensor_parallel_size:
+    card = gpu(pool.gpu)
+    if size < pool.tensor_parallel_size and card.inter_node.value < card.intra_node.value:
         key = "gpus_per_instance" if pool.gpus_per_instance is not None else "instance" if pool.instance else "billing"
         text = f"an instance with {size} GPUs cannot hold tensor_parallel_size {pool.tensor_parallel_size}"
         raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
@@ -83,7 +95,7 @@ def gpus_per_instance(pool: Pool) -> int:
     if named:
         return named[0].gpus_per_instance
     offer = catalog_offer(pool, catalog_tier(pool)) or catalog_offer(pool, "on_demand")
-    return offer.gpus_per_instance if offer is not None else _least_gpus(pool)
+    return offer.gpus_per_instance if offer is not None else pool.tensor_parallel_size
 
 
 def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures) -> RentedTerms:
@@ -132,6 +144,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),
         pue=1.0 if place.pue is None else place.pue.value,
+        co2_kg_per_kwh=grid(place.grid).co2_kg_per_kwh if place.grid else (),
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None
@@ -172,7 +185,7 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
     """Say why there is no price: terms of one's own, or an offer that the catalog does not have."""
     if tier is not None:
         try:
-            gpu_offer(pool.site, pool.gpu, tier, gpus=_least_gpus(pool), instance=pool.instance)
+            _look_up(pool, tier)
         except InputError as error:
             hint = "; a price of one's own is price_usd_per_gpu_hour"
             raise InputError(*(Problem(f"{problem.message}{hint}") for problem in error.problems)) from error
@@ -200,7 +213,7 @@ def _instances(pool: Pool, size: int) -> int:
         return pool.commitments
     gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
     replicas = pool.replicas if isinstance(pool.replicas, int) else 0
-    return replicas * math.ceil(gpus / size) if gpus > size else math.ceil(replicas / (size // gpus))
+    return instances_for(gpus, replicas, size)
 
 
 def _above(pool: Pool, path: str, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:

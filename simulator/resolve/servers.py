@@ -9,7 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.catalog.gpus import Gpu, gpu
+from simulator.catalog.grids import grid
 from simulator.catalog.quantity import Quantity
+from simulator.catalog.servers import ServerKind as CatalogServer
+from simulator.catalog.servers import server_kind, server_of, servers_of
 from simulator.catalog.sites import Site, site
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
@@ -37,6 +40,7 @@ _LEAD = {"colocation": "colo", "on_premises": "own_site"}
 class Given:
     """What the scenario says of the servers of one site and GPU, first choice first; each with its path."""
 
+    loaded: LoadedScenario
     layers: tuple[tuple[str, Servers], ...]
 
     def find(self, key: str) -> tuple[str, float] | None:
@@ -71,13 +75,43 @@ def given_servers(loaded: LoadedScenario, topology: str, site_name: str, gpu_nam
         if site(servers.site).name == site_name and (servers.gpu is not None) == named
         if servers.gpu is None or gpu(servers.gpu).name == gpu_name
     ]
-    return Given(tuple(here))
+    return Given(loaded, tuple(here))
 
 
 def gpus_per_server(loaded: LoadedScenario, topology: str, pool: Pool) -> int:
     """GPUs in a server that an owned pool stands on."""
-    found = given_servers(loaded, topology, site(pool.site).name, gpu(pool.gpu).name).find("gpus_per_server")
-    return int(found[1]) if found else gpu(pool.gpu).device.gpus_per_node
+    card = gpu(pool.gpu)
+    return _gpus(card, given_servers(loaded, topology, site(pool.site).name, card.name))
+
+
+def _gpus(card: Gpu, given: Given) -> int:
+    found = given.find("gpus_per_server")
+    if found is not None:
+        return int(found[1])
+    kind = _kind(card, given)
+    return card.device.gpus_per_node if kind is None else kind.gpus
+
+
+def _kind(card: Gpu, given: Given) -> CatalogServer | None:
+    """The catalog's kind of server: the one that is named, with so many GPUs, or the usual one; None where it has none.
+
+    Raises
+    ------
+    InputError : a kind of another card, or with another number of GPUs
+    """
+    gpus = given.find("gpus_per_server")
+    for path, servers in given.layers:
+        if servers.server is not None:
+            kind = server_kind(servers.server)
+            with located(given.loaded, f"{path}.server"):
+                if kind.gpu != card.name:
+                    raise InputError(Problem(f"{kind.name} has {kind.gpu}, but a pool there {card.name}"))
+                if gpus is not None and gpus[1] != kind.gpus:
+                    raise InputError(Problem(f"{kind.name} has {kind.gpus} GPUs, but {gpus[0]} says {gpus[1]:g}"))
+            return kind
+    if gpus is not None:
+        return server_of(card.name, int(gpus[1]))
+    return next(iter(servers_of(card.name)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +183,8 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
         found = given.find(key)
         return figures(identifier, part) if found is None else figures.given(*found, unit)
 
-    said = given.find("gpus_per_server")
-    gpus = int(said[1]) if said else card.device.gpus_per_node
-    host = given.find("host_kw")
-    host_kw = figures("power.host_kw") * gpus / _HOST_GPUS if host is None else figures.given(*host, "kW")
-    reserved = given.find("reserved_kw")
-    board_w = figures.of(card.board_power, f"{card.name}.board_power") if reserved is None else 0.0
+    kind, gpus = _kind(card, given), _gpus(card, given)
+    host_kw, reserved_kw = _power_kw(card, gpus, kind, given, figures)
     life_years = figure("life_years", "years", "onprem.economic_life")
     ages = tuple((float(years), figures("onprem.residual_fraction", f"{12 * years}m")) for years in _RESALE_YEARS)
     residual = given.find("residual_share")
@@ -162,12 +192,12 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
     install = given.find("install_usd")
     weeks = figures("onprem.lead_time_weeks", _LEAD[place.kind]) if lead is None else figures.given(*lead, "weeks")
     return ServerKind(
-        name=f"{gpus} x {card.name}",
+        name=f"{gpus} x {card.name}" if kind is None else kind.name,
         gpu=card.name,
         gpus=gpus,
-        capex_usd=_capex_usd(card, gpus, given, figures),
+        capex_usd=_capex_usd(card, gpus, kind, given, figures),
         network_storage_share=figure("network_storage_share", "of the servers' price", "onprem.network_storage_share"),
-        reserved_kw=host_kw + gpus * board_w / _WATTS_PER_KW if reserved is None else figures.given(*reserved, "kW"),
+        reserved_kw=reserved_kw,
         host_kw=host_kw,
         maintenance_share_per_year=figure("maintenance_share_per_year", "per year", "onprem.maintenance_rate"),
         life_years=life_years,
@@ -178,17 +208,34 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
     )
 
 
-def _capex_usd(card: Gpu, gpus: int, given: Given, figures: Figures) -> Money:
+def _power_kw(card: Gpu, gpus: int, kind: CatalogServer | None, given: Given, figures: Figures) -> tuple[Money, Money]:
+    """Mean draw without GPUs, and power to be reserved; of a server that the catalog does not have by its GPUs."""
+    host, reserved = given.find("host_kw"), given.find("reserved_kw")
+    if host is not None:
+        host_kw: Money = figures.given(*host, "kW")
+    elif kind is not None:
+        host_kw = figures.of(kind.host, f"{kind.name}.host")
+    else:
+        host_kw = figures("power.host_kw") * gpus / _HOST_GPUS
+    if reserved is not None:
+        return host_kw, figures.given(*reserved, "kW")
+    if kind is not None and host is None:
+        return host_kw, figures.of(kind.nameplate, f"{kind.name}.nameplate")
+    board_w = figures.of(card.board_power, f"{card.name}.board_power")
+    return host_kw, host_kw + gpus * board_w / _WATTS_PER_KW
+
+
+def _capex_usd(card: Gpu, gpus: int, kind: CatalogServer | None, given: Given, figures: Figures) -> Money:
     found = given.find("capex_usd")
     if found is not None:
         return figures.given(*found, "USD per server")
-    node = card.device.gpus_per_node
-    if card.server_price_entry is not None and gpus == node:
-        return figures(card.server_price_entry)
-    known = f" (only of one with {node})" if card.server_price_entry else ""
+    if kind is not None:
+        return figures.of(kind.capex, f"{kind.name}.capex")
+    known = ", ".join(str(other.gpus) for other in servers_of(card.name))
     raise InputError(
         Problem(
-            f"the catalog has no price of a server with {gpus} {card.name}{known}: give capex_usd under servers",
+            f"the catalog has no price of a server with {gpus} {card.name}{f' (but with {known})' if known else ''}: "
+            "give capex_usd under servers",
             path="gpu",
             got=card.name,
         )
@@ -205,7 +252,9 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         tariff = "cost.electricity_usd_per_kwh", (cost.electricity_usd_per_kwh,)
     pue = given.find("pue") or (None if cost.pue is None else ("cost.pue", cost.pue))
     return Facility(
-        usd_per_kw_month=figures("colo.rate") if space is None else figures.given(*space, "USD per kW-month"),
+        usd_per_kw_month=_site_figure(place.space, f"{place.name}.space", "colo.rate", figures)
+        if space is None
+        else figures.given(*space, "USD per kW-month"),
         pue=_site_figure(place.pue, f"{place.name}.pue", "power.pue", figures)
         if pue is None
         else figures.given(*pue, "ratio"),
@@ -214,6 +263,7 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         )
         if tariff is None
         else _by_hour(*tariff, figures),
+        co2_kg_per_kwh=grid(place.grid).co2_kg_per_kwh if place.grid else (),
     )
 
 

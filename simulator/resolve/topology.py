@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
+from simulator.catalog.servers import server_kind
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
@@ -56,7 +57,7 @@ def check_catalog_names(loaded: LoadedScenario) -> None:
     ------
     InputError : every name that the catalog does not have, at its place
     """
-    check_names(loaded, model, gpu, site, token_offer)
+    check_names(loaded, model, gpu, site, token_offer, server_kind)
 
 
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:

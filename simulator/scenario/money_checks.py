@@ -101,9 +101,6 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
     if pool.term_months not in (None, months):
         text = f"{pool.billing} is a term of {months} months: billing reserved takes any other"
         yield f"{path}.term_months", text, pool.term_months
-    if pool.gpus_per_instance is not None and pool.gpus_per_instance < pool.tensor_parallel_size:
-        text = f"must hold tensor_parallel_size ({pool.tensor_parallel_size})"
-        yield f"{path}.gpus_per_instance", text, pool.gpus_per_instance
     yield from _price_problems(path, pool)
 
 

@@ -15,7 +15,9 @@ LookUp = Callable[[str], object]
 """Finds an entry by name, aliases included, and raises InputError for a name that it does not know."""
 
 
-def check_names(loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: LookUp, token_offers: LookUp) -> None:
+def check_names(
+    loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: LookUp, token_offers: LookUp, servers: LookUp
+) -> None:
     """Look up every model, GPU, site and token offer that the scenario names.
 
     A model that is a `config.json` or a folder holding one is no name; it has to exist.
@@ -25,7 +27,7 @@ def check_names(loaded: LoadedScenario, models: LookUp, gpus: LookUp, sites: Loo
     InputError : every name that a look-up refuses, with file, line and column of the name
     """
     problems: list[Problem] = []
-    look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers}
+    look_up = {"model": models, "gpu": gpus, "site": sites, "offer": token_offers, "server": servers}
     for path, kind, name in _names(loaded):
         file, line, column = loaded.place(path)
         if kind == "model" and is_config(loaded.path.parent, name):
@@ -66,6 +68,8 @@ def _server_names(path: str, section: Sequence[Servers]) -> Iterator[tuple[str, 
         yield f"{path}[{k}].site", "site", servers.site
         if servers.gpu is not None:
             yield f"{path}[{k}].gpu", "gpu", servers.gpu
+        if servers.server is not None:
+            yield f"{path}[{k}].server", "server", servers.server
 
 
 def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:

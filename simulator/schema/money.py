@@ -30,8 +30,10 @@ class Servers(Settings):
     """Site of the catalog."""
     gpu: str | None = None
     """GPU of the catalog; all on the site unless given."""
+    server: str | None = None
+    """Kind of server of the catalog, as 4xl40s; the one with `gpus_per_server`, else the usual one, unless given."""
     gpus_per_server: Annotated[int, Field(ge=1, le=72), IS_NUMBER] | None = None
-    """GPUs in one server; the catalog's node unless given."""
+    """GPUs in one server; those of the catalog's kind unless given."""
     capex_usd: NotNegative | None = None
     """Price of one server with its GPUs."""
     network_storage_share: NotNegative | None = None

@@ -9,6 +9,7 @@ import pytest
 
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.gpus import gpu
+from simulator.catalog.servers import server_kind
 from simulator.errors import InputError
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -68,7 +69,9 @@ def test_pools_on_one_site_and_gpu_share_its_servers(tmp_path: Path) -> None:
     assert place.server.capex_usd == cost_entry("onprem.server_capex.8xH100").number()
     assert place.spares is None
     assert place.spare_share == cost_entry("onprem.spare_fraction").number()
-    assert place.facility.usd_per_kw_month == cost_entry("colo.rate").number()
+    assert place.server.name == "8xh100-sxm"
+    assert place.facility.usd_per_kw_month == cost_entry("facility.own_usd_per_kw_month").number()
+    assert len(place.facility.co2_kg_per_kwh) == 288
 
 
 def test_what_a_topology_says_of_its_servers_wins_then_the_scenario_then_the_catalog(tmp_path: Path) -> None:
@@ -87,10 +90,18 @@ def test_what_a_topology_says_of_its_servers_wins_then_the_scenario_then_the_cat
     assert server.maintenance_share_per_year == cost_entry("onprem.maintenance_rate").number()
 
 
+def test_servers_of_the_catalog_are_named_or_chosen_by_their_gpus(tmp_path: Path) -> None:
+    for words in ("server: 4xh100-sxm", "gpus_per_server: 4"):
+        (place,) = resolve(tmp_path, pools(OWNED), f"servers: [{{name: a, site: datacentre, {words}}}]").terms.owned
+        kind = server_kind("4xh100-sxm")
+        assert (place.server.name, place.server.gpus, place.server.capex_usd) == (kind.name, 4, kind.capex.value)
+        assert (place.server.host_kw, place.server.reserved_kw) == (kind.host.value, kind.nameplate.value)
+
+
 def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
-    small = "servers: [{name: a, site: datacentre, gpus_per_server: 2, capex_usd: 1}]"
+    small = "servers: [{name: a, site: datacentre, gpus_per_server: 3, capex_usd: 1}]"
     (place,) = resolve(tmp_path, pools(OWNED), small).terms.owned
-    assert place.server.host_kw == pytest.approx(cost_entry("power.host_kw").number() / 4)
+    assert place.server.host_kw == pytest.approx(3 * cost_entry("power.host_kw").number() / 8)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +109,8 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
     [
         (
             pools(OWNED),
-            "servers: [{name: a, site: datacentre, gpus_per_server: 4}]",
-            "terms.yaml:17:53: topologies.one.pools[0].gpu: the catalog has no price of a server with 4 h100-sxm",
+            "servers: [{name: a, site: datacentre, gpus_per_server: 3}]",
+            "terms.yaml:17:53: topologies.one.pools[0].gpu: the catalog has no price of a server with 3 h100-sxm",
         ),
         (
             pools(OWNED.replace("datacentre", "lambda")),
@@ -116,6 +127,17 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "servers: [{name: a, site: colo}, {name: b, site: colo, gpu: l40s}, {name: c, site: colo, gpu: L40S}]",
             "servers of colo are given twice",
         ),
+        (
+            pools(OWNED),
+            "servers: [{name: a, site: datacentre, server: 4xl40s}]",
+            "18:47: servers[0].server: 4xl40s has l40s, but a pool there h100-sxm",
+        ),
+        (
+            pools(OWNED),
+            "servers: [{name: a, site: datacentre, server: 4xh100-sxm, gpus_per_server: 8}]",
+            "servers[0].server: 4xh100-sxm has 4 GPUs, but servers[0].gpus_per_server says 8",
+        ),
+        (pools(OWNED), "servers: [{name: a, site: datacentre, server: 4xh100}]", "did you mean '4xh100-sxm'?"),
         (pools(OWNED), "servers: [{name: a, site: datacenter}]", "did you mean 'datacentre'?"),
         (pools(OWNED), "servers: [{name: a, site: colo, gpus_per_server: 73}]", "less than or equal to 72"),
         (pools(OWNED.replace("}", ", commitments: 1}")), "", "is a term of rented instances, but billing is owned"),
@@ -123,7 +145,7 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
         (
             pools(f"{{{RENTED}, gpus_per_instance: 2, tensor_parallel_size: 4, price_usd_per_gpu_hour: 2}}"),
             "",
-            "gpus_per_instance: must hold tensor_parallel_size (4) (got 2)",
+            "gpus_per_instance: an instance with 2 GPUs cannot hold tensor_parallel_size 4 (got 2)",
         ),
         (
             pools(f"{{{RENTED}, instance: p5.48xlarge, tensor_parallel_size: 16}}"),
@@ -316,7 +338,7 @@ def test_every_figure_that_was_used_has_a_source_and_a_day_or_a_place(tmp_path: 
         assert figure.unit
         assert (figure.source and figure.date) if figure.kind != "given" else figure.place
     assert by_id["cost.discount_rate"].place == f"{tmp_path}/terms.yaml:18:23"
-    for name in ("onprem.server_capex.8xH100", "aws-us-east/h100-sxm/on_demand", "onprem.fte_per_cluster", "colo.rate"):
+    for name in ("onprem.server_capex.8xH100", "aws-us-east/h100-sxm/on_demand", "onprem.fte_per_cluster"):
         assert name in by_id
     assert "onprem.wacc" not in by_id
     assert found.unknown == ()
