@@ -106,7 +106,7 @@ def test_an_instance_that_holds_no_replica_is_refused() -> None:
     with pytest.raises(InputError, match=r"holds 4 h100-nvl: NC40ads_H100_v5 with 1, NC80adis_H100_v5 with 2"):
         gpu_offer("azure-us-east", "h100-nvl", gpus=4)
     with pytest.raises(InputError, match=r"did you mean .p5\.48xlarge"):
-        gpu_offer("aws-us-east", "h100-sxm", instance="p5.4xlarge")
+        gpu_offer("aws-us-east", "h100-sxm", instance="p5.48xlarg")
 
 
 def test_azures_single_cards_are_what_the_sizes_have() -> None:
@@ -194,3 +194,10 @@ def test_an_offer_prints_like_any_entry() -> None:
     assert all("H100 NVL 94 GB" in row["figure"] for row in rows)
     with pytest.raises(InputError, match="did you mean 'nebius/h200/spot'"):
         provenance("gpu_offers", "nebius/h200/spt")
+
+
+def test_sites_that_sell_single_cards_at_one_price_hold_tensor_parallel_replicas() -> None:
+    for place in ("verda", "runpod", "hyperstack"):
+        one, eight = (gpu_offer(place, "h100-sxm" if place != "hyperstack" else "h100-pcie", gpus=n) for n in (1, 8))
+        assert (one.gpus_per_instance, eight.gpus_per_instance) == (1, 8)
+        assert eight.usd_per_gpu_hour == pytest.approx(one.usd_per_gpu_hour)
