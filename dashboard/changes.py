@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from simulator.cost.prices import RentedPrices
-from simulator.resolve.prices import topology_prices
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.money import Servers
 from simulator.schema.topology import Pool, QueueAutoscaler
-from simulator.study.terms import OwnedSite
+from simulator.study.terms import OwnedSite, RentedTerms
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
@@ -105,12 +103,12 @@ def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
 def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
     sets = []
     for planned in plan_topologies(loaded):
-        prices = topology_prices(loaded, planned)
+        terms = resolve_terms(planned).terms
+        rented, owned = {offer.pool: offer for offer in terms.rented}, terms.owned
         for pool in planned.settings.pools:
-            found = prices.pools[pool.name]
-            if isinstance(found, RentedPrices) and change.rent != 1:
-                sets.append(f"topologies.{planned.name}.pools[{pool.name}].{_rent(pool, found, change.rent)}")
-        owned = resolve_terms(planned).terms.owned
+            if pool.name in rented and change.rent != 1:
+                text = _rent(pool, rented[pool.name], change.rent)
+                sets.append(f"topologies.{planned.name}.pools[{pool.name}].{text}")
         if owned and change.server != 1:
             section = loaded.scenario.topologies[planned.name].servers
             sets.append(f"topologies.{planned.name}.servers={json.dumps(_servers(section, owned, change.server))}")
@@ -131,13 +129,11 @@ def _servers(section: Sequence[Servers], owned: Sequence[OwnedSite], factor: flo
     return found
 
 
-def _rent(pool: Pool, prices: RentedPrices, factor: float) -> str:
+def _rent(pool: Pool, terms: RentedTerms, factor: float) -> str:
     """The price that the scenario gives for this kind of billing, times a factor."""
     if pool.price_by_hour_usd_per_gpu_hour is not None:
         by_hour = [round(price * factor, 6) for price in pool.price_by_hour_usd_per_gpu_hour]
         return f"price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}"
-    usd = prices.usd_per_gpu_hour
-    if prices.reserved_usd_per_gpu_hour is not None:
-        usd = prices.reserved_usd_per_gpu_hour
-    assert isinstance(usd, float)
-    return f"price_usd_per_gpu_hour={usd * factor:.6g}"
+    committed = terms.commitment
+    usd = terms.usd_per_instance_hour[0] if committed is None else committed.usd_per_instance_hour
+    return f"price_usd_per_gpu_hour={float(np.mean(usd)) / terms.gpus_per_instance * factor:.6g}"

@@ -24,17 +24,16 @@ def show(context: Context) -> None:
     data = items(table(context.bundle, "costs"), context.topologies, basis)
     st.altair_chart(line_items(data, list(context.topologies), BASES[basis]), key="cost.items")
     if basis == "horizon":
-        st.caption("The month that was simulated, repeated; growth, replacements and resale are in the spending below.")
+        st.caption("The mean month, repeated; purchases, replacements and resale are in the spending below.")
     _unused(data)
     _spending(context)
     st.subheader("Line items")
-    shown = data[["topology", "pool", "category", "name", "kind", "quantity", "unit", "usd"]]
+    shown = data[["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]]
     st.dataframe(
         pd.DataFrame(shown),
         hide_index=True,
         key="cost.table",
         column_config={
-            "name": "part",
             "quantity": st.column_config.NumberColumn("per month", format="localized"),
             "usd": st.column_config.NumberColumn(BASES[basis], format="%.5f" if basis == "million" else "accounting"),
         },

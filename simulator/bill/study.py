@@ -71,6 +71,15 @@ def committed_instances(terms: Terms, months: Sequence[MonthUse]) -> tuple[int, 
     return _plan(terms, [uses[id(month)] for month in months], month_lengths(terms.months)).committed
 
 
+def with_commitments(terms: Terms, counts: Sequence[int]) -> Terms:
+    """The terms with as many instances committed, by offer of `terms.rented`; offers without a commitment stay."""
+    offers = tuple(
+        offer if offer.commitment is None else replace(offer, commitment=replace(offer.commitment, instances=count))
+        for offer, count in zip(terms.rented, counts, strict=True)
+    )
+    return replace(terms, rented=offers)
+
+
 def _plan(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> _Plan:
     servers = tuple(
         tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
@@ -89,9 +98,10 @@ def _plan(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> _Plan:
 
 def _price_months(terms: Terms, k: int) -> list[int]:
     """Rows of the indices that month k + 1 is priced by; equal rows, equal prices."""
-    rows = [min(k + 1, len(terms.rental_index) - 1), min(k + 1, len(terms.token_index) - 1)]
-    rows += [min(_term_start(terms, i, k), len(terms.rental_index) - 1) for i in range(len(terms.rented))]
-    return rows
+    last = len(terms.rental_index) - 1
+    rows = [min(k + 1, last)] if terms.rented else []
+    rows += [min(_term_start(terms, i, k), last) for i in range(len(terms.rented))]
+    return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
 
 def _term_start(terms: Terms, offer: int, k: int) -> int:
@@ -142,8 +152,11 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
     once[0] += [fee.usd_once for fee in terms.fees]
+    capex: list[Money] = [0.0]
     for site, servers in zip(terms.owned, plan.servers, strict=True):
-        for k, usd in enumerate(hardware_payments_usd(site, servers, terms.months, at)):
+        payments = hardware_payments_usd(site, servers, terms.months, at)
+        capex.append(payments[0])
+        for k, usd in enumerate(payments):
             once[k].append(usd)
     for upfront, start, length, usd in begun:
         once[int(np.searchsorted(at, start))].append(usd * upfront)
@@ -159,7 +172,7 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
         for k, (month, share) in enumerate(zip(lines, lengths, strict=True))
     )
     npv = npv_usd(paid, at, terms.discount_rate_per_year)
-    return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, npv)
+    return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, total(capex), npv)
 
 
 def _liability_usd(begun: Sequence[tuple[float, int, int, Money]], at: float) -> Money:

@@ -18,23 +18,23 @@ class Tokens:
 
     Attributes
     ----------
-    all : prompts and answers of every target, an answer that a cascade threw away included
-    output : of all answers, likewise
-    delivered : prompts and answers of completed requests, once each
+    delivered : prompts and answers that users saw; an answer that a cascade threw away is not one
+    output : of the answers that users saw
+    processed : prompts and answers of every target, those thrown away included
     """
 
-    all: float
-    output: float
     delivered: float
+    output: float
+    processed: float
 
 
 @dataclass(frozen=True, slots=True)
 class UnitPrices:
     """The whole bill over tokens of each kind, USD per million; None where there are none."""
 
-    all: Money | None
-    output: Money | None
     delivered: Money | None
+    output: Money | None
+    processed: Money | None
 
 
 def usd_per_million(usd: Money, tokens: Money) -> Money | None:
@@ -47,9 +47,9 @@ def usd_per_million(usd: Money, tokens: Money) -> Money | None:
 def unit_prices(usd_per_month: Money, tokens: Tokens) -> UnitPrices:
     """Price of a million tokens of each kind."""
     return UnitPrices(
-        usd_per_million(usd_per_month, tokens.all),
-        usd_per_million(usd_per_month, tokens.output),
         usd_per_million(usd_per_month, tokens.delivered),
+        usd_per_million(usd_per_month, tokens.output),
+        usd_per_million(usd_per_month, tokens.processed),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-UNUSED = frozenset({"idle", "spare", "unused", "starting", "down"})
+UNUSED = frozenset({"idle", "spare", "unused", "starting", "down", "after the study"})
 """Parts of lines that pay for what nobody used."""
 
 

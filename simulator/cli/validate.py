@@ -26,7 +26,7 @@ def validate(
     resolved: print the merged scenario with the origin of each value
     """
     from simulator.errors import collect
-    from simulator.resolve.prices import topology_prices
+    from simulator.resolve.terms import resolve_terms
     from simulator.resolve.topology import plan_topologies
     from simulator.run.capacity import load_warnings
     from simulator.scenario.load import load_scenario
@@ -34,7 +34,7 @@ def validate(
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     planned = plan_topologies(loaded)
-    collect(lambda topology: topology_prices(loaded, topology), planned)
+    collect(resolve_terms, planned)
     if resolved:
         print(resolved_yaml(loaded), end="")
         return 0

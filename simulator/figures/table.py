@@ -268,7 +268,7 @@ _ALL = (
         "",
         "month in which a topology with capex has cost less in sum than its rival, as paid, not discounted, resale at "
         "the horizon included",
-        "cost/breakeven.py",
+        "bill/cash.py",
         "there is no capex, or nobody to compare with",
     ),
     Figure(
@@ -277,17 +277,8 @@ _ALL = (
         "1M tokens/month",
         ",.0f",
         "delivered tokens a month above, or below, which a topology with capex costs less than its rival",
-        "cost/breakeven.py",
+        "decide/volumes.py",
         "there is no capex, or nobody to compare with",
-    ),
-    Figure(
-        "covers",
-        "interval covers",
-        "",
-        "",
-        "whether the draws hold the error of the forecast's speed besides prices and cost figures",
-        "run/uncertainty.py",
-        "there are no draws",
     ),
     Figure(
         "probability_cheapest",

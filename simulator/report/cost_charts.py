@@ -9,8 +9,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from simulator.bill.annuity import discount_factors
 from simulator.bill.unused import UNUSED
-from simulator.cost.annuity import discount_factors
 from simulator.figures.table import figure
 from simulator.report.charts import Summaries, plain_legend, topology_colour
 
@@ -23,9 +23,9 @@ BASES = {
 _BELOW = alt.Legend(orient="bottom", columns=2)
 
 
-def horizon_months(summary: Mapping[str, Any]) -> int:
-    """Months of the cash flow."""
-    return len(summary["cost"]["cash_flow_usd"]) - 1
+def horizon_months(summary: Mapping[str, Any]) -> float:
+    """Months of the study."""
+    return float(summary["cost"]["months"])
 
 
 def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFrame:
@@ -39,8 +39,8 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
     data = costs[costs["topology"].isin(list(topologies))].copy()
     factor = {name: _factor(summary, basis) for name, summary in topologies.items()}
     data["usd"] = data["usd_per_month"] * data["topology"].map(factor)
-    data["item"] = data["category"] + ": " + data["name"]
-    data["is_unused"] = data["name"].isin(sorted(UNUSED))
+    data["item"] = data["category"] + ": " + data["part"]
+    data["is_unused"] = data["part"].isin(sorted(UNUSED))
     return data.reset_index(drop=True)
 
 
@@ -48,7 +48,7 @@ def _factor(summary: Mapping[str, Any], basis: str) -> float:
     cost = summary["cost"]
     if basis == "million":
         return 1e6 / cost["tokens_per_month"] if cost["tokens_per_month"] else float("nan")
-    return float(horizon_months(summary)) if basis == "horizon" else 1.0
+    return horizon_months(summary) if basis == "horizon" else 1.0
 
 
 def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
@@ -75,7 +75,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             ),
             order=alt.Order("position:Q"),
             detail="item:N",
-            tooltip=["topology", "pool", "item", "use", alt.Tooltip("usd", format=",.2f", title=title)],
+            tooltip=["topology", "owner", "item", "use", alt.Tooltip("usd", format=",.2f", title=title)],
         )
         .properties(height=alt.Step(48))
     )
@@ -91,11 +91,10 @@ def spending(topologies: Summaries, discounted: bool) -> pd.DataFrame:
     frames = []
     for name, summary in topologies.items():
         flow = np.asarray(summary["cost"]["cash_flow_usd"], dtype=np.float64)
+        at = np.asarray(summary["cost"]["at_months"], dtype=np.float64)
         if discounted:
-            flow = flow * discount_factors(summary["cost"]["discount_rate"], flow.size - 1)
-        frames.append(
-            pd.DataFrame({"topology": name, "month": np.arange(flow.size), "spent_usd": 0.0 - np.cumsum(flow)})
-        )
+            flow = flow * discount_factors(summary["cost"]["discount_rate"], at)
+        frames.append(pd.DataFrame({"topology": name, "month": at, "spent_usd": 0.0 - np.cumsum(flow)}))
     return pd.concat(frames, ignore_index=True)
 
 

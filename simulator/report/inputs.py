@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from simulator.catalog.costs import cost_entries
-from simulator.run.uncertainty import GPU_PRICE, SPEED, TOKEN_PRICE
+from simulator.run.uncertainty import GPU_PRICE, TOKEN_PRICE
 
 _MODELLED = {
     GPU_PRICE: "times today's",
     TOKEN_PRICE: "times today's",
-    SPEED: "standard deviations of its error",
 }
 
 

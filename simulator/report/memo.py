@@ -105,7 +105,7 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         lines.append(
             f"{name}: ${cost['usd_per_month']:,.0f} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {horizon_months(found)} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
+            f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
             f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start."
         )
     return lines

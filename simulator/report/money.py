@@ -42,18 +42,12 @@ def money_notes(topologies: Summaries) -> list[str]:
     if drawn:
         notes.append(
             f"Intervals hold {drawn['coverage']:.0%} of {drawn['draws']:,} draws of prices and cost figures; all "
-            "topologies see the same draws. They leave out errors of the forecast's speed unless it was measured: "
-            + "; ".join(f"{name}: {_covered(found)}" for name, found in topologies.items())
-            + "."
+            "topologies see the same draws. An error of the forecast's speed moves no price: it moves the size that is "
+            "needed."
         )
     notes += [_break_even(name, found["break_even"]) for name, found in topologies.items() if found["break_even"]]
     notes += [_rule(name, found["hybrid_rule"]) for name, found in topologies.items() if found["hybrid_rule"]]
     return notes
-
-
-def _covered(summary: Mapping[str, Any]) -> str:
-    measured = summary["uncertainty"]["covers_speed"] and summary["pools"]
-    return "money and speed" if measured else "money only"
 
 
 def _break_even(name: str, found: Mapping[str, Any]) -> str:
@@ -63,7 +57,7 @@ def _break_even(name: str, found: Mapping[str, Any]) -> str:
     else:
         text = f"{name} costs less than {rival} {found['cheaper']} {tokens / 1e6:,.0f} million tokens a month"
     month = found["month"]
-    text += f"; paid back in month {month}." if month is not None else "; not paid back within the horizon."
+    text += f"; paid back after {month:.1f} months." if month is not None else "; not paid back within the horizon."
     return text + _how_sure(found)
 
 

@@ -123,7 +123,9 @@ def _break_even(summary: Summary) -> str:
     if found is None:
         return NONE
     return (
-        f"month {found['month']} ({found['against']})" if found["month"] is not None else f"never ({found['against']})"
+        f"month {found['month']:.1f} ({found['against']})"
+        if found["month"] is not None
+        else f"never ({found['against']})"
     )
 
 
@@ -138,13 +140,6 @@ def _break_even_volume(summary: Summary) -> str:
 def _cheapest(summary: Summary) -> str:
     drawn = summary["uncertainty"]
     return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else NONE
-
-
-def _covers(summary: Summary) -> str:
-    drawn = summary["uncertainty"]
-    if not drawn:
-        return NONE
-    return "money and speed" if drawn["covers_speed"] and summary["pools"] else "money only"
 
 
 def _rule(summary: Summary) -> str:
@@ -219,7 +214,6 @@ _COST: tuple[Row, ...] = (
     _of("cost", "capex_usd"),
     _labelled("break_even_month", _break_even),
     _labelled("break_even_tokens", _break_even_volume),
-    _labelled("covers", _covers),
     _labelled("probability_cheapest", _cheapest),
     _labelled("replicas_to_own", _rule),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.resolve.apis import api_terms
@@ -11,6 +12,7 @@ from simulator.resolve.offers import rented_terms, unknown_prices
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
 from simulator.schema.money import FeeSettings, StaffSettings
+from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
 from simulator.study.terms import Fee, Money, Staff, Terms
 
@@ -32,6 +34,11 @@ class ResolvedTerms:
     ranges: dict[str, tuple[float, float, float]]
     used_overrides: frozenset[str]
     unknown: tuple[str, ...]
+
+    @property
+    def estimates(self) -> tuple[str, ...]:
+        """Ids of the estimates among the figures."""
+        return tuple(figure.id for figure in self.figures if figure.kind == "estimate")
 
 
 def resolve_terms(planned: PlannedTopology) -> ResolvedTerms:
@@ -82,7 +89,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         discount_rate_per_year=figures("onprem.wacc")
         if rate is None
         else figures.given("cost.discount_rate", rate, "per year"),
-        months=scenario.study.months,
+        months=float(scenario.study.months),
         first_month=1 if scenario.study.first_month is None else int(scenario.study.first_month[-2:]),
     )
 
@@ -125,3 +132,12 @@ def _fee(settings: FeeSettings, path: str, figures: Figures) -> Fee:
         if value:
             figures.given(f"{path}.{key}", value, units[key])
     return Fee(settings.name, **values)
+
+
+def unused_overrides(settings: CostSettings, found: Sequence[ResolvedTerms]) -> list[str]:
+    """A warning when figures that the scenario sets had no say in any topology."""
+    used = frozenset().union(*(terms.used_overrides for terms in found))
+    if settings.draws:
+        used |= {"price.monthly_log_vol", "price.token_monthly_log_vol"}
+    unused = [name for name in settings.overrides if name not in used]
+    return [f"overrides without effect on costs: {', '.join(unused)}"] if unused else []

@@ -8,52 +8,61 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.bill.cash import payback_months
+from simulator.bill.focus import Resource, focus_frame
+from simulator.bill.owned import site_owner
+from simulator.bill.sums import mean
+from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
-from simulator.cost.breakeven import cheaper_volumes, payback_month
-from simulator.cost.focus import Resource, focus_frame
-from simulator.cost.lines import total_usd
-from simulator.cost.report import CostReport, mean_report
 from simulator.decide.rivals import rank
+from simulator.decide.volumes import Costs, cheaper_volumes
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
+from simulator.run.priced import Priced
 from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.run.volume import cost_curves, crossing_draws
 from simulator.study.decision import Contender
 
 
-def cost_summary(reports: Sequence[CostReport], discount_rate: float) -> dict[str, Any]:
-    """Costs of one topology, means over the replications; USD per million tokens is the ratio of the means."""
-    mean, half_width = t_interval([report.usd_per_month for report in reports])
-    report = mean_report(reports)
+def cost_summary(found: Priced) -> dict[str, Any]:
+    """Costs of one topology: the mean month over the study and the replications; USD per million tokens is of means."""
+    usd, tokens, bill = found.usd_per_month, found.tokens, found.bill
+    half_width = t_interval([replication.usd_per_month for replication in found.replications])[1]
+    unit = unit_prices(usd, tokens)
     return {
-        "usd_per_month": mean,
+        "usd_per_month": usd,
         "usd_per_month_half_width": half_width,
-        "usage_usd_per_month": total_usd(report.lines, "usage"),
-        **{
-            name: getattr(report, name)
-            for name in (
-                "tokens_per_month",
-                "output_tokens_per_month",
-                "usd_per_million_tokens",
-                "usd_per_million_output_tokens",
-                "processed_tokens_per_month",
-                "usd_per_million_processed_tokens",
-                "capex_usd",
-                "npv_usd",
-            )
+        "usage_usd_per_month": found.usage_usd_per_month,
+        "tokens_per_month": tokens.delivered,
+        "output_tokens_per_month": tokens.output,
+        "processed_tokens_per_month": tokens.processed,
+        "usd_per_million_tokens": unit.delivered,
+        "usd_per_million_output_tokens": unit.output,
+        "usd_per_million_processed_tokens": unit.processed,
+        "capex_usd": mean(bill.capex_usd),
+        "upfront_usd": mean(bill.upfront_usd),
+        "npv_usd": -mean(bill.npv_usd),
+        "unused_share": unused_share([(line.part, mean(line.usd)) for line in bill.lines]),
+        "discount_rate": mean(found.terms.discount_rate_per_year),
+        "months": found.terms.months,
+        "at_months": bill.at_months.tolist(),
+        "cash_flow_usd": (-bill.paid_usd).tolist(),
+        "liability_usd": mean(bill.months[-1].liability_usd),
+        "committed_instances": {
+            offer.pool: offer.commitment.instances for offer in found.terms.rented if offer.commitment is not None
         },
-        "unused_share": unused_share([(line.name, line.usd_per_month) for line in report.lines]),
-        "discount_rate": discount_rate,
-        "cash_flow_usd": report.cash_flow_usd.tolist(),
     }
 
 
-def cost_frame(name: str, reports: Sequence[CostReport]) -> pd.DataFrame:
-    """Rows of `costs.parquet`: line items of a topology, means over the replications."""
-    columns = ("pool", "category", "name", "unit", "kind", "quantity", "usd_per_month")
-    lines = mean_report(reports).lines
-    frame = pd.DataFrame([[getattr(line, column) for column in columns] for line in lines], columns=list(columns))
+def cost_frame(name: str, found: Priced) -> pd.DataFrame:
+    """Rows of `costs.parquet`: lines of a topology's mean month."""
+    columns = ("owner", "category", "part", "unit", "kind", "quantity", "usd_per_month")
+    rows = [
+        [line.owner, line.category, line.part, line.unit, line.kind, line.quantity, mean(line.usd)]
+        for line in found.bill.lines
+    ]
+    frame = pd.DataFrame(rows, columns=list(columns))
     frame.insert(0, "topology", name)
     return frame
 
@@ -73,14 +82,14 @@ def compare_costs(
     -------
     frame : rows of `break_even.parquet` (`cost_curves`)
     """
-    reports = {name: mean_report([found.cost for found in case.replications]) for name, case in cases.items()}
+    costs = {name: _costs(case.priced) for name, case in cases.items()}
     standing = [
-        Contender(name, bool(topologies[name]["metrics"]["slo_met"]), report.usd_per_month)
-        for name, report in reports.items()
+        Contender(name, bool(topologies[name]["metrics"]["slo_met"]), case.priced.usd_per_month)
+        for name, case in cases.items()
     ]
     for name, summary in topologies.items():
-        summary["break_even"] = _break_even(name, reports, standing)
-        summary["hybrid_rule"] = hybrid_rule(cases[name], reports[name], warmup_s)
+        summary["break_even"] = _break_even(name, cases, costs, standing)
+        summary["hybrid_rule"] = hybrid_rule(cases[name], warmup_s)
         summary["tornado"] = tornado_of(cases[name], settings)
         summary["uncertainty"] = None
     draws: dict[str, Draws] = {}
@@ -88,33 +97,40 @@ def compare_costs(
         inputs = draw_inputs(list(cases.values()), settings, seed)
         draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
         meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
-        for name, found in summarise_draws(draws, cases, meeting).items():
+        for name, found in summarise_draws(draws, meeting).items():
             topologies[name]["uncertainty"] = found
     crossings: list[float] = []
     for name, summary in topologies.items():
         if found := summary["break_even"]:
             found["draws"] = crossing_draws(draws[name], draws[found["against"]], found["cheaper"]) if draws else None
             crossings += [found["tokens_per_month"]] if found["tokens_per_month"] is not None else []
-    return cost_curves(reports, draws, crossings)
+    return cost_curves(costs, draws, crossings)
 
 
-def _break_even(name: str, reports: Mapping[str, CostReport], standing: Sequence[Contender]) -> dict[str, Any] | None:
+def _costs(found: Priced) -> Costs:
+    by_use = found.usage_usd_per_month
+    return Costs(found.usd_per_month - by_use, by_use, found.tokens.delivered)
+
+
+def _break_even(
+    name: str, cases: Mapping[str, Case], costs: Mapping[str, Costs], standing: Sequence[Contender]
+) -> dict[str, Any] | None:
     """Against the cheapest other topology that meets the SLO: by month and by volume."""
     rivals = rank([one for one in standing if one.name != name]).order
-    mine = reports[name]
-    if not rivals or mine.capex_usd <= 0:
+    mine, found = costs[name], cases[name].priced
+    if not rivals or mean(found.bill.capex_usd) <= 0:
         return None
     rival = rivals[0]
-    cheaper, tokens = _crossing(mine, reports[rival])
+    cheaper, tokens = _crossing(mine, costs[rival])
     return {
         "against": rival,
-        "month": payback_month(mine, reports[rival]),
+        "month": payback_months(found.bill, cases[rival].priced.bill),
         "cheaper": cheaper,
         "tokens_per_month": tokens,
     }
 
 
-def _crossing(mine: CostReport, other: CostReport) -> tuple[str, float | None]:
+def _crossing(mine: Costs, other: Costs) -> tuple[str, float | None]:
     """On which side of which volume a topology costs less: above, below; always and never have no volume."""
     found = cheaper_volumes(mine, other)
     if found is None:
@@ -126,18 +142,24 @@ def _crossing(mine: CostReport, other: CostReport) -> tuple[str, float | None]:
 
 
 def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
-    """Bills of all topologies, means over the replications, as CSV with FOCUS columns; a sub account each."""
-    frames = []
-    for name, case in cases.items():
-        planned = case.planned
-        resources = {
-            pool.name: Resource(site(pool.site).title, site(pool.site).region, pool.billing == "spot")
-            for pool in planned.settings.pools
-        }
-        for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
-            place = site(offer.site) if offer else None
-            resources[provider.name] = Resource(place.title, place.region) if place else Resource(provider.name, "")
-        lines = mean_report([found.cost for found in case.replications]).lines
-        frames.append(focus_frame(lines, resources, scenario.name, name, scenario.study.first_month))
+    """Bills of all topologies as CSV with FOCUS columns; a sub account each."""
+    frames = [
+        focus_frame(case.priced.bill.lines, _resources(case), scenario.name, name, scenario.study.first_month)
+        for name, case in cases.items()
+    ]
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))
+
+
+def _resources(case: Case) -> dict[str, Resource]:
+    """Who provides what each owner of a line stands for, and where."""
+    planned, terms = case.planned, case.priced.terms
+    found = {site_owner(place): _at(place.site) for place in terms.owned}
+    found |= {offer.pool: _at(offer.site) for offer in terms.rented}
+    for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
+        found[provider.name] = _at(offer.site) if offer else Resource(provider.name, "")
+    return found | {terms.topology: _at(terms.owned[0].site) if terms.owned else Resource("in house", "")}
+
+
+def _at(name: str) -> Resource:
+    return Resource(site(name).title, site(name).region)

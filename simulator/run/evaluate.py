@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.resolve.prices import Prices
+from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.priced import priced
 from simulator.run.summary import summarise
@@ -35,7 +35,10 @@ class Evaluation:
 
 
 def evaluate(
-    loaded: LoadedScenario, planned: PlannedTopology, prices: Prices, progress: Callable[[float], None] | None = None
+    loaded: LoadedScenario,
+    planned: PlannedTopology,
+    prices: ResolvedTerms,
+    progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
     """Simulate all replications of a planned topology; `progress` is called with the share that is done."""
     demand, subject = demand_of(loaded), subject_of(planned)
@@ -46,6 +49,6 @@ def evaluate(
             if progress:
                 progress((number + min(now / demand.horizon_s, 1.0)) / demand.replications)
 
-        done.append(priced(simulate_one(subject, demand, number, progress=tick), prices))
+        done.append(simulate_one(subject, demand, number, progress=tick))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    return Evaluation(summarise(loaded, planned, done, prices), met)
+    return Evaluation(summarise(loaded, planned, priced(done, prices.terms), prices), met)

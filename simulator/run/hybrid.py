@@ -1,49 +1,50 @@
-"""How many replicas a hybrid should own, by the rule of the cost room, beside how many it owns."""
+"""How many replicas a hybrid should own, by the rule P(D > K) <= F/((c - v) 8760), beside how many it owns."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.cost.breakeven import owned_units
-from simulator.cost.lines import LineItem
-from simulator.cost.prices import MONTHS_PER_YEAR, OwnedPrices, RentedPrices
-from simulator.cost.report import CostReport
+from simulator.bill.annuity import MONTHS_PER_YEAR
+from simulator.bill.owned import site_owner
+from simulator.bill.sums import mean, total_usd
+from simulator.decide.volumes import owned_units
 from simulator.run.uncertainty import Case
+from simulator.study.bill import Line
 from simulator.units import HOURS_PER_MONTH
 
-_BY_REPLICA = ("hardware", "network and storage", "maintenance", "colocation")
+_BY_REPLICA = ("hardware", "network and storage", "installation", "maintenance", "space")
 """Categories that grow with each owned replica; staff does not."""
 
 
-def hybrid_rule(case: Case, report: CostReport, warmup_s: float) -> dict[str, Any] | None:
+def hybrid_rule(case: Case, warmup_s: float) -> dict[str, Any] | None:
     """The rule's number of owned replicas for a hybrid of one owned pool that overflows to a rented one; else None.
 
     Demand is the requests in the system at each sample, over the requests that the scenario lets one replica hold:
     `outstanding_per_replica` of the overflow, else the autoscaler's target. Cold starts and queues are not in the rule.
     """
-    planned = case.planned
-    owned = [pool for pool in planned.settings.pools if isinstance(case.prices.pools[pool.name], OwnedPrices)]
-    rented = [pool for pool in planned.settings.pools if pool not in owned]
-    if len(owned) != 1 or len(rented) != 1 or planned.fleet.providers or planned.settings.routing.kind != "overflow":
+    planned, terms = case.planned, case.priced.terms
+    if len(terms.owned) != 1 or len(terms.owned[0].pools) != 1 or len(terms.rented) != 1 or terms.apis:
         return None
-    base, burst = (next(p for p in planned.fleet.pools if p.name == pool.name) for pool in (owned[0], rented[0]))
+    if planned.settings.routing.kind != "overflow":
+        return None
+    (site,), (offer,) = terms.owned, terms.rented
+    base, burst = (next(p for p in planned.fleet.pools if p.name == name) for name in (*site.pools, offer.pool))
     load = planned.settings.routing.when.outstanding_per_replica
-    if load is None and rented[0].autoscaler is not None:
-        load = rented[0].autoscaler.target_per_replica
+    if load is None and burst.autoscaler is not None:
+        load = burst.autoscaler.target_per_replica
     if not load or not base.replicas or base.gpus_per_replica != burst.gpus_per_replica:
         return None
-    prices = case.prices.pools[burst.name]
-    assert isinstance(prices, RentedPrices)
-    lines = [line for line in report.lines if line.pool == base.name]
-    fixed = _usd(lines, *_BY_REPLICA) + _usd(lines, "electricity", name="hosts")
+    lines = [line for line in case.priced.bill.lines if line.owner == site_owner(site)]
+    fixed = _usd(lines, *_BY_REPLICA) + _usd(lines, "electricity", part="hosts")
+    hourly = sum(mean(usd) for usd in offer.usd_per_instance_hour) / len(offer.usd_per_instance_hour)
     figures = {
         "fixed_usd_per_replica_year": fixed * MONTHS_PER_YEAR / base.replicas,
-        "rented_usd_per_replica_hour": float(np.mean(prices.usd_per_gpu_hour)) * burst.gpus_per_replica,
-        "owned_usd_per_replica_hour": _usd(lines, "electricity", name="gpus") / (base.replicas * HOURS_PER_MONTH),
+        "rented_usd_per_replica_hour": hourly * burst.gpus_per_replica / offer.gpus_per_instance,
+        "owned_usd_per_replica_hour": _usd(lines, "electricity", part="gpus") / (base.replicas * HOURS_PER_MONTH),
     }
     return {
         "owned_replicas": base.replicas,
@@ -64,5 +65,5 @@ def demand_replicas(case: Case, requests_per_replica: float, warmup_s: float) ->
     return np.concatenate(found)
 
 
-def _usd(lines: list[LineItem], *categories: str, name: str | None = None) -> float:
-    return math.fsum(line.usd_per_month for line in lines if line.category in categories and name in (None, line.name))
+def _usd(lines: Sequence[Line], *categories: str, part: str | None = None) -> float:
+    return mean(total_usd(line for line in lines if line.category in categories and part in (None, line.part)))

@@ -1,38 +1,127 @@
-"""A trial with its bill."""
+"""A topology's trials and what they cost."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from simulator.cost.report import CostReport, MonthlyTokens
+import numpy as np
+
+from simulator.bill.study import bill_study, committed_instances, with_commitments
+from simulator.bill.sums import mean, total_usd
+from simulator.bill.unit import Tokens
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand
-from simulator.resolve.prices import Prices, cost_of
 from simulator.simulate.one import Outcome
+from simulator.study.bill import Bill, MonthUse, PeriodUse
+from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """One simulation of one topology, priced."""
+    """One simulation of one topology, and what its use alone would cost; hardware is that of all replications."""
 
     metrics: MetricAccumulator
     usage: Usage
-    cost: CostReport
     run: FleetRun
     demand: Demand
+    usd_per_month: float
+    tokens: Tokens
 
 
-def priced(outcome: Outcome, prices: Prices) -> Replication:
-    """A trial and what its use costs."""
-    cost = cost_of(outcome.usage, outcome.tokens, prices, _monthly(outcome.metrics))
-    return Replication(outcome.metrics, outcome.usage, cost, outcome.run, outcome.demand)
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A topology's replications, and the bill of all of them.
+
+    Attributes
+    ----------
+    terms : with the number of instances that are committed
+    months : of the study, each replication a period of every month
+    tokens : mean over the replications
+    """
+
+    replications: tuple[Replication, ...]
+    terms: Terms
+    months: tuple[MonthUse, ...]
+    bill: Bill
+    tokens: Tokens
+
+    @property
+    def usd_per_month(self) -> float:
+        """Mean over months and replications."""
+        return mean(total_usd(self.bill.lines))
+
+    @property
+    def usage_usd_per_month(self) -> float:
+        """What of it moves with the use."""
+        return mean(total_usd(self.bill.lines, "by_use"))
 
 
-def _monthly(metrics: MetricAccumulator) -> MonthlyTokens:
+def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
+    """Price the replications of a topology, each month of the study used like the one that was simulated."""
+    usages = with_peaks([_with_answers(outcome) for outcome in outcomes])
+    months = study_months(usages, terms.months)
+    settled = with_commitments(terms, committed_instances(terms, months))
+    bill = bill_study(settled, months)
+    replications = tuple(
+        Replication(
+            outcome.metrics,
+            usage,
+            outcome.run,
+            outcome.demand,
+            mean(total_usd(bill_study(settled, study_months([usage], terms.months)).lines)),
+            tokens_per_month(outcome.metrics),
+        )
+        for outcome, usage in zip(outcomes, usages, strict=True)
+    )
+    each = [found.tokens for found in replications]
+    mean_tokens = (math.fsum(getattr(found, name) for found in each) / len(each) for name in Tokens.__slots__)
+    return Priced(replications, settled, months, bill, Tokens(*mean_tokens))
+
+
+def _with_answers(outcome: Outcome) -> Usage:
+    providers = tuple(
+        replace(
+            provider,
+            tokens=np.stack([isl - cached, cached, np.zeros_like(isl), osl], axis=-1),
+            failed_tokens=np.zeros_like(counts),
+        )
+        for provider, counts in zip(outcome.usage.providers, outcome.tokens, strict=True)
+        for _, isl, cached, osl in [np.moveaxis(counts, -1, 0)]
+    )
+    return replace(outcome.usage, providers=providers)
+
+
+def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:
+    """Months that are all alike, the usages standing for equal parts of each."""
+    month = MonthUse(tuple(PeriodUse(usage, HOURS_PER_MONTH / len(usages)) for usage in usages))
+    return (month,) * math.ceil(months)
+
+
+def with_peaks(usages: Sequence[Usage]) -> list[Usage]:
+    """The same use with the peaks of all: whatever replication comes true, hardware is bought for each of them."""
+    servers: dict[tuple[str, str], int] = {}
+    for found in (found for usage in usages for found in usage.servers):
+        key = found.site, found.gpu
+        servers[key] = max(servers.get(key, 0), found.used)
+    replicas = [max(usage.pools[k].peak_replicas for usage in usages) for k in range(len(usages[0].pools))]
+    return [
+        replace(
+            usage,
+            pools=tuple(replace(pool, peak_replicas=peak) for pool, peak in zip(usage.pools, replicas, strict=True)),
+            servers=tuple(replace(found, used=servers[found.site, found.gpu]) for found in usage.servers),
+        )
+        for usage in usages
+    ]
+
+
+def tokens_per_month(metrics: MetricAccumulator) -> Tokens:
     """Tokens of a month at the rates of the window: those that the table shows by the second."""
     rates = metrics.summary()
     names = ("input_tokens_per_s", "output_tokens_per_s", "processed_tokens_per_s")
-    return MonthlyTokens(*(rates[name] * HOURS_PER_MONTH * SECONDS_PER_HOUR for name in names))
+    prompts, output, processed = (rates[name] * HOURS_PER_MONTH * SECONDS_PER_HOUR for name in names)
+    return Tokens(prompts + output, output, processed)

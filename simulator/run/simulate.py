@@ -10,8 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.errors import collect
-from simulator.resolve.prices import topology_prices, unused_overrides
+from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.capacity import load_warnings
@@ -57,7 +58,7 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     scenario = loaded.scenario
     started = time.perf_counter()
     planned = plan_topologies(loaded)
-    prices = collect(lambda topology: topology_prices(loaded, topology), planned)
+    prices = collect(resolve_terms, planned)
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
     cases: dict[str, Case] = {}
@@ -92,17 +93,18 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     keep=keep if scenario.run.keep_requests else None,
                     progress=tick,
                 )
-                done.append(priced(outcome, price))
+                done.append(outcome)
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
                 bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
                 bundle.append("events.parquet", events_frame(done[-1].run, topology, number))
-            bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, done)))
-            bundle.append("costs.parquet", cost_frame(topology.name, [replication.cost for replication in done]))
-            summaries[topology.name] = summarise(loaded, topology, done, price)
+            found = priced(done, price.terms)
+            bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
+            bundle.append("costs.parquet", cost_frame(topology.name, found))
+            summaries[topology.name] = summarise(loaded, topology, found, price)
             summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
-            cases[topology.name] = Case(topology, price, done)
-        for found in summaries.values():
-            found["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
+            cases[topology.name] = Case(topology, price, found)
+        for told in summaries.values():
+            told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
         run = scenario.run
         bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
         summary = {
@@ -113,6 +115,8 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             "topologies": summaries,
         }
         bundle.text("costs_focus.csv", focus_csv(scenario, cases))
+        bundle.json("usage.json", {name: usage_data(case.priced.months) for name, case in cases.items()})
+        bundle.json("terms.json", {name: terms_data(case.priced.terms) for name, case in cases.items()})
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from simulator.bill.clock import HOURS_PER_DAY
 from simulator.catalog.sites import site
-from simulator.cost.prices import HOURS_PER_DAY
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
@@ -20,11 +20,11 @@ from simulator.metrics.intervals import quantile_interval, share_interval, t_int
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import tier_factor
-from simulator.resolve.prices import Prices
+from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.capacity import replica_capacity_rps
 from simulator.run.cost_summary import cost_summary
-from simulator.run.priced import Replication
+from simulator.run.priced import Priced, Replication
 from simulator.run.remarks import remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
@@ -33,14 +33,15 @@ from simulator.units import SECONDS_PER_HOUR
 
 
 def summarise(
-    loaded: LoadedScenario, planned: PlannedTopology, replications: list[Replication], prices: Prices
+    loaded: LoadedScenario, planned: PlannedTopology, priced: Priced, prices: ResolvedTerms
 ) -> dict[str, Any]:
     """Summary of one topology, JSON-ready."""
+    replications = priced.replications
     metrics = merged_metrics(planned, replications).summary([found.metrics for found in replications])
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
-    cost = cost_summary([replication.cost for replication in replications], prices.discount_rate)
+    cost = cost_summary(priced)
     return {
         "metrics": metrics,
         "replications": [_figures(replication) for replication in replications],
@@ -77,7 +78,7 @@ def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
     }
 
 
-def merged_metrics(planned: PlannedTopology, replications: list[Replication]) -> MetricAccumulator:
+def merged_metrics(planned: PlannedTopology, replications: Sequence[Replication]) -> MetricAccumulator:
     """Metrics of all replications together."""
     first = replications[0].metrics
     merged = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
@@ -96,11 +97,11 @@ def _figures(replication: Replication) -> dict[str, float]:
             for name in ("ttft", "tpot", "e2e")
             for share in ("p50", "p99")
         },
-        "usd_per_month": replication.cost.usd_per_month,
+        "usd_per_month": replication.usd_per_month,
     }
 
 
-def _pool(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:
+def _pool(planned: PlannedTopology, replications: Sequence[Replication], k: int) -> dict[str, Any]:
     spec, engine = planned.fleet.pools[k], planned.engines[k]
     usage = [replication.usage.pools[k] for replication in replications]
 
@@ -127,7 +128,7 @@ def _pool(planned: PlannedTopology, replications: list[Replication], k: int) -> 
     }
 
 
-def _replica_capacity_rps(planned: PlannedTopology, replications: list[Replication], k: int) -> float | None:
+def _replica_capacity_rps(planned: PlannedTopology, replications: Sequence[Replication], k: int) -> float | None:
     """What a replica of the pool can serve of requests as long as those of this run; None if none was completed."""
     total = [replication.metrics.total for replication in replications]
     completed = sum(int(tally.statuses[Status.COMPLETED]) for tally in total)
@@ -139,7 +140,7 @@ def _replica_capacity_rps(planned: PlannedTopology, replications: list[Replicati
     return replica_capacity_rps(pools[k], isl, osl, prefill=not answers, decode=pools[k].hands_to is None)
 
 
-def _provider(planned: PlannedTopology, replications: list[Replication], k: int) -> dict[str, Any]:
+def _provider(planned: PlannedTopology, replications: Sequence[Replication], k: int) -> dict[str, Any]:
     offer = planned.offers[k]
     usage = [replication.usage.providers[k] for replication in replications]
     simulated_s = sum(replication.usage.end_s for replication in replications)
@@ -153,7 +154,7 @@ def _provider(planned: PlannedTopology, replications: list[Replication], k: int)
     }
 
 
-def _replica_range(replications: list[Replication]) -> list[int] | None:
+def _replica_range(replications: Sequence[Replication]) -> list[int] | None:
     totals = [
         pd.DataFrame(replication.run.samples).groupby("time_s")["ready"].sum()
         for replication in replications
@@ -165,7 +166,7 @@ def _replica_range(replications: list[Replication]) -> list[int] | None:
 
 
 def _warnings(
-    loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: Prices
+    loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: ResolvedTerms
 ) -> list[dict[str, str]]:
     basis = [
         *sources(planned.engines),
@@ -202,7 +203,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
     return found
 
 
-def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Prices) -> list[str]:
+def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms) -> list[str]:
     found: list[str] = []
     settings, hours = loaded.scenario.cost, loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     if prices.estimates:

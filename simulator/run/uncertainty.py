@@ -4,42 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.cost.lines import LineItem, total_usd
-from simulator.cost.owned_draws import gpu_electricity_usd, owned_usd_per_month
-from simulator.cost.prices import MONTHS_PER_YEAR, OwnedPrices, RentedPrices
-from simulator.cost.sensitivity import (
+from simulator.bill.annuity import MONTHS_PER_YEAR
+from simulator.bill.study import bill_study, with_commitments
+from simulator.bill.sums import mean, total_usd
+from simulator.decide.rivals import shares_cheapest
+from simulator.decide.sensitivity import (
     Interval,
     PricePath,
     Swing,
     central_interval,
-    monte_carlo_usd_per_month,
     price_paths_usd,
-    speed_factors,
-    speed_normals,
     tornado,
     triangular,
 )
-from simulator.decide.rivals import shares_cheapest
-from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
-from simulator.resolve.prices import Prices, data_prices, owned_fields
-from simulator.resolve.terms import topology_terms
+from simulator.resolve.terms import ResolvedTerms, topology_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
-from simulator.run.priced import Replication
+from simulator.run.priced import Priced, Replication, study_months, with_peaks
+from simulator.study.terms import Money, Terms
 from simulator.units import TOKENS_PER_MILLION
 
 COVERAGE = 0.9
 """Share of the draws within the intervals that are shown."""
-GPU_PRICE, TOKEN_PRICE, SPEED = "price of rented GPUs", "price of tokens", "speed of the engine"
-"""Inputs that are no cost figures: mean price over the horizon as a multiple of today's, and the error of the
-forecast speed in standard deviations (below 0 slower)."""
+GPU_PRICE, TOKEN_PRICE = "price of rented GPUs", "price of tokens"
+"""Inputs that are no cost figures: mean price over the study as a multiple of today's."""
 _LEAST_SWING_USD = 0.005
 
 
@@ -48,8 +43,12 @@ class Case:
     """One topology with its results: what its costs are drawn from."""
 
     planned: PlannedTopology
-    prices: Prices
-    replications: Sequence[Replication]
+    prices: ResolvedTerms
+    priced: Priced
+
+    @property
+    def replications(self) -> Sequence[Replication]:
+        return self.priced.replications
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,11 @@ class Inputs:
     ----------
     figures : cost figures by id, shape (n,)
     gpu_path, token_path : market price as a multiple of today's at the end of months 0 to horizon, shape (n, H + 1)
-    speed : standard normal draws for the error of the speed, by the origin of the step time, shape (n,)
     """
 
-    figures: Mapping[str, Any]
+    figures: Mapping[str, Money]
     gpu_path: NDArray[np.float64]
     token_path: NDArray[np.float64]
-    speed: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +76,54 @@ class Draws:
 
     @property
     def usd_per_million_tokens(self) -> NDArray[np.float64]:
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(self.usd_per_month / self.tokens_per_month * TOKENS_PER_MILLION, dtype=np.float64)
 
 
 def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
     """Draws for all topologies of a scenario: `settings.draws` of them, from streams named by what is drawn."""
-    n, months = settings.draws, cases[0].prices.horizon_months
+    n, months = settings.draws, _months(cases[0])
     ranges: dict[str, tuple[float, float, float]] = {}
     for case in cases:
         ranges |= case.prices.ranges
-    origins = {engine.step_time.origin for case in cases for engine in _measured(case)}
     figures = Figures(settings.overrides)
     return Inputs(
         {name: triangular(*ranges[name], n, seed, name) for name in sorted(ranges)},
         price_paths_usd(_market(figures, GPU_PRICE), months, n, seed, "gpu rental"),
         price_paths_usd(_market(figures, TOKEN_PRICE), months, n, seed, "tokens"),
-        {origin: speed_normals(n, seed, origin) for origin in sorted(origins)},
     )
 
 
 def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
-    """Cost of a topology in each draw; replications are drawn with replacement, the same for all topologies."""
+    """Cost of a topology in each draw; replications are drawn with replacement, the same for all topologies.
+
+    Servers and committed instances are those that were bought: draws move prices alone.
+    """
     r, n = len(case.replications), len(inputs.gpu_path)
-    usd = np.stack([_usd_per_month(case, replication, settings, inputs) for replication in case.replications], axis=-1)
-    tokens = np.array([replication.cost.tokens_per_month for replication in case.replications])
+    terms = _drawn_terms(case, settings, inputs)
+    usages = with_peaks([found.usage for found in case.replications])
+    bills = [bill_study(terms, study_months([usage], terms.months)) for usage in usages]
+    usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
+    by_use = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines, "by_use")), (n,)) for bill in bills], axis=-1)
+    tokens = np.array([found.tokens.delivered for found in case.replications])
     weights = stream(seed, "cost", "replications").multinomial(r, np.full(r, 1 / r), size=n) / r
-    whole, usage = (weights * np.broadcast_to(usd, (2, n, r))).sum(axis=-1)
-    return Draws(whole, usage, weights @ tokens)
+    return Draws((weights * usd).sum(axis=-1), (weights * by_use).sum(axis=-1), weights @ tokens)
 
 
-def summarise_draws(draws: Mapping[str, Draws], cases: Mapping[str, Case], meeting: Sequence[str]) -> dict[str, Any]:
-    """Per topology: intervals of its costs, what they cover, and the share of the draws in which it is the cheapest.
+def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:
+    """Terms with drawn prices, and as many committed instances as at today's."""
+    drawn = topology_terms(case.planned, Figures(settings.overrides, inputs.figures))
+    counts = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in case.priced.terms.rented]
+    drawn = replace(
+        drawn,
+        rental_index=np.ascontiguousarray(inputs.gpu_path.T),
+        token_index=np.ascontiguousarray(inputs.token_path.T),
+    )
+    return with_commitments(drawn, counts)
+
+
+def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[str, Any]:
+    """Per topology: intervals of its costs, and the share of the draws in which it is the cheapest.
 
     Parameters
     ----------
@@ -127,7 +140,6 @@ def summarise_draws(draws: Mapping[str, Draws], cases: Mapping[str, Case], meeti
             "usd_per_million_tokens": _interval(found.usd_per_million_tokens)._asdict(),
             "probability_cheapest": shares[name],
             "probability_cheapest_meeting_slo": among.get(name),
-            "covers_speed": all(engine.step_time.expected_error is not None for engine in cases[name].planned.engines),
         }
         for name, found in draws.items()
     }
@@ -141,23 +153,18 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
     """Swing of USD per month with each uncertain input alone, widest first; those that move nothing are left out."""
     figures = Figures(settings.overrides)
     ranges = dict(case.prices.ranges)
-    if any(isinstance(price, RentedPrices) for price in case.prices.pools.values()):
-        ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, case.prices.horizon_months)
-    if case.prices.providers:
-        ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, case.prices.horizon_months)
-    measured = _measured(case)
-    if measured:
-        bound = _normal_bound()
-        ranges[SPEED] = (-bound, 0.0, bound)
+    if case.priced.terms.rented:
+        ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, _months(case))
+    if case.priced.terms.apis:
+        ranges[TOKEN_PRICE] = _market_range(figures, TOKEN_PRICE, _months(case))
 
     def usd(values: Mapping[str, float]) -> float:
         inputs = Inputs(
             {name: value for name, value in values.items() if name in case.prices.ranges},
-            _constant_path(values.get(GPU_PRICE, 1.0), case.prices.horizon_months),
-            _constant_path(values.get(TOKEN_PRICE, 1.0), case.prices.horizon_months),
-            {engine.step_time.origin: values.get(SPEED, 0.0) for engine in measured},
+            _from_month_1(values.get(GPU_PRICE, 1.0)),
+            _from_month_1(values.get(TOKEN_PRICE, 1.0)),
         )
-        return float(np.mean([_usd_per_month(case, found, settings, inputs)[0] for found in case.replications]))
+        return mean(total_usd(bill_study(_drawn_terms(case, settings, inputs), case.priced.months).lines))
 
     return [_swing(swing) for swing in tornado(usd, ranges) if swing.width_usd >= _LEAST_SWING_USD]
 
@@ -174,83 +181,14 @@ def _swing(swing: Swing) -> dict[str, Any]:
     }
 
 
-def _usd_per_month(case: Case, replication: Replication, settings: Any, inputs: Inputs) -> NDArray[np.float64]:
-    """USD per month of one replication in each draw, mean over the months of the horizon, and what of it is usage.
-
-    Returns
-    -------
-    array of shape (2, n); usage as in `LineItem.kind`: what goes with the load
-    """
-    terms = topology_terms(case.planned, Figures(settings.overrides, inputs.figures))
-    total, by_use = np.zeros(1), np.zeros(1)
-    for pool, engine, usage in zip(
-        case.planned.settings.pools, case.planned.engines, replication.usage.pools, strict=True
-    ):
-        hardware = _hardware(engine, inputs)
-        price = case.prices.pools[pool.name]
-        if isinstance(price, OwnedPrices):
-            fields = owned_fields(terms, pool.name)
-            total = total + owned_usd_per_month(usage, fields, replication.usage.end_s, hardware)
-            by_use = by_use + gpu_electricity_usd(usage, fields, replication.usage.end_s, hardware)
-        else:
-            lines = [line for line in replication.cost.lines if line.pool == pool.name]
-            data = data_prices(terms, pool.name)
-            factors = _rented_factors(price, data, inputs.gpu_path, hardware)
-            total = total + _rented_usd(lines, factors)
-            by_use = by_use + _rented_usd([line for line in lines if line.kind == "usage"], factors)
-    providers = {provider.name for provider in case.planned.fleet.providers}
-    bills = total_usd([line for line in replication.cost.lines if line.pool in providers])
-    tokens = monte_carlo_usd_per_month(inputs.token_path, bills)
-    return np.stack(np.broadcast_arrays(total + tokens, by_use + tokens))
-
-
-def _rented_factors(
-    price: RentedPrices, data: Mapping[str, Any], path: NDArray[np.float64], hardware: NDArray[np.float64]
-) -> dict[str, Any]:
-    """Each category of lines as a multiple of what it costs today, by draw.
-
-    On demand at the month's price, commitments at that of the month in which their term began.
-    """
-    months = np.arange(path.shape[1] - 1)
-    renewed = path[:, months - months % max(price.term_months, 1)].mean(axis=1)
-    on_demand = monte_carlo_usd_per_month(path, 1.0)
-    factor: dict[str, Any] = {"on demand": on_demand * hardware, "reserved": renewed * hardware}
-    if price.egress_usd_per_gb > 0:
-        now = price.egress_usd_per_gb * price.egress_bytes_per_output_token
-        factor["egress"] = data["egress_usd_per_gb"] * data["egress_bytes_per_output_token"] / now
-    if price.storage_gb > 0 and price.storage_usd_per_gb_month > 0:
-        now = price.storage_usd_per_gb_month * price.storage_gb
-        factor["storage"] = data["storage_usd_per_gb_month"] * data["storage_gb"] / now
-    return factor
-
-
-def _rented_usd(lines: Sequence[LineItem], factors: Mapping[str, Any]) -> NDArray[np.float64]:
-    total = np.zeros(1)
-    for line in lines:
-        total = total + line.usd_per_month * factors[line.category]
-    return np.asarray(total, dtype=np.float64)
-
-
-def _measured(case: Case) -> list[PlannedEngine]:
-    """Engines whose step time comes with a measured error."""
-    return [engine for engine in case.planned.engines if engine.step_time.expected_error is not None]
-
-
-def _hardware(engine: PlannedEngine, inputs: Inputs) -> NDArray[np.float64]:
-    """Hardware for the same work as a multiple of what was simulated: 1 / speed factor; 1 where no error is known.
-
-    Below saturation the throughput is what was offered, so the error of TPOT tells more of the speed.
-    """
-    error = engine.step_time.expected_error
-    if error is None:
-        return np.ones(1)
-    return 1.0 / speed_factors(max(error.tpot, error.throughput), inputs.speed[engine.step_time.origin])
+def _months(case: Case) -> int:
+    return math.ceil(case.priced.terms.months)
 
 
 def _market(figures: Figures, name: str) -> PricePath:
     """Two-sided price path from 1 without drift."""
     monthly = figures("price.monthly_log_vol" if name == GPU_PRICE else "price.token_monthly_log_vol")
-    return PricePath(1.0, 0.0, float(np.mean(monthly)) * math.sqrt(MONTHS_PER_YEAR))
+    return PricePath(1.0, 0.0, mean(monthly) * math.sqrt(MONTHS_PER_YEAR))
 
 
 def _market_range(figures: Figures, name: str, months: int) -> tuple[float, float, float]:
@@ -270,6 +208,6 @@ def _normal_bound() -> float:
     return float(ndtri((1 + COVERAGE) / 2))
 
 
-def _constant_path(multiple: float, months: int) -> NDArray[np.float64]:
-    """Today's price in month 0 and a multiple of it from month 1 on, shape (1, H + 1)."""
-    return np.concatenate(([1.0], np.full(months, multiple)))[None, :]
+def _from_month_1(multiple: float) -> NDArray[np.float64]:
+    """Today's price in month 0 and a multiple of it in all others, shape (2,)."""
+    return np.array([1.0, multiple])

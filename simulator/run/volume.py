@@ -10,10 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from simulator.cost.breakeven import SIDES, cheaper_sides
-from simulator.cost.lines import total_usd
-from simulator.cost.report import CostReport
-from simulator.cost.sensitivity import central_interval
+from simulator.decide.sensitivity import central_interval
+from simulator.decide.volumes import SIDES, Costs, cheaper_sides
 from simulator.run.uncertainty import COVERAGE, Draws
 
 _POINTS = 41
@@ -26,7 +24,7 @@ _FARTHEST = 10.0
 
 
 def cost_curves(
-    reports: Mapping[str, CostReport],
+    reports: Mapping[str, Costs],
     draws: Mapping[str, Draws],
     crossings: Sequence[float],
 ) -> pd.DataFrame:
@@ -52,11 +50,10 @@ def cost_curves(
 
 
 def _curve(
-    name: str, volumes: NDArray[np.float64], reports: Mapping[str, CostReport], draws: Mapping[str, Draws]
+    name: str, volumes: NDArray[np.float64], reports: Mapping[str, Costs], draws: Mapping[str, Draws]
 ) -> pd.DataFrame:
     report = reports[name]
-    usage, tokens = total_usd(report.lines, "usage"), report.tokens_per_month
-    base = report.usd_per_month - usage + volumes * (usage / tokens if tokens else 0.0)
+    base = report.fixed_usd + volumes * report.usd_per_token
     low, high = _band(draws[name], volumes) if name in draws else (np.full(len(volumes), math.nan),) * 2
     return pd.DataFrame(
         {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simulator.resolve.engines import PlannedEngine
-from simulator.resolve.prices import topology_prices
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Evaluation, evaluate
 from simulator.scenario.load import LoadedScenario
@@ -48,7 +48,7 @@ class Trials:
     def _simulate(self, point: Point) -> Evaluation:
         loaded = self.candidate.sized(point)
         planned = with_step_times(plan_topology(loaded, self.candidate.topology), self.step_factor)
-        prices = topology_prices(loaded, planned)
+        prices = resolve_terms(planned)
         label = f"{planned.name}: {' + '.join(map(str, point)) or 'no'} replicas"
         return evaluate(loaded, planned, prices, lambda share: self._progress(label, share))
 
@@ -61,7 +61,7 @@ def planned_at(loaded: LoadedScenario, topology: str) -> PlannedTopology:
     InputError : a model that does not fit, a split that does not divide, a price that is not known
     """
     planned = plan_topology(loaded, topology)
-    topology_prices(loaded, planned)
+    resolve_terms(planned)
     return planned
 
 

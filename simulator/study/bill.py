@@ -92,6 +92,7 @@ class Bill:
     at_months : times of the payments, shape (n,): 0, the end of each month, and further ones while commitments run
     once_usd : paid at these times at once: purchases less sales, upfront parts, one-time fees; (n,) or (n, draws)
     running_usd : what is paid for the months that end at these times, same shape
+    capex_usd : of `once_usd` at time 0, hardware and its installation
     npv_usd : present value of all payments, a cost is positive
     """
 
@@ -100,6 +101,7 @@ class Bill:
     at_months: NDArray[np.float64]
     once_usd: NDArray[np.float64]
     running_usd: NDArray[np.float64]
+    capex_usd: Money
     npv_usd: Money
 
     @property

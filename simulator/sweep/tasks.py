@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.resolve.prices import topology_prices
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import check_catalog_names, plan_topology
 from simulator.run.evaluate import evaluate
 from simulator.run.fingerprint import fingerprint, program_digest
@@ -83,7 +83,7 @@ def perform(task: Task) -> dict[str, Any]:
     try:
         check_catalog_names(task.loaded)
         planned = plan_topology(task.loaded, task.topology)
-        outcome = evaluate(task.loaded, planned, topology_prices(task.loaded, planned))
+        outcome = evaluate(task.loaded, planned, resolve_terms(planned))
     except InputError as error:
         return {"status": "failed", "error": _words(error)}
     except Exception as error:

@@ -9,7 +9,7 @@ import pytest
 
 from dashboard import preview_worker
 from dashboard.changes import Change, assignments, changed_text
-from simulator.resolve.prices import topology_prices
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
 from simulator.scenario.load import load_scenario
@@ -28,13 +28,15 @@ def test_prices_are_those_of_the_scenario_times_the_factor(factor: float) -> Non
     change = replace(Change(), rent=factor, server=factor, tokens=factor)
     changed = load_scenario(SCENARIO, sets=assignments(plain, change))
     for before, after in zip(plan_topologies(plain), plan_topologies(changed), strict=True):
-        was, now = topology_prices(plain, before), topology_prices(changed, after)
-        for name, price in was.pools.items():
-            key = "server_capex_usd" if hasattr(price, "server_capex_usd") else "usd_per_gpu_hour"
-            assert getattr(now.pools[name], key) == pytest.approx(factor * getattr(price, key), rel=1e-5)
-        for old, new in zip(was.providers, now.providers, strict=True):
-            assert new.tiers[0].output == pytest.approx(factor * old.tiers[0].output)
-            assert new.tiers[0].cached_input == pytest.approx(factor * old.tiers[0].cached_input)
+        was, now = (resolve_terms(planned).terms for planned in (before, after))
+        for old_site, new_site in zip(was.owned, now.owned, strict=True):
+            assert new_site.server.capex_usd == pytest.approx(factor * old_site.server.capex_usd, rel=1e-5)
+        for old_offer, new_offer in zip(was.rented, now.rented, strict=True):
+            (old_usd,), (new_usd,) = old_offer.usd_per_instance_hour, new_offer.usd_per_instance_hour
+            assert new_usd == pytest.approx(factor * old_usd, rel=1e-5)
+        for old, new in zip(was.apis, now.apis, strict=True):
+            assert new.prices[0].output == pytest.approx(factor * old.prices[0].output)
+            assert new.prices[0].cached_input == pytest.approx(factor * old.prices[0].cached_input)
 
 
 def test_a_commitment_is_scaled_by_its_own_price() -> None:
@@ -43,12 +45,14 @@ def test_a_commitment_is_scaled_by_its_own_price() -> None:
         "commitments: 1}]}}"
     )
     plain = load_scenario(SCENARIO, sets=[f"topologies={topology}"])
-    found = [topology_prices(plain, planned).pools["rented"] for planned in plan_topologies(plain)]
+    (found,) = (resolve_terms(planned).terms.rented[0] for planned in plan_topologies(plain))
     sets = [f"topologies={topology}", *assignments(plain, Change(rent=2.0))]
     changed = load_scenario(SCENARIO, sets=sets)
-    after = [topology_prices(changed, planned).pools["rented"] for planned in plan_topologies(changed)]
-    assert found[0].reserved_usd_per_gpu_hour < found[0].usd_per_gpu_hour
-    assert after[0].reserved_usd_per_gpu_hour == pytest.approx(2 * found[0].reserved_usd_per_gpu_hour, rel=1e-5)
+    (after,) = (resolve_terms(planned).terms.rented[0] for planned in plan_topologies(changed))
+    assert found.commitment is not None
+    assert after.commitment is not None
+    assert found.commitment.usd_per_instance_hour < found.usd_per_instance_hour[0]
+    assert after.commitment.usd_per_instance_hour == pytest.approx(2 * found.commitment.usd_per_instance_hour, rel=1e-5)
 
 
 def test_a_change_of_a_change_starts_from_the_changed_values() -> None:

@@ -170,7 +170,7 @@ def paying(once: float, monthly: float, months: int, last: float = 0.0) -> Bill:
     at = np.arange(months + 1, dtype=np.float64)
     first = np.zeros(months + 1)
     first[0], first[-1] = once, last
-    return Bill((), (), at, first, np.where(at > 0, monthly, 0.0), 0.0)
+    return Bill((), (), at, first, np.where(at > 0, monthly, 0.0), 0.0, 0.0)
 
 
 def test_payback_is_a_fraction_of_a_month() -> None:

@@ -10,7 +10,7 @@ from fleet_cases import ENGINE, Source, fleet, pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.cost.breakeven import owned_units
+from simulator.decide.volumes import owned_units
 from simulator.fleet.simulate import simulate_fleet
 from simulator.perf.steptime import constant_step_time
 from simulator.study.choices import TargetRouting

@@ -32,7 +32,7 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 9
     assert page.count('vegaEmbed("#money-') == 4
-    for words in ("Money: how sure", "2,000 draws", "whatever the load", "money and speed"):
+    for words in ("Money: how sure", "2,000 draws", "whatever the load", "moves no price"):
         assert words in page
 
 

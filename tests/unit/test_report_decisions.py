@@ -198,5 +198,5 @@ def test_line_items_are_all_there_and_unused_ones_are_known(bundle: Bundle) -> N
     for name, found in topologies.items():
         assert data.loc[data["topology"] == name, "usd"].sum() == pytest.approx(found["cost"]["usd_per_month"])
     idle = data[(data["topology"] == "own") & data["is_unused"]]
-    assert set(idle["name"]) >= {"idle"}
+    assert set(idle["part"]) >= {"idle"}
     assert np.isfinite(idle["usd"]).all()

@@ -13,24 +13,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from simulator.bill.focus import usd_per_unit
+from simulator.bill.study import bill_study
+from simulator.bill.sums import total_usd
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.servers import server_kinds, servers_of
-from simulator.cost.breakeven import owned_units
-from simulator.cost.lines import total_usd
-from simulator.cost.report import mean_report
+from simulator.decide.volumes import owned_units
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
-from simulator.resolve.prices import topology_prices, unused_overrides
-from simulator.resolve.terms import unknown_prices
+from simulator.resolve.offers import unknown_prices
+from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
 from simulator.run.hybrid import hybrid_rule
-from simulator.run.priced import priced
+from simulator.run.priced import priced, study_months
 from simulator.run.simulate import simulate
 from simulator.run.uncertainty import (
     GPU_PRICE,
-    SPEED,
     TOKEN_PRICE,
     Case,
     Inputs,
@@ -41,6 +41,7 @@ from simulator.run.uncertainty import (
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
+from simulator.study.bill import Line
 
 SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"
 RENTED = "{pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 1}]}"
@@ -55,37 +56,46 @@ def loaded(*changes: str) -> LoadedScenario:
 
 def case(scenario: LoadedScenario, name: str) -> Case:
     planned = plan_topology(scenario, name)
-    prices = topology_prices(scenario, planned)
+    prices = resolve_terms(planned)
     runs = scenario.scenario.run.replications
-    return Case(
-        planned,
-        prices,
-        [priced(simulate_one(subject_of(planned), demand_of(scenario), k), prices) for k in range(runs)],
-    )
+    outcomes = [simulate_one(subject_of(planned), demand_of(scenario), k) for k in range(runs)]
+    return Case(planned, prices, priced(outcomes, prices.terms))
 
 
 def only(topologies: str, *more: str) -> LoadedScenario:
     return loaded(f"topologies={topologies}", "workload.classes[secret].data_class=internal", *QUICK, *more)
 
 
-def lines_of(found: Case) -> dict[tuple[str, str], Any]:
-    return {(line.category, line.name): line for line in found.replications[0].cost.lines}
+def lines_of(found: Case) -> dict[tuple[str, str], Line]:
+    return {(line.category, line.part): line for line in found.priced.bill.lines}
+
+
+def usd_of(found: Case) -> dict[tuple[str, str], float]:
+    return {key: float(line.usd) for key, line in lines_of(found).items()}
+
+
+def mean_use(found: Case, name: str, room: str = "pools") -> float:
+    """Mean over the replications, per month, of a count of the first pool or provider."""
+    return float(
+        np.mean(
+            [getattr(getattr(one.usage, room)[0], name) * 730 * 3600 / one.usage.end_s for one in found.replications]
+        )
+    )
 
 
 def test_traffic_and_storage_of_a_rented_pool_are_lines() -> None:
     found = case(only("{cloud: " + RENTED + "}"), "cloud")
-    usage, lines = found.replications[0].usage, lines_of(found)
+    lines = lines_of(found)
     egress, storage = lines["egress", "output tokens"], lines["storage", "volumes"]
-    per_month = 730 * 3600 / usage.end_s
     size = cost_entry("egress.bytes_per_output_token").number()
-    assert egress.quantity == pytest.approx(usage.pools[0].output_tokens * per_month * size / 1e9)
-    assert egress.unit_price_usd == pytest.approx(cost_entry("egress.aws_per_gb").number())
+    assert egress.quantity == pytest.approx(mean_use(found, "output_tokens") * size / 1e9)
+    assert usd_per_unit(egress) == pytest.approx(cost_entry("egress.aws_per_gb").number())
     assert storage.quantity == pytest.approx(found.planned.engines[0].weight_bytes_total / 1e9 + 12)
-    assert storage.unit_price_usd == pytest.approx(0.023)
+    assert usd_per_unit(storage) == pytest.approx(0.023)
     free = "{pools: [{name: r, site: verda, gpu: h100-sxm, storage_gb: 100, storage_usd_per_gb_month: 0.05}]}"
     other = case(only("{cloud: " + free + "}"), "cloud")
     assert other.prices.unknown == ("egress at verda",)
-    assert lines_of(other)["storage", "volumes"].usd_per_month == pytest.approx(5.0)
+    assert usd_of(other)["storage", "volumes"] == pytest.approx(5.0)
     assert unknown_prices(found.planned.settings.pools[0]) == []
 
 
@@ -93,16 +103,14 @@ def test_residency_and_batch_prices_of_a_provider_are_lines() -> None:
     batch = ["workload.classes[chat].service_tier=batch", "workload.classes[chat].slo={}"]
     found = case(only("{api: " + API.replace("gpt-4o-mini", "gpt-5.4-mini") + "}", *batch), "api")
     lines = lines_of(found)
-    assert lines["tokens", "input"].unit_price_usd == pytest.approx(0.75e-6)
-    assert lines["tokens", "output"].unit_price_usd == pytest.approx(4.5e-6)
-    assert lines["batch tokens", "input"].unit_price_usd == pytest.approx(0.375e-6)
-    rest = sum(line.usd_per_month for (category, _), line in lines.items() if category != "residency")
-    assert lines["residency", "premium"].usd_per_month == pytest.approx(0.1 * rest)
-    usage = found.replications[0].usage
+    assert usd_per_unit(lines["tokens", "input"]) == pytest.approx(0.75e-6)
+    assert usd_per_unit(lines["tokens", "output"]) == pytest.approx(4.5e-6)
+    assert usd_per_unit(lines["batch tokens", "input"]) == pytest.approx(0.375e-6)
+    usd = usd_of(found)
+    rest = sum(value for (category, _), value in usd.items() if category != "residency")
+    assert usd["residency", "premium"] == pytest.approx(0.1 * rest)
     tokens = sum(line.quantity for (category, _), line in lines.items() if "tokens" in category)
-    assert tokens == pytest.approx(
-        (usage.providers[0].input_tokens + usage.providers[0].output_tokens) * 730 * 3600 / usage.end_s
-    )
+    assert tokens == pytest.approx(sum(mean_use(found, f"{kind}_tokens", "providers") for kind in ("input", "output")))
 
 
 def test_batch_requests_pay_the_usual_price_where_there_is_no_batch_price(tmp_path: Path) -> None:
@@ -118,15 +126,15 @@ def test_electricity_by_the_hour_costs_what_its_first_hour_does_in_a_short_run()
     own = "{own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
     day = f"cost.electricity_by_hour_usd_per_kwh={[0.3] + [0.05] * 23}"
     by_hour, flat = (lines_of(case(only(own, change), "own")) for change in (day, "cost.electricity_usd_per_kwh=0.3"))
-    assert by_hour["electricity", "gpus"].usd_per_month == pytest.approx(flat["electricity", "gpus"].usd_per_month)
-    assert by_hour["electricity", "gpus"].unit_price_usd == pytest.approx(0.3)
+    assert by_hour["electricity", "gpus"].usd == pytest.approx(flat["electricity", "gpus"].usd)
+    assert usd_per_unit(by_hour["electricity", "gpus"]) == pytest.approx(0.3)
 
 
 def test_overrides_reach_the_figures_of_sites_and_idle_ones_are_named() -> None:
     own = "{own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
     scenario = only(own, "cost.overrides={power.electricity: 0.5, egress.aws_per_gb: 1, price.monthly_log_vol: 0}")
     found = case(scenario, "own")
-    assert lines_of(found)["electricity", "gpus"].unit_price_usd == pytest.approx(0.5)
+    assert usd_per_unit(lines_of(found)["electricity", "gpus"]) == pytest.approx(0.5)
     assert unused_overrides(scenario.scenario.cost, [found.prices]) == [
         "overrides without effect on costs: egress.aws_per_gb"
     ]
@@ -136,9 +144,9 @@ def test_overrides_reach_the_figures_of_sites_and_idle_ones_are_named() -> None:
 def test_gpus_with_a_server_price_can_be_owned(gpu: str) -> None:
     own = f"{{own: {{pools: [{{name: base, site: datacentre, gpu: {gpu}, tensor_parallel_size: 2, billing: owned}}]}}}}"
     scenario = only(own)
-    prices = topology_prices(scenario, plan_topology(scenario, "own"))
+    prices = resolve_terms(plan_topology(scenario, "own"))
     kind = servers_of(gpu)[0]
-    assert prices.pools["base"].server_capex_usd == kind.capex.value  # type: ignore[union-attr]
+    assert prices.terms.owned[0].server.capex_usd == kind.capex.value
     if kind.capex.entry is not None:
         low, value, high = prices.ranges[kind.capex.entry]
         assert low <= value <= high
@@ -148,7 +156,7 @@ def certain(inputs: Inputs, cases: Sequence[Case]) -> Inputs:
     """The same inputs with everything at its base value."""
     figures = {name: value for found in cases for name, (_, value, _) in found.prices.ranges.items()}
     flat = np.ones_like(inputs.gpu_path)
-    return Inputs(figures, flat, flat, {name: np.zeros_like(draws) for name, draws in inputs.speed.items()})
+    return Inputs(figures, flat, flat)
 
 
 TWO = "{a: {pools: [{name: x, site: datacentre, gpu: h100-sxm, billing: owned}]}, c: " + RENTED + ", v: " + API + "}"
@@ -170,24 +178,28 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
     for settings, found in [(scenario.scenario.cost, case_) for case_ in cases.values()] + [
         (committed.scenario.cost, case(committed, "r"))
     ]:
-        single = replace(found, replications=found.replications[:1])
-        base = certain(draw_inputs([single], settings, 1), [single])
-        drawn = draw_costs(single, settings, base, 1)
-        assert drawn.usd_per_month == pytest.approx(single.replications[0].cost.usd_per_month, rel=1e-12)
-        assert drawn.usd_per_million_tokens == pytest.approx(single.replications[0].cost.usd_per_million_tokens)
-        assert drawn.usage_usd_per_month == pytest.approx(total_usd(single.replications[0].cost.lines, "usage"))
+        base = certain(draw_inputs([found], settings, 1), [found])
+        drawn = draw_costs(found, settings, base, 1)
+        assert drawn.usd_per_month.mean() == pytest.approx(found.priced.usd_per_month, rel=0.1)
+        one = replace(found, priced=replace(found.priced, replications=found.replications[:1]))
+        drawn = draw_costs(one, settings, base, 1)
+        assert drawn.usd_per_month == pytest.approx(found.replications[0].usd_per_month, rel=1e-12)
+        assert drawn.tokens_per_month == pytest.approx(found.replications[0].tokens.delivered)
+        alone = study_months([one.replications[0].usage], found.priced.terms.months)
+        by_use = total_usd(bill_study(found.priced.terms, alone).lines, "by_use")
+        assert drawn.usage_usd_per_month == pytest.approx(float(by_use))
 
 
 def test_a_commitment_keeps_its_price_for_its_term() -> None:
     """Prices double after month 0: a 12-month term in a horizon of 24 pays half of its months at the new price."""
-    scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "study.months=24")
-    found = replace(case(scenario, "r"), replications=case(scenario, "r").replications[:1])
+    scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "study.months=24", ONCE)
+    found = case(scenario, "r")
     settings = scenario.scenario.cost
     base = certain(draw_inputs([found], settings, 1), [found])
     doubled = np.full((1, 25), 2.0)
     doubled[0, 0] = 1.0
-    usd = found.replications[0].cost.usd_per_month
-    reserved = sum(line.usd_per_month for line in found.replications[0].cost.lines if line.category == "reserved")
+    usd = found.priced.usd_per_month
+    reserved = sum(value for (category, _), value in usd_of(found).items() if category == "committed")
     assert reserved > 0.9 * usd
     drawn = draw_costs(found, settings, replace(base, gpu_path=doubled), 1)
     assert drawn.usd_per_month[0] == pytest.approx(usd + 0.5 * reserved)
@@ -219,7 +231,7 @@ def test_swings_hold_the_base_and_only_inputs_that_matter(three: tuple[LoadedSce
     expected = {"a": "onprem.server_capex.8xH100", "c": GPU_PRICE, "v": TOKEN_PRICE}
     for name, found in cases.items():
         swings = tornado_of(found, scenario.scenario.cost)
-        usd = mean_report([run.cost for run in found.replications]).usd_per_month
+        usd = found.priced.usd_per_month
         assert expected[name] in [swing["input"] for swing in swings]
         for swing in swings:
             assert swing["usd_per_month_base"] == pytest.approx(usd)
@@ -229,27 +241,18 @@ def test_swings_hold_the_base_and_only_inputs_that_matter(three: tuple[LoadedSce
     assert {swing["input"] for swing in tornado_of(cases["v"], scenario.scenario.cost)} == {TOKEN_PRICE}
 
 
-def test_a_measured_error_of_the_speed_widens_the_interval(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
+def test_an_error_of_the_speed_moves_no_price(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
     scenario, cases = three
-    settings = scenario.scenario.cost
     known = ExpectedError(0.1, 0.1, 0.2, "test")
     engines = tuple(
         replace(engine, step_time=replace(engine.step_time, expected_error=known))
         for engine in cases["a"].planned.engines
     )
-    unknown = tuple(
-        replace(engine, step_time=replace(engine.step_time, expected_error=None))
-        for engine in cases["a"].planned.engines
-    )
-    bare = replace(cases["a"], planned=replace(cases["a"].planned, engines=unknown))
     measured = replace(cases["a"], planned=replace(cases["a"].planned, engines=engines))
     summaries: dict[str, dict[str, Any]] = {name: {"metrics": {"slo_met": True}} for name in ("plain", "measured")}
-    compare_costs(summaries, {"plain": bare, "measured": measured}, settings, 0.0, 7)
-    plain, wide = summaries["plain"]["uncertainty"], summaries["measured"]["uncertainty"]
-    assert (plain["covers_speed"], wide["covers_speed"]) == (False, True)
-    assert wide["usd_per_month"]["low"] < plain["usd_per_month"]["low"]
-    assert wide["usd_per_month"]["high"] > plain["usd_per_month"]["high"]
-    assert SPEED in [swing["input"] for swing in summaries["measured"]["tornado"]]
+    compare_costs(summaries, {"plain": cases["a"], "measured": measured}, scenario.scenario.cost, 0.0, 7)
+    for name in ("tornado", "uncertainty"):
+        assert summaries["plain"][name] == summaries["measured"][name]
 
 
 def test_the_export_adds_up_to_the_summary(tmp_path: Path) -> None:
@@ -280,8 +283,7 @@ HYBRID = (
 
 def test_the_hybrid_rule_is_given_for_hybrids_alone(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
     found = case(only(HYBRID), "h")
-    report = mean_report([run.cost for run in found.replications])
-    rule = hybrid_rule(found, report, 5.0)
+    rule = hybrid_rule(found, 5.0)
     assert rule is not None
     wanted = []
     for run in found.replications:
@@ -292,13 +294,13 @@ def test_the_hybrid_rule_is_given_for_hybrids_alone(three: tuple[LoadedScenario,
     prices = [rule[f"{name}"] for name in rule if name.endswith(("year", "hour"))]
     assert rule["rule_replicas"] == owned_units(wanted, *prices)
     assert (rule["owned_replicas"], rule["requests_per_replica"]) == (1, 2)
-    gpu_price = next(line.unit_price_usd for line in report.lines if line.category == "on demand")
+    lines = found.priced.bill.lines
+    gpu_price = next(usd_per_unit(line) for line in lines if line.category == "on demand")
     assert rule["rented_usd_per_replica_hour"] == pytest.approx(gpu_price)
-    staff = sum(line.usd_per_month for line in report.lines if line.category == "staff")
-    owned = sum(line.usd_per_month for line in report.lines if line.pool == "base")
+    owned = sum(float(line.usd) for line in lines if line.owner == "datacentre/h100-sxm")
     of_gpus = rule["owned_usd_per_replica_hour"] * 730
-    assert rule["fixed_usd_per_replica_year"] / 12 == pytest.approx(owned - staff - of_gpus)
-    assert all(hybrid_rule(other, report, 0.0) is None for other in three[1].values())
+    assert rule["fixed_usd_per_replica_year"] / 12 == pytest.approx(owned - of_gpus)
+    assert all(hybrid_rule(other, 0.0) is None for other in three[1].values())
 
 
 TOPOLOGY = "topologies.mixed.pools[burst]"
@@ -326,7 +328,7 @@ def test_prices_that_contradict_are_refused(changes: list[str], words: str) -> N
 
 def _price(changes: list[str]) -> None:
     scenario = loaded(*changes)
-    topology_prices(scenario, plan_topology(scenario, "mixed"))
+    resolve_terms(plan_topology(scenario, "mixed"))
 
 
 def test_an_outage_of_a_provider_is_in_the_summary(tmp_path: Path) -> None:

@@ -9,29 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.cost.breakeven import SIDES, cheaper_sides, cheaper_volumes
-from simulator.cost.lines import LineItem
-from simulator.cost.report import CostReport
+from simulator.decide.volumes import SIDES, Costs, cheaper_sides, cheaper_volumes
 from simulator.run.uncertainty import Draws
 from simulator.run.volume import cost_curves, crossing_draws
 
 TOKENS = 1e9
 
 
-def report(fixed_usd: float, usage_usd: float, owned: bool = False, tokens: float = TOKENS) -> CostReport:
-    """Costs with a fixed part and one by use; an owner's GPUs are busy half of the time."""
-    hardware = [LineItem("p", "hardware", name, 365.0, "GPU-hours", 0.0, "capex") for name in ("busy", "idle")]
-    lines = (
-        LineItem("p", "rent", "", 1.0, "month", fixed_usd, "opex"),
-        LineItem("p", "tokens", "", 1.0, "tokens", usage_usd, "usage"),
-        *(hardware if owned else ()),
-    )
-    whole = fixed_usd + usage_usd
-    return CostReport(lines, whole, tokens, tokens, 0.0, 0.0, 1.0 if owned else 0.0, np.zeros(2), 0.0)
+def report(fixed_usd: float, usage_usd: float, tokens: float = TOKENS) -> Costs:
+    """Costs with a fixed part and one by use."""
+    return Costs(fixed_usd, usage_usd, tokens)
 
 
 def test_curves_pass_through_the_run_and_cross_where_the_break_even_is() -> None:
-    own, rented = report(900.0, 100.0, owned=True), report(0.0, 1500.0)
+    own, rented = report(900.0, 100.0), report(0.0, 1500.0)
     found = cheaper_volumes(own, rented)
     assert found is not None
     crossing = found[0]
@@ -51,7 +42,7 @@ def test_volumes_reach_beyond_a_crossing_but_not_to_one_far_away() -> None:
 
 
 def test_nothing_delivered_costs_the_fixed_part_only() -> None:
-    curves = cost_curves({"a": report(7.0, 0.0, owned=True, tokens=0.0)}, {}, [])
+    curves = cost_curves({"a": report(7.0, 0.0, tokens=0.0)}, {}, [])
     assert (curves["usd_per_month"] == 7.0).all()
 
 

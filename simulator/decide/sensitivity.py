@@ -10,13 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulator.cost.annuity import discount_factors
-from simulator.cost.prices import MONTHS_PER_YEAR, not_negative, require, share, whole
+from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.errors import InputError, Problem
 from simulator.rng import stream
-
-_MEDIAN_OF_ABSOLUTE_NORMAL = 0.6744897501960817
-"""Median of |Z| for a standard normal Z: its third quartile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +74,6 @@ class PricePath:
     drift_per_year: float
     volatility_per_year: float
 
-    def __post_init__(self) -> None:
-        require(
-            "price_path",
-            start_usd=not_negative(self.start_usd),
-            drift_per_year=(self.drift_per_year, True, "a finite number"),
-            volatility_per_year=not_negative(self.volatility_per_year),
-        )
-
 
 def price_paths_usd(path: PricePath, months: int, samples: int, seed: int, name: str) -> NDArray[np.float64]:
     """Random prices at the end of months 0 to `months`, shape (samples, months + 1).
@@ -93,46 +81,11 @@ def price_paths_usd(path: PricePath, months: int, samples: int, seed: int, name:
     P(t) = start * exp((drift - sigma^2 / 2) t + sigma W(t)), t in years. The stream is that of `name`, so topologies
     that ask for the same name and seed see the same prices.
     """
-    require("price_path", months=whole(months, 1), samples=whole(samples, 1))
     normals = stream(seed, "cost", "price", name).standard_normal((samples, months))
     drift = (path.drift_per_year - path.volatility_per_year**2 / 2) / MONTHS_PER_YEAR
     steps = drift + path.volatility_per_year * math.sqrt(1 / MONTHS_PER_YEAR) * normals
     logs = np.concatenate((np.zeros((samples, 1)), np.cumsum(steps, axis=1)), axis=1)
     return np.asarray(path.start_usd * np.exp(logs), dtype=np.float64)
-
-
-def monte_carlo_npv_usd(
-    paths_usd: NDArray[np.float64], units_per_month: float, fixed_cash_flow_usd: ArrayLike, discount_rate: float
-) -> NDArray[np.float64]:
-    """NPV in USD, along each price path, of buying `units_per_month` at the path's price beside a fixed cash flow.
-
-    Parameters
-    ----------
-    paths_usd : price of a unit at the end of months 0 to H, shape (samples, H + 1); month 0 buys nothing
-    fixed_cash_flow_usd : cash flow that the price doesn't touch, shape (H + 1,), or 0
-    discount_rate : per year
-
-    Returns
-    -------
-    array of shape (samples,); the share of it below another topology's NPV is the risk of having chosen wrong
-    """
-    bought = -units_per_month * paths_usd
-    bought[:, 0] = 0.0
-    flows = bought + np.asarray(fixed_cash_flow_usd, dtype=np.float64)
-    return np.asarray(flows @ discount_factors(discount_rate, paths_usd.shape[1] - 1), dtype=np.float64)
-
-
-def monte_carlo_usd_per_month(
-    paths_usd: NDArray[np.float64], units_per_month: float, fixed_usd_per_month: float = 0.0
-) -> NDArray[np.float64]:
-    """USD per month, mean over months 1 to H of each price path, of `units_per_month` at its price; shape (samples,).
-
-    Parameters
-    ----------
-    paths_usd : price of a unit at the end of months 0 to H, shape (samples, H + 1); month 0 buys nothing
-    fixed_usd_per_month : lines that the price doesn't touch
-    """
-    return np.asarray(fixed_usd_per_month + units_per_month * paths_usd[:, 1:].mean(axis=1), dtype=np.float64)
 
 
 class Interval(NamedTuple):
@@ -144,14 +97,8 @@ class Interval(NamedTuple):
 
 
 def central_interval(samples: ArrayLike, coverage: float) -> Interval:
-    """Median, and the interval that holds the central `coverage` (0.9: from the 5th to the 95th percentile).
-
-    Raises
-    ------
-    InputError : a coverage that isn't a share, no samples
-    """
+    """Median, and the interval that holds the central `coverage` (0.9: from the 5th to the 95th percentile)."""
     values = np.asarray(samples, dtype=np.float64)
-    require("interval", coverage=share(coverage), samples=whole(values.size, 1))
     low, median, high = np.quantile(values, [(1 - coverage) / 2, 0.5, (1 + coverage) / 2])
     return Interval(float(low), float(median), float(high))
 
@@ -170,27 +117,3 @@ def triangular(low: float, mode: float, high: float, samples: int, seed: int, na
     if low == high:
         return np.full(samples, mode)
     return stream(seed, "cost", "figure", name).triangular(low, mode, high, samples)
-
-
-def speed_normals(samples: int, seed: int, name: str) -> NDArray[np.float64]:
-    """Standard normal draws for `speed_factors`, shape (samples,); what rests on the same measurements shares them."""
-    return stream(seed, "cost", "speed", name).standard_normal(samples)
-
-
-def speed_factors(median_error: float, normals: ArrayLike) -> NDArray[np.float64]:
-    """True speed / forecast speed of a forecast whose relative error has the median size `median_error`.
-
-    s = exp(sigma Z) with sigma = ln(1 + e) / 0.6745, so that |ln s| exceeds ln(1 + e) for half of all Z: as often
-    faster as slower.
-
-    Parameters
-    ----------
-    normals : Z, of any shape, which the result has
-
-    Raises
-    ------
-    InputError : a negative error
-    """
-    require("speed", median_error=not_negative(median_error))
-    sigma = math.log1p(median_error) / _MEDIAN_OF_ABSOLUTE_NORMAL
-    return np.exp(sigma * np.asarray(normals, dtype=np.float64))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simulator.cost.lines import LineItem, whole_cents
+from simulator.bill.cents import whole_cents
+from simulator.study.bill import Line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,32 +38,36 @@ MANDATORY = (
     "ServiceName",
 )
 """Columns that FOCUS 1.2 wants in every dataset."""
+_AI = ("AI and Machine Learning", "Generative AI")
+_MACHINES = ("Compute", "Virtual Machines")
 SERVICES = {
-    "tokens": ("AI and Machine Learning", "Generative AI"),
-    "batch tokens": ("AI and Machine Learning", "Generative AI"),
-    "residency": ("AI and Machine Learning", "Generative AI"),
-    "on demand": ("Compute", "Virtual Machines"),
-    "reserved": ("Compute", "Virtual Machines"),
+    "residency": _AI,
+    "failed calls": _AI,
+    "provisioned throughput": _AI,
+    "flat fee": _AI,
+    "on demand": _MACHINES,
+    "spot": _MACHINES,
+    "capacity block": _MACHINES,
+    "committed": _MACHINES,
     "network and storage": ("Networking", "Other (Networking)"),
     "egress": ("Networking", "Other (Networking)"),
     "storage": ("Storage", "Other (Storage)"),
     "staff": ("Other", "Other (Other)"),
 }
-"""FOCUS service category and subcategory by category of the line; all others are other compute."""
+"""FOCUS service category and subcategory by category of the line; tokens are AI, all others other compute."""
 _OTHER_COMPUTE = ("Compute", "Other (Compute)")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Where a pool or provider stands: who provides it, in which region, and whether its price is a spot price."""
+    """Where the owner of a line stands: who provides it, and in which region."""
 
     provider: str
     region: str
-    spot: bool = False
 
 
 def focus_frame(
-    lines: Sequence[LineItem],
+    lines: Sequence[Line],
     resources: Mapping[str, Resource],
     account: str,
     sub_account: str,
@@ -70,13 +76,13 @@ def focus_frame(
     """One row a line, for a month of the simulated load; costs are in whole cents and add up to the rounded total.
 
     EffectiveCost is the amortised cost: hardware and upfront payments are spread over their time. BilledCost leaves
-    them out: it is what falls due in a month without purchases (these are in the report's cash flow). List and
-    contracted costs equal the effective one: discounts are in the prices already. `x_EffectiveUnitPrice` (USD per
-    PricingUnit) and `x_Kind` (capex, opex, usage) are columns of ours.
+    them out: it is what falls due in a month without purchases (these are among the payments). List and contracted
+    costs equal the effective one: discounts are in the prices already. `x_EffectiveUnitPrice` (USD per PricingUnit)
+    and `x_Kind` (bought, committed, by_month, by_use) are columns of ours.
 
     Parameters
     ----------
-    resources : by name of the pool or provider
+    resources : by owner of the lines
     account, sub_account : billing account (the scenario) and sub account (the topology)
     first_month : month of the bill as 2027-01; a forecast has no date, so the periods are empty unless it is given
     """
@@ -84,7 +90,7 @@ def focus_frame(
 
     periods = _periods(first_month)
     rows = [
-        _row(line, cents / 100, resources[line.pool]) | periods
+        _row(line, cents / 100, resources[line.owner]) | periods
         for line, cents in zip(lines, whole_cents(lines), strict=True)
     ]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
@@ -94,52 +100,55 @@ def focus_frame(
     return frame
 
 
-def _row(line: LineItem, usd: float, resource: Resource) -> dict[str, Any]:
-    category, subcategory = SERVICES.get(line.category, _OTHER_COMPUTE)
-    unused = line.category == "reserved" and line.name == "unused"
+def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
+    category, subcategory = SERVICES.get(line.category, _AI if line.unit == "tokens" else _OTHER_COMPUTE)
+    unused = line.category == "committed" and line.part in ("unused", "after the study")
     return {
         "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
         "EffectiveCost": usd,
         "ContractedCost": usd,
         "ListCost": usd,
         "ChargeCategory": "Usage",
-        "ChargeDescription": f"{line.category}: {line.name}",
-        "ChargeFrequency": "Usage-Based" if line.kind == "usage" else "Recurring",
+        "ChargeDescription": f"{line.category}: {line.part}",
+        "ChargeFrequency": "Usage-Based" if line.kind == "by_use" else "Recurring",
         "ConsumedQuantity": None if unused else line.quantity,
         "ConsumedUnit": None if unused else line.unit,
         "InvoiceIssuerName": resource.provider,
-        "PricingCategory": _pricing(line, resource),
+        "PricingCategory": _pricing(line),
         "PricingQuantity": line.quantity,
         "PricingUnit": line.unit,
         "ProviderName": resource.provider,
         "PublisherName": resource.provider,
         "RegionId": resource.region,
-        "ResourceId": line.pool,
-        "ResourceName": line.pool,
+        "ResourceId": line.owner,
+        "ResourceName": line.owner,
         "ServiceCategory": category,
         "ServiceName": line.category,
         "ServiceSubcategory": subcategory,
-        "x_EffectiveUnitPrice": line.unit_price_usd,
+        "x_EffectiveUnitPrice": usd_per_unit(line),
         "x_Kind": line.kind,
     } | _commitment(line, unused)
 
 
-def _pricing(line: LineItem, resource: Resource) -> str:
-    if line.category == "reserved":
-        return "Committed"
-    return "Dynamic" if resource.spot and line.category == "on demand" else "Standard"
+def usd_per_unit(line: Line) -> float:
+    """USD per unit; NaN where there is none."""
+    return float(line.usd) / line.quantity if line.quantity else math.nan
 
 
-def _commitment(line: LineItem, unused: bool) -> dict[str, Any]:
-    if line.category != "reserved":
+def _pricing(line: Line) -> str:
+    return {"committed": "Committed", "spot": "Dynamic"}.get(line.category, "Standard")
+
+
+def _commitment(line: Line, unused: bool) -> dict[str, Any]:
+    if line.category != "committed":
         return {}
     return {
         "CommitmentDiscountCategory": "Usage",
-        "CommitmentDiscountId": f"{line.pool}/reserved",
-        "CommitmentDiscountName": f"{line.pool}/reserved",
+        "CommitmentDiscountId": f"{line.owner}/committed",
+        "CommitmentDiscountName": f"{line.owner}/committed",
         "CommitmentDiscountQuantity": line.quantity,
         "CommitmentDiscountStatus": "Unused" if unused else "Used",
-        "CommitmentDiscountType": "Reserved GPUs",
+        "CommitmentDiscountType": "Reserved instances",
         "CommitmentDiscountUnit": line.unit,
     }
 

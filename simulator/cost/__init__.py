@@ -1,1 +1,0 @@
-"""Money: the usage ledger times prices gives line items that sum; annuities, break-even and sensitivity."""
