@@ -113,7 +113,7 @@ class Replica:
 
     def restore(self, first_stage: int) -> None:
         if self.state == DOWN and not any(server.failed for server in self.servers):
-            self.control.start(self, first_stage)
+            self.control.start(self, first_stage, self.control.spec.cold_start.provision_s)
 
     def reclaim(self) -> None:
         self.control.reclaimed(self)
@@ -207,7 +207,7 @@ class PoolControl:
         billed = self.count(STARTING, SERVING, LEAVING, DOWN)
         self.ledger.peak_replicas = max(self.ledger.peak_replicas, billed)
 
-    def start(self, replica: Replica, first_stage: int, provision_s: float = 0.0) -> None:
+    def start(self, replica: Replica, first_stage: int, provision_s: float) -> None:
         """Go through the stages of a cold start from `first_stage` on."""
         cold = self.spec.cold_start
         lengths = (provision_s, cold.image_s, cold.weights_s, cold.engine_s)

@@ -84,6 +84,7 @@ class Servers:
     zone_luck : of reclaims that take all spot replicas of a zone
     spares : servers that stand in for failed ones
     swap_s : until a spare stands in
+    replaced : whether a failed machine is given up for another at the end of its repair, as rented ones are
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class Servers:
         zone_luck: Luck,
         spares: int = 0,
         swap_s: float = 0.0,
+        replaced: bool = False,
     ) -> None:
+        self._repaired_from = PROVISION if replaced else ENGINE
         self.env, self._gpus, self._reliability, self._luck = env, gpus_per_server, reliability, luck
         self._spares, self._swap_s = spares, swap_s
         self._waiting: list[Server] = []
@@ -199,7 +202,7 @@ class Servers:
         yield self.env.timeout(repair_s)
         if server in self._waiting:
             self._waiting.remove(server)
-            self._restore(server, ENGINE)
+            self._restore(server, self._repaired_from)
             return
         waiting = next((other for other in self._waiting if other.tenants), None)
         if waiting is None:

@@ -70,11 +70,7 @@ class FleetRun:
 
 def _places(pool: PoolSpec) -> int:
     """Most replicas that can exist at once: twice the limit where draining ones overlap with their successors."""
-    most = max(
-        pool.replicas,
-        pool.autoscaler.max_replicas if pool.autoscaler else 0,
-        pool.schedule.most if pool.schedule else 0,
-    )
+    most = pool.most_replicas
     return 2 * most if pool.autoscaler or pool.schedule or pool.reliability.reclaim_mtbf_s > 0 else most
 
 

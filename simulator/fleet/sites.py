@@ -43,6 +43,7 @@ def sites(env: simpy.Environment, pools: Sequence[PoolSpec], seed: int) -> list[
             Luck(seed, ("zone", members[0].zone or members[0].site)),
             max(pool.spares for pool in members),
             max(pool.swap_s for pool in members),
+            replaced=not members[0].owned,
         )
         found.append(Site(servers, tuple(numbers)))
     return found

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import week_spans
+from simulator.resolve.places import in_seconds
 from simulator.schema.topology import Pool
 from simulator.study.fleet import Reliability, Schedule
-from simulator.units import SECONDS_PER_HOUR
 
 
 def pool_schedule(pool: Pool) -> Schedule | None:
@@ -60,9 +60,9 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
         found = replace(found, mtbf_s=catalog.mtbf_s, unavailable_probability=catalog.unavailable_probability)
     if own is not None:
         values = {
-            "mtbf_s": _in_seconds(own.mtbf_h),
-            "mttr_s": _in_seconds(own.mttr_h),
-            "reclaim_mtbf_s": _in_seconds(own.reclaim_mtbf_h),
+            "mtbf_s": in_seconds(own.mtbf_h),
+            "mttr_s": in_seconds(own.mttr_h),
+            "reclaim_mtbf_s": in_seconds(own.reclaim_mtbf_h),
             "reclaim_notice_s": own.reclaim_notice_s,
             "reclaim_correlation": own.reclaim_correlation,
             "unavailable_probability": own.unavailable_probability,
@@ -70,7 +70,3 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
         }
         found = replace(found, **{name: value for name, value in values.items() if value is not None})
     return found if pool.reclaims is not False else replace(found, reclaim_mtbf_s=0.0)
-
-
-def _in_seconds(hours: float | None) -> float | None:
-    return None if hours is None else hours * SECONDS_PER_HOUR

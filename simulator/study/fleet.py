@@ -79,6 +79,10 @@ class Schedule:
     def most(self) -> int:
         return max([self.outside, *(n for _, _, n in self.windows)])
 
+    @property
+    def least(self) -> int:
+        return min([self.outside, *(n for _, _, n in self.windows)])
+
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
@@ -185,6 +189,20 @@ class PoolSpec:
     owned: bool = False
     spares: int = 0
     swap_s: float = 0.0
+
+    @property
+    def most_replicas(self) -> int:
+        """Most that it is ever meant to have at once."""
+        if self.schedule is not None:
+            return self.schedule.most
+        return max(self.replicas, self.autoscaler.max_replicas if self.autoscaler else 0)
+
+    @property
+    def least_replicas(self) -> int:
+        """Fewest that it is ever meant to have, faults and outages apart."""
+        if self.schedule is not None:
+            return self.schedule.least
+        return min(self.replicas, self.autoscaler.min_replicas) if self.autoscaler else self.replicas
 
     @property
     def server_gpus(self) -> int:

@@ -95,12 +95,25 @@ def test_availability_without_a_spare(engine_s: float) -> None:
     Away = MTTR exp(e/MTBF) + MTBF (exp(e/MTBF) - 1), and MTTR alone for e = 0.
     """
     faults = Reliability(mtbf_s=90.0, mttr_s=10.0)
-    spec = pool(replicas=4, reliability=faults, cold_start=ColdStart(7.0, 7.0, 7.0, engine_s))
+    spec = pool(replicas=4, owned=True, reliability=faults, cold_start=ColdStart(7.0, 7.0, 7.0, engine_s))
     usage = run(spec, horizon_s=100_000.0).usage.pools[0]
     away = (usage.down_s + usage.starting_s) / usage.billed_s
     tries = np.exp(engine_s / 90.0)
     mean_s = 10.0 * tries + 90.0 * (tries - 1)
     assert away == pytest.approx(mean_s / (90.0 + mean_s), rel=4 / np.sqrt(usage.failures))
+
+
+def test_a_rented_instance_that_failed_is_replaced_by_another_with_its_cold_start() -> None:
+    spec = pool(gpus_per_server=2, replicas=2, cold_start=ColdStart(8.0, 4.0, 2.0, 1.0))
+    faults = Reliability(mtbf_s=500.0, mttr_s=10.0)
+    rented, owned = (
+        run(replace(spec, reliability=faults, owned=owned), horizon_s=20_000.0).usage.pools[0]
+        for owned in (False, True)
+    )
+    for usage, longest_s in ((rented, 15.0), (owned, 1.0)):
+        starts = [stay.end_s - stay.start_s for stay in usage.stays if stay.state == "starting"]
+        assert len(starts) > 40
+        assert np.median(starts) == pytest.approx(longest_s)
 
 
 @pytest.mark.parametrize("spares", [0, 1, 2])
