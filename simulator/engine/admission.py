@@ -17,6 +17,7 @@ from simulator.jit import kernel
 
 _CONTINUOUS = int(Batching.CONTINUOUS)
 _ONE_AT_A_TIME = int(Batching.ONE_AT_A_TIME)
+_NO_BLOCKS, _NO_BUDGET = 0, -2
 
 
 @kernel
@@ -31,7 +32,7 @@ def prefill_cap(rep: Any, pool: Any) -> int:
 def _try_admit(
     engines: Engines, r: int, rep: Any, pool: Any, index: int, budget: int, cap: int, pads: int, now: float
 ) -> int:
-    """Admit the head of the queue; returns the tokens scheduled, or 0 when it has to wait.
+    """Admit the head of the queue; returns the tokens scheduled, or why it has to wait.
 
     One whose KV has to be fetched begins to wait for it instead: -1.
     """
@@ -44,21 +45,21 @@ def _try_admit(
     hit_tokens = n_hits * size
     padding = first_step_padding(pool, tokens, hit_tokens, pads)
     if padding > 0 and 1 + padding > budget:
-        return 0
+        return _NO_BUDGET
     scheduled = min(tokens - hit_tokens + padding, cap)
     if pool.chunked_prefill == 0 and scheduled > budget:
-        return 0
+        return _NO_BUDGET
     scheduled = min(scheduled, budget)
     reserve = pool.watermark_blocks if rep.n_running > 0 else 0
     evictable = in_free_list(engines, rep, n_hits)
     if pool.reserve_full_isl != 0:
         whole = (tokens + size - 1) // size - n_hits + evictable
         if whole + reserve > rep.free_blocks:
-            return 0
+            return _NO_BLOCKS
     reach = min(hit_tokens + scheduled + pool.num_lookahead_tokens, pool.max_model_len)
     fresh = max((reach + size - 1) // size - n_hits, 0)
     if fresh + evictable + reserve > rep.free_blocks:
-        return 0
+        return _NO_BLOCKS
     remove_waiting(engines, rep, pool.policy, index)
     pool.n_waiting -= 1
     append_running(engines, rep, index)
@@ -87,6 +88,19 @@ def _try_admit(
 
 
 @kernel
+def _batch_limit(rep: Any, pool: Any) -> int:
+    """Most requests running once those that the present batch still takes in have been admitted.
+
+    A batch is formed with nothing running, of those that wait then, and is filled over as many steps as the budget
+    takes.
+    """
+    if rep.n_running == 0:
+        rep.batch_room = 1 if pool.batching == _ONE_AT_A_TIME else pool.max_num_seqs
+    rep.batch_room = min(rep.batch_room, rep.n_waiting)
+    return rep.n_running + rep.batch_room
+
+
+@kernel
 def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pads: int, now: float) -> None:
     """Admit from the head of the waiting queue until something has to wait; first those whose KV has arrived.
 
@@ -95,16 +109,22 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
     budget : inputs of the step that are left
     pads : how first steps are padded with drafts, see `first_step_padding`
     """
-    if rep.n_waiting == 0 or (pool.batching != _CONTINUOUS and rep.n_running > 0):
+    if rep.n_waiting == 0:
+        rep.batch_room = 0
         return
-    most = 1 if pool.batching == _ONE_AT_A_TIME else pool.max_num_seqs
+    running = rep.n_running
+    most = pool.max_num_seqs if pool.batching == _CONTINUOUS else _batch_limit(rep, pool)
     if rep.n_received > 0:
         budget = admit_received(engines, rep, pool, budget, most, pads, now)
     cap = prefill_cap(rep, pool)
     slots = pool.draft_slots
     while rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
         scheduled = _try_admit(engines, r, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
-        if scheduled == 0:
-            return
+        if scheduled == _NO_BLOCKS:
+            rep.batch_room = 0
+        if scheduled in (_NO_BLOCKS, _NO_BUDGET):
+            break
         if scheduled > 0:
             budget -= scheduled + slots
+    if pool.batching != _CONTINUOUS:
+        rep.batch_room -= rep.n_running - running

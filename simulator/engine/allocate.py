@@ -21,7 +21,7 @@ _LIST_ENDS = (
 )
 _COUNTS = (
     *("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"),
-    *("n_holding", "n_received", "n_kept", "link_free_s"),
+    *("n_holding", "n_received", "n_kept", "link_free_s", "batch_room"),
 )
 _WITH_ROW = (state.PREFILL, state.DECODE, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
 _CHAIN_SCRATCH = 64

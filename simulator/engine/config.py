@@ -19,7 +19,8 @@ class Policy(IntEnum):
 class Batching(IntEnum):
     """How requests share the engine.
 
-    CONTINUOUS is vLLM's scheduler. STATIC admits a batch only when the engine is empty and admits nothing until
+    CONTINUOUS is vLLM's scheduler. STATIC forms a batch of those that wait when the engine is empty, at most
+    `max_num_seqs`; it is computed over as many steps as the token budget takes, and nothing else is admitted until
     the last of it has finished. ONE_AT_A_TIME is static batching with a batch of one.
     """
 

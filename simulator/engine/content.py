@@ -33,7 +33,8 @@ def mix(value: Any) -> Any:
 
 
 @kernel
-def _run(chain: Any, segment: Any, offset: int, length: int) -> Any:
+def run_hash(chain: Any, segment: Any, offset: int, length: int) -> Any:
+    """Hash of a content that ends with `length` tokens of a segment from `offset` on, after what `chain` stands for."""
     return mix(chain ^ (segment * _SEGMENT + np.int64(offset) * _OFFSET + np.int64(length) * _LENGTH))
 
 
@@ -68,7 +69,7 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
         end = (first_block + block + 1) * block_size
         while position < end:
             if position >= listed and not shared:
-                chain = _run(chain, private, position, end - position)
+                chain = run_hash(chain, private, position, end - position)
                 position = end
                 continue
             while index < last and position >= before + engines.segment_tokens[index]:
@@ -77,7 +78,7 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
             stop = end
             if index < last or not shared:
                 stop = min(end, before + engines.segment_tokens[index])
-            chain = _run(chain, engines.segment_id[index], position - before, stop - position)
+            chain = run_hash(chain, engines.segment_id[index], position - before, stop - position)
             position = stop
         if chain in (NO_HASH, PRIVATE):
             chain = np.int64(2)

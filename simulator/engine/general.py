@@ -98,6 +98,7 @@ def _preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     slot.scheduled = 0
     slot.drafts = 0
     slot.preemptions += 1
+    rep.batch_room = 0
     rep.preemptions += 1
     slot.state = WAITING
     push_waiting(engines, rep, pool.policy, index, True)
@@ -210,7 +211,7 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
                 slot.catching_up = 0
                 accepted = 0
                 if slot.drafts >= 0:
-                    accepted = accepted_drafts(slot.request, slot.generated, drafted, pool.draft_acceptance)
+                    accepted = accepted_drafts(slot.luck, slot.generated, drafted, pool.draft_acceptance)
                 slot.computed -= drafted - accepted
                 emit_tokens(engines, rep, slot, accepted + 1, now)
                 slot.drafts = pool.num_speculative_tokens

@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 
 NONE = -1
 
-FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, PROVIDER, RECEIVING, RECEIVED, SENDING, SENT, CHECKED = range(12)
+FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, PROVIDER, RECEIVING, RECEIVED, SENDING, SENT, CHECKED, RETRYING = (
+    range(13)
+)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
 content is on its way, or has arrived. The next two are no requests but blocks of a finished prefill that are kept:
-until they have been sent, or until the step ends in which they were. The last: between the targets of a cascade."""
+until they have been sent, or until the step ends in which they were. The last two: between the targets of a cascade,
+before a call to a token API is repeated."""
 
 SLOT = np.dtype(
     [
         ("request", np.int64),  # number in order of arrival, unique in the run
+        ("luck", np.int64),  # what its random draws go by: the same in every fleet
         ("arrival_s", np.float64),
         ("enqueued_s", np.float64),  # at its present target
         ("scheduled_s", np.float64),
@@ -82,6 +86,8 @@ SLOT = np.dtype(
         ("no_replica_s", np.float64),  # waited before pools without a ready replica
         ("escalated", np.int32),  # see `simulator.fleet.records.Escalation`
         ("checked_s", np.float64),  # the answer of a cascade's first model had been checked
+        ("thrown_tokens", np.int32),  # tokens of answers that nobody saw
+        ("reason", np.int32),  # see `simulator.fleet.records.Reason`
     ],
     align=True,
 )
@@ -108,6 +114,7 @@ REPLICA = np.dtype(
         ("prefill_tail", np.int32),
         ("n_running", np.int32),
         ("n_waiting", np.int32),
+        ("batch_room", np.int32),  # static batching: requests that the present batch still takes in
         ("n_decode", np.int32),
         ("n_prefill", np.int32),
         ("free_head", np.int32),

@@ -8,11 +8,11 @@ import numpy as np
 
 from simulator.engine.speculation import uniform
 from simulator.engine.state import CHECKED, NONE, Engines
-from simulator.fleet.gateway import COMPLETED, end_request, place, reply_delay_s
+from simulator.fleet.gateway import COMPLETED, end_request, place, reply_delay_s, throw_away
 from simulator.fleet.records import Escalation
-from simulator.fleet.routing import is_first_answer, provider_is_open, serves
+from simulator.fleet.routing import is_first_answer, provider_is_open, serves, turn_to
 from simulator.fleet.slots import forget_progress, release_blocks
-from simulator.fleet.state import SEED, TIMER_ESCALATE, Fleet
+from simulator.fleet.state import SEED, TIMER_ESCALATE, WORK_THROWN_INPUT, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
@@ -28,7 +28,7 @@ def finish_answer(fleet: Fleet, engines: Engines, index: int, now: float) -> Non
         end_request(fleet, engines, index, COMPLETED, now)
         return
     cascade = fleet.cascade[0]
-    fails = uniform(slot.request, fleet.scalars[SEED] + _CHECK_STREAM) < cascade.share
+    fails = uniform(slot.luck, fleet.scalars[SEED] + _CHECK_STREAM) < cascade.share
     if fails or slot.complexity > np.float32(cascade.max_complexity):
         slot.state = CHECKED
         checked_s = now + reply_delay_s(engines, slot) + cascade.check_s
@@ -56,6 +56,7 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     Where that one may not or cannot take it (data class, length, rate limit, outage), the first answer is kept.
     """
     slot = engines.slots[index]
+    turn_to(fleet, now)
     if not _can_take(fleet, engines, slot, fleet.cascade[0].second, now):
         slot.escalated = _DENIED
         _keep_answer(fleet, engines, index, now - reply_delay_s(engines, slot))
@@ -63,6 +64,8 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     if slot.peer != NONE:
         release_blocks(fleet, engines, slot.peer, now)
         slot.peer = NONE
+    throw_away(fleet, slot)
+    fleet.work[slot.target, slot.class_id, WORK_THROWN_INPUT] += slot.isl
     slot.escalated = _ESCALATED
     slot.checked_s = now
     slot.prefill_target = NONE

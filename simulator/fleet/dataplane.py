@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 from simulator.engine import state as engine_state
 from simulator.engine.allocate import EnginePool, allocate_engines, grow_rows, grow_slots, reset_replica, widen_tables
 from simulator.engine.state import NONE, Engines
-from simulator.fleet import loop, loss, state
+from simulator.fleet import loop, loss, prompt_cache, state
 from simulator.fleet.gateway import UNFINISHED, end_request, leave_gateway
 from simulator.fleet.records import RECORD
 from simulator.fleet.rows import RowLoader
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.rng import stream_seed
-from simulator.study.fleet import FleetSpec
+from simulator.study.fleet import FleetSpec, Opening, ServiceTier
+from simulator.units import SECONDS_PER_WEEK
 from simulator.workload.requests import Requests, RequestSource
 
 Sink = Callable[[NDArray[Any]], None]
 LogSink = Callable[[NDArray[np.int64]], None]
 
 _FIRST_TIMERS = 4096
+_FIRST_MARKS = 1023
 _LOG_ROWS = 65536
 
 
@@ -78,6 +80,7 @@ class DataPlane:
             for name in ("block_bytes", "link_bytes_per_s", "latency_s", "lease_s"):
                 row[f"kv_{name}"] = getattr(pool.kv_transfer, name.removeprefix("link_"))
         self.fleet = self._allocate_fleet(source, seed, most_seqs)
+        self._need_cache(self.fleet.closed_rows)
         for k, closed in enumerate(source.closed_loops):
             for start_s in closed.start_s:
                 self._ensure_timers()
@@ -85,6 +88,9 @@ class DataPlane:
 
     def _allocate_fleet(self, source: RequestSource, seed: int, most_seqs: int) -> state.Fleet:
         spec, n = self.spec, len(self.engines.replicas)
+        targets, classes = len(spec.pools) + len(spec.providers), len(spec.classes)
+        bands = _band_table(spec)
+        openings_s, openings = _opening_table(spec)
         leaves = 1 << max(n - 1, 1).bit_length() if n > 1 else 1
         winners = np.full(2 * leaves, NONE, np.int32)
         winners[leaves : leaves + n] = np.arange(n)
@@ -93,6 +99,7 @@ class DataPlane:
         scalars = np.zeros(16, np.int64)
         scalars[state.SEED] = stream_seed(seed, "gateway") >> 2
         scalars[state.ROUTING_KIND] = spec.routing.kind
+        scalars[state.MARK_FREE] = NONE
         scalars[state.REMOTE] = any(pool.hands_to is not None for pool in spec.pools)
         return state.Fleet(
             chunk=np.zeros(0, state.ROW),
@@ -104,6 +111,14 @@ class DataPlane:
             routing=_routing_table(spec),
             cascade=_cascade_table(spec),
             classes=_class_table(spec),
+            tiers=_tier_table(spec),
+            bands=bands,
+            openings_s=openings_s,
+            openings=openings,
+            calls=np.zeros((len(spec.providers), classes, bands.shape[1], state.CALL_COLUMNS), np.int64),
+            work=np.zeros((targets, classes, state.WORK_COLUMNS), np.int64),
+            nodes=np.zeros(1, state.NODE),
+            marks=np.zeros(1, state.MARK),
             allowed=np.array([cls.allowed for cls in spec.classes], np.bool_).reshape(len(spec.classes), -1),
             ready=np.full(max(n, 1), NONE, np.int32),
             scalars=scalars,
@@ -139,8 +154,27 @@ class DataPlane:
             self.engines = widen_tables(self.engines, self._longest_tokens())
         elif reason == state.GROW_ROWS:
             self.engines = grow_rows(self.engines, int(self.fleet.scalars[state.EVENT_REPLICA]))
+        elif reason == state.GROW_CACHE:
+            self._grow_cache(int(self.fleet.scalars[state.CACHE_NEED]))
         else:
             self._drain_log()
+
+    def _grow_cache(self, need: int) -> None:
+        """Room for `need` more nodes and marks of prompt caches, without those that nobody can find any more."""
+        fleet, scalars = self.fleet, self.fleet.scalars
+        alive = prompt_cache.count_alive(fleet)
+        size = 1 << max(2 * alive + need, _FIRST_MARKS).bit_length()
+        nodes, marks = np.zeros(2 * size, state.NODE), np.zeros(size, state.MARK)
+        scalars[state.N_MARKS] = prompt_cache.copy_alive(fleet, nodes, marks)
+        scalars[state.MARK_FREE] = NONE
+        scalars[state.CACHE_ROOM] = size - alive
+        self.fleet = fleet._replace(nodes=nodes, marks=marks)
+
+    def _need_cache(self, rows: NDArray[np.void]) -> None:
+        """One call of an API may leave a node and a mark for each of its prompt's segments."""
+        if len(rows) and any(provider.cache.life_s > 0 for provider in self.spec.providers):
+            need = 2 * int(rows["n_segments"].max()) + 2
+            self.fleet.scalars[state.CACHE_NEED] = max(need, self.fleet.scalars[state.CACHE_NEED])
 
     def _longest_tokens(self) -> int:
         rows = [rows["isl"].astype(np.int64) + rows["osl"] for rows in (self.fleet.chunk, self.fleet.closed_rows)]
@@ -161,6 +195,7 @@ class DataPlane:
         scalars[state.CHUNK_OPEN] = requests.n_open
         chunk, segment_id, segment_tokens = self._loader.load(requests, self.engines)
         self.fleet = self.fleet._replace(chunk=chunk)
+        self._need_cache(chunk)
         self.engines = self.engines._replace(segment_id=segment_id, segment_tokens=segment_tokens)
 
     def drain_records(self) -> None:
@@ -234,6 +269,9 @@ class DataPlane:
             self.engines = self.engines._replace(out=out)
         while self.fleet.scalars[state.N_TIMERS] + n + 8 > len(self.fleet.timers):
             self._make_room(state.GROW_TIMERS)
+        need = (n + 1) * int(self.fleet.scalars[state.CACHE_NEED])
+        if self.fleet.scalars[state.CACHE_ROOM] < need:
+            self._grow_cache(need)
 
     def stop_arrivals(self) -> None:
         """From now on nothing new arrives: later turns and closed-loop users stay away."""
@@ -259,7 +297,8 @@ class DataPlane:
             if slot["first_token_s"] > now:
                 slot["first_token_s"] = np.nan
             end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
-        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.CHECKED):
+        between = (engine_state.CHECKED, engine_state.RETRYING)
+        for index in np.flatnonzero(np.isin(self.engines.slots["state"], between)):
             end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
         loss.sweep_kept(self.engines)
         self.drain_records()
@@ -298,6 +337,12 @@ def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
         row["token_rate"] = provider.tokens_per_minute / 60.0
         row["request_level"] = provider.requests_per_minute
         row["token_level"] = provider.tokens_per_minute
+        row["luck"] = stream_seed(0, "provider", provider.luck or provider.name) >> 2
+        for name in ("initial_s", "max_s", "jitter"):
+            row[f"retry_{name}"] = getattr(provider.retry, name)
+        for name in ("life_s", "least_tokens", "step_tokens", "writes"):
+            row[f"cache_{name}"] = getattr(provider.cache, name)
+        row["n_bands"] = len(provider.price_bands)
     return table
 
 
@@ -321,6 +366,30 @@ def _cascade_table(spec: FleetSpec) -> NDArray[np.void]:
         table["first"], table["second"] = spec.routing.order
         for name in ("share", "max_complexity", "check_s", "streams"):
             table[name] = getattr(cascade, name)
+    return table
+
+
+def _opening_table(spec: FleetSpec) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Starts in s after simulated time 0, modulo a week and rising, and which targets are open from each on."""
+    rows = spec.routing.openings or (Opening(0.0, (True,) * (len(spec.pools) + len(spec.providers))),)
+    starts_s = np.array([(row.start_s - spec.week_s) % SECONDS_PER_WEEK for row in rows])
+    order = np.argsort(starts_s, kind="stable")
+    return starts_s[order], np.array([row.targets for row in rows], np.bool_)[order]
+
+
+def _band_table(spec: FleetSpec) -> NDArray[np.int64]:
+    most = max((len(provider.price_bands) for provider in spec.providers), default=1)
+    table = np.zeros((len(spec.providers), most), np.int64)
+    for row, provider in zip(table, spec.providers, strict=True):
+        row[: len(provider.price_bands)] = provider.price_bands
+    return table
+
+
+def _tier_table(spec: FleetSpec) -> NDArray[np.void]:
+    table = np.zeros((len(spec.classes), len(spec.providers)), state.TIER)
+    for k, provider in enumerate(spec.providers):
+        for c, tier in enumerate(provider.tier_by_class or (ServiceTier(),) * len(spec.classes)):
+            table[c, k] = (tier.latency_factor, tier.batch_window_s)
     return table
 
 

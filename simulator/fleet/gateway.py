@@ -15,19 +15,31 @@ from simulator.engine.state import (
     N_OUT,
     N_REQUESTS,
     NONE,
+    RETRYING,
     WAITING,
     Engines,
 )
-from simulator.fleet.providers import provider_wait, start_provider
-from simulator.fleet.records import Status
-from simulator.fleet.routing import choose_replica, choose_target, is_held_back
+from simulator.fleet.providers import count_call, provider_wait, refuse_call, retry_delay_s, start_provider
+from simulator.fleet.records import Reason, Status
+from simulator.fleet.routing import choose_replica, choose_target, is_first_answer, is_held_back, why_no_target
 from simulator.fleet.slots import forget_progress, give_back, release_blocks
-from simulator.fleet.state import CLOSING, TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, Fleet
+from simulator.fleet.state import (
+    CLOSING,
+    TIMER_ARRIVE,
+    TIMER_CLOSED,
+    TIMER_PROVIDER,
+    TIMER_RETRY,
+    TIMER_TIMEOUT,
+    WORK_THROWN_OUTPUT,
+    Fleet,
+)
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.jit import kernel
 
 COMPLETED, REJECTED, FAILED = int(Status.COMPLETED), int(Status.REJECTED), int(Status.FAILED)
 TIMED_OUT, UNFINISHED = int(Status.TIMED_OUT), int(Status.UNFINISHED)
+NO_REASON, RATE_LIMIT, OUTAGE = int(Reason.NONE), int(Reason.RATE_LIMIT), int(Reason.OUTAGE)
+_QUEUE_FULL = int(Reason.QUEUE_FULL)
 _REJECTED_PAUSE_S = 1.0
 """Least pause of a closed-loop user after a request that was not completed; without it, a refusal would loop."""
 
@@ -38,6 +50,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     index = engines.free_slots[engines.counters[N_FREE_SLOTS]]
     slot = engines.slots[index]
     slot.state = FUTURE
+    slot.luck = row.luck
     slot.isl = row.isl
     slot.osl = row.osl
     slot.full_osl = row.osl
@@ -64,6 +77,8 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.overflowed = 0
     slot.escalated = 0
     slot.checked_s = np.nan
+    slot.thrown_tokens = 0
+    slot.reason = NO_REASON
     slot.no_replica_s = 0.0
     slot.target = NONE
     slot.replica = NONE
@@ -72,8 +87,13 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
 
 @kernel
 def load_request(fleet: Fleet, engines: Engines, rows: Any, number: int, closed_loop: int) -> int:
-    """Slot of row `number`, with the slots of its session's later turns behind it."""
+    """Slot of row `number`, with the slots of its session's later turns behind it.
+
+    A closed loop's requests are told apart by how many it has sent.
+    """
     first = _load_row(fleet, engines, rows[number], closed_loop)
+    if closed_loop != NONE:
+        engines.slots[first].luck += fleet.closed[closed_loop].sent
     previous = first
     following = rows[number].next_turn
     while following >= 0:
@@ -108,23 +128,58 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.target = target
     slot.enqueued_s = now
     if target == NONE:
+        slot.reason = why_no_target(fleet, engines, slot)
         end_request(fleet, engines, index, REJECTED, now)
         return
     if target >= len(engines.pools):
-        provider = fleet.providers[target - len(engines.pools)]
-        if provider.down > 0:
-            provider.failed += 1
-            end_request(fleet, engines, index, FAILED, now)
-        elif provider_wait(provider, slot.isl + slot.osl, now) > provider.max_wait_s:
-            end_request(fleet, engines, index, REJECTED, now)
-        else:
-            start_provider(fleet, engines, index, provider, now)
+        _call(fleet, engines, index, target - len(engines.pools), now)
         return
     pool = engines.pools[target]
     if pool.hands_to != NONE:
         slot.osl = 1
         slot.keeps_blocks = 1
     queue_at_pool(fleet, engines, index, pool, now)
+
+
+@kernel
+def _call(fleet: Fleet, engines: Engines, index: int, k: int, now: float) -> None:
+    """Call a token API, which may turn the request away."""
+    slot = engines.slots[index]
+    provider = fleet.providers[k]
+    if provider.down > 0:
+        refuse_call(fleet, slot, k)
+        call_again(fleet, engines, index, k, OUTAGE, now)
+    elif provider_wait(provider, slot.isl + slot.osl, now) > provider.max_wait_s:
+        refuse_call(fleet, slot, k)
+        call_again(fleet, engines, index, k, RATE_LIMIT, now)
+    elif start_provider(fleet, engines, index, k, now):
+        if is_first_answer(fleet, slot):
+            set_timer(fleet, slot.last_token_s, TIMER_PROVIDER, index, slot.request)
+        else:
+            count_call(fleet, slot, k, True)
+            end_request(fleet, engines, index, COMPLETED, slot.last_token_s)
+
+
+@kernel
+def call_again(fleet: Fleet, engines: Engines, index: int, k: int, reason: int, now: float) -> None:
+    """A call brought nothing that anybody saw: repeat it after a pause while retries and the timeout allow it."""
+    slot = engines.slots[index]
+    cls = fleet.classes[slot.class_id]
+    slot.reason = reason
+    again_s = now + retry_delay_s(fleet, slot, k)
+    late = cls.timeout_s > 0.0 and again_s > slot.arrival_s + cls.timeout_s
+    if slot.retries >= cls.max_retries or late:
+        if reason == OUTAGE:
+            fleet.providers[k].failed += 1
+        end_request(fleet, engines, index, REJECTED if reason == RATE_LIMIT else FAILED, now)
+        return
+    slot.retries += 1
+    slot.first_token_s = np.nan
+    slot.scheduled_s = np.nan
+    slot.cached_tokens = 0
+    forget_progress(slot)
+    slot.state = RETRYING
+    set_timer(fleet, again_s, TIMER_RETRY, index, slot.request)
 
 
 @kernel
@@ -194,6 +249,7 @@ def enqueue(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -
     r = choose_replica(fleet, engines, index, pool)
     rep = engines.replicas[r]
     if pool.max_waiting_per_replica > 0 and rep.n_waiting >= pool.max_waiting_per_replica:
+        slot.reason = _QUEUE_FULL
         end_request(fleet, engines, index, REJECTED, now)
         return
     slot.replica = r
@@ -226,10 +282,12 @@ def time_out(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         leave_gateway(engines, index, engines.pools[slot.target], now)
     elif slot.state == WAITING:
         pool = engines.pools[slot.target]
-        remove_waiting(engines, engines.replicas[slot.replica], pool.policy, index)
+        rep = engines.replicas[slot.replica]
+        remove_waiting(engines, rep, pool.policy, index)
+        rep.batch_room = min(rep.batch_room, rep.n_waiting)
         pool.n_waiting -= 1
         leave_replica(engines, index, now)
-    else:
+    elif slot.state != RETRYING:
         return
     end_request(fleet, engines, index, TIMED_OUT, now)
 
@@ -246,11 +304,20 @@ def reply_delay_s(engines: Engines, slot: Any) -> float:
 
 
 @kernel
+def throw_away(fleet: Fleet, slot: Any) -> None:
+    """What the request's target has put out for it so far is seen by nobody."""
+    slot.thrown_tokens += max(slot.generated, 0)
+    fleet.work[slot.target, slot.class_id, WORK_THROWN_OUTPUT] += max(slot.generated, 0)
+
+
+@kernel
 def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: float) -> None:
     """Write the record, call the next turn or the closed-loop user's next request, and give the slot back."""
     slot = engines.slots[index]
     delay = reply_delay_s(engines, slot)
     if status != COMPLETED and is_held_back(fleet, slot):
+        if slot.target < len(engines.pools):
+            throw_away(fleet, slot)
         forget_progress(slot)
         slot.first_token_s = np.nan
     if slot.peer != NONE:
@@ -278,6 +345,8 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     record.no_replica_s = slot.no_replica_s
     record.escalated = slot.escalated
     record.checked_s = slot.checked_s
+    record.thrown_tokens = slot.thrown_tokens
+    record.reason = NO_REASON if status == COMPLETED else slot.reason
     record.prefill_target = slot.prefill_target
     if slot.prefill_target == NONE:
         record.prefilled_s = np.nan

@@ -9,7 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
-from simulator.study.usage import PoolUsage, Stay
+from simulator.fleet.outages import OutageClock
+from simulator.fleet.state import (
+    CALL_CACHED,
+    CALL_INPUT,
+    CALL_OUTPUT,
+    CALLS,
+    CALLS_FAILED,
+    CALLS_RETRIED,
+    FAILED_INPUT,
+    WORK_THROWN_INPUT,
+    Fleet,
+)
+from simulator.study.fleet import ProviderSpec
+from simulator.study.usage import PoolUsage, ProviderUsage, Stay
 from simulator.units import SECONDS_PER_HOUR
 
 
@@ -73,4 +86,29 @@ def pool_usage(
             for span in sorted(spans, key=lambda span: (span.start_s, span.replica))
             for server in span.servers
         ),
+    )
+
+
+def provider_usage(
+    fleet: Fleet, n_pools: int, k: int, provider: ProviderSpec, clock: OutageClock, end_s: float
+) -> ProviderUsage:
+    """The ledger of token API `k` over [0, end_s], from the counters of its calls."""
+    counts = fleet.calls[k, :, : len(provider.price_bands)].copy()
+    tokens = counts[:, :, CALL_INPUT : CALL_OUTPUT + 1]
+    by_kind = tokens.sum(axis=(0, 1))
+    return ProviderUsage(
+        provider.name,
+        requests=int(counts[:, :, CALLS].sum()),
+        input_tokens=int(by_kind[:CALL_OUTPUT].sum()),
+        cached_tokens=int(by_kind[CALL_CACHED]),
+        output_tokens=int(by_kind[CALL_OUTPUT]),
+        outages=clock.count,
+        down_s=clock.down_s(end_s),
+        failed=int(fleet.providers[k]["failed"]),
+        tokens=tokens,
+        failed_tokens=counts[:, :, FAILED_INPUT : FAILED_INPUT + CALL_OUTPUT + 1],
+        calls=counts[:, :, CALLS],
+        failed_calls=counts[:, :, CALLS_FAILED],
+        retried_calls=counts[:, :, CALLS_RETRIED],
+        thrown_tokens=fleet.work[n_pools + k, :, WORK_THROWN_INPUT:].copy(),
     )

@@ -7,31 +7,39 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from simulator.engine.skip import skip_decode_steps
-from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, Engines
+from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, RETRYING, Engines
 from simulator.engine.step import complete, schedule
 from simulator.fleet.cascade import escalate, finish_answer
 from simulator.fleet.gateway import (
-    FAILED,
     TIMED_OUT,
     arrive,
+    call_again,
     drop_turns,
     end_request,
     enqueue,
     leave_gateway,
     leave_replica,
     load_request,
+    place,
     time_out,
 )
 from simulator.fleet.handover import end_transfer, hand_over, start_transfers
 from simulator.fleet.loss import end_lease
+from simulator.fleet.providers import count_call
+from simulator.fleet.records import Reason
 from simulator.fleet.slots import drop_sent
 from simulator.fleet.state import (
+    CACHE_NEED,
+    CACHE_ROOM,
     CHUNK_NEXT,
     CHUNK_OPEN,
     CLOSING,
     DONE,
     EVENT_REPLICA,
+    GROW_CACHE,
     GROW_ROWS,
     GROW_SLOTS,
     GROW_TIMERS,
@@ -46,13 +54,22 @@ from simulator.fleet.state import (
     TIMER_CLOSED,
     TIMER_ESCALATE,
     TIMER_LEASE,
+    TIMER_RETRY,
     TIMER_TIMEOUT,
     TIMER_TRANSFER,
     WIDEN_TABLES,
+    WORK_CACHED,
+    WORK_INPUT,
+    WORK_KV_READ,
+    WORK_OUTPUT,
+    WORK_PAIRS,
+    WORK_REQUESTS,
     Fleet,
 )
 from simulator.fleet.timers import drop_first_timer, update_winner
 from simulator.jit import kernel
+
+_ERROR = int(Reason.ERROR)
 
 
 @kernel
@@ -79,10 +96,14 @@ def _end_at_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> 
     slot = engines.slots[index]
     if slot.state != PROVIDER:
         return
+    k = slot.target - len(engines.pools)
+    count_call(fleet, slot, k, slot.generated > 0)
     if slot.generated > 0:
         finish_answer(fleet, engines, index, now)
+    elif slot.generated < 0:
+        end_request(fleet, engines, index, TIMED_OUT, now)
     else:
-        end_request(fleet, engines, index, TIMED_OUT if slot.generated < 0 else FAILED, now)
+        call_again(fleet, engines, index, k, _ERROR, now)
 
 
 @kernel
@@ -92,13 +113,14 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
     now, kind, index, request = timer.time_s, timer.kind, timer.slot, timer.request
     if kind == TIMER_CLOSED and fleet.scalars[CLOSING] == 0:
         loop = fleet.closed[index]
-        row = loop.first_row + loop.next_row
+        row = loop.first_row + loop.sent % loop.n_rows
         room = _fits(fleet, engines, fleet.closed_rows, row)
         if room != DONE:
             return room
         drop_first_timer(fleet)
-        loop.next_row = (loop.next_row + 1) % loop.n_rows
-        arrive(fleet, engines, load_request(fleet, engines, fleet.closed_rows, row, index), now)
+        loaded = load_request(fleet, engines, fleet.closed_rows, row, index)
+        loop.sent += 1
+        arrive(fleet, engines, loaded, now)
         return DONE
     drop_first_timer(fleet)
     if kind == TIMER_CLOSED:
@@ -117,6 +139,9 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
             end_lease(fleet, engines, index, now)
         elif kind == TIMER_ESCALATE:
             escalate(fleet, engines, index, now)
+        elif kind == TIMER_RETRY:
+            if engines.slots[index].state == RETRYING:
+                place(fleet, engines, index, now)
         else:
             _end_at_provider(fleet, engines, index, now)
     return DONE
@@ -133,7 +158,29 @@ def _end_on_replica(fleet: Fleet, engines: Engines, r: int, index: int, now: flo
     prefilled.input_tokens += slot.isl
     prefilled.cached_tokens += slot.cached_tokens
     leave_replica(engines, index, now)
+    _count_work(fleet, slot)
     finish_answer(fleet, engines, index, now)
+
+
+@kernel
+def _count_work(fleet: Fleet, slot: Any) -> None:
+    """Count an answer given, and what it took: each output token after the first reads all before it.
+
+    After a hand-over the prompt's last token is computed once more, and its work is the pool's that computed it.
+    """
+    c = slot.class_id
+    isl, osl, cached = np.int64(slot.isl), np.int64(slot.generated), np.int64(slot.cached_tokens)
+    read = (osl - 1) * isl + osl * (osl - 1) // 2
+    source = slot.target
+    if slot.prefill_target != NONE:
+        source = slot.prefill_target
+        read += isl
+    fleet.work[slot.target, c, WORK_REQUESTS] += 1
+    fleet.work[slot.target, c, WORK_OUTPUT] += osl
+    fleet.work[slot.target, c, WORK_KV_READ] += read
+    fleet.work[source, c, WORK_INPUT] += isl - cached
+    fleet.work[source, c, WORK_CACHED] += cached
+    fleet.work[source, c, WORK_PAIRS] += (isl * (isl + 1) - cached * (cached + 1)) // 2
 
 
 @kernel
@@ -201,6 +248,8 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
             return OUT_FULL
         if fleet.scalars[N_TIMERS] > timer_room:
             return GROW_TIMERS
+        if fleet.scalars[CACHE_ROOM] < fleet.scalars[CACHE_NEED]:
+            return GROW_CACHE
         if len(engines.log) > 0 and engines.counters[N_LOG] > log_room:
             return LOG_FULL
         arrival_s = float("inf")

@@ -11,13 +11,26 @@ from simulator.engine.general import materialise
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
 from simulator.engine.state import GATEWAY, NONE, PROVIDER, SENDING, SENT, WAITING, Engines
-from simulator.fleet.gateway import FAILED, UNFINISHED, end_request, leave_gateway, leave_replica, place
-from simulator.fleet.providers import cut_provider
+from simulator.fleet.gateway import (
+    FAILED,
+    OUTAGE,
+    UNFINISHED,
+    call_again,
+    end_request,
+    leave_gateway,
+    leave_replica,
+    place,
+    throw_away,
+)
+from simulator.fleet.providers import count_call, cut_provider
+from simulator.fleet.records import Reason
 from simulator.fleet.routing import is_held_back
 from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.jit import kernel
+
+_REPLICA_LOST = int(Reason.REPLICA_LOST)
 
 
 @kernel
@@ -79,9 +92,11 @@ def _fail_or_retry(fleet: Fleet, engines: Engines, index: int, now: float, again
     """End a request that was lost, or put it before the list `again` (by `wait_next`), whose head is returned."""
     slot = engines.slots[index]
     streamed = slot.generated > 0 and not is_held_back(fleet, slot)
+    slot.reason = _REPLICA_LOST
     if streamed or slot.retries >= fleet.classes[slot.class_id].max_retries:
         end_request(fleet, engines, index, FAILED, now)
         return again
+    throw_away(fleet, slot)
     slot.retries += 1
     slot.first_token_s = np.nan
     forget_progress(slot)
@@ -153,17 +168,16 @@ def lose_provider(fleet: Fleet, engines: Engines, target: int, now: float) -> No
 
     The caller has marked the provider as down and sees that there is room for records and timers.
     """
-    provider = fleet.providers[target - len(engines.pools)]
+    k = target - len(engines.pools)
     for index in range(len(engines.slots)):
         slot = engines.slots[index]
         if slot.state != PROVIDER or slot.target != target:
             continue
         unstreamed = cut_provider(fleet, engines, index, now)
-        if (unstreamed or is_held_back(fleet, slot)) and slot.retries < fleet.classes[slot.class_id].max_retries:
-            slot.retries += 1
-            slot.first_token_s = np.nan
-            forget_progress(slot)
-            place(fleet, engines, index, now)
+        count_call(fleet, slot, k, False)
+        if unstreamed or is_held_back(fleet, slot):
+            call_again(fleet, engines, index, k, OUTAGE, now)
         else:
-            provider.failed += 1
+            fleet.providers[k].failed += 1
+            slot.reason = OUTAGE
             end_request(fleet, engines, index, FAILED, now)

@@ -1,4 +1,4 @@
-"""A managed token API seen from outside: rate limits, then a latency drawn for each request; and its outages."""
+"""A managed token API seen from outside: rate limits, its cache, a latency drawn for each call, errors and outages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,30 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.content import mix
 from simulator.engine.speculation import uniform
 from simulator.engine.state import PROVIDER, Engines
-from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
+from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
+from simulator.fleet.state import (
+    CALL_CACHED,
+    CALL_INPUT,
+    CALL_OUTPUT,
+    CALL_WRITE,
+    CALLS,
+    CALLS_FAILED,
+    CALLS_RETRIED,
+    FAILED_INPUT,
+    N_TIMERS,
+    SEED,
+    TIMER_PROVIDER,
+    Fleet,
+)
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
 NO_REQUEST = -2
 """In a timer: whatever request it was set for has no use for it any more."""
-_TTFT, _TPOT, _ERROR = 101, 103, 107
+_TTFT, _TPOT, _ERROR, _BATCH, _PAUSE = 101, 103, 107, 109, 113
 _MINUTE_S = 60.0
 
 
@@ -41,41 +56,95 @@ def provider_wait(provider: Any, tokens: int, now: float) -> float:
 
 
 @kernel
-def _lognormal(median: float, sigma: float, request: int, stream: int) -> float:
-    if sigma == 0.0:
-        return median
-    radius = np.sqrt(-2.0 * np.log(1.0 - uniform(request, stream)))
-    return median * np.exp(sigma * radius * np.cos(2.0 * np.pi * uniform(request, stream + 1)))
+def draw(fleet: Fleet, slot: Any, luck: int, stream: int) -> float:
+    """Number in [0, 1) that belongs to the request, this attempt, and what has `luck` to itself."""
+    return uniform(mix(slot.luck ^ mix(luck + slot.retries)), fleet.scalars[SEED] + stream)
 
 
 @kernel
-def start_provider(fleet: Fleet, engines: Engines, index: int, provider: Any, now: float) -> None:
-    """Send a request to a token API: its times are drawn now, a timer ends it."""
+def _lognormal(fleet: Fleet, slot: Any, luck: int, median: float, sigma: float, stream: int) -> float:
+    if sigma == 0.0:
+        return median
+    radius = np.sqrt(-2.0 * np.log(1.0 - draw(fleet, slot, luck, stream)))
+    return median * np.exp(sigma * radius * np.cos(2.0 * np.pi * draw(fleet, slot, luck, stream + 1)))
+
+
+@kernel
+def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: float) -> bool:
+    """Call a token API: the times are drawn now, a timer ends the call.
+
+    True: it is a batch's, whose answer is certain and may come long after the run: no timer is set.
+    """
     slot = engines.slots[index]
+    provider = fleet.providers[k]
     wait = provider_wait(provider, slot.isl + slot.osl, now)
     provider.request_level -= 1.0
     provider.token_level -= slot.isl + slot.osl
-    seed = fleet.scalars[SEED]
+    tier = fleet.tiers[slot.class_id, k]
     slot.state = PROVIDER
     slot.scheduled_s = now + wait
-    ttft = _lognormal(provider.ttft_median_s, provider.ttft_sigma, slot.request, seed + _TTFT)
-    ttft += slot.isl * provider.ttft_s_per_input_token
-    tpot = _lognormal(provider.tpot_median_s, provider.tpot_sigma, slot.request, seed + _TPOT)
-    first = slot.scheduled_s + ttft
+    batch = tier.batch_window_s > 0.0
+    fails = not batch and draw(fleet, slot, provider.luck, _ERROR) < provider.error_probability
+    slot.cached_tokens = 0 if fails else remembered_tokens(fleet, engines, index, k, slot.scheduled_s)
+    ttft = _lognormal(fleet, slot, provider.luck, provider.ttft_median_s, provider.ttft_sigma, _TTFT)
+    ttft += (slot.isl - slot.cached_tokens) * provider.ttft_s_per_input_token
+    tpot = _lognormal(fleet, slot, provider.luck, provider.tpot_median_s, provider.tpot_sigma, _TPOT)
+    first = slot.scheduled_s + tier.latency_factor * ttft
     slot.first_token_s = first
-    slot.last_token_s = first + (slot.osl - 1) * tpot
+    slot.last_token_s = first + tier.latency_factor * (slot.osl - 1) * tpot
+    if batch:
+        slot.last_token_s = slot.scheduled_s + tier.batch_window_s * draw(fleet, slot, provider.luck, _BATCH)
+        slot.first_token_s = slot.last_token_s
     slot.generated = slot.osl
+    if batch:
+        return True
     ends = slot.last_token_s
     timeout = fleet.classes[slot.class_id].timeout_s
-    if timeout > 0.0 and first > slot.arrival_s + timeout:
+    if timeout > 0.0 and slot.first_token_s > slot.arrival_s + timeout:
         slot.generated = -1
-        slot.first_token_s = np.nan
         ends = slot.arrival_s + timeout
-    elif uniform(slot.request, seed + _ERROR) < provider.error_probability:
-        slot.generated = 0
         slot.first_token_s = np.nan
-        ends = first
+    elif fails:
+        slot.generated = 0
+        ends = slot.first_token_s
+        slot.first_token_s = np.nan
     set_timer(fleet, ends, TIMER_PROVIDER, index, slot.request)
+    return False
+
+
+@kernel
+def count_call(fleet: Fleet, slot: Any, k: int, answered: bool) -> None:
+    """Count a call that has ended: at the price band of its prompt, and apart those that repeat an earlier one."""
+    band = 0
+    for b in range(1, fleet.providers[k].n_bands):
+        if slot.isl > fleet.bands[k, b]:
+            band = b
+    first = CALL_INPUT if answered else FAILED_INPUT
+    c = slot.class_id
+    written = written_tokens(fleet, slot, k) if answered else 0
+    fleet.calls[k, c, band, first] += slot.isl - slot.cached_tokens - written
+    fleet.calls[k, c, band, first + CALL_CACHED] += slot.cached_tokens
+    fleet.calls[k, c, band, first + CALL_WRITE] += written
+    fleet.calls[k, c, band, first + CALL_OUTPUT] += max(slot.generated, 0)
+    fleet.calls[k, c, band, CALLS if answered else CALLS_FAILED] += 1
+    if slot.retries > 0:
+        fleet.calls[k, c, band, CALLS_RETRIED] += 1
+
+
+@kernel
+def refuse_call(fleet: Fleet, slot: Any, k: int) -> None:
+    """Count a call that was turned away before anything was read: a rate limit, an outage."""
+    fleet.calls[k, slot.class_id, 0, CALLS_FAILED] += 1
+    if slot.retries > 0:
+        fleet.calls[k, slot.class_id, 0, CALLS_RETRIED] += 1
+
+
+@kernel
+def retry_delay_s(fleet: Fleet, slot: Any, k: int) -> float:
+    """Pause before the call is repeated, doubled with each repetition up to a most, less a random share."""
+    provider = fleet.providers[k]
+    pause = min(provider.retry_initial_s * 2.0 ** min(slot.retries, 60), provider.retry_max_s)
+    return pause * (1.0 - provider.retry_jitter * draw(fleet, slot, provider.luck, _PAUSE))
 
 
 @kernel

@@ -32,6 +32,27 @@ class Escalation(IntEnum):
     """It should have been, but the second target may not or cannot take it: the first answer was kept."""
 
 
+class Reason(IntEnum):
+    """Why a request was not completed."""
+
+    NONE = 0
+    TOO_LONG = 1
+    """No target that its data may go to can hold it."""
+    DATA_CLASS = 2
+    """Its data may go to no target."""
+    NO_TARGET = 3
+    """None of the targets that could serve it is open: by the hour, by its complexity."""
+    RATE_LIMIT = 4
+    """A token API refused it."""
+    QUEUE_FULL = 5
+    """As many requests as may wait at its replica did."""
+    OUTAGE = 6
+    """The token API was down, or went down."""
+    ERROR = 7
+    """The token API gave an error."""
+    REPLICA_LOST = 8
+
+
 RECORD = np.dtype(
     [
         ("request", np.int64),  # number of the request in order of arrival
@@ -42,9 +63,9 @@ RECORD = np.dtype(
         ("isl", np.int32),
         ("osl", np.int32),  # tokens asked for
         ("generated", np.int32),  # tokens delivered
-        ("cached_tokens", np.int32),  # tokens found in the prefix cache when it was first admitted
+        ("cached_tokens", np.int32),  # in the prefix cache when it was first admitted, or in an API's at its last call
         ("preemptions", np.int32),
-        ("retries", np.int32),
+        ("retries", np.int32),  # times it was sent again: to another replica, or to a token API
         ("overflowed", np.int32),  # 1 when it was not served by its first-choice target
         ("arrival_s", np.float64),
         ("scheduled_s", np.float64),  # first time a step took it up; NaN before
@@ -55,6 +76,8 @@ RECORD = np.dtype(
         ("transferred_s", np.float64),  # its KV cache had arrived at the target
         ("no_replica_s", np.float64),  # time it waited before pools without a ready replica (a cold start, a repair)
         ("escalated", np.int32),  # an `Escalation`
+        ("thrown_tokens", np.int32),  # put out for it and seen by nobody
+        ("reason", np.int32),  # a `Reason`; of those that were not completed
         ("checked_s", np.float64),  # a cascade had checked its first answer, which nobody saw before; NaN if none
     ],
     align=True,

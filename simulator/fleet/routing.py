@@ -9,10 +9,12 @@ import numpy as np
 from simulator.engine.content import mix
 from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
-from simulator.fleet.providers import provider_wait
-from simulator.fleet.state import ROUTING_KIND, SEED, Fleet
+from simulator.fleet.providers import draw, provider_wait
+from simulator.fleet.records import Reason
+from simulator.fleet.state import OPENING, ROUTING_KIND, SEED, Fleet
 from simulator.jit import kernel
 from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.units import SECONDS_PER_WEEK
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
 _CASCADE = int(TargetRouting.CASCADE)
@@ -20,16 +22,20 @@ _ROUND_ROBIN, _RANDOM = int(ReplicaRouting.ROUND_ROBIN), int(ReplicaRouting.RAND
 _LEAST_KV, _TWO = int(ReplicaRouting.LEAST_KV), int(ReplicaRouting.POWER_OF_TWO)
 _PREFIX, _SESSION = int(ReplicaRouting.PREFIX_AFFINITY), int(ReplicaRouting.SESSION_STICKY)
 _WEIGHT_STREAM, _REPLICA_STREAM = 11, 13
+_TOO_LONG, _DATA_CLASS, _NO_TARGET = int(Reason.TOO_LONG), int(Reason.DATA_CLASS), int(Reason.NO_TARGET)
 _AFFINITY_SLACK = 4
 """Requests above 1.25 times the mean load at which affinity gives way to balance (bounded-load hashing)."""
 
 
 @kernel
 def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
-    """Whether the target may and can serve the request: its data class first, then its length.
+    """Whether the target may and can serve the request now: its data class, the hour, then its length."""
+    return fleet.openings[fleet.scalars[OPENING], target] and _could_serve(fleet, engines, slot, target)
 
-    With a pool that only computes prompts, so must the pool that takes over.
-    """
+
+@kernel
+def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
+    """As `serves`, at some hour. With a pool that only computes prompts, so must the pool that takes over."""
     if not fleet.allowed[slot.class_id, target]:
         return False
     if target >= len(engines.pools):
@@ -131,10 +137,39 @@ def _cascade_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
 
 
 @kernel
+def why_no_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
+    """The `Reason` why no target serves a request."""
+    reason = _DATA_CLASS
+    for k in range(len(fleet.routing)):
+        target = fleet.routing[k].target
+        if _could_serve(fleet, engines, slot, target):
+            return _NO_TARGET
+        if fleet.allowed[slot.class_id, target]:
+            reason = _TOO_LONG
+    return reason
+
+
+@kernel
+def turn_to(fleet: Fleet, now: float) -> None:
+    """Let the row of `openings` hold that is in force at `now`: the last that has begun this week, else the last."""
+    n = len(fleet.openings_s)
+    if n == 1:
+        return
+    week_s = now % SECONDS_PER_WEEK
+    row = fleet.scalars[OPENING]
+    if fleet.openings_s[row] > week_s:
+        row = n - 1 if week_s < fleet.openings_s[0] else 0
+    while row + 1 < n and fleet.openings_s[row + 1] <= week_s:
+        row += 1
+    fleet.scalars[OPENING] = row
+
+
+@kernel
 def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int:
     """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
     slot = engines.slots[index]
     slot.overflowed = 0
+    turn_to(fleet, now)
     kind = fleet.scalars[ROUTING_KIND]
     if kind == _CASCADE:
         return _cascade_target(fleet, engines, slot)
@@ -174,7 +209,7 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
 
 @kernel
 def _weighted(fleet: Fleet, engines: Engines, slot: Any, total: float) -> int:
-    point = uniform(slot.request, fleet.scalars[SEED] + _WEIGHT_STREAM) * total
+    point = draw(fleet, slot, 0, _WEIGHT_STREAM) * total
     chosen = NONE
     for k in range(len(fleet.routing)):
         rule = fleet.routing[k]
@@ -240,12 +275,12 @@ def choose_replica(fleet: Fleet, engines: Engines, index: int, pool: Any) -> int
         pool.round_robin += 1
         return fleet.ready[pool.replica_base + (pool.round_robin - 1) % n]
     if kind == _RANDOM:
-        return fleet.ready[pool.replica_base + int(uniform(slot.request, seed) * n)]
+        return fleet.ready[pool.replica_base + int(uniform(slot.luck, seed) * n)]
     if kind == _LEAST_KV:
         return _least_kv(fleet, engines, pool)
     if kind == _TWO:
-        first = int(uniform(slot.request, seed) * n)
-        second = (first + 1 + int(uniform(slot.request, seed + 1) * (n - 1))) % n
+        first = int(uniform(slot.luck, seed) * n)
+        second = (first + 1 + int(uniform(slot.luck, seed + 1) * (n - 1))) % n
         a = fleet.ready[pool.replica_base + first]
         b = fleet.ready[pool.replica_base + second]
         return b if engines.load[b] < engines.load[a] else a

@@ -11,6 +11,30 @@ from simulator.engine.state import FREE, Engines
 from simulator.fleet.state import ROW
 from simulator.workload.requests import ClosedLoop, Requests
 
+_LUCK_PER_CLASS = 1 << 40
+_NEXT_TURN = np.int64(0x5D_58_8B_65_6C_07_89_65)
+
+
+def draw_luck(requests: Requests, sent: dict[int, int]) -> NDArray[np.int64]:
+    """What the random draws of each request go by: its class and its number in it, or that of its session and its turn.
+
+    Parameters
+    ----------
+    sent : open rows of each class before these; moved on
+    """
+    luck = np.zeros(len(requests), np.int64)
+    opens = np.arange(requests.n_open)
+    for k in np.unique(requests.class_id[opens]).tolist():
+        mine = opens[requests.class_id[opens] == k]
+        luck[mine] = _LUCK_PER_CLASS * k + sent.get(k, 0) + np.arange(len(mine))
+        sent[k] = sent.get(k, 0) + len(mine)
+    level = opens[requests.next_turn[opens] >= 0]
+    while len(level):
+        following = requests.next_turn[level]
+        luck[following] = luck[level] + _NEXT_TURN
+        level = following[requests.next_turn[following] >= 0]
+    return luck
+
 
 def to_rows(requests: Requests, segment_base: int) -> NDArray[np.void]:
     """Rows of a chunk whose segments will stand in the arena from `segment_base`."""
@@ -35,11 +59,13 @@ class RowLoader:
         for loop in closed_loops:
             loaded = to_rows(loop.rows, base)
             loaded["next_turn"] = -1
+            loaded["luck"] = loaded["class_id"].astype(np.int64) * _LUCK_PER_CLASS
             rows.append(loaded)
             ids.append(loop.rows.segment_id)
             tokens.append(loop.rows.segment_tokens)
             base += len(loop.rows.segment_id)
         self.closed_rows: NDArray[np.void] = np.concatenate(rows)
+        self._sent: dict[int, int] = {}
         self._closed_id = np.concatenate(ids)
         self._closed_tokens = np.concatenate(tokens)
         self.segment_id = np.append(self._closed_id, np.int64(0))
@@ -68,4 +94,5 @@ class RowLoader:
         tokens = np.concatenate([self._closed_tokens, engines.segment_tokens[kept], requests.segment_tokens, [0]])
         slots["segment_start"][moving] = front + ends - counts
         rows = to_rows(requests, front + len(kept))
+        rows["luck"] = draw_luck(requests, self._sent)
         return rows, ids.astype(np.int64), tokens.astype(np.int32)

@@ -6,7 +6,8 @@ from collections.abc import Generator
 from typing import Any
 
 from simulator.fleet.lifecycle import PoolControl
-from simulator.study.fleet import SECONDS_PER_WEEK, Schedule
+from simulator.study.fleet import Schedule
+from simulator.units import SECONDS_PER_WEEK
 
 _SLACK_S = 1e-6
 """Rounding of times of the week."""

@@ -11,21 +11,21 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from simulator.fleet.answers import provider_answers
 from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.events import control_events
-from simulator.fleet.ledger import pool_usage
+from simulator.fleet.ledger import pool_usage, provider_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.order import Order
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
+from simulator.fleet.state import WORK_THROWN_INPUT
 from simulator.rng import stream
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
-from simulator.study.usage import PoolUsage, ProviderUsage, Usage
+from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.requests import RequestSource
 
@@ -85,11 +85,9 @@ def _at_start(spec: FleetSpec) -> FleetSpec:
 class _Simulation:
     def __init__(self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float) -> None:
         self.spec = spec
-        self.sink = sink
-        self.provider_totals = np.zeros((len(spec.providers), 4), np.int64)
         places = tuple(_places(pool) for pool in spec.pools)
         self.horizon_s = horizon_s
-        self.plane = DataPlane(spec, source, places, seed, self._record)
+        self.plane = DataPlane(spec, source, places, seed, sink)
         self.env = simpy.Environment()
         self.controls: list[PoolControl] = []
         self.zones: list[OutageClock] = []
@@ -128,14 +126,6 @@ class _Simulation:
 
     def _provider_down(self, k: int) -> None:
         self.plane.provider_down(k, self.env.now)
-
-    def _record(self, records: NDArray[Any]) -> None:
-        n_pools = len(self.spec.pools)
-        served = provider_answers(records, self.spec, self.horizon_s)
-        for name, column in (("isl", 1), ("cached_tokens", 2), ("generated", 3)):
-            np.add.at(self.provider_totals[:, column], served["target"] - n_pools, served[name])
-        np.add.at(self.provider_totals[:, 0], served["target"] - n_pools, 1)
-        self.sink(records)
 
     def sample(self, every_s: float) -> Generator[Any, Any, None]:
         before = np.zeros((len(self.controls), 2), np.int64)
@@ -216,21 +206,19 @@ class _Simulation:
             replicas = self.plane.engines.replicas[self.plane.engines.replicas["pool"] == k]
             usage = pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s)
             clock = self.zones[k]
-            pools.append(replace(usage, outages=clock.count, zone_down_s=clock.down_s(horizon_s)))
+            work = self.plane.fleet.work[k]
+            pools.append(
+                replace(
+                    usage,
+                    outages=clock.count,
+                    zone_down_s=clock.down_s(horizon_s),
+                    work=work[:, :WORK_THROWN_INPUT].copy(),
+                    thrown_tokens=work[:, WORK_THROWN_INPUT:].copy(),
+                )
+            )
         providers = tuple(
-            ProviderUsage(
-                provider.name,
-                requests=int(totals[0]),
-                input_tokens=int(totals[1]),
-                cached_tokens=int(totals[2]),
-                output_tokens=int(totals[3]),
-                outages=clock.count,
-                down_s=clock.down_s(horizon_s),
-                failed=int(self.plane.fleet.providers[k]["failed"]),
-            )
-            for k, (provider, clock, totals) in enumerate(
-                zip(self.spec.providers, self.outages, self.provider_totals, strict=True)
-            )
+            provider_usage(self.plane.fleet, len(pools), k, provider, clock, horizon_s)
+            for k, (provider, clock) in enumerate(zip(self.spec.providers, self.outages, strict=True))
         )
         owned = [site for site in self.sites if self.spec.pools[site.pools[0]].owned]
         servers = tuple(server_usage(site, self.controls, horizon_s) for site in owned)

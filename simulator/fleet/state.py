@@ -12,6 +12,7 @@ ROW = np.dtype(
         ("arrival_s", np.float64),
         ("think_s", np.float64),
         ("session_id", np.int64),
+        ("luck", np.int64),
         ("segment_start", np.int64),
         ("next_turn", np.int64),
         ("isl", np.int32),
@@ -28,10 +29,19 @@ ROW = np.dtype(
 """A request on its way in: one row of `Requests`, with its segments in the arena of the engines."""
 
 CLOSED = np.dtype(
-    [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("next_row", np.int64)], align=True
+    [("think_s", np.float64), ("first_row", np.int64), ("n_rows", np.int64), ("sent", np.int64)], align=True
 )
 
-TIMER_ARRIVE, TIMER_CLOSED, TIMER_TIMEOUT, TIMER_PROVIDER, TIMER_TRANSFER, TIMER_LEASE, TIMER_ESCALATE = range(7)
+(
+    TIMER_ARRIVE,
+    TIMER_CLOSED,
+    TIMER_TIMEOUT,
+    TIMER_PROVIDER,
+    TIMER_TRANSFER,
+    TIMER_LEASE,
+    TIMER_ESCALATE,
+    TIMER_RETRY,
+) = range(8)
 
 TIMER = np.dtype(
     [
@@ -61,9 +71,45 @@ PROVIDER = np.dtype(
         ("error_probability", np.float64),
         ("down", np.int64),  # 1 during an outage
         ("failed", np.int64),  # requests that an outage ended
+        ("luck", np.int64),
+        ("retry_initial_s", np.float64),
+        ("retry_max_s", np.float64),
+        ("retry_jitter", np.float64),
+        ("cache_life_s", np.float64),  # 0: none
+        ("cache_least_tokens", np.int64),
+        ("cache_step_tokens", np.int64),
+        ("cache_writes", np.int64),
+        ("n_bands", np.int64),
     ],
     align=True,
 )
+
+TIER = np.dtype([("latency_factor", np.float64), ("batch_window_s", np.float64)], align=True)
+
+CALL_INPUT, CALL_CACHED, CALL_WRITE, CALL_OUTPUT, CALLS, CALLS_FAILED, CALLS_RETRIED, FAILED_INPUT = range(8)
+"""Columns of `Fleet.calls`: tokens of answered calls by kind, answered and failed calls, those among both that repeat
+an earlier one; from the last on, tokens of failed calls by kind."""
+CALL_COLUMNS = FAILED_INPUT + 4
+
+(
+    WORK_REQUESTS,
+    WORK_INPUT,
+    WORK_CACHED,
+    WORK_OUTPUT,
+    WORK_KV_READ,
+    WORK_PAIRS,
+    WORK_THROWN_INPUT,
+    WORK_THROWN_OUTPUT,
+) = range(8)
+"""Columns of `Fleet.work`: answers given; tokens computed, found in the prefix cache and put out; KV tokens read in
+decoding; pairs of tokens in prompts' attention; prompts and tokens put out of answers that nobody saw."""
+WORK_COLUMNS = WORK_THROWN_OUTPUT + 1
+
+NODE = np.dtype([("key", np.int64), ("used", np.int32), ("provider", np.int32), ("first", np.int32)], align=True)
+"""A text that prompts go on with after equal beginnings, with its `MARK`s."""
+
+MARK = np.dtype([("time_s", np.float64), ("tokens", np.int64), ("next", np.int32)], align=True)
+"""How far into a node's text a prompt went, and when last; a node's marks grow in length and age."""
 
 ROUTING = np.dtype(
     [
@@ -93,14 +139,31 @@ CASCADE = np.dtype(
 
 CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=True)
 
-N_TIMERS, TIMER_NUMBER, CHUNK_NEXT, CHUNK_OPEN, LAST_CHUNK, CLOSING, EVENT_REPLICA, SEED, ROUTING_KIND, REMOTE = range(
-    10
-)
+(
+    N_TIMERS,
+    TIMER_NUMBER,
+    CHUNK_NEXT,
+    CHUNK_OPEN,
+    LAST_CHUNK,
+    CLOSING,
+    EVENT_REPLICA,
+    SEED,
+    ROUTING_KIND,
+    REMOTE,
+    OPENING,
+    MARK_FREE,
+    N_MARKS,
+    CACHE_ROOM,
+    CACHE_NEED,
+) = range(15)
 """Entries of `Fleet.scalars`: heap size, tie-breaker, next row and number of clock rows of the chunk, whether it is the
-last, whether new arrivals are turned away, the replica an event is about, the seed of routing, the routing rule, and
-whether any pool hands over to another."""
+last, whether new arrivals are turned away, the replica an event is about, the seed of routing, the routing rule,
+whether any pool hands over to another, the row of `openings` that holds; of the providers' caches the first mark that
+is free again, the marks ever taken, room for nodes and marks, and how much of it one call may need."""
 
-DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY, GROW_ROWS = range(9)
+DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY, GROW_ROWS, GROW_CACHE = (
+    range(10)
+)
 """Why `advance` returned."""
 
 
@@ -117,5 +180,13 @@ class Fleet(NamedTuple):
     cascade: NDArray[np.void]
     classes: NDArray[np.void]
     allowed: NDArray[np.bool_]  # (class, target)
+    tiers: NDArray[np.void]  # (class, provider)
+    bands: NDArray[np.int64]  # (provider, band): prompt length above which it holds
+    openings_s: NDArray[np.float64]  # (row,)
+    openings: NDArray[np.bool_]  # (row, target)
+    calls: NDArray[np.int64]  # (provider, class, band, CALL_COLUMNS)
+    work: NDArray[np.int64]  # (target, class, WORK_COLUMNS)
+    nodes: NDArray[np.void]  # hash table of the providers' prompt caches
+    marks: NDArray[np.void]
     ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base
     scalars: NDArray[np.int64]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from simulator.catalog.quantity import Quantity
+from functools import lru_cache
+
+from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.catalog.sites import Site, engine_start_s
 from simulator.catalog.tokens import TokenOffer
 from simulator.schema import topology as schema
-from simulator.study.fleet import ColdStart, Outages, ProviderSpec, Reliability
+from simulator.study.fleet import ColdStart, Outages, PromptCache, ProviderSpec, Reliability, RetryDelay
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
 
@@ -47,7 +49,27 @@ def provider_spec(offer: TokenOffer, name: str | None = None, max_wait_s: float 
         max_wait_s=max_wait_s,
         max_context_tokens=offer.max_context_tokens,
         error_probability=offer.error_probability.value,
+        cache=prompt_cache(offer),
+        retry=retry_delay(),
+        price_bands=tuple(tier.above_input_tokens for tier in offer.tiers),
+        luck=offer.id,
     )
+
+
+def prompt_cache(offer: TokenOffer) -> PromptCache:
+    """What an API remembers of prompts; nothing where that is not known."""
+    rules = offer.cache
+    if rules is None:
+        return PromptCache()
+    writes = any(band.cache_write is not None for band in offer.prices.bands)
+    return PromptCache(rules.life.value, int(rules.least.value), int(rules.step.value), writes)
+
+
+@lru_cache
+def retry_delay() -> RetryDelay:
+    """How long a client pauses before it repeats a call."""
+    data = read_yaml("routing.yaml")
+    return RetryDelay(*(Quantity(**data[f"retry_{name}"]).value for name in ("initial_delay", "max_delay", "jitter")))
 
 
 def outages(settings: schema.Outages | None) -> Outages:

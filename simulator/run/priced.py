@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from simulator.bill.study import bill_study, committed_instances, with_commitments
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.unit import Tokens
@@ -63,7 +61,7 @@ class Priced:
 
 def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
     """Price the replications of a topology, each month of the study used like the one that was simulated."""
-    usages = with_peaks([_with_answers(outcome) for outcome in outcomes])
+    usages = with_peaks([outcome.usage for outcome in outcomes])
     months = study_months(usages, terms.months)
     settled = with_commitments(terms, committed_instances(terms, months))
     bill = bill_study(settled, months)
@@ -81,19 +79,6 @@ def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
     each = [found.tokens for found in replications]
     mean_tokens = (math.fsum(getattr(found, name) for found in each) / len(each) for name in Tokens.__slots__)
     return Priced(replications, settled, months, bill, Tokens(*mean_tokens))
-
-
-def _with_answers(outcome: Outcome) -> Usage:
-    providers = tuple(
-        replace(
-            provider,
-            tokens=np.stack([isl - cached, cached, np.zeros_like(isl), osl], axis=-1),
-            failed_tokens=np.zeros_like(counts),
-        )
-        for provider, counts in zip(outcome.usage.providers, outcome.tokens, strict=True)
-        for _, isl, cached, osl in [np.moveaxis(counts, -1, 0)]
-    )
-    return replace(outcome.usage, providers=providers)
 
 
 def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:

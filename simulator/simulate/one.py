@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.answers import provider_answers
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand as Arrivals
@@ -23,7 +21,6 @@ from simulator.metrics.laws import (
 )
 from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
-from simulator.resolve.apis import price_bands
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
 from simulator.study.fleet import FleetSpec
@@ -45,12 +42,10 @@ class Subject:
     ----------
     fleet : at its size
     peaks : by pool, what no engine of it can exceed
-    price_bands : by provider, the prompt lengths in tokens above which a price list changes; the first is 0
     """
 
     fleet: FleetSpec
     peaks: tuple[TokenBound, ...]
-    price_bands: tuple[tuple[int, ...], ...]
 
     @property
     def targets(self) -> list[str]:
@@ -67,7 +62,6 @@ class Outcome:
     number : of the replication
     metrics : counts, service levels and latencies
     usage : the ledger that money is computed from
-    tokens : by provider, answers and their tokens, shape (classes, bands, 4): answers, ISL, cached tokens, OSL
     run : samples, gaps between tokens, events
     demand : arrivals over time
     """
@@ -75,16 +69,13 @@ class Outcome:
     number: int
     metrics: MetricAccumulator
     usage: Usage
-    tokens: tuple[NDArray[np.int64], ...]
     run: FleetRun
     demand: Arrivals
 
 
 def subject_of(planned: PlannedTopology) -> Subject:
     """What of a planned topology is simulated."""
-    providers = zip(planned.settings.providers, planned.offers, strict=True)
-    bands = tuple(price_bands(provider, offer) for provider, offer in providers)
-    return Subject(planned.fleet, tuple(engine.bound for engine in planned.engines), bands)
+    return Subject(planned.fleet, tuple(engine.bound for engine in planned.engines))
 
 
 def target_names(planned: PlannedTopology) -> list[str]:
@@ -117,16 +108,11 @@ def simulate_one(
     targets = subject.targets
     metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets, len(fleet.pools))
     arrivals = Arrivals(demand.horizon_s, len(targets))
-    tokens = tuple(np.zeros((len(demand.classes), len(bands), 4), np.int64) for bands in subject.price_bands)
 
     def sink(records: Records) -> None:
         check_causality(records)
         metrics.add(records)
         arrivals.add(records)
-        if tokens:
-            answers = provider_answers(records, fleet, demand.horizon_s)
-            for k, (bands, counts) in enumerate(zip(subject.price_bands, tokens, strict=True)):
-                _count(counts, answers[answers["target"] == len(fleet.pools) + k], bands)
         if keep:
             keep(records)
         if watch:
@@ -152,14 +138,7 @@ def simulate_one(
     for pool, peak in zip(run.usage.pools, subject.peaks, strict=True):
         check_gpu_seconds(pool)
         check_roofline(pool, peak.computed_tokens_per_gpu_s, peak.output_tokens_per_gpu_s)
-    return Outcome(number, metrics, run.usage, tokens, run, arrivals)
-
-
-def _count(counts: NDArray[np.int64], answers: Records, bands: Sequence[int]) -> None:
-    """Add answers to the counts of their class and band: the last band whose threshold the prompt exceeds."""
-    band = np.maximum(np.searchsorted(np.array(bands), answers["isl"], side="left") - 1, 0)
-    columns = (np.ones(len(answers), np.int64), answers["isl"], answers["cached_tokens"], answers["generated"])
-    np.add.at(counts, (answers["class_id"], band), np.stack(columns, axis=1))
+    return Outcome(number, metrics, run.usage, run, arrivals)
 
 
 def itl(runs: list[FleetRun]) -> Sketch:

@@ -103,7 +103,8 @@ def _place(fleet: FleetSpec, target: int) -> _Key:
     has_order = routing.kind in (TargetRouting.OVERFLOW, TargetRouting.CASCADE)
     rules = tuple(values[at] for values in _by_position(routing) if values) if at >= 0 else ()
     allowed = tuple(cls.allowed[target] for cls in fleet.classes)
-    return (at if has_order else min(at, 0), rules, allowed)
+    hours = tuple(opening.targets[target] for opening in routing.openings)
+    return (at if has_order else min(at, 0), rules, allowed, hours)
 
 
 def _by_position(routing: RoutingSpec) -> tuple[tuple[float, ...], ...]:
@@ -134,4 +135,8 @@ def _routing(routing: RoutingSpec, new: dict[int, int]) -> RoutingSpec:
         overflow_kv=kv,
         overflow_outstanding=outstanding,
         max_complexity=complexity,
+        openings=tuple(
+            replace(opening, targets=tuple(opening.targets[old] for old in sorted(new, key=new.__getitem__)))
+            for opening in routing.openings
+        ),
     )

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 from simulator.study.choices import ReplicaRouting, TargetRouting
-from simulator.units import SECONDS_PER_DAY
-
-SECONDS_PER_WEEK = 7 * SECONDS_PER_DAY
+from simulator.units import SECONDS_PER_WEEK
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +209,64 @@ class PoolSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptCache:
+    """What a token API remembers of prompts, so that those which begin alike pay less for their beginning.
+
+    Attributes
+    ----------
+    life_s : a beginning is forgotten this long after the last call that had it; 0: nothing is remembered
+    least_tokens : shorter beginnings are neither kept nor found
+    step_tokens : beginnings count in whole steps of this
+    writes : whether what is put into the cache has a price of its own
+    """
+
+    life_s: float = 0.0
+    least_tokens: int = 0
+    step_tokens: int = 1
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDelay:
+    """Pause before a call is repeated: initial_s * 2^k after k repetitions, at most max_s, less a random share.
+
+    Attributes
+    ----------
+    jitter : largest share of the pause that is left out, drawn evenly
+    """
+
+    initial_s: float = 0.0
+    max_s: float = 0.0
+    jitter: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTier:
+    """How a token API serves calls of one tier, against its standard one.
+
+    Attributes
+    ----------
+    latency_factor : on TTFT and TPOT
+    batch_window_s : answers come as a whole within this time, evenly spread; 0: at once
+    """
+
+    latency_factor: float = 1.0
+    batch_window_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderSpec:
     """A managed token API seen from outside.
 
-    TTFT and TPOT are lognormal with the medians and the log-standard deviations given; a prompt adds
-    `ttft_s_per_input_token` each token. Rate limits are token buckets that hold one minute's worth; 0 is no limit.
-    A request that would wait longer than `max_wait_s` for them is rejected (or overflows).
+    TTFT and TPOT are lognormal with the medians and the log-standard deviations given; each prompt token that its
+    cache does not hold adds `ttft_s_per_input_token`. Rate limits are token buckets that hold one minute's worth; 0 is
+    no limit. A call that would wait longer than `max_wait_s` for them is refused.
+
+    Attributes
+    ----------
+    price_bands : prompt lengths above which another price list holds, the first 0; counters are kept by band
+    tier_by_class : one for each class; empty: standard for all
+    luck : name of its random draws; equal ones meet the same luck, whatever the provider is called
     """
 
     name: str
@@ -231,6 +281,11 @@ class ProviderSpec:
     max_context_tokens: int = 0
     error_probability: float = 0.0
     outages: Outages = field(default_factory=Outages)
+    cache: PromptCache = field(default_factory=PromptCache)
+    retry: RetryDelay = field(default_factory=RetryDelay)
+    price_bands: tuple[int, ...] = (0,)
+    tier_by_class: tuple[ServiceTier, ...] = ()
+    luck: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +307,14 @@ class CascadeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """From `start_s` after Monday 00:00 on, which targets take new requests: shape (targets,)."""
+
+    start_s: float
+    targets: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingSpec:
     """Choice of a target for each request; arrays are by target, pools first, then providers.
 
@@ -264,6 +327,7 @@ class RoutingSpec:
     overflow_outstanding : same for requests running and waiting per ready replica
     max_complexity : for COMPLEXITY, the largest complexity that the target serves
     cascade : for CASCADE, when the second target of `order` takes over from the first
+    openings : of each week, by rising start, the first at 0; empty: every target is open all the time
     """
 
     kind: TargetRouting
@@ -274,6 +338,7 @@ class RoutingSpec:
     overflow_outstanding: tuple[float, ...] = ()
     max_complexity: tuple[float, ...] = ()
     cascade: CascadeSpec | None = None
+    openings: tuple[Opening, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +349,8 @@ class ClassSpec:
     ----------
     allowed : by target, whether the class's data may go there (perimeter and region against the data class)
     timeout_s : a request without a first token after this long is dropped; 0 is never
-    max_retries : times that a request which has not streamed yet is sent again after its replica was lost
+    max_retries : times that a request which has not streamed yet is sent again: its replica was lost, or a token API
+        gave an error, refused it or went down
     """
 
     name: str

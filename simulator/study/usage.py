@@ -50,7 +50,9 @@ class PoolUsage:
     outages, zone_down_s : outages of its zone that began, and seconds that the zone was down
     stays : where each replica was, over [0, end_s]
     work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
-        output tokens, KV tokens read in decoding, prompt attention pairs
+        output tokens, KV tokens read in decoding, prompt attention pairs; answers that a cascade threw away included
+    thrown_tokens : shape (classes, 2), prompt and output tokens of answers that nobody saw: a cascade's first ones, and
+        what was put out of those that were lost with a replica before their check
     """
 
     name: str
@@ -77,6 +79,13 @@ class PoolUsage:
     zone_down_s: float = 0.0
     stays: tuple[Stay, ...] = ()
     work: NDArray[np.int64] = field(default_factory=lambda: _none(0, 6))
+    thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
+
+    @property
+    def delivered_tokens(self) -> tuple[int, int]:
+        """Prompt and output tokens of what users saw."""
+        prompt, output = self.thrown_tokens.sum(axis=0).tolist()
+        return self.input_tokens - prompt, self.output_tokens - output
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,9 @@ class ProviderUsage:
     tokens : of answered calls, shape (classes, bands, 4): input, cached input, cache write, output; the first three
         make the prompt. Bands are those of the prompt's length by which prices change
     failed_tokens : of calls that ended in an error, same shape
-    calls, failed_calls, retried_calls : shape (classes, bands)
+    calls, failed_calls, retried_calls : shape (classes, bands): answered; ended in an error, an outage or the client's
+        timeout, or turned away (rate limit, outage; band 0); those among both that repeat an earlier call
+    thrown_tokens : shape (classes, 2), prompt and output tokens of a cascade's first answers that nobody saw
     """
 
     name: str
@@ -124,6 +135,13 @@ class ProviderUsage:
     calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
     failed_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
     retried_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
+    thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
+
+    @property
+    def delivered_tokens(self) -> tuple[int, int]:
+        """Prompt and output tokens of what users saw."""
+        prompt, output = self.thrown_tokens.sum(axis=0).tolist()
+        return self.input_tokens - prompt, self.output_tokens - output
 
 
 @dataclass(frozen=True, slots=True)

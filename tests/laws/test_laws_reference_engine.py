@@ -7,7 +7,7 @@ from collections import Counter
 from engine_cases import configs, step_time, workloads
 from hypothesis import given, settings
 
-from simulator.engine.config import Batching, EngineConfig
+from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.reference.engine import ReferenceRun, make_request, run_reference
 from simulator.engine.reference.scheduler import Scheduler, can_serve
 from simulator.workload.requests import Requests
@@ -112,11 +112,21 @@ def test_static_batches_do_not_overlap(config: EngineConfig, requests: Requests)
     run = serve(config, requests)
     if config.batching == Batching.CONTINUOUS:
         return
+    most = 1 if config.batching == Batching.ONE_AT_A_TIME else config.max_num_seqs
     ends = {record.row: record.finish_s for record in run.records}
     inside: set[int] = set()
     for step in run.steps:
         rows = {row for row, _, _ in step.scheduled}
-        assert rows <= inside or not inside
+        if not inside:
+            began_s, closed = step.start_s, False
+            batch: set[int] = set()
+            waited = sum(requests.arrival_s[row] <= began_s < end_s for row, end_s in ends.items())
+        assert not closed or rows <= inside
+        batch |= rows
+        assert len(batch) <= min(most, waited)
+        if config.policy == Policy.FCFS:
+            assert all(requests.arrival_s[row] <= began_s for row in rows)
+        closed = closed or bool(step.preempted)
         inside = {row for row in inside | rows if ends[row] > step.end_s} - set(step.preempted)
 
 

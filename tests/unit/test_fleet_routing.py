@@ -208,7 +208,8 @@ def test_tokens_per_minute_admit_at_most_rate_times_time_plus_burst() -> None:
 
 
 def test_provider_times_are_lognormal_about_their_medians_and_grow_with_the_prompt() -> None:
-    spec = fleet((), (provider(ttft_s_per_input_token=0.01, error_probability=0.2),))
+    once = tuple(ClassSpec(name, (True,), max_retries=0) for name in ("a", "b"))
+    spec = fleet((), (provider(ttft_s_per_input_token=0.01, error_probability=0.2),), classes=once)
     records = serve(spec, poisson(stream(10, "routing"), 6000, 5.0)).records
     done = records[records["status"] == Status.COMPLETED]
     ttft = np.log((done["first_token_s"] - done["arrival_s"] - 0.01 * done["isl"]) / 0.5)
@@ -225,7 +226,7 @@ def test_provider_times_are_lognormal_about_their_medians_and_grow_with_the_prom
 
 
 def test_a_token_api_without_a_first_token_in_time_is_a_timeout_error_or_not() -> None:
-    spec = fleet((), (provider(error_probability=0.5),), classes=(ClassSpec("a", (True,), timeout_s=0.5),) * 2)
+    spec = fleet((), (provider(error_probability=0.5),), classes=(ClassSpec("a", (True,), 0.5, max_retries=0),) * 2)
     records = serve(spec, poisson(stream(11, "routing"), 2000, 5.0)).records
     late = records[records["status"] == Status.TIMED_OUT]
     assert late["finish_s"] - late["arrival_s"] == pytest.approx(0.5)

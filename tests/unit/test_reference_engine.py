@@ -69,6 +69,20 @@ def test_static_batching_admits_only_into_an_empty_engine() -> None:
     assert [record.scheduled_s for record in continuous] == [0.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("budget", [128, 1_000, 10_000])
+def test_a_static_batch_is_as_large_whatever_the_token_budget(budget: int) -> None:
+    """64 prompts of 1,000 tokens: all are in the batch, the 65th waits for the last of them."""
+    config = EngineConfig(
+        num_blocks=9_000, max_num_batched_tokens=budget, max_num_seqs=64, max_model_len=4_000, batching=Batching.STATIC
+    )
+    requests = make_requests(np.zeros(65), np.full(65, 1_000), np.full(65, 1_100))
+    step_time = constant_step_time(1.0, budget, 64)
+    run = run_reference(config, step_time, requests)
+    assert max(len(step.scheduled) for step in run.steps) == 64
+    records = by_row(run.records)
+    assert records[64].scheduled_s == max(record.finish_s for record in records[:64])
+
+
 @pytest.mark.parametrize(("accepted", "decode_steps"), [(0, 9), (1, 5), (3, 3)])
 def test_speculative_decoding_yields_one_token_and_the_accepted_drafts(accepted: int, decode_steps: int) -> None:
     config = replace(SMALL, num_speculative_tokens=3, num_lookahead_tokens=3)

@@ -84,6 +84,7 @@ class Scheduler:
         self.requests: dict[int, Request] = {}
         self.inflight_prefills: dict[Request, None] = {}
         self.rooms: tuple[Plain, ...] = rooms_of(self)
+        self._batch_room = 0
 
     def room(self, kind: type[RoomT]) -> RoomT:
         """The engine's room of that kind.
@@ -110,6 +111,7 @@ class Scheduler:
         request = self.requests.get(number)
         if request is not None:
             self._leave(request, Left.ABORTED)
+        self._batch_room = min(self._batch_room, len(self.waiting) + len(self.kv_holding_waiting))
 
     def reset_prefix_cache(self, preempt_running: bool = False) -> bool:
         """Forget cached content; refused while a block is held, unless the running requests are preempted first."""
@@ -138,13 +140,12 @@ class Scheduler:
         slots = drafts.slots if drafts else 0
         plan = Plan(budget, config.max_num_batched_tokens, slots, self._prefill_cap())
         plan.throttled = throttled
-        admits = self._admission_is_open()
         for room in self.rooms:
             room.opens(plan)
         self._schedule_running(plan)
         for room in self.rooms:
             room.turns(plan)
-        if not plan.preempted and admits:
+        if not plan.preempted:
             self._schedule_waiting(plan)
         return self._close(plan)
 
@@ -190,12 +191,18 @@ class Scheduler:
             return max(threshold, self.config.max_num_batched_tokens // present)
         return threshold
 
-    def _admission_is_open(self) -> bool:
-        """Static and one-at-a-time batching admit only in steps that begin with nothing running. Not in vLLM."""
-        return self.config.batching == Batching.CONTINUOUS or not self.running
-
     def _max_num_running_reqs(self) -> int:
-        return 1 if self.config.batching == Batching.ONE_AT_A_TIME else self.config.max_num_seqs
+        """Most requests running in this step. Static and one-at-a-time batching are not in vLLM.
+
+        They form a batch when nothing runs, of those that wait then; it is filled over as many steps as the budget
+        takes, and closed for good where the next of it does not find its blocks, or one of it is preempted.
+        """
+        if self.config.batching == Batching.CONTINUOUS:
+            return self.config.max_num_seqs
+        if not self.running:
+            self._batch_room = 1 if self.config.batching == Batching.ONE_AT_A_TIME else self.config.max_num_seqs
+        self._batch_room = min(self._batch_room, len(self.waiting) + len(self.kv_holding_waiting))
+        return len(self.running) + self._batch_room
 
     def _passes(self, plan: Plan, request: Request, running: bool) -> Answer:
         answers = (room.passes(plan, request, running) for room in self.rooms)
@@ -270,6 +277,7 @@ class Scheduler:
         request.num_computed_tokens = 0
         request.num_output_placeholders = 0
         request.num_preemptions += 1
+        self._batch_room = 0
         self.waiting.prepend_request(request)
 
     def _give_back(self, request: Request, why: Left) -> None:
@@ -286,9 +294,10 @@ class Scheduler:
         """
         passed_holding: list[Request] = []
         passed: list[Request] = []
+        running, most = len(self.running), self._max_num_running_reqs()
         while plan.budget > 0:
             queue = self.kv_holding_waiting or self.waiting
-            if not queue or plan.is_full or len(self.running) >= self._max_num_running_reqs():
+            if not queue or plan.is_full or len(self.running) >= most:
                 break
             request = queue.peek_request()
             answer = self._passes(plan, request, running=False)
@@ -300,6 +309,7 @@ class Scheduler:
                 queue.pop_request()
                 holds = request.num_computed_tokens > 0 or request.status is RequestStatus.WAITING_FOR_REMOTE_KVS
                 (passed_holding if holds else passed).append(request)
+        self._batch_room -= len(self.running) - running
         plan.passed = [*passed, *passed_holding]
         self.kv_holding_waiting.prepend_requests(passed_holding)
         self.waiting.prepend_requests(passed)
@@ -340,6 +350,8 @@ class Scheduler:
             reserved_blocks=self.blocks_on_the_way() if apart else 0,
             has_scheduled_reqs=bool(self.running),
         ):
+            if not request.kv_loaded:
+                self._batch_room = 0
             for room in self.rooms:
                 room.refused(request)
             return Answer.STOP
