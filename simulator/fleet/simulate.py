@@ -21,7 +21,7 @@ from simulator.fleet.outages import OutageClock
 from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
-from simulator.fleet.state import WORK_THROWN_INPUT
+from simulator.fleet.state import CALL_CACHED, CALL_INPUT, CALL_OUTPUT, WORK_THROWN_INPUT
 from simulator.rng import stream
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
@@ -196,7 +196,9 @@ class _Simulation:
         pools = np.zeros((len(self.controls), 3), np.int64)
         for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
             np.add.at(pools[:, column], replicas["pool"], replicas[name])
-        return np.concatenate([pools, self.provider_totals[:, 1:]])
+        calls = self.plane.fleet.calls.sum(axis=(1, 2))
+        prompts = calls[:, CALL_INPUT:CALL_OUTPUT].sum(axis=1)
+        return np.concatenate([pools, np.stack([prompts, calls[:, CALL_CACHED], calls[:, CALL_OUTPUT]], axis=1)])
 
     def usage(self, horizon_s: float) -> Usage:
         self.energy_marks.append(self.step_energy_j())

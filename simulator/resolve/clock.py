@@ -6,8 +6,7 @@ import re
 
 from simulator.errors import InputError, Problem
 from simulator.schema.clock import WeekWindow
-from simulator.study.fleet import SECONDS_PER_WEEK
-from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SECONDS_PER_MINUTE = 60.0

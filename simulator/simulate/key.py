@@ -35,7 +35,7 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
         subject.fleet.providers,
         subject.fleet.routing,
         subject.fleet.classes,
-        subject.price_bands,
+        subject.fleet.week_s,
         *demand_parts(demand),
         number,
     )

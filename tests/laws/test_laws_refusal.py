@@ -30,7 +30,7 @@ BOUND = TokenBound(1e12, 1e12)
 
 
 def subject(spec: FleetSpec) -> Subject:
-    return Subject(spec, (BOUND,) * len(spec.pools), ((0,),) * len(spec.providers))
+    return Subject(spec, (BOUND,) * len(spec.pools))
 
 
 def demand(classes: tuple[ClassWorkload, ...], terms: tuple[SloTerm, ...], seed: int, **changes: Any) -> Demand:

@@ -29,8 +29,8 @@ DEMAND = Demand(
     (ClassSlo("a", (SloTerm("ttft_s", 0.9, 1.0),)), ClassSlo("b")), WorkloadSpec(CLASSES), 60.0, 5.0, 30.0, 3, 2
 )
 BOUND = TokenBound(1e12, 1e12)
-SPEC = fleet((pool("x", 2, autoscaler=Autoscaler(1, 3, 5.0)), pool("y")), (provider(),))
-SUBJECT = Subject(SPEC, (BOUND, BOUND), ((0, 30),))
+SPEC = fleet((pool("x", 2, autoscaler=Autoscaler(1, 3, 5.0)), pool("y")), (provider(price_bands=(0, 30)),))
+SUBJECT = Subject(SPEC, (BOUND, BOUND))
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def test_an_outcome_comes_back_as_it_went(outcome: Outcome) -> None:
     assert found.metrics.summary() == outcome.metrics.summary()
     assert repr(found.usage) == repr(outcome.usage)
     assert found.run.events.dtype == outcome.run.events.dtype
-    assert np.array_equal(found.tokens[0], outcome.tokens[0])
-    assert outcome.tokens[0].sum() > 0
+    assert np.array_equal(found.usage.providers[0].tokens, outcome.usage.providers[0].tokens)
+    assert outcome.usage.providers[0].tokens.sum() > 0
     assert encode(simulate_one(SUBJECT, DEMAND, 0)) == content
 
 
@@ -73,7 +73,8 @@ def test_a_key_is_of_what_is_simulated() -> None:
         outcome_key(SUBJECT, replace(DEMAND, horizon_s=61.0), 0),
         outcome_key(SUBJECT, replace(DEMAND, classes=(DEMAND.classes[0], ClassSlo("c"))), 0),
         outcome_key(SUBJECT, replace(DEMAND, workload=WorkloadSpec(CLASSES[::-1])), 0),
-        outcome_key(replace(SUBJECT, price_bands=((0,),)), DEMAND, 0),
+        outcome_key(replace(SUBJECT, fleet=replace(SPEC, providers=(provider(price_bands=(0, 31)),))), DEMAND, 0),
+        outcome_key(replace(SUBJECT, fleet=replace(SPEC, week_s=3600.0)), DEMAND, 0),
         *(
             outcome_key(replace(SUBJECT, fleet=replace(SPEC, pools=(changed, SPEC.pools[1]))), DEMAND, 0)
             for changed in (
