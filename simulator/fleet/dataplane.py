@@ -328,7 +328,7 @@ def _closed_table(source: RequestSource) -> NDArray[np.void]:
 
 def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
     table = np.zeros(len(spec.providers), state.PROVIDER)
-    for row, provider in zip(table, spec.providers, strict=True):
+    for k, (row, provider) in enumerate(zip(table, spec.providers, strict=True)):
         for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
             row[name] = getattr(provider, name)
         for name in ("max_wait_s", "max_context_tokens", "error_probability"):
@@ -337,7 +337,7 @@ def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
         row["token_rate"] = provider.tokens_per_minute / 60.0
         row["request_level"] = provider.requests_per_minute
         row["token_level"] = provider.tokens_per_minute
-        row["luck"] = stream_seed(0, "provider", provider.luck or provider.name) >> 2
+        row["luck"] = stream_seed(0, "provider", provider.luck or k) >> 2
         for name in ("initial_s", "max_s", "jitter"):
             row[f"retry_{name}"] = getattr(provider.retry, name)
         for name in ("life_s", "least_tokens", "step_tokens", "writes"):

@@ -38,10 +38,10 @@ def price_bands(provider: Provider, offer: TokenOffer | None) -> tuple[int, ...]
     return () if offer is None else tuple(tier.above_input_tokens for tier in offer.tiers)
 
 
-def planned_provider(settings: Provider, offer: TokenOffer | None) -> ProviderSpec:
+def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequence[RequestClass]) -> ProviderSpec:
     """A provider as the fleet sees it; what its settings do not give is the offer's."""
     base = (
-        ProviderSpec(settings.name, 0.0, 0.0, 0.0, 0.0, max_wait_s=settings.max_wait_s)
+        ProviderSpec(settings.name, 0.0, 0.0, 0.0, 0.0, max_wait_s=settings.max_wait_s, retry=retry_delay())
         if offer is None
         else provider_spec(offer, settings.name, settings.max_wait_s)
     )
@@ -58,7 +58,30 @@ def planned_provider(settings: Provider, offer: TokenOffer | None) -> ProviderSp
         tokens_per_minute=_first(settings.tokens_per_minute, bought),
         max_context_tokens=int(_first(settings.max_context_tokens, base.max_context_tokens)),
         error_probability=_first(settings.error_probability, base.error_probability),
+        cache=_cache(settings, base.cache),
+        price_bands=price_bands(settings, offer) or (0,),
+        tier_by_class=tuple(_service(settings, offer, cls.service_tier) for cls in classes),
     )
+
+
+def _cache(settings: Provider, base: PromptCache) -> PromptCache:
+    """What it remembers of prompts, and whether its price list has a price for putting something there."""
+    own = settings.cache
+    if own is not None:
+        base = PromptCache(own.life_s, own.least_tokens, own.step_tokens, base.writes)
+    if settings.prices:
+        base = replace(base, writes=any(band.cache_write is not None for band in settings.prices))
+    return base
+
+
+def _service(settings: Provider, offer: TokenOffer | None, tier: str) -> ServiceTier:
+    """How calls of a tier are served; as the usual ones where the provider has no such tier."""
+    own = next((found for name, found in settings.service_tiers.items() if name == tier), None)
+    if own is not None:
+        return ServiceTier(own.latency_factor, own.window_s)
+    if tier == "batch" and offer is not None and offer.batch_multiplier is not None:
+        return ServiceTier(batch_window_s=offer.batch_deadline.value)
+    return ServiceTier()
 
 
 def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], figures: Figures) -> ApiTerms:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,21 +19,20 @@ from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located
 from simulator.resolve.offers import gpus_per_instance
 from simulator.resolve.places import cold_start, outages, reliability
+from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, gpus_per_server, spares
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.topology import Pool, QueueAutoscaler
-from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.choices import ReplicaRouting
 from simulator.study.fleet import (
     Autoscaler,
-    CascadeSpec,
     ClassSpec,
     ColdStart,
     FleetSpec,
     PoolSpec,
     ProviderSpec,
-    RoutingSpec,
 )
 
 
@@ -96,7 +94,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     for k, provider in enumerate(topology.providers):
         with located(loaded, f"{root}.providers[{k}]"):
             offers.append(catalog_api(provider))
-            providers.append(planned_provider(provider, offers[-1]))
+            providers.append(planned_provider(provider, offers[-1], scenario.workload.classes))
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     allowed: list[tuple[str, ...]] = [site(pool.site).data_classes for pool in topology.pools]
     allowed += [data_classes(provider, offer) for provider, offer in zip(topology.providers, offers, strict=True)]
@@ -106,12 +104,13 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     )
     with located(loaded, root):
         linked = linked_pools(loaded, topology, pools, engines)
-    first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
+        first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
+        routing = routing_spec(topology.routing, names, first)
     fleet = FleetSpec(
         name,
         linked,
         tuple(providers),
-        _routing(topology.routing, names, first),
+        routing,
         classes,
         week_time_s(scenario.run.start),
     )
@@ -220,34 +219,3 @@ def _autoscaler(settings: Any) -> Autoscaler:
         up_window_s=settings.up_window_s,
         down_window_s=settings.down_window_s,
     )
-
-
-def _limit(value: float | None) -> float:
-    return math.inf if value is None else value
-
-
-def _routing(routing: Any, names: list[str], everything: list[int]) -> RoutingSpec:
-    """The rule over the targets at which a request can begin."""
-    if routing.kind == "overflow":
-        order = [names.index(name) for name in routing.order] if routing.order else everything
-        when, n = routing.when, len(order)
-        return RoutingSpec(
-            TargetRouting.OVERFLOW,
-            tuple(order),
-            overflow_waiting=(_limit(when.waiting_per_replica),) * n,
-            overflow_kv=(_limit(when.kv_usage),) * n,
-            overflow_outstanding=(_limit(when.outstanding_per_replica),) * n,
-        )
-    if routing.kind == "complexity":
-        order = sorted(everything, key=lambda k: routing.limits.get(names[k], math.inf))
-        limits = tuple(routing.limits.get(names[k], math.inf) for k in order)
-        return RoutingSpec(TargetRouting.COMPLEXITY, tuple(order), max_complexity=limits)
-    if routing.kind == "cascade":
-        when = routing.escalate
-        rule = CascadeSpec(when.share, _limit(when.above_complexity), routing.check_s, routing.stream_first)
-        return RoutingSpec(
-            TargetRouting.CASCADE, (names.index(routing.first), names.index(routing.second)), cascade=rule
-        )
-    chosen = [names[k] for k in everything]
-    weights = tuple(1.0 if routing.weights is None else routing.weights.get(name, 0.0) for name in chosen)
-    return RoutingSpec(TargetRouting.WEIGHTED, tuple(everything), weights)

@@ -24,6 +24,7 @@ from simulator.schema.topology import (
     QueueAutoscaler,
     Topology,
     WeightedRouting,
+    WindowsRouting,
 )
 from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
 
@@ -181,6 +182,14 @@ def _routing_problems(path: str, routing: Any, names: list[str]) -> Iterator[Fou
             yield f"{path}.second", "must be another target than first", routing.second
         if routing.escalate == EscalateWhen():
             yield f"{path}.escalate", "say what goes on: share, above_complexity or both", None
+    if isinstance(routing, WindowsRouting) and not routing.windows:
+        yield f"{path}.windows", "say which targets are open when", None
+    if routing.otherwise is not None and not routing.windows:
+        yield f"{path}.otherwise", "is the rest of the week: give windows", None
+    named += [
+        (f"{path}.windows[{k}].use[{j}]", name) for k, w in enumerate(routing.windows) for j, name in enumerate(w.use)
+    ]
+    named += [(f"{path}.otherwise[{k}]", name) for k, name in enumerate(routing.otherwise or ())]
     for place, name in named:
         if name not in names:
             yield place, unknown_name("pool or provider", name, names), None

@@ -89,6 +89,12 @@ def _routed_problems(path: str, topology: Topology, decoding: list[str]) -> Iter
     places += [(f"{path}.{key}", name) for key in ("first", "second") if (name := getattr(routing, key, None))]
     for key in ("weights", "limits"):
         places += [(f"{path}.{key}.{name}", name) for name in getattr(routing, key, None) or {}]
+    places += [
+        (f"{path}.windows[{k}].use[{j}]", name)
+        for k, window in enumerate(routing.windows)
+        for j, name in enumerate(window.use)
+    ]
+    places += [(f"{path}.otherwise[{k}]", name) for k, name in enumerate(routing.otherwise or ())]
     for place, name in places:
         if name in decoding:
             yield place, f"pool {name} only answers what a prefill pool hands to it", name

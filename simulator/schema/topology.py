@@ -21,7 +21,7 @@ from simulator.schema.base import (
     Share,
     Switch,
 )
-from simulator.schema.clock import ReplicaWindow
+from simulator.schema.clock import ReplicaWindow, RoutingWindow
 from simulator.schema.engine import EngineSettings
 from simulator.schema.money import (
     FeeSettings,
@@ -270,7 +270,23 @@ class Provider(Settings):
     """When the provider is down; never unless given."""
 
 
-class WeightedRouting(Settings):
+class RoutingSettings(Settings):
+    """What every rule may have: hours in which targets are open."""
+
+    windows: tuple[RoutingWindow, ...] = ()
+    """Targets that take requests at some hours of the week; where several windows hold, the first counts."""
+    otherwise: tuple[str, ...] | None = None
+    """Targets at all other hours; all unless given."""
+
+
+class WindowsRouting(RoutingSettings):
+    """The first target, as the windows list them, that is open at the hour, has a ready replica or is up."""
+
+    kind: Literal["windows"]
+    """By the hour of the week."""
+
+
+class WeightedRouting(RoutingSettings):
     """At random by weight; equal weights unless given."""
 
     kind: Literal["weighted"] = "weighted"
@@ -290,7 +306,7 @@ class OverflowWhen(Settings):
     """Share of the KV blocks in use."""
 
 
-class OverflowRouting(Settings):
+class OverflowRouting(RoutingSettings):
     """The first target in order that is not over a threshold."""
 
     kind: Literal["overflow"]
@@ -301,7 +317,7 @@ class OverflowRouting(Settings):
     """When a pool counts as full."""
 
 
-class ComplexityRouting(Settings):
+class ComplexityRouting(RoutingSettings):
     """The target with the lowest limit that is at least the request's complexity."""
 
     kind: Literal["complexity"]
@@ -319,7 +335,7 @@ class EscalateWhen(Settings):
     """Those of requests that are more complex than this."""
 
 
-class CascadeRouting(Settings):
+class CascadeRouting(RoutingSettings):
     """A small model answers everything; what does not pass a check goes on to a larger one, and both are paid for."""
 
     kind: Literal["cascade"]
@@ -336,6 +352,12 @@ class CascadeRouting(Settings):
     """Show the first answer while it is written; otherwise nobody sees it before its check."""
 
 
+Routing = Annotated[
+    WeightedRouting | OverflowRouting | ComplexityRouting | CascadeRouting | WindowsRouting,
+    Field(discriminator="kind"),
+]
+
+
 class Topology(Settings):
     """One way to serve the workload."""
 
@@ -350,7 +372,5 @@ class Topology(Settings):
     """Replicas of one's own, owned or rented."""
     providers: tuple[Provider, ...] = ()
     """Token APIs."""
-    routing: Annotated[
-        WeightedRouting | OverflowRouting | ComplexityRouting | CascadeRouting, Field(discriminator="kind")
-    ] = WeightedRouting()
+    routing: Routing = WeightedRouting()
     """Choice of a pool or provider for each request."""

@@ -266,7 +266,7 @@ class ProviderSpec:
     ----------
     price_bands : prompt lengths above which another price list holds, the first 0; counters are kept by band
     tier_by_class : one for each class; empty: standard for all
-    luck : name of its random draws; equal ones meet the same luck, whatever the provider is called
+    luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
     """
 
     name: str

@@ -102,11 +102,11 @@ def test_a_file_of_the_workload_is_known_by_its_content(tmp_path: Path) -> None:
 def test_the_same_fleet_under_other_names() -> None:
     idle = pool("spare", 0)
     assert fleet_key(SUBJECT) != fleet_key(replace(SUBJECT, fleet=fleet(SPEC.pools)))
-    one = Subject(fleet((pool("x", 2),)), (BOUND,), ())
-    two = Subject(fleet((pool("base", 2), idle)), (BOUND, BOUND), ())
+    one = Subject(fleet((pool("x", 2),)), (BOUND,))
+    two = Subject(fleet((pool("base", 2), idle)), (BOUND, BOUND))
     classes = tuple(replace(cls, allowed=(True,)) for cls in one.fleet.classes)
     assert fleet_key(one) == fleet_key(replace(two, fleet=replace(two.fleet, classes=classes)))
-    assert fleet_key(one) != fleet_key(Subject(fleet((pool("x", 3),)), (BOUND,), ()))
+    assert fleet_key(one) != fleet_key(Subject(fleet((pool("x", 3),)), (BOUND,)))
 
 
 def test_what_was_put_is_found_by_another_process(tmp_path: Path, outcome: Outcome) -> None:
