@@ -9,11 +9,11 @@ from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
-from simulator.resolve.places import outages, provider_spec
+from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.topology import Provider
 from simulator.schema.workload import RequestClass
 from simulator.study.figure import Figure
-from simulator.study.fleet import ProviderSpec
+from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier
 from simulator.study.terms import ApiTerms, Money, TokenPrices
 
 _UNIT = "USD per 1M tokens"
