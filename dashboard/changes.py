@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -102,7 +103,7 @@ def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
 
 def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
     sets = []
-    for planned in plan_topologies(loaded):
+    for planned in plan_topologies(at_start(loaded)):
         terms = resolve_terms(planned).terms
         rented, owned = {offer.pool: offer for offer in terms.rented}, terms.owned
         for pool in planned.settings.pools:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.errors import InputError, Problem
-from simulator.run.capacity import offered_load
 from simulator.scenario.document import join
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.capacity import offered_load
 
 MAX_TEXT = 100_000
 """Characters of a scenario: about a second of reading."""

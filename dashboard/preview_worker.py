@@ -12,9 +12,9 @@ from typing import Any
 from dashboard.limits import limit_memory
 from dashboard.workspace import shipped
 from simulator.errors import ServecastError
-from simulator.run.capacity import offered_load
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.capacity import offered_load
 
 PREVIEW_REQUESTS = 200_000
 """Simulated requests of a preview, over all topologies: one to two seconds."""

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.errors import InputError as InputError
+    from simulator.plan.options import PlanOptions as PlanOptions
+    from simulator.plan.plan import Plan as Plan
+    from simulator.plan.plan import plan_fleet as plan_fleet
     from simulator.results.bundle import read_bundle as read_bundle
     from simulator.run.simulate import Run as Run
     from simulator.run.simulate import simulate as simulate
     from simulator.scenario.load import LoadedScenario as LoadedScenario
     from simulator.scenario.load import load_scenario as load_scenario
     from simulator.schema.scenario import Scenario as Scenario
-    from simulator.size.options import PlanOptions as PlanOptions
-    from simulator.size.plan import Plan as Plan
-    from simulator.size.plan import plan_fleet as plan_fleet
 
 _EXPORTS = {
     "InputError": "simulator.errors",
     "LoadedScenario": "simulator.scenario.load",
-    "Plan": "simulator.size.plan",
-    "PlanOptions": "simulator.size.options",
+    "Plan": "simulator.plan.plan",
+    "PlanOptions": "simulator.plan.options",
     "Run": "simulator.run.simulate",
     "Scenario": "simulator.schema.scenario",
     "load_scenario": "simulator.scenario.load",
-    "plan_fleet": "simulator.size.plan",
+    "plan_fleet": "simulator.plan.plan",
     "read_bundle": "simulator.results.bundle",
     "simulate": "simulator.run.simulate",
 }

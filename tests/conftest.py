@@ -1,1 +1,15 @@
 """Lets tests share the modules of this folder: `cost_cases`, `engine_cases` and `fleet_cases`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_stored_simulations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests look up nothing that another program has simulated."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("simulator.simulate.store.FOLDER", tmp_path_factory.mktemp("trials"))
+        yield

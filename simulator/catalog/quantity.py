@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import re
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+import platformdirs
 from pydantic import BaseModel, ConfigDict
+
+from simulator.errors import InputError
+from simulator.results.files import write_text
 
 DATA = Path(__file__).parent / "data"
 UNDATED = date.min
@@ -56,10 +63,25 @@ class Quantity(Entry):
 @lru_cache
 def read_yaml(name: str) -> Any:
     """Content of a catalog data file, with every `from: KEY` replaced by the fields of `sources.KEY`."""
+    data = _parsed(DATA / name)
+    return _fill_sources(data, data.pop("sources", {})) if isinstance(data, dict) else data
+
+
+def _parsed(file: Path) -> Any:
+    """The file's tree, kept as JSON by content: parsing YAML takes longer than most runs wait for all else."""
+    content = file.read_bytes()
+    kept = Path(platformdirs.user_cache_dir("servecast")) / "catalog" / f"{hashlib.sha256(content).hexdigest()}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(kept.read_text("utf-8"))
     from ruamel.yaml import YAML
 
-    data = YAML(typ="safe").load(DATA / name)
-    return _fill_sources(data, data.pop("sources", {})) if isinstance(data, dict) else data
+    data = YAML(typ="safe").load(content)
+    text = json.dumps(data, default=str)
+    if json.loads(text) == data:
+        with contextlib.suppress(OSError, InputError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_text(kept, text)
+    return data
 
 
 def _fill_sources(node: Any, sources: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ _COMMANDS = (
     "traces",
     "validate",
     "catalog",
+    "cache",
     "schema",
     "doctor",
     "report",

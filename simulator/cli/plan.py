@@ -21,6 +21,7 @@ def plan(
     max_replicas: int = 64,
     spare: int = 0,
     error: float | None = None,
+    fresh: bool = False,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     quiet: bool = False,
@@ -39,17 +40,19 @@ def plan(
     max_replicas: most replicas of a pool
     spare: replicas on top, so that the SLO holds while so many are lost
     error: relative error of step times to plan for, instead of the profile's, as 0.1
+    fresh: simulate every size anew, instead of looking up what was simulated before
     format: table for people, json for programs
     check: exit with 1 unless some fleet meets the SLO
     quiet: no progress bar
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem
+    from simulator.plan.options import PlanOptions
+    from simulator.plan.plan import plan_fleet
+    from simulator.plan.table import HEADERS, notes, table
     from simulator.results.bundle import finite
     from simulator.scenario.load import load_scenario
-    from simulator.size.options import PlanOptions
-    from simulator.size.plan import plan_fleet
-    from simulator.size.table import HEADERS, notes, table
+    from simulator.simulate.store import Store, user_store
 
     try:
         degrees = tuple(int(part) for part in _listed(tensor_parallel_size))
@@ -61,8 +64,10 @@ def plan(
         _listed(topology), _listed(pool), _listed(gpu), degrees, max_replicas=max_replicas, spare=spare, error=error
     )
     loaded = load_scenario(scenario, overlay or (), set_ or ())
+    store = Store() if fresh else user_store()
     with progress_bar(quiet) as progress:
-        found = plan_fleet(loaded, options, progress)
+        found = plan_fleet(loaded, options, progress, store)
+    store.record()
     if format == "json":
         print_json(
             finite({"scenario": found.scenario, "fleets": found.fleets, "sure": found.sure, "verdict": found.verdict})

@@ -15,6 +15,10 @@ def run(
     overlay: list[Path] | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path = Path("runs"),
+    max_replicas: int = 64,
+    search_seconds: float | None = None,
+    fresh: bool = False,
+    advice: bool = True,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     quiet: bool = False,
@@ -27,6 +31,10 @@ def run(
     overlay: partial scenario laid over it; may be given several times
     set_: path=value, as run.seed=3 or topologies.cloud.pools[rented].tensor_parallel_size=2
     out: folder for the run bundle
+    max_replicas: most replicas of a pool whose size is auto
+    search_seconds: longest search for the sizes of a topology; what it leaves open is said
+    fresh: simulate every size anew, instead of looking up what was simulated before
+    advice: look whether sizes that are written would meet the SLO for less at another number or autoscaler
     format: table for people, json for programs
     check: exit with 1 unless some topology meets the SLO
     quiet: no progress bar
@@ -35,10 +43,14 @@ def run(
     from simulator.report.screen import first_screen
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
+    from simulator.simulate.store import Store, user_store
+    from simulator.size.search import checked_limits
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
+    store = Store() if fresh else user_store()
     with progress_bar(quiet) as progress:
-        result = simulate(loaded, out, progress)
+        result = simulate(loaded, out, progress, checked_limits(max_replicas, search_seconds), store, advice)
+    store.record()
     if format == "json":
         print_json({**result.summary, "bundle": str(result.bundle)})
     else:

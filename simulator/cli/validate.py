@@ -26,14 +26,15 @@ def validate(
     resolved: print the merged scenario with the origin of each value
     """
     from simulator.errors import collect
+    from simulator.resolve.sizes import at_start, has_open_sizes
     from simulator.resolve.terms import resolve_terms
     from simulator.resolve.topology import plan_topologies
-    from simulator.run.capacity import load_warnings
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
+    from simulator.simulate.capacity import load_warnings
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
-    planned = plan_topologies(loaded)
+    planned = plan_topologies(at_start(loaded))
     collect(resolve_terms, planned)
     if resolved:
         print(resolved_yaml(loaded), end="")
@@ -42,6 +43,9 @@ def validate(
         f"{scenario}: {len(planned)} topologies, {len(loaded.scenario.workload.classes)} request classes, no problems"
     )
     for topology in planned:
+        if has_open_sizes(loaded.scenario.topologies[topology.name]):
+            print(f"! {topology.name}: sizes are left open: run or plan looks for them")
+            continue
         for warning in load_warnings(loaded, topology):
             print(f"! {topology.name}: {warning}")
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from simulator.metrics.sketch import Sketch
 
@@ -23,7 +23,7 @@ def t_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float
     sample = np.asarray(values, float)
     if len(sample) < 2:
         return float(sample.mean()), float("nan")
-    spread = stats.t.ppf(0.5 + confidence / 2, len(sample) - 1) * sample.std(ddof=1) / np.sqrt(len(sample))
+    spread = stdtrit(len(sample) - 1, 0.5 + confidence / 2) * sample.std(ddof=1) / np.sqrt(len(sample))
     return float(sample.mean()), float(spread)
 
 
@@ -62,14 +62,14 @@ def share_interval(kept: Sequence[int], of: Sequence[int], confidence: float = 0
         return Interval(float("nan"), float("nan"))
     share = float(counts.sum()) / n
     tail = 0.5 + confidence / 2
-    found = wilson_interval(share, n, float(stats.norm.ppf(tail)))
+    found = wilson_interval(share, n, float(ndtri(tail)))
     if replications < 2 or share in (0.0, 1.0):
         return found
     deviation = float(np.sum((counts - share * sizes) ** 2)) / n**2 * replications / (replications - 1)
     trials = share * (1.0 - share) / deviation if deviation > 0 else np.inf
     if not np.isfinite(trials):
         return found
-    spread = wilson_interval(share, trials, float(stats.t.ppf(tail, replications - 1)))
+    spread = wilson_interval(share, trials, float(stdtrit(replications - 1, tail)))
     return Interval(min(found.low, spread.low), max(found.high, spread.high))
 
 

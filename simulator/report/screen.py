@@ -15,6 +15,7 @@ WIDTH = 100
 """Of text; a table is as wide as its topologies need."""
 _HEADINGS = {
     "load": "The load is not kept up with",
+    "size": "How the sizes were found",
     "trust": "What speaks against the speed",
     "basis": "What the figures rest on",
 }

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
 from simulator.resolve.engines import plan_engine
-from simulator.run.capacity import replica_capacity_rps
 from simulator.schema.engine import EngineSettings
+from simulator.simulate.capacity import replica_capacity_rps
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource

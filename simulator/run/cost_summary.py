@@ -19,9 +19,9 @@ from simulator.decide.rivals import rank
 from simulator.decide.volumes import Costs, cheaper_volumes
 from simulator.metrics.intervals import t_interval
 from simulator.run.hybrid import hybrid_rule
-from simulator.run.priced import Priced
 from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.run.volume import cost_curves, crossing_draws
+from simulator.simulate.priced import Priced
 from simulator.study.decision import Contender
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.priced import priced
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
+from simulator.simulate.priced import priced
 
 
 @dataclass(frozen=True, slots=True)

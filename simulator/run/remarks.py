@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-Kind = Literal["load", "trust", "basis"]
-"""`load`: more was offered than is served, so the figures depend on the length of the run. `trust`: step times that
+Kind = Literal["load", "size", "trust", "basis"]
+"""`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
+size was found, or one that would cost less. `trust`: step times that
 were not measured, or not for these limits or drafts. `basis`: what else the figures rest on."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -10,15 +10,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.errors import collect
+from simulator.resolve.sizes import has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
-from simulator.resolve.topology import PlannedTopology, plan_topologies
+from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
-from simulator.run.capacity import load_warnings
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
-from simulator.run.priced import priced
 from simulator.run.remarks import remarks
 from simulator.run.summary import merged_metrics, summarise, verdict
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
@@ -26,9 +27,21 @@ from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
+from simulator.simulate.capacity import load_warnings
 from simulator.simulate.demand import demand_of
+from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import Records, simulate_one, subject_of
+from simulator.simulate.priced import priced
+from simulator.simulate.store import Store
+from simulator.size.advice import advice
+from simulator.size.answer import Answer, answer, sized_scenario
+from simulator.size.search import Limits
+from simulator.size.words import size_warnings
 
+_ROWS_AT_ONCE = 65536
+"""Requests that are written to a bundle together."""
+_SEARCH_SHARE = 0.6
+"""Of the progress bar, where sizes are searched."""
 Progress = Callable[[str, float], None]
 """Called with what is being simulated and the share of the whole that is done."""
 
@@ -47,16 +60,36 @@ class Run:
     bundle: Path
 
 
-def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progress | None = None) -> Run:
+def simulate(
+    loaded: LoadedScenario,
+    out: str | Path = "runs",
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+    store: Store | None = None,
+    advise: bool = False,
+) -> Run:
     """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
+
+    Sizes that are left open are searched first; the bundle holds the scenario with the sizes that were found.
+
+    Parameters
+    ----------
+    limits : of the search
+    store : where the search looks up and keeps what was simulated; within this run alone unless given
+    advise : look whether a topology whose size is written would meet the SLO for less at another one
 
     Raises
     ------
     InputError : before anything runs, everything that cannot be planned; or the bundle cannot be written
     InvariantError : a law was broken: a bug of ours
     """
-    scenario = loaded.scenario
     started = time.perf_counter()
+    identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
+    check_catalog_names(loaded)
+    store = Store() if store is None else store
+    answers = _answers(loaded, limits, store, progress)
+    loaded = sized_scenario(loaded, list(answers.values()))
+    scenario = loaded.scenario
     planned = plan_topologies(loaded)
     prices = collect(resolve_terms, planned)
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
@@ -66,7 +99,7 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
     replications = demand.replications
     total = len(planned) * replications
     files = references(loaded)
-    identity = fingerprint(loaded, files)
+    share = _SEARCH_SHARE if answers else 0.0
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(loaded, planned, identity, files)) as bundle:
         bundle.text("scenario.resolved.yaml", resolved_yaml(loaded, files))
@@ -80,11 +113,20 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
 
                 def tick(now: float, first: int = first, name: str = topology.name) -> None:
                     if progress:
-                        progress(name, (first + min(now / scenario.run.horizon_s, 1.0)) / total)
+                        part = (first + min(now / scenario.run.horizon_s, 1.0)) / total
+                        progress(name, share + (1 - share) * part)
 
-                def keep(records: Records, planned: PlannedTopology = topology, number: int = number) -> None:
-                    frame = request_frame(records, planned, number)
+                rows: list[Records] = []
+
+                def write(planned: PlannedTopology = topology, number: int = number, rows: list[Any] = rows) -> None:
+                    frame = request_frame(np.concatenate(rows), planned, number)
                     bundle.append("requests.parquet", frame.astype({"topology": "str"}))
+                    rows.clear()
+
+                def keep(records: Records, rows: list[Any] = rows, write: Callable[[], None] = write) -> None:
+                    rows.append(records)
+                    if sum(map(len, rows)) >= _ROWS_AT_ONCE:
+                        write()
 
                 outcome = simulate_one(
                     subject_of(topology),
@@ -93,6 +135,8 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
                     keep=keep if scenario.run.keep_requests else None,
                     progress=tick,
                 )
+                if rows:
+                    write()
                 done.append(outcome)
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
                 bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
@@ -102,6 +146,14 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
             bundle.append("costs.parquet", cost_frame(topology.name, found))
             summaries[topology.name] = summarise(loaded, topology, found, price)
             summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
+            summaries[topology.name]["fleet"] = digest(fleet_key(subject_of(topology)), agreed(price.terms))
+            if topology.name in answers:
+                summaries[topology.name]["search"] = answers[topology.name].row()
+                summaries[topology.name]["warnings"] += remarks("size", size_warnings(answers[topology.name]))
+            elif advise:
+                usd = tuple(one.usd_per_month for one in found.replications)
+                words = advice(loaded, topology.name, usd, demand, store)
+                summaries[topology.name]["warnings"] += remarks("size", [words] if words else [])
             cases[topology.name] = Case(topology, price, found)
         for told in summaries.values():
             told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
@@ -120,6 +172,31 @@ def simulate(loaded: LoadedScenario, out: str | Path = "runs", progress: Progres
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)
+
+
+def _answers(
+    loaded: LoadedScenario, limits: Limits | None, store: Store, progress: Progress | None
+) -> dict[str, Answer]:
+    """The sizes of every topology that leaves some open.
+
+    Raises
+    ------
+    InputError : a topology that cannot be planned or priced at any size, at its place
+    """
+    topologies = loaded.scenario.topologies
+    names = [name for name, topology in topologies.items() if has_open_sizes(topology)]
+    demand = demand_of(loaded)
+
+    def one(name: str) -> Answer:
+        k = names.index(name)
+
+        def tick(what: str, share: float) -> None:
+            if progress:
+                progress(f"sizes of {what}", _SEARCH_SHARE * (k + share / 2) / len(names))
+
+        return answer(loaded, name, demand, store, limits, tick)
+
+    return dict(zip(names, collect(one, names), strict=True))
 
 
 def _manifest(

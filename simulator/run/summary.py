@@ -22,13 +22,13 @@ from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import tier_factor
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.capacity import replica_capacity_rps
 from simulator.run.cost_summary import cost_summary
-from simulator.run.priced import Priced, Replication
 from simulator.run.remarks import remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
+from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
+from simulator.simulate.priced import Priced, Replication
 from simulator.units import SECONDS_PER_HOUR
 
 

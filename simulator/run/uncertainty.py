@@ -27,7 +27,7 @@ from simulator.resolve.figures import Figures
 from simulator.resolve.terms import ResolvedTerms, topology_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
-from simulator.run.priced import Priced, Replication, study_months, with_peaks
+from simulator.simulate.priced import Priced, Replication, study_months, with_peaks
 from simulator.study.terms import Money, Terms
 from simulator.units import TOKENS_PER_MILLION
 

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +16,7 @@ import numpy as np
 
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
+from simulator.study.terms import Terms
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ROOMS = ("engine", "fleet", "metrics", "perf", "simulate", "study", "workload")
@@ -39,12 +40,12 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
         *demand_parts(demand),
         number,
     )
-    return _digest(program_key(), machine_key(), parts)
+    return digest(program_key(), machine_key(), parts)
 
 
 def trial_key(subject: Subject, demand: Demand) -> str:
     """Key of the answer whether a fleet meets its service levels over all replications."""
-    return _digest(outcome_key(subject, demand, 0), demand.replications)
+    return digest(outcome_key(subject, demand, 0), demand.replications)
 
 
 def fleet_key(subject: Subject) -> str:
@@ -58,7 +59,18 @@ def fleet_key(subject: Subject) -> str:
     targets = [*kept, *range(n, n + len(subject.fleet.providers))]
     routing = subject.fleet.routing if len(targets) > 1 else None
     named = [*(subject.fleet.pools[k] for k in kept), *subject.fleet.providers]
-    return _digest([_nameless(one) for one in named], routing, subject.fleet.classes)
+    return digest([_nameless(one) for one in named], routing, subject.fleet.classes)
+
+
+def agreed(terms: Terms) -> Terms:
+    """What is agreed, whatever the topology and its pools are called."""
+    return replace(
+        terms,
+        topology="",
+        owned=tuple(replace(site, pools=()) for site in terms.owned),
+        rented=tuple(replace(offer, pool="") for offer in terms.rented),
+        apis=tuple(replace(offer, provider="") for offer in terms.apis),
+    )
 
 
 def demand_parts(demand: Demand) -> tuple[object, ...]:
@@ -78,13 +90,13 @@ def demand_parts(demand: Demand) -> tuple[object, ...]:
 @cache
 def program_key() -> str:
     """Hash of the sources that simulate, and of the versions of what they stand on."""
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     files = [path for room in _ROOMS for path in sorted((_ROOT / room).rglob("*.py"))]
     for file in [*files, *(_ROOT / name for name in _FILES)]:
-        digest.update(file.relative_to(_ROOT).as_posix().encode())
-        digest.update(file.read_bytes())
-    digest.update(repr([sys.version, *(version(name) for name in _LIBRARIES)]).encode())
-    return digest.hexdigest()
+        hashed.update(file.relative_to(_ROOT).as_posix().encode())
+        hashed.update(file.read_bytes())
+    hashed.update(repr([sys.version, *(version(name) for name in _LIBRARIES)]).encode())
+    return hashed.hexdigest()
 
 
 @cache
@@ -112,10 +124,11 @@ def _nameless(target: object) -> dict[str, object]:
     }
 
 
-def _digest(*parts: object) -> str:
-    digest = hashlib.sha256()
-    _feed(digest, parts)
-    return digest.hexdigest()
+def digest(*parts: object) -> str:
+    """Hash of plain values, arrays, dataclasses and files."""
+    hashed = hashlib.sha256()
+    _feed(hashed, parts)
+    return hashed.hexdigest()
 
 
 def _feed(digest: hashlib._Hash, value: object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.sketch import rank
 from simulator.simulate.demand import Demand
+from simulator.simulate.key import outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
+from simulator.simulate.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,44 +65,44 @@ class Judge:
 
     def watch(self, metrics: MetricAccumulator, at_s: float) -> None:
         """Raise if a term is missed for certain."""
+        before = self._total.term_counts() if self._total else None
         for k, (slo, most) in enumerate(zip(self._demand.classes, self._demand.most_requests, strict=True)):
             if most is None:
                 continue
-            ended = self._arrived(k) + metrics.by_class[k].arrived
-            for j, term in enumerate(slo.terms):
-                kept = int(metrics.within[k][j]) + (int(self._total.within[k][j]) if self._total else 0)
-                allowed = most - rank(term.quantile, most)
-                if ended - kept > allowed:
-                    share = min(ended / most, 1.0)
-                    raise _Refused(Refutation(slo.name, str(term), ended - kept, allowed, share, self._number, at_s))
-
-    def _arrived(self, k: int) -> int:
-        return self._total.by_class[k].arrived if self._total else 0
+            counts = metrics.term_counts()[k]
+            for j, (words, share) in enumerate(zip(slo.words, slo.shares, strict=True)):
+                kept, of = counts[j].kept, counts[j].of
+                if before:
+                    kept, of = kept + before[k][j].kept, of + before[k][j].of
+                allowed = most - rank(share, most)
+                if of - kept > allowed:
+                    ended = min(of / most, 1.0)
+                    raise _Refused(Refutation(slo.name, words, of - kept, allowed, ended, self._number, at_s))
 
     def close(self, outcome: Outcome) -> None:
         """Take in a replication that ran to its end."""
+        first = outcome.metrics
         if self._total is None:
-            first = outcome.metrics
-            self._total = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets)
-        self._total.merge(outcome.metrics)
+            self._total = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
+        self._total.merge(first)
         self._number += 1
 
     def verdict(self, at_s: float) -> Refutation | None:
         """The term that all replications together miss by the most requests, once they have run."""
         assert self._total is not None
         found: list[Refutation] = []
-        for k, slo in enumerate(self._demand.classes):
-            arrived = self._arrived(k)
-            for j, term in enumerate(slo.terms):
-                misses, allowed = arrived - int(self._total.within[k][j]), arrived - rank(term.quantile, arrived)
+        for slo, counts in zip(self._demand.classes, self._total.term_counts(), strict=True):
+            for words, share, count in zip(slo.words, slo.shares, counts, strict=True):
+                misses, allowed = count.of - count.kept, count.of - rank(share, count.of)
                 if misses > allowed:
-                    found.append(Refutation(slo.name, str(term), misses, allowed, 1.0, self._number - 1, at_s))
+                    found.append(Refutation(slo.name, words, misses, allowed, 1.0, self._number - 1, at_s))
         return max(found, key=lambda one: one.misses - one.allowed, default=None)
 
 
 def try_fleet(
     subject: Subject,
     demand: Demand,
+    store: Store | None = None,
     go_on: Callable[[tuple[Outcome, ...]], bool] | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Trial:
@@ -107,9 +110,15 @@ def try_fleet(
 
     Parameters
     ----------
+    store : where replications are looked up and kept, and refusals
     go_on : asked after each replication but the last; False leaves the trial open, without a refutation
     progress : called with the share of the replications that is done
     """
+    store = Store() if store is None else store
+    key = trial_key(subject, demand)
+    known = store.get(key)
+    if isinstance(known, Refutation):
+        return Trial((), known)
     judge = Judge(demand)
     done: tuple[Outcome, ...] = ()
     for number in range(demand.replications):
@@ -119,11 +128,30 @@ def try_fleet(
                 progress((number + min(now / demand.horizon_s, 1.0)) / demand.replications)
 
         try:
-            outcome = simulate_one(subject, demand, number, watch=judge.watch, progress=tick)
+            outcome = _outcome(subject, demand, number, judge, store, tick)
         except _Refused as refused:
+            store.put(key, refused.refutation)
             return Trial(done, refused.refutation)
         judge.close(outcome)
         done = (*done, outcome)
         if go_on and len(done) < demand.replications and not go_on(done):
             return Trial(done)
-    return Trial(done, judge.verdict(done[-1].run.end_s))
+    refutation = judge.verdict(done[-1].run.end_s)
+    if refutation:
+        store.put(key, refutation)
+    return Trial(done, refutation)
+
+
+def _outcome(
+    subject: Subject, demand: Demand, number: int, judge: Judge, store: Store, tick: Callable[[float], None]
+) -> Outcome:
+    """A replication, from the store where that does not refuse the fleet: a refusal always ends where it is certain."""
+    key = outcome_key(subject, demand, number)
+    known = store.get(key)
+    if isinstance(known, Outcome):
+        with contextlib.suppress(_Refused):
+            judge.watch(known.metrics, known.run.end_s)
+            return known
+    outcome = simulate_one(subject, demand, number, watch=judge.watch, progress=tick)
+    store.put(key, outcome)
+    return outcome

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import platformdirs
 
+from simulator.errors import InputError
+from simulator.results.files import write_text
 from simulator.simulate.codec import decode, encode
+from simulator.simulate.key import machine_key
 
 FOLDER = Path(platformdirs.user_cache_dir("servecast")) / "trials"
 LIMIT_BYTES = 1_000_000_000
@@ -105,6 +109,29 @@ class Store:
                 stat = file.stat()
                 found.append((file, stat.st_size, stat.st_mtime))
         return found
+
+    def record(self) -> None:
+        """Add this process's hits and misses to those of this machine."""
+        if self.folder is None or not self.hits + self.misses:
+            return
+        hits, misses = self.counts()
+        with contextlib.suppress(OSError, InputError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_text(self._counts_file, json.dumps([hits + self.hits, misses + self.misses]))
+        self.hits = self.misses = 0
+
+    def counts(self) -> tuple[int, int]:
+        """Hits and misses of all processes of this machine, as far as they were recorded."""
+        try:
+            hits, misses = json.loads(self._counts_file.read_text("utf-8"))
+            return int(hits), int(misses)
+        except (OSError, ValueError, TypeError):
+            return 0, 0
+
+    @property
+    def _counts_file(self) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{machine_key()[:16]}.json"
 
     def clear(self) -> None:
         """Remove every entry."""

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
+from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.evaluate import Evaluation
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import class_slos
 from simulator.workload.requests import Requests, make_requests
@@ -75,15 +75,15 @@ def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
         yield chunk
 
 
-def shortfall(outcome: Evaluation) -> str:
+def shortfall(metrics: MetricAccumulator) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete."""
-    metrics = outcome.summary["metrics"]
-    terms = metrics["slo_terms"]
+    terms = metrics.terms()
     missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
+    total = metrics.total
     lost = [
-        f"{metrics['statuses'][name]} of {metrics['arrived']} requests {name.replace('_', ' ')}"
-        for name in ("rejected", "failed", "timed_out", "unfinished")
-        if metrics["statuses"][name]
+        f"{total.statuses[status]} of {total.arrived} requests {status.name.lower().replace('_', ' ')}"
+        for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
+        if total.statuses[status]
     ]
     return "; ".join([*missed, *unknown, *lost])

@@ -1,118 +1,386 @@
-"""Searching whole numbers for the smallest that meets something which more of them help, by few trials."""
+"""One search for every topology: first a size that meets, then close what might cost less."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-Point = tuple[int, ...]
-Range = tuple[int, int]
-"""Smallest and largest number allowed, both included."""
+from simulator.errors import InputError, Problem
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
+from simulator.size.guess import guess_replicas, targets
+from simulator.size.numbers import minimal_points, smallest
+from simulator.size.trials import Point, Trials, Tried, Word
+
+CLOSED_ONE_BY_ONE = 16
+"""Up to so many replicas each smaller number is simulated; above, those far below a refused one are skipped."""
+_FAR = 0.25
+"""A size that has used up its allowance within this share of its requests misses by far."""
+_FROM_GUESS = 3
+"""Place among the rising targets at which the search for the largest that meets begins."""
 
 
-def smallest(meets: Callable[[int], bool], low: int, high: int, guess: int) -> int | None:
-    """Smallest number from `low` to `high` that meets, by exponential bracketing from `guess` and bisection.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far a search goes.
 
-    `meets` may be noisy around the border. The answer meets, one less does not (or is below `low`), and where the next
-    number is allowed it meets as well, unless none above it does.
-
-    Returns
-    -------
-    None if `high` does not meet
+    Attributes
+    ----------
+    max_replicas : of each pool
+    max_trials : of each topology; None for as many as it takes
+    seconds : of the wall clock for each topology; None for as long as it takes
+    prune : whether what cannot cost less than the best that met is left out
+    prove : whether what is smaller than a size that meets is closed one by one
     """
-    guess = min(max(guess, low), high)
-    fails, holds = _bracket(meets, low, high, guess)
-    if holds > high:
-        return None
-    while holds - fails > 1:
-        middle = (fails + holds) // 2
-        if meets(middle):
-            holds = middle
-        else:
-            fails = middle
-    return _steady(meets, holds, high)
+
+    max_replicas: int = 64
+    max_trials: int | None = None
+    seconds: float | None = None
+    prune: bool = True
+    prove: bool = True
 
 
-def _bracket(meets: Callable[[int], bool], low: int, high: int, guess: int) -> Range:
-    """A number that fails (or low - 1) and a larger one that meets (or high + 1), the distance doubling each time."""
-    fails, holds, at, step = low - 1, high + 1, guess, 1
-    if meets(at):
-        while at >= low and meets(at):
-            holds, at, step = at, max(at - step, low - 1), 2 * step
-        return at, holds
-    while not meets(at):
-        fails = at
-        if at == high:
-            return fails, holds
-        at, step = min(at + step, high), 2 * step
-    return fails, at
+def checked_limits(max_replicas: int, seconds: float | None) -> Limits:
+    """Limits as the command line gives them.
 
-
-def _steady(meets: Callable[[int], bool], found: int, high: int) -> int:
-    """The first number from `found` on that meets and whose successor meets too; `found` if there is none."""
-    at = found
-    while at < high and not meets(at + 1):
-        at += 2
-        while at <= high and not meets(at):
-            at += 1
-    return at if at <= high else found
-
-
-def minimal_points(meets: Callable[[Point], bool], ranges: Sequence[Range], guess: Point) -> list[Point]:
-    """Points of one or two whole numbers that meet, and that fail once any of their numbers is one smaller.
-
-    Two numbers are first searched alone, the other one at its smallest. Between these two points the search walks down
-    the border of what meets: the larger the first number, the smaller the second.
-
-    Returns
-    -------
-    Sorted; empty if none was found
+    Raises
+    ------
+    InputError : a number that is out of range
     """
-    if len(ranges) == 1:
-        best = smallest(lambda n: meets((n,)), *ranges[0], guess[0])
-        return [] if best is None else [(best,)]
-    (low, high), (low_2, high_2) = ranges
-    second_alone = smallest(lambda y: meets((low, y)), low_2, high_2, sum(guess))
-    first_alone = smallest(lambda x: meets((x, low_2)), low, high, sum(guess))
-    found: set[Point] = set() if second_alone is None else {(low, second_alone)}
-    found |= set() if first_alone is None else {(first_alone, low_2)}
-    found |= {_settled(meets, point, ranges) for point in _between(meets, ranges, guess, first_alone, second_alone)}
-    return sorted(found)
+    problems = []
+    if max_replicas < 1:
+        problems.append(Problem("must be at least 1", "--max-replicas", got=str(max_replicas)))
+    if seconds is not None and not 0 < seconds < math.inf:
+        problems.append(Problem("must be a positive number of seconds", "--search-seconds", got=str(seconds)))
+    if problems:
+        raise InputError(*problems)
+    return Limits(max_replicas, seconds=seconds)
 
 
-def _between(
-    meets: Callable[[Point], bool],
-    ranges: Sequence[Range],
-    guess: Point,
-    first_alone: int | None,
-    second_alone: int | None,
-) -> Iterator[Point]:
-    """For each first number above its smallest, the smallest second one, as long as more of the first spares some."""
-    (low, high), (low_2, high_2) = ranges
-    start: int | None = low
-    if second_alone is None:
-        start = smallest(lambda x: meets((x, high_2)), low, high, guess[0])
-    least = smallest(lambda y: meets((high, y)), low_2, high_2, guess[1]) if first_alone is None else low_2 + 1
-    if start is None or least is None:
-        return
-    ceiling = high_2 if second_alone is None else second_alone
-    near = min(ceiling - 1, sum(guess))
-    for x in range(max(start, low + 1), high + 1 if first_alone is None else first_alone):
-        y = smallest(lambda y, x=x: meets((x, y)), low_2, ceiling, near)  # type: ignore[misc]
-        if y is None:
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a search found for one topology.
+
+    Attributes
+    ----------
+    best : the cheapest that met; None if none did
+    trail : every point that was looked at, in that order
+    claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
+    gap_usd : best less the least bound of what is open; 0 where the search ended by itself
+    monotone : False where more replicas were seen to serve worse
+    """
+
+    best: Tried | None
+    trail: tuple[Tried, ...]
+    claim: str
+    gap_usd: float = 0.0
+    monotone: bool = True
+
+    @property
+    def tried(self) -> int:
+        """Points that were simulated."""
+        return sum(tried.word in ("met", "refused", "raced out", "open") for tried in self.trail)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The trail, JSON-ready."""
+        return [
+            {
+                "sizes": str(tried),
+                "word": tried.word,
+                "usd_per_month": tried.usd_per_month if tried.usd else None,
+                "replications": len(tried.usd),
+                "reason": tried.reason,
+            }
+            for tried in self.trail
+        ]
+
+    def by_word(self, word: Word) -> list[Tried]:
+        """Points with this word."""
+        return [tried for tried in self.trail if tried.word == word]
+
+
+class _Spent(Exception):
+    """The limit of trials or time is reached."""
+
+
+@dataclass
+class _Searcher:
+    trials: Trials
+    limits: Limits
+    best: Tried | None = None
+    monotone: bool = True
+    trail: dict[Point, Tried] = field(default_factory=dict)
+    until_s: float = math.inf
+
+    def close(self, point: Point) -> Tried:
+        """The point, looked at once: excluded by its bound, or simulated."""
+        if point in self.trail:
+            return self.trail[point]
+        excluded = self.excluded(point)
+        if excluded is None:
+            spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
+            if spent or time.monotonic() > self.until_s:
+                raise _Spent
+        racing = self.best if self.limits.prune else None
+        tried = excluded or self.trials(point, racing)
+        self.trail[point] = tried
+        if tried.word == "met" and (self.best is None or tried.usd_per_month < self.best.usd_per_month):
+            self.best = tried
+        return tried
+
+    def excluded(self, point: Point) -> Tried | None:
+        """The point, if it costs no less than the best whatever happens."""
+        if self.best is None or not self.limits.prune:
+            return None
+        try:
+            bound = self.trials.bound_usd(point)
+        except InputError:
+            return None
+        if bound < self.best.usd_per_month:
+            return None
+        return Tried(point, "excluded", reason=f"costs at least ${bound:,.0f}")
+
+    def enough(self, point: Point) -> bool:
+        """Whether the point may be enough: it is not refused."""
+        return self.close(point).word != "refused"
+
+
+def search(trials: Trials, limits: Limits | None = None, known: Tried | None = None) -> Search:
+    """Find the cheapest sizes of a topology that meet the SLO.
+
+    One stopping rule for every topology: it ends when each point of its space is refused, met, raced out, excluded or
+    skipped. With one open number that is a proof; with more it is a point of which any smaller one fails; settings of
+    an autoscaler are a grid of which the best is shown.
+
+    Parameters
+    ----------
+    known : a point that is known to meet; what costs no less is excluded
+    """
+    limits = limits or Limits()
+    searcher = _Searcher(trials, limits, known)
+    if known is not None:
+        searcher.trail[known.point] = known
+    if limits.seconds is not None:
+        searcher.until_s = time.monotonic() + limits.seconds
+    finished = True
+    try:
+        _numbers(searcher)
+        for k, pool in enumerate(trials.pools):
+            if refinable(pool):
+                _settings(searcher, k)
+    except _Spent:
+        finished = False
+    return _result(searcher, finished)
+
+
+def _result(searcher: _Searcher, finished: bool) -> Search:
+    best, pools = searcher.best, searcher.trials.pools
+    trail = tuple(searcher.trail.values())
+    skipped = sum(tried.word == "skipped" for tried in trail)
+    simulated = Search(best, trail, "").tried
+    if not finished:
+        claim = "not finished"
+    elif any(refinable(pool) for pool in pools):
+        claim = f"best of {simulated} tried"
+    elif len(pools) > 1:
+        claim = "minimal"
+    else:
+        claim = f"proved but for {skipped} skipped" if skipped else "proved"
+    gap = 0.0
+    if not finished and best is not None:
+        least = tuple(Fixed(pool.low * pool.step) for pool in pools)
+        gap = max(best.usd_per_month - searcher.trials.bound_usd(least), 0.0)
+    return Search(best, trail, claim, gap, searcher.monotone)
+
+
+def refinable(pool: OpenPool) -> bool:
+    """Whether it has an autoscaler of which more than the most replicas is open."""
+    return pool.scaler is not None and (pool.scaler[0] is None or pool.scaler[2] is None)
+
+
+def _sized(pool: OpenPool, n: int) -> Size:
+    """The pool with n replicas; of an autoscaler of which only the most is open, n is that."""
+    if pool.scaler is None or refinable(pool) or n == 0:
+        return Fixed(n)
+    least, _, target = pool.scaler
+    assert least is not None
+    assert target is not None
+    return Scaled(min(least, n), n, target)
+
+
+def _numbers(searcher: _Searcher) -> None:
+    """Find the fewest replicas that meet, in all pools."""
+    pools, high = searcher.trials.pools, searcher.limits.max_replicas
+
+    def point(numbers: tuple[int, ...]) -> Point:
+        return tuple(_sized(pool, n * pool.step) for pool, n in zip(pools, numbers, strict=True))
+
+    ranges: list[tuple[int, int]] = []
+    guesses: list[int] = []
+    for k, pool in enumerate(pools):
+        most = high if pool.scaler is None or pool.scaler[1] is None else min(high, pool.scaler[1])
+        start = point(tuple(1 for _ in pools))
+        low = max(pool.low, math.ceil(searcher.trials.least(k, start) / pool.step))
+        top = max(most // pool.step, 1)
+        ranges.append((min(low, top), top))
+        guesses.append(max(math.ceil(_guess(searcher, k, start) / pool.step), 1))
+    if not pools:
+        searcher.close(())
+    elif len(pools) == 1:
+        found = smallest(lambda n: searcher.enough(point((n,))), *ranges[0], guesses[0])
+        if found is not None and searcher.limits.prove:
+            _prove(searcher, lambda n: point((n,)), ranges[0], found)
+    elif len(pools) == 2:
+        minimal_points(lambda numbers: searcher.enough(point(numbers)), ranges, tuple(guesses))
+    else:
+        _descend(searcher, point, ranges, guesses)
+
+
+def _guess(searcher: _Searcher, k: int, start: Point) -> int:
+    trials = searcher.trials
+    try:
+        subject = trials.sized(start).subject
+    except InputError:
+        return 1
+    return guess_replicas(subject, trials.demand, trials.loaded.scenario.topologies[trials.name].pools[k].name)
+
+
+def _prove(searcher: _Searcher, point: Callable[[int], Point], bounds: tuple[int, int], found: int) -> None:
+    """Close every smaller number, then the next larger ones that might cost less; one of these that fails is a sign.
+
+    Where a larger number is refused, more is not always better here: nothing is skipped then.
+    """
+    low, high = bounds
+    if found < high and searcher.close(point(found + 1)).word == "excluded":
+        probe = searcher.trials(point(found + 1), replications=1)
+        if probe.word == "refused":
+            searcher.trail[point(found + 1)] = probe
+    if found < high and searcher.trail[point(found + 1)].word == "refused":
+        searcher.monotone = False
+    far = 0
+    for n in range(found - 1, low - 1, -1):
+        if n > CLOSED_ONE_BY_ONE and n < far and searcher.monotone and point(n) not in searcher.trail:
+            searcher.trail[point(n)] = Tried(point(n), "skipped", reason=f"{far} miss by far")
             continue
-        yield x, y
-        ceiling, near = y, y - 1
-        if y <= least:
+        tried = searcher.close(point(n))
+        if tried.refutation is not None and tried.refutation.ended <= _FAR:
+            far = max(far, n)
+    for n in range(found + 2, high + 1 if searcher.limits.prune else found):
+        if searcher.excluded(point(n)) is None:
+            searcher.close(point(n))
+        elif searcher.trials.pools[0].owned:  # a larger instance may be cheaper by the GPU, a larger server is not
+            break
+
+
+def _descend(
+    searcher: _Searcher,
+    point: Callable[[tuple[int, ...]], Point],
+    ranges: list[tuple[int, int]],
+    guesses: list[int],
+) -> None:
+    """Three and more numbers: all of them up until they are enough, then each down as far as it goes, in turn."""
+    at = tuple(min(max(n, low), high) for n, (low, high) in zip(guesses, ranges, strict=True))
+    while not searcher.enough(point(at)):
+        larger = tuple(min(max(2 * n, 1), high) for n, (_, high) in zip(at, ranges, strict=True))
+        if larger == at:
             return
+        at = larger
+    before: tuple[int, ...] = ()
+    while at != before:
+        before = at
+        for k, (low, _) in enumerate(ranges):
+
+            def with_number(n: int, k: int = k, at: tuple[int, ...] = at) -> tuple[int, ...]:
+                return (*at[:k], n, *at[k + 1 :])
+
+            n = smallest(lambda n, put=with_number: searcher.enough(point(put(n))), low, at[k], at[k])  # type: ignore[misc]
+            at = with_number(at[k] if n is None else n)
 
 
-def _settled(meets: Callable[[Point], bool], point: Point, ranges: Sequence[Range]) -> Point:
-    """The point, made smaller one by one as long as a smaller one meets."""
-    smaller = next((each for each in _one_less(point, ranges) if meets(each)), None)
-    return point if smaller is None else _settled(meets, smaller, ranges)
+def _settings(searcher: _Searcher, k: int) -> None:
+    """Settings of the k-th pool's autoscaler, beside each number of the others that may be enough."""
+    pool = searcher.trials.pools[k]
+    assert pool.scaler is not None
+    fewest: dict[Point, int] = {}
+    for tried in searcher.trail.values():
+        size = tried.point[k]
+        if isinstance(size, Fixed) and tried.word != "refused":
+            others = (*tried.point[:k], Fixed(0), *tried.point[k + 1 :])
+            fewest[others] = min(fewest.get(others, size.replicas), size.replicas)
+    for others, n in _every_number(searcher, k, fewest):
+        if n > max(pool.low, 1) or (n > 0 and pool.low == 0):
+            _grid(searcher, k, others, n)
 
 
-def _one_less(point: Point, ranges: Sequence[Range]) -> Iterator[Point]:
-    for k, (low, _) in enumerate(ranges):
-        if point[k] > low:
-            yield (*point[:k], point[k] - 1, *point[k + 1 :])
+def _every_number(searcher: _Searcher, k: int, fewest: dict[Point, int]) -> list[tuple[Point, int]]:
+    """Each number of the other pool up to where the k-th is not needed, most first, with the fewest the k-th needs.
+
+    Where its own fixed replicas cost too much to be looked at, at least what the other falls short of is taken.
+    """
+    pools = searcher.trials.pools
+    if len(pools) != 2 or pools[1 - k].scaler is not None:
+        return sorted(fewest.items(), key=lambda item: -sum(size.most for size in item[0]))
+    other = pools[1 - k]
+    known = {others[1 - k].most: n for others, n in fewest.items()}
+    found: list[tuple[Point, int]] = []
+    alone = min((number for number, n in known.items() if n == 0), default=None)
+    for number in range(other.low, max(known, default=-1) + 1, other.step):
+        n = known.get(number, 1)
+        others = (Fixed(number), Fixed(0)) if k == 1 else (Fixed(0), Fixed(number))
+        if alone is not None:
+            n = max(n, alone - number) if number < alone else 0
+        found.append((others, min(n, searcher.limits.max_replicas)))
+        if n == 0:
+            break
+    return found[::-1]
+
+
+def _grid(searcher: _Searcher, k: int, others: Point, n: int) -> None:
+    """Settings that might do with fewer than the n replicas that are enough, from the fewest on.
+
+    With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, it may have
+    half as many again.
+    """
+    pool = searcher.trials.pools[k]
+    assert pool.scaler is not None
+    least, most, target = pool.scaler
+    fixed = searcher.trials.sized((*others[:k], Fixed(n), *others[k + 1 :])).subject.fleet
+    spec = next(one for one in fixed.pools if one.name == pool.name)
+    choices = (target,) if target is not None else targets(spec, searcher.trials.demand)
+    begin = min(_FROM_GUESS, len(choices) - 1)
+    wider = min(n + math.ceil(n / 2), max(searcher.limits.max_replicas, n))
+    for fewest in (least,) if least is not None else range(pool.low, n + 1):
+        for limit in (most,) if most is not None else (n, wider):
+            if fewest > limit or fewest == limit == n:
+                continue
+
+            def point(target: float, fewest: int = fewest, limit: int = limit) -> Point:
+                return (*others[:k], Scaled(fewest, limit, target), *others[k + 1 :])
+
+            at = _largest_target(searcher, point, choices, begin)
+            if at is None:
+                return
+            if at >= 0:
+                begin = at
+                break
+
+
+def _largest_target(
+    searcher: _Searcher, point: Callable[[float], Point], choices: tuple[float, ...], begin: int
+) -> int | None:
+    """Place of the largest target that is enough, -1 for none; its neighbour is tried too. None once all cost more."""
+    good, bad, at = -1, len(choices), begin
+    while bad - good > 1:
+        tried = searcher.close(point(choices[at]))
+        if tried.word == "excluded":
+            return None
+        if tried.word == "refused":
+            bad = at
+        else:
+            good = at
+        at = (good + bad) // 2
+    if good > 0 and searcher.trail[point(choices[good])].word == "met":
+        searcher.close(point(choices[good - 1]))
+    return good

@@ -1,68 +1,178 @@
-"""One fleet size after another, simulated in full and remembered."""
+"""Points of one topology's space, each simulated once as far as its answer needs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine
-from simulator.resolve.terms import resolve_terms
+from simulator.resolve.sizes import OpenPool, Size, with_sizes
+from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
-from simulator.run.evaluate import Evaluation, evaluate
 from simulator.scenario.load import LoadedScenario
-from simulator.size.candidate import Candidate
-from simulator.size.search import Point
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Outcome, Subject, simulate_one, subject_of
+from simulator.simulate.priced import usd_by_replication
+from simulator.simulate.refusal import Refutation, try_fleet
+from simulator.simulate.store import Store
+from simulator.size.bounds import least_replicas, least_usd_per_month
 
+Point = tuple[Size, ...]
+"""A size for each open pool."""
+Word = Literal["met", "refused", "excluded", "skipped", "raced out", "open"]
 Progress = Callable[[str, float], None]
-"""Called with what is being simulated and the share of the whole that is done."""
+
+RACE_MARGINS = (0.10, 0.05)
+"""A fleet is raced out if it is dearer than the best by more than this share after one and two replications."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What is known of a point.
+
+    Attributes
+    ----------
+    word : met or refused (simulated), excluded (its bound is no cheaper than the best), skipped (fewer than one that
+        missed by far), raced out (dearer than the best in the first replications), open (not simulated to its end)
+    usd : USD per month by replication that ran to its end
+    reason : why it is refused, excluded or skipped
+    """
+
+    point: Point
+    word: Word
+    usd: tuple[float, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    refutation: Refutation | None = None
+    reason: str = ""
+
+    @property
+    def usd_per_month(self) -> float:
+        """Mean over the replications; infinite where none ran to its end."""
+        return sum(self.usd) / len(self.usd) if self.usd else float("inf")
+
+    def __str__(self) -> str:
+        return " + ".join(map(str, self.point)) or "as written"
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A topology at a point: resolved, priced, ready to simulate."""
+
+    planned: PlannedTopology
+    terms: ResolvedTerms
+    subject: Subject
 
 
 class Trials:
-    """Simulates a candidate at the sizes asked for, each once; every size sees the same requests.
+    """Points of one topology.
 
     Parameters
     ----------
-    step_factor : on all step times, to see what their error means for the fleet
+    loaded : the scenario with this topology alone
+    step_factor : on all step times, to see what their error means for the sizes
+
+    Attributes
+    ----------
+    simulated : points simulated so far
     """
 
-    def __init__(self, candidate: Candidate, progress: Progress, step_factor: float = 1.0) -> None:
-        self.candidate = candidate
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        name: str,
+        pools: Sequence[OpenPool],
+        demand: Demand,
+        store: Store,
+        progress: Progress | None = None,
+        step_factor: float = 1.0,
+    ) -> None:
+        self.loaded, self.name, self.pools, self.demand = loaded, name, tuple(pools), demand
         self.step_factor = step_factor
-        self._progress = progress
-        self._known: dict[Point, Evaluation] = {}
+        self.simulated = 0
+        self.store, self._progress = store, progress
+        self._sized: dict[Point, Sized] = {}
+        self._bounds: dict[Point, float] = {}
 
-    @property
-    def simulated(self) -> int:
-        """Number of sizes simulated so far."""
-        return len(self._known)
+    def sizes(self, point: Point) -> dict[int, Size]:
+        """Size by index of the pool."""
+        return {pool.index: size for pool, size in zip(self.pools, point, strict=True)}
 
-    def meets(self, point: Point) -> bool:
-        """Whether `point[k]` replicas in the k-th scaled pool meet the SLO."""
-        return self(point).slo_met
+    def sized(self, point: Point) -> Sized:
+        """The topology at a point.
 
-    def __call__(self, point: Point) -> Evaluation:
-        if point not in self._known:
-            self._known[point] = self._simulate(point)
-        return self._known[point]
+        Raises
+        ------
+        InputError : a model that does not fit, a split that does not divide, a price that is not known
+        """
+        if point not in self._sized:
+            loaded = with_sizes(self.loaded, self.name, self.sizes(point))
+            planned = with_step_times(plan_topology(loaded, self.name), self.step_factor)
+            self._sized[point] = Sized(planned, resolve_terms(planned), subject_of(planned))
+        return self._sized[point]
 
-    def _simulate(self, point: Point) -> Evaluation:
-        loaded = self.candidate.sized(point)
-        planned = with_step_times(plan_topology(loaded, self.candidate.topology), self.step_factor)
-        prices = resolve_terms(planned)
-        label = f"{planned.name}: {' + '.join(map(str, point)) or 'no'} replicas"
-        return evaluate(loaded, planned, prices, lambda share: self._progress(label, share))
+    def bound_usd(self, point: Point) -> float:
+        """USD per month that the point costs whatever happens."""
+        if point not in self._bounds:
+            sized = self.sized(point)
+            self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, self.demand.horizon_s)
+        return self._bounds[point]
+
+    def least(self, k: int, point: Point) -> int:
+        """Fewest replicas of the k-th open pool with which the work can be done at all."""
+        sized = self.sized(point)
+        name = self.loaded.scenario.topologies[self.name].pools[self.pools[k].index].name
+        return least_replicas(sized.subject, self.demand, name)
+
+    def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
+        """Simulate a point.
+
+        Parameters
+        ----------
+        best : what it is raced against
+        replications : leave it open after so many
+        """
+        try:
+            sized = self.sized(point)
+        except InputError as error:
+            return Tried(point, "refused", reason="; ".join(problem.message for problem in error.problems))
+        self.simulated += 1
+        usd: list[float] = []
+        raced = False
+
+        def go_on(done: tuple[Outcome, ...]) -> bool:
+            nonlocal raced
+            usd[:] = usd_by_replication(done, sized.terms.terms)
+            raced = best is not None and _dearer(usd, best.usd)
+            return not raced and len(done) != replications
+
+        def tick(share: float) -> None:
+            if self._progress:
+                self._progress(f"{self.name}: {Tried(point, 'open')} replicas", share)
+
+        found = try_fleet(sized.subject, self.demand, self.store, go_on, tick)
+        usd[:] = usd_by_replication(found.outcomes, sized.terms.terms) if found.outcomes else ()
+        if found.refutation:
+            return Tried(point, "refused", tuple(usd), found.outcomes, found.refutation, str(found.refutation))
+        if raced and best is not None:
+            reason = f"${sum(usd) / len(usd):,.0f} after {len(usd)} of {self.demand.replications} replications"
+            return Tried(point, "raced out", tuple(usd), found.outcomes, reason=reason)
+        word: Word = "met" if len(found.outcomes) == self.demand.replications else "open"
+        return Tried(point, word, tuple(usd), found.outcomes)
+
+    def whole(self, point: Point) -> tuple[Outcome, ...]:
+        """Every replication to its end, met or not."""
+        sized = self.sized(point)
+        return tuple(simulate_one(sized.subject, self.demand, k) for k in range(self.demand.replications))
 
 
-def planned_at(loaded: LoadedScenario, topology: str) -> PlannedTopology:
-    """The topology with its prices looked up.
-
-    Raises
-    ------
-    InputError : a model that does not fit, a split that does not divide, a price that is not known
-    """
-    planned = plan_topology(loaded, topology)
-    resolve_terms(planned)
-    return planned
+def _dearer(usd: Sequence[float], best: Sequence[float]) -> bool:
+    """Whether a bill is above the best's on the same replications by more than the margin for so many."""
+    if len(usd) > len(RACE_MARGINS) or len(best) < len(usd):
+        return False
+    reference = sum(best[: len(usd)])
+    return sum(usd) - reference > RACE_MARGINS[len(usd) - 1] * reference
 
 
 def with_step_times(planned: PlannedTopology, factor: float) -> PlannedTopology:

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.errors import InputError
+from simulator.resolve.sizes import has_open_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import check_catalog_names, plan_topology
 from simulator.run.evaluate import evaluate
 from simulator.run.fingerprint import fingerprint, program_digest
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import references
+from simulator.simulate.demand import demand_of
+from simulator.simulate.store import Store
+from simulator.size.answer import answer, sized_scenario
 from simulator.sweep.grid import Sweep, Values
 from simulator.sweep.row import figures
 
@@ -82,13 +86,22 @@ def perform(task: Task) -> dict[str, Any]:
     """Simulate a task: `status` ok with figures, failed with the user's error, or bug with ours."""
     try:
         check_catalog_names(task.loaded)
-        planned = plan_topology(task.loaded, task.topology)
-        outcome = evaluate(task.loaded, planned, resolve_terms(planned))
+        loaded = _sized(task)
+        planned = plan_topology(loaded, task.topology)
+        outcome = evaluate(loaded, planned, resolve_terms(planned))
     except InputError as error:
         return {"status": "failed", "error": _words(error)}
     except Exception as error:
         return {"status": "bug", "error": f"{type(error).__name__}: {error}"}
     return {"status": "ok", "error": None, **figures(outcome)}
+
+
+def _sized(task: Task) -> LoadedScenario:
+    """The task's scenario with its open sizes found."""
+    if not has_open_sizes(task.loaded.scenario.topologies[task.topology]):
+        return task.loaded
+    found = answer(task.loaded, task.topology, demand_of(task.loaded), Store())
+    return sized_scenario(task.loaded, [found])
 
 
 def _words(error: InputError) -> str:

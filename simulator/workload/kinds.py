@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
 
 from simulator.rng import stream
 
@@ -47,6 +46,8 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
 def _clusters(points: NDArray[np.float64], groups: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     if groups == 1:
         return points.mean(axis=0, keepdims=True), np.zeros(len(points), np.int64)
+    from scipy.cluster.vq import kmeans2
+
     generator = stream(seed, "study", "periods")
     centres, label = kmeans2(points, groups, minit="++", rng=generator, iter=50)
     return np.asarray(centres), np.asarray(label, np.int64)

@@ -12,12 +12,13 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
+from simulator.plan.options import PlanOptions
+from simulator.plan.plan import Plan, plan_fleet
+from simulator.plan.sizing import planned_at
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
-from simulator.size.options import PlanOptions
-from simulator.size.plan import Plan, plan_fleet
-from simulator.size.trials import planned_at, with_step_times
+from simulator.size.trials import with_step_times
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 
@@ -107,7 +108,7 @@ def expecting(monkeypatch: pytest.MonkeyPatch, error: ExpectedError | None) -> d
         )
         return replace(planned, engines=engines)
 
-    monkeypatch.setattr("simulator.size.sizing.planned_at", planned_with)
+    monkeypatch.setattr("simulator.plan.sizing.planned_at", planned_with)
     return plan_fleet(load_scenario(SIZED), own_only()).sure["own"]
 
 

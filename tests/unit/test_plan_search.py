@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.size.search import minimal_points, smallest
+from simulator.size.numbers import minimal_points, smallest
 
 
 class Counted:

@@ -16,7 +16,7 @@ from simulator.run.bench import (
     fleet_spec,
     measure,
 )
-from simulator.run.capacity import replica_capacity_rps
+from simulator.simulate.capacity import replica_capacity_rps
 
 REQUESTS = 2000
 

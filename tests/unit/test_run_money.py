@@ -27,7 +27,6 @@ from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
 from simulator.run.hybrid import hybrid_rule
-from simulator.run.priced import priced, study_months
 from simulator.run.simulate import simulate
 from simulator.run.uncertainty import (
     GPU_PRICE,
@@ -41,6 +40,7 @@ from simulator.run.uncertainty import (
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
+from simulator.simulate.priced import priced, study_months
 from simulator.study.bill import Line
 
 SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"

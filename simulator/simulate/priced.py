@@ -81,6 +81,18 @@ def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
     return Priced(replications, settled, months, bill, Tokens(*mean_tokens))
 
 
+def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float, ...]:
+    """USD per month of each replication, hardware and commitments being those of all."""
+    return tuple(found.usd_per_month for found in priced(outcomes, terms).replications)
+
+
+def usd_of_use(usage: Usage, terms: Terms) -> float:
+    """USD per month of one use."""
+    months = study_months([usage], terms.months)
+    settled = with_commitments(terms, committed_instances(terms, months))
+    return mean(total_usd(bill_study(settled, months).lines))
+
+
 def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:
     """Months that are all alike, the usages standing for equal parts of each."""
     month = MonthUse(tuple(PeriodUse(usage, HOURS_PER_MONTH / len(usages)) for usage in usages))

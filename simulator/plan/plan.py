@@ -9,14 +9,17 @@ from typing import Any
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import of_row
 from simulator.errors import collect
+from simulator.plan.candidate import Candidate, candidates
+from simulator.plan.options import PlanOptions, check_options
+from simulator.plan.rows import rows_of
+from simulator.plan.sizing import Sizing, limits_of, minimal, planned_at, size
+from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.scenario.load import LoadedScenario
-from simulator.size.candidate import candidates
-from simulator.size.options import PlanOptions, check_options
-from simulator.size.rows import rows_of
-from simulator.size.search import Point
-from simulator.size.sizing import Sizing, minimal_fleets, size
-from simulator.size.trials import Progress, Trials, planned_at
+from simulator.simulate.demand import demand_of
+from simulator.simulate.store import Store
+from simulator.size.search import search
+from simulator.size.trials import Point, Progress, Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class Plan:
         return pd.DataFrame(self.fleets)
 
 
+def _check(one: Candidate) -> None:
+    """Raise what keeps a candidate from being planned or priced, at its place."""
+    sizes = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in one.pools()}
+    planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology)
+
+
 class _Marks:
     """Progress over candidates; how many sizes each one takes is not known, so the bar stays short of the next mark."""
 
@@ -61,7 +70,12 @@ class _Marks:
         self._done += 1
 
 
-def plan_fleet(loaded: LoadedScenario, options: PlanOptions | None = None, progress: Progress | None = None) -> Plan:
+def plan_fleet(
+    loaded: LoadedScenario,
+    options: PlanOptions | None = None,
+    progress: Progress | None = None,
+    store: Store | None = None,
+) -> Plan:
     """The smallest fleets that meet the SLO, for each topology and kind of hardware.
 
     Every size is simulated as `simulate` does it, with the same requests. A minimal fleet meets every SLO term over all
@@ -77,11 +91,13 @@ def plan_fleet(loaded: LoadedScenario, options: PlanOptions | None = None, progr
     names = chosen.topologies or tuple(loaded.scenario.topologies)
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
     if not chosen.gpus and not chosen.tps:
-        collect(lambda one: planned_at(one.loaded, one.topology), found)
+        collect(_check, found)
+    demand = demand_of(loaded)
+    store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []
     for one in found:
-        sizings.append(size(one, chosen.max_replicas, marks.tick))
+        sizings.append(size(one, demand, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
     rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare)]
     sure: dict[str, dict[str, Any]] = {}
@@ -109,12 +125,14 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
     found: dict[str, Any] = {"step_time_error": error, "basis": basis, "replicas_low": None, "replicas_high": None}
     if error is None or not point:
         return found
+    first = sizing.trials
     for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
-        trials = sizing.trials if factor == 1 else Trials(sizing.candidate, progress, factor)
-        points = minimal_fleets(trials, options.max_replicas, point)
+        trials = Trials(first.loaded, first.name, first.pools, first.demand, first.store, progress, factor)
+        other = search(trials, limits_of(sizing.candidate, options.max_replicas))
+        points = minimal(other)
         if points:
-            other = Sizing(sizing.candidate, sizing.planned, trials, points)
-            found[key] = list(other.cheapest(options.spare))
+            best = Sizing(sizing.candidate, sizing.planned, trials, other, points).cheapest(options.spare)
+            found[key] = [size.most for size in best]
     return found
 
 

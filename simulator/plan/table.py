@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.figures.table import figure
+from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
-from simulator.size.plan import Plan
 
 _FIGURES = [
     figure(name)
@@ -60,7 +60,7 @@ def _distinct(values: Sequence[Any]) -> str:
 
 
 def _replicas(pool: Mapping[str, Any]) -> str:
-    text = f"≤{pool['replicas']}" if pool["autoscaled"] else str(pool["replicas"])
+    text = pool["size"] or str(pool["replicas"])
     return f"{text} (+{pool['spare']})" if pool["spare"] else text
 
 
@@ -72,12 +72,24 @@ def notes(plan: Plan) -> list[str]:
             hardware = f" on {_distinct(row['gpu'])} TP {_distinct(row['tp'])}" if row["gpu"] else ""
             lines += _wrapped(f"! {row['topology']}{hardware}: {row['reason']}")
     best = [row for row in plan.fleets if row["cheapest"]]
+    lines += [line for row in best for line in _wrapped(_trail(row))]
     lines += [line for row in best for line in _wrapped(_sure(row, plan.sure[row["topology"]]))]
     lines += warning_lines({row["topology"]: row for row in best}, _WIDTH)
     commands = [
         f"--set '{text}'" if set(text) & set("[]* ") else f"--set {text}" for row in best for text in row["set"]
     ]
     return [*lines, "", "to run the cheapest fleets:", *(f"  {text}" for text in commands)] if commands else lines
+
+
+def _trail(row: Mapping[str, Any]) -> str:
+    """How the fleet was found: every size by what became of it, in the order of the search."""
+    by_word: dict[str, list[str]] = {}
+    for tried in row["trail"]:
+        usd = tried["usd_per_month"]
+        price = f" (${usd:,.0f})" if usd is not None and tried["word"] == "met" else ""
+        by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
+    words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
+    return f"{row['topology']}: {row['claim']}; {words}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.plan.candidate import Candidate
+from simulator.plan.sizing import Sizing
+from simulator.resolve.sizes import Scaled
 from simulator.run.evaluate import Evaluation
-from simulator.size.candidate import Candidate
-from simulator.size.search import Point
-from simulator.size.sizing import Sizing
+from simulator.size.trials import Point
 
 
 def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:
     """A row for each minimal fleet; one with the reason where there is none."""
     head = {"topology": sizing.candidate.topology, **_hardware(sizing.candidate)}
-    simulated = sizing.trials.simulated
+    found = sizing.found
+    searched = {
+        "simulated_sizes": found.tried if found else 0,
+        "claim": found.claim if found else "",
+        "trail": found.rows() if found else [],
+    }
     if not sizing.points:
-        return [{**head, "feasible": False, "reason": sizing.reason, "cheapest": False, "simulated_sizes": simulated}]
-    shared = {**head, "feasible": True, "reason": None, "cheapest": False, "simulated_sizes": simulated}
+        return [
+            {
+                **head,
+                "feasible": False,
+                "reason": sizing.reason,
+                "cheapest": False,
+                **searched,
+            }
+        ]
+    shared = {**head, "feasible": True, "reason": None, "cheapest": False, **searched}
     return [{**shared, **_fleet(sizing, point, spare)} for point in sizing.points]
 
 
@@ -25,8 +39,8 @@ def _fleet(sizing: Sizing, point: Point, spare: int) -> dict[str, Any]:
     return {
         "pools": pools,
         "gpus": sum(pool["gpus"] for pool in pools),
-        "set": sizing.candidate.assignments(point),
-        **_figures(sizing.outcome(point, spare)),
+        "set": sizing.candidate.assignments(sizing.trials.sizes(point)),
+        **_figures(sizing.evaluation(point, spare)),
     }
 
 
@@ -41,16 +55,17 @@ def _hardware(candidate: Candidate) -> dict[str, Any]:
 
 def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
     """Pools with their replicas: those needed, spare ones apart; of an autoscaled pool its most."""
-    needed = dict(zip(sizing.candidate.scaled, point, strict=True))
+    needed = sizing.trials.sizes(point)
     found: list[dict[str, Any]] = []
     for k, pool in enumerate(sizing.candidate.settings.pools):
-        replicas = needed.get(k, pool.autoscaler.max if pool.autoscaler else pool.replicas)
+        replicas = needed[k].most if k in needed else pool.autoscaler.max if pool.autoscaler else pool.replicas
         extra = spare if k in needed and replicas else 0
         found.append(
             {
                 "name": pool.name,
                 "sized": k in needed,
-                "autoscaled": pool.autoscaler is not None and replicas > 0,
+                "size": str(needed[k]) if k in needed else "",
+                "autoscaled": isinstance(needed[k], Scaled) if k in needed else pool.autoscaler is not None,
                 "replicas": replicas,
                 "spare": extra,
                 "gpus": (replicas + extra) * pool.tensor_parallel_size * pool.pipeline_parallel_size,
@@ -59,13 +74,13 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(outcome: Evaluation) -> dict[str, Any]:
-    summary = outcome.summary
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    summary = evaluation.summary
     metrics, cost = summary["metrics"], summary["cost"]
     return {
-        "slo_met": outcome.slo_met,
-        "replications": len(outcome.met),
-        "replications_met": sum(outcome.met),
+        "slo_met": evaluation.slo_met,
+        "replications": len(evaluation.met),
+        "replications_met": sum(evaluation.met),
         "slo_attainment": metrics["slo_attainment"],
         "slo_attainment_low": metrics["slo_attainment_low"],
         "slo_attainment_high": metrics["slo_attainment_high"],

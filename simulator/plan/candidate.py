@@ -1,4 +1,4 @@
-"""Variants of a topology: other hardware and other numbers of replicas in the pools that are sized."""
+"""Variants of a topology: other hardware in the pools that are sized."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.resolve.sizes import OpenPool, Size, assignments, is_open, open_pool, replaceable, stated
 from simulator.scenario.load import LoadedScenario
-from simulator.size.search import Point, Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,43 +32,28 @@ class Candidate:
         """The topology's section of the scenario."""
         return self.loaded.scenario.topologies[self.topology]
 
-    def ranges(self, most: int) -> list[Range]:
-        """Numbers of replicas to search for each scaled pool: from 1 where nothing can stand in for it, else from 0."""
-        others = len(self.settings.pools) + len(self.settings.providers) > 1
-        pools = [self.settings.pools[k] for k in self.scaled]
-        return [(0 if others and pool.role == "both" else 1, most) for pool in pools]
+    def pools(self) -> tuple[OpenPool, ...]:
+        """The pools to size, owned ones down to none; of an autoscaler that has settings its most is searched."""
+        return tuple(self._open(k) for k in self.scaled)
 
-    def sized(self, point: Point) -> LoadedScenario:
-        """The scenario with `point[k]` replicas in the k-th scaled pool."""
-        changes = {k: _replicas(self.settings.pools[k], n) for k, n in zip(self.scaled, point, strict=True)}
-        return _with_pools(self.loaded, self.topology, changes)
+    def _open(self, k: int) -> OpenPool:
+        pool = self.settings.pools[k]
+        found = open_pool(self.loaded, self.settings, k, _open_part(pool))
+        return replace(found, low=0) if replaceable(self.settings, pool) and not is_open(pool) else found
 
-    def assignments(self, point: Point) -> list[str]:
+    def assignments(self, sizes: Mapping[int, Size]) -> list[str]:
         """What `--set` needs to make the scenario's topology this fleet."""
         texts: list[str] = []
-        for k, n in zip(self.scaled, point, strict=True):
-            pool = self.settings.pools[k]
-            root = f"topologies.{self.topology}.pools[{pool.name}]"
-            values = {**self.hardware, **_assigned(pool, n)}
-            texts += [f"{root}.{key}={json.dumps(value).strip(chr(34))}" for key, value in values.items()]
+        for k, size in sizes.items():
+            root = f"topologies.{self.topology}.pools[{self.settings.pools[k].name}]"
+            texts += [f"{root}.{key}={json.dumps(value).strip(chr(34))}" for key, value in self.hardware.items()]
+            texts += assignments(self.loaded, self.topology, {k: size})
         return texts
 
 
-def _replicas(pool: Any, n: int) -> dict[str, Any]:
-    """Fields of a pool that has `n` replicas; of an autoscaled one `n` is the most."""
-    scaler = pool.autoscaler
-    if scaler is None or n == 0:
-        return {"replicas": n, "autoscaler": None}
-    return {"autoscaler": scaler.model_copy(update={"max": n, "min": min(scaler.min, n)})}
-
-
-def _assigned(pool: Any, n: int) -> dict[str, Any]:
-    if pool.autoscaler is None:
-        return {"replicas": n}
-    if n == 0:
-        return {"replicas": 0, "autoscaler": None}
-    lower = {"autoscaler.min": n} if n < pool.autoscaler.min else {}
-    return {"autoscaler.max": n, **lower}
+def _open_part(pool: Any) -> tuple[int | None, int | None, float | None] | None:
+    found = stated(pool)
+    return found if found is None or is_open(pool) else (found[0], None, found[2])
 
 
 def _with_pools(loaded: LoadedScenario, topology: str, changes: Mapping[int, dict[str, Any]]) -> LoadedScenario:

@@ -1,0 +1,199 @@
+"""What of a topology's size is left open, and the scenario with it filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Pool, QueueAutoscaler, Topology, WeightedRouting
+
+AUTO: Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """So many replicas, always."""
+
+    replicas: int
+
+    @property
+    def least(self) -> int:
+        """Fewest replicas."""
+        return self.replicas
+
+    @property
+    def most(self) -> int:
+        """Most replicas."""
+        return self.replicas
+
+    def __str__(self) -> str:
+        return str(self.replicas)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """From `least` to `most` replicas, at `target` requests for each that is ready."""
+
+    least: int
+    most: int
+    target: float
+
+    def __str__(self) -> str:
+        return f"{self.least} to {self.most} at {self.target:g}"
+
+
+Size = Fixed | Scaled
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPool:
+    """A pool whose size is searched.
+
+    Attributes
+    ----------
+    index : place among the topology's pools
+    low : fewest replicas that make sense: 0 where another target can stand in; a topology that owns keeps owning
+    step : replicas come in groups of so many
+    owned : paid for whether used or not
+    scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
+    """
+
+    index: int
+    name: str
+    low: int
+    step: int
+    owned: bool
+    scaler: tuple[int | None, int | None, float | None] | None = None
+
+
+def has_open_sizes(topology: Topology) -> bool:
+    """Whether a size is `auto` somewhere."""
+    return any(is_open(pool) for pool in topology.pools)
+
+
+def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
+    """Pools of a topology with a size that is `auto`."""
+    topology = loaded.scenario.topologies[name]
+    return tuple(open_pool(loaded, topology, k, stated(pool)) for k, pool in enumerate(topology.pools) if is_open(pool))
+
+
+def open_pool(
+    loaded: LoadedScenario, topology: Topology, k: int, scaler: tuple[int | None, int | None, float | None] | None
+) -> OpenPool:
+    """Pool `k` of a topology with its size to be searched; arguments are those of `OpenPool`."""
+    pool = topology.pools[k]
+    engine = pool.engine or loaded.scenario.engine
+    given = "data_parallel_size" in engine.model_fields_set
+    shared_by = engine.data_parallel_size if given else loaded.scenario.engine.data_parallel_size
+    owned = pool.billing == "owned"
+    low = 0 if replaceable(topology, pool) and not owned else 1
+    return OpenPool(k, pool.name, low, shared_by, owned, scaler)
+
+
+def is_open(pool: Pool) -> bool:
+    """Whether some part of the pool's size is `auto`."""
+    scaler = pool.autoscaler
+    if isinstance(scaler, QueueAutoscaler):
+        return AUTO in (scaler.min, scaler.max, scaler.target_per_replica)
+    return scaler == AUTO or pool.replicas == AUTO
+
+
+def stated(pool: Pool) -> tuple[int | None, int | None, float | None] | None:
+    """What is stated of an autoscaler, as in `OpenPool`."""
+    scaler = pool.autoscaler
+    if scaler is None:
+        return None
+    if not isinstance(scaler, QueueAutoscaler):
+        return None, None, None
+    return (
+        None if scaler.min == AUTO else scaler.min,
+        None if scaler.max == AUTO else scaler.max,
+        None if scaler.target_per_replica == AUTO else scaler.target_per_replica,
+    )
+
+
+def replaceable(topology: Topology, pool: Pool) -> bool:
+    """Whether the topology still serves without the pool."""
+    others = len(topology.pools) + len(topology.providers) > 1
+    return others and pool.role == "both" and topology.routing.kind in ("weighted", "overflow")
+
+
+def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:
+    """The scenario with sizes for pools of a topology, by index; a pool that gets no replica is left out of it."""
+    topology = loaded.scenario.topologies[name]
+    empty = [topology.pools[k].name for k, size in sizes.items() if size.most == 0]
+    pools = tuple(
+        pool.model_copy(update=_fields(pool, sizes[k])) if k in sizes else pool
+        for k, pool in enumerate(topology.pools)
+        if pool.name not in empty
+    )
+    changed = topology.model_copy(update={"pools": pools, "routing": _routing_without(topology, empty)})
+    scenario = loaded.scenario
+    topologies = {other: changed if other == name else each for other, each in scenario.topologies.items()}
+    return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies}))
+
+
+def at_start(loaded: LoadedScenario) -> LoadedScenario:
+    """The scenario with the smallest size wherever one is open: enough to look up and check everything else."""
+    for name, topology in loaded.scenario.topologies.items():
+        if has_open_sizes(topology):
+            loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})
+    return loaded
+
+
+def smallest(pool: OpenPool) -> Size:
+    """The pool at its fewest replicas, one at least."""
+    return Fixed(max(pool.low, 1) * pool.step)
+
+
+def alone(loaded: LoadedScenario, name: str) -> LoadedScenario:
+    """The scenario with one topology."""
+    topologies = {name: loaded.scenario.topologies[name]}
+    return replace(loaded, scenario=loaded.scenario.model_copy(update={"topologies": topologies}))
+
+
+def _fields(pool: Pool, size: Size) -> dict[str, Any]:
+    if isinstance(size, Fixed):
+        return {"replicas": size.replicas, "autoscaler": None}
+    own = pool.autoscaler if isinstance(pool.autoscaler, QueueAutoscaler) else None
+    scaler = own or QueueAutoscaler(min=AUTO, max=AUTO, target_per_replica=AUTO)
+    numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
+    return {"autoscaler": scaler.model_copy(update=numbers), "replicas": 1}
+
+
+def _routing_without(topology: Topology, empty: list[str]) -> Any:
+    """The rules without the targets that are gone; one that is left alone needs none."""
+    routing = topology.routing
+    if not empty:
+        return routing
+    if len(topology.pools) + len(topology.providers) - len(empty) == 1:
+        return WeightedRouting()
+    if routing.kind == "weighted" and routing.weights is not None:
+        kept = {target: weight for target, weight in routing.weights.items() if target not in empty}
+        return routing.model_copy(update={"weights": kept})
+    if routing.kind == "overflow" and routing.order is not None:
+        return routing.model_copy(update={"order": tuple(target for target in routing.order if target not in empty)})
+    return routing
+
+
+def assignments(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[str]:
+    """What `--set` needs to give a topology these sizes."""
+    texts: list[str] = []
+    for k, size in sizes.items():
+        pool = loaded.scenario.topologies[name].pools[k]
+        root = f"topologies.{name}.pools[{pool.name}]"
+        if isinstance(size, Fixed):
+            texts += [f"{root}.autoscaler=null"] * (pool.autoscaler is not None) + [f"{root}.replicas={size.replicas}"]
+        elif isinstance(pool.autoscaler, QueueAutoscaler):
+            numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
+            texts += [
+                f"{root}.autoscaler.{key}={value:g}"
+                for key, value in numbers.items()
+                if key == "max" or getattr(pool.autoscaler, key) != value
+            ]
+        else:
+            values = f"{{min: {size.least}, max: {size.most}, target_per_replica: {size.target:g}}}"
+            texts.append(f"{root}.autoscaler={values}")
+    return texts

@@ -1,0 +1,75 @@
+"""Whether a topology whose size is written would meet the SLO for less at another one."""
+
+from __future__ import annotations
+
+import math
+
+from simulator.errors import InputError
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import QueueAutoscaler
+from simulator.simulate.demand import Demand
+from simulator.simulate.store import Store
+from simulator.size.search import Limits, search
+from simulator.size.trials import Progress, Trials, Tried
+
+MOST_TRIALS = 5
+"""Sizes that are looked at for one topology."""
+MOST_REQUESTS = 500_000
+"""Of all replications: a larger demand is not simulated for the sake of advice."""
+_WORTH_SAYING = 0.01
+_MOST_POOLS = 2
+
+
+def advice(
+    loaded: LoadedScenario,
+    name: str,
+    usd: tuple[float, ...],
+    demand: Demand,
+    store: Store,
+    progress: Progress | None = None,
+) -> str:
+    """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
+
+    Parameters
+    ----------
+    usd : USD per month of the topology as it is written, by replication
+
+    At most `MOST_TRIALS` sizes are simulated, so it finds a cheaper one often and never proves that there is none.
+    """
+    topology = loaded.scenario.topologies[name]
+    if not 0 < len(topology.pools) <= _MOST_POOLS or sum(most or 0 for most in demand.most_requests) > MOST_REQUESTS:
+        return ""
+    pools = tuple(
+        open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
+        for k, pool in enumerate(topology.pools)
+    )
+    trials = Trials(alone(loaded, name), name, pools, demand, store, progress)
+    written = tuple(_written(pool) for pool in topology.pools)
+    known = Tried(written, "met", usd)
+    limits = Limits(_most(pools, written), max_trials=MOST_TRIALS, prove=False)
+    try:
+        best = search(trials, limits, known).best
+    except InputError:
+        return ""
+    mean = known.usd_per_month
+    if best is None or best is known or not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
+        return ""
+    sizes = ", ".join(f"{pool.name} {size}" for pool, size in zip(pools, best.point, strict=True))
+    saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
+    return f"{sizes} meets the SLO for ${best.usd_per_month:,.0f} per month, {saved:.0%} less than as written"
+
+
+def _written(pool: object) -> Size:
+    scaler = getattr(pool, "autoscaler", None)
+    if isinstance(scaler, QueueAutoscaler):
+        assert not isinstance(scaler.min, str)
+        assert not isinstance(scaler.max, str)
+        assert not isinstance(scaler.target_per_replica, str)
+        return Scaled(scaler.min, scaler.max, scaler.target_per_replica)
+    return Fixed(int(getattr(pool, "replicas", 1)))
+
+
+def _most(pools: tuple[OpenPool, ...], written: tuple[Size, ...]) -> int:
+    """Replicas up to which it is worth looking: a size above what is written seldom costs less."""
+    return max(max(size.most for size in written), *(pool.low * pool.step for pool in pools), 1)

@@ -1,0 +1,202 @@
+"""The size at which a topology is compared, and what is said of how it was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from simulator.errors import InputError, Problem
+from simulator.metrics.accumulate import MetricAccumulator
+from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Outcome, simulate_one
+from simulator.simulate.refusal import try_fleet
+from simulator.simulate.store import Store
+from simulator.size.reasons import empty_engine_misses, shortfall
+from simulator.size.search import Limits, Search, search
+from simulator.size.trials import Progress, Trials, Tried
+from simulator.study.fleet import ColdStart, FleetSpec
+
+SURE = 2.0
+"""Standard errors to spare from which on a size is not called at the edge."""
+_ENDLESS = 1e30
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a topology runs at.
+
+    Attributes
+    ----------
+    sizes : by index of the pool; the best, or where none meets the one that came furthest
+    infeasible : why no size meets the SLO; empty where one does
+    edge : what is said of a best that keeps its SLO by less than two standard errors; else empty
+    """
+
+    name: str
+    pools: tuple[str, ...]
+    sizes: dict[int, Size]
+    search: Search
+    infeasible: str = ""
+    edge: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """The answer as a summary holds it."""
+        found = self.search
+        return {
+            "sizes": dict(zip(self.pools, map(str, self.sizes.values()), strict=True)),
+            "claim": found.claim,
+            "tried": found.tried,
+            "gap_usd": found.gap_usd,
+            "monotone": found.monotone,
+            "infeasible": self.infeasible,
+            "edge": self.edge,
+            "trail": found.rows(),
+        }
+
+
+def answer(
+    loaded: LoadedScenario,
+    name: str,
+    demand: Demand,
+    store: Store,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Answer:
+    """Search the open sizes of a topology.
+
+    Raises
+    ------
+    InputError : the topology cannot be planned or priced at any size, at its place
+    """
+    pools = open_pools(loaded, name)
+    names = tuple(pool.name for pool in pools)
+    trials = Trials(alone(loaded, name), name, pools, demand, store, progress)
+    trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in pools))
+    found = search(trials, limits)
+    if found.best is not None:
+        return Answer(name, names, trials.sizes(found.best.point), found, edge=_edge(trials, found))
+    furthest = _furthest(found)
+    if furthest is None:
+        reason = next((tried.reason for tried in found.trail), "no size was tried")
+        raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
+    return Answer(name, names, trials.sizes(furthest.point), found, infeasible=why_infeasible(trials, found))
+
+
+def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:
+    """The scenario with every open size filled in."""
+    for each in answers:
+        loaded = with_sizes(loaded, each.name, each.sizes)
+    return loaded
+
+
+def _furthest(found: Search) -> Tried | None:
+    """The refused size that came furthest before it was refused, the smaller of equal ones."""
+    refused = [tried for tried in found.trail if tried.refutation is not None]
+
+    def far(tried: Tried) -> tuple[float, float]:
+        assert tried.refutation is not None
+        return tried.refutation.replication, tried.refutation.at_s
+
+    return max(refused, key=far, default=None)
+
+
+def why_infeasible(trials: Trials, found: Search) -> str:
+    """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for."""
+    refused = [tried for tried in found.trail if tried.refutation is not None]
+    if not refused:
+        return next((tried.reason for tried in found.trail), "no size was tried")
+    largest = max(refused, key=lambda tried: sum(size.most for size in tried.point))
+    sized = trials.sized(largest.point)
+    empty = empty_engine_misses(trials.loaded, sized.planned)
+    if empty:
+        return "GPU: " + "; ".join(empty)
+    for what, fleet in _relieved(sized.subject.fleet):
+        relieved = try_fleet(replace(sized.subject, fleet=fleet), trials.demand)
+        if relieved.refutation is None:
+            return f"{what}: without it {largest} replicas would do; {largest.reason}"
+    if not trials.pools:
+        return _shortfall(trials, largest)
+    plural = "replica" if str(largest) == "1" else "replicas"
+    return f"with at most {largest} {plural}: {_shortfall(trials, largest)}"
+
+
+def _shortfall(trials: Trials, tried: Tried) -> str:
+    """What the fleet misses by the end of all replications."""
+    merged, *others = (outcome.metrics for outcome in trials.whole(tried.point))
+    for other in others:
+        merged.merge(other)
+    return shortfall(merged)
+
+
+def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:
+    """The fleet without one thing that more replicas do not mend, by what that is."""
+    pools = fleet.pools
+    if any(pool.autoscaler is not None for pool in pools):
+        yield "cold start", replace(fleet, pools=tuple(replace(pool, cold_start=ColdStart()) for pool in pools))
+        most = (
+            replace(pool, replicas=pool.autoscaler.max_replicas, autoscaler=None) if pool.autoscaler else pool
+            for pool in pools
+        )
+        yield "autoscaler", replace(fleet, pools=tuple(most))
+    if any(pool.hands_to is not None for pool in pools):
+        quick = (
+            replace(pool, kv_transfer=replace(pool.kv_transfer, bytes_per_s=_ENDLESS, latency_s=0.0)) for pool in pools
+        )
+        yield "link", replace(fleet, pools=tuple(quick))
+
+
+def _edge(trials: Trials, found: Search) -> str:
+    """A best with little to spare is tried on a replication that the search never saw."""
+    best = found.best
+    assert best is not None
+    if not best.outcomes or spare_errors([outcome.metrics for outcome in best.outcomes]) >= SURE:
+        return ""
+    fresh = simulate_one(trials.sized(best.point).subject, trials.demand, trials.demand.replications)
+    if _meets(fresh):
+        return "holds on fresh traffic"
+    dearer = [tried for tried in found.by_word("met") if tried.usd_per_month > best.usd_per_month]
+    following = min(dearer, key=lambda tried: tried.usd_per_month, default=None)
+    if following is None:
+        following = _next_size(trials, best)
+    if following is None:
+        return "at the edge: misses on fresh traffic"
+    return f"at the edge: misses on fresh traffic; next size {following} for ${following.usd_per_month:,.0f}"
+
+
+def _next_size(trials: Trials, best: Tried) -> Tried | None:
+    """One more replica in every pool that has any, if that meets."""
+    point = tuple(
+        Fixed(size.replicas + pool.step if size.replicas else 0)
+        if isinstance(size, Fixed)
+        else Scaled(size.least + 1, size.most + 1, size.target)
+        for size, pool in zip(best.point, trials.pools, strict=True)
+    )
+    tried = trials(point)
+    return tried if tried.word == "met" else None
+
+
+def _meets(outcome: Outcome) -> bool:
+    return all(row["met"] is not False for row in outcome.metrics.terms())
+
+
+def spare_errors(replications: list[MetricAccumulator]) -> float:
+    """Standard errors by which the nearest term is kept: binomial over requests, or as the replications spread."""
+    least = math.inf
+    for k, slo in enumerate(replications[0].classes):
+        for j, required in enumerate(slo.shares):
+            counts = [one.term_counts()[k][j] for one in replications]
+            kept, of = (np.array([getattr(count, name) for count in counts], float) for name in ("kept", "of"))
+            if not of.all():
+                continue
+            error = math.sqrt(required * (1 - required) / of.sum())
+            if len(counts) > 1:
+                error = max(error, float(np.std(kept / of, ddof=1)) / math.sqrt(len(counts)))
+            if error:
+                least = min(least, (kept.sum() / of.sum() - required) / error)
+    return least

@@ -1,0 +1,103 @@
+"""Where a search starts. It only orders trials: no answer rests on it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from simulator.simulate.capacity import replica_capacity_rps
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Subject
+from simulator.study.fleet import PoolSpec
+from simulator.workload.requests import Requests
+
+_BUSIEST_S = 600.0
+_TARGETS = (0.35, 0.48, 0.61, 0.74, 0.87, 1.0)
+"""Set points of an autoscaler, as shares of the requests that one replica holds at its SLO."""
+
+
+class BusyLoad(NamedTuple):
+    """Rate of the busiest ten minutes, mean lengths, and the prompt tokens that an endless prefix cache would spare."""
+
+    rate_rps: float
+    isl: float
+    osl: float
+    cached: float
+
+
+def busy_load(demand: Demand) -> BusyLoad | None:
+    """Load of the first replication by its first chunk; None where users wait for their answers."""
+    first = next(iter(demand.source(0).chunks()), None)
+    if first is None or first.n_open < 2:
+        return None
+    arrival_s = first.arrival_s[: first.n_open]
+    span_s = max(float(arrival_s[-1] - arrival_s[0]), 1e-9)
+    width_s = min(_BUSIEST_S, span_s)
+    within = np.searchsorted(arrival_s, arrival_s + width_s) - np.arange(first.n_open)
+    turns = len(first) / first.n_open
+    rate_rps = float(within.max()) / width_s * turns
+    return BusyLoad(rate_rps, float(first.isl.mean()), float(first.osl.mean()), _hits(first))
+
+
+def _hits(chunk: Requests) -> float:
+    """Prompt tokens per request whose segment another request of the chunk has."""
+    if not len(chunk.segment_id):
+        return 0.0
+    ids, where = np.unique(chunk.segment_id, return_inverse=True)
+    longest = np.zeros(len(ids), np.int64)
+    np.maximum.at(longest, where, chunk.segment_tokens)
+    return float(int(chunk.segment_tokens.sum()) - int(longest.sum())) / len(chunk)
+
+
+def guess_replicas(subject: Subject, demand: Demand, pool_name: str) -> int:
+    """Replicas whose rough capacity is the busy load, all targets of one kind taking equal shares; 1 without a load."""
+    load = busy_load(demand)
+    if load is None:
+        return 1
+    pools = subject.fleet.pools
+    k = next(k for k, pool in enumerate(pools) if pool.name == pool_name)
+    prefills, decodes = pools[k].hands_to is not None, any(pool.hands_to == k for pool in pools)
+    alike = sum(
+        (pool.hands_to is not None, any(other.hands_to == j for other in pools)) == (prefills, decodes)
+        for j, pool in enumerate(pools)
+    )
+    isl = load.isl - (load.cached if pools[k].engine.enable_prefix_caching else 0.0)
+    capacity = replica_capacity_rps(pools[k], max(isl, 1.0), load.osl, prefill=not decodes, decode=not prefills)
+    return max(math.ceil(load.rate_rps / alike / capacity), 1)
+
+
+def targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:
+    """Set points to try, rising, each a whole number of requests."""
+    held = requests_held(pool, demand)
+    return tuple(sorted({float(max(round(share * held), 1)) for share in _TARGETS}))
+
+
+def requests_held(pool: PoolSpec, demand: Demand) -> int:
+    """Requests that one replica holds at once while it keeps the tightest limit on the time of a token.
+
+    B requests in flight end B/OSL requests a step, so a step has B/OSL prompts to compute beside B tokens:
+    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ TPOT limit. Without such a limit it is
+    what the KV cache holds.
+    """
+    load = busy_load(demand)
+    engine, step = pool.engine, pool.step_time
+    if load is None:
+        return engine.max_num_seqs
+    context = load.isl + load.osl / 2
+    fits = int((engine.num_blocks - 1) * engine.block_size / context)
+    most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
+    limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
+    limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)
+    batch = np.arange(1, most + 1)
+    row, budget = step.token_time_s[-1], engine.max_num_batched_tokens
+    prefill_s = load.isl * row[budget] / budget + step.prefill_attn_s * load.isl**2 / 2
+    step_s = row[batch] + step.seq_time_s[batch] + step.decode_attn_s * batch * context + batch / load.osl * prefill_s
+    return max(int(np.count_nonzero(step_s <= limit_s)), 1)
+
+
+def _token_limit_s(metric: str, limit_s: float, load: BusyLoad) -> float | None:
+    if metric == "tpot_s":
+        return limit_s
+    return limit_s / load.osl if metric == "e2e_s" else None

@@ -1,0 +1,152 @@
+"""Laws of the search for sizes: bounds hold, order and names change nothing, twice the load on twice the fleet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, with_sizes
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topology
+from simulator.run.simulate import simulate
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.demand import demand_of
+from simulator.simulate.one import simulate_one, subject_of
+from simulator.simulate.priced import usd_by_replication
+from simulator.simulate.store import Store
+from simulator.size.bounds import least_replicas, least_usd_per_month
+from simulator.size.search import Limits, Search, search
+from simulator.size.trials import Trials
+
+SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
+AUTO = (
+    "topologies.own.pools[base].replicas=auto",
+    "topologies.two.pools[base].replicas=auto",
+    "topologies.two.pools[burst].autoscaler=auto",
+    "topologies.elastic.pools[rented].autoscaler=auto",
+)
+
+
+def loaded(*sets: str) -> LoadedScenario:
+    return load_scenario(SIZED, sets=[*AUTO, *sets])
+
+
+def found(scenario: LoadedScenario, name: str, limits: Limits | None = None, store: Store | None = None) -> Search:
+    store = Store() if store is None else store
+    return search(Trials(alone(scenario, name), name, open_pools(scenario, name), demand_of(scenario), store), limits)
+
+
+@settings(deadline=None, max_examples=5)
+@given(
+    rate=st.floats(5, 300),
+    replicas=st.integers(1, 4),
+    owned=st.booleans(),
+    scaled=st.booleans(),
+    tail=st.booleans(),
+)
+def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, scaled: bool, tail: bool) -> None:
+    sets = [f"workload.classes[chat].arrivals.rate_rps={rate}", "run.replications=1"]
+    scenario = loaded(*sets, *(["run.warmup_s=0", "run.drain_s=0"] if tail else []))
+    name = "own" if owned else "elastic"
+    size = Scaled(replicas, replicas + 2, 8.0) if scaled and not owned else Fixed(replicas)
+    scenario = with_sizes(scenario, name, {0: size})
+    planned = plan_topology(scenario, name)
+    terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
+    (bill,) = usd_by_replication([simulate_one(subject, demand, 0)], terms)
+    assert 0 < least_usd_per_month(subject, terms, demand.horizon_s) <= bill * (1 + 1e-12)
+
+
+@settings(deadline=None, max_examples=5)
+@given(rate=st.floats(5, 3000), served=st.sampled_from([0.5, 0.9, 0.99]), name=st.sampled_from(["own", "elastic"]))
+def test_whatever_meets_has_at_least_the_replicas_of_the_work(rate: float, served: float, name: str) -> None:
+    sets = [
+        f"workload.classes[chat].arrivals.rate_rps={rate}",
+        f"workload.classes[chat].slo={{served: {served}}}",
+        "run.horizon_s=20",
+        "run.replications=1",
+    ]
+    scenario = loaded(*sets)
+    best = found(scenario, name).best
+    assert best is not None
+    subject = Trials(alone(scenario, name), name, open_pools(scenario, name), demand_of(scenario), Store())
+    sized = subject.sized(best.point).subject
+    assert least_replicas(sized, demand_of(scenario), sized.fleet.pools[0].name) <= best.point[0].most
+
+
+def test_where_replicas_may_be_lost_their_hours_are_not_counted() -> None:
+    calm = loaded()
+    lost = loaded("topologies.elastic.pools[rented].reliability={mtbf_h: 1}")
+    windows = "{windows: [{start_s: 5, duration_s: 20}]}"
+    away = loaded(f"topologies.elastic.pools[rented].outages={windows}")
+    least = []
+    for scenario in (calm, lost, away):
+        scenario = with_sizes(scenario, "elastic", {0: Fixed(2)})
+        planned = plan_topology(scenario, "elastic")
+        least.append(least_usd_per_month(subject_of(planned), resolve_terms(planned).terms, 40.0))
+    assert least[0] > least[1] == least[2]
+
+
+def test_pruning_changes_no_answer() -> None:
+    scenario, store = loaded(), Store()
+    for name in ("own", "elastic"):
+        pruned, whole = (found(scenario, name, Limits(prune=prune), store) for prune in (True, False))
+        assert pruned.best is not None
+        assert whole.best is not None
+        assert pruned.best.usd_per_month <= whole.best.usd_per_month
+        assert {str(tried) for tried in pruned.by_word("refused")} >= {str(tried) for tried in whole.by_word("refused")}
+
+
+def test_order_and_names_of_topologies_change_nothing(tmp_path: Path) -> None:
+    scenario = loaded()
+    names = list(scenario.scenario.topologies)
+    forth = simulate(scenario, tmp_path).summary
+    turned = {name: scenario.scenario.topologies[name] for name in names[::-1]}
+    turned["copy"] = turned["own"]
+    other = replace(scenario, scenario=scenario.scenario.model_copy(update={"topologies": turned}))
+    back = simulate(other, tmp_path).summary
+
+    def bill(summary: dict[str, Any], name: str) -> tuple[Any, ...]:
+        found = summary["topologies"][name]
+        return found["search"], found["cost"]["usd_per_month"], found["metrics"]["slo_attainment"], found["fleet"]
+
+    for name in names:
+        assert bill(forth, name) == bill(back, name)
+    assert bill(back, "copy") == bill(back, "own")
+
+
+def test_twice_the_traffic_on_twice_the_fleet_costs_twice(tmp_path: Path) -> None:
+    pool = "topologies.elastic.pools[rented]"
+    sets = [f"{pool}.autoscaler=null", f"{pool}.price_usd_per_gpu_hour=4"]
+    bills = []
+    for factor in (1, 2):
+        rate = [f"workload.classes[chat].arrivals.rate_rps={75 * factor}"]
+        size = [f"{pool}.replicas={2 * factor}"]
+        scenario = load_scenario(SIZED, sets=[*sets, *rate, *size])
+        summary = simulate(scenario, tmp_path).summary["topologies"]["elastic"]
+        bills.append(summary["cost"]["usd_per_month"])
+    assert bills[1] == pytest.approx(2 * bills[0], rel=1e-9)
+
+
+def test_a_limit_of_trials_leaves_a_gap_that_holds_the_truth() -> None:
+    scenario = loaded("workload.classes[chat].arrivals.rate_rps=300")
+    whole = found(scenario, "elastic")
+    assert whole.best is not None
+    assert whole.gap_usd == 0.0
+    for most in (1, 3, 6, 10):
+        cut = found(scenario, "elastic", Limits(max_trials=most))
+        if cut.best is not None:
+            assert cut.best.usd_per_month - cut.gap_usd <= whole.best.usd_per_month
+        assert cut.claim == "not finished" or str(cut.best) == str(whole.best)
+
+
+def test_equal_limits_give_equal_trails() -> None:
+    scenario = loaded()
+    first, second = (found(scenario, "two", Limits(max_trials=6)) for _ in range(2))
+    assert [(str(tried), tried.word, tried.usd) for tried in first.trail] == [
+        (str(tried), tried.word, tried.usd) for tried in second.trail
+    ]
