@@ -27,6 +27,7 @@ def show(context: Context) -> None:
         st.caption("The mean month, repeated; purchases, replacements and resale are in the spending below.")
     _unused(data)
     _spending(context)
+    _whose(context)
     st.subheader("Line items")
     shown = data[["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]]
     st.dataframe(
@@ -37,6 +38,28 @@ def show(context: Context) -> None:
             "quantity": st.column_config.NumberColumn("per month", format="localized"),
             "usd": st.column_config.NumberColumn(BASES[basis], format="%.5f" if basis == "million" else "accounting"),
         },
+    )
+
+
+def _whose(context: Context) -> None:
+    st.subheader("Whose cost")
+    st.caption("Lines shared out by request class and token kind with the step-time equation; parts add up.")
+    rows = [
+        {
+            "topology": name,
+            "class": row["class"],
+            "tenant": row["tenant"] or "-",
+            "tokens": row["token_kind"],
+            "$ per month": row["usd_per_month"],
+        }
+        for name, found in context.topologies.items()
+        for row in found["cost"]["split"]
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="cost.split",
+        column_config={"$ per month": st.column_config.NumberColumn(format="accounting")},
     )
 
 

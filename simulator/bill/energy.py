@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.cash import month_lengths
 from simulator.bill.clock import HOURS_PER_DAY, at_prices
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean
-from simulator.bill.use import Use
+from simulator.bill.use import Use, month_use
+from simulator.study.bill import MonthUse
 from simulator.study.terms import Money, Terms
 from simulator.units import TOKENS_PER_MILLION
 
@@ -32,12 +35,15 @@ class Energy:
     kwh: float
     co2_kg: float | None
 
-    def per_million(self, tokens: float) -> tuple[float | None, float | None]:
-        """kWh and kg CO2 per million tokens; None where there are none."""
-        if not tokens > 0:
-            return None, None
-        scale = TOKENS_PER_MILLION / tokens
-        return self.kwh * scale, None if self.co2_kg is None else self.co2_kg * scale
+
+def per_million(found: Sequence[Energy], tokens: float) -> tuple[float | None, float | None]:
+    """kWh and kg CO2 of all owners per million tokens; None where there are no tokens, no energy, or no known grid."""
+    if not found or not tokens > 0:
+        return None, None
+    scale = TOKENS_PER_MILLION / tokens
+    carbon = [energy.co2_kg for energy in found if energy.co2_kg is not None]
+    co2 = math.fsum(carbon) * scale if len(carbon) == len(found) else None
+    return math.fsum(energy.kwh for energy in found) * scale, co2
 
 
 def month_energy(terms: Terms, use: Use, calendar_month: int) -> tuple[Energy, ...]:
@@ -53,6 +59,23 @@ def month_energy(terms: Terms, use: Use, calendar_month: int) -> tuple[Energy, .
             kwh = use.pools[offer.pool].gpu_kwh
             found.append(_energy(offer.pool, kwh, offer.pue, offer.co2_kg_per_kwh, calendar_month))
     return tuple(found)
+
+
+def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]:
+    """Energy and carbon of the mean month of a study, by owner."""
+    uses = {id(month): month_use(terms, month) for month in months}
+    whole: dict[str, list[tuple[float, Energy]]] = {}
+    for k, (month, length) in enumerate(zip(months, month_lengths(terms.months), strict=True)):
+        for found in month_energy(terms, uses[id(month)], (terms.first_month - 1 + k) % MONTHS + 1):
+            whole.setdefault(found.owner, []).append((length / terms.months, found))
+    return tuple(
+        Energy(
+            owner,
+            math.fsum(share * found.kwh for share, found in parts),
+            None if parts[0][1].co2_kg is None else math.fsum(share * (found.co2_kg or 0.0) for share, found in parts),
+        )
+        for owner, parts in whole.items()
+    )
 
 
 def _energy(owner: str, kwh: NDArray[np.float64], pue: Money, grid: tuple[float, ...], calendar_month: int) -> Energy:

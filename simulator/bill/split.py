@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import total_usd
-from simulator.bill.use import Use
-from simulator.study.bill import Line
+from simulator.bill.use import Use, month_use
+from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
+from simulator.study.usage import PoolUsage
 
 KINDS = ("uncached input", "cached input", "output")
 
@@ -31,6 +32,27 @@ class StepCost:
     token_s: float
     pair_s: float
     kv_token_s: float
+
+
+def step_cost(usages: Sequence[PoolUsage], pair_s: float, kv_token_s: float) -> StepCost:
+    """Coefficients of a pool, so that the step time of its work is the time that it was busy.
+
+    What is not attention is spread evenly over the scheduled tokens. Busy time is that of all tokens of the pool, work
+    that of what was completed in the window, so the one is taken in proportion to the other.
+
+    Parameters
+    ----------
+    usages : of its replications or periods
+    pair_s, kv_token_s : seconds per pair of prompt tokens, and per token of context that decoding reads
+    """
+    busy_s = scheduled = attention_s = 0.0
+    for usage in usages:
+        _, fresh, _, output, kv_read, pairs = (float(column) for column in usage.work.sum(axis=0))
+        every = usage.input_tokens - usage.cached_tokens + usage.output_tokens
+        busy_s += usage.busy_s * min(1.0, (fresh + output) / every) if every else 0.0
+        scheduled += fresh + output
+        attention_s += pair_s * pairs + kv_token_s * kv_read
+    return StepCost(max(busy_s - attention_s, 0.0) / scheduled if scheduled else 0.0, pair_s, kv_token_s)
 
 
 def work_seconds(work: NDArray[np.float64], cost: StepCost) -> NDArray[np.float64]:
@@ -75,6 +97,20 @@ def split_usd(
     rest = float(total_usd(lines)) - float(found.sum())
     even = np.full(found.shape, 1.0 / found.size)
     return np.asarray(found + rest * (found / found.sum() if found.sum() > 0 else even))
+
+
+def study_split_usd(
+    terms: Terms, months: Sequence[MonthUse], bill: Bill, costs: Mapping[str, StepCost], classes: int
+) -> NDArray[np.float64]:
+    """Mean month of a study by class and token kind, as `split_usd` shares out each month."""
+    known: dict[tuple[int, int], NDArray[np.float64]] = {}
+    found = np.zeros((classes, len(KINDS)))
+    for month, billed in zip(months, bill.months, strict=True):
+        key = id(month), id(billed.lines)
+        if key not in known:
+            known[key] = split_usd(terms, month_use(terms, month), billed.lines, costs, classes)
+        found = found + billed.length / terms.months * known[key]
+    return found
 
 
 def by_tenant(usd: NDArray[np.float64], tenants: Sequence[str]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -106,9 +106,28 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         lines.append(
             f"{name}: ${cost['usd_per_month']:,.0f} per month{unused}; per 1M tokens {prices} ones; "
             f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
-            f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start."
+            f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start; {_shares(cost['split'])}."
         )
     return lines
+
+
+def _shares(split: Sequence[Mapping[str, Any]]) -> str:
+    """Shares of the bill by token kind, and by tenant or class where there are several."""
+    by_kind = _summed(split, lambda row: row["token_kind"])
+    by_user = _summed(split, lambda row: row["tenant"] or row["class"])
+    parts = [by_kind] if len(by_user) == 1 else [by_kind, by_user]
+    return "; ".join(
+        ", ".join(f"{name} {usd / sum(part.values()):.0%}" for name, usd in part.items())
+        for part in parts
+        if sum(part.values()) > 0
+    )
+
+
+def _summed(split: Sequence[Mapping[str, Any]], name: Callable[[Mapping[str, Any]], str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for row in split:
+        found[name(row)] = found.get(name(row), 0.0) + row["usd_per_month"]
+    return found
 
 
 def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -211,6 +211,8 @@ _COST: tuple[Row, ...] = (
     _of("cost", "usd_per_million_tokens"),
     _drawn("usd_per_million_tokens"),
     _of("cost", "unused_share"),
+    _of("cost", "kwh_per_million_tokens"),
+    _of("cost", "co2_kg_per_million_tokens"),
     _of("cost", "capex_usd"),
     _labelled("break_even_month", _break_even),
     _labelled("break_even_tokens", _break_even_volume),

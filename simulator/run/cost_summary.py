@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from simulator.bill.cash import payback_months
+from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.owned import site_owner
+from simulator.bill.split import KINDS, step_cost, study_split_usd
 from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
@@ -18,6 +20,7 @@ from simulator.catalog.sites import site
 from simulator.decide.rivals import rank
 from simulator.decide.volumes import Costs, cheaper_volumes
 from simulator.metrics.intervals import t_interval
+from simulator.resolve.topology import PlannedTopology
 from simulator.run.hybrid import hybrid_rule
 from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.run.volume import cost_curves, crossing_draws
@@ -25,11 +28,13 @@ from simulator.simulate.priced import Priced
 from simulator.study.decision import Contender
 
 
-def cost_summary(found: Priced) -> dict[str, Any]:
+def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     """Costs of one topology: the mean month over the study and the replications; USD per million tokens is of means."""
     usd, tokens, bill = found.usd_per_month, found.tokens, found.bill
     half_width = t_interval([replication.usd_per_month for replication in found.replications])[1]
     unit = unit_prices(usd, tokens)
+    energy = study_energy(found.terms, found.months)
+    kwh, co2_kg = per_million(energy, tokens.delivered)
     return {
         "usd_per_month": usd,
         "usd_per_month_half_width": half_width,
@@ -52,7 +57,30 @@ def cost_summary(found: Priced) -> dict[str, Any]:
         "committed_instances": {
             offer.pool: offer.commitment.instances for offer in found.terms.rented if offer.commitment is not None
         },
+        "split": _split(found, planned),
+        "energy": [{"owner": one.owner, "kwh_per_month": one.kwh, "co2_kg_per_month": one.co2_kg} for one in energy],
+        "kwh_per_million_tokens": kwh,
+        "co2_kg_per_million_tokens": co2_kg,
     }
+
+
+def _split(found: Priced, planned: PlannedTopology) -> list[dict[str, Any]]:
+    """The bill by class, with its tenant, and token kind."""
+    classes = planned.loaded.scenario.workload.classes
+    costs = {
+        pool.name: step_cost(
+            [next(used for used in one.usage.pools if used.name == pool.name) for one in found.replications],
+            pool.step_time.prefill_attn_s,
+            pool.step_time.decode_attn_s,
+        )
+        for pool in planned.fleet.pools
+    }
+    usd = study_split_usd(found.terms, found.months, found.bill, costs, len(classes))
+    return [
+        {"class": cls.name, "tenant": cls.tenant, "token_kind": kind, "usd_per_month": float(value)}
+        for cls, row in zip(classes, usd, strict=True)
+        for kind, value in zip(KINDS, row, strict=True)
+    ]
 
 
 def cost_frame(name: str, found: Priced) -> pd.DataFrame:

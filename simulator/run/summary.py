@@ -41,7 +41,7 @@ def summarise(
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
-    cost = cost_summary(priced)
+    cost = cost_summary(priced, planned)
     return {
         "metrics": metrics,
         "replications": [_figures(replication) for replication in replications],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bill_cases import API, HOUR_S, PLACE, fixed, month, owned, pool, provider, servers
 
-from simulator.bill.energy import month_energy
+from simulator.bill.energy import month_energy, per_million, study_energy
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.unit import Tokens, unit_prices
@@ -103,5 +103,16 @@ def test_energy_and_carbon_go_by_the_hour_and_the_month_of_the_grid() -> None:
         (found,) = month_energy(terms, month_use(terms, month(usage, start_hour=5.0)), calendar_month=4)
         assert found.kwh == pytest.approx(kwh)
         assert found.co2_kg == (None if factor is None else pytest.approx(kwh * factor))
-        assert found.per_million(2e6)[0] == pytest.approx(kwh / 2)
-        assert found.per_million(0.0) == (None, None)
+        assert per_million([found, found], 2e6)[0] == pytest.approx(kwh)
+        assert per_million([found], 2e6)[1] == (None if factor is None else pytest.approx(kwh * factor / 2))
+        assert per_million([found], 0.0) == per_million([], 1.0) == (None, None)
+
+
+def test_the_energy_of_a_study_is_that_of_its_calendar() -> None:
+    usage = Usage(2 * HOUR_S, (pool(stays=fixed(1)),), (), (servers(1, ["pool"]),))
+    grid = tuple(float(100 * number) for number in range(12) for _ in range(24))
+    terms = Terms("own", owned=(owned(facility=replace(PLACE, co2_kg_per_kwh=grid)),), months=2.5, first_month=12)
+    (found,) = study_energy(terms, [month(usage)] * 3)
+    kwh = 730 * (4 * 0.5 + 2.0) * 1.3
+    assert found.kwh == pytest.approx(kwh)
+    assert found.co2_kg == pytest.approx(kwh * (1_100 + 0 + 0.5 * 100) / 2.5)

@@ -10,7 +10,7 @@ from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.bill.split import StepCost, by_tenant, split_usd, work_seconds
+from simulator.bill.split import StepCost, by_tenant, split_usd, step_cost, study_split_usd, work_seconds
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.use import month_use
@@ -38,6 +38,24 @@ def test_token_kinds_of_an_api_pay_their_own_price() -> None:
     scale = 730 * 1.1 / 1e6
     assert split == pytest.approx(scale * np.array([[120.0, 100.0, 160.0], [0.0, 0.0, 40.0]]))
     assert by_tenant(split, ["a", "b"]) == pytest.approx({"a": 380.0 * scale, "b": 40.0 * scale})
+
+
+def test_coefficients_make_the_work_of_a_pool_its_busy_time() -> None:
+    """Half of the tokens were completed in the window: half of the busy time is theirs."""
+    work = np.array([[10, 1_000, 500, 200, 30_000, 100_500], [1, 300, 0, 100, 500, 9_000]])
+    used = pool(stays=fixed(1), work=work, input_tokens=3_100, cached_tokens=500, output_tokens=600)
+    cost = step_cost([used], 1e-4, 1e-3)
+    assert work_seconds(np.asarray(work, float), cost).sum() == pytest.approx(used.busy_s / 2)
+    assert step_cost([replace(used, work=0 * work)], 1e-4, 1e-3).token_s == 0.0
+
+
+def test_a_study_is_split_month_by_month() -> None:
+    first, second = ([[[100, 0, 0, 40]], [[0, 0, 0, 0]]], [[[0, 0, 0, 0]], [[50, 0, 0, 0]]])
+    months = [month(Usage(HOUR_S, (), (provider(tokens),))) for tokens in (first, second)]
+    api = replace(API, prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),), factor_by_class=(1.0, 1.0))
+    terms = Terms("api", apis=(api,), months=2.0)
+    split = study_split_usd(terms, months, bill_study(terms, months), {}, 2)
+    assert split == pytest.approx(730 / 1e6 / 2 * np.array([[100.0, 0.0, 160.0], [50.0, 0.0, 0.0]]))
 
 
 counts = st.lists(st.integers(0, 10**6), min_size=6, max_size=6)

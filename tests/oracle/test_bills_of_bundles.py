@@ -1,0 +1,48 @@
+"""What a bundle says of use and terms makes its bill again, by a second arithmetic."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bills
+import pandas as pd
+import pytest
+
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"
+SHARED = (
+    "{own: {servers: [{name: ours, site: datacentre, capex_usd: 320000, network_storage_share: 0.15, spares: 1}], "
+    "pools: [{name: x, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 4, billing: owned}, "
+    "{name: y, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 4, billing: owned}]}, "
+    "aws: {pools: [{name: z, site: aws-us-east, gpu: h100-sxm, tensor_parallel_size: 4}]}, "
+    "v: {providers: [{name: mini, offer: openai/gpt-4o-mini}]}}"
+)
+
+
+def test_a_bundle_says_enough_to_print_its_bill_again(tmp_path: Path) -> None:
+    """Two TP4 pools stand on one server of eight GPUs; one TP4 replica on AWS pays for the instance of eight."""
+    changes = ["study.months=30", "workload.classes[chat].tenant=acme", "run.horizon_s=60", "run.warmup_s=5"]
+    changes += [f"topologies={SHARED}", "workload.classes[secret].data_class=internal"]
+    result = simulate(load_scenario(SMALL, (), changes), tmp_path)
+    topologies = result.summary["topologies"]
+    assert topologies["own"]["cost"]["capex_usd"] == pytest.approx(736_000.0)
+    told = [json.loads((result.bundle / name).read_text(encoding="utf-8")) for name in ("usage.json", "terms.json")]
+    costs = pd.read_parquet(result.bundle / "costs.parquet")
+    aws = costs[(costs["topology"] == "aws") & (costs["category"] == "on demand")]
+    assert aws["usd_per_month"].sum() == pytest.approx(730 * 55.04)
+    for name, found in topologies.items():
+        study = bills.Study(told[0][name], told[1][name])
+        rows, lines = study.mean_lines(), costs[costs["topology"] == name]
+        assert [row["usd"] for row in rows] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)
+        assert study.npv() == pytest.approx(-found["cost"]["npv_usd"], rel=1e-9)
+        split = pd.DataFrame(found["cost"]["split"])
+        assert split["usd_per_month"].sum() == pytest.approx(found["cost"]["usd_per_month"])
+        assert set(split["tenant"].dropna()) == {"acme"}
+    output = split[split["token_kind"] == "output"]["usd_per_month"].sum()
+    tokens = lines.set_index("part").loc["output", "usd_per_month"]
+    assert output == pytest.approx(tokens)
+    energy = topologies["own"]["cost"]["energy"][0]["kwh_per_month"]
+    assert energy == pytest.approx(costs[costs["category"] == "electricity"]["quantity"].sum())
