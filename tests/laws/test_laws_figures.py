@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from simulator.figures.table import FIGURES, figure, glossary_rows
+from simulator.plan import table as plan_table
 from simulator.report.html import write_report
 from simulator.report.memo import memo
 from simulator.report.paired import differences_to
@@ -17,7 +18,6 @@ from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
-from simulator.size import table as plan_table
 from simulator.sweep.table import table as sweep_table
 
 ROOT = Path(__file__).resolve().parents[2]
