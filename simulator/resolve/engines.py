@@ -28,6 +28,7 @@ from simulator.perf.power import power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
+from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.schema.engine import EngineSettings
 
 _BATCHING = {
@@ -123,16 +124,22 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         notes = tuple(profile.beyond_range(limits))
         if drafting is not None:
             notes += ("the measured profile knows no drafts: their time is not in it",)
+    bound = max_tokens_per_gpu_s(arch, card.device, parts, limits, config.num_speculative_tokens)
+    if settings.throughput is not None:
+        steps = given_step_time(settings.throughput, limits, bound, parts.gpus)
+        notes, bound = (steps.origin,), NO_BOUND
+    elif profile is not None:
+        steps = profile.step_time(limits)
+    else:
+        steps = step_time(arch, card, parts, limits, settings.version, drafting)
     return PlannedEngine(
         config=config,
-        step_time=profile.step_time(limits)
-        if profile
-        else step_time(arch, card, parts, limits, settings.version, drafting),
+        step_time=steps,
         notes=notes,
         memory=memory,
         layout=parts,
         gpu=card,
-        bound=max_tokens_per_gpu_s(arch, card.device, parts, limits, config.num_speculative_tokens),
+        bound=bound,
         weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
         power_w_by_seqs=power_w_by_seqs(card.power_curve, parts.gpus, limits.max_num_seqs),
     )

@@ -146,6 +146,8 @@ def _size_problems(path: str, pool: Pool, max_replicas: int) -> Iterator[Found]:
 
 
 def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]:
+    if engine and engine.throughput is not None and engine.profile is not None:
+        yield f"{path}.throughput", "give a throughput or a profile, not both", None
     spec = engine.speculative_config if engine else None
     if spec is None:
         return

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Settings, Share, Switch
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
 
 
 class SpeculativeConfig(Settings):
@@ -20,6 +20,21 @@ class SpeculativeConfig(Settings):
     """Probability that a drafted token is accepted, given that all before it were."""
     model: str | None = None
     """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
+
+
+class Throughput(Settings):
+    """What one replica does at full load, as measured or assumed, instead of what is simulated from its hardware."""
+
+    output_tokens_per_s: Positive
+    """Output tokens per second of a full replica, while it computes no prompts."""
+    input_tokens_per_s: Positive | None = None
+    """Prompt tokens per second while it does nothing else; prompts take no time unless given."""
+    tpot_s: NotNegative | None = None
+    """Least time per output token, as of a single request; 0 unless given."""
+    source: str | None = None
+    """Where the figures come from."""
+    date: Day | None = None
+    """Their day, as 2026-11-26."""
 
 
 class EngineSettings(Settings):
@@ -63,6 +78,8 @@ class EngineSettings(Settings):
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     profile: str | None = None
     """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
+    throughput: Throughput | None = None
+    """Throughput of a replica that is given, instead of step times."""
     data_parallel_size: AtLeastOne = 1
     """Replicas that each compute attention for their own requests and share one set of experts."""
     speculative_config: SpeculativeConfig | None = None
