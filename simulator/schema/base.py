@@ -39,7 +39,7 @@ def _day(value: Any) -> Any:
     return value.isoformat() if type(value) is date else value
 
 
-Day = Annotated[str, BeforeValidator(_day), Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+Day = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"), BeforeValidator(_day)]
 Auto = Literal["auto"]
 """Left open: the size search finds it."""
 DataClass = Literal["public", "internal", "confidential", "restricted"]
