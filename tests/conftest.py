@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
@@ -11,5 +12,5 @@ import pytest
 def no_stored_simulations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests look up nothing that another program has simulated."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simulator.simulate.store.FOLDER", tmp_path_factory.mktemp("trials"))
+        patch.setattr(import_module("simulator.simulate.store"), "FOLDER", tmp_path_factory.mktemp("trials"))
         yield
