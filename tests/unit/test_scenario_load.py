@@ -11,6 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from simulator.errors import InputError
+from simulator.resolve.sizes import at_start
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.jsonschema import json_schema
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -154,7 +155,7 @@ def test_a_missing_traffic_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_scenarios_plan_and_satisfy_the_schema(path: Path) -> None:
     loaded: LoadedScenario = load_scenario(path)
-    assert [topology.name for topology in plan_topologies(loaded)] == [*loaded.scenario.topologies]
+    assert [topology.name for topology in plan_topologies(at_start(loaded))] == [*loaded.scenario.topologies]
     data = YAML(typ="safe").load(path.read_text())
     jsonschema.Draft7Validator(json_schema()).validate(data)
 
