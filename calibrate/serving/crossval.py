@@ -78,7 +78,7 @@ def error_groups(validation: Validation) -> list[dict[str, Any]]:
     for kind, experts in (("dense", False), ("experts", True)):
         seen = _of_kind(validation.model, experts)
         own = [_group(part, str(gpu), kind) for gpu, part in seen.groupby("gpu", sort=True)]
-        groups += [one for one in own if any(one[metric] is not None for metric in COUNTED)]
+        groups += [one for one in own if any(one[metric]["error"] is not None for metric in COUNTED)]
         groups.append(_group(_of_kind(validation.gpu, experts), "other", kind))
     return groups
 
@@ -99,9 +99,15 @@ def _group(lines: pd.DataFrame, gpu: str, kind: str) -> dict[str, Any]:
     return {
         "gpu": gpu,
         "kind": kind,
-        "rows": len(counted["tpot"]),
-        "models": int(below["model"].nunique()),
-        **{metric: _median_error(part) for metric, part in counted.items()},
+        **{
+            metric: {
+                "error": _median_error(part),
+                "rows": len(part),
+                "models": int(part["model"].nunique()),
+                "gpus": int(part["gpu"].nunique()),
+            }
+            for metric, part in counted.items()
+        },
     }
 
 

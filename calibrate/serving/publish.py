@@ -77,23 +77,19 @@ def write_errors(
     groups: Sequence[Mapping[str, Any]], validation: Mapping[str, Any], date: str, folder: Path = DATA
 ) -> None:
     """Write expected_errors.yaml: errors by group, and the summaries of the cross-validation."""
-    rounded = [
-        {key: float(f"{value:.3g}") if isinstance(value, float) else value for key, value in group.items()}
-        for group in groups
-    ]
     data = {
         "basis": {"source": SERVING_SOURCES, "date": date},
-        "groups": rounded,
-        "cross_validation": _rounded(validation),
+        "groups": [_rounded(group, 3) for group in groups],
+        "cross_validation": _rounded(validation, 4),
     }
     head = "# Errors to expect of forecasts (docs/accuracy.md). Written by `servecast calibrate serving`.\n"
     _write(folder / "expected_errors.yaml", head, data)
 
 
-def _rounded(node: Any) -> Any:
+def _rounded(node: Any, digits: int) -> Any:
     if isinstance(node, Mapping):
-        return {key: _rounded(value) for key, value in node.items()}
-    return float(f"{node:.4g}") if isinstance(node, float) else node
+        return {key: _rounded(value, digits) for key, value in node.items()}
+    return float(f"{node:.{digits}g}") if isinstance(node, float) else node
 
 
 def _write(path: Path, head: str, data: Mapping[str, Any]) -> None:

@@ -30,8 +30,7 @@ def show(context: Context) -> None:
         st.caption("Nothing was started, nothing failed in this replication.")
     if len(tables.capacity):
         st.caption(
-            "Dashed: ready replicas, times the requests of this run's mean lengths that one can serve while nothing is "
-            "found in the prefix cache."
+            "Dashed: ready replicas, times the requests of this run's mean lengths and prefix hits that one can serve."
         )
     _pools(context, topology)
 

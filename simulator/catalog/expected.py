@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,8 +14,17 @@ LEAST_ROWS = 5
 """Measured points that a group needs to speak for itself."""
 
 
+class Measured(Entry):
+    """Median absolute relative error of one metric, and what it rests on; None for fewer than `LEAST_ROWS` points."""
+
+    error: float | None
+    rows: int
+    models: int
+    gpus: int
+
+
 class ErrorGroup(Entry):
-    """Median absolute relative errors of a group of measured points; None for a metric with too few of them.
+    """Errors of a group of measured points by metric.
 
     TPOT and TTFT are those below saturation; throughput is that of saturated servers, where it is the server's own.
 
@@ -22,16 +32,13 @@ class ErrorGroup(Entry):
     ----------
     gpu : catalog name, or `other` for GPUs without measurements
     kind : `dense` or `experts`
-    rows : measured points of TPOT below saturation
     """
 
     gpu: str
     kind: str
-    rows: int
-    models: int
-    tpot: float | None
-    ttft: float | None
-    throughput: float | None
+    tpot: Measured
+    ttft: Measured
+    throughput: Measured
 
 
 class ErrorTable(Entry):
@@ -51,28 +58,33 @@ def error_table() -> ErrorTable:
 def expected_error(gpu_name: str, experts: bool) -> ExpectedError:
     """Error to expect for a model that was not measured, on the GPU called `gpu_name`.
 
-    From the same GPU with other models left out in turn; else, for a GPU or kind of model with too few points, from
-    whole GPUs left out in turn.
+    By metric: from the same GPU with other models left out in turn; else, where that has too few points, from all GPUs
+    with whole GPUs left out in turn; else TPOT's.
     """
     kind = "experts" if experts else "dense"
     groups = {(group.gpu, group.kind): group for group in error_table().groups}
-    other = groups["other", kind]
-    group = groups.get((gpu_name, kind))
-    if group is None or group.tpot is None:
-        words = f"{other.rows} published points of {kind} models on other GPUs, each GPU left out in turn"
-        return _error(group or other, other, words)
-    words = f"{group.rows} published points of {group.models} {kind} models on {gpu_name}, each model left out in turn"
-    return _error(group, other, words)
+    known = [group for name in (gpu_name, "other") if (group := groups.get((name, kind))) is not None]
+    found = _first(known, "tpot")
+    errors: dict[str, float] = {}
+    words: dict[str, list[str]] = {}
+    for metric in ("ttft", "tpot", "throughput"):
+        error, basis = _first(known, metric) if any(_has(group, metric) for group in known) else found
+        errors[metric] = error
+        words.setdefault(basis, []).append(metric.upper() if metric != "throughput" else metric)
+    return ExpectedError(**errors, basis="; ".join(f"{', '.join(names)} from {text}" for text, names in words.items()))
 
 
-def _error(group: ErrorGroup, other: ErrorGroup, words: str) -> ExpectedError:
-    """The group's errors, the wider group's where a metric has too few points, TPOT's where that has none either."""
-    tpot = other.tpot if group.tpot is None else group.tpot
-    assert tpot is not None
+def _has(group: ErrorGroup, metric: str) -> bool:
+    return getattr(group, metric).error is not None
 
-    def known(metric: str) -> float:
-        own = getattr(group, metric)
-        value = getattr(other, metric) if own is None else own
-        return float(tpot if value is None else value)
 
-    return ExpectedError(known("ttft"), known("tpot"), known("throughput"), words)
+def _first(groups: Sequence[ErrorGroup], metric: str) -> tuple[float, str]:
+    """Error of the first group that has one, and what it rests on in words."""
+    group = next(group for group in groups if _has(group, metric))
+    measured: Measured = getattr(group, metric)
+    assert measured.error is not None
+    models = f"{measured.models} {group.kind} model{'s' if measured.models != 1 else ''}"
+    if group.gpu == "other":
+        others = f"{measured.gpus} other GPU{'s' if measured.gpus != 1 else ''}"
+        return measured.error, f"{measured.rows} published points of {models} on {others}, each GPU left out in turn"
+    return measured.error, f"{measured.rows} published points of {models} on {group.gpu}, each model left out in turn"

@@ -63,8 +63,8 @@ def load_tables(
 ) -> LoadTables:
     """Tables of a bundle, cut to one topology and replication.
 
-    Capacity is ready replicas times what one can serve of requests as long as the run's, nothing found in the prefix
-    cache; a pool of which that is not known has none.
+    Capacity is ready replicas times what one can serve of requests as long as the run's, with its prefix hits; a pool
+    of which that is not known has none.
 
     Parameters
     ----------

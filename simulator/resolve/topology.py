@@ -11,6 +11,7 @@ from simulator.catalog.servers import server_kind
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
+from simulator.resolve.admissible import check_admissible
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.clock import week_time_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
@@ -114,6 +115,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         classes,
         week_time_s(scenario.run.start),
     )
+    check_admissible(loaded, fleet)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
 
 

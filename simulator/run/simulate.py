@@ -27,7 +27,7 @@ from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.capacity import load_warnings
+from simulator.simulate.capacity import kept_up, load_warnings
 from simulator.simulate.demand import demand_of
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import Records, simulate_one, subject_of
@@ -145,7 +145,10 @@ def simulate(
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
             summaries[topology.name] = summarise(loaded, topology, found, price)
-            summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
+            metrics = summaries[topology.name]["metrics"]
+            arrived_rps = metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * replications)
+            if not kept_up(metrics, arrived_rps):
+                summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
             summaries[topology.name]["fleet"] = digest(fleet_key(subject_of(topology)), agreed(price.terms))
             if topology.name in answers:
                 summaries[topology.name]["search"] = answers[topology.name].row()

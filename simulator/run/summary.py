@@ -137,7 +137,10 @@ def _replica_capacity_rps(planned: PlannedTopology, replications: Sequence[Repli
     isl, osl = (sum(getattr(tally, f"{name}_tokens") for tally in total) / completed for name in ("input", "output"))
     pools = planned.fleet.pools
     answers = any(pool.hands_to == k for pool in pools)
-    return replica_capacity_rps(pools[k], isl, osl, prefill=not answers, decode=pools[k].hands_to is None)
+    cached = sum(tally.cached_tokens for tally in total) / max(isl * completed, 1.0)
+    return replica_capacity_rps(
+        pools[k], isl, osl, prefill=not answers, decode=pools[k].hands_to is None, cached_share=cached
+    )
 
 
 def _provider(planned: PlannedTopology, replications: Sequence[Replication], k: int) -> dict[str, Any]:

@@ -31,7 +31,18 @@ def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
     }
     if transferred:
         found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
+    wide = {engine.layout.expert_gpus for engine in engines if _is_wide(engine)}
+    if wide:
+        found.append(
+            f"expert parallelism over {', '.join(map(str, sorted(wide)))} GPUs of several nodes is extrapolated: what "
+            "was measured has its experts on one node"
+        )
     return found + sorted({note for engine in engines for note in engine.notes})
+
+
+def _is_wide(engine: PlannedEngine) -> bool:
+    """Whether experts are dealt out over more GPUs than a node has."""
+    return engine.layout.expert_parallel and engine.layout.expert_gpus > engine.gpu.device.gpus_per_node
 
 
 def sources(engines: Sequence[PlannedEngine]) -> list[str]:

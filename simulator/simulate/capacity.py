@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from simulator.perf.speculative import expected_tokens_per_step
 from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec, PoolSpec
+from simulator.workload.requests import Requests
+
+KEPT_UP = 0.97
+"""Share of the arrivals that were completed in the window, from which a fleet has kept up with its load."""
 
 
-def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: bool = True, decode: bool = True) -> float:
+def replica_capacity_rps(
+    pool: PoolSpec, isl: float, osl: float, *, prefill: bool = True, decode: bool = True, cached_share: float = 0.0
+) -> float:
     """Requests per second that one replica can keep up with, from its step time at a full batch.
 
     A request of mean lengths takes its prompt's share of full prefill steps, and `osl` decode steps shared by the
-    B requests that fit: 1 / (isl·T(budget)/budget + A_p·isl²/2 + osl·T(B)/B), B = min(max_num_seqs, KV tokens/context);
-    with k drafts a step yields several tokens and computes 1 + k for each request. Nothing is found in the prefix
-    cache. A replica that does not `prefill`, or not `decode`, spares itself that part.
+    B requests that fit: 1 / (isl·(1 - h)·T(budget)/budget + A_p·isl²·(1 - h²)/2 + osl·T(B)/B), B = min(max_num_seqs,
+    KV tokens/context), h the share of the prompt that is found in the prefix cache; with k drafts a step yields several
+    tokens and computes 1 + k for each request. A replica that does not `prefill`, or not `decode`, spares itself that
+    part.
+
+    Parameters
+    ----------
+    cached_share : h, for a pool that caches prefixes
     """
     engine, step = pool.engine, pool.step_time
     budget = engine.max_num_batched_tokens
@@ -28,7 +42,8 @@ def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: boo
     if engine.batching == engine.batching.ONE_AT_A_TIME:
         batch = 1
     row = step.token_time_s[-1]
-    prefill_s = isl * row[budget] / budget + step.prefill_attn_s * isl * isl / 2
+    hit = cached_share if engine.enable_prefix_caching else 0.0
+    prefill_s = isl * (1 - hit) * row[budget] / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
     drafts = engine.num_speculative_tokens
     steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
     computed = min(batch * (1 + drafts), budget)
@@ -37,11 +52,12 @@ def replica_capacity_rps(pool: PoolSpec, isl: float, osl: float, *, prefill: boo
 
 
 class Load(NamedTuple):
-    """Mean rate of arrivals and mean lengths in tokens."""
+    """Mean rate of arrivals, mean lengths in tokens, and the share of the prompts that a cache could hold at most."""
 
     rate_rps: float
     isl: float
     osl: float
+    cached_share: float = 0.0
 
 
 def offered_load(loaded: LoadedScenario) -> Load | None:
@@ -50,17 +66,30 @@ def offered_load(loaded: LoadedScenario) -> Load | None:
     if first is None or first.n_open < 2:
         return None
     span_s = min(float(first.arrival_s[first.n_open - 1]), loaded.scenario.run.horizon_s)
-    return Load(len(first) / max(span_s, 1e-9), float(first.isl.mean()), float(first.osl.mean()))
+    return Load(
+        len(first) / max(span_s, 1e-9), float(first.isl.mean()), float(first.osl.mean()), _most_cached_share(first)
+    )
+
+
+def _most_cached_share(requests: Requests) -> float:
+    """Share of the prompt tokens that an endless cache would find: of a shared text all but its longest part, once."""
+    shared = int(requests.segment_tokens.sum())
+    if not shared:
+        return 0.0
+    _, place = np.unique(requests.segment_id, return_inverse=True)
+    longest = np.zeros(int(place.max()) + 1, np.int64)
+    np.maximum.at(longest, place, requests.segment_tokens)
+    return float((shared - longest.sum()) / requests.isl.sum())
 
 
 def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
-    """A warning when the offered load exceeds what all replicas together can serve."""
+    """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache."""
     if planned.fleet.providers or not planned.fleet.pools:
         return []
     load = offered_load(loaded)
     if load is None:
         return []
-    capacity = _capacity_rps(planned.fleet, load.isl, load.osl)
+    capacity = _capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:
         return []
     return [
@@ -69,7 +98,12 @@ def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]
     ]
 
 
-def _capacity_rps(fleet: FleetSpec, isl: float, osl: float) -> float:
+def kept_up(metrics: Mapping[str, Any], arrived_rps: float) -> bool:
+    """Whether a fleet completed about as many requests in the window as came in it: its queue did not grow."""
+    return bool(metrics["throughput_rps"] >= KEPT_UP * arrived_rps)
+
+
+def _capacity_rps(fleet: FleetSpec, load: Load) -> float:
     """All replicas at their most; where prompts and answers have pools of their own, the scarcer of them decides.
 
     In a cascade everything is answered by the first pool; how much goes on to the second is known of its share alone.
@@ -79,7 +113,7 @@ def _capacity_rps(fleet: FleetSpec, isl: float, osl: float) -> float:
 
     def most(pool: PoolSpec, **parts: bool) -> float:
         replicas = max(pool.replicas, pool.autoscaler.max_replicas if pool.autoscaler else 0)
-        return replicas * replica_capacity_rps(pool, isl, osl, **parts)
+        return replicas * replica_capacity_rps(pool, load.isl, load.osl, cached_share=load.cached_share, **parts)
 
     if fleet.routing.cascade is not None:
         first, second = (pools[k] for k in fleet.routing.order)

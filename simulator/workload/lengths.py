@@ -56,6 +56,19 @@ def length_mean(spec: Length) -> float:
     assert_never(spec)
 
 
+def length_least(spec: Length) -> int:
+    """Smallest number of tokens that can be drawn."""
+    if isinstance(spec, Constant):
+        return spec.value
+    if isinstance(spec, Uniform):
+        return _whole_bounds(spec)[0]
+    if isinstance(spec, Lognormal):
+        return int(spec.min) if spec.cv else int(np.clip(round(spec.mean), spec.min, spec.max))
+    if isinstance(spec, Empirical):
+        return int(read_lengths(spec.file, spec.column).min())
+    assert_never(spec)
+
+
 def read_lengths(file: str | Path, column: str) -> NDArray[np.int32]:
     """Column of token lengths of a CSV or Parquet file, every value checked.
 

@@ -105,7 +105,10 @@ def test_an_unstable_load_is_warned_of_before_and_counted_after(tmp_path: Path, 
 
 
 def test_too_long_requests_are_rejected_and_counted(tmp_path: Path, capsys: Capture) -> None:
-    long = ["--set", "workload.classes[secret].lengths.isl=9000", "--set", "run.replications=1"]
+    lengths = "workload.classes[secret].lengths.isl"
+    assert _run(["validate", SMALL, "--set", f"{lengths}=9000"]) == 2
+    assert "the shortest request has" in capsys.readouterr().err
+    long = ["--set", f"{lengths}={{kind: uniform, low: 8000, high: 9000}}", "--set", "run.replications=1"]
     assert _run(["run", SMALL, "--out", str(tmp_path), *long]) == 0
     assert "requests rejected" in capsys.readouterr().out
 

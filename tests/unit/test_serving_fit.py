@@ -80,7 +80,8 @@ def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
     validation = cross_validate(runs, result, PARAMETERS)
     assert len(validation.in_sample) == len(validation.model) == len(validation.gpu)
     groups = error_groups(validation)
-    assert all(group["rows"] >= LEAST_ROWS or group["tpot"] is None for group in groups)
+    measured = [group[metric] for group in groups for metric in ("tpot", "ttft", "throughput")]
+    assert all((found["rows"] >= LEAST_ROWS) == (found["error"] is not None) for found in measured)
     write_overheads(result, PARAMETERS, "2026-11-24", tmp_path)
     write_errors(groups, tables(validation), "2026-11-24", tmp_path)
     text = (tmp_path / "engine_overheads.yaml").read_text(encoding="utf-8")
@@ -118,8 +119,10 @@ def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
     )
     groups = {group["gpu"]: group for group in error_groups(Validation(seen, seen, seen)) if group["kind"] == "dense"}
     known = groups["h100-sxm"]
-    assert (known["tpot"], known["ttft"], known["throughput"]) == (0.1, 0.2, 0.3)
-    assert (groups["a100-80"]["tpot"], groups["a100-80"]["throughput"]) == (None, 0.4)
+    assert [known[metric]["error"] for metric in ("tpot", "ttft", "throughput")] == [0.1, 0.2, 0.3]
+    rows = LEAST_ROWS, LEAST_ROWS, LEAST_ROWS + 16 + 30
+    assert tuple(known[metric]["rows"] for metric in ("tpot", "ttft", "throughput")) == rows
+    assert [groups["a100-80"][metric]["error"] for metric in ("tpot", "throughput")] == [None, 0.4]
     assert "l40s" not in groups
 
 
@@ -168,8 +171,17 @@ def test_every_parameter_has_its_place_in_the_catalog() -> None:
 def test_an_expected_error_rests_on_the_nearest_group() -> None:
     table = {(group.gpu, group.kind): group for group in error_table().groups}
     known = expected_error("h100-sxm", experts=False)
-    assert known.tpot == table["h100-sxm", "dense"].tpot
-    assert "each model left out" in known.basis
+    assert known.tpot == table["h100-sxm", "dense"].tpot.error
+    assert "TTFT from 19 published points of 4 dense models on h100-sxm" in known.basis
+    assert "TPOT from 151 published points of 6 dense models on h100-sxm, each model left out" in known.basis
     unknown = expected_error("mi300x", experts=False)
-    assert unknown.tpot == table["other", "dense"].tpot
-    assert "each GPU left out" in unknown.basis
+    assert unknown.tpot == table["other", "dense"].tpot.error
+    assert unknown.basis.count("each GPU left out") == 3
+
+
+def test_each_metric_says_what_it_rests_on() -> None:
+    """B200 has points of one model, of its TPOT alone."""
+    found = expected_error("b200", experts=False)
+    assert "TPOT from 120 published points of 1 dense model on b200" in found.basis
+    assert "TTFT from 38 published points of 8 dense models on 3 other GPUs, each GPU left out in turn" in found.basis
+    assert found.ttft == expected_error("mi300x", experts=False).ttft

@@ -1,0 +1,54 @@
+"""A load is called unstable where it is one: with what prompts share, and where the fleet did not keep up."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from fleet_cases import ENGINE, pool
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.simulate.capacity import _most_cached_share, kept_up, replica_capacity_rps
+from simulator.workload.requests import make_requests
+
+CACHING = pool()
+COLD = pool(engine=ENGINE.__class__(200, 16, 128, 8, 1000, enable_prefix_caching=False))
+
+
+def test_prefix_hits_spare_prompts_alone() -> None:
+    cold = replica_capacity_rps(CACHING, 120.0, 1.0, decode=False)
+    assert replica_capacity_rps(CACHING, 120.0, 1.0, decode=False, cached_share=0.75) == pytest.approx(4 * cold)
+    assert replica_capacity_rps(COLD, 120.0, 1.0, decode=False, cached_share=0.75) == pytest.approx(cold)
+    answers = replica_capacity_rps(CACHING, 120.0, 9.0, prefill=False)
+    assert replica_capacity_rps(CACHING, 120.0, 9.0, prefill=False, cached_share=0.9) == answers
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 30)), min_size=1, max_size=12))
+def test_an_endless_cache_finds_no_more_than_is_said(rows: list[tuple[int, int]]) -> None:
+    ids, tokens = np.array(rows).T
+    n = len(rows)
+    requests = make_requests(
+        np.arange(n, dtype=float),
+        tokens + 5,
+        np.ones(n, np.int64),
+        segment_start=np.arange(n + 1),
+        segment_id=ids,
+        segment_tokens=tokens,
+    )
+    longest: dict[int, int] = {}
+    found = 0
+    for key, length in rows:
+        found += min(longest.get(key, 0), length)
+        longest[key] = max(longest.get(key, 0), length)
+    assert found / (tokens + 5).sum() <= _most_cached_share(requests) + 1e-12
+    in_order = all(a[1] <= b[1] for a, b in itertools.pairwise(sorted(rows, key=lambda row: row[0])) if a[0] == b[0])
+    if in_order:
+        assert found / (tokens + 5).sum() == pytest.approx(_most_cached_share(requests))
+
+
+def test_a_fleet_keeps_up_where_as_much_ends_as_comes() -> None:
+    assert kept_up({"throughput_rps": 9.8}, 10.0)
+    assert not kept_up({"throughput_rps": 9.0}, 10.0)
+    assert kept_up({"throughput_rps": 0.0}, 0.0)
