@@ -354,11 +354,12 @@ def end_request(fleet: Fleet, engines: Engines, index: int, status: int, now: fl
     else:
         record.prefilled_s = slot.prefilled_s
         record.transferred_s = slot.transferred_s
+    record.unsent_turns = 0
     if fleet.scalars[CLOSING] == 0:
         _call_next(fleet, engines, slot, status, now + delay)
-    elif status == COMPLETED:
-        drop_turns(engines, slot.next_turn)
-    if status != COMPLETED:
+        if status != COMPLETED:
+            record.unsent_turns = drop_turns(engines, slot.next_turn)
+    else:
         drop_turns(engines, slot.next_turn)
     give_back(engines, index)
 
@@ -375,9 +376,12 @@ def _call_next(fleet: Fleet, engines: Engines, slot: Any, status: int, now: floa
 
 
 @kernel
-def drop_turns(engines: Engines, index: int) -> None:
-    """Forget the later turns of a session that does not go on: they never arrive."""
+def drop_turns(engines: Engines, index: int) -> int:
+    """Forget the later turns of a session that does not go on, and count them: they never arrive."""
+    dropped = 0
     while index != NONE:
         following = engines.slots[index].next_turn
         give_back(engines, index)
         index = following
+        dropped += 1
+    return dropped

@@ -79,6 +79,7 @@ RECORD = np.dtype(
         ("thrown_tokens", np.int32),  # put out for it and seen by nobody
         ("reason", np.int32),  # a `Reason`; of those that were not completed
         ("checked_s", np.float64),  # a cascade had checked its first answer, which nobody saw before; NaN if none
+        ("unsent_turns", np.int32),  # later turns of its session that do not come since this one was not completed
     ],
     align=True,
 )

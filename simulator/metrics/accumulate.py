@@ -38,6 +38,7 @@ _COUNTS = (
     "overflowed",
     "escalated",
     "escalations_denied",
+    "unsent_turns",
 )
 _BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
@@ -67,6 +68,7 @@ class Tally:
     overflowed: int = 0
     escalated: int = 0
     escalations_denied: int = 0
+    unsent_turns: int = 0
 
     def add(self, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]) -> None:
         completed = records["status"] == Status.COMPLETED
@@ -76,7 +78,7 @@ class Tally:
         self.input_tokens += int(records["isl"][completed].sum())
         self.output_tokens += int(records["generated"][completed].sum())
         self.cached_tokens += int(records["cached_tokens"][completed].sum())
-        for name in ("preemptions", "retries", "overflowed"):
+        for name in ("preemptions", "retries", "overflowed", "unsent_turns"):
             setattr(self, name, getattr(self, name) + int(records[name].sum()))
         self.escalated += int((records["escalated"] == Escalation.ESCALATED).sum())
         self.escalations_denied += int((records["escalated"] == Escalation.DENIED).sum())
@@ -111,8 +113,8 @@ class Tally:
 
     @property
     def served(self) -> TermCount:
-        """Requests that were answered, of those that arrived."""
-        return TermCount(self.completed, self.arrived)
+        """Requests that were answered, of those that arrived and those that a broken session no longer sent."""
+        return TermCount(self.completed, self.arrived + self.unsent_turns)
 
     def summary(self, window_s: float, targets: Sequence[str]) -> dict[str, Any]:
         """Metrics over a window of `window_s` seconds, JSON-ready; NaN where nothing was observed."""
@@ -120,6 +122,7 @@ class Tally:
         return {
             "arrived": self.arrived,
             "turns_served": served.kept,
+            "unsent_turns": self.unsent_turns,
             "served_share": served.kept / served.of if served.of else float("nan"),
             "statuses": {status.name.lower(): int(self.statuses[status]) for status in Status},
             "slo_attainment": self.good / self.arrived if self.arrived else float("nan"),

@@ -21,7 +21,7 @@ from simulator.metrics.sketch import Sketch, rank
 from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.rng import stream
 from simulator.study.usage import PoolUsage
-from simulator.workload.requests import ClosedLoop
+from simulator.workload.requests import ClosedLoop, make_requests
 
 CLASSES = (ClassSlo("a", (SloTerm("ttft_s", 0.9, 0.5), SloTerm("tpot_s", 0.5, 0.06))), ClassSlo("b"))
 TARGETS = ("p", "api")
@@ -174,3 +174,42 @@ def test_laws_refuse_what_is_no_number() -> None:
         check_roofline(pool_usage, np.nan, 100.0)
     with pytest.raises(InvariantError, match="Little"):
         check_little(PoolBalance("p", np.nan, np.nan, 3, 3))
+
+
+@pytest.mark.parametrize(("broken", "unsent"), [(0, 4), (2, 2), (4, 0), (None, 0)])
+def test_turns_that_a_broken_session_no_longer_sends_count_as_not_served(broken: int | None, unsent: int) -> None:
+    turns = 5
+    isl = np.full(turns, 10)
+    if broken is not None:
+        isl[broken] = 5_000  # longer than any replica takes
+    requests = make_requests(
+        np.array([0.5, *[np.nan] * (turns - 1)]),
+        isl,
+        np.full(turns, 3),
+        next_turn=np.array([*range(1, turns), -1]),
+        think_s=np.array([0.0] + [0.5] * (turns - 1)),
+    )
+    found = MetricAccumulator(CLASSES, 0.0, 50.0)
+    found.add(serve(fleet((pool("p"),)), requests, until_s=50.0).records)
+    summary = found.summary()
+    served = turns if broken is None else broken
+    assert (summary["turns_served"], summary["unsent_turns"]) == (served, unsent)
+    assert summary["served_share"] == pytest.approx(served / turns)
+    term = next(row for row in summary["slo_terms"] if row["class"] == "a" and row["metric"] == "served")
+    assert term["of"] == turns
+    assert term["met"] is (broken is None)
+
+
+def test_a_run_that_ends_breaks_no_session() -> None:
+    """Turns after the end of arrivals come for nobody, so nobody is held to them."""
+    requests = make_requests(
+        np.array([0.5, np.nan, np.nan]),
+        np.full(3, 10),
+        np.full(3, 100),
+        next_turn=np.array([1, 2, -1]),
+        think_s=np.array([0.0, 0.5, 0.5]),
+    )
+    found = MetricAccumulator(CLASSES, 0.0, 3.0)
+    found.add(serve(fleet((pool("p"),)), requests, until_s=3.0).records)
+    assert found.summary()["unsent_turns"] == 0
+    assert found.summary()["statuses"]["unfinished"] == 1
