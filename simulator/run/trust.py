@@ -54,5 +54,5 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
         figures = ", ".join(
             f"{metric.upper() if metric != 'throughput' else metric} {errors[metric]:.0%}" for metric in METRICS
         )
-        found.append(f"expected error (median): {figures}; from {'; '.join(errors['basis'])}")
+        found.append(f"expected error (median): {figures}; {'; '.join(errors['basis'])}")
     return found
