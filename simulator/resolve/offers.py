@@ -55,6 +55,15 @@ def _look_up(pool: Pool, tier: str) -> GpuOffer:
     return gpu_offer(pool.site, pool.gpu, tier, gpus=gpus, replicas=max(pieces, 1), instance=pool.instance)
 
 
+def _sold_smaller(pool: Pool, tier: str) -> bool:
+    """Whether the site has the GPU in that tier, in whatever number."""
+    try:
+        gpu_offer(pool.site, pool.gpu, tier)
+    except InputError:
+        return False
+    return True
+
+
 def most_replicas(pool: Pool) -> int:
     """Most replicas that a pool has at once; 1 where its size is open."""
     scaler = pool.autoscaler
@@ -188,7 +197,8 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
             _look_up(pool, tier)
         except InputError as error:
             hint = "; a price of one's own is price_usd_per_gpu_hour"
-            raise InputError(*(Problem(f"{problem.message}{hint}") for problem in error.problems)) from error
+            key = "tensor_parallel_size" if _sold_smaller(pool, tier) else "gpu"
+            raise InputError(*(Problem(f"{problem.message}{hint}", path=key) for problem in error.problems)) from error
     what = f"a term of {pool.term_months} months" if tier is None else f"an instance with {pool.gpus_per_instance} GPUs"
     key = "billing" if tier is None else "gpus_per_instance"
     text = f"'price_usd_per_gpu_hour' is missing: the catalog has no price of {what} at {site(pool.site).name}"

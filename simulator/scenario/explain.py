@@ -87,7 +87,12 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         )
     if kind == "union_tag_not_found":
         return path, "'kind' is missing", None
-    message = error["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    message = (
+        error["msg"]
+        .replace("Input should be", "must be")
+        .replace("Value error, ", "")
+        .replace("a valid tuple", "a list")
+    )
     return path, message, value if not isinstance(value, dict | list) else None
 
 
