@@ -278,6 +278,15 @@ _ALL = (
         "bill/energy.py",
         "a grid's carbon intensity is not known, or there is no energy",
     ),
+    Figure(
+        "owed_usd",
+        "owed after the study",
+        "$",
+        ",.0f",
+        "what commitments still cost when the study ends; the bill has it as a part of its own",
+        "bill/study.py",
+        "nothing is owed",
+    ),
     Figure("capex_usd", "capex", "$", ",.0f", "paid for hardware at the start", "bill/cash.py"),
     Figure(
         "break_even_month",

@@ -142,6 +142,10 @@ def _cheapest(summary: Summary) -> str:
     return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else NONE
 
 
+def _owed(summary: Summary) -> str:
+    return figure("owed_usd").text(summary["cost"]["liability_usd"] or None)
+
+
 def _rule(summary: Summary) -> str:
     found = summary["hybrid_rule"]
     return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else NONE
@@ -213,13 +217,14 @@ _COST: tuple[Row, ...] = (
     _of("cost", "unused_share"),
     _of("cost", "kwh_per_million_tokens"),
     _of("cost", "co2_kg_per_million_tokens"),
+    _labelled("owed_usd", _owed),
     _of("cost", "capex_usd"),
     _labelled("break_even_month", _break_even),
     _labelled("break_even_tokens", _break_even_volume),
     _labelled("probability_cheapest", _cheapest),
     _labelled("replicas_to_own", _rule),
 )
-_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "replicas_to_own")}
+_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd", "replicas_to_own")}
 """Rows that are left out where no topology has something to say in them."""
 _SHORT = {
     figure(name).label
@@ -241,6 +246,7 @@ _SHORT = {
         "usd_per_million_output_tokens",
         "usd_per_million_tokens",
         "unused_share",
+        "owed_usd",
         "capex_usd",
         "break_even_month",
         "break_even_tokens",
