@@ -38,7 +38,7 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
     """
     data = costs[costs["topology"].isin(list(topologies))].copy()
     factor = {name: _factor(summary, basis) for name, summary in topologies.items()}
-    data["usd"] = data["usd_per_month"] * data["topology"].map(factor)
+    data["usd"] = data["usd_per_month"].astype(float) * data["topology"].map(factor).astype(float)
     data["item"] = data["category"] + ": " + data["part"]
     data["is_unused"] = data["part"].isin(sorted(UNUSED))
     return data.reset_index(drop=True)
@@ -75,7 +75,7 @@ def line_items(data: pd.DataFrame, names: Sequence[str], title: str) -> Any:
             ),
             order=alt.Order("position:Q"),
             detail="item:N",
-            tooltip=["topology", "owner", "item", "use", alt.Tooltip("usd", format=",.2f", title=title)],
+            tooltip=["topology:N", "owner:N", "item:N", "use:N", alt.Tooltip("usd", format=",.2f", title=title)],
         )
         .properties(height=alt.Step(48))
     )

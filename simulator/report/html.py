@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings as warnings_module
 from pathlib import Path
 from typing import Any
 
@@ -80,5 +81,10 @@ def _titled(chart: Any, title: str) -> Any:
 
 def spec(chart: alt.Chart) -> str:
     """Vega-Lite specification that is safe inside a script element."""
-    with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
+    with (
+        alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False),
+        warnings_module.catch_warnings(),
+    ):
+        # a chart without rows has no values to tell a column's type by
+        warnings_module.filterwarnings("ignore", "I don't know how to infer vegalite type from 'empty'")
         return json.dumps(chart.configure_legend(orient="bottom").to_dict(), sort_keys=True).replace("</", "<\\/")

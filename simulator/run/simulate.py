@@ -20,7 +20,7 @@ from simulator.resolve.topology import PlannedTopology, check_catalog_names, pla
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.fingerprint import fingerprint
-from simulator.run.remarks import remarks
+from simulator.run.remarks import remarks, turns_apart
 from simulator.run.summary import merged_metrics, summarise, verdict
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
 from simulator.run.uncertainty import Case
@@ -158,7 +158,9 @@ def simulate(
                 words = advice(loaded, topology.name, usd, demand, store)
                 summaries[topology.name]["warnings"] += remarks("size", [words] if words else [])
             cases[topology.name] = Case(topology, price, found)
+        apart = turns_apart(found["metrics"]["arrived"] for found in summaries.values())
         for told in summaries.values():
+            told["warnings"] += remarks("basis", apart)
             told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
         run = scenario.run
         bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))

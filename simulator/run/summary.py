@@ -23,6 +23,7 @@ from simulator.resolve.apis import tier_factor
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
+from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.remarks import remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
@@ -42,6 +43,7 @@ def summarise(
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
     cost = cost_summary(priced, planned)
+    behind = drivers(planned, prices, priced)
     return {
         "metrics": metrics,
         "replications": [_figures(replication) for replication in replications],
@@ -50,7 +52,8 @@ def summarise(
         "time_in_steps": time_in_steps([pool for found in replications for pool in found.usage.pools]),
         "replicas": _replica_range(replications),
         "cost": cost,
-        "warnings": _warnings(loaded, planned, metrics, prices),
+        "drivers": behind,
+        "warnings": _warnings(loaded, planned, metrics, prices, behind),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
         "expected_error": expected_errors(planned.engines),
@@ -169,13 +172,19 @@ def _replica_range(replications: Sequence[Replication]) -> list[int] | None:
 
 
 def _warnings(
-    loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any], prices: ResolvedTerms
+    loaded: LoadedScenario,
+    planned: PlannedTopology,
+    metrics: Mapping[str, Any],
+    prices: ResolvedTerms,
+    behind: list[dict[str, Any]],
 ) -> list[dict[str, str]]:
     basis = [
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
         *_other_warnings(loaded, planned, metrics),
-        *_cost_warnings(loaded, planned, prices),
+        *driver_words(behind),
+        *_cost_warnings(loaded, planned, prices, [row["figure"] for row in behind]),
+        *place_estimates(planned),
     ]
     return [
         *remarks("trust", doubts(planned.engines)),
@@ -206,11 +215,14 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
     return found
 
 
-def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms) -> list[str]:
+def _cost_warnings(
+    loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, told: list[str]
+) -> list[str]:
     found: list[str] = []
     settings, hours = loaded.scenario.cost, loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
-    if prices.estimates:
-        found.append(f"costs rest on estimates: {', '.join(prices.estimates)}")
+    others = [name for name in prices.estimates if name not in told]
+    if others:
+        found.append(f"prices that are estimates: {', '.join(others)}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
     by_hour = settings.electricity_by_hour_usd_per_kwh is not None and any(
@@ -226,6 +238,12 @@ def _cost_warnings(loaded: LoadedScenario, planned: PlannedTopology, prices: Res
     return found
 
 
+def _unmeasured(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Classes that keep some topology from a verdict, as none of their requests came."""
+    open_ = [found["metrics"] for found in topologies.values() if found["metrics"]["slo_met"] is None]
+    return list(dict.fromkeys(row["class"] for metrics in open_ for row in metrics["slo_terms"] if row["met"] is None))
+
+
 def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> str:
     """The cheapest topology that meets every SLO term, or the one that comes closest.
 
@@ -235,6 +253,8 @@ def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> 
     """
     found = contenders(topologies)
     best = rank(found).order[:1]
+    if not best and (unknown := _unmeasured(topologies)):
+        return f"No verdict: no request of {', '.join(unknown)} came in the window."
     drawn = topologies[best[0]].get("uncertainty") if sure and best else None
     words = (
         f"cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"

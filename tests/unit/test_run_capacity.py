@@ -10,6 +10,7 @@ from fleet_cases import ENGINE, pool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.run.remarks import turns_apart
 from simulator.simulate.capacity import _most_cached_share, kept_up, replica_capacity_rps
 from simulator.workload.requests import make_requests
 
@@ -52,3 +53,11 @@ def test_a_fleet_keeps_up_where_as_much_ends_as_comes() -> None:
     assert kept_up({"throughput_rps": 9.8}, 10.0)
     assert not kept_up({"throughput_rps": 9.0}, 10.0)
     assert kept_up({"throughput_rps": 0.0}, 0.0)
+
+
+def test_topologies_that_were_asked_different_things_are_told_apart() -> None:
+    assert turns_apart([1_000, 1_010]) == []
+    assert turns_apart([]) == []
+    assert turns_apart([0, 0]) == []
+    (words,) = turns_apart([9_054, 5_053])
+    assert "5,053 to 9,054 requests" in words

@@ -1,0 +1,90 @@
+"""Which figures that nobody gave drive a bill, and what share of it moves with each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.bill.study import bill_study, with_commitments
+from simulator.bill.sums import mean, total_usd
+from simulator.catalog.costs import cost_entries
+from simulator.catalog.sites import site
+from simulator.resolve.figures import Figures
+from simulator.resolve.terms import ResolvedTerms, topology_terms
+from simulator.resolve.topology import PlannedTopology
+from simulator.simulate.priced import Priced
+
+_STEP = 0.01
+_LEAST_SHARE = 0.01
+"""Of the bill; what moves less of it is not told one by one."""
+
+
+def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> list[dict[str, Any]]:
+    """Defaults and estimates of the catalog behind a topology's bill, the widest share first.
+
+    The share of a figure is the elasticity of the month's bill to it, (C(1.01 x) - C(x)) / (0.01 C(x)). Where a line is
+    proportional to the figure, that is the line's share of the bill; below 0 it lowers the bill, as a longer life.
+
+    Returns
+    -------
+    rows : `figure`, `value`, `unit`, `kind` (sourced, derived, estimate), `share`; none for a bill of 0
+    """
+    usd = priced.usd_per_month
+    if not usd:
+        return []
+    known = cost_entries()
+    rows = []
+    for figure in prices.figures:
+        if figure.kind == "given" or figure.id not in known:
+            continue
+        moved = _usd(planned, priced, {figure.id: figure.value * (1 + _STEP)})
+        share = (moved / usd - 1) / _STEP
+        rows.append(
+            {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
+        )
+    return sorted(rows, key=lambda row: (-abs(row["share"]), row["figure"]))
+
+
+def _usd(planned: PlannedTopology, priced: Priced, values: Mapping[str, float]) -> float:
+    overrides = planned.loaded.scenario.cost.overrides
+    terms = topology_terms(planned, Figures(overrides, values, planned.loaded))
+    chosen = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in priced.terms.rented]
+    return mean(total_usd(bill_study(with_commitments(terms, chosen), priced.months).lines))
+
+
+def driver_words(rows: list[dict[str, Any]]) -> list[str]:
+    """What is said of them: those that matter with their share, the estimates among the rest by name."""
+    found = []
+    telling = [row for row in rows if abs(row["share"]) >= _LEAST_SHARE]
+    if telling:
+        parts = ", ".join(
+            f"{row['figure']} = {row['value']:g} {row['unit']}{' (estimate)' if row['kind'] == 'estimate' else ''} "
+            f"{row['share']:.0%}"
+            for row in telling
+        )
+        found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
+    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row not in telling]
+    if rest:
+        found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
+    return found
+
+
+def place_estimates(planned: PlannedTopology) -> list[str]:
+    """What the catalog only estimates of GPUs' power and of the sites' network, cold starts and repairs."""
+    found = []
+    guessed = sorted({engine.gpu.name for engine in planned.engines if engine.gpu.power_is_estimate})
+    if guessed:
+        found.append(f"power in serving of {', '.join(guessed)} is an estimate, scaled by board power")
+    names: dict[str, list[str]] = {}
+    for spec in planned.fleet.pools:
+        place = site(spec.site)
+        counts = {"network_one_way": True, "repair": spec.reliability.mtbf_s > 0}
+        counts |= dict.fromkeys(("provision", "image", "load_rate"), spec.cold_start.total_s > 0)
+        for name, has_a_say in counts.items():
+            quantity = getattr(place, name)
+            if has_a_say and quantity is not None and quantity.kind == "estimate":
+                names.setdefault(name.replace("_", " "), []).append(place.name)
+    if names:
+        parts = (f"{name} at {', '.join(dict.fromkeys(places))}" for name, places in names.items())
+        found.append(f"estimates of places: {'; '.join(parts)}")
+    return found

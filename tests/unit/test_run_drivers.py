@@ -1,0 +1,83 @@
+"""Defaults and estimates behind a bill are told with their share, and a bill of 0 is told without dividing by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.cli.main import _run
+from simulator.results.bundle import Bundle, read_bundle
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+SHORT = ["run={horizon_s: 40, warmup_s: 5, replications: 2, seed: 3}", "cost.draws=0"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return read_bundle(simulate(load_scenario(SCENARIO, sets=SHORT), tmp_path_factory.mktemp("drivers")).bundle)
+
+
+def shares(found: dict[str, Any]) -> dict[str, float]:
+    return {row["figure"]: row["share"] for row in found["drivers"]}
+
+
+def test_a_figure_has_the_share_of_the_lines_that_it_is_a_factor_of(bundle: Bundle) -> None:
+    own = bundle.summary["topologies"]["own"]
+    lines = bundle.table("costs")
+    mine = lines[lines["topology"] == "own"]
+    staff = mine.loc[mine["category"] == "staff", "usd_per_month"].sum() / mine["usd_per_month"].sum()
+    assert staff > 0.2
+    found = shares(own)
+    assert found["onprem.fte_cost"] == pytest.approx(staff)
+    assert found["onprem.fte_per_cluster"] == pytest.approx(staff)
+    assert found["onprem.economic_life"] < 0
+    assert list(map(abs, found.values())) == sorted(map(abs, found.values()), reverse=True)
+    told = " ".join(row["text"] for row in own["warnings"])
+    assert f"onprem.fte_per_cluster = 1 FTE {staff:.0%}" in told
+    assert "onprem.maintenance_rate = 0.05" in told
+    assert "onprem.fte_cost" not in shares(bundle.summary["topologies"]["cloud"])
+
+
+def test_what_the_scenario_gives_is_no_default(tmp_path: Path) -> None:
+    sets = [*SHORT, "cost.overrides={onprem.fte_cost: 100000}"]
+    found = simulate(load_scenario(SCENARIO, sets=sets), tmp_path).summary["topologies"]["own"]
+    assert "onprem.fte_cost" not in shares(found)
+    assert "onprem.fte_per_cluster" in shares(found)
+
+
+def test_a_bill_of_nothing_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    price = "price_usd_per_gpu_hour: 0, storage_usd_per_gb_month: 0, egress_usd_per_gb: 0"
+    pool = f"{{name: p, site: lambda, gpu: h100-sxm, {price}}}"
+    free = f"topologies={{a: {{pools: [{pool}]}}, b: {{pools: [{pool.replace('name: p', 'name: q')}]}}}}"
+    sets = [text for one in [*SHORT[:1], "cost.draws=50", free] for text in ("--set", one)]
+    assert _run(["run", str(SCENARIO), "--out", str(tmp_path), *sets]) == 0
+    out = capsys.readouterr().out
+    assert "$0 per month" in out
+    assert "share paid but unused" in out
+    (folder,) = tmp_path.glob("small-*")
+    cost = read_bundle(folder).summary["topologies"]["a"]["cost"]
+    assert (cost["usd_per_month"], cost["unused_share"], cost["usd_per_million_tokens"]) == (0, None, 0)
+    assert _run(["report", str(folder), "--out", str(tmp_path / "page.html")]) == 0
+    assert _run(["report", str(folder), "--format", "md"]) == 0
+    assert _run(["compare", str(folder)]) == 0
+
+
+def test_nothing_measured_has_no_verdict_and_no_bug(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quiet = [*SHORT[:1], "cost.draws=50", "workload.classes[chat].arrivals.rate_rps=1.0e-6"]
+    sets = [text for one in quiet for text in ("--set", one)]
+    assert _run(["run", str(SCENARIO), "--check", "--out", str(tmp_path), *sets]) == 1
+    out = capsys.readouterr().out
+    assert "No verdict: no request of chat came in the window" in out
+    assert out.count("not known") >= 3
+    (folder,) = tmp_path.glob("small-*")
+    for found in read_bundle(folder).summary["topologies"].values():
+        assert found["metrics"]["slo_met"] is None
+        assert {found["cost"][key] for key in found["cost"] if key.startswith("usd_per_million")} == {None}
+    assert _run(["report", str(folder), "--out", str(tmp_path / "page.html")]) == 0
+    assert _run(["report", str(folder), "--format", "md"]) == 0
+    assert _run(["compare", str(folder)]) == 0
+    assert "No verdict" in capsys.readouterr().out
