@@ -18,6 +18,8 @@ CLOSED_ONE_BY_ONE = 16
 """Up to so many replicas each smaller number is simulated; above, those far below a refused one are skipped."""
 _FAR = 0.25
 """A size that has used up its allowance within this share of its requests misses by far."""
+_DEARER = 2
+"""Larger sizes in a row that cost more, after which no further one is looked at if no bound rises."""
 _FROM_GUESS = 3
 """Place among the rising targets at which the search for the largest that meets begins."""
 
@@ -111,6 +113,7 @@ class _Searcher:
     limits: Limits
     best: Tried | None = None
     monotone: bool = True
+    proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
     until_s: float = math.inf
 
@@ -182,7 +185,9 @@ def _result(searcher: _Searcher, finished: bool) -> Search:
     simulated = Search(best, trail, "").tried
     if not finished:
         claim = "not finished"
-    elif any(refinable(pool) for pool in pools):
+    elif best is None:
+        claim = f"none of {simulated} tried meets"
+    elif not searcher.proved or any(refinable(pool) for pool in pools):
         claim = f"best of {simulated} tried"
     elif len(pools) > 1:
         claim = "minimal"
@@ -267,10 +272,26 @@ def _prove(searcher: _Searcher, point: Callable[[int], Point], bounds: tuple[int
         tried = searcher.close(point(n))
         if tried.refutation is not None and tried.refutation.ended <= _FAR:
             far = max(far, n)
-    for n in range(found + 2, high + 1 if searcher.limits.prune else found):
-        if searcher.excluded(point(n)) is None:
-            searcher.close(point(n))
-        elif searcher.trials.pools[0].owned:  # a larger instance may be cheaper by the GPU, a larger server is not
+    _close_larger(searcher, point, range(found + 1, high + 1 if searcher.limits.prune else found))
+
+
+def _close_larger(searcher: _Searcher, point: Callable[[int], Point], numbers: range) -> None:
+    """Close larger numbers: a larger instance may be cheaper by the GPU, and a started server has room for more.
+
+    Where nothing of a rented replica is sure to be paid, no bound rises with the number: the search then ends at the
+    second one that costs more, and proves nothing.
+    """
+    dearer = 0
+    for n in numbers:
+        if searcher.excluded(point(n)) is not None:
+            if searcher.trials.pools[0].owned:
+                break
+            continue
+        tried = searcher.close(point(n))
+        dearer = 0 if tried is searcher.best else dearer + 1
+        rises = searcher.trials.bound_usd(point(n)) > searcher.trials.bound_usd(point(n - 1))
+        if dearer >= _DEARER and not rises and not searcher.trials.pools[0].owned:
+            searcher.proved = False
             break
 
 

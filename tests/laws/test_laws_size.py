@@ -150,3 +150,21 @@ def test_equal_limits_give_equal_trails() -> None:
     assert [(str(tried), tried.word, tried.usd) for tried in first.trail] == [
         (str(tried), tried.word, tried.usd) for tried in second.trail
     ]
+
+
+def test_where_replicas_may_be_lost_nothing_is_proved_and_the_search_ends() -> None:
+    often = "topologies.elastic.pools[rented].reliability={mtbf_h: 0.01, mttr_h: 0.001}"
+    scenario = load_scenario(
+        SIZED,
+        sets=[
+            "topologies.elastic.pools[rented].autoscaler=null",
+            "topologies.elastic.pools[rented].replicas=auto",
+            "topologies.elastic.pools[rented].failures=true",
+            often,
+            "run.horizon_s=20",
+        ],
+    )
+    ended = found(scenario, "elastic")
+    assert ended.best is not None
+    assert ended.claim.startswith("best of ")
+    assert ended.tried < 16
