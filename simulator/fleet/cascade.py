@@ -12,7 +12,7 @@ from simulator.fleet.gateway import COMPLETED, end_request, place, reply_delay_s
 from simulator.fleet.records import Escalation
 from simulator.fleet.routing import is_first_answer, provider_is_open, serves, turn_to
 from simulator.fleet.slots import forget_progress, release_blocks
-from simulator.fleet.state import SEED, TIMER_ESCALATE, WORK_THROWN_INPUT, Fleet
+from simulator.fleet.state import SEED, TIMER_ESCALATE, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
@@ -56,7 +56,7 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     Where that one may not or cannot take it (data class, length, rate limit, outage), the first answer is kept.
     """
     slot = engines.slots[index]
-    turn_to(fleet, now)
+    turn_to(fleet, engines, now)
     if not _can_take(fleet, engines, slot, fleet.cascade[0].second, now):
         slot.escalated = _DENIED
         _keep_answer(fleet, engines, index, now - reply_delay_s(engines, slot))
@@ -65,7 +65,7 @@ def escalate(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
         release_blocks(fleet, engines, slot.peer, now)
         slot.peer = NONE
     throw_away(fleet, slot)
-    fleet.work[slot.target, slot.class_id, WORK_THROWN_INPUT] += slot.isl
+    fleet.targets[slot.target * len(fleet.classes) + slot.class_id].thrown_input += slot.isl
     slot.escalated = _ESCALATED
     slot.checked_s = now
     slot.prefill_target = NONE

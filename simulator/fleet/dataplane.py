@@ -88,9 +88,6 @@ class DataPlane:
 
     def _allocate_fleet(self, source: RequestSource, seed: int, most_seqs: int) -> state.Fleet:
         spec, n = self.spec, len(self.engines.replicas)
-        targets, classes = len(spec.pools) + len(spec.providers), len(spec.classes)
-        bands = _band_table(spec)
-        openings_s, openings = _opening_table(spec)
         leaves = 1 << max(n - 1, 1).bit_length() if n > 1 else 1
         winners = np.full(2 * leaves, NONE, np.int32)
         winners[leaves : leaves + n] = np.arange(n)
@@ -111,15 +108,10 @@ class DataPlane:
             routing=_routing_table(spec),
             cascade=_cascade_table(spec),
             classes=_class_table(spec),
-            tiers=_tier_table(spec),
-            bands=bands,
-            openings_s=openings_s,
-            openings=openings,
-            calls=np.zeros((len(spec.providers), classes, bands.shape[1], state.CALL_COLUMNS), np.int64),
-            work=np.zeros((targets, classes, state.WORK_COLUMNS), np.int64),
-            nodes=np.zeros(1, state.NODE),
-            marks=np.zeros(1, state.MARK),
-            allowed=np.array([cls.allowed for cls in spec.classes], np.bool_).reshape(len(spec.classes), -1),
+            targets=_target_table(spec),
+            calls=_call_table(spec),
+            openings=_opening_table(spec),
+            memory=np.zeros(3, state.MEMORY),
             ready=np.full(max(n, 1), NONE, np.int32),
             scalars=scalars,
         )
@@ -164,11 +156,21 @@ class DataPlane:
         fleet, scalars = self.fleet, self.fleet.scalars
         alive = prompt_cache.count_alive(fleet)
         size = 1 << max(2 * alive + need, _FIRST_MARKS).bit_length()
-        nodes, marks = np.zeros(2 * size, state.NODE), np.zeros(size, state.MARK)
-        scalars[state.N_MARKS] = prompt_cache.copy_alive(fleet, nodes, marks)
+        memory = np.zeros(3 * size, state.MEMORY)
+        scalars[state.N_MARKS] = prompt_cache.copy_alive(fleet, memory)
         scalars[state.MARK_FREE] = NONE
         scalars[state.CACHE_ROOM] = size - alive
-        self.fleet = fleet._replace(nodes=nodes, marks=marks)
+        self.fleet = fleet._replace(memory=memory)
+
+    def calls(self) -> NDArray[np.int64]:
+        """Counters of calls so far, shape (providers, classes, bands, CALL_COUNTS)."""
+        counts = np.stack([self.fleet.calls[name] for name in state.CALL_COUNTS], axis=-1)
+        return counts.reshape(len(self.spec.providers), len(self.spec.classes), _most_bands(self.spec), -1)
+
+    def work(self) -> NDArray[np.int64]:
+        """Counters of answers so far, shape (targets, classes, WORK_COUNTS)."""
+        counts = np.stack([self.fleet.targets[name] for name in state.WORK_COUNTS], axis=-1)
+        return counts.reshape(-1, len(self.spec.classes), len(state.WORK_COUNTS))
 
     def _need_cache(self, rows: NDArray[np.void]) -> None:
         """One call of an API may leave a node and a mark for each of its prompt's segments."""
@@ -342,7 +344,8 @@ def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
             row[f"retry_{name}"] = getattr(provider.retry, name)
         for name in ("life_s", "least_tokens", "step_tokens", "writes"):
             row[f"cache_{name}"] = getattr(provider.cache, name)
-        row["n_bands"] = len(provider.price_bands)
+        row["n_bands"] = _most_bands(spec)
+        row["first_call"] = k * len(spec.classes) * _most_bands(spec)
     return table
 
 
@@ -369,27 +372,39 @@ def _cascade_table(spec: FleetSpec) -> NDArray[np.void]:
     return table
 
 
-def _opening_table(spec: FleetSpec) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _opening_table(spec: FleetSpec) -> NDArray[np.void]:
     """Starts in s after simulated time 0, modulo a week and rising, and which targets are open from each on."""
-    rows = spec.routing.openings or (Opening(0.0, (True,) * (len(spec.pools) + len(spec.providers))),)
+    targets = len(spec.pools) + len(spec.providers)
+    rows = spec.routing.openings or (Opening(0.0, (True,) * targets),)
     starts_s = np.array([(row.start_s - spec.week_s) % SECONDS_PER_WEEK for row in rows])
     order = np.argsort(starts_s, kind="stable")
-    return starts_s[order], np.array([row.targets for row in rows], np.bool_)[order]
-
-
-def _band_table(spec: FleetSpec) -> NDArray[np.int64]:
-    most = max((len(provider.price_bands) for provider in spec.providers), default=1)
-    table = np.zeros((len(spec.providers), most), np.int64)
-    for row, provider in zip(table, spec.providers, strict=True):
-        row[: len(provider.price_bands)] = provider.price_bands
+    table = np.zeros(len(rows) * targets, state.OPENING)
+    table["start_s"] = np.repeat(starts_s[order], targets)
+    table["open"] = np.array([row.targets for row in rows], np.int64)[order].ravel()
     return table
 
 
-def _tier_table(spec: FleetSpec) -> NDArray[np.void]:
-    table = np.zeros((len(spec.classes), len(spec.providers)), state.TIER)
-    for k, provider in enumerate(spec.providers):
-        for c, tier in enumerate(provider.tier_by_class or (ServiceTier(),) * len(spec.classes)):
-            table[c, k] = (tier.latency_factor, tier.batch_window_s)
+def _most_bands(spec: FleetSpec) -> int:
+    return max((len(provider.price_bands) for provider in spec.providers), default=1)
+
+
+def _call_table(spec: FleetSpec) -> NDArray[np.void]:
+    """Bands that a provider does not have are never reached."""
+    shape = (len(spec.providers), len(spec.classes), _most_bands(spec))
+    table = np.zeros(shape, state.CALL)
+    table["above_tokens"] = np.iinfo(np.int64).max
+    for rows, provider in zip(table, spec.providers, strict=True):
+        rows["above_tokens"][:, : len(provider.price_bands)] = provider.price_bands
+        tiers = provider.tier_by_class or (ServiceTier(),) * len(spec.classes)
+        rows["latency_factor"] = np.array([tier.latency_factor for tier in tiers])[:, None]
+        rows["batch_window_s"] = np.array([tier.batch_window_s for tier in tiers])[:, None]
+    return table.ravel()
+
+
+def _target_table(spec: FleetSpec) -> NDArray[np.void]:
+    targets = len(spec.pools) + len(spec.providers)
+    table = np.zeros(targets * len(spec.classes), state.TARGET)
+    table["allowed"] = [cls.allowed[target] for target in range(targets) for cls in spec.classes]
     return table
 
 

@@ -30,7 +30,6 @@ from simulator.fleet.state import (
     TIMER_PROVIDER,
     TIMER_RETRY,
     TIMER_TIMEOUT,
-    WORK_THROWN_OUTPUT,
     Fleet,
 )
 from simulator.fleet.timers import set_timer, update_winner
@@ -307,7 +306,7 @@ def reply_delay_s(engines: Engines, slot: Any) -> float:
 def throw_away(fleet: Fleet, slot: Any) -> None:
     """What the request's target has put out for it so far is seen by nobody."""
     slot.thrown_tokens += max(slot.generated, 0)
-    fleet.work[slot.target, slot.class_id, WORK_THROWN_OUTPUT] += max(slot.generated, 0)
+    fleet.targets[slot.target * len(fleet.classes) + slot.class_id].thrown_output += max(slot.generated, 0)
 
 
 @kernel

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.state import (
@@ -19,7 +20,6 @@ from simulator.fleet.state import (
     CALLS_RETRIED,
     FAILED_INPUT,
     WORK_THROWN_INPUT,
-    Fleet,
 )
 from simulator.study.fleet import ProviderSpec
 from simulator.study.usage import PoolUsage, ProviderUsage, Stay
@@ -89,11 +89,9 @@ def pool_usage(
     )
 
 
-def provider_usage(
-    fleet: Fleet, n_pools: int, k: int, provider: ProviderSpec, clock: OutageClock, end_s: float
-) -> ProviderUsage:
+def provider_usage(plane: DataPlane, k: int, provider: ProviderSpec, clock: OutageClock, end_s: float) -> ProviderUsage:
     """The ledger of token API `k` over [0, end_s], from the counters of its calls."""
-    counts = fleet.calls[k, :, : len(provider.price_bands)].copy()
+    counts = plane.calls()[k, :, : len(provider.price_bands)]
     tokens = counts[:, :, CALL_INPUT : CALL_OUTPUT + 1]
     by_kind = tokens.sum(axis=(0, 1))
     return ProviderUsage(
@@ -104,11 +102,11 @@ def provider_usage(
         output_tokens=int(by_kind[CALL_OUTPUT]),
         outages=clock.count,
         down_s=clock.down_s(end_s),
-        failed=int(fleet.providers[k]["failed"]),
+        failed=int(plane.fleet.providers[k]["failed"]),
         tokens=tokens,
         failed_tokens=counts[:, :, FAILED_INPUT : FAILED_INPUT + CALL_OUTPUT + 1],
         calls=counts[:, :, CALLS],
         failed_calls=counts[:, :, CALLS_FAILED],
         retried_calls=counts[:, :, CALLS_RETRIED],
-        thrown_tokens=fleet.work[n_pools + k, :, WORK_THROWN_INPUT:].copy(),
+        thrown_tokens=plane.work()[len(plane.spec.pools) + k, :, WORK_THROWN_INPUT:],
     )

@@ -58,12 +58,6 @@ from simulator.fleet.state import (
     TIMER_TIMEOUT,
     TIMER_TRANSFER,
     WIDEN_TABLES,
-    WORK_CACHED,
-    WORK_INPUT,
-    WORK_KV_READ,
-    WORK_OUTPUT,
-    WORK_PAIRS,
-    WORK_REQUESTS,
     Fleet,
 )
 from simulator.fleet.timers import drop_first_timer, update_winner
@@ -168,19 +162,17 @@ def _count_work(fleet: Fleet, slot: Any) -> None:
 
     After a hand-over the prompt's last token is computed once more, and its work is the pool's that computed it.
     """
-    c = slot.class_id
     isl, osl, cached = np.int64(slot.isl), np.int64(slot.generated), np.int64(slot.cached_tokens)
-    read = (osl - 1) * isl + osl * (osl - 1) // 2
-    source = slot.target
+    answer = fleet.targets[slot.target * len(fleet.classes) + slot.class_id]
+    answer.requests += 1
+    answer.output += osl
+    answer.kv_read += (osl - 1) * isl + ((osl * (osl - 1)) >> 1)
     if slot.prefill_target != NONE:
-        source = slot.prefill_target
-        read += isl
-    fleet.work[slot.target, c, WORK_REQUESTS] += 1
-    fleet.work[slot.target, c, WORK_OUTPUT] += osl
-    fleet.work[slot.target, c, WORK_KV_READ] += read
-    fleet.work[source, c, WORK_INPUT] += isl - cached
-    fleet.work[source, c, WORK_CACHED] += cached
-    fleet.work[source, c, WORK_PAIRS] += (isl * (isl + 1) - cached * (cached + 1)) // 2
+        answer.kv_read += isl
+        answer = fleet.targets[slot.prefill_target * len(fleet.classes) + slot.class_id]
+    answer.input += isl - cached
+    answer.cached += cached
+    answer.pairs += (isl * (isl + 1) - cached * (cached + 1)) >> 1
 
 
 @kernel

@@ -53,11 +53,11 @@ def written_tokens(fleet: Fleet, slot: Any, k: int) -> int:
 
 
 @kernel
-def _find(nodes: Any, key: int, k: int) -> Any:
+def _find(memory: Any, key: int, k: int) -> Any:
     """Where the node stands, or the empty entry where it belongs."""
-    mask = len(nodes) - 1
+    mask = len(memory) // 3 * 2 - 1
     position: Any = (key ^ (key >> np.int64(32))) & mask
-    while nodes[position].used != 0 and (nodes[position].key != key or nodes[position].provider != k):
+    while memory[position].used != 0 and (memory[position].key != key or memory[position].provider != k):
         position = (position + 1) & mask
     return position
 
@@ -66,18 +66,18 @@ def _find(nodes: Any, key: int, k: int) -> Any:
 def _take_mark(fleet: Fleet) -> Any:
     mark = fleet.scalars[MARK_FREE]
     if mark != NONE:
-        fleet.scalars[MARK_FREE] = fleet.marks[mark].next
+        fleet.scalars[MARK_FREE] = fleet.memory[mark].next
         return mark
     fleet.scalars[N_MARKS] += 1
     fleet.scalars[CACHE_ROOM] -= 1
-    return fleet.scalars[N_MARKS] - 1
+    return len(fleet.memory) // 3 * 2 + fleet.scalars[N_MARKS] - 1
 
 
 @kernel
 def _free_mark(fleet: Fleet, mark: int) -> int:
     """Give a mark back; returns the one behind it."""
-    following = fleet.marks[mark].next
-    fleet.marks[mark].next = fleet.scalars[MARK_FREE]
+    following = fleet.memory[mark].next
+    fleet.memory[mark].next = fleet.scalars[MARK_FREE]
     fleet.scalars[MARK_FREE] = mark
     return following
 
@@ -85,33 +85,33 @@ def _free_mark(fleet: Fleet, mark: int) -> int:
 @kernel
 def _touch(fleet: Fleet, key: int, k: int, tokens: int, now: float, oldest_s: float) -> int:
     """A prompt goes `tokens` tokens into a node's text; returns how far earlier ones went that are still remembered."""
-    node = fleet.nodes[_find(fleet.nodes, key, k)]
+    node = fleet.memory[_find(fleet.memory, key, k)]
     if node.used == 0:
         node.used = 1
         node.key = key
         node.provider = k
-        node.first = NONE
+        node.next = NONE
         fleet.scalars[CACHE_ROOM] -= 1
     alive = 0
     last = NONE
-    mark = node.first
-    while mark != NONE and fleet.marks[mark].time_s >= oldest_s:
-        alive = fleet.marks[mark].tokens
+    mark = node.next
+    while mark != NONE and fleet.memory[mark].time_s >= oldest_s:
+        alive = fleet.memory[mark].tokens
         last = mark
-        mark = fleet.marks[mark].next
+        mark = fleet.memory[mark].next
     if last == NONE:
-        node.first = NONE
+        node.next = NONE
     else:
-        fleet.marks[last].next = NONE
+        fleet.memory[last].next = NONE
     while mark != NONE:
         mark = _free_mark(fleet, mark)
-    while node.first != NONE and fleet.marks[node.first].tokens <= tokens:
-        node.first = _free_mark(fleet, node.first)
+    while node.next != NONE and fleet.memory[node.next].tokens <= tokens:
+        node.next = _free_mark(fleet, node.next)
     mark = _take_mark(fleet)
-    fleet.marks[mark].tokens = tokens
-    fleet.marks[mark].time_s = now
-    fleet.marks[mark].next = node.first
-    node.first = mark
+    fleet.memory[mark].tokens = tokens
+    fleet.memory[mark].time_s = now
+    fleet.memory[mark].next = node.next
+    node.next = mark
     return alive
 
 
@@ -125,41 +125,43 @@ def _oldest_s(fleet: Fleet, node: Any) -> float:
 def count_alive(fleet: Fleet) -> int:
     """Nodes and marks that a call may still find."""
     count = 0
-    for position in range(len(fleet.nodes)):
-        node = fleet.nodes[position]
+    for position in range(len(fleet.memory) // 3 * 2):
+        node = fleet.memory[position]
         if node.used == 0:
             continue
         oldest_s = _oldest_s(fleet, node)
-        mark = node.first
-        count += 1 if mark != NONE and fleet.marks[mark].time_s >= oldest_s else 0
-        while mark != NONE and fleet.marks[mark].time_s >= oldest_s:
+        mark = node.next
+        count += 1 if mark != NONE and fleet.memory[mark].time_s >= oldest_s else 0
+        while mark != NONE and fleet.memory[mark].time_s >= oldest_s:
             count += 1
-            mark = fleet.marks[mark].next
+            mark = fleet.memory[mark].next
     return count
 
 
 @kernel
-def copy_alive(fleet: Fleet, nodes: Any, marks: Any) -> int:
-    """Put what a call may still find into empty `nodes` and `marks`; returns the number of marks."""
+def copy_alive(fleet: Fleet, memory: Any) -> int:
+    """Put what a call may still find into an empty `memory`; returns the number of marks."""
+    first = len(memory) // 3 * 2
     n_marks = 0
-    for position in range(len(fleet.nodes)):
-        node = fleet.nodes[position]
+    for position in range(len(fleet.memory) // 3 * 2):
+        node = fleet.memory[position]
         if node.used == 0:
             continue
         oldest_s = _oldest_s(fleet, node)
-        mark = node.first
-        if mark == NONE or fleet.marks[mark].time_s < oldest_s:
+        mark = node.next
+        if mark == NONE or fleet.memory[mark].time_s < oldest_s:
             continue
-        copy = nodes[_find(nodes, node.key, node.provider)]
+        copy = memory[_find(memory, node.key, node.provider)]
         copy.used = 1
         copy.key = node.key
         copy.provider = node.provider
-        copy.first = n_marks
-        while mark != NONE and fleet.marks[mark].time_s >= oldest_s:
-            marks[n_marks].time_s = fleet.marks[mark].time_s
-            marks[n_marks].tokens = fleet.marks[mark].tokens
+        copy.next = first + n_marks
+        while mark != NONE and fleet.memory[mark].time_s >= oldest_s:
+            entry = memory[first + n_marks]
+            entry.time_s = fleet.memory[mark].time_s
+            entry.tokens = fleet.memory[mark].tokens
             n_marks += 1
-            marks[n_marks - 1].next = n_marks
-            mark = fleet.marks[mark].next
-        marks[n_marks - 1].next = NONE
+            entry.next = first + n_marks
+            mark = fleet.memory[mark].next
+        memory[first + n_marks - 1].next = NONE
     return n_marks

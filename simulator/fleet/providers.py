@@ -10,20 +10,7 @@ from simulator.engine.content import mix
 from simulator.engine.speculation import uniform
 from simulator.engine.state import PROVIDER, Engines
 from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
-from simulator.fleet.state import (
-    CALL_CACHED,
-    CALL_INPUT,
-    CALL_OUTPUT,
-    CALL_WRITE,
-    CALLS,
-    CALLS_FAILED,
-    CALLS_RETRIED,
-    FAILED_INPUT,
-    N_TIMERS,
-    SEED,
-    TIMER_PROVIDER,
-    Fleet,
-)
+from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
@@ -80,7 +67,7 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
     wait = provider_wait(provider, slot.isl + slot.osl, now)
     provider.request_level -= 1.0
     provider.token_level -= slot.isl + slot.osl
-    tier = fleet.tiers[slot.class_id, k]
+    tier = fleet.calls[provider.first_call + slot.class_id * provider.n_bands]
     slot.state = PROVIDER
     slot.scheduled_s = now + wait
     batch = tier.batch_window_s > 0.0
@@ -115,28 +102,38 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
 @kernel
 def count_call(fleet: Fleet, slot: Any, k: int, answered: bool) -> None:
     """Count a call that has ended: at the price band of its prompt, and apart those that repeat an earlier one."""
-    band = 0
-    for b in range(1, fleet.providers[k].n_bands):
-        if slot.isl > fleet.bands[k, b]:
-            band = b
-    first = CALL_INPUT if answered else FAILED_INPUT
-    c = slot.class_id
+    provider = fleet.providers[k]
+    first = provider.first_call + slot.class_id * provider.n_bands
+    row = first
+    for band in range(first + 1, first + provider.n_bands):
+        if slot.isl > fleet.calls[band].above_tokens:
+            row = band
+    count = fleet.calls[row]
     written = written_tokens(fleet, slot, k) if answered else 0
-    fleet.calls[k, c, band, first] += slot.isl - slot.cached_tokens - written
-    fleet.calls[k, c, band, first + CALL_CACHED] += slot.cached_tokens
-    fleet.calls[k, c, band, first + CALL_WRITE] += written
-    fleet.calls[k, c, band, first + CALL_OUTPUT] += max(slot.generated, 0)
-    fleet.calls[k, c, band, CALLS if answered else CALLS_FAILED] += 1
+    read = slot.isl - slot.cached_tokens - written
+    if answered:
+        count.answered += 1
+        count.input += read
+        count.cached += slot.cached_tokens
+        count.written += written
+        count.output += slot.generated
+    else:
+        count.failed += 1
+        count.failed_input += read
+        count.failed_cached += slot.cached_tokens
+        count.failed_output += max(slot.generated, 0)
     if slot.retries > 0:
-        fleet.calls[k, c, band, CALLS_RETRIED] += 1
+        count.repeated += 1
 
 
 @kernel
 def refuse_call(fleet: Fleet, slot: Any, k: int) -> None:
     """Count a call that was turned away before anything was read: a rate limit, an outage."""
-    fleet.calls[k, slot.class_id, 0, CALLS_FAILED] += 1
+    provider = fleet.providers[k]
+    count = fleet.calls[provider.first_call + slot.class_id * provider.n_bands]
+    count.failed += 1
     if slot.retries > 0:
-        fleet.calls[k, slot.class_id, 0, CALLS_RETRIED] += 1
+        count.repeated += 1
 
 
 @kernel

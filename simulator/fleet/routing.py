@@ -11,7 +11,7 @@ from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
 from simulator.fleet.records import Reason
-from simulator.fleet.state import OPENING, ROUTING_KIND, SEED, Fleet
+from simulator.fleet.state import OPENING_ROW, ROUTING_KIND, SEED, Fleet
 from simulator.jit import kernel
 from simulator.study.choices import ReplicaRouting, TargetRouting
 from simulator.units import SECONDS_PER_WEEK
@@ -30,13 +30,20 @@ _AFFINITY_SLACK = 4
 @kernel
 def serves(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
     """Whether the target may and can serve the request now: its data class, the hour, then its length."""
-    return fleet.openings[fleet.scalars[OPENING], target] and _could_serve(fleet, engines, slot, target)
+    row = fleet.scalars[OPENING_ROW] * (len(engines.pools) + len(fleet.providers))
+    return fleet.openings[row + target].open != 0 and _could_serve(fleet, engines, slot, target)
+
+
+@kernel
+def _is_allowed(fleet: Fleet, slot: Any, target: int) -> bool:
+    """Whether the data of the request's class may go to the target."""
+    return fleet.targets[target * len(fleet.classes) + slot.class_id].allowed != 0
 
 
 @kernel
 def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool:
     """As `serves`, at some hour. With a pool that only computes prompts, so must the pool that takes over."""
-    if not fleet.allowed[slot.class_id, target]:
+    if not _is_allowed(fleet, slot, target):
         return False
     if target >= len(engines.pools):
         most = fleet.providers[target - len(engines.pools)].max_context_tokens
@@ -44,7 +51,7 @@ def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool
     pool = engines.pools[target]
     if pool.hands_to == NONE:
         return _fits_pool(pool, slot.isl, slot.full_osl)
-    if not fleet.allowed[slot.class_id, pool.hands_to]:
+    if not _is_allowed(fleet, slot, pool.hands_to):
         return False
     other = engines.pools[pool.hands_to]
     first_step = (
@@ -144,24 +151,25 @@ def why_no_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
         target = fleet.routing[k].target
         if _could_serve(fleet, engines, slot, target):
             return _NO_TARGET
-        if fleet.allowed[slot.class_id, target]:
+        if _is_allowed(fleet, slot, target):
             reason = _TOO_LONG
     return reason
 
 
 @kernel
-def turn_to(fleet: Fleet, now: float) -> None:
+def turn_to(fleet: Fleet, engines: Engines, now: float) -> None:
     """Let the row of `openings` hold that is in force at `now`: the last that has begun this week, else the last."""
-    n = len(fleet.openings_s)
-    if n == 1:
+    targets = len(engines.pools) + len(fleet.providers)
+    if len(fleet.openings) == targets:
         return
+    n = len(fleet.openings) // targets
     week_s = now % SECONDS_PER_WEEK
-    row = fleet.scalars[OPENING]
-    if fleet.openings_s[row] > week_s:
-        row = n - 1 if week_s < fleet.openings_s[0] else 0
-    while row + 1 < n and fleet.openings_s[row + 1] <= week_s:
+    row = fleet.scalars[OPENING_ROW]
+    if fleet.openings[row * targets].start_s > week_s:
+        row = n - 1 if week_s < fleet.openings[0].start_s else 0
+    while row + 1 < n and fleet.openings[(row + 1) * targets].start_s <= week_s:
         row += 1
-    fleet.scalars[OPENING] = row
+    fleet.scalars[OPENING_ROW] = row
 
 
 @kernel
@@ -169,7 +177,7 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
     """Target of a request, or NONE when no allowed one can serve it. Sets `overflowed`."""
     slot = engines.slots[index]
     slot.overflowed = 0
-    turn_to(fleet, now)
+    turn_to(fleet, engines, now)
     kind = fleet.scalars[ROUTING_KIND]
     if kind == _CASCADE:
         return _cascade_target(fleet, engines, slot)
@@ -199,7 +207,7 @@ def choose_target(fleet: Fleet, engines: Engines, index: int, now: float) -> int
     if first == NONE:
         return NONE
     if kind == _WEIGHTED:
-        return _weighted(fleet, engines, slot, total)
+        return fleet.routing[0].target if len(fleet.routing) == 1 else _weighted(fleet, engines, slot, total)
     if kind == _OVERFLOW:
         chosen = fallback if fallback != NONE else up if up != NONE else first
         slot.overflowed = 1 if chosen != first else 0

@@ -23,12 +23,16 @@ def draw_luck(requests: Requests, sent: dict[int, int]) -> NDArray[np.int64]:
     sent : open rows of each class before these; moved on
     """
     luck = np.zeros(len(requests), np.int64)
-    opens = np.arange(requests.n_open)
-    for k in np.unique(requests.class_id[opens]).tolist():
-        mine = opens[requests.class_id[opens] == k]
-        luck[mine] = _LUCK_PER_CLASS * k + sent.get(k, 0) + np.arange(len(mine))
-        sent[k] = sent.get(k, 0) + len(mine)
-    level = opens[requests.next_turn[opens] >= 0]
+    opens = requests.class_id[: requests.n_open]
+    counts = np.bincount(opens)
+    for k in np.flatnonzero(counts).tolist():
+        first, n = _LUCK_PER_CLASS * k + sent.get(k, 0), int(counts[k])
+        mine = slice(0, n) if n == len(opens) else np.flatnonzero(opens == k)
+        luck[mine] = np.arange(first, first + n)
+        sent[k] = sent.get(k, 0) + n
+    if requests.n_open == len(requests):
+        return luck
+    level = np.flatnonzero(requests.next_turn[: requests.n_open] >= 0)
     while len(level):
         following = requests.next_turn[level]
         luck[following] = luck[level] + _NEXT_TURN

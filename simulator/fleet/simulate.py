@@ -196,30 +196,31 @@ class _Simulation:
         pools = np.zeros((len(self.controls), 3), np.int64)
         for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
             np.add.at(pools[:, column], replicas["pool"], replicas[name])
-        calls = self.plane.fleet.calls.sum(axis=(1, 2))
+        calls = self.plane.calls().sum(axis=(1, 2))
         prompts = calls[:, CALL_INPUT:CALL_OUTPUT].sum(axis=1)
         return np.concatenate([pools, np.stack([prompts, calls[:, CALL_CACHED], calls[:, CALL_OUTPUT]], axis=1)])
 
     def usage(self, horizon_s: float) -> Usage:
         self.energy_marks.append(self.step_energy_j())
         marks = np.stack(self.energy_marks)
+        done = self.plane.work()
         pools: list[PoolUsage] = []
         for k, control in enumerate(self.controls):
             replicas = self.plane.engines.replicas[self.plane.engines.replicas["pool"] == k]
             usage = pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s)
             clock = self.zones[k]
-            work = self.plane.fleet.work[k]
+            work = done[k]
             pools.append(
                 replace(
                     usage,
                     outages=clock.count,
                     zone_down_s=clock.down_s(horizon_s),
-                    work=work[:, :WORK_THROWN_INPUT].copy(),
-                    thrown_tokens=work[:, WORK_THROWN_INPUT:].copy(),
+                    work=work[:, :WORK_THROWN_INPUT],
+                    thrown_tokens=work[:, WORK_THROWN_INPUT:],
                 )
             )
         providers = tuple(
-            provider_usage(self.plane.fleet, len(pools), k, provider, clock, horizon_s)
+            provider_usage(self.plane, k, provider, clock, horizon_s)
             for k, (provider, clock) in enumerate(zip(self.spec.providers, self.outages, strict=True))
         )
         owned = [site for site in self.sites if self.spec.pools[site.pools[0]].owned]

@@ -80,36 +80,56 @@ PROVIDER = np.dtype(
         ("cache_step_tokens", np.int64),
         ("cache_writes", np.int64),
         ("n_bands", np.int64),
+        ("first_call", np.int64),
     ],
     align=True,
 )
 
-TIER = np.dtype([("latency_factor", np.float64), ("batch_window_s", np.float64)], align=True)
-
+CALL_COUNTS = (
+    *("input", "cached", "written", "output"),
+    *("answered", "failed", "repeated"),
+    *("failed_input", "failed_cached", "failed_written", "failed_output"),
+)
 CALL_INPUT, CALL_CACHED, CALL_WRITE, CALL_OUTPUT, CALLS, CALLS_FAILED, CALLS_RETRIED, FAILED_INPUT = range(8)
-"""Columns of `Fleet.calls`: tokens of answered calls by kind, answered and failed calls, those among both that repeat
-an earlier one; from the last on, tokens of failed calls by kind."""
-CALL_COLUMNS = FAILED_INPUT + 4
+CALL = np.dtype(
+    [
+        ("above_tokens", np.int64),  # prompt length above which the band holds
+        ("latency_factor", np.float64),
+        ("batch_window_s", np.float64),  # 0: answers come as they are written
+        *((name, np.int64) for name in CALL_COUNTS),
+    ],
+    align=True,
+)
+"""Calls of one provider by one class within one price band, at `first_call + class * n_bands + band`: tokens of
+answered calls by kind, answered and failed calls, those among both that repeat one, tokens of failed calls by kind."""
 
-(
-    WORK_REQUESTS,
-    WORK_INPUT,
-    WORK_CACHED,
-    WORK_OUTPUT,
-    WORK_KV_READ,
-    WORK_PAIRS,
-    WORK_THROWN_INPUT,
-    WORK_THROWN_OUTPUT,
-) = range(8)
-"""Columns of `Fleet.work`: answers given; tokens computed, found in the prefix cache and put out; KV tokens read in
-decoding; pairs of tokens in prompts' attention; prompts and tokens put out of answers that nobody saw."""
-WORK_COLUMNS = WORK_THROWN_OUTPUT + 1
+WORK_COUNTS = (
+    *("requests", "input", "cached", "output", "kv_read", "pairs"),
+    *("thrown_input", "thrown_output"),
+)
+WORK_THROWN_INPUT = WORK_COUNTS.index("thrown_input")
+TARGET = np.dtype([("allowed", np.int64), *((name, np.int64) for name in WORK_COUNTS)], align=True)
+"""One class at one target, at `target * classes + class`: whether its data may go there; answers given; tokens
+computed, found in the prefix cache and put out; KV tokens read in decoding; pairs of tokens in prompts' attention;
+prompts and tokens put out of answers that nobody saw."""
 
-NODE = np.dtype([("key", np.int64), ("used", np.int32), ("provider", np.int32), ("first", np.int32)], align=True)
-"""A text that prompts go on with after equal beginnings, with its `MARK`s."""
+OPENING = np.dtype([("start_s", np.float64), ("open", np.int64)], align=True)
+"""Whether a target takes new requests, from some time of the week on, at `row * targets + target`."""
 
-MARK = np.dtype([("time_s", np.float64), ("tokens", np.int64), ("next", np.int32)], align=True)
-"""How far into a node's text a prompt went, and when last; a node's marks grow in length and age."""
+MEMORY = np.dtype(
+    [
+        ("key", np.int64),
+        ("tokens", np.int64),
+        ("time_s", np.float64),
+        ("used", np.int32),
+        ("provider", np.int32),
+        ("next", np.int32),
+    ],
+    align=True,
+)
+"""Prompt caches. The first two thirds are a hash table of nodes: a text that prompts go on with after equal beginnings,
+with its marks from `next` on. The rest are marks: how far into a node's text a prompt went, and when last; a node's
+marks grow in length and age."""
 
 ROUTING = np.dtype(
     [
@@ -150,7 +170,7 @@ CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=T
     SEED,
     ROUTING_KIND,
     REMOTE,
-    OPENING,
+    OPENING_ROW,
     MARK_FREE,
     N_MARKS,
     CACHE_ROOM,
@@ -179,14 +199,9 @@ class Fleet(NamedTuple):
     routing: NDArray[np.void]
     cascade: NDArray[np.void]
     classes: NDArray[np.void]
-    allowed: NDArray[np.bool_]  # (class, target)
-    tiers: NDArray[np.void]  # (class, provider)
-    bands: NDArray[np.int64]  # (provider, band): prompt length above which it holds
-    openings_s: NDArray[np.float64]  # (row,)
-    openings: NDArray[np.bool_]  # (row, target)
-    calls: NDArray[np.int64]  # (provider, class, band, CALL_COLUMNS)
-    work: NDArray[np.int64]  # (target, class, WORK_COLUMNS)
-    nodes: NDArray[np.void]  # hash table of the providers' prompt caches
-    marks: NDArray[np.void]
+    targets: NDArray[np.void]  # (target x class)
+    calls: NDArray[np.void]  # (provider x class x band)
+    openings: NDArray[np.void]  # (row x target)
+    memory: NDArray[np.void]  # prompt caches of the providers
     ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base
     scalars: NDArray[np.int64]

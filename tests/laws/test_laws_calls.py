@@ -32,7 +32,7 @@ def test_errors_are_repeated_and_each_attempt_has_its_own_luck() -> None:
         fleet((), (provider(**CALM, error_probability=0.5),), classes=classes(max_retries=40)),
         poisson(stream(1, "calls"), n, 5.0),
     )
-    records, counts = run.records, run.plane.fleet.calls[0].sum(axis=(0, 1))
+    records, counts = run.records, run.plane.calls()[0].sum(axis=(0, 1))
     assert (records["status"] == Status.COMPLETED).all()
     for k in range(3):
         again = (records["retries"] > k).sum() / (records["retries"] >= k).sum()
@@ -86,7 +86,7 @@ def test_what_a_rate_limit_refuses_comes_again() -> None:
         assert done.sum() == served
         assert (run.records["reason"][~done] == Reason.RATE_LIMIT).all()
         assert (run.records["status"][~done] == Status.REJECTED).all()
-        counts = run.plane.fleet.calls[0].sum(axis=(0, 1))
+        counts = run.plane.calls()[0].sum(axis=(0, 1))
         assert counts[CALLS] == served
         assert counts[CALLS] + counts[CALLS_FAILED] == 30 + run.records["retries"].sum()
 
@@ -160,7 +160,7 @@ def test_work_is_that_of_the_answers_given(seed: int, caching: bool) -> None:
     requests = poisson(rng, n, 3.0)
     requests = replace(requests, isl=requests.isl + np.int32(33), **segments) if caching else requests
     run = serve(fleet((pool(replicas=2, engine=replace(ENGINE, enable_prefix_caching=caching)),)), requests)
-    records, work = run.records, run.plane.fleet.work[0]
+    records, work = run.records, run.plane.work()[0]
     for c in (0, 1):
         mine = records[(records["class_id"] == c) & (records["status"] == Status.COMPLETED)]
         isl, osl, cached = (mine[name].astype(np.int64) for name in ("isl", "osl", "cached_tokens"))
@@ -173,8 +173,8 @@ def test_work_is_that_of_the_answers_given(seed: int, caching: bool) -> None:
 def test_a_prompt_computed_elsewhere_is_the_work_of_that_pool() -> None:
     spec = fleet((pool("prefill", hands_to=1), pool("decode")), routing=RoutingSpec(TargetRouting.WEIGHTED, (0,)))
     run = serve(spec, evenly(5, 10.0, 20, 4))
-    assert run.plane.fleet.work[0].sum(axis=0).tolist() == [0, 100, 0, 0, 0, 5 * 210, 0, 0]
-    assert run.plane.fleet.work[1].sum(axis=0).tolist() == [5, 0, 0, 20, 5 * (20 + 21 + 22 + 23), 0, 0, 0]
+    assert run.plane.work()[0].sum(axis=0).tolist() == [0, 100, 0, 0, 0, 5 * 210, 0, 0]
+    assert run.plane.work()[1].sum(axis=0).tolist() == [5, 0, 0, 20, 5 * (20 + 21 + 22 + 23), 0, 0, 0]
 
 
 def test_calls_are_counted_by_class_and_price_band() -> None:
@@ -186,7 +186,7 @@ def test_calls_are_counted_by_class_and_price_band() -> None:
         for band, (low, high) in enumerate(((0, 20), (20, 40), (40, 99))):
             mine = records[(records["class_id"] == c) & (records["isl"] > low) & (records["isl"] <= high)]
             done = mine[mine["status"] == Status.COMPLETED]
-            counts = run.plane.fleet.calls[0, c, band]
+            counts = run.plane.calls()[0, c, band]
             assert counts[[0, 3]].tolist() == [done["isl"].sum(), done["osl"].sum()]
             assert counts[[CALLS, CALLS_FAILED]].tolist() == [len(done), len(mine) - len(done)]
 
@@ -205,7 +205,7 @@ def test_a_batch_is_answered_within_its_window_and_counted_at_once() -> None:
     assert took[batch].max() <= 86_400.0
     assert abs(took[batch].mean() / 43_200.0 - 1.0) < 0.1
     assert records["first_token_s"][~batch] - records["arrival_s"][~batch] == pytest.approx(1.0)
-    assert run.plane.fleet.calls[0, 0, 0, CALLS] == batch.sum()
+    assert run.plane.calls()[0, 0, 0, CALLS] == batch.sum()
 
 
 def test_each_refusal_says_why() -> None:
@@ -232,5 +232,5 @@ def test_a_repeated_call_finds_the_cache_as_it_is_then() -> None:
     columns = {"segment_start": np.arange(201), "segment_id": np.zeros(200), "segment_tokens": np.full(200, 30)}
     api = provider(**CALM, error_probability=0.4, cache=PromptCache(1e6))
     run = serve(fleet((), (api,), classes=classes(max_retries=30)), evenly(200, 5.0, 40, 2, **columns))
-    counts = run.plane.fleet.calls[0].sum(axis=(0, 1))
+    counts = run.plane.calls()[0].sum(axis=(0, 1))
     assert counts[:2].tolist() == [200 * 40 - 199 * 30, 199 * 30]

@@ -10,7 +10,7 @@ from fleet_cases import STEP_S, Served, Source, evenly, fleet, poisson, pool, pr
 
 from simulator.fleet.records import RECORD, Escalation, Status
 from simulator.fleet.simulate import simulate_fleet
-from simulator.fleet.state import CALL_INPUT, CALL_OUTPUT, CALLS, WORK_THROWN_INPUT, WORK_THROWN_OUTPUT
+from simulator.fleet.state import CALL_INPUT, CALL_OUTPUT, CALLS, WORK_COUNTS
 from simulator.metrics.accumulate import parts_s
 from simulator.metrics.laws import check_causality
 from simulator.metrics.slo import latencies
@@ -113,13 +113,13 @@ def test_an_api_that_has_no_room_leaves_the_first_answer(limits: dict[str, float
 def test_an_api_as_first_target_is_paid_for_what_goes_on() -> None:
     run = serve(cascade((LARGE,), (provider(),), order=(1, 0), share=0.4), traffic())
     records = run.by_arrival
-    calls, thrown = run.plane.fleet.calls[0].sum(axis=(0, 1)), run.plane.fleet.work[1].sum(axis=0)
+    calls, thrown = run.plane.calls()[0].sum(axis=(0, 1)), run.plane.work()[1].sum(axis=0)
     on = records["escalated"] == Escalation.ESCALATED
     assert calls[CALL_INPUT] == records["isl"].sum()
     assert calls[CALL_OUTPUT] == records["osl"].sum()
     assert calls[CALLS] == len(records)
-    assert thrown[WORK_THROWN_INPUT] == records["isl"][on].sum()
-    assert thrown[WORK_THROWN_OUTPUT] == records["thrown_tokens"].sum() == records["osl"][on].sum()
+    assert thrown[WORK_COUNTS.index("thrown_input")] == records["isl"][on].sum()
+    assert thrown[WORK_COUNTS.index("thrown_output")] == records["thrown_tokens"].sum() == records["osl"][on].sum()
     assert output_tokens(run, 0) == records["osl"][records["escalated"] == Escalation.ESCALATED].sum()
 
 
