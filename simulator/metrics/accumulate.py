@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
-from simulator.fleet.records import Escalation, Status
+from simulator.fleet.records import Escalation, Reason, Status
 from simulator.metrics.rates import PROCESSED, Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
@@ -50,6 +50,7 @@ class Tally:
     Attributes
     ----------
     window : what happened in it, whenever its requests arrived; the rest counts requests that arrived in it
+    reasons : shape (statuses, reasons), why requests were not completed
     by_target : shape (targets, 5); requests sent to each target, how many it completed, and these ones' tokens
     parts_s : seconds of all completed requests by part, in the order of `PARTS`
     """
@@ -57,6 +58,7 @@ class Tally:
     by_target: NDArray[np.int64]
     window: Throughput
     statuses: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(Status), np.int64))
+    reasons: NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(Status), len(Reason)), np.int64))
     parts_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(PARTS)))
     sketches: dict[str, Sketch] = field(default_factory=lambda: {name: Sketch() for name in METRICS})
     good: int = 0
@@ -73,6 +75,8 @@ class Tally:
     def add(self, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]) -> None:
         completed = records["status"] == Status.COMPLETED
         self.statuses += np.bincount(records["status"], minlength=len(Status))
+        why = records["status"] * len(Reason) + records["reason"]
+        self.reasons += np.bincount(why, minlength=self.reasons.size).reshape(self.reasons.shape)
         self.good += int(good.sum())
         self.parts_s += parts_s(records[completed]).sum(axis=1)
         self.input_tokens += int(records["isl"][completed].sum())
@@ -96,6 +100,7 @@ class Tally:
     def merge(self, other: Tally) -> None:
         self.window.merge(other.window)
         self.statuses = self.statuses + other.statuses
+        self.reasons = self.reasons + other.reasons
         self.by_target = self.by_target + other.by_target
         self.parts_s = self.parts_s + other.parts_s
         for name in _COUNTS:
@@ -125,6 +130,17 @@ class Tally:
             "unsent_turns": self.unsent_turns,
             "served_share": served.kept / served.of if served.of else float("nan"),
             "statuses": {status.name.lower(): int(self.statuses[status]) for status in Status},
+            "reasons": {
+                status.name.lower(): why
+                for status in Status
+                if (
+                    why := {
+                        reason.name.lower(): int(n)
+                        for reason in Reason
+                        if reason and (n := self.reasons[status, reason])
+                    }
+                )
+            },
             "slo_attainment": self.good / self.arrived if self.arrived else float("nan"),
             "goodput_rps": self.window.good / window_s,
             "throughput_rps": self.window.completed / window_s,

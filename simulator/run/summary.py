@@ -195,10 +195,15 @@ def _warnings(
 
 def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
     return [
-        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}"
+        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}{_why(metrics['reasons'].get(name, {}))}"
         for name in statuses
         if (count := metrics["statuses"][name])
     ]
+
+
+def _why(reasons: Mapping[str, int]) -> str:
+    parts = [f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
