@@ -1,4 +1,4 @@
-"""Whose cost it is: a bill by request class, token kind and tenant, shared out by the step-time equation."""
+"""Whose cost it is: a bill by request class and token kind, shared out by the step-time equation."""
 
 from __future__ import annotations
 
@@ -111,14 +111,6 @@ def study_split_usd(
             known[key] = split_usd(terms, month_use(terms, month), billed.lines, costs, classes)
         found = found + billed.length / terms.months * known[key]
     return found
-
-
-def by_tenant(usd: NDArray[np.float64], tenants: Sequence[str]) -> dict[str, float]:
-    """USD per month by tenant, from the split by class; `tenants` has one name for each class."""
-    return {
-        name: float(usd[[k for k, tenant in enumerate(tenants) if tenant == name]].sum())
-        for name in dict.fromkeys(tenants)
-    }
 
 
 def _shares(terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int) -> dict[str, NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""USD per million tokens, of three kinds, and hours of rent that cost as much as owning."""
+"""USD per million tokens, of three kinds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.study.terms import Money
-from simulator.units import HOURS_PER_MONTH, TOKENS_PER_MILLION
-
-_DAYS_PER_MONTH = HOURS_PER_MONTH / 24
+from simulator.units import TOKENS_PER_MILLION
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +49,3 @@ def unit_prices(usd_per_month: Money, tokens: Tokens) -> UnitPrices:
         usd_per_million(usd_per_month, tokens.output),
         usd_per_million(usd_per_month, tokens.processed),
     )
-
-
-def break_even_hours(capex_usd: float, owned_usd_per_hour: float, rented_usd_per_hour: float) -> float | None:
-    """Hours of use after which a purchase has paid for itself, capex / (rented - owned); None if never.
-
-    Method of Lenovo Press LP2225 and LP2368, On-Premise vs Cloud: Generative AI Total Cost of Ownership (2025, 2026).
-    """
-    saving = rented_usd_per_hour - owned_usd_per_hour
-    return capex_usd / saving if saving > 0 else None
-
-
-def rent_hours_per_day(owned_usd_per_month: float, rented_usd_per_hour: float) -> float | None:
-    """Hours of rent a day that cost what owning does around the clock; above 24 owning is cheaper at any use.
-
-    None where rent is free.
-    """
-    return owned_usd_per_month / rented_usd_per_hour / _DAYS_PER_MONTH if rented_usd_per_hour > 0 else None

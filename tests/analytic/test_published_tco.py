@@ -17,7 +17,8 @@ from bill_cases import API, FREE, HOUR_S, PLAIN_SERVER, fixed, month, owned, poo
 from simulator.bill.cash import payback_months
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
-from simulator.bill.unit import break_even_hours, rent_hours_per_day, usd_per_million
+from simulator.bill.unit import usd_per_million
+from simulator.decide.break_even import hours_per_day
 from simulator.study.bill import Bill, MonthUse, PeriodUse
 from simulator.study.terms import Fee, OwnedSite, ServerKind, Terms, TokenPrices
 from simulator.study.usage import Usage
@@ -59,10 +60,10 @@ def test_an_h100_server_against_four_prices_of_rent() -> None:
     )
     for name, price in given["rented_usd_per_hour"].items():
         other = rent(price, 8, months)
-        hours = break_even_hours(given["server_usd"], right["owned_running_usd_per_hour"], price)
-        assert hours == pytest.approx(right["break_even_hours"][name], rel=0.001)
-        month_of = payback_months(bill, other)
-        assert month_of == pytest.approx(right["break_even_months"][name], rel=0.001)
+        months_used = payback_months(bill, other)
+        assert months_used is not None
+        assert months_used == pytest.approx(right["break_even_months"][name], rel=0.001)
+        assert months_used * HOURS == pytest.approx(right["break_even_hours"][name], rel=0.001)
         if name == "on_demand":
             unit = right["on_demand_usd_per_million_output_tokens"]
             assert per_million_output(other, tokens_per_s) == pytest.approx(unit, rel=0.001)
@@ -74,7 +75,8 @@ def test_hours_of_rent_a_day_that_cost_as_much_as_an_h200_server() -> None:
     bill = own(server, 8, 60, (Fee("running", usd_per_month=given["owned_running_usd_per_hour"] * HOURS),))
     assert bill.paid_usd.sum() == pytest.approx(right["owned_usd_five_years"], abs=0.01)
     price = given["rented_usd_per_hour"]
-    hours = rent_hours_per_day(float(total_usd(bill.lines)), price)
+    hours = hours_per_day(float(total_usd(bill.lines)), rent(price, 8, 60).lines)
+    assert hours is not None
     assert hours == pytest.approx(right["hours_of_rent_per_day"], rel=0.005)
     assert hours / 24 == pytest.approx(right["share_of_hours"], rel=0.005)
     assert total_usd(bill.lines) == pytest.approx(11_048, abs=1)

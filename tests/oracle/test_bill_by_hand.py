@@ -15,12 +15,11 @@ from simulator.bill.annuity import annual_usd, discount_factors, recovery_factor
 from simulator.bill.cash import npv_usd, payback_months
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
-from simulator.bill.unit import break_even_hours
 from simulator.decide.sensitivity import PricePath, central_interval, price_paths_usd, tornado
 from simulator.decide.volumes import owned_units
 from simulator.errors import InputError
 from simulator.study.bill import Bill
-from simulator.study.terms import Commitment, Staff, Terms, TokenPrices
+from simulator.study.terms import Commitment, Fee, Staff, Terms, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
 
 SERVER = replace(PLAIN_SERVER, capex_usd=240_000.0, life_years=4.0)
@@ -62,11 +61,22 @@ def by_part(bill: Bill, category: str) -> dict[str, float]:
 @pytest.mark.parametrize(("cloud_usd_per_hour", "hours"), [(98.32, 8_556), (77.43, 10_890), (53.95, 15_710)])
 def test_break_even_hours_published_by_lenovo(cloud_usd_per_hour: float, hours: float) -> None:
     """Lenovo Press LP2225 (23 May 2025), 8x H100; it rounds the third to tens, hence the tolerance."""
-    assert break_even_hours(833_806.0, 0.87, cloud_usd_per_hour) == pytest.approx(hours, rel=1.5e-4)
+    usage = Usage(7_200.0, (pool(gpus=8, stays=(Stay(0, 0, "serving", 0.0, 7_200.0),)),), (), (servers(1, ["pool"]),))
+    site = owned(server=replace(SERVER, capex_usd=833_806.0, life_years=5.0), facility=FREE)
+    running = (Fee("running", usd_per_month=0.87 * 730),)
+    mine = bill_study(Terms("own", owned=(site,), fees=running, months=60), [month(usage)] * 60)
+    rents = Terms("cloud", rented=(rented(usd=cloud_usd_per_hour),), months=60)
+    months = payback_months(mine, bill_study(rents, [month(usage)] * 60))
+    assert months is not None
+    assert months * 730 == pytest.approx(hours, rel=1.5e-4)
 
 
 def test_nothing_is_saved_by_owning_what_costs_more_to_run() -> None:
-    assert break_even_hours(1.0, 2.0, 2.0) is None
+    usage = Usage(7_200.0, (pool(gpus=8, stays=(Stay(0, 0, "serving", 0.0, 7_200.0),)),), (), (servers(1, ["pool"]),))
+    fee = (Fee("running", usd_per_month=2 * 730),)
+    mine = bill_study(Terms("own", owned=(owned(facility=FREE),), fees=fee, months=60), [month(usage)] * 60)
+    rents = Terms("cloud", rented=(rented(usd=2.0),), months=60)
+    assert payback_months(mine, bill_study(rents, [month(usage)] * 60)) is None
 
 
 def test_annuity_edges() -> None:

@@ -1,4 +1,4 @@
-"""A bill by class, token kind and tenant."""
+"""A bill by class and token kind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.bill.split import StepCost, by_tenant, split_usd, step_cost, study_split_usd, work_seconds
+from simulator.bill.split import StepCost, split_usd, step_cost, study_split_usd, work_seconds
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.use import month_use
@@ -37,7 +37,6 @@ def test_token_kinds_of_an_api_pay_their_own_price() -> None:
     split = split_usd(terms, month_use(terms, use), bill.lines, {}, 2)
     scale = 730 * 1.1 / 1e6
     assert split == pytest.approx(scale * np.array([[120.0, 100.0, 160.0], [0.0, 0.0, 40.0]]))
-    assert by_tenant(split, ["a", "b"]) == pytest.approx({"a": 380.0 * scale, "b": 40.0 * scale})
 
 
 def test_coefficients_make_the_work_of_a_pool_its_busy_time() -> None:
@@ -80,6 +79,5 @@ def test_parts_add_up_to_the_bill(works: list[list[list[int]]]) -> None:
     split = split_usd(terms, month_use(terms, month(usage)), bill.lines, dict.fromkeys(("a", "b", "burst"), COST), 2)
     assert (split >= 0).all()
     assert split.sum() == pytest.approx(float(total_usd(bill.lines)))
-    assert sum(by_tenant(split, ["x", "x"]).values()) == pytest.approx(split.sum())
     if burst.sum() and not burst[1].sum() and not a[1].sum() and not b[1].sum():
         assert split[1].sum() == pytest.approx(0.0)
