@@ -78,6 +78,13 @@ class Figures:
             self.ranges[identifier] = entry.interval
         return self._draws.get(identifier, value)
 
+    def unnoted(self, identifier: str) -> Money:
+        """Value of a cost figure that moves no line of the bill: it is not remembered among those that were used."""
+        known, ranges = dict(self.used), dict(self.ranges)
+        value = self(identifier)
+        self.used, self.ranges = known, ranges
+        return value
+
     def of(self, quantity: Quantity, name: str) -> Money:
         """Value of a catalog quantity called `name`; one that is taken from a cost figure follows that figure."""
         if quantity.entry is not None:

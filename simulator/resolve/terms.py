@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.catalog.freshness import catalog_day, freshness
 from simulator.resolve.apis import api_terms
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
@@ -15,6 +16,9 @@ from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
 from simulator.study.terms import Fee, Money, Staff, Terms
+
+OLD_DAYS = 365
+"""Age from which figures are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,13 @@ class ResolvedTerms:
     def estimates(self) -> tuple[str, ...]:
         """Ids of the estimates among the figures."""
         return tuple(figure.id for figure in self.figures if figure.kind == "estimate")
+
+    @property
+    def stale(self) -> tuple[Figure, ...]:
+        """Figures more than a year old when the catalog was last gone through; of the scenario those that it dates."""
+        dated = [figure for figure in self.figures if figure.kind != "given" or figure.date]
+        old = freshness(dated, catalog_day(), OLD_DAYS).stale
+        return tuple(figure for figure in dated if figure.id in old)
 
 
 def resolve_terms(planned: PlannedTopology) -> ResolvedTerms:
@@ -78,7 +89,6 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         path = f"{root}.providers[{k}]"
         with located(loaded, path):
             apis.append(api_terms(provider, path, scenario.workload.classes, figures))
-    rate = scenario.cost.discount_rate
     return Terms(
         topology=name,
         owned=owned,
@@ -86,12 +96,19 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         apis=tuple(apis),
         staff=_staff(planned, bool(owned), figures),
         fees=tuple(_fee(fee, f"{root}.fees[{k}]", figures) for k, fee in enumerate(topology.fees)),
-        discount_rate_per_year=figures("onprem.wacc")
-        if rate is None
-        else figures.given("cost.discount_rate", rate, "per year"),
+        discount_rate_per_year=_discount_rate(planned, figures),
         months=float(scenario.study.months),
         first_month=1 if scenario.study.first_month is None else int(scenario.study.first_month[-2:]),
     )
+
+
+def _discount_rate(planned: PlannedTopology, figures: Figures) -> Money:
+    """Cost of capital; without hardware it moves the present value alone, and no line."""
+    rate = planned.loaded.scenario.cost.discount_rate
+    if rate is not None:
+        return figures.given("cost.discount_rate", rate, "per year")
+    owns = any(pool.billing == "owned" for pool in planned.loaded.scenario.topologies[planned.name].pools)
+    return figures("onprem.wacc") if owns else figures.unnoted("onprem.wacc")
 
 
 def _staff(planned: PlannedTopology, owns: bool, figures: Figures) -> Staff | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,8 @@ def simulate(
         bundle.text("costs_focus.csv", focus_csv(scenario, cases))
         bundle.json("usage.json", {name: usage_data(case.priced.months) for name, case in cases.items()})
         bundle.json("terms.json", {name: terms_data(case.priced.terms) for name, case in cases.items()})
+        figures = {topology.name: price.figures for topology, price in zip(planned, prices, strict=True)}
+        bundle.json("figures.json", {name: [asdict(figure) for figure in found] for name, found in figures.items()})
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
     return Run(finite(summary), path)

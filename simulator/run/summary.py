@@ -224,17 +224,18 @@ def _cost_warnings(
     loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, told: list[str]
 ) -> list[str]:
     found: list[str] = []
-    settings, hours = loaded.scenario.cost, loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
+    hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     others = [name for name in prices.estimates if name not in told]
     if others:
         found.append(f"prices that are estimates: {', '.join(others)}")
+    if prices.stale:
+        old = ", ".join(f"{figure.id} ({figure.date})" for figure in prices.stale)
+        found.append(f"figures more than a year old: {old}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
-    by_hour = settings.electricity_by_hour_usd_per_kwh is not None and any(
-        pool.billing == "owned" for pool in planned.settings.pools
-    )
-    by_hour |= any(pool.price_by_hour_usd_per_gpu_hour is not None for pool in planned.settings.pools)
-    if by_hour and hours % HOURS_PER_DAY:
+    by_hour = [place.facility.electricity_usd_per_kwh for place in prices.terms.owned]
+    by_hour += [rented.usd_per_instance_hour for rented in prices.terms.rented]
+    if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
     for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):
         names = [provider.name for provider in planned.settings.providers if tier_factor(provider, tier) is None]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from simulator.catalog.costs import cost_entry
+from simulator.catalog.freshness import catalog_day
 from simulator.catalog.gpus import gpu
+from simulator.catalog.quantity import day_of
 from simulator.catalog.servers import server_kind
 from simulator.errors import InputError
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
@@ -349,4 +351,26 @@ def test_every_figure_that_was_used_has_a_source_and_a_day_or_a_place(tmp_path: 
     for name in ("onprem.server_capex.8xH100", "aws-us-east/h100-sxm/on_demand", "onprem.fte_per_cluster"):
         assert name in by_id
     assert "onprem.wacc" not in by_id
+    assert {figure.id for figure in found.stale} >= {"power.pue"}
+    assert all((catalog_day() - day_of(figure.date)).days > 365 for figure in found.stale)
     assert found.unknown == ()
+
+
+def test_the_cost_of_capital_is_named_where_it_moves_a_line(tmp_path: Path) -> None:
+    owned, rented = resolve(tmp_path, pools(OWNED)), resolve(tmp_path, pools(f"{{{RENTED}}}"))
+    assert "onprem.wacc" in owned.estimates
+    assert "onprem.wacc" not in rented.estimates
+    assert owned.terms.discount_rate_per_year == rented.terms.discount_rate_per_year
+    given = resolve(tmp_path, pools(f"{{{RENTED}}}"), "cost: {overrides: {onprem.wacc: 0.2}}")
+    assert given.terms.discount_rate_per_year == 0.2
+    assert given.used_overrides == {"onprem.wacc"}
+
+
+def test_a_dated_price_of_ones_own_grows_old(tmp_path: Path) -> None:
+    price = "price_usd_per_gpu_hour: 2, price_source: a quote"
+    old, fresh, undated = (
+        resolve(tmp_path, pools(f"{{{RENTED}, {price}{day}}}")).stale
+        for day in (", price_date: 2024-01-31", ", price_date: 2026-11-20", "")
+    )
+    own = [[figure.id for figure in found if figure.kind == "given"] for found in (old, fresh, undated)]
+    assert own == [["topologies.one.pools[0].price_usd_per_gpu_hour"], [], []]
