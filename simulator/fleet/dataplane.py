@@ -165,7 +165,9 @@ class DataPlane:
     def calls(self) -> NDArray[np.int64]:
         """Counters of calls so far, shape (providers, classes, bands, CALL_COUNTS)."""
         counts = np.stack([self.fleet.calls[name] for name in state.CALL_COUNTS], axis=-1)
-        return counts.reshape(len(self.spec.providers), len(self.spec.classes), _most_bands(self.spec), -1)
+        return counts.reshape(
+            len(self.spec.providers), len(self.spec.classes), _most_bands(self.spec), len(state.CALL_COUNTS)
+        )
 
     def work(self) -> NDArray[np.int64]:
         """Counters of answers so far, shape (targets, classes, WORK_COUNTS)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from simulator.resolve.batches import priorities
 from simulator.resolve.clock import week_time_s
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
@@ -30,10 +31,13 @@ def request_source(loaded: LoadedScenario, number: int = 0) -> RequestSource:
 def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     """The scenario's classes as plain values, files resolved against the scenario's folder."""
     week_s = week_time_s(scenario.run.start)
-    return spec.WorkloadSpec(tuple(_class(cls, folder, week_s) for cls in scenario.workload.classes))
+    classes = scenario.workload.classes
+    return spec.WorkloadSpec(
+        tuple(_class(cls, folder, week_s, priority) for cls, priority in zip(classes, priorities(classes), strict=True))
+    )
 
 
-def _class(cls: Any, folder: Path, week_s: float) -> spec.ClassWorkload:
+def _class(cls: Any, folder: Path, week_s: float, priority: int) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
     return spec.ClassWorkload(
@@ -44,7 +48,7 @@ def _class(cls: Any, folder: Path, week_s: float) -> spec.ClassWorkload:
         prefixes=spec.Prefixes(prefixes.groups, _length(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
         if prefixes
         else None,
-        priority=cls.priority,
+        priority=priority,
         complexity=_complexity(cls.complexity),
     )
 

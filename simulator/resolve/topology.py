@@ -13,6 +13,7 @@ from simulator.catalog.tokens import TokenOffer, token_offer
 from simulator.errors import InputError, Problem, collect
 from simulator.resolve.admissible import check_admissible
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
+from simulator.resolve.batches import with_policy
 from simulator.resolve.clock import week_time_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
@@ -140,6 +141,8 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
     settings = scenario.engine
     if pool.engine is not None:
         settings = settings.model_copy(update={k: getattr(pool.engine, k) for k in pool.engine.model_fields_set})
+    given = scenario.engine.model_fields_set | (pool.engine.model_fields_set if pool.engine else set())
+    settings = with_policy(scenario, settings, "scheduling_policy" in given)
     _check_shared_experts(pool, settings.data_parallel_size)
     widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
     return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent)

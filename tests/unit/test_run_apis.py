@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator.engine.config import Policy
+from simulator.resolve.demand import request_source
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
@@ -107,3 +109,56 @@ def test_results_say_why_requests_were_refused(tmp_path: Path) -> None:
     assert patient.metrics.summary()["statuses"]["rejected"] < metrics["statuses"]["rejected"]
     usage = patient.usage.providers[0]
     assert usage.failed_calls.sum() > usage.retried_calls.sum() > 0
+
+
+TWO = """
+schema_version: 1
+name: two
+model: llama-3.1-8b
+{engine}
+workload:
+  classes:
+    - name: chat
+      arrivals: {{kind: poisson, rate_rps: 12}}
+      lengths: {{isl: 800, osl: 150}}
+      priority: 3
+    - name: night
+      arrivals: {{kind: poisson, rate_rps: 12}}
+      lengths: {{isl: 800, osl: 150}}
+      service_tier: {tier}
+      {more}
+topologies: {{t: {{pools: [{{name: own, site: datacentre, gpu: l40s, billing: owned}}]}}}}
+run: {{horizon_s: 60, seed: 4}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("tier", "more", "engine", "priorities", "policy"),
+    [
+        ("batch", "", "", {3, 4}, Policy.PRIORITY),
+        ("batch", "priority: 0", "", {3, 0}, Policy.FCFS),
+        ("batch", "", "engine: {scheduling_policy: fcfs}", {3, 4}, Policy.FCFS),
+        ("standard", "", "", {3, 0}, Policy.FCFS),
+    ],
+)
+def test_a_batch_waits_behind_the_others_on_pools_of_ones_own(
+    tmp_path: Path, tier: str, more: str, engine: str, priorities: set[int], policy: Policy
+) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO.format(tier=tier, more=more, engine=engine))
+    loaded = load_scenario(path)
+    assert {int(p) for chunk in request_source(loaded).chunks() for p in set(chunk.priority.tolist())} == priorities
+    assert plan_topology(loaded, "t").fleet.pools[0].engine.policy == policy
+
+
+def test_a_batch_waits_so_that_others_do_not(tmp_path: Path) -> None:
+    """A replica that is asked for more than it can: without a batch both wait alike."""
+    ttft: dict[str, list[float]] = {}
+    for tier in ("standard", "batch"):
+        path = tmp_path / "two.yaml"
+        path.write_text(TWO.format(tier=tier, more="", engine="engine: {max_num_seqs: 16}"))
+        loaded = load_scenario(path)
+        found = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0).metrics
+        ttft[tier] = [tally.sketches["ttft_s"].quantiles((0.5,))["p50"] for tally in found.by_class]
+    assert ttft["batch"][0] < 0.5 * ttft["standard"][0]
+    assert ttft["batch"][1] > 2.0 * ttft["batch"][0]
