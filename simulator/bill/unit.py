@@ -6,24 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulator.study.bill import Tokens
 from simulator.study.terms import Money
 from simulator.units import TOKENS_PER_MILLION
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Tokens per month.
-
-    Attributes
-    ----------
-    delivered : prompts and answers that users saw; an answer that a cascade threw away is not one
-    output : of the answers that users saw
-    processed : prompts and answers of every target, those thrown away included
-    """
-
-    delivered: float
-    output: float
-    processed: float
 
 
 @dataclass(frozen=True, slots=True)

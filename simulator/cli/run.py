@@ -21,6 +21,7 @@ def run(
     advice: bool = True,
     format: Literal["table", "json"] = "table",
     check: bool = False,
+    explore_s: float = 0.0,
     quiet: bool = False,
 ) -> int:
     """Simulate every topology of a scenario and compare them.
@@ -37,9 +38,11 @@ def run(
     advice: look whether sizes that are written would meet the SLO for less at another number or autoscaler
     format: table for people, json for programs
     check: exit with 1 unless some topology meets the SLO
+    explore_s: seconds for further trials: capacity, break-even by volume, what load or limits would change the winner
     quiet: no progress bar
     """
     from simulator.cli.output import print_json, progress_bar
+    from simulator.report.decision import decision_screen
     from simulator.report.screen import first_screen
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
@@ -49,12 +52,13 @@ def run(
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
     with progress_bar(quiet) as progress:
-        result = simulate(loaded, out, progress, checked_limits(max_replicas, search_seconds), store, advice)
+        result = simulate(loaded, out, progress, checked_limits(max_replicas, search_seconds), store, advice, explore_s)
     store.record()
     if format == "json":
-        print_json({**result.summary, "bundle": str(result.bundle)})
+        print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})
     else:
         print(first_screen(result.summary, result.summary["verdict"]))
+        print(decision_screen(result.decision, list(result.summary["order"])))
         print(f"\nbundle: {result.bundle}")
     met = any(summary["metrics"]["slo_met"] for summary in result.summary["topologies"].values())
     return 1 if check and not met else 0

@@ -14,8 +14,9 @@ from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import month_use
 from simulator.decide.months import lasts_until
 from simulator.study.bill import Bill, MonthUse, PeriodUse
-from simulator.study.decision import Contender, Month, Trail, Walked
+from simulator.study.decision import Contender, Month, Served, Trail, Walked
 from simulator.study.terms import Terms
+from simulator.units import HOURS_PER_MONTH
 
 FIXED = Trail("fixed", 1)
 
@@ -98,6 +99,13 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
         usages = share.served.usages if replication is None else share.served.usages[replication : replication + 1]
         periods += [PeriodUse(usage, share.hours / len(usages), share.period.start_hour) for usage in usages]
     return MonthUse(tuple(periods))
+
+
+def usd_per_month(terms: Terms, gave: Served) -> float:
+    """USD per month of a study all of whose months are served like this."""
+    hours = HOURS_PER_MONTH / len(gave.usages)
+    month = MonthUse(tuple(PeriodUse(usage, hours) for usage in gave.usages))
+    return mean(total_usd(bill_study(terms, (month,) * math.ceil(terms.months)).lines))
 
 
 def months(found: Costed) -> tuple[Month, ...]:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
-from simulator.decide.rivals import rank, shares_cheapest
+from simulator.decide.rivals import rank
 from simulator.decide.why import bindings, flips_sentence, sentence
 from simulator.study.decision import Flip, Verdict
 
 
 def decide(
-    found: Sequence[Costed], drawn: Mapping[str, NDArray[np.float64]] | None = None, flips: Sequence[Flip] = ()
+    found: Sequence[Costed], shares: Mapping[str, float] | None = None, draws: int = 0, flips: Sequence[Flip] = ()
 ) -> Verdict:
     """Compare topologies of one study.
 
     Parameters
     ----------
-    drawn : by topology, USD per month in each paired draw
+    shares : by topology, share of the paired draws in which it is the cheapest of those that meet the SLO
+    draws : of how many
     flips : further ones, beside those of prices
     """
     contenders = [one.contender for one in found]
@@ -30,10 +28,9 @@ def decide(
     usd = {one.name: one.usd_per_month for one in found}
     rest = [name for name in ranking.order if name not in ranking.winners]
     margin = usd[rest[0]] - usd[ranking.order[0]] if rest else math.nan
-    meeting = {name: drawn[name] for name in ranking.order} if drawn else {}
-    share = shares_cheapest(meeting)[ranking.order[0]] if meeting else math.nan
-    draws = len(next(iter(meeting.values()))) if meeting else 0
-    sure = f"cheapest of these in {share:.0%} of {draws:,} draws" if meeting and len(meeting) > 1 else ""
+    share = (shares or {}).get(ranking.order[0], math.nan) if ranking.order else math.nan
+    known = math.isfinite(share) and len(ranking.order) > 1
+    sure = f"cheapest of these in {share:.0%} of {draws:,} draws" if known else ""
     why = bindings(found, ranking)
     every = (*money_flips(found), *flips)
     parts = [sentence(contenders, sure), *(f"{one.text}." for one in why), flips_sentence(every)]

@@ -162,6 +162,16 @@ class Bundle:
     manifest: dict[str, Any]
     summary: dict[str, Any]
 
+    @property
+    def decision(self) -> dict[str, Any]:
+        """Months, break-even, why the losers lose, flips.
+
+        Raises
+        ------
+        InputError : the bundle has none, or it is broken
+        """
+        return _read_json(self.path, "decision.json")
+
     def table(self, name: str) -> Any:
         """One Parquet file as a DataFrame.
 

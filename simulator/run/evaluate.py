@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.months import served, walk_months
+from simulator.run.priced import priced_months
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
-from simulator.simulate.priced import priced
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +53,5 @@ def evaluate(
 
         done.append(simulate_one(subject, demand, number, progress=tick))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    return Evaluation(summarise(loaded, planned, priced(done, prices.terms), prices), met)
+    walked = walk_months(horizon_of(loaded), subject, demand, served(done))
+    return Evaluation(summarise(loaded, planned, priced_months(done, prices.terms, walked), prices), met)

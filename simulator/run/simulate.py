@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,15 +13,20 @@ from typing import Any
 import numpy as np
 
 from simulator.bill.ledger_file import terms_data, usage_data
+from simulator.decide.costed import FIXED
 from simulator.errors import collect
+from simulator.resolve.horizon import horizon_of
 from simulator.resolve.sizes import has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
+from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.fingerprint import fingerprint
+from simulator.run.months import served, walk_months
+from simulator.run.priced import priced_months
 from simulator.run.remarks import remarks, turns_apart
-from simulator.run.summary import merged_metrics, summarise, verdict
+from simulator.run.summary import merged_metrics, summarise
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
@@ -31,12 +36,12 @@ from simulator.simulate.capacity import kept_up, load_warnings
 from simulator.simulate.demand import demand_of
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import Records, simulate_one, subject_of
-from simulator.simulate.priced import priced
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
 from simulator.size.search import Limits
 from simulator.size.words import size_warnings
+from simulator.study.decision import Trail
 
 _ROWS_AT_ONCE = 65536
 """Requests that are written to a bundle together."""
@@ -53,10 +58,12 @@ class Run:
     Attributes
     ----------
     summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, break_even) and `verdict`
+    decision : as in `decision.json`: months, break-even, what binds each loser, flips
     bundle : folder of the run bundle
     """
 
     summary: dict[str, Any]
+    decision: dict[str, Any]
     bundle: Path
 
 
@@ -67,6 +74,7 @@ def simulate(
     limits: Limits | None = None,
     store: Store | None = None,
     advise: bool = False,
+    explore_s: float = 0.0,
 ) -> Run:
     """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
 
@@ -77,6 +85,7 @@ def simulate(
     limits : of the search
     store : where the search looks up and keeps what was simulated; within this run alone unless given
     advise : look whether a topology whose size is written would meet the SLO for less at another one
+    explore_s : wall-clock time for further trials: capacity, break-even by volume, flips of load and limits
 
     Raises
     ------
@@ -95,7 +104,7 @@ def simulate(
     unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
     cases: dict[str, Case] = {}
-    demand = demand_of(loaded)
+    demand, horizon = demand_of(loaded), horizon_of(loaded)
     replications = demand.replications
     total = len(planned) * replications
     files = references(loaded)
@@ -141,7 +150,8 @@ def simulate(
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
                 bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
                 bundle.append("events.parquet", events_frame(done[-1].run, topology, number))
-            found = priced(done, price.terms)
+            walked = walk_months(horizon, subject_of(topology), demand, served(done), progress)
+            found = priced_months(done, price.terms, walked)
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
             summaries[topology.name] = summarise(loaded, topology, found, price)
@@ -164,10 +174,15 @@ def simulate(
             told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
         run = scenario.run
         bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
+        measured = [_measured(topology, cases[topology.name], summaries[topology.name]) for topology in planned]
+        decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s)
+        for one in decision.topologies:
+            summaries[one.name]["lasts_until"] = one.lasts_until
+        bundle.json("decision.json", decision.data)
         summary = {
             "scenario": scenario.name,
             "description": scenario.description,
-            "verdict": verdict(summaries, sure=True),
+            "verdict": decision.verdict.text,
             "order": list(summaries),
             "topologies": summaries,
         }
@@ -178,7 +193,17 @@ def simulate(
         bundle.json("figures.json", {name: [asdict(figure) for figure in found] for name, found in figures.items()})
         bundle.json("summary.json", summary)
         bundle.json("timing.json", {"seconds": time.perf_counter() - started})
-    return Run(finite(summary), path)
+    return Run(finite(summary), finite(decision.data), path)
+
+
+def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any]) -> Measured:
+    drawn, search = summary["uncertainty"], summary.get("search")
+    trail = Trail(search["claim"], search["tried"], search["gap_usd"] or 0.0) if search else FIXED
+    return Measured(
+        subject_of(topology),
+        costed_of(topology.name, case.priced, trail, summary.get("fleet", "")),
+        drawn["probability_cheapest_meeting_slo"] if drawn else None,
+    )
 
 
 def _answers(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.study import bill_study, with_commitments
 from simulator.bill.sums import mean, total_usd
+from simulator.decide.costed import month_uses
 from simulator.decide.rivals import shares_cheapest
 from simulator.decide.sensitivity import (
     Interval,
@@ -27,7 +28,7 @@ from simulator.resolve.figures import Figures
 from simulator.resolve.terms import ResolvedTerms, topology_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
-from simulator.simulate.priced import Priced, Replication, study_months, with_peaks
+from simulator.simulate.priced import Priced, Replication
 from simulator.study.terms import Money, Terms
 from simulator.units import TOKENS_PER_MILLION
 
@@ -101,8 +102,7 @@ def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
     """
     r, n = len(case.replications), len(inputs.gpu_path)
     terms = _drawn_terms(case, settings, inputs)
-    usages = with_peaks([found.usage for found in case.replications])
-    bills = [bill_study(terms, study_months([usage], terms.months)) for usage in usages]
+    bills = [bill_study(terms, month_uses(case.priced.walked, k)) for k in range(r)]
     usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
     by_use = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines, "by_use")), (n,)) for bill in bills], axis=-1)
     tokens = np.array([found.tokens.delivered for found in case.replications])

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from simulator.bill.study import bill_study, committed_instances, with_commitments
 from simulator.bill.sums import mean, total_usd
-from simulator.bill.unit import Tokens
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.demand import Demand
 from simulator.simulate.one import Outcome
-from simulator.study.bill import Bill, MonthUse, PeriodUse
+from simulator.study.bill import Bill, MonthUse, PeriodUse, Tokens
+from simulator.study.decision import Walked
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -40,6 +40,7 @@ class Priced:
     terms : with the number of instances that are committed
     months : of the study, each replication a period of every month
     tokens : mean over the replications
+    walked : of each month, how it was served; empty where all months are alike
     """
 
     replications: tuple[Replication, ...]
@@ -47,6 +48,7 @@ class Priced:
     months: tuple[MonthUse, ...]
     bill: Bill
     tokens: Tokens
+    walked: tuple[Walked, ...] = ()
 
     @property
     def usd_per_month(self) -> float:

@@ -41,6 +41,22 @@ class MonthUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens per month.
+
+    Attributes
+    ----------
+    delivered : prompts and answers that users saw; an answer that a cascade threw away is not one
+    output : of the answers that users saw
+    processed : prompts and answers of every target, those thrown away included
+    """
+
+    delivered: float
+    output: float
+    processed: float
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """One line of a month's bill.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from simulator.study.bill import Tokens
 from simulator.study.demand import Level, Period
 from simulator.study.usage import Usage
 
@@ -84,12 +85,14 @@ class Served:
     attainment : share of the requests answered within the SLO
     binding : the SLO term that is missed most, or that has least room
     usages : the ledger of each replication
+    tokens : of a month served like this, of each replication
     """
 
     meets: bool
     attainment: float
     binding: str
     usages: tuple[Usage, ...]
+    tokens: tuple[Tokens, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

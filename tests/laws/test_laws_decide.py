@@ -15,6 +15,7 @@ from simulator.decide.break_even import break_evens, hours_per_day, volume
 from simulator.decide.costed import Costed, costed, months
 from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
+from simulator.decide.rivals import shares_cheapest
 from simulator.decide.verdict import decide
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Load
@@ -158,8 +159,8 @@ def test_a_flip_of_a_price_is_where_the_bills_cross(rent: float, tokens: float) 
 
 def test_the_margin_is_sure_in_a_share_of_the_draws() -> None:
     a, b = _rent(20.0), _tokens(50.0)
-    drawn = {"rent": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2.0, 1.0, 4.0, 5.0])}
-    found = decide([a, b], drawn)
+    shares = shares_cheapest({"rent": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2.0, 1.0, 4.0, 5.0])})
+    found = decide([a, b], shares, 4)
     assert found.margin_share_of_draws == (0.75 if found.ranking.order[0] == "rent" else 0.25)
     assert "of 4 draws" in found.text
 

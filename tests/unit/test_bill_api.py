@@ -11,10 +11,10 @@ from bill_cases import API, HOUR_S, PLACE, fixed, month, owned, pool, provider, 
 from simulator.bill.energy import month_energy, per_million, study_energy
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
-from simulator.bill.unit import Tokens, unit_prices
+from simulator.bill.unit import unit_prices
 from simulator.bill.use import month_use
 from simulator.errors import InputError
-from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.bill import MonthUse, PeriodUse, Tokens
 from simulator.study.terms import Facility, Terms, TokenPrices
 from simulator.study.usage import Usage
 

@@ -18,15 +18,19 @@ from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.servers import server_kinds, servers_of
+from simulator.decide.costed import month_uses
 from simulator.decide.volumes import owned_units
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
+from simulator.resolve.horizon import horizon_of
 from simulator.resolve.offers import unknown_prices
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
 from simulator.run.hybrid import hybrid_rule
+from simulator.run.months import served, walk_months
+from simulator.run.priced import priced_months
 from simulator.run.simulate import simulate
 from simulator.run.uncertainty import (
     GPU_PRICE,
@@ -40,7 +44,6 @@ from simulator.run.uncertainty import (
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
-from simulator.simulate.priced import priced, study_months
 from simulator.study.bill import Line
 
 SMALL = Path(__file__).parents[1] / "data/scenarios/small.yaml"
@@ -59,7 +62,8 @@ def case(scenario: LoadedScenario, name: str) -> Case:
     prices = resolve_terms(planned)
     runs = scenario.scenario.run.replications
     outcomes = [simulate_one(subject_of(planned), demand_of(scenario), k) for k in range(runs)]
-    return Case(planned, prices, priced(outcomes, prices.terms))
+    walked = walk_months(horizon_of(scenario), subject_of(planned), demand_of(scenario), served(outcomes))
+    return Case(planned, prices, priced_months(outcomes, prices.terms, walked))
 
 
 def only(topologies: str, *more: str) -> LoadedScenario:
@@ -185,7 +189,7 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
         drawn = draw_costs(one, settings, base, 1)
         assert drawn.usd_per_month == pytest.approx(found.replications[0].usd_per_month, rel=1e-12)
         assert drawn.tokens_per_month == pytest.approx(found.replications[0].tokens.delivered)
-        alone = study_months([one.replications[0].usage], found.priced.terms.months)
+        alone = month_uses(found.priced.walked, 0)
         by_use = total_usd(bill_study(found.priced.terms, alone).lines, "by_use")
         assert drawn.usage_usd_per_month == pytest.approx(float(by_use))
 

@@ -1,0 +1,156 @@
+"""A decision as sentences, rows and a chart: reads `decision.json`, computes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+from tabulate import tabulate
+
+from simulator.report.charts import topology_colour
+
+Decision = Mapping[str, Any]
+MONTH_HEADERS = ("", "SLO met", "lasts until", "servers", "$ per month, first", "last", "owed after the study [$]")
+PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
+
+
+def grows(decision: Decision) -> bool:
+    """Whether any topology has months that differ."""
+    return any(
+        len({(tuple(month["level"]), month["meets"], month["usd"]) for month in found["months"]}) > 1
+        for found in decision["topologies"].values()
+    )
+
+
+def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
+    """A row for each topology: for how many months it meets the SLO, its servers and its costs."""
+    rows = []
+    for name in names:
+        found = decision["topologies"][name]
+        months = found["months"]
+        met = sum(month["meets"] for month in months)
+        servers = [month["servers"] for month in months]
+        rows.append(
+            [
+                name,
+                f"{met} of {len(months)} months",
+                "the end" if found["lasts_until"] is None else f"month {found['lasts_until']}",
+                _span(servers) if max(servers) else "-",
+                f"{months[0]['usd']:,.0f}",
+                f"{months[-1]['usd']:,.0f}",
+                f"{months[-1]['liability_usd']:,.0f}",
+            ]
+        )
+    return rows
+
+
+def _span(values: Sequence[int]) -> str:
+    return str(values[0]) if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
+
+
+def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
+    """A row for each topology and each rival that meets the SLO: from when it costs less."""
+    return [
+        [
+            name,
+            pair["rival"],
+            _month(pair["months"]),
+            _month(pair["months_discounted"]),
+            _hours(pair["hours_per_day"]),
+            _volume(pair["volume"]),
+        ]
+        for name in names
+        for pair in decision["topologies"][name]["break_even"]
+        if pair["rival"] in names
+    ]
+
+
+def _month(value: float | None) -> str:
+    return "never" if value is None else "the start" if value == 0 else f"{value:.1f}"
+
+
+def _hours(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "never" if value > 24 else f"above {value:.2f}"
+
+
+def _volume(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return "-"
+    return found["side"] if found["factor"] is None else f"{found['side']} × {found['factor']:.2f}"
+
+
+def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:
+    """Why each loser is one, how long fleets last, what capacity they have, and what would flip the winner."""
+    notes = [f"{found['binding']['text']}." for name in names if (found := decision["topologies"][name])["binding"]]
+    notes += capacity_notes(decision, names)
+    return notes + [_flip(flip) for flip in decision["flips"]]
+
+
+def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
+    """How much load each fleet carries within the SLO, where that was asked for."""
+    notes = []
+    for name in names:
+        capacity = decision["topologies"][name]["capacity"]
+        if capacity:
+            most = "at least " if capacity["fails_at"] is None else ""
+            used = f": {capacity['used_share']:.0%} of its capacity is used" if capacity["used_share"] else ""
+            notes.append(f"{name} carries {most}{capacity['factor']:.2f} times the load within the SLO{used}.")
+    return notes
+
+
+def _flip(flip: Mapping[str, Any]) -> str:
+    if flip["factor"] is None:
+        low, high = flip["beyond"]
+        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."
+    about = "" if flip["sure"] else "about "
+    at = flip["words"] or f"× {flip['factor']:.2f}"
+    return f"{flip['assumption']}: from {about}{at} on, {flip['winner']}."
+
+
+def decision_screen(decision: Decision, names: Sequence[str]) -> str:
+    """Months where they differ, break-even of each topology against each rival, and capacities."""
+    parts: list[str] = []
+    if grows(decision):
+        parts.append(_table(month_rows(decision, names), MONTH_HEADERS))
+    if pairs := pair_rows(decision, names):
+        parts.append("costs less than a rival that meets the SLO (months as paid, resale not counted):")
+        parts.append(_table(pairs, PAIR_HEADERS))
+    parts += [f"- {note}" for note in capacity_notes(decision, names)]
+    return "\n" + "\n".join(parts)
+
+
+def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
+    return tabulate(rows, headers=list(headers), tablefmt="simple", disable_numparse=True)
+
+
+def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any:
+    """What each month costs, as its lines; months that miss the SLO are hollow."""
+    rows = [
+        {
+            "topology": name,
+            "month": month["month"],
+            "usd": month["usd"],
+            "SLO": "met" if month["meets"] else "missed",
+            "load": " ".join(f"× {factor:.2f}" for factor in month["level"]),
+            "servers": month["servers"],
+            "binding": month["binding"],
+        }
+        for name in names
+        if name in shown
+        for month in decision["topologies"][name]["months"]
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("month:Q", axis=alt.Axis(tickMinStep=1), scale=alt.Scale(nice=False)),
+        y=alt.Y("usd:Q", title="$ in the month, as its lines"),
+        color=topology_colour(names),
+    )
+    marks = base.mark_point(size=50).encode(
+        fillOpacity=alt.condition("datum.SLO == 'met'", alt.value(1.0), alt.value(0.0)),
+        fill=topology_colour(names),
+        tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip("usd", format=",.0f")],
+    )
+    return (base.mark_line(interpolate="step-after") + marks).properties(height=320)

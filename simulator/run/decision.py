@@ -1,0 +1,97 @@
+"""The decision of a run: months, bills, verdict; with time for further trials, capacity, volumes and flips too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from simulator.decide.break_even import break_evens
+from simulator.decide.costed import FIXED, Costed, usd_per_month
+from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
+from simulator.decide.record import Json, record
+from simulator.decide.verdict import decide
+from simulator.metrics.slo import ClassSlo
+from simulator.run.months import demand_at, served
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Subject
+from simulator.simulate.priced import Priced
+from simulator.simulate.refusal import try_fleet
+from simulator.study.decision import Trail, Verdict
+from simulator.study.demand import Load
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One topology as it was run and billed.
+
+    Attributes
+    ----------
+    share_cheapest : of the draws in which it is the cheapest of those that meet; None without draws
+    """
+
+    subject: Subject
+    costed: Costed
+    share_cheapest: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict, what it was taken from, and both as plain data."""
+
+    verdict: Verdict
+    topologies: tuple[Costed, ...]
+    data: Json
+
+
+def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -> Costed:
+    """The months of a topology with their bill; further arguments are attributes of `Costed`."""
+    usd = tuple(one.usd_per_month for one in found.replications)
+    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet)
+
+
+def decide_run(
+    loaded: LoadedScenario, demand: Demand, measured: Sequence[Measured], draws: int = 0, explore_s: float = 0.0
+) -> Decision:
+    """Compare the topologies of a run over the months of its study.
+
+    Parameters
+    ----------
+    draws : that `share_cheapest` is taken of
+    explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
+    """
+    found = [one.costed for one in measured]
+    pairs = break_evens(found)
+    known, flips = {}, []
+    if explore_s > 0:
+        stays = _as_it_is({one.costed.name: one for one in measured}, demand)
+        explorer = Explorer(stays, stays, explore_s)
+        names = [one.name for one in found]
+        study = loaded.scenario.study
+        known = capacities(explorer, names)
+        pairs = with_volumes(explorer, pairs)
+        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year)
+    shares = {one.costed.name: one.share_cheapest for one in measured if one.share_cheapest is not None}
+    verdict = decide(found, shares, draws, flips)
+    return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
+
+
+def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Asked], Answered]:
+    """Each topology at its size, under other loads and limits; refused as early as is certain."""
+
+    def stays(asked: Asked) -> Answered:
+        one = measured[asked.topology]
+        there = demand_at(demand, Load((asked.load,) * len(demand.classes)))
+        if asked.limits != 1.0:
+            there = replace(there, classes=tuple(_loosened(slo, asked.limits) for slo in there.classes))
+        trial = try_fleet(one.subject, there)
+        if trial.refutation is not None:
+            return Answered(False, None)
+        gave = served(trial.outcomes)
+        return Answered(gave.meets, usd_per_month(one.costed.terms, gave) if gave.meets else None)
+
+    return stays
+
+
+def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
+    return replace(slo, terms=tuple(replace(term, limit_s=term.limit_s * factor) for term in slo.terms))
