@@ -111,10 +111,11 @@ def compare_costs(
     frame : rows of `break_even.parquet` (`cost_curves`)
     """
     costs = {name: _costs(case.priced) for name, case in cases.items()}
-    standing = [
-        Contender(name, bool(topologies[name]["metrics"]["slo_met"]), case.priced.usd_per_month)
+    meets = {
+        name: bool(topologies[name]["metrics"]["slo_met"]) and all(month.meets for month in case.priced.walked)
         for name, case in cases.items()
-    ]
+    }
+    standing = [Contender(name, meets[name], case.priced.usd_per_month) for name, case in cases.items()]
     for name, summary in topologies.items():
         summary["break_even"] = _break_even(name, cases, costs, standing)
         summary["hybrid_rule"] = hybrid_rule(cases[name], warmup_s)
@@ -124,7 +125,7 @@ def compare_costs(
     if settings.draws:
         inputs = draw_inputs(list(cases.values()), settings, seed)
         draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
-        meeting = [name for name, summary in topologies.items() if summary["metrics"]["slo_met"]]
+        meeting = [name for name, met in meets.items() if met]
         for name, found in summarise_draws(draws, meeting).items():
             topologies[name]["uncertainty"] = found
     crossings: list[float] = []
