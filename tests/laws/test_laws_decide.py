@@ -177,7 +177,7 @@ def test_volume_crosses_where_a_fixed_cost_meets_a_price(true: float) -> None:
         assert found.side == "above"
         assert found.factor == pytest.approx(true, rel=0.021)
     other = volume(lambda q: 100.0 * q / true, lambda q: 100.0)
-    assert other.side in ({"never"} if true < 1 / 16 else {"always"} if true >= 16 else {"below"})
+    assert other.side in ({"never"} if true <= 1 / 16 else {"always"} if true > 16 else {"below"})
     assert [row[0] for row in found.tried] == sorted(row[0] for row in found.tried)
 
 
