@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fleet_cases import evenly, fleet, pool, provider, serve
+from fleet_cases import Source, evenly, fleet, poisson, pool, provider, serve
 
 from simulator.fleet.records import Reason, Status
+from simulator.fleet.simulate import simulate_fleet
+from simulator.rng import stream
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, Opening, RoutingSpec
 from simulator.units import SECONDS_PER_WEEK
@@ -39,3 +41,31 @@ def test_when_nothing_is_open_a_request_is_told_so() -> None:
     late = records["arrival_s"] >= 3600.0
     assert (records["status"] == np.where(late, Status.REJECTED, Status.COMPLETED)).all()
     assert (records["reason"] == np.where(late, Reason.NO_TARGET, Reason.NONE)).all()
+
+
+def test_the_order_of_targets_changes_nothing() -> None:
+    """Hours, luck of calls and counters follow a target wherever it stands."""
+    two = (pool("p"), pool("q", replicas=2, network_s=0.01))
+    apis = (provider(error_probability=0.2, luck="x"), provider(error_probability=0.3, luck="y", price_bands=(0, 30)))
+    requests = poisson(stream(4, "openings"), 300, 0.05)
+    found = []
+    for pools, providers, order in ((two, apis, (0, 1, 2, 3)), (two[::-1], apis[::-1], (1, 0, 3, 2))):
+        openings = tuple(
+            replace(row, targets=tuple(row.targets[k] for k in order))
+            for row in (Opening(0.0, (True, False, True, True)), Opening(3000.0, (False, True, False, True)))
+        )
+        spec = fleet(pools, providers, RoutingSpec(TargetRouting.WEIGHTED, (0, 1, 2, 3), openings=openings))
+        batches: list[np.ndarray] = []
+        run = simulate_fleet(
+            spec, Source((requests,)), horizon_s=7000.0, drain_s=100.0, warmup_s=0.0, seed=3, sink=batches.append
+        )
+        records = np.sort(np.concatenate(batches), order="request")
+        usages = [*run.usage.pools, *run.usage.providers]
+        counts = [usage.work.tolist() for usage in run.usage.pools] + [
+            (usage.tokens.tolist(), usage.failed_calls.tolist()) for usage in run.usage.providers
+        ]
+        assert len(usages) == 4
+        place = np.argsort(order)
+        found.append(([order.index(t) for t in records["target"].tolist()], [counts[k] for k in place]))
+    assert found[0] == found[1]
+    assert len(set(found[0][0])) == 4
