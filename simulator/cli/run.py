@@ -47,7 +47,7 @@ def run(
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
     from simulator.simulate.store import Store, user_store
-    from simulator.size.search import checked_limits
+    from simulator.size.found import checked_limits
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()

@@ -16,7 +16,8 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.priced import priced
 from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
-from simulator.size.search import Limits, Search, refinable, search
+from simulator.size.found import Limits, Search
+from simulator.size.search import refinable, search
 from simulator.size.trials import Point, Progress, Trials
 
 

@@ -39,7 +39,7 @@ from simulator.simulate.one import Records, simulate_one, subject_of
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
-from simulator.size.search import Limits
+from simulator.size.found import Limits
 from simulator.size.words import size_warnings
 from simulator.study.decision import Trail
 

@@ -10,7 +10,8 @@ from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import QueueAutoscaler
 from simulator.simulate.demand import Demand
 from simulator.simulate.store import Store
-from simulator.size.search import Limits, search
+from simulator.size.found import Limits
+from simulator.size.search import search
 from simulator.size.trials import Progress, Trials, Tried
 
 MOST_TRIALS = 5

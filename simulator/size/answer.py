@@ -17,8 +17,9 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.one import Outcome, simulate_one
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
+from simulator.size.found import Limits, Search
 from simulator.size.reasons import empty_engine_misses, shortfall
-from simulator.size.search import Limits, Search, search
+from simulator.size.search import search
 from simulator.size.trials import Progress, Trials, Tried
 from simulator.study.fleet import ColdStart, FleetSpec
 
@@ -52,6 +53,7 @@ class Answer:
             "sizes": dict(zip(self.pools, map(str, self.sizes.values()), strict=True)),
             "claim": found.claim,
             "tried": found.tried,
+            "equal": [str(tried) for tried in found.equal],
             "gap_usd": found.gap_usd,
             "monotone": found.monotone,
             "infeasible": self.infeasible,

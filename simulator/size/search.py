@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
+from simulator.size.found import Limits, Search
 from simulator.size.guess import guess_replicas, targets
 from simulator.size.numbers import minimal_points, smallest
-from simulator.size.trials import Point, Trials, Tried, Word
+from simulator.size.trials import Point, Trials, Tried
 
 CLOSED_ONE_BY_ONE = 16
 """Up to so many replicas each smaller number is simulated; above, those far below a refused one are skipped."""
@@ -22,85 +22,6 @@ _DEARER = 2
 """Larger sizes in a row that cost more, after which no further one is looked at if no bound rises."""
 _FROM_GUESS = 3
 """Place among the rising targets at which the search for the largest that meets begins."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far a search goes.
-
-    Attributes
-    ----------
-    max_replicas : of each pool
-    max_trials : of each topology; None for as many as it takes
-    seconds : of the wall clock for each topology; None for as long as it takes
-    prune : whether what cannot cost less than the best that met is left out
-    prove : whether what is smaller than a size that meets is closed one by one
-    """
-
-    max_replicas: int = 64
-    max_trials: int | None = None
-    seconds: float | None = None
-    prune: bool = True
-    prove: bool = True
-
-
-def checked_limits(max_replicas: int, seconds: float | None) -> Limits:
-    """Limits as the command line gives them.
-
-    Raises
-    ------
-    InputError : a number that is out of range
-    """
-    problems = []
-    if max_replicas < 1:
-        problems.append(Problem("must be at least 1", "--max-replicas", got=str(max_replicas)))
-    if seconds is not None and not 0 < seconds < math.inf:
-        problems.append(Problem("must be a positive number of seconds", "--search-seconds", got=str(seconds)))
-    if problems:
-        raise InputError(*problems)
-    return Limits(max_replicas, seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What a search found for one topology.
-
-    Attributes
-    ----------
-    best : the cheapest that met; None if none did
-    trail : every point that was looked at, in that order
-    claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
-    gap_usd : best less the least bound of what is open; 0 where the search ended by itself
-    monotone : False where more replicas were seen to serve worse
-    """
-
-    best: Tried | None
-    trail: tuple[Tried, ...]
-    claim: str
-    gap_usd: float = 0.0
-    monotone: bool = True
-
-    @property
-    def tried(self) -> int:
-        """Points that were simulated."""
-        return sum(tried.word in ("met", "refused", "raced out", "open") for tried in self.trail)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The trail, JSON-ready."""
-        return [
-            {
-                "sizes": str(tried),
-                "word": tried.word,
-                "usd_per_month": tried.usd_per_month if tried.usd else None,
-                "replications": len(tried.usd),
-                "reason": tried.reason,
-            }
-            for tried in self.trail
-        ]
-
-    def by_word(self, word: Word) -> list[Tried]:
-        """Points with this word."""
-        return [tried for tried in self.trail if tried.word == word]
 
 
 class _Spent(Exception):

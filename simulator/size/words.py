@@ -15,6 +15,9 @@ def size_warnings(answer: Answer) -> list[str]:
     empty = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == Fixed(0)]
     if empty:
         lines.append(f"its best needs no {' and no '.join(empty)}")
+    if found.equal:
+        sizes = ", ".join(map(str, found.equal))
+        lines.append(f"the same cost within the noise of the replications: {sizes}")
     if found.gap_usd and found.best is not None:
         share = found.gap_usd / found.best.usd_per_month
         lines.append(f"the search was not finished: at most {share:.0%} could be saved")

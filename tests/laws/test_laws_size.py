@@ -20,7 +20,8 @@ from simulator.simulate.one import simulate_one, subject_of
 from simulator.simulate.priced import usd_by_replication
 from simulator.simulate.store import Store
 from simulator.size.bounds import least_replicas, least_usd_per_month
-from simulator.size.search import Limits, Search, search
+from simulator.size.found import Limits, Search
+from simulator.size.search import search
 from simulator.size.trials import Trials
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"

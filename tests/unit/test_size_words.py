@@ -1,0 +1,53 @@
+"""What is said of a search."""
+
+from __future__ import annotations
+
+import pytest
+
+from simulator.resolve.sizes import Fixed, Scaled
+from simulator.size.answer import Answer
+from simulator.size.found import Search
+from simulator.size.trials import Tried
+from simulator.size.words import size_warnings
+
+BEST = Tried((Fixed(4),), "met", (100.0, 102.0, 98.0))
+
+
+@pytest.mark.parametrize(
+    ("usd", "equal"),
+    [
+        ((104.0, 99.0, 103.0), True),
+        ((103.0, 105.0, 101.0), False),
+        ((100.0, 102.0, 98.0), True),
+        ((200.0, 102.0), False),
+    ],
+)
+def test_bills_within_their_paired_interval_are_equal(usd: tuple[float, ...], equal: bool) -> None:
+    other = Tried((Scaled(2, 4, 30.0),), "met", usd)
+    found = Search(BEST, (BEST, other), "best of 2 tried")
+    assert found.equal == ([other] if equal else [])
+    words = " ".join(size_warnings(Answer("t", ("p",), {0: Fixed(4)}, found)))
+    assert ("2 to 4 at 30" in words) == equal
+
+
+def test_one_replication_has_no_interval() -> None:
+    best, other = (Tried((Fixed(n),), "met", (100.0,)) for n in (4, 5))
+    assert Search(best, (best, other), "proved").equal == []
+
+
+def test_what_a_search_leaves_open_is_said() -> None:
+    cut = Search(BEST, (BEST,), "not finished", gap_usd=25.0, monotone=False)
+    words = size_warnings(Answer("t", ("p", "q"), {0: Fixed(4), 1: Fixed(0)}, cut, edge="holds on fresh traffic"))
+    assert words == [
+        "sized at p 4, q 0: not finished",
+        "its best needs no q",
+        "the search was not finished: at most 25% could be saved",
+        "not monotone: a larger size was refused, so none was skipped",
+        "holds on fresh traffic",
+    ]
+
+
+def test_where_no_size_meets_the_reason_comes_first() -> None:
+    nothing = Search(None, (), "none of 3 tried meets")
+    (words,) = size_warnings(Answer("t", ("p",), {0: Fixed(2)}, nothing, infeasible="GPU: too slow"))
+    assert words == "no size meets the SLO (GPU: too slow); shown at p 2"
