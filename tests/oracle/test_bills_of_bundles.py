@@ -22,9 +22,10 @@ SHARED = (
 )
 
 
-def test_a_bundle_says_enough_to_print_its_bill_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("study", ["study={months: 30}", "study={months: 4.5, growth_per_year: 0.3}"])
+def test_a_bundle_says_enough_to_print_its_bill_again(study: str, tmp_path: Path) -> None:
     """Two TP4 pools stand on one server of eight GPUs; one TP4 replica on AWS pays for the instance of eight."""
-    changes = ["study.months=30", "workload.classes[chat].tenant=acme", "run.horizon_s=60", "run.warmup_s=5"]
+    changes = [study, "workload.classes[chat].tenant=acme", "run.horizon_s=60", "run.warmup_s=5"]
     changes += [f"topologies={SHARED}", "workload.classes[secret].data_class=internal"]
     result = simulate(load_scenario(SMALL, (), changes), tmp_path)
     topologies = result.summary["topologies"]
