@@ -115,7 +115,7 @@ class _Simulation:
             OutageClock(
                 self.env,
                 provider.outages,
-                stream(seed, "outages", "provider", k),
+                stream(seed, "outages", "provider", provider.luck or k),
                 partial(self._provider_down, k),
                 partial(self.plane.provider_up, k),
             )

@@ -112,8 +112,8 @@ def _capacity_rps(fleet: FleetSpec, load: Load) -> float:
     answering = {pool.hands_to for pool in pools if pool.hands_to is not None}
 
     def most(pool: PoolSpec, **parts: bool) -> float:
-        replicas = max(pool.replicas, pool.autoscaler.max_replicas if pool.autoscaler else 0)
-        return replicas * replica_capacity_rps(pool, load.isl, load.osl, cached_share=load.cached_share, **parts)
+        count = pool.most_replicas
+        return count * replica_capacity_rps(pool, load.isl, load.osl, cached_share=load.cached_share, **parts)
 
     if fleet.routing.cascade is not None:
         first, second = (pools[k] for k in fleet.routing.order)

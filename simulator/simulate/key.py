@@ -50,11 +50,7 @@ def trial_key(subject: Subject, demand: Demand) -> str:
 
 def fleet_key(subject: Subject) -> str:
     """Key of a fleet whatever it and its targets are called; pools that never have a replica are left out."""
-    kept = [
-        k
-        for k, pool in enumerate(subject.fleet.pools)
-        if pool.replicas > 0 or (pool.autoscaler is not None and pool.autoscaler.max_replicas > 0)
-    ]
+    kept = [k for k, pool in enumerate(subject.fleet.pools) if pool.most_replicas > 0]
     n = len(subject.fleet.pools)
     targets = [*kept, *range(n, n + len(subject.fleet.providers))]
     routing = subject.fleet.routing if len(targets) > 1 else None

@@ -49,15 +49,13 @@ def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerU
             gpu,
             max(mine[0].gpus_per_server, 1),
             tuple(pool.name for pool in mine),
-            math.ceil(sum(_fewest(pool) * pool.gpus_per_replica for pool in mine) / max(mine[0].gpus_per_server, 1)),
+            math.ceil(
+                sum(pool.least_replicas * pool.gpus_per_replica for pool in mine) / max(mine[0].gpus_per_server, 1)
+            ),
             np.zeros(hours),
         )
         for (site, gpu), mine in sharing.items()
     )
-
-
-def _fewest(pool: PoolSpec) -> int:
-    return pool.autoscaler.min_replicas if pool.autoscaler else pool.replicas
 
 
 def _undisturbed(pool: PoolSpec) -> bool:
@@ -67,7 +65,7 @@ def _undisturbed(pool: PoolSpec) -> bool:
 
 def _least_use(pool: PoolSpec, horizon_s: float, counted: bool) -> PoolUsage:
     """The pool's first replicas idle to the horizon, packed on as few instances as hold them."""
-    replicas = _fewest(pool)
+    replicas = pool.least_replicas
     together = max(pool.gpus_per_server // pool.gpus_per_replica, 1)
     apart = max(math.ceil(pool.gpus_per_replica / pool.gpus_per_server), 1) if pool.gpus_per_server else 1
     stays = tuple(

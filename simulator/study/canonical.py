@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 
@@ -25,8 +25,10 @@ def canonical(fleet: FleetSpec) -> tuple[FleetSpec, tuple[int, ...]]:
     The fleet, and for each of its targets (pools first, then providers) the number that it had before.
     """
     n = len(fleet.pools)
-    pools = sorted(range(n), key=lambda k: _pool_key(fleet, k))
-    providers = sorted(range(len(fleet.providers)), key=lambda k: _provider_key(fleet, k))
+    pools = _sorted([_pool_place(fleet, k) for k in range(n)], lambda k: _pool_content(fleet, k))
+    providers = _sorted(
+        [_place(fleet, n + k) for k in range(len(fleet.providers))], lambda k: (content(fleet.providers[k]),)
+    )
     order = (*pools, *(n + k for k in providers))
     new = {old: k for k, old in enumerate(order)}
     return (
@@ -84,16 +86,22 @@ def _feed(digest: hashlib._Hash, thing: object) -> None:
 _Key = tuple[object, ...]
 
 
-def _pool_key(fleet: FleetSpec, k: int) -> _Key:
+def _sorted(places: Sequence[_Key], contents: Callable[[int], _Key]) -> list[int]:
+    """Numbers by place; what stands in one place by content, which takes longer to know."""
+    shared = Counter(places)
+    return sorted(range(len(places)), key=lambda k: (places[k], contents(k) if shared[places[k]] > 1 else ()))
+
+
+def _pool_place(fleet: FleetSpec, k: int) -> _Key:
     pool = fleet.pools[k]
-    other = () if pool.hands_to is None else _pool_key(fleet, pool.hands_to)
+    return (pool.zone or pool.site, pool.model, pool.role, *_place(fleet, k))
+
+
+def _pool_content(fleet: FleetSpec, k: int) -> _Key:
+    pool = fleet.pools[k]
+    other = () if pool.hands_to is None else (_pool_place(fleet, pool.hands_to), _pool_content(fleet, pool.hands_to))
     unsized = replace(pool, replicas=0, autoscaler=None, schedule=None, hands_to=None)
-    size = (pool.replicas, content((pool.autoscaler, pool.schedule)))
-    return (pool.zone or pool.site, pool.model, pool.role, *_place(fleet, k), content(unsized), *size, other)
-
-
-def _provider_key(fleet: FleetSpec, k: int) -> _Key:
-    return (*_place(fleet, len(fleet.pools) + k), content(fleet.providers[k]))
+    return (content(unsized), pool.replicas, content((pool.autoscaler, pool.schedule)), other)
 
 
 def _place(fleet: FleetSpec, target: int) -> _Key:

@@ -171,6 +171,7 @@ def test_a_scenario_s_schedule(tmp_path: Path) -> None:
     assert found.schedule is not None
     at = [found.schedule.replicas_at(hour * HOUR_S) for hour in (7, 8, 19.9, 20, 33, 50, 144, 167.9, 168 + 9)]
     assert at == [1, 4, 4, 1, 4, 1, 0, 0, 4]
+    assert (found.least_replicas, found.most_replicas) == (0, 4)
 
 
 @pytest.mark.parametrize(
