@@ -61,6 +61,8 @@ def _widget(value: Value) -> None:
 
         listed = names(value.kind)
         st.selectbox(value.label, listed if value.value in listed else [value.value, *listed], key=value.key)
+    elif isinstance(value.value, str):
+        st.text_input(value.label, key=value.key)
     elif isinstance(value.value, int):
         st.number_input(value.label, min_value=0, step=1, key=value.key)
     else:

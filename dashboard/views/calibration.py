@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.settings import settings
-from simulator.catalog.expected import error_table
+from simulator.catalog.expected import ErrorGroup, error_table
 from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 from simulator.report.table import warnings
@@ -28,7 +28,7 @@ def show(context: Context | None) -> None:
         _run(context)
     st.subheader("Errors on published results, by GPU")
     table = error_table()
-    rows = pd.DataFrame([group.model_dump() for group in table.groups])
+    rows = pd.DataFrame([_row(group) for group in table.groups])
     for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
         column.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}")
     config = {name: st.column_config.NumberColumn(name.upper(), format="percent") for name in _METRICS}
@@ -38,6 +38,15 @@ def show(context: Context | None) -> None:
     )
     _measurements()
     _live()
+
+
+def _row(group: ErrorGroup) -> dict[str, Any]:
+    """Error of each metric, with the points and models that it rests on."""
+    row: dict[str, Any] = {"gpu": group.gpu, "kind": group.kind}
+    for metric in _METRICS:
+        found = getattr(group, metric)
+        row |= {metric: found.error, f"{metric} points": found.rows, f"{metric} models": found.models}
+    return row
 
 
 def _run(context: Context) -> None:

@@ -16,7 +16,7 @@ def error_bars(groups: pd.DataFrame, metric: str) -> Any:
 
     Parameters
     ----------
-    groups : columns `gpu`, `kind`, `rows`, `models` and the metric's (shares; NaN where it was not measured)
+    groups : columns `gpu`, `kind`, the metric's (shares; NaN where it was not measured), its `points` and `models`
     """
     known = groups.dropna(subset=metric)
     return (
@@ -32,7 +32,7 @@ def error_bars(groups: pd.DataFrame, metric: str) -> Any:
                 title="models",
                 legend=alt.Legend(orient="top"),
             ),
-            tooltip=["gpu", "kind", alt.Tooltip("error", format=".1%"), "rows", "models"],
+            tooltip=["gpu", "kind", alt.Tooltip("error", format=".1%"), f"{metric} points", f"{metric} models"],
         )
         .properties(title=metric if metric == "throughput" else metric.upper(), height=alt.Step(_KIND_PX))
     )

@@ -44,9 +44,10 @@ def test_a_commitment_is_scaled_by_its_own_price() -> None:
         "{r: {pools: [{name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 2, billing: reserved_1y, "
         "commitments: 1}]}}"
     )
-    plain = load_scenario(SCENARIO, sets=[f"topologies={topology}"])
+    here = [f"topologies={topology}", "workload.classes[secret].data_class=internal"]
+    plain = load_scenario(SCENARIO, sets=here)
     (found,) = (resolve_terms(planned).terms.rented[0] for planned in plan_topologies(plain))
-    sets = [f"topologies={topology}", *assignments(plain, Change(rent=2.0))]
+    sets = [*here, *assignments(plain, Change(rent=2.0))]
     changed = load_scenario(SCENARIO, sets=sets)
     (after,) = (resolve_terms(planned).terms.rented[0] for planned in plan_topologies(changed))
     assert found.commitment is not None
