@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
@@ -31,33 +31,89 @@ def demand_at(demand: Demand, load: Load) -> Demand:
     return found
 
 
+@dataclass(frozen=True)
+class Sizing:
+    """Sizes that are left open.
+
+    Attributes
+    ----------
+    pools : names of all pools of the topology; a fleet leaves out those without replicas
+    owned : by pool, whether it is of owned hardware
+    search : the fleet of the cheapest sizes that meet the SLO under a demand; None if no allowed one does
+    at : the fleet with so many replicas in each pool
+    """
+
+    pools: tuple[str, ...]
+    owned: tuple[bool, ...]
+    search: Callable[[Demand], Subject | None]
+    at: Callable[[Sizes], Subject]
+
+
 def walk_months(
-    horizon: Horizon, subject: Subject, demand: Demand, base: Served, progress: Progress | None = None
+    horizon: Horizon,
+    subject: Subject,
+    demand: Demand,
+    base: Served,
+    progress: Progress | None = None,
+    sizing: Sizing | None = None,
 ) -> list[Walked]:
-    """The months of a topology whose size stays.
+    """The months of a topology.
 
     Parameters
     ----------
     base : what it gave under the scenario's own load, which is not simulated again
+    sizing : searches the sizes of the months that are simulated; None where they stay
     """
     name = subject.fleet.name
+    pools = sizing.pools if sizing else tuple(pool.name for pool in subject.fleet.pools)
+    now = replicas(subject, pools)
+    fleets = {now: subject}
 
     def trial(sizes: Sizes, load: Load) -> Served:
         there = demand_at(demand, load)
-        if there is demand:
+        if there is demand and sizes == now:
             return base
+        if sizes not in fleets:
+            assert sizing is not None, "sizes that stay are those of the run"
+            fleets[sizes] = _as_agreed(sizing.at(sizes), subject) or subject
         if progress:
             progress(f"{name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
-        return served([simulate_one(subject, there, k) for k in range(there.replications)])
+        return served([simulate_one(fleets[sizes], there, k) for k in range(there.replications)])
 
-    return walk(horizon, trial, replicas(subject))
+    def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
+        assert sizing is not None
+        found: list[Sizes] = []
+        for load in loads:
+            there = demand_at(demand, load)
+            best = subject if there is demand else _as_agreed(sizing.search(there), subject)
+            if best is None:
+                return None
+            sizes = replicas(best, pools)
+            fleets.setdefault(sizes, best)
+            found.append(sizes)
+        return tuple(max(numbers) for numbers in zip(*found, strict=True))
+
+    return walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
 
 
-def replicas(subject: Subject) -> Sizes:
-    """Replicas of each pool, the most where it is autoscaled."""
-    return tuple(
-        pool.replicas if pool.autoscaler is None else pool.autoscaler.max_replicas for pool in subject.fleet.pools
-    )
+def _as_agreed(found: Subject | None, base: Subject) -> Subject | None:
+    """The fleet on instances of the kind that the base has agreed on; None where it has a pool without terms."""
+    if found is None:
+        return None
+    kinds = {pool.name: pool.gpus_per_server for pool in base.fleet.pools}
+    if any(pool.name not in kinds for pool in found.fleet.pools):
+        return None
+    pools = tuple(replace(pool, gpus_per_server=kinds[pool.name]) for pool in found.fleet.pools)
+    return replace(found, fleet=replace(found.fleet, pools=pools))
+
+
+def replicas(subject: Subject, pools: Sequence[str]) -> Sizes:
+    """Replicas of each pool, the most where it is autoscaled, 0 where the fleet does not have it."""
+    found = {
+        pool.name: pool.replicas if pool.autoscaler is None else pool.autoscaler.max_replicas
+        for pool in subject.fleet.pools
+    }
+    return tuple(found.get(name, 0) for name in pools)
 
 
 def served(outcomes: Sequence[Outcome]) -> Served:

@@ -16,14 +16,14 @@ from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.errors import collect
 from simulator.resolve.horizon import horizon_of
-from simulator.resolve.sizes import has_open_sizes
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
-from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
+from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies, plan_topology
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.fingerprint import fingerprint
-from simulator.run.months import served, walk_months
+from simulator.run.months import Sizing, served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.remarks import remarks, turns_apart
 from simulator.run.summary import merged_metrics, summarise
@@ -33,15 +33,15 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
 from simulator.simulate.capacity import kept_up, load_warnings
-from simulator.simulate.demand import demand_of
+from simulator.simulate.demand import Demand, demand_of
 from simulator.simulate.key import agreed, digest, fleet_key
-from simulator.simulate.one import Records, simulate_one, subject_of
+from simulator.simulate.one import Records, Subject, simulate_one, subject_of
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
 from simulator.size.found import Limits
 from simulator.size.words import size_warnings
-from simulator.study.decision import Trail
+from simulator.study.decision import Sizes, Trail, Walked
 
 _ROWS_AT_ONCE = 65536
 """Requests that are written to a bundle together."""
@@ -97,6 +97,7 @@ def simulate(
     check_catalog_names(loaded)
     store = Store() if store is None else store
     answers = _answers(loaded, limits, store, progress)
+    sizings = {name: _sizing(loaded, name, limits, store) for name in answers}
     loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
@@ -150,7 +151,9 @@ def simulate(
                 bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
                 bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
                 bundle.append("events.parquet", events_frame(done[-1].run, topology, number))
-            walked = walk_months(horizon, subject_of(topology), demand, served(done), progress)
+            walked = walk_months(
+                horizon, subject_of(topology), demand, served(done), progress, sizings.get(topology.name)
+            )
             found = priced_months(done, price.terms, walked)
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
@@ -159,7 +162,9 @@ def simulate(
             arrived_rps = metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * replications)
             if not kept_up(metrics, arrived_rps):
                 summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
-            summaries[topology.name]["fleet"] = digest(fleet_key(subject_of(topology)), agreed(price.terms))
+            summaries[topology.name]["fleet"] = _fleet_over_months(
+                digest(fleet_key(subject_of(topology)), agreed(price.terms)), walked
+            )
             if topology.name in answers:
                 summaries[topology.name]["search"] = answers[topology.name].row()
                 summaries[topology.name]["warnings"] += remarks("size", size_warnings(answers[topology.name]))
@@ -196,6 +201,12 @@ def simulate(
     return Run(finite(summary), finite(decision.data), path)
 
 
+def _fleet_over_months(fleet: str, walked: Sequence[Walked]) -> str:
+    """Key of a fleet and of what it grows to; sizes that stay leave the key as it is."""
+    sizes = [tuple(n for n in month.sizes if n) for month in walked]
+    return fleet if len(set(sizes)) == 1 else f"{fleet} {sizes}"
+
+
 def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any]) -> Measured:
     drawn, search = summary["uncertainty"], summary.get("search")
     trail = Trail(search["claim"], search["tried"], search["gap_usd"] or 0.0) if search else FIXED
@@ -204,6 +215,25 @@ def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any])
         costed_of(topology.name, case.priced, trail, summary.get("fleet", "")),
         drawn["probability_cheapest_meeting_slo"] if drawn else None,
     )
+
+
+def _sizing(loaded: LoadedScenario, name: str, limits: Limits | None, store: Store) -> Sizing:
+    """Searches the open sizes of a topology under another load."""
+    pools = loaded.scenario.topologies[name].pools
+    open_ = {pool.index for pool in open_pools(loaded, name)}
+
+    def planned(sized: LoadedScenario) -> Subject:
+        return subject_of(plan_topology(sized, name))
+
+    def search(demand: Demand) -> Subject | None:
+        found = answer(loaded, name, demand, store, limits)
+        return None if found.infeasible else planned(sized_scenario(loaded, [found]))
+
+    def at(sizes: Sizes) -> Subject:
+        return planned(with_sizes(loaded, name, {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}))
+
+    owned = tuple(pool.billing == "owned" for pool in pools)
+    return Sizing(tuple(pool.name for pool in pools), owned, search, at)
 
 
 def _answers(

@@ -1,0 +1,60 @@
+"""Months of whole runs: what grows, what stays, and until when it lasts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+GROWING = """
+schema_version: 1
+name: grow
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 8192, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 15}
+      lengths: {isl: 500, osl: 200}
+      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.03}}
+topologies:
+  own:
+    pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]
+  rent:
+    pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: 1}]
+  grows:
+    pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: auto}]
+study: {months: 12, growth_per_year: 3.0}
+cost: {draws: 0}
+run: {horizon_s: 60, warmup_s: 10, replications: 1, seed: 5, keep_requests: false}
+"""
+
+
+def test_fleets_that_stay_fail_together_and_one_that_grows_wins(tmp_path: Path) -> None:
+    file = tmp_path / "grow.yaml"
+    file.write_text(GROWING)
+    result = simulate(load_scenario(file), tmp_path)
+    found = result.decision["topologies"]
+    assert found["own"]["lasts_until"] == found["rent"]["lasts_until"]
+    assert 1 <= found["own"]["lasts_until"] < 12
+    met = [month["meets"] for month in found["rent"]["months"]]
+    assert met == sorted(met, reverse=True)
+    assert found["grows"]["lasts_until"] is None
+    assert result.decision["winners"] == ["grows"]
+    sizes = [month["replicas"][0] for month in found["grows"]["months"]]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 1 < sizes[-1]
+    usd = [month["usd"] for month in found["grows"]["months"]]
+    assert usd[-1] > 1.9 * usd[0]
+    assert "rent is the same fleet" not in result.summary["verdict"]
+    assert result.summary["topologies"]["rent"]["lasts_until"] == found["rent"]["lasts_until"]
+
+
+def test_without_growth_every_month_is_the_run_itself(tmp_path: Path) -> None:
+    file = tmp_path / "stay.yaml"
+    file.write_text(GROWING.replace("growth_per_year: 3.0", "growth_per_year: 0.0"))
+    result = simulate(load_scenario(file), tmp_path)
+    for name, found in result.decision["topologies"].items():
+        assert {month["usd"] for month in found["months"]} == {found["usd_per_month"]}
+        assert found["usd_per_month"] == result.summary["topologies"][name]["cost"]["usd_per_month"]
