@@ -91,17 +91,16 @@ def test_a_hybrid_without_burst_is_the_owned_fleet(tmp_path: Path) -> None:
     assert two["cost"]["usd_per_month"] == own["cost"]["usd_per_month"]
 
 
-@pytest.mark.parametrize(
-    ("sets", "words"),
-    [
-        (["workload.classes[chat].slo={tpot_s: {p50: 0.001}}"], "GPU: chat: tpot p50 of an empty engine is"),
-        (["workload.classes[chat].lengths.isl=9000"], "requests rejected"),
-    ],
-)
-def test_what_no_size_meets_says_what_fails(sets: list[str], words: str, tmp_path: Path) -> None:
-    summary = found("own", tmp_path, "topologies.own.pools[base].replicas=auto", *sets)
-    assert words in summary["search"]["infeasible"]
+def test_what_no_size_meets_says_what_fails(tmp_path: Path) -> None:
+    slo = "workload.classes[chat].slo={tpot_s: {p50: 0.001}}"
+    summary = found("own", tmp_path, "topologies.own.pools[base].replicas=auto", slo)
+    assert "GPU: chat: tpot p50 of an empty engine is" in summary["search"]["infeasible"]
     assert not summary["metrics"]["slo_met"]
+
+
+def test_requests_that_nothing_can_hold_are_refused_before_any_search(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no target of topology own"):
+        found("own", tmp_path, "topologies.own.pools[base].replicas=auto", "workload.classes[chat].lengths.isl=9000")
 
 
 def test_a_cold_start_is_named_not_the_gpu(tmp_path: Path) -> None:
