@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from simulator.figures.table import figure
 from simulator.report.cost_charts import horizon_months
+from simulator.report.decision import decision_notes
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import money_notes
 from simulator.report.paired import differences_to, paired
@@ -40,7 +41,7 @@ def memo(bundle: Bundle) -> str:
         "## Money",
         _bullets([*_bills(topologies), *money_notes(topologies)]),
         "## What would change the answer",
-        _bullets(_swings(topologies)),
+        _bullets([*decision_notes(bundle.decision, topologies), *_swings(topologies)]),
         "## What the figures rest on",
         _bullets(warnings(topologies)),
         "## Provenance",
