@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
 from simulator.decide.rivals import rank
-from simulator.decide.why import bindings, flips_sentence, sentence
+from simulator.decide.why import bindings, flips_sentence, not_known, sentence
 from simulator.study.decision import Flip, Verdict
 
 
 def decide(
-    found: Sequence[Costed], shares: Mapping[str, float] | None = None, draws: int = 0, flips: Sequence[Flip] = ()
+    found: Sequence[Costed],
+    shares: Mapping[str, float] | None = None,
+    draws: int = 0,
+    flips: Sequence[Flip] = (),
+    unmeasured: Sequence[str] = (),
 ) -> Verdict:
     """Compare topologies of one study.
 
@@ -22,6 +26,7 @@ def decide(
     shares : by topology, share of the paired draws in which it is the cheapest of those that meet the SLO
     draws : of how many
     flips : further ones, beside those of prices
+    unmeasured : classes of which no request was measured
     """
     contenders = [one.contender for one in found]
     ranking = rank(contenders)
@@ -33,7 +38,8 @@ def decide(
     sure = f"cheapest of these in {share:.0%} of {draws:,} draws" if known else ""
     why = bindings(found, ranking)
     every = (*money_flips(found), *flips)
-    parts = [sentence(contenders, sure), *(f"{one.text}." for one in why), flips_sentence(every)]
+    said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
+    parts = [said, *(f"{one.text}." for one in why), flips_sentence(every)]
     return Verdict(
         ranking,
         margin,

@@ -11,6 +11,11 @@ from simulator.decide.rivals import rank
 from simulator.study.decision import Binding, Contender, Flip, Ranking
 
 
+def not_known(classes: Sequence[str]) -> str:
+    """There is no verdict where nothing was measured."""
+    return f"No verdict: no request of {', '.join(classes)} came in the window."
+
+
 def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
     """Who is cheapest among those that meet the SLO, by how much, and who is not in the race.
 

@@ -48,9 +48,11 @@ class PlannedEngine:
 
     Attributes
     ----------
+    model : name of its architecture, wherever its config.json lies
     notes : warnings of the step time's source, as engine limits beyond what was measured
     """
 
+    model: str
     config: EngineConfig
     step_time: StepTime
     notes: tuple[str, ...]
@@ -133,6 +135,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     else:
         steps = step_time(arch, card, parts, limits, settings.version, drafting)
     return PlannedEngine(
+        model=arch.name.lower(),
         config=config,
         step_time=steps,
         notes=notes,

@@ -190,7 +190,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         network_s=network_s,
         outages=outages(pool.outages),
         gpu=engine.gpu.name,
-        model=(pool.model or loaded.scenario.model).lower(),
+        model=engine.model,
         role=pool.role,
         zone=pool.zone or "",
         gpus_per_server=per_server,

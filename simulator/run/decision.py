@@ -51,13 +51,19 @@ def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -
 
 
 def decide_run(
-    loaded: LoadedScenario, demand: Demand, measured: Sequence[Measured], draws: int = 0, explore_s: float = 0.0
+    loaded: LoadedScenario,
+    demand: Demand,
+    measured: Sequence[Measured],
+    draws: int = 0,
+    explore_s: float = 0.0,
+    unmeasured: Sequence[str] = (),
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
     Parameters
     ----------
     draws : that `share_cheapest` is taken of
+    unmeasured : classes of which no request was measured
     explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
     """
     found = [one.costed for one in measured]
@@ -72,7 +78,7 @@ def decide_run(
         pairs = with_volumes(explorer, pairs)
         flips = trial_flips(explorer, names, known, study.months, study.growth_per_year)
     shares = {one.costed.name: one.share_cheapest for one in measured if one.share_cheapest is not None}
-    verdict = decide(found, shares, draws, flips)
+    verdict = decide(found, shares, draws, flips, unmeasured)
     return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
 
 

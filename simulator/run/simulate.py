@@ -26,7 +26,7 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.months import Sizing, served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.remarks import remarks, turns_apart
-from simulator.run.summary import merged_metrics, summarise
+from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
@@ -180,7 +180,8 @@ def simulate(
         run = scenario.run
         bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
         measured = [_measured(topology, cases[topology.name], summaries[topology.name]) for topology in planned]
-        decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s)
+        unmeasured = unmeasured_classes(summaries)
+        decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s, unmeasured)
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
         bundle.json("decision.json", decision.data)

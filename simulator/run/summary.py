@@ -13,7 +13,7 @@ from simulator.bill.clock import HOURS_PER_DAY
 from simulator.catalog.sites import site
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
-from simulator.decide.why import sentence
+from simulator.decide.why import not_known, sentence
 from simulator.fleet.records import Status
 from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
@@ -244,7 +244,7 @@ def _cost_warnings(
     return found
 
 
-def _unmeasured(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def unmeasured_classes(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Classes that keep some topology from a verdict, as none of their requests came."""
     open_ = [found["metrics"] for found in topologies.values() if found["metrics"]["slo_met"] is None]
     return list(dict.fromkeys(row["class"] for metrics in open_ for row in metrics["slo_terms"] if row["met"] is None))
@@ -259,8 +259,8 @@ def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> 
     """
     found = contenders(topologies)
     best = rank(found).order[:1]
-    if not best and (unknown := _unmeasured(topologies)):
-        return f"No verdict: no request of {', '.join(unknown)} came in the window."
+    if not best and (unknown := unmeasured_classes(topologies)):
+        return not_known(unknown)
     drawn = topologies[best[0]].get("uncertainty") if sure and best else None
     words = (
         f"cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"

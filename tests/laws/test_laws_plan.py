@@ -141,7 +141,6 @@ def test_spare_replicas_come_on_top(own: dict[str, Any]) -> None:
             "chat: tpot p50 of an empty engine is",
         ),
         ([], own_only(max_replicas=1), "with at most 1 replica: chat: ttft p99 ≤ 1 s holds for"),
-        (["workload.classes[chat].lengths.isl=9000"], own_only(), "requests rejected"),
         ([], own_only(tps=(3,)), "divide"),
     ],
 )

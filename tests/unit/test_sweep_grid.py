@@ -64,7 +64,7 @@ def test_a_sweep_file_names_scenario_overlays_and_fixed_values(tmp_path: Path) -
     [
         ("scenario: no.yaml\ngrid: {run.seed: [1]}", "2:11: scenario", "no such file"),
         ("scenario: sized.yaml\ngrid: {run.seed: []}", "3:8: grid.run.seed", "at least 1"),
-        ("scenario: sized.yaml\ngrid: {run.seed: 1}", "3:18: grid.run.seed", "valid tuple"),
+        ("scenario: sized.yaml\ngrid: {run.seed: 1}", "3:18: grid.run.seed", "must be a list"),
         ("scenario: sized.yaml\ngrid: {}", "3:1: grid", "at least 1"),
         ("scenario: sized.yaml\noverlay: []\ngrid: {run.seed: [1]}", "3:1: overlay", "did you mean 'overlays'"),
         ("grid: {run.seed: [1]}", "1:1:", "'scenario' is missing"),
