@@ -21,10 +21,16 @@ Cost = Callable[[float], float | None]
 
 
 def break_evens(found: Sequence[Costed]) -> list[BreakEven]:
-    """Each topology against every other that meets the SLO, the cheapest rival first."""
+    """Each topology against every other fleet that meets the SLO, the cheapest rival first."""
     order = rank([one.contender for one in found]).order
     by_name = {one.name: one for one in found}
-    return [against(mine, by_name[rival]) for mine in found for rival in order if rival != mine.name]
+    rivals = [by_name[name] for name in order]
+    return [
+        against(mine, rival)
+        for mine in found
+        for rival in rivals
+        if rival is not mine and not (mine.fleet and mine.fleet == rival.fleet)
+    ]
 
 
 def against(mine: Costed, rival: Costed) -> BreakEven:

@@ -117,7 +117,7 @@ def decision_screen(decision: Decision, names: Sequence[str]) -> str:
     if grows(decision):
         parts.append(_table(month_rows(decision, names), MONTH_HEADERS))
     if pairs := pair_rows(decision, names):
-        parts.append("costs less than a rival that meets the SLO (months as paid, resale not counted):")
+        parts.append("break-even: costs less than a rival that meets the SLO (months as paid, resale not counted):")
         parts.append(_table(pairs, PAIR_HEADERS))
     parts += [f"- {note}" for note in capacity_notes(decision, names)]
     return "\n" + "\n".join(parts)

@@ -248,8 +248,6 @@ _SHORT = {
         "unused_share",
         "owed_usd",
         "capex_usd",
-        "break_even_month",
-        "break_even_tokens",
         "probability_cheapest",
     )
 } | {_attainment_interval()[0], _drawn("usd_per_month")[0]}

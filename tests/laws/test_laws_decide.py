@@ -118,6 +118,12 @@ def test_rivals_that_miss_the_slo_are_no_rivals() -> None:
     assert [(one.topology, one.rival) for one in found] == [("failing", "own")]
 
 
+def test_the_same_fleet_under_another_name_is_no_rival() -> None:
+    mine, twin = (replace(_rent(10.0, name), fleet="one") for name in ("mine", "twin"))
+    pairs = {(one.topology, one.rival) for one in break_evens([mine, twin, _rent(20.0, "dear")])}
+    assert pairs == {("mine", "dear"), ("twin", "dear"), ("dear", "mine"), ("dear", "twin")}
+
+
 def test_growth_that_passes_capacity_fails_owned_and_rented_alike() -> None:
     own, rent, grows = _own(growth=1.0), _rent(20.0, growth=1.0), _rent(20.0, "grows", growth=1.0, growing=True)
     assert own.lasts_until == rent.lasts_until == 13
