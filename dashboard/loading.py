@@ -45,6 +45,17 @@ def table(bundle: Bundle, name: str) -> pd.DataFrame:
     return frame
 
 
+def decision(bundle: Bundle) -> dict[str, Any]:
+    """`decision.json` of a bundle.
+
+    Raises
+    ------
+    InputError : the bundle has none, or it is broken
+    """
+    found: dict[str, Any] = _decision(str(bundle.path), stamp(bundle.path))
+    return found
+
+
 def resolved(bundle: Bundle) -> LoadedScenario:
     """The scenario that a bundle resolved and ran."""
     return _resolved(str(bundle.path), stamp(bundle.path))
@@ -71,6 +82,11 @@ def _sweep(folder: str, written: float) -> Any:
 @st.cache_data(max_entries=64, show_spinner="Reading the run")
 def _table(folder: str, written: float, name: str) -> Any:
     return _bundle(folder, written).table(name)
+
+
+@st.cache_resource(max_entries=64, show_spinner="Reading the run")
+def _decision(folder: str, written: float) -> Any:
+    return _bundle(folder, written).decision
 
 
 @st.cache_resource(max_entries=64, show_spinner="Reading the scenario")

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
+from dashboard.components.words import markdown
 from dashboard.context import Context
-from dashboard.loading import table
-from simulator.report.break_even_charts import intervals, swings, volume_lines
+from dashboard.loading import decision
+from simulator.report.break_even_charts import intervals, swings
 from simulator.report.cost_charts import cumulative_spending
-from simulator.report.money import money_notes
+from simulator.report.decision import PAIR_HEADERS, Decision, decision_notes, pair_rows, volumes_chart
 
 
 def show(context: Context) -> None:
-    """Cost against volume and months, and what would move it."""
+    """When each topology costs less than each rival that meets the SLO, and what would flip the winner."""
     st.title("Break-even")
-    st.caption("When does owning win? Left of a crossing the one line is cheaper, right of it the other.")
-    for note in money_notes(context.topologies):
-        st.markdown(f"- {note}".replace("$", "\\$"))
-    _curves(context)
+    st.caption("When does owning win? Each topology against each rival that meets the SLO, as the run decided it.")
+    decided = decision(context.bundle)
+    _pairs(decided, context)
+    st.subheader("Why, and what would flip it")
+    for note in decision_notes(decided, list(context.topologies)):
+        st.markdown(f"- {markdown(note)}")
     st.subheader("Against the months")
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
-    st.caption("As it is paid, at the prices of today; bands of the draws are on the volume.")
+    st.caption("As it is paid, at the prices of today.")
     _tornado(context)
     if any(found["uncertainty"] for found in context.topologies.values()):
         st.subheader("How sure the monthly cost is")
         st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
 
 
-def _curves(context: Context) -> None:
-    curves = table(context.bundle, "break_even")
-    st.subheader("Against the volume")
-    st.altair_chart(volume_lines(curves, context.topologies, context.names), key="break_even.volume")
+def _pairs(decided: Decision, context: Context) -> None:
+    rows = pair_rows(decided, list(context.topologies))
+    if not rows:
+        st.info("No rival meets the SLO, so there is nothing to break even with.", icon=":material/balance:")
+        return
+    frame = pd.DataFrame(rows, columns=["topology", *PAIR_HEADERS[1:]])
+    st.dataframe(frame, hide_index=True, key="break_even.pairs", height="content")
     st.caption(
-        "Dots: the run's own volume; dotted: where owning breaks "
-        "even. Pale bands hold 90 % of the draws of prices. An autoscaled or rented pool counts as paid by use."
+        "From month: payments stay below the rival's, resale not counted. Hours of use a day: above them it costs "
+        "less than renting the rival for these hours alone. Load: as a multiple of the load of the run."
     )
+    chart = volumes_chart(decided, context.names, list(context.topologies))
+    if chart is None:
+        st.caption("Loads other than the run's were not tried: `servecast run SCENARIO --explore-s 60` tries them.")
+        return
+    st.subheader("Against the load")
+    st.altair_chart(chart, key="break_even.volume")
 
 
 def _tornado(context: Context) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.settings import settings
 from simulator.catalog.expected import ErrorGroup, error_table
@@ -64,7 +65,7 @@ def _run(context: Context) -> None:
         config = {f"error {name}": st.column_config.NumberColumn(format="percent") for name in _METRICS}
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
-        st.warning(text.replace("$", "\\$"), icon=":material/straighten:")
+        st.warning(markdown(text), icon=":material/straighten:")
 
 
 def _measurements() -> None:

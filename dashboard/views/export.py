@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
+from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.loading import stamp
 from simulator.report.html import render
@@ -57,7 +58,7 @@ def show(context: Context) -> None:
     )
     st.code(f"{_origin()}/?run={name}", language=None)
     with st.expander("The memo", expanded=True):
-        st.markdown(text.replace("$", "\\$"))
+        st.markdown(markdown(text))
 
 
 def _origin() -> str:

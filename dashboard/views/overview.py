@@ -8,7 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.decision import show_months, show_sizes, show_verdict
+from dashboard.components.words import markdown
 from dashboard.context import Context
+from dashboard.loading import decision
 from simulator.figures.table import figure
 from simulator.report.charts import cost_against_attainment
 from simulator.report.table import comparison, warnings
@@ -25,18 +28,23 @@ _CHART_PX = 420
 
 
 def show(context: Context) -> None:
-    """Verdict, key figures against the baseline, comparison and warnings of the run."""
+    """Verdict, key figures against the baseline, sizes, months, comparison and warnings of the run."""
     summary = context.bundle.summary
     st.title(summary["scenario"])
     st.caption(summary["description"])
     if context.bundle.manifest.get("status") == "partial":
         st.warning("This run was interrupted: it holds what was done by then.", icon=":material/warning:")
-    st.info(f"**{summary['verdict']}**", icon=":material/gavel:")
+    decided = decision(context.bundle)
+    show_verdict(decided)
     _trust(context)
     columns = st.columns(min(len(context.topologies), 4))
     for k, (name, found) in enumerate(context.topologies.items()):
-        with columns[k % len(columns)].container(border=True):
-            _card(name, found, context.topologies[context.baseline], name == context.baseline)
+        with columns[k % len(columns)].container(border=True, height="stretch"):
+            _card(
+                name, found, decided["topologies"][name], context.topologies[context.baseline], name == context.baseline
+            )
+    show_sizes(decided, context.topologies)
+    show_months(decided, context.names, list(context.topologies))
     rows, headers = comparison(context.topologies)
     st.dataframe(
         pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="overview.table", height="content"
@@ -48,12 +56,13 @@ def show(context: Context) -> None:
     _warnings(context)
 
 
-def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool) -> None:
-    met = found["metrics"]["slo_met"]
-    st.markdown(f"**{name}** {_BADGES[met]}" + (" :gray-badge[baseline]" if is_baseline else ""))
+def _card(
+    name: str, found: Mapping[str, Any], decided: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool
+) -> None:
+    st.markdown(f"**{name}** {_badge(found, decided)}" + (" :gray-badge[baseline]" if is_baseline else ""))
     row = st.container(horizontal=True)
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
-    change = None if is_baseline or not base_cost else f"{100 * (cost / base_cost - 1):+.0f} %"
+    change = None if is_baseline or not base_cost else _delta(100 * (cost / base_cost - 1), "+.0f", "%")
     money = figure("usd_per_month")
     row.metric(money.label, money.text(cost), change, delta_color="inverse", width=_METRIC_PX)
     million = figure("usd_per_million_tokens")
@@ -61,25 +70,37 @@ def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_basel
     kept = figure("slo_attainment")
     share, base_share = found["metrics"][kept.id], base["metrics"][kept.id]
     known = share is not None and base_share is not None and not is_baseline
-    points = f"{100 * (share - base_share):+.2f} points" if known else None
+    points = _delta(100 * (share - base_share), "+.2f", "points") if known else None
     row.metric(kept.label, kept.text(share), points, width=_METRIC_PX)
     first = figure("ttft_p99_s")
     p99, base_p99 = (metrics["metrics"]["ttft_s"]["p99"] for metrics in (found, base))
     known = p99 is not None and base_p99 is not None and not is_baseline
-    later = f"{first.factor * (p99 - base_p99):+,.0f} {first.unit}" if known else None
+    later = _delta(first.factor * (p99 - base_p99), "+,.0f", first.unit) if known else None
     row.metric(first.label, first.text(p99), later, delta_color="inverse", width=_METRIC_PX)
+
+
+def _delta(value: float, digits: str, unit: str) -> str | None:
+    """A difference with its sign; None where its digits are all zero."""
+    text = format(value, digits)
+    return f"{text} {unit}" if text.strip("+-0.") else None
+
+
+def _badge(found: Mapping[str, Any], decided: Mapping[str, Any]) -> str:
+    if decided["lasts_until"]:
+        return f":red-badge[:material/close: SLO met until month {decided['lasts_until']}]"
+    return _BADGES[decided["meets"] if found["metrics"]["slo_met"] is not None else None]
 
 
 def _trust(context: Context) -> None:
     """What keeps the figures from being taken as they are."""
     for text in warnings(context.topologies, {"load"}):
-        st.error(text.replace("$", "\\$"), icon=":material/trending_up:")
+        st.error(markdown(text), icon=":material/trending_up:")
     for text in warnings(context.topologies, {"trust"}):
-        st.warning(text.replace("$", "\\$"), icon=":material/science:")
+        st.warning(markdown(text), icon=":material/science:")
 
 
 def _warnings(context: Context) -> None:
     found = warnings(context.topologies)
     with st.expander(f"What the figures rest on ({len(found)})", expanded=True, icon=":material/info:"):
         for text in found:
-            st.markdown(f"- {text}".replace("$", "\\$"))
+            st.markdown(f"- {markdown(text)}")

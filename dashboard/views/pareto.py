@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.decision import show_winners
 from dashboard.context import Context
-from dashboard.loading import open_bundle, open_sweep, resolved
+from dashboard.loading import decision, open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
-from simulator.decide.rivals import rank
-from simulator.decide.standing import of_row
 from simulator.errors import InputError
-from simulator.report.pareto import MEASURES, pareto_chart, point, slo_limit_s, sweep_points
+from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
 
 Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -48,7 +47,7 @@ def show(context: Context) -> None:
         st.caption(f"Shaded: within the SLO of {', '.join(limit[1])}, at most {limit[0]:g} s.")
     elif measure != "missed_share":
         st.caption(f"The SLO sets no limit to the {MEASURES[measure][0]}; the marks say who meets it as a whole.")
-    _cheapest(points, measure)
+    _cheapest(points, measure, context)
     _details(event, points, summaries, context)
 
 
@@ -83,11 +82,13 @@ def _swept() -> list[dict[str, Any]]:
     return found
 
 
-def _cheapest(points: Sequence[Mapping[str, Any]], measure: str) -> None:
-    shown = [found for found in points if found[measure] is not None and found["usd_per_month"] is not None]
-    best = rank([of_row(str(k), found) for k, found in enumerate(shown)]).order
-    if best:
-        found = shown[int(best[0])]
+def _cheapest(points: Sequence[Mapping[str, Any]], measure: str, context: Context) -> None:
+    """The run's own decision; among points of other runs and sweeps, the one that their figures rank first."""
+    if {found["point"] for found in points} <= set(context.topologies):
+        show_winners(decision(context.bundle))
+        return
+    found = cheapest_point([point for point in points if point[measure] is not None])
+    if found is not None:
         st.success(f"Cheapest that meets the SLO: **{found['point']}**, \\${found['usd_per_month']:,.0f} per month.")
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.changes import Change, assignments, changed_text
 from dashboard.components.job_panel import show_job
+from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.loading import resolved, stamp
 from dashboard.previews import preview
@@ -35,7 +36,7 @@ def show(context: Context) -> None:
     sets = assignments(resolved(context.bundle), change)
     plain = _run(context, str(file), ())
     changed = _run(context, str(file), tuple(sets)) if sets else plain
-    st.info(changed["summary"]["verdict"], icon=":material/gavel:")
+    st.info(markdown(changed["summary"]["verdict"]), icon=":material/gavel:")
     _kpis(context, plain["summary"], changed["summary"])
     rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
     st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table")

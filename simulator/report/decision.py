@@ -154,3 +154,30 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
         tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip("usd", format=",.0f")],
     )
     return (base.mark_line(interpolate="step-after") + marks).properties(height=320)
+
+
+def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any | None:
+    """Cost at each multiple of the load that was tried, sizes that no load allows left out; None if none was tried."""
+    points: dict[tuple[str, float], float] = {}
+    for name in shown:
+        for pair in decision["topologies"][name]["break_even"]:
+            for factor, usd, rival_usd in (pair["volume"] or {}).get("tried", ()):
+                points |= {
+                    (one, factor): cost
+                    for one, cost in ((name, usd), (pair["rival"], rival_usd))
+                    if cost is not None and one in shown
+                }
+    if not points:
+        return None
+    rows = [{"topology": name, "load": factor, "usd": usd} for (name, factor), usd in sorted(points.items())]
+    return (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("load:Q", title="load, as a multiple of the run's", scale=alt.Scale(type="log", nice=False)),
+            y=alt.Y("usd:Q", title="$ per month"),
+            color=topology_colour(names),
+            tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip("usd", format=",.0f")],
+        )
+        .properties(height=320)
+    )

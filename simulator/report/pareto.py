@@ -9,6 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.decide.rivals import rank
+from simulator.decide.standing import of_row
 from simulator.figures.table import figure
 from simulator.report.charts import plain_legend, topology_colour
 
@@ -82,6 +84,13 @@ def _missed(attainment: float | None) -> float | None:
 
 def _known(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
+
+
+def cheapest_point(points: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The first of those that meet the SLO, as topologies are ranked; None if none does."""
+    priced = [found for found in points if found["usd_per_month"] is not None]
+    order = rank([of_row(str(k), found) for k, found in enumerate(priced)]).order
+    return priced[int(order[0])] if order else None
 
 
 def frontier(points: Sequence[Mapping[str, Any]], measure: str) -> list[Mapping[str, Any]]:

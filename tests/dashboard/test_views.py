@@ -40,7 +40,10 @@ def test_the_overview_shows_the_run_s_own_table_and_verdict(open_view: Open, bun
     rows, headers = comparison(ordered(bundle.summary))
     assert frame(app, "figure").to_numpy().tolist() == rows
     assert list(frame(app, "figure").columns)[1:] == headers[1:]
-    assert bundle.summary["verdict"] in app.info[0].value
+    assert app.info[0].value.replace("\\$", "$").replace("**", "") == bundle.decision["verdict"]
+    sizes = frame(app, "lasts until").set_index("topology")
+    assert sizes.loc[["own", "cloud", "api"], "size"].tolist() == ["base 1", "rented 1", "-"]
+    assert set(sizes["size is"]) == {"fixed"}
 
 
 def test_hiding_a_topology_hides_it_everywhere_and_keeps_the_others(open_view: Open) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import Settings, bundle_folders, sweep_folders
-from simulator.report.money import money_notes
+from simulator.report.decision import PAIR_HEADERS, decision_notes, pair_rows
 from simulator.report.paired import differences_to
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle, read_bundle
@@ -125,6 +127,29 @@ def test_a_broken_sweep_and_run_are_told_and_the_rest_is_shown(open_money: Open,
         shutil.rmtree(twins / "broken-run")
 
 
+def test_without_further_points_the_cheapest_is_the_decision_s(open_money: Open, first: Bundle, twins: Path) -> None:
+    alone = open_money("pareto").success[0].value
+    assert all(f"**{name}**" in alone for name in first.decision["winners"])
+    said = "someone else"
+    forged = twins / "small-forged"
+    shutil.copytree(first.path, forged)
+    try:
+        text = (forged / "decision.json").read_text(encoding="utf-8")
+        data = json.loads(text)
+        data["winners"] = ["own", "cloud", "api"]
+        data["verdict"] = f"{said}. And why."
+        (forged / "decision.json").write_text(json.dumps(data), encoding="utf-8")
+        equal = open_money("pareto", run=forged.name).success[0].value
+        assert all(f"**{name}**" in equal for name in data["winners"])
+        assert open_money("overview", run=forged.name).info[0].value == f"**{said}.** And why."
+        data["withheld_by"] = ["api"]
+        (forged / "decision.json").write_text(json.dumps(data), encoding="utf-8")
+        os.utime(forged / "manifest.json", (1, 1))
+        assert said in open_money("pareto", run=forged.name).warning[0].value
+    finally:
+        shutil.rmtree(forged)
+
+
 def test_spending_can_be_seen_as_present_value(open_money: Open, first: Bundle) -> None:
     app = open_money("cost")
     app.segmented_control(key="cost.flow_basis").set_value("present").run()
@@ -135,9 +160,12 @@ def test_spending_can_be_seen_as_present_value(open_money: Open, first: Bundle) 
         assert shown.loc[name, "present value [$]"] == pytest.approx(-found["cost"]["npv_usd"], abs=0.5)
 
 
-def test_break_even_says_what_the_report_says(open_money: Open, first: Bundle) -> None:
+def test_break_even_is_that_of_the_decision(open_money: Open, first: Bundle) -> None:
     app = open_money("break_even")
+    names = list(ordered(first.summary))
+    (shown,) = frames(app, PAIR_HEADERS[-1])
+    assert shown.to_numpy().tolist() == pair_rows(first.decision, names) != []
     said = [entry.value.removeprefix("- ").replace("\\$", "$") for entry in app.markdown]
-    assert set(money_notes(ordered(first.summary))) <= set(said)
+    assert set(decision_notes(first.decision, names)) <= set(said)
     app.selectbox(key="break_even.topology").set_value("cloud").run()
     assert not app.exception

@@ -1,0 +1,107 @@
+"""The decision of a run as it stands in its bundle: the verdict, each topology at its size, its months, the trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.components.words import markdown
+from simulator.figures.table import figure
+from simulator.report.charts import Summaries
+from simulator.report.decision import MONTH_HEADERS, Decision, capacity_notes, grows, month_rows, months_chart
+
+NONE = "-"
+
+
+def show_verdict(decision: Decision) -> None:
+    """The verdict's paragraph, who is cheapest first."""
+    first, stop, rest = markdown(decision["verdict"]).partition(". ")
+    st.info(f"**{first}{stop.strip()}** {rest}".strip(), icon=":material/gavel:")
+
+
+def show_winners(decision: Decision) -> None:
+    """Who is cheapest of all topologies of the run, as it was decided."""
+    names = decision["winners"]
+    first, _, _ = markdown(decision["verdict"]).partition(". ")
+    if not names or decision["withheld_by"]:
+        st.warning(f"{first.rstrip('.')}. `servecast plan` searches the smallest fleet that meets the SLO.")
+        return
+    bills = [f"**{name}**, \\${decision['topologies'][name]['usd_per_month']:,.0f} per month" for name in names]
+    st.success(f"Cheapest that meets the SLO: {' and '.join(bills)}.")
+
+
+def show_sizes(decision: Decision, topologies: Summaries) -> None:
+    """Each topology at its size, how surely that is its best, and every size that was tried."""
+    rows = [_row(name, decision["topologies"][name], summary) for name, summary in topologies.items()]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="decision.sizes", height="content")
+    for note in capacity_notes(decision, list(topologies)):
+        st.markdown(f"- {markdown(note)}")
+    trail = trail_rows(topologies)
+    if trail:
+        with st.expander(f"How the sizes were found ({len(trail)} sizes)", icon=":material/route:"):
+            money = st.column_config.NumberColumn(format="localized")
+            st.dataframe(
+                pd.DataFrame(trail), hide_index=True, key="decision.trail", column_config={"$ per month": money}
+            )
+
+
+def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) -> None:
+    """Costs and service of each month, where months differ.
+
+    Parameters
+    ----------
+    names : all topologies of the run: what colours go by
+    """
+    if not grows(decision):
+        return
+    st.subheader("Month by month")
+    st.altair_chart(months_chart(decision, names, shown), key="decision.months_chart")
+    st.caption("Hollow marks: the SLO is missed in that month.")
+    headers = ["topology", *MONTH_HEADERS[1:]]
+    frame = pd.DataFrame(month_rows(decision, shown), columns=headers)
+    st.dataframe(frame, hide_index=True, key="decision.months", height="content")
+
+
+def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:
+    months = found["months"]
+    capacity = found["capacity"]
+    money = figure("usd_per_month")
+    return {
+        "topology": name,
+        "size": size_words(found, summary),
+        "size is": found["trail"]["word"],
+        "SLO met": f"{sum(month['meets'] for month in months)} of {len(months)} months",
+        "lasts until": "the end" if found["lasts_until"] is None else f"month {found['lasts_until']}",
+        "capacity": NONE if capacity is None else f"× {capacity['factor']:.2f}",
+        money.label: money.text(found["usd_per_month"]),
+    }
+
+
+def size_words(found: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Replicas of each pool: as the search found them, or as written; in the first and in the last month."""
+    search = summary.get("search")
+    first, last = (found["months"][k]["replicas"] for k in (0, -1))
+    if search and search["sizes"] and first == last:
+        return ", ".join(f"{pool} {size}" for pool, size in search["sizes"].items())
+    pools = [pool["name"] for pool in summary["pools"]]
+    spans = (str(a) if a == b else f"{a} to {b}" for a, b in zip(first, last, strict=True))
+    return ", ".join(f"{pool} {span}" for pool, span in zip(pools, spans, strict=True)) or NONE
+
+
+def trail_rows(topologies: Summaries) -> list[dict[str, Any]]:
+    """Every size that a search tried or ruled out, and why."""
+    return [
+        {
+            "topology": name,
+            "size": step["sizes"],
+            "outcome": step["word"],
+            "reason": step["reason"],
+            "replications": step["replications"],
+            "$ per month": step["usd_per_month"],
+        }
+        for name, summary in topologies.items()
+        for step in (summary.get("search") or {}).get("trail", ())
+    ]

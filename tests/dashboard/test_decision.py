@@ -1,0 +1,73 @@
+"""A decision over months, searched and explored, as the views show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.components.decision import size_words, trail_rows
+from dashboard.settings import Settings
+from simulator.report.decision import month_rows, volumes_chart
+from simulator.report.table import ordered
+from simulator.results.bundle import Bundle, read_bundle
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
+SETS = [
+    "run.horizon_s=40",
+    "run.warmup_s=2",
+    "run.replications=1",
+    "cost.draws=0",
+    "study.months=4",
+    "study.growth_per_year=40",
+    "topologies.cloud.pools[rented].replicas=auto",
+]
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("grown")
+    return read_bundle(simulate(load_scenario(SCENARIO, sets=SETS), folder, explore_s=2.0).bundle)
+
+
+def test_months_sizes_and_trail_are_those_of_the_bundle(
+    grown: Bundle, open_view: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = str(grown.path.parent)
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((folder,), folder))
+    app = open_view("overview", run=grown.path.name)
+    assert not app.exception
+    topologies = ordered(grown.summary)
+    frames = [entry.value for entry in app.dataframe]
+    (months,) = [shown for shown in frames if "$ per month, first" in shown]
+    assert months.to_numpy().tolist() == month_rows(grown.decision, list(topologies))
+    (sizes,) = [shown for shown in frames if "size is" in shown]
+    assert dict(zip(sizes["topology"], sizes["size is"], strict=True)) == {
+        name: found["trail"]["word"] for name, found in grown.decision["topologies"].items()
+    }
+    (trail,) = [shown for shown in frames if "outcome" in shown]
+    assert len(trail) == len(topologies["cloud"]["search"]["trail"]) > 0
+    assert set(trail["topology"]) == {"cloud"}
+
+
+def test_sizes_that_grow_are_told_by_their_first_and_last_month() -> None:
+    found = {"months": [{"replicas": [1, 2]}, {"replicas": [3, 2]}]}
+    summary = {"pools": [{"name": "a"}, {"name": "b"}], "search": {"sizes": {"a": "1", "b": "2"}, "trail": []}}
+    assert size_words(found, summary) == "a 1 to 3, b 2"
+    assert size_words({"months": found["months"][:1]}, summary) == "a 1, b 2"
+    assert size_words({"months": [{"replicas": []}]}, {"pools": []}) == "-"
+    assert trail_rows({"one": summary, "two": {}}) == []
+
+
+def test_costs_by_load_are_the_points_that_were_tried() -> None:
+    tried = [[0.5, 10.0, 7.0], [2.0, None, 9.0]]
+    pair = {"rival": "b", "volume": {"side": "always", "factor": None, "tried": tried}}
+    decision = {"topologies": {"a": {"break_even": [pair]}, "b": {"break_even": [{"rival": "a", "volume": None}]}}}
+    data = volumes_chart(decision, ["a", "b"], ["a", "b"]).data
+    assert data.to_numpy().tolist() == [["a", 0.5, 10.0], ["b", 0.5, 7.0], ["b", 2.0, 9.0]]
+    assert set(volumes_chart(decision, ["a", "b"], ["a"]).data["topology"]) == {"a"}
+    assert volumes_chart(decision, ["a", "b"], ["b"]) is None
