@@ -23,6 +23,8 @@ _BADGES = {
 }
 _METRIC_PX = 145
 """One below the other on a desk, two beside each other on a phone."""
+_LABEL_PX = 230
+"""Of the longest name of a figure."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -47,7 +49,11 @@ def show(context: Context) -> None:
     show_months(decided, context.names, list(context.topologies))
     rows, headers = comparison(context.topologies)
     st.dataframe(
-        pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="overview.table", height="content"
+        pd.DataFrame(rows, columns=["figure", *headers[1:]]),
+        hide_index=True,
+        key="overview.table",
+        height="content",
+        column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
     )
     st.altair_chart(
         cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),

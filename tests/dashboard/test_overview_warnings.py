@@ -57,7 +57,9 @@ def test_baseline_and_topologies_come_from_the_address(open_view: Callable[..., 
     app = open_view("overview", baseline="cloud", topologies="cloud")
     assert app.selectbox(key="baseline").value == "cloud"
     assert app.multiselect(key="topologies").value == ["cloud"]
-    assert list(app.dataframe[0].value.columns) == ["figure", "cloud"]
+    sizes, figures = (app.dataframe[k].value for k in (0, 1))
+    assert sizes["topology"].tolist() == ["cloud"]
+    assert list(figures.columns) == ["figure", "cloud"]
     wrong = open_view("overview", baseline="nobody", topologies="nothing")
     assert not wrong.error
     assert wrong.selectbox(key="baseline").value == "own"
