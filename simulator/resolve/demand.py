@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from simulator.resolve.batches import priorities
 from simulator.resolve.clock import week_time_s
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
+from simulator.schema import workload as schema
 from simulator.schema.scenario import Scenario
 from simulator.workload import spec
 from simulator.workload.requests import RequestSource
@@ -37,7 +37,7 @@ def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     )
 
 
-def _class(cls: Any, folder: Path, week_s: float, priority: int) -> spec.ClassWorkload:
+def _class(cls: schema.RequestClass, folder: Path, week_s: float, priority: int) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
     return spec.ClassWorkload(
@@ -53,39 +53,41 @@ def _class(cls: Any, folder: Path, week_s: float, priority: int) -> spec.ClassWo
     )
 
 
-def _length(dist: Any, folder: Path) -> spec.Length:
+def _length(dist: schema.Length, folder: Path) -> spec.Length:
     if isinstance(dist, int | float):
         return spec.Constant(int(dist))
-    if dist.kind == "constant":
-        return spec.Constant(int(dist.value))
-    if dist.kind == "uniform":
-        return spec.Uniform(dist.low, dist.high)
-    if dist.kind == "lognormal":
-        return spec.Lognormal(dist.mean, dist.cv, dist.min, dist.max)
-    return spec.Empirical(folder / dist.file, dist.column)
+    match dist:
+        case schema.Constant():
+            return spec.Constant(int(dist.value))
+        case schema.Uniform():
+            return spec.Uniform(dist.low, dist.high)
+        case schema.Lognormal():
+            return spec.Lognormal(dist.mean, dist.cv, dist.min, dist.max)
+        case schema.Empirical():
+            return spec.Empirical(folder / dist.file, dist.column)
 
 
-def _complexity(value: Any) -> float | spec.Uniform:
+def _complexity(value: float | schema.Uniform | schema.Constant) -> float | spec.Uniform:
     if isinstance(value, int | float):
         return float(value)
-    return float(value.value) if value.kind == "constant" else spec.Uniform(value.low, value.high)
+    return float(value.value) if isinstance(value, schema.Constant) else spec.Uniform(value.low, value.high)
 
 
-def _arrivals(arrivals: Any, folder: Path, week_s: float) -> spec.Arrivals:
-    match arrivals.kind:
-        case "poisson":
+def _arrivals(arrivals: schema.Arrivals, folder: Path, week_s: float) -> spec.Arrivals:
+    match arrivals:
+        case schema.Poisson():
             return spec.Poisson(arrivals.rate_rps)
-        case "gamma":
+        case schema.Gamma():
             return spec.Gamma(arrivals.rate_rps, arrivals.cv)
-        case "profile":
+        case schema.Profile():
             return spec.Profile(folder / arrivals.file, arrivals.rate_scale, arrivals.loop)
-        case "trace":
+        case schema.Trace():
             return spec.Trace(folder / arrivals.file, arrivals.format, arrivals.rate_scale, arrivals.loop)
-        case "schedule":
+        case schema.Schedule():
             spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
             hourly, weekly = tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ())
             return spec.Schedule(arrivals.rate_rps, hourly, weekly, spikes, arrivals.cv, week_s)
-        case "sessions":
+        case schema.Sessions():
             return spec.Sessions(
                 arrivals.rate_rps,
                 _length(arrivals.turns, folder),
@@ -93,5 +95,5 @@ def _arrivals(arrivals: Any, folder: Path, week_s: float) -> spec.Arrivals:
                 None if arrivals.user_tokens is None else _length(arrivals.user_tokens, folder),
                 arrivals.system_tokens,
             )
-        case _:
+        case schema.ClosedLoop():
             return spec.ClosedLoopArrivals(arrivals.concurrency, arrivals.think_s)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from simulator.catalog.kv_transfer import kv_transfer_figures
 from simulator.errors import InputError, Problem
 from simulator.resolve.engines import PlannedEngine, architecture
 from simulator.scenario.disaggregation import decode_pool
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Pool, Topology
 from simulator.study.fleet import KvTransfer, PoolSpec
 
 _BYTES_PER_GB = 1e9
 
 
 def linked_pools(
-    loaded: LoadedScenario, topology: Any, specs: list[PoolSpec], engines: list[PlannedEngine]
+    loaded: LoadedScenario, topology: Topology, specs: list[PoolSpec], engines: list[PlannedEngine]
 ) -> tuple[PoolSpec, ...]:
     """The pools with their hand-overs: each prefill pool to its decode pool, both with their links.
 
@@ -36,7 +36,7 @@ def linked_pools(
     return tuple(linked)
 
 
-def kv_transfer(pool: Any, engine: PlannedEngine) -> KvTransfer:
+def kv_transfer(pool: Pool, engine: PlannedEngine) -> KvTransfer:
     """A replica's side of a transfer; all its GPUs fetch their parts of a block at the same time.
 
     bytes/s = GPUs x (network of one GPU between nodes x share of the peak that collectives reach), or the pool's own.
@@ -52,7 +52,7 @@ def kv_transfer(pool: Any, engine: PlannedEngine) -> KvTransfer:
     return KvTransfer(engine.memory.block_bytes * gpus, per_gpu * gpus, latency_s, figures.lease.value)
 
 
-def _check_heads(loaded: LoadedScenario, prefill: Any, decode: Any) -> None:
+def _check_heads(loaded: LoadedScenario, prefill: Pool, decode: Pool) -> None:
     """vLLM 0.32.0 NIXL: fewer decode ranks cannot read KV heads of which the prefill ranks hold copies."""
     arch, _ = architecture(prefill.model or loaded.scenario.model, loaded.path.parent)
     ours, theirs = prefill.tensor_parallel_size, decode.tensor_parallel_size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
@@ -26,7 +25,7 @@ from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, gpus_per_server, spares
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
-from simulator.schema.topology import Pool, QueueAutoscaler
+from simulator.schema.topology import ColdStartSettings, Pool, QueueAutoscaler, Topology
 from simulator.study.choices import ReplicaRouting
 from simulator.study.fleet import (
     Autoscaler,
@@ -46,7 +45,7 @@ class PlannedTopology:
     fleet: FleetSpec
     engines: tuple[PlannedEngine, ...]
     offers: tuple[TokenOffer | None, ...]
-    settings: Any
+    settings: Topology
     loaded: LoadedScenario
 
 
@@ -136,7 +135,7 @@ def check_sized(pool: Pool) -> None:
         raise InputError(*(Problem("is open: give a number here", path=key, got="auto") for key in opened))
 
 
-def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
+def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
     scenario = loaded.scenario
     settings = scenario.engine
     if pool.engine is not None:
@@ -148,13 +147,13 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Any) -> PlannedEngine:
     return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent)
 
 
-def _check_shared_experts(pool: Any, shared_by: int) -> None:
+def _check_shared_experts(pool: Pool, shared_by: int) -> None:
     """Replicas that share experts start and stop together: whole groups of them, at all times."""
     if shared_by > 1 and (pool.autoscaler is not None or pool.schedule):
         raise InputError(
             Problem("data_parallel_size replicas share experts: no autoscaler, no schedule", got=f"{shared_by}")
         )
-    if pool.replicas % shared_by:
+    if isinstance(pool.replicas, int) and pool.replicas % shared_by:
         problem = f"replicas must be a multiple of data_parallel_size ({shared_by}), which share one set of experts"
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
@@ -206,18 +205,18 @@ def _initial(pool: Pool) -> int:
     return size if isinstance(size, int) else 0
 
 
-def _overridden(cold: ColdStart, settings: Any) -> ColdStart:
+def _overridden(cold: ColdStart, settings: ColdStartSettings | None) -> ColdStart:
     if settings is None:
         return cold
     stages = {name: getattr(settings, name) for name in ("provision_s", "image_s", "weights_s", "engine_s")}
     return replace(cold, **{name: value for name, value in stages.items() if value is not None})
 
 
-def _autoscaler(settings: Any) -> Autoscaler:
+def _autoscaler(settings: QueueAutoscaler) -> Autoscaler:
     return Autoscaler(
-        min_replicas=settings.min,
-        max_replicas=settings.max,
-        target_per_replica=settings.target_per_replica,
+        min_replicas=int(settings.min),
+        max_replicas=int(settings.max),
+        target_per_replica=float(settings.target_per_replica),
         metric=settings.metric,
         period_s=settings.period_s,
         tolerance=settings.tolerance,
