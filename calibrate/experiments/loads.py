@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.reference.scheduler import can_serve
+from simulator.engine.reference.limits import can_serve
 from simulator.errors import InputError, Problem
 from simulator.fleet.single import run_single
 from simulator.perf.steptime import StepTime

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.reference.scheduler import can_serve
+from simulator.engine.reference.limits import can_serve
 from simulator.engine.schedule_trace import config_from_limits
 from simulator.rng import stream
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.reference.engine import ReferenceRun, make_request, run_reference
-from simulator.engine.reference.scheduler import Scheduler, can_serve
+from simulator.engine.reference.limits import can_serve
+from simulator.engine.reference.scheduler import Scheduler
 from simulator.workload.requests import Requests
 
 

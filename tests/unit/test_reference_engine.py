@@ -10,8 +10,9 @@ import pytest
 
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.reference.engine import RequestRecord, run_reference
+from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.request import ContentHasher, Request
-from simulator.engine.reference.scheduler import Scheduler, can_serve
+from simulator.engine.reference.scheduler import Scheduler
 from simulator.perf.steptime import StepTime, constant_step_time
 from simulator.rng import stream
 from simulator.workload.requests import make_requests

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.connector.reference import ConnectorRoom
 from simulator.engine.reference.engine import LoggedStep, RequestRecord, make_request, step_duration_s
+from simulator.engine.reference.limits import can_receive, can_serve
 from simulator.engine.reference.plan import StepPlan
-from simulator.engine.reference.scheduler import Scheduler, can_receive, can_serve
+from simulator.engine.reference.scheduler import Scheduler
 from simulator.engine.reference.worker import AcceptedDrafts
 from simulator.perf.steptime import StepTime
 from simulator.workload.requests import Requests

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.plan import StepPlan
 from simulator.engine.reference.request import Request
-from simulator.engine.reference.scheduler import Scheduler, can_serve
+from simulator.engine.reference.scheduler import Scheduler
 from simulator.engine.reference.worker import AcceptedDrafts
 from simulator.errors import InvariantError
 from simulator.perf.steptime import StepTime

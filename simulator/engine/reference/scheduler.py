@@ -11,7 +11,8 @@ from typing import TypeVar
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.reference import drafts_of
 from simulator.engine.reference.doors import Answer, Left, Plain
-from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager, lookahead_tokens
+from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager
+from simulator.engine.reference.limits import spec_decode_tokens
 from simulator.engine.reference.plan import Plan, Scheduled, StepPlan, StepResult
 from simulator.engine.reference.request import Request, RequestStatus
 from simulator.engine.reference.request_queue import RequestQueue
@@ -19,41 +20,6 @@ from simulator.engine.reference.rooms import rooms_of
 from simulator.engine.reference.worker import AcceptedDrafts, DraftsMade, Worker
 
 RoomT = TypeVar("RoomT", bound=Plain)
-
-
-def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
-    """Whether an otherwise empty replica can bring such a request to its end; if not it is rejected at arrival.
-
-    It must keep to `max_model_len`, its KV must fit into all blocks but the null block (the last token is never
-    computed; drafts and lookahead slots are, up to `max_model_len`), and without chunked prefill all tokens that a
-    preemption may make it recompute must fit into one step.
-    """
-    if isl + osl > config.max_model_len or config.max_num_batched_tokens < least_step_tokens(config):
-        return False
-    longest = isl + osl - 1
-    if not config.enable_chunked_prefill and longest > config.max_num_batched_tokens - config.draft_slots:
-        return False
-    drafts = config.num_speculative_tokens if osl > 1 else 0
-    reach = min(longest + drafts + lookahead_tokens(config), config.max_model_len)
-    return -(-reach // config.block_size) <= config.num_blocks - 1
-
-
-def least_step_tokens(config: EngineConfig) -> int:
-    """Inputs that a step must have room for: a decoding request with its padding, and its drafter's slots."""
-    return 1 + config.num_speculative_tokens + config.draft_slots
-
-
-def spec_decode_tokens(config: EngineConfig) -> int:
-    """Tokens that a request's first decode step may hold beyond those known: its own, drafts and lookahead slots."""
-    drafts = config.num_speculative_tokens
-    return 1 + drafts + lookahead_tokens(config) if drafts > 0 else 0
-
-
-def can_receive(config: EngineConfig, isl: int, osl: int) -> bool:
-    """As `can_serve`, for a decode engine that fetches the prompt's KV: room must be left for a first decode step."""
-    size = config.block_size
-    blocks = -(-isl // size) + -(-spec_decode_tokens(config) // size)
-    return can_serve(config, isl, osl) and blocks <= config.num_blocks - 1
 
 
 class Scheduler:
