@@ -39,7 +39,8 @@ def decide(
     why = bindings(found, ranking)
     every = (*money_flips(found), *flips)
     said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
-    parts = [said, *(f"{one.text}." for one in why), flips_sentence(every)]
+    twins = {name for name, _ in ranking.same}
+    parts = [said, *(f"{one.text}." for one in why if one.topology not in twins), flips_sentence(every)]
     return Verdict(
         ranking,
         margin,

@@ -148,6 +148,15 @@ def test_a_copy_under_another_name_shares_the_verdict() -> None:
     assert set(found.ranking.winners) == {"rent", "twin"}
 
 
+def test_what_the_same_fleet_costs_more_is_said_once() -> None:
+    dear, twin = (replace(_rent(20.0, name), fleet="one") for name in ("dear", "twin"))
+    found = decide([_rent(10.0, "cheap"), dear, twin])
+    assert "twin is the same fleet as dear" in found.text
+    assert "dear costs" in found.text
+    assert "twin costs" not in found.text
+    assert {one.topology for one in found.bindings} == {"dear", "twin"}
+
+
 @given(st.floats(5.0, 60.0), st.floats(0.05, 50.0))
 @settings(max_examples=25, deadline=None)
 def test_a_flip_of_a_price_is_where_the_bills_cross(rent: float, tokens: float) -> None:
