@@ -61,9 +61,10 @@ class Costed:
             self.meets,
             self.usd_per_month,
             self.usd_by_replication,
-            min(month.attainment for month in self.walked),
+            self.walked[0].attainment,
             self.fleet,
             self.trail.gap_usd,
+            self.lasts_until or 0,
         )
 
 

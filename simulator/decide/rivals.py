@@ -32,7 +32,9 @@ def rank(contenders: Sequence[Contender]) -> Ranking:
         for one in contenders
         if one.gap_usd > 0 and one.name not in names and one.usd_per_month - one.gap_usd < best
     ]
-    closest = None if meeting or not contenders else max(contenders, key=lambda one: one.attainment).name
+    closest = (
+        None if meeting or not contenders else max(contenders, key=lambda one: (one.lasts_until, one.attainment)).name
+    )
     return Ranking(
         order=tuple(one.name for one in meeting),
         winners=tuple(one.name for one in contenders if one.name in names),
@@ -48,7 +50,7 @@ def cheapest(contenders: Sequence[Contender]) -> str:
     found = rank(contenders)
     if found.order:
         return found.order[0]
-    return min(contenders, key=lambda one: (-one.attainment, one.usd_per_month)).name
+    return min(contenders, key=lambda one: (-one.lasts_until, -one.attainment, one.usd_per_month)).name
 
 
 def equal(a: Contender, b: Contender) -> bool:

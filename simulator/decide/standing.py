@@ -25,6 +25,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         metrics["slo_attainment"] or 0.0,
         summary.get("fleet", ""),
         search.get("gap_usd") or 0.0,
+        summary.get("lasts_until") or 0,
     )
 
 

@@ -35,7 +35,10 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     if ranking.closest is None:
         return "Nothing to compare."
     best = by_name[ranking.closest]
-    text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
+    if best.lasts_until:
+        text = f"No topology meets the SLO in every month; {best.name} lasts longest, until month {best.lasts_until}"
+    else:
+        text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
     if ranking.withheld_by:
         text += f"; the search of {listed(ranking.withheld_by)} was not finished"
     return text + "."

@@ -16,6 +16,9 @@ Found = tuple[str, str, Any]
 MONTHS_PER_QUARTER = 3
 MONTHS_PER_YEAR = 12
 _SLACK_HOURS = 1e-6
+_LEAST_MONTHS, _MOST_MONTHS = 0.1, 600.0
+_MOST_LOAD = 1000.0
+"""Multiple of the workload's load up to which a month is taken as meant."""
 
 
 def study_problems(scenario: Scenario) -> Iterator[Found]:
@@ -42,6 +45,11 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
     for month, count in Counter(step.from_month for step in study.load_steps).items():
         if count > 1:
             yield "study.load_steps", f"{count} steps begin in month {month}", None
+    if not _LEAST_MONTHS <= study.months <= _MOST_MONTHS:
+        words = f"at least {_LEAST_MONTHS:g}" if study.months < _LEAST_MONTHS else f"at most {_MOST_MONTHS:g}"
+        yield "study.months", f"must be {words}", f"{study.months:g}"
+    else:
+        yield from _load_problems(scenario)
     yield from _period_problems(study.periods)
     if study.cut is not None:
         if study.periods:
@@ -49,6 +57,33 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
         if study.cut.window_h * SECONDS_PER_HOUR * study.cut.kinds > scenario.run.horizon_s:
             hours = scenario.run.horizon_s / SECONDS_PER_HOUR
             yield "study.cut", f"run.horizon_s ({hours:g} h) has not as many windows as there are kinds", None
+
+
+def _load_problems(scenario: Scenario) -> Iterator[Found]:
+    """Months whose load is more than a study is meant for; in logarithms, which stay finite."""
+    study = scenario.study
+    told: set[str] = set()
+    for name in (cls.name for cls in scenario.workload.classes):
+        own = name in study.growth_per_year_by_class
+        path = f"study.growth_per_year_by_class.{name}" if own else "study.growth_per_year"
+        rate = math.log1p(study.growth_per_year_by_class.get(name, study.growth_per_year))
+        loads = {step.from_month: step.load_by_class.get(name, step.load) for step in study.load_steps}
+        steps = {month: load for month, load in loads.items() if load is not None}
+        period = max((one.load_by_class.get(name, one.load) for one in study.periods), default=1.0)
+        since, load = 1, 1.0
+        for month in range(1, math.ceil(study.months) + 1):
+            if month in steps:
+                since, load = month, steps[month]
+            grown = (month - since) / MONTHS_PER_YEAR * rate
+            if math.log(load) + math.log(period) + grown <= math.log(_MOST_LOAD):
+                continue
+            if grown <= 0:
+                path = "study.load_steps" if load > period else "study.periods"
+            if path not in told:
+                told.add(path)
+                words = f"the load of {name} in month {month} is above {_MOST_LOAD:,.0f} times that of the workload"
+                yield path, f"{words}: raise its rate if so much is meant", None
+            break
 
 
 def _period_problems(periods: tuple[Period, ...]) -> Iterator[Found]:

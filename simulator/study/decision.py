@@ -25,7 +25,8 @@ class Contender:
     meets : whether every SLO term of every class holds, in every month of the study
     usd_per_month : mean over replications and months
     usd_by_replication : the same of each replication; topologies are paired by place, as they serve the same requests
-    attainment : share of the requests that were answered within the SLO
+    attainment : share of the requests that were answered within the SLO, in the first month
+    lasts_until : the last month before the first that misses the SLO, where one does; 0 if that is the first
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
     gap_usd : what a size that was not excluded could cost less; 0 where the search is closed
     """
@@ -37,6 +38,7 @@ class Contender:
     attainment: float = 0.0
     fleet: str = ""
     gap_usd: float = 0.0
+    lasts_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

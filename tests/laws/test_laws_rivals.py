@@ -103,6 +103,14 @@ def test_nobody_meets() -> None:
     assert math.isnan(Contender("x", False, math.nan).usd_per_month)
 
 
+def test_where_nobody_meets_to_the_end_the_one_that_lasts_longest_comes_closest() -> None:
+    early = Contender("early", False, 1.0, attainment=1.0, lasts_until=3)
+    late = Contender("late", False, 9.0, attainment=0.995, lasts_until=13)
+    never = Contender("never", False, 0.5, attainment=1.0)
+    assert cheapest([early, late, never]) == "late"
+    assert sentence([early, late, never]).startswith("No topology meets the SLO in every month; late lasts longest, ")
+
+
 @pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
 def test_equal_bills_but_for_rounding_share_the_place(names: tuple[str, str]) -> None:
     found = [Contender(names[0], True, 0.1 + 0.2), Contender(names[1], True, 0.3)]
