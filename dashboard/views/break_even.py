@@ -44,7 +44,9 @@ def _pairs(decided: Decision, context: Context) -> None:
     )
     chart = volumes_chart(decided, context.names, list(context.topologies))
     if chart is None:
-        st.caption("Loads other than the run's were not tried: `servecast run SCENARIO --explore-s 60` tries them.")
+        st.caption(
+            "No time was left for loads other than the run's: `servecast run SCENARIO --explore-s 60` tries them."
+        )
         return
     st.subheader("Against the load")
     st.altair_chart(chart, key="break_even.volume")

@@ -21,7 +21,7 @@ _BADGES = {
     False: ":red-badge[:material/close: SLO missed]",
     None: ":orange-badge[:material/question_mark: SLO not known]",
 }
-_METRIC_PX = 145
+_METRIC_PX = 155
 """One below the other on a desk, two beside each other on a phone."""
 _LABEL_PX = 230
 """Of the longest name of a figure."""
@@ -70,19 +70,19 @@ def _card(
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
     change = None if is_baseline or not base_cost else _delta(100 * (cost / base_cost - 1), "+.0f", "%")
     money = figure("usd_per_month")
-    row.metric(money.label, money.text(cost), change, delta_color="inverse", width=_METRIC_PX)
+    row.metric(f":small[{money.label}]", money.text(cost), change, delta_color="inverse", width=_METRIC_PX)
     million = figure("usd_per_million_tokens")
-    row.metric(million.label, million.text(found["cost"][million.id]), width=_METRIC_PX)
+    row.metric(f":small[{million.label}]", million.text(found["cost"][million.id]), width=_METRIC_PX)
     kept = figure("slo_attainment")
     share, base_share = found["metrics"][kept.id], base["metrics"][kept.id]
     known = share is not None and base_share is not None and not is_baseline
     points = _delta(100 * (share - base_share), "+.2f", "points") if known else None
-    row.metric(kept.label, kept.text(share), points, width=_METRIC_PX)
+    row.metric(f":small[{kept.label}]", kept.text(share), points, width=_METRIC_PX)
     first = figure("ttft_p99_s")
     p99, base_p99 = (metrics["metrics"]["ttft_s"]["p99"] for metrics in (found, base))
     known = p99 is not None and base_p99 is not None and not is_baseline
     later = _delta(first.factor * (p99 - base_p99), "+,.0f", first.unit) if known else None
-    row.metric(first.label, first.text(p99), later, delta_color="inverse", width=_METRIC_PX)
+    row.metric(f":small[{first.label}]", first.text(p99), later, delta_color="inverse", width=_METRIC_PX)
 
 
 def _delta(value: float, digits: str, unit: str) -> str | None:
