@@ -74,10 +74,16 @@ def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
         "size": size_words(found, summary),
         "size is": found["trail"]["word"],
         "SLO met": f"{sum(month['meets'] for month in months)} of {len(months)} months",
-        "lasts until": "the end" if found["lasts_until"] is None else f"month {found['lasts_until']}",
+        "lasts until": _lasts(found["lasts_until"]),
         "capacity": NONE if capacity is None else f"× {capacity['factor']:.2f}",
         money.label: money.text(found["usd_per_month"]),
     }
+
+
+def _lasts(month: int | None) -> str:
+    if month is None:
+        return "the end"
+    return f"month {month}" if month else NONE
 
 
 def size_words(found: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

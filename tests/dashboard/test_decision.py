@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.components.decision import size_words, trail_rows
+from dashboard.components.decision import _lasts, size_words, trail_rows
 from dashboard.settings import Settings
 from simulator.report.decision import month_rows, volumes_chart
 from simulator.report.table import ordered
@@ -71,3 +71,7 @@ def test_costs_by_load_are_the_points_that_were_tried() -> None:
     assert data.to_numpy().tolist() == [["a", 0.5, 10.0], ["b", 0.5, 7.0], ["b", 2.0, 9.0]]
     assert set(volumes_chart(decision, ["a", "b"], ["a"]).data["topology"]) == {"a"}
     assert volumes_chart(decision, ["a", "b"], ["b"]) is None
+
+
+def test_a_fleet_that_misses_from_the_first_month_lasts_until_no_month() -> None:
+    assert [_lasts(month) for month in (None, 7, 0)] == ["the end", "month 7", "-"]
