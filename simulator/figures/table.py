@@ -312,9 +312,9 @@ _ALL = (
         "cheapest",
         "",
         ".0%",
-        "share of the draws in which the topology costs least",
+        "share of the draws in which the topology costs least of those that meet the SLO",
         "decide/rivals.py",
-        "there are no draws",
+        "it misses the SLO, or there are no draws",
     ),
     Figure(
         "replicas_to_own",

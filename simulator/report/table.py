@@ -99,7 +99,7 @@ def binding_words(summary: Summary) -> str:
         return NONE
     used = row["allowance_used"]
     share = "beyond" if used is None else f"{used:.0%}"
-    return f"{row['class']}: {row['term']} ({share} of its misses)"
+    return f"{row['class']}: {row['term']} ({share} of the misses allowed)"
 
 
 def _terms(topologies: Mapping[str, Summary]) -> list[Row]:
@@ -139,7 +139,15 @@ def _break_even_volume(summary: Summary) -> str:
 
 def _cheapest(summary: Summary) -> str:
     drawn = summary["uncertainty"]
-    return f"{drawn['probability_cheapest']:.0%} of draws" if drawn else NONE
+    share = drawn["probability_cheapest_meeting_slo"] if drawn else None
+    return NONE if share is None else f"{share:.0%} of draws"
+
+
+def _met(summary: Summary) -> str:
+    lasts_until = summary.get("lasts_until")
+    if summary["metrics"]["slo_met"] and lasts_until is not None:
+        return f"until month {lasts_until}" if lasts_until else met_words(False)
+    return met_words(summary["metrics"]["slo_met"])
 
 
 def _owed(summary: Summary) -> str:
@@ -183,7 +191,7 @@ def _labelled(name: str, cell: Cell) -> Row:
     return figure(name).label, cell
 
 
-_FIRST: tuple[Row, ...] = (_labelled("slo_met", lambda summary: met_words(summary["metrics"]["slo_met"])),)
+_FIRST: tuple[Row, ...] = (_labelled("slo_met", _met),)
 _SERVICE: tuple[Row, ...] = (
     _labelled("binding_term", binding_words),
     _of("metrics", "slo_attainment"),

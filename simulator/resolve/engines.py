@@ -48,7 +48,7 @@ class PlannedEngine:
 
     Attributes
     ----------
-    model : name of its architecture, wherever its config.json lies
+    model : name in the catalog, or of the architecture of a config.json, wherever that lies
     notes : warnings of the step time's source, as engine limits beyond what was measured
     """
 
@@ -66,11 +66,14 @@ class PlannedEngine:
 
 def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
     """Model by catalog name, or from a Hugging Face `config.json` (file or its folder); with its native dtype."""
-    path = folder / name
-    if name.endswith(".json") or path.is_dir():
-        return load_hf_config(path), "bf16"
+    if _is_file(name, folder):
+        return load_hf_config(folder / name), "bf16"
     found = model(name)
     return found.architecture, found.native_dtype
+
+
+def _is_file(name: str, folder: Path) -> bool:
+    return name.endswith(".json") or (folder / name).is_dir()
 
 
 def weight_format(settings: EngineSettings, native: str) -> str:
@@ -135,7 +138,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
     else:
         steps = step_time(arch, card, parts, limits, settings.version, drafting)
     return PlannedEngine(
-        model=arch.name.lower(),
+        model=(arch.name if _is_file(name, folder) else name).lower(),
         config=config,
         step_time=steps,
         notes=notes,

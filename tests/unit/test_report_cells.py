@@ -1,0 +1,35 @@
+"""Cells of the comparison table that rest on more than one figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulator.figures.table import NONE
+from simulator.report.table import _cheapest, _met, binding_words
+
+
+@pytest.mark.parametrize(
+    ("met", "lasts_until", "words"),
+    [
+        (True, None, "yes"),
+        (True, 13, "until month 13"),
+        (True, 0, "no"),
+        (False, None, "no"),
+        (None, None, "not known"),
+    ],
+)
+def test_the_slo_is_met_as_long_as_the_fleet_lasts(met: bool | None, lasts_until: int | None, words: str) -> None:
+    assert _met({"metrics": {"slo_met": met}, "lasts_until": lasts_until}) == words
+
+
+def test_who_misses_the_slo_is_cheapest_in_no_draw() -> None:
+    drawn: dict[str, Any] = {"probability_cheapest": 1.0, "probability_cheapest_meeting_slo": None}
+    assert _cheapest({"uncertainty": drawn}) == NONE
+    assert _cheapest({"uncertainty": drawn | {"probability_cheapest_meeting_slo": 0.25}}) == "25% of draws"
+
+
+def test_the_binding_term_says_how_much_of_what_is_allowed_is_used() -> None:
+    row = {"class": "chat", "term": "ttft p99 ≤ 1 s", "allowance_used": 0.5}
+    assert binding_words({"metrics": {"binding_term": row}}) == "chat: ttft p99 ≤ 1 s (50% of the misses allowed)"
