@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.bill.study import bill_study, committed_instances, with_commitments
@@ -64,23 +64,46 @@ class Priced:
 def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
     """Price the replications of a topology, each month of the study used like the one that was simulated."""
     usages = with_peaks([outcome.usage for outcome in outcomes])
-    months = study_months(usages, terms.months)
+    return priced_by(
+        outcomes,
+        terms,
+        study_months(usages, terms.months),
+        lambda k: study_months([usages[k]], terms.months),
+        lambda k: tokens_per_month(outcomes[k].metrics),
+    )
+
+
+def priced_by(
+    outcomes: Sequence[Outcome],
+    terms: Terms,
+    months: tuple[MonthUse, ...],
+    alone: Callable[[int], tuple[MonthUse, ...]],
+    tokens: Callable[[int], Tokens],
+    walked: tuple[Walked, ...] = (),
+) -> Priced:
+    """Price the months of a study, and each replication as if it were all of them.
+
+    Parameters
+    ----------
+    months : with the use of all replications
+    alone, tokens : months with the use of one replication, and its tokens in the mean month
+    """
     settled = with_commitments(terms, committed_instances(terms, months))
-    bill = bill_study(settled, months)
+    usages = with_peaks([outcome.usage for outcome in outcomes])
     replications = tuple(
         Replication(
             outcome.metrics,
             usage,
             outcome.run,
             outcome.demand,
-            mean(total_usd(bill_study(settled, study_months([usage], terms.months)).lines)),
-            tokens_per_month(outcome.metrics),
+            mean(total_usd(bill_study(settled, alone(k)).lines)),
+            tokens(k),
         )
-        for outcome, usage in zip(outcomes, usages, strict=True)
+        for k, (outcome, usage) in enumerate(zip(outcomes, usages, strict=True))
     )
     each = [found.tokens for found in replications]
     mean_tokens = (math.fsum(getattr(found, name) for found in each) / len(each) for name in Tokens.__slots__)
-    return Priced(replications, settled, months, bill, Tokens(*mean_tokens))
+    return Priced(replications, settled, months, bill_study(settled, months), Tokens(*mean_tokens), walked)
 
 
 def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float, ...]:
