@@ -16,8 +16,7 @@ class RuleSet:
         block covers one token beyond it, so that a block hits only where the next token is known as well
     registers_drafts_with_plan : blocks that drafts filled become findable with the next plan, else with the output
     no_tokens_end_waiting : a waiting request that gets no tokens (pictures, MTP's read-ahead) ends the waiting loop
-    drafter_keeps_pictures : pictures are kept for the drafter's read-ahead
-    whole_item_may_end_chunk : a chunk may end exactly where a picture does when pictures must not be cut
+    chunk_may_begin_with_part : where pictures must not be cut, a chunk that begins with one may still end inside it
     linear_chunks_end_at_blocks : with the prefix cache, chunks of linear attention end where a state is kept
     stop_takes_back_trimmed : tokens sampled beyond the one that ends a request are not computed
     lora_counts_running : adapters of all running requests count, not only of those in this step
@@ -29,8 +28,7 @@ class RuleSet:
     drops_last_hit_block: bool
     registers_drafts_with_plan: bool
     no_tokens_end_waiting: bool
-    drafter_keeps_pictures: bool
-    whole_item_may_end_chunk: bool
+    chunk_may_begin_with_part: bool
     linear_chunks_end_at_blocks: bool
     stop_takes_back_trimmed: bool
     lora_counts_running: bool
@@ -43,8 +41,7 @@ V0_32 = RuleSet(
     drops_last_hit_block=True,
     registers_drafts_with_plan=True,
     no_tokens_end_waiting=True,
-    drafter_keeps_pictures=True,
-    whole_item_may_end_chunk=False,
+    chunk_may_begin_with_part=True,
     linear_chunks_end_at_blocks=True,
     stop_takes_back_trimmed=False,
     lora_counts_running=False,
@@ -57,8 +54,7 @@ V0_33 = replace(
     drops_last_hit_block=False,
     registers_drafts_with_plan=False,
     no_tokens_end_waiting=False,
-    drafter_keeps_pictures=False,
-    whole_item_may_end_chunk=True,
+    chunk_may_begin_with_part=False,
     linear_chunks_end_at_blocks=False,
     stop_takes_back_trimmed=True,
     lora_counts_running=True,

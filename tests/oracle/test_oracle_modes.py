@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from simulator.engine.modes.spec import Flight, GroupKind, KvGroup
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import Encoder, Flight, GroupKind, KvGroup, Modes
 from simulator.engine.reference.replay import replay_ranks
-from simulator.engine.rules import V0_32, V0_33
+from simulator.engine.reference.request import Request
+from simulator.engine.reference.scheduler import Scheduler
+from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.engine.schedule_trace import ScheduleTrace
 from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import replay_by_reference, verify_schedule
@@ -81,6 +84,15 @@ def test_versions_decide_differently(name: str) -> None:
     older = dataclasses.replace(trace, config=dataclasses.replace(trace.config, rules=V0_32))
     recorded = [list(rank.steps) for rank in trace.ranks] or [list(trace.steps)]
     assert replay_by_reference(older) != recorded
+
+
+@pytest.mark.parametrize(("rules", "given"), [(V0_32, [(0, 8, 0)]), (V0_33, [])])
+def test_a_chunk_that_begins_with_a_picture_and_cannot_hold_it(rules: RuleSet, given: list[Any]) -> None:
+    encoder = Modes(encoder=Encoder(budget_tokens=32, cache_tokens=32, whole_items=True))
+    config = EngineConfig(num_blocks=20, max_num_batched_tokens=8, max_model_len=64, rules=rules, modes=encoder)
+    scheduler = Scheduler(config)
+    scheduler.add(Request(0, 0.0, isl=20, osl=2, images=((0, 12, "a"),)))
+    assert scheduler.schedule().scheduled == given
 
 
 @pytest.mark.parametrize(

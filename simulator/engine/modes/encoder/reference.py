@@ -108,7 +108,7 @@ class EncoderRoom(Plain):
         for index, (offset, size, name) in enumerate(request.images):
             if offset >= computed + n or offset + size <= computed:
                 continue
-            if self.spec.whole_items and computed < offset and self._ends_inside(computed + n, offset + size):
+            if self.spec.whole_items and computed + n < offset + size and self._is_whole_from(computed, offset):
                 n = max(0, offset - computed)
                 break
             if name in names:
@@ -126,8 +126,10 @@ class EncoderRoom(Plain):
         self._wanted = (request, wanted)
         return n
 
-    def _ends_inside(self, end: int, item_end: int) -> bool:
-        return end < item_end
+    def _is_whole_from(self, computed: int, offset: int) -> bool:
+        """Whether a picture must not be cut by a chunk that begins at `computed`."""
+        begins_with_it = computed == offset and not self.scheduler.config.rules.chunk_may_begin_with_part
+        return computed < offset or begins_with_it
 
     def given(self, plan: Plan, request: Request, n: int, running: bool) -> None:
         if self._wanted is None or self._wanted[0] is not request or not self._wanted[1].encode:
