@@ -31,12 +31,14 @@ class Plan:
     fleets : JSON-ready rows: for each topology and hardware the minimal fleets, or why there is none
     sure : by topology that has a fleet: what the error of step times means for the cheapest one
     verdict : which fleet to choose
+    beyond : what of the study the sizes leave out; empty where its months are all alike
     """
 
     scenario: str
     fleets: list[dict[str, Any]]
     sure: dict[str, dict[str, Any]]
     verdict: str
+    beyond: str = ""
 
     @property
     def feasible(self) -> bool:
@@ -107,7 +109,18 @@ def plan_fleet(
             sure[name] = _sure(*best, chosen, marks.tick)
             _mark([row for row in rows if row["topology"] == name and row["feasible"]])
         marks.next()
-    return Plan(loaded.scenario.name, rows, sure, _verdict(rows))
+    return Plan(loaded.scenario.name, rows, sure, _verdict(rows), _beyond(loaded))
+
+
+def _beyond(loaded: LoadedScenario) -> str:
+    study = loaded.scenario.study
+    changes = study.growth_per_year or any(study.growth_per_year_by_class.values()) or study.load_steps
+    if not (changes or study.periods or study.cut):
+        return ""
+    return (
+        "sized for the scenario's own load; the study's load changes over its months or periods: servecast run with "
+        "replicas: auto sizes those too"
+    )
 
 
 def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:

@@ -66,7 +66,7 @@ def _replicas(pool: Mapping[str, Any]) -> str:
 
 def notes(plan: Plan) -> list[str]:
     """Reasons of what is infeasible, what the error of step times means, warnings, and how to run the fleets."""
-    lines: list[str] = []
+    lines: list[str] = _wrapped(f"! all: {plan.beyond}") if plan.beyond else []
     for row in plan.fleets:
         if not row["feasible"]:
             hardware = f" on {_distinct(row['gpu'])} TP {_distinct(row['tp'])}" if row["gpu"] else ""

@@ -15,6 +15,7 @@ from simulator.perf.steptime import ExpectedError
 from simulator.plan.options import PlanOptions
 from simulator.plan.plan import Plan, plan_fleet
 from simulator.plan.sizing import planned_at
+from simulator.plan.table import notes
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -209,3 +210,12 @@ def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     found = plan_fleet(load_scenario(SIZED, sets=[pools % (hardware, hardware), rate]), own_only(error=0.0))
     assert found.feasible
     assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
+
+
+def test_a_plan_says_that_it_leaves_growth_out() -> None:
+    alike = plan_fleet(load_scenario(SIZED), own_only())
+    grows = plan_fleet(load_scenario(SIZED, sets=["study.growth_per_year=1.0"]), own_only())
+    assert alike.beyond == ""
+    assert not any("sized for the scenario's own load" in line for line in notes(alike))
+    assert notes(grows)[0].startswith("! all: sized for the scenario's own load")
+    assert grows.fleets == alike.fleets
