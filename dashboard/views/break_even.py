@@ -8,9 +8,9 @@ import streamlit as st
 from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.loading import decision
-from simulator.report.break_even_charts import intervals, swings
 from simulator.report.cost_charts import cumulative_spending
 from simulator.report.decision import PAIR_HEADERS, Decision, decision_notes, pair_rows, volumes_chart
+from simulator.report.draw_charts import intervals, swings
 
 
 def show(context: Context) -> None:

@@ -289,25 +289,6 @@ _ALL = (
     ),
     Figure("capex_usd", "capex", "$", ",.0f", "paid for hardware at the start", "bill/cash.py"),
     Figure(
-        "break_even_month",
-        "break-even",
-        "",
-        "",
-        "month in which a topology with capex has cost less in sum than its rival, as paid, not discounted, resale at "
-        "the horizon included",
-        "bill/cash.py",
-        "there is no capex, or nobody to compare with",
-    ),
-    Figure(
-        "break_even_tokens",
-        "break-even volume",
-        "1M tokens/month",
-        ",.0f",
-        "delivered tokens a month above, or below, which a topology with capex costs less than its rival",
-        "decide/volumes.py",
-        "there is no capex, or nobody to compare with",
-    ),
-    Figure(
         "probability_cheapest",
         "cheapest",
         "",
@@ -315,15 +296,6 @@ _ALL = (
         "share of the draws in which the topology costs least of those that meet the SLO",
         "decide/rivals.py",
         "it misses the SLO, or there are no draws",
-    ),
-    Figure(
-        "replicas_to_own",
-        "replicas to own",
-        "",
-        "",
-        "replicas that a hybrid would own if rented ones came without cold starts and queues",
-        "run/hybrid.py",
-        "it is no hybrid",
     ),
 )
 FIGURES: dict[str, Figure] = {figure.id: figure for figure in _ALL}

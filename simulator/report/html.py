@@ -13,6 +13,14 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from simulator.report import charts
 from simulator.report.cost_charts import BASES, cumulative_spending, items, line_items
+from simulator.report.decision import (
+    PAIR_HEADERS,
+    decision_notes,
+    grows,
+    months_chart,
+    pair_rows,
+    volumes_chart,
+)
 from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, warnings
@@ -35,7 +43,6 @@ def render(bundle: Bundle) -> str:
     """The page as text."""
     topologies = ordered(bundle.summary)
     rows, headers = comparison(topologies)
-    curves = bundle.table("break_even")
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())
     return environment.get_template("report.html").render(
         summary=bundle.summary,
@@ -50,7 +57,10 @@ def render(bundle: Bundle) -> str:
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         charts=[spec(chart) for chart in _charts(bundle, topologies)],
         money_notes=money_notes(topologies),
-        money_charts=[spec(chart) for chart in money_charts(topologies, curves)],
+        money_charts=[spec(chart) for chart in (*_decided(bundle, topologies), *money_charts(topologies))],
+        decision_notes=decision_notes(bundle.decision, topologies),
+        pair_headers=PAIR_HEADERS,
+        pairs=pair_rows(bundle.decision, topologies),
     )
 
 
@@ -73,6 +83,16 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
         load_over_time(load_tables(bundle.table, name, topologies[name])).properties(title=f"Load over time: {name}")
         for name in names
     ]
+
+
+def _decided(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
+    """Cost month by month where months differ, and at the loads that were tried."""
+    names, found = list(topologies), []
+    if grows(bundle.decision):
+        found.append(_titled(months_chart(bundle.decision, names, names), "Month by month"))
+    if (volumes := volumes_chart(bundle.decision, names, names)) is not None:
+        found.append(_titled(volumes, "Cost at the loads that were tried"))
+    return found
 
 
 def _titled(chart: Any, title: str) -> Any:

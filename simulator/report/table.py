@@ -118,25 +118,6 @@ def _terms(topologies: Mapping[str, Summary]) -> list[Row]:
     return [row_of(*name) for name in names]
 
 
-def _break_even(summary: Summary) -> str:
-    found = summary["break_even"]
-    if found is None:
-        return NONE
-    return (
-        f"month {found['month']:.1f} ({found['against']})"
-        if found["month"] is not None
-        else f"never ({found['against']})"
-    )
-
-
-def _break_even_volume(summary: Summary) -> str:
-    found = summary["break_even"]
-    if found is None:
-        return NONE
-    tokens = found["tokens_per_month"]
-    return found["cheaper"] if tokens is None else f"{found['cheaper']} {tokens / 1e6:,.0f}"
-
-
 def _cheapest(summary: Summary) -> str:
     drawn = summary["uncertainty"]
     share = drawn["probability_cheapest_meeting_slo"] if drawn else None
@@ -152,11 +133,6 @@ def _met(summary: Summary) -> str:
 
 def _owed(summary: Summary) -> str:
     return figure("owed_usd").text(summary["cost"]["liability_usd"] or None)
-
-
-def _rule(summary: Summary) -> str:
-    found = summary["hybrid_rule"]
-    return f"{found['rule_replicas']} (has {found['owned_replicas']})" if found else NONE
 
 
 def _providers_up(summary: Summary) -> str:
@@ -227,12 +203,9 @@ _COST: tuple[Row, ...] = (
     _of("cost", "co2_kg_per_million_tokens"),
     _labelled("owed_usd", _owed),
     _of("cost", "capex_usd"),
-    _labelled("break_even_month", _break_even),
-    _labelled("break_even_tokens", _break_even_volume),
     _labelled("probability_cheapest", _cheapest),
-    _labelled("replicas_to_own", _rule),
 )
-_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd", "replicas_to_own")}
+_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd")}
 """Rows that are left out where no topology has something to say in them."""
 _SHORT = {
     figure(name).label

@@ -1,14 +1,12 @@
-"""What is said of the money of each topology, and of all together: bills, break-even, intervals, swings."""
+"""What is said of the money of each topology, and of all together: bills, intervals, swings."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from simulator.bill.cash import payback_months
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.owned import site_owner
@@ -17,15 +15,10 @@ from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
-from simulator.decide.rivals import rank
-from simulator.decide.volumes import Costs, cheaper_volumes
 from simulator.metrics.intervals import t_interval
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.hybrid import hybrid_rule
-from simulator.run.uncertainty import Case, Draws, draw_costs, draw_inputs, summarise_draws, tornado_of
-from simulator.run.volume import cost_curves, crossing_draws
+from simulator.run.uncertainty import Case, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.simulate.priced import Priced
-from simulator.study.decision import Contender
 
 
 def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
@@ -38,7 +31,6 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     return {
         "usd_per_month": usd,
         "usd_per_month_half_width": half_width,
-        "usage_usd_per_month": found.usage_usd_per_month,
         "tokens_per_month": tokens.delivered,
         "output_tokens_per_month": tokens.output,
         "processed_tokens_per_month": tokens.processed,
@@ -96,78 +88,29 @@ def cost_frame(name: str, found: Priced) -> pd.DataFrame:
 
 
 def compare_costs(
-    topologies: Mapping[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, warmup_s: float, seed: int
-) -> pd.DataFrame:
-    """Add to each topology's summary: `break_even`, `hybrid_rule`, `tornado`, `uncertainty`; return the cost curves.
+    topologies: Mapping[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, seed: int
+) -> None:
+    """Add to each topology's summary: `tornado` and `uncertainty`.
 
     Parameters
     ----------
     settings : the scenario's cost section
-    warmup_s : samples before it do not count for the hybrid rule
     seed : of the draws
-
-    Returns
-    -------
-    frame : rows of `break_even.parquet` (`cost_curves`)
     """
-    costs = {name: _costs(case.priced) for name, case in cases.items()}
-    meets = {
-        name: bool(topologies[name]["metrics"]["slo_met"]) and all(month.meets for month in case.priced.walked)
-        for name, case in cases.items()
-    }
-    standing = [Contender(name, meets[name], case.priced.usd_per_month) for name, case in cases.items()]
     for name, summary in topologies.items():
-        summary["break_even"] = _break_even(name, cases, costs, standing)
-        summary["hybrid_rule"] = hybrid_rule(cases[name], warmup_s)
         summary["tornado"] = tornado_of(cases[name], settings)
         summary["uncertainty"] = None
-    draws: dict[str, Draws] = {}
-    if settings.draws:
-        inputs = draw_inputs(list(cases.values()), settings, seed)
-        draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
-        meeting = [name for name, met in meets.items() if met]
-        for name, found in summarise_draws(draws, meeting).items():
-            topologies[name]["uncertainty"] = found
-    crossings: list[float] = []
-    for name, summary in topologies.items():
-        if found := summary["break_even"]:
-            found["draws"] = crossing_draws(draws[name], draws[found["against"]], found["cheaper"]) if draws else None
-            crossings += [found["tokens_per_month"]] if found["tokens_per_month"] is not None else []
-    return cost_curves(costs, draws, crossings)
-
-
-def _costs(found: Priced) -> Costs:
-    by_use = found.usage_usd_per_month
-    return Costs(found.usd_per_month - by_use, by_use, found.tokens.delivered)
-
-
-def _break_even(
-    name: str, cases: Mapping[str, Case], costs: Mapping[str, Costs], standing: Sequence[Contender]
-) -> dict[str, Any] | None:
-    """Against the cheapest other topology that meets the SLO: by month and by volume."""
-    rivals = rank([one for one in standing if one.name != name]).order
-    mine, found = costs[name], cases[name].priced
-    if not rivals or mean(found.bill.capex_usd) <= 0:
-        return None
-    rival = rivals[0]
-    cheaper, tokens = _crossing(mine, costs[rival])
-    return {
-        "against": rival,
-        "month": payback_months(found.bill, cases[rival].priced.bill),
-        "cheaper": cheaper,
-        "tokens_per_month": tokens,
-    }
-
-
-def _crossing(mine: Costs, other: Costs) -> tuple[str, float | None]:
-    """On which side of which volume a topology costs less: above, below; always and never have no volume."""
-    found = cheaper_volumes(mine, other)
-    if found is None:
-        return "never", None
-    low, high = found
-    if low > 0:
-        return "above", low
-    return ("below", high) if high < math.inf else ("always", None)
+    if not settings.draws:
+        return
+    inputs = draw_inputs(list(cases.values()), settings, seed)
+    draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
+    meeting = [
+        name
+        for name, case in cases.items()
+        if topologies[name]["metrics"]["slo_met"] and all(month.meets for month in case.priced.walked)
+    ]
+    for name, found in summarise_draws(draws, meeting).items():
+        topologies[name]["uncertainty"] = found
 
 
 def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:

@@ -57,7 +57,7 @@ class Run:
 
     Attributes
     ----------
-    summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, break_even) and `verdict`
+    summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, …) and `verdict`
     decision : as in `decision.json`: months, break-even, what binds each loser, flips
     bundle : folder of the run bundle
     """
@@ -177,8 +177,7 @@ def simulate(
         for told in summaries.values():
             told["warnings"] += remarks("basis", apart)
             told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
-        run = scenario.run
-        bundle.append("break_even.parquet", compare_costs(summaries, cases, scenario.cost, run.warmup_s, run.seed))
+        compare_costs(summaries, cases, scenario.cost, scenario.run.seed)
         measured = [_measured(topology, cases[topology.name], summaries[topology.name]) for topology in planned]
         unmeasured = unmeasured_classes(summaries)
         decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s, unmeasured)

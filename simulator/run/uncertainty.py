@@ -69,10 +69,9 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Cost of one topology in each draw, shape (n,): USD per month, what of it goes with the load, tokens per month."""
+    """Cost of one topology in each draw, shape (n,): USD per month, and tokens per month."""
 
     usd_per_month: NDArray[np.float64]
-    usage_usd_per_month: NDArray[np.float64]
     tokens_per_month: NDArray[np.float64]
 
     @property
@@ -104,10 +103,9 @@ def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
     terms = _drawn_terms(case, settings, inputs)
     bills = [bill_study(terms, month_uses(case.priced.walked, k)) for k in range(r)]
     usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
-    by_use = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines, "by_use")), (n,)) for bill in bills], axis=-1)
     tokens = np.array([found.tokens.delivered for found in case.replications])
     weights = stream(seed, "cost", "replications").multinomial(r, np.full(r, 1 / r), size=n) / r
-    return Draws((weights * usd).sum(axis=-1), (weights * by_use).sum(axis=-1), weights @ tokens)
+    return Draws((weights * usd).sum(axis=-1), weights @ tokens)
 
 
 def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:

@@ -55,11 +55,6 @@ class Priced:
         """Mean over months and replications."""
         return mean(total_usd(self.bill.lines))
 
-    @property
-    def usage_usd_per_month(self) -> float:
-        """What of it moves with the use."""
-        return mean(total_usd(self.bill.lines, "by_use"))
-
 
 def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
     """Price the replications of a topology, each month of the study used like the one that was simulated."""

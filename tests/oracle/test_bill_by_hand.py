@@ -16,7 +16,6 @@ from simulator.bill.cash import npv_usd, payback_months
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.decide.sensitivity import PricePath, central_interval, price_paths_usd, tornado
-from simulator.decide.volumes import owned_units
 from simulator.errors import InputError
 from simulator.study.bill import Bill
 from simulator.study.terms import Commitment, Fee, Staff, Terms, TokenPrices
@@ -204,17 +203,6 @@ def test_an_owner_of_hardware_is_paid_back_when_it_has_saved_its_price() -> None
     rival = bill_study(Terms("api", apis=(api,), months=48), [month(asked)] * 48)
     assert payback_months(mine, rival) == pytest.approx(480_000 / (99.2 * 365))
     assert payback_months(rival, rival) == 0
-
-
-def test_hybrid_rule_by_hand() -> None:
-    """Of four hours demand exceeds 0 in three, 1 in two, 2 in one; a unit pays from half of the hours on."""
-    demand = [0, 1, 2, 5]
-    assert owned_units(demand, 8760 * 0.5, 1.5, 0.5) == 1
-    assert owned_units(demand, 8760 * 0.49, 1.5, 0.5) == 2
-    assert owned_units(demand, 8760 * 0.1, 1.5, 0.5) == 5
-    assert owned_units(demand, 1.0, 0.5, 0.5) == 0
-    with pytest.raises(InputError, match="whole units"):
-        owned_units([0.5], 1.0, 1.0, 0.0)
 
 
 def test_tornado_puts_the_widest_swing_first() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
+from simulator.report.decision import PAIR_HEADERS
 from simulator.report.html import write_report
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -31,8 +32,10 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert "<script src" not in page
     assert page.count("vegaEmbed(&#34;") == 0
     assert page.count('vegaEmbed("#chart-') == 9
-    assert page.count('vegaEmbed("#money-') == 4
-    for words in ("Money: how sure", "2,000 draws", "whatever the load", "moves no price"):
+    assert page.count('vegaEmbed("#money-') == 3
+    assert "Why not the others, and from when" in page
+    assert f"<th>{PAIR_HEADERS[2]}</th>" in page
+    for words in ("Money: how sure", "2,000 draws", "a month more than", "moves no price"):
         assert words in page
 
 

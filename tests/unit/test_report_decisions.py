@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.metrics.intervals import paired_difference, t_interval
-from simulator.report.break_even_charts import volume_lines
 from simulator.report.charts import Summaries, topology_colour
 from simulator.report.cost_charts import items, spending
 from simulator.report.inputs import input_unit, input_value
@@ -118,21 +117,6 @@ def test_spending_ends_at_what_was_paid_and_at_the_present_value(bundle: Bundle)
             cost = found["cost"]
             whole = -cost["npv_usd"] if discounted else -sum(cost["cash_flow_usd"])
             assert last[name] == pytest.approx(whole, rel=1e-9)
-
-
-def test_curves_of_break_even_have_units_bands_and_the_run_on_them(bundle: Bundle) -> None:
-    topologies = ordered(bundle.summary)
-    curves = bundle.table("break_even")
-    names = list(topologies)
-    volume = volume_lines(curves, topologies, names).to_json()
-    assert "delivered tokens per month [1e9]" in volume
-    assert "$ per month" in volume
-    assert "usd_high" in volume
-    for name, found in topologies.items():
-        rows = curves[curves["topology"] == name]
-        cost = found["cost"]
-        usd = np.interp(cost["tokens_per_month"], rows["tokens_per_month"], rows["usd_per_month"])
-        assert usd == pytest.approx(cost["usd_per_month"])
 
 
 def test_points_of_a_sweep_carry_its_values() -> None:
