@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.errors import collect
@@ -26,8 +24,9 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.months import Sizing, served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.remarks import remarks, turns_apart
+from simulator.run.replications import simulate_into
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
-from simulator.run.tables import demand_frame, events_frame, fleet_frame, latency_frame, request_frame
+from simulator.run.tables import latency_frame
 from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
@@ -35,7 +34,7 @@ from simulator.scenario.resolved import resolved_yaml
 from simulator.simulate.capacity import kept_up, load_warnings
 from simulator.simulate.demand import Demand, demand_of
 from simulator.simulate.key import agreed, digest, fleet_key
-from simulator.simulate.one import Records, Subject, simulate_one, subject_of
+from simulator.simulate.one import Subject, subject_of
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
@@ -43,8 +42,6 @@ from simulator.size.found import Limits
 from simulator.size.words import size_warnings
 from simulator.study.decision import Sizes, Trail, Walked
 
-_ROWS_AT_ONCE = 65536
-"""Requests that are written to a bundle together."""
 _SEARCH_SHARE = 0.6
 """Of the progress bar, where sizes are searched."""
 Progress = Callable[[str, float], None]
@@ -117,61 +114,33 @@ def simulate(
             if file.copy is not None:
                 bundle.copy(file.copy, file.file)
         for k, (topology, price) in enumerate(zip(planned, prices, strict=True)):
-            done = []
-            for number in range(replications):
-                first = k * replications + number
 
-                def tick(now: float, first: int = first, name: str = topology.name) -> None:
-                    if progress:
-                        part = (first + min(now / scenario.run.horizon_s, 1.0)) / total
-                        progress(name, share + (1 - share) * part)
+            def tick(number: int, now: float, first: int = k * replications, name: str = topology.name) -> None:
+                if progress:
+                    part = (first + number + min(now / scenario.run.horizon_s, 1.0)) / total
+                    progress(name, share + (1 - share) * part)
 
-                rows: list[Records] = []
-
-                def write(planned: PlannedTopology = topology, number: int = number, rows: list[Any] = rows) -> None:
-                    frame = request_frame(np.concatenate(rows), planned, number)
-                    bundle.append("requests.parquet", frame.astype({"topology": "str"}))
-                    rows.clear()
-
-                def keep(records: Records, rows: list[Any] = rows, write: Callable[[], None] = write) -> None:
-                    rows.append(records)
-                    if sum(map(len, rows)) >= _ROWS_AT_ONCE:
-                        write()
-
-                outcome = simulate_one(
-                    subject_of(topology),
-                    demand,
-                    number,
-                    keep=keep if scenario.run.keep_requests else None,
-                    progress=tick,
-                )
-                if rows:
-                    write()
-                done.append(outcome)
-                bundle.append("fleet.parquet", fleet_frame(done[-1].run, topology, number))
-                bundle.append("demand.parquet", demand_frame(done[-1].demand, topology, number))
-                bundle.append("events.parquet", events_frame(done[-1].run, topology, number))
+            done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
             walked = walk_months(
                 horizon, subject_of(topology), demand, served(done), progress, sizings.get(topology.name)
             )
             found = priced_months(done, price.terms, walked)
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
-            summaries[topology.name] = summarise(loaded, topology, found, price)
-            metrics = summaries[topology.name]["metrics"]
-            arrived_rps = metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * replications)
-            if not kept_up(metrics, arrived_rps):
-                summaries[topology.name]["warnings"][:0] = remarks("load", unstable[topology.name])
-            summaries[topology.name]["fleet"] = _fleet_over_months(
-                digest(fleet_key(subject_of(topology)), agreed(price.terms)), walked
-            )
+            told = summarise(loaded, topology, found, price)
+            arrived_rps = told["metrics"]["arrived"] / ((demand.horizon_s - demand.warmup_s) * replications)
+            if not kept_up(told["metrics"], arrived_rps):
+                told["warnings"][:0] = remarks("load", unstable[topology.name])
+            fleet = digest(fleet_key(subject_of(topology)), agreed(price.terms))
+            told["fleet"] = _fleet_over_months(fleet, walked)
             if topology.name in answers:
-                summaries[topology.name]["search"] = answers[topology.name].row()
-                summaries[topology.name]["warnings"] += remarks("size", size_warnings(answers[topology.name]))
+                told["search"] = answers[topology.name].row()
+                told["warnings"] += remarks("size", size_warnings(answers[topology.name]))
             elif advise:
                 usd = tuple(one.usd_per_month for one in found.replications)
                 words = advice(loaded, topology.name, usd, demand, store)
-                summaries[topology.name]["warnings"] += remarks("size", [words] if words else [])
+                told["warnings"] += remarks("size", [words] if words else [])
+            summaries[topology.name] = told
             cases[topology.name] = Case(topology, price, found)
         apart = turns_apart(found["metrics"]["arrived"] for found in summaries.values())
         for told in summaries.values():

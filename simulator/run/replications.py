@@ -1,0 +1,67 @@
+"""The replications of a topology, written to the bundle as they are simulated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from simulator.resolve.topology import PlannedTopology
+from simulator.results.bundle import BundleWriter
+from simulator.run.tables import demand_frame, events_frame, fleet_frame, request_frame
+from simulator.simulate.demand import Demand
+from simulator.simulate.one import Outcome, Records, simulate_one, subject_of
+
+_ROWS_AT_ONCE = 65536
+"""Requests that are written to a bundle together."""
+
+
+class _RequestRows:
+    """Rows of `requests.parquet` of one replication, written in blocks."""
+
+    def __init__(self, bundle: BundleWriter, topology: PlannedTopology, number: int) -> None:
+        self._bundle, self._topology, self._number = bundle, topology, number
+        self._rows: list[Records] = []
+
+    def keep(self, records: Records) -> None:
+        self._rows.append(records)
+        if sum(map(len, self._rows)) >= _ROWS_AT_ONCE:
+            self.write()
+
+    def write(self) -> None:
+        """Write what has come since the last block."""
+        if self._rows:
+            frame = request_frame(np.concatenate(self._rows), self._topology, self._number)
+            self._bundle.append("requests.parquet", frame.astype({"topology": "str"}))
+            self._rows.clear()
+
+
+def simulate_into(
+    bundle: BundleWriter,
+    topology: PlannedTopology,
+    demand: Demand,
+    keep_requests: bool,
+    progress: Callable[[int, float], None],
+) -> list[Outcome]:
+    """Simulate every replication of a topology; its requests, samples, demand and events go to the bundle.
+
+    Parameters
+    ----------
+    progress : called with the replication and the simulated time
+    """
+    done = []
+    for number in range(demand.replications):
+        rows = _RequestRows(bundle, topology, number)
+
+        def tick(now: float, number: int = number) -> None:
+            progress(number, now)
+
+        outcome = simulate_one(
+            subject_of(topology), demand, number, keep=rows.keep if keep_requests else None, progress=tick
+        )
+        rows.write()
+        bundle.append("fleet.parquet", fleet_frame(outcome.run, topology, number))
+        bundle.append("demand.parquet", demand_frame(outcome.demand, topology, number))
+        bundle.append("events.parquet", events_frame(outcome.run, topology, number))
+        done.append(outcome)
+    return done
