@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.bill.parts import one_line
 from simulator.bill.sums import total
@@ -15,23 +16,24 @@ from simulator.study.terms import ApiTerms, Money, TokenPrices
 from simulator.units import HOURS_PER_MONTH, TOKENS_PER_MILLION
 
 TOKEN_KINDS = ("input", "cached input", "cache write", "output")
+"""In the order of `TokenPrices.by_kind`."""
 
 
 def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Line]:
     """Lines of a month of one provider.
 
-    usd = tokens * price of their kind and band * factor of their class, for each class, band and kind. The residency
-    premium is a line of its own, and so are calls that failed and are paid for.
+    usd = tokens * price of their kind and band in the service tier of their class, for each class, band and kind. The
+    residency premium is a line of its own, and so are calls that failed and are paid for.
 
     Raises
     ------
     InputError : classes or bands of the use are not those of the price list
     """
-    shape = (len(terms.factor_by_class), len(terms.prices), len(TOKEN_KINDS))
+    names = terms.tier_by_class
+    shape = (len(names), len(terms.prices), len(TOKEN_KINDS))
     if use.tokens.shape != shape:
         problem = f"use of {terms.provider} has classes, bands and kinds {use.tokens.shape}, its prices {shape}"
         raise InputError(Problem(problem, path="terms.apis"))
-    names = terms.tier_by_class or ("",) * shape[0]
     lines: list[Line] = []
     for name in dict.fromkeys(names):
         classes = [c for c in range(shape[0]) if names[c] == name]
@@ -57,13 +59,14 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
     ]
 
 
-def _usd(terms: ApiTerms, tokens: np.typing.NDArray[np.float64], classes: list[int] | range, kind: int) -> Money:
+def price_list(terms: ApiTerms, tier: str) -> tuple[TokenPrices, ...]:
+    """Prices of a service tier by prompt length; of the standard one, which has no name."""
+    return next((found.prices for found in terms.tiers if found.name == tier), terms.prices)
+
+
+def _usd(terms: ApiTerms, tokens: NDArray[np.float64], classes: list[int] | range, kind: int) -> Money:
     return total(
-        float(tokens[c, band, kind]) * terms.factor_by_class[c] / TOKENS_PER_MILLION * _prices(prices)[kind]
+        float(tokens[c, band, kind]) / TOKENS_PER_MILLION * prices.by_kind[kind]
         for c in classes
-        for band, prices in enumerate(terms.prices)
+        for band, prices in enumerate(price_list(terms, terms.tier_by_class[c]))
     )
-
-
-def _prices(prices: TokenPrices) -> tuple[Money, Money, Money, Money]:
-    return prices.input, prices.cached_input, prices.cache_write, prices.output

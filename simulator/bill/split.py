@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.api import price_list
 from simulator.bill.owned import site_owner
-from simulator.bill.sums import total_usd
+from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import Use, month_use
 from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
@@ -136,10 +137,8 @@ def _shares(terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int)
 
 def _token_usd(api: ApiTerms, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     """Price of the tokens by class and kind; a cache write is uncached input."""
-    prices = np.array(
-        [[np.mean(p.input), np.mean(p.cached_input), np.mean(p.cache_write), np.mean(p.output)] for p in api.prices]
-    )
-    usd = (tokens * prices).sum(axis=1) * np.asarray(api.factor_by_class)[:, None]
+    prices = np.array([[[mean(usd) for usd in p.by_kind] for p in price_list(api, tier)] for tier in api.tier_by_class])
+    usd = (tokens * prices).sum(axis=1)
     return np.stack([usd[:, 0] + usd[:, 2], usd[:, 1], usd[:, 3]], axis=1)
 
 

@@ -18,7 +18,7 @@ from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import UNDATED, Quantity, day_of
 from simulator.catalog.servers import server_kinds
 from simulator.catalog.sites import sites
-from simulator.catalog.tokens import PriceList, token_offers
+from simulator.catalog.tokens import PriceList, TierPrice, TokenPrice, token_offers
 from simulator.errors import InputError, unknown_name
 
 Row = dict[str, Any]
@@ -103,13 +103,14 @@ def _figures(node: Any, path: str, *, own: bool = False) -> Iterator[Row]:
         }
     elif isinstance(node, PriceList):
         said = {field: getattr(node, field) for field in ("kind", "source", "url", "date")}
-        for band in node.bands:
+        lists: list[tuple[str, TokenPrice | TierPrice]] = [("", band) for band in node.bands]
+        lists += [(f"{tier} ", band) for tier, bands in node.tiers.items() for band in bands]
+        for tier, band in lists:
             for what in ("input", "cached_input", "cache_write", "output"):
                 if (usd := getattr(band, what)) is not None:
-                    figure = f"{what} above {band.above_input_tokens} tokens" if len(node.bands) > 1 else what
-                    yield {"figure": figure, "value": usd, "unit": "USD per 1M tokens"} | said | {"note": node.key}
-        for tier, factor in node.factors.items():
-            yield {"figure": tier, "value": factor, "unit": "of the price"} | said | {"note": node.key}
+                    above = f" above {band.above_input_tokens} tokens" if len(node.bands) > 1 else ""
+                    price = {"figure": f"{tier}{what}{above}", "value": usd, "unit": "USD per 1M tokens"}
+                    yield price | said | {"note": node.key}
     elif isinstance(node, BaseModel):
         for field in type(node).model_fields:
             yield from _figures(getattr(node, field), f"{path}.{field}" if path else field, own=own)
@@ -242,7 +243,7 @@ def _token_offer_rows() -> list[Row]:
             "cached_input_usd_per_mtok": band.cached_input,
             "cache_write_usd_per_mtok": band.cache_write,
             "output_usd_per_mtok": band.output,
-            **{f"{tier}_factor": entry.prices.factors.get(tier) for tier in ("batch", "flex", "priority")},
+            "service_tiers": ", ".join(entry.prices.tiers),
             "cache_life_s": entry.cache.life.value if entry.cache else None,
             "cache_least_tokens": entry.cache.least.value if entry.cache else None,
             "residency_premium": entry.residency_premium,

@@ -27,6 +27,16 @@ class TokenPrice(Entry):
     above_input_tokens: int = 0
 
 
+class TierPrice(Entry):
+    """USD per million tokens in a service tier; what a tier does not state costs what it costs without one."""
+
+    input: float | None = None
+    output: float | None = None
+    cached_input: float | None = None
+    cache_write: float | None = None
+    above_input_tokens: int = 0
+
+
 class PeakHours(Entry):
     """Hours of the day, in UTC, in which all prices are `factor` times as high."""
 
@@ -41,12 +51,12 @@ class PriceList(Entry):
     ----------
     key : provider and model as the source calls them
     bands : by prompt length, lowest first; the band of a request is that of its own prompt, for all its tokens
-    factors : what a service tier costs of these prices, all token kinds alike
+    tiers : prices of the service tiers, by prompt length as `bands`
     """
 
     key: str
     bands: tuple[TokenPrice, ...]
-    factors: dict[ServiceTier, float] = Field(default_factory=dict)
+    tiers: dict[ServiceTier, tuple[TierPrice, ...]] = Field(default_factory=dict)
     peak: PeakHours | None = None
     kind: Literal["sourced", "derived", "estimate"]
     source: str
@@ -104,11 +114,6 @@ class TokenOffer(Entry):
     def tiers(self) -> tuple[TokenPrice, ...]:
         """Prices by prompt length, lowest first."""
         return self.prices.bands
-
-    @property
-    def batch_multiplier(self) -> float | None:
-        """Price factor of the batch API; None where there is none."""
-        return self.prices.factors.get("batch")
 
     @property
     def residency_premium(self) -> float | None:

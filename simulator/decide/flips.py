@@ -11,7 +11,7 @@ from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import Costed
 from simulator.study.decision import Flip
-from simulator.study.terms import Money, Terms
+from simulator.study.terms import Money, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
 MOST = 10.0
@@ -85,19 +85,24 @@ def _tokens(terms: Terms, factor: float) -> Terms:
         apis=tuple(
             replace(
                 api,
-                prices=tuple(
-                    replace(
-                        tier,
-                        input=tier.input * factor,
-                        cached_input=tier.cached_input * factor,
-                        cache_write=tier.cache_write * factor,
-                        output=tier.output * factor,
-                    )
-                    for tier in api.prices
-                ),
+                prices=_dearer(api.prices, factor),
+                tiers=tuple(replace(tier, prices=_dearer(tier.prices, factor)) for tier in api.tiers),
             )
             for api in terms.apis
         ),
+    )
+
+
+def _dearer(prices: tuple[TokenPrices, ...], factor: float) -> tuple[TokenPrices, ...]:
+    return tuple(
+        replace(
+            band,
+            input=band.input * factor,
+            cached_input=band.cached_input * factor,
+            cache_write=band.cache_write * factor,
+            output=band.output * factor,
+        )
+        for band in prices
     )
 
 

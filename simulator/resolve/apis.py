@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.catalog.sites import site
-from simulator.catalog.tokens import TokenOffer, token_offer
+from simulator.catalog.tokens import TierPrice, TokenOffer, TokenPrice, token_offer
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
 from simulator.resolve.places import outages, provider_spec, retry_delay
+from simulator.schema.money import PriceFactors
 from simulator.schema.topology import Provider
 from simulator.schema.workload import RequestClass
 from simulator.study.figure import Figure
 from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier
-from simulator.study.terms import ApiTerms, Money, TokenPrices
+from simulator.study.terms import ApiTerms, Money, TierPrices, TokenPrices
 
 _UNIT = "USD per 1M tokens"
 
@@ -79,7 +80,7 @@ def _service(settings: Provider, offer: TokenOffer | None, tier: str) -> Service
     own = next((found for name, found in settings.service_tiers.items() if name == tier), None)
     if own is not None:
         return ServiceTier(own.latency_factor, own.window_s)
-    if tier == "batch" and offer is not None and offer.batch_multiplier is not None:
+    if tier == "batch" and offer is not None and "batch" in offer.prices.tiers:
         return ServiceTier(batch_window_s=offer.batch_deadline.value)
     return ServiceTier()
 
@@ -93,24 +94,22 @@ def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], fi
     """
     offer = catalog_api(provider)
     prices = _own_prices(provider, path, figures) if provider.prices else _catalog_prices(offer, figures)
+    tiers = tuple(cls.service_tier if sells_tier(provider, cls.service_tier) else "" for cls in classes)
     scale = provider.price_scale
     if scale != 1.0:
         figures.given(f"{path}.price_scale", scale, "of the token prices")
     unit_usd = provider.usd_per_unit_hour
     return ApiTerms(
         provider=provider.name,
-        prices=tuple(
-            TokenPrices(
-                band.above_tokens,
-                scale * band.input,
-                scale * band.cached_input,
-                scale * band.cache_write,
-                scale * band.output,
+        prices=tuple(_times(band, (scale,) * 4) for band in prices),
+        tier_by_class=tiers,
+        tiers=tuple(
+            TierPrices(
+                tier, tuple(_times(band, (scale,) * 4) for band in _tier_prices(provider, tier, prices, path, figures))
             )
-            for band in prices
+            for tier in dict.fromkeys(tiers)
+            if tier
         ),
-        factor_by_class=tuple(tier_factor(provider, cls.service_tier) or 1.0 for cls in classes),
-        tier_by_class=tuple(_tier(provider, cls.service_tier) for cls in classes),
         residency_premium=_residency(provider, offer, figures),
         bills_failed=bool(provider.bills_failed),
         fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),
@@ -121,21 +120,70 @@ def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], fi
     )
 
 
-def tier_factor(provider: Provider, tier: str) -> float | None:
-    """Factor of a service tier on the token prices; None where the provider has no such tier."""
-    if tier == "standard":
-        return 1.0
-    own = next((found for name, found in provider.service_tiers.items() if name == tier), None)
-    if own is not None:
-        return own.price_factor
+def sells_tier(provider: Provider, tier: str) -> bool:
+    """Whether a provider has a service tier beside the standard one."""
     offer = catalog_api(provider)
-    factors = {} if offer is None else offer.prices.factors
-    return next((factor for name, factor in factors.items() if name == tier), None)
+    return tier in provider.service_tiers or (offer is not None and tier in offer.prices.tiers)
 
 
-def _tier(provider: Provider, tier: str) -> str:
-    """Name of the tier that a class is served in; empty for the usual one."""
-    return "" if tier == "standard" or tier_factor(provider, tier) is None else tier
+def _tier_prices(
+    provider: Provider, tier: str, standard: tuple[TokenPrices, ...], path: str, figures: Figures
+) -> tuple[TokenPrices, ...]:
+    """Prices of a service tier that the provider sells, for the prompt lengths of the standard ones.
+
+    The scenario's factors go on the standard prices; where it sets the prices of an offer, the offer's tiers cost the
+    same share of them.
+    """
+    own = next((found for name, found in provider.service_tiers.items() if name == tier), None)
+    if own is not None and own.price_factor is not None:
+        return tuple(_times(band, _factors(own.price_factor)) for band in standard)
+    offer = catalog_api(provider)
+    if offer is None or tier not in offer.prices.tiers:
+        return standard
+    sold = _catalog_tier(offer, tier)
+    if not provider.prices:
+        for name, bands in offer.prices.tiers.items():
+            if name == tier:
+                _note(offer, f"{tier}.", bands, figures)
+        return sold
+    found = []
+    for band in standard:
+        usual = offer.prices.bands.index(offer.price(band.above_tokens + 1))
+        pairs = zip(sold[usual].by_kind, _standard_band(offer.prices.bands[usual]).by_kind, strict=True)
+        found.append(_times(band, tuple(mine / theirs if theirs else 1.0 for mine, theirs in pairs)))
+    return tuple(found)
+
+
+def _catalog_tier(offer: TokenOffer, tier: str) -> tuple[TokenPrices, ...]:
+    """Prices of a tier for all prompt lengths of an offer.
+
+    A prompt length and a kind of token for which the tier has no price pay the standard one. Without any price for
+    cached input or cache writes, these pay the tier's for input.
+    """
+    sold = {
+        band.above_input_tokens: band for name, bands in offer.prices.tiers.items() if name == tier for band in bands
+    }
+    found = []
+    for usual in offer.prices.bands:
+        own = sold.get(usual.above_input_tokens)
+        if own is None:
+            found.append(_standard_band(usual))
+            continue
+        kinds = ("input", "output", "cached_input", "cache_write")
+        stated = {kind: getattr(usual, kind) if getattr(own, kind) is None else getattr(own, kind) for kind in kinds}
+        found.append(_band(usual.above_input_tokens, *(stated[kind] for kind in kinds)))
+    return tuple(found)
+
+
+def _factors(factor: float | PriceFactors) -> tuple[float, float, float, float]:
+    if isinstance(factor, PriceFactors):
+        return factor.input, factor.cached_input, factor.cache_write, factor.output
+    return factor, factor, factor, factor
+
+
+def _times(band: TokenPrices, factors: Sequence[Money]) -> TokenPrices:
+    """Prices times a factor for each of `TOKEN_KINDS`."""
+    return TokenPrices(band.above_tokens, *(usd * one for usd, one in zip(band.by_kind, factors, strict=True)))
 
 
 def _own_prices(provider: Provider, path: str, figures: Figures) -> tuple[TokenPrices, ...]:
@@ -153,17 +201,24 @@ def _own_prices(provider: Provider, path: str, figures: Figures) -> tuple[TokenP
 def _catalog_prices(offer: TokenOffer | None, figures: Figures) -> tuple[TokenPrices, ...]:
     if offer is None:
         return ()
+    _note(offer, "", offer.prices.bands, figures)
+    return tuple(_standard_band(band) for band in offer.prices.bands)
+
+
+def _note(offer: TokenOffer, tier: str, bands: Sequence[TokenPrice | TierPrice], figures: Figures) -> None:
+    """Keep the prices of a tier, named as `batch.`, as figures that were used."""
     prices = offer.prices
-    for k, band in enumerate(prices.bands):
+    for k, band in enumerate(bands):
         for key in ("input", "output", "cached_input", "cache_write"):
             value = getattr(band, key)
             if value is not None:
-                name = f"{offer.id}.{key}" if k == 0 else f"{offer.id}.above_{band.above_input_tokens}.{key}"
+                length = "" if k == 0 else f"above_{band.above_input_tokens}."
+                name = f"{offer.id}.{tier}{length}{key}"
                 figures.note(Figure(name, value, _UNIT, prices.kind, prices.source, prices.date))
-    return tuple(
-        _band(band.above_input_tokens, band.input, band.output, band.cached_input, band.cache_write)
-        for band in prices.bands
-    )
+
+
+def _standard_band(band: TokenPrice) -> TokenPrices:
+    return _band(band.above_input_tokens, band.input, band.output, band.cached_input, band.cache_write)
 
 
 def _band(above_tokens: int, prompt: float, output: float, cached: float | None, write: float | None) -> TokenPrices:

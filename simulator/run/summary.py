@@ -19,7 +19,7 @@ from simulator.metrics.accumulate import SHARES, MetricAccumulator
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
-from simulator.resolve.apis import tier_factor
+from simulator.resolve.apis import sells_tier
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
@@ -238,7 +238,11 @@ def _cost_warnings(
     if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
     for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):
-        names = [provider.name for provider in planned.settings.providers if tier_factor(provider, tier) is None]
+        names = [
+            provider.name
+            for provider in planned.settings.providers
+            if tier != "standard" and not sells_tier(provider, tier)
+        ]
         if names:
             found.append(f"no {tier} price: {tier} requests pay the usual one at {', '.join(names)}")
     return found

@@ -120,11 +120,24 @@ class PromptCacheSettings(Settings):
     """Beginnings count in whole steps of so many tokens."""
 
 
+class PriceFactors(Settings):
+    """What a service tier costs of the standard prices, by kind of token."""
+
+    input: NotNegative = 1.0
+    """Prompt tokens."""
+    cached_input: NotNegative = 1.0
+    """Prompt tokens that the provider's cache holds."""
+    cache_write: NotNegative = 1.0
+    """Prompt tokens that are put into its cache."""
+    output: NotNegative = 1.0
+    """Output tokens."""
+
+
 class ServiceTierSettings(Settings):
     """A service tier against the standard one."""
 
-    price_factor: NotNegative = 1.0
-    """On the token prices."""
+    price_factor: NotNegative | PriceFactors | None = None
+    """On the token prices, one for all of them or by kind of token; the offer's prices of the tier unless given."""
     latency_factor: Positive = 1.0
     """On TTFT and TPOT."""
     window_s: NotNegative = 0.0

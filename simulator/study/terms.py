@@ -145,6 +145,19 @@ class TokenPrices:
     cache_write: Money
     output: Money
 
+    @property
+    def by_kind(self) -> tuple[Money, Money, Money, Money]:
+        """Input, cached input, cache write, output."""
+        return self.input, self.cached_input, self.cache_write, self.output
+
+
+@dataclass(frozen=True, slots=True)
+class TierPrices:
+    """Prices of a service tier, as `batch`, for the same prompt lengths as the standard ones."""
+
+    name: str
+    prices: tuple[TokenPrices, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class ApiTerms:
@@ -153,8 +166,8 @@ class ApiTerms:
     Attributes
     ----------
     prices : by rising `above_tokens`, the first at 0; a request pays one of them for all its tokens
-    factor_by_class : what a request of each class pays of these prices: batch, flex, priority, off-peak
-    tier_by_class : what that is called, as `batch`; empty, or an empty name, for the usual price
+    tier_by_class : the service tier of each class, as `batch`; empty for the standard prices
+    tiers : prices of the tiers that classes name
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
@@ -163,8 +176,8 @@ class ApiTerms:
 
     provider: str
     prices: tuple[TokenPrices, ...]
-    factor_by_class: tuple[float, ...]
-    tier_by_class: tuple[str, ...] = ()
+    tier_by_class: tuple[str, ...]
+    tiers: tuple[TierPrices, ...] = ()
     residency_premium: Money = 0.0
     bills_failed: bool = False
     fixed_usd_per_month: Money = 0.0

@@ -112,13 +112,15 @@ def test_a_batch_of_20000_requests_and_where_a_rented_gpu_beats_the_api() -> Non
     ran = Usage(seconds, (pool(gpus=1, stays=fixed(1, seconds), end_s=seconds),), ())
     offer = rented(usd=gpu["usd_per_hour"], gpus_per_instance=1)
     assert once(ran, Terms("rent", rented=(offer,), months=1)) == pytest.approx(right["job_usd_rented"], rel=0.005)
-    prices = TokenPrices(0, api["input"], api["input"], 0.0, api["output"])
-    dear = replace(API, prices=(prices,), factor_by_class=(api["batch_multiplier"],))
+
+    def price_list(of: dict[str, float], factor: float) -> tuple[TokenPrices, ...]:
+        return (TokenPrices(0, factor * of["input"], factor * of["input"], 0.0, factor * of["output"]),)
+
+    dear = replace(API, prices=price_list(api, api["batch_multiplier"]))
     asked = Usage(HOUR_S, (), (provider(tokens),))
     assert once(asked, Terms("api", apis=(dear,), months=1)) == pytest.approx(right["job_usd_api"], rel=0.005)
     cheap = given["api_cheap"]
-    prices = TokenPrices(0, cheap["input"], cheap["input"], 0.0, cheap["output"])
-    off_peak = replace(API, prices=(prices,), factor_by_class=(cheap["off_peak_multiplier"],))
+    off_peak = replace(API, prices=price_list(cheap, cheap["off_peak_multiplier"]))
     assert once(asked, Terms("api", apis=(off_peak,), months=1)) == pytest.approx(right["job_usd_api_cheap"], rel=0.005)
     month_usd = float(total_usd(rent(gpu["usd_per_hour"], 1, 1).lines))
     around = right["rented_around_the_clock"]

@@ -289,8 +289,8 @@ class Study:
 
     def _api(self, api: Row, month: int) -> list[Row]:
         index = at(self.terms["token_index"], month + 1)
-        classes = len(api["factor_by_class"])
-        names = api["tier_by_class"] or [""] * classes
+        names = api["tier_by_class"]
+        lists = {"": api["prices"]} | {tier["name"]: tier["prices"] for tier in api["tiers"]}
         sums: dict[tuple[str, str], float] = {}
         failed = 0.0
         for name in dict.fromkeys(names):
@@ -298,11 +298,11 @@ class Study:
                 sums[name, kind] = 0.0
         for period, usage in self.periods(month):
             provider = next(item for item in usage["providers"] if item["name"] == api["provider"])
-            for c in range(classes):
-                for band, prices in enumerate(api["prices"]):
+            for c, name in enumerate(names):
+                for band, prices in enumerate(lists[name]):
                     for k, kind in enumerate(KINDS):
-                        usd = scale(period, usage) * prices[PRICE_OF[kind]] / 1e6 * api["factor_by_class"][c] * index
-                        sums[names[c], kind] += provider["tokens"][c][band][k] * usd
+                        usd = scale(period, usage) * prices[PRICE_OF[kind]] / 1e6 * index
+                        sums[name, kind] += provider["tokens"][c][band][k] * usd
                         if api["bills_failed"]:
                             failed += provider["failed_tokens"][c][band][k] * usd
         owner = api["provider"]

@@ -29,7 +29,7 @@ from simulator.bill.cents import whole_cents
 from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage_data
 from simulator.bill.study import bill_study
 from simulator.study.bill import MonthUse, PeriodUse
-from simulator.study.terms import Commitment, RentedTerms, Terms, TokenPrices
+from simulator.study.terms import Commitment, RentedTerms, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
 
 Case = tuple[Terms, list[MonthUse]]
@@ -90,8 +90,8 @@ def api_with_cache_and_batch() -> Case:
     terms = replace(
         API,
         prices=prices,
-        factor_by_class=(1.0, 0.5),
         tier_by_class=("", "batch"),
+        tiers=(TierPrices("batch", (TokenPrices(0, 1.25, 0.25, 1.5, 5.0), TokenPrices(200_000, 2.5, 0.5, 3.0, 7.5))),),
         residency_premium=0.1,
         bills_failed=True,
         provisioned_units=2.0,

@@ -15,7 +15,7 @@ from simulator.bill.unit import unit_prices
 from simulator.bill.use import month_use
 from simulator.errors import InputError
 from simulator.study.bill import MonthUse, PeriodUse, Tokens
-from simulator.study.terms import Facility, Terms, TokenPrices
+from simulator.study.terms import Facility, Terms, TierPrices, TokenPrices
 from simulator.study.usage import Usage
 
 
@@ -38,8 +38,8 @@ def test_bands_classes_premium_and_failed_calls() -> None:
     api = replace(
         API,
         prices=(TokenPrices(0, 1.0, 0.1, 1.25, 4.0), TokenPrices(100, 2.0, 0.2, 2.5, 8.0)),
-        factor_by_class=(1.0, 0.5),
         tier_by_class=("", "batch"),
+        tiers=(TierPrices("batch", (TokenPrices(0, 0.5, 0.1, 1.25, 2.0), TokenPrices(100, 1.0, 0.2, 2.5, 4.0))),),
         residency_premium=0.1,
     )
     usage = Usage(730 * HOUR_S, (), (provider(tokens, failed=failed),))

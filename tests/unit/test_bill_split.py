@@ -14,7 +14,7 @@ from simulator.bill.split import StepCost, split_usd, step_cost, study_split_usd
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.use import month_use
-from simulator.study.terms import Terms, TokenPrices
+from simulator.study.terms import Terms, TierPrices, TokenPrices
 from simulator.study.usage import Usage
 
 COST = StepCost(2e-6, 1e-10, 1e-9)
@@ -31,7 +31,13 @@ def test_seconds_of_work_by_hand() -> None:
 
 def test_token_kinds_of_an_api_pay_their_own_price() -> None:
     tokens = [[[100, 200, 10, 40]], [[0, 0, 0, 20]]]
-    api = replace(API, prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),), factor_by_class=(1.0, 0.5), residency_premium=0.1)
+    api = replace(
+        API,
+        prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),),
+        tier_by_class=("", "batch"),
+        tiers=(TierPrices("batch", (TokenPrices(0, 0.5, 0.5, 1.0, 2.0),)),),
+        residency_premium=0.1,
+    )
     terms, use = Terms("api", apis=(api,), months=1), month(Usage(HOUR_S, (), (provider(tokens),)))
     bill = bill_study(terms, [use])
     split = split_usd(terms, month_use(terms, use), bill.lines, {}, 2)
@@ -51,7 +57,7 @@ def test_coefficients_make_the_work_of_a_pool_its_busy_time() -> None:
 def test_a_study_is_split_month_by_month() -> None:
     first, second = ([[[100, 0, 0, 40]], [[0, 0, 0, 0]]], [[[0, 0, 0, 0]], [[50, 0, 0, 0]]])
     months = [month(Usage(HOUR_S, (), (provider(tokens),))) for tokens in (first, second)]
-    api = replace(API, prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),), factor_by_class=(1.0, 1.0))
+    api = replace(API, prices=(TokenPrices(0, 1.0, 0.5, 2.0, 4.0),), tier_by_class=("", ""))
     terms = Terms("api", apis=(api,), months=2.0)
     split = study_split_usd(terms, months, bill_study(terms, months), {}, 2)
     assert split == pytest.approx(730 / 1e6 / 2 * np.array([[100.0, 0.0, 160.0], [50.0, 0.0, 0.0]]))

@@ -30,10 +30,15 @@ def test_every_offer_has_dated_prices_within_bounds(offer: TokenOffer) -> None:
         assert band.cache_write is None or band.input <= band.cache_write <= 2 * band.input
     for low, high in zip(offer.prices.bands, offer.prices.bands[1:], strict=False):
         assert high.input > low.input
-    factors = offer.prices.factors
-    assert 0.5 <= factors.get("batch", 0.5) < 1
-    assert factors.get("flex", 0.5) == 0.5
-    assert 1 < factors.get("priority", 2) <= 3
+    for tier, bands in offer.prices.tiers.items():
+        for band in bands:
+            assert band.above_input_tokens in limits
+            usual = offer.price(band.above_input_tokens + 1)
+            for kind in ("input", "output", "cached_input", "cache_write"):
+                price = getattr(band, kind)
+                if price is not None:
+                    low, high = (1, 3) if tier == "priority" else (0.49, 1)
+                    assert low <= price / getattr(usual, kind) <= high
     assert provider_spec(offer, "v").name == "v"
 
 
@@ -66,7 +71,7 @@ def test_the_band_is_that_of_the_requests_own_prompt() -> None:
     assert offer.price(0).input == offer.price(200_000).input == 1.25
     assert offer.price(200_001).input == 2.5
     assert token_offer("anthropic/claude-haiku-5-5").price(100_001).output == 2.5
-    assert token_offer("together/gpt-oss-120b").batch_multiplier is None
+    assert not token_offer("together/gpt-oss-120b").prices.tiers
 
 
 def test_residency_costs_more_for_new_models_alone() -> None:
@@ -78,6 +83,6 @@ def test_residency_costs_more_for_new_models_alone() -> None:
 def test_prices_print_with_their_source() -> None:
     rows = {row["figure"]: row for row in provenance("token_offers", "openai/gpt-6-sol")}
     assert rows["cache_write above 272000 tokens"]["value"] == 5
-    assert rows["batch"]["value"] == 0.5
+    assert rows["batch cache_write above 272000 tokens"]["value"] == 2.5
     assert rows["input above 0 tokens"]["date"] == "2026-11-10"
     assert rows["cache.life"]["unit"] == "s"

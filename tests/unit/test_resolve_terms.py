@@ -251,8 +251,9 @@ def test_fees_stand_at_any_topology(tmp_path: Path) -> None:
 OWN_API = (
     "{name: api, prices: [{input: 1, output: 2, cached_input: 0.1}, {above_tokens: 1000, input: 3, output: 4, "
     "cache_write: 5}], ttft_s: {median: 0.5, sigma: 0.2}, tpot_s: {median: 0.01}, data_classes: [internal], "
-    "service_tiers: {batch: {price_factor: 0.5}}, bills_failed: true, price_source: a contract, "
-    "price_date: 2026-11-01, price_scale: 2, fixed_usd_per_month: 100, requests_per_minute: 60}"
+    "service_tiers: {batch: {price_factor: {input: 0.5, output: 0.25}}}, bills_failed: true, "
+    "price_source: a contract, price_date: 2026-11-01, price_scale: 2, fixed_usd_per_month: 100, "
+    "requests_per_minute: 60}"
 )
 
 
@@ -268,7 +269,9 @@ def test_an_api_of_ones_own_needs_no_offer_of_the_catalog(tmp_path: Path) -> Non
         (0, 2.0, 0.2, 2.0, 4.0),
         (1000, 6.0, 6.0, 10.0, 8.0),
     ]
-    assert (api.factor_by_class, api.tier_by_class) == ((1.0, 0.5), ("", "batch"))
+    assert api.tier_by_class == ("", "batch")
+    (batch,) = api.tiers
+    assert (batch.name, [p.by_kind for p in batch.prices]) == ("batch", [(1.0, 0.2, 2.0, 1.0), (3.0, 6.0, 10.0, 2.0)])
     assert (api.bills_failed, api.fixed_usd_per_month) == (True, 100)
 
 
@@ -374,3 +377,37 @@ def test_a_dated_price_of_ones_own_grows_old(tmp_path: Path) -> None:
     )
     own = [[figure.id for figure in found if figure.kind == "given"] for found in (old, fresh, undated)]
     assert own == [["topologies.one.pools[0].price_usd_per_gpu_hour"], [], []]
+
+
+@pytest.mark.parametrize(
+    ("settings", "right"),
+    [
+        ("offer: openai/gpt-4.1", (1.0, 0.5, 1.0, 4.0)),
+        ("offer: openai/gpt-5", (0.625, 0.0625, 0.625, 5.0)),
+        ("offer: groq/gpt-oss-120b", (0.075, 0.075, 0.075, 0.3)),
+        ("offer: anthropic/claude-haiku-4-5", (0.5, 0.05, 0.625, 2.5)),
+        ("offer: google/gemini-2.5-flash", (0.15, 0.03, 0.15, 1.25)),
+        ("offer: groq/gpt-oss-120b, price_scale: 2", (0.15, 0.15, 0.15, 0.6)),
+        ("offer: groq/gpt-oss-120b, prices: [{input: 1, cached_input: 0.5, output: 4}]", (0.5, 0.5, 0.5, 2.0)),
+        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {window_s: 60}}", (0.075, 0.075, 0.075, 0.3)),
+        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {price_factor: 0}}", (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_a_batch_pays_each_kind_of_token_what_its_provider_asks(
+    tmp_path: Path, settings: str, right: tuple[float, ...]
+) -> None:
+    """Input, cached input, cache write, output: half of all of them at few providers only."""
+    found = resolve(tmp_path, f"{{providers: [{{name: api, data_classes: [internal], {settings}}}]}}")
+    (batch,) = found.terms.apis[0].tiers
+    assert batch.prices[0].by_kind == pytest.approx(right)
+
+
+def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) -> None:
+    file = tmp_path / "long.yaml"
+    provider = "{providers: [{name: api, data_classes: [internal], offer: openai/gpt-5.4}]}"
+    file.write_text(
+        TEXT.replace("service_tier: batch", "service_tier: priority") + f"topologies:\n  one: {provider}\n" + RUN
+    )
+    (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
+    (priority,) = api.tiers
+    assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
