@@ -69,14 +69,15 @@ def test_what_is_put_into_the_cache_has_its_price(tmp_path: Path) -> None:
     assert found.usd_per_month - plain.usd_per_month == pytest.approx(1920 * (3 - 0.15) / 1e6 * 730 * 3600 / 900)
 
 
-def test_a_batch_pays_its_factor_and_meets_its_deadline(tmp_path: Path) -> None:
+def test_a_batch_pays_its_prices_and_meets_its_deadline(tmp_path: Path) -> None:
     usual = run(tmp_path, "providers: [{name: mini, offer: openai/gpt-4o-mini}]")
     batch = run(
         tmp_path,
         "providers: [{name: mini, offer: openai/gpt-4o-mini}]",
         "service_tier: batch\n      slo: {e2e_s: {p99: 86400}}",
     )
-    assert batch.usd_per_month == pytest.approx(0.5 * usual.usd_per_month, rel=0.01)
+    for part, share in (("input", 0.5), ("cached input", 1.0), ("output", 0.5)):
+        assert usd(batch, part) == pytest.approx(share * usd(usual, part), rel=0.01)
     assert batch.tokens.delivered == pytest.approx(usual.tokens.delivered, rel=0.01)
     (met, *_) = batch.replications[0].metrics.terms()
     assert met["met"]
