@@ -13,7 +13,7 @@ from simulator.bill.cash import month_lengths
 from simulator.bill.clock import HOURS_PER_DAY, at_prices
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean
-from simulator.bill.use import Use, month_use
+from simulator.bill.use import Use, study_uses
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Money, Terms
 from simulator.units import TOKENS_PER_MILLION
@@ -46,16 +46,24 @@ def per_million(found: Sequence[Energy], tokens: float) -> tuple[float | None, f
     return math.fsum(energy.kwh for energy in found) * scale, co2
 
 
-def month_energy(terms: Terms, use: Use, calendar_month: int) -> tuple[Energy, ...]:
-    """Energy and carbon of each owned site and rented pool; `calendar_month` is 1 to 12. Token APIs tell neither."""
+def month_energy(terms: Terms, use: Use, calendar_month: int, month: int = 1) -> tuple[Energy, ...]:
+    """Energy and carbon of each owned site and rented pool; token APIs tell neither.
+
+    Parameters
+    ----------
+    calendar_month : 1 to 12
+    month : of the study
+    """
     found: list[Energy] = []
     for site, servers in zip(terms.owned, use.sites, strict=True):
+        if month not in site.span:
+            continue
         kwh = servers.powered_hours * mean(site.server.host_kw)
         kwh = kwh + sum(use.pools[name].gpu_kwh for name in site.pools if name in use.pools)
         place = site.facility
         found.append(_energy(site_owner(site), kwh, place.pue, place.co2_kg_per_kwh, calendar_month))
     for offer in terms.rented:
-        if offer.pool in use.pools:
+        if month in offer.span and offer.pool in use.pools:
             kwh = use.pools[offer.pool].gpu_kwh
             found.append(_energy(offer.pool, kwh, offer.pue, offer.co2_kg_per_kwh, calendar_month))
     return tuple(found)
@@ -63,10 +71,10 @@ def month_energy(terms: Terms, use: Use, calendar_month: int) -> tuple[Energy, .
 
 def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]:
     """Energy and carbon of the mean month of a study, by owner."""
-    uses = {id(month): month_use(terms, month) for month in months}
+    uses = study_uses(terms, months)
     whole: dict[str, list[tuple[float, Energy]]] = {}
-    for k, (month, length) in enumerate(zip(months, month_lengths(terms.months), strict=True)):
-        for found in month_energy(terms, uses[id(month)], (terms.first_month - 1 + k) % MONTHS + 1):
+    for k, (use, length) in enumerate(zip(uses, month_lengths(terms.months), strict=True)):
+        for found in month_energy(terms, use, (terms.first_month - 1 + k) % MONTHS + 1, k + 1):
             whole.setdefault(found.owner, []).append((length / terms.months, found))
     return tuple(
         Energy(

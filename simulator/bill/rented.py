@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import one_line, shared_out
 from simulator.bill.sums import mean, total
-from simulator.bill.use import PoolUse
+from simulator.bill.use import PoolUse, Use
 from simulator.study.bill import Line
-from simulator.study.terms import Commitment, Money, RentedTerms
+from simulator.study.terms import Money, RentedTerms
 from simulator.units import HOURS_PER_MONTH
 
 BYTES_PER_GB = 1e9
@@ -53,6 +53,16 @@ def rented_lines(
     return lines + _data_lines(terms, use)
 
 
+def left_over_lines(terms: RentedTerms, committed: int, index: Money) -> list[Line]:
+    """A month of a commitment that outlasts the span of its offer: paid, and used by nobody."""
+    if terms.commitment is None or not committed:
+        return []
+    hours = committed * HOURS_PER_MONTH
+    usd = hours * terms.commitment.usd_per_instance_hour * index
+    unused = {"unused": hours * terms.gpus_per_instance}
+    return shared_out(terms.pool, "committed", usd, unused, "committed", terms.commitment.upfront_share)
+
+
 def _data_lines(terms: RentedTerms, use: PoolUse) -> list[Line]:
     """Egress of the delivered output tokens, and storage."""
     bytes_out = use.output_tokens * terms.egress_bytes_per_output_token
@@ -64,33 +74,44 @@ def _data_lines(terms: RentedTerms, use: PoolUse) -> list[Line]:
     ]
 
 
-def term_starts(commitment: Commitment, months: float) -> list[int]:
-    """Months after which a term begins: it is renewed as long as the study lasts."""
-    return list(range(0, math.ceil(months), commitment.term_months))
+def term_starts(terms: RentedTerms, months: float) -> list[int]:
+    """Months after which a term begins: it is renewed as long as the study and the span of the offer last."""
+    if terms.commitment is None:
+        return []
+    return list(range(terms.span.first - 1, math.ceil(terms.span.ends(months)), terms.commitment.term_months))
+
+
+def term_start(terms: RentedTerms, months: float, month: int) -> int | None:
+    """Months after which the term began that is paid in month `month`, from 1 on; None where there is none."""
+    if terms.commitment is None:
+        return None
+    length = terms.commitment.term_months
+    return next((start for start in term_starts(terms, months) if start < month <= start + length), None)
 
 
 def best_commitment(
-    terms: RentedTerms, uses: Sequence[PoolUse], lengths: Sequence[float], index: NDArray[np.float64]
+    terms: RentedTerms, uses: Sequence[Use], lengths: Sequence[float], index: NDArray[np.float64]
 ) -> int:
     """Instances to commit: the k-th if its hours over the study cost more on demand than its terms, to their end.
 
     Parameters
     ----------
-    uses, lengths : of each month, and how much of it belongs to the study
+    uses, lengths : of each month of the study, and how much of it belongs to it
     index : `Terms.rental_index`; draws decide by their mean, since one commits before one knows the prices
     """
     commitment = terms.commitment
     if commitment is None:
         return 0
-    starts = term_starts(commitment, math.fsum(lengths))
+    starts = term_starts(terms, math.fsum(lengths))
     term_usd = HOURS_PER_MONTH * commitment.term_months * commitment.usd_per_instance_hour
     committed_usd = mean(total(term_usd * price_index(index, start) for start in starts))
+    hours = [(k, use.pools[terms.pool].instance_hours) for k, use in enumerate(uses) if k + 1 in terms.span]
     count = 0
     while True:
         paid = [
-            at_prices(use.instance_hours[count], terms.usd_per_instance_hour) * length * price_index(index, k + 1)
-            for k, (use, length) in enumerate(zip(uses, lengths, strict=True))
-            if count < len(use.instance_hours)
+            at_prices(there[count], terms.usd_per_instance_hour) * lengths[k] * price_index(index, k + 1)
+            for k, there in hours
+            if count < len(there)
         ]
         if not paid or mean(total(paid)) <= committed_usd:
             return count
@@ -105,6 +126,4 @@ def committed_usd(
     if commitment is None or committed == 0:
         return []
     usd = committed * HOURS_PER_MONTH * commitment.term_months * commitment.usd_per_instance_hour
-    return [
-        (start, commitment.term_months, usd * price_index(index, start)) for start in term_starts(commitment, months)
-    ]
+    return [(start, commitment.term_months, usd * price_index(index, start)) for start in term_starts(terms, months)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.bill.api import price_list
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean, total_usd
-from simulator.bill.use import Use, month_use
+from simulator.bill.use import Use, study_uses
 from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
 from simulator.study.usage import PoolUsage
@@ -79,7 +79,7 @@ def work_seconds(work: NDArray[np.float64], cost: StepCost) -> NDArray[np.float6
 
 
 def split_usd(
-    terms: Terms, use: Use, lines: Sequence[Line], costs: Mapping[str, StepCost], classes: int
+    terms: Terms, use: Use, lines: Sequence[Line], costs: Mapping[str, StepCost], classes: int, month: int = 1
 ) -> NDArray[np.float64]:
     """USD per month by class and token kind, shape (classes, 3); they add up to the lines.
 
@@ -93,7 +93,7 @@ def split_usd(
     costs : by pool
     """
     found = np.zeros((classes, len(KINDS)))
-    for owner, shares in _shares(terms, use, costs, classes).items():
+    for owner, shares in _shares(terms, use, costs, classes, month).items():
         found += _of(lines, owner) * shares
     rest = float(total_usd(lines)) - float(found.sum())
     even = np.full(found.shape, 1.0 / found.size)
@@ -106,19 +106,21 @@ def study_split_usd(
     """Mean month of a study by class and token kind, as `split_usd` shares out each month."""
     known: dict[tuple[int, int], NDArray[np.float64]] = {}
     found = np.zeros((classes, len(KINDS)))
-    for month, billed in zip(months, bill.months, strict=True):
-        key = id(month), id(billed.lines)
+    for use, billed in zip(study_uses(terms, months), bill.months, strict=True):
+        key = id(use), id(billed.lines)
         if key not in known:
-            known[key] = split_usd(terms, month_use(terms, month), billed.lines, costs, classes)
+            known[key] = split_usd(terms, use, billed.lines, costs, classes, billed.month)
         found = found + billed.length / terms.months * known[key]
     return found
 
 
-def _shares(terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int) -> dict[str, NDArray[np.float64]]:
+def _shares(
+    terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int, month: int
+) -> dict[str, NDArray[np.float64]]:
     """Shares of each owner's lines by class and kind; owners without work are left out."""
     pools = {name: _normed(work_seconds(pool.work, costs[name])) for name, pool in use.pools.items() if name in costs}
     found = {offer.pool: pools.get(offer.pool) for offer in terms.rented}
-    for site in terms.owned:
+    for site in (site for site in terms.owned if month in site.span):
         parts = [(use.pools[name].gpu_hours["busy"], pools.get(name)) for name in site.pools if name in use.pools]
         busy = np.zeros((classes, len(KINDS)))
         for hours, shares in parts:
@@ -128,7 +130,8 @@ def _shares(terms: Terms, use: Use, costs: Mapping[str, StepCost], classes: int)
             found[site_owner(site)] = shares
     for api in terms.apis:
         if (
-            api.provider in use.providers
+            month in api.span
+            and api.provider in use.providers
             and (shares := _normed(_token_usd(api, use.providers[api.provider].tokens))) is not None
         ):
             found[api.provider] = shares

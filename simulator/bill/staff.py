@@ -11,9 +11,9 @@ from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
 
 
-def staff_lines(topology: str, staff: Staff | None, servers: int, replicas: int) -> list[Line]:
+def staff_lines(topology: str, staff: Staff | None, servers: int, replicas: int, month: int = 1) -> list[Line]:
     """Staff of a month: a base, and more with servers bought and with replicas at the peak; once for a topology."""
-    if staff is None:
+    if staff is None or month not in staff.span:
         return []
     usd = staff.usd_per_fte_year / MONTHS_PER_YEAR
     fte = {

@@ -10,12 +10,20 @@ import numpy as np
 
 from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
-from simulator.bill.owned import Servers, hardware_payments_usd, owned_lines, servers_by_month
+from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
+from simulator.bill.owned import Servers, owned_lines, servers_by_month
 from simulator.bill.parts import one_line
-from simulator.bill.rented import best_commitment, committed_usd, price_index, rented_lines
+from simulator.bill.rented import (
+    best_commitment,
+    committed_usd,
+    left_over_lines,
+    price_index,
+    rented_lines,
+    term_start,
+)
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import total, total_usd
-from simulator.bill.use import Use, month_use
+from simulator.bill.use import Use, study_uses
 from simulator.errors import InputError, Problem
 from simulator.study.bill import Bill, Line, MonthBill, MonthUse
 from simulator.study.terms import Money, Terms
@@ -48,27 +56,23 @@ def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
     if len(months) != len(lengths):
         problem = f"a study of {terms.months:g} months needs the use of {len(lengths)}"
         raise InputError(Problem(problem, path="months", got=str(len(months))))
-    found: dict[int, Use] = {}
-    for month in months:
-        if id(month) not in found:
-            found[id(month)] = month_use(terms, month)
-    uses = [found[id(month)] for month in months]
+    uses = study_uses(terms, months)
     plan = _plan(terms, uses, lengths)
     owed = _owed_later(terms, plan)
+    sold = {month: _sold_early(terms, plan, month) for month in range(1, len(uses) + 1)}
     by_key: dict[tuple[int, ...], tuple[Line, ...]] = {}
     lines: list[tuple[Line, ...]] = []
     for k, use in enumerate(uses):
-        key = (id(use), *(there[k].bought for there in plan.servers), *_price_months(terms, k))
+        key = (id(use), *(there[k].bought for there in plan.servers), *_price_months(terms, k), bool(sold[k + 1]) * k)
         if key not in by_key:
-            by_key[key] = _month_lines(terms, use, k, plan, owed)
+            by_key[key] = _month_lines(terms, use, k, plan, [*owed, *sold[k + 1]])
         lines.append(by_key[key])
     return _with_payments(terms, plan, lines, lengths)
 
 
 def committed_instances(terms: Terms, months: Sequence[MonthUse]) -> tuple[int, ...]:
     """Instances that are committed, by offer of `terms.rented`: as written, or as many as are worth it."""
-    uses = {id(month): month_use(terms, month) for month in months}
-    return _plan(terms, [uses[id(month)] for month in months], month_lengths(terms.months)).committed
+    return _plan(terms, study_uses(terms, months), month_lengths(terms.months)).committed
 
 
 def with_commitments(terms: Terms, counts: Sequence[int]) -> Terms:
@@ -91,8 +95,7 @@ def _plan(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> _Plan:
         elif offer.commitment.instances is not None:
             committed.append(offer.commitment.instances)
         else:
-            pools = [use.pools[offer.pool] for use in uses]
-            committed.append(best_commitment(offer, pools, lengths, terms.rental_index))
+            committed.append(best_commitment(offer, uses, lengths, terms.rental_index))
     return _Plan(servers, tuple(committed))
 
 
@@ -100,30 +103,44 @@ def _price_months(terms: Terms, k: int) -> list[int]:
     """Rows of the indices that month k + 1 is priced by; equal rows, equal prices."""
     last = len(terms.rental_index) - 1
     rows = [min(k + 1, last)] if terms.rented else []
-    rows += [min(_term_start(terms, i, k), last) for i in range(len(terms.rented))]
+    begun = [term_start(offer, terms.months, k + 1) for offer in terms.rented]
+    rows += [-1 if start is None else min(start, last) for start in begun]
+    rows += [k + 1 in span for span in terms.spans]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
 
-def _term_start(terms: Terms, offer: int, k: int) -> int:
-    commitment = terms.rented[offer].commitment
-    return 0 if commitment is None else k - k % commitment.term_months
-
-
-def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, owed: Sequence[Line]) -> tuple[Line, ...]:
+def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Line]) -> tuple[Line, ...]:
+    month = k + 1
     lines: list[Line] = []
     for i, site in enumerate(terms.owned):
-        lines += owned_lines(site, i, use, plan.servers[i][k], terms.discount_rate_per_year)
-    for i, offer in enumerate(terms.rented):
-        now = price_index(terms.rental_index, k + 1)
-        begun = price_index(terms.rental_index, _term_start(terms, i, k))
-        lines += rented_lines(offer, use.pools[offer.pool], plan.committed[i], now, begun)
+        if month in site.span:
+            lines += owned_lines(site, i, use, plan.servers[i][k], terms.discount_rate_per_year)
+    now = price_index(terms.rental_index, month)
+    for offer, committed in zip(terms.rented, plan.committed, strict=True):
+        start = term_start(offer, terms.months, month)
+        begun = price_index(terms.rental_index, start or 0)
+        if month in offer.span:
+            lines += rented_lines(offer, use.pools[offer.pool], committed, now, begun)
+        elif start is not None:
+            lines += left_over_lines(offer, committed, begun)
     for api in terms.apis:
-        lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, k + 1))
+        if month in api.span:
+            lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
     servers = sum(there[k].bought for there in plan.servers)
-    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas)
+    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas, month)
     lines += fee_lines(terms, use.peak_replicas)
-    lines += owed
+    lines += more
     return (*lines, *share_lines(terms.topology, terms.fees, lines))
+
+
+def _sold_early(terms: Terms, plan: _Plan, month: int) -> list[Line]:
+    """What servers that were sold at the start of a month have lost beyond what was written off by then."""
+    return [
+        line
+        for site, servers in zip(terms.owned, plan.servers, strict=True)
+        if site.span.last == month - 1
+        for line in sold_early_lines(site, servers, terms.discount_rate_per_year)
+    ]
 
 
 def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
@@ -151,7 +168,8 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     at = payment_times(terms.months, max((start + length for _, start, length, _ in begun), default=0))
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
-    once[0] += [fee.usd_once for fee in terms.fees]
+    for fee in terms.fees:
+        once[int(np.searchsorted(at, fee.after_months))].append(fee.usd_once)
     capex: list[Money] = [0.0]
     for site, servers in zip(terms.owned, plan.servers, strict=True):
         payments = hardware_payments_usd(site, servers, terms.months, at)

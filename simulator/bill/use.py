@@ -62,6 +62,12 @@ class ProviderUse:
     failed_tokens: NDArray[np.float64]
 
 
+_UNUSED = PoolUse(
+    dict.fromkeys(STATES, 0.0), np.zeros(HOURS_PER_DAY), 0.0, 0, np.zeros((0, 6)), np.zeros((0, HOURS_PER_DAY))
+)
+_NO_SERVERS = SiteUse(0, np.zeros(HOURS_PER_DAY))
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """A month of a topology: pools and providers by name, sites in the order of the terms."""
@@ -75,8 +81,20 @@ class Use:
         return sum(pool.peak_replicas for pool in self.pools.values())
 
 
-def month_use(terms: Terms, month: MonthUse) -> Use:
-    """Add up a month.
+def study_uses(terms: Terms, months: Sequence[MonthUse]) -> list[Use]:
+    """Use of each month of a study; months of the same use and terms share one object. Errors are `month_use`'s."""
+    known: dict[tuple[int, tuple[bool, ...]], Use] = {}
+    found: list[Use] = []
+    for number, month in enumerate(months, start=1):
+        key = id(month), tuple(number in span for span in terms.spans)
+        if key not in known:
+            known[key] = month_use(terms, month, number)
+        found.append(known[key])
+    return found
+
+
+def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
+    """Add up month `number` of a study; a rented pool that has no part in it used nothing.
 
     Raises
     ------
@@ -88,19 +106,21 @@ def month_use(terms: Terms, month: MonthUse) -> Use:
         raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
     if any(not period.usage.end_s > 0 for period in month.periods):
         raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
-    _check_priced(terms, month.periods[0].usage)
-    rented = {offer.pool: offer for offer in terms.rented}
     first = month.periods[0].usage
+    _check_priced(terms, first, number)
+    rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
     return Use(
-        {pool.name: _pool(pool.name, rented.get(pool.name), month.periods) for pool in first.pools},
-        tuple(_site(site, month.periods) for site in terms.owned),
+        dict.fromkeys(rented, _UNUSED)
+        | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods) for pool in first.pools},
+        tuple(_site(site, month.periods) if number in site.span else _NO_SERVERS for site in terms.owned),
         {provider.name: _provider(provider.name, month.periods) for provider in first.providers},
     )
 
 
-def _check_priced(terms: Terms, usage: Usage) -> None:
-    pools = {offer.pool for offer in terms.rented} | {name for site in terms.owned for name in site.pools}
-    apis = {api.provider for api in terms.apis}
+def _check_priced(terms: Terms, usage: Usage, number: int) -> None:
+    pools = {offer.pool for offer in terms.rented if number in offer.span}
+    pools |= {name for site in terms.owned if number in site.span for name in site.pools}
+    apis = {api.provider for api in terms.apis if number in api.span}
     missing = [f"pool {pool.name}" for pool in usage.pools if pool.name not in pools]
     missing += [f"provider {provider.name}" for provider in usage.providers if provider.name not in apis]
     if missing:

@@ -11,7 +11,7 @@ import numpy as np
 from simulator.bill.owned import servers_by_month
 from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
-from simulator.bill.use import month_use
+from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
 from simulator.study.bill import Bill, MonthUse, PeriodUse
 from simulator.study.decision import Contender, Month, Served, Trail, Walked
@@ -111,11 +111,12 @@ def usd_per_month(terms: Terms, gave: Served) -> float:
 
 def months(found: Costed) -> tuple[Month, ...]:
     """What each month says: SLO met or not, servers there, ordered and arriving, cost."""
+    uses = study_uses(found.terms, found.uses)
     sites = [
-        [there.bought for there in servers_by_month(site, [_used(found, use, k) for use in found.uses])]
+        [there.bought for there in servers_by_month(site, [use.sites[k].used for use in uses])]
         for k, site in enumerate(found.terms.owned)
     ]
-    arriving = [np.diff(bought, prepend=0) for bought in sites]
+    arriving = [np.maximum(np.diff(bought, prepend=0), 0) for bought in sites]
     leads = [math.ceil(site.server.lead_months) for site in found.terms.owned]
     rows: list[Month] = []
     for k, (month, bill) in enumerate(zip(found.walked, found.bill.months, strict=True)):
@@ -139,7 +140,3 @@ def months(found: Costed) -> tuple[Month, ...]:
             )
         )
     return tuple(rows)
-
-
-def _used(found: Costed, use: MonthUse, site: int) -> int:
-    return month_use(found.terms, use).sites[site].used

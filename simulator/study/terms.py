@@ -19,6 +19,27 @@ def _constant() -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Months of a study in which something is agreed, the first and the last included.
+
+    Attributes
+    ----------
+    first : from 1 on
+    last : None: to the end of the study
+    """
+
+    first: int = 1
+    last: int | None = None
+
+    def __contains__(self, month: int) -> bool:
+        return self.first <= month and (self.last is None or month <= self.last)
+
+    def ends(self, months: float) -> float:
+        """Months after which it ends, in a study of so many."""
+        return months if self.last is None else min(float(self.last), months)
+
+
+@dataclass(frozen=True, slots=True)
 class Facility:
     """Where owned servers stand.
 
@@ -77,6 +98,8 @@ class OwnedSite:
     ----------
     pools : names of the pools on these servers
     spares : servers bought beside those in use; None: `spare_share` of them, rounded up
+    span : bought as they are needed in its first month or later; sold at the end of its last
+    sold_share : of its price, that a server brings when its span ends before the study; None: what its age gives
     """
 
     site: str
@@ -85,6 +108,8 @@ class OwnedSite:
     pools: tuple[str, ...]
     spares: int | None = None
     spare_share: float = 0.0
+    span: Span = Span()
+    sold_share: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,7 @@ class RentedTerms:
     egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
     pue, co2_kg_per_kwh : of the site, as those of a `Facility`; they price nothing
+    span : a commitment is renewed as long as it lasts, and paid to the end of its term
     """
 
     pool: str
@@ -133,6 +159,7 @@ class RentedTerms:
     storage_gb: Money = 0.0
     pue: Money = 1.0
     co2_kg_per_kwh: tuple[float, ...] = ()
+    span: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +210,7 @@ class ApiTerms:
     fixed_usd_per_month: Money = 0.0
     provisioned_units: float = 0.0
     usd_per_unit_hour: Money = 0.0
+    span: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +221,7 @@ class Staff:
     base_fte: Money = 0.0
     fte_per_server: Money = 0.0
     fte_per_replica: Money = 0.0
+    span: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +230,7 @@ class Fee:
 
     Attributes
     ----------
-    usd_once : at the start of the study, which it is spread over
+    usd_once : paid after `after_months` of the study, which it is spread over
     share_of_bill : of all lines but such shares
     """
 
@@ -210,6 +239,7 @@ class Fee:
     usd_per_month: Money = 0.0
     usd_per_replica_month: Money = 0.0
     share_of_bill: Money = 0.0
+    after_months: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,3 +267,10 @@ class Terms:
     first_month: int = 1
     rental_index: NDArray[np.float64] = field(default_factory=_constant)
     token_index: NDArray[np.float64] = field(default_factory=_constant)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Of everything that is agreed, in order."""
+        found = [site.span for site in self.owned] + [offer.span for offer in self.rented]
+        found += [api.span for api in self.apis] + ([self.staff.span] if self.staff else [])
+        return tuple(found)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from bill_cases import FEES, FREE, HOUR_S, PLAIN_SERVER, SERVER, STAFF, fixed, month, owned, pool, servers
 
-from simulator.bill.owned import resale_share
+from simulator.bill.hardware import resale_share
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.study.bill import MonthUse, PeriodUse
