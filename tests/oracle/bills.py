@@ -45,6 +45,12 @@ def price_of_hour(prices: list[float], period: Row, hour: int) -> float:
     return sum(prices[h] * share for h, share in hour_weights(period, hour))
 
 
+def holds(agreed: Row, month: int) -> bool:
+    """Whether what is agreed holds in a month, counted from 0."""
+    first, last = agreed["span"]["first"], agreed["span"]["last"]
+    return first <= month + 1 and (last is None or month < last)
+
+
 def scale(period: Row, usage: Row) -> float:
     """From simulated time to what it stands for."""
     return period["hours"] / (usage["end_s"] / 3600.0)
@@ -115,6 +121,10 @@ class Study:
         for site in self.terms["owned"]:
             rows, extra, most = [], [], 0
             for month in range(len(self.months)):
+                if not holds(site, month):
+                    rows.append(0)
+                    extra.append(0)
+                    continue
                 used = 0
                 for _, usage in self.periods(month):
                     for servers in usage["servers"]:
@@ -149,7 +159,9 @@ class Study:
         )
 
     def _starts(self, offer: Row) -> list[int]:
-        return list(range(0, len(self.months), offer["commitment"]["term_months"]))
+        last = offer["span"]["last"] or len(self.months)
+        begin, end = offer["span"]["first"] - 1, min(last, len(self.months))
+        return list(range(begin, end, offer["commitment"]["term_months"]))
 
     def _committed(self, offer: Row) -> int:
         agreed = offer["commitment"]
@@ -167,6 +179,7 @@ class Study:
             usd = math.fsum(
                 self._on_demand_usd(offer, month, count, count + 1) * at(index, month + 1) * length
                 for month, length in enumerate(self.lengths)
+                if holds(offer, month)
             )
             if usd <= one:
                 return count
@@ -192,18 +205,26 @@ class Study:
 
     def lines(self, month: int) -> list[Row]:
         rows: list[Row] = []
-        for number in range(len(self.terms["owned"])):
-            rows += self._owned(number, month)
-        for number in range(len(self.terms["rented"])):
-            rows += self._rented(number, month)
+        for number, site in enumerate(self.terms["owned"]):
+            if holds(site, month):
+                rows += self._owned(number, month)
+        for number, offer in enumerate(self.terms["rented"]):
+            if holds(offer, month):
+                rows += self._rented(number, month)
+            elif self.committed[number]:
+                rows += self._left_over(number, month)
         for api in self.terms["apis"]:
-            rows += self._api(api, month)
+            if holds(api, month):
+                rows += self._api(api, month)
         rows += self._people_and_fees(month)
         for offer, start, length, usd in self.terms_paid():
             later = start + length - self.terms["months"]
             if later > 0:
                 share = usd * later / length / self.terms["months"]
                 rows.append(row(offer["pool"], "committed", "after the study", share, "committed"))
+        for number, site in enumerate(self.terms["owned"]):
+            if site["span"]["last"] == month:
+                rows.append(self._sold_early(number))
         rows = [line for line in rows if line["usd"] != 0]
         whole = math.fsum(line["usd"] for line in rows)
         for fee in self.terms["fees"]:
@@ -275,7 +296,7 @@ class Study:
         if committed:
             inside = {part: h * (1 - share) for part, h in states.items()}
             inside["unused"] += max(0.0, committed * HOURS * size - math.fsum(inside.values()))
-            begun = month - month % offer["commitment"]["term_months"]
+            begun = max(start for start in self._starts(offer) if start <= month)
             usd = committed * HOURS * offer["commitment"]["usd_per_instance_hour"] * at(index, begun)
             rows += shared(name, "committed", usd, inside, "committed")
         tokens = math.fsum(
@@ -286,6 +307,51 @@ class Study:
         storage = offer["storage_gb"] * offer["storage_usd_per_gb_month"]
         rows.append(row(name, "storage", "volumes", storage, "by_month"))
         return rows
+
+    def _left_over(self, number: int, month: int) -> list[Row]:
+        """A term that goes on where its offer is no longer used."""
+        offer = self.terms["rented"][number]
+        agreed = offer["commitment"]
+        for start in self._starts(offer):
+            if start <= month < start + agreed["term_months"]:
+                usd = self.committed[number] * HOURS * agreed["usd_per_instance_hour"]
+                usd *= at(self.terms["rental_index"], start)
+                return [row(offer["pool"], "committed", "unused", usd, "committed")]
+        return []
+
+    def _sold_early(self, number: int) -> Row:
+        """What servers lose beyond what was written off: a loan that is paid off at once, less what the sale brings."""
+        site, rate = self.terms["owned"][number], self.terms["discount_rate_per_year"]
+        kind, end = site["server"], site["span"]["last"]
+        price = kind["capex_usd"] * (1 + kind["network_storage_share"])
+        life = kind["life_years"]
+        worth = 1 - kind["residual_share"] / (1 + rate) ** life
+        factor = 1 / life if rate == 0 else rate * (1 + rate) ** life / ((1 + rate) ** life - 1)
+        yearly = (price * worth + kind["install_usd"]) * factor
+        lost, there = 0.0, 0
+        for start, count in enumerate(self.bought[number]):
+            if count > there:
+                months = (end - start - 1) % round(12 * life) + 1
+                years = months / 12
+                interest = years if rate == 0 else ((1 + rate) ** years - 1) / rate
+                book = (price + kind["install_usd"]) * (1 + rate) ** years - yearly * interest
+                lost += (count - there) * (book - price * self._sold_share(site, months))
+            there = count
+        return row(f"{site['site']}/{kind['gpu']}", "hardware", "sold early", lost, "bought")
+
+    def _sold_share(self, site: Row, months: float) -> float:
+        """What a server of that age is sold for."""
+        kind, last = site["server"], site["span"]["last"]
+        if last is not None and last < self.terms["months"] and site["sold_share"] is not None:
+            return float(site["sold_share"])
+        points = [(0.0, 1.0)]
+        points += [(age, share) for age, share in kind["resale_share_by_age"] if age < kind["life_years"]]
+        points.append((kind["life_years"], kind["residual_share"]))
+        age = kind["life_years"] * months / round(kind["life_years"] * 12)
+        for (low, high_share), (high, low_share) in pairwise(points):
+            if low <= age <= high:
+                return float(high_share + (low_share - high_share) * (age - low) / (high - low))
+        raise AssertionError(age)
 
     def _api(self, api: Row, month: int) -> list[Row]:
         index = at(self.terms["token_index"], month + 1)
@@ -326,7 +392,7 @@ class Study:
         )
         servers = sum(rows[month] for rows in self.bought)
         rows = []
-        if staff:
+        if staff and holds(staff, month):
             monthly = staff["usd_per_fte_year"] / 12
             rows.append(row(owner, "staff", "base", staff["base_fte"] * monthly, "by_month"))
             rows.append(row(owner, "staff", "servers", staff["fte_per_server"] * servers * monthly, "by_month"))
@@ -350,7 +416,10 @@ class Study:
     def payments(self) -> dict[float, float]:
         """USD paid by time in months."""
         study = self.terms["months"]
-        paid = {0.0: math.fsum(fee["usd_once"] for fee in self.terms["fees"])}
+        paid = {0.0: 0.0}
+        for fee in self.terms["fees"]:
+            when = float(fee["after_months"])
+            paid[when] = paid.get(when, 0.0) + fee["usd_once"]
         clock = 0.0
         for month, length in enumerate(self.lengths):
             clock += length
@@ -367,29 +436,24 @@ class Study:
         for number, site in enumerate(self.terms["owned"]):
             there = 0
             for month, count in enumerate(self.bought[number]):
-                self._hardware(paid, site["server"], month, count - there)
+                self._hardware(paid, site, month, count - there)
                 there = count
         return dict(sorted(paid.items()))
 
-    def _hardware(self, paid: dict[float, float], kind: Row, start: int, count: int) -> None:
-        if not count:
+    def _hardware(self, paid: dict[float, float], site: Row, start: int, count: int) -> None:
+        if count <= 0:
             return
+        kind, last = site["server"], site["span"]["last"]
+        end = self.terms["months"] if last is None else min(float(last), self.terms["months"])
         price = count * kind["capex_usd"] * (1 + kind["network_storage_share"])
-        install, life, study = count * kind["install_usd"], round(kind["life_years"] * 12), self.terms["months"]
+        install, life = count * kind["install_usd"], round(kind["life_years"] * 12)
         bought = start
         paid[float(start)] = paid.get(float(start), 0.0) + price + install
-        while bought + life < study:
+        while bought + life < end:
             bought += life
             swap = price * (1 - kind["residual_share"]) + install
             paid[float(bought)] = paid.get(float(bought), 0.0) + swap
-        points = [(0.0, 1.0)]
-        points += [(age, share) for age, share in kind["resale_share_by_age"] if age < kind["life_years"]]
-        points.append((kind["life_years"], kind["residual_share"]))
-        age = kind["life_years"] * (study - bought) / life
-        for (low, high_share), (high, low_share) in pairwise(points):
-            if low <= age <= high:
-                share = high_share + (low_share - high_share) * (age - low) / (high - low)
-        paid[study] = paid.get(study, 0.0) - price * share
+        paid[end] = paid.get(end, 0.0) - price * self._sold_share(site, end - bought)
 
     def npv(self) -> float:
         rate = self.terms["discount_rate_per_year"]

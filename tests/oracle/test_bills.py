@@ -12,6 +12,7 @@ from bill_cases import (
     API,
     FEES,
     HOUR_S,
+    SERVER,
     STAFF,
     TARIFF,
     fixed,
@@ -29,7 +30,7 @@ from simulator.bill.cents import whole_cents
 from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage_data
 from simulator.bill.study import bill_study
 from simulator.study.bill import MonthUse, PeriodUse
-from simulator.study.terms import Commitment, RentedTerms, Terms, TierPrices, TokenPrices
+from simulator.study.terms import Commitment, Fee, RentedTerms, Span, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
 
 Case = tuple[Terms, list[MonthUse]]
@@ -144,8 +145,58 @@ def hybrid_with_growth() -> Case:
     return terms, months
 
 
+def newer_servers() -> Case:
+    """After 13 months servers with other GPUs replace those of one's own, which had grown by one."""
+    old, new = owned(("chat",), spares=0), owned(("chat",), replace(SERVER, gpu="b200", capex_usd=410_000.0), spares=1)
+    terms = Terms(
+        "own",
+        owned=(replace(old, span=Span(1, 13), sold_share=0.35), replace(new, span=Span(14))),
+        staff=STAFF,
+        fees=(*FEES, Fee("move", usd_once=9_000.0, after_months=13)),
+        discount_rate_per_year=0.08,
+        months=29.5,
+    )
+    later = replace(servers(1, ["chat"]), gpu="b200")
+    months = [Usage(2 * HOUR_S, (pool("chat", stays=fixed(n)),), (), (servers(n, ["chat"]),)) for n in (1, 2)]
+    last = Usage(2 * HOUR_S, (pool("chat", stays=fixed(1)),), (), (later,))
+    first, second, third = (month(usage) for usage in (*months, last))
+    return terms, [first] * 6 + [second] * 7 + [third] * 17
+
+
+def other_offers() -> Case:
+    """One leaves an offer in the middle of a term, a provider's prices fall, and a pool comes back."""
+    rent, api = rented("burst", tier="reserved_1y", commitment=Commitment(40.0, 12, 1, 0.3)), API
+    cheaper = replace(api, prices=(replace(api.prices[0], input=0.1, output=0.4),))
+    terms = Terms(
+        "mixed",
+        rented=(
+            replace(rent, span=Span(1, 5)),
+            replace(rented("burst", 30.0, gpus_per_instance=4), span=Span(6, 9)),
+            replace(rented("burst", 52.0), span=Span(12)),
+        ),
+        apis=(replace(api, span=Span(1, 7)), replace(cheaper, span=Span(8))),
+        staff=replace(STAFF, span=Span(3)),
+        months=18.0,
+        rental_index=0.99 ** np.arange(19),
+    )
+    answers = (provider([[[10_000_000, 500, 0, 3_000_000]]]),)
+    with_burst = month(Usage(2 * HOUR_S, (pool("burst", stays=fixed(2)),), answers))
+    single = month(Usage(2 * HOUR_S, (pool("burst", stays=fixed(2)),), answers))
+    alone = month(Usage(2 * HOUR_S, (), answers))
+    return terms, [with_burst] * 5 + [single] * 4 + [alone] * 2 + [with_burst] * 7
+
+
 CASES = {
-    case.__name__: case for case in (shared_server, reserved, instances, api_with_cache_and_batch, hybrid_with_growth)
+    case.__name__: case
+    for case in (
+        shared_server,
+        reserved,
+        instances,
+        api_with_cache_and_batch,
+        hybrid_with_growth,
+        newer_servers,
+        other_offers,
+    )
 }
 
 
@@ -173,6 +224,20 @@ def agree(terms: Terms, months: list[MonthUse]) -> bills.Study:
 @pytest.mark.parametrize("name", CASES)
 def test_the_second_arithmetic_prints_the_same_cents(name: str) -> None:
     agree(*CASES[name]())
+
+
+def test_servers_sold_before_their_life_cost_what_they_lost_without_interest() -> None:
+    """At a rate of 0 the lines of a month times the months are what was paid for hardware less what it brought."""
+    terms, months = newer_servers()
+    old = replace(terms.owned[0], server=replace(SERVER, network_storage_share=0.2, install_usd=3_000.0))
+    alone = replace(terms, owned=(old, terms.owned[1]), discount_rate_per_year=0.0, months=29.5)
+    bill = bill_study(alone, months)
+    lost = sum(
+        float(line.usd) * alone.months
+        for line in bill.lines
+        if line.owner == "here/h100-sxm" and line.category in ("hardware", "network and storage", "installation")
+    )
+    assert lost == pytest.approx(2 * (300_000 + 3_000 - 0.35 * 300_000))
 
 
 def test_the_hybrid_commits_to_what_is_used_often_enough() -> None:
@@ -206,6 +271,8 @@ def ledgers(draw: st.DrawFn) -> tuple[PoolUsage, float]:
     months=st.floats(0.5, 15.0),
     term=st.sampled_from([1, 7, 12]),
     upfront=st.floats(0.0, 1.0),
+    first=st.integers(1, 3),
+    last=st.sampled_from([None, 3, 8, 20]),
 )
 def test_any_rented_pool_costs_the_same_by_both(
     ledger: tuple[PoolUsage, float],
@@ -218,6 +285,8 @@ def test_any_rented_pool_costs_the_same_by_both(
     months: float,
     term: int,
     upfront: float,
+    first: int,
+    last: int | None,
 ) -> None:
     offer = rented(
         usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)),
@@ -227,4 +296,8 @@ def test_any_rented_pool_costs_the_same_by_both(
     )
     usages = [Usage(end_s, (used,), ()) for used, end_s in (ledger, other)]
     use = month(*usages, start_hour=start_hour)
-    agree(Terms("cloud", rented=(offer,), months=months), [use] * int(np.ceil(months)))
+    count = int(np.ceil(months))
+    until = count if last is None else min(last, count)
+    none = MonthUse((PeriodUse(Usage(HOUR_S, (), ()), 730.0),))
+    uses = [use if first <= k + 1 <= until else none for k in range(count)]
+    agree(Terms("cloud", rented=(replace(offer, span=Span(first, last)),), months=months), uses)
