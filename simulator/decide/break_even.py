@@ -78,6 +78,14 @@ def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | N
     return max(HOURS_PER_DAY * (mine_usd_per_month - fixed) / by_hour, 0.0)
 
 
+def _between(left: tuple[float, float, float], right: tuple[float, float, float]) -> float:
+    """Where two bills cross between two multiples at which they are known, each a straight line; `right` if unknown."""
+    before, after = left[1] - left[2], right[1] - right[2]
+    if not (math.isfinite(before) and math.isfinite(after)) or before == after:
+        return right[0]
+    return left[0] + (right[0] - left[0]) * before / (before - after)
+
+
 def volume(mine: Cost, rival: Cost, low: float = 1 / 16, high: float = 16.0, precision: float = 0.02) -> Crossing:
     """On which side of which multiple of the load `mine` costs less, on a ladder of doublings and then by halving.
 
@@ -108,4 +116,5 @@ def volume(mine: Cost, rival: Cost, low: float = 1 / 16, high: float = 16.0, pre
                 before = middle
             else:
                 found = middle
+        found = _between((before, *tried[before]), (found, *tried[found]))
     return Crossing(side, found, tuple((factor, *costs) for factor, costs in sorted(tried.items())))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
 from simulator.decide.flips import smallest_change
-from simulator.study.decision import BreakEven, Capacity, Flip
+from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
 LOAD_REACH = 16.0
 SLO_REACH = 4.0
@@ -28,10 +28,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Whether a topology meets the SLO so, and for how much; None where no allowed size does."""
+    """Whether a topology meets the SLO so, for how much, and tokens delivered; None where no allowed size does."""
 
     meets: bool
     usd_per_month: float | None
+    tokens_per_month: float | None = None
 
 
 class OutOfTime(Exception):
@@ -93,10 +94,22 @@ def with_volumes(explorer: Explorer, pairs: Sequence[BreakEven]) -> list[BreakEv
     found: list[BreakEven] = []
     for pair in pairs:
         try:
-            found.append(replace(pair, volume=volume(cost(pair.topology), cost(pair.rival))))
+            crossing = volume(cost(pair.topology), cost(pair.rival))
+            found.append(replace(pair, volume=_with_tokens(explorer, pair.topology, crossing)))
         except OutOfTime:
             found.append(pair)
     return found
+
+
+def _with_tokens(explorer: Explorer, name: str, found: Crossing) -> Crossing:
+    """Tokens at the crossing, by those of the nearest multiple that was tried."""
+    at = found.factor
+    if at is None:
+        return found
+    known = [factor for factor, usd, _ in found.tried if math.isfinite(usd)]
+    nearest = min(known, key=lambda factor: abs(math.log(factor / at)))
+    tokens = explorer.best(Asked(name, nearest)).tokens_per_month
+    return replace(found, tokens_per_month=None if tokens is None else tokens * at / nearest)
 
 
 def trial_flips(

@@ -95,7 +95,7 @@ def check_roofline(pool: PoolUsage, computed_tokens_per_gpu_s: float, output_tok
         ("computed", computed, computed_tokens_per_gpu_s),
         ("output", pool.output_tokens, output_tokens_per_gpu_s),
     ):
-        if not tokens <= bound * gpu_s * (1 + _TOLERANCE) + 1:
+        if bound != math.inf and not tokens <= bound * gpu_s * (1 + _TOLERANCE) + 1:
             raise InvariantError(
                 f"pool {pool.name}: {tokens} {what} tokens in {gpu_s:.1f} busy GPU-s exceed the roofline of "
                 f"{bound:.0f} tokens per GPU-s"

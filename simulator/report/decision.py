@@ -10,6 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from simulator.report.charts import topology_colour
+from simulator.units import TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
 MONTH_HEADERS = ("", "SLO met", "lasts until", "servers", "$ per month, first", "last", "owed after the study [$]")
@@ -68,7 +69,7 @@ def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
 
 
 def _month(value: float | None) -> str:
-    return "never" if value is None else "the start" if value == 0 else f"{value:.1f}"
+    return "never" if value is None else "the start" if value == 0 else f"{value:.{1 if value >= 10 else 2}f}"
 
 
 def _hours(value: float | None) -> str:
@@ -80,7 +81,11 @@ def _hours(value: float | None) -> str:
 def _volume(found: Mapping[str, Any] | None) -> str:
     if not found:
         return "-"
-    return found["side"] if found["factor"] is None else f"{found['side']} × {found['factor']:.2f}"
+    if found["factor"] is None:
+        return str(found["side"])
+    tokens = found["tokens_per_month"]
+    volume = f", {tokens / TOKENS_PER_MILLION:,.0f}M tokens a month" if tokens else ""
+    return f"{found['side']} × {found['factor']:.3g}{volume}"
 
 
 def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:

@@ -24,7 +24,7 @@ from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
-from simulator.perf.power import power_w_by_seqs
+from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
@@ -49,6 +49,7 @@ class PlannedEngine:
     Attributes
     ----------
     model : name in the catalog, or of the architecture of a config.json, wherever that lies
+    power_is_given : by the scenario, not from the catalog
     notes : warnings of the step time's source, as engine limits beyond what was measured
     """
 
@@ -62,6 +63,7 @@ class PlannedEngine:
     bound: TokenBound
     weight_bytes_total: float
     power_w_by_seqs: NDArray[np.float64]
+    power_is_given: bool = False
 
 
 def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
@@ -147,8 +149,14 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         gpu=card,
         bound=bound,
         weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
-        power_w_by_seqs=power_w_by_seqs(card.power_curve, parts.gpus, limits.max_num_seqs),
+        power_w_by_seqs=power_w_by_seqs(_power_curve(settings, card), parts.gpus, limits.max_num_seqs),
+        power_is_given=settings.gpu_power is not None,
     )
+
+
+def _power_curve(settings: EngineSettings, card: Gpu) -> PowerCurve:
+    curve, given = card.power_curve, settings.gpu_power
+    return replace(curve, idle_w=given.idle_w, low_w=given.serving_w, span_w=0.0) if given else curve
 
 
 def _drafting(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -94,7 +95,10 @@ def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Ask
         if trial.refutation is not None:
             return Answered(False, None)
         gave = served(trial.outcomes)
-        return Answered(gave.meets, usd_per_month(one.costed.terms, gave) if gave.meets else None)
+        if not gave.meets:
+            return Answered(False, None)
+        tokens = math.fsum(found.delivered for found in gave.tokens) / len(gave.tokens)
+        return Answered(True, usd_per_month(one.costed.terms, gave), tokens)
 
     return stays
 

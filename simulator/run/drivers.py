@@ -72,7 +72,8 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
 def place_estimates(planned: PlannedTopology) -> list[str]:
     """What the catalog only estimates of GPUs' power and of the sites' network, cold starts and repairs."""
     found = []
-    guessed = sorted({engine.gpu.name for engine in planned.engines if engine.gpu.power_is_estimate})
+    asked = [engine.gpu for engine in planned.engines if not engine.power_is_given]
+    guessed = sorted({card.name for card in asked if card.power_is_estimate})
     if guessed:
         found.append(f"power in serving of {', '.join(guessed)} is an estimate, scaled by board power")
     names: dict[str, list[str]] = {}

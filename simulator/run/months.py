@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.decide.months import walk
@@ -78,12 +78,15 @@ def walk_months(
             fleets[sizes] = _as_agreed(sizing.at(sizes), subject) or subject
         if progress:
             progress(f"{name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
-        return served([simulate_one(fleets[sizes], there, k) for k in range(there.replications)])
+        there_too = [simulate_one(fleets[sizes], there, k) for k in range(there.replications)]
+        return served(there_too, absent=[k for k, factor in enumerate(load.level) if factor == 0])
 
     def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
         assert sizing is not None
         found: list[Sizes] = []
         for load in loads:
+            if not any(load.level):
+                continue
             there = demand_at(demand, load)
             best = subject if there is demand else _as_agreed(sizing.search(there), subject)
             if best is None:
@@ -91,7 +94,7 @@ def walk_months(
             sizes = replicas(best, pools)
             fleets.setdefault(sizes, best)
             found.append(sizes)
-        return tuple(max(numbers) for numbers in zip(*found, strict=True))
+        return tuple(max(numbers) for numbers in zip(*found, strict=True)) or None
 
     return walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
 
@@ -116,23 +119,29 @@ def replicas(subject: Subject, pools: Sequence[str]) -> Sizes:
     return tuple(found.get(name, 0) for name in pools)
 
 
-def served(outcomes: Sequence[Outcome]) -> Served:
-    """What a fleet gave under one load, replications pooled."""
+def served(outcomes: Sequence[Outcome], absent: Collection[int] = ()) -> Served:
+    """What a fleet gave under one load, replications pooled.
+
+    Parameters
+    ----------
+    absent : classes of which nobody comes under this load; there is nothing of theirs to miss
+    """
     metrics = [outcome.metrics for outcome in outcomes]
     first = metrics[0]
     whole = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
     for found in metrics:
         whole.merge(found)
-    terms = whole.terms(metrics)
+    quiet = {first.classes[k].name for k in absent}
+    terms = [row for row in whole.terms(metrics) if row["class"] not in quiet]
     near = binding_term(terms)
-    words = "no request was measured"
+    words = "no request was measured" if len(quiet) < len(first.classes) else "nobody comes"
     if near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
     return Served(
         slo_met(terms) is True,
-        whole.total.good / arrived if arrived else 0.0,
+        whole.total.good / arrived if arrived else float(len(quiet) == len(first.classes)),
         words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one) for one in metrics),

@@ -75,7 +75,7 @@ def _load_problems(scenario: Scenario) -> Iterator[Found]:
             if month in steps:
                 since, load = month, steps[month]
             grown = (month - since) / MONTHS_PER_YEAR * rate
-            if math.log(load) + math.log(period) + grown <= math.log(_MOST_LOAD):
+            if period == 0 or math.log(load) + math.log(period) + grown <= math.log(_MOST_LOAD):
                 continue
             if grown <= 0:
                 path = "study.load_steps" if load > period else "study.periods"

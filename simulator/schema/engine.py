@@ -37,6 +37,15 @@ class Throughput(Settings):
     """Their day, as 2026-11-26."""
 
 
+class GpuPower(Settings):
+    """Power of one GPU, as measured or stated, instead of the catalog's."""
+
+    serving_w: NotNegative
+    """While a step runs, whatever its batch."""
+    idle_w: NotNegative
+    """With a model loaded and no step running."""
+
+
 class EngineSettings(Settings):
     """One serving engine; defaults are vLLM's."""
 
@@ -80,6 +89,8 @@ class EngineSettings(Settings):
     """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
     throughput: Throughput | None = None
     """Throughput of a replica that is given, instead of step times."""
+    gpu_power: GpuPower | None = None
+    """Power of a GPU that is given, instead of the catalog's."""
     data_parallel_size: AtLeastOne = 1
     """Replicas that each compute attention for their own requests and share one set of experts."""
     speculative_config: SpeculativeConfig | None = None

@@ -31,9 +31,9 @@ class Period(Settings):
     """As peak, ordinary, night."""
     hours_per_month: NotNegative | None = None
     """Hours of a month that it stands for; those of a month add up to 730, so one period may leave them out."""
-    load: Positive = 1.0
-    """Multiple of the workload's load in these hours."""
-    load_by_class: dict[Name, Positive] = {}
+    load: NotNegative = 1.0
+    """Multiple of the workload's load in these hours; 0 is nobody."""
+    load_by_class: dict[Name, NotNegative] = {}
     """The same for single classes."""
     start_hour: Annotated[float, Field(ge=0, lt=24), IS_NUMBER] = 0.0
     """Hour of day at simulated second 0, for prices by the hour."""

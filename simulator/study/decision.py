@@ -223,11 +223,13 @@ class Crossing:
     ----------
     factor : where the bills cross first; None for always and never, on what was tried
     tried : (multiple, USD per month, the rival's) by rising multiple; inf where no allowed size serves the load
+    tokens_per_month : delivered there, prompts and answers; None where it is not known
     """
 
     side: Side
     factor: float | None
     tried: tuple[tuple[float, float, float], ...]
+    tokens_per_month: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from simulator.errors import InputError, Problem
 from simulator.workload.requests import Requests
 from simulator.workload.rows import select
 from simulator.workload.spec import (
+    HOURS_PER_DAY,
     Arrivals,
+    ClassWorkload,
     ClosedLoopArrivals,
+    Constant,
     Gamma,
     Poisson,
     Profile,
@@ -28,29 +31,36 @@ def at_level(spec: WorkloadSpec, factors: Sequence[float]) -> WorkloadSpec:
     """The workload with the arrivals of each class multiplied; nothing moves in time.
 
     Rates and sessions are multiplied by rate, the users of a closed loop in whole users (at least one), the rows of a
-    trace one by one (`repeat_rows`). A factor of 1 changes nothing.
+    trace one by one (`repeat_rows`). A factor of 1 changes nothing, with 0 nobody comes.
 
     Parameters
     ----------
-    factors : by class, above 0
+    factors : by class, at least 0
 
     Raises
     ------
-    InputError : not a factor for each class, or one that is not a number above 0
+    InputError : not a factor for each class, or one that is not a number of at least 0
     """
     if len(factors) != len(spec.classes):
         raise InputError(
             Problem(f"needs {len(spec.classes)} factors, one a class", path="level", got=str(len(factors)))
         )
-    bad = [factor for factor in factors if not (math.isfinite(factor) and factor > 0)]
+    bad = [factor for factor in factors if not (math.isfinite(factor) and factor >= 0)]
     if bad:
-        raise InputError(Problem("must be a number above 0", path="level", got=f"{bad[0]:g}"))
+        raise InputError(Problem("must be a number of at least 0", path="level", got=f"{bad[0]:g}"))
     return WorkloadSpec(
         tuple(
-            replace(cls, arrivals=_scaled(cls.arrivals, factor)) if factor != 1.0 else cls
+            cls if factor == 1.0 else replace(cls, arrivals=_scaled(cls.arrivals, factor)) if factor else _nobody(cls)
             for cls, factor in zip(spec.classes, factors, strict=True)
         )
     )
+
+
+def _nobody(cls: ClassWorkload) -> ClassWorkload:
+    """The class without any request, so that it keeps its place."""
+    any_length = Constant(1)
+    never = Schedule(rate_rps=1.0, hourly=(0.0,) * HOURS_PER_DAY)
+    return replace(cls, arrivals=never, isl=cls.isl or any_length, osl=cls.osl or any_length)
 
 
 def _scaled(arrivals: Arrivals, factor: float) -> Arrivals:

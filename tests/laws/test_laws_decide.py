@@ -196,6 +196,11 @@ def test_volume_crosses_where_a_fixed_cost_meets_a_price(true: float) -> None:
     assert [row[0] for row in found.tried] == sorted(row[0] for row in found.tried)
 
 
+def test_straight_bills_cross_where_they_are_equal() -> None:
+    found = volume(lambda q: 2402.0, lambda q: 0.81579 * 24361 * q)
+    assert found.factor == pytest.approx(2402.0 / (0.81579 * 24361), rel=1e-9)
+
+
 def test_a_side_that_cannot_serve_costs_without_end() -> None:
     found = volume(lambda q: None if q > 1 else 1.0, lambda q: 2.0)
     assert found.side == "below"

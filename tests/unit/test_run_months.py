@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -58,3 +60,20 @@ def test_without_growth_every_month_is_the_run_itself(tmp_path: Path) -> None:
     for name, found in result.decision["topologies"].items():
         assert {month["usd"] for month in found["months"]} == {found["usd_per_month"]}
         assert found["usd_per_month"] == result.summary["topologies"][name]["cost"]["usd_per_month"]
+
+
+def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path: Path) -> None:
+    """A class that comes at night alone is not judged by day, and the fleet is sized for those who come."""
+    text = GROWING.replace("study: {months: 12, growth_per_year: 3.0}", "study: {months: 2, periods: [PERIODS]}")
+    day = "{name: day, hours_per_month: 300}, {name: night, load: 0}"
+    shares = {}
+    for key, periods in (("open", "{name: day}"), ("closed", day)):
+        file = tmp_path / f"{key}.yaml"
+        file.write_text(text.replace("PERIODS", periods).replace("rate_rps: 15", "rate_rps: 5"))
+        result = simulate(load_scenario(file), tmp_path)
+        assert all(found["meets"] for found in result.decision["topologies"].values())
+        shares[key] = {name: found["cost"] for name, found in result.summary["topologies"].items()}
+    for name, cost in shares["closed"].items():
+        assert cost["tokens_per_month"] == pytest.approx(shares["open"][name]["tokens_per_month"] * 300 / 730)
+    assert shares["closed"]["rent"]["usd_per_month"] == pytest.approx(shares["open"]["rent"]["usd_per_month"], rel=1e-3)
+    assert shares["closed"]["rent"]["unused_share"] > 0.5

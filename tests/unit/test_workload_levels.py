@@ -68,7 +68,21 @@ def test_classes_have_factors_of_their_own_and_keep_their_requests() -> None:
     assert (both == 0).sum() == pytest.approx(3 * (one == 0).sum(), rel=0.08)
 
 
-@pytest.mark.parametrize("factors", [(1.0,), (0.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0)])
+@pytest.mark.parametrize(
+    "arrivals", [Poisson(2.0), Sessions(2.0, Constant(3), 1.0, Constant(50)), ClosedLoopArrivals(4, 0.0)]
+)
+def test_with_a_factor_of_zero_nobody_comes_and_the_others_stay(arrivals: object) -> None:
+    spec = WorkloadSpec((_class("a", arrivals), _class("b", Poisson(1.0))))
+    without = at_level(spec, (0.0, 1.0))
+    assert build_source(without, HORIZON_S, 3).closed_loops == ()
+    rows, alone = (
+        np.concatenate([chunk.arrival_s[chunk.class_id == 1] for chunk in _rows(one)]) for one in (without, spec)
+    )
+    assert {int(k) for chunk in _rows(without) for k in chunk.class_id} == {1}
+    assert rows.tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize("factors", [(1.0,), (-1.0, 1.0), (float("nan"), 1.0)])
 def test_factors_are_checked(factors: tuple[float, ...]) -> None:
     with pytest.raises(InputError):
         at_level(WorkloadSpec((_class("a", Poisson(1.0)), _class("b", Poisson(1.0)))), factors)

@@ -1,0 +1,131 @@
+"""Published cost studies as scenarios: the command line gives what follows from each study's own inputs.
+
+Right values are those of `tests/data/published_tco/cases.yaml`; a scenario of the same name stands beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from simulator.cli.main import _run
+
+DATA = Path(__file__).parents[1] / "data" / "published_tco"
+CASES: dict[str, dict[str, Any]] = {
+    case["id"]: case for case in yaml.safe_load((DATA / "cases.yaml").read_text(encoding="utf-8"))
+}
+HOURS = 730.0
+
+Capture = pytest.CaptureFixture[str]
+
+
+def ran(name: str, out: Path, *options: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Topologies of `servecast run`, and what `decision.json` says of them."""
+    assert _run(["run", str(DATA / f"{name}.yaml"), "--out", str(out), "--no-advice", "--quiet", *options]) == 0
+    (bundle,) = out.iterdir()
+    summary, decision = (json.loads((bundle / file).read_text()) for file in ("summary.json", "decision.json"))
+    return summary["topologies"], decision["topologies"]
+
+
+def pair(decision: dict[str, Any], name: str, rival: str) -> dict[str, Any]:
+    (found,) = (one for one in decision[name]["break_even"] if one["rival"] == rival)
+    return dict(found)
+
+
+def test_an_h100_server_against_four_prices_of_rent(tmp_path: Path, capsys: Capture) -> None:
+    right = CASES["lp2368-h100"]["right"]
+    topologies, decision = ran("lp2368-h100", tmp_path)
+    owned = topologies["owned"]["cost"]
+    assert owned["usd_per_month"] == pytest.approx(right["owned_usd_per_month"], rel=0.001)
+    assert owned["usd_per_million_output_tokens"] == pytest.approx(
+        right["owned_usd_per_million_output_tokens"], rel=0.001
+    )
+    assert topologies["on_demand"]["cost"]["usd_per_million_output_tokens"] == pytest.approx(
+        right["on_demand_usd_per_million_output_tokens"], rel=0.001
+    )
+    for name, months in right["break_even_months"].items():
+        found = pair(decision, "owned", name)["months"]
+        assert found == pytest.approx(months, rel=0.001)
+        assert found * HOURS == pytest.approx(right["break_even_hours"][name], rel=0.001)
+    shown = capsys.readouterr().out
+    assert "9.31" in shown
+    assert "0.893" in shown
+
+
+@pytest.mark.parametrize("rate_rps", ["30", "0.5"])
+def test_hours_of_rent_a_day_do_not_depend_on_the_load(rate_rps: str, tmp_path: Path, capsys: Capture) -> None:
+    right = CASES["lp2368-h200-hours"]["right"]
+    rate = f"workload.classes[0].arrivals.rate_rps={rate_rps}"
+    topologies, decision = ran("lp2368-h200-hours", tmp_path, "--set", rate)
+    hours = pair(decision, "owned", "rented")["hours_per_day"]
+    assert hours == pytest.approx(right["hours_of_rent_per_day"], rel=0.005)
+    assert hours / 24 == pytest.approx(right["share_of_hours"], rel=0.005)
+    cost = topologies["owned"]["cost"]
+    assert sum(cost["cash_flow_usd"]) == pytest.approx(-right["owned_usd_five_years"], abs=0.01)
+    assert cost["usd_per_month"] == pytest.approx(11_048, abs=1)
+    assert topologies["rented"]["cost"]["usd_per_month"] == pytest.approx(61_911, abs=1)
+    assert "above 4.28" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rate_rps", [1, 5, 10])
+def test_a_rented_gpu_costs_what_was_measured_per_output_token(rate_rps: int, tmp_path: Path) -> None:
+    """Arrivals are even, so that the cost is that of the rate; runs of the source end after their last answer."""
+    rate = f"workload.classes[0].arrivals.rate_rps={rate_rps}"
+    topologies, _ = ran("cost-meter-8b", tmp_path, "--set", rate, "--set", "workload.classes[0].arrivals.cv=0.01")
+    for name, card in zip(("h100", "a100"), CASES["cost-meter-8b"]["measured"], strict=True):
+        found = topologies[name]["cost"]["usd_per_million_output_tokens"]
+        steady = card["usd_per_hour"] / (rate_rps * 256 * 0.0036)
+        assert found == pytest.approx(steady, rel=0.02)
+        (row,) = (row for row in card["rows"] if row["rate_rps"] == rate_rps)
+        if row["output_tokens_per_s"] > 0.95 * rate_rps * 256:
+            assert found == pytest.approx(row["usd_per_million_output_tokens"], rel=0.05)
+
+
+def test_above_saturation_the_cost_per_token_stays(tmp_path: Path) -> None:
+    found = []
+    for k, rate_rps in enumerate((100, 200)):
+        rate, times = (
+            f"workload.classes[0].arrivals.rate_rps={rate_rps}",
+            "run={horizon_s: 90, warmup_s: 30, drain_s: 0}",
+        )
+        topologies, _ = ran("cost-meter-8b", tmp_path / str(k), "--set", rate, "--set", times)
+        found.append([topologies[name]["cost"]["usd_per_million_output_tokens"] for name in ("h100", "a100")])
+    assert found[0] == pytest.approx(found[1], rel=0.03)
+    measured = [card["rows"][-1]["usd_per_million_output_tokens"] for card in CASES["cost-meter-8b"]["measured"]]
+    assert found[1] == pytest.approx(measured, rel=0.25), "within the error of the throughput"
+
+
+def test_where_a_rented_gpu_beats_the_batch_api(tmp_path: Path, capsys: Capture) -> None:
+    case = CASES["aibrix-batch"]
+    right, around = case["right"], case["right"]["rented_around_the_clock"]
+    topologies, decision = ran("aibrix-batch", tmp_path, "--explore-s", "300")
+    h100, api, cheap = (topologies[name]["cost"] for name in ("h100", "claude-haiku-4-5", "deepseek-v4-flash"))
+    assert h100["usd_per_month"] == pytest.approx(around["usd_per_month"], rel=0.001)
+    at_90 = right["usd_per_million_tokens_at_90_percent"]["h100"]
+    assert h100["usd_per_million_tokens"] == pytest.approx(at_90, rel=0.005)
+    tokens = right["job_tokens_million"]
+    assert api["usd_per_million_tokens"] * tokens == pytest.approx(right["job_usd_api"], rel=0.001)
+    assert cheap["usd_per_million_tokens"] * tokens == pytest.approx(right["job_usd_api_cheap"], rel=0.002)
+    volume = pair(decision, "h100", "claude-haiku-4-5")["volume"]
+    assert volume["side"] == "above"
+    million = volume["tokens_per_month"] / 1e6
+    assert million == pytest.approx(around["break_even_million_tokens_per_month"], rel=0.005)
+    per_month = case["given"]["rented"]["tokens_per_s"] * HOURS * 3600 / 1e6
+    assert million / per_month == pytest.approx(around["break_even_utilisation"], rel=0.005)
+    assert "tokens a month" in capsys.readouterr().out
+
+
+def test_months_until_one_a100_at_work_in_office_hours_has_paid_for_itself(tmp_path: Path) -> None:
+    right = CASES["pan-llama70b"]["right"]
+    topologies, decision = ran("pan-llama70b", tmp_path)
+    owned = topologies["owned"]["cost"]
+    assert owned["capex_usd"] == right["capex_usd"]
+    assert -owned["cash_flow_usd"][1] == pytest.approx(right["electricity_usd_per_month"], rel=0.005)
+    assert owned["tokens_per_month"] / 1e6 == pytest.approx(right["tokens_million_per_month"], rel=0.005)
+    for name, usd in right["api_usd_per_month"].items():
+        assert topologies[name]["cost"]["usd_per_month"] == pytest.approx(usd, rel=0.005)
+        assert pair(decision, "owned", name)["months"] == pytest.approx(right["break_even_months"][name], rel=0.005)
