@@ -153,7 +153,7 @@ def test_a_broken_trace_row_is_named(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_ctrl_c_keeps_partial_results(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    import simulator.run.simulate as module
+    import simulator.run.replications as module
 
     real, calls = module.simulate_one, []
 
