@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.catalog.freshness import catalog_day, freshness
+from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
@@ -31,6 +32,7 @@ class ResolvedTerms:
     ranges : (low, value, high) of the cost figures with a range that were used, by id
     used_overrides : ids of the scenario's overrides that had a say
     unknown : what is not charged for because no price is known, as `egress at lambda`
+    spells : what they were resolved from, by the months in which it holds
     """
 
     terms: Terms
@@ -38,6 +40,7 @@ class ResolvedTerms:
     ranges: dict[str, tuple[float, float, float]]
     used_overrides: frozenset[str]
     unknown: tuple[str, ...]
+    spells: tuple[Spell, ...] = ()
 
     @property
     def estimates(self) -> tuple[str, ...]:
@@ -52,8 +55,12 @@ class ResolvedTerms:
         return tuple(figure for figure in dated if figure.id in old)
 
 
-def resolve_terms(planned: PlannedTopology) -> ResolvedTerms:
+def resolve_terms(planned: PlannedTopology, spells: Sequence[Spell] = ()) -> ResolvedTerms:
     """Terms of a topology with all figures at their values.
+
+    Parameters
+    ----------
+    spells : the months in which it is planned in one way or another; as `planned` in all of them unless given
 
     Raises
     ------
@@ -61,15 +68,27 @@ def resolve_terms(planned: PlannedTopology) -> ResolvedTerms:
     """
     with located(planned.loaded, "cost.overrides"):
         figures = Figures(planned.loaded.scenario.cost.overrides, loaded=planned.loaded)
-    terms = topology_terms(planned, figures)
-    rented = [pool for pool in planned.loaded.scenario.topologies[planned.name].pools if pool.billing != "owned"]
+    spells = tuple(spells) or (Spell(1, planned),)
+    terms = spelled_terms(spells, figures)
+    rented = [
+        pool
+        for spell in spells
+        for pool in spell.planned.loaded.scenario.topologies[planned.name].pools
+        if pool.billing != "owned"
+    ]
     return ResolvedTerms(
         terms,
         tuple(figures.used[name] for name in sorted(figures.used)),
         figures.ranges,
         frozenset(figures.used_overrides),
         tuple(dict.fromkeys(name for pool in rented for name in unknown_prices(pool))),
+        spells,
     )
+
+
+def spelled_terms(spells: Sequence[Spell], figures: Figures) -> Terms:
+    """Terms of a topology over its spells; arguments and errors are those of `topology_terms`."""
+    return agreed(spells, [topology_terms(spell.planned, figures) for spell in spells])
 
 
 def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:

@@ -10,7 +10,7 @@ from simulator.bill.sums import mean, total_usd
 from simulator.catalog.costs import cost_entries
 from simulator.catalog.sites import site
 from simulator.resolve.figures import Figures
-from simulator.resolve.terms import ResolvedTerms, topology_terms
+from simulator.resolve.terms import ResolvedTerms, spelled_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
 
@@ -37,7 +37,7 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     for figure in prices.figures:
         if figure.kind == "given" or figure.id not in known:
             continue
-        moved = _usd(planned, priced, {figure.id: figure.value * (1 + _STEP)})
+        moved = _usd(planned, prices, priced, {figure.id: figure.value * (1 + _STEP)})
         share = (moved / usd - 1) / _STEP
         rows.append(
             {"figure": figure.id, "value": figure.value, "unit": figure.unit, "kind": figure.kind, "share": share}
@@ -45,9 +45,9 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
     return sorted(rows, key=lambda row: (-abs(row["share"]), row["figure"]))
 
 
-def _usd(planned: PlannedTopology, priced: Priced, values: Mapping[str, float]) -> float:
+def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values: Mapping[str, float]) -> float:
     overrides = planned.loaded.scenario.cost.overrides
-    terms = topology_terms(planned, Figures(overrides, values, planned.loaded))
+    terms = spelled_terms(prices.spells, Figures(overrides, values, planned.loaded))
     chosen = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in priced.terms.rented]
     return mean(total_usd(bill_study(with_commitments(terms, chosen), priced.months).lines))
 

@@ -53,5 +53,5 @@ def evaluate(
 
         done.append(simulate_one(subject, demand, number, progress=tick))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    walked = walk_months(horizon_of(loaded), subject, demand, served(done))
+    walked = walk_months(horizon_of(loaded), planned, demand, served(done)).months
     return Evaluation(summarise(loaded, planned, priced_months(done, prices.terms, walked), prices), met)

@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, slo_met
+from simulator.resolve.agreed import Spell
+from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
-from simulator.simulate.one import Outcome, Subject, simulate_one
+from simulator.simulate.one import Outcome, simulate_one, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Load
@@ -39,24 +41,32 @@ class Sizing:
     ----------
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
-    search : the fleet of the cheapest sizes that meet the SLO under a demand; None if no allowed one does
-    at : the fleet with so many replicas in each pool
+    search : the topology at the cheapest sizes that meet the SLO under a demand; None if no allowed one does
+    at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
-    search: Callable[[Demand], Subject | None]
-    at: Callable[[Sizes], Subject]
+    search: Callable[[Demand], PlannedTopology | None]
+    at: Callable[[Sizes], PlannedTopology]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """The months of a topology, and how it was planned in them."""
+
+    months: tuple[Walked, ...]
+    spells: tuple[Spell, ...]
 
 
 def walk_months(
     horizon: Horizon,
-    subject: Subject,
+    planned: PlannedTopology,
     demand: Demand,
     base: Served,
     progress: Progress | None = None,
     sizing: Sizing | None = None,
-) -> list[Walked]:
+) -> Journey:
     """The months of a topology.
 
     Parameters
@@ -64,21 +74,24 @@ def walk_months(
     base : what it gave under the scenario's own load, which is not simulated again
     sizing : searches the sizes of the months that are simulated; None where they stay
     """
-    name = subject.fleet.name
-    pools = sizing.pools if sizing else tuple(pool.name for pool in subject.fleet.pools)
-    now = replicas(subject, pools)
-    fleets = {now: subject}
+    pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
+    now = replicas(planned, pools)
+    known = {now: planned}
+
+    def at(sizes: Sizes) -> PlannedTopology:
+        if sizes not in known:
+            assert sizing is not None, "sizes that stay are those of the run"
+            known[sizes] = sizing.at(sizes)
+        return known[sizes]
 
     def trial(sizes: Sizes, load: Load) -> Served:
         there = demand_at(demand, load)
         if there is demand and sizes == now:
             return base
-        if sizes not in fleets:
-            assert sizing is not None, "sizes that stay are those of the run"
-            fleets[sizes] = _as_agreed(sizing.at(sizes), subject) or subject
         if progress:
-            progress(f"{name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
-        there_too = [simulate_one(fleets[sizes], there, k) for k in range(there.replications)]
+            progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
+        subject = subject_of(at(sizes))
+        there_too = [simulate_one(subject, there, k) for k in range(there.replications)]
         return served(there_too, absent=[k for k, factor in enumerate(load.level) if factor == 0])
 
     def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
@@ -88,33 +101,24 @@ def walk_months(
             if not any(load.level):
                 continue
             there = demand_at(demand, load)
-            best = subject if there is demand else _as_agreed(sizing.search(there), subject)
+            best = planned if there is demand else sizing.search(there)
             if best is None:
                 return None
             sizes = replicas(best, pools)
-            fleets.setdefault(sizes, best)
+            known.setdefault(sizes, best)
             found.append(sizes)
         return tuple(max(numbers) for numbers in zip(*found, strict=True)) or None
 
-    return walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
+    walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
+    changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
+    return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
 
 
-def _as_agreed(found: Subject | None, base: Subject) -> Subject | None:
-    """The fleet on instances of the kind that the base has agreed on; None where it has a pool without terms."""
-    if found is None:
-        return None
-    kinds = {pool.name: pool.gpus_per_server for pool in base.fleet.pools}
-    if any(pool.name not in kinds for pool in found.fleet.pools):
-        return None
-    pools = tuple(replace(pool, gpus_per_server=kinds[pool.name]) for pool in found.fleet.pools)
-    return replace(found, fleet=replace(found.fleet, pools=pools))
-
-
-def replicas(subject: Subject, pools: Sequence[str]) -> Sizes:
+def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
     """Replicas of each pool, the most where it is autoscaled, 0 where the fleet does not have it."""
     found = {
         pool.name: pool.replicas if pool.autoscaler is None else pool.autoscaler.max_replicas
-        for pool in subject.fleet.pools
+        for pool in planned.fleet.pools
     }
     return tuple(found.get(name, 0) for name in pools)
 

@@ -13,6 +13,7 @@ from typing import Any
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.errors import collect
+from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.horizon import horizon_of
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
@@ -34,7 +35,7 @@ from simulator.scenario.resolved import resolved_yaml
 from simulator.simulate.capacity import kept_up, load_warnings
 from simulator.simulate.demand import Demand, demand_of
 from simulator.simulate.key import agreed, digest, fleet_key
-from simulator.simulate.one import Subject, subject_of
+from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
@@ -94,7 +95,7 @@ def simulate(
     check_catalog_names(loaded)
     store = Store() if store is None else store
     answers = _answers(loaded, limits, store, progress)
-    sizings = {name: _sizing(loaded, name, limits, store) for name in answers}
+    sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
     loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
@@ -121,9 +122,12 @@ def simulate(
                     progress(name, share + (1 - share) * part)
 
             done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
-            walked = walk_months(
-                horizon, subject_of(topology), demand, served(done), progress, sizings.get(topology.name)
-            )
+            sizing = sizings.get(topology.name)
+            journey = walk_months(horizon, topology, demand, served(done), progress, sizing)
+            walked = journey.months
+            if len(journey.spells) > 1:
+                price = resolve_terms(topology, journey.spells)
+                prices[k] = price
             found = priced_months(done, price.terms, walked)
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
@@ -186,20 +190,19 @@ def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any])
     )
 
 
-def _sizing(loaded: LoadedScenario, name: str, limits: Limits | None, store: Store) -> Sizing:
-    """Searches the open sizes of a topology under another load."""
+def _sizing(loaded: LoadedScenario, found: Answer, limits: Limits | None, store: Store) -> Sizing:
+    """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed."""
+    name = found.name
+    loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
     pools = loaded.scenario.topologies[name].pools
     open_ = {pool.index for pool in open_pools(loaded, name)}
 
-    def planned(sized: LoadedScenario) -> Subject:
-        return subject_of(plan_topology(sized, name))
-
-    def search(demand: Demand) -> Subject | None:
+    def search(demand: Demand) -> PlannedTopology | None:
         found = answer(loaded, name, demand, store, limits)
-        return None if found.infeasible else planned(sized_scenario(loaded, [found]))
+        return None if found.infeasible else plan_topology(sized_scenario(loaded, [found]), name)
 
-    def at(sizes: Sizes) -> Subject:
-        return planned(with_sizes(loaded, name, {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}))
+    def at(sizes: Sizes) -> PlannedTopology:
+        return plan_topology(with_sizes(loaded, name, {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}), name)
 
     owned = tuple(pool.billing == "owned" for pool in pools)
     return Sizing(tuple(pool.name for pool in pools), owned, search, at)

@@ -25,7 +25,7 @@ from simulator.decide.sensitivity import (
     triangular,
 )
 from simulator.resolve.figures import Figures
-from simulator.resolve.terms import ResolvedTerms, topology_terms
+from simulator.resolve.terms import ResolvedTerms, spelled_terms
 from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
 from simulator.simulate.priced import Priced, Replication
@@ -110,7 +110,7 @@ def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
 
 def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:
     """Terms with drawn prices, and as many committed instances as at today's."""
-    drawn = topology_terms(case.planned, Figures(settings.overrides, inputs.figures))
+    drawn = spelled_terms(case.prices.spells, Figures(settings.overrides, inputs.figures))
     counts = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in case.priced.terms.rented]
     drawn = replace(
         drawn,

@@ -57,7 +57,7 @@ def case(scenario: LoadedScenario, name: str) -> Case:
     prices = resolve_terms(planned)
     runs = scenario.scenario.run.replications
     outcomes = [simulate_one(subject_of(planned), demand_of(scenario), k) for k in range(runs)]
-    walked = walk_months(horizon_of(scenario), subject_of(planned), demand_of(scenario), served(outcomes))
+    walked = walk_months(horizon_of(scenario), planned, demand_of(scenario), served(outcomes)).months
     return Case(planned, prices, priced_months(outcomes, prices.terms, walked))
 
 
