@@ -17,7 +17,7 @@ HOURS_PER_DAY = 24
 
 def weight(period: PeriodUse) -> float:
     """What stands for a month's use: hours it stands for / hours simulated."""
-    return period.hours / (period.usage.end_s / SECONDS_PER_HOUR)
+    return period.hours / (period.usage.span_s / SECONDS_PER_HOUR)
 
 
 def by_hour_of_day(by_simulated_hour: NDArray[np.float64], period: PeriodUse) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from simulator.study.bill import Line
 from simulator.study.terms import Money, RentedTerms
 from simulator.units import HOURS_PER_MONTH
 
+_ROUNDING = 1e-9
 BYTES_PER_GB = 1e9
 """Clouds bill traffic and volumes by decimal gigabytes."""
 
@@ -113,7 +114,7 @@ def best_commitment(
             for k, there in hours
             if count < len(there)
         ]
-        if not paid or mean(total(paid)) <= committed_usd:
+        if not paid or mean(total(paid)) <= committed_usd * (1.0 + _ROUNDING):
             return count
         count += 1
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.bill.clock import HOURS_PER_DAY, by_hour_of_day
 from simulator.study.bill import PeriodUse
 from simulator.study.terms import RentedTerms
-from simulator.study.usage import PoolUsage
+from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
 
 _SLACK_S = 1e-6
@@ -37,13 +37,13 @@ def rentals_s(pool: PoolUsage) -> list[tuple[float, float]]:
     return found
 
 
-def billed_s(start_s: float, end_s: float, span_s: float, terms: RentedTerms) -> float:
+def billed_s(start_s: float, end_s: float, usage: Usage, terms: RentedTerms) -> float:
     """Seconds that a rental is billed for: at least the minimum, in whole steps of the granularity.
 
-    A rental that is there at time 0 or at the end of the simulated span goes on beyond it: it counts as it is.
+    A rental that is there when the window begins or ends goes on beyond it: it counts as it is.
     """
     length = end_s - start_s
-    if start_s <= 0 or end_s >= span_s:
+    if start_s <= usage.start_s or end_s >= usage.end_s:
         return length
     length = max(length, terms.minimum_s)
     if terms.granularity_s > 0:
@@ -54,14 +54,13 @@ def billed_s(start_s: float, end_s: float, span_s: float, terms: RentedTerms) ->
 def level_hours(pool: PoolUsage, terms: RentedTerms, period: PeriodUse) -> NDArray[np.float64]:
     """Hours for which at least 1, 2, ... instances are billed at once, by hour of day, shape (most, 24).
 
-    They are those of the simulated span; a rental that is rounded up reaches beyond its end.
+    They are those of the window; a rental that is rounded up reaches beyond its end.
     """
-    span_s = period.usage.end_s
     rentals = rentals_s(pool)
     if not rentals:
         return np.zeros((0, HOURS_PER_DAY))
     starts = np.sort([start for start, _ in rentals])
-    ends = np.sort([start + billed_s(start, end, span_s, terms) for start, end in rentals])
+    ends = np.sort([start + billed_s(start, end, period.usage, terms) for start, end in rentals])
     hours = np.arange(math.ceil(ends[-1] / SECONDS_PER_HOUR) + 1) * SECONDS_PER_HOUR
     times = np.unique(np.concatenate((starts, ends, hours)))
     count = np.searchsorted(starts, times[:-1], side="right") - np.searchsorted(ends, times[:-1], side="right")

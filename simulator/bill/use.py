@@ -104,7 +104,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
     hours = math.fsum(period.hours for period in month.periods)
     if abs(hours - HOURS_PER_MONTH) > _SLACK_HOURS:
         raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
-    if any(not period.usage.end_s > 0 for period in month.periods):
+    if any(not period.usage.span_s > 0 for period in month.periods):
         raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
     first = month.periods[0].usage
     _check_priced(terms, first, number)
@@ -155,7 +155,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -
             [w * by_hour_of_day(pool.energy_by_hour_j / JOULES_PER_KWH, period) for w, pool, period in found],
             HOURS_PER_DAY,
         ),
-        output_tokens=math.fsum(w * pool.output_tokens for w, pool, _ in found),
+        output_tokens=math.fsum(w * pool.delivered_tokens[1] for w, pool, _ in found),
         peak_replicas=max(pool.peak_replicas for _, pool, _ in found),
         work=np.asarray(sum(w * pool.work for w, pool, _ in found), dtype=np.float64),
         instance_hours=instance_hours,

@@ -47,15 +47,20 @@ _MOST_STRETCHES = 360
 
 
 def control_events(
-    controls: Sequence[PoolControl], zones: Sequence[OutageClock], providers: Sequence[OutageClock], end_s: float
+    controls: Sequence[PoolControl],
+    zones: Sequence[OutageClock],
+    providers: Sequence[OutageClock],
+    start_s: float,
+    end_s: float,
 ) -> NDArray[Any]:
     """Events of [0, end_s] in order of their start, shape (n,), dtype EVENT.
 
-    Billed time is in it once: per pool `replica_s` adds up to `PoolUsage.billed_s`.
+    Billed time of the window that begins at `start_s` is in it once: per pool `replica_s` adds up to
+    `PoolUsage.billed_s`.
     """
     rows: list[tuple[Any, ...]] = []
     for target, (control, zone) in enumerate(zip(controls, zones, strict=True)):
-        rows += _pool_rows(target, control, end_s)
+        rows += _pool_rows(target, control, start_s, end_s)
         rows += [(ZONE_OUTAGE, target, -1, start, end, 0.0) for start, end in zone.spans_until(end_s)]
     for k, clock in enumerate(providers):
         rows += [(PROVIDER_OUTAGE, len(controls) + k, -1, start, end, 0.0) for start, end in clock.spans_until(end_s)]
@@ -79,11 +84,11 @@ def bounded_events(events: NDArray[Any], end_s: float, most: int = MOST_EVENTS) 
     return events[np.lexsort([events["replica"], events["kind"], events["target"], events["start_s"]])]
 
 
-def _pool_rows(target: int, control: PoolControl, end_s: float) -> Iterator[tuple[Any, ...]]:
+def _pool_rows(target: int, control: PoolControl, begin_s: float, end_s: float) -> Iterator[tuple[Any, ...]]:
     for span in control.spans(end_s):
         stages = _stages(span) if span.state == STARTING else [(span.state, span.start_s, span.end_s)]
         for kind, start_s, stage_end_s in stages:
-            yield kind, target, span.replica, start_s, stage_end_s, stage_end_s - start_s
+            yield kind, target, span.replica, start_s, stage_end_s, max(stage_end_s - max(start_s, begin_s), 0.0)
     for kind, time_s, replica in control.ledger.marks:
         yield kind, target, replica, time_s, time_s, 0.0
 

@@ -1,15 +1,16 @@
-"""From the stays of replicas in their states to the pool's ledger of use."""
+"""From the stays of replicas in their states, and counters at both ends of the window, to the ledger of use."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.dataplane import DataPlane
-from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl
+from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl, Span
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.state import (
     CALL_CACHED,
@@ -19,7 +20,6 @@ from simulator.fleet.state import (
     CALLS_FAILED,
     CALLS_RETRIED,
     FAILED_INPUT,
-    WORK_THROWN_INPUT,
 )
 from simulator.study.fleet import ProviderSpec
 from simulator.study.usage import PoolUsage, ProviderUsage, Stay
@@ -36,15 +36,73 @@ def by_hour(spans: list[tuple[float, float]], n_hours: int) -> NDArray[np.float6
     return seconds
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What the counters of a simulation stand at.
+
+    Attributes
+    ----------
+    busy_s, energy_j : of each pool; a step under way is busy up to `at_s`
+    tokens : of each pool, shape (pools, 3): prompts of answers that it ended, what was cached of these, output
+    departures, launches : of each pool
+    work : of each target and class
+    calls : of each provider, class and band
+    failed : of each provider
+    """
+
+    at_s: float
+    busy_s: NDArray[np.float64]
+    energy_j: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+    departures: NDArray[np.int64]
+    launches: NDArray[np.int64]
+    work: NDArray[np.int64]
+    calls: NDArray[np.int64]
+    failed: NDArray[np.int64]
+
+
+def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Counts:
+    """The counters at this moment."""
+    replicas, n = plane.engines.replicas, len(controls)
+    pool = replicas["pool"]
+    beyond = np.where(replicas["in_step"] != 0, np.maximum(replicas["step_end_s"] - now, 0.0), 0.0)
+    tokens = np.zeros((n, 3), np.int64)
+    for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
+        np.add.at(tokens[:, column], pool, replicas[name])
+    return Counts(
+        now,
+        np.bincount(pool, replicas["busy_s"] - beyond, n).astype(float),
+        np.bincount(pool, replicas["energy_j"], n).astype(float),
+        tokens,
+        plane.engines.pools["departures"].astype(np.int64),
+        np.array([control.ledger.launches for control in controls], np.int64),
+        plane.work().copy(),
+        plane.calls().copy(),
+        plane.fleet.providers["failed"].astype(np.int64),
+    )
+
+
+def within(control: PoolControl, start_s: float, end_s: float) -> list[Span]:
+    """Stays of a pool's replicas in their states, the parts of them within the window."""
+    return [span._replace(start_s=max(span.start_s, start_s)) for span in control.spans(end_s) if span.end_s > start_s]
+
+
+def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
+    """Most of the spans that are open at once; one that begins as another ends takes its place."""
+    changes = sorted((time_s, change) for start_s, stop_s in spans for time_s, change in ((start_s, 1), (stop_s, -1)))
+    return max((int(now) for now in np.cumsum([change for _, change in changes])), default=0)
+
+
 def pool_usage(
-    control: PoolControl, replicas: NDArray[Any], step_energy_by_hour_j: NDArray[np.float64], end_s: float
+    control: PoolControl, k: int, begun: Counts, ended: Counts, step_energy_by_hour_j: NDArray[np.float64]
 ) -> PoolUsage:
-    """The pool's ledger over [0, end_s]; replicas that are still there are counted up to `end_s`.
+    """The ledger of pool `k` over the window; replicas that are still there are counted up to its end.
 
     Energy is that of the steps plus the idle power of billed replicas that are not stepping, spread evenly over the
     hour in which they were billed.
     """
-    spans = control.spans(end_s)
+    start_s, end_s = begun.at_s, ended.at_s
+    spans = within(control, start_s, end_s)
     n_hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
     billed = by_hour([(span.start_s, span.end_s) for span in spans], n_hours)
     total = {
@@ -52,12 +110,11 @@ def pool_usage(
         for state in (STARTING, DOWN)
     }
     billed_s = float(billed.sum())
-    # a step under way at the end is busy only up to it
-    beyond = float(np.maximum(replicas["step_end_s"] - end_s, 0.0)[replicas["in_step"] != 0].sum())
-    busy_s = float(replicas["busy_s"].sum()) - beyond
+    busy_s = float(ended.busy_s[k] - begun.busy_s[k])
     idle_s = max(billed_s - total[STARTING] - total[DOWN] - busy_s, 0.0)
     step_energy = np.zeros(n_hours)
     step_energy[: len(step_energy_by_hour_j)] = step_energy_by_hour_j[:n_hours]
+    tokens = (ended.tokens[k] - begun.tokens[k]).tolist()
     idle_power_w = float(control.spec.power_w_by_seqs[0])
     idle_share = (billed_s - busy_s) / billed_s if billed_s else 0.0
     return PoolUsage(
@@ -72,15 +129,13 @@ def pool_usage(
         down_s=total[DOWN],
         billed_by_hour_s=billed,
         energy_by_hour_j=step_energy + billed * idle_share * idle_power_w,
-        launches=control.ledger.launches,
-        failures=control.ledger.count(FAILURE),
-        reclaims=control.ledger.count(RECLAIM),
-        stockouts=control.ledger.count(STOCK_OUT),
-        peak_replicas=control.ledger.peak_replicas,
-        requests=int(control.plane.engines.pools[replicas["pool"][0]]["departures"]) if len(replicas) else 0,
-        input_tokens=int(replicas["input_tokens"].sum()),
-        cached_tokens=int(replicas["cached_tokens"].sum()),
-        output_tokens=int(replicas["output_tokens"].sum()),
+        launches=int(ended.launches[k] - begun.launches[k]),
+        failures=control.ledger.count(FAILURE, start_s),
+        reclaims=control.ledger.count(RECLAIM, start_s),
+        stockouts=control.ledger.count(STOCK_OUT, start_s),
+        peak_replicas=most_at_once((span.start_s, span.end_s) for span in spans),
+        requests=int(ended.departures[k] - begun.departures[k]),
+        **dict(zip(("input_tokens", "cached_tokens", "output_tokens"), tokens, strict=True)),
         stays=tuple(
             Stay(span.replica, server, span.state, span.start_s, span.end_s)
             for span in sorted(spans, key=lambda span: (span.start_s, span.replica))
@@ -89,9 +144,11 @@ def pool_usage(
     )
 
 
-def provider_usage(plane: DataPlane, k: int, provider: ProviderSpec, clock: OutageClock, end_s: float) -> ProviderUsage:
-    """The ledger of token API `k` over [0, end_s], from the counters of its calls."""
-    counts = plane.calls()[k, :, : len(provider.price_bands)]
+def provider_usage(
+    k: int, provider: ProviderSpec, clock: OutageClock, begun: Counts, ended: Counts, thrown: NDArray[np.int64]
+) -> ProviderUsage:
+    """The ledger of token API `k` over the window, from the counters of its calls."""
+    counts = (ended.calls - begun.calls)[k, :, : len(provider.price_bands)]
     tokens = counts[:, :, CALL_INPUT : CALL_OUTPUT + 1]
     by_kind = tokens.sum(axis=(0, 1))
     return ProviderUsage(
@@ -100,13 +157,13 @@ def provider_usage(plane: DataPlane, k: int, provider: ProviderSpec, clock: Outa
         input_tokens=int(by_kind[:CALL_OUTPUT].sum()),
         cached_tokens=int(by_kind[CALL_CACHED]),
         output_tokens=int(by_kind[CALL_OUTPUT]),
-        outages=clock.count,
-        down_s=clock.down_s(end_s),
-        failed=int(plane.fleet.providers[k]["failed"]),
+        outages=clock.count(begun.at_s, ended.at_s),
+        down_s=clock.down_s(begun.at_s, ended.at_s),
+        failed=int(ended.failed[k] - begun.failed[k]),
         tokens=tokens,
         failed_tokens=counts[:, :, FAILED_INPUT : FAILED_INPUT + CALL_OUTPUT + 1],
         calls=counts[:, :, CALLS],
         failed_calls=counts[:, :, CALLS_FAILED],
         retried_calls=counts[:, :, CALLS_RETRIED],
-        thrown_tokens=plane.work()[len(plane.spec.pools) + k, :, WORK_THROWN_INPUT:],
+        thrown_tokens=thrown,
     )

@@ -41,7 +41,6 @@ class PoolLedger:
     """Replica-seconds of one pool as they accrue, and what happened to its replicas."""
 
     launches: int = 0
-    peak_replicas: int = 0
     spans: list[Span] = field(default_factory=list)
     """Billed time that has ended, one entry for each stay of a replica in a state."""
     marks: list[tuple[str, float, int]] = field(default_factory=list)
@@ -50,9 +49,9 @@ class PoolLedger:
     def mark(self, kind: str, now: float, replica: int = -1) -> None:
         self.marks.append((kind, now, replica))
 
-    def count(self, kind: str) -> int:
-        """Failures, reclaims or stock-outs so far."""
-        return sum(mark[0] == kind for mark in self.marks)
+    def count(self, kind: str, since_s: float = 0.0) -> int:
+        """Failures, reclaims or stock-outs since then."""
+        return sum(what == kind and at_s >= since_s for what, at_s, _ in self.marks)
 
 
 class Replica:
@@ -150,7 +149,6 @@ class PoolControl:
         self._deferred = 0
         self._zone_back: simpy.Event | None = None
         self.at_start = self.replicas[: spec.replicas]
-        self.ledger.peak_replicas = len(self.at_start)
 
     def begin(self) -> None:
         """Serve with the replicas that are there at time 0, once they have their servers."""
@@ -204,8 +202,6 @@ class PoolControl:
         self.ledger.launches += 1
         provision_s = self.servers.place(replica, self.spec.cold_start.provision_s)
         self.start(replica, PROVISION, provision_s)
-        billed = self.count(STARTING, SERVING, LEAVING, DOWN)
-        self.ledger.peak_replicas = max(self.ledger.peak_replicas, billed)
 
     def start(self, replica: Replica, first_stage: int, provision_s: float) -> None:
         """Go through the stages of a cold start from `first_stage` on."""

@@ -59,7 +59,6 @@ class Order:
         return replace(
             run,
             usage=usage,
-            tokens=run.tokens[np.argsort(self._targets[:-1])],
             samples={name: column[by_time] for name, column in samples.items()},
             balances=_given(run.balances, self._pools),
             events=events,

@@ -43,14 +43,13 @@ class OutageClock:
         for start_s, end_s in outages.windows:
             env.process(self._window(start_s, end_s))
 
-    @property
-    def count(self) -> int:
-        """Outages that have begun."""
-        return len(self.spans) + (self._under_way > 0)
+    def count(self, since_s: float, now: float) -> int:
+        """Outages that were not over by then."""
+        return sum(end_s > since_s for _, end_s in self.spans_until(now)) if now > since_s else 0
 
-    def down_s(self, now: float) -> float:
-        """Seconds down up to `now`."""
-        return sum(end_s - start_s for start_s, end_s in self.spans_until(now))
+    def down_s(self, since_s: float, now: float) -> float:
+        """Seconds down in between."""
+        return sum(max(end_s - max(start_s, since_s), 0.0) for start_s, end_s in self.spans_until(now))
 
     def spans_until(self, now: float) -> list[tuple[float, float]]:
         """Outages up to `now`, one under way included."""

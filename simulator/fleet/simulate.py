@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from simulator.fleet.autoscale import autoscale
 from simulator.fleet.dataplane import DataPlane, Sink
 from simulator.fleet.events import control_events
-from simulator.fleet.ledger import pool_usage, provider_usage
+from simulator.fleet.ledger import Counts, counts, pool_usage, provider_usage
 from simulator.fleet.lifecycle import SERVING, STARTING, PoolControl
 from simulator.fleet.order import Order
 from simulator.fleet.outages import OutageClock
+from simulator.fleet.records import Status
 from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
-from simulator.fleet.state import CALL_CACHED, CALL_INPUT, CALL_OUTPUT, WORK_THROWN_INPUT
+from simulator.fleet.state import WORK_THROWN_INPUT
 from simulator.rng import stream
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
@@ -49,18 +50,15 @@ class FleetRun:
 
     Attributes
     ----------
-    usage : the ledger over [0, horizon_s]; prices are not known here
+    usage : the ledger over [warmup_s, horizon_s]; prices are not known here
     samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
         blocks of ready replicas), arrivals and output_tokens since the sample before
-    tokens : shape (targets, 3), what pools, then providers processed within [warmup_s, horizon_s]: prompts of answers
-        that they ended, cached tokens of these, and output tokens
     itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
     events : what happened in the control plane up to horizon_s (dtype EVENT), see `simulator.fleet.events`
     end_s : time at which the last request ended or the drain was cut off
     """
 
     usage: Usage
-    tokens: NDArray[np.int64]
     samples: dict[str, NDArray[Any]]
     itl_counts: NDArray[np.int64]
     balances: tuple[PoolBalance, ...]
@@ -122,6 +120,7 @@ class _Simulation:
             for k, provider in enumerate(spec.providers)
         ]
         self.samples: list[tuple[float, ...]] = []
+        self.broken = np.zeros((len(spec.pools), len(spec.classes)), np.int64)
         self.energy_marks: list[NDArray[np.float64]] = []
 
     def _provider_down(self, k: int) -> None:
@@ -163,12 +162,16 @@ class _Simulation:
 
     def mark_energy(self) -> Generator[Any, Any, None]:
         while True:
-            self.energy_marks.append(self.step_energy_j())
+            self.energy_marks.append(self.counts().energy_j)
             yield self.env.timeout(SECONDS_PER_HOUR)
 
-    def step_energy_j(self) -> NDArray[np.float64]:
-        replicas = self.plane.engines.replicas
-        return np.bincount(replicas["pool"], weights=replicas["energy_j"], minlength=len(self.controls)).astype(float)
+    def counts(self) -> Counts:
+        return counts(self.plane, self.controls, self.env.now)
+
+    def count_broken(self, records: NDArray[Any]) -> None:
+        """Add up what streams that broke off had put out: it was delivered to nobody."""
+        broken = records[(records["status"] == Status.FAILED) & (records["target"] < len(self.spec.pools))]
+        np.add.at(self.broken, (broken["target"], broken["class_id"]), broken["generated"])
 
     def run_until(self, until_s: float, progress: Progress | None) -> None:
         """Alternate: the data plane up to the next control event, then that event."""
@@ -190,42 +193,31 @@ class _Simulation:
         if env.now < until_s:
             env.run(until=until_s)
 
-    def tokens(self) -> NDArray[np.int64]:
-        """What each target has processed so far, shape (targets, 3)."""
-        replicas = self.plane.engines.replicas
-        pools = np.zeros((len(self.controls), 3), np.int64)
-        for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
-            np.add.at(pools[:, column], replicas["pool"], replicas[name])
-        calls = self.plane.calls().sum(axis=(1, 2))
-        prompts = calls[:, CALL_INPUT:CALL_OUTPUT].sum(axis=1)
-        return np.concatenate([pools, np.stack([prompts, calls[:, CALL_CACHED], calls[:, CALL_OUTPUT]], axis=1)])
-
-    def usage(self, horizon_s: float) -> Usage:
-        self.energy_marks.append(self.step_energy_j())
-        marks = np.stack(self.energy_marks)
-        done = self.plane.work()
+    def usage(self, begun: Counts) -> Usage:
+        """The ledger from then to now."""
+        ended = self.counts()
+        marks = np.maximum(np.stack([*self.energy_marks, ended.energy_j]), begun.energy_j)
+        done = ended.work - begun.work
+        thrown = done[:, :, WORK_THROWN_INPUT:]
+        thrown[: len(self.controls), :, 1] += self.broken
         pools: list[PoolUsage] = []
-        for k, control in enumerate(self.controls):
-            replicas = self.plane.engines.replicas[self.plane.engines.replicas["pool"] == k]
-            usage = pool_usage(control, replicas, np.diff(marks[:, k]), horizon_s)
-            clock = self.zones[k]
-            work = done[k]
+        for k, (control, clock) in enumerate(zip(self.controls, self.zones, strict=True)):
             pools.append(
                 replace(
-                    usage,
-                    outages=clock.count,
-                    zone_down_s=clock.down_s(horizon_s),
-                    work=work[:, :WORK_THROWN_INPUT],
-                    thrown_tokens=work[:, WORK_THROWN_INPUT:],
+                    pool_usage(control, k, begun, ended, np.diff(marks[:, k])),
+                    outages=clock.count(begun.at_s, ended.at_s),
+                    zone_down_s=clock.down_s(begun.at_s, ended.at_s),
+                    work=done[k, :, :WORK_THROWN_INPUT],
+                    thrown_tokens=thrown[k],
                 )
             )
         providers = tuple(
-            provider_usage(self.plane, k, provider, clock, horizon_s)
+            provider_usage(k, provider, clock, begun, ended, thrown[len(pools) + k])
             for k, (provider, clock) in enumerate(zip(self.spec.providers, self.outages, strict=True))
         )
         owned = [site for site in self.sites if self.spec.pools[site.pools[0]].owned]
-        servers = tuple(server_usage(site, self.controls, horizon_s) for site in owned)
-        return Usage(horizon_s, tuple(pools), providers, servers)
+        servers = tuple(server_usage(site, self.controls, begun.at_s, ended.at_s) for site in owned)
+        return Usage(ended.at_s, tuple(pools), providers, servers, begun.at_s)
 
 
 _SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", "kv_usage", "arrivals", "output_tokens")
@@ -258,11 +250,12 @@ def simulate_fleet(
     """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
 
     What is simulated is the canonical fleet, so neither names nor the order of pools and providers change a result.
-    Usage and samples end at the horizon; requests that arrived before it and end during the drain count as served.
+    Usage is that of the window from warm-up to horizon, samples end at the horizon; requests that arrived by
+    the horizon and end during the drain count as served.
 
     Parameters
     ----------
-    warmup_s : gaps between tokens are counted from here on
+    warmup_s : usage and gaps between tokens are counted from here on
     sink : called with records of ended requests (dtype RECORD)
     sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
     flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
@@ -270,22 +263,28 @@ def simulate_fleet(
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
-    simulation = _Simulation(spec, source, seed, lambda records: sink(order.records(records)), horizon_s)
+
+    def ended(records: NDArray[Any]) -> None:
+        simulation.count_broken(records)
+        sink(order.records(records))
+
+    simulation = _Simulation(spec, source, seed, ended, horizon_s)
     env, plane = simulation.env, simulation.plane
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
     if flush_s is not None:
         env.process(simulation.flush(flush_s))
-    before = simulation.tokens()
+    begun = simulation.counts()
     if warmup_s > 0:
         simulation.run_until(warmup_s, progress)
         plane.drain_records()
-        before = simulation.tokens()
+        begun = simulation.counts()
+        simulation.broken[:] = 0
         plane.engines.itl_counts[:] = 0
     simulation.run_until(horizon_s, progress)
     plane.drain_records()
-    usage, tokens = simulation.usage(horizon_s), simulation.tokens() - before
-    events = control_events(simulation.controls, simulation.zones, simulation.outages, horizon_s)
+    usage = simulation.usage(begun)
+    events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.copy()
     plane.stop_arrivals()
@@ -305,4 +304,4 @@ def simulate_fleet(
     for name in _SAMPLE_COLUMNS:
         if name not in ("time_s", "kv_usage"):
             columns[name] = columns[name].astype(np.int64)
-    return order.run(FleetRun(usage, tokens, columns, itl_counts, balances, events, end_s))
+    return order.run(FleetRun(usage, columns, itl_counts, balances, events, end_s))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import simpy
 
-from simulator.fleet.ledger import by_hour
+from simulator.fleet.ledger import by_hour, most_at_once, within
 from simulator.fleet.lifecycle import DOWN, PoolControl
 from simulator.fleet.servers import Luck, Servers
 from simulator.study.canonical import pool_lucks
@@ -55,26 +55,16 @@ def _shared(each: Sequence[Reliability]) -> Reliability:
     return replace(each[0], mtbf_s=min(often, default=0.0), mttr_s=max(figures.mttr_s for figures in each))
 
 
-def server_usage(site: Site, controls: Sequence[PoolControl], end_s: float) -> ServerUsage:
-    """Owned servers in use over [0, end_s]. A server is powered while a replica that is not down stands on it."""
+def server_usage(site: Site, controls: Sequence[PoolControl], start_s: float, end_s: float) -> ServerUsage:
+    """Owned servers in use within the window. A server is powered while a replica that is not down stands on it."""
     held: dict[int, list[tuple[float, float]]] = {}
     powered: dict[int, list[tuple[float, float]]] = {}
     for control in (controls[k] for k in site.pools):
-        for span in control.spans(end_s):
+        for span in within(control, start_s, end_s):
             for number in span.servers:
                 held.setdefault(number, []).append((span.start_s, span.end_s))
                 if span.state != DOWN:
                     powered.setdefault(number, []).append((span.start_s, span.end_s))
-    changes = sorted(
-        (time_s, change)
-        for spans in held.values()
-        for start_s, stop_s in _union(spans)
-        for time_s, change in ((start_s, 1), (stop_s, -1))
-    )
-    used = most = 0
-    for _, change in changes:
-        used += change
-        most = max(most, used)
     hours = max(math.ceil(end_s / SECONDS_PER_HOUR), 1)
     spec = controls[site.pools[0]].spec
     return ServerUsage(
@@ -82,7 +72,7 @@ def server_usage(site: Site, controls: Sequence[PoolControl], end_s: float) -> S
         spec.gpu,
         spec.server_gpus,
         tuple(controls[k].spec.name for k in site.pools),
-        most,
+        most_at_once(span for spans in held.values() for span in _union(spans)),
         by_hour([span for number in sorted(powered) for span in _union(powered[number])], hours),
     )
 

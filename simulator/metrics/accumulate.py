@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Escalation, Reason, Status
-from simulator.metrics.rates import PROCESSED, Throughput, token_rates
+from simulator.metrics.rates import Throughput, token_rates
 from simulator.metrics.sketch import Sketch
 from simulator.metrics.slo import (
     METRICS,
@@ -24,6 +24,7 @@ from simulator.metrics.slo import (
     term_rows,
     within,
 )
+from simulator.study.usage import Usage
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
 PARTS = ("cascade", "queue", "cold start", "prefill", "transfer", "decode")
@@ -197,7 +198,7 @@ class MetricAccumulator:
 
     Attributes
     ----------
-    processed : shape (targets, 3); what the targets' own counters saw in the window, in the order of `PROCESSED`
+    processed, delivered : shape (targets, 3) and (targets, 2); tokens of the ledger of the window, as `Usage` has them
     seen, last_request, request_sum : number of all records, the largest request number and the sum of the numbers,
         warm-up included
     """
@@ -212,7 +213,8 @@ class MetricAccumulator:
     ) -> None:
         self.classes, self.targets = tuple(classes), tuple(targets)
         self.n_pools = len(self.targets) if n_pools is None else n_pools
-        self.processed = np.zeros((len(self.targets), len(PROCESSED)), np.int64)
+        self.processed = np.zeros((len(self.targets), 3), np.int64)
+        self.delivered = np.zeros((len(self.targets), 2), np.int64)
         self.warmup_s, self.end_s = warmup_s, end_s
         self.total = self._tally()
         self.by_class = [self._tally() for _ in classes]
@@ -251,7 +253,7 @@ class MetricAccumulator:
         counted: NDArray[np.bool_],
         mine: NDArray[np.bool_],
     ) -> None:
-        tally.window.add(records[mine], good[mine], self.n_pools)
+        tally.window.add(records[mine], good[mine])
         kept = counted & mine
         tally.add(records[kept], {name: value[kept] for name, value in values.items()}, good[kept])
 
@@ -267,6 +269,11 @@ class MetricAccumulator:
             tally.merge(other.by_class[k])
             self.within[k] = self.within[k] + other.within[k]
         self.processed = self.processed + other.processed
+        self.delivered = self.delivered + other.delivered
+
+    def count_tokens(self, usage: Usage) -> None:
+        """Take the tokens of the window from the ledger that the bill is made of."""
+        self.processed, self.delivered = usage.processed_tokens, usage.delivered_tokens
 
     def term_counts(self) -> list[tuple[TermCount, ...]]:
         """By class, how many requests keep each term, in the order of `ClassSlo.words`."""
@@ -301,7 +308,7 @@ class MetricAccumulator:
         terms = self.terms(replications)
         binding = binding_term(terms)
         tokens, by_class = token_rates(
-            self.processed, self.total.window, [tally.window for tally in self.by_class], window_s
+            self.processed, self.delivered, self.total.window, [tally.window for tally in self.by_class], window_s
         )
         return {
             **self.total.summary(window_s, self.targets),

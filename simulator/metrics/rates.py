@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.records import Escalation, Status
+from simulator.fleet.records import Status
 from simulator.study.usage import PoolUsage
-
-PROCESSED = ("input_tokens", "cached_tokens", "output_tokens")
-"""Columns of what targets processed: prompts of answers that they ended, what was cached of them, tokens given."""
 
 
 @dataclass(slots=True)
@@ -25,7 +22,6 @@ class Throughput:
     completed, good : requests that were completed, and those within all limits of their class
     input_tokens : prompts of these
     output_tokens : tokens that were streamed, evenly from a request's first to its last one
-    discarded_input_tokens, discarded_output_tokens : of answers that a cascade threw away, and of broken ones
     """
 
     start_s: float
@@ -34,34 +30,21 @@ class Throughput:
     good: int = 0
     input_tokens: int = 0
     output_tokens: float = 0.0
-    discarded_input_tokens: int = 0
-    discarded_output_tokens: int = 0
 
-    def add(self, records: NDArray[Any], good: NDArray[np.bool_], n_pools: int) -> None:
-        """Count a batch of ended requests; targets from `n_pools` on count whole answers alone."""
+    def add(self, records: NDArray[Any], good: NDArray[np.bool_]) -> None:
+        """Count a batch of ended requests."""
         done = records["status"] == Status.COMPLETED
         ended = self._within(records["finish_s"])
         self.completed += int((done & ended).sum())
         self.good += int((good & ended).sum())
         self.input_tokens += int(records["isl"][done & ended].sum())
         self.output_tokens += float(streamed_tokens(records, self.start_s, self.end_s).sum())
-        first = (records["escalated"] == Escalation.ESCALATED) & self._within(records["checked_s"])
-        broken = (records["status"] == Status.FAILED) & ended & (records["target"] < n_pools)
-        self.discarded_input_tokens += int(records["isl"][first].sum())
-        self.discarded_output_tokens += int(records["osl"][first].sum()) + int(records["generated"][broken].sum())
 
     def _within(self, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.asarray((times_s >= self.start_s) & (times_s <= self.end_s))
 
     def merge(self, other: Throughput) -> None:
-        for name in (
-            "completed",
-            "good",
-            "input_tokens",
-            "output_tokens",
-            "discarded_input_tokens",
-            "discarded_output_tokens",
-        ):
+        for name in ("completed", "good", "input_tokens", "output_tokens"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
@@ -80,31 +63,29 @@ def streamed_tokens(records: NDArray[Any], start_s: float, end_s: float) -> NDAr
 
 
 def token_rates(
-    processed: NDArray[np.int64], total: Throughput, classes: Sequence[Throughput], window_s: float
+    processed: NDArray[np.int64],
+    delivered: NDArray[np.int64],
+    total: Throughput,
+    classes: Sequence[Throughput],
+    window_s: float,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Tokens per second over all requests, and delivered ones by class.
 
-    Delivered tokens are those that the targets' own counters saw in the window, less what was thrown away: the same
-    counters as those of the ledger, so tokens per second times a month are the tokens that the bill is shared over.
-    They are split over the classes as the streams of their requests are.
+    Tokens are those of the ledger of the window, so tokens per second times a month are the tokens that the bill is
+    shared over. They are split over the classes as the streams of their requests are.
 
     Parameters
     ----------
-    processed : shape (targets, 3), in the order of `PROCESSED`
+    processed, delivered : shape (targets, 3) and (targets, 2), as `Usage` has them
     window_s : length of the window, times the number of replications
     """
     counted = processed.sum(axis=0)
-    delivered = {
-        "input": max(int(counted[0]) - total.discarded_input_tokens, 0),
-        "output": max(int(counted[2]) - total.discarded_output_tokens, 0),
-    }
-    rates = {f"{kind}_tokens_per_s": tokens / window_s for kind, tokens in delivered.items()}
+    found = dict(zip(("input", "output"), delivered.sum(axis=0).tolist(), strict=True))
+    rates = {f"{kind}_tokens_per_s": tokens / window_s for kind, tokens in found.items()}
     by_class = []
-    for found in classes:
-        shares = {
-            kind: _share(getattr(found, f"{kind}_tokens"), getattr(total, f"{kind}_tokens")) for kind in delivered
-        }
-        by_class.append({f"{kind}_tokens_per_s": shares[kind] * rates[f"{kind}_tokens_per_s"] for kind in delivered})
+    for one in classes:
+        shares = {kind: _share(getattr(one, f"{kind}_tokens"), getattr(total, f"{kind}_tokens")) for kind in found}
+        by_class.append({f"{kind}_tokens_per_s": shares[kind] * rates[f"{kind}_tokens_per_s"] for kind in found})
     rates["processed_tokens_per_s"] = float(counted[0] + counted[2]) / window_s
     return rates, by_class
 

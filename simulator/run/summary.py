@@ -149,7 +149,7 @@ def _replica_capacity_rps(planned: PlannedTopology, replications: Sequence[Repli
 def _provider(planned: PlannedTopology, replications: Sequence[Replication], k: int) -> dict[str, Any]:
     offer = planned.offers[k]
     usage = [replication.usage.providers[k] for replication in replications]
-    simulated_s = sum(replication.usage.end_s for replication in replications)
+    simulated_s = sum(replication.usage.span_s for replication in replications)
     return {
         "name": usage[0].name,
         "offer": offer.id if offer else "",

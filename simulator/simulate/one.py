@@ -130,7 +130,7 @@ def simulate_one(
         flush_s=demand.horizon_s / FLUSHES,
         progress=progress,
     )
-    metrics.processed = run.tokens
+    metrics.count_tokens(run.usage)
     check_counts(metrics)
     for balance in run.balances:
         check_little(balance)

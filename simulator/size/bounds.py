@@ -19,16 +19,22 @@ from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, U
 from simulator.units import SECONDS_PER_HOUR
 
 
-def least_usd_per_month(subject: Subject, terms: Terms, horizon_s: float) -> float:
+def least_usd_per_month(subject: Subject, terms: Terms, window_s: tuple[float, float]) -> float:
     """A bill that the fleet cannot fall below: its own hardware without use, what is rented at its fewest replicas.
 
     Where something may end a rented replica (a failure, a reclaim, an outage of its zone) or keep it from starting, its
     hours are not counted at all. Theorem: a bill never falls when more is used, and what is counted here is used.
+
+    Parameters
+    ----------
+    window_s : end of the warm-up, and the horizon
     """
     fleet = subject.fleet
-    pools = tuple(_least_use(spec, horizon_s, spec.owned or _undisturbed(spec)) for spec in fleet.pools)
+    start_s, horizon_s = window_s
+    pools = tuple(_least_use(spec, start_s, horizon_s, spec.owned or _undisturbed(spec)) for spec in fleet.pools)
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
-    return usd_of_use(Usage(horizon_s, pools, providers, _least_servers(fleet.pools, horizon_s)), terms)
+    servers = _least_servers(fleet.pools, horizon_s)
+    return usd_of_use(Usage(horizon_s, pools, providers, servers, start_s), terms)
 
 
 def _no_calls(provider: ProviderSpec, classes: int) -> ProviderUsage:
@@ -63,19 +69,19 @@ def _undisturbed(pool: PoolSpec) -> bool:
     return faults == (0.0, 0.0, 0.0) and pool.outages == Outages() and pool.schedule is None
 
 
-def _least_use(pool: PoolSpec, horizon_s: float, counted: bool) -> PoolUsage:
-    """The pool's first replicas idle to the horizon, packed on as few instances as hold them."""
+def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, counted: bool) -> PoolUsage:
+    """The pool's first replicas idle from the warm-up to the horizon, packed on as few instances as hold them."""
     replicas = pool.least_replicas
     together = max(pool.gpus_per_server // pool.gpus_per_replica, 1)
     apart = max(math.ceil(pool.gpus_per_replica / pool.gpus_per_server), 1) if pool.gpus_per_server else 1
     stays = tuple(
-        Stay(k, k // together * apart + j, "serving", 0.0, horizon_s)
+        Stay(k, k // together * apart + j, "serving", start_s, horizon_s)
         for k in range(replicas if counted else 0)
         for j in range(apart)
     )
     hours = math.ceil(horizon_s / SECONDS_PER_HOUR)
-    by_hour = np.full(hours, SECONDS_PER_HOUR, np.float64)
-    by_hour[-1] = horizon_s - (hours - 1) * SECONDS_PER_HOUR
+    edges = np.append(np.arange(hours) * SECONDS_PER_HOUR, horizon_s)
+    by_hour = np.diff(np.maximum(edges, start_s))
     billed_by_hour_s = by_hour * (replicas if counted else 0)
     billed_s = float(billed_by_hour_s.sum())
     return PoolUsage(

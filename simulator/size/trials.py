@@ -116,7 +116,8 @@ class Trials:
         """USD per month that the point costs whatever happens."""
         if point not in self._bounds:
             sized = self.sized(point)
-            self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, self.demand.horizon_s)
+            window_s = self.demand.warmup_s, self.demand.horizon_s
+            self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, window_s)
         return self._bounds[point]
 
     def least(self, k: int, point: Point) -> int:

@@ -33,7 +33,7 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class PoolUsage:
-    """Use of one pool over the simulated time [0, end_s].
+    """Use of one pool over the window [start_s, end_s] of its `Usage`.
 
     Billed time runs from the launch of a replica to its end, so cold starts are in it. It splits exactly:
     billed = starting + busy + idle + down (failed but still paid for), in replica-seconds.
@@ -42,17 +42,18 @@ class PoolUsage:
     ----------
     billed_s, starting_s, busy_s, idle_s, down_s : replica-seconds
     gpus_per_replica : GPU-seconds are replica-seconds times this
-    billed_by_hour_s : replica-seconds billed in each simulated hour, shape (ceil(end_s / 3600),); sums to billed_s
+    billed_by_hour_s : replica-seconds billed in each simulated hour, shape (ceil(end_s / 3600),), of the window alone;
+        sums to billed_s
     energy_by_hour_j : energy of the GPUs in each simulated hour, same shape
-    launches : replicas started after time 0 (each a cold start)
+    launches : replicas started (each a cold start), those that are there at time 0 apart
     peak_replicas : most replicas billed at once
     requests, input_tokens, cached_tokens, output_tokens : delivered work (all requests that ended here)
     outages, zone_down_s : outages of its zone that began, and seconds that the zone was down
-    stays : where each replica was, over [0, end_s]
+    stays : where each replica was within the window
     work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
         output tokens, KV tokens read in decoding, prompt attention pairs; answers that a cascade threw away included
-    thrown_tokens : shape (classes, 2), prompt and output tokens of answers that nobody saw: a cascade's first ones, and
-        what was put out of those that were lost with a replica before their check
+    thrown_tokens : shape (classes, 2), prompt and output tokens that were not delivered: of a cascade's first answers,
+        and what was put out of answers that broke off or began anew when their replica was lost
     """
 
     name: str
@@ -83,8 +84,8 @@ class PoolUsage:
 
     @property
     def delivered_tokens(self) -> tuple[int, int]:
-        """Prompt and output tokens of what users saw."""
-        prompt, output = self.thrown_tokens.sum(axis=0).tolist()
+        """Prompt and output tokens of answers that users got."""
+        prompt, output = self.thrown_tokens.reshape(-1, 2).sum(axis=0).tolist()
         return self.input_tokens - prompt, self.output_tokens - output
 
 
@@ -95,7 +96,7 @@ class ServerUsage:
     Attributes
     ----------
     used : most servers that held a replica at once
-    powered_s_by_hour : server-seconds powered in each simulated hour, shape (ceil(end_s / 3600),)
+    powered_s_by_hour : server-seconds powered in each simulated hour, shape (ceil(end_s / 3600),), of the window alone
     """
 
     site: str
@@ -139,14 +140,14 @@ class ProviderUsage:
 
     @property
     def delivered_tokens(self) -> tuple[int, int]:
-        """Prompt and output tokens of what users saw."""
-        prompt, output = self.thrown_tokens.sum(axis=0).tolist()
+        """Prompt and output tokens of answers that users got."""
+        prompt, output = self.thrown_tokens.reshape(-1, 2).sum(axis=0).tolist()
         return self.input_tokens - prompt, self.output_tokens - output
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The ledger of one simulated topology.
+    """The ledger of one simulated topology over the window [start_s, end_s]: what came before is the warm-up.
 
     Attributes
     ----------
@@ -157,3 +158,23 @@ class Usage:
     pools: tuple[PoolUsage, ...]
     providers: tuple[ProviderUsage, ...]
     servers: tuple[ServerUsage, ...] = ()
+    start_s: float = 0.0
+
+    @property
+    def span_s(self) -> float:
+        """Length of the window."""
+        return self.end_s - self.start_s
+
+    @property
+    def processed_tokens(self) -> NDArray[np.int64]:
+        """Of pools, then providers: prompts of ended answers, what was cached of these, output; shape (targets, 3)."""
+        targets: list[PoolUsage | ProviderUsage] = [*self.pools, *self.providers]
+        rows = [(one.input_tokens, one.cached_tokens, one.output_tokens) for one in targets]
+        return np.array(rows, np.int64).reshape(-1, 3)
+
+    @property
+    def delivered_tokens(self) -> NDArray[np.int64]:
+        """Of pools, then providers: prompt and output tokens of answers that users got; shape (targets, 2)."""
+        targets: list[PoolUsage | ProviderUsage] = [*self.pools, *self.providers]
+        rows = [one.delivered_tokens for one in targets]
+        return np.array(rows, np.int64).reshape(-1, 2)

@@ -29,7 +29,7 @@ def rates(rate_rps: float, drain_s: float) -> tuple[float, float]:
         seed=1,
         sink=metrics.add,
     )
-    metrics.processed = run.tokens
+    metrics.count_tokens(run.usage)
     found = metrics.summary()
     return found["throughput_rps"], found["output_tokens_per_s"]
 

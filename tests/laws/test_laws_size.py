@@ -59,7 +59,7 @@ def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, 
     planned = plan_topology(scenario, name)
     terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
     (bill,) = usd_by_replication([simulate_one(subject, demand, 0)], terms)
-    assert 0 < least_usd_per_month(subject, terms, demand.horizon_s) <= bill * (1 + 1e-12)
+    assert 0 < least_usd_per_month(subject, terms, (demand.warmup_s, demand.horizon_s)) <= bill * (1 + 1e-12)
 
 
 @settings(deadline=None, max_examples=5)

@@ -53,10 +53,10 @@ def holds(agreed: Row, month: int) -> bool:
 
 def scale(period: Row, usage: Row) -> float:
     """From simulated time to what it stands for."""
-    return period["hours"] / (usage["end_s"] / 3600.0)
+    return period["hours"] / ((usage["end_s"] - usage["start_s"]) / 3600.0)
 
 
-def rentals(pool: Row, offer: Row, end_s: float) -> list[tuple[float, float]]:
+def rentals(pool: Row, offer: Row, usage: Row) -> list[tuple[float, float]]:
     """When each instance is paid for."""
     by_server: dict[int, list[list[float]]] = {}
     for stay in sorted(pool["stays"], key=lambda item: item["start_s"]):
@@ -70,7 +70,7 @@ def rentals(pool: Row, offer: Row, end_s: float) -> list[tuple[float, float]]:
     paid = []
     for begin, end in (span for spans in by_server.values() for span in spans):
         seconds = end - begin
-        if begin > 0 and end < end_s:
+        if begin > usage["start_s"] and end < usage["end_s"]:
             seconds = max(seconds, offer["minimum_s"])
             if offer["granularity_s"]:
                 seconds = math.ceil((seconds - 1e-6) / offer["granularity_s"]) * offer["granularity_s"]
@@ -144,7 +144,7 @@ class Study:
         """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
         usd = 0.0
         for period, usage in self.periods(month):
-            spans = rentals(self.pool(usage, offer["pool"]), offer, usage["end_s"])
+            spans = rentals(self.pool(usage, offer["pool"]), offer, usage)
             for hour, hours, count in pieces(spans):
                 above = max(0, min(count, last if last is not None else count) - first)
                 price = price_of_hour(offer["usd_per_instance_hour"], period, hour)
@@ -155,7 +155,7 @@ class Study:
         return math.fsum(
             scale(period, usage) * hours * max(0, count - first)
             for period, usage in self.periods(month)
-            for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage["end_s"]))
+            for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage))
         )
 
     def _starts(self, offer: Row) -> list[int]:
@@ -181,7 +181,7 @@ class Study:
                 for month, length in enumerate(self.lengths)
                 if holds(offer, month)
             )
-            if usd <= one:
+            if usd <= one * (1 + 1e-9):
                 return count
             count += 1
 
@@ -300,7 +300,9 @@ class Study:
             usd = committed * HOURS * offer["commitment"]["usd_per_instance_hour"] * at(index, begun)
             rows += shared(name, "committed", usd, inside, "committed")
         tokens = math.fsum(
-            scale(period, usage) * self.pool(usage, name)["output_tokens"] for period, usage in self.periods(month)
+            scale(period, usage) * (pool["output_tokens"] - sum(output for _, output in pool["thrown_tokens"]))
+            for period, usage in self.periods(month)
+            for pool in [self.pool(usage, name)]
         )
         egress = tokens * offer["egress_bytes_per_output_token"] / 1e9 * offer["egress_usd_per_gb"]
         rows.append(row(name, "egress", "output tokens", egress, "by_use"))
@@ -475,8 +477,8 @@ def cents(rows: list[Row]) -> list[int]:
     """Largest remainder, the earlier line first."""
     exact = [line["usd"] * 100 for line in rows]
     found = [math.floor(value) for value in exact]
-    missing = round(math.fsum(line["usd"] for line in rows) * 100) - sum(found)
-    for number in sorted(range(len(rows)), key=lambda k: found[k] - exact[k])[:missing]:
+    missing = round(round(math.fsum(line["usd"] for line in rows) * 100, 6)) - sum(found)
+    for number in sorted(range(len(rows)), key=lambda k: round(found[k] - exact[k], 6))[:missing]:
         found[number] += 1
     return found
 

@@ -45,7 +45,7 @@ def measured(
         seed=1,
         sink=sink,
     )
-    metrics.processed = run.tokens
+    metrics.count_tokens(run.usage)
     return metrics.summary(), run, np.concatenate(batches)
 
 
@@ -81,9 +81,11 @@ def test_rates_are_those_of_the_records_within_the_window(warmup_s: float, drain
     assert found["throughput_rps"] * length_s == pytest.approx(len(done))
     assert found["input_tokens_per_s"] * length_s == pytest.approx(done["isl"].sum())
     pools = done["target"] == 0
-    assert run.tokens[1].tolist() == [done[name][~pools].sum() for name in ("isl", "cached_tokens", "generated")]
+    assert run.usage.processed_tokens[1].tolist() == [
+        done[name][~pools].sum() for name in ("isl", "cached_tokens", "generated")
+    ]
     streamed = streamed_tokens(records[records["target"] == 0], warmup_s, 31.0).sum()
-    assert run.tokens[0, 2] == pytest.approx(streamed, rel=0.1, abs=40)
+    assert run.usage.processed_tokens[0, 2] == pytest.approx(streamed, rel=0.1, abs=40)
     for kind in ("input", "output"):
         parts = sum(row[f"{kind}_tokens_per_s"] for row in found["classes"].values())
         assert parts == pytest.approx(found[f"{kind}_tokens_per_s"])
@@ -127,4 +129,4 @@ def test_tokens_are_told_in_the_order_in_which_the_targets_were_given() -> None:
     _, one, _ = measured(fleet((small, large)), evenly(200, 0.1, 5, 8), 40.0, 0.0)
     _, other, _ = measured(fleet((large, small)), evenly(200, 0.1, 5, 8), 40.0, 0.0)
     for run in (one, other):
-        assert run.tokens[:, 2].tolist() == [usage.output_tokens for usage in run.usage.pools]
+        assert run.usage.processed_tokens[:, 2].tolist() == [usage.output_tokens for usage in run.usage.pools]
