@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from simulator.metrics.intervals import paired_difference
 from simulator.study.decision import Contender, Ranking
 
-_ROUNDING = 1e-9
-"""Relative difference of two sums of the same lines in another order."""
+_CENT_USD, _DOLLAR_USD, _SHARE = 0.01, 1.0, 1e-4
+"""Bills that differ by less than a cent, or by less than a dollar and this share of them, are printed alike."""
 
 
 def rank(contenders: Sequence[Contender]) -> Ranking:
     """Order of the topologies that meet every SLO term, by USD per month; equal bills share a place.
 
-    Two bills are equal where they differ by rounding alone, or by less than the half-width of their 95 % Student-t
-    interval, replication by replication. A single replication has no interval: its bills count as they are.
+    Two bills are equal where they differ by what is not printed, a cent, or a dollar if that is less than a hundredth of
+    a percent of them; or by less than the half-width of their 95 % Student-t interval, replication by replication. A
+    single replication has no interval.
     """
     same = _same(contenders)
     meeting = sorted((one for one in contenders if one.meets), key=lambda one: one.usd_per_month)
@@ -54,10 +55,11 @@ def cheapest(contenders: Sequence[Contender]) -> str:
 
 
 def equal(a: Contender, b: Contender) -> bool:
-    """Whether two bills are one: the same fleet, equal but for rounding, or within their paired interval."""
+    """Whether two bills are one: the same fleet, equal as they are printed, or within their paired interval."""
     if a.fleet and a.fleet == b.fleet:
         return True
-    if math.isclose(a.usd_per_month, b.usd_per_month, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+    least_usd = max(_CENT_USD, min(_DOLLAR_USD, _SHARE * a.usd_per_month))
+    if abs(a.usd_per_month - b.usd_per_month) < least_usd:
         return True
     if len(a.usd_by_replication) < 2 or len(a.usd_by_replication) != len(b.usd_by_replication):
         return False

@@ -58,7 +58,8 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     text = f"{best.name}: the cheapest topology that meets the SLO, {usd(best)}"
     if others:
         bills = listed([f"{name} ({usd(by_name[name])})" for name in others])
-        text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same within the noise of the replications"
+        noise = " within the noise of the replications" if len(best.usd_by_replication) > 1 else ""
+        text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same{noise}"
     return text
 
 

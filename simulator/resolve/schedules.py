@@ -40,7 +40,7 @@ def pool_schedule(pool: Pool) -> Schedule | None:
 
 
 def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
-    """The catalog's figures where `failures` and `reclaims` ask for them, then the pool's own.
+    """The catalog's figures where `failures` and `reclaims` ask for them, then the pool's own; none where they say no.
 
     Raises
     ------
@@ -69,4 +69,6 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
             "retry_s": own.retry_s,
         }
         found = replace(found, **{name: value for name, value in values.items() if value is not None})
+    if pool.failures is False:
+        found = replace(found, mtbf_s=0.0, unavailable_probability=0.0)
     return found if pool.reclaims is not False else replace(found, reclaim_mtbf_s=0.0)

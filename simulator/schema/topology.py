@@ -190,8 +190,8 @@ class Pool(Settings):
     """Replicas by the time of the week; `replicas` at all other times, 0 included."""
     start_early_s: NotNegative | None = None
     """Time from the launch of a window's replicas to the window; a cold start unless given, so that they are ready."""
-    failures: Switch = False
-    """Let servers fail, and launches find no capacity, at the site's rates."""
+    failures: Switch | None = None
+    """Let servers fail, and launches find no capacity, at the site's rates; false: never, whatever `reliability` says."""
     reclaims: Switch | None = None
     """Let spot capacity be reclaimed; so it is unless this says false."""
     reliability: ReliabilitySettings | None = None

@@ -75,6 +75,22 @@ def test_a_single_replication_has_no_interval() -> None:
     assert rank([Contender("a", True, 100.0, (100.0,)), Contender("b", True, 100.1, (100.1,))]).winners == ("a",)
 
 
+@pytest.mark.parametrize(
+    ("usd", "other_usd", "same"),
+    [
+        (43_907.1, 43_907.9, True),
+        (43_907.1, 43_908.2, False),
+        (1.70, 1.44, False),
+        (1.704, 1.708, True),
+        (800.0, 800.5, False),
+        (0.0, 0.0, True),
+    ],
+)
+def test_bills_that_are_printed_alike_are_equal_without_replications(usd: float, other_usd: float, same: bool) -> None:
+    ranking = rank([Contender("a", True, usd, (usd,)), Contender("b", True, other_usd, (other_usd,))])
+    assert (len(ranking.winners) == 2) == same
+
+
 def test_a_copy_shares_the_verdict_and_one_fleet_is_said_once() -> None:
     own = Contender("owned", True, 100.0, (99.0, 101.0), fleet="k")
     hybrid = Contender("hybrid", True, 100.0, (99.0, 101.0), fleet="k")

@@ -204,6 +204,8 @@ def test_bad_schedules_are_refused_at_their_place(tmp_path: Path, text: str, pla
         ("billing: spot, reclaims: false, reliability: {reclaim_mtbf_h: 3}", False, False),
         ("billing: spot, failures: false, reliability: {reclaim_correlation: 0.5}", False, True),
         ("failures: true", True, False),
+        ("reliability: {mtbf_h: 100}", True, False),
+        ("failures: false, reliability: {mtbf_h: 100, unavailable_probability: 0.1}", False, False),
     ],
 )
 def test_reclaims_and_failures_have_switches_of_their_own(
@@ -211,4 +213,5 @@ def test_reclaims_and_failures_have_switches_of_their_own(
 ) -> None:
     found = planned(tmp_path, text).pools[0].reliability
     assert (found.mtbf_s > 0, found.reclaim_mtbf_s > 0) == (fails, reclaimed)
+    assert fails or found.unavailable_probability == 0
     assert found.reclaim_correlation == (0.5 if "correlation" in text else 0.0)
