@@ -88,7 +88,7 @@ def test_where_replicas_may_be_lost_their_hours_are_not_counted() -> None:
     for scenario in (calm, lost, away):
         scenario = with_sizes(scenario, "elastic", {0: Fixed(2)})
         planned = plan_topology(scenario, "elastic")
-        least.append(least_usd_per_month(subject_of(planned), resolve_terms(planned).terms, 40.0))
+        least.append(least_usd_per_month(subject_of(planned), resolve_terms(planned).terms, (0.0, 40.0)))
     assert least[0] > least[1] == least[2]
 
 
