@@ -9,7 +9,6 @@ import numpy as np
 from simulator.bill.sums import total
 from simulator.study.bill import Line
 
-
 _DIGITS = 6
 
 

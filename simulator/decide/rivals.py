@@ -18,8 +18,8 @@ _CENT_USD, _DOLLAR_USD, _SHARE = 0.01, 1.0, 1e-4
 def rank(contenders: Sequence[Contender]) -> Ranking:
     """Order of the topologies that meet every SLO term, by USD per month; equal bills share a place.
 
-    Two bills are equal where they differ by what is not printed, a cent, or a dollar if that is less than a hundredth of
-    a percent of them; or by less than the half-width of their 95 % Student-t interval, replication by replication. A
+    Two bills are equal where they differ by what is not printed, a cent, or a dollar if that is less than a hundredth
+    of a percent of them; or by less than the half-width of their 95 % Student-t interval, replication by replication. A
     single replication has no interval.
     """
     same = _same(contenders)

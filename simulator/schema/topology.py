@@ -191,7 +191,7 @@ class Pool(Settings):
     start_early_s: NotNegative | None = None
     """Time from the launch of a window's replicas to the window; a cold start unless given, so that they are ready."""
     failures: Switch | None = None
-    """Let servers fail, and launches find no capacity, at the site's rates; false: never, whatever `reliability` says."""
+    """Let servers fail, and launches find no capacity, at the site's rates; false: never, despite `reliability`."""
     reclaims: Switch | None = None
     """Let spot capacity be reclaimed; so it is unless this says false."""
     reliability: ReliabilitySettings | None = None
