@@ -44,6 +44,7 @@ def layout(
     pp: int = 1,
     expert_parallel: bool = False,
     dp: int = 1,
+    redundant_experts: int = 0,
 ) -> Layout:
     """Layout of a replica from the names of its formats; a `kv_dtype` of `auto` is bf16, the activations' format.
 
@@ -65,4 +66,5 @@ def layout(
         pp=pp,
         expert_parallel=expert_parallel,
         dp=dp,
+        redundant_experts=redundant_experts,
     )

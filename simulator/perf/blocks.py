@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.perf.architecture import Architecture, kv_heads_per_gpu
-from simulator.perf.device import Layout
+from simulator.perf.device import Layout, with_copies
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import AttentionKernel, ExpertShape, Floats, experts_s, gemm_s, pair_s, stream_s
 from simulator.perf.memory import ACTIVATION_BYTES, LOGIT_BYTES, attention_is_plain, kv_bytes_per_token_layer
@@ -116,16 +116,17 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
 
     With `layout.dp` replicas sharing the experts, the tokens of all of them are routed. Where experts are dealt out
     whole, the busiest of g GPUs sets the time: about :math:`\\mu + \\sqrt{2 \\ln g\\, \\sigma^2}` of its rows and
-    active experts, routing taken as uniform and independent.
+    active experts, routing taken as uniform and independent. Redundant experts count as experts of their own.
     """
     group = layout.expert_gpus
     tokens = batch.tokens * layout.dp
-    active, rows = active_experts(tokens, arch), tokens * arch.experts_per_token
+    held = with_copies(arch, layout)
+    active, rows = active_experts(tokens, held), tokens * arch.experts_per_token
     width = arch.moe_intermediate_size / group
     if layout.expert_parallel:
         spread = math.sqrt(2 * math.log(group))
-        own = arch.experts / group
-        share = active / arch.experts
+        own = held.experts / group
+        share = active / held.experts
         active = np.minimum(own, own * share + spread * np.sqrt(own * share * (1 - share)))
         rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
         width = arch.moe_intermediate_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
@@ -57,6 +57,7 @@ class Layout:
     ----------
     expert_parallel : experts are dealt out whole over the GPUs that share them, not cut
     dp : replicas that each compute attention for their own requests and share one set of experts
+    redundant_experts : copies of busy experts in each layer, dealt out with the others
     """
 
     weights: Precision
@@ -65,6 +66,7 @@ class Layout:
     pp: int = 1
     expert_parallel: bool = False
     dp: int = 1
+    redundant_experts: int = 0
 
     @property
     def gpus(self) -> int:
@@ -75,6 +77,10 @@ class Layout:
     def expert_gpus(self) -> int:
         """GPUs over which one layer's routed experts are spread."""
         return self.tp * self.dp
+
+    def is_wide(self, device: Device) -> bool:
+        """Whether experts are dealt out over several nodes, where nothing was measured."""
+        return self.expert_parallel and self.expert_gpus > device.gpus_per_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,11 @@ class Coefficients:
     runtime_bytes: float
 
 
+def with_copies(arch: Architecture, layout: Layout) -> Architecture:
+    """The model with its redundant experts as experts of their own: what GPUs hold, and what tokens are spread over."""
+    return replace(arch, experts=arch.experts + layout.redundant_experts) if layout.redundant_experts else arch
+
+
 def split_problem(arch: Architecture, tp: int, pp: int, expert_parallel: bool = False) -> str | None:
     """Why the model cannot be split that way, or None."""
     if tp < 1 or pp < 1:
@@ -144,6 +155,9 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
     ------
     InputError : naming the values that would work
     """
+    if layout.redundant_experts and not layout.expert_parallel:
+        raise InputError("redundant experts are dealt out whole: they need enable_expert_parallel")
+    arch = with_copies(arch, layout)
     problem = split_problem(arch, layout.tp, layout.pp, layout.expert_parallel)
     if problem is not None:
         works = [
@@ -160,9 +174,11 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
             )
         )
     if arch.experts and arch.experts % layout.expert_gpus and layout.expert_parallel:
+        lacking = -arch.experts % layout.expert_gpus
         raise InputError(
             Problem(
-                f"tp x data_parallel does not divide the {arch.experts} experts of {arch.name}",
+                f"tp x data_parallel does not divide the {arch.experts} experts of {arch.name}: with "
+                f"eplb_config: {{num_redundant_experts: {layout.redundant_experts + lacking}}} it does",
                 got=str(layout.expert_gpus),
             )
         )

@@ -16,7 +16,7 @@ from simulator.perf.architecture import (
     mlp_parameters,
     router_parameters,
 )
-from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout, split_problem
+from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout, split_problem, with_copies
 from simulator.perf.speculative import Drafting
 from simulator.units import BYTES_PER_GIB
 
@@ -121,7 +121,7 @@ def weight_bytes(arch: Architecture, layout: Layout) -> float:
     """
     layers = math.ceil(arch.layers / layout.pp)
     moe_layers = min(layers, arch.moe_layers)
-    moe = always_read_moe_bytes(arch, layout) + arch.experts * expert_weight_bytes(arch, layout)
+    moe = always_read_moe_bytes(arch, layout) + with_copies(arch, layout).experts * expert_weight_bytes(arch, layout)
     copies = 1 if layout.pp > 1 or arch.tie_embeddings else 2
     embeddings = copies * embedding_parameters(arch) * ACTIVATION_BYTES / layout.tp
     body = layers * attention_weight_bytes(arch, layout) + moe_layers * moe
@@ -232,7 +232,8 @@ def _fill(
 
 
 def _smallest_split(arch: Architecture, device: Device, layout: Layout, fill: Callable[[Layout], MemoryPlan]) -> str:
-    node = [tp for tp in range(1, device.gpus_per_node + 1) if not split_problem(arch, tp, 1, layout.expert_parallel)]
+    held = with_copies(arch, layout)
+    node = [tp for tp in range(1, device.gpus_per_node + 1) if not split_problem(held, tp, 1, layout.expert_parallel)]
     stages = range(2, 1 + min(MOST_STAGES_TRIED, arch.layers))
     for tp, pp in [(tp, 1) for tp in node] + [(node[-1], pp) for pp in stages]:
         if fill(replace(layout, tp=tp, pp=pp)).num_blocks > RESERVED_BLOCKS:

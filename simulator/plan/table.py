@@ -102,9 +102,8 @@ def _sure(row: Mapping[str, Any], sure: Mapping[str, Any]) -> str:
     if not any(pool["sized"] for pool in row["pools"]):
         return f"{name}: nothing to size"
     if error is None:
-        return (
-            f"{name}: step times are uncalibrated, so their error is not known; --error 0.2 shows what 20% would mean"
-        )
+        basis = sure["basis"]
+        return f"{name}: step times are {basis}, so their error is not known; --error 0.2 shows what 20% would mean"
     low, high = (_needed(sure[key]) for key in ("replicas_low", "replicas_high"))
     needed = " + ".join(str(pool["replicas"]) for pool in row["pools"] if pool["sized"])
     return (

@@ -106,6 +106,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         pp=pp,
         expert_parallel=settings.enable_expert_parallel,
         dp=settings.data_parallel_size,
+        redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
     )
     limits = BatchLimits(
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
@@ -191,7 +192,7 @@ def step_time(
 ) -> StepTime:
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
 
-    The expected error was measured without drafts: with a draft model it is not known.
+    The expected error was measured without drafts, and with experts on one node: else it is not known.
     """
     hardware = hardware_profile(card.name)
     parts = [(arch, layout)]
@@ -202,6 +203,8 @@ def step_time(
     overheads = engine_overheads(version, card.name)
     step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
     if len(parts) > 1:
+        return step
+    if layout.is_wide(card.device):
         return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 

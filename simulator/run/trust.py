@@ -23,15 +23,13 @@ def expected_errors(engines: Sequence[PlannedEngine]) -> dict[str, Any] | None:
 def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
     """Step times that were not measured, or not for this GPU, these limits or these drafts."""
     found = []
-    steps = [engine.step_time for engine in engines]
-    if any(step.expected_error is None and not step.calibrated for step in steps):
+    wide = {engine.layout.expert_gpus for engine in engines if _is_wide(engine)}
+    unsure = [engine for engine in engines if not engine.step_time.calibrated]
+    if any(engine.step_time.expected_error is None and not _is_wide(engine) for engine in unsure):
         found.append("uncalibrated: step times are a roofline from published peaks, not measured")
-    transferred = {
-        engine.gpu.name for engine in engines if engine.step_time.expected_error and not engine.step_time.calibrated
-    }
+    transferred = {engine.gpu.name for engine in unsure if engine.step_time.expected_error or _is_wide(engine)}
     if transferred:
         found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
-    wide = {engine.layout.expert_gpus for engine in engines if _is_wide(engine)}
     if wide:
         found.append(
             f"expert parallelism over {', '.join(map(str, sorted(wide)))} GPUs of several nodes is extrapolated: what "
@@ -41,14 +39,13 @@ def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
 
 
 def _is_wide(engine: PlannedEngine) -> bool:
-    """Whether experts are dealt out over more GPUs than a node has."""
-    return engine.layout.expert_parallel and engine.layout.expert_gpus > engine.gpu.device.gpus_per_node
+    return engine.layout.is_wide(engine.gpu.device)
 
 
 def sources(engines: Sequence[PlannedEngine]) -> list[str]:
     """What step times rest on, and the error to expect of them."""
-    steps = [engine.step_time for engine in engines]
-    found = [f"step times from {origin}" for origin in sorted({step.origin for step in steps if step.expected_error})]
+    measured = [engine.step_time for engine in engines if engine.step_time.expected_error or _is_wide(engine)]
+    found = [f"step times from {origin}" for origin in sorted({step.origin for step in measured})]
     errors = expected_errors(engines)
     if errors is not None:
         figures = ", ".join(

@@ -37,6 +37,13 @@ class Throughput(Settings):
     """Their day, as 2026-11-26."""
 
 
+class EplbConfig(Settings):
+    """Balancing of the load over experts."""
+
+    num_redundant_experts: Count = 0
+    """Copies of busy experts in each layer, dealt out over the GPUs with the others."""
+
+
 class GpuPower(Settings):
     """Power of one GPU, as measured or stated, instead of the catalog's."""
 
@@ -85,6 +92,8 @@ class EngineSettings(Settings):
     """Continuous is vLLM; the others show what it is worth."""
     enable_expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
+    eplb_config: EplbConfig | None = None
+    """Redundant experts, with `enable_expert_parallel`; none unless given."""
     profile: str | None = None
     """Measured profile (`servecast calibrate fit`), from the scenario's folder; instead of the GPU's own step times."""
     throughput: Throughput | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,9 @@ from simulator.perf.hardware import Hardware
 from simulator.perf.memory import attention_is_plain
 from simulator.perf.overheads import captured_sizes, padded_tokens
 from simulator.perf.steptime import StepTime
+from simulator.resolve.engines import plan_engine
+from simulator.run.trust import doubts, expected_errors
+from simulator.schema.engine import EngineSettings
 
 LIMITS = BatchLimits(2048, 256)
 
@@ -209,3 +213,23 @@ def test_four_bit_latent_attention_stays_in_16_bit() -> None:
     assert attention_is_plain(arch, layout("fp4"))
     assert not attention_is_plain(arch, layout("fp8"))
     assert not attention_is_plain(model("llama-3.1-8b").architecture, layout("int4"))
+
+
+@pytest.mark.parametrize(("gpus_of_experts", "known"), [(8, True), (32, False)])
+def test_experts_over_several_nodes_are_extrapolated_and_have_no_expected_error(
+    gpus_of_experts: int, known: bool, tmp_path: Path
+) -> None:
+    settings = EngineSettings(quantization="fp8", enable_expert_parallel=True, data_parallel_size=gpus_of_experts)
+    engines = [plan_engine("deepseek-v3", "h200", 1, 1, settings, tmp_path)]
+    assert (expected_errors(engines) is not None) is known
+    assert any("extrapolated" in text for text in doubts(engines)) is not known
+    assert not any("roofline" in text for text in doubts(engines))
+
+
+def test_copies_of_experts_spread_rows_and_are_read_themselves() -> None:
+    """With as many copies as experts each GPU holds twice as many, and reads up to twice as much of small batches."""
+    plain = built("deepseek-v3", "h200", layout("fp8", expert_parallel=True, dp=8))
+    twice = built("deepseek-v3", "h200", layout("fp8", expert_parallel=True, dp=8, redundant_experts=256))
+    small, large = 256, 2048
+    assert twice.token_time_s[0, large] > plain.token_time_s[0, large]
+    assert plain.token_time_s[0, small] < twice.token_time_s[0, small] < 2 * plain.token_time_s[0, small]

@@ -195,3 +195,18 @@ def test_windowed_layers_never_take_more_than_their_share() -> None:
     found = plan("gpt-oss-120b", "h100-sxm", layout("mxfp4"))
     assert 0 < found.sliding_bytes <= found.kv_bytes
     assert plan("llama-3.1-8b", "h100-sxm", layout()).sliding_bytes == 0
+
+
+def test_redundant_experts_take_room_and_let_any_group_hold_whole_experts() -> None:
+    """DeepSeek-V3 as its operator serves it: 256 experts and 32 copies on 144 GPUs, two of each layer on every GPU."""
+    architecture = model("deepseek-v3").architecture
+    wide = layout("fp8", expert_parallel=True, dp=144, redundant_experts=32)
+    one_expert = 3 * architecture.hidden_size * architecture.moe_intermediate_size
+    plain = weight_bytes(architecture, layout("fp8", expert_parallel=True, dp=144))
+    more = weight_bytes(architecture, wide) - plain
+    assert more == pytest.approx(architecture.moe_layers * 32 / 144 * one_expert)
+    assert plan("deepseek-v3", "h800", wide).num_blocks > 0
+    with pytest.raises(InputError, match=r"num_redundant_experts: 32"):
+        plan("deepseek-v3", "h800", layout("fp8", expert_parallel=True, dp=144))
+    with pytest.raises(InputError, match="enable_expert_parallel"):
+        plan("deepseek-v3", "h800", layout("fp8", tp=8, redundant_experts=8))
