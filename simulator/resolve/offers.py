@@ -138,6 +138,9 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
             return figures.given(f"{path}.billing_{key}_s", own, "s")
         return 0.0 if quantity is None else float(np.mean(figures.of(quantity, f"{place.name}.billing_{key}")))
 
+    is_block = pool.billing == "capacity_block" and place.block_granularity is not None
+    minimum = place.block_granularity if is_block else place.billing_minimum
+    granularity = place.block_granularity if is_block else place.billing_granularity
     stored = pool.storage_gb
     commitment = _commitment(pool, path, size, price, figures) if is_reserved(pool) else None
     above = _above(pool, path, price, figures) if is_reserved(pool) else price
@@ -147,8 +150,8 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
         tier=pool.billing,
         gpus_per_instance=size,
         usd_per_instance_hour=tuple(usd * size for usd in above),
-        minimum_s=billed("minimum", pool.billing_minimum_s, place.billing_minimum),
-        granularity_s=billed("granularity", pool.billing_granularity_s, place.billing_granularity),
+        minimum_s=billed("minimum", pool.billing_minimum_s, minimum),
+        granularity_s=billed("granularity", pool.billing_granularity_s, granularity),
         commitment=commitment,
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),

@@ -63,7 +63,7 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
             for row in telling
         )
         found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
-    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row not in telling]
+    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row["share"] and row not in telling]
     if rest:
         found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
     return found

@@ -167,7 +167,11 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "",
             "'price_usd_per_gpu_hour' is missing: the catalog has no price of a term of 24 months at aws-us-east",
         ),
-        (pools(f"{{{RENTED}, billing: capacity_block}}"), "", "pools[0].gpu: no capacity_block offer of h100-sxm"),
+        (
+            pools(f"{{{RENTED}, billing: capacity_block}}").replace("h100-sxm", "l40s"),
+            "",
+            "pools[0].gpu: no capacity_block offer of l40s",
+        ),
         (
             pools(f"{{{RENTED.replace('aws-us-east', 'lambda')}, tensor_parallel_size: 16}}"),
             "",
@@ -411,3 +415,12 @@ def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) ->
     (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
     (priority,) = api.tiers
     assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
+
+
+def test_capacity_blocks_are_paid_by_whole_days(tmp_path: Path) -> None:
+    found = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8, billing: capacity_block}}"))
+    (terms,) = found.terms.rented
+    assert terms.usd_per_instance_hour == pytest.approx((8 * 5.97,))
+    assert (terms.minimum_s, terms.granularity_s) == (86_400, 86_400)
+    (usual,) = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8}}")).terms.rented
+    assert (usual.minimum_s, usual.granularity_s) == (60, 1)
