@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.bill.study import bill_study, committed_instances, with_commitments
+from simulator.bill.study import bill_study, settled_terms
 from simulator.bill.sums import mean, total_usd
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
@@ -37,7 +37,7 @@ class Priced:
 
     Attributes
     ----------
-    terms : with the number of instances that are committed
+    terms : with the commitments that are entered
     months : of the study, each replication a period of every month
     tokens : mean over the replications
     walked : of each month, how it was served; empty where all months are alike
@@ -83,7 +83,7 @@ def priced_by(
     months : with the use of all replications
     alone, tokens : months with the use of one replication, and its tokens in the mean month
     """
-    settled = with_commitments(terms, committed_instances(terms, months))
+    settled = settled_terms(terms, months)
     usages = with_peaks([outcome.usage for outcome in outcomes])
     replications = tuple(
         Replication(
@@ -109,7 +109,7 @@ def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float
 def usd_of_use(usage: Usage, terms: Terms) -> float:
     """USD per month of one use."""
     months = study_months([usage], terms.months)
-    settled = with_commitments(terms, committed_instances(terms, months))
+    settled = settled_terms(terms, months)
     return mean(total_usd(bill_study(settled, months).lines))
 
 
