@@ -1,8 +1,8 @@
 """Serves commands as JSON lines on standard input and output until the input ends; vLLM's own output goes to stderr.
 
-Commands (`do`): versions, start, self_test, point, serve, record, record_alone. An answer is `{"ok": …}` or
-`{"error": kind, "message": …}` with kind `out_of_memory` (the engine may be unusable), `refused` (vLLM does not accept
-the arguments) or `failed`.
+Commands (`do`): versions, start, self_test, point, serve, record, record_alone, record_core. An answer is `{"ok": …}`
+or `{"error": kind, "message": …}` with kind `out_of_memory` (the engine may be unusable), `refused` (vLLM does not
+accept the arguments) or `failed`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def _kind(error: Exception, command: str) -> str:
     text = f"{type(error).__name__}: {error}".lower()
     if "out of memory" in text or "outofmemory" in text or isinstance(error, MemoryError):
         return "out_of_memory"
-    return "refused" if command in ("start", "record_alone") else "failed"
+    if isinstance(error, TimeoutError):
+        return "failed"
+    return "refused" if command in ("start", "record_alone", "record_core") else "failed"
 
 
 def _serve(name: str, command: dict[str, Any], state: dict[str, Any]) -> Any:
@@ -58,6 +60,10 @@ def _serve(name: str, command: dict[str, Any], state: dict[str, Any]) -> Any:
         from calibrate.driver.schedules import record_alone
 
         return record_alone(**command)
+    if name == "record_core":
+        from calibrate.driver.mock.commands import record
+
+        return record(**command)
     if name == "record":
         from calibrate.driver.schedules import record_engine
 

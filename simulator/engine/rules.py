@@ -17,7 +17,10 @@ class RuleSet:
     registers_drafts_with_plan : blocks that drafts filled become findable with the next plan, else with the output
     no_tokens_end_waiting : a waiting request that gets no tokens (pictures, MTP's read-ahead) ends the waiting loop
     chunk_may_begin_with_part : where pictures must not be cut, a chunk that begins with one may still end inside it
-    linear_chunks_end_at_blocks : with the prefix cache, chunks of linear attention end where a state is kept
+    reads_ahead_of_pictures : where a drafter reads ahead, a chunk that a picture ends stops as many tokens earlier, and
+        a picture is kept as many tokens longer
+    junction_kept_one_lower : a drafter that gives up a hit block also keeps the place one block below a junction
+    state_written_once : a state of linear attention that is findable already is not written again in this step
     stop_takes_back_trimmed : tokens sampled beyond the one that ends a request are not computed
     lora_counts_running : adapters of all running requests count, not only of those in this step
     prefill_interval_alone : prefills are held back without data parallelism, too
@@ -29,7 +32,9 @@ class RuleSet:
     registers_drafts_with_plan: bool
     no_tokens_end_waiting: bool
     chunk_may_begin_with_part: bool
-    linear_chunks_end_at_blocks: bool
+    reads_ahead_of_pictures: bool
+    junction_kept_one_lower: bool
+    state_written_once: bool
     stop_takes_back_trimmed: bool
     lora_counts_running: bool
     prefill_interval_alone: bool
@@ -42,7 +47,9 @@ V0_32 = RuleSet(
     registers_drafts_with_plan=True,
     no_tokens_end_waiting=True,
     chunk_may_begin_with_part=True,
-    linear_chunks_end_at_blocks=True,
+    reads_ahead_of_pictures=True,
+    junction_kept_one_lower=False,
+    state_written_once=False,
     stop_takes_back_trimmed=False,
     lora_counts_running=False,
     prefill_interval_alone=False,
@@ -55,7 +62,9 @@ V0_33 = replace(
     registers_drafts_with_plan=False,
     no_tokens_end_waiting=False,
     chunk_may_begin_with_part=False,
-    linear_chunks_end_at_blocks=False,
+    reads_ahead_of_pictures=False,
+    junction_kept_one_lower=True,
+    state_written_once=True,
     stop_takes_back_trimmed=True,
     lora_counts_running=True,
     prefill_interval_alone=True,

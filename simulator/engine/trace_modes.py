@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
-from simulator.engine.rules import RuleSet
+from simulator.engine.rules import V0_32, RuleSet
 
 PLAIN_CONFIG = frozenset(
     {
@@ -80,6 +80,8 @@ GROUP: dict[str, tuple[str, Check]] = {
     "sliding_window": ("a whole number", _whole),
     "attention_chunk_size": ("a whole number", _whole),
     "mamba_cache_mode": ("a name", _text),
+    "num_speculative_blocks": ("a whole number", _whole),
+    "is_eagle_group": ("true or false", _flag),
 }
 CONFIG: dict[str, tuple[str, Check]] = {
     "async_scheduling": ("true or false", _flag),
@@ -93,6 +95,7 @@ CONFIG: dict[str, tuple[str, Check]] = {
     "hash_block_size": ("a whole number", _whole),
     "disable_hybrid_kv_cache_manager": ("true or false", _flag),
     "mamba_cache_mode": ("a name", _text),
+    "need_mamba_block_aligned_split": ("true or false", _flag),
     "speculative": ("an object", lambda value: isinstance(value, dict)),
     "connector": ("an object", lambda value: isinstance(value, dict)),
     "encoder_budget": ("a whole number", _whole),
@@ -153,6 +156,7 @@ def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
     scheduled = config.get("max_num_scheduled_tokens", 0)
     return Modes(
         groups=() if plain else groups,
+        chunks_end_at_states=_chunks_end_at_states(config, groups, rules),
         max_in_flight_tokens=config.get("max_in_flight_tokens", 0),
         max_num_scheduled_tokens=0 if scheduled == config["max_num_batched_tokens"] else scheduled,
         adaptive_prefill_cap=bool(config.get("long_prefill_token_threshold_adaptive")),
@@ -165,6 +169,12 @@ def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
     )
 
 
+def _chunks_end_at_states(config: Mapping[str, Any], groups: Sequence[KvGroup], rules: RuleSet) -> bool:
+    """Both versions do; recordings of 0.33 that do not say so had their cache mode in the layers alone."""
+    aligned = any(group.aligned for group in groups)
+    return bool(config.get("need_mamba_block_aligned_split", aligned and rules == V0_32))
+
+
 def _waves(config: Mapping[str, Any]) -> Waves | None:
     ranks, interval = config.get("data_parallel_size", 1), config.get("prefill_schedule_interval", 1)
     return Waves(ranks, interval, config.get("dp_sync_interval", 16)) if ranks > 1 or interval > 1 else None
@@ -172,7 +182,14 @@ def _waves(config: Mapping[str, Any]) -> Waves | None:
 
 def _group(row: Mapping[str, Any]) -> KvGroup:
     window = row.get("sliding_window") or row.get("attention_chunk_size") or 0
-    return KvGroup(_KINDS[row["kind"]], row["block_size"], window, row.get("mamba_cache_mode") == "align")
+    return KvGroup(
+        _KINDS[row["kind"]],
+        row["block_size"],
+        window,
+        row.get("mamba_cache_mode") == "align",
+        row.get("num_speculative_blocks", 0),
+        bool(row.get("is_eagle_group")),
+    )
 
 
 def _drafts(raw: Mapping[str, Any], reads_ahead: bool) -> Drafts:
@@ -183,7 +200,7 @@ def _drafts(raw: Mapping[str, Any], reads_ahead: bool) -> Drafts:
         num_lookahead_tokens=raw.get("num_lookahead_tokens", 0),
         reads_hidden_states=raw.get("method") in READS_HIDDEN_STATES,
         num_prefill_lookahead_tokens=ahead,
-        num_hash_lookahead_tokens=ahead if hashes_ahead else 0,
+        num_hash_lookahead_tokens=raw.get("num_hash_lookahead_tokens", ahead if hashes_ahead else 0),
         slots=raw.get("max_num_new_slots_for_drafting", 0),
         by_batch_size=tuple((low, high, drafts) for low, high, drafts in raw.get("per_batch_size") or ()),
     )

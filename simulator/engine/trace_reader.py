@@ -40,7 +40,7 @@ _STEP = frozenset(
     }
 )
 _TOP = frozenset({"format", "mode", "recorded_with", "spec", "config", "requests", "steps"}) | frozenset(
-    {"events", "updates", "ranks", "loop", "waves"}
+    {"events", "updates", "ranks", "loop", "waves", "facts"}
 )
 
 

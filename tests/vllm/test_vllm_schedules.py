@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ RECORDED = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 
 
 def test_random_engines_are_scheduled_identically(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert record_schedule(out=tmp_path, random=12, seed=2025) == 0
+    assert record_schedule(out=tmp_path, random=12, seed=2025, using="scheduler") == 0
     assert capsys.readouterr().out.startswith("12 / 12 recordings identical")
     assert len(list(tmp_path.glob("random-2025-*.json"))) == 12
 
@@ -28,6 +29,32 @@ def test_the_scheduler_alone_decides_what_it_decided_within_the_whole_engine(tmp
                 "record_alone", limits=whole["config"], requests=whole["requests"], model=str(TINY_MODEL)
             )
             assert alone["steps"] == whole["steps"], name
+
+
+@pytest.mark.parametrize("modes", ["all", "plain", "async,hybrid,eagle,nixl-decode,abort"])
+def test_random_combinations_of_modes_are_scheduled_identically(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], modes: str
+) -> None:
+    assert record_schedule(out=tmp_path, random=20, seed=31, modes=modes) == 0
+    recordings = [json.loads(gzip.decompress(path.read_bytes())) for path in tmp_path.glob("core-31-*.json.gz")]
+    assert f"{len(recordings)} / {len(recordings)} recordings identical" in capsys.readouterr().out
+    assert len(recordings) >= 15
+    on = {mode for recording in recordings for mode in recording["facts"]["modes"]}
+    assert ("asynchronous scheduling" in on) == (modes != "plain")
+    for recording in recordings:
+        asked = "async" in recording["mode"].split("+") or recording["facts"]["set_by_recorder"].get("async_scheduling")
+        assert bool(asked) == recording["config"]["async_scheduling"]
+
+
+def test_the_engine_core_over_nothing_decides_what_it_decided_with_a_model(tmp_path: Path) -> None:
+    with VllmProcess(find_interpreter(None), tmp_path / "vllm.log") as process:
+        for name in ("prefix_preempt", "priority", "nochunk"):
+            whole = json.loads((RECORDED / f"{name}.json").read_text())
+            made = process.call(
+                "record_core", engine=whole["config"], requests=whole["requests"], events=[], model=str(TINY_MODEL)
+            )
+            kept = [{key: step[key] for key in whole["steps"][0]} for step in made["steps"]]
+            assert kept == whole["steps"], name
 
 
 def test_a_whole_engine_is_scheduled_identically(tmp_path: Path) -> None:

@@ -24,12 +24,16 @@ class KvGroup:
     block_size : tokens in a block of this group
     window_tokens : sliding window, or length of a local chunk; 0 for the other kinds
     aligned : linear attention keeps states at block boundaries for the prefix cache (vLLM `mamba_cache_mode: align`)
+    draft_states : states of linear attention kept for drafts, one each (vLLM `num_speculative_blocks`)
+    has_draft_layers : layers of a drafter that gives up a hit block; all groups do where none has any
     """
 
     kind: GroupKind
     block_size: int
     window_tokens: int = 0
     aligned: bool = False
+    draft_states: int = 0
+    has_draft_layers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Modes:
     Attributes
     ----------
     groups : KV cache groups; empty is one group of full attention
+    chunks_end_at_states : chunks of linear attention end where the prefix cache keeps a state
     max_in_flight_tokens : most tokens in flight at once, which windows reserve for
     max_num_scheduled_tokens : tokens in a plan; 0 is `max_num_batched_tokens`
     adaptive_prefill_cap : the cap of long prefills grows where few requests are present
@@ -112,6 +117,7 @@ class Modes:
     """
 
     groups: tuple[KvGroup, ...] = ()
+    chunks_end_at_states: bool = False
     max_in_flight_tokens: int = 0
     max_num_scheduled_tokens: int = 0
     adaptive_prefill_cap: bool = False

@@ -25,6 +25,10 @@ class KVCacheBlock:
     ref_cnt: int = 0
     block_hash: tuple[int, int] | None = None
 
+    @property
+    def is_null(self) -> bool:
+        return self.block_id == NULL_BLOCK
+
 
 class FreeKVCacheBlockQueue:
     """Free blocks in order of eviction: taken at the head, or anywhere on a hit (vLLM 0.32.0)."""

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from simulator.engine.modes.spec import KvGroup
 from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
 from simulator.engine.reference.request import Request
+from simulator.engine.rules import RuleSet
 
 LookUp = Callable[[int], KVCacheBlock | None]
 """Index of a block of the request -> cached block with that content."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheLimits:
+    """What all groups of an engine have to know.
+
+    Attributes
+    ----------
+    alignment : tokens of a scheduler block; a prefix can be resumed at its multiples alone
+    in_flight_tokens, longest_tokens : most tokens in flight, and `max_model_len`: what a request holds at once
+    reads_ahead_tokens : tokens that several MTP modules may compute again
+    hash_lookahead_tokens : tokens after a block that its hash covers
+    gives_up_block : some group gives up the last block of a hit, so that a request resumes a block earlier
+    rules : version of vLLM
+    """
+
+    alignment: int
+    in_flight_tokens: int
+    longest_tokens: int
+    reads_ahead_tokens: int
+    hash_lookahead_tokens: int
+    gives_up_block: bool
+    rules: RuleSet
 
 
 class FullGroup:
@@ -18,14 +43,23 @@ class FullGroup:
     Parameters
     ----------
     number : of the group; blocks are findable by (number, content)
-    alignment : tokens of a scheduler block; a prefix can be resumed at its multiples alone
+
+    Attributes
+    ----------
+    gives_up_block : its drafter needs the last block of a hit computed again
     """
 
-    def __init__(self, number: int, spec: KvGroup, pool: BlockPool, alignment: int) -> None:
-        self.number, self.spec, self.pool, self.alignment = number, spec, pool, alignment
+    def __init__(self, number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> None:
+        self.number, self.spec, self.pool, self.limits = number, spec, pool, limits
         self.size = spec.block_size
+        self.gives_up_block = False
         self.held: dict[Request, list[KVCacheBlock]] = {}
         self.n_cached: dict[Request, int] = {}
+
+    @property
+    def most_fetched(self) -> int:
+        """Most blocks of a request that are fetched from another engine; those that are read there."""
+        return len(self.pool.blocks)
 
     def skipped_tokens(self, computed: int) -> int:
         """Tokens at the beginning that attention no longer reads once `computed` are there."""
@@ -91,7 +125,7 @@ class FullGroup:
 
     def cache(self, request: Request, tokens: int) -> None:
         """Make the blocks that `tokens` tokens fill findable."""
-        begin, end = self.n_cached.get(request, 0), tokens // self.size
+        begin, end = self.n_cached.get(request, 0), min(tokens // self.size, len(request.block_hashes))
         if begin >= end:
             return
         keeps = self.keeps(request)
@@ -109,15 +143,20 @@ class FullGroup:
         """Cached blocks of this group by index."""
         return lambda index: self.pool.get_cached_block((self.number, request.block_hashes[index]))
 
-    def find(self, look: LookUp, most: int) -> list[KVCacheBlock]:
-        """Cached blocks of the longest prefix of at most `most` tokens, from the left until one is missing."""
+    def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
+        """Cached blocks of the longest prefix of at most `most` tokens, from the left until one is missing.
+
+        Parameters
+        ----------
+        gives_up : the last of them is dropped
+        """
         hit: list[KVCacheBlock] = []
         for index in range(most // self.size):
             block = look(index)
             if block is None:
                 break
             hit.append(block)
-        return hit
+        return hit[:-1] if gives_up else hit
 
     def pop(self, request: Request) -> list[KVCacheBlock]:
         """The request's blocks; it has none any more."""

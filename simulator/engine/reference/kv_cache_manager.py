@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.spec import GroupKind, KvGroup
 from simulator.engine.modes.tables.reference import AlignedLinearGroup, make_group
 from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
-from simulator.engine.reference.groups import FullGroup
+from simulator.engine.reference.groups import CacheLimits, FullGroup
 from simulator.engine.reference.request import ContentHasher, Request, RequestStatus
 
 
@@ -35,20 +35,30 @@ class KVCacheManager:
         modes = config.modes
         self.block_pool = BlockPool(config.num_blocks)
         self.watermark_blocks = int(config.watermark * config.num_blocks)
-        in_flight = modes.max_in_flight_tokens or config.max_num_batched_tokens
         specs = modes.groups or (KvGroup(GroupKind.FULL, config.block_size),)
         size = specs[0].block_size if len(specs) == 1 else config.block_size
-        self.groups = tuple(
-            make_group(k, spec, self.block_pool, config.block_size, in_flight, config.max_model_len)
-            for k, spec in enumerate(specs)
-        )
         drafts = modes.drafts
-        self.prefill_lookahead = drafts.num_prefill_lookahead_tokens if drafts else 0
-        self._hasher = ContentHasher(size, drafts.num_hash_lookahead_tokens if drafts else 0)
+        lookahead = drafts.num_hash_lookahead_tokens if drafts else 0
+        self.limits = CacheLimits(
+            alignment=config.block_size,
+            in_flight_tokens=modes.max_in_flight_tokens or config.max_num_batched_tokens,
+            longest_tokens=config.max_model_len,
+            reads_ahead_tokens=max(0, drafts.num_prefill_lookahead_tokens - 1) if drafts else 0,
+            hash_lookahead_tokens=lookahead,
+            gives_up_block=config.drop_last_hit_block,
+            rules=config.rules,
+        )
+        self.groups = tuple(make_group(k, spec, self.block_pool, self.limits) for k, spec in enumerate(specs))
+        self._hasher = ContentHasher(size, lookahead)
         kinds: dict[KvGroup, list[FullGroup]] = {}
         for group, spec in zip(self.groups, specs, strict=True):
-            kinds.setdefault(spec, []).append(group)
+            kinds.setdefault(replace(spec, has_draft_layers=False), []).append(group)
         self._kinds = sorted(kinds.values(), key=lambda same: same[0].spec.kind != GroupKind.FULL)
+        none_said = not any(spec.has_draft_layers for spec in specs)
+        for same in self._kinds:
+            named = none_said or any(group.spec.has_draft_layers for group in same)
+            for group in same:
+                group.gives_up_block = config.drop_last_hit_block and named
 
     def held(self, request: Request) -> list[KVCacheBlock]:
         """Blocks of the request, of all groups, null blocks left out."""
@@ -75,18 +85,24 @@ class KVCacheManager:
             return self.no_hit()
         most = request.num_tokens - 1
         most = min(most, request.num_tokens - self._hasher.lookahead_tokens)
-        self._hasher.extend(request, most // self._hasher.block_size)
+        self._hasher.extend(request, self._hashed_tokens(request) // self._hasher.block_size)
         if len(self.groups) == 1:
             group = self.groups[0]
-            hit = group.find(group.look_up(request), most)
-            if self.config.drop_last_hit_block and hit:
-                hit.pop()
+            hit = group.find(group.look_up(request), most, group.gives_up_block)
             return Hit((hit,), len(hit) * group.size)
         return self._agree(request, most)
 
+    def _hashed_tokens(self, request: Request) -> int:
+        return max(0, request.num_tokens - self._hasher.lookahead_tokens)
+
     def _agree(self, request: Request, most: int) -> Hit:
+        """Hits of all groups at one length (vLLM `HybridKVCacheCoordinator.find_longest_cache_hit`).
+
+        Groups that give up a block look one block further and drop it, once for each length that is tried.
+        """
         found: dict[FullGroup, list[KVCacheBlock]] = {}
         full_tokens: dict[FullGroup, int] = {}
+        gave_up: set[FullGroup] = set()
         simple = len(self._kinds) == 2 and self._kinds[0][0].spec.kind == GroupKind.FULL
         length, longest = most, 0
         while True:
@@ -96,9 +112,18 @@ class KVCacheManager:
                 if first in full_tokens:
                     now = min(now, full_tokens[first])
                     continue
-                for group, hit in zip(same, self._find_in_all(request, same, now), strict=True):
+                gives_up, reach = first.gives_up_block and first not in gave_up, now
+                if gives_up and first.spec.kind != GroupKind.LINEAR:
+                    hashed = self._hashed_tokens(request) // self._hasher.block_size * self._hasher.block_size
+                    reach = min(now + first.size, hashed)
+                for group, hit in zip(same, self._find_in_all(request, same, reach, gives_up), strict=True):
                     found[group] = hit
-                now = len(found[first]) * first.size
+                here = len(found[first]) * first.size
+                if gives_up:
+                    gave_up.add(first)
+                elif here < now:
+                    gave_up.clear()
+                now = here
                 if first.spec.kind == GroupKind.FULL:
                     full_tokens[first] = now
                 longest = max(longest, now)
@@ -113,7 +138,9 @@ class KVCacheManager:
         junction = longest if longest > length else 0
         return Hit(tuple(found[group] for group in self.groups), length, junction)
 
-    def _find_in_all(self, request: Request, same: Sequence[FullGroup], most: int) -> list[list[KVCacheBlock]]:
+    def _find_in_all(
+        self, request: Request, same: Sequence[FullGroup], most: int, gives_up: bool
+    ) -> list[list[KVCacheBlock]]:
         """Hits of groups of one kind: a block counts as cached only if all of them have it."""
         looks = [group.look_up(request) for group in same]
         chosen: dict[int, list[KVCacheBlock]] = {}
@@ -126,7 +153,7 @@ class KVCacheManager:
             return blocks[0]
 
         null = self.block_pool.null_block
-        hit = same[0].find(look, most)
+        hit = same[0].find(look, most, gives_up)
         return [[null if block is null else chosen[k][j] for k, block in enumerate(hit)] for j in range(len(same))]
 
     def num_blocks_to_allocate(
@@ -197,15 +224,24 @@ class KVCacheManager:
         """Make the blocks that `num_tokens` tokens fill findable; hybrid groups register whole scheduler blocks."""
         if not self.config.enable_prefix_caching:
             return
-        if len(self.groups) > 1:
-            num_tokens = num_tokens // self.config.block_size * self.config.block_size
-        else:
-            num_tokens = max(0, num_tokens - max(0, self.prefill_lookahead - 1))
-        if self._hasher.lookahead_tokens:
-            num_tokens = min(num_tokens, request.num_tokens - self._hasher.lookahead_tokens)
-        self._hasher.extend(request, num_tokens // self._hasher.block_size)
+        self._hasher.extend(request, min(num_tokens, self._hashed_tokens(request)) // self._hasher.block_size)
         for group in self.groups:
-            group.cache(request, num_tokens)
+            group.cache(request, self._cacheable_tokens(group, num_tokens))
+
+    def _cacheable_tokens(self, group: FullGroup, num_tokens: int) -> int:
+        """Of `num_tokens` those that can be registered (vLLM `get_num_cacheable_tokens`).
+
+        Several MTP modules may compute the last ones again. Hybrid groups register whole scheduler blocks, and those
+        that give up a block the one beyond.
+        """
+        block = self.config.block_size
+        final = max(0, num_tokens - self.limits.reads_ahead_tokens)
+        if len(self.groups) == 1:
+            return final
+        aligned = num_tokens // block * block
+        if group.gives_up_block and aligned > 0:
+            aligned = min(final, final // block * block + group.size)
+        return aligned
 
     def remove_skipped(self, request: Request, processed: int) -> None:
         for group in self.groups:

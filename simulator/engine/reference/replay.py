@@ -62,7 +62,7 @@ class ReplayedEngine:
     @property
     def is_busy(self) -> bool:
         """Whether anything is in the engine: requests, plans in flight, transfers."""
-        return self.scheduler.has_requests or len(self._queue) > 0 or bool(self._connector.sending)
+        return self.scheduler.has_requests or len(self._queue) > 0 or self._connector.busy
 
     def _accepted(self, number: int, generated: int, drafts: int) -> int:
         ahead = self._rows[number].accept[generated : generated + drafts]

@@ -30,7 +30,7 @@ def rooms_of(scheduler: Scheduler) -> tuple[Plain, ...]:
         rooms.append(LoraRoom(scheduler, modes.max_loras))
     if modes.waves is not None:
         rooms.append(WavesRoom(scheduler, modes.waves))
-    if any(group.aligned for group in modes.groups) and config.rules.linear_chunks_end_at_blocks:
+    if modes.chunks_end_at_states:
         rooms.append(TablesRoom(scheduler))
     if modes.encoder is not None:
         rooms.append(EncoderRoom(scheduler, modes.encoder))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.reference import drafts_of
+from simulator.engine.modes.spec import GroupKind
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager
 from simulator.engine.reference.limits import spec_decode_tokens
@@ -366,7 +367,8 @@ class Scheduler:
             total += self.kv_cache_manager.num_blocks_to_allocate(
                 other, whole + extra, whole, other.num_computed_tokens, capped=True
             )
-        return total + sum(-(-extra // group.size) for group in self.kv_cache_manager.groups)
+        groups = self.kv_cache_manager.groups
+        return total + sum(-(-extra // group.size) for group in groups if group.spec.kind != GroupKind.LINEAR)
 
     def update(self, plan: StepPlan) -> StepResult:
         """Apply a computed step (vLLM `update_from_output`).

@@ -29,6 +29,7 @@ class ConnectorRoom(Plain):
         self.new_sends: list[int] = []
         self._received: set[int] = set()
         self._abandoned: dict[int, Request] = {}
+        self._never_fetched: list[int] = []
         self._active = modes.connector
         self._fenced = modes.connector and modes.flight is not None and modes.flight.depth > 1
         self._planned_seq = self._applied_seq = 0
@@ -56,6 +57,10 @@ class ConnectorRoom(Plain):
         """The KV of a finished request has been sent: its blocks are freed (vLLM `finished_sending`)."""
         self._give_back(self.sending.pop(number))
 
+    def opens(self, plan: Plan) -> None:
+        plan.loads += [(number, 0) for number in self._never_fetched]
+        self._never_fetched.clear()
+
     def passes(self, plan: Plan, request: Request, running: bool) -> Answer:
         if request.status is not RequestStatus.WAITING_FOR_REMOTE_KVS:
             return Answer.GO
@@ -72,7 +77,7 @@ class ConnectorRoom(Plain):
     def external(self, request: Request, local_tokens: int) -> tuple[int, bool]:
         """NIXL: the whole prompt, apart. A store: full blocks of what it has, at most tokens - 1."""
         if request.remote_prefill:
-            ahead = max(0, self.scheduler.kv_cache_manager.prefill_lookahead - 1)
+            ahead = self.scheduler.kv_cache_manager.limits.reads_ahead_tokens
             whole = request.num_tokens - ahead if request.num_tokens > ahead else request.num_tokens
             return max(whole - local_tokens, 0), True
         if request.external_tokens:
@@ -84,12 +89,12 @@ class ConnectorRoom(Plain):
     def allocated(self, plan: Plan, request: Request, external: int, apart: bool) -> None:
         if not apart and not request.remote_prefill:
             return
-        if request.remote_prefill:
-            request.remote_prefill = False
-            blocks = self.scheduler.kv_cache_manager.groups[0].held[request] if external else []
-        else:
-            blocks = self.scheduler.kv_cache_manager.held(request)
-        plan.loads.append((request.number, sum(block.block_hash is None for block in blocks)))
+        by_nixl, request.remote_prefill = request.remote_prefill, False
+        many = 0
+        for group in self.scheduler.kv_cache_manager.groups if external or not by_nixl else ():
+            empty = sum(not block.is_null and block.block_hash is None for block in group.held.get(request, ()))
+            many += min(empty, group.most_fetched) if by_nixl else empty
+        plan.loads.append((request.number, many))
 
     def may_preempt(self, victim: Request) -> bool:
         return not self._fenced or self._last_plan.get(victim, 0) <= self._applied_seq
@@ -110,6 +115,9 @@ class ConnectorRoom(Plain):
             self.scheduler.kv_cache_manager.block_pool.free_blocks(self._deferred.pop(0)[1][::-1])
 
     def left(self, request: Request, why: Left) -> None:
+        """A request that leaves before its KV was asked for tells the other side, so that blocks there are freed."""
+        if why is not Left.PREEMPTED and request.remote_prefill:
+            self._never_fetched.append(request.number)
         if self._active and why is not Left.PREEMPTED:
             processed = max(0, request.num_computed_tokens - request.num_in_flight_tokens)
             self.scheduler.kv_cache_manager.remove_skipped(request, processed)

@@ -36,6 +36,9 @@ class DraftsRoom(Plain):
         self._asynchronous = flight is not None and flight.asynchronous
         self._padded: Request | None = None
 
+    def opens(self, plan: Plan) -> None:
+        self._padded = None
+
     def due(self, request: Request) -> int:
         return request.num_spec_tokens
 
@@ -57,7 +60,13 @@ class DraftsRoom(Plain):
         return 1 + k
 
     def cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
-        """Several MTP modules read ahead: a chunk leaves none of the prompt, or as much as they read."""
+        """Several MTP modules read ahead: a chunk leaves none of the prompt, or as much as they read.
+
+        Padding that does not fit before the end of a chunk of linear attention is left out.
+        """
+        if self._padded is request and 0 < n < 1 + self.spec.num_speculative_tokens:
+            self._padded = None
+            n = 1
         ahead = self.spec.num_prefill_lookahead_tokens
         left = request.num_tokens - computed - n
         return max(n - (ahead - left), 0) if 0 < left < ahead else n

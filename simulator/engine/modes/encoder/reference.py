@@ -94,6 +94,8 @@ class EncoderRoom(Plain):
         super().__init__(scheduler)
         self.spec = spec
         self.cache = EncoderCache(spec.cache_tokens)
+        drafts = scheduler.config.modes.drafts
+        self._read_ahead = drafts.num_prefill_lookahead_tokens if drafts else 0
         self._budget = 0
         self._wanted: tuple[Request, _Wanted] | None = None
 
@@ -105,11 +107,14 @@ class EncoderRoom(Plain):
         if not request.images or n == 0:
             return n
         wanted, planned, names = _Wanted(budget_left=self._budget), 0, set()
+        ahead = self._read_ahead
+        stops_early = ahead if self.scheduler.config.rules.reads_ahead_of_pictures else 0
+        end = computed + n + ahead
         for index, (offset, size, name) in enumerate(request.images):
-            if offset >= computed + n or offset + size <= computed:
+            if offset >= end or offset + size <= computed:
                 continue
             if self.spec.whole_items and computed + n < offset + size and self._is_whole_from(computed, offset):
-                n = max(0, offset - computed)
+                n = max(0, offset - computed - ahead)
                 break
             if name in names:
                 wanted.again.append(index)
@@ -117,7 +122,7 @@ class EncoderRoom(Plain):
             if self.cache.use_if_cached(request, index):
                 continue
             if not self.cache.has_room(size, wanted.budget_left, planned):
-                n = max(0, offset - computed)
+                n = max(0, min(n, offset - computed - stops_early))
                 break
             planned += size
             wanted.budget_left -= size
@@ -151,7 +156,8 @@ class EncoderRoom(Plain):
 
     def confirmed(self, request: Request) -> None:
         """Pictures go, in order, when their last token is computed and confirmed."""
-        known = request.num_computed_tokens - request.num_output_placeholders
+        ahead = self._read_ahead if self.scheduler.config.rules.reads_ahead_of_pictures else 0
+        known = request.num_computed_tokens - request.num_output_placeholders - ahead
         for index in sorted(self.cache.used_by.get(request, ())):
             offset, size, _ = request.images[index]
             if offset + size <= known:

@@ -9,30 +9,27 @@ from collections.abc import Callable, Sequence
 
 from simulator.engine.modes.spec import GroupKind, KvGroup
 from simulator.engine.reference.blocks import BlockPool, KVCacheBlock
-from simulator.engine.reference.groups import FullGroup, LookUp
+from simulator.engine.reference.groups import CacheLimits, FullGroup, LookUp
 from simulator.engine.reference.request import Request
 
 
-class _LimitedGroup(FullGroup):
-    """Layers that stop reading tokens; their blocks go back while the request runs.
+def last_state_before(tokens: int, size: int, limits: CacheLimits) -> int:
+    """Last multiple of `size` at which a request of so many tokens can be resumed.
 
-    Parameters
-    ----------
-    in_flight_tokens, longest_tokens : most tokens in flight, and `max_model_len`: what a request holds at once
+    One token is left for its logits (0.33: or as many as a hash covers beyond its block); where a hit block is given
+    up, the block before it (vLLM `get_mamba_prefill_checkpoint_position`).
     """
+    if limits.gives_up_block:
+        return max(tokens // size * size - size, 0)
+    return max((tokens - max(1, limits.hash_lookahead_tokens)) // size * size, 0)
 
-    def __init__(
-        self,
-        number: int,
-        spec: KvGroup,
-        pool: BlockPool,
-        alignment: int,
-        in_flight_tokens: int,
-        longest_tokens: int,
-    ) -> None:
-        super().__init__(number, spec, pool, alignment)
-        self.window = spec.window_tokens
-        self.in_flight_tokens, self.longest_tokens = in_flight_tokens, longest_tokens
+
+class _LimitedGroup(FullGroup):
+    """Layers that stop reading tokens; their blocks go back while the request runs."""
+
+    @property
+    def window(self) -> int:
+        return self.spec.window_tokens
 
     def remove_skipped(self, request: Request, processed: int) -> None:
         held = self.held.get(request)
@@ -48,31 +45,56 @@ class _LimitedGroup(FullGroup):
         self.pool.free_blocks(freed)
 
     def _resume_places(self, request: Request) -> list[int]:
-        """Tokens at which a later request can resume: the last of the prompt, and a junction that was seen."""
-        return [request.isl - 1, *([request.junction] if request.junction else [])]
+        """Tokens at which a later request can resume: the end of the prompt, and a junction that was seen.
+
+        Where a hit block is given up, an equal prompt and a longer one each resume a block before their last (vLLM
+        `replay_boundaries`).
+        """
+        limits, block = self.limits, self.limits.alignment
+        places = [request.isl - 1]
+        if limits.gives_up_block:
+            places = [max(tokens // block * block - block, 0) for tokens in (request.isl - 1, request.isl)]
+        if request.junction:
+            places.append(request.junction)
+            if self.gives_up_block and limits.rules.junction_kept_one_lower:
+                places.append(request.junction - self.size)
+        return places
 
 
 class WindowGroup(_LimitedGroup):
-    """A sliding window of W tokens: W - 1 tokens before the present one are read."""
+    """A sliding window of W tokens: W - 1 tokens before the present one are read.
+
+    Several MTP modules may compute the last tokens again, so their blocks are kept beyond the window.
+    """
+
+    @property
+    def most_fetched(self) -> int:
+        return -(-self.window // self.size) + 1
 
     def skipped_tokens(self, computed: int) -> int:
-        return max(0, computed - self.window + 1)
+        return max(0, computed - self.window + 1 - self.limits.reads_ahead_tokens)
 
     def admission_cap(self) -> int | None:
-        return -(-min(self.window - 1 + self.in_flight_tokens, self.longest_tokens) // self.size) + 1
+        limits = self.limits
+        tokens = self.window - 1 + limits.reads_ahead_tokens + limits.in_flight_tokens
+        return -(-min(tokens, limits.longest_tokens) // self.size) + 1
 
     def keeps(self, request: Request) -> Callable[[int], bool]:
-        """Sparse retention: the tail that a window reads before each place where a request can resume."""
-        many = -(-(self.window - 1) // self.size)
+        """Sparse retention: the tail that a window reads before each place where a request can resume.
+
+        Where a hit block is given up, the tail ends with it.
+        """
+        given_up = int(self.gives_up_block)
+        many = -(-(self.window - 1) // self.size) + given_up
         kept: set[int] = set()
         for place in self._resume_places(request):
-            last = place // self.alignment * self.alignment // self.size
+            last = place // self.limits.alignment * self.limits.alignment // self.size + given_up
             kept |= set(range(last - many, last))
         return kept.__contains__
 
-    def find(self, look: LookUp, most: int) -> list[KVCacheBlock]:
+    def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
         """From the right the first run of blocks that covers the window, or one that reaches the beginning."""
-        limit, needed, run = most // self.size, -(-(self.window - 1) // self.size), 0
+        limit, needed, run = most // self.size, -(-(self.window - 1) // self.size) + gives_up, 0
         hit = [self.pool.null_block] * limit
         for index in range(limit - 1, -1, -1):
             block = look(index)
@@ -82,20 +104,23 @@ class WindowGroup(_LimitedGroup):
             hit[index] = block
             run += 1
             if run >= needed:
-                return hit[: index + run]
-        return hit[:run]
+                del hit[index + run :]
+                break
+        else:
+            del hit[run:]
+        return hit[:-1] if gives_up else hit
 
 
 class ChunkGroup(_LimitedGroup):
-    """Local chunks of C tokens: only tokens of the present chunk are read."""
+    """Local chunks of C tokens: only tokens of the present chunk are read. vLLM has no EAGLE or MTP with them."""
 
     def skipped_tokens(self, computed: int) -> int:
         return computed // self.window * self.window
 
     def admission_cap(self) -> int | None:
-        return -(-min(self.window + self.in_flight_tokens, self.longest_tokens) // self.size)
+        return -(-min(self.window + self.limits.in_flight_tokens, self.limits.longest_tokens) // self.size)
 
-    def find(self, look: LookUp, most: int) -> list[KVCacheBlock]:
+    def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
         """All before the present chunk counts as hit; within it from the left."""
         start = most // self.window * self.window // self.size
         hit = [self.pool.null_block] * start
@@ -108,13 +133,22 @@ class ChunkGroup(_LimitedGroup):
 
 
 class LinearGroup(_LimitedGroup):
-    """Linear attention without the prefix cache: one block of state for each request."""
+    """Linear attention without the prefix cache: a block of state for each request, and one for each draft."""
 
     def skipped_tokens(self, computed: int) -> int:
         return computed - 1
 
-    def find(self, look: LookUp, most: int) -> list[KVCacheBlock]:
-        """The last cached state."""
+    def blocks_needed(
+        self, request: Request, reach: int, main: int, computed: int, hit: Sequence[KVCacheBlock], capped: bool
+    ) -> int:
+        with_drafts = reach + self.size * self.spec.draft_states
+        return super().blocks_needed(request, with_drafts, main, computed, hit, capped)
+
+    def extend(self, request: Request, reach: int, main: int) -> None:
+        super().extend(request, reach + self.size * self.spec.draft_states, main)
+
+    def find(self, look: LookUp, most: int, gives_up: bool) -> list[KVCacheBlock]:
+        """The last cached state; drafters have no linear attention, so none is given up."""
         for index in range(most // self.size - 1, -1, -1):
             block = look(index)
             if block is not None:
@@ -123,29 +157,26 @@ class LinearGroup(_LimitedGroup):
 
 
 class AlignedLinearGroup(LinearGroup):
-    """Linear attention with the prefix cache: the state at block boundaries, the places between are null."""
+    """Linear attention with the prefix cache: the state at block boundaries, the places between are null.
 
-    def __init__(
-        self,
-        number: int,
-        spec: KvGroup,
-        pool: BlockPool,
-        alignment: int,
-        in_flight_tokens: int,
-        longest_tokens: int,
-    ) -> None:
-        super().__init__(number, spec, pool, alignment, in_flight_tokens, longest_tokens)
+    The last places of a table are the running state and one state for each draft; they move along.
+    """
+
+    def __init__(self, number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> None:
+        super().__init__(number, spec, pool, limits)
         self.written_in_this_step: set[tuple[int, int]] = set()
         self._last_state: dict[Request, int] = {}
         self._retired: dict[Request, int] = {}
+        self._began: set[Request] = set()
 
     def blocks_needed(
         self, request: Request, reach: int, main: int, computed: int, hit: Sequence[KVCacheBlock], capped: bool
     ) -> int:
         if hit and hit[-1].block_hash in self.written_in_this_step:
             return len(self.pool.blocks) + 1
-        new = -(-main // self.size) - len(hit) - len(self.held.get(request, ()))
-        return min(new, 1) + self._idle(hit)
+        drafts = self.spec.draft_states
+        new = -(-main // self.size) + drafts - len(hit) - len(self.held.get(request, ()))
+        return min(new, 1 if request in self._began else 1 + drafts) + self._idle(hit)
 
     def remove_skipped(self, request: Request, processed: int) -> None:
         held, null = self.held.get(request), self.pool.null_block
@@ -168,16 +199,25 @@ class AlignedLinearGroup(LinearGroup):
 
     def extend(self, request: Request, reach: int, main: int) -> None:
         held = self.held.setdefault(request, [])
-        required, before = -(-main // self.size), len(held)
+        drafts, before = self.spec.draft_states, len(held)
+        required = -(-main // self.size) + drafts
         if required > before:
-            if before > 0:
+            if request in self._began:
+                self._last_state[request] = before - 1 - drafts
+            elif before > 0:
                 self._last_state[request] = before - 1
-            held += [self.pool.null_block] * (required - 1 - before)
-            held += self.pool.get_new_blocks(required - len(held))
+            running = required - drafts - 1
+            held += [self.pool.null_block] * (running - before)
+            if request in self._began:
+                for index in range(before - drafts, min(before, running)):
+                    held.append(held[index])
+                    held[index] = self.pool.null_block
+            held += self.pool.get_new_blocks(max(required - len(held), 0))
+        self._began.add(request)
 
     def keeps(self, request: Request) -> Callable[[int], bool]:
-        places = self._resume_places(request)
-        return {place // self.alignment * self.alignment // self.size - 1 for place in places}.__contains__
+        block = self.limits.alignment
+        return {place // block * block // self.size - 1 for place in self._resume_places(request)}.__contains__
 
     def register(self, request: Request, block: KVCacheBlock, index: int) -> None:
         super().register(request, block, index)
@@ -185,39 +225,41 @@ class AlignedLinearGroup(LinearGroup):
             self.written_in_this_step.add(block.block_hash)
 
     def cache(self, request: Request, tokens: int) -> None:
+        """The state at the prompt's last place is findable while it is in the table, and counts as written just now."""
         super().cache(request, tokens)
-        # the state at the prompt's last boundary counts as written in this very step while it is in the table
-        if tokens > 0 and tokens == (request.isl - 1) // self.size * self.size:
-            index = tokens // self.size - 1
-            block = self.held[request][index]
-            if block is not self.pool.null_block:
-                super().register(request, block, index)
-                self.written_in_this_step.add((self.number, request.block_hashes[index]))
+        held = self.held.get(request, [])
+        index = tokens // self.size - 1
+        if tokens <= 0 or index >= len(held) or tokens != last_state_before(request.isl, self.size, self.limits):
+            return
+        block, content = held[index], (self.number, request.block_hashes[index])
+        known = block.block_hash == content and self.limits.rules.state_written_once
+        if block is not self.pool.null_block and not known:
+            super().register(request, block, index)
+            self.written_in_this_step.add(content)
 
     def pop(self, request: Request) -> list[KVCacheBlock]:
         self._last_state.pop(request, None)
         self._retired.pop(request, None)
+        self._began.discard(request)
         return super().pop(request)
 
 
 _KINDS = {GroupKind.WINDOW: WindowGroup, GroupKind.CHUNK: ChunkGroup, GroupKind.LINEAR: LinearGroup}
 
 
-def make_group(
-    number: int, spec: KvGroup, pool: BlockPool, alignment: int, in_flight_tokens: int, longest_tokens: int
-) -> FullGroup:
+def make_group(number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> FullGroup:
     """The tables of a group, by its kind."""
     if spec.kind == GroupKind.FULL:
-        return FullGroup(number, spec, pool, alignment)
+        return FullGroup(number, spec, pool, limits)
     made = AlignedLinearGroup if spec.aligned else _KINDS[spec.kind]
-    return made(number, spec, pool, alignment, in_flight_tokens, longest_tokens)
+    return made(number, spec, pool, limits)
 
 
-def chunk_end(request: Request, n: int, start: int, block_size: int, most: int) -> int:
-    """Tokens of a chunk of linear attention with the prefix cache: it ends where a state is kept (0.32).
+def chunk_end(request: Request, n: int, start: int, block_size: int, most: int, limits: CacheLimits) -> int:
+    """Tokens of a chunk of linear attention with the prefix cache: it ends where a state is kept.
 
-    Block boundaries (but for blocks wider than a chunk, and the prompt's last chunk), the last boundary before the end,
-    and a junction.
+    Block boundaries (but for blocks wider than a chunk, and the prompt's last chunk), the last place before the end
+    where a state can be resumed, and a junction.
 
     Parameters
     ----------
@@ -227,13 +269,12 @@ def chunk_end(request: Request, n: int, start: int, block_size: int, most: int) 
     if start >= end_of_prefill:
         return n
     end = start + n
-    last = max((request.num_tokens - 1) // block_size * block_size, 0)
     if end < end_of_prefill:
         aligned = end // block_size * block_size
         if aligned > start or block_size <= most:
             end = aligned
     junction = request.junction
-    stops = [last]
+    stops = [last_state_before(request.num_tokens, block_size, limits)]
     if start % block_size:
         stops.append((start // block_size + 1) * block_size)
     if start < junction < end:

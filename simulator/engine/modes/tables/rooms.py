@@ -18,4 +18,5 @@ class TablesRoom(Plain):
         most = config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens
         if config.long_prefill_token_threshold:
             most = min(most, config.long_prefill_token_threshold)
-        return chunk_end(request, n, computed, config.block_size, most)
+        limits = self.scheduler.kv_cache_manager.limits
+        return chunk_end(request, n, computed, config.block_size, most, limits)

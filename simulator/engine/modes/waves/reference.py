@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulator.engine.modes.spec import Waves
-from simulator.engine.reference.doors import Answer, Plain
+from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.plan import Plan
 from simulator.engine.reference.request import Request, RequestStatus
 
@@ -18,8 +18,9 @@ _BLOCKED = (RequestStatus.WAITING_FOR_REMOTE_KVS, RequestStatus.WAITING_FOR_GRAM
 class WavesRoom(Plain):
     """Holds prefills back in throttled steps (vLLM `_should_throttle_prefills`).
 
-    Only while some running request decodes, and the queue was emptied by the last plan that was not held back. From
-    0.33 on an engine by itself holds them, too, until the interval since the last step with a prefill is over.
+    Only while some running request decodes, and the last plan that was not held back left none waiting but those that
+    were passed over, in it or in an earlier one (vLLM `deferred_waiting`). From 0.33 on an engine by itself holds them,
+    too, until the interval since the last step with a prefill is over.
     """
 
     def __init__(self, scheduler: Scheduler, spec: Waves) -> None:
@@ -30,6 +31,14 @@ class WavesRoom(Plain):
         self._executed = 0
         self._capacity_bound = False
         self._held = False
+        self._deferred: set[Request] = set()
+
+    def queued(self, request: Request) -> None:
+        if request.status in _BLOCKED:
+            self._deferred.add(request)
+
+    def left(self, request: Request, why: Left) -> None:
+        self._deferred.discard(request)
 
     def opens(self, plan: Plan) -> None:
         decodes = any(not request.is_prefill_chunk for request in self.scheduler.running)
@@ -48,10 +57,13 @@ class WavesRoom(Plain):
             self._executed += 1
         if any(self._prefills(plan, request) for request in plan.given):
             self._last_prefill = self._executed
-        if self._held or plan.passed is None:
+        if plan.passed is None:
             return
-        waiting = [*self.scheduler.waiting, *self.scheduler.kv_holding_waiting]
-        self._capacity_bound = any(r.status not in _BLOCKED and r not in plan.passed for r in waiting)
+        self._deferred |= set(plan.passed)
+        self._deferred -= set(plan.admitted)
+        if not self._held:
+            waiting = len(self.scheduler.waiting) + len(self.scheduler.kv_holding_waiting)
+            self._capacity_bound = waiting > len(self._deferred)
 
     def _prefills(self, plan: Plan, request: Request) -> bool:
         if request in plan.admitted:

@@ -1,0 +1,95 @@
+"""Schedules of random engines in random combinations of modes, by vLLM's engine core over nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from calibrate.experiments.engine_modes import PLAIN
+from calibrate.experiments.random_engines import DrawnEngine, draw_engine
+from calibrate.experiments.schedules import TINY_MODEL
+from calibrate.vllm_process import EngineError, VllmProcess
+from simulator.engine.schedule_trace import FORMAT
+from simulator.engine.verify import ScheduleCheck, check_schedule
+
+
+@dataclass(frozen=True, slots=True)
+class CoreRecording:
+    """One engine that was drawn: what vLLM made of it, and how the replays went.
+
+    Attributes
+    ----------
+    modes : names that were drawn, `plain` if none
+    path : the recording; None where there is none
+    refusal : why there is none: vLLM refused the engine, or the engine stood still
+    facts : modes that were really on and how often they had an effect, as the recording has them
+    checks : replays, by the compiled engine and by the reference
+    """
+
+    modes: tuple[str, ...]
+    path: Path | None = None
+    refusal: str = ""
+    facts: dict[str, Any] | None = None
+    checks: tuple[ScheduleCheck, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        return any(check.first_difference for check in self.checks)
+
+
+def record_cores(
+    vllm: Callable[[], VllmProcess], out: Path, number: int, seed: int, allowed: Sequence[str], first: int = 0
+) -> Iterator[CoreRecording]:
+    """Draw `number` engines, record and replay each; one process of vLLM for all of them.
+
+    Parameters
+    ----------
+    allowed : modes that may be drawn; none of them is plain serving
+    first : number of the first engine
+    """
+    process = vllm()
+    try:
+        for k in range(first, first + number):
+            drawn = draw_engine(seed, k, allowed)
+            name = drawn.mode or PLAIN
+            modes = drawn.modes or (PLAIN,)
+            try:
+                made = _record(process, drawn)
+            except EngineError as error:
+                if error.kind == "died":
+                    raise
+                yield CoreRecording(modes, refusal=str(error).partition(" (vLLM's output")[0])
+                continue
+            path = out / f"core-{seed}-{k}.json.gz"
+            write_recording(path, {"format": FORMAT, "mode": name, **made, "requests": drawn.requests})
+            yield CoreRecording(modes, path, facts=made["facts"], checks=_replay(path))
+    finally:
+        process.close()
+
+
+def _record(process: VllmProcess, drawn: DrawnEngine) -> dict[str, Any]:
+    made: dict[str, Any] = process.call(
+        "record_core", engine=drawn.engine, requests=drawn.requests, events=drawn.events, model=str(TINY_MODEL)
+    )
+    return made
+
+
+def _replay(path: Path) -> tuple[ScheduleCheck, ...]:
+    from simulator.engine.verify import replay_by_reference
+    from simulator.fleet.single import replay_kernel
+
+    return check_schedule(path, {"kernel": replay_kernel, "reference": replay_by_reference})
+
+
+def write_recording(path: Path, recording: dict[str, Any]) -> None:
+    """Write a recording compressed, whole or not at all; equal content gives equal bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(recording, sort_keys=True, separators=(",", ":")) + "\n"
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_bytes(gzip.compress(text.encode(), mtime=0))
+    scratch.rename(path)

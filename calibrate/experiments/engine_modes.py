@@ -1,0 +1,87 @@
+"""Modes in which an engine on paper can be drawn, and which of them exclude each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulator.errors import InputError, Problem, unknown_name
+
+FLIGHT = ("async", "pipeline")
+DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size")
+LAYERS = ("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off")
+CONNECTORS = ("nixl-decode", "nixl-prefill", "store")
+LIMITS = (
+    "priority",
+    "chunking-off",
+    "long-prefill",
+    "adaptive-prefill",
+    "active-seqs",
+    "scheduled-tokens",
+    "watermark",
+)
+WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop")
+RANKS = ("data-parallel", "prefill-interval")
+MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
+"""All modes, by the name that `--modes` takes."""
+PLAIN = "plain"
+ALL = "all"
+
+_ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
+_EXCLUDES = (
+    # events are of one engine, and ranks here have no transfers
+    ("data-parallel", ("pipeline", "abort", "reset", *CONNECTORS, "encoder", "grammar", "parallel-sampling")),
+    # a table by batch size is turned off with data parallelism
+    ("drafts-by-batch-size", RANKS),
+    # the prefix cache of linear attention needs chunked prefill, and pictures that may be cut
+    ("linear-prefix", ("chunking-off",)),
+    # a reset of running requests is refused while KV is on its way
+    ("reset", ("nixl-decode", "store")),
+    # its blocks wait for the transfer; nothing that ends early is sent
+    ("nixl-prefill", ("stop", "abort", "reset", *DRAFTS)),
+    # linear attention keeps states, which a transfer of blocks does not carry
+    ("linear", CONNECTORS),
+    ("linear-prefix", CONNECTORS),
+)
+_MEAN_MODES = 3.0
+
+
+def parse_modes(text: str) -> tuple[str, ...]:
+    """Modes that `--modes` names, separated by commas; `all`, or `plain` for none.
+
+    Raises
+    ------
+    InputError : a name that is no mode, with the nearest one
+    """
+    if text in (ALL, PLAIN):
+        return MODES if text == ALL else ()
+    names = [name.strip() for name in text.split(",")]
+    known = (*MODES, ALL, PLAIN)
+    problems = [
+        Problem(unknown_name("mode", name, known), path="--modes", got=name) for name in names if name not in MODES
+    ]
+    if problems:
+        raise InputError(*problems)
+    return tuple(name for name in MODES if name in names)
+
+
+def draw_modes(draw: np.random.Generator, allowed: Sequence[str]) -> tuple[str, ...]:
+    """A random combination of at least one mode that is allowed, none of which excludes another."""
+    many = min(len(allowed), max(1, int(draw.poisson(_MEAN_MODES))))
+    chosen: list[str] = []
+    for name in draw.permutation(np.array(allowed, dtype=object)).tolist():
+        if len(chosen) == many:
+            break
+        if all(fit_together(name, other) for other in chosen):
+            chosen.append(name)
+    return tuple(name for name in MODES if name in chosen)
+
+
+def fit_together(one: str, other: str) -> bool:
+    """Whether an engine can be in both modes."""
+    if any(one in family and other in family for family in _ONE_OF):
+        return False
+    return not any(
+        (one == name and other in excluded) or (other == name and one in excluded) for name, excluded in _EXCLUDES
+    )

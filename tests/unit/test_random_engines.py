@@ -1,0 +1,66 @@
+"""Random engines on paper: modes that go together, work that fits, the same every time."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+
+from calibrate.experiments.engine_modes import MODES, fit_together, parse_modes
+from calibrate.experiments.random_engines import draw_engine
+from simulator.errors import InputError
+
+DRAWN = [draw_engine(3, number, MODES) for number in range(250)]
+
+
+def test_the_same_seed_and_number_give_the_same_engine() -> None:
+    again = [draw_engine(3, number, MODES) for number in range(5)]
+    assert again == DRAWN[:5]
+    assert draw_engine(4, 0, MODES) != DRAWN[0]
+
+
+def test_every_mode_is_drawn_and_none_beside_one_that_it_excludes() -> None:
+    assert {mode for drawn in DRAWN for mode in drawn.modes} == set(MODES)
+    for drawn in DRAWN:
+        assert all(fit_together(one, other) for one, other in combinations(drawn.modes, 2)), drawn.mode
+
+
+def test_what_excludes_excludes_both_ways() -> None:
+    assert all(fit_together(one, other) == fit_together(other, one) for one, other in combinations(MODES, 2))
+    assert not fit_together("eagle", "mtp")
+    assert not fit_together("chunking-off", "linear-prefix")
+    assert fit_together("async", "hybrid")
+
+
+def test_requests_fit_their_engine() -> None:
+    for drawn in DRAWN:
+        for row in drawn.requests:
+            isl = sum(tokens for _, tokens in row["prompt"])
+            assert isl + row["osl"] <= drawn.engine["max_model_len"], drawn.mode
+            assert all(offset + size <= isl for offset, size, _ in row.get("images", ()))
+
+
+def test_modes_reach_engine_requests_and_events() -> None:
+    for drawn in DRAWN:
+        modes = set(drawn.modes)
+        assert drawn.engine["enable_chunked_prefill"] == ("chunking-off" not in modes)
+        assert ("max_loras" in drawn.engine) == ("lora" in modes)
+        assert (drawn.engine["policy"] == "priority") == ("priority" in modes)
+        assert any("abort" in event for event in drawn.events) <= ("abort" in modes)
+        assert all(("rank" in row) == ("data-parallel" in modes) for row in drawn.requests)
+
+
+def test_modes_are_named_or_all_or_none() -> None:
+    assert parse_modes("all") == MODES
+    assert parse_modes("plain") == ()
+    assert parse_modes("abort, async") == ("async", "abort")
+    assert draw_engine(1, 1, ()).modes == ()
+    assert {draw_engine(1, number, ("async",)).mode for number in range(5)} == {"async"}
+
+
+def test_a_name_that_is_no_mode_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_modes("async,hybrit")
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.got) == ("--modes", "hybrit")
+    assert "hybrid" in problem.message
