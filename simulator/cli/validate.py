@@ -31,7 +31,7 @@ def validate(
     from simulator.resolve.topology import plan_topologies
     from simulator.scenario.load import load_scenario
     from simulator.scenario.resolved import resolved_yaml
-    from simulator.simulate.capacity import load_warnings
+    from simulator.simulate.capacity import load_warnings, offered_load
 
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     planned = plan_topologies(at_start(loaded))
@@ -42,10 +42,11 @@ def validate(
     print(
         f"{scenario}: {len(planned)} topologies, {len(loaded.scenario.workload.classes)} request classes, no problems"
     )
+    load = offered_load(loaded)
     for topology in planned:
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
             print(f"! {topology.name}: sizes are left open: run or plan looks for them")
             continue
-        for warning in load_warnings(loaded, topology):
+        for warning in load_warnings(load, topology):
             print(f"! {topology.name}: {warning}")
     return 0

@@ -13,6 +13,7 @@ from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
+from simulator.simulate.priced import period_uses
 from simulator.study.bill import Bill, MonthUse, PeriodUse
 from simulator.study.decision import Contender, Month, Served, Trail, Walked
 from simulator.study.terms import Terms
@@ -98,7 +99,7 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
     periods: list[PeriodUse] = []
     for share in month.shares:
         usages = share.served.usages if replication is None else share.served.usages[replication : replication + 1]
-        periods += [PeriodUse(usage, share.hours / len(usages), share.period.start_hour) for usage in usages]
+        periods += period_uses(share.period, share.hours, usages)
     return MonthUse(tuple(periods))
 
 

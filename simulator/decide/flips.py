@@ -70,10 +70,9 @@ def _rent(terms: Terms, factor: float) -> Terms:
             replace(
                 one,
                 usd_per_instance_hour=offer(one.usd_per_instance_hour),
-                commitments=tuple(
-                    replace(found, usd_per_instance_hour=found.usd_per_instance_hour * factor)
-                    for found in one.commitments
-                ),
+                commitment=None
+                if one.commitment is None
+                else replace(one.commitment, usd_per_instance_hour=one.commitment.usd_per_instance_hour * factor),
             )
             for one in terms.rented
         ),

@@ -11,9 +11,9 @@ from simulator.study.demand import Horizon, Level, Load, Period
 
 Trial = Callable[[Sizes, Load], Served]
 """A fleet of these sizes under this load."""
-Search = Callable[[Sequence[Load], Sizes | None], Sizes | None]
-"""The cheapest sizes that meet the SLO under each of these loads, searched from those of the node before; None if no
-allowed size does."""
+Search = Callable[[Level, Sizes | None], Sizes | None]
+"""The cheapest sizes that meet the SLO in every period of a month of this level, searched from those of the node
+before; None if no allowed size does."""
 
 
 @dataclass
@@ -129,9 +129,7 @@ def _sizes(
     found: list[Sizes] = []
     for month in months:
         before = found[-1] if found else None
-        level = horizon.level(month)
-        loads = list(dict.fromkeys(period.at(level) for period in horizon.periods))
-        best = search(loads, before) or before or sizes
+        best = search(horizon.level(month), before) or before or sizes
         found.append(_kept(before, best, owned))
     return tuple(found)
 
@@ -146,4 +144,6 @@ def _walked(month: int, level: Level, sizes: Sizes, shares: Sequence[Share], mee
     hours = sum(share.hours for share in shares)
     attainment = sum(share.hours * share.served.attainment for share in shares) / hours
     worst = min(shares, key=lambda share: (share.served.meets, share.served.attainment))
-    return Walked(month, level, sizes, meets, attainment, worst.served.binding, tuple(s for s in shares if s.hours > 0))
+    several = len({share.period.name for share in shares}) > 1
+    binding = f"in {worst.period.name}, {worst.served.binding}" if several else worst.served.binding
+    return Walked(month, level, sizes, meets, attainment, binding, tuple(s for s in shares if s.hours > 0))

@@ -43,9 +43,8 @@ class Sizing:
         """The fleet with its spare replicas, simulated to the end."""
         at = with_spare(point, spare)
         sized = self.trials.sized(at)
-        outcomes = self.trials(at).outcomes
-        if len(outcomes) < self.trials.demand.replications:
-            outcomes = self.trials.whole(at)
+        tried = self.trials(at)
+        outcomes = tried.outcomes[0] if tried.word == "met" else self.trials.whole(at)
         met = tuple(bool(outcome.metrics.summary()["slo_met"]) for outcome in outcomes)
         loaded = with_sizes(self.candidate.loaded, self.candidate.topology, self.trials.sizes(at))
         done = priced(outcomes, sized.terms.terms)

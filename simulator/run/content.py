@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.resolve.demand import request_source
+from simulator.run.loads import loads_of
 from simulator.scenario.load import LoadedScenario
 from simulator.workload.requests import ClosedLoop, Requests
 
@@ -43,7 +43,7 @@ def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[
     ------
     InputError : a request that the scenario does not draw
     """
-    source = request_source(loaded)
+    source = loads_of(loaded).shown.demand.source(0)
     classes = {cls.name: k for k, cls in enumerate(loaded.scenario.workload.classes)}
     waiting: dict[float, list[_Row]] = {}
     for number, name, isl, osl, arrival_s, finish_s in rows[

@@ -12,7 +12,8 @@ from simulator.decide.explore import Answered, Asked, Explorer, capacities, tria
 from simulator.decide.record import Json, record
 from simulator.decide.verdict import decide
 from simulator.metrics.slo import ClassSlo
-from simulator.run.months import demand_at, served
+from simulator.run.loads import demand_at
+from simulator.run.months import served
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.loads import loads_of
 from simulator.run.months import served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
 
 
@@ -43,7 +42,8 @@ def evaluate(
     progress: Callable[[float], None] | None = None,
 ) -> Evaluation:
     """Simulate all replications of a planned topology; `progress` is called with the share that is done."""
-    demand, subject = demand_of(loaded), subject_of(planned)
+    loads, subject = loads_of(loaded), subject_of(planned)
+    demand = loads.shown.demand
     done = []
     for number in range(demand.replications):
 
@@ -53,5 +53,6 @@ def evaluate(
 
         done.append(simulate_one(subject, demand, number, progress=tick))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    walked = walk_months(horizon_of(loaded), planned, demand, served(done)).months
-    return Evaluation(summarise(loaded, planned, priced_months(done, prices.terms, walked), prices), met)
+    walked = walk_months(loads, planned, served(done, loads.absent)).months
+    found = priced_months(done, prices.terms, walked)
+    return Evaluation(summarise(loaded, planned, found, prices, loads.shown.period.name), met)

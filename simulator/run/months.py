@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
-from simulator.simulate.demand import Demand
+from simulator.run.loads import Loads, absent_classes
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import Outcome, simulate_one, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.study.decision import Served, Sizes, Walked
-from simulator.study.demand import Horizon, Load
-from simulator.workload.levels import at_level
+from simulator.study.demand import Horizon, Level, Load
 
 Progress = Callable[[str, float], None]
-
-
-def demand_at(demand: Demand, load: Load) -> Demand:
-    """The demand under another load; itself where nothing changes. A window has its warm-up before it, if it can."""
-    found = demand
-    if any(factor != 1.0 for factor in load.level):
-        found = replace(found, workload=at_level(demand.workload, load.level), _drawn={})
-    if load.window_s is not None:
-        first, last = load.window_s
-        start_s = max(first - demand.warmup_s, 0.0)
-        warmup_s = first - start_s if first > 0 else demand.warmup_s
-        found = replace(found, start_s=start_s, warmup_s=warmup_s, horizon_s=last - start_s, _drawn={})
-    return found
 
 
 @dataclass(frozen=True)
@@ -41,13 +28,13 @@ class Sizing:
     ----------
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
-    search : the topology at the cheapest sizes that meet the SLO under a demand; None if no allowed one does
+    search : the topology at the cheapest sizes that meet the SLO in every period of a month; None if no allowed does
     at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
-    search: Callable[[Demand], PlannedTopology | None]
+    search: Callable[[Sequence[PeriodDemand]], PlannedTopology | None]
     at: Callable[[Sizes], PlannedTopology]
 
 
@@ -60,9 +47,8 @@ class Journey:
 
 
 def walk_months(
-    horizon: Horizon,
+    loads: Loads,
     planned: PlannedTopology,
-    demand: Demand,
     base: Served,
     progress: Progress | None = None,
     sizing: Sizing | None = None,
@@ -71,12 +57,15 @@ def walk_months(
 
     Parameters
     ----------
-    base : what it gave under the scenario's own load, which is not simulated again
+    planned : at the sizes that serve the first month
+    base : what it gave in the period that is shown, which is not simulated again
     sizing : searches the sizes of the months that are simulated; None where they stay
     """
+    horizon, shown = loads.horizon, loads.shown_load
     pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
     now = replicas(planned, pools)
     known = {now: planned}
+    found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in known:
@@ -84,34 +73,38 @@ def walk_months(
             known[sizes] = sizing.at(sizes)
         return known[sizes]
 
+    def under(sizes: Sizes, load: Load) -> PlannedTopology:
+        """What was found for that load; settings of an autoscaler may differ at equal sizes."""
+        searched = (one for (n, level), one in found_for.items() if n == sizes and load in _loads(horizon, level))
+        return next(searched, None) or at(sizes)
+
     def trial(sizes: Sizes, load: Load) -> Served:
-        there = demand_at(demand, load)
-        if there is demand and sizes == now:
+        one = under(sizes, load)
+        if load == shown and one is planned:
             return base
         if progress:
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
-        subject = subject_of(at(sizes))
+        subject, there = subject_of(one), loads.at(load)
         there_too = [simulate_one(subject, there, k) for k in range(there.replications)]
-        return served(there_too, absent=[k for k, factor in enumerate(load.level) if factor == 0])
+        return served(there_too, absent=absent_classes(load))
 
-    def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
+    def search(level: Level, before: Sizes | None) -> Sizes | None:
         assert sizing is not None
-        found: list[Sizes] = []
-        for load in loads:
-            if not any(load.level):
-                continue
-            there = demand_at(demand, load)
-            best = planned if there is demand else sizing.search(there)
-            if best is None:
-                return None
-            sizes = replicas(best, pools)
-            known.setdefault(sizes, best)
-            found.append(sizes)
-        return tuple(max(numbers) for numbers in zip(*found, strict=True)) or None
+        best = planned if level == horizon.level(1) else sizing.search(loads.periods(level))
+        if best is None:
+            return None
+        sizes = replicas(best, pools)
+        known.setdefault(sizes, best)
+        found_for[sizes, level] = best
+        return sizes
 
     walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
+
+
+def _loads(horizon: Horizon, level: Level) -> set[Load]:
+    return {period.at(level) for period in horizon.periods}
 
 
 def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:

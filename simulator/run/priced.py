@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from simulator.bill.study import bill_study
+from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import month_uses
 from simulator.simulate.one import Outcome
 from simulator.simulate.priced import Priced, priced_by
@@ -27,6 +29,15 @@ def priced_months(outcomes: Sequence[Outcome], terms: Terms, walked: Sequence[Wa
         lambda k: month_uses(walked, k),
         lambda k: mean_tokens(walked, k),
         tuple(walked),
+    )
+
+
+def first_month_usd(found: Priced) -> tuple[float, ...]:
+    """USD of the first month by replication, as if all months were like it."""
+    months = math.ceil(found.terms.months)
+    return tuple(
+        mean(total_usd(bill_study(found.terms, month_uses(found.walked[:1], k) * months).lines))
+        for k in range(len(found.replications))
     )
 
 

@@ -14,7 +14,6 @@ from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.errors import collect
 from simulator.resolve.agreed import committed_instances_stay
-from simulator.resolve.horizon import horizon_of
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies, plan_topology
@@ -22,8 +21,9 @@ from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.fingerprint import fingerprint
+from simulator.run.loads import loads_of
 from simulator.run.months import Sizing, served, walk_months
-from simulator.run.priced import priced_months
+from simulator.run.priced import first_month_usd, priced_months
 from simulator.run.remarks import remarks, turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
@@ -32,8 +32,8 @@ from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
-from simulator.simulate.capacity import kept_up, load_warnings
-from simulator.simulate.demand import Demand, demand_of
+from simulator.simulate.capacity import kept_up, load_of, load_warnings
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
@@ -94,16 +94,20 @@ def simulate(
     identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
     check_catalog_names(loaded)
     store = Store() if store is None else store
-    answers = _answers(loaded, limits, store, progress)
+    loads = loads_of(loaded)
+    this_month = loads.periods(loads.horizon.level(1))
+    answers = _answers(loaded, this_month, limits, store, progress)
     sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
     loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
     prices = collect(resolve_terms, planned)
-    unstable = {topology.name: load_warnings(loaded, topology) for topology in planned}
+    shown = loads.shown
+    demand = shown.demand
+    offered = load_of(demand.source(0), demand.horizon_s)
+    unstable = {topology.name: load_warnings(offered, topology) for topology in planned}
     summaries: dict[str, dict[str, Any]] = {}
     cases: dict[str, Case] = {}
-    demand, horizon = demand_of(loaded), horizon_of(loaded)
     replications = demand.replications
     total = len(planned) * replications
     files = references(loaded)
@@ -118,12 +122,12 @@ def simulate(
 
             def tick(number: int, now: float, first: int = k * replications, name: str = topology.name) -> None:
                 if progress:
-                    part = (first + number + min(now / scenario.run.horizon_s, 1.0)) / total
+                    part = (first + number + min(now / demand.horizon_s, 1.0)) / total
                     progress(name, share + (1 - share) * part)
 
             done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
             sizing = sizings.get(topology.name)
-            journey = walk_months(horizon, topology, demand, served(done), progress, sizing)
+            journey = walk_months(loads, topology, served(done, loads.absent), progress, sizing)
             walked = journey.months
             if len(journey.spells) > 1:
                 price = resolve_terms(topology, journey.spells)
@@ -131,7 +135,7 @@ def simulate(
             found = priced_months(done, price.terms, walked)
             bundle.append("latency.parquet", latency_frame(topology.name, merged_metrics(topology, found.replications)))
             bundle.append("costs.parquet", cost_frame(topology.name, found))
-            told = summarise(loaded, topology, found, price)
+            told = summarise(loaded, topology, found, price, shown.period.name)
             arrived_rps = told["metrics"]["arrived"] / ((demand.horizon_s - demand.warmup_s) * replications)
             if not kept_up(told["metrics"], arrived_rps):
                 told["warnings"][:0] = remarks("load", unstable[topology.name])
@@ -141,8 +145,7 @@ def simulate(
                 told["search"] = answers[topology.name].row()
                 told["warnings"] += remarks("size", size_warnings(answers[topology.name]))
             elif advise:
-                usd = tuple(one.usd_per_month for one in found.replications)
-                words = advice(loaded, topology.name, usd, demand, store)
+                words = advice(loaded, topology.name, first_month_usd(found), this_month, store)
                 told["warnings"] += remarks("size", [words] if words else [])
             summaries[topology.name] = told
             cases[topology.name] = Case(topology, price, found)
@@ -197,8 +200,8 @@ def _sizing(loaded: LoadedScenario, found: Answer, limits: Limits | None, store:
     pools = loaded.scenario.topologies[name].pools
     open_ = {pool.index for pool in open_pools(loaded, name)}
 
-    def search(demand: Demand) -> PlannedTopology | None:
-        found = answer(loaded, name, demand, store, limits)
+    def search(periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
+        found = answer(loaded, name, periods, store, limits)
         return None if found.infeasible else plan_topology(sized_scenario(loaded, [found]), name)
 
     def at(sizes: Sizes) -> PlannedTopology:
@@ -209,9 +212,13 @@ def _sizing(loaded: LoadedScenario, found: Answer, limits: Limits | None, store:
 
 
 def _answers(
-    loaded: LoadedScenario, limits: Limits | None, store: Store, progress: Progress | None
+    loaded: LoadedScenario,
+    periods: Sequence[PeriodDemand],
+    limits: Limits | None,
+    store: Store,
+    progress: Progress | None,
 ) -> dict[str, Answer]:
-    """The sizes of every topology that leaves some open.
+    """The sizes of every topology that leaves some open, for all periods of the first month.
 
     Raises
     ------
@@ -219,7 +226,6 @@ def _answers(
     """
     topologies = loaded.scenario.topologies
     names = [name for name, topology in topologies.items() if has_open_sizes(topology)]
-    demand = demand_of(loaded)
 
     def one(name: str) -> Answer:
         k = names.index(name)
@@ -228,7 +234,7 @@ def _answers(
             if progress:
                 progress(f"sizes of {what}", _SEARCH_SHARE * (k + share / 2) / len(names))
 
-        return answer(loaded, name, demand, store, limits, tick)
+        return answer(loaded, name, periods, store, limits, tick)
 
     return dict(zip(names, collect(one, names), strict=True))
 

@@ -34,9 +34,14 @@ from simulator.units import SECONDS_PER_HOUR
 
 
 def summarise(
-    loaded: LoadedScenario, planned: PlannedTopology, priced: Priced, prices: ResolvedTerms
+    loaded: LoadedScenario, planned: PlannedTopology, priced: Priced, prices: ResolvedTerms, shown: str = ""
 ) -> dict[str, Any]:
-    """Summary of one topology, JSON-ready."""
+    """Summary of one topology, JSON-ready.
+
+    Parameters
+    ----------
+    shown : name of the period whose requests the replications served
+    """
     replications = priced.replications
     metrics = merged_metrics(planned, replications).summary([found.metrics for found in replications])
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
@@ -53,7 +58,12 @@ def summarise(
         "replicas": _replica_range(replications),
         "cost": cost,
         "drivers": behind,
-        "warnings": _warnings(loaded, planned, metrics, prices, behind),
+        "warnings": [
+            *_warnings(loaded, planned, metrics, prices, behind),
+            *remarks("basis", [_span_words(loaded, priced, shown)]),
+        ],
+        "period": shown,
+        "periods": periods_of(priced),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
         "expected_error": expected_errors(planned.engines),
@@ -183,7 +193,7 @@ def _warnings(
         *_unserved(metrics, "rejected", "failed", "timed_out"),
         *_other_warnings(loaded, planned, metrics),
         *driver_words(behind),
-        *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
+        *_cost_warnings(loaded, planned, prices, [row["figure"] for row in behind]),
         *place_estimates(planned),
     ]
     return [
@@ -215,23 +225,44 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
             f"{metrics['escalations_denied']} of {metrics['arrived']} requests kept their first answer: the second "
             "target of the cascade may not or cannot take them"
         )
-    hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
-    found.append(f"a month is scaled from {hours:g} h simulated")
     return found
 
 
+def _span_words(loaded: LoadedScenario, priced: Priced, shown: str) -> str:
+    """What a month is made of, and which part of it the figures are of."""
+    cut = loaded.scenario.study.cut
+    hours = cut.window_h if cut else loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
+    n = len(periods_of(priced))
+    if n < 2:
+        return f"a month is scaled from {hours:g} h simulated"
+    return f"a month is scaled from {n} periods of {hours:g} h simulated; figures are of {shown}, costs of all"
+
+
+def periods_of(priced: Priced) -> list[dict[str, Any]]:
+    """How the periods of the first month were served, each judged by itself."""
+    shares = priced.walked[0].shares if priced.walked else ()
+    return [
+        {
+            "name": share.period.name,
+            "hours": share.hours,
+            "meets": share.served.meets,
+            "attainment": share.served.attainment,
+            "binding": share.served.binding,
+        }
+        for share in shares
+    ]
+
+
 def _cost_warnings(
-    loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, shares: Mapping[str, float]
+    loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, told: list[str]
 ) -> list[str]:
-    """What the bill rests on beside the defaults behind it, of which `shares` says how much of it moves with each."""
     found: list[str] = []
     hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
-    others = [name for name in prices.estimates if name not in shares]
+    others = [name for name in prices.estimates if name not in told]
     if others:
         found.append(f"prices that are estimates: {', '.join(others)}")
-    moving = [figure for figure in prices.stale if shares.get(figure.id) != 0]
-    if moving:
-        old = ", ".join(f"{figure.id} ({figure.date})" for figure in moving)
+    if prices.stale:
+        old = ", ".join(f"{figure.id} ({figure.date})" for figure in prices.stale)
         found.append(f"figures more than a year old: {old}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")

@@ -13,7 +13,7 @@ from simulator.resolve.demand import request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec, PoolSpec
-from simulator.workload.requests import Requests
+from simulator.workload.requests import Requests, RequestSource
 
 KEPT_UP = 0.97
 """Share of the arrivals that were completed in the window, from which a fleet has kept up with its load."""
@@ -61,11 +61,16 @@ class Load(NamedTuple):
 
 
 def offered_load(loaded: LoadedScenario) -> Load | None:
-    """Load by the first chunk of requests of the first replication; None where users wait for their answers."""
-    first = next(iter(request_source(loaded).chunks()), None)
+    """The scenario's own load in its first replication, as `load_of`."""
+    return load_of(request_source(loaded), loaded.scenario.run.horizon_s)
+
+
+def load_of(source: RequestSource, horizon_s: float) -> Load | None:
+    """Load by the first chunk of requests; None where users wait for their answers."""
+    first = next(iter(source.chunks()), None)
     if first is None or first.n_open < 2:
         return None
-    span_s = min(float(first.arrival_s[first.n_open - 1]), loaded.scenario.run.horizon_s)
+    span_s = min(float(first.arrival_s[first.n_open - 1]), horizon_s)
     return Load(
         len(first) / max(span_s, 1e-9), float(first.isl.mean()), float(first.osl.mean()), _most_cached_share(first)
     )
@@ -82,12 +87,9 @@ def _most_cached_share(requests: Requests) -> float:
     return float((shared - longest.sum()) / requests.isl.sum())
 
 
-def load_warnings(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
+def load_warnings(load: Load | None, planned: PlannedTopology) -> list[str]:
     """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache."""
-    if planned.fleet.providers or not planned.fleet.pools:
-        return []
-    load = offered_load(loaded)
-    if load is None:
+    if load is None or planned.fleet.providers or not planned.fleet.pools:
         return []
     capacity = _capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:

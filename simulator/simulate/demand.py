@@ -12,6 +12,7 @@ from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.resolve.demand import workload_spec
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
+from simulator.study.demand import WHOLE_MONTH, Period
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import WorkloadSpec
@@ -80,6 +81,19 @@ class Demand:
                 counts = (arrival_s < self.horizon_s) & ((arrival_s >= self.warmup_s) | np.isnan(chunk.arrival_s))
                 totals += np.bincount(chunk.class_id[counts], minlength=len(totals))
         return tuple(None if k in waiting else int(n) for k, n in enumerate(totals))
+
+
+@dataclass(frozen=True)
+class PeriodDemand:
+    """What one period of a study asks; its hours are those of the study's mean month."""
+
+    period: Period
+    demand: Demand
+
+
+def whole_month(demand: Demand) -> tuple[PeriodDemand, ...]:
+    """The demand as the one period of every month."""
+    return (PeriodDemand(WHOLE_MONTH, demand),)
 
 
 def _earliest_s(chunk: Requests) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

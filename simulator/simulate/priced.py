@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.bill.study import bill_study, settled_terms
+from simulator.bill.study import bill_study, committed_instances, with_commitments
 from simulator.bill.sums import mean, total_usd
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
@@ -14,6 +14,7 @@ from simulator.metrics.demand import Demand
 from simulator.simulate.one import Outcome
 from simulator.study.bill import Bill, MonthUse, PeriodUse, Tokens
 from simulator.study.decision import Walked
+from simulator.study.demand import WHOLE_MONTH, Period
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -37,7 +38,7 @@ class Priced:
 
     Attributes
     ----------
-    terms : with the commitments that are entered
+    terms : with the number of instances that are committed
     months : of the study, each replication a period of every month
     tokens : mean over the replications
     walked : of each month, how it was served; empty where all months are alike
@@ -83,7 +84,7 @@ def priced_by(
     months : with the use of all replications
     alone, tokens : months with the use of one replication, and its tokens in the mean month
     """
-    settled = settled_terms(terms, months)
+    settled = with_commitments(terms, committed_instances(terms, months))
     usages = with_peaks([outcome.usage for outcome in outcomes])
     replications = tuple(
         Replication(
@@ -103,20 +104,39 @@ def priced_by(
 
 def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float, ...]:
     """USD per month of each replication, hardware and commitments being those of all."""
-    return tuple(found.usd_per_month for found in priced(outcomes, terms).replications)
+    return usd_of_periods([(WHOLE_MONTH, outcomes)], terms)
 
 
-def usd_of_use(usage: Usage, terms: Terms) -> float:
-    """USD per month of one use."""
-    months = study_months([usage], terms.months)
-    settled = settled_terms(terms, months)
+def usd_of_periods(parts: Sequence[tuple[Period, Sequence[Outcome]]], terms: Terms) -> tuple[float, ...]:
+    """USD per month of each replication over the periods of a month, hardware and commitments being those of all."""
+    uses = [(period, with_peaks([outcome.usage for outcome in outcomes])) for period, outcomes in parts]
+    settled = with_commitments(terms, committed_instances(terms, _months_of(uses, terms)))
+    return tuple(
+        mean(total_usd(bill_study(settled, _months_of([(p, used[k : k + 1]) for p, used in uses], terms)).lines))
+        for k in range(len(uses[0][1]))
+    )
+
+
+def usd_of_use(uses: Sequence[tuple[Period, Usage]], terms: Terms) -> float:
+    """USD per month of one use of each period of a month."""
+    months = _months_of([(period, [usage]) for period, usage in uses], terms)
+    settled = with_commitments(terms, committed_instances(terms, months))
     return mean(total_usd(bill_study(settled, months).lines))
+
+
+def _months_of(uses: Sequence[tuple[Period, Sequence[Usage]]], terms: Terms) -> tuple[MonthUse, ...]:
+    month = MonthUse(tuple(use for period, usages in uses for use in period_uses(period, period.hours, usages)))
+    return (month,) * math.ceil(terms.months)
+
+
+def period_uses(period: Period, hours: float, usages: Sequence[Usage]) -> tuple[PeriodUse, ...]:
+    """Uses that stand for equal parts of so many hours of a period."""
+    return tuple(PeriodUse(usage, hours / len(usages), period.start_hour) for usage in usages)
 
 
 def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:
     """Months that are all alike, the usages standing for equal parts of each."""
-    month = MonthUse(tuple(PeriodUse(usage, HOURS_PER_MONTH / len(usages)) for usage in usages))
-    return (month,) * math.ceil(months)
+    return (MonthUse(period_uses(WHOLE_MONTH, HOURS_PER_MONTH, usages)),) * math.ceil(months)
 
 
 def with_peaks(usages: Sequence[Usage]) -> list[Usage]:

@@ -103,7 +103,7 @@ def try_fleet(
     subject: Subject,
     demand: Demand,
     store: Store | None = None,
-    go_on: Callable[[tuple[Outcome, ...]], bool] | None = None,
+    replications: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Trial:
     """Simulate a fleet replication by replication until it is refused for certain, or all have run.
@@ -111,21 +111,22 @@ def try_fleet(
     Parameters
     ----------
     store : where replications are looked up and kept, and refusals
-    go_on : asked after each replication but the last; False leaves the trial open, without a refutation
-    progress : called with the share of the replications that is done
+    replications : the first so many alone, which leaves the trial open where none of them refuses it; else all
+    progress : called with the share of them that is done
     """
     store = Store() if store is None else store
     key = trial_key(subject, demand)
+    most = min(replications or demand.replications, demand.replications)
     known = store.get(key)
-    if isinstance(known, Refutation):
+    if isinstance(known, Refutation) and known.replication < most:
         return Trial((), known)
     judge = Judge(demand)
     done: tuple[Outcome, ...] = ()
-    for number in range(demand.replications):
+    for number in range(most):
 
         def tick(now: float, number: int = number) -> None:
             if progress:
-                progress((number + min(now / demand.horizon_s, 1.0)) / demand.replications)
+                progress((number + min(now / demand.horizon_s, 1.0)) / most)
 
         try:
             outcome = _outcome(subject, demand, number, judge, store, tick)
@@ -134,8 +135,8 @@ def try_fleet(
             return Trial(done, refused.refutation)
         judge.close(outcome)
         done = (*done, outcome)
-        if go_on and len(done) < demand.replications and not go_on(done):
-            return Trial(done)
+    if most < demand.replications:
+        return Trial(done)
     refutation = judge.verdict(done[-1].run.end_s)
     if refutation:
         store.put(key, refutation)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import QueueAutoscaler
-from simulator.simulate.demand import Demand
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.found import Limits
 from simulator.size.search import search
@@ -26,7 +27,7 @@ def advice(
     loaded: LoadedScenario,
     name: str,
     usd: tuple[float, ...],
-    demand: Demand,
+    periods: Sequence[PeriodDemand],
     store: Store,
     progress: Progress | None = None,
 ) -> str:
@@ -34,18 +35,20 @@ def advice(
 
     Parameters
     ----------
-    usd : USD per month of the topology as it is written, by replication
+    usd : USD of the first month of the topology as it is written, by replication
+    periods : what is asked in that month, the busiest first
 
     At most `MOST_TRIALS` sizes are simulated, so it finds a cheaper one often and never proves that there is none.
     """
     topology = loaded.scenario.topologies[name]
-    if not 0 < len(topology.pools) <= _MOST_POOLS or sum(most or 0 for most in demand.most_requests) > MOST_REQUESTS:
+    requests = sum(most or 0 for one in periods for most in one.demand.most_requests)
+    if not 0 < len(topology.pools) <= _MOST_POOLS or requests > MOST_REQUESTS:
         return ""
     pools = tuple(
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
         for k, pool in enumerate(topology.pools)
     )
-    trials = Trials(alone(loaded, name), name, pools, demand, store, progress)
+    trials = Trials(alone(loaded, name), name, pools, periods, store, progress)
     written = tuple(_written(pool) for pool in topology.pools)
     known = Tried(written, "met", usd)
     limits = Limits(_most(pools, written), max_trials=MOST_TRIALS, prove=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import Demand
+from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.one import Outcome, simulate_one
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
@@ -65,12 +65,16 @@ class Answer:
 def answer(
     loaded: LoadedScenario,
     name: str,
-    demand: Demand,
+    demand: Demand | Sequence[PeriodDemand],
     store: Store,
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Answer:
     """Search the open sizes of a topology.
+
+    Parameters
+    ----------
+    demand : what is asked, or what each period of a month asks, the busiest first
 
     Raises
     ------
@@ -119,8 +123,8 @@ def why_infeasible(trials: Trials, found: Search) -> str:
     if empty:
         return "GPU: " + "; ".join(empty)
     for what, fleet in _relieved(sized.subject.fleet):
-        relieved = try_fleet(replace(sized.subject, fleet=fleet), trials.demand)
-        if relieved.refutation is None:
+        relieved = replace(sized.subject, fleet=fleet)
+        if all(try_fleet(relieved, one.demand).refutation is None for one in trials.periods):
             return f"{what}: without it {largest} replicas would do; {largest.reason}"
     if not trials.pools:
         return _shortfall(trials, largest)
@@ -130,10 +134,12 @@ def why_infeasible(trials: Trials, found: Search) -> str:
 
 def _shortfall(trials: Trials, tried: Tried) -> str:
     """What the fleet misses by the end of all replications."""
-    merged, *others = (outcome.metrics for outcome in trials.whole(tried.point))
+    period = trials.fails_in(tried.point)
+    merged, *others = (outcome.metrics for outcome in trials.whole(tried.point, period))
     for other in others:
         merged.merge(other)
-    return shortfall(merged)
+    where = f"in {trials.periods[period].period.name}: " if len(trials.periods) > 1 else ""
+    return f"{where}{shortfall(merged)}"
 
 
 def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:
@@ -157,10 +163,15 @@ def _edge(trials: Trials, found: Search) -> str:
     """A best with little to spare is tried on a replication that the search never saw."""
     best = found.best
     assert best is not None
-    if not best.outcomes or spare_errors([outcome.metrics for outcome in best.outcomes]) >= SURE:
+    near = [
+        one.demand
+        for one, gave in zip(trials.periods, best.outcomes, strict=False)
+        if spare_errors([outcome.metrics for outcome in gave]) < SURE
+    ]
+    if not near:
         return ""
-    fresh = simulate_one(trials.sized(best.point).subject, trials.demand, trials.demand.replications)
-    if _meets(fresh):
+    subject = trials.sized(best.point).subject
+    if all(_meets(simulate_one(subject, demand, demand.replications)) for demand in near):
         return "holds on fresh traffic"
     dearer = [tried for tried in found.by_word("met") if tried.usd_per_month > best.usd_per_month]
     following = min(dearer, key=lambda tried: tried.usd_per_month, default=None)

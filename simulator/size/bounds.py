@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import ClassSlo
-from simulator.simulate.demand import Demand
+from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import usd_of_use
 from simulator.study.fleet import Outages, PoolSpec, ProviderSpec
@@ -19,22 +19,22 @@ from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, U
 from simulator.units import SECONDS_PER_HOUR
 
 
-def least_usd_per_month(subject: Subject, terms: Terms, window_s: tuple[float, float]) -> float:
+def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[PeriodDemand]) -> float:
     """A bill that the fleet cannot fall below: its own hardware without use, what is rented at its fewest replicas.
 
     Where something may end a rented replica (a failure, a reclaim, an outage of its zone) or keep it from starting, its
     hours are not counted at all. Theorem: a bill never falls when more is used, and what is counted here is used.
-
-    Parameters
-    ----------
-    window_s : end of the warm-up, and the horizon
     """
-    fleet = subject.fleet
-    start_s, horizon_s = window_s
+    return usd_of_use([(one.period, _least_usage(subject, one.demand)) for one in periods], terms)
+
+
+def _least_usage(subject: Subject, demand: Demand) -> Usage:
+    """Of the window: from the end of the warm-up to the horizon."""
+    fleet, start_s, horizon_s = subject.fleet, demand.warmup_s, demand.horizon_s
     pools = tuple(_least_use(spec, start_s, horizon_s, spec.owned or _undisturbed(spec)) for spec in fleet.pools)
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
     servers = _least_servers(fleet.pools, horizon_s)
-    return usd_of_use(Usage(horizon_s, pools, providers, servers, start_s), terms)
+    return Usage(horizon_s, pools, providers, servers, start_s)
 
 
 def _no_calls(provider: ProviderSpec, classes: int) -> ProviderUsage:

@@ -12,9 +12,9 @@ from simulator.resolve.sizes import OpenPool, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import Demand
+from simulator.simulate.demand import Demand, PeriodDemand, whole_month
 from simulator.simulate.one import Outcome, Subject, simulate_one, subject_of
-from simulator.simulate.priced import usd_by_replication
+from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import Refutation, try_fleet
 from simulator.simulate.store import Store
 from simulator.size.bounds import least_replicas, least_usd_per_month
@@ -36,14 +36,15 @@ class Tried:
     ----------
     word : met or refused (simulated), excluded (its bound is no cheaper than the best), skipped (fewer than one that
         missed by far), raced out (dearer than the best in the first replications), open (not simulated to its end)
-    usd : USD per month by replication that ran to its end
+    usd : USD per month by replication that ran to its end; empty where it is refused
+    outcomes : of each period, in the order of the trials
     reason : why it is refused, excluded or skipped
     """
 
     point: Point
     word: Word
     usd: tuple[float, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[tuple[Outcome, ...], ...] = ()
     refutation: Refutation | None = None
     reason: str = ""
 
@@ -71,10 +72,13 @@ class Trials:
     Parameters
     ----------
     loaded : the scenario with this topology alone
+    demand : what is asked, or what each period of a month asks, the busiest first; each is judged by itself, and the
+        bill is that of all
     step_factor : on all step times, to see what their error means for the sizes
 
     Attributes
     ----------
+    demand : of the busiest period
     simulated : points simulated so far
     """
 
@@ -83,17 +87,20 @@ class Trials:
         loaded: LoadedScenario,
         name: str,
         pools: Sequence[OpenPool],
-        demand: Demand,
+        demand: Demand | Sequence[PeriodDemand],
         store: Store,
         progress: Progress | None = None,
         step_factor: float = 1.0,
     ) -> None:
-        self.loaded, self.name, self.pools, self.demand = loaded, name, tuple(pools), demand
+        self.loaded, self.name, self.pools = loaded, name, tuple(pools)
+        self.periods = whole_month(demand) if isinstance(demand, Demand) else tuple(demand)
+        self.demand = self.periods[0].demand
         self.step_factor = step_factor
         self.simulated = 0
         self.store, self._progress = store, progress
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
+        self._order = list(range(len(self.periods)))
 
     def sizes(self, point: Point) -> dict[int, Size]:
         """Size by index of the pool."""
@@ -116,15 +123,14 @@ class Trials:
         """USD per month that the point costs whatever happens."""
         if point not in self._bounds:
             sized = self.sized(point)
-            window_s = self.demand.warmup_s, self.demand.horizon_s
-            self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, window_s)
+            self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, self.periods)
         return self._bounds[point]
 
     def least(self, k: int, point: Point) -> int:
         """Fewest replicas of the k-th open pool with which the work can be done at all."""
         sized = self.sized(point)
         name = self.loaded.scenario.topologies[self.name].pools[self.pools[k].index].name
-        return least_replicas(sized.subject, self.demand, name)
+        return max(least_replicas(sized.subject, one.demand, name) for one in self.periods)
 
     def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
         """Simulate a point.
@@ -139,33 +145,54 @@ class Trials:
         except InputError as error:
             return Tried(point, "refused", reason="; ".join(problem.message for problem in error.problems))
         self.simulated += 1
-        usd: list[float] = []
-        raced = False
+        every = self.demand.replications
+        most = min(replications or every, every)
+        usd: tuple[float, ...] = ()
+        done: tuple[tuple[Outcome, ...], ...] = ()
+        races = range(1, min(len(RACE_MARGINS) + 1, most)) if best is not None else ()
+        for upto in (*races, most):
+            found = self._through(point, sized.subject, upto, most)
+            if isinstance(found, Refutation):
+                return Tried(point, "refused", refutation=found, reason=str(found))
+            done = found
+            usd = usd_of_periods(
+                [(one.period, gave) for one, gave in zip(self.periods, done, strict=True)], sized.terms.terms
+            )
+            if best is not None and upto < every and _dearer(usd, best.usd):
+                reason = f"${sum(usd) / len(usd):,.0f} after {len(usd)} of {every} replications"
+                return Tried(point, "raced out", usd, done, reason=reason)
+        return Tried(point, "met" if most == every else "open", usd, done)
 
-        def go_on(done: tuple[Outcome, ...]) -> bool:
-            nonlocal raced
-            usd[:] = usd_by_replication(done, sized.terms.terms)
-            raced = best is not None and _dearer(usd, best.usd)
-            return not raced and len(done) != replications
+    def _through(
+        self, point: Point, subject: Subject, upto: int, most: int
+    ) -> tuple[tuple[Outcome, ...], ...] | Refutation:
+        """The first so many replications of every period; the one that refused last is tried first."""
+        done: dict[int, tuple[Outcome, ...]] = {}
+        for k in list(self._order):
 
-        def tick(share: float) -> None:
-            if self._progress:
-                self._progress(f"{self.name}: {Tried(point, 'open')} replicas", share)
+            def tick(share: float) -> None:
+                if self._progress:
+                    part = (upto - 1 + (len(done) + share) / len(self.periods)) / most
+                    self._progress(f"{self.name}: {Tried(point, 'open')} replicas", part)
 
-        found = try_fleet(sized.subject, self.demand, self.store, go_on, tick)
-        usd[:] = usd_by_replication(found.outcomes, sized.terms.terms) if found.outcomes else ()
-        if found.refutation:
-            return Tried(point, "refused", tuple(usd), found.outcomes, found.refutation, str(found.refutation))
-        if raced and best is not None:
-            reason = f"${sum(usd) / len(usd):,.0f} after {len(usd)} of {self.demand.replications} replications"
-            return Tried(point, "raced out", tuple(usd), found.outcomes, reason=reason)
-        word: Word = "met" if len(found.outcomes) == self.demand.replications else "open"
-        return Tried(point, word, tuple(usd), found.outcomes)
+            found = try_fleet(subject, self.periods[k].demand, self.store, upto, tick)
+            if found.refutation:
+                self._order.remove(k)
+                self._order.insert(0, k)
+                return found.refutation
+            done[k] = found.outcomes
+        return tuple(done[k] for k in range(len(self.periods)))
 
-    def whole(self, point: Point) -> tuple[Outcome, ...]:
-        """Every replication to its end, met or not."""
-        sized = self.sized(point)
-        return tuple(simulate_one(sized.subject, self.demand, k) for k in range(self.demand.replications))
+    def whole(self, point: Point, period: int = 0) -> tuple[Outcome, ...]:
+        """Every replication of a period to its end, met or not."""
+        sized, demand = self.sized(point), self.periods[period].demand
+        return tuple(simulate_one(sized.subject, demand, k) for k in range(demand.replications))
+
+    def fails_in(self, point: Point) -> int:
+        """The first period that the point does not serve within the SLO; the busiest if it serves all."""
+        subject = self.sized(point).subject
+        refused = (k for k, one in enumerate(self.periods) if try_fleet(subject, one.demand, self.store).refutation)
+        return next(refused, 0)
 
 
 def _dearer(usd: Sequence[float], best: Sequence[float]) -> bool:

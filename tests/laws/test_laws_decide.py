@@ -18,7 +18,7 @@ from simulator.decide.months import walk
 from simulator.decide.rivals import shares_cheapest
 from simulator.decide.verdict import decide
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Load
+from simulator.study.demand import Growth, Horizon, Level, Load
 from simulator.study.terms import ApiTerms, Terms, TokenPrices
 from simulator.study.usage import Usage
 
@@ -61,8 +61,8 @@ def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float =
         met = level <= sizes[0] * most
         return Served(met, 1.0 if met else 0.5, "chat: p99 of TTFT 9.0 s, limit 2.0 s", (_usage(sizes[0], level),) * 2)
 
-    def search(loads: object, before: Sizes | None) -> Sizes:
-        return (math.ceil(max(load.level[0] for load in loads) / most),)  # type: ignore[attr-defined]
+    def search(level: Level, before: Sizes | None) -> Sizes:
+        return (math.ceil(level[0] / most),)
 
     walked = walk(Horizon(36, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
     return costed(name, terms, walked)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from simulator.decide.capacity import capacity
 from simulator.decide.levels import STEP, neighbours, nodes
 from simulator.decide.months import lasts_until, walk
 from simulator.study.decision import Served, Sizes
-from simulator.study.demand import Growth, Horizon, Load, Period
+from simulator.study.demand import Growth, Horizon, Level, Load, Period
 
 
 class Fleet:
@@ -28,8 +27,8 @@ class Fleet:
         self.tried.append((sizes, load))
         return Served(sum(load.level) <= sum(sizes) * self.each + 1e-12, 1.0, "chat: p99 of TTFT", ())
 
-    def search(self, loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
-        return (math.ceil(max(sum(load.level) for load in loads) / self.each - 1e-12),)
+    def search(self, level: Level, before: Sizes | None) -> Sizes | None:
+        return (math.ceil(sum(level) / self.each - 1e-12),)
 
 
 def _horizon(growth: float, months: float = 36, **more: object) -> Horizon:
@@ -142,8 +141,8 @@ def test_a_study_may_end_within_a_month() -> None:
 def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
     fleet = Fleet()
 
-    def search(loads: Sequence[Load], before: Sizes | None) -> Sizes | None:
-        found = fleet.search(loads, before)
+    def search(level: Level, before: Sizes | None) -> Sizes | None:
+        found = fleet.search(level, before)
         return found if found and found[0] <= 2 else None
 
     walked = walk(_horizon(1.0, 24), fleet, (1,), search, (True,))

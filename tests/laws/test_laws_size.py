@@ -15,7 +15,7 @@ from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
-from simulator.simulate.demand import demand_of
+from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.one import simulate_one, subject_of
 from simulator.simulate.priced import usd_by_replication
 from simulator.simulate.store import Store
@@ -59,7 +59,7 @@ def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, 
     planned = plan_topology(scenario, name)
     terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
     (bill,) = usd_by_replication([simulate_one(subject, demand, 0)], terms)
-    assert 0 < least_usd_per_month(subject, terms, (demand.warmup_s, demand.horizon_s)) <= bill * (1 + 1e-12)
+    assert 0 < least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
 
 
 @settings(deadline=None, max_examples=5)
@@ -88,7 +88,8 @@ def test_where_replicas_may_be_lost_their_hours_are_not_counted() -> None:
     for scenario in (calm, lost, away):
         scenario = with_sizes(scenario, "elastic", {0: Fixed(2)})
         planned = plan_topology(scenario, "elastic")
-        least.append(least_usd_per_month(subject_of(planned), resolve_terms(planned).terms, (0.0, 40.0)))
+        terms, periods = resolve_terms(planned).terms, whole_month(demand_of(scenario))
+        least.append(least_usd_per_month(subject_of(planned), terms, periods))
     assert least[0] > least[1] == least[2]
 
 

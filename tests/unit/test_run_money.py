@@ -19,11 +19,11 @@ from simulator.catalog.servers import server_kinds, servers_of
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
-from simulator.resolve.horizon import horizon_of
 from simulator.resolve.offers import unknown_prices
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
 from simulator.run.cost_summary import compare_costs
+from simulator.run.loads import loads_of
 from simulator.run.months import served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.simulate import simulate
@@ -57,7 +57,7 @@ def case(scenario: LoadedScenario, name: str) -> Case:
     prices = resolve_terms(planned)
     runs = scenario.scenario.run.replications
     outcomes = [simulate_one(subject_of(planned), demand_of(scenario), k) for k in range(runs)]
-    walked = walk_months(horizon_of(scenario), planned, demand_of(scenario), served(outcomes)).months
+    walked = walk_months(loads_of(scenario), planned, served(outcomes)).months
     return Case(planned, prices, priced_months(outcomes, prices.terms, walked))
 
 

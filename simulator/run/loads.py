@@ -1,0 +1,103 @@
+"""The loads of a study: what each of its periods asks in a month, and the one whose requests are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from simulator.resolve.horizon import horizon_of
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import Demand, PeriodDemand, demand_of
+from simulator.study.demand import Horizon, Level, Load, Period
+from simulator.workload.levels import at_level
+
+
+def demand_at(demand: Demand, load: Load) -> Demand:
+    """The demand under another load; itself where nothing changes. A window has its warm-up before it, if it can."""
+    found = demand
+    if any(factor != 1.0 for factor in load.level):
+        found = replace(found, workload=at_level(demand.workload, load.level), _drawn={})
+    if load.window_s is not None:
+        first, last = load.window_s
+        start_s = max(first - demand.warmup_s, 0.0)
+        warmup_s = first - start_s if first > 0 else demand.warmup_s
+        found = replace(found, start_s=start_s, warmup_s=warmup_s, horizon_s=last - start_s, _drawn={})
+    return found
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Demands of a study by load; those of its first month are drawn once.
+
+    Attributes
+    ----------
+    horizon : its months and periods
+    demand : the scenario's own
+    """
+
+    horizon: Horizon
+    demand: Demand
+    _known: dict[Load, Demand] = field(default_factory=dict, repr=False, compare=False)
+
+    def at(self, load: Load) -> Demand:
+        """The demand under a load."""
+        first = self.horizon.level(1)
+        if not any(load == period.at(first) for period in self.horizon.periods):
+            return demand_at(self.demand, load)
+        if load not in self._known:
+            self._known[load] = demand_at(self.demand, load)
+        return self._known[load]
+
+    def periods(self, level: Level) -> tuple[PeriodDemand, ...]:
+        """What the study's periods ask in a month of that level, the busiest first, with their hours of a mean month.
+
+        Busiest is the one with the most tokens per second, prompts and answers; of equal ones the first.
+        """
+        hours = {period: self._hours(period) for period in self.horizon.periods}
+        found = [
+            PeriodDemand(replace(period, hours=mean), self.at(period.at(level)))
+            for period, mean in hours.items()
+            if mean > 0
+        ]
+        return tuple(sorted(found, key=lambda one: -_tokens_per_s(one.demand))) if len(found) > 1 else tuple(found)
+
+    def _hours(self, period: Period) -> float:
+        """Hours of the study's mean month."""
+        numbers = self.horizon.numbers
+        return period.hours * sum(period in self.horizon.periods_of(month) for month in numbers) / len(numbers)
+
+    @property
+    def shown(self) -> PeriodDemand:
+        """The busiest period of the first month: the rows of a run are its requests."""
+        first = self.horizon.periods_of(1)
+        there = [one for one in self.periods(self.horizon.level(1)) if any(_same(one.period, own) for own in first)]
+        return there[0]
+
+    @property
+    def shown_load(self) -> Load:
+        """Load of the period that is shown."""
+        return self.shown.period.at(self.horizon.level(1))
+
+    @property
+    def absent(self) -> list[int]:
+        """Classes of which nobody comes in the period that is shown."""
+        return absent_classes(self.shown_load)
+
+
+def absent_classes(load: Load) -> list[int]:
+    """Classes of which nobody comes under a load."""
+    return [k for k, factor in enumerate(load.level) if factor == 0]
+
+
+def _same(period: Period, other: Period) -> bool:
+    return replace(period, hours=other.hours) == other
+
+
+def loads_of(loaded: LoadedScenario) -> Loads:
+    """The loads of a scenario's study."""
+    return Loads(horizon_of(loaded), demand_of(loaded))
+
+
+def _tokens_per_s(demand: Demand) -> float:
+    source = demand.source(0)
+    rows = [*source.chunks(), *(loop.rows for loop in source.closed_loops)]
+    return sum(int(one.isl.sum()) + int(one.osl.sum()) for one in rows) / demand.horizon_s

@@ -1,0 +1,127 @@
+"""Open sizes under several periods: each is judged by itself, all are paid, and what is shown is one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.resolve.sizes import Scaled, alone, open_pools
+from simulator.run.loads import loads_of
+from simulator.run.simulate import simulate
+from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.simulate.demand import PeriodDemand, whole_month
+from simulator.simulate.one import simulate_one
+from simulator.simulate.store import Store
+from simulator.size.search import search
+from simulator.size.trials import Trials
+
+SECOND_BINDS = """
+schema_version: 1
+name: periods
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 8192, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 30}
+      lengths: {isl: 500, osl: 100}
+      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.02}}
+topologies:
+  own:
+    pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}]
+study:
+  months: 12
+  periods:
+    - {name: ordinary}
+    - {name: peak, hours_per_month: 80, load: 6.0}
+cost: {draws: 0}
+run: {horizon_s: 40, warmup_s: 5, replications: 2, seed: 5, keep_requests: false}
+"""
+
+RAMP_BINDS = """
+schema_version: 1
+name: ramp
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 8192, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: steady
+      arrivals: {kind: poisson, rate_rps: 160}
+      lengths: {isl: 500, osl: 200}
+      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.02}}
+    - name: rush
+      arrivals:
+        kind: schedule
+        rate_rps: 0.001
+        spikes: [{start_s: 200, duration_s: 100, factor: 160000}]
+      lengths: {isl: 500, osl: 200}
+      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.02}}
+topologies:
+  elastic:
+    pools:
+      - name: rented
+        price_usd_per_gpu_hour: 3.0
+        gpus_per_instance: 1
+        site: lambda
+        gpu: h100-sxm
+        autoscaler: {min: 1, max: auto, target_per_replica: auto}
+        cold_start: {provision_s: 40, image_s: 0, weights_s: 10, engine_s: 10}
+study:
+  months: 12
+  periods:
+    - {name: peak, hours_per_month: 100, load_by_class: {rush: 0.001}}
+    - {name: ramp, load_by_class: {steady: 0.1}}
+cost: {draws: 0}
+run: {horizon_s: 400, warmup_s: 100, replications: 1, seed: 5, keep_requests: false}
+"""
+
+
+def written(folder: Path, text: str) -> LoadedScenario:
+    file = folder / "study.yaml"
+    file.write_text(text)
+    return load_scenario(file)
+
+
+def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Path) -> None:
+    result = simulate(written(tmp_path, SECOND_BINDS), tmp_path)
+    (tmp_path / "peak").mkdir()
+    one_period = SECOND_BINDS.split("  periods:")[0] + SECOND_BINDS[SECOND_BINDS.index("cost:") :]
+    peak = simulate(written(tmp_path / "peak", one_period.replace("rate_rps: 30", "rate_rps: 180")), tmp_path / "peak")
+    told, alone_told = (run.summary["topologies"]["own"] for run in (result, peak))
+    assert told["search"]["sizes"] == alone_told["search"]["sizes"] != {"base": "1"}
+    assert told["period"] == "peak"
+    assert told["metrics"]["slo_met"]
+    assert told["metrics"]["arrived"] == alone_told["metrics"]["arrived"]
+    assert told["metrics"]["slo_attainment"] == alone_told["metrics"]["slo_attainment"]
+    periods = {one["name"]: one for one in told["periods"]}
+    assert {name: one["hours"] for name, one in periods.items()} == {"ordinary": 650.0, "peak": 80.0}
+    assert all(one["meets"] for one in periods.values())
+    months = result.decision["topologies"]["own"]["months"]
+    assert all(month["meets"] for month in months)
+    assert months[0]["replicas"] == peak.decision["topologies"]["own"]["months"][0]["replicas"]
+    usd, peak_usd = told["cost"]["usd_per_month"], alone_told["cost"]["usd_per_month"]
+    assert usd < peak_usd, "the ordinary hours need less electricity"
+    best = min(row["usd_per_month"] for row in told["search"]["trail"] if row["word"] == "met")
+    assert best == pytest.approx(usd, rel=1e-9), "the search pays what the run pays"
+
+
+def test_a_ramp_that_binds_an_autoscaler_where_the_peak_does_not(tmp_path: Path) -> None:
+    loaded = written(tmp_path, RAMP_BINDS)
+    loads = loads_of(loaded)
+    periods = loads.periods(loads.horizon.level(1))
+    assert [one.period.name for one in periods] == ["peak", "ramp"]
+    store, pools = Store(), open_pools(loaded, "elastic")
+
+    def trials(asked: tuple[PeriodDemand, ...]) -> Trials:
+        return Trials(alone(loaded, "elastic"), "elastic", pools, asked, store)
+
+    late = (Scaled(1, 8, 103.0),)
+    assert trials(whole_month(periods[0].demand))(late).word == "met"
+    both = trials(periods)
+    assert both(late).word == "refused"
+    best = search(both).best
+    assert best is not None
+    for period in periods:
+        outcome = simulate_one(both.sized(best.point).subject, period.demand, 0)
+        assert all(row["met"] is not False for row in outcome.metrics.terms())
