@@ -14,6 +14,8 @@ from calibrate.experiments.engine_modes import PLAIN
 from calibrate.experiments.random_engines import DrawnEngine, draw_engine
 from calibrate.experiments.schedules import TINY_MODEL
 from calibrate.vllm_process import EngineError, VllmProcess
+from simulator.engine.modes.refusals import Asked, refusals
+from simulator.engine.modes.spec import GroupKind
 from simulator.engine.schedule_trace import FORMAT
 from simulator.engine.verify import ScheduleCheck, check_schedule
 
@@ -54,10 +56,14 @@ def record_cores(
     """
     process = vllm()
     try:
+        version = str(process.call("versions")["vllm"]).partition("+")[0]
         for k in range(first, first + number):
             drawn = draw_engine(seed, k, allowed)
             name = drawn.mode or PLAIN
             modes = drawn.modes or (PLAIN,)
+            if found := refusals(asked_of(drawn.engine), version):
+                yield CoreRecording(modes, refusal=f"vLLM {version} refuses it: {found[0].message}")
+                continue
             try:
                 made = _record(process, drawn)
             except EngineError as error:
@@ -70,6 +76,26 @@ def record_cores(
             yield CoreRecording(modes, path, facts=made["facts"], checks=_replay(path))
     finally:
         process.close()
+
+
+_KINDS = {"full": GroupKind.FULL, "window": GroupKind.WINDOW, "chunk": GroupKind.CHUNK, "mamba": GroupKind.LINEAR}
+
+
+def asked_of(engine: dict[str, Any]) -> Asked:
+    """A drawn engine as vLLM would be asked for it on GPUs."""
+    drafts = engine.get("speculative", {})
+    layers = {_KINDS[kind.partition(":")[0]] for kind, _ in engine.get("layers", [["full", 1]])}
+    known = {name: engine[name] for name in Asked.__slots__ if name in engine and name != "layers"}
+    return Asked(
+        **known,
+        method=drafts.get("method", ""),
+        num_speculative_tokens=drafts.get("num_speculative_tokens", 0),
+        mtp_modules=drafts.get("mtp_modules", 1),
+        drafts_by_batch_size="per_batch_size" in drafts,
+        layers=frozenset(layers),
+        connector_takes_groups=True if "connector" in engine else None,
+        enable_lora="max_loras" in engine,
+    )
 
 
 def _record(process: VllmProcess, drawn: DrawnEngine) -> dict[str, Any]:

@@ -6,8 +6,11 @@ from itertools import combinations
 
 import pytest
 
+from calibrate.experiments.core_schedules import asked_of
 from calibrate.experiments.engine_modes import MODES, fit_together, parse_modes
 from calibrate.experiments.random_engines import draw_engine
+from simulator.engine.modes.refusals import refusals
+from simulator.engine.modes.spec import GroupKind
 from simulator.errors import InputError
 
 DRAWN = [draw_engine(3, number, MODES) for number in range(250)]
@@ -64,3 +67,13 @@ def test_a_name_that_is_no_mode_is_refused_with_the_nearest() -> None:
     (problem,) = caught.value.problems
     assert (problem.path, problem.got) == ("--modes", "hybrit")
     assert "hybrid" in problem.message
+
+
+def test_what_vllm_would_refuse_is_known_before_it_is_asked() -> None:
+    asked = [(drawn, asked_of(drawn.engine)) for drawn in DRAWN]
+    for drawn, one in asked:
+        assert one.method == drawn.engine.get("speculative", {}).get("method", "")
+        assert (GroupKind.CHUNK in one.layers) == ("local-chunks" in drawn.modes)
+    with_ngrams = [one for drawn, one in asked if {"async", "ngram"} <= set(drawn.modes)]
+    assert with_ngrams
+    assert all(refusals(one, "0.32.0") and not refusals(one, "0.33.0") for one in with_ngrams)

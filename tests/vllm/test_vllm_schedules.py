@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from calibrate.commands.record_schedule import record_schedule
+from calibrate.experiments.core_schedules import asked_of
 from calibrate.experiments.schedules import TINY_MODEL
-from calibrate.vllm_process import VllmProcess, find_interpreter
+from calibrate.vllm_process import EngineError, VllmProcess, find_interpreter
+from simulator.engine.modes.refusals import refusals
 
 RECORDED = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 
@@ -64,3 +67,26 @@ def test_a_whole_engine_is_scheduled_identically(tmp_path: Path) -> None:
     recordings = [json.loads(path.read_text()) for path in tmp_path.glob("workload-3-*.json")]
     assert {recording["recorded_with"] for recording in recordings} == {"engine"}
     assert any(step["preempted"] for recording in recordings for step in recording["steps"])
+
+
+REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"max_num_seqs": 9000}, "must be greater than or equal to max_num_seqs"),
+    ({"max_num_active_seqs": 99}, "cannot be greater than max_num_seqs"),
+    ({"long_prefill_token_threshold": 600}, "cannot be greater than the max_model_len"),
+    ({"enable_chunked_prefill": False, "max_num_batched_tokens": 64}, "is smaller than max_model_len"),
+    ({"max_loras": 2, "speculative": {"method": "eagle", "num_speculative_tokens": 20}}, "num_speculative_tokens"),
+    (
+        {"block_size": 4, "speculative": {"method": "mtp", "num_speculative_tokens": 5, "mtp_modules": 5}},
+        "Multi-module MTP with prefix caching requires",
+    ),
+)
+
+
+def test_what_our_table_refuses_vllm_refuses(tmp_path: Path) -> None:
+    whole = json.loads((RECORDED / "prefix_preempt.json").read_text())
+    with VllmProcess(find_interpreter(None), tmp_path / "vllm.log") as process:
+        for change, words in REFUSED:
+            engine = {**whole["config"], "max_model_len": 512, **change}
+            assert refusals(asked_of(engine), "0.32.0"), words
+            with pytest.raises(EngineError, match=words):
+                process.call("record_core", engine=engine, requests=[], events=[], model=str(TINY_MODEL))

@@ -1,0 +1,380 @@
+"""What vLLM refuses, and what it turns off by itself, when modes are asked for together: one row a rule.
+
+Sources: vLLM 0.32.0 and 0.33.0, `config/vllm.py` (`__post_init__`, `_validate_v1_model_runner`), `config/scheduler.py`,
+`engine/arg_utils.py`, `model_executor/models/config.py`, `v1/core/kv_cache_coordinator.py`, `platforms/cpu.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from simulator.engine.modes.spec import GroupKind
+from simulator.engine.rules import RULE_SETS, V0_32, V0_33
+
+_READS_HIDDEN_STATES = frozenset({"eagle", "eagle3", "mtp", "dflash", "dspark"})
+_ASYNC_DRAFTERS = _READS_HIDDEN_STATES | {"draft_model", "ngram_gpu"}
+_V1_ONLY = {
+    V0_32.version: ("suffix", "custom_class", "medusa", "mlp_speculator"),
+    V0_33.version: ("suffix", "custom_class"),
+}
+_BOTH = tuple(RULE_SETS)
+
+
+class Effect(Enum):
+    """What becomes of a key: the engine does not start, vLLM changes it and says so, or says nothing."""
+
+    REFUSED = "refused"
+    CHANGED = "changed with a warning"
+    SILENT = "changed in silence"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An engine as it is asked for, in vLLM's names; None is left to vLLM.
+
+    Attributes
+    ----------
+    method, num_speculative_tokens, mtp_modules, drafts_by_batch_size : speculative decoding; no method is none
+    layers : kinds of the model's layers
+    connector_takes_groups : the KV connector can carry hybrid groups (vLLM `SupportsHMA`); None without a connector
+    mamba_cache_mode : `none` or `align`
+    on_cpu : vLLM's CPU backend
+    """
+
+    async_scheduling: bool | None = None
+    pipeline_parallel_size: int = 1
+    data_parallel_size: int = 1
+    use_v2_model_runner: bool = True
+    method: str = ""
+    num_speculative_tokens: int = 0
+    mtp_modules: int = 1
+    drafts_by_batch_size: bool = False
+    layers: frozenset[GroupKind] = frozenset({GroupKind.FULL})
+    disable_hybrid_kv_cache_manager: bool | None = None
+    connector_takes_groups: bool | None = None
+    mamba_cache_mode: str = "none"
+    enable_prefix_caching: bool = True
+    enable_chunked_prefill: bool = True
+    disable_chunked_mm_input: bool = False
+    enable_lora: bool = False
+    prefill_schedule_interval: int = 1
+    block_size: int = 16
+    max_num_batched_tokens: int = 8192
+    max_num_seqs: int = 256
+    max_num_active_seqs: int | None = None
+    max_model_len: int = 8192
+    long_prefill_token_threshold: int = 0
+    on_cpu: bool = False
+
+    @property
+    def reads_hidden_states(self) -> bool:
+        return self.method in _READS_HIDDEN_STATES
+
+    @property
+    def num_lookahead_tokens(self) -> int:
+        """KV slots that the drafter writes beyond a request's tokens."""
+        if not self.reads_hidden_states and self.method != "draft_model":
+            return 0
+        return self.num_speculative_tokens + (self.method == "dflash")
+
+    @property
+    def draft_slots(self) -> int:
+        """Inputs of a step that drafting takes for each request (vLLM `max_num_new_slots_for_drafting`)."""
+        k = self.num_speculative_tokens
+        return {"draft_model": 1, "dflash": k, "dspark": k - 1}.get(self.method, 0)
+
+    @property
+    def draft_seqs(self) -> int:
+        """Most requests whose draft pass fits into a step."""
+        return self.max_num_batched_tokens // max(1, self.num_lookahead_tokens)
+
+    @property
+    def has_linear(self) -> bool:
+        return GroupKind.LINEAR in self.layers
+
+    @property
+    def has_chunks(self) -> bool:
+        return GroupKind.CHUNK in self.layers
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One key that vLLM does not take as it is asked for.
+
+    Attributes
+    ----------
+    key : name of the key, as vLLM has it
+    message : what vLLM says, in substance
+    """
+
+    key: str
+    effect: Effect
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    key: str
+    effect: Effect
+    applies: Callable[[Asked], bool]
+    message: str
+    becomes: Callable[[Asked], dict[str, object]] | None = None
+    versions: tuple[str, ...] = _BOTH
+
+
+def _v1_only(version: str) -> _Rule:
+    return _Rule(
+        "speculative.method",
+        Effect.CHANGED,
+        lambda a: a.use_v2_model_runner and a.method in _V1_ONLY[version],
+        "Model Runner V2 does not yet support speculative method '{method}'; the V1 model runner is used instead",
+        lambda _: {"use_v2_model_runner": False},
+        (version,),
+    )
+
+
+_CHUNKS_OFF = "chunked local attention costs latency with the hybrid KV cache manager, which is turned off by default"
+_CONNECTOR_OFF = "the KV connector does not support hybrid groups, so the hybrid KV cache manager is turned off"
+_DRAFTS_CHUNKS = "the hybrid KV cache manager does not support chunked local attention with EAGLE or MTP"
+_RULES: tuple[_Rule, ...] = (
+    *(_v1_only(version) for version in _BOTH),
+    _Rule(
+        "speculative.method",
+        Effect.REFUSED,
+        lambda a: not a.use_v2_model_runner and a.method == "dspark",
+        "Model Runner V1 does not support dspark speculative decoding",
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.SILENT,
+        lambda a: a.on_cpu and a.async_scheduling is not False,
+        "the CPU platform turns asynchronous scheduling off",
+        lambda _: {"async_scheduling": False},
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.REFUSED,
+        lambda a: bool(a.async_scheduling) and bool(a.method) and a.method not in _ASYNC_DRAFTERS,
+        "asynchronous scheduling is only supported with EAGLE, MTP, a draft model, n-grams on the GPU, DSpark and"
+        " DFlash, not with {method}-based speculative decoding",
+        versions=(V0_32.version,),
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.CHANGED,
+        lambda a: a.async_scheduling is None and bool(a.method) and a.method not in _ASYNC_DRAFTERS,
+        "asynchronous scheduling is not supported with {method}-based speculative decoding and is turned off",
+        lambda _: {"async_scheduling": False},
+        (V0_32.version,),
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.REFUSED,
+        lambda a: (
+            bool(a.async_scheduling)
+            and not a.use_v2_model_runner
+            and bool(a.method)
+            and a.method not in _ASYNC_DRAFTERS
+        ),
+        "asynchronous scheduling is not supported by the V1 model runner with {method}-based speculative decoding",
+        versions=(V0_33.version,),
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.CHANGED,
+        lambda a: (
+            a.async_scheduling is None
+            and not a.use_v2_model_runner
+            and bool(a.method)
+            and a.method not in _ASYNC_DRAFTERS
+        ),
+        "asynchronous scheduling is turned off: the V1 model runner does not support it with {method}-based speculative"
+        " decoding",
+        lambda _: {"async_scheduling": False},
+        (V0_33.version,),
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.REFUSED,
+        lambda a: bool(a.async_scheduling) and not a.use_v2_model_runner and a.pipeline_parallel_size > 1,
+        "asynchronous scheduling is not supported by the V1 model runner with pipeline parallelism",
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.CHANGED,
+        lambda a: a.async_scheduling is None and not a.use_v2_model_runner and a.pipeline_parallel_size > 1,
+        "asynchronous scheduling is turned off: the V1 model runner does not support it with pipeline parallelism",
+        lambda _: {"async_scheduling": False},
+    ),
+    _Rule(
+        "async_scheduling",
+        Effect.REFUSED,
+        lambda a: a.async_scheduling is False and a.pipeline_parallel_size > 1 and bool(a.method),
+        "vLLM starts, but in a synchronous pipeline the drafts of the newest plan are set before the oldest output is"
+        " applied, and it stands still; speculative decoding with pipeline stages needs asynchronous scheduling",
+    ),
+    _Rule(
+        "speculative.num_speculative_tokens_per_batch_size",
+        Effect.CHANGED,
+        lambda a: a.drafts_by_batch_size and a.data_parallel_size > 1,
+        "drafts by batch size are not supported with data parallelism, since ranks could draft differently:"
+        " num_speculative_tokens={num_speculative_tokens} is used throughout",
+        lambda _: {"drafts_by_batch_size": False},
+    ),
+    _Rule(
+        "speculative.num_speculative_tokens",
+        Effect.REFUSED,
+        lambda a: a.mtp_modules > 1 and a.enable_prefix_caching and a.block_size < a.num_speculative_tokens,
+        "several MTP modules with prefix caching need a block_size ({block_size}) of at least num_speculative_tokens"
+        " ({num_speculative_tokens})",
+    ),
+    _Rule(
+        "speculative.num_speculative_tokens",
+        Effect.REFUSED,
+        lambda a: bool(a.method) and a.max_num_batched_tokens <= a.draft_slots,
+        "max_num_batched_tokens ({max_num_batched_tokens}) has no room for a token and the inputs of its drafts",
+        versions=(V0_32.version,),
+    ),
+    _Rule(
+        "speculative.num_speculative_tokens",
+        Effect.REFUSED,
+        lambda a: bool(a.method) and a.max_num_batched_tokens <= a.num_lookahead_tokens,
+        "max_num_batched_tokens ({max_num_batched_tokens}) has no room for a token and the slots of its drafts",
+        versions=(V0_33.version,),
+    ),
+    _Rule(
+        "max_num_active_seqs",
+        Effect.CHANGED,
+        lambda a: a.method in ("dflash", "dspark") and a.draft_seqs < (a.max_num_active_seqs or a.max_num_seqs),
+        "the draft pass of {method} takes more query tokens for each request than max_num_batched_tokens"
+        " ({max_num_batched_tokens}) has for max_num_seqs ({max_num_seqs}), so fewer requests are active",
+        lambda a: {"max_num_active_seqs": a.draft_seqs},
+        (V0_33.version,),
+    ),
+    _Rule(
+        "enable_lora",
+        Effect.REFUSED,
+        lambda a: (
+            a.enable_lora
+            and bool(a.method)
+            and a.max_num_batched_tokens < a.max_num_seqs * (a.num_speculative_tokens + 1)
+        ),
+        "with adapters max_num_batched_tokens ({max_num_batched_tokens}) must hold max_num_seqs ({max_num_seqs}) times"
+        " 1 + num_speculative_tokens ({num_speculative_tokens}): increase the one or decrease the other",
+    ),
+    _Rule(
+        "enable_chunked_prefill",
+        Effect.REFUSED,
+        lambda a: a.has_linear and a.enable_prefix_caching and not a.enable_chunked_prefill,
+        "chunked prefill is required for the prefix caching of linear attention",
+    ),
+    _Rule(
+        "mamba_cache_mode",
+        Effect.CHANGED,
+        lambda a: a.has_linear and not a.enable_prefix_caching and a.mamba_cache_mode != "none",
+        "mamba_cache_mode is set to 'none' when prefix caching is off",
+        lambda _: {"mamba_cache_mode": "none"},
+    ),
+    _Rule(
+        "mamba_cache_mode",
+        Effect.SILENT,
+        lambda a: a.has_linear and a.enable_prefix_caching and a.mamba_cache_mode == "none",
+        "mamba_cache_mode is set to 'align' by default when prefix caching is on",
+        lambda _: {"mamba_cache_mode": "align"},
+    ),
+    _Rule(
+        "disable_chunked_mm_input",
+        Effect.REFUSED,
+        lambda a: a.mamba_cache_mode == "align" and a.disable_chunked_mm_input,
+        "linear attention with prefix caching needs chunked multimodal input, to end chunks at blocks within a picture",
+    ),
+    _Rule(
+        "disable_hybrid_kv_cache_manager",
+        Effect.REFUSED,
+        lambda a: a.disable_hybrid_kv_cache_manager is False and a.has_chunks and a.reads_hidden_states,
+        _DRAFTS_CHUNKS,
+    ),
+    _Rule(
+        "disable_hybrid_kv_cache_manager",
+        Effect.SILENT,
+        lambda a: a.disable_hybrid_kv_cache_manager is None and a.has_chunks and a.reads_hidden_states,
+        _DRAFTS_CHUNKS + "; it is turned off",
+        lambda _: {"disable_hybrid_kv_cache_manager": True},
+    ),
+    _Rule(
+        "disable_hybrid_kv_cache_manager",
+        Effect.CHANGED,
+        lambda a: a.disable_hybrid_kv_cache_manager is None and a.has_chunks,
+        _CHUNKS_OFF + " (VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1 keeps it)",
+        lambda _: {"disable_hybrid_kv_cache_manager": True},
+    ),
+    _Rule(
+        "disable_hybrid_kv_cache_manager",
+        Effect.CHANGED,
+        lambda a: a.disable_hybrid_kv_cache_manager is None and a.connector_takes_groups is False and len(a.layers) > 1,
+        _CONNECTOR_OFF,
+        lambda _: {"disable_hybrid_kv_cache_manager": True},
+    ),
+    _Rule(
+        "max_num_batched_tokens",
+        Effect.REFUSED,
+        lambda a: not a.enable_chunked_prefill and a.max_num_batched_tokens < a.max_model_len,
+        "max_num_batched_tokens ({max_num_batched_tokens}) is smaller than max_model_len ({max_model_len}), and without"
+        " chunked prefill longer prompts would be rejected",
+    ),
+    _Rule(
+        "max_num_batched_tokens",
+        Effect.REFUSED,
+        lambda a: a.max_num_batched_tokens < a.max_num_seqs,
+        "max_num_batched_tokens ({max_num_batched_tokens}) must be at least max_num_seqs ({max_num_seqs})",
+    ),
+    _Rule(
+        "max_num_active_seqs",
+        Effect.REFUSED,
+        lambda a: (a.max_num_active_seqs or 0) > a.max_num_seqs,
+        "max_num_active_seqs ({max_num_active_seqs}) cannot be greater than max_num_seqs ({max_num_seqs})",
+    ),
+    _Rule(
+        "long_prefill_token_threshold",
+        Effect.REFUSED,
+        lambda a: a.long_prefill_token_threshold > a.max_model_len,
+        "long_prefill_token_threshold ({long_prefill_token_threshold}) cannot be greater than max_model_len"
+        " ({max_model_len})",
+    ),
+    _Rule(
+        "prefill_schedule_interval",
+        Effect.SILENT,
+        lambda a: a.prefill_schedule_interval > 1 and a.data_parallel_size == 1,
+        "prefill_schedule_interval has no effect without data parallelism",
+        lambda _: {"prefill_schedule_interval": 1},
+        (V0_32.version,),
+    ),
+)
+
+
+def settle(asked: Asked, version: str) -> tuple[Asked, list[Finding]]:
+    """What vLLM makes of an engine, and each key that it refuses or changes, in the order in which it looks.
+
+    Parameters
+    ----------
+    version : of vLLM; one that is not known is taken for the newest
+    """
+    known = version if version in RULE_SETS else _BOTH[-1]
+    findings: list[Finding] = []
+    for rule in _RULES:
+        if known not in rule.versions or not rule.applies(asked):
+            continue
+        values = {name: getattr(asked, name) for name in Asked.__slots__}
+        findings.append(Finding(rule.key, rule.effect, rule.message.format(**values)))
+        if rule.becomes:
+            asked = replace(asked, **rule.becomes(asked))  # type: ignore[arg-type]
+    if asked.async_scheduling is None:
+        asked = replace(asked, async_scheduling=True)
+    return asked, findings
+
+
+def refusals(asked: Asked, version: str) -> list[Finding]:
+    """Why vLLM would not start such an engine; empty if it would."""
+    return [finding for finding in settle(asked, version)[1] if finding.effect is Effect.REFUSED]
