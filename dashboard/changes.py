@@ -17,7 +17,7 @@ from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.money import Servers
 from simulator.schema.topology import Pool, QueueAutoscaler
-from simulator.study.terms import OwnedSite, RentedTerms
+from simulator.study.terms import Money, OwnedSite, RentedTerms
 
 _OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
@@ -108,8 +108,8 @@ def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
         rented, owned = {offer.pool: offer for offer in terms.rented}, terms.owned
         for pool in planned.settings.pools:
             if pool.name in rented and change.rent != 1:
-                text = _rent(pool, rented[pool.name], change.rent)
-                sets.append(f"topologies.{planned.name}.pools[{pool.name}].{text}")
+                texts = _rent(pool, rented[pool.name], change.rent)
+                sets += [f"topologies.{planned.name}.pools[{pool.name}].{text}" for text in texts]
         if owned and change.server != 1:
             section = loaded.scenario.topologies[planned.name].servers
             sets.append(f"topologies.{planned.name}.servers={json.dumps(_servers(section, owned, change.server))}")
@@ -130,11 +130,27 @@ def _servers(section: Sequence[Servers], owned: Sequence[OwnedSite], factor: flo
     return found
 
 
-def _rent(pool: Pool, terms: RentedTerms, factor: float) -> str:
-    """The price that the scenario gives for this kind of billing, times a factor."""
+def _rent(pool: Pool, terms: RentedTerms, factor: float) -> list[str]:
+    """The prices that the scenario gives for this kind of billing, times a factor."""
+    if pool.billing.startswith("reserved"):
+        return [f"price_usd_per_gpu_hour={_per_gpu(terms.commitments[0].usd_per_instance_hour, terms, factor)}"]
+    sets: list[str] = []
+    if terms.commitments:
+        mix = [
+            {
+                "term_months": found.term_months,
+                "instances": "auto" if found.instances is None else found.instances,
+                "price_usd_per_gpu_hour": _per_gpu(found.usd_per_instance_hour, terms, factor),
+                "upfront_share": found.upfront_share,
+            }
+            for found in terms.commitments
+        ]
+        sets.append(f"commitments={json.dumps(mix)}")
     if pool.price_by_hour_usd_per_gpu_hour is not None:
         by_hour = [round(price * factor, 6) for price in pool.price_by_hour_usd_per_gpu_hour]
-        return f"price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}"
-    committed = terms.commitment
-    usd = terms.usd_per_instance_hour[0] if committed is None else committed.usd_per_instance_hour
-    return f"price_usd_per_gpu_hour={float(np.mean(usd)) / terms.gpus_per_instance * factor:.6g}"
+        return [*sets, f"price_by_hour_usd_per_gpu_hour={json.dumps(by_hour)}"]
+    return [*sets, f"price_usd_per_gpu_hour={_per_gpu(terms.usd_per_instance_hour[0], terms, factor)}"]
+
+
+def _per_gpu(usd_per_instance_hour: Money, terms: RentedTerms, factor: float) -> float:
+    return float(f"{float(np.mean(usd_per_instance_hour)) / terms.gpus_per_instance * factor:.6g}")

@@ -10,17 +10,11 @@ import numpy as np
 
 from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
+from simulator.bill.commitments import Term, price_index, settled, terms_of
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
 from simulator.bill.owned import Servers, owned_lines, servers_by_month
 from simulator.bill.parts import one_line
-from simulator.bill.rented import (
-    best_commitment,
-    committed_usd,
-    left_over_lines,
-    price_index,
-    rented_lines,
-    term_start,
-)
+from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import total, total_usd
 from simulator.bill.use import Use, study_uses
@@ -31,10 +25,10 @@ from simulator.study.terms import Money, Terms
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is decided before any month is billed: servers of each site by month, and instances committed by offer."""
+    """What is decided before any month is billed: servers of each site by month, and terms begun of each offer."""
 
     servers: tuple[tuple[Servers, ...], ...]
-    committed: tuple[int, ...]
+    begun: tuple[tuple[Term, ...], ...]
 
 
 def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
@@ -57,54 +51,68 @@ def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
         problem = f"a study of {terms.months:g} months needs the use of {len(lengths)}"
         raise InputError(Problem(problem, path="months", got=str(len(months))))
     uses = study_uses(terms, months)
-    plan = _plan(terms, uses, lengths)
+    terms = _settled(terms, uses, lengths)
+    plan = _plan(terms, uses)
     owed = _owed_later(terms, plan)
     sold = {month: _sold_early(terms, plan, month) for month in range(1, len(uses) + 1)}
-    by_key: dict[tuple[int, ...], tuple[Line, ...]] = {}
+    by_key: dict[tuple[object, ...], tuple[Line, ...]] = {}
     lines: list[tuple[Line, ...]] = []
     for k, use in enumerate(uses):
-        key = (id(use), *(there[k].bought for there in plan.servers), *_price_months(terms, k), bool(sold[k + 1]) * k)
+        rows = _price_months(terms, plan, k)
+        key = (id(use), *(there[k].bought for there in plan.servers), *rows, bool(sold[k + 1]) * k)
         if key not in by_key:
             by_key[key] = _month_lines(terms, use, k, plan, [*owed, *sold[k + 1]])
         lines.append(by_key[key])
     return _with_payments(terms, plan, lines, lengths)
 
 
-def committed_instances(terms: Terms, months: Sequence[MonthUse]) -> tuple[int, ...]:
-    """Instances that are committed, by offer of `terms.rented`: as written, or as many as are worth it."""
-    return _plan(terms, study_uses(terms, months), month_lengths(terms.months)).committed
+def settled_terms(terms: Terms, months: Sequence[MonthUse]) -> Terms:
+    """The terms with the commitments that are entered: as written, or as they are worth it."""
+    if not any(offer.commitments for offer in terms.rented):
+        return terms
+    return _settled(terms, study_uses(terms, months), month_lengths(terms.months))
 
 
-def with_commitments(terms: Terms, counts: Sequence[int]) -> Terms:
-    """The terms with as many instances committed, by offer of `terms.rented`; offers without a commitment stay."""
+def with_commitments_of(terms: Terms, other: Terms) -> Terms:
+    """The terms with the commitments that `other`, settled ones with the same offers, enters."""
     offers = tuple(
-        offer if offer.commitment is None else replace(offer, commitment=replace(offer.commitment, instances=count))
-        for offer, count in zip(terms.rented, counts, strict=True)
+        replace(
+            offer,
+            commitments=tuple(
+                replace(mine, begins=theirs.begins)
+                for mine, theirs in zip(offer.commitments, found.commitments, strict=True)
+            ),
+        )
+        for offer, found in zip(terms.rented, other.rented, strict=True)
     )
     return replace(terms, rented=offers)
 
 
-def _plan(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> _Plan:
+def _settled(terms: Terms, uses: Sequence[Use], lengths: Sequence[float]) -> Terms:
+    offers = tuple(
+        settled(offer, uses, lengths, terms.rental_index)
+        if any(found.begins is None for found in offer.commitments)
+        else offer
+        for offer in terms.rented
+    )
+    return replace(terms, rented=offers)
+
+
+def _plan(terms: Terms, uses: Sequence[Use]) -> _Plan:
     servers = tuple(
         tuple(servers_by_month(site, [use.sites[k].used for use in uses])) for k, site in enumerate(terms.owned)
     )
-    committed = []
-    for offer in terms.rented:
-        if offer.commitment is None:
-            committed.append(0)
-        elif offer.commitment.instances is not None:
-            committed.append(offer.commitment.instances)
-        else:
-            committed.append(best_commitment(offer, uses, lengths, terms.rental_index))
-    return _Plan(servers, tuple(committed))
+    return _Plan(servers, tuple(terms_of(offer, terms.rental_index) for offer in terms.rented))
 
 
-def _price_months(terms: Terms, k: int) -> list[int]:
-    """Rows of the indices that month k + 1 is priced by; equal rows, equal prices."""
+def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
+    """What month k + 1 is priced by: rows of the indices, and terms by commitment, row and instances."""
     last = len(terms.rental_index) - 1
-    rows = [min(k + 1, last)] if terms.rented else []
-    begun = [term_start(offer, terms.months, k + 1) for offer in terms.rented]
-    rows += [-1 if start is None else min(start, last) for start in begun]
+    rows: list[object] = [min(k + 1, last)] if terms.rented else []
+    rows += [
+        tuple((term.commitment, min(term.start, last), term.instances) for term in begun if term.runs_in(k))
+        for begun in plan.begun
+    ]
     rows += [k + 1 in span for span in terms.spans]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
@@ -116,13 +124,12 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
         if month in site.span:
             lines += owned_lines(site, i, use, plan.servers[i][k], terms.discount_rate_per_year)
     now = price_index(terms.rental_index, month)
-    for offer, committed in zip(terms.rented, plan.committed, strict=True):
-        start = term_start(offer, terms.months, month)
-        begun = price_index(terms.rental_index, start or 0)
+    for offer, begun in zip(terms.rented, plan.begun, strict=True):
+        running = [term for term in begun if term.runs_in(k)]
         if month in offer.span:
-            lines += rented_lines(offer, use.pools[offer.pool], committed, now, begun)
-        elif start is not None:
-            lines += left_over_lines(offer, committed, begun)
+            lines += rented_lines(offer, use.pools[offer.pool], running, now)
+        else:
+            lines += left_over_lines(offer, running)
     for api in terms.apis:
         if month in api.span:
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
@@ -146,26 +153,22 @@ def _sold_early(terms: Terms, plan: _Plan, month: int) -> list[Line]:
 def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
     """What commitments cost after the study, spread over it: nobody uses them then, yet they are paid."""
     lines: list[Line] = []
-    for offer, committed in zip(terms.rented, plan.committed, strict=True):
-        for start, length, usd in committed_usd(offer, committed, terms.months, terms.rental_index):
-            later = start + length - terms.months
-            if later > 0:
-                share = usd * (later / length) / terms.months
-                quantity = later / terms.months * committed
-                found = one_line(
-                    offer.pool, "committed", "after the study", quantity, "instance-months", share, "committed"
-                )
-                lines += [replace(line, prepaid_share=1.0) for line in found]
+    for offer, begun in zip(terms.rented, plan.begun, strict=True):
+        for i in range(len(offer.commitments)):
+            later = [
+                (term, max(term.start + term.months - terms.months, 0.0)) for term in begun if term.commitment == i
+            ]
+            usd = total(term.usd * (beyond / term.months) / terms.months for term, beyond in later)
+            quantity = math.fsum(beyond / terms.months * term.instances for term, beyond in later)
+            category = committed_category(offer, i)
+            found = one_line(offer.pool, category, "after the study", quantity, "instance-months", usd, "committed")
+            lines += [replace(line, prepaid_share=1.0) for line in found]
     return lines
 
 
 def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> Bill:
-    begun = [
-        (offer.commitment.upfront_share if offer.commitment else 0.0, *term)
-        for offer, committed in zip(terms.rented, plan.committed, strict=True)
-        for term in committed_usd(offer, committed, terms.months, terms.rental_index)
-    ]
-    at = payment_times(terms.months, max((start + length for _, start, length, _ in begun), default=0))
+    begun = [term for terms_begun in plan.begun for term in terms_begun]
+    at = payment_times(terms.months, max((term.start + term.months for term in begun), default=0))
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
     for fee in terms.fees:
@@ -176,9 +179,10 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
         capex.append(payments[0])
         for k, usd in enumerate(payments):
             once[k].append(usd)
-    for upfront, start, length, usd in begun:
-        once[int(np.searchsorted(at, start))].append(usd * upfront)
-        for k, part in enumerate(term_running_usd(start, length, usd * (1.0 - upfront), at)):
+    for term in begun:
+        once[int(np.searchsorted(at, term.start))].append(term.usd * term.upfront_share)
+        rest = term.usd * (1.0 - term.upfront_share)
+        for k, part in enumerate(term_running_usd(term.start, term.months, rest, at)):
             running[k].append(part)
     for k, (month, share) in enumerate(zip(lines, lengths, strict=True)):
         running[k + 1].append(total_usd(month, "by_month", "by_use") * share)
@@ -193,12 +197,12 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     return Bill(_mean_month(lines, lengths), months, at, once_usd, running_usd, total(capex), npv)
 
 
-def _liability_usd(begun: Sequence[tuple[float, int, int, Money]], at: float) -> Money:
+def _liability_usd(begun: Sequence[Term], at: float) -> Money:
     """What terms that have begun before `at` still cost after it."""
     return total(
-        usd * ((1.0 - upfront) * (start + length - at) / length)
-        for upfront, start, length, usd in begun
-        if start < at < start + length
+        term.usd * ((1.0 - term.upfront_share) * (term.start + term.months - at) / term.months)
+        for term in begun
+        if term.start < at < term.start + term.months
     )
 
 

@@ -30,6 +30,7 @@ class Site(Entry):
     egress, storage : USD per GB that leaves the site; USD per GB-month of object storage
     billing_minimum, billing_granularity : each stay of an instance is billed for at least the one, in steps of the
         other
+    block_granularity : the same for capacity blocks, their minimum too
     availability_sla : monthly uptime that the provider promises for one machine
     """
 
@@ -57,6 +58,7 @@ class Site(Entry):
     storage: Quantity | None = None
     billing_minimum: Quantity | None = None
     billing_granularity: Quantity | None = None
+    block_granularity: Quantity | None = None
     availability_sla: Quantity | None = None
 
 

@@ -70,9 +70,10 @@ def _rent(terms: Terms, factor: float) -> Terms:
             replace(
                 one,
                 usd_per_instance_hour=offer(one.usd_per_instance_hour),
-                commitment=None
-                if one.commitment is None
-                else replace(one.commitment, usd_per_instance_hour=one.commitment.usd_per_instance_hour * factor),
+                commitments=tuple(
+                    replace(found, usd_per_instance_hour=found.usd_per_instance_hour * factor)
+                    for found in one.commitments
+                ),
             )
             for one in terms.rented
         ),

@@ -109,7 +109,18 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
             f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start; {_shares(cost['split'])}."
         )
+        lines += [f"{name}: {text}." for text in _commitments(cost)]
     return lines
+
+
+def _commitments(cost: Mapping[str, Any]) -> list[str]:
+    """What is committed in each pool, and what is still owed after the study."""
+    terms: dict[str, list[str]] = {}
+    for term in cost["commitments"]:
+        words = f"{term['instances']} for {term['term_months']} months from month {term['from_month']}"
+        terms.setdefault(term["pool"], []).append(f"{words} at ${term['usd_per_instance_hour']:,.2f} an hour")
+    owed = f"; ${cost['liability_usd']:,.0f} is owed after the study" if cost["liability_usd"] > 0 else ""
+    return [f"instances of {pool} under commitment: {', '.join(found)}{owed}" for pool, found in terms.items()]
 
 
 def _shares(split: Sequence[Mapping[str, Any]]) -> str:

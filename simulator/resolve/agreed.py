@@ -47,7 +47,7 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     stages = [spell.stage for spell in spells]
     owned = _joined([terms.owned for terms in found], spans, stages, _same_servers, lambda site: False)
     rented = _joined(
-        [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitment)
+        [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitments)
     )
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     people = [(terms.staff, span) for terms, span in zip(found, spans, strict=True) if terms.staff is not None]
@@ -80,10 +80,6 @@ def _joined(
     return tuple(replace(one, span=Span(one.span.first, spans[k].last)) for one, k in zip(found, ended, strict=True))
 
 
-def _is_committed(offer: RentedTerms) -> bool:
-    return offer.commitment is not None
-
-
 def _with_pools(known: Agreed, one: Agreed) -> Agreed:
     if isinstance(known, OwnedSite) and isinstance(one, OwnedSite):
         return replace(known, pools=tuple(dict.fromkeys((*known.pools, *one.pools))))
@@ -96,9 +92,11 @@ def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:
     """Equal but for the number of instances under commitment, which stays as it was first agreed."""
-    if known.commitment is None or one.commitment is None:
-        return _equal(known, one)
-    return _equal(replace(known, commitment=replace(known.commitment, instances=one.commitment.instances)), one)
+    if len(known.commitments) != len(one.commitments):
+        return False
+    pairs = zip(known.commitments, one.commitments, strict=True)
+    commitments = tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs)
+    return _equal(replace(known, commitments=commitments), one)
 
 
 def _equal(a: object, b: object) -> bool:

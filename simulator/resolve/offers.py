@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.grids import grid
-from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers, instances_for
+from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
@@ -17,12 +17,12 @@ from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.figure import Figure
-from simulator.study.terms import Commitment, Money, RentedTerms
+from simulator.study.terms import Money, RentedTerms
 
 _BYTES_PER_GB = 1e9
-_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
+TERMS = {"reserved_1y": 12, "reserved_3y": 36}
 """Months of the terms that have a name."""
-_UNIT = "USD per GPU-hour"
+UNIT = "USD per GPU-hour"
 
 
 def is_reserved(pool: Pool) -> bool:
@@ -34,7 +34,7 @@ def catalog_tier(pool: Pool) -> str | None:
     """Tier of the catalog's offers that a pool's billing is; None for terms that the catalog does not have."""
     if pool.billing != "reserved":
         return pool.billing
-    return next((tier for tier, months in _TERMS.items() if months == pool.term_months), None)
+    return next((tier for tier, months in TERMS.items() if months == pool.term_months), None)
 
 
 def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:
@@ -108,7 +108,7 @@ def gpus_per_instance(pool: Pool) -> int:
 
 
 def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures) -> RentedTerms:
-    """Terms of a rented pool: its own price and commitment, or the latest dated offer; traffic and storage.
+    """Terms of a rented pool but for its commitments: its own price or the latest dated offer; traffic and storage.
 
     A site whose price of traffic or storage is not known charges none; `unknown_prices` names them.
 
@@ -118,7 +118,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
     """
     check_instance(pool)
     size = gpus_per_instance(pool)
-    price = _price(pool, path, figures)
+    price = price_of(pool, path, figures)
     place = site(pool.site)
     egress, storage = (
         figures.given(f"{path}.{key}", own, unit)
@@ -138,8 +138,10 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
             return figures.given(f"{path}.billing_{key}_s", own, "s")
         return 0.0 if quantity is None else float(np.mean(figures.of(quantity, f"{place.name}.billing_{key}")))
 
+    is_block = pool.billing == "capacity_block" and place.block_granularity is not None
+    minimum = place.block_granularity if is_block else place.billing_minimum
+    granularity = place.block_granularity if is_block else place.billing_granularity
     stored = pool.storage_gb
-    commitment = _commitment(pool, path, size, price, figures) if is_reserved(pool) else None
     above = _above(pool, path, price, figures) if is_reserved(pool) else price
     return RentedTerms(
         pool=pool.name,
@@ -147,9 +149,8 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
         tier=pool.billing,
         gpus_per_instance=size,
         usd_per_instance_hour=tuple(usd * size for usd in above),
-        minimum_s=billed("minimum", pool.billing_minimum_s, place.billing_minimum),
-        granularity_s=billed("granularity", pool.billing_granularity_s, place.billing_granularity),
-        commitment=commitment,
+        minimum_s=billed("minimum", pool.billing_minimum_s, minimum),
+        granularity_s=billed("granularity", pool.billing_granularity_s, granularity),
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),
         pue=1.0 if place.pue is None else place.pue.value,
@@ -173,20 +174,20 @@ def unknown_prices(pool: Pool) -> list[str]:
     return [f"{name} at {place.name}" for name, is_known in known.items() if not is_known]
 
 
-def _price(pool: Pool, path: str, figures: Figures) -> tuple[Money, ...]:
+def price_of(pool: Pool, path: str, figures: Figures) -> tuple[Money, ...]:
     """USD per GPU-hour of the pool's billing: one, or 24."""
     if pool.price_by_hour_usd_per_gpu_hour is not None:
         by_hour = pool.price_by_hour_usd_per_gpu_hour
         mean = math.fsum(by_hour) / len(by_hour)
-        figures.given(f"{path}.price_by_hour_usd_per_gpu_hour", mean, _UNIT, *_said(pool))
+        figures.given(f"{path}.price_by_hour_usd_per_gpu_hour", mean, UNIT, *_said(pool))
         return by_hour
     if pool.price_usd_per_gpu_hour is not None:
-        return (figures.given(f"{path}.price_usd_per_gpu_hour", pool.price_usd_per_gpu_hour, _UNIT, *_said(pool)),)
+        return (figures.given(f"{path}.price_usd_per_gpu_hour", pool.price_usd_per_gpu_hour, UNIT, *_said(pool)),)
     tier = catalog_tier(pool)
     offer = catalog_offer(pool, tier)
     if offer is None:
         _refuse_without_price(pool, tier)
-    figures.note(_figure(offer))
+    figures.note(figure_of(offer))
     return (offer.usd_per_gpu_hour,)
 
 
@@ -205,35 +206,14 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
     raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
 
 
-def _commitment(pool: Pool, path: str, size: int, price: tuple[Money, ...], figures: Figures) -> Commitment:
-    offer = catalog_offer(pool, catalog_tier(pool))
-    months = pool.term_months or _TERMS.get(pool.billing) or (offer.term_months if offer else 0)
-    upfront = pool.upfront_share
-    if upfront is not None:
-        figures.given(f"{path}.upfront_share", upfront, "of a term's price")
-    elif offer is not None:
-        upfront = offer.upfront_fraction
-    instances = None if pool.commitments == "auto" else _instances(pool, size)
-    return Commitment(price[0] * size, months, instances, upfront or 0.0)
-
-
-def _instances(pool: Pool, size: int) -> int:
-    """Instances under commitment: as many as are given, else those of the replicas at the start."""
-    if isinstance(pool.commitments, int):
-        return pool.commitments
-    gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
-    replicas = pool.replicas if isinstance(pool.replicas, int) else 0
-    return instances_for(gpus, replicas, size)
-
-
 def _above(pool: Pool, path: str, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:
     """What is paid above a commitment: its own price, the catalog's on demand; where there is none, the reserved."""
     if pool.on_demand_usd_per_gpu_hour is not None:
-        return (figures.given(f"{path}.on_demand_usd_per_gpu_hour", pool.on_demand_usd_per_gpu_hour, _UNIT),)
+        return (figures.given(f"{path}.on_demand_usd_per_gpu_hour", pool.on_demand_usd_per_gpu_hour, UNIT),)
     offer = catalog_offer(pool, "on_demand")
     if offer is None:
         return reserved
-    figures.note(_figure(offer))
+    figures.note(figure_of(offer))
     return (offer.usd_per_gpu_hour,)
 
 
@@ -241,6 +221,7 @@ def _said(pool: Pool) -> tuple[str, str]:
     return pool.price_source or "", pool.price_date or ""
 
 
-def _figure(offer: GpuOffer) -> Figure:
+def figure_of(offer: GpuOffer) -> Figure:
+    """The price of an offer, with its source and day."""
     name = f"{offer.site}/{offer.gpu}/{offer.tier}"
-    return Figure(name, offer.usd_per_gpu_hour, _UNIT, offer.kind, offer.source, offer.date)
+    return Figure(name, offer.usd_per_gpu_hour, UNIT, offer.kind, offer.source, offer.date)

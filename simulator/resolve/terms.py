@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.catalog.freshness import catalog_day, freshness
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
+from simulator.resolve.commitments import commitments
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
 from simulator.resolve.offers import rented_terms, unknown_prices
@@ -102,7 +103,8 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         if pool.billing != "owned":
             path = f"{root}.pools[{k}]"
             with located(loaded, path):
-                rented.append(rented_terms(pool, path, engine, figures))
+                offer = rented_terms(pool, path, engine, figures)
+                rented.append(replace(offer, commitments=commitments(pool, path, figures)))
     apis = []
     for k, provider in enumerate(topology.providers):
         path = f"{root}.providers[{k}]"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.owned import site_owner
@@ -46,9 +47,20 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
         "at_months": bill.at_months.tolist(),
         "cash_flow_usd": (-bill.paid_usd).tolist(),
         "liability_usd": mean(bill.months[-1].liability_usd),
-        "committed_instances": {
-            offer.pool: offer.commitment.instances for offer in found.terms.rented if offer.commitment is not None
-        },
+        "committed_instances": {offer.pool: most_committed(offer) for offer in found.terms.rented if offer.commitments},
+        "commitments": [
+            {
+                "pool": offer.pool,
+                "instances": instances,
+                "term_months": commitment.term_months,
+                "from_month": start + 1,
+                "usd_per_instance_hour": mean(commitment.usd_per_instance_hour),
+            }
+            for offer in found.terms.rented
+            for commitment in offer.commitments
+            for start, instances in commitment.begins or ()
+            if instances
+        ],
         "split": _split(found, planned),
         "energy": [{"owner": one.owner, "kwh_per_month": one.kwh, "co2_kg_per_month": one.co2_kg} for one in energy],
         "kwh_per_million_tokens": kwh,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.bill.study import bill_study, with_commitments
+from simulator.bill.study import bill_study, with_commitments_of
 from simulator.bill.sums import mean, total_usd
 from simulator.catalog.costs import cost_entries
 from simulator.catalog.sites import site
@@ -48,8 +48,7 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values: Mapping[str, float]) -> float:
     overrides = planned.loaded.scenario.cost.overrides
     terms = spelled_terms(prices.spells, Figures(overrides, values, planned.loaded))
-    chosen = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in priced.terms.rented]
-    return mean(total_usd(bill_study(with_commitments(terms, chosen), priced.months).lines))
+    return mean(total_usd(bill_study(with_commitments_of(terms, priced.terms), priced.months).lines))
 
 
 def driver_words(rows: list[dict[str, Any]]) -> list[str]:
@@ -63,7 +62,7 @@ def driver_words(rows: list[dict[str, Any]]) -> list[str]:
             for row in telling
         )
         found.append(f"defaults behind the bill, and the share of it that moves with each: {parts}")
-    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row not in telling]
+    rest = [row["figure"] for row in rows if row["kind"] == "estimate" and row["share"] and row not in telling]
     if rest:
         found.append(f"estimates that move less than {_LEAST_SHARE:.0%} of the bill: {', '.join(rest)}")
     return found

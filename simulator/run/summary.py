@@ -193,7 +193,7 @@ def _warnings(
         *_unserved(metrics, "rejected", "failed", "timed_out"),
         *_other_warnings(loaded, planned, metrics),
         *driver_words(behind),
-        *_cost_warnings(loaded, planned, prices, [row["figure"] for row in behind]),
+        *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
         *place_estimates(planned),
     ]
     return [
@@ -254,15 +254,17 @@ def periods_of(priced: Priced) -> list[dict[str, Any]]:
 
 
 def _cost_warnings(
-    loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, told: list[str]
+    loaded: LoadedScenario, planned: PlannedTopology, prices: ResolvedTerms, shares: Mapping[str, float]
 ) -> list[str]:
+    """What the bill rests on beside the defaults behind it, of which `shares` says how much of it moves with each."""
     found: list[str] = []
     hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
-    others = [name for name in prices.estimates if name not in told]
+    others = [name for name in prices.estimates if name not in shares]
     if others:
         found.append(f"prices that are estimates: {', '.join(others)}")
-    if prices.stale:
-        old = ", ".join(f"{figure.id} ({figure.date})" for figure in prices.stale)
+    moving = [figure for figure in prices.stale if shares.get(figure.id) != 0]
+    if moving:
+        old = ", ".join(f"{figure.id} ({figure.date})" for figure in moving)
         found.append(f"figures more than a year old: {old}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")

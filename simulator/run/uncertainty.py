@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.annuity import MONTHS_PER_YEAR
-from simulator.bill.study import bill_study, with_commitments
+from simulator.bill.study import bill_study, with_commitments_of
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import month_uses
 from simulator.decide.rivals import shares_cheapest
@@ -109,15 +109,14 @@ def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
 
 
 def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:
-    """Terms with drawn prices, and as many committed instances as at today's."""
+    """Terms with drawn prices, and the commitments that are entered at today's."""
     drawn = spelled_terms(case.prices.spells, Figures(settings.overrides, inputs.figures))
-    counts = [0 if offer.commitment is None else offer.commitment.instances or 0 for offer in case.priced.terms.rented]
     drawn = replace(
         drawn,
         rental_index=np.ascontiguousarray(inputs.gpu_path.T),
         token_index=np.ascontiguousarray(inputs.token_path.T),
     )
-    return with_commitments(drawn, counts)
+    return with_commitments_of(drawn, case.priced.terms)
 
 
 def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[str, Any]:

@@ -14,20 +14,28 @@ KEY_MARK = "[key]"
 """Pydantic's last step to an error in a key rather than in its value."""
 AUTO_MARK = "literal['auto']"
 """Pydantic's last step to a value that is not `auto`, where it may be."""
+LIST_MARK = "tuple["
+"""How pydantic's step to the list in a union begins."""
 MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
 def own_errors(data: Any, error: ValidationError) -> list[Any]:
     """Entries of `errors()` that do not merely repeat another.
 
-    Left out are a list called too short because its items are broken, and the member of a union of a number and a
-    distribution that the user did not mean: a mapping is meant as a distribution, anything else as a number.
+    Left out are a list called too short because its items are broken, and the member of a union that the user did not
+    mean: of a number and a distribution, a mapping is meant as a distribution, anything else as a number; of a number
+    and a list, a list as a list.
     """
     found = error.errors(include_url=False)
     return [
         detail
         for detail in found
-        if not (_too_short_by_others(detail, found) or _other_member(data, detail) or _other_than_auto(detail, found))
+        if not (
+            _too_short_by_others(detail, found)
+            or _other_member(data, detail)
+            or _other_than_list(data, detail, found)
+            or _other_than_auto(detail, found)
+        )
     ]
 
 
@@ -36,6 +44,18 @@ def _too_short_by_others(detail: Any, found: list[Any]) -> bool:
     return detail["type"] == "too_short" and any(
         other["loc"][: len(loc)] == loc and len(other["loc"]) > len(loc) for other in found
     )
+
+
+def _other_than_list(data: Any, detail: Any, found: list[Any]) -> bool:
+    """Of what may be a list: a list is meant as one, anything else as what may stand in its place."""
+    for other in found:
+        at = next((k for k, part in enumerate(other["loc"]) if str(part).startswith(LIST_MARK)), None)
+        if at is not None and detail["loc"][:at] == other["loc"][:at] and len(detail["loc"]) > at:
+            node = data
+            for part in detail["loc"][:at]:
+                node = node[part] if _has(node, part) else node
+            return isinstance(node, list) != str(detail["loc"][at]).startswith(LIST_MARK)
+    return False
 
 
 def _other_than_auto(detail: Any, found: list[Any]) -> bool:
@@ -52,8 +72,9 @@ def _other_member(data: Any, detail: Any) -> bool:
         node = node[part] if _has(node, part) else node
     if _has(node, detail["loc"][-1]):
         return False
-    given = isinstance(detail["input"], dict)
-    return bool(detail["type"] == ("float_type" if given else "model_attributes_type"))
+    if isinstance(detail["input"], dict):
+        return bool(detail["type"] == "float_type")
+    return detail["type"] in ("model_attributes_type", "model_type")
 
 
 def _has(node: Any, part: int | str) -> bool:

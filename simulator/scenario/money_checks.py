@@ -88,13 +88,24 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
                 yield f"{path}.{key}", "is a term of rented instances, but billing is owned", _shown(pool, key)
         return
     reserved = pool.billing.startswith("reserved")
+    mix = pool.commitments == "auto" or isinstance(pool.commitments, tuple)
     for key in OF_COMMITMENTS:
+        if key == "commitments" and mix and pool.billing == "on_demand":
+            continue
         if getattr(pool, key) is not None and not reserved:
             yield (
                 f"{path}.{key}",
                 f"needs billing reserved_1y, reserved_3y or reserved, not {pool.billing}",
                 (_shown(pool, key)),
             )
+    if isinstance(pool.commitments, tuple):
+        place = f"{path}.commitments"
+        if reserved:
+            yield place, f"a list of them needs billing on_demand, not {pool.billing}", None
+        terms = Counter(found.term_months for found in pool.commitments)
+        for k, found in enumerate(pool.commitments):
+            if terms[found.term_months] > 1:
+                yield f"{place}[{k}].term_months", "another commitment has the same term", found.term_months
     if pool.billing == "reserved" and pool.term_months is None:
         yield f"{path}.billing", "'term_months' is missing: say how long a commitment is", pool.billing
     months = NAMED_TERMS.get(pool.billing, pool.term_months)

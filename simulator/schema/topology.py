@@ -117,6 +117,19 @@ class KvTransferSettings(Settings):
     """From the end of a transfer to its being noticed, on the side that fetches; the catalog's unless given."""
 
 
+class CommitmentSettings(Settings):
+    """Instances under commitment for a term, beside others and those on demand."""
+
+    term_months: Annotated[int, Field(ge=1, le=120), IS_NUMBER]
+    """Length of a term; paid to its end."""
+    instances: Count | Auto = "auto"
+    """From the start on, renewed as long as the study lasts; auto as many, and when, as save money."""
+    price_usd_per_gpu_hour: NotNegative | None = None
+    """All in; that of the catalog's offer of the term unless given."""
+    upfront_share: Share | None = None
+    """Share of a term's price that is paid at its start; the offer's unless given."""
+
+
 class Pool(Settings):
     """Replicas of one kind on one site."""
 
@@ -152,8 +165,9 @@ class Pool(Settings):
     """Where a price of one's own comes from."""
     price_date: Day | None = None
     """Day of a price of one's own, as 2026-11-26."""
-    commitments: Count | Auto | None = None
-    """With reserved billing, instances under commitment; auto as many as save money; those of `replicas` else."""
+    commitments: Count | Auto | tuple[CommitmentSettings, ...] | None = None
+    """With reserved billing, instances under commitment, or auto; those of `replicas` unless given. On demand, several
+    commitments with the rest on demand, or auto: of all terms that the catalog has, the cheapest mix."""
     term_months: Annotated[int, Field(ge=1, le=120), IS_NUMBER] | None = None
     """Length of a commitment; the offer's unless given."""
     upfront_share: Share | None = None

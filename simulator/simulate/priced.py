@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.bill.study import bill_study, committed_instances, with_commitments
+from simulator.bill.study import bill_study, settled_terms
 from simulator.bill.sums import mean, total_usd
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
@@ -38,7 +38,7 @@ class Priced:
 
     Attributes
     ----------
-    terms : with the number of instances that are committed
+    terms : with the commitments that are entered
     months : of the study, each replication a period of every month
     tokens : mean over the replications
     walked : of each month, how it was served; empty where all months are alike
@@ -84,7 +84,7 @@ def priced_by(
     months : with the use of all replications
     alone, tokens : months with the use of one replication, and its tokens in the mean month
     """
-    settled = with_commitments(terms, committed_instances(terms, months))
+    settled = settled_terms(terms, months)
     usages = with_peaks([outcome.usage for outcome in outcomes])
     replications = tuple(
         Replication(
@@ -110,7 +110,7 @@ def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float
 def usd_of_periods(parts: Sequence[tuple[Period, Sequence[Outcome]]], terms: Terms) -> tuple[float, ...]:
     """USD per month of each replication over the periods of a month, hardware and commitments being those of all."""
     uses = [(period, with_peaks([outcome.usage for outcome in outcomes])) for period, outcomes in parts]
-    settled = with_commitments(terms, committed_instances(terms, _months_of(uses, terms)))
+    settled = settled_terms(terms, _months_of(uses, terms))
     return tuple(
         mean(total_usd(bill_study(settled, _months_of([(p, used[k : k + 1]) for p, used in uses], terms)).lines))
         for k in range(len(uses[0][1]))
@@ -120,7 +120,7 @@ def usd_of_periods(parts: Sequence[tuple[Period, Sequence[Outcome]]], terms: Ter
 def usd_of_use(uses: Sequence[tuple[Period, Usage]], terms: Terms) -> float:
     """USD per month of one use of each period of a month."""
     months = _months_of([(period, [usage]) for period, usage in uses], terms)
-    settled = with_commitments(terms, committed_instances(terms, months))
+    settled = settled_terms(terms, months)
     return mean(total_usd(bill_study(settled, months).lines))
 
 

@@ -114,19 +114,22 @@ class OwnedSite:
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """Instances that are paid for a whole term whether used or not, and renewed as long as the study lasts.
+    """Instances that are paid for a whole term whether used or not.
 
     Attributes
     ----------
     usd_per_instance_hour : all in, upfront part included
-    instances : None: as many as cost less than on demand over the study, read off the use
+    instances : from the start on, renewed as long as the study lasts; None: as many, and when, as costs least over the
+        study, read off the use
     upfront_share : of a term's price, paid at its start
+    begins : (month after which a term begins, its instances) of each term; None until that is settled
     """
 
     usd_per_instance_hour: Money
     term_months: int
     instances: int | None = None
     upfront_share: float = 0.0
+    begins: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class RentedTerms:
     usd_per_instance_hour: tuple[Money, ...]
     minimum_s: float = 0.0
     granularity_s: float = 0.0
-    commitment: Commitment | None = None
+    commitments: tuple[Commitment, ...] = ()
     egress_usd_per_gb: Money = 0.0
     egress_bytes_per_output_token: Money = 0.0
     storage_usd_per_gb_month: Money = 0.0

@@ -50,10 +50,9 @@ def test_a_commitment_is_scaled_by_its_own_price() -> None:
     sets = [*here, *assignments(plain, Change(rent=2.0))]
     changed = load_scenario(SCENARIO, sets=sets)
     (after,) = (resolve_terms(planned).terms.rented[0] for planned in plan_topologies(changed))
-    assert found.commitment is not None
-    assert after.commitment is not None
-    assert found.commitment.usd_per_instance_hour < found.usd_per_instance_hour[0]
-    assert after.commitment.usd_per_instance_hour == pytest.approx(2 * found.commitment.usd_per_instance_hour, rel=1e-5)
+    (before,), (scaled,) = found.commitments, after.commitments
+    assert before.usd_per_instance_hour < found.usd_per_instance_hour[0]
+    assert scaled.usd_per_instance_hour == pytest.approx(2 * before.usd_per_instance_hour, rel=1e-5)
 
 
 def test_a_change_of_a_change_starts_from_the_changed_values() -> None:

@@ -22,7 +22,7 @@ from simulator.study.bill import Bill, Line
 from simulator.study.terms import Commitment, Facility, RentedTerms, ServerKind, Terms
 from simulator.study.usage import Stay, Usage
 
-OFFER = rented(usd=24.0, commitment=Commitment(16.0, 12, 1, 0.5))
+OFFER = rented(usd=24.0, commitments=(Commitment(16.0, 12, 1, 0.5),))
 WHERE = {
     "here/h100-sxm": Resource("Own", "de"),
     "pool": Resource("Cloud", "us"),
@@ -59,7 +59,7 @@ def test_rented_gpu_hours_are_those_of_the_instances_and_the_commitment_is_paid_
     hours: float, replicas: int, committed: int
 ) -> None:
     commitment = Commitment(16.0, 12, committed)
-    bill = cloud(replace(OFFER, commitment=commitment), hours, replicas)
+    bill = cloud(replace(OFFER, commitments=(commitment,)), hours, replicas)
     held = 4 * (2 + (replicas - 1) * hours) * 365
     of_gpus = [line for line in bill.lines if line.unit == GPU_HOURS]
     assert math.fsum(line.quantity for line in of_gpus if line.part != "unused") == pytest.approx(held)
@@ -180,7 +180,7 @@ def test_the_exported_table_adds_up() -> None:
     terms = Terms(
         "own",
         owned=(owned(("base",), spares=1),),
-        rented=(replace(OFFER, commitment=Commitment(16.0, 36, 2, 0.4)),),
+        rented=(replace(OFFER, commitments=(Commitment(16.0, 36, 2, 0.4),)),),
         apis=(replace(API, tier_by_class=("batch",), residency_premium=0.1),),
         staff=STAFF,
         months=24.0,
@@ -211,7 +211,7 @@ def test_what_was_prepaid_is_not_billed_again() -> None:
     assert hardware["EffectiveCost"].sum() > 0
     electricity = mine[mine["ServiceName"] == "electricity"]
     assert electricity["BilledCost"].tolist() == electricity["EffectiveCost"].tolist()
-    rents = focus_frame(cloud(replace(OFFER, commitment=Commitment(16.0, 12, 1, 0.4))).lines, WHERE, "s", "t")
+    rents = focus_frame(cloud(replace(OFFER, commitments=(Commitment(16.0, 12, 1, 0.4),))).lines, WHERE, "s", "t")
     reserved = rents[rents["PricingCategory"] == "Committed"]
     assert reserved["BilledCost"].sum() == pytest.approx(0.6 * 730 * 16.0, abs=0.02)
     assert set(rents["ServiceName"]) == {"on demand", "committed"}

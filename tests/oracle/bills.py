@@ -108,7 +108,7 @@ class Study:
         assert len(self.months) == count
         self.lengths = [1.0] * (count - 1) + [terms["months"] - (count - 1)]
         self.bought, self.spare = self._servers()
-        self.committed = [self._committed(offer) for offer in terms["rented"]]
+        self.begun = [self._begun(offer) for offer in terms["rented"]]
 
     def periods(self, month: int) -> list[tuple[Row, Row]]:
         return [(period, self.usages[period["usage"]]) for period in self.months[month]]
@@ -158,50 +158,84 @@ class Study:
             for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage))
         )
 
-    def _starts(self, offer: Row) -> list[int]:
-        last = offer["span"]["last"] or len(self.months)
-        begin, end = offer["span"]["first"] - 1, min(last, len(self.months))
-        return list(range(begin, end, offer["commitment"]["term_months"]))
+    def _span(self, offer: Row) -> tuple[int, int]:
+        return offer["span"]["first"] - 1, min(offer["span"]["last"] or len(self.months), len(self.months))
 
-    def _committed(self, offer: Row) -> int:
-        agreed = offer["commitment"]
-        if agreed is None:
-            return 0
-        if agreed["instances"] is not None:
-            return int(agreed["instances"])
+    def _begun(self, offer: Row) -> list[tuple[int, int, int]]:
+        """(which commitment, month after which a term begins, instances)."""
+        begin, end = self._span(offer)
+        begun = []
+        for number, agreed in enumerate(offer["commitments"]):
+            if agreed["begins"] is not None:
+                begun += [(number, start, count) for start, count in agreed["begins"] if count]
+            elif agreed["instances"]:
+                begun += [(number, start, agreed["instances"]) for start in range(begin, end, agreed["term_months"])]
+        open_ = [
+            number
+            for number, agreed in enumerate(offer["commitments"])
+            if agreed["begins"] is None and agreed["instances"] is None
+        ]
+        given, level = list(begun), 0
+        while open_:
+            chosen = self._worth_it(offer, open_, given, level)
+            if not chosen:
+                break
+            begun += [(number, start, 1) for number, start in chosen]
+            level += 1
+        return begun
+
+    def _held(self, offer: Row, begun: list[tuple[int, int, int]], month: int) -> int:
+        """Instances under commitment in a month."""
+        lengths = [agreed["term_months"] for agreed in offer["commitments"]]
+        return sum(count for number, start, count in begun if start <= month < start + lengths[number])
+
+    def _worth_it(
+        self, offer: Row, open_: list[int], given: list[tuple[int, int, int]], level: int
+    ) -> list[tuple[int, int]]:
+        """Terms of one more instance, tried month by month from the first on."""
+        begin, end = self._span(offer)
         index = self.terms["rental_index"]
-        one = math.fsum(
-            agreed["usd_per_instance_hour"] * HOURS * agreed["term_months"] * at(index, start)
-            for start in self._starts(offer)
-        )
-        count = 0
-        while True:
-            usd = math.fsum(
-                self._on_demand_usd(offer, month, count, count + 1) * at(index, month + 1) * length
-                for month, length in enumerate(self.lengths)
-                if holds(offer, month)
-            )
-            if usd <= one * (1 + 1e-9):
-                return count
-            count += 1
+        known: dict[int, tuple[float, list[tuple[int, int]]]] = {end: (0.0, [])}
 
-    def terms_paid(self) -> list[tuple[Row, int, int, float]]:
-        """(offer, first month, months, USD) of each term of a commitment."""
+        def best(month: int) -> tuple[float, list[tuple[int, int]]]:
+            if month not in known:
+                nth = self._held(offer, given, month) + level
+                rent = self._on_demand_usd(offer, month, nth, nth + 1) * at(index, month + 1) * self.lengths[month]
+                usd, terms = best(month + 1)
+                found = rent + usd, terms
+                for number in open_:
+                    agreed = offer["commitments"][number]
+                    hours = HOURS * agreed["term_months"]
+                    usd, terms = best(min(month + agreed["term_months"], end))
+                    usd += hours * agreed["usd_per_instance_hour"] * at(index, month)
+                    if usd < found[0] * (1 - 1e-9):
+                        found = usd, [(number, month), *terms]
+                known[month] = found
+            return known[month]
+
+        return best(begin)[1]
+
+    def terms_paid(self) -> list[tuple[Row, int, int, int, float]]:
+        """(offer, which commitment, first month, months, USD) of each term of a commitment."""
         return [
             (
                 offer,
+                number,
                 start,
-                offer["commitment"]["term_months"],
+                offer["commitments"][number]["term_months"],
                 count
                 * HOURS
-                * offer["commitment"]["term_months"]
-                * offer["commitment"]["usd_per_instance_hour"]
+                * offer["commitments"][number]["term_months"]
+                * offer["commitments"][number]["usd_per_instance_hour"]
                 * at(self.terms["rental_index"], start),
             )
-            for offer, count in zip(self.terms["rented"], self.committed, strict=True)
-            if count
-            for start in self._starts(offer)
+            for offer, begun in zip(self.terms["rented"], self.begun, strict=True)
+            for number, start, count in begun
         ]
+
+    def _name(self, offer: Row, number: int) -> str:
+        one = len(offer["commitments"]) == 1
+        return "committed" if one else f"committed {offer['commitments'][number]['term_months']} months"
 
     def lines(self, month: int) -> list[Row]:
         rows: list[Row] = []
@@ -211,17 +245,20 @@ class Study:
         for number, offer in enumerate(self.terms["rented"]):
             if holds(offer, month):
                 rows += self._rented(number, month)
-            elif self.committed[number]:
+            else:
                 rows += self._left_over(number, month)
         for api in self.terms["apis"]:
             if holds(api, month):
                 rows += self._api(api, month)
         rows += self._people_and_fees(month)
-        for offer, start, length, usd in self.terms_paid():
-            later = start + length - self.terms["months"]
-            if later > 0:
-                share = usd * later / length / self.terms["months"]
-                rows.append(row(offer["pool"], "committed", "after the study", share, "committed"))
+        for offer in self.terms["rented"]:
+            for number in range(len(offer["commitments"])):
+                share = math.fsum(
+                    usd * max(start + length - self.terms["months"], 0.0) / length / self.terms["months"]
+                    for of, which, start, length, usd in self.terms_paid()
+                    if of is offer and which == number
+                )
+                rows.append(row(offer["pool"], self._name(offer, number), "after the study", share, "committed"))
         for number, site in enumerate(self.terms["owned"]):
             if site["span"]["last"] == month:
                 rows.append(self._sold_early(number))
@@ -284,7 +321,8 @@ class Study:
         return rows
 
     def _rented(self, number: int, month: int) -> list[Row]:
-        offer, committed = self.terms["rented"][number], self.committed[number]
+        offer = self.terms["rented"][number]
+        committed = self._held(offer, self.begun[number], month)
         index, size, name = self.terms["rental_index"], offer["gpus_per_instance"], offer["pool"]
         states = self._gpu_hours(month, [name])
         billed, above = self._instance_hours(offer, month, 0), self._instance_hours(offer, month, committed)
@@ -293,12 +331,14 @@ class Study:
         usd = self._on_demand_usd(offer, month, committed) * at(index, month + 1)
         tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
         rows = shared(name, tier, usd, {part: h * share for part, h in states.items()}, "by_use")
-        if committed:
-            inside = {part: h * (1 - share) for part, h in states.items()}
-            inside["unused"] += max(0.0, committed * HOURS * size - math.fsum(inside.values()))
-            begun = max(start for start in self._starts(offer) if start <= month)
-            usd = committed * HOURS * offer["commitment"]["usd_per_instance_hour"] * at(index, begun)
-            rows += shared(name, "committed", usd, inside, "committed")
+        below = 0
+        for which in range(len(offer["commitments"])):
+            count, usd = self._running(number, which, month)
+            inside_h = self._instance_hours(offer, month, below) - self._instance_hours(offer, month, below + count)
+            inside = {part: h * inside_h / billed if billed else 0.0 for part, h in states.items()}
+            inside["unused"] += max(0.0, count * HOURS * size - math.fsum(inside.values()))
+            rows += shared(name, self._name(offer, which), usd, inside, "committed")
+            below += count
         tokens = math.fsum(
             scale(period, usage) * (pool["output_tokens"] - sum(output for _, output in pool["thrown_tokens"]))
             for period, usage in self.periods(month)
@@ -313,13 +353,24 @@ class Study:
     def _left_over(self, number: int, month: int) -> list[Row]:
         """A term that goes on where its offer is no longer used."""
         offer = self.terms["rented"][number]
-        agreed = offer["commitment"]
-        for start in self._starts(offer):
-            if start <= month < start + agreed["term_months"]:
-                usd = self.committed[number] * HOURS * agreed["usd_per_instance_hour"]
-                usd *= at(self.terms["rental_index"], start)
-                return [row(offer["pool"], "committed", "unused", usd, "committed")]
-        return []
+        return [
+            row(offer["pool"], self._name(offer, which), "unused", self._running(number, which, month)[1], "committed")
+            for which in range(len(offer["commitments"]))
+        ]
+
+    def _running(self, number: int, which: int, month: int) -> tuple[int, float]:
+        """Instances of one commitment, and what they cost in a month."""
+        agreed = self.terms["rented"][number]["commitments"][which]
+        running = [
+            (start, count)
+            for of, start, count in self.begun[number]
+            if of == which and start <= month < start + agreed["term_months"]
+        ]
+        usd = math.fsum(
+            count * HOURS * agreed["usd_per_instance_hour"] * at(self.terms["rental_index"], start)
+            for start, count in running
+        )
+        return sum(count for _, count in running), usd
 
     def _sold_early(self, number: int) -> Row:
         """What servers lose beyond what was written off: a loan that is paid off at once, less what the sale brings."""
@@ -427,8 +478,8 @@ class Study:
             clock += length
             running = math.fsum(line["usd"] for line in self.lines(month) if line["kind"] in ("by_month", "by_use"))
             paid[clock] = paid.get(clock, 0.0) + running * length
-        for offer, start, length, usd in self.terms_paid():
-            upfront = offer["commitment"]["upfront_share"]
+        for offer, which, start, length, usd in self.terms_paid():
+            upfront = offer["commitments"][which]["upfront_share"]
             paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
             for k in range(length):
                 begin, end = float(start + k), float(start + k + 1)

@@ -143,7 +143,7 @@ def test_hardware_is_bought_replaced_and_sold(months: float, paid: dict[float, f
 
 def test_reserved_instances_are_paid_whether_used_or_not_and_the_excess_is_on_demand() -> None:
     """One GPU group in the first hour, three in the second, two instances reserved: one hour unused, one on demand."""
-    offer = rented(usd=12.0, gpus_per_instance=4, commitment=Commitment(8.0, 12, 2, 0.5))
+    offer = rented(usd=12.0, gpus_per_instance=4, commitments=(Commitment(8.0, 12, 2, 0.5),))
     usage = Usage(7_200.0, (two_hours(),), ())
     bill = bill_study(Terms("cloud", rented=(offer,), months=18), [month(usage)] * 18)
     reserved, on_demand = by_part(bill, "committed"), by_part(bill, "on demand")

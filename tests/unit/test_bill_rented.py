@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bill_cases import HOUR_S, fixed, month, pool, rented
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from simulator.bill.study import bill_study, committed_instances
+from simulator.bill.commitments import most_committed
+from simulator.bill.study import bill_study, settled_terms
 from simulator.bill.sums import total_usd
 from simulator.errors import InvariantError
 from simulator.study.bill import Bill
@@ -55,7 +60,7 @@ def test_a_replica_that_follows_on_the_same_instance_goes_on_with_it_and_a_later
 
 
 def test_a_commitment_outlasts_the_study_and_is_paid_to_its_end() -> None:
-    offer = rented(commitment=Commitment(20.0, 36, 1))
+    offer = rented(commitments=(Commitment(20.0, 36, 1),))
     bill = bill_of(offer, fixed(1), months=24)
     usd = 730 * 20.0
     assert bill.paid_usd.sum() == pytest.approx(36 * usd)
@@ -68,7 +73,7 @@ def test_a_commitment_outlasts_the_study_and_is_paid_to_its_end() -> None:
 
 
 def test_a_commitment_that_is_renewed_owes_nothing_between_its_terms() -> None:
-    offer = rented(commitment=Commitment(20.0, 12, 1, upfront_share=1.0))
+    offer = rented(commitments=(Commitment(20.0, 12, 1, upfront_share=1.0),))
     bill = bill_of(offer, fixed(1), months=24)
     paid = {time: usd for time, usd in zip(bill.at_months, bill.paid_usd, strict=True) if usd}
     assert paid == pytest.approx({0.0: 12 * 730 * 20.0, 12.0: 12 * 730 * 20.0})
@@ -77,9 +82,9 @@ def test_a_commitment_that_is_renewed_owes_nothing_between_its_terms() -> None:
 
 def test_use_above_the_commitment_is_on_demand_and_unused_commitment_is_paid() -> None:
     stays = (*fixed(1), Stay(1, 1, "serving", 1_800.0, 5_400.0))
-    one = bill_of(rented(commitment=Commitment(20.0, 12, 1)), stays, months=12)
+    one = bill_of(rented(commitments=(Commitment(20.0, 12, 1),)), stays, months=12)
     assert total_usd(one.lines) == pytest.approx(730 * 20.0 + 365 * 55.04)
-    two = bill_of(rented(commitment=Commitment(20.0, 12, 2)), stays, months=12)
+    two = bill_of(rented(commitments=(Commitment(20.0, 12, 2),)), stays, months=12)
     assert total_usd(two.lines) == pytest.approx(2 * 730 * 20.0)
     parts = {line.part: line.quantity for line in two.lines}
     assert sum(parts.values()) == pytest.approx(2 * 8 * 730)
@@ -90,23 +95,52 @@ def test_use_above_the_commitment_is_on_demand_and_unused_commitment_is_paid() -
 def test_as_many_are_committed_as_cost_less_than_on_demand(price: float, count: int) -> None:
     """Instances are there for all, half and a quarter of the time, at 55.04 an hour."""
     stays = (*fixed(1), Stay(1, 1, "serving", 0.0, 3_600.0), Stay(2, 2, "serving", 0.0, 1_800.0))
-    offer = rented(commitment=Commitment(price, 12, None))
+    offer = rented(commitments=(Commitment(price, 12, None),))
     usage = Usage(2 * HOUR_S, (pool(stays=stays),), ())
     terms = Terms("cloud", rented=(offer,), months=12)
-    assert committed_instances(terms, [month(usage)] * 12) == (count,)
+    assert most_committed(settled_terms(terms, [month(usage)] * 12).rented[0]) == count
 
 
-def test_the_chosen_number_is_the_cheapest() -> None:
-    stays = (*fixed(1), Stay(1, 1, "serving", 0.0, 3_600.0), Stay(2, 2, "serving", 0.0, 1_800.0))
-    costs = [
-        float(total_usd(bill_of(rented(commitment=Commitment(25.0, 12, count)), stays, months=20).lines))
-        for count in (None, 0, 1, 2, 3)
+@settings(deadline=None, max_examples=40)
+@given(
+    used=st.lists(st.sampled_from([0.0, 0.3, 0.7, 1.0]), min_size=5, max_size=5),
+    short=st.floats(10.0, 60.0),
+    long=st.floats(10.0, 60.0),
+    last=st.floats(0.2, 1.0),
+)
+def test_no_other_terms_of_one_instance_cost_less(used: list[float], short: float, long: float, last: float) -> None:
+    """Five months, terms of two and three of them: every way to begin them is tried."""
+    months = [
+        month(Usage(HOUR_S, (pool(stays=(Stay(0, 0, "serving", 0.0, share * HOUR_S),), end_s=HOUR_S),), ()))
+        for share in used
     ]
-    assert costs[0] == pytest.approx(min(costs[1:]))
+    offer = rented(commitments=(Commitment(short, 2), Commitment(long, 3)))
+    terms = Terms("cloud", rented=(offer,), months=4.0 + last)
+
+    def usd(begins: tuple[tuple[tuple[int, int], ...], ...]) -> float:
+        found = tuple(replace(one, begins=own) for one, own in zip(offer.commitments, begins, strict=True))
+        bill = bill_study(replace(terms, rented=(replace(offer, commitments=found),)), months)
+        return terms.months * float(total_usd(bill.lines))
+
+    def ways(start: int) -> list[tuple[tuple[int, int], ...]]:
+        """(length, start) of terms one after the other, from a month on."""
+        if start >= 5:
+            return [()]
+        return [
+            *ways(start + 1),
+            *(((length, start), *rest) for length in (2, 3) for rest in ways(start + length)),
+        ]
+
+    every = [
+        usd(tuple(tuple((start, 1) for months, start in way if months == length) for length in (2, 3)))
+        for way in ways(0)
+    ]
+    chosen = terms.months * float(total_usd(bill_study(terms, months).lines))
+    assert chosen == pytest.approx(min(every), rel=1e-6)
 
 
 def test_prices_of_a_month_and_of_a_term() -> None:
-    offer = rented(commitment=Commitment(20.0, 2, 1))
+    offer = rented(commitments=(Commitment(20.0, 2, 1),))
     stays = (*fixed(1), Stay(1, 1, "serving", 0.0, 2 * HOUR_S))
     usage = Usage(2 * HOUR_S, (pool(stays=stays),), ())
     index = np.array([1.0, 2.0, 3.0, 4.0])

@@ -17,7 +17,7 @@ from simulator.catalog.quantity import UNDATED, day_of
 from simulator.catalog.sites import sites
 from simulator.errors import InputError
 
-USD_PER_GPU_HOUR = {"l4": (0.2, 2), "rtx-4090": (0.1, 2)}
+USD_PER_GPU_HOUR = {"l4": (0.2, 2), "rtx-4090": (0.1, 2), "gb200": (2, 30), "gb300": (2, 20), "b300": (2, 20)}
 DATA_CENTRE = (0.3, 16)
 
 
@@ -78,7 +78,7 @@ def test_a_pool_gets_the_instances_that_hold_it_for_least() -> None:
 @settings(deadline=None)
 def test_no_other_instance_holds_the_pool_for_less(name: tuple[str, str, str], gpus: int, replicas: int) -> None:
     fits = [o for o in latest().values() if (o.site, o.gpu, o.tier) == name]
-    fits = [o for o in fits if o.gpus_per_instance >= gpus or name[1] == "gb200"]
+    fits = [o for o in fits if o.gpus_per_instance >= gpus or name[1] in ("gb200", "gb300")]
     if not fits:
         with pytest.raises(InputError, match="no instance"):
             gpu_offer(*name, gpus=gpus, replicas=replicas)
@@ -201,3 +201,7 @@ def test_sites_that_sell_single_cards_at_one_price_hold_tensor_parallel_replicas
         one, eight = (gpu_offer(place, "h100-sxm" if place != "hyperstack" else "h100-pcie", gpus=n) for n in (1, 8))
         assert (one.gpus_per_instance, eight.gpus_per_instance) == (1, 8)
         assert eight.usd_per_gpu_hour == pytest.approx(one.usd_per_gpu_hour)
+
+
+def test_every_price_has_a_day() -> None:
+    assert not [offer.name for offer in gpu_offers() if offer.date == "unknown"]

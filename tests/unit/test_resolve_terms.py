@@ -167,7 +167,11 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "",
             "'price_usd_per_gpu_hour' is missing: the catalog has no price of a term of 24 months at aws-us-east",
         ),
-        (pools(f"{{{RENTED}, billing: capacity_block}}"), "", "pools[0].gpu: no capacity_block offer of h100-sxm"),
+        (
+            pools(f"{{{RENTED}, billing: capacity_block}}").replace("h100-sxm", "l40s"),
+            "",
+            "pools[0].gpu: no capacity_block offer of l40s",
+        ),
         (
             pools(f"{{{RENTED.replace('aws-us-east', 'lambda')}, tensor_parallel_size: 16}}"),
             "",
@@ -191,23 +195,23 @@ def test_instances_are_paid_whole_and_committed_by_number(tmp_path: Path) -> Non
     assert rented.gpus_per_instance == 8
     assert rented.usd_per_instance_hour == (pytest.approx(55.04),)
     assert (rented.minimum_s, rented.granularity_s) == (60, 1)
-    assert rented.commitment is None
+    assert rented.commitments == ()
     reserved = f"{RENTED}, tensor_parallel_size: 4, replicas: 3, billing: reserved_1y"
     (rented,) = resolve(tmp_path, pools(f"{{{reserved}}}")).terms.rented
-    assert rented.commitment is not None
-    assert (rented.commitment.instances, rented.commitment.term_months) == (2, 12)
-    assert rented.commitment.usd_per_instance_hour == pytest.approx(43.3715)
+    (commitment,) = rented.commitments
+    assert (commitment.instances, commitment.term_months) == (2, 12)
+    assert commitment.usd_per_instance_hour == pytest.approx(43.3715)
     assert rented.usd_per_instance_hour == (pytest.approx(55.04),)
     (rented,) = resolve(tmp_path, pools(f"{{{reserved}, commitments: auto}}")).terms.rented
-    assert rented.commitment is not None
-    assert rented.commitment.instances is None
+    (commitment,) = rented.commitments
+    assert commitment.instances is None
 
 
 def test_a_replica_over_several_instances_takes_whole_ones(tmp_path: Path) -> None:
     wide = f"{RENTED}, tensor_parallel_size: 8, pipeline_parallel_size: 2, replicas: 3, billing: reserved_1y"
     (rented,) = resolve(tmp_path, pools(f"{{{wide}}}")).terms.rented
-    assert rented.commitment is not None
-    assert rented.commitment.instances == 6
+    (commitment,) = rented.commitments
+    assert commitment.instances == 6
 
 
 def test_terms_of_ones_own_need_no_offer_of_the_catalog(tmp_path: Path) -> None:
@@ -218,9 +222,9 @@ def test_terms_of_ones_own_need_no_offer_of_the_catalog(tmp_path: Path) -> None:
     )
     found = resolve(tmp_path, pools(own))
     (rented,) = found.terms.rented
-    assert rented.commitment is not None
-    assert (rented.commitment.usd_per_instance_hour, rented.commitment.term_months) == (6.0, 60)
-    assert (rented.commitment.instances, rented.commitment.upfront_share) == (3, 0.5)
+    (commitment,) = rented.commitments
+    assert (commitment.usd_per_instance_hour, commitment.term_months) == (6.0, 60)
+    assert (commitment.instances, commitment.upfront_share) == (3, 0.5)
     assert rented.usd_per_instance_hour == (16.0,)
     assert rented.minimum_s == 3600
     (price,) = [figure for figure in found.figures if figure.id.endswith(".price_usd_per_gpu_hour")]
@@ -411,3 +415,43 @@ def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) ->
     (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
     (priority,) = api.tiers
     assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
+
+
+def test_capacity_blocks_are_paid_by_whole_days(tmp_path: Path) -> None:
+    found = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8, billing: capacity_block}}"))
+    (terms,) = found.terms.rented
+    assert terms.usd_per_instance_hour == pytest.approx((8 * 5.97,))
+    assert (terms.minimum_s, terms.granularity_s) == (86_400, 86_400)
+    (usual,) = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8}}")).terms.rented
+    assert (usual.minimum_s, usual.granularity_s) == (60, 1)
+
+
+def test_several_commitments_and_the_rest_on_demand(tmp_path: Path) -> None:
+    mix = (
+        "commitments: [{term_months: 36, instances: 2}, {term_months: 12}, {term_months: 6, price_usd_per_gpu_hour: 2}]"
+    )
+    eight = f"{RENTED}, instance: p5.48xlarge"
+    (rented,) = resolve(tmp_path, pools(f"{{{eight}, {mix}}}")).terms.rented
+    long, year, own = rented.commitments
+    assert [(one.term_months, one.instances) for one in rented.commitments] == [(36, 2), (12, None), (6, None)]
+    assert long.usd_per_instance_hour < year.usd_per_instance_hour < rented.usd_per_instance_hour[0]
+    assert own.usd_per_instance_hour == 2.0 * rented.gpus_per_instance
+    (every,) = resolve(tmp_path, pools(f"{{{eight}, commitments: auto}}")).terms.rented
+    assert [(one.term_months, one.instances) for one in every.commitments] == [(12, None), (36, None)]
+
+
+@pytest.mark.parametrize(
+    ("terms", "words"),
+    [
+        ("commitments: [{term_months: 7}]", "'price_usd_per_gpu_hour' is missing: the catalog has no term of 7 months"),
+        ("commitments: [{term_months: 12}, {term_months: 12, instances: 1}]", "another commitment has the same term"),
+        ("billing: reserved_1y, commitments: [{term_months: 36}]", "a list of them needs billing on_demand"),
+        ("billing: spot, commitments: auto", "commitments: needs billing reserved_1y"),
+        ("commitments: [{instances: 2}]", "commitments[0]: 'term_months' is missing"),
+        ("commitments: [{term_months: 12, months: 3}]", "commitments[0].months: unknown key 'months'"),
+        ("commitments: some", "commitments: "),
+        ("commitments: auto", "the catalog has no term of h100-sxm at aws-us-east"),
+    ],
+)
+def test_commitments_that_cannot_be_are_refused_at_their_place(tmp_path: Path, terms: str, words: str) -> None:
+    assert words in refused(tmp_path, pools(f"{{{RENTED}, {terms}}}"))

@@ -1,0 +1,175 @@
+"""Commitments: which terms begin when, given or chosen off the use, and what each costs to its own end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.bill.clock import at_prices
+from simulator.bill.sums import mean
+from simulator.bill.use import Use
+from simulator.study.terms import Commitment, Money, RentedTerms
+from simulator.units import HOURS_PER_MONTH
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a commitment.
+
+    Attributes
+    ----------
+    commitment : its place in the offer
+    start, months : month after which it begins, and its length
+    usd : of the whole term and all its instances, at the price of the month in which it begins
+    """
+
+    commitment: int
+    start: int
+    months: int
+    instances: int
+    usd: Money
+    upfront_share: float
+
+    def runs_in(self, k: int) -> bool:
+        """Whether it is paid in month k + 1."""
+        return self.start <= k < self.start + self.months
+
+
+def price_index(index: NDArray[np.float64], month: int) -> Money:
+    """Price in a month as a multiple of today's, one or by draw; an index of one month holds for all."""
+    found = index[min(month, len(index) - 1)]
+    return found if isinstance(found, np.ndarray) else float(found)
+
+
+def terms_of(offer: RentedTerms, index: NDArray[np.float64]) -> tuple[Term, ...]:
+    """Terms that begin within the study; of commitments that are settled."""
+    return tuple(
+        Term(
+            i,
+            start,
+            found.term_months,
+            instances,
+            instances * _term_usd(found) * price_index(index, start),
+            found.upfront_share,
+        )
+        for i, found in enumerate(offer.commitments)
+        for start, instances in found.begins or ()
+        if instances
+    )
+
+
+def settled(
+    offer: RentedTerms, uses: Sequence[Use], lengths: Sequence[float], index: NDArray[np.float64]
+) -> RentedTerms:
+    """The offer with the terms of all its commitments: those given are renewed as long as study and offer last.
+
+    Where the number is open, each further instance gets the terms that make it cheapest over the study: in every month
+    it is on demand, or one of the open commitments begins, which is paid to its end.
+
+        V(m) = min(on demand(m) + V(m + 1), min over terms i of price(i, m) + V(m + months(i))),  V(end) = 0
+
+    on demand(m) is what the hours cost in which it is used beside those already committed. Draws decide by their mean,
+    since one commits before one knows the prices.
+
+    Parameters
+    ----------
+    uses, lengths : of each month of the study, and how much of it belongs to it
+    index : `Terms.rental_index`
+    """
+    months = range(offer.span.first - 1, min(offer.span.last or len(uses), len(uses)))
+    begins = [
+        Counter(dict(found.begins))
+        if found.begins is not None
+        else Counter(dict.fromkeys(months[:: found.term_months], found.instances or 0))
+        for found in offer.commitments
+    ]
+    open_ = [i for i, found in enumerate(offer.commitments) if found.begins is None and found.instances is None]
+    held = [
+        sum(
+            count
+            for found, starts in zip(offer.commitments, begins, strict=True)
+            for start, count in starts.items()
+            if start <= k < start + found.term_months
+        )
+        for k in months
+    ]
+    level = 0
+    while open_:
+        on_demand_usd = _on_demand_usd(
+            offer, uses, lengths, index, {k: n + level for k, n in zip(months, held, strict=True)}
+        )
+        chosen = _cheapest(on_demand_usd, months, offer.commitments, open_, index)
+        if not chosen:
+            break
+        for i, start in chosen:
+            begins[i][start] += 1
+        level += 1
+    return replace(
+        offer,
+        commitments=tuple(
+            replace(found, begins=tuple(sorted((start, count) for start, count in starts.items() if count)))
+            for found, starts in zip(offer.commitments, begins, strict=True)
+        ),
+    )
+
+
+def _term_usd(found: Commitment) -> Money:
+    return HOURS_PER_MONTH * found.term_months * found.usd_per_instance_hour
+
+
+def _on_demand_usd(
+    offer: RentedTerms,
+    uses: Sequence[Use],
+    lengths: Sequence[float],
+    index: NDArray[np.float64],
+    number: Mapping[int, int],
+) -> dict[int, float]:
+    """What instance `number` (from 0 on) of each month costs on demand, by month."""
+    known: dict[tuple[int, int], Money] = {}
+    found = {}
+    for k, at in number.items():
+        hours = uses[k].pools[offer.pool].instance_hours
+        if (id(uses[k]), at) not in known:
+            known[id(uses[k]), at] = at_prices(hours[at], offer.usd_per_instance_hour) if at < len(hours) else 0.0
+        found[k] = mean(known[id(uses[k]), at] * lengths[k] * price_index(index, k + 1))
+    return found
+
+
+def _cheapest(
+    on_demand_usd: Mapping[int, float],
+    months: range,
+    commitments: Sequence[Commitment],
+    open_: Sequence[int],
+    index: NDArray[np.float64],
+) -> list[tuple[int, int]]:
+    """(commitment, start) of the terms by which one instance costs least; on demand where it costs no more."""
+    least = {months.stop: 0.0}
+    choice: dict[int, int] = {}
+    for m in reversed(months):
+        least[m] = on_demand_usd[m] + least[m + 1]
+        for i in open_:
+            until = min(m + commitments[i].term_months, months.stop)
+            usd = mean(_term_usd(commitments[i]) * price_index(index, m)) + least[until]
+            if usd < least[m] * (1.0 - _ROUNDING):
+                least[m], choice[m] = usd, i
+    found: list[tuple[int, int]] = []
+    m = months.start
+    while m < months.stop:
+        if m in choice:
+            found.append((choice[m], m))
+        m += commitments[choice[m]].term_months if m in choice else 1
+    return found
+
+
+def most_committed(offer: RentedTerms) -> int:
+    """Most instances under commitment at once; of commitments that are settled."""
+    begun = [
+        (start, start + found.term_months, count) for found in offer.commitments for start, count in found.begins or ()
+    ]
+    return max((sum(n for start, end, n in begun if start <= at < end) for at, _, _ in begun), default=0)

@@ -1,0 +1,99 @@
+"""Commitments of a rented pool: one that its billing names, several with terms of their own, or all that are sold."""
+
+from __future__ import annotations
+
+from simulator.catalog.offers import GpuOffer, instances_for
+from simulator.catalog.sites import site
+from simulator.errors import InputError, Problem
+from simulator.resolve.figures import Figures
+from simulator.resolve.offers import (
+    TERMS,
+    UNIT,
+    catalog_offer,
+    catalog_tier,
+    figure_of,
+    gpus_per_instance,
+    is_reserved,
+    price_of,
+)
+from simulator.schema.topology import CommitmentSettings, Pool
+from simulator.study.terms import Commitment, Money
+
+
+def commitments(pool: Pool, path: str, figures: Figures) -> tuple[Commitment, ...]:
+    """What a pool commits to; empty where all is on demand.
+
+    Raises
+    ------
+    InputError : no price of a term is known
+    """
+    size = gpus_per_instance(pool)
+    if is_reserved(pool):
+        return (_named(pool, path, size, figures),)
+    if pool.commitments == "auto":
+        return _all_sold(pool, size, figures)
+    if isinstance(pool.commitments, tuple):
+        return tuple(
+            _one(pool, found, k, f"{path}.commitments[{k}]", size, figures) for k, found in enumerate(pool.commitments)
+        )
+    return ()
+
+
+def _named(pool: Pool, path: str, size: int, figures: Figures) -> Commitment:
+    """The commitment that the billing names."""
+    price = price_of(pool, path, figures)
+    offer = catalog_offer(pool, catalog_tier(pool))
+    months = pool.term_months or TERMS.get(pool.billing) or (offer.term_months if offer else 0)
+    upfront = _upfront(pool.upfront_share, path, offer, figures)
+    return Commitment(price[0] * size, months, None if pool.commitments == "auto" else _instances(pool, size), upfront)
+
+
+def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]:
+    """Every term that the catalog has for these instances, as many of each as are worth it."""
+    offers = {months: _sold(pool, months, size) for months in sorted(TERMS.values())}
+    found = {months: offer for months, offer in offers.items() if offer is not None}
+    if not found:
+        text = f"the catalog has no term of {pool.gpu} at {site(pool.site).name}: give the terms as a list"
+        raise InputError(Problem(text, path="commitments", got="auto"))
+    for offer in found.values():
+        figures.note(figure_of(offer))
+    return tuple(
+        Commitment(offer.usd_per_gpu_hour * size, months, None, offer.upfront_fraction)
+        for months, offer in found.items()
+    )
+
+
+def _one(pool: Pool, own: CommitmentSettings, k: int, path: str, size: int, figures: Figures) -> Commitment:
+    offer = _sold(pool, own.term_months, size)
+    if own.price_usd_per_gpu_hour is not None:
+        usd: Money = figures.given(f"{path}.price_usd_per_gpu_hour", own.price_usd_per_gpu_hour, UNIT)
+    elif offer is not None:
+        figures.note(figure_of(offer))
+        usd = offer.usd_per_gpu_hour
+    else:
+        text = f"'price_usd_per_gpu_hour' is missing: the catalog has no term of {own.term_months} months of {pool.gpu}"
+        raise InputError(Problem(f"{text} at {site(pool.site).name}", path=f"commitments[{k}]"))
+    upfront = _upfront(own.upfront_share, path, None if own.price_usd_per_gpu_hour is not None else offer, figures)
+    return Commitment(usd * size, own.term_months, None if own.instances == "auto" else own.instances, upfront)
+
+
+def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:
+    """The catalog's offer of a term of so many months, of instances of this size."""
+    tier = next((name for name, length in TERMS.items() if length == months), None)
+    offer = catalog_offer(pool, tier)
+    return offer if offer is not None and offer.gpus_per_instance == size else None
+
+
+def _upfront(own: float | None, path: str, offer: GpuOffer | None, figures: Figures) -> float:
+    if own is not None:
+        return figures.given(f"{path}.upfront_share", own, "of a term's price")
+    return 0.0 if offer is None else offer.upfront_fraction or 0.0
+
+
+def _instances(pool: Pool, size: int) -> int:
+    """Instances under commitment: as many as are given, else those of the replicas at the start."""
+    if isinstance(pool.commitments, int):
+        return pool.commitments
+    gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
+    replicas = pool.replicas if isinstance(pool.replicas, int) else 0
+    return instances_for(gpus, replicas, size)
