@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.catalog.costs import cost_entries
-from simulator.run.uncertainty import GPU_PRICE, TOKEN_PRICE
+from simulator.decide.draws import GPU_PRICE, TOKEN_PRICE
 
 _MODELLED = {
     GPU_PRICE: "times today's",

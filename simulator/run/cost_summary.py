@@ -16,9 +16,10 @@ from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
+from simulator.decide.draws import COVERAGE, Case, HowSure, draw_costs, draw_inputs, summarise_draws, tornado_of
+from simulator.decide.sensitivity import Swing
 from simulator.metrics.intervals import t_interval
 from simulator.resolve.topology import PlannedTopology
-from simulator.run.uncertainty import Case, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.simulate.priced import Priced
 
 
@@ -110,19 +111,42 @@ def compare_costs(
     seed : of the draws
     """
     for name, summary in topologies.items():
-        summary["tornado"] = tornado_of(cases[name], settings)
+        summary["tornado"] = [_swing(swing) for swing in tornado_of(cases[name], settings.overrides)]
         summary["uncertainty"] = None
     if not settings.draws:
         return
-    inputs = draw_inputs(list(cases.values()), settings, seed)
-    draws = {name: draw_costs(case, settings, inputs, seed) for name, case in cases.items()}
+    inputs = draw_inputs(list(cases.values()), settings.overrides, settings.draws, seed)
+    draws = {name: draw_costs(case, settings.overrides, inputs, seed) for name, case in cases.items()}
     meeting = [
         name
         for name, case in cases.items()
         if topologies[name]["metrics"]["slo_met"] and all(month.meets for month in case.priced.walked)
     ]
     for name, found in summarise_draws(draws, meeting).items():
-        topologies[name]["uncertainty"] = found
+        topologies[name]["uncertainty"] = _how_sure(found)
+
+
+def _swing(swing: Swing) -> dict[str, Any]:
+    return {
+        "input": swing.name,
+        "low": swing.low,
+        "base": swing.base,
+        "high": swing.high,
+        "usd_per_month_low": swing.low_usd,
+        "usd_per_month_base": swing.base_usd,
+        "usd_per_month_high": swing.high_usd,
+    }
+
+
+def _how_sure(found: HowSure) -> dict[str, Any]:
+    return {
+        "draws": found.draws,
+        "coverage": COVERAGE,
+        "usd_per_month": found.usd_per_month._asdict(),
+        "usd_per_million_tokens": found.usd_per_million_tokens._asdict(),
+        "probability_cheapest": found.cheapest,
+        "probability_cheapest_meeting_slo": found.cheapest_meeting,
+    }
 
 
 def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
+from simulator.decide.draws import Case
 from simulator.errors import collect
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
@@ -28,7 +29,6 @@ from simulator.run.remarks import remarks, turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
-from simulator.run.uncertainty import Case
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml

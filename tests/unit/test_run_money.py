@@ -16,6 +16,15 @@ import pytest
 from simulator.bill.focus import usd_per_unit
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.servers import server_kinds, servers_of
+from simulator.decide.draws import (
+    GPU_PRICE,
+    TOKEN_PRICE,
+    Case,
+    Inputs,
+    draw_costs,
+    draw_inputs,
+    tornado_of,
+)
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
 from simulator.report.table import comparison
@@ -27,15 +36,6 @@ from simulator.run.loads import loads_of
 from simulator.run.months import served, walk_months
 from simulator.run.priced import priced_months
 from simulator.run.simulate import simulate
-from simulator.run.uncertainty import (
-    GPU_PRICE,
-    TOKEN_PRICE,
-    Case,
-    Inputs,
-    draw_costs,
-    draw_inputs,
-    tornado_of,
-)
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
@@ -177,11 +177,11 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
     for settings, found in [(scenario.scenario.cost, case_) for case_ in cases.values()] + [
         (committed.scenario.cost, case(committed, "r"))
     ]:
-        base = certain(draw_inputs([found], settings, 1), [found])
-        drawn = draw_costs(found, settings, base, 1)
+        base = certain(draw_inputs([found], settings.overrides, settings.draws, 1), [found])
+        drawn = draw_costs(found, settings.overrides, base, 1)
         assert drawn.usd_per_month.mean() == pytest.approx(found.priced.usd_per_month, rel=0.1)
         one = replace(found, priced=replace(found.priced, replications=found.replications[:1]))
-        drawn = draw_costs(one, settings, base, 1)
+        drawn = draw_costs(one, settings.overrides, base, 1)
         assert drawn.usd_per_month == pytest.approx(found.replications[0].usd_per_month, rel=1e-12)
         assert drawn.tokens_per_month == pytest.approx(found.replications[0].tokens.delivered)
 
@@ -191,13 +191,13 @@ def test_a_commitment_keeps_its_price_for_its_term() -> None:
     scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "study.months=24", ONCE)
     found = case(scenario, "r")
     settings = scenario.scenario.cost
-    base = certain(draw_inputs([found], settings, 1), [found])
+    base = certain(draw_inputs([found], settings.overrides, settings.draws, 1), [found])
     doubled = np.full((1, 25), 2.0)
     doubled[0, 0] = 1.0
     usd = found.priced.usd_per_month
     reserved = sum(value for (category, _), value in usd_of(found).items() if category == "committed")
     assert reserved > 0.9 * usd
-    drawn = draw_costs(found, settings, replace(base, gpu_path=doubled), 1)
+    drawn = draw_costs(found, settings.overrides, replace(base, gpu_path=doubled), 1)
     assert drawn.usd_per_month[0] == pytest.approx(usd + 0.5 * reserved)
 
 
@@ -225,15 +225,15 @@ def test_swings_hold_the_base_and_only_inputs_that_matter(three: tuple[LoadedSce
     scenario, cases = three
     expected = {"a": "onprem.server_capex.8xH100", "c": GPU_PRICE, "v": TOKEN_PRICE}
     for name, found in cases.items():
-        swings = tornado_of(found, scenario.scenario.cost)
+        swings = tornado_of(found, scenario.scenario.cost.overrides)
         usd = found.priced.usd_per_month
-        assert expected[name] in [swing["input"] for swing in swings]
+        assert expected[name] in [swing.name for swing in swings]
         for swing in swings:
-            assert swing["usd_per_month_base"] == pytest.approx(usd)
-            assert swing["low"] <= swing["base"] <= swing["high"]
-        widths = [abs(swing["usd_per_month_high"] - swing["usd_per_month_low"]) for swing in swings]
+            assert swing.base_usd == pytest.approx(usd)
+            assert swing.low <= swing.base <= swing.high
+        widths = [abs(swing.high_usd - swing.low_usd) for swing in swings]
         assert widths == sorted(widths, reverse=True)
-    assert {swing["input"] for swing in tornado_of(cases["v"], scenario.scenario.cost)} == {TOKEN_PRICE}
+    assert {swing.name for swing in tornado_of(cases["v"], scenario.scenario.cost.overrides)} == {TOKEN_PRICE}
 
 
 def test_an_error_of_the_speed_moves_no_price(three: tuple[LoadedScenario, dict[str, Case]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +36,8 @@ COVERAGE = 0.9
 GPU_PRICE, TOKEN_PRICE = "price of rented GPUs", "price of tokens"
 """Inputs that are no cost figures: mean price over the study as a multiple of today's."""
 _LEAST_SWING_USD = 0.005
+Overrides = Mapping[str, float]
+"""Cost figures that the scenario sets, by id; they are certain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,32 @@ class Draws:
             return np.asarray(self.usd_per_month / self.tokens_per_month * TOKENS_PER_MILLION, dtype=np.float64)
 
 
-def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
-    """Draws for all topologies of a scenario: `settings.draws` of them, from streams named by what is drawn."""
-    n, months = settings.draws, _months(cases[0])
+@dataclass(frozen=True, slots=True)
+class HowSure:
+    """What the draws say of one topology.
+
+    Attributes
+    ----------
+    draws : how many
+    usd_per_month, usd_per_million_tokens : median and central `COVERAGE`
+    cheapest, cheapest_meeting : share of the draws in which it is the cheapest of all, and of those that meet the SLO;
+        None where it misses it
+    """
+
+    draws: int
+    usd_per_month: Interval
+    usd_per_million_tokens: Interval
+    cheapest: float
+    cheapest_meeting: float | None
+
+
+def draw_inputs(cases: Sequence[Case], overrides: Overrides, n: int, seed: int) -> Inputs:
+    """Draws for all topologies of a scenario, `n` of them, from streams named by what is drawn."""
+    months = _months(cases[0])
     ranges: dict[str, tuple[float, float, float]] = {}
     for case in cases:
         ranges |= case.prices.ranges
-    figures = Figures(settings.overrides)
+    figures = Figures(overrides)
     return Inputs(
         {name: triangular(*ranges[name], n, seed, name) for name in sorted(ranges)},
         price_paths_usd(_market(figures, GPU_PRICE), months, n, seed, "gpu rental"),
@@ -94,13 +114,13 @@ def draw_inputs(cases: Sequence[Case], settings: Any, seed: int) -> Inputs:
     )
 
 
-def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
+def draw_costs(case: Case, overrides: Overrides, inputs: Inputs, seed: int) -> Draws:
     """Cost of a topology in each draw; replications are drawn with replacement, the same for all topologies.
 
     Servers and committed instances are those that were bought: draws move prices alone.
     """
     r, n = len(case.replications), len(inputs.gpu_path)
-    terms = _drawn_terms(case, settings, inputs)
+    terms = _drawn_terms(case, overrides, inputs)
     bills = [bill_study(terms, month_uses(case.priced.walked, k)) for k in range(r)]
     usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
     tokens = np.array([found.tokens.delivered for found in case.replications])
@@ -108,9 +128,9 @@ def draw_costs(case: Case, settings: Any, inputs: Inputs, seed: int) -> Draws:
     return Draws((weights * usd).sum(axis=-1), weights @ tokens)
 
 
-def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:
+def _drawn_terms(case: Case, overrides: Overrides, inputs: Inputs) -> Terms:
     """Terms with drawn prices, and the commitments that are entered at today's."""
-    drawn = spelled_terms(case.prices.spells, Figures(settings.overrides, inputs.figures))
+    drawn = spelled_terms(case.prices.spells, Figures(overrides, inputs.figures))
     drawn = replace(
         drawn,
         rental_index=np.ascontiguousarray(inputs.gpu_path.T),
@@ -119,7 +139,7 @@ def _drawn_terms(case: Case, settings: Any, inputs: Inputs) -> Terms:
     return with_commitments_of(drawn, case.priced.terms)
 
 
-def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[str, Any]:
+def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[str, HowSure]:
     """Per topology: intervals of its costs, and the share of the draws in which it is the cheapest.
 
     Parameters
@@ -130,14 +150,13 @@ def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[
     shares = shares_cheapest(usd)
     among = shares_cheapest({name: usd[name] for name in meeting}) if meeting else {}
     return {
-        name: {
-            "draws": len(found.usd_per_month),
-            "coverage": COVERAGE,
-            "usd_per_month": central_interval(found.usd_per_month, COVERAGE)._asdict(),
-            "usd_per_million_tokens": _interval(found.usd_per_million_tokens)._asdict(),
-            "probability_cheapest": shares[name],
-            "probability_cheapest_meeting_slo": among.get(name),
-        }
+        name: HowSure(
+            len(found.usd_per_month),
+            central_interval(found.usd_per_month, COVERAGE),
+            _interval(found.usd_per_million_tokens),
+            shares[name],
+            among.get(name),
+        )
         for name, found in draws.items()
     }
 
@@ -146,9 +165,9 @@ def _interval(values: NDArray[np.float64]) -> Interval:
     return central_interval(values, COVERAGE) if np.isfinite(values).all() else Interval(math.inf, math.inf, math.inf)
 
 
-def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
+def tornado_of(case: Case, overrides: Overrides) -> tuple[Swing, ...]:
     """Swing of USD per month with each uncertain input alone, widest first; those that move nothing are left out."""
-    figures = Figures(settings.overrides)
+    figures = Figures(overrides)
     ranges = dict(case.prices.ranges)
     if case.priced.terms.rented:
         ranges[GPU_PRICE] = _market_range(figures, GPU_PRICE, _months(case))
@@ -161,21 +180,9 @@ def tornado_of(case: Case, settings: Any) -> list[dict[str, Any]]:
             _from_month_1(values.get(GPU_PRICE, 1.0)),
             _from_month_1(values.get(TOKEN_PRICE, 1.0)),
         )
-        return mean(total_usd(bill_study(_drawn_terms(case, settings, inputs), case.priced.months).lines))
+        return mean(total_usd(bill_study(_drawn_terms(case, overrides, inputs), case.priced.months).lines))
 
-    return [_swing(swing) for swing in tornado(usd, ranges) if swing.width_usd >= _LEAST_SWING_USD]
-
-
-def _swing(swing: Swing) -> dict[str, Any]:
-    return {
-        "input": swing.name,
-        "low": swing.low,
-        "base": swing.base,
-        "high": swing.high,
-        "usd_per_month_low": swing.low_usd,
-        "usd_per_month_base": swing.base_usd,
-        "usd_per_month_high": swing.high_usd,
-    }
+    return tuple(swing for swing in tornado(usd, ranges) if swing.width_usd >= _LEAST_SWING_USD)
 
 
 def _months(case: Case) -> int:
