@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.demand import When
 from simulator.study.terms import (
     ApiTerms,
     Commitment,
@@ -107,6 +108,13 @@ def servers(used: int, pools: Sequence[str], end_s: float = 2 * HOUR_S, gpus: in
     return ServerUsage("here", "h100-sxm", gpus, tuple(pools), used, used * lengths)
 
 
+def provider_by_hour(by_hour: Any, failed_by_hour: Any, name: str = "api") -> ProviderUsage:
+    """A provider's ledger by hour of day, UTC: shape (24, classes, bands, 4)."""
+    hourly, failed = np.asarray(by_hour, dtype=np.int64), np.asarray(failed_by_hour, dtype=np.int64)
+    whole = provider(hourly.sum(axis=0), name, failed.sum(axis=0))
+    return replace(whole, tokens_by_hour=hourly, failed_tokens_by_hour=failed)
+
+
 def provider(tokens: Any, name: str = "api", failed: Any = None) -> ProviderUsage:
     """A provider's ledger; `tokens` has shape (classes, bands, 4)."""
     table = np.asarray(tokens, dtype=np.int64)
@@ -123,9 +131,10 @@ def provider(tokens: Any, name: str = "api", failed: Any = None) -> ProviderUsag
     )
 
 
-def month(*usages: Usage, start_hour: float = 0.0) -> MonthUse:
+def month(*usages: Usage, start_hour: float = 0.0, when: When | None = None) -> MonthUse:
     """A month of which each usage stands for an equal part."""
-    return MonthUse(tuple(PeriodUse(usage, 730.0 / len(usages), start_hour) for usage in usages))
+    timed = [replace(usage, when=when or When(start_hour=start_hour)) for usage in usages]
+    return MonthUse(tuple(PeriodUse(usage, 730.0 / len(usages)) for usage in timed))
 
 
 def owned(names: Sequence[str] = ("pool",), server: ServerKind = SERVER, **changes: Any) -> OwnedSite:

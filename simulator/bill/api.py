@@ -22,8 +22,9 @@ TOKEN_KINDS = ("input", "cached input", "cache write", "output")
 def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Line]:
     """Lines of a month of one provider.
 
-    usd = tokens * price of their kind and band in the service tier of their class, for each class, band and kind. The
-    residency premium is a line of its own, and so are calls that failed and are paid for.
+    usd = tokens * price of their kind and band in the service tier of their class * factor of the hour of the call, for
+    each class, band, kind and hour. The residency premium is a line of its own, and so are calls that failed and are
+    paid for.
 
     Raises
     ------
@@ -39,11 +40,11 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
         classes = [c for c in range(shape[0]) if names[c] == name]
         category = f"{name} tokens" if name else "tokens"
         for kind, part in enumerate(TOKEN_KINDS):
-            usd = _usd(terms, use.tokens, classes, kind) * token_index
+            usd = _usd(terms, use.priced, classes, kind) * token_index
             tokens = float(use.tokens[classes, :, kind].sum())
             lines += one_line(terms.provider, category, part, tokens, "tokens", usd, "by_use")
     if terms.bills_failed:
-        usd = total(_usd(terms, use.failed_tokens, range(shape[0]), kind) for kind in range(shape[2])) * token_index
+        usd = total(_usd(terms, use.priced_failed, range(shape[0]), kind) for kind in range(shape[2])) * token_index
         tokens = float(use.failed_tokens.sum())
         lines += one_line(terms.provider, "failed calls", "tokens", tokens, "tokens", usd, "by_use")
     premium = total(line.usd for line in lines) * terms.residency_premium

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.clock import HOURS_PER_DAY, by_hour_of_day, weight
+from simulator.bill.clock import HOURS_PER_DAY, at_factors, by_hour_of_day, weight
 from simulator.bill.stays import level_hours
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
@@ -56,10 +56,18 @@ class SiteUse:
 
 @dataclass(frozen=True, slots=True)
 class ProviderUse:
-    """A month of one provider: tokens of answered and of failed calls, shape (classes, bands, 4) each."""
+    """A month of one provider.
+
+    Attributes
+    ----------
+    tokens, failed_tokens : of answered and of failed calls, shape (classes, bands, 4)
+    priced, priced_failed : the same, each token as often as the price of its hour is the usual one
+    """
 
     tokens: NDArray[np.float64]
     failed_tokens: NDArray[np.float64]
+    priced: NDArray[np.float64]
+    priced_failed: NDArray[np.float64]
 
 
 _UNUSED = PoolUse(
@@ -106,6 +114,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
     if any(not period.usage.span_s > 0 for period in month.periods):
         raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
+    factors = {api.provider: api.factor_by_hour for api in terms.apis}
     first = month.periods[0].usage
     _check_priced(terms, first, number)
     rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
@@ -113,7 +122,10 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         dict.fromkeys(rented, _UNUSED)
         | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods) for pool in first.pools},
         tuple(_site(site, month.periods) if number in site.span else _NO_SERVERS for site in terms.owned),
-        {provider.name: _provider(provider.name, month.periods) for provider in first.providers},
+        {
+            provider.name: _provider(provider.name, factors.get(provider.name, ()), month.periods)
+            for provider in first.providers
+        },
     )
 
 
@@ -173,12 +185,19 @@ def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:
     return SiteUse(used, _sum(powered, HOURS_PER_DAY))
 
 
-def _provider(name: str, periods: Sequence[PeriodUse]) -> ProviderUse:
-    found = [(weight(period), _find_provider(name, period.usage)) for period in periods]
-    return ProviderUse(
-        np.asarray(sum(w * provider.tokens for w, provider in found), dtype=np.float64),
-        np.asarray(sum(w * provider.failed_tokens for w, provider in found), dtype=np.float64),
-    )
+def _provider(name: str, factors: tuple[float, ...], periods: Sequence[PeriodUse]) -> ProviderUse:
+    found = [(weight(period), _find_provider(name, period.usage), period) for period in periods]
+
+    def total(key: str) -> NDArray[np.float64]:
+        return np.asarray(sum(w * getattr(provider, key) for w, provider, _ in found), dtype=np.float64)
+
+    def priced(key: str) -> NDArray[np.float64]:
+        if not factors:
+            return total(key)
+        hourly = (w * at_factors(getattr(used, f"{key}_by_hour"), factors, period) for w, used, period in found)
+        return np.asarray(sum(hourly), dtype=np.float64)
+
+    return ProviderUse(total("tokens"), total("failed_tokens"), priced("tokens"), priced("failed_tokens"))
 
 
 def _sum(arrays: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:

@@ -85,10 +85,10 @@ def costed(name: str, terms: Terms, walked: Sequence[Walked], trail: Trail = FIX
 
 def month_uses(walked: Sequence[Walked], replication: int | None = None) -> tuple[MonthUse, ...]:
     """Use of each month, of one replication or of all with equal weight."""
-    known: dict[tuple[tuple[int, float, float], ...], MonthUse] = {}
+    known: dict[tuple[tuple[int, float], ...], MonthUse] = {}
     found: list[MonthUse] = []
     for month in walked:
-        key = tuple((id(share.served), share.hours, share.period.start_hour) for share in month.shares)
+        key = tuple((id(share.served), share.hours) for share in month.shares)
         if key not in known:
             known[key] = _month_use(month, replication)
         found.append(known[key])
@@ -99,7 +99,7 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
     periods: list[PeriodUse] = []
     for share in month.shares:
         usages = share.served.usages if replication is None else share.served.usages[replication : replication + 1]
-        periods += period_uses(share.period, share.hours, usages)
+        periods += period_uses(share.hours, usages)
     return MonthUse(tuple(periods))
 
 

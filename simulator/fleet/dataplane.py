@@ -18,13 +18,14 @@ from simulator.fleet.rows import RowLoader
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.rng import stream_seed
 from simulator.study.fleet import FleetSpec, Opening, ServiceTier
-from simulator.units import SECONDS_PER_WEEK
 from simulator.workload.requests import Requests, RequestSource
+from simulator.workload.spec import HOURS_PER_DAY
 
 Sink = Callable[[NDArray[Any]], None]
 LogSink = Callable[[NDArray[np.int64]], None]
 
 _FIRST_TIMERS = 4096
+_ENDLESS_S = 2.0**53
 _FIRST_MARKS = 1023
 _LOG_ROWS = 65536
 
@@ -98,6 +99,7 @@ class DataPlane:
         scalars[state.ROUTING_KIND] = spec.routing.kind
         scalars[state.MARK_FREE] = NONE
         scalars[state.REMOTE] = any(pool.hands_to is not None for pool in spec.pools)
+        scalars[state.OPENING_CYCLE_S] = min(spec.routing.cycle_s, _ENDLESS_S)
         return state.Fleet(
             chunk=np.zeros(0, state.ROW),
             closed_rows=self._loader.closed_rows,
@@ -164,9 +166,14 @@ class DataPlane:
 
     def calls(self) -> NDArray[np.int64]:
         """Counters of calls so far, shape (providers, classes, bands, CALL_COUNTS)."""
+        return np.asarray(self.calls_by_hour().sum(axis=1))
+
+    def calls_by_hour(self) -> NDArray[np.int64]:
+        """Counters of calls so far, shape (providers, hours of day or 1, classes, bands, CALL_COUNTS)."""
+        spec = self.spec
         counts = np.stack([self.fleet.calls[name] for name in state.CALL_COUNTS], axis=-1)
         return counts.reshape(
-            len(self.spec.providers), len(self.spec.classes), _most_bands(self.spec), len(state.CALL_COUNTS)
+            len(spec.providers), _hours(spec), len(spec.classes), _most_bands(spec), len(state.CALL_COUNTS)
         )
 
     def work(self) -> NDArray[np.int64]:
@@ -347,7 +354,9 @@ def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
         for name in ("life_s", "least_tokens", "step_tokens", "writes"):
             row[f"cache_{name}"] = getattr(provider.cache, name)
         row["n_bands"] = _most_bands(spec)
-        row["first_call"] = k * len(spec.classes) * _most_bands(spec)
+        row["n_hours"] = _hours(spec)
+        row["clock_s"] = spec.clock_s
+        row["first_call"] = k * _hours(spec) * len(spec.classes) * _most_bands(spec)
     return table
 
 
@@ -375,15 +384,25 @@ def _cascade_table(spec: FleetSpec) -> NDArray[np.void]:
 
 
 def _opening_table(spec: FleetSpec) -> NDArray[np.void]:
-    """Starts in s after simulated time 0, modulo a week and rising, and which targets are open from each on."""
-    targets = len(spec.pools) + len(spec.providers)
+    """Starts in s after simulated time 0, within a cycle and rising, and which targets are open from each on."""
+    targets, cycle_s = len(spec.pools) + len(spec.providers), spec.routing.cycle_s
     rows = spec.routing.openings or (Opening(0.0, (True,) * targets),)
-    starts_s = np.array([(row.start_s - spec.week_s) % SECONDS_PER_WEEK for row in rows])
+    if cycle_s == np.inf:
+        begun = sum(row.start_s <= spec.clock_s for row in rows)
+        rows = rows[max(begun - 1, 0) :]
+        starts_s = np.array([max(row.start_s - spec.clock_s, 0.0) for row in rows])
+        starts_s[0] = 0.0
+    else:
+        starts_s = np.array([(row.start_s - spec.clock_s) % cycle_s for row in rows])
     order = np.argsort(starts_s, kind="stable")
     table = np.zeros(len(rows) * targets, state.OPENING)
     table["start_s"] = np.repeat(starts_s[order], targets)
     table["open"] = np.array([row.targets for row in rows], np.int64)[order].ravel()
     return table
+
+
+def _hours(spec: FleetSpec) -> int:
+    return HOURS_PER_DAY if any(provider.by_hour for provider in spec.providers) else 1
 
 
 def _most_bands(spec: FleetSpec) -> int:
@@ -392,11 +411,11 @@ def _most_bands(spec: FleetSpec) -> int:
 
 def _call_table(spec: FleetSpec) -> NDArray[np.void]:
     """Bands that a provider does not have are never reached."""
-    shape = (len(spec.providers), len(spec.classes), _most_bands(spec))
+    shape = (len(spec.providers), _hours(spec), len(spec.classes), _most_bands(spec))
     table = np.zeros(shape, state.CALL)
     table["above_tokens"] = np.iinfo(np.int64).max
     for rows, provider in zip(table, spec.providers, strict=True):
-        rows["above_tokens"][:, : len(provider.price_bands)] = provider.price_bands
+        rows["above_tokens"][..., : len(provider.price_bands)] = provider.price_bands
         tiers = provider.tier_by_class or (ServiceTier(),) * len(spec.classes)
         rows["latency_factor"] = np.array([tier.latency_factor for tier in tiers])[:, None]
         rows["batch_window_s"] = np.array([tier.batch_window_s for tier in tiers])[:, None]

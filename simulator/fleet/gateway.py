@@ -155,7 +155,7 @@ def _call(fleet: Fleet, engines: Engines, index: int, k: int, now: float) -> Non
         if is_first_answer(fleet, slot):
             set_timer(fleet, slot.last_token_s, TIMER_PROVIDER, index, slot.request)
         else:
-            count_call(fleet, slot, k, True)
+            count_call(fleet, slot, k, slot.scheduled_s, True)
             end_request(fleet, engines, index, COMPLETED, slot.last_token_s)
 
 

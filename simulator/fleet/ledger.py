@@ -46,7 +46,7 @@ class Counts:
     tokens : of each pool, shape (pools, 3): prompts of answers that it ended, what was cached of these, output
     departures, launches : of each pool
     work : of each target and class
-    calls : of each provider, class and band
+    calls : of each provider, hour of day, class and band
     failed : of each provider
     """
 
@@ -77,7 +77,7 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
         plane.engines.pools["departures"].astype(np.int64),
         np.array([control.ledger.launches for control in controls], np.int64),
         plane.work().copy(),
-        plane.calls().copy(),
+        plane.calls_by_hour().copy(),
         plane.fleet.providers["failed"].astype(np.int64),
     )
 
@@ -148,8 +148,10 @@ def provider_usage(
     k: int, provider: ProviderSpec, clock: OutageClock, begun: Counts, ended: Counts, thrown: NDArray[np.int64]
 ) -> ProviderUsage:
     """The ledger of token API `k` over the window, from the counters of its calls."""
-    counts = (ended.calls - begun.calls)[k, :, : len(provider.price_bands)]
-    tokens = counts[:, :, CALL_INPUT : CALL_OUTPUT + 1]
+    by_hour = (ended.calls - begun.calls)[k, :, :, : len(provider.price_bands)]
+    counts = by_hour.sum(axis=0)
+    tokens, failed_tokens = _tokens(counts)
+    hourly = _tokens(by_hour if provider.by_hour else by_hour[:0])
     by_kind = tokens.sum(axis=(0, 1))
     return ProviderUsage(
         provider.name,
@@ -161,9 +163,16 @@ def provider_usage(
         down_s=clock.down_s(begun.at_s, ended.at_s),
         failed=int(ended.failed[k] - begun.failed[k]),
         tokens=tokens,
-        failed_tokens=counts[:, :, FAILED_INPUT : FAILED_INPUT + CALL_OUTPUT + 1],
+        failed_tokens=failed_tokens,
         calls=counts[:, :, CALLS],
         failed_calls=counts[:, :, CALLS_FAILED],
         retried_calls=counts[:, :, CALLS_RETRIED],
         thrown_tokens=thrown,
+        tokens_by_hour=hourly[0],
+        failed_tokens_by_hour=hourly[1],
     )
+
+
+def _tokens(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """By kind, of answered and of failed calls."""
+    return counts[..., CALL_INPUT : CALL_OUTPUT + 1], counts[..., FAILED_INPUT : FAILED_INPUT + CALL_OUTPUT + 1]

@@ -91,7 +91,7 @@ def _end_at_provider(fleet: Fleet, engines: Engines, index: int, now: float) -> 
     if slot.state != PROVIDER:
         return
     k = slot.target - len(engines.pools)
-    count_call(fleet, slot, k, slot.generated > 0)
+    count_call(fleet, slot, k, slot.scheduled_s, slot.generated > 0)
     if slot.generated > 0:
         finish_answer(fleet, engines, index, now)
     elif slot.generated < 0:

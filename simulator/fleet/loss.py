@@ -173,8 +173,9 @@ def lose_provider(fleet: Fleet, engines: Engines, target: int, now: float) -> No
         slot = engines.slots[index]
         if slot.state != PROVIDER or slot.target != target:
             continue
+        made_s = slot.scheduled_s
         unstreamed = cut_provider(fleet, engines, index, now)
-        count_call(fleet, slot, k, False)
+        count_call(fleet, slot, k, made_s, False)
         if unstreamed or is_held_back(fleet, slot):
             call_again(fleet, engines, index, k, OUTAGE, now)
         else:

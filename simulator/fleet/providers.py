@@ -13,6 +13,7 @@ from simulator.fleet.prompt_cache import remembered_tokens, written_tokens
 from simulator.fleet.state import N_TIMERS, SEED, TIMER_PROVIDER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
+from simulator.units import SECONDS_PER_HOUR
 
 NO_REQUEST = -2
 """In a timer: whatever request it was set for has no use for it any more."""
@@ -100,10 +101,11 @@ def start_provider(fleet: Fleet, engines: Engines, index: int, k: int, now: floa
 
 
 @kernel
-def count_call(fleet: Fleet, slot: Any, k: int, answered: bool) -> None:
-    """Count a call that has ended: at the price band of its prompt, and apart those that repeat an earlier one."""
+def count_call(fleet: Fleet, slot: Any, k: int, made_s: float, answered: bool) -> None:
+    """Count a call that has ended: at the hour in which it was made, at the price band of its prompt."""
     provider = fleet.providers[k]
-    first = provider.first_call + slot.class_id * provider.n_bands
+    hour = int((provider.clock_s + made_s) // SECONDS_PER_HOUR) % provider.n_hours
+    first = provider.first_call + (hour * len(fleet.classes) + slot.class_id) * provider.n_bands
     row = first
     for band in range(first + 1, first + provider.n_bands):
         if slot.isl > fleet.calls[band].above_tokens:

@@ -11,10 +11,9 @@ from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
 from simulator.fleet.records import Reason
-from simulator.fleet.state import OPENING_ROW, ROUTING_KIND, SEED, Fleet
+from simulator.fleet.state import OPENING_CYCLE_S, OPENING_ROW, ROUTING_KIND, SEED, Fleet
 from simulator.jit import kernel
 from simulator.study.choices import ReplicaRouting, TargetRouting
-from simulator.units import SECONDS_PER_WEEK
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
 _CASCADE = int(TargetRouting.CASCADE)
@@ -158,16 +157,16 @@ def why_no_target(fleet: Fleet, engines: Engines, slot: Any) -> int:
 
 @kernel
 def turn_to(fleet: Fleet, engines: Engines, now: float) -> None:
-    """Let the row of `openings` hold that is in force at `now`: the last that has begun this week, else the last."""
+    """Let the row of `openings` hold that is in force at `now`: the last that has begun in its cycle, else the last."""
     targets = len(engines.pools) + len(fleet.providers)
     if len(fleet.openings) == targets:
         return
     n = len(fleet.openings) // targets
-    week_s = now % SECONDS_PER_WEEK
+    cycle_s = now % fleet.scalars[OPENING_CYCLE_S]
     row = fleet.scalars[OPENING_ROW]
-    if fleet.openings[row * targets].start_s > week_s:
-        row = n - 1 if week_s < fleet.openings[0].start_s else 0
-    while row + 1 < n and fleet.openings[(row + 1) * targets].start_s <= week_s:
+    if fleet.openings[row * targets].start_s > cycle_s:
+        row = n - 1 if cycle_s < fleet.openings[0].start_s else 0
+    while row + 1 < n and fleet.openings[(row + 1) * targets].start_s <= cycle_s:
         row += 1
     fleet.scalars[OPENING_ROW] = row
 

@@ -75,7 +75,8 @@ def _places(pool: PoolSpec) -> int:
 def _at_start(spec: FleetSpec) -> FleetSpec:
     """The fleet with as many replicas in scheduled pools as its hour says."""
     pools = (
-        replace(pool, replicas=pool.schedule.replicas_at(spec.week_s)) if pool.schedule else pool for pool in spec.pools
+        replace(pool, replicas=pool.schedule.replicas_at(spec.clock_s)) if pool.schedule else pool
+        for pool in spec.pools
     )
     return replace(spec, pools=tuple(pools))
 
@@ -108,7 +109,7 @@ class _Simulation:
             if pool.autoscaler:
                 self.env.process(autoscale(control, pool.autoscaler, k))
             if pool.schedule:
-                self.env.process(keep_schedule(control, pool.schedule, spec.week_s))
+                self.env.process(keep_schedule(control, pool.schedule, spec.clock_s))
         self.outages = [
             OutageClock(
                 self.env,

@@ -80,6 +80,8 @@ PROVIDER = np.dtype(
         ("cache_step_tokens", np.int64),
         ("cache_writes", np.int64),
         ("n_bands", np.int64),
+        ("n_hours", np.int64),  # 24 where calls are counted by the hour of day; else 1
+        ("clock_s", np.float64),  # at simulated time 0
         ("first_call", np.int64),
     ],
     align=True,
@@ -100,8 +102,9 @@ CALL = np.dtype(
     ],
     align=True,
 )
-"""Calls of one provider by one class within one price band, at `first_call + class * n_bands + band`: tokens of
-answered calls by kind, answered and failed calls, those among both that repeat one, tokens of failed calls by kind."""
+"""Calls of one provider in one hour of day, by one class and within one price band, at
+`first_call + (hour * classes + class) * n_bands + band`: tokens of answered calls by kind, answered and failed calls,
+those among both that repeat one, tokens of failed calls by kind."""
 
 WORK_COUNTS = (
     *("requests", "input", "cached", "output", "kv_read", "pairs"),
@@ -114,7 +117,7 @@ computed, found in the prefix cache and put out; KV tokens read in decoding; pai
 prompts and tokens put out of answers that nobody saw."""
 
 OPENING = np.dtype([("start_s", np.float64), ("open", np.int64)], align=True)
-"""Whether a target takes new requests, from some time of the week on, at `row * targets + target`."""
+"""Whether a target takes new requests, from some simulated time of each cycle on, at `row * targets + target`."""
 
 MEMORY = np.dtype(
     [
@@ -175,11 +178,13 @@ CLASS = np.dtype([("timeout_s", np.float64), ("max_retries", np.int64)], align=T
     N_MARKS,
     CACHE_ROOM,
     CACHE_NEED,
-) = range(15)
+    OPENING_CYCLE_S,
+) = range(16)
 """Entries of `Fleet.scalars`: heap size, tie-breaker, next row and number of clock rows of the chunk, whether it is the
 last, whether new arrivals are turned away, the replica an event is about, the seed of routing, the routing rule,
 whether any pool hands over to another, the row of `openings` that holds; of the providers' caches the first mark that
-is free again, the marks ever taken, room for nodes and marks, and how much of it one call may need."""
+is free again, the marks ever taken, room for nodes and marks, and how much of it one call may need; seconds after which
+the openings come again."""
 
 DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REPLICA_EMPTY, GROW_ROWS, GROW_CACHE = (
     range(10)
@@ -200,7 +205,7 @@ class Fleet(NamedTuple):
     cascade: NDArray[np.void]
     classes: NDArray[np.void]
     targets: NDArray[np.void]  # (target x class)
-    calls: NDArray[np.void]  # (provider x class x band)
+    calls: NDArray[np.void]  # (provider x hour x class x band)
     openings: NDArray[np.void]  # (row x target)
     memory: NDArray[np.void]  # prompt caches of the providers
     ready: NDArray[np.int32]  # replicas that take requests, from the pool's replica_base

@@ -8,7 +8,9 @@ from dataclasses import replace
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TierPrice, TokenOffer, TokenPrice, token_offer
 from simulator.errors import InputError, Problem
+from simulator.resolve.clock import Clock
 from simulator.resolve.figures import Figures
+from simulator.resolve.peaks import factors_by_hour, has_peak
 from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.money import PriceFactors
 from simulator.schema.topology import Provider
@@ -62,6 +64,7 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
         cache=_cache(settings, base.cache),
         price_bands=price_bands(settings, offer) or (0,),
         tier_by_class=tuple(_service(settings, offer, cls.service_tier) for cls in classes),
+        by_hour=has_peak(settings, offer),
     )
 
 
@@ -85,12 +88,18 @@ def _service(settings: Provider, offer: TokenOffer | None, tier: str) -> Service
     return ServiceTier()
 
 
-def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], figures: Figures) -> ApiTerms:
+def api_terms(
+    provider: Provider, path: str, classes: Sequence[RequestClass], figures: Figures, clock: Clock, at_s: float
+) -> ApiTerms:
     """Price list of a provider; a missing cached price is the input price, and so is a missing cache-write price.
+
+    Parameters
+    ----------
+    clock, at_s : the scenario's, and what it shows when the run begins
 
     Raises
     ------
-    InputError : residency is asked for, and no premium of the provider is known
+    InputError : hours of a peak that are none; residency is asked for, and no premium of the provider is known
     """
     offer = catalog_api(provider)
     prices = _own_prices(provider, path, figures) if provider.prices else _catalog_prices(offer, figures)
@@ -110,6 +119,7 @@ def api_terms(provider: Provider, path: str, classes: Sequence[RequestClass], fi
             for tier in dict.fromkeys(tiers)
             if tier
         ),
+        factor_by_hour=factors_by_hour(provider, path, offer, clock, at_s, figures),
         residency_premium=_residency(provider, offer, figures),
         bills_failed=bool(provider.bills_failed),
         fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),

@@ -1,54 +1,244 @@
-"""From days and hours of the scenario to seconds of the week."""
+"""The clock of a scenario: the one place where days, hours, time zones and holidays become seconds.
+
+A clock is an axis of seconds. Where the run begins at a time of the week, it counts from Monday 00:00, and each week is
+like the first. Where it begins on a date, it counts from Monday, 5 January 1970, 00:00 UTC, and no week comes again.
+
+A local time that exists twice, as clocks go back, is its first; one that does not exist, as they go forward, is the
+moment of the change. So each local time is one moment, and a window ends when its complement begins.
+"""
 
 from __future__ import annotations
 
-import re
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
-from simulator.errors import InputError, Problem
+from simulator.scenario.holidays import holiday_dates
+from simulator.scenario.week import (
+    DAYS,
+    begin_and_length_s,
+    day_and_time,
+    is_date,
+    period_window,
+    time_s,
+    week_days,
+    week_spans,
+    week_time_s,
+)
 from simulator.schema.clock import WeekWindow
+from simulator.schema.scenario import Scenario
+from simulator.schema.study import Period
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_SECONDS_PER_MINUTE = 60.0
+_SUNDAY = 6
+_FIRST_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+_MARGIN = timedelta(days=8)
+"""Days before and after what is simulated that windows are laid out for: a whole week has each of its days."""
 
 
-def week_spans(window: WeekWindow) -> list[tuple[float, float]]:
-    """Spans of a window in s since Monday 00:00, each within the week: one that goes past Sunday has two.
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock of a scenario.
 
-    Raises
-    ------
-    InputError : hours that end when they begin
+    Attributes
+    ----------
+    zone : in which local times are meant, UTC unless given
+    holidays : of the days below
+    first, last : days that have a date here; None where the run begins at a time of the week
     """
-    start_s, end_s = (_time_s(text) for text in window.hours.split("-"))
-    if start_s == end_s:
-        raise InputError(Problem("begins when it ends: 0-24 is the whole day", path="hours", got=window.hours))
-    length_s = (end_s - start_s) % SECONDS_PER_DAY or SECONDS_PER_DAY
-    spans: list[tuple[float, float]] = []
-    for day in _days(window.days):
-        from_s = day * SECONDS_PER_DAY + start_s
-        until_s = from_s + length_s
-        spans.append((from_s, min(until_s, SECONDS_PER_WEEK)))
-        if until_s > SECONDS_PER_WEEK:
-            spans.append((0.0, until_s - SECONDS_PER_WEEK))
-    return sorted(spans)
+
+    zone: str = "UTC"
+    holidays: frozenset[date] = frozenset()
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def cycle_s(self) -> float:
+        """After which all comes again; infinite where days have dates."""
+        return SECONDS_PER_WEEK if self.first is None else math.inf
+
+    @property
+    def begin_s(self) -> float:
+        """The first moment that windows are laid out for."""
+        return 0.0 if self.first is None else _moment_s(self.first, 0.0, self.zone)
+
+    def spans(self, window: WeekWindow) -> list[tuple[float, float]]:
+        """When a window holds, in s of the clock, rising; of one week, or of all days that have a date.
+
+        Raises
+        ------
+        InputError : hours that end when they begin
+        """
+        if self.first is None or self.last is None:
+            return week_spans(window)
+        start_s, length_s = begin_and_length_s(window)
+        zone, days = window.time_zone or self.zone, week_days(window.days)
+        found: list[tuple[float, float]] = []
+        for k in range((self.last - self.first).days + 1):
+            day = self.first + timedelta(days=k)
+            if self._begins(window, day, days):
+                span = _moment_s(day, start_s, zone), _moment_s(day, start_s + length_s, zone)
+                if span[0] < span[1]:
+                    found.append(span)
+        return found
+
+    def _begins(self, window: WeekWindow, day: date, days: list[int]) -> bool:
+        if day not in self.holidays:
+            return day.weekday() in days
+        return _SUNDAY in days if window.holidays == "sunday" else window.holidays == "included"
+
+    @property
+    def turns(self) -> tuple[tuple[float, float], ...]:
+        """(clock, time of the week) from which the time of the week goes on; holidays are Sundays."""
+        if self.first is None or self.last is None:
+            return ((0.0, 0.0),)
+        found: list[tuple[float, float]] = []
+        for k in range((self.last - self.first).days + 1):
+            day = self.first + timedelta(days=k)
+            weekday = _SUNDAY if day in self.holidays else day.weekday()
+            midnight_s = _moment_s(day, 0.0, self.zone)
+            for at_s, ahead_s in ((midnight_s, self._ahead_s(midnight_s)), *_changes(day, self.zone)):
+                local_s = (at_s + ahead_s) % SECONDS_PER_DAY + weekday * SECONDS_PER_DAY
+                if not found or (local_s - found[-1][1] - at_s + found[-1][0]) % SECONDS_PER_WEEK:
+                    found.append((at_s, local_s))
+        return tuple(found)
+
+    def hour_of_day(self, at_s: float) -> float:
+        """Local hour of day, a fraction included."""
+        return (at_s + self._ahead_s(at_s)) % SECONDS_PER_DAY / SECONDS_PER_HOUR
+
+    def ahead_h(self, at_s: float, zone: str | None = None) -> float:
+        """Hours by which local time is ahead of UTC; that of another zone where days have dates."""
+        if self.first is None or zone is None:
+            return self._ahead_s(at_s) / SECONDS_PER_HOUR
+        return _ahead_s(at_s, zone) / SECONDS_PER_HOUR
+
+    def changes(self, from_s: float, until_s: float) -> tuple[tuple[float, float], ...]:
+        """(seconds after `from_s`, hours that local clocks then go forward) for each change up to `until_s`."""
+        if self.first is None:
+            return ()
+        day, found = _local(from_s, self.zone).date(), []
+        while _moment_s(day, 0.0, self.zone) < until_s:
+            for at_s, ahead_s in _changes(day, self.zone):
+                if from_s < at_s < until_s:
+                    found.append((at_s - from_s, (ahead_s - self._ahead_s(at_s - 1.0)) / SECONDS_PER_HOUR))
+            day += timedelta(days=1)
+        return tuple(found)
+
+    def _ahead_s(self, at_s: float) -> float:
+        return 0.0 if self.first is None else _ahead_s(at_s, self.zone)
+
+    def at(self, moment: str, after_s: float | None = None) -> float:
+        """What the clock shows at a time like `tue 8:30` or `2026-03-02 8:30`.
+
+        Parameters
+        ----------
+        after_s : where days have dates, a time of the week is the first from the day of this moment on
+        """
+        if is_date(moment):
+            return _date_s(moment, self.zone)
+        if self.first is None or after_s is None:
+            return week_time_s(moment)
+        name, _, text = moment.partition(" ")
+        begin = _local(after_s, self.zone).date()
+        day_s = (DAYS.index(name) - begin.weekday()) % len(DAYS)
+        return _moment_s(begin + timedelta(days=day_s), time_s(text) if text else 0.0, self.zone)
+
+    def on_day_of(self, at_s: float, hour: float) -> float:
+        """What the clock shows at an hour of the day that a moment falls in."""
+        if self.first is None:
+            return at_s - at_s % SECONDS_PER_DAY + hour * SECONDS_PER_HOUR
+        return _moment_s(_local(at_s, self.zone).date(), hour * SECONDS_PER_HOUR, self.zone)
 
 
-def week_time_s(text: str) -> float:
-    """Seconds since Monday 00:00 of a time like `tue 8:30`, or of the beginning of a day."""
-    day, _, time = text.partition(" ")
-    return (DAYS.index(day) * SECONDS_PER_DAY + (_time_s(time) if time else 0.0)) % SECONDS_PER_WEEK
+def clock_of(scenario: Scenario) -> Clock:
+    """The clock of a scenario, over all that it simulates."""
+    run = scenario.run
+    if not is_date(run.start):
+        return Clock()
+    zone = run.time_zone or "UTC"
+    given = [run.start, *(period.start for period in scenario.study.periods if period.start)]
+    starts = [_date_s(moment, zone) for moment in given if is_date(moment)]
+    span_s = run.horizon_s + run.drain_s + SECONDS_PER_WEEK
+    first = _local(min(starts), zone).date() - _MARGIN
+    last = _local(max(starts) + span_s, zone).date() + _MARGIN
+    return Clock(zone, holiday_dates(run.holidays, first, last), first, last)
 
 
-def _time_s(text: str) -> float:
-    hours, _, minutes = text.partition(":")
-    return int(hours) * SECONDS_PER_HOUR + int(minutes or 0) * _SECONDS_PER_MINUTE
+def run_clock_s(scenario: Scenario) -> float:
+    """What the clock shows at simulated second 0 of the run."""
+    return clock_of(scenario).at(scenario.run.start)
 
 
-def _days(text: str) -> list[int]:
-    """Numbers of days, as 0 to 4 of `mon-fri`; `sat-mon` goes past Sunday."""
-    found: set[int] = set()
-    for part in re.split(r" *, *", text):
-        first, _, last = part.partition("-")
-        begin, end = DAYS.index(first), DAYS.index(last or first)
-        found |= {(begin + k) % len(DAYS) for k in range((end - begin) % len(DAYS) + 1)}
-    return sorted(found)
+def period_clock_s(scenario: Scenario, period: Period, clock: Clock) -> float:
+    """What the clock shows at simulated second 0 of a period."""
+    run_s = clock.at(scenario.run.start)
+    if period.start is not None:
+        return clock.at(period.start, run_s)
+    if period.start_hour is not None:
+        return clock.on_day_of(run_s, period.start_hour)
+    window = period_window(period)
+    if window is None:
+        return run_s
+    begins = [start_s for start_s, _ in clock.spans(window)]
+    return min((start_s for start_s in begins if start_s >= run_s), default=begins[0])
+
+
+def _date_s(moment: str, zone: str) -> float:
+    return _moment_s(*day_and_time(moment), zone)
+
+
+def _naive(day: date, local_s: float) -> datetime:
+    return datetime.combine(day, time()) + timedelta(seconds=local_s)
+
+
+@lru_cache(maxsize=1 << 14)
+def _moment_s(day: date, local_s: float, zone: str) -> float:
+    """The moment at which local clocks first show so many seconds after midnight, or more."""
+    local, there = _naive(day, local_s), ZoneInfo(zone)
+    first = local.replace(tzinfo=there)
+    before, after = first.utcoffset(), first.replace(fold=1).utcoffset()
+    assert before is not None
+    assert after is not None
+    at_s = (local.replace(tzinfo=UTC) - _FIRST_MONDAY - before).total_seconds()
+    if after > before:
+        # clocks go forward over it: the change is where the offset grows
+        change = [s for each in (local.date() - timedelta(days=1), local.date()) for s, _ in _changes(each, zone)]
+        return min(change, key=lambda s: abs(s - at_s))
+    return at_s
+
+
+def _local(at_s: float, zone: str) -> datetime:
+    return (_FIRST_MONDAY + timedelta(seconds=at_s)).astimezone(ZoneInfo(zone))
+
+
+def _ahead_s(at_s: float, zone: str) -> float:
+    offset = _local(at_s, zone).utcoffset()
+    assert offset is not None
+    return offset.total_seconds()
+
+
+@lru_cache(maxsize=1 << 14)
+def _changes(day: date, zone: str) -> tuple[tuple[float, float], ...]:
+    """Moments of a local day at which its clocks change, and the seconds that they are ahead of UTC from then on."""
+    there = ZoneInfo(zone)
+    low, high = (
+        ((datetime.combine(each, time(12), there).astimezone(UTC) - _FIRST_MONDAY).total_seconds())
+        for each in (day - timedelta(days=1), day + timedelta(days=1))
+    )
+    found: list[tuple[float, float]] = []
+    step_s = 6 * SECONDS_PER_HOUR
+    at_s = low
+    while at_s < high:
+        until_s = min(at_s + step_s, high)
+        if _ahead_s(at_s, zone) != _ahead_s(until_s, zone):
+            before, after = at_s, until_s
+            while after - before > 1.0:
+                middle = (before + after) // 2
+                before, after = (middle, after) if _ahead_s(middle, zone) == _ahead_s(at_s, zone) else (before, middle)
+            if _local(after, zone).date() == day:
+                found.append((after, _ahead_s(after, zone)))
+        at_s = until_s
+    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.resolve.batches import priorities
-from simulator.resolve.clock import week_time_s
+from simulator.resolve.clock import Clock, clock_of
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
 from simulator.schema import workload as schema
@@ -30,19 +30,22 @@ def request_source(loaded: LoadedScenario, number: int = 0) -> RequestSource:
 
 def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     """The scenario's classes as plain values, files resolved against the scenario's folder."""
-    week_s = week_time_s(scenario.run.start)
-    classes = scenario.workload.classes
+    clock, classes = clock_of(scenario), scenario.workload.classes
+    start_s = clock.at(scenario.run.start)
     return spec.WorkloadSpec(
-        tuple(_class(cls, folder, week_s, priority) for cls, priority in zip(classes, priorities(classes), strict=True))
+        tuple(
+            _class(cls, folder, clock, start_s, priority)
+            for cls, priority in zip(classes, priorities(classes), strict=True)
+        )
     )
 
 
-def _class(cls: schema.RequestClass, folder: Path, week_s: float, priority: int) -> spec.ClassWorkload:
+def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float, priority: int) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
     return spec.ClassWorkload(
         name=cls.name,
-        arrivals=_arrivals(cls.arrivals, folder, week_s),
+        arrivals=_arrivals(cls.arrivals, folder, clock, start_s),
         isl=_length(lengths.isl, folder) if lengths else None,
         osl=_length(lengths.osl, folder) if lengths else None,
         prefixes=spec.Prefixes(prefixes.groups, _length(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
@@ -73,7 +76,7 @@ def _complexity(value: float | schema.Uniform | schema.Constant) -> float | spec
     return float(value.value) if isinstance(value, schema.Constant) else spec.Uniform(value.low, value.high)
 
 
-def _arrivals(arrivals: schema.Arrivals, folder: Path, week_s: float) -> spec.Arrivals:
+def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: float) -> spec.Arrivals:
     match arrivals:
         case schema.Poisson():
             return spec.Poisson(arrivals.rate_rps)
@@ -86,7 +89,7 @@ def _arrivals(arrivals: schema.Arrivals, folder: Path, week_s: float) -> spec.Ar
         case schema.Schedule():
             spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
             hourly, weekly = tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ())
-            return spec.Schedule(arrivals.rate_rps, hourly, weekly, spikes, arrivals.cv, week_s)
+            return spec.Schedule(arrivals.rate_rps, hourly, weekly, spikes, arrivals.cv, start_s, clock.turns)
         case schema.Sessions():
             return spec.Sessions(
                 arrivals.rate_rps,

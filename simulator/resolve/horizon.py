@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.months import MONTHS_PER_YEAR, calendar_months
+from simulator.scenario.week import hours_per_month, period_window, share_by_hour
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
-from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period
+from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period, When
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 from simulator.workload.kinds import representative
-from simulator.workload.spec import HOURS_PER_DAY
 from simulator.workload.windows import load_by_window
 
 
@@ -39,11 +40,11 @@ def _growth(scenario: Scenario, name: str) -> Growth:
 
 def _periods(scenario: Scenario) -> tuple[Period, ...]:
     """The periods; one whose hours are left out has the rest of each month, a period for each different rest."""
-    names = [cls.name for cls in scenario.workload.classes]
-    given = [_period(settings, names) for settings in scenario.study.periods]
+    clock = clock_of(scenario)
+    given = [_period(settings, scenario, clock) for settings in scenario.study.periods]
     found: list[Period] = []
     for settings, period in zip(scenario.study.periods, given, strict=True):
-        if settings.hours_per_month is not None:
+        if hours_per_month(settings) is not None:
             found.append(period)
             continue
         rests: dict[float, list[int]] = {}
@@ -60,23 +61,45 @@ def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
     if settings is None:
         return ()
     window_s = settings.window_h * SECONDS_PER_HOUR
+    clock = clock_of(loaded.scenario)
+    start_s = clock.at(run.start)
     load = load_by_window(request_source(loaded), window_s, int(run.horizon_s // window_s))
     return tuple(
         Period(
             f"{number * settings.window_h:g} h",
             share * HOURS_PER_MONTH,
-            start_hour=max(number * window_s - run.warmup_s, 0.0) / SECONDS_PER_HOUR % HOURS_PER_DAY,
+            when=_when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s),
             window_s=(number * window_s, (number + 1) * window_s),
         )
         for number, share in representative(load, settings.kinds, run.seed)
     )
 
 
-def _period(settings: PeriodSettings, names: list[str]) -> Period:
+def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Period:
+    names = [cls.name for cls in scenario.workload.classes]
     return Period(
         settings.name,
-        settings.hours_per_month or 0.0,
+        hours_per_month(settings) or 0.0,
         tuple(settings.load_by_class.get(name, settings.load) for name in names),
-        settings.start_hour,
+        _period_when(scenario, settings, clock),
         calendar_months(settings),
     )
+
+
+def _period_when(scenario: Scenario, settings: PeriodSettings, clock: Clock) -> When | None:
+    """When a period is; None where it names neither a start nor hours."""
+    window = period_window(settings)
+    if (settings.start, settings.start_hour, window) == (None, None, None):
+        return None
+    found = _when(clock, period_clock_s(scenario, settings, clock), scenario.run.horizon_s)
+    return replace(found, spread=share_by_hour(window)) if window else found
+
+
+def run_when(scenario: Scenario) -> When:
+    """When the run is."""
+    clock = clock_of(scenario)
+    return _when(clock, clock.at(scenario.run.start), scenario.run.horizon_s)
+
+
+def _when(clock: Clock, at_s: float, span_s: float) -> When:
+    return When(at_s, clock.hour_of_day(at_s), clock.ahead_h(at_s), clock.changes(at_s, at_s + span_s))

@@ -6,14 +6,15 @@ import math
 from dataclasses import replace
 
 from simulator.errors import InputError
-from simulator.resolve.clock import week_spans
+from simulator.resolve.clock import Clock
 from simulator.schema.topology import Routing, WindowsRouting
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import CascadeSpec, Opening, RoutingSpec
-from simulator.units import SECONDS_PER_WEEK
+
+EVERY_WEEK = Clock()
 
 
-def routing_spec(routing: Routing, names: list[str], everything: list[int]) -> RoutingSpec:
+def routing_spec(routing: Routing, names: list[str], everything: list[int], clock: Clock = EVERY_WEEK) -> RoutingSpec:
     """The rule over the targets at which a request can begin, and their hours.
 
     Parameters
@@ -25,22 +26,23 @@ def routing_spec(routing: Routing, names: list[str], everything: list[int]) -> R
     ------
     InputError : at its place: hours that are none
     """
-    return replace(_rule(routing, names, everything), openings=_openings(routing, names))
+    return replace(_rule(routing, names, everything), openings=_openings(routing, names, clock), cycle_s=clock.cycle_s)
 
 
-def _openings(routing: Routing, names: list[str]) -> tuple[Opening, ...]:
-    """By start in the week, which targets are open; the first window that holds counts."""
+def _openings(routing: Routing, names: list[str], clock: Clock) -> tuple[Opening, ...]:
+    """By start on the clock, which targets are open; the first window that holds counts."""
     spans: list[tuple[float, float, tuple[str, ...]]] = []
     for k, window in enumerate(routing.windows):
         try:
-            spans += [(start_s, end_s, window.use) for start_s, end_s in week_spans(window)]
+            spans += [(start_s, end_s, window.use) for start_s, end_s in clock.spans(window)]
         except InputError as error:
             path = f"routing.windows[{k}]"
             raise InputError(*(replace(each, path=f"{path}.{each.path}") for each in error.problems)) from error
     if not spans:
         return ()
     rest = tuple(names) if routing.otherwise is None else routing.otherwise
-    edges = sorted({0.0, *(edge for start_s, end_s, _ in spans for edge in (start_s, end_s))} - {SECONDS_PER_WEEK})
+    within = (edge for start_s, end_s, _ in spans for edge in (start_s, end_s) if clock.begin_s <= edge < clock.cycle_s)
+    edges = sorted({clock.begin_s, *within})
     found: list[Opening] = []
     for edge in edges:
         use = next((use for start_s, end_s, use in spans if start_s <= edge < end_s), rest)

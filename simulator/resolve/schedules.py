@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from simulator.errors import InputError, Problem
-from simulator.resolve.clock import week_spans
+from simulator.resolve.clock import Clock
 from simulator.resolve.places import in_seconds
 from simulator.schema.topology import Pool
 from simulator.study.fleet import Reliability, Schedule
 
 
-def pool_schedule(pool: Pool) -> Schedule | None:
+def pool_schedule(pool: Pool, clock: Clock) -> Schedule | None:
     """The windows of a pool; None without any.
 
     Raises
@@ -28,7 +28,7 @@ def pool_schedule(pool: Pool) -> Schedule | None:
     for k, window in enumerate(pool.schedule):
         path = f"schedule[{k}]"
         try:
-            own = week_spans(window)
+            own = clock.spans(window)
         except InputError as error:
             raise InputError(*(replace(each, path=f"{path}.{each.path}") for each in error.problems)) from error
         if any(
@@ -36,7 +36,7 @@ def pool_schedule(pool: Pool) -> Schedule | None:
         ):
             raise InputError(Problem("holds at the same time as a window before it", path=path))
         spans += [(start_s, end_s, window.replicas) for start_s, end_s in own]
-    return Schedule(tuple(sorted(spans)), pool.replicas, pool.start_early_s)
+    return Schedule(tuple(sorted(spans)), pool.replicas, pool.start_early_s, clock.cycle_s)
 
 
 def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:

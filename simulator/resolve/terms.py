@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from simulator.catalog.freshness import catalog_day, freshness
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
+from simulator.resolve.clock import clock_of
 from simulator.resolve.commitments import commitments
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
@@ -105,11 +106,13 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
             with located(loaded, path):
                 offer = rented_terms(pool, path, engine, figures)
                 rented.append(replace(offer, commitments=commitments(pool, path, figures)))
-    apis = []
+    apis, clock = [], clock_of(scenario)
     for k, provider in enumerate(topology.providers):
         path = f"{root}.providers[{k}]"
         with located(loaded, path):
-            apis.append(api_terms(provider, path, scenario.workload.classes, figures))
+            apis.append(
+                api_terms(provider, path, scenario.workload.classes, figures, clock, clock.at(scenario.run.start))
+            )
     return Terms(
         topology=name,
         owned=owned,

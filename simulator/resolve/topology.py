@@ -13,7 +13,7 @@ from simulator.errors import InputError, Problem, collect
 from simulator.resolve.admissible import check_admissible
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.batches import with_policy
-from simulator.resolve.clock import week_time_s
+from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
@@ -79,7 +79,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     """
     scenario = loaded.scenario
     topology = scenario.topologies[name]
-    root = f"topologies.{name}"
+    root, clock = f"topologies.{name}", clock_of(scenario)
     with located(loaded, "cost.overrides"):
         check_overrides(scenario.cost.overrides)
     pools: list[PoolSpec] = []
@@ -89,7 +89,7 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
             check_sized(pool)
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
-            pools.append(_pool(pool, engine, loaded, name))
+            pools.append(_pool(pool, engine, loaded, name, clock))
     providers: list[ProviderSpec] = []
     offers: list[TokenOffer | None] = []
     for k, provider in enumerate(topology.providers):
@@ -106,14 +106,14 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     with located(loaded, root):
         linked = linked_pools(loaded, topology, pools, engines)
         first = [k for k in range(len(names)) if k >= len(linked) or topology.pools[k].role != "decode"]
-        routing = routing_spec(topology.routing, names, first)
+        routing = routing_spec(topology.routing, names, first, clock)
     fleet = FleetSpec(
         name,
         linked,
         tuple(providers),
         routing,
         classes,
-        week_time_s(scenario.run.start),
+        clock.at(scenario.run.start),
     )
     check_admissible(loaded, fleet)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
@@ -158,7 +158,7 @@ def _check_shared_experts(pool: Pool, shared_by: int) -> None:
         raise InputError(Problem(problem, got=f"{pool.replicas}"))
 
 
-def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: str) -> PoolSpec:
+def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: str, clock: Clock) -> PoolSpec:
     place = site(pool.site)
     owned = pool.billing == "owned"
     gpus = engine.layout.gpus
@@ -184,7 +184,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if isinstance(pool.autoscaler, QueueAutoscaler) else None,
         reliability=pool_reliability(pool, reliability(place, per_server, tier)),
-        schedule=pool_schedule(pool),
+        schedule=pool_schedule(pool, clock),
         max_waiting_per_replica=pool.max_waiting_per_replica,
         network_s=network_s,
         outages=outages(pool.outages),

@@ -8,7 +8,7 @@ from simulator.resolve.horizon import horizon_of
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand, demand_of
 from simulator.study.demand import Horizon, Level, Load, Period
-from simulator.workload.levels import at_level
+from simulator.workload.levels import at_clock, at_level
 
 
 def demand_at(demand: Demand, load: Load) -> Demand:
@@ -21,6 +21,10 @@ def demand_at(demand: Demand, load: Load) -> Demand:
         start_s = max(first - demand.warmup_s, 0.0)
         warmup_s = first - start_s if first > 0 else demand.warmup_s
         found = replace(found, start_s=start_s, warmup_s=warmup_s, horizon_s=last - start_s, _drawn={})
+    elif load.when is not None and load.when.clock_s != demand.when.clock_s:
+        found = replace(found, workload=at_clock(found.workload, load.when.clock_s), _drawn={})
+    if load.when is not None and load.when != demand.when:
+        found = replace(found, when=load.when)
     return found
 
 

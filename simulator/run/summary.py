@@ -270,6 +270,7 @@ def _cost_warnings(
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
     by_hour = [place.facility.electricity_usd_per_kwh for place in prices.terms.owned]
     by_hour += [rented.usd_per_instance_hour for rented in prices.terms.rented]
+    by_hour += [api.factor_by_hour for api in prices.terms.apis]
     if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
     for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):

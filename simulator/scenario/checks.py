@@ -12,6 +12,7 @@ from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.scenario.money_checks import money_problems, twice
 from simulator.scenario.months import study_problems
+from simulator.scenario.times import time_problems
 from simulator.schema.engine import EngineSettings
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import (
@@ -48,7 +49,8 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     found += twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
-    found += study_problems(scenario)
+    timed = list(time_problems(scenario))
+    found += timed or study_problems(scenario)
     found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology, scenario.run.max_replicas)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.errors import unknown_name
+from simulator.scenario.week import hours_per_month
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -95,8 +96,8 @@ def _period_problems(periods: tuple[Period, ...]) -> Iterator[Found]:
             yield "study.periods", f"the name {name!r} is used {count} times", None
     for month in range(1, MONTHS_PER_YEAR + 1):
         there = [period for period in periods if not calendar_months(period) or month in calendar_months(period)]
-        open_ = [period.name for period in there if period.hours_per_month is None]
-        given = math.fsum(period.hours_per_month or 0.0 for period in there)
+        open_ = [period.name for period in there if hours_per_month(period) is None]
+        given = math.fsum(hours_per_month(period) or 0.0 for period in there)
         if len(open_) > 1:
             yield "study.periods", f"only one period may leave out hours_per_month, not {', '.join(open_)}", None
             return

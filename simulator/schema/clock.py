@@ -1,20 +1,60 @@
-"""Times of the week: windows of days and hours, and where in the week a simulation begins."""
+"""Times by the clock: where a simulation begins, its time zone and holidays, windows of days and hours."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from simulator.schema.base import Count, Name, Settings
+from simulator.errors import unknown_name
+from simulator.schema.base import Count, Day, Name, Settings
 
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _TIME = "(?:(?:[01]?[0-9]|2[0-3])(?::[0-5][0-9])?|24(?::00)?)"
+_DATE = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _SPAN = f"{_DAY}(?:-{_DAY})?"
+
+
+def _moment(value: Any) -> Any:
+    """YAML reads days as dates, and times of them with seconds as such."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "minutes") if value.tzinfo is None and not value.second else str(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _real_day(value: str) -> str:
+    if value[:1].isdigit():
+        date.fromisoformat(value[:10])
+    return value
+
+
+@cache
+def _zones() -> list[str]:
+    return sorted(available_timezones())
+
+
+def _known_zone(value: str) -> str:
+    if value not in _zones():
+        raise ValueError(unknown_name("time zone", value, _zones()))
+    return value
+
 
 Days = Annotated[str, Field(pattern=f"^{_SPAN}(?: *, *{_SPAN})*$")]
 Hours = Annotated[str, Field(pattern=f"^{_TIME}-{_TIME}$")]
-WeekTime = Annotated[str, Field(pattern=f"^{_DAY}(?: {_TIME})?$")]
+Moment = Annotated[
+    str,
+    Field(pattern=f"^(?:{_DAY}(?: {_TIME})?|{_DATE}(?:[ T]{_TIME})?)$"),
+    BeforeValidator(_moment),
+    AfterValidator(_real_day),
+]
+"""A time of the week, as `tue 8:30`, or of the calendar, as `2026-03-02 8:30`."""
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""Of the IANA database, as `Europe/Berlin`."""
+Holidays = Annotated[str, Field(pattern="^[A-Z]{2}(?:-[A-Za-z0-9]+)?$")] | tuple[Day, ...]
+"""Public holidays of a country or of a part of it, as `DE` or `DE-BE`, or days."""
 
 
 class WeekWindow(Settings):
@@ -24,6 +64,10 @@ class WeekWindow(Settings):
     """Days on which it begins, as `mon-fri` or `sat, sun`."""
     hours: Hours = "0-24"
     """From and to, as `8-20` or `8:30-17`; past midnight where the end is not later, as `22-6`."""
+    time_zone: TimeZone | None = None
+    """In which its days and hours count; the run's unless given. Needs a run that begins on a date."""
+    holidays: Literal["sunday", "included", "excluded"] = "sunday"
+    """What it makes of the run's holidays: they are Sundays, or it begins on all of them, or on none."""
 
 
 class RoutingWindow(WeekWindow):

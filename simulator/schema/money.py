@@ -16,6 +16,18 @@ from simulator.schema.base import (
     Settings,
     Share,
 )
+from simulator.schema.clock import Hours, TimeZone
+
+
+class PeakSettings(Settings):
+    """Hours of the day in which a token API is dearer; a call pays by the hour in which it is made."""
+
+    hours: Annotated[tuple[Hours, ...], Field(min_length=1)]
+    """As `[1-4, 6-10]`; whole hours of UTC."""
+    factor: NotNegative
+    """On all prices in these hours."""
+    time_zone: TimeZone = "UTC"
+    """In which they count, by its clock at the start of the run. Another than UTC needs a run that begins on a date."""
 
 
 class Servers(Settings):

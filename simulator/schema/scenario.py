@@ -18,7 +18,7 @@ from simulator.schema.base import (
     Settings,
     Switch,
 )
-from simulator.schema.clock import WeekTime
+from simulator.schema.clock import Holidays, Moment, TimeZone
 from simulator.schema.engine import EngineSettings
 from simulator.schema.money import Servers, StaffSettings
 from simulator.schema.study import StudySettings
@@ -45,7 +45,7 @@ class CostSettings(Settings):
     electricity_usd_per_kwh: NotNegative | None = None
     """Instead of the sites'."""
     electricity_by_hour_usd_per_kwh: ByHour | None = None
-    """24 prices from 00:00 on, instead of one; simulated time 0 is midnight."""
+    """24 prices from 00:00 on, instead of one, by the clock of the run."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the sites'."""
     staff: StaffSettings | None = None
@@ -65,8 +65,14 @@ class RunSettings(Settings):
     """Requests that arrive earlier are left out of the metrics."""
     drain_s: NotNegative = 300.0
     """Longest time after the horizon for requests in flight to end."""
-    start: WeekTime = "mon 00:00"
-    """Time of the week at simulated time 0, as `tue 8:00`; schedules of load and of pools go by it."""
+    start: Moment = "mon 00:00"
+    """Time at simulated time 0, of the week as `tue 8:00` or of the calendar as `2026-03-02 8:00`. Load by the hour,
+    windows, schedules and prices by the hour go by it."""
+    time_zone: TimeZone | None = None
+    """Of all times of the scenario, as `Europe/Berlin`; UTC unless given. Needs a start on a date."""
+    holidays: Holidays = ()
+    """Days that are Sundays to load and windows: those of a country or a part of it, as `DE-BE`, or a list of days.
+    Needs a start on a date."""
     replications: AtLeastOne = 1
     """Independent repetitions; intervals need at least two."""
     seed: Count = 0

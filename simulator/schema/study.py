@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from simulator.schema.base import IS_NUMBER, AtLeastOne, Name, NotNegative, Positive, Settings
+from simulator.schema.clock import Days, Hours, Moment
 
 Growing = Annotated[float, Field(gt=-1), IS_NUMBER]
 CalendarMonth = Annotated[int, Field(ge=1, le=12), IS_NUMBER]
@@ -30,13 +31,21 @@ class Period(Settings):
     name: Name
     """As peak, ordinary, night."""
     hours_per_month: NotNegative | None = None
-    """Hours of a month that it stands for; those of a month add up to 730, so one period may leave them out."""
+    """Hours of a month that it stands for; those of a month add up to 730, so one period may leave them out. With
+    `days` or `hours` they are their share of the week, unless given."""
     load: NotNegative = 1.0
     """Multiple of the workload's load in these hours; 0 is nobody."""
     load_by_class: dict[Name, NotNegative] = {}
     """The same for single classes."""
-    start_hour: Annotated[float, Field(ge=0, lt=24), IS_NUMBER] = 0.0
-    """Hour of day at simulated second 0, for prices by the hour."""
+    start: Moment | None = None
+    """Time at its simulated second 0, as `run.start`; a time of the week is the first from the day of `run.start` on.
+    The run's unless given. Load by the hour, windows, schedules and prices by the hour go by it."""
+    start_hour: Annotated[float, Field(ge=0, lt=24), IS_NUMBER] | None = None
+    """Instead of `start`: an hour of the day of `run.start`."""
+    days: Days | None = None
+    """Days of the week that it stands for, as `mon-fri`."""
+    hours: Hours | None = None
+    """Hours of these days that it stands for, as `8-20`: it begins with them, and its use is spread over them."""
     quarters: tuple[Quarter, ...] = ()
     """Quarters of the year that have it; all unless given."""
     months: tuple[CalendarMonth, ...] = ()

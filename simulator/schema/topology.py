@@ -25,6 +25,7 @@ from simulator.schema.clock import ReplicaWindow, RoutingWindow
 from simulator.schema.engine import EngineSettings
 from simulator.schema.money import (
     FeeSettings,
+    PeakSettings,
     PromptCacheSettings,
     Servers,
     ServiceTierSettings,
@@ -158,7 +159,7 @@ class Pool(Settings):
     price_usd_per_gpu_hour: NotNegative | None = None
     """Instead of the catalog's offer: with reserved billing what a commitment costs, all in."""
     price_by_hour_usd_per_gpu_hour: ByHour | None = None
-    """24 prices on demand or spot from 00:00 on, instead of one; simulated time 0 is midnight."""
+    """24 prices on demand or spot from 00:00 on, instead of one, by the clock of the run."""
     on_demand_usd_per_gpu_hour: NotNegative | None = None
     """With reserved billing, what is paid above commitments; the catalog's unless given, else as reserved."""
     price_source: str | None = None
@@ -252,6 +253,8 @@ class Provider(Settings):
     """What it remembers of prompts, instead of the catalog's."""
     service_tiers: dict[Literal["batch", "flex", "priority"], ServiceTierSettings] = {}
     """Tiers that differ from the catalog's."""
+    peak: PeakSettings | None = None
+    """Hours in which it is dearer, instead of the catalog's; with prices of one's own, none unless given."""
     bills_failed: Switch | None = None
     """Whether calls that end in an error are paid for; the offer's unless given."""
     fixed_usd_per_month: NotNegative = 0.0

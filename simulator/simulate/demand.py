@@ -10,9 +10,10 @@ import numpy as np
 
 from simulator.metrics.slo import ClassSlo, SloTerm
 from simulator.resolve.demand import workload_spec
+from simulator.resolve.horizon import run_when
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
-from simulator.study.demand import WHOLE_MONTH, Period
+from simulator.study.demand import MONDAY, WHOLE_MONTH, Period, When
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import WorkloadSpec
@@ -35,6 +36,7 @@ class Demand:
     replications : how many are judged together
     sample_s : seconds between samples of the fleet; None for the usual number of samples
     start_s : second of the workload that is second 0 here
+    when : second 0 is
     """
 
     classes: tuple[ClassSlo, ...]
@@ -46,6 +48,7 @@ class Demand:
     replications: int
     sample_s: float | None = None
     start_s: float = 0.0
+    when: When = MONDAY
     _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
 
     def replication_seed(self, number: int) -> int:
@@ -143,6 +146,7 @@ def demand_of(loaded: LoadedScenario) -> Demand:
         run.seed,
         run.replications,
         run.sample_s,
+        when=run_when(scenario),
     )
 
 

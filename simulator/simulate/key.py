@@ -36,7 +36,6 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
         subject.fleet.providers,
         subject.fleet.routing,
         subject.fleet.classes,
-        subject.fleet.week_s,
         *demand_parts(demand),
         number,
     )
@@ -80,6 +79,7 @@ def demand_parts(demand: Demand) -> tuple[object, ...]:
         demand.seed,
         demand.sample_s,
         demand.start_s,
+        demand.when,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def simulate_one(
     ------
     InvariantError : a law was broken: a bug of ours
     """
-    fleet = subject.fleet
+    fleet = replace(subject.fleet, clock_s=demand.when.clock_s)
     targets = subject.targets
     metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets, len(fleet.pools))
     arrivals = Arrivals(demand.horizon_s, len(targets))
@@ -130,6 +130,7 @@ def simulate_one(
         flush_s=demand.horizon_s / FLUSHES,
         progress=progress,
     )
+    run = replace(run, usage=replace(run.usage, when=demand.when))
     metrics.count_tokens(run.usage)
     check_counts(metrics)
     for balance in run.balances:

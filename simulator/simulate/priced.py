@@ -125,18 +125,18 @@ def usd_of_use(uses: Sequence[tuple[Period, Usage]], terms: Terms) -> float:
 
 
 def _months_of(uses: Sequence[tuple[Period, Sequence[Usage]]], terms: Terms) -> tuple[MonthUse, ...]:
-    month = MonthUse(tuple(use for period, usages in uses for use in period_uses(period, period.hours, usages)))
+    month = MonthUse(tuple(use for period, usages in uses for use in period_uses(period.hours, usages)))
     return (month,) * math.ceil(terms.months)
 
 
-def period_uses(period: Period, hours: float, usages: Sequence[Usage]) -> tuple[PeriodUse, ...]:
-    """Uses that stand for equal parts of so many hours of a period."""
-    return tuple(PeriodUse(usage, hours / len(usages), period.start_hour) for usage in usages)
+def period_uses(hours: float, usages: Sequence[Usage]) -> tuple[PeriodUse, ...]:
+    """Uses that stand for equal parts of so many hours of a month."""
+    return tuple(PeriodUse(usage, hours / len(usages)) for usage in usages)
 
 
 def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:
     """Months that are all alike, the usages standing for equal parts of each."""
-    return (MonthUse(period_uses(WHOLE_MONTH, HOURS_PER_MONTH, usages)),) * math.ceil(months)
+    return (MonthUse(period_uses(HOURS_PER_MONTH, usages)),) * math.ceil(months)
 
 
 def with_peaks(usages: Sequence[Usage]) -> list[Usage]:

@@ -17,6 +17,7 @@ from simulator.study.fleet import Outages, PoolSpec, ProviderSpec
 from simulator.study.terms import Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, Usage
 from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.spec import HOURS_PER_DAY
 
 
 def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[PeriodDemand]) -> float:
@@ -34,12 +35,19 @@ def _least_usage(subject: Subject, demand: Demand) -> Usage:
     pools = tuple(_least_use(spec, start_s, horizon_s, spec.owned or _undisturbed(spec)) for spec in fleet.pools)
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
     servers = _least_servers(fleet.pools, horizon_s)
-    return Usage(horizon_s, pools, providers, servers, start_s)
+    return Usage(horizon_s, pools, providers, servers, start_s, demand.when)
 
 
 def _no_calls(provider: ProviderSpec, classes: int) -> ProviderUsage:
     none = np.zeros((classes, len(provider.price_bands), 4), np.int64)
-    return ProviderUsage(provider.name, 0, 0, 0, 0, tokens=none, failed_tokens=none)
+    hourly = np.zeros((HOURS_PER_DAY if provider.by_hour else 0, *none.shape), np.int64)
+    return ProviderUsage(
+        *(provider.name, 0, 0, 0, 0),
+        tokens=none,
+        failed_tokens=none,
+        tokens_by_hour=hourly,
+        failed_tokens_by_hour=hourly,
+    )
 
 
 def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerUsage, ...]:

@@ -22,15 +22,10 @@ class PeriodUse:
     Attributes
     ----------
     hours : that it stands for
-    start_hour : hour of day at simulated time 0
-    hours_of_day : how many of `hours` fall in each hour of the day, (24,); all use is then spread over them alike.
-        Empty: use falls in the hours in which it was simulated
     """
 
     usage: Usage
     hours: float
-    start_hour: float = 0.0
-    hours_of_day: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

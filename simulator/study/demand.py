@@ -31,16 +31,43 @@ class Growth:
 
 
 @dataclass(frozen=True, slots=True)
+class When:
+    """What time it is in a simulation.
+
+    Attributes
+    ----------
+    clock_s : what the clock shows at simulated time 0, in s since Monday 00:00; where days have dates, since Monday,
+        5 January 1970, 00:00 UTC
+    start_hour : local hour of day at simulated time 0
+    ahead_h : hours by which local time is then ahead of UTC
+    changes : (seconds after time 0, hours that local clocks go forward) for each change of them
+    spread : hours of each hour of the local day, shape (24,), over which all use is spread alike; empty: use falls in
+        the hours in which it was simulated
+    """
+
+    clock_s: float = 0.0
+    start_hour: float = 0.0
+    ahead_h: float = 0.0
+    changes: tuple[tuple[float, float], ...] = ()
+    spread: tuple[float, ...] = ()
+
+
+MONDAY = When()
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What one trial serves.
 
     Attributes
     ----------
     window_s : seconds of the workload, from and to; None for all of it
+    when : it is served; None for the run's own time
     """
 
     level: Level
     window_s: tuple[float, float] | None = None
+    when: When | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +78,7 @@ class Period:
     ----------
     load : multiple of the month's load, by class; empty for 1
     hours : of a month that it stands for
-    start_hour : hour of day at its simulated second 0
+    when : it is simulated; None for the run's own time
     months : of the calendar, 1 to 12, that have it; empty for all
     window_s : seconds of the workload that it is; None for all of it
     """
@@ -59,14 +86,14 @@ class Period:
     name: str
     hours: float
     load: Level = ()
-    start_hour: float = 0.0
+    when: When | None = None
     months: tuple[int, ...] = ()
     window_s: tuple[float, float] | None = None
 
     def at(self, level: Level) -> Load:
         """Load of the period in a month of that level."""
         factors = tuple(a * b for a, b in zip(level, self.load, strict=True)) if self.load else level
-        return Load(factors, self.window_s)
+        return Load(factors, self.window_s, self.when)
 
 
 WHOLE_MONTH = Period("month", HOURS_PER_MONTH)

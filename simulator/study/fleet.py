@@ -59,18 +59,20 @@ class Schedule:
 
     Attributes
     ----------
-    windows : (start_s, end_s, replicas) in s since Monday 00:00; where several hold, the first counts
+    windows : (start_s, end_s, replicas) on the fleet's clock; where several hold, the first counts
     outside : replicas at all other times
     start_early_s : launches come so long before a window; None: by a whole cold start, so that replicas are ready then
+    cycle_s : after which the windows come again; inf: never
     """
 
     windows: tuple[tuple[float, float, int], ...]
     outside: int = 0
     start_early_s: float | None = None
+    cycle_s: float = SECONDS_PER_WEEK
 
-    def replicas_at(self, week_s: float) -> int:
-        """Replicas at `week_s` seconds since some Monday 00:00."""
-        at_s = week_s % SECONDS_PER_WEEK
+    def replicas_at(self, clock_s: float) -> int:
+        """Replicas at `clock_s` on the fleet's clock."""
+        at_s = clock_s % self.cycle_s
         return next((n for start_s, end_s, n in self.windows if start_s <= at_s < end_s), self.outside)
 
     @property
@@ -267,6 +269,7 @@ class ProviderSpec:
     price_bands : prompt lengths above which another price list holds, the first 0; counters are kept by band
     tier_by_class : one for each class; empty: standard for all
     luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
+    by_hour : whether its calls are counted by the hour of day, UTC, in which they were made
     """
 
     name: str
@@ -286,6 +289,7 @@ class ProviderSpec:
     price_bands: tuple[int, ...] = (0,)
     tier_by_class: tuple[ServiceTier, ...] = ()
     luck: str = ""
+    by_hour: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +312,7 @@ class CascadeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """From `start_s` after Monday 00:00 on, which targets take new requests: shape (targets,)."""
+    """From `start_s` on the fleet's clock on, which targets take new requests: shape (targets,)."""
 
     start_s: float
     targets: tuple[bool, ...]
@@ -327,7 +331,8 @@ class RoutingSpec:
     overflow_outstanding : same for requests running and waiting per ready replica
     max_complexity : for COMPLEXITY, the largest complexity that the target serves
     cascade : for CASCADE, when the second target of `order` takes over from the first
-    openings : of each week, by rising start, the first at 0; empty: every target is open all the time
+    openings : by rising start; empty: every target is open all the time
+    cycle_s : after which the openings come again, the first then at 0; inf: never, the first then holds before it, too
     """
 
     kind: TargetRouting
@@ -339,6 +344,7 @@ class RoutingSpec:
     max_complexity: tuple[float, ...] = ()
     cascade: CascadeSpec | None = None
     openings: tuple[Opening, ...] = ()
+    cycle_s: float = SECONDS_PER_WEEK
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +371,8 @@ class FleetSpec:
 
     Attributes
     ----------
-    week_s : time since Monday 00:00 at simulated time 0
+    clock_s : what its clock shows at simulated time 0, in s since Monday 00:00; where days have dates, since Monday,
+        5 January 1970, 00:00 UTC
     """
 
     name: str
@@ -373,4 +380,4 @@ class FleetSpec:
     providers: tuple[ProviderSpec, ...]
     routing: RoutingSpec
     classes: tuple[ClassSpec, ...]
-    week_s: float = 0.0
+    clock_s: float = 0.0

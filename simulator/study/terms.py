@@ -198,6 +198,7 @@ class ApiTerms:
     prices : by rising `above_tokens`, the first at 0; a request pays one of them for all its tokens
     tier_by_class : the service tier of each class, as `batch`; empty for the standard prices
     tiers : prices of the tiers that classes name
+    factor_by_hour : on all of them by the hour of day, UTC, in which a call is made, shape (24,); empty: 1 in all
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
@@ -208,6 +209,7 @@ class ApiTerms:
     prices: tuple[TokenPrices, ...]
     tier_by_class: tuple[str, ...]
     tiers: tuple[TierPrices, ...] = ()
+    factor_by_hour: tuple[float, ...] = ()
     residency_premium: Money = 0.0
     bills_failed: bool = False
     fixed_usd_per_month: Money = 0.0

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.study.demand import MONDAY, When
+
 State = Literal["starting", "serving", "leaving", "down", "spare-free"]
 
 
@@ -121,6 +123,8 @@ class ProviderUsage:
     calls, failed_calls, retried_calls : shape (classes, bands): answered; ended in an error, an outage or the client's
         timeout, or turned away (rate limit, outage; band 0); those among both that repeat an earlier call
     thrown_tokens : shape (classes, 2), prompt and output tokens of a cascade's first answers that nobody saw
+    tokens_by_hour, failed_tokens_by_hour : both kinds by the hour of day, UTC, in which the call was made, shape
+        (24, classes, bands, 4); empty where no price depends on it
     """
 
     name: str
@@ -137,6 +141,8 @@ class ProviderUsage:
     failed_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
     retried_calls: NDArray[np.int64] = field(default_factory=lambda: _none(0, 1))
     thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
+    tokens_by_hour: NDArray[np.int64] = field(default_factory=lambda: _none(0, 0, 1, 4))
+    failed_tokens_by_hour: NDArray[np.int64] = field(default_factory=lambda: _none(0, 0, 1, 4))
 
     @property
     def delivered_tokens(self) -> tuple[int, int]:
@@ -152,6 +158,7 @@ class Usage:
     Attributes
     ----------
     servers : owned ones, by site and GPU
+    when : it was, for prices by the hour
     """
 
     end_s: float
@@ -159,6 +166,7 @@ class Usage:
     providers: tuple[ProviderUsage, ...]
     servers: tuple[ServerUsage, ...] = ()
     start_s: float = 0.0
+    when: When = MONDAY
 
     @property
     def span_s(self) -> float:

@@ -88,14 +88,13 @@ def constant_rate(rate_rps: float) -> Rate:
 
 def schedule_rate(spec: Schedule, horizon_s: float) -> Rate:
     """Rate of a schedule from second 0 to the horizon, a piece per hour and per spike."""
-    first_s = (-spec.week_s) % SECONDS_PER_HOUR
-    borders = np.concatenate([[0.0], np.arange(first_s, horizon_s, SECONDS_PER_HOUR)])
+    borders = _hours(spec, horizon_s)
     spikes = [time for spike in spec.spikes for time in (spike.start_s, spike.start_s + spike.duration_s)]
-    edges_s = np.unique(np.concatenate([borders, spikes, [horizon_s]]))
+    edges_s = np.unique(np.concatenate([*borders, spikes, [0.0, horizon_s]]))
     edges_s = edges_s[edges_s <= horizon_s]
     start_s = edges_s[:-1]
     middle_s = (start_s + edges_s[1:]) / 2
-    hours = ((middle_s + spec.week_s) // SECONDS_PER_HOUR).astype(np.int64)
+    hours = (_week_s(spec, middle_s) // SECONDS_PER_HOUR).astype(np.int64)
     hour = hours % HOURS_PER_DAY
     day = hours // HOURS_PER_DAY % DAYS_PER_WEEK
     rps = np.full(len(start_s), float(spec.rate_rps))
@@ -104,6 +103,27 @@ def schedule_rate(spec: Schedule, horizon_s: float) -> Rate:
     for spike in spec.spikes:
         rps[(start_s >= spike.start_s) & (start_s < spike.start_s + spike.duration_s)] *= spike.factor
     return Rate(edges_s, rps)
+
+
+def _hours(spec: Schedule, horizon_s: float) -> list[NDArray[np.float64]]:
+    """Seconds at which an hour of the clock begins, or the clock changes, from each turn of it on."""
+    ends = [from_s for from_s, _ in spec.turns[1:]]
+    found: list[NDArray[np.float64]] = []
+    for k, (from_s, week_s) in enumerate(spec.turns):
+        low = max(from_s - spec.clock_s, 0.0) if k else 0.0
+        high = min(ends[k] - spec.clock_s, horizon_s) if k < len(ends) else horizon_s
+        first = low + (from_s - week_s - spec.clock_s - low) % SECONDS_PER_HOUR
+        if low < high:
+            found += [np.append(low, np.arange(first, high, SECONDS_PER_HOUR, dtype=np.float64))]
+    return found
+
+
+def _week_s(spec: Schedule, at_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Time since some Monday 00:00 at seconds of the workload."""
+    from_s, week_s = (np.array(column) for column in zip(*spec.turns, strict=True))
+    clock_s = at_s + spec.clock_s
+    turn = np.maximum(np.searchsorted(from_s, clock_s, side="right") - 1, 0)
+    return np.asarray(clock_s - from_s[turn] + week_s[turn])
 
 
 def arrival_times(

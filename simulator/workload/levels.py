@@ -63,6 +63,16 @@ def _nobody(cls: ClassWorkload) -> ClassWorkload:
     return replace(cls, arrivals=never, isl=cls.isl or any_length, osl=cls.osl or any_length)
 
 
+def at_clock(spec: WorkloadSpec, clock_s: float) -> WorkloadSpec:
+    """The workload with rates that follow the hour as if its second 0 were at `clock_s`."""
+    return WorkloadSpec(
+        tuple(
+            replace(cls, arrivals=replace(cls.arrivals, clock_s=clock_s)) if isinstance(cls.arrivals, Schedule) else cls
+            for cls in spec.classes
+        )
+    )
+
+
 def _scaled(arrivals: Arrivals, factor: float) -> Arrivals:
     match arrivals:
         case Poisson() | Gamma() | Schedule() | Sessions():

@@ -148,7 +148,9 @@ class Schedule:
     hourly : 24 multipliers from 00:00 on; empty is 1 throughout
     weekly : 7 multipliers from Monday on; empty is 1 throughout
     cv : coefficient of variation of the gaps once the rate is scaled out; 1 is Poisson
-    week_s : time since Monday 00:00 at second 0
+    clock_s : what the clock shows at second 0
+    turns : (clock, time since Monday 00:00) from which the time of the week goes on, by rising clock; the first holds
+        before it, too. A change of the clock or the beginning and end of a holiday is such a turn
     """
 
     rate_rps: float
@@ -156,7 +158,8 @@ class Schedule:
     weekly: tuple[float, ...] = ()
     spikes: tuple[Spike, ...] = ()
     cv: float = 1.0
-    week_s: float = 0.0
+    clock_s: float = 0.0
+    turns: tuple[tuple[float, float], ...] = ((0.0, 0.0),)
 
     def __post_init__(self) -> None:
         _positive("schedule.rate_rps", self.rate_rps)

@@ -30,7 +30,7 @@ def test_requests_go_where_the_hour_says(kind: TargetRouting, start_s: float) ->
     """Two weeks and a half, one request each 20 minutes, from some time of the week on."""
     routing = RoutingSpec(kind, (0, 1), openings=WEEKLY)
     spec = fleet((pool(),), (provider(error_probability=0.0),), routing)
-    records = serve(replace(spec, week_s=start_s), evenly(1260, 1200.0, 5, 2), until_s=1e7).by_arrival
+    records = serve(replace(spec, clock_s=start_s), evenly(1260, 1200.0, 5, 2), until_s=1e7).by_arrival
     assert records["target"].tolist() == [open_at(start_s + at_s) for at_s in records["arrival_s"].tolist()]
     assert set(records["target"].tolist()) == {0, 1}
 

@@ -91,7 +91,7 @@ def test_a_schedule_that_begins_within_the_week_goes_on_from_there() -> None:
     hourly, weekly = tuple(1.0 + hour for hour in range(24)), tuple(1.0 + day for day in range(7))
     whole = schedule_rate(Schedule(1.0, hourly, weekly), 14 * DAY)
     begin_s = 6 * DAY + 10.25 * HOUR
-    part = schedule_rate(Schedule(1.0, hourly, weekly, week_s=begin_s), 7 * DAY)
+    part = schedule_rate(Schedule(1.0, hourly, weekly, clock_s=begin_s), 7 * DAY)
     middle_s = (part.edges_s[:-1] + part.edges_s[1:]) / 2
     np.testing.assert_array_equal(part.rps, whole.rps[np.searchsorted(whole.edges_s, middle_s + begin_s) - 1])
     assert (part.edges_s[1], part.edges_s[-1]) == (0.75 * HOUR, 7 * DAY)

@@ -28,21 +28,39 @@ def at(table: list[float], month: int) -> float:
     return table[month] if month < len(table) else table[-1]
 
 
-def hour_weights(period: Row, hour: int) -> list[tuple[int, float]]:
-    """Hours of the day that a simulated hour falls in, with its share in each."""
-    spread = period["hours_of_day"]
+def hour_weights(when: Row, hour: int) -> list[tuple[int, float]]:
+    """Hours of the local day that a simulated hour falls in, with its share in each."""
+    spread = when["spread"]
     if spread:
         return [(h, spread[h] / sum(spread)) for h in range(24)]
-    begin = math.floor(period["start_hour"])
-    late = period["start_hour"] - begin
-    return [((begin + hour) % 24, 1.0 - late), ((begin + hour + 1) % 24, late)]
+    cuts = [hour * 3600.0, *(s for s, _ in when["changes"] if hour * 3600.0 < s < (hour + 1) * 3600.0)]
+    found = []
+    for begin, end in pairwise([*cuts, (hour + 1) * 3600.0]):
+        local = when["start_hour"] + hour + sum(forward for s, forward in when["changes"] if s <= begin)
+        low, part = math.floor(local), (end - begin) / 3600.0
+        found += [(low % 24, part * (low + 1 - local)), ((low + 1) % 24, part * (local - low))]
+    return found
 
 
-def price_of_hour(prices: list[float], period: Row, hour: int) -> float:
+def price_of_hour(prices: list[float], usage: Row, hour: int) -> float:
     """Price in a simulated hour."""
     if len(prices) == 1:
         return prices[0]
-    return sum(prices[h] * share for h, share in hour_weights(period, hour))
+    return sum(prices[h] * share for h, share in hour_weights(usage["when"], hour))
+
+
+def dearness(api: Row, when: Row, hour: int) -> float:
+    """Factor on the price of a call made in an hour of the day, UTC."""
+    factors = api["factor_by_hour"]
+    if not when["spread"]:
+        return factors[hour]
+    whole = sum(when["spread"])
+    mean = 0.0
+    for local, hours in enumerate(when["spread"]):
+        utc = local - when["ahead_h"]
+        low = math.floor(utc)
+        mean += hours / whole * (factors[low % 24] * (low + 1 - utc) + factors[(low + 1) % 24] * (utc - low))
+    return mean
 
 
 def holds(agreed: Row, month: int) -> bool:
@@ -147,7 +165,7 @@ class Study:
             spans = rentals(self.pool(usage, offer["pool"]), offer, usage)
             for hour, hours, count in pieces(spans):
                 above = max(0, min(count, last if last is not None else count) - first)
-                price = price_of_hour(offer["usd_per_instance_hour"], period, hour)
+                price = price_of_hour(offer["usd_per_instance_hour"], usage, hour)
                 usd += scale(period, usage) * hours * above * price
         return usd
 
@@ -309,12 +327,12 @@ class Study:
             for pool in usage["pools"]:
                 if pool["name"] in site["pools"]:
                     for hour, joules in enumerate(pool["energy_by_hour_j"]):
-                        price = price_of_hour(place["electricity_usd_per_kwh"], period, hour)
+                        price = price_of_hour(place["electricity_usd_per_kwh"], usage, hour)
                         gpus += w * joules / 3.6e6 * price
             for servers in usage["servers"]:
                 if servers["site"] == site["site"] and servers["gpu"] == kind["gpu"]:
                     for hour, seconds in enumerate(servers["powered_s_by_hour"]):
-                        price = price_of_hour(place["electricity_usd_per_kwh"], period, hour)
+                        price = price_of_hour(place["electricity_usd_per_kwh"], usage, hour)
                         hosts += w * seconds / 3600.0 * kind["host_kw"] * price
         rows.append(row(owner, "electricity", "gpus", gpus * place["pue"], "by_use"))
         rows.append(row(owner, "electricity", "hosts", hosts * place["pue"], "by_month"))
@@ -417,13 +435,19 @@ class Study:
                 sums[name, kind] = 0.0
         for period, usage in self.periods(month):
             provider = next(item for item in usage["providers"] if item["name"] == api["provider"])
-            for c, name in enumerate(names):
-                for band, prices in enumerate(lists[name]):
-                    for k, kind in enumerate(KINDS):
-                        usd = scale(period, usage) * prices[PRICE_OF[kind]] / 1e6 * index
-                        sums[name, kind] += provider["tokens"][c][band][k] * usd
-                        if api["bills_failed"]:
-                            failed += provider["failed_tokens"][c][band][k] * usd
+            rates = [1.0]
+            answered, lost = [provider["tokens"]], [provider["failed_tokens"]]
+            if api["factor_by_hour"]:
+                rates = [dearness(api, usage["when"], hour) for hour in range(24)]
+                answered, lost = provider["tokens_by_hour"], provider["failed_tokens_by_hour"]
+            for hour, rate in enumerate(rates):
+                for c, name in enumerate(names):
+                    for band, prices in enumerate(lists[name]):
+                        for k, kind in enumerate(KINDS):
+                            usd = scale(period, usage) * prices[PRICE_OF[kind]] / 1e6 * rate * index
+                            sums[name, kind] += answered[hour][c][band][k] * usd
+                            if api["bills_failed"]:
+                                failed += lost[hour][c][band][k] * usd
         owner = api["provider"]
         rows = [row(owner, f"{name} tokens".strip(), kind, usd, "by_use") for (name, kind), usd in sums.items()]
         rows.append(row(owner, "failed calls", "tokens", failed, "by_use"))

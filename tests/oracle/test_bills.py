@@ -20,6 +20,7 @@ from bill_cases import (
     owned,
     pool,
     provider,
+    provider_by_hour,
     rented,
     servers,
 )
@@ -30,6 +31,7 @@ from simulator.bill.cents import whole_cents
 from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage_data
 from simulator.bill.study import bill_study
 from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.demand import When
 from simulator.study.terms import Commitment, Fee, RentedTerms, Span, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
 
@@ -154,7 +156,8 @@ def hybrid_with_growth() -> Case:
             (servers(own, ["base"], night_s),),
         )
         shape = tuple(1.0 if hour < 6 else 0.0 for hour in range(24))
-        months.append(MonthUse((PeriodUse(peak, 500.0, 9.0), PeriodUse(night, 230.0, 0.0, shape))))
+        peak, night = replace(peak, when=When(start_hour=9.0)), replace(night, when=When(spread=shape))
+        months.append(MonthUse((PeriodUse(peak, 500.0), PeriodUse(night, 230.0))))
     offer = RentedTerms("burst", "aws", "reserved_1y", 8, TARIFF, commitments=(Commitment(0.09, 12, None, 0.25),))
     terms = Terms(
         "hybrid",
@@ -328,3 +331,37 @@ def test_any_rented_pool_costs_the_same_by_both(
     none = MonthUse((PeriodUse(Usage(HOUR_S, (), ()), 730.0),))
     uses = [use if first <= k + 1 <= until else none for k in range(count)]
     agree(Terms("cloud", rented=(replace(offer, span=Span(first, last)),), months=months), uses)
+
+
+WHENS = st.builds(
+    When,
+    start_hour=st.floats(0.0, 23.9),
+    ahead_h=st.sampled_from([0.0, 1.0, -5.0, 5.5]),
+    changes=st.sampled_from([(), ((1_800.0, 1.0),), ((3_000.0, -1.0), (9_000.0, 1.0))]),
+    spread=st.sampled_from([(), (0.0,) * 8 + (1.0,) * 12 + (0.0,) * 4, (0.5, *(1.0,) * 23)]),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(when=WHENS, seed=st.integers(0, 1_000), bills_failed=st.booleans())
+def test_calls_at_prices_by_the_hour_cost_the_same_by_both(when: When, seed: int, bills_failed: bool) -> None:
+    counts = np.random.default_rng(seed).integers(0, 10**6, (2, 24, 2, 2, 4))
+    terms = replace(
+        API,
+        prices=(TokenPrices(0, 2.5, 0.25, 3.125, 10.0), TokenPrices(200_000, 5.0, 0.5, 6.25, 15.0)),
+        tier_by_class=("", "batch"),
+        tiers=(TierPrices("batch", (TokenPrices(0, 1.25, 0.2, 1.5, 5.0), TokenPrices(200_000, 2.5, 0.3, 3.0, 7.0))),),
+        factor_by_hour=tuple(2.0 if hour in (1, 2, 3, 6, 7, 8, 9) else 1.0 for hour in range(24)),
+        bills_failed=bills_failed,
+        residency_premium=0.1,
+    )
+    usage = Usage(50_000.0, (), (provider_by_hour(counts[0], counts[1]),))
+    agree(Terms("api", apis=(terms,), months=2.0), [month(usage, when=when)] * 2)
+
+
+@settings(deadline=None, max_examples=40)
+@given(when=WHENS, ledger=ledgers())
+def test_prices_by_the_local_hour_are_the_same_by_both(when: When, ledger: tuple[PoolUsage, float]) -> None:
+    used, end_s = ledger
+    offer = rented(usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)))
+    agree(Terms("cloud", rented=(offer,), months=2.0), [month(Usage(end_s, (used,), ()), when=when)] * 2)

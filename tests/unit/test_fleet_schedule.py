@@ -65,7 +65,7 @@ def test_a_simulation_may_begin_anywhere_in_the_week() -> None:
     spec = fleet((pool(cold_start=COLD, schedule=Schedule(working, 0)),), classes=classes(1))
     begin_s = 4 * DAY_S + 9 * HOUR_S
     monday_s = SECONDS_PER_WEEK + 8 * HOUR_S - begin_s
-    found, _ = run(FleetSpec(spec.name, spec.pools, (), spec.routing, spec.classes, week_s=begin_s), monday_s + HOUR_S)
+    found, _ = run(FleetSpec(spec.name, spec.pools, (), spec.routing, spec.classes, clock_s=begin_s), monday_s + HOUR_S)
     assert serving(found) == [(0.0, 11 * HOUR_S)] * 2 + [(monday_s, monday_s + HOUR_S)] * 2
 
 
@@ -165,7 +165,7 @@ def planned(tmp_path: Path, text: str) -> FleetSpec:
 def test_a_scenario_s_schedule(tmp_path: Path) -> None:
     text = "replicas: 1, schedule: [{days: mon-tue, hours: 8-20, replicas: 4}, {days: sun, replicas: 0}], zone: b"
     spec = planned(tmp_path, text)
-    assert spec.week_s == 32.5 * HOUR_S
+    assert spec.clock_s == 32.5 * HOUR_S
     (found,) = spec.pools
     assert (found.zone, found.model, found.gpu) == ("b", "llama-3.1-8b-instruct", "h100-sxm")
     assert found.schedule is not None

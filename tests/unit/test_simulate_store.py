@@ -74,7 +74,7 @@ def test_a_key_is_of_what_is_simulated() -> None:
         outcome_key(SUBJECT, replace(DEMAND, classes=(DEMAND.classes[0], ClassSlo("c"))), 0),
         outcome_key(SUBJECT, replace(DEMAND, workload=WorkloadSpec(CLASSES[::-1])), 0),
         outcome_key(replace(SUBJECT, fleet=replace(SPEC, providers=(provider(price_bands=(0, 31)),))), DEMAND, 0),
-        outcome_key(replace(SUBJECT, fleet=replace(SPEC, week_s=3600.0)), DEMAND, 0),
+        outcome_key(SUBJECT, replace(DEMAND, clock_s=3600.0), 0),
         *(
             outcome_key(replace(SUBJECT, fleet=replace(SPEC, pools=(changed, SPEC.pools[1]))), DEMAND, 0)
             for changed in (

@@ -77,7 +77,9 @@ def test_a_scenario_is_cut() -> None:
     assert sum(period.hours for period in found.periods) == pytest.approx(730)
     assert any(period.window_s == (57600.0, 64800.0) for period in found.periods), "the busiest two hours"
     busiest = next(period for period in found.periods if period.window_s == (57600.0, 64800.0))
-    assert busiest.start_hour == pytest.approx(16 - 600 / 3600)
+    assert busiest.when is not None
+    assert busiest.when.start_hour == pytest.approx(16 - 600 / 3600)
+    assert busiest.when.clock_s == 16 * 3600 - 600
     with pytest.raises(InputError, match="has not as many windows"):
         load_scenario(SMALL, sets=[*sets, "study.cut={window_h: 12, kinds: 3}"])
     with pytest.raises(InputError, match="not both"):
