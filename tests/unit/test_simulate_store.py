@@ -20,6 +20,7 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.key import fleet_key, outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
 from simulator.simulate.store import Store
+from simulator.study.demand import When
 from simulator.study.fleet import Autoscaler
 from simulator.workload.spec import ClassWorkload, Poisson, Profile, Uniform, WorkloadSpec
 
@@ -74,7 +75,7 @@ def test_a_key_is_of_what_is_simulated() -> None:
         outcome_key(SUBJECT, replace(DEMAND, classes=(DEMAND.classes[0], ClassSlo("c"))), 0),
         outcome_key(SUBJECT, replace(DEMAND, workload=WorkloadSpec(CLASSES[::-1])), 0),
         outcome_key(replace(SUBJECT, fleet=replace(SPEC, providers=(provider(price_bands=(0, 31)),))), DEMAND, 0),
-        outcome_key(SUBJECT, replace(DEMAND, clock_s=3600.0), 0),
+        outcome_key(SUBJECT, replace(DEMAND, when=When(clock_s=3600.0)), 0),
         *(
             outcome_key(replace(SUBJECT, fleet=replace(SPEC, pools=(changed, SPEC.pools[1]))), DEMAND, 0)
             for changed in (
