@@ -19,11 +19,26 @@ MEASURED_POWER_GPU = "h100-sxm"
 """GPU of that figure; where nothing was measured on another GPU, it is scaled by board power."""
 
 
+class Relative(Entry):
+    """What stands in for the kernels of a GPU that was not measured.
+
+    Attributes
+    ----------
+    kernels, links : GPUs with a profile: shares of the peaks and launch times are kept, peaks are the GPU's own
+    multiprocessors : of the GPU itself
+    """
+
+    kernels: str
+    links: str
+    multiprocessors: int
+
+
 class Gpu(Entry):
     """One GPU as its datasheet and node describe it; `peaks` has only the precisions that it computes in.
 
     Attributes
     ----------
+    relative : GPUs whose kernels and links stand in; None where this one has a profile of its own
     server_price_entry : cost figure of a server with `gpus_per_node` of them; None where no price is known
     power : in W, `idle` with a model loaded, `low` at batch size 1 and `high` at large ones; what was not measured on
         this GPU is an estimate scaled by board power
@@ -31,6 +46,7 @@ class Gpu(Entry):
 
     name: str
     title: str
+    relative: Relative | None = None
     server_price_entry: str | None = None
     memory: Quantity
     bandwidth: Quantity

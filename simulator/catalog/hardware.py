@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from simulator.catalog.gpus import gpu
+from simulator.catalog.gpus import Gpu, Relative, gpu
+from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import DATA, Entry
 from simulator.errors import InputError, Problem
 from simulator.perf.hardware import Hardware, KernelSet
+from simulator.perf.kernels import CollectiveKernel
 
 FOLDER = DATA / "hardware"
 FORMAT = "servecast-hardware/1"
@@ -76,7 +79,7 @@ def hardware_profile(gpu_name: str) -> Hardware | None:
     card = gpu(gpu_name)
     file = FOLDER / f"{card.name}.json"
     if not file.is_file():
-        return None
+        return None if card.relative is None else _of_relative(card, card.relative)
     profile = read_profile(file)
     return Hardware(
         device=card.device,
@@ -84,3 +87,30 @@ def hardware_profile(gpu_name: str) -> Hardware | None:
         source=f"{profile.source.package} {profile.source.version} ({profile.source.engine})",
         transferred_from=profile.transferred_from,
     )
+
+
+def _of_relative(card: Gpu, relative: Relative) -> Hardware:
+    """Kernels of the nearest measured GPU: its shares of the peaks and launch times, the peaks of `card`."""
+    near, links = (read_profile(FOLDER / f"{name}.json") for name in (relative.kernels, relative.links))
+    kernels = TypeAdapter(KernelSet).validate_python(near.kernels)
+    scale = card.intra_node.value / gpu(relative.links).intra_node.value
+    lent = TypeAdapter(KernelSet).validate_python(links.kernels).all_reduce
+    computed = {name for name, entry in precisions().items() if entry.compute in card.peaks}
+    return Hardware(
+        device=card.device,
+        kernels=replace(
+            kernels,
+            multiprocessors=relative.multiprocessors,
+            gemm={form: kernel for form, kernel in kernels.gemm.items() if form in computed},
+            experts={form: kernel for form, kernel in kernels.experts.items() if form in computed},
+            all_reduce={number: _scaled(kernel, scale) for number, kernel in lent.items()},
+            all_to_all={},
+        ),
+        source=f"{near.source.package} {near.source.version} ({near.source.engine})",
+        transferred_from=relative.kernels,
+    )
+
+
+def _scaled(kernel: CollectiveKernel, scale: float) -> CollectiveKernel:
+    """Bandwidths of an all-reduce on links `scale` times as fast, latencies as they are."""
+    return replace(kernel, bytes_per_s=kernel.bytes_per_s * scale, bulk_bytes_per_s=kernel.bulk_bytes_per_s * scale)

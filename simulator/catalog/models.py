@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from pydantic import Field
+
 from simulator.catalog.hf import architecture_from_config
 from simulator.catalog.quantity import Entry, Quantity, Source, read_yaml
 from simulator.errors import InputError, unknown_name
@@ -19,6 +21,7 @@ class Model(Entry):
     native_dtype : weight format that it is published in
     config : keys of its Hugging Face `config.json`, all read in `config_source`
     total_parameters, active_parameters : as published; the second for mixtures of experts
+    checkpoints : keys that the publisher's quantised checkpoint of a format has otherwise, by format
     """
 
     name: str
@@ -29,6 +32,7 @@ class Model(Entry):
     config_source: Source
     total_parameters: Quantity
     active_parameters: Quantity | None = None
+    checkpoints: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
     def architecture(self) -> Architecture:

@@ -29,6 +29,7 @@ _COMMANDS = (
     "cache",
     "schema",
     "doctor",
+    "memory",
     "report",
     "bench",
 )

@@ -1,0 +1,91 @@
+"""A `config.json` or a model's folder → its shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from simulator.catalog.shapes.decoder import Built, finish
+from simulator.catalog.shapes.families import BUILDERS
+from simulator.catalog.shapes.reader import Config
+from simulator.catalog.shapes.towers import encoders
+from simulator.errors import InputError, Problem
+from simulator.memory.shape import ModelShape
+
+TEXT_SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where multimodal configs keep the keys of their language model."""
+_TEXT_OF = {
+    "qwen2_vl": "qwen2",
+    "qwen2_5_vl": "qwen2",
+    "glm4v": "glm4",
+    "gemma3": "gemma3_text",
+    "minimax_m3_vl": "minimax_m3",
+    "kimi_k25": "deepseek_v3",
+    "kimi_vl": "deepseek_v3",
+    "kimi_k3": "kimi_linear",
+}
+"""Language model of multimodal types whose text section does not name its own."""
+
+
+def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
+    """Name, keys and file of a `config.json`, or of the one in a folder.
+
+    Raises
+    ------
+    InputError : no such file, or no JSON object in it
+    """
+    file = Path(path)
+    file = file / "config.json" if file.is_dir() else file
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"cannot read the model's config.json: {error.strerror}", file=str(file))) from error
+    except json.JSONDecodeError as error:
+        place = {"file": str(file), "line": error.lineno, "column": error.colno}
+        raise InputError(Problem(f"not JSON: {error.msg}", **place)) from error  # type: ignore[arg-type]
+    if not isinstance(values, dict):
+        raise InputError(Problem("config.json must hold an object", file=str(file)))
+    name = Path(str(values.get("_name_or_path") or file.resolve().parent.name)).name.lower()
+    return name, values, str(file)
+
+
+def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = None) -> ModelShape:
+    """Shape of a model from the keys of its config.
+
+    Raises
+    ------
+    InputError : the key that is missing, or that changes the shape and is not understood
+    """
+    top = Config(values, file)
+    text = top
+    for section in TEXT_SECTIONS:
+        found = text.get(section)
+        if isinstance(found, Mapping):
+            text = Config({**_inherited(text), **found}, file, f"{text.section}{section}.")
+    kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
+    kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
+    if kind not in BUILDERS:
+        raise InputError(
+            Problem(
+                "a model of this type is not known here: its layers cannot be planned",
+                file=file,
+                path=f"{text.section}model_type",
+                got=kind or "nothing",
+            )
+        )
+    family, build = BUILDERS[kind]
+    built = Built()
+    build(text, family, built)
+    towers, matrices = encoders(top, text.number("hidden_size"))
+    head = not any("Embedding" in str(each) or each == "Qwen3Model" for each in top.get("architectures") or ())
+    shape = finish(text, family, built, name, top, towers, matrices, head=head)
+    text.refuse_unread()
+    return shape
+
+
+def _inherited(config: Config) -> dict[str, Any]:
+    """Keys of the outer config that its text section may leave out."""
+    keys = ("vocab_size", "tie_word_embeddings", "torch_dtype", "dtype", "max_position_embeddings")
+    return {key: config[key] for key in keys if config.get(key) is not None}

@@ -1,0 +1,323 @@
+"""Layers of a decoder from the keys of its config: one builder for what families share, switches for what differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.reader import Config
+from simulator.memory.shape import LayerCache, Matrix, ModelShape, StatePart, Tower
+
+STATE_TYPES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What a config does not say of its family.
+
+    Attributes
+    ----------
+    gated_mlp : MLPs have a gate; else two matrices
+    tied : value of `tie_word_embeddings` where it is missing
+    norms : norms of a layer
+    every_other_windowed : every other layer has the window (gpt-oss, Gemma 2), where the config does not list them
+    windowed : a `sliding_window` without a list of layers means that all have it
+    sinks : attention has sinks, which only the family tells
+    expert_bias : experts have biases
+    gated_attention : `attn_output_gate` defaults to on
+    queries_normed : norms over queries and keys
+    """
+
+    gated_mlp: bool = True
+    tied: bool = False
+    norms: int = 2
+    every_other_windowed: bool = False
+    windowed: bool = True
+    sinks: bool = False
+    expert_bias: bool = False
+    gated_attention: bool = False
+    queries_normed: bool = False
+
+
+@dataclass(slots=True)
+class Built:
+    """Layers as they are found."""
+
+    matrices: list[Matrix] = field(default_factory=list)
+    caches: list[LayerCache] = field(default_factory=list)
+    layer_of_cache: list[int] = field(default_factory=list)
+    inner: int = 0
+    moe_inner: int = 0
+    moe_per_token: int = 0
+    experts: int = 0
+    projection: int = 0
+    latent: bool = False
+    unmodelled: list[str] = field(default_factory=list)
+
+    def cache(self, layer: int, cache: LayerCache) -> None:
+        self.caches.append(cache)
+        self.layer_of_cache.append(layer)
+
+    def lacks(self, words: str) -> None:
+        if words not in self.unmodelled:
+            self.unmodelled.append(words)
+
+
+def head_width(config: Config) -> int:
+    given = config.get("head_dim")
+    if given:
+        return config.number("head_dim")
+    return config.number("hidden_size") // config.number("num_attention_heads")
+
+
+def layer_kinds(config: Config, family: Family) -> list[str]:
+    """Kind of attention of each layer: those listed, by pattern, or by the family.
+
+    Raises
+    ------
+    InputError : a kind that nobody knows here, a list that is not as long as the model
+    """
+    layers = config.number("num_hidden_layers")
+    listed = config.get("layer_types")
+    interval = config.number("full_attention_interval", 0)
+    window = config.get("sliding_window")
+    if not config.get("use_sliding_window", True):
+        window = None
+    if listed is not None:
+        if len(listed) < layers:
+            raise config.problem("layer_types", f"must name all {layers} layers", str(len(listed)))
+        return [_known_kind(config, str(kind), number) for number, kind in enumerate(listed[:layers])]
+    if interval:
+        return ["full" if (layer + 1) % interval == 0 else "linear" for layer in range(layers)]
+    pattern = config.get("sliding_window_pattern") or config.get("_sliding_window_pattern")
+    if window and isinstance(pattern, str):
+        return ["window" if pattern[layer % len(pattern)] in "Ll" else "full" for layer in range(layers)]
+    if window and pattern:
+        return ["full" if (layer + 1) % int(pattern) == 0 else "window" for layer in range(layers)]
+    if window and family.every_other_windowed:
+        return ["full" if layer % 2 else "window" for layer in range(layers)]
+    start = config.get("max_window_layers")
+    if window and start is not None:
+        return ["window" if layer >= int(start) else "full" for layer in range(layers)]
+    return ["window" if window and family.windowed else "full"] * layers
+
+
+_KINDS = {
+    "full_attention": "full",
+    "attention": "full",
+    "global_attention": "full",
+    "sliding_attention": "window",
+    "chunked_attention": "chunk",
+    "linear_attention": "linear",
+    "mamba": "mamba",
+    "conv": "conv",
+}
+
+
+def _known_kind(config: Config, kind: str, number: int) -> str:
+    if kind not in _KINDS:
+        raise config.problem(
+            f"layer_types[{number}]", f"unknown kind of attention; known are {', '.join(_KINDS)}", kind
+        )
+    return _KINDS[kind]
+
+
+def add_attention(config: Config, family: Family, built: Built, layer: int, kind: str) -> None:
+    """Ordinary attention of one layer, with the window or the chunk of its kind."""
+    hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
+    kv_heads = config.number("num_key_value_heads", heads) or heads
+    width = head_width(config)
+    gated = bool(config.get("attn_output_gate", family.gated_attention))
+    prefix = f"model.layers.{layer}.self_attn"
+    built.matrices += parts.attention(prefix, hidden, heads, kv_heads, width, gated=gated)
+    if family.queries_normed:
+        built.matrices += [parts.norm(f"{prefix}.q_norm", width), parts.norm(f"{prefix}.k_norm", width)]
+    built.projection = max(built.projection, (heads * (2 if gated else 1) + 2 * kv_heads) * width)
+    reach = 0
+    if kind == "window":
+        reach = config.number("sliding_window")
+    elif kind == "chunk":
+        reach = config.number("attention_chunk_size")
+    built.cache(layer, LayerCache(kind, kv_heads, width, width, reach))  # type: ignore[arg-type]
+
+
+def add_latent_attention(config: Config, built: Built, layer: int) -> None:
+    """Multi-head latent attention, with the indexer of its sparse form where the config has one."""
+    hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
+    q_rank, kv_rank = config.number("q_lora_rank", 0), config.number("kv_lora_rank")
+    nope, rope, value = (config.number(key) for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
+    prefix = f"model.layers.{layer}.self_attn"
+    built.matrices += parts.latent_attention(prefix, hidden, heads, q_rank, kv_rank, nope, rope, value)
+    built.matrices.append(parts.absorbed(prefix, heads, kv_rank, nope, value))
+    built.cache(layer, LayerCache("latent", 1, kv_rank + rope))
+    built.latent = True
+    built.projection = max(built.projection, heads * (nope + rope + value))
+    if config.get("index_topk"):
+        add_indexer(config, built, layer, prefix, hidden, q_rank)
+
+
+def add_indexer(config: Config, built: Built, layer: int, prefix: str, hidden: int, q_rank: int) -> None:
+    """Keys of the lightning indexer: fp8 with one fp32 scale per 128 values, one row per token."""
+    heads, width = config.number("index_n_heads"), config.number("index_head_dim")
+    built.matrices += [
+        parts.whole(f"{prefix}.indexer.wq_b", heads * width, q_rank),
+        parts.whole(f"{prefix}.indexer.wk", width, hidden),
+        parts.whole(f"{prefix}.indexer.weights_proj", heads, hidden, plain=True),
+    ]
+    built.cache(layer, LayerCache("latent", 1, width, row_bytes=width + 4 * -(-width // 128)))
+    built.lacks("sparse attention's indexer")
+
+
+def add_delta_net(config: Config, built: Built, layer: int) -> None:
+    """Gated DeltaNet of Qwen3-Next and Qwen3.5."""
+    hidden = config.number("hidden_size")
+    key_heads, value_heads = config.number("linear_num_key_heads"), config.number("linear_num_value_heads")
+    key_dim, value_dim = config.number("linear_key_head_dim"), config.number("linear_value_head_dim")
+    kernel = config.number("linear_conv_kernel_dim")
+    prefix = f"model.layers.{layer}.linear_attn"
+    built.matrices += parts.delta_net(prefix, hidden, key_heads, value_heads, key_dim, value_dim, kernel)
+    built.cache(layer, parts.delta_net_state(key_heads, value_heads, key_dim, value_dim, kernel, state_bytes(config)))
+    built.projection = max(built.projection, 2 * key_heads * key_dim + 2 * value_heads * value_dim)
+    built.lacks("linear attention (Gated DeltaNet)")
+
+
+def state_bytes(config: Config) -> int | None:
+    """Bytes of a state's values, where the config fixes them."""
+    name = str(config.get("mamba_ssm_dtype") or config.get("mamba_ssm_cache_dtype") or "auto").removeprefix("torch.")
+    if name not in STATE_TYPES:
+        raise config.problem("mamba_ssm_dtype", f"unknown type; known are {', '.join(STATE_TYPES)}", name)
+    return STATE_TYPES[name]
+
+
+def add_mlp(config: Config, family: Family, built: Built, layer: int, inner: int, prefix: str = "mlp") -> None:
+    """A dense MLP."""
+    name = f"model.layers.{layer}.{prefix}"
+    built.matrices += parts.mlp(name, config.number("hidden_size"), inner, family.gated_mlp)
+    built.inner = max(built.inner, inner)
+
+
+def add_experts(
+    config: Config, family: Family, built: Built, layer: int, count: int, per_token: int, inner: int, shared: int
+) -> None:
+    """Router, routed experts, and shared experts `shared` wide."""
+    hidden = config.number("hidden_size")
+    prefix = f"model.layers.{layer}.mlp"
+    built.matrices.append(parts.whole(f"{prefix}.gate", count, hidden, plain=True))
+    built.matrices += parts.experts(prefix, hidden, inner, count, family.gated_mlp)
+    if family.expert_bias:
+        built.matrices.append(
+            Matrix(f"{prefix}.experts.bias", 2 * inner + hidden, 1, "experts", copies=count, plain=True)
+        )
+    if shared:
+        built.matrices += parts.mlp(f"{prefix}.shared_expert", hidden, shared, family.gated_mlp)
+        built.inner = max(built.inner, shared)
+    built.experts, built.moe_per_token = count, per_token
+    built.moe_inner = max(built.moe_inner, inner)
+
+
+def add_norms(config: Config, family: Family, built: Built, layer: int) -> None:
+    hidden = config.number("hidden_size")
+    built.matrices.append(parts.norm(f"model.layers.{layer}.layernorms", family.norms * hidden))
+
+
+def finish(
+    config: Config,
+    family: Family,
+    built: Built,
+    name: str,
+    top: Config,
+    towers: tuple[Tower, ...] = (),
+    tower_matrices: tuple[Matrix, ...] = (),
+    mtp: tuple[Matrix, ...] = (),
+    head: bool = True,
+) -> ModelShape:
+    """Embeddings around the layers, and the whole as a shape."""
+    hidden, vocab = config.number("hidden_size"), config.number("vocab_size")
+    longest = context(config, top)
+    tied = config.get("tie_word_embeddings")
+    tied = top.get("tie_word_embeddings") if tied is None else tied
+    matrices = [
+        Matrix("model.embed_tokens", vocab, hidden, "vocab", plain=True),
+        *tower_matrices,
+        *built.matrices,
+        parts.norm("model.norm", hidden),
+        rotary(config, built, longest),
+    ]
+    if head and not (family.tied if tied is None else tied):
+        matrices.append(Matrix("lm_head", vocab, hidden, "vocab", plain=True))
+    heads = config.number("num_attention_heads", 0)
+    return ModelShape(
+        name=name,
+        model_type=config.model_type or top.model_type,
+        matrices=tuple(matrices),
+        caches=tuple(built.caches),
+        layer_of_cache=tuple(built.layer_of_cache),
+        layers=config.number("num_hidden_layers"),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=1 if built.latent else (config.number("num_key_value_heads", heads) or heads),
+        vocab=vocab,
+        context=longest,
+        inner=built.inner,
+        moe_inner=built.moe_inner,
+        moe_per_token=built.moe_per_token,
+        experts=built.experts,
+        projection=built.projection,
+        latent_attention=built.latent,
+        dtype_bytes=2,
+        quantization=quantization(config, top),
+        towers=towers,
+        sinks=family.sinks,
+        mtp=mtp,
+        unmodelled=tuple(built.unmodelled),
+    )
+
+
+def rotary(config: Config, built: Built, longest: int) -> Matrix:
+    """Cosines and sines of all positions, once per kind of rotary embedding; a buffer, not parameters."""
+    width = config.number("qk_rope_head_dim", 0) if built.latent else 0
+    width = width or (head_width(config) if config.get("num_attention_heads") else 0)
+    share = config.get("partial_rotary_factor") or 1.0
+    kinds = (
+        len({cache.kind for cache in built.caches if cache.kind != "state"})
+        if config.get("rope_local_base_freq")
+        else 1
+    )
+    return Matrix("rotary", longest, kinds * int(width * float(share)), "whole", plain=True)
+
+
+def quantization(config: Config, top: Config) -> dict[str, object] | None:
+    """The config's own quantization section, wherever it stands."""
+    for section in (top, config):
+        for key in ("quantization_config", "compression_config"):
+            found = section.get(key)
+            if isinstance(found, dict) and found:
+                return found
+    return None
+
+
+_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "model_max_length")
+_UNSCALED = ("su", "longrope", "llama3", "mrope", "default", "proportional", "dynamic-yarn")
+
+
+def context(config: Config, top: Config) -> int:
+    """Longest context as vLLM derives it: the config's, times the factor of a rotary scaling that extends it."""
+    found = [config.number(key) for key in _CONTEXT_KEYS if config.get(key)]
+    found = found or [top.number(key) for key in _CONTEXT_KEYS if top.get(key)]
+    if not found:
+        raise config.problem(_CONTEXT_KEYS[0], f"config.json of type {config.model_type!r} lacks it")
+    longest = min(found)
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    kind = str(scaling.get("rope_type") or scaling.get("type") or "default") if isinstance(scaling, dict) else "default"
+    factor = scaling.get("factor") if isinstance(scaling, dict) else None
+    if kind in _UNSCALED or not factor:
+        return longest
+    if kind in ("yarn", "deepseek_yarn"):
+        original = scaling.get("original_max_position_embeddings")
+        return max(longest, int(original * factor)) if original else longest
+    return int(longest * factor)
+
+
+def conv_state(width: int, kernel: int) -> LayerCache:
+    """Tail of a short convolution."""
+    return LayerCache("state", state=(StatePart(width * (kernel - 1)),))

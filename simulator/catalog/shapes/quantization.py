@@ -1,0 +1,281 @@
+"""Formats of a checkpoint's matrices: its `quantization_config`, or a format by name."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simulator.errors import InputError, Problem
+from simulator.memory.profile import Card
+from simulator.memory.shape import Matrix, ModelShape
+from simulator.memory.weights import Format, Pad, Split, Weights
+
+FP8 = Format("fp8", 1.0)
+FP8_BLOCK = Format("fp8", 1.0, (128, 128), 4.0)
+MXFP4 = Format("mxfp4", 0.5, (1, 32), 1.0)
+MXFP8 = Format("mxfp8", 1.0, (1, 32), 1.0)
+NVFP4 = Format("nvfp4", 0.5, (1, 16), 1.0)
+INT8 = Format("int8", 1.0)
+BY_NAME: dict[str, Format] = {
+    "fp8": FP8,
+    "int8": INT8,
+    "w8a16": INT8,
+    "int4": Format("int4", 0.5, (1, 128), 2.5),
+    "awq": Format("awq", 0.5, (1, 128), 2.5),
+    "gptq": Format("gptq", 0.5, (1, 128), 2.5),
+    "nvfp4": NVFP4,
+    "fp4": NVFP4,
+    "mxfp4": MXFP4,
+}
+"""Formats that a user may name; a group of 4 bits has a 16-bit scale and a 4-bit zero point."""
+KNOWN_METHODS = (
+    "fp8, fbgemm_fp8, compressed-tensors, modelopt, gptq, awq, auto-round, mxfp4, bitsandbytes, quark, mxfp8"
+)
+_PREFIXES = ("", "model.", "language_model.", "language_model.model.", "model.language_model.")
+
+
+class Ignored:
+    """Modules that a checkpoint leaves in 16 bit: names, parts of names, wildcards, or `re:` expressions."""
+
+    def __init__(self, patterns: list[str]) -> None:
+        self._names = [pattern.removesuffix(".weight") for pattern in patterns if not pattern.startswith("re:")]
+        self._expressions = [re.compile(pattern[3:]) for pattern in patterns if pattern.startswith("re:")]
+
+    def __contains__(self, name: str) -> bool:
+        bare = name.removeprefix("model.")
+        spelled = [prefix + bare for prefix in _PREFIXES]
+        if any(expression.match(each) for expression in self._expressions for each in spelled):
+            return True
+        return any(self._names_it(pattern, bare, spelled) for pattern in self._names)
+
+    @staticmethod
+    def _names_it(pattern: str, bare: str, spelled: list[str]) -> bool:
+        if "*" in pattern or "?" in pattern:
+            return any(fnmatch.fnmatch(each, pattern) or fnmatch.fnmatch(f"{each}.", pattern) for each in spelled)
+        if any(each == pattern or each.startswith(f"{pattern}.") for each in spelled):
+            return True
+        return "layers." not in pattern and f".{pattern}." in f".{bare}."
+
+
+def named(name: str, shape: ModelShape, card: Card, split: Split, hopper_kernel: bool) -> Weights:
+    """Every linear layer in a format by name; MXFP4 is for experts only.
+
+    Raises
+    ------
+    InputError : no such format
+    """
+    if name not in BY_NAME:
+        raise InputError(Problem(f"no such format of weights; known are {', '.join(BY_NAME)}", got=name))
+    chosen = BY_NAME[name]
+    if name == "mxfp4":
+        return Weights(
+            lambda matrix: chosen if matrix.cut == "experts" else None, mxfp4_padding(card, split, hopper_kernel)
+        )
+    if name == "fp8" and shape.latent_attention:
+        chosen = FP8_BLOCK
+    return Weights(lambda matrix: chosen)
+
+
+def mxfp4_padding(card: Card, split: Split, hopper_kernel: bool) -> Pad:
+    """Widths to which the kernels of a GPU pad MXFP4 experts."""
+
+    def pad(inner: int, hidden: int) -> tuple[int, int]:
+        if card.generation == "hopper" and hopper_kernel:
+            return _up(inner, 64), _up(hidden, 256)
+        if card.generation == "blackwell":
+            return _up(inner, 256), _up(hidden, 256)
+        if card.generation == "cdna":
+            return _up(inner, 128), hidden
+        return _up(inner, 128), _up(hidden, 256)
+
+    return pad
+
+
+def _up(value: int, multiple: int) -> int:
+    return math.ceil(value / multiple) * multiple
+
+
+def of_checkpoint(
+    section: Mapping[str, Any], file: str | None, card: Card, split: Split, hopper_kernel: bool
+) -> Weights:
+    """Formats that a checkpoint's own `quantization_config` gives.
+
+    Raises
+    ------
+    InputError : a method or scheme that is not known here
+    """
+    method = str(section.get("quant_method") or section.get("quantization_method") or "").lower()
+    if not method and "quantization" in section:
+        return of_checkpoint({"quant_method": "modelopt", **section["quantization"]}, file, card, split, hopper_kernel)
+    ignored = Ignored(_ignored(section))
+    if method == "mxfp4":
+        return Weights(
+            lambda m: MXFP4 if m.cut == "experts" and m.name not in ignored else None,
+            mxfp4_padding(card, split, hopper_kernel),
+        )
+    if method == "compressed-tensors":
+        chosen = _compressed(section, file)
+        return Weights(lambda m: None if m.name in ignored else chosen(m))
+    if method in ("modelopt", "modelopt_fp4", "modelopt_mixed"):
+        chosen = _modelopt(section, file)
+        return Weights(lambda m: None if m.name in ignored else chosen(m))
+    uniform = _uniform(method, section, file)
+    return Weights(lambda m: None if m.name in ignored else uniform)
+
+
+def _ignored(section: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    for key in ("modules_to_not_convert", "ignored_layers", "ignore", "exclude_modules", "exclude"):
+        value = section.get(key)
+        if isinstance(value, list):
+            found += [str(each) for each in value]
+    dynamic = section.get("dynamic")
+    if isinstance(dynamic, Mapping):
+        found += [f"re:{key[2:]}" for key in dynamic if str(key).startswith("-:")]
+    return found
+
+
+def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Format:
+    """One format for all that is not ignored."""
+    if method in ("fp8", "fbgemm_fp8"):
+        block = section.get("weight_block_size")
+        return Format("fp8", 1.0, (int(block[0]), int(block[1])), 4.0) if block else Format("fp8", 1.0, (1, 0), 4.0)
+    if method == "mxfp8":
+        return MXFP8
+    if method in ("gptq", "gptq_marlin", "auto-round", "auto_round", "intel/auto-round"):
+        return _grouped(section, "bits", "group_size", zero=not section.get("sym", False))
+    if method in ("awq", "awq_marlin"):
+        bits = "bits" if "bits" in section else "w_bit"
+        group = "group_size" if "group_size" in section else "q_group_size"
+        return _grouped(section, bits, group, zero=bool(section.get("zero_point", True)))
+    if method == "bitsandbytes":
+        return Format("bitsandbytes", 0.5, (1, 64), 4.0) if section.get("load_in_4bit") else INT8
+    if method == "quark":
+        weight = (section.get("global_quant_config") or {}).get("weight") or {}
+        return _quark(str(weight.get("dtype", "")), section, file)
+    raise InputError(
+        Problem(
+            f"unknown method of quantisation; known are {KNOWN_METHODS}",
+            file=file,
+            path="quantization_config.quant_method",
+            got=method or "nothing",
+        )
+    )
+
+
+def _quark(dtype: str, section: Mapping[str, Any], file: str | None) -> Format:
+    formats = {"fp8_e4m3": FP8, "fp4": MXFP4, "int8": INT8, "int4": BY_NAME["int4"], "mxfp4": MXFP4}
+    if dtype not in formats:
+        raise InputError(
+            Problem("unknown type", file=file, path="quantization_config.global_quant_config.weight.dtype", got=dtype)
+        )
+    return formats[dtype]
+
+
+def _grouped(section: Mapping[str, Any], bits_key: str, group_key: str, zero: bool) -> Format:
+    bits, group = int(section.get(bits_key) or 4), int(section.get(group_key) or 128)
+    scale = 2.0 + (bits / 8 if zero else 0.0)
+    return Format(f"int{bits}", bits / 8, (1, max(group, 0)), scale)
+
+
+def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
+    """Schemes of `config_groups`, each with its targets."""
+    schemes: list[tuple[Ignored | None, Format]] = []
+    for name, group in (section.get("config_groups") or {}).items():
+        weights = group.get("weights") if isinstance(group, Mapping) else None
+        if not isinstance(weights, Mapping):
+            continue
+        targets = [str(target) for target in group.get("targets") or ["Linear"]]
+        everywhere = any(target in ("Linear", "FusedMoE", "MoE") for target in targets)
+        schemes.append((None if everywhere else Ignored(targets), _scheme(weights, f"config_groups.{name}", file)))
+    if not schemes:
+        raise InputError(
+            Problem("no scheme for weights", file=file, path="quantization_config.config_groups", got="nothing")
+        )
+
+    def chosen(matrix: Matrix) -> Format | None:
+        for targets, found in schemes:
+            if targets is not None and matrix.name in targets:
+                return found
+        return next((found for targets, found in schemes if targets is None), None)
+
+    return chosen
+
+
+def _scheme(weights: Mapping[str, Any], path: str, file: str | None) -> Format:
+    bits, kind = int(weights.get("num_bits") or 0), str(weights.get("type") or "int")
+    group = int(weights.get("group_size") or 0)
+    strategy = str(weights.get("strategy") or "")
+    if kind == "float" and bits == 8:
+        if strategy == "block":
+            high, wide = weights.get("block_structure") or (128, 128)
+            return Format("fp8", 1.0, (int(high), int(wide)), 4.0)
+        return MXFP8 if group == 32 else Format("fp8", 1.0, (1, 0), 4.0)
+    if kind == "float" and bits == 4:
+        return MXFP4 if group == 32 else NVFP4
+    if kind == "int" and bits in (4, 8):
+        zero = 0.0 if weights.get("symmetric", True) else bits / 8
+        return Format(f"int{bits}", bits / 8, (1, max(group, 0)), 2.0 + zero)
+    raise InputError(
+        Problem("unknown scheme of weights", file=file, path=f"quantization_config.{path}", got=f"{bits} bits {kind}")
+    )
+
+
+_ALGORITHMS = {
+    "FP8": FP8,
+    "FP8_PER_CHANNEL_PER_TOKEN": Format("fp8", 1.0, (1, 0), 4.0),
+    "FP8_PB_WO": FP8_BLOCK,
+    "NVFP4": NVFP4,
+    "NVFP4_AWQ": NVFP4,
+    "MXFP4": MXFP4,
+    "MXFP8": MXFP8,
+    "W4A16_AWQ": BY_NAME["awq"],
+    "INT8_SQ": INT8,
+}
+
+
+def _modelopt(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
+    algorithm = str(section.get("quant_algo") or section.get("quantization_algo") or "").upper()
+    if not algorithm and section.get("config_groups"):
+        return _compressed(section, file)
+    if algorithm == "MIXED_PRECISION":
+        layers = {
+            str(name): str(each.get("quant_algo", "")).upper() for name, each in section["quantized_layers"].items()
+        }
+        listed = [(Ignored([name]), _algorithm(found, file)) for name, found in layers.items()]
+        return lambda matrix: next((form for names, form in listed if _covers(matrix.name, names)), None)
+    chosen = _algorithm(algorithm, file)
+    return lambda matrix: chosen
+
+
+def _covers(name: str, listed: Ignored) -> bool:
+    """Whether a list of layers names a matrix; experts are listed one by one and stand for all."""
+    return name in listed or (".experts." in name and name.replace(".experts.", ".experts.0.") in listed)
+
+
+def _algorithm(name: str, file: str | None) -> Format:
+    if name not in _ALGORITHMS:
+        raise InputError(
+            Problem(
+                f"unknown algorithm; known are {', '.join(_ALGORITHMS)}",
+                file=file,
+                path="quantization_config.quant_algo",
+                got=name or "nothing",
+            )
+        )
+    return _ALGORITHMS[name]
+
+
+def kv_bytes_of(section: Mapping[str, Any] | None) -> float:
+    """Bytes of a KV value where the checkpoint fixes them, else 0."""
+    if not section:
+        return 0.0
+    inner = section.get("quantization") if isinstance(section.get("quantization"), Mapping) else section
+    algorithm = str(inner.get("kv_cache_quant_algo") or "").upper() if isinstance(inner, Mapping) else ""
+    scheme = section.get("kv_cache_scheme")
+    if algorithm == "FP8" or (isinstance(scheme, Mapping) and int(scheme.get("num_bits") or 0) == 8):
+        return 1.0
+    return 0.0

@@ -1,0 +1,128 @@
+"""A config that remembers which keys were read, so that what nobody understood is refused and not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from simulator.errors import InputError, Problem
+
+DECISIVE = (
+    "kv_lora_rank",
+    "sliding_window",
+    "layer_types",
+    "attention_chunk_size",
+    "linear_attn_config",
+    "linear_num_value_heads",
+    "full_attention_interval",
+    "mamba_num_heads",
+    "mamba_n_heads",
+    "mamba_d_state",
+    "ssm_state_size",
+    "num_kv_shared_layers",
+    "index_topk",
+    "n_routed_experts",
+    "num_experts",
+    "num_local_experts",
+    "moe_num_experts",
+    "n_shared_experts",
+    "num_shared_experts",
+    "shared_expert_intermediate_size",
+    "shared_intermediate_size",
+    "hybrid_override_pattern",
+    "attn_type_list",
+    "block_configs",
+    "compress_ratios",
+    "attn_layer_period",
+    "conv_L_cache",
+    "hybrid_layer_pattern",
+    "global_head_dim",
+    "num_global_key_value_heads",
+    "vocab_size_per_layer_input",
+)
+"""Keys that change what is cached or stored: with a value, they must have been read."""
+
+
+class Config(Mapping[str, Any]):
+    """Keys of a `config.json`, counted as read when they are.
+
+    Parameters
+    ----------
+    values : the keys
+    file : where they stand, for messages
+    section : prefix of a nested section, as `text_config.`
+    """
+
+    def __init__(self, values: Mapping[str, Any], file: str | None = None, section: str = "") -> None:
+        self._values = values
+        self._read: set[str] = set()
+        self.file = file
+        self.section = section
+
+    def __getitem__(self, key: str) -> Any:
+        self._read.add(key)
+        if key not in self._values:
+            raise self.problem(key, f"config.json of type {self.model_type!r} lacks it")
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self._read.add(key)
+        value = self._values.get(key, default)
+        return default if value is None else value
+
+    @property
+    def model_type(self) -> str:
+        return str(self._values.get("model_type", ""))
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """A whole number.
+
+        Raises
+        ------
+        InputError : missing without a default, or not a whole number of at least 0
+        """
+        value = self[key] if default is None else self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value or value < 0:
+            raise self.problem(key, "a whole number of at least 0 is needed", str(value))
+        return int(value)
+
+    def first(self, *keys: str, default: int | None = None) -> int:
+        """The first of several keys that has a value."""
+        for key in keys:
+            if self.get(key) is not None:
+                return self.number(key)
+        if default is None:
+            raise self.problem(keys[0], f"config.json of type {self.model_type!r} lacks it")
+        return default
+
+    def problem(self, key: str, message: str, got: str | None = None) -> InputError:
+        return InputError(Problem(message, file=self.file, path=f"{self.section}{key}", got=got))
+
+    def refuse_unread(self) -> None:
+        """Refuse what changes the shape and was not understood.
+
+        Raises
+        ------
+        InputError : every such key
+        """
+        unread = [
+            key for key in DECISIVE if key not in self._read and self._values.get(key) not in (None, 0, False, [], {})
+        ]
+        if unread:
+            raise InputError(
+                *(
+                    Problem(
+                        f"not understood in a model of type {self.model_type!r}: its memory cannot be planned",
+                        file=self.file,
+                        path=f"{self.section}{key}",
+                        got=str(self._values[key])[:60],
+                    )
+                    for key in unread
+                )
+            )

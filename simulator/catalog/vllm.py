@@ -1,0 +1,99 @@
+"""Versions of vLLM: rules of their memory plan, and the limits that their server takes by default."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from simulator.catalog.quantity import Quantity, read_yaml
+from simulator.errors import InputError, Problem
+from simulator.memory.profile import Limits, Overheads
+from simulator.memory.rules import Rules
+from simulator.memory.shape import ModelShape
+from simulator.units import BYTES_PER_GIB
+
+_NUMBER = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[.\-+a-z].*)?$")
+_RUNTIME = ("lean_sampler_bytes", "lean_dense", "lean_all")
+
+
+def parsed(version: str) -> tuple[int, int, int]:
+    """Number of a version as vLLM writes it: `0.11.0`, `v0.11`, `0.11.0rc2.dev98+g393de22d2`.
+
+    Raises
+    ------
+    InputError : not a version, or one before the engine that is planned here
+    """
+    match = _NUMBER.match(version.strip().lower())
+    if match is None:
+        raise InputError(Problem("not a version of vLLM; write it as 0.11.0", got=version))
+    number = (int(match[1]), int(match[2]), int(match[3] or 0))
+    oldest = str(read_yaml("vllm_memory.yaml")["oldest"])
+    if number < _number(oldest):
+        raise InputError(Problem(f"the memory plan knows vLLM from {oldest} on (its V1 engine)", got=version))
+    return number
+
+
+def newest_version() -> str:
+    """Newest version whose rules were read."""
+    return str(read_yaml("vllm_memory.yaml")["newest"])
+
+
+def _number(text: str) -> tuple[int, int, int]:
+    major, minor, patch = (int(part) for part in text.split("."))
+    return major, minor, patch
+
+
+def _since(rows: list[dict[str, Any]], number: tuple[int, int, int]) -> dict[str, Any]:
+    """Last row whose version is not newer."""
+    return [row for row in rows if _number(str(row["since"])) <= number][-1]
+
+
+@lru_cache
+def _all_rules(number: tuple[int, int, int]) -> dict[str, Any]:
+    data = read_yaml("vllm_memory.yaml")["rules"]
+    return {name: _since(rows, number)["value"] for name, rows in data.items()}
+
+
+def rules(version: str | None, shape: ModelShape) -> Rules:
+    """Rules of a version for a model; the newest known unless given.
+
+    Raises
+    ------
+    InputError : not a version
+    """
+    number = parsed(version or newest_version())
+    values = dict(_all_rules(number))
+    lean = {name: values.pop(name) for name in _RUNTIME}
+    states = any(cache.kind == "state" for cache in shape.caches)
+    if lean["lean_all"] or (lean["lean_dense"] and not shape.experts and not states):
+        values["sampler_bytes"] = lean["lean_sampler_bytes"]
+    data = read_yaml("memory_overheads.yaml")
+    newer = number >= _number(str(data["runtime_since"]))
+    runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]
+    return Rules(version=version or newest_version(), runtime_bytes=runtime, **values)
+
+
+@lru_cache
+def overheads() -> Overheads:
+    """Measured constants of a worker."""
+    data = read_yaml("memory_overheads.yaml")["overheads"]
+    figures = {name: Quantity(**fields).value for name, fields in data.items()}
+    figures.pop("runtime_before")
+    figures.pop("runtime_since")
+    return Overheads(**figures)
+
+
+def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> Limits:
+    """Token budget and sequences that the server of a version takes on a GPU.
+
+    Raises
+    ------
+    InputError : not a version
+    """
+    rows = _since(read_yaml("vllm_memory.yaml")["limits"], parsed(version or newest_version()))["rows"]
+    gib = memory_bytes / BYTES_PER_GIB
+    row = next(
+        row for row in rows if gib >= row["min_memory_gib"] and not gpu_name.startswith(tuple(row["except_gpus"]))
+    )
+    return Limits(row["max_num_batched_tokens"], row["max_num_seqs"])

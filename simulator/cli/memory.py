@@ -1,0 +1,81 @@
+"""`servecast memory`: what vLLM's start-up finds, before there is a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def memory(
+    model: str | None = None,
+    /,
+    *,
+    gpu: str | None = None,
+    tp: int = 1,
+    pp: int = 1,
+    dp: int = 1,
+    expert_parallel: bool = False,
+    dtype: str = "auto",
+    kv_dtype: str = "auto",
+    gpu_memory_utilization: float | None = None,
+    max_model_len: int | None = None,
+    max_num_batched_tokens: int | None = None,
+    max_num_seqs: int | None = None,
+    version: str | None = None,
+    enforce_eager: bool = False,
+    table: Path | None = None,
+    compare: Path | None = None,
+    format: Literal["table", "json"] = "table",
+) -> int:
+    """Plan the memory of a replica, term by term as vLLM logs it.
+
+    Parameters
+    ----------
+    model: name in the catalog, a config.json, or a folder that holds one
+    gpu: GPU of the catalog, as h100-sxm
+    tp: tensor parallel GPUs
+    pp: pipeline stages
+    dp: data-parallel replicas that share the experts
+    expert_parallel: deal experts out whole instead of cutting them
+    dtype: weights: auto (the checkpoint's own), bf16, fp16, fp8, int8, int4, awq, gptq, nvfp4 or mxfp4
+    kv_dtype: KV cache: auto, bf16, fp8 or int8
+    gpu_memory_utilization: share of the GPU's memory; the version's default unless given
+    max_model_len: longest request in tokens; the model's context unless given
+    max_num_batched_tokens: token budget of a step; the server's default on this GPU unless given
+    max_num_seqs: most sequences at once; the server's default on this GPU unless given
+    version: vLLM version, as 0.11.0; the newest known unless given
+    enforce_eager: no CUDA graphs
+    table: CSV file with one question a row, by the names of these options and an id
+    compare: start-up log of vLLM to hold the plan against; what the log does not say is taken from the options
+    format: table for people, json for programs
+    """
+    from simulator.cli.memory_text import print_answer, print_comparison, print_rows
+    from simulator.errors import InputError
+    from simulator.resolve.memory import Question, answer
+    from simulator.resolve.memory_table import read_rows
+
+    if table is not None:
+        return print_rows(read_rows(table), format)
+    if compare is None and (model is None or gpu is None):
+        raise InputError(
+            "give a model and --gpu, as in: servecast memory llama-3.1-8b --gpu h100-sxm; or --table FILE.csv"
+        )
+    question = Question(
+        model=model or "",
+        gpu=gpu or "",
+        tp=tp,
+        pp=pp,
+        dp=dp,
+        expert_parallel=expert_parallel,
+        dtype=dtype,
+        kv_dtype=kv_dtype,
+        gpu_memory_utilization=gpu_memory_utilization,
+        max_model_len=max_model_len,
+        max_num_batched_tokens=max_num_batched_tokens,
+        max_num_seqs=max_num_seqs,
+        version=version,
+        enforce_eager=enforce_eager,
+    )
+    if compare is not None:
+        return print_comparison(compare, question, format)
+    return print_answer(answer(question), format)

@@ -1,0 +1,259 @@
+"""The memory plan of one replica: every term as vLLM finds it, blocks and tokens, and whether it starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.errors import InputError, Problem
+from simulator.memory.cache import Group, Pool, pool, request_blocks
+from simulator.memory.profile import (
+    Card,
+    Limits,
+    Overheads,
+    activation_bytes,
+    graph_bytes,
+    runtime_bytes,
+)
+from simulator.memory.rules import Rules
+from simulator.memory.shape import ModelShape
+from simulator.memory.weights import Split, Weights, weight_bytes_by_stage
+from simulator.units import BYTES_PER_GIB
+
+NULL_BLOCK = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of the engine, defaults filled in.
+
+    Attributes
+    ----------
+    kv_bytes : bytes of a KV value; 0 follows the weights' 16-bit type
+    max_model_len : longest request, None for the model's context
+    enforce_eager : no graphs
+    """
+
+    split: Split
+    limits: Limits
+    gpu_memory_utilization: float
+    kv_bytes: float = 0.0
+    max_model_len: int | None = None
+    block_size: int = 16
+    enforce_eager: bool = False
+    enable_prefix_caching: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Bytes on the GPU whose stage leaves the fewest blocks.
+
+    Attributes
+    ----------
+    total_bytes : memory that the engine sees
+    usable_bytes : total times utilisation
+    weight_bytes, activation_bytes, runtime_bytes : as vLLM logs them; the last is its non-torch memory
+    graph_bytes : captured graphs; out of the budget where the version says so
+    graphs_in_budget : whether they are
+    kv_bytes : what is left for blocks, negative where nothing is
+    block_bytes : one block of the pool
+    """
+
+    total_bytes: float
+    usable_bytes: float
+    weight_bytes: float
+    activation_bytes: float
+    runtime_bytes: float
+    graph_bytes: float
+    graphs_in_budget: bool
+    kv_bytes: float
+    block_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A memory plan.
+
+    Attributes
+    ----------
+    groups : KV-cache groups
+    num_blocks : of the pool, the null block included
+    kv_tokens : as vLLM logs them
+    max_model_len : longest request, as asked or of the model
+    max_concurrency : requests of that length at once
+    longest_that_fits : tokens of the longest request that the cache holds
+    refusals : why vLLM would not start, in its order; empty where it starts
+    """
+
+    terms: Terms
+    groups: tuple[Group, ...]
+    num_blocks: int
+    kv_tokens: int
+    max_model_len: int
+    max_concurrency: float
+    longest_that_fits: int
+    refusals: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        return not self.refusals
+
+
+def check_split(shape: ModelShape, split: Split) -> None:
+    """Refuse a split that vLLM refuses.
+
+    Raises
+    ------
+    InputError : with the degrees that work
+    """
+    heads, kv_heads = shape.heads, shape.kv_heads
+    if min(split.tp, split.pp, split.dp) < 1:
+        raise InputError("tp, pp and dp must be at least 1")
+
+    def works(tp: int) -> bool:
+        divides = heads % tp == 0
+        if shape.latent_attention or kv_heads == 0:
+            return divides
+        return divides and (kv_heads % tp == 0 or tp % kv_heads == 0)
+
+    if not works(split.tp):
+        degrees = ", ".join(str(tp) for tp in range(1, 17) if works(tp))
+        raise InputError(
+            Problem(
+                f"{shape.name} has {heads} heads and {kv_heads} KV heads: tensor parallelism must divide the heads, "
+                f"and divide the KV heads or be a multiple of them; works: {degrees}",
+                got=f"tp={split.tp}",
+            )
+        )
+    if split.pp > shape.layers:
+        raise InputError(Problem(f"{shape.name} has {shape.layers} layers", got=f"pp={split.pp}"))
+    if split.expert_parallel and not shape.experts:
+        raise InputError(f"expert_parallel needs a mixture of experts; {shape.name} is a dense model")
+
+
+def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rules: Rules, overheads: Overheads) -> Plan:
+    """Memory plan of one replica.
+
+    .. math:: N = \\min_{stages} \\lfloor (M u - W - A - R - G) / B \\rfloor
+
+    Raises
+    ------
+    InputError : a split or a cache that this version does not have
+    """
+    check_split(shape, request.split)
+    length = request.max_model_len or shape.context
+    found = pool(shape, request.split, rules, request.kv_bytes, request.block_size)
+    stages = _stages(shape, weights, card, request, rules, overheads, found)
+    terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
+    blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
+
+    def needed(tokens: int) -> int:
+        in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight
+        return sum(
+            request_blocks(group, tokens, in_flight, rules, request.enable_prefix_caching) for group in found.groups
+        )
+
+    free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
+    longest = _longest(needed, free, length)
+    concurrency = blocks / needed(length) if found.groups else 0.0
+    if rules.tokens_by_concurrency:
+        tokens = int(concurrency * length)
+    else:
+        tokens = blocks // max(len(found.groups), 1) * found.block_tokens
+    refusals = _refusals(shape, card, request, rules, overheads, terms, found, blocks, longest, length)
+    return Plan(terms, found.groups, blocks, tokens, length, concurrency, longest, refusals)
+
+
+def _stages(
+    shape: ModelShape,
+    weights: Weights,
+    card: Card,
+    request: Request,
+    rules: Rules,
+    overheads: Overheads,
+    found: Pool,
+) -> list[Terms]:
+    usable = card.memory_bytes * request.gpu_memory_utilization
+    pp = request.split.pp
+    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp)
+    runtime = runtime_bytes(card, request.split, rules, overheads)
+    stages = []
+    for stage, weight in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
+        activations = activation_bytes(shape, card, request.split, request.limits, rules, last=stage == pp - 1)
+        room = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
+        stages.append(
+            Terms(
+                total_bytes=card.memory_bytes,
+                usable_bytes=usable,
+                weight_bytes=weight,
+                activation_bytes=activations,
+                runtime_bytes=runtime,
+                graph_bytes=graphs,
+                graphs_in_budget=rules.graphs_in_budget,
+                kv_bytes=room,
+                block_bytes=found.stage_block_bytes[stage],
+            )
+        )
+    return stages
+
+
+def _longest(needed: Callable[[int], int], blocks: int, most: int) -> int:
+    """Longest request of at most `most` tokens that `blocks` hold; 0 where none does."""
+    if blocks <= 0 or needed(1) > blocks:
+        return 0
+    low, high = 1, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if needed(middle) <= blocks:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _refusals(
+    shape: ModelShape,
+    card: Card,
+    request: Request,
+    rules: Rules,
+    overheads: Overheads,
+    terms: Terms,
+    found: Pool,
+    blocks: int,
+    longest: int,
+    length: int,
+) -> tuple[str, ...]:
+    refusals = []
+    outside = 0.0 if rules.context_in_budget else overheads.context
+    if rules.free_memory_checked and terms.usable_bytes > card.memory_bytes - overheads.context:
+        most = math.floor((1 - overheads.context / card.memory_bytes) * 100) / 100
+        refusals.append(
+            f"less memory is free at start-up than the engine asks for: the CUDA context takes "
+            f"{overheads.context / BYTES_PER_GIB:.2f} GiB; gpu_memory_utilization of at most {most:.2f} works"
+        )
+    if terms.kv_bytes <= 0:
+        lacking = -terms.kv_bytes / BYTES_PER_GIB
+        refusals.append(f"no memory is left for KV blocks: {lacking:.2f} GiB per GPU are missing")
+    elif longest < length and found.groups:
+        refusals.append(
+            f"the KV cache holds one request of at most {longest} tokens, and max_model_len is {length}: "
+            f"set max_model_len to at most {longest}"
+            if longest
+            else "the KV cache does not hold a single token"
+        )
+    taken = terms.usable_bytes + outside + (0.0 if rules.graphs_in_budget else terms.graph_bytes)
+    if terms.kv_bytes > 0 and taken > card.memory_bytes:
+        over = (taken - card.memory_bytes) / BYTES_PER_GIB
+        refusals.append(
+            f"CUDA graphs and context lie outside the budget and exceed the card by {over:.2f} GiB: lower "
+            f"gpu_memory_utilization or max_num_seqs, or set enforce_eager"
+        )
+    states = any(group.page.kind == "state" for group in found.groups)
+    captured = states and rules.states_per_sequence_checked and not request.enforce_eager
+    if captured and 0 < blocks < request.limits.max_num_seqs:
+        refusals.append(
+            f"max_num_seqs ({request.limits.max_num_seqs}) exceeds the {blocks} blocks for recurrent states: "
+            f"set max_num_seqs to at most {blocks}"
+        )
+    return tuple(refusals)

@@ -1,0 +1,141 @@
+"""What vLLM's profile run and graph capture take beside the weights (docs/model/memory.md)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from simulator.memory.rules import Rules
+from simulator.memory.shape import ModelShape, Tower
+from simulator.memory.weights import Split
+
+ACTIVATION_BYTES = 2
+DENSE_SIZES_STEP = 8
+"""Capture sizes are 1, 2, 4, then multiples of this up to 256, then of twice this."""
+DENSE_SIZES_END = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A GPU as the engine sees it.
+
+    Attributes
+    ----------
+    name : in the catalog
+    memory_bytes : `total_memory` of torch, which is less than the nominal size
+    generation : as `ampere`, `hopper`; decides kernels and defaults
+    peers : whether the GPUs of a node reach each other's memory (NVLink, Infinity Fabric)
+    """
+
+    name: str
+    memory_bytes: float
+    generation: str
+    peers: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Overheads:
+    """Measured constants, of the catalog (`memory_overheads.yaml`), in bytes.
+
+    Attributes
+    ----------
+    context : CUDA context of a process, outside torch
+    group_first : communicators of a tensor-parallel group
+    group_peers, group_doubling : buffers of two peers that reach each other's memory, and of each doubling
+    graph_first, graph_layer : the first captured graph with what its capture leaves behind; one more, per layer
+    rocm_runtime : HIP's runtime and library workspaces, beyond CUDA's
+    """
+
+    context: float
+    group_first: float
+    group_peers: float
+    group_doubling: float
+    graph_first: float
+    graph_layer: float
+    rocm_runtime: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Batch limits of the engine."""
+
+    max_num_batched_tokens: int
+    max_num_seqs: int
+
+
+def activation_bytes(shape: ModelShape, card: Card, split: Split, limits: Limits, rules: Rules, last: bool) -> float:
+    """Peak of live activations in the profile run on one GPU.
+
+    The largest of a forward pass at the token budget, the sampler over the logits of `max_num_seqs` sequences (on the
+    last pipeline stage), and a tower at its largest items; embeddings of those items stay alive beside the first two.
+    """
+    tokens = limits.max_num_batched_tokens
+    hidden_states = tokens * shape.hidden * ACTIVATION_BYTES
+    sampler = 0.0
+    if last:
+        per_entry = rules.sampler_sort_bytes if card.generation == "cdna" else rules.sampler_bytes
+        sequences = min(limits.max_num_seqs, tokens)
+        sampler = hidden_states + sequences * (shape.vocab * per_entry + shape.hidden * ACTIVATION_BYTES)
+    forward = tokens * _layer_values(shape, split) * ACTIVATION_BYTES
+    kept = max((_encoder_tokens(tower, tokens) for tower in shape.towers), default=0) * shape.hidden * ACTIVATION_BYTES
+    encoders = max((_tower_bytes(tower, tokens) for tower in shape.towers), default=0.0)
+    return max(max(forward, sampler) + kept, encoders)
+
+
+def _layer_values(shape: ModelShape, split: Split) -> float:
+    """Values per token alive in the widest layer: residual, and gate, up and product, or projections, or experts."""
+    dense = shape.hidden + 3 * shape.inner / split.tp
+    attention = 2 * shape.hidden + shape.projection / split.tp
+    if not shape.experts:
+        return max(dense, attention)
+    inner = shape.moe_inner / (1 if split.expert_parallel else split.expert_gpus)
+    expert = 2 * shape.hidden + shape.moe_per_token * (max(2 * inner, shape.hidden) + inner)
+    return max(dense, attention, expert)
+
+
+def _encoder_tokens(tower: Tower, budget: int) -> int:
+    """Tokens of other modalities that are encoded at once: the token budget, or one item where that is larger."""
+    if not tower.tokens_per_item:
+        return budget
+    return max(1, budget // tower.tokens_per_item) * tower.tokens_per_item
+
+
+def _tower_bytes(tower: Tower, budget: int) -> float:
+    """Residual stream and widest layer of all patches that are encoded at once."""
+    patches = _encoder_tokens(tower, budget) * tower.patches_per_token
+    return patches * (tower.hidden + tower.inner) * ACTIVATION_BYTES
+
+
+def captured_graphs(limits: Limits, rules: Rules) -> int:
+    """Graphs that vLLM captures: sizes up to twice the sequences, and decode's up to the sequences."""
+    most = min(2 * limits.max_num_seqs, rules.most_captured, max(limits.max_num_batched_tokens, 1))
+    mixed = _sizes(most)
+    if rules.graph_mode == "piecewise":
+        return mixed
+    return mixed + _sizes(min(limits.max_num_seqs, most))
+
+
+def _sizes(most: int) -> int:
+    small = sum(size <= most for size in (1, 2, 4))
+    dense = min(most, DENSE_SIZES_END) // DENSE_SIZES_STEP
+    return small + dense + max(0, most - DENSE_SIZES_END) // (2 * DENSE_SIZES_STEP)
+
+
+def graph_bytes(shape: ModelShape, limits: Limits, rules: Rules, overheads: Overheads, pp: int) -> float:
+    """Memory of the captured graphs on one GPU."""
+    more = overheads.graph_layer * captured_graphs(limits, rules) * math.ceil(shape.layers / pp)
+    return overheads.graph_first + more
+
+
+def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads) -> float:
+    """Memory of the engine outside torch: libraries, communicators, the CUDA context where the version counts it."""
+    total = rules.runtime_bytes + (overheads.context if rules.context_in_budget else 0.0)
+    if card.generation == "cdna":
+        total += overheads.rocm_runtime
+    if split.tp > 1:
+        total += overheads.group_first
+        if card.peers:
+            total += overheads.group_peers + overheads.group_doubling * (math.log2(split.tp) - 1)
+    elif split.pp > 1:
+        total += overheads.group_first / 2
+    return total

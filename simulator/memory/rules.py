@@ -1,0 +1,60 @@
+"""What differs between versions of vLLM in how it finds its memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Rules and defaults of one version.
+
+    Attributes
+    ----------
+    version : as asked for
+    gpu_memory_utilization : default share of the card
+    hybrid_groups : several KV-cache groups per model; else windows count as full attention
+    uniform_types : layers of one type but several sizes share one group
+    unify_pages : layers of different page size get blocks of different length; else the model is refused
+    pad_pages : a page that does not divide the largest is padded to it; else the model is refused
+    pad_share : fewest layers of a type, times this, above which groups take the larger count and are padded
+    chunked_groups : chunked local attention has groups of its own; else it counts as full attention
+    tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
+    state_prefix_cache : prefix caching is on by default for models with a recurrent state
+    states_per_sequence_checked : vLLM refuses more sequences than blocks where layers have a state
+    steps_in_flight : batches whose tokens a window holds at once
+    sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
+    sampler_sort_bytes : the same on GPUs that take the sorting sampler
+    graphs_in_budget : the graphs' estimated memory comes out of the budget
+    graph_mode : capture sizes of mixed batches, and of decode batches too
+    most_captured : largest captured batch
+    context_in_budget : the CUDA context counts as memory of the engine
+    free_memory_checked : vLLM refuses to start where less is free than it asks for
+    null_block_checked : the longest request must fit beside the null block
+    runtime_bytes : beside torch's own, on one GPU, of this version
+    hopper_expert_kernel : MXFP4 experts run in Triton on Hopper; else in Marlin with its padding
+    """
+
+    version: str
+    gpu_memory_utilization: float
+    hybrid_groups: bool
+    uniform_types: bool
+    unify_pages: bool
+    pad_pages: bool
+    pad_share: float
+    chunked_groups: bool
+    tokens_by_concurrency: bool
+    state_prefix_cache: bool
+    states_per_sequence_checked: bool
+    steps_in_flight: int
+    sampler_bytes: float
+    sampler_sort_bytes: float
+    graphs_in_budget: bool
+    graph_mode: Literal["piecewise", "full and piecewise"]
+    most_captured: int
+    context_in_budget: bool
+    free_memory_checked: bool
+    null_block_checked: bool
+    runtime_bytes: float
+    hopper_expert_kernel: bool

@@ -1,0 +1,155 @@
+"""A model as the memory plan sees it: its weight matrices by name, and what each layer keeps per token or request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Cut = Literal["tp", "kv", "whole", "experts", "vocab"]
+CacheKind = Literal["full", "window", "chunk", "latent", "state"]
+
+BUFFERS = ("rotary", ".absorbed")
+"""Ends of names of what is held but is no parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Weights of one name.
+
+    Attributes
+    ----------
+    name : as in the checkpoint (`model.layers.0.mlp.down_proj`), which lists of unquantised modules refer to
+    rows, columns : output and input width; a vector has one column
+    cut : how tensor parallelism divides it: by tp, by KV heads (replicated below one a GPU), not at all, by experts,
+        or by a padded vocabulary
+    heads : KV heads of a `kv` cut
+    copies : experts of an `experts` cut
+    plain : never quantised (embeddings, norms, routers, convolutions, biases)
+    value_bytes : of a plain value: 2, or 4 where the model keeps it in fp32
+    """
+
+    name: str
+    rows: int
+    columns: int
+    cut: Cut
+    heads: int = 0
+    copies: int = 1
+    plain: bool = False
+    value_bytes: int = 2
+
+    @property
+    def parameters(self) -> int:
+        return self.rows * self.columns * self.copies
+
+
+@dataclass(frozen=True, slots=True)
+class StatePart:
+    """One array of a layer's recurrent state.
+
+    Attributes
+    ----------
+    values : on one GPU if tensor parallelism did not cut it
+    dtype : `model` follows the activations, else bytes per value are fixed
+    cut : whether tensor parallelism divides it
+    """
+
+    values: int
+    value_bytes: int | None = None
+    cut: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCache:
+    """What one layer keeps.
+
+    Attributes
+    ----------
+    kind : every token (`full`), the last `reach` tokens (`window`), those of the current piece of `reach` tokens
+        (`chunk`), one latent per token (`latent`), or a state that does not grow (`state`)
+    heads, head_dim, value_dim : KV heads before tensor parallelism, width of a key and of a value
+    reach : tokens of the window or chunk
+    row_bytes : bytes per token where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
+    state : arrays of a state
+    chunk_tokens : tokens that the state's kernel takes at once
+    compress : tokens that share one row (compressed sparse attention); 1 else
+    """
+
+    kind: CacheKind
+    heads: int = 1
+    head_dim: int = 0
+    value_dim: int = 0
+    reach: int = 0
+    row_bytes: int = 0
+    state: tuple[StatePart, ...] = ()
+    chunk_tokens: int = 0
+    compress: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """A vision or audio encoder: what its profile run at start-up needs.
+
+    Attributes
+    ----------
+    hidden, inner : width of its residual stream, and all that its widest layer keeps beside it, per patch
+    patches_per_token : patches that the merger turns into one token of the language model
+    tokens_per_item : tokens of the largest item; 0 where it follows the token budget
+    """
+
+    hidden: int
+    inner: int
+    patches_per_token: int
+    tokens_per_item: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """A model's weights and caches.
+
+    Attributes
+    ----------
+    name, model_type : for messages; the second is the config's own
+    matrices : all weights that vLLM loads without speculative decoding
+    caches : one entry per layer and cache; layers that reuse another layer's cache have none
+    layer_of_cache : the layer of each entry, for pipeline stages
+    layers, hidden, heads, kv_heads, vocab, context : as in the config
+    inner : widest MLP of a layer that tensor parallelism divides
+    moe_inner, moe_per_token, experts : of routed experts; 0 without
+    projection : values that attention or a state layer projects from one token, divided by tp
+    latent_attention : one latent per token instead of keys and values
+    dtype_bytes : of the weights that are not quantised
+    quantization : the config's own section, empty without
+    towers : encoders of other modalities
+    sinks : attention with a learned sink per head
+    mtp : matrices of the model's own draft heads, loaded only with speculative decoding
+    unmodelled : what of the model the step-time model does not know, in words
+    """
+
+    name: str
+    model_type: str
+    matrices: tuple[Matrix, ...]
+    caches: tuple[LayerCache, ...]
+    layer_of_cache: tuple[int, ...]
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    vocab: int
+    context: int
+    inner: int = 0
+    moe_inner: int = 0
+    moe_per_token: int = 0
+    experts: int = 0
+    projection: int = 0
+    latent_attention: bool = False
+    dtype_bytes: int = 2
+    quantization: dict[str, object] | None = None
+    towers: tuple[Tower, ...] = ()
+    sinks: bool = False
+    mtp: tuple[Matrix, ...] = ()
+    unmodelled: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the checkpoint: all that is loaded but buffers and second copies."""
+        return sum(matrix.parameters for matrix in self.matrices if not matrix.name.endswith(BUFFERS))

@@ -1,0 +1,149 @@
+"""Bytes of a model's weights on the fullest GPU: the format of each matrix, what stays in 16 bit, and how it is cut."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.memory.shape import Matrix, ModelShape
+
+VOCAB_PADDING = 64
+"""vLLM pads a vocabulary to a multiple of this before it is cut."""
+Pad = Callable[[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """Bytes of one weight matrix.
+
+    .. math:: b = b_w + s / (g_{in} g_{out})
+
+    Attributes
+    ----------
+    name : as `fp8`, for messages
+    weight_bytes : :math:`b_w` of one weight without scales
+    group : (output, input) weights that share one scale; an output of 0 is one scale per matrix row
+    scale_bytes : bytes of the scale, and of the zero point where there is one
+    """
+
+    name: str
+    weight_bytes: float
+    group: tuple[int, int] = (0, 0)
+    scale_bytes: float = 0.0
+
+    def bytes_of(self, rows: int, columns: int) -> float:
+        """Bytes of a matrix, its scales included."""
+        if not self.scale_bytes:
+            return rows * columns * self.weight_bytes
+        high, wide = self.group
+        scales = math.ceil(rows / (high or 1)) * math.ceil(columns / (wide or columns))
+        return rows * columns * self.weight_bytes + scales * self.scale_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How one replica spreads: tensor and pipeline stages, and `dp` replicas that share the experts."""
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    expert_parallel: bool = False
+
+    @property
+    def gpus(self) -> int:
+        return self.tp * self.pp
+
+    @property
+    def expert_gpus(self) -> int:
+        """GPUs that share one layer's experts: vLLM spreads them over data-parallel ranks too."""
+        return self.tp * self.dp
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Formats of a model's matrices.
+
+    Attributes
+    ----------
+    format_of : format of a matrix, None where it stays unquantised
+    pad_experts : (inner, hidden) width of one expert's part as the kernel wants it padded
+    """
+
+    format_of: Callable[[Matrix], Format | None]
+    pad_experts: Pad | None = None
+
+
+def padded_vocabulary(rows: int, tp: int) -> int:
+    """Rows of an embedding on one of `tp` GPUs."""
+    padded = math.ceil(rows / VOCAB_PADDING) * VOCAB_PADDING
+    return math.ceil(padded / tp)
+
+
+def matrix_bytes(matrix: Matrix, weights: Weights, split: Split, dtype_bytes: int) -> float:
+    """Bytes of a matrix on one GPU."""
+    chosen = None if matrix.plain else weights.format_of(matrix)
+    value_bytes = matrix.value_bytes if matrix.value_bytes == 4 else dtype_bytes
+    rows, columns, copies = matrix.rows, matrix.columns, float(matrix.copies)
+    if matrix.cut == "vocab":
+        rows = padded_vocabulary(rows, split.tp)
+    elif matrix.cut == "kv":
+        rows = max(1, matrix.heads // split.tp) * (rows // matrix.heads)
+    elif matrix.cut == "tp":
+        rows = math.ceil(rows / split.tp)
+    elif matrix.cut == "experts":
+        if split.expert_parallel:
+            copies = math.ceil(matrix.copies / split.expert_gpus)
+        else:
+            rows = math.ceil(rows / split.expert_gpus)
+        if chosen is not None and weights.pad_experts is not None:
+            rows, columns = weights.pad_experts(rows, columns)
+    one = rows * columns * value_bytes if chosen is None else chosen.bytes_of(rows, columns)
+    return one * copies
+
+
+def stage_of_layer(layers: int, pp: int, layer: int) -> int:
+    """Pipeline stage of a layer: vLLM gives each an equal share, what is left over to the stages before the last."""
+    ends = itertools.accumulate(stage_sizes(layers, pp))
+    return next((stage for stage, end in enumerate(ends) if layer < end), pp - 1)
+
+
+def stage_sizes(layers: int, pp: int) -> list[int]:
+    """Layers of each stage."""
+    sizes = [layers // pp] * pp
+    left = layers % pp
+    for stage in range(2, left + 2):
+        sizes[-stage] += 1
+    return sizes
+
+
+def layer_of(name: str) -> int | None:
+    """Number of the layer that a matrix belongs to, as in `model.layers.3.mlp.up_proj`."""
+    parts = name.split(".")
+    for before, part in itertools.pairwise(parts):
+        if before == "layers" and part.isdigit():
+            return int(part)
+    return None
+
+
+def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split, drafts: bool = False) -> list[float]:
+    """Weight bytes of one GPU of each pipeline stage.
+
+    Embeddings lie on the first stage, the LM head on the last, which has the embedding too if both are one matrix;
+    towers lie on the first.
+    """
+    stages = [0.0] * split.pp
+    tied = not any(matrix.name.endswith("lm_head") for matrix in shape.matrices)
+    for matrix in shape.matrices + (shape.mtp if drafts else ()):
+        size = matrix_bytes(matrix, weights, split, shape.dtype_bytes)
+        layer = layer_of(matrix.name)
+        if matrix.name.endswith("lm_head") or matrix in shape.mtp:
+            stages[-1] += size
+        elif layer is None:
+            stages[0] += size
+            if tied and matrix.cut == "vocab" and split.pp > 1:
+                stages[-1] += size
+        else:
+            stages[stage_of_layer(shape.layers, split.pp, layer)] += size
+    return stages

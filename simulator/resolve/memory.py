@@ -1,0 +1,236 @@
+"""A question about memory in words - model, GPU, split, version - becomes a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from simulator.catalog.gpus import gpu, gpus
+from simulator.catalog.models import model
+from simulator.catalog.quantity import Quantity, read_yaml
+from simulator.catalog.shapes.config import read_config, shape_from_config
+from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint
+from simulator.catalog.vllm import default_limits, overheads, rules
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.memory.planner import Plan, Request, plan
+from simulator.memory.profile import Card, Limits
+from simulator.memory.rules import Rules
+from simulator.memory.shape import ModelShape
+from simulator.memory.weights import Split, Weights
+from simulator.units import BYTES_PER_GIB
+
+PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
+"""Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
+KV_DTYPES = {
+    "auto": 0.0,
+    "bf16": 2.0,
+    "bfloat16": 2.0,
+    "fp16": 2.0,
+    "float16": 2.0,
+    "fp8": 1.0,
+    "fp8_e4m3": 1.0,
+    "fp8_e5m2": 1.0,
+    "int8": 1.0,
+    "nvfp4": 0.5625,
+}
+NEEDS = {"fp8": "fp8", "nvfp4": "fp4", "fp4": "fp4"}
+SPELLINGS = {
+    "-fp8": "fp8",
+    "-fp8-dynamic": "fp8",
+    "-awq": "awq",
+    "-gptq-int4": "gptq",
+    "-gptq-int8": "int8",
+    "-nvfp4": "nvfp4",
+    "-fp4": "nvfp4",
+    "-w4a16": "int4",
+    "-quantized.w4a16": "int4",
+    "-w8a8": "int8",
+    "-quantized.w8a8": "int8",
+}
+"""Ends of names of quantised checkpoints, and their format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a user asks; None is vLLM's default."""
+
+    model: str
+    gpu: str
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+    expert_parallel: bool = False
+    dtype: str = "auto"
+    kv_dtype: str = "auto"
+    gpu_memory_utilization: float | None = None
+    max_model_len: int | None = None
+    max_num_batched_tokens: int | None = None
+    max_num_seqs: int | None = None
+    version: str | None = None
+    enforce_eager: bool = False
+    block_size: int = 16
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A plan with what it was made of."""
+
+    question: Question
+    shape: ModelShape
+    card: Card
+    request: Request
+    rules: Rules
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    shape: ModelShape
+    config: Mapping[str, Any]
+    file: str | None
+    native: str
+    suffix: str | None
+    quantized: Mapping[str, Mapping[str, Any]]
+
+
+@lru_cache
+def card_of(name: str) -> Card:
+    """A GPU as the engine sees it.
+
+    Raises
+    ------
+    InputError : no such GPU
+    """
+    found = gpu(name)
+    data = read_yaml("gpu_engine.yaml")
+    row = data["gpus"].get(found.name)
+    if row is None:
+        share = Quantity(**data["unlisted_share"]).value
+        return Card(found.name, found.memory.value * share, "unknown", peers=False)
+    memory = Quantity(**row["memory"]).value * BYTES_PER_GIB
+    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]))
+
+
+def answer(question: Question) -> Answer:
+    """Plan what was asked.
+
+    Raises
+    ------
+    InputError : an unknown name, version, format or split; a precision that the GPU or the version lacks
+    """
+    checkpoint = _checkpoint(question.model, question.folder)
+    card = card_of(question.gpu)
+    shape = checkpoint.shape
+    found = rules(question.version, shape)
+    split = Split(question.tp, question.pp, question.dp, question.expert_parallel)
+    weights, shape = _weights(question, checkpoint, shape, card, split, found)
+    utilization = question.gpu_memory_utilization
+    utilization = found.gpu_memory_utilization if utilization is None else utilization
+    if not 0.0 < utilization <= 1.0:
+        raise InputError(Problem("gpu_memory_utilization must be in (0, 1]", got=f"{utilization}"))
+    request = Request(
+        split=split,
+        limits=_limits(question, card, shape),
+        gpu_memory_utilization=utilization,
+        kv_bytes=_kv_bytes(question, shape),
+        max_model_len=_length(question, shape),
+        block_size=question.block_size,
+        enforce_eager=question.enforce_eager,
+    )
+    return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+
+
+def _checkpoint(name: str, folder: Path) -> _Checkpoint:
+    """A model by its catalog name, or from a config.json or a folder that holds one."""
+    path = folder / name
+    if name.endswith(".json") or path.is_dir():
+        label, values, file = read_config(path)
+        native = str(values.get("torch_dtype") or values.get("dtype") or "bfloat16")
+        return _Checkpoint(shape_from_config(label, values, file), values, file, native, None, {})
+    entry, suffix = _by_name(name)
+    shape = shape_from_config(entry.name, entry.config)
+    return _Checkpoint(shape, entry.config, None, entry.native_dtype, suffix, entry.checkpoints)
+
+
+def _by_name(name: str) -> tuple[Any, str | None]:
+    """Catalog model, and the format that the end of its name tells."""
+    try:
+        return model(name), None
+    except InputError:
+        lower = name.lower()
+        for ending in sorted(SPELLINGS, key=len, reverse=True):
+            if lower.endswith(ending):
+                try:
+                    return model(name[: -len(ending)]), SPELLINGS[ending]
+                except InputError:
+                    break
+        raise
+
+
+def _weights(
+    question: Question, checkpoint: _Checkpoint, shape: ModelShape, card: Card, split: Split, found: Rules
+) -> tuple[Weights, ModelShape]:
+    """Formats of the matrices: the one asked for, the checkpoint's own, or none."""
+    asked = question.dtype.lower()
+    if asked not in PLAIN_DTYPES and asked not in BY_NAME:
+        raise InputError(unknown_name("dtype", question.dtype, [*PLAIN_DTYPES, *BY_NAME]))
+    section: Mapping[str, Any] | None = shape.quantization
+    if section is not None and asked in PLAIN_DTYPES:
+        weights = of_checkpoint(section, checkpoint.file, card, split, found.hopper_expert_kernel)
+        return weights, shape
+    name = asked if asked in BY_NAME else None
+    if asked == "auto":
+        name = checkpoint.suffix or (checkpoint.native if checkpoint.native in BY_NAME else None)
+    if name is None:
+        size = PLAIN_DTYPES[asked] or 2
+        return Weights(lambda matrix: None), replace(shape, dtype_bytes=size)
+    _check_precision(name, question.gpu, card)
+    published = checkpoint.quantized.get(name)
+    if published is not None:
+        config = {**checkpoint.config, **published}
+        shape = shape_from_config(shape.name, config)
+        return of_checkpoint(config["quantization_config"], None, card, split, found.hopper_expert_kernel), shape
+    return named(name, shape, card, split, found.hopper_expert_kernel), shape
+
+
+def _check_precision(name: str, gpu_name: str, card: Card) -> None:
+    """FP8 and FP4 weights run on older GPUs too, decoded to 16 bit by Marlin, but on none before Ampere."""
+    if name in NEEDS and card.generation == "turing":
+        works = "awq, gptq, int8"
+        raise InputError(Problem(f"{gpu_name} has no kernel for {name} weights; use {works}", got=f"dtype={name}"))
+
+
+def _kv_bytes(question: Question, shape: ModelShape) -> float:
+    asked = question.kv_dtype.lower()
+    if asked not in KV_DTYPES:
+        raise InputError(unknown_name("kv_dtype", question.kv_dtype, KV_DTYPES))
+    return KV_DTYPES[asked] or kv_bytes_of(shape.quantization)
+
+
+def _limits(question: Question, card: Card, shape: ModelShape) -> Limits:
+    """The server's defaults, with no more tokens than all sequences could have."""
+    defaults = default_limits(question.version, card.name, card.memory_bytes)
+    sequences = question.max_num_seqs or defaults.max_num_seqs
+    tokens = question.max_num_batched_tokens
+    if tokens is None:
+        longest = question.max_model_len or shape.context
+        tokens = min(defaults.max_num_batched_tokens, sequences * longest)
+    return Limits(tokens, sequences)
+
+
+def _length(question: Question, shape: ModelShape) -> int:
+    wanted = question.max_model_len
+    if wanted is not None and wanted > shape.context:
+        raise InputError(
+            Problem(f"max_model_len is beyond the {shape.context} tokens of {shape.name}", got=str(wanted))
+        )
+    return wanted or shape.context
+
+
+def known_gpus() -> list[str]:
+    """Names of the catalog's GPUs."""
+    return sorted(gpus())
