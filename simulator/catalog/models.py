@@ -36,7 +36,7 @@ class Model(Entry):
 
     @property
     def architecture(self) -> Architecture:
-        return architecture_from_config(self.name, self.config)
+        return architecture_from_config(self.name, self.config.get("text_config", self.config))
 
 
 @lru_cache

@@ -29,6 +29,7 @@ from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.resolve.given import NO_BOUND, given_step_time
+from simulator.resolve.unmodelled import notes_of, plan_by_layer, unmodelled_parts
 from simulator.schema.engine import EngineSettings
 
 _BATCHING = {
@@ -113,17 +114,21 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         settings.max_num_seqs or defaults.max_num_seqs,
     )
     drafting = _drafting(settings, arch, folder)
-    memory = plan_memory(
-        arch,
-        card.device,
-        parts,
-        limits,
-        card.coefficients,
-        block_size=settings.block_size,
-        gpu_memory_utilization=settings.gpu_memory_utilization,
-        max_model_len=settings.max_model_len,
-        drafting=drafting,
-    )
+    unknown = unmodelled_parts(name, folder)
+    if unknown:
+        memory = plan_by_layer(name, gpu_name, tp, pp, settings, folder)
+    else:
+        memory = plan_memory(
+            arch,
+            card.device,
+            parts,
+            limits,
+            card.coefficients,
+            block_size=settings.block_size,
+            gpu_memory_utilization=settings.gpu_memory_utilization,
+            max_model_len=settings.max_model_len,
+            drafting=drafting,
+        )
     config = _config(settings, limits, memory)
     notes: tuple[str, ...] = ()
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
@@ -140,6 +145,7 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
         steps = profile.step_time(limits)
     else:
         steps = step_time(arch, card, parts, limits, settings.version, drafting)
+        notes = notes_of(arch.name, unknown)
     return PlannedEngine(
         model=(arch.name if _is_file(name, folder) else name).lower(),
         config=config,

@@ -144,6 +144,11 @@ def answer(question: Question) -> Answer:
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
 
 
+def shape_of(name: str, folder: Path) -> ModelShape:
+    """Shape of a model of the catalog, or of a config.json."""
+    return _checkpoint(name, folder).shape
+
+
 def _checkpoint(name: str, folder: Path) -> _Checkpoint:
     """A model by its catalog name, or from a config.json or a folder that holds one."""
     path = folder / name

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.shapes.builders import BUILDERS
 from simulator.catalog.shapes.decoder import Built, finish
-from simulator.catalog.shapes.families import BUILDERS
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.towers import encoders
 from simulator.errors import InputError, Problem

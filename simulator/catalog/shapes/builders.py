@@ -1,0 +1,35 @@
+"""Which builder reads the layers of a `model_type`."""
+
+from __future__ import annotations
+
+from simulator.catalog.shapes.decoder import Family
+from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp
+from simulator.catalog.shapes.hybrids import (
+    falcon_h1,
+    granite_hybrid,
+    kimi_linear,
+    lfm2,
+    minimax_m1,
+    nemotron_h,
+    nemotron_nas,
+)
+from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
+
+BUILDERS: dict[str, tuple[Family, Builder]] = {
+    **{name: (family, attention_and_mlp) for name, family in FAMILIES.items()},
+    "nemotron-nas": (PLAIN, nemotron_nas),
+    "deci": (PLAIN, nemotron_nas),
+    "nemotron_h": (Family(gated_mlp=False, norms=1), nemotron_h),
+    "granitemoehybrid": (PLAIN, granite_hybrid),
+    "falcon_h1": (PLAIN, falcon_h1),
+    "lfm2": (Family(tied=True), lfm2),
+    "lfm2_moe": (Family(tied=True), lfm2),
+    "minimax_m1": (PLAIN, minimax_m1),
+    "minimax": (PLAIN, minimax_m1),
+    "minimax_text_01": (PLAIN, minimax_m1),
+    "kimi_linear": (PLAIN, kimi_linear),
+    "gemma3n_text": (Family(tied=True), gemma3n),
+    "gemma4_text": (Family(tied=True), gemma4),
+    "minimax_m3": (PLAIN, minimax_m3),
+    "minimax_m3_text": (PLAIN, minimax_m3),
+}

@@ -1,0 +1,231 @@
+"""Decoders with recurrent states, short convolutions or layers of unequal kind."""
+
+from __future__ import annotations
+
+from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.decoder import (
+    Built,
+    Family,
+    add_attention,
+    add_experts,
+    add_latent_attention,
+    add_mlp,
+    add_norms,
+    conv_state,
+    head_width,
+    layer_kinds,
+    state_bytes,
+)
+from simulator.catalog.shapes.families import (
+    expert_counts,
+    feed_forward,
+    first_number,
+    is_sparse,
+    per_token_count,
+)
+from simulator.catalog.shapes.reader import Config
+from simulator.memory.shape import LayerCache, Matrix, StatePart
+
+
+def nemotron_nas(config: Config, family: Family, built: Built) -> None:
+    """Layers by `block_configs`: attention may be missing, MLPs are of their own width."""
+    hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
+    for layer, block in enumerate(config["block_configs"]):
+        add_norms(config, family, built, layer)
+        attention, ffn = block["attention"], block["ffn"]
+        if attention.get("replace_with_linear") or ffn.get("replace_with_linear"):
+            raise config.problem(f"block_configs[{layer}]", "a linear layer in place of attention is not known here")
+        if not attention.get("no_op"):
+            kv_heads = heads // int(attention["n_heads_in_group"])
+            built.matrices += parts.attention(f"model.layers.{layer}.self_attn", hidden, heads, kv_heads, width)
+            built.cache(layer, LayerCache("full", kv_heads, width, width))
+        if not ffn.get("no_op"):
+            inner = int(2 * float(ffn["ffn_mult"]) * hidden / 3)
+            add_mlp(config, family, built, layer, -(-inner // 256) * 256)
+    built.lacks("layers of unequal width")
+
+
+def nemotron_h(config: Config, family: Family, built: Built) -> None:
+    """One mixer a layer: Mamba-2, attention, an MLP, or experts."""
+    pattern = config.get("hybrid_override_pattern")
+    kinds = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
+    listed = config.get("layers_block_type") or [kinds.get(letter, letter) for letter in pattern or ""]
+    if not listed:
+        raise config.problem("hybrid_override_pattern", "config.json of type 'nemotron_h' lacks it")
+    hidden = config.number("hidden_size")
+    plain = Family(gated_mlp=False, norms=1)
+    for layer, kind in enumerate(listed[: config.number("num_hidden_layers")]):
+        add_norms(config, plain, built, layer)
+        if kind == "mamba":
+            add_mamba2(config, built, layer)
+        elif kind == "attention":
+            add_attention(config, plain, built, layer, "full")
+        elif kind == "mlp":
+            add_mlp(config, plain, built, layer, first_number(config, "intermediate_size"))
+        elif kind == "moe":
+            count, per_token, inner, _ = expert_counts(config)
+            shared = config.number("moe_shared_expert_intermediate_size", 0)
+            shared *= max(1, first_number(config, "n_shared_experts"))
+            latent = config.number("moe_latent_size", 0)
+            add_experts(config, plain, built, layer, count, per_token, inner, shared)
+            if latent:
+                _narrow_experts(built, layer, hidden, latent)
+        else:
+            raise config.problem(f"hybrid_override_pattern[{layer}]", "unknown kind of layer", str(kind))
+
+
+def _narrow_experts(built: Built, layer: int, hidden: int, latent: int) -> None:
+    """Experts that work in a latent of the hidden state, with a projection into it and out of it."""
+    prefix = f"model.layers.{layer}.mlp"
+    built.matrices = [
+        Matrix(m.name, m.rows, latent, m.cut, copies=m.copies)
+        if m.cut == "experts" and m.name.startswith(f"{prefix}.")
+        else m
+        for m in built.matrices
+    ]
+    built.matrices += [parts.whole(f"{prefix}.fc1_latent_proj", latent, hidden)]
+    built.matrices += [parts.whole(f"{prefix}.fc2_latent_proj", hidden, latent)]
+
+
+def add_mamba2(config: Config, built: Built, layer: int) -> None:
+    hidden = config.number("hidden_size")
+    heads = config.first("mamba_num_heads", "mamba_n_heads")
+    expand = config.get("mamba_expand", 2)
+    width = config.get("mamba_head_dim") or config.get("mamba_d_head")
+    width = int(width) if isinstance(width, int) else int(expand * hidden) // heads
+    state = config.first("ssm_state_size", "mamba_d_state")
+    groups = config.first("n_groups", "mamba_n_groups", default=1)
+    kernel = config.first("conv_kernel", "mamba_d_conv", default=4)
+    prefix = f"model.layers.{layer}.mamba"
+    built.matrices += parts.mamba2(prefix, hidden, heads, width, state, groups, kernel)
+    built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, state_bytes(config)))
+    built.projection = max(built.projection, 2 * heads * width + 2 * groups * state + heads)
+    built.lacks("state-space layers (Mamba-2)")
+
+
+def granite_hybrid(config: Config, family: Family, built: Built) -> None:
+    """Mamba-2 or attention, each with experts or a shared MLP."""
+    for layer, kind in enumerate(layer_kinds(config, family)):
+        add_norms(config, family, built, layer)
+        if kind == "mamba":
+            add_mamba2(config, built, layer)
+        else:
+            add_attention(config, family, built, layer, kind)
+        count = config.number("num_local_experts", 0)
+        shared = config.number("shared_intermediate_size", 0)
+        if count:
+            add_experts(
+                config, family, built, layer, count, per_token_count(config), config.number("intermediate_size"), shared
+            )
+        else:
+            add_mlp(config, family, built, layer, shared or config.number("intermediate_size"))
+
+
+def falcon_h1(config: Config, family: Family, built: Built) -> None:
+    """Mamba-2 and attention side by side in every layer."""
+    for layer in range(config.number("num_hidden_layers")):
+        add_norms(config, family, built, layer)
+        hidden = config.number("hidden_size")
+        heads, state = config.number("mamba_n_heads"), config.number("mamba_d_state")
+        width, groups = config.number("mamba_d_head"), config.number("mamba_n_groups", 1)
+        kernel = config.number("mamba_d_conv", 4)
+        built.matrices += parts.mamba2(f"model.layers.{layer}.mamba", hidden, heads, width, state, groups, kernel)
+        built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, None))
+        add_attention(config, family, built, layer, "full")
+        add_mlp(config, family, built, layer, config.number("intermediate_size"))
+    built.lacks("state-space layers (Mamba-2)")
+
+
+def lfm2(config: Config, family: Family, built: Built) -> None:
+    """Short convolutions with attention in some layers."""
+    hidden = config.number("hidden_size")
+    kernel = config.number("conv_L_cache")
+    for layer, kind in enumerate(layer_kinds(config, family)):
+        add_norms(config, family, built, layer)
+        if kind == "conv":
+            prefix = f"model.layers.{layer}.conv"
+            built.matrices += [
+                parts.linear(f"{prefix}.in_proj", 3 * hidden, hidden),
+                parts.linear(f"{prefix}.out_proj", hidden, hidden),
+                Matrix(f"{prefix}.conv", hidden, kernel, "tp", plain=True),
+            ]
+            built.cache(layer, conv_state(hidden, kernel))
+        else:
+            add_attention(config, family, built, layer, kind)
+        count, per_token, inner, shared = expert_counts(config)
+        if count and layer >= config.number("num_dense_layers", 0):
+            add_experts(config, family, built, layer, count, per_token, inner, shared)
+        else:
+            add_mlp(config, family, built, layer, _lfm2_width(config))
+    built.lacks("short convolutions")
+
+
+def _lfm2_width(config: Config) -> int:
+    inner = config.first("intermediate_size", "block_ff_dim")
+    if config.get("block_auto_adjust_ff_dim"):
+        inner = int(2 * inner / 3) * 1
+        multiple = config.number("block_multiple_of", 256)
+        inner = -(-int(inner * float(config.get("block_ffn_dim_multiplier", 1.0))) // multiple) * multiple
+    return inner
+
+
+def minimax_m1(config: Config, family: Family, built: Built) -> None:
+    """Lightning attention with full attention every few layers, experts everywhere."""
+    hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
+    count, per_token, inner, shared = expert_counts(config)
+    for layer, kind in enumerate(config["attn_type_list"]):
+        add_norms(config, family, built, layer)
+        if kind:
+            add_attention(config, family, built, layer, "full")
+        else:
+            prefix = f"model.layers.{layer}.self_attn"
+            built.matrices += [
+                parts.linear(f"{prefix}.qkv_proj", 3 * heads * width, hidden),
+                parts.linear(f"{prefix}.output_gate", heads * width, hidden),
+                parts.linear(f"{prefix}.out_proj", hidden, heads * width),
+            ]
+            built.cache(layer, LayerCache("state", state=(StatePart(heads * width * width, 4),)))
+        add_experts(config, family, built, layer, count, per_token, inner, shared)
+    built.lacks("lightning attention")
+
+
+def kimi_linear(config: Config, family: Family, built: Built) -> None:
+    """Kimi delta attention with latent attention every few layers."""
+    linear = Config(config["linear_attn_config"], config.file, f"{config.section}linear_attn_config.")
+    full = set(linear["full_attn_layers"])
+    hidden = config.number("hidden_size")
+    heads, width = linear.number("num_heads"), linear.number("head_dim")
+    kernel = linear.number("short_conv_kernel_size", 4)
+    inner = heads * width
+    for layer in range(config.number("num_hidden_layers")):
+        add_norms(config, family, built, layer)
+        if layer + 1 in full:
+            add_latent_attention(config, built, layer)
+        else:
+            prefix = f"model.layers.{layer}.self_attn"
+            gate = (
+                [parts.linear(f"{prefix}.g_proj", inner, hidden)]
+                if linear.get("use_full_rank_gate")
+                else [
+                    parts.whole(f"{prefix}.g_a_proj", width, hidden),
+                    parts.linear(f"{prefix}.g_b_proj", inner, width),
+                ]
+            )
+            built.matrices += [
+                *(parts.linear(f"{prefix}.{name}_proj", inner, hidden) for name in "qkv"),
+                parts.linear(f"{prefix}.o_proj", hidden, inner),
+                parts.whole(f"{prefix}.f_a_proj", width, hidden),
+                parts.linear(f"{prefix}.f_b_proj", inner, width),
+                *gate,
+                Matrix(f"{prefix}.b_proj", heads, hidden, "tp"),
+                Matrix(f"{prefix}.conv", 3 * inner, kernel, "tp", plain=True),
+            ]
+            built.cache(
+                layer,
+                LayerCache("state", state=(StatePart(3 * inner * (kernel - 1)), StatePart(heads * width * width, 4))),
+            )
+        feed_forward(config, family, built, layer)
+        latent = config.number("routed_expert_hidden_size", 0)
+        if latent and is_sparse(config, layer):
+            _narrow_experts(built, layer, hidden, latent)
+    built.lacks("linear attention (KDA)")

@@ -1,0 +1,108 @@
+"""Decoders of attention whose layers differ in heads, caches or what stands beside them."""
+
+from __future__ import annotations
+
+from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.decoder import (
+    Built,
+    Family,
+    add_attention,
+    add_mlp,
+    add_norms,
+    head_width,
+    layer_kinds,
+)
+from simulator.catalog.shapes.families import (
+    feed_forward,
+    per_token_count,
+)
+from simulator.catalog.shapes.reader import Config
+from simulator.memory.shape import LayerCache, Matrix
+
+
+def gemma3n(config: Config, family: Family, built: Built) -> None:
+    """Gemma 3n: per-layer embeddings, four streams, caches shared by the last layers."""
+    hidden, layers = config.number("hidden_size"), config.number("num_hidden_layers")
+    per_layer, streams = config.number("hidden_size_per_layer_input"), config.number("altup_num_inputs", 4)
+    rank = config.number("laurel_rank", 64)
+    shared = config.number("num_kv_shared_layers", 0)
+    widths = config["intermediate_size"]
+    vocab = config.number("vocab_size_per_layer_input")
+    built.matrices += [
+        Matrix("model.embed_tokens_per_layer", vocab, layers * per_layer, "vocab", plain=True),
+        parts.linear("model.per_layer_model_projection", layers * per_layer, hidden),
+        parts.whole("model.altup_projections", 2 * (streams - 1) * hidden, hidden),
+    ]
+    for layer, kind in enumerate(layer_kinds(config, family)):
+        add_norms(config, Family(norms=6), built, layer)
+        add_attention(config, family, built, layer, kind)
+        if layer >= layers - shared:
+            built.caches.pop()
+            built.layer_of_cache.pop()
+        add_mlp(config, family, built, layer, int(widths[layer] if isinstance(widths, list) else widths))
+        prefix = f"model.layers.{layer}"
+        built.matrices += [
+            parts.whole(f"{prefix}.laurel", 2 * rank, hidden),
+            parts.whole(f"{prefix}.per_layer_gates", 2 * per_layer, hidden),
+        ]
+    built.lacks("per-layer embeddings")
+
+
+def gemma4(config: Config, family: Family, built: Built) -> None:
+    """Gemma 4: full layers have heads of their own shape, the last layers share caches, some have experts."""
+    hidden, layers = config.number("hidden_size"), config.number("num_hidden_layers")
+    heads, kv_heads = config.number("num_attention_heads"), config.number("num_key_value_heads")
+    width, wide = head_width(config), config.number("global_head_dim", 0)
+    equal = bool(config.get("attention_k_eq_v"))
+    few = config.number("num_global_key_value_heads", 0) if equal else 0
+    shared = config.number("num_kv_shared_layers", 0)
+    per_layer = config.number("hidden_size_per_layer_input", 0)
+    vocab = config.number("vocab_size_per_layer_input", 0)
+    count = config.number("num_experts", 0) if config.get("enable_moe_block") else 0
+    if per_layer:
+        built.matrices += [
+            Matrix("model.embed_tokens_per_layer", vocab, layers * per_layer, "vocab", plain=True),
+            parts.linear("model.per_layer_model_projection", layers * per_layer, hidden),
+        ]
+    for layer, kind in enumerate(layer_kinds(config, family)):
+        add_norms(config, Family(norms=6 if count else 4), built, layer)
+        head = wide or width if kind == "full" else width
+        own = few or kv_heads if kind == "full" else kv_heads
+        built.matrices += parts.attention(f"model.layers.{layer}.self_attn", hidden, heads, own, head)
+        if layer < layers - shared:
+            reach = config.number("sliding_window") if kind == "window" else 0
+            built.cache(layer, LayerCache("window" if kind == "window" else "full", own, head, head, reach))
+        built.projection = max(built.projection, (heads + 2 * own) * head)
+        double = 2 if config.get("use_double_wide_mlp") and layer >= layers - shared else 1
+        add_mlp(config, family, built, layer, double * config.number("intermediate_size"))
+        if count:
+            inner = config.first("moe_intermediate_size", "expert_intermediate_size")
+            built.matrices += parts.experts(f"model.layers.{layer}.moe", hidden, inner, count)
+            built.matrices.append(parts.whole(f"model.layers.{layer}.router.proj", count, hidden, plain=True))
+            built.experts, built.moe_per_token, built.moe_inner = count, per_token_count(config), inner
+        if per_layer:
+            built.matrices.append(parts.whole(f"model.layers.{layer}.per_layer_gates", 2 * per_layer, hidden))
+    if per_layer:
+        built.lacks("per-layer embeddings")
+    if wide:
+        built.lacks("heads of two shapes")
+
+
+def minimax_m3(config: Config, family: Family, built: Built) -> None:
+    """MiniMax M3: grouped-query attention whose sparse layers keep the keys of a block indexer beside it."""
+    sparse = config.get("sparse_attention_config") or {}
+    frequency = sparse.get("sparse_attention_freq") or [0] * config.number("num_hidden_layers")
+    hidden = config.number("hidden_size")
+    for layer in range(config.number("num_hidden_layers")):
+        add_norms(config, family, built, layer)
+        add_attention(config, family, built, layer, "full")
+        if frequency[layer]:
+            heads, width = int(sparse["sparse_num_index_heads"]), int(sparse["sparse_index_dim"])
+            prefix = f"model.layers.{layer}.self_attn.indexer"
+            built.matrices += [
+                parts.linear(f"{prefix}.q_proj", heads * width, hidden),
+                parts.whole(f"{prefix}.k_proj", width, hidden),
+            ]
+            built.cache(layer, LayerCache("full", 1, width, 0))
+        feed_forward(config, family, built, layer)
+    built.lacks("sparse attention's indexer")

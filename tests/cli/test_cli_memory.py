@@ -1,0 +1,123 @@
+"""`servecast memory`: one plan, a table of plans, and a log held against the plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.cli.main import _run
+from simulator.resolve.memory_table import COLUMNS
+
+ANSWER = {"id", "fits", "num_blocks", "kv_tokens", "kv_gib", "weights_gib", "error"}
+LOG = """\
+INFO 10-02 10:12:01 [core.py:75] Initializing a V1 LLM engine (v0.11.0) with config: \
+model='meta-llama/Llama-3.1-8B-Instruct', \
+tensor_parallel_size=1, pipeline_parallel_size=1, max_seq_len=131072, quantization=None, kv_cache_dtype=auto,
+INFO 10-02 10:12:09 [gpu_model_runner.py:2653] Model loading took 14.9889 GiB and 2.910352 seconds
+INFO 10-02 10:12:30 [gpu_worker.py:298] Available KV cache memory: 54.77 GiB
+INFO 10-02 10:12:30 [kv_cache_utils.py:1087] GPU KV cache size: 448,640 tokens
+INFO 10-02 10:12:30 [kv_cache_utils.py:1091] Maximum concurrency for 131,072 tokens per request: 3.42x
+INFO 10-02 10:12:40 [gpu_model_runner.py:3480] Graph capturing finished in 8 secs, took 0.55 GiB
+"""
+
+
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert _run(["memory", *words, "--format", "json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_terms_are_printed_as_vllm_logs_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["memory", "llama-3.1-8b", "--gpu", "h100-sxm", "--version", "0.11.0"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        "total memory",
+        "usable at 0.9",
+        "weights",
+        "activation peak",
+        "non-torch",
+        "CUDA graphs",
+        "KV cache",
+    ):
+        assert words in out
+    found = printed(capsys, "llama-3.1-8b", "--gpu", "h100-sxm", "--version", "0.11.0")
+    assert found["fits"]
+    assert found["ways_out"] == []
+    assert found["groups"][0]["kind"] == "full"
+    assert found["max_concurrency"] == pytest.approx(found["kv_tokens"] / found["max_model_len"], abs=1e-3)
+
+
+def test_what_would_make_it_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys, "llama-3.1-70b", "--gpu", "h100-sxm")
+    assert not found["fits"]
+    assert found["refusals"]
+    assert any(way.startswith("tp=") for way in found["ways_out"])
+
+
+def test_a_table_of_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "rows.csv"
+    lines = [
+        ",".join(COLUMNS),
+        "a,llama-3.1-8b,h100-sxm,1,,,,,,0.9,8192,,,0.11.0",
+        "b,llama-3.1-70b,h100-sxm,1,,,,,,,,,,",
+        "c,llama-3.1-8b,h100-sxm,0,,,,,,,,,,",
+        "d,no-such-model,h100-sxm,,,,,,,,,,,",
+    ]
+    table.write_text("\n".join(lines), encoding="utf-8")
+    found = printed(capsys, "--table", str(table))
+    assert list(found) == ["rows"]
+    assert all(set(row) == ANSWER for row in found["rows"])
+    by_id = {row["id"]: row for row in found["rows"]}
+    assert by_id["a"]["fits"] is True
+    assert by_id["a"]["error"] is None
+    assert by_id["a"]["weights_gib"] == pytest.approx(14.99, abs=0.02)
+    assert (by_id["b"]["fits"], by_id["b"]["kv_tokens"]) == (False, 0)
+    assert by_id["c"]["fits"] is None
+    assert "tp" in by_id["c"]["error"]
+    assert "no-such-model" in by_id["d"]["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("id,model,gpu,tensor\n", "tensor"), ("id,model\n", "gpu"), ("", "model")]
+)
+def test_a_table_with_other_columns_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text(text, encoding="utf-8")
+    assert _run(["memory", "--table", str(table)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_log_is_held_against_the_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(LOG, encoding="utf-8")
+    rows = {row["term"]: row for row in printed(capsys, "--compare", str(log), "--gpu", "h100-sxm")["rows"]}
+    assert rows["kv_tokens"]["log"] == 448640
+    assert rows["kv_tokens"]["difference"] == rows["kv_tokens"]["plan"] - 448640
+    assert abs(rows["weights_gib"]["difference"]) < 0.02
+    assert rows["weights_gib"]["log"] == pytest.approx(14.9889)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[2026-01-01] server_args=ServerArgs(model_path='x')\nmax_total_num_tokens=100\n", "SGLang"),
+        ("llama_model_loader: loaded meta data\n", "llama.cpp"),
+        ("nothing of the kind\n", "memory lines"),
+    ],
+)
+def test_a_log_of_another_engine_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    log = tmp_path / "other.log"
+    log.write_text(line, encoding="utf-8")
+    assert _run(["memory", "--compare", str(log), "--gpu", "h100-sxm"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_and_a_gpu_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["memory", "llama-3.1-8b"]) == 2
+    assert "--gpu" in capsys.readouterr().err

@@ -1,0 +1,227 @@
+"""Memory plans against start-up logs of vLLM that were published, and what the plan refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.catalog.gpus import gpus
+from simulator.catalog.models import models
+from simulator.errors import InputError
+from simulator.resolve.advice import ways_out
+from simulator.resolve.memory import Answer, Question, answer, card_of
+from simulator.units import BYTES_PER_GIB
+
+SMALL: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 512,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "intermediate_size": 1024,
+    "vocab_size": 4096,
+    "max_position_embeddings": 2048,
+}
+SHARE = 0.92
+QWEN_27B = Question("qwen3.6-27b-fp8", "l40s", gpu_memory_utilization=0.9, max_model_len=131072, version="0.26.0")
+
+
+def config(folder: Path, **changes: Any) -> str:
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(SMALL | changes), encoding="utf-8")
+    return str(folder)
+
+
+def gib(size: float) -> float:
+    return size / BYTES_PER_GIB
+
+
+@pytest.mark.parametrize(
+    ("question", "tokens", "error"),
+    [
+        (QWEN_27B, 141036, 0.0),
+        (replace(QWEN_27B, max_num_seqs=16), 155600, 0.01),
+        (Question("llama-3.1-8b", "a100-40", version="0.10.1.1"), 157648, 0.01),
+        (Question("llama-3.1-8b", "a100-80", version="0.31.0"), 460496, 0.01),
+        (Question("qwen3-8b", "h100-sxm", version="0.19.1"), 389888, 0.01),
+        (Question("gemma-3-27b", "mi300x", max_model_len=4096, version="0.11.0"), 205696, 0.01),
+        (
+            Question(
+                "qwen2.5-7b", "h200", dtype="awq", gpu_memory_utilization=0.3, max_model_len=4096, version="0.31.0"
+            ),
+            651504,
+            0.001,
+        ),
+        (
+            Question(
+                "qwen3-30b-a3b",
+                "l4",
+                tp=4,
+                dtype="fp8",
+                expert_parallel=True,
+                gpu_memory_utilization=0.85,
+                max_model_len=8192,
+                version="0.29.0",
+            ),
+            401776,
+            0.03,
+        ),
+        (Question("qwen3-235b-a22b", "h100-sxm", tp=4, dtype="fp8", version="0.9.2"), 178880, 0.1),
+        (
+            Question("qwen2.5-7b", "a100-80", gpu_memory_utilization=0.25, max_model_len=16384, version="0.10.1"),
+            93872,
+            0.17,
+        ),
+    ],
+    ids=lambda value: f"{value.model}-{value.gpu}-{value.version}" if isinstance(value, Question) else None,
+)
+def test_tokens_of_published_logs(question: Question, tokens: int, error: float) -> None:
+    assert answer(question).plan.kv_tokens == pytest.approx(tokens, rel=error)
+
+
+def test_more_sequences_than_state_blocks_do_not_start() -> None:
+    plan = answer(QWEN_27B).plan
+    assert (plan.num_blocks, plan.fits) == (184, False)
+    assert "184" in plan.refusals[0]
+    assert answer(replace(QWEN_27B, max_num_seqs=16)).plan.fits
+
+
+def test_a_request_of_the_longest_length_has_to_fit_and_the_length_that_does_is_named() -> None:
+    short = answer(replace(QWEN_27B, gpu_memory_utilization=0.86, max_num_seqs=128))
+    assert not short.plan.fits
+    assert any("max_model_len" in refusal for refusal in short.plan.refusals)
+    found = next(way for way in ways_out(short) if way.startswith("max_model_len="))
+    length = int(found.split("=")[1])
+    assert answer(replace(short.question, max_model_len=length)).plan.fits
+
+
+@pytest.mark.parametrize(("version", "weights"), [("0.10.1", 65.97), ("0.14.1", 64.38)])
+def test_gpt_oss_fills_one_h100(version: str, weights: float) -> None:
+    found = answer(Question("gpt-oss-120b", "h100-sxm", version=version))
+    assert not found.plan.fits
+    assert gib(found.plan.terms.weight_bytes) == pytest.approx(weights, rel=0.005)
+    assert any(way.startswith("tp=") for way in ways_out(found))
+
+
+def test_the_publishers_fp8_checkpoint_leaves_attention_in_16_bit() -> None:
+    terms = answer(Question("llama-3.1-405b-fp8", "h100-sxm", tp=8)).plan.terms
+    assert gib(terms.weight_bytes) == pytest.approx(57.75, rel=0.001)
+    image = answer(Question("gemma-3-27b", "mi300x", version="0.11.0")).plan.terms
+    assert gib(image.weight_bytes) == pytest.approx(51.79, rel=0.015)
+
+
+def test_the_engine_sees_less_than_the_datasheet_says() -> None:
+    assert gib(card_of("l4").memory_bytes) == pytest.approx(22.03, abs=0.01)
+    for name, entry in gpus().items():
+        assert 0.8 < card_of(name).memory_bytes / entry.memory.value <= 1.0 + 1e-9, name
+
+
+@pytest.mark.parametrize("name", sorted(models()))
+def test_every_model_of_the_catalog_is_planned(name: str) -> None:
+    found = answer(Question(name, "b200", tp=1 if models()[name].total_parameters.value < 6e10 else 8))
+    terms = found.plan.terms
+    assert terms.weight_bytes > 0
+    assert found.plan.groups
+    assert terms.usable_bytes == pytest.approx(SHARE * terms.total_bytes)
+    total = terms.weight_bytes + terms.activation_bytes + terms.runtime_bytes + terms.kv_bytes
+    total += terms.graph_bytes if terms.graphs_in_budget else 0
+    assert total == pytest.approx(terms.usable_bytes)
+
+
+def test_defaults_are_those_of_the_version() -> None:
+    old, new = (answer(Question("llama-3.1-8b", "a100-80", version=version)) for version in ("0.8.5", "0.33.0"))
+    assert (old.request.gpu_memory_utilization, new.request.gpu_memory_utilization) == (0.9, 0.92)
+    assert not old.plan.terms.graphs_in_budget
+    assert new.plan.terms.graphs_in_budget
+    eager = answer(Question("llama-3.1-8b", "a100-80", enforce_eager=True))
+    assert eager.plan.terms.graph_bytes == 0
+    assert eager.plan.kv_tokens > new.plan.kv_tokens
+
+
+def test_memory_grows_with_what_grows_it() -> None:
+    base = Question("llama-3.1-8b", "h100-sxm", version="0.11.0")
+
+    def tokens(**changes: Any) -> int:
+        return answer(replace(base, **changes)).plan.kv_tokens
+
+    assert tokens(gpu_memory_utilization=0.8) < tokens(gpu_memory_utilization=0.9)
+    assert tokens(max_num_batched_tokens=65536) < tokens(max_num_batched_tokens=2048)
+    assert tokens(max_num_seqs=2048) < tokens(max_num_seqs=256)
+    assert tokens(kv_dtype="fp8") == pytest.approx(2 * tokens(), rel=0.001)
+    assert tokens(dtype="fp8") > tokens()
+    assert tokens(tp=2) > 2 * tokens()
+    assert tokens(pp=2) > 2 * tokens()
+
+
+def kv_bytes_per_token(found: Answer) -> float:
+    return found.plan.terms.kv_bytes / found.plan.kv_tokens
+
+
+def test_kv_heads_are_copied_beyond_their_number_and_other_splits_are_refused(tmp_path: Path) -> None:
+    model = config(tmp_path / "m")
+    halves, copies = (answer(Question(model, "l4", tp=tp)) for tp in (2, 8))
+    assert kv_bytes_per_token(halves) == pytest.approx(kv_bytes_per_token(copies), rel=0.01)
+    with pytest.raises(InputError, match="3"):
+        answer(Question(model, "l4", tp=3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "retnet"}, "model_type"),
+        ({"layer_types": ["full_attention"] * 7 + ["sparse_magic"]}, "sparse_magic"),
+        ({"quantization_config": {"quant_method": "exl3"}}, "exl3"),
+        ({"kv_lora_ranks": 4, "num_kv_shared_layers": 3}, "num_kv_shared_layers"),
+    ],
+)
+def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        answer(Question(config(tmp_path / "m", **changes), "l4"))
+    assert caught.value.problems[0].file
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": "0.6.0"}, "0.8"),
+        ({"version": "soon"}, "version"),
+        ({"gpu": "h1000"}, "h1000"),
+        ({"model": "lama"}, "lama"),
+        ({"dtype": "fp3"}, "fp3"),
+        ({"kv_dtype": "fp3"}, "fp3"),
+        ({"gpu_memory_utilization": 1.2}, "gpu_memory_utilization"),
+        ({"max_model_len": 10**6}, "131072"),
+        ({"gpu": "t4", "dtype": "fp8"}, "t4"),
+    ],
+)
+def test_bad_questions_say_what_is_wrong(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        answer(replace(Question("llama-3.1-8b", "h100-sxm"), **changes))
+
+
+def test_windows_and_full_layers_share_one_pool(tmp_path: Path) -> None:
+    kinds = ["sliding_attention"] * 6 + ["full_attention"] * 2
+    mixed = answer(
+        Question(
+            config(tmp_path / "mixed", sliding_window=128, layer_types=kinds, max_position_embeddings=131072), "l4"
+        )
+    )
+    assert sorted(group.page.kind for group in mixed.plan.groups) == ["full", "window", "window", "window"]
+    assert all(len(group.members) == 2 for group in mixed.plan.groups)
+    full = answer(Question(config(tmp_path / "full", max_position_embeddings=131072), "l4"))
+    assert mixed.plan.max_concurrency > 2 * full.plan.max_concurrency
+
+
+def test_a_checkpoints_own_format_is_read(tmp_path: Path) -> None:
+    plain = answer(Question(config(tmp_path / "plain"), "l4")).plan.terms.weight_bytes
+    section = {"quant_method": "fp8", "modules_to_not_convert": ["lm_head"]}
+    fp8 = answer(Question(config(tmp_path / "fp8", quantization_config=section), "l4")).plan.terms.weight_bytes
+    section = section | {"modules_to_not_convert": ["lm_head", "self_attn"]}
+    part = answer(Question(config(tmp_path / "part", quantization_config=section), "l4")).plan.terms.weight_bytes
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 128}
+    four = answer(Question(config(tmp_path / "awq", quantization_config=awq), "l4")).plan.terms.weight_bytes
+    assert four < fp8 < part < plain
