@@ -234,6 +234,16 @@ _ALL = (
     ),
     Figure("usd_per_month", "$ per month", "", ",.0f", "sum of the lines of the bill of a month of 730 hours", "bill/"),
     Figure(
+        "saved_by_prefix_caching",
+        "saved by prefix caching",
+        "$ per month",
+        ",.0f",
+        "what the same topology would cost more without it: cached tokens at the price of input, machines by the GPU "
+        "time of computing them; not a part of the bill",
+        "bill/savings.py",
+        "no prompt was found in a cache",
+    ),
+    Figure(
         "usd_per_million_processed_tokens",
         "$ per 1M tokens, all",
         "",

@@ -109,8 +109,18 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
             f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start; {_shares(cost['split'])}."
         )
-        lines += [f"{name}: {text}." for text in _commitments(cost)]
+        lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost))]
     return lines
+
+
+def _saved(cost: Mapping[str, Any]) -> list[str]:
+    """What is not in the bill as it was saved."""
+    found = cost["saved_by_prefix_caching"]
+    usd = sum(row["usd_per_month"] for row in found)
+    parts = ", ".join(f"{row['owner']} ${row['usd_per_month']:,.0f}" for row in found) if len(found) > 1 else ""
+    return (
+        [f"without prefix caching a month would cost ${usd:,.0f} more{f' ({parts})' if parts else ''}"] if usd else []
+    )
 
 
 def _commitments(cost: Mapping[str, Any]) -> list[str]:

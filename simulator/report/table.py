@@ -135,6 +135,11 @@ def _owed(summary: Summary) -> str:
     return figure("owed_usd").text(summary["cost"]["liability_usd"] or None)
 
 
+def _saved(summary: Summary) -> str:
+    rows = summary["cost"]["saved_by_prefix_caching"]
+    return figure("saved_by_prefix_caching").text(sum(row["usd_per_month"] for row in rows) or None)
+
+
 def _providers_up(summary: Summary) -> str:
     hit = [provider for provider in summary["providers"] if provider["outages"]]
     if not hit:
@@ -201,11 +206,12 @@ _COST: tuple[Row, ...] = (
     _of("cost", "unused_share"),
     _of("cost", "kwh_per_million_tokens"),
     _of("cost", "co2_kg_per_million_tokens"),
+    _labelled("saved_by_prefix_caching", _saved),
     _labelled("owed_usd", _owed),
     _of("cost", "capex_usd"),
     _labelled("probability_cheapest", _cheapest),
 )
-_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd")}
+_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd", "saved_by_prefix_caching")}
 """Rows that are left out where no topology has something to say in them."""
 _SHORT = {
     figure(name).label

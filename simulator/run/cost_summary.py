@@ -11,7 +11,8 @@ from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
 from simulator.bill.owned import site_owner
-from simulator.bill.split import KINDS, step_cost, study_split_usd
+from simulator.bill.savings import PromptCost, prefix_caching_usd
+from simulator.bill.split import KINDS, StepCost, step_cost, study_split_usd
 from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
@@ -28,6 +29,7 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     usd, tokens, bill = found.usd_per_month, found.tokens, found.bill
     half_width = t_interval([replication.usd_per_month for replication in found.replications])[1]
     unit = unit_prices(usd, tokens)
+    steps = _step_costs(found, planned)
     energy = study_energy(found.terms, found.months)
     kwh, co2_kg = per_million(energy, tokens.delivered)
     return {
@@ -62,17 +64,16 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
             for start, instances in commitment.begins or ()
             if instances
         ],
-        "split": _split(found, planned),
+        "split": _split(found, planned, steps),
+        "saved_by_prefix_caching": _saved(found, planned, steps),
         "energy": [{"owner": one.owner, "kwh_per_month": one.kwh, "co2_kg_per_month": one.co2_kg} for one in energy],
         "kwh_per_million_tokens": kwh,
         "co2_kg_per_million_tokens": co2_kg,
     }
 
 
-def _split(found: Priced, planned: PlannedTopology) -> list[dict[str, Any]]:
-    """The bill by class, with its tenant, and token kind."""
-    classes = planned.loaded.scenario.workload.classes
-    costs = {
+def _step_costs(found: Priced, planned: PlannedTopology) -> dict[str, StepCost]:
+    return {
         pool.name: step_cost(
             [next(used for used in one.usage.pools if used.name == pool.name) for one in found.replications],
             pool.step_time.prefill_attn_s,
@@ -80,6 +81,23 @@ def _split(found: Priced, planned: PlannedTopology) -> list[dict[str, Any]]:
         )
         for pool in planned.fleet.pools
     }
+
+
+def _saved(found: Priced, planned: PlannedTopology, steps: Mapping[str, StepCost]) -> list[dict[str, Any]]:
+    """What prefix caching saves, by owner of the lines."""
+    costs = {}
+    for pool in planned.fleet.pools:
+        step = pool.step_time.token_time_s[-1]
+        costs[pool.name] = PromptCost(
+            float(step[-1]) / (len(step) - 1), pool.step_time.prefill_attn_s, steps[pool.name]
+        )
+    usd = prefix_caching_usd(found.terms, found.months, found.bill, costs)
+    return [{"owner": owner, "usd_per_month": value} for owner, value in usd.items()]
+
+
+def _split(found: Priced, planned: PlannedTopology, costs: Mapping[str, StepCost]) -> list[dict[str, Any]]:
+    """The bill by class, with its tenant, and token kind."""
+    classes = planned.loaded.scenario.workload.classes
     usd = study_split_usd(found.terms, found.months, found.bill, costs, len(classes))
     return [
         {"class": cls.name, "tenant": cls.tenant, "token_kind": kind, "usd_per_month": float(value)}
