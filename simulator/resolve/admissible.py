@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
 
 from simulator.errors import InputError, Problem
+from simulator.perf.memory import RESERVED_BLOCKS
 from simulator.resolve.demand import workload_spec
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
+from simulator.workload.description import read_description
 from simulator.workload.lengths import length_least
-from simulator.workload.spec import ClassWorkload, Profile, Sessions, Trace
+from simulator.workload.replay import trace_rows
+from simulator.workload.spec import (
+    ClassWorkload,
+    ClosedLoopArrivals,
+    Gamma,
+    Poisson,
+    Profile,
+    Schedule,
+    Sessions,
+    Trace,
+)
 
 
 def check_admissible(loaded: LoadedScenario, fleet: FleetSpec) -> None:
@@ -29,8 +45,15 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
     specs = workload_spec(loaded.scenario, loaded.path.parent).classes
     names = [pool.name for pool in fleet.pools] + [provider.name for provider in fleet.providers]
     for k, (cls, spec, known) in enumerate(zip(classes, specs, fleet.classes, strict=True)):
-        allowed = [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
         path = f"workload.classes[{k}]"
+        count, limit = _requests(spec, loaded.scenario.run.horizon_s), loaded.scenario.run.max_requests
+        if count > limit:
+            told = (
+                f"{count:.3g} requests come in a replication, more than run.max_requests ({limit:,}): set that higher"
+            )
+            yield _at(loaded, f"{path}.arrivals", f"{told} if so many are meant", None)
+            continue
+        allowed = [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
         if not allowed:
             told = f"no target of topology {fleet.name} ({', '.join(names)}) may take requests of this data class"
             yield _at(loaded, f"{path}.data_class", told, cls.data_class)
@@ -42,7 +65,7 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
                 f"the shortest request has {least:,} tokens, and no target of topology {fleet.name} that may take it "
                 f"holds more than {most:,.0f}"
             )
-            yield _at(loaded, f"{path}.lengths", told, None)
+            yield _at(loaded, f"{path}.lengths" if cls.lengths else f"{path}.arrivals", told, None)
 
 
 def _at(loaded: LoadedScenario, path: str, message: str, got: str | None) -> Problem:
@@ -66,15 +89,52 @@ def _most_tokens(fleet: FleetSpec, target: int) -> float:
     if target >= len(fleet.pools):
         return fleet.providers[target - len(fleet.pools)].max_context_tokens or float("inf")
     pool = fleet.pools[target]
-    answering = pool if pool.hands_to is None else fleet.pools[pool.hands_to]
-    return answering.engine.max_model_len
+    engine = (pool if pool.hands_to is None else fleet.pools[pool.hands_to]).engine
+    return min(engine.max_model_len, (engine.num_blocks - RESERVED_BLOCKS) * engine.block_size)
+
+
+def _requests(spec: ClassWorkload, horizon_s: float) -> float:
+    """Requests that come in a replication, about; of users in a closed loop their number, as each waits for answers."""
+    match spec.arrivals:
+        case Poisson() | Gamma() | Schedule() | Sessions() as timed:
+            return timed.rate_rps * horizon_s
+        case ClosedLoopArrivals() as users:
+            return users.concurrency
+        case Profile() as profile:
+            traffic = read_description(profile.file)
+            rounds = horizon_s / traffic.duration_s
+            return float(traffic.counts.sum()) * profile.rate_scale * (rounds if profile.loop else min(rounds, 1.0))
+        case _:
+            return 0.0
 
 
 def _least_tokens(spec: ClassWorkload) -> int:
-    """Prompt and answer of the shortest request that the class can draw; of recorded traffic nothing is known."""
+    """Prompt and answer of the shortest request that the class can have; what it says itself replaces the recorded."""
     arrivals = spec.arrivals
-    if isinstance(arrivals, Profile | Trace):
-        return 2
+    given = tuple(None if length is None else length_least(length) for length in (spec.isl, spec.osl))
+    if isinstance(arrivals, Trace | Profile):
+        stat = Path(arrivals.file).stat()
+        return _least_recorded(arrivals, spec.name, *given, stat.st_mtime_ns, stat.st_size)
     user = arrivals.user_tokens if isinstance(arrivals, Sessions) and arrivals.user_tokens is not None else spec.isl
     system = arrivals.system_tokens if isinstance(arrivals, Sessions) else 0
     return system + sum(length_least(length) for length in (user, spec.osl) if length is not None)
+
+
+@lru_cache(maxsize=64)
+def _least_recorded(arrivals: Trace | Profile, name: str, isl: int | None, osl: int | None, *_version: int) -> int:
+    """The same of recorded traffic: rows of a trace, or cells of a description, each at its least.
+
+    Raises
+    ------
+    InputError : a broken file
+    """
+    if isinstance(arrivals, Trace):
+        rows = trace_rows(arrivals, name)
+        recorded = np.stack([rows.isl, rows.osl])
+    else:
+        cells = read_description(arrivals.file).lengths
+        recorded = np.stack([cells.x_edges[cells.x_cell], cells.y_edges[cells.y_cell]])
+    for row, length in zip(recorded, (isl, osl), strict=True):
+        if length is not None:
+            row[:] = length
+    return int(recorded.sum(axis=0).min())

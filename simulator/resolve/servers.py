@@ -61,6 +61,34 @@ class Given:
         return None
 
 
+def check_servers_used(loaded: LoadedScenario) -> None:
+    """Refuse servers on which no owned pool stands.
+
+    Raises
+    ------
+    InputError : each of them, at its site
+    """
+    topologies = loaded.scenario.topologies
+    sections = [("servers", loaded.scenario.servers, "any topology", list(topologies.values()))]
+    sections += [
+        (f"topologies.{name}.servers", topology.servers, "this topology", [topology])
+        for name, topology in topologies.items()
+    ]
+    problems = []
+    for path, section, which, those in sections:
+        owned = [pool for topology in those for pool in topology.pools if pool.billing == "owned"]
+        stands = {(site(pool.site).name, name) for pool in owned for name in (gpu(pool.gpu).name, None)}
+        for k, servers in enumerate(section):
+            if (site(servers.site).name, gpu(servers.gpu).name if servers.gpu else None) in stands:
+                continue
+            what = f" with {servers.gpu}" if servers.gpu else ""
+            file, line, column = loaded.place(f"{path}[{k}].site")
+            message = f"no owned pool{what} of {which} stands there"
+            problems.append(Problem(message, file, line, column, f"{path}[{k}].site", servers.site))
+    if problems:
+        raise InputError(*problems)
+
+
 def given_servers(loaded: LoadedScenario, topology: str, site_name: str, gpu_name: str) -> Given:
     """What is said of servers at a site: the topology's words before the scenario's, of one GPU before those of all."""
     sections = (

@@ -22,7 +22,7 @@ from simulator.resolve.offers import gpus_per_instance
 from simulator.resolve.places import cold_start, outages, reliability
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
-from simulator.resolve.servers import Spares, gpus_per_server, spares
+from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.topology import ColdStartSettings, Pool, QueueAutoscaler, Topology
@@ -54,9 +54,10 @@ def check_catalog_names(loaded: LoadedScenario) -> None:
 
     Raises
     ------
-    InputError : every name that the catalog does not have, at its place
+    InputError : every name that the catalog does not have, else servers on which nothing stands, at their place
     """
     check_names(loaded, model, gpu, site, token_offer, server_kind)
+    check_servers_used(loaded)
 
 
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:

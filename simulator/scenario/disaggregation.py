@@ -26,6 +26,8 @@ def disaggregation_problems(path: str, topology: Topology, scenario: Scenario) -
     for k, pool in enumerate(topology.pools):
         place = f"{path}.pools[{k}]"
         if pool.role != "prefill":
+            if pool.role == "both" and pool.kv_transfer is not None:
+                yield f"{place}.kv_transfer", "only pools with role prefill or decode send or fetch a KV cache", None
             if pool.hands_to is not None:
                 yield f"{place}.hands_to", "only a pool with role prefill hands over", pool.hands_to
             continue

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.scenario.document import join
 from simulator.scenario.unknown import models_in, unknown_key, unknown_value
+from simulator.schema.base import Day, Name, pattern_of
+from simulator.schema.clock import Days, Hours, WeekTime
 from simulator.schema.scenario import Scenario
+from simulator.schema.study import Month
 
 KEY_MARK = "[key]"
 """Pydantic's last step to an error in a key rather than in its value."""
@@ -16,6 +19,15 @@ AUTO_MARK = "literal['auto']"
 """Pydantic's last step to a value that is not `auto`, where it may be."""
 LIST_MARK = "tuple["
 """How pydantic's step to the list in a union begins."""
+PATTERNS = {
+    pattern_of(Name): "letters, digits, '_', '.' and '-', without spaces",
+    pattern_of(Day): "a day, as 2026-11-26",
+    pattern_of(Days): "days of the week, as mon-fri or sat, sun",
+    pattern_of(Hours): "hours of a day, from and to, as 8-20, 8:30-17 or 22-6",
+    pattern_of(WeekTime): "a day of the week and a time, as tue 8:00",
+    pattern_of(Month): "a month of the calendar, as 2027-01",
+}
+"""What text has to look like, by the pattern that checks it."""
 MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -108,6 +120,8 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         )
     if kind == "union_tag_not_found":
         return path, "'kind' is missing", None
+    if kind == "string_pattern_mismatch" and error["ctx"]["pattern"] in PATTERNS:
+        return path, f"must be {PATTERNS[error['ctx']['pattern']]}", value
     message = (
         error["msg"]
         .replace("Input should be", "must be")

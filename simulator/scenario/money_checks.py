@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.schema.money import Servers, TokenPriceSettings
 from simulator.schema.scenario import CostSettings, Scenario
-from simulator.schema.topology import Pool, Provider, Topology
+from simulator.schema.topology import Pool, Provider
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
@@ -36,7 +36,6 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
     for name, topology in scenario.topologies.items():
         path = f"topologies.{name}"
         yield from _server_problems(f"{path}.servers", topology.servers)
-        yield from _unused_servers(f"{path}.servers", topology)
         yield from twice(f"{path}.fees", [fee.name for fee in topology.fees])
         for k, pool in enumerate(topology.pools):
             yield from _pool_problems(f"{path}.pools[{k}]", pool)
@@ -68,17 +67,6 @@ def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:
 
 def _place(servers: Servers) -> tuple[str, str | None]:
     return servers.site.lower(), servers.gpu.lower() if servers.gpu else None
-
-
-def _unused_servers(path: str, topology: Topology) -> Iterator[Found]:
-    owned = [pool for pool in topology.pools if pool.billing == "owned"]
-    for k, servers in enumerate(topology.servers):
-        if not any(
-            pool.site.lower() == servers.site.lower() and _place(servers)[1] in (None, pool.gpu.lower())
-            for pool in owned
-        ):
-            what = f" with {servers.gpu}" if servers.gpu else ""
-            yield f"{path}[{k}].site", f"no owned pool{what} of this topology stands there", servers.site
 
 
 def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:

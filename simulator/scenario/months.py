@@ -52,6 +52,9 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
     else:
         yield from _load_problems(scenario)
     yield from _period_problems(study.periods)
+    for name in classes:
+        if study.periods and not any(period.load_by_class.get(name, period.load) for period in study.periods):
+            yield "study.periods", f"nobody of class {name} comes in any period: give one a load above 0", None
     if study.cut is not None:
         if study.periods:
             yield "study.cut", "give periods or a cut, not both", None

@@ -34,6 +34,17 @@ AtLeastOne = Annotated[int, Field(ge=1), IS_NUMBER]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
+def pattern_of(annotation: Any) -> str:
+    """Pattern that text of an annotated type has to match."""
+    (pattern,) = (
+        item.pattern
+        for field in annotation.__metadata__
+        for item in getattr(field, "metadata", ())
+        if hasattr(item, "pattern")
+    )
+    return str(pattern)
+
+
 def _day(value: Any) -> Any:
     """YAML reads days as dates."""
     return value.isoformat() if type(value) is date else value

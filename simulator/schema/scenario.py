@@ -59,8 +59,8 @@ class CostSettings(Settings):
 class RunSettings(Settings):
     """How long and how often to simulate."""
 
-    horizon_s: Positive
-    """Simulated time in which requests arrive."""
+    horizon_s: Annotated[float, Field(gt=0, le=315_360_000), IS_NUMBER]
+    """Simulated time in which requests arrive; ten years at most."""
     warmup_s: NotNegative = 0.0
     """Requests that arrive earlier are left out of the metrics."""
     drain_s: NotNegative = 300.0
@@ -81,6 +81,8 @@ class RunSettings(Settings):
     """Seconds between samples of the fleet; a 360th of the horizon unless given, at least a 10,000th."""
     max_replicas: AtLeastOne = 1024
     """Largest size of a pool that is taken as meant."""
+    max_requests: AtLeastOne = 100_000_000
+    """Most requests of a class and replication, or users in a closed loop, that are taken as meant."""
     keep_requests: Switch = True
     """Keep a row per request in the run bundle."""
 

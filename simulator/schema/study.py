@@ -11,6 +11,7 @@ from simulator.schema.clock import Days, Hours, Moment
 
 Growing = Annotated[float, Field(gt=-1), IS_NUMBER]
 CalendarMonth = Annotated[int, Field(ge=1, le=12), IS_NUMBER]
+Month = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
 Quarter = Annotated[int, Field(ge=1, le=4), IS_NUMBER]
 
 
@@ -66,7 +67,7 @@ class StudySettings(Settings):
 
     months: Positive = 36
     """Length of the study, over which cash flow, NPV and break-even run; it may end within a month."""
-    first_month: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")] | None = None
+    first_month: Month | None = None
     """Month of the calendar in which it begins, as 2027-01; periods in the FOCUS export stay empty unless given."""
     growth_per_year: Growing = 0.0
     """Growth of the load, as a share per year: month m has (1 + g)^((m - 1)/12) times that of month 1."""

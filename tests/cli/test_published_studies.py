@@ -54,6 +54,8 @@ def test_an_h100_server_against_four_prices_of_rent(tmp_path: Path, capsys: Capt
     shown = capsys.readouterr().out
     assert "9.31" in shown
     assert "0.893" in shown
+    for moves_nothing in ("power.pue", "onprem.fte_cost", "power.host_kw", "egress.bytes_per_output_token"):
+        assert moves_nothing not in shown
 
 
 @pytest.mark.parametrize("rate_rps", ["30", "0.5"])

@@ -9,6 +9,9 @@ import pytest
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
+from simulator.workload.describe import describe_trace, write_description
+from simulator.workload.trace_file import load_trace
+from simulator.workload.traces import TRACE_SOURCES
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 CHAT = "workload.classes[chat]"
@@ -53,3 +56,19 @@ def test_a_conversation_begins_with_its_system_prompt() -> None:
     answers = f"{CHAT}.lengths={{isl: 10, osl: 92}}"
     plan_topology(load_scenario(SCENARIO, sets=[f"{CHAT}.arrivals={turns % 8000}", answers]), "own")
     assert "8,193 tokens" in str(refused(f"{CHAT}.arrivals={turns % 8001}", answers))
+
+
+@pytest.mark.parametrize(("lengths", "fits"), [("", False), (", lengths: {isl: 100, osl: 10}", True)])
+def test_recorded_traffic_has_a_shortest_request_too(lengths: str, fits: bool, tmp_path: Path) -> None:
+    trace = tmp_path / "long.csv"
+    trace.write_text("arrival_s,input_tokens,output_tokens\n0.0,9000,10\n1.0,8192,1\n2.0,20000,5\n")
+    traffic = tmp_path / "long.json"
+    write_description(describe_trace(load_trace(trace).requests, TRACE_SOURCES[0], "2026-01-01"), traffic)
+    for arrivals in (f"{{kind: trace, file: {trace}}}", f"{{kind: profile, file: {traffic}}}"):
+        chat = f"workload.classes=[{{name: chat, arrivals: {arrivals}{lengths}}}]"
+        if fits:
+            plan_topology(load_scenario(SCENARIO, sets=[chat]), "own")
+            continue
+        (problem,) = refused(chat).problems
+        assert problem.path == "workload.classes[0].arrivals"
+        assert "and no target of topology own that may take it holds more than 8,192" in problem.message

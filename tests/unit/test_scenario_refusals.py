@@ -1,0 +1,72 @@
+"""What cannot be meant is refused where it stands, in words that say what can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+
+ROOT = Path(__file__).resolve().parents[2]
+SCENARIO = ROOT / "tests/data/scenarios/dashboard.yaml"
+TRAFFIC = ROOT / "scenarios/traffic/azure-llm-2023-conv.json"
+CHAT = "workload.classes[chat]"
+BASE = "topologies.own.pools[base]"
+
+
+def refused(*sets: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        plan_topologies(load_scenario(SCENARIO, sets=sets))
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            "topologies.own.fees=[{name: power and cooling, usd_per_month: 3}]",
+            "must be letters, digits, '_', '.' and '-'",
+        ),
+        (f"{CHAT}.tenant=a b", "must be letters, digits"),
+        ("run.start=someday", "must be a day of the week and a time, as tue 8:00"),
+        (f"{BASE}.schedule=[{{hours: 8-25, replicas: 2}}]", "must be hours of a day, from and to, as 8-20"),
+        (f"{BASE}.schedule=[{{days: weekdays, replicas: 2}}]", "must be days of the week, as mon-fri"),
+        ("study.first_month=January", "must be a month of the calendar, as 2027-01"),
+        ("topologies.own.pools[0].price_date=yesterday", "must be a day, as 2026-11-26"),
+        ("run.horizon_s=1e12", "run.horizon_s: must be less than or equal to 315360000"),
+        ("study.periods=[{name: never, load: 0}]", "nobody of class chat comes in any period"),
+        ("servers=[{name: a, site: lambda, gpu: h100-sxm}]", "servers[0].site: no owned pool with h100-sxm of any"),
+        ("servers=[{name: a, site: colo}]", "servers[0].site: no owned pool of any topology stands there"),
+        (f"{BASE}.kv_transfer={{latency_s: 1}}", "kv_transfer: only pools with role prefill or decode"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_words(given: str, told: str) -> None:
+    assert told in str(refused(given))
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        "{kind: poisson, rate_rps: 1e9}",
+        "{kind: sessions, rate_rps: 1e9, turns: 3, think_s: 1}",
+        "{kind: closed_loop, concurrency: 1000000000}",
+        f"{{kind: profile, file: {TRAFFIC}, rate_scale: 1e9}}",
+    ],
+)
+def test_more_requests_than_anybody_means_are_bounded_and_the_bound_can_be_raised(arrivals: str) -> None:
+    (problem,) = refused(f"{CHAT}.arrivals={arrivals}").problems[:1]
+    assert problem.path == "workload.classes[0].arrivals"
+    assert "run.max_requests (100,000,000)" in problem.message
+    plan_topologies(load_scenario(SCENARIO, sets=[f"{CHAT}.arrivals={arrivals}", "run.max_requests=10000000000000"]))
+
+
+def test_blocks_that_hold_no_request_are_refused() -> None:
+    """One block is the null block, so two hold one of 16 tokens."""
+    small = f"{CHAT}.lengths={{isl: 10, osl: 6}}"
+    plan_topologies(load_scenario(SCENARIO, sets=["engine.num_gpu_blocks_override=2", small]))
+    text = str(refused("engine.num_gpu_blocks_override=2", f"{CHAT}.lengths={{isl: 10, osl: 7}}"))
+    assert "the shortest request has 17 tokens" in text
+    assert "holds more than 16" in text
