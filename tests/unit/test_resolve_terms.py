@@ -178,7 +178,11 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "17:83: topologies.one.pools[0].tensor_parallel_size: no instance at lambda holds 16 h100-sxm",
         ),
         (pools(f"{{{RENTED}, price_usd_per_gpu_hour: 2, price_date: 2026-02-31}}"), "", "is no timestamp"),
-        (pools(f"{{{RENTED}, price_usd_per_gpu_hour: 2, price_date: spring}}"), "", "price_date: must be a day, as 2026-11-26"),
+        (
+            pools(f"{{{RENTED}, price_usd_per_gpu_hour: 2, price_date: spring}}"),
+            "",
+            "price_date: must be a day, as 2026-11-26",
+        ),
         (pools(OWNED), "servers: {datacentre: {spares: 1}}", "servers: must be a list"),
         (pools(f"{{{RENTED}, commitments: 1}}"), "", "commitments: needs billing reserved_1y"),
         (pools(f"{{{RENTED}, price_date: 2026-11-26}}"), "", "'price_usd_per_gpu_hour' is missing"),
