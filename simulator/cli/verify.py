@@ -13,9 +13,10 @@ Engine = Literal["both", "kernel", "reference"]
 
 
 def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
-    """Replay recordings of vLLM's scheduler and compare every step.
+    """Replay recordings of vLLM's scheduler and compare every step; then by mode, if there are several.
 
-    Exits with 1 on any difference, and where an engine does not have the mode of a recording.
+    The first difference of a recording is shown side by side, with the rules that decided. Exits with 1 on any
+    difference, and where an engine does not have the mode of a recording.
 
     Parameters
     ----------
@@ -30,39 +31,55 @@ def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
         print(f"{check.file}: {check.engine}: {check.identical_steps} / {check.n_steps} steps identical")
         if check.first_difference:
             print(check.first_difference)
+    if len(traces) > 1:
+        print()
+        _print_by_mode(checks)
     return 0 if all(check.identical for check in checks) else 1
 
 
 def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     """For which vLLM, in which modes, is the scheduler exact: steps identical / recorded by mode and version.
 
+    Recordings in modes that an engine does not have are not replayed: "a / b of c" are identical, replayed, recorded.
+
     Parameters
     ----------
     traces: recordings, or folders of them
     engine: the compiled engine, its plain-Python reference, or both
     """
+    files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
+    _print_by_mode([check for file in files for check in _check(file, engine)])
+    return 0
+
+
+def _print_by_mode(checks: list[ScheduleCheck]) -> None:
+    """Steps identical / recorded; a recording in several modes counts in each, and once in all."""
     from simulator.cli.output import print_table
 
-    files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
     cells: dict[tuple[str, str, str], list[ScheduleCheck]] = defaultdict(list)
-    for file in files:
-        for check in _check(file, engine):
-            cells[check.mode, str(check.engine), check.vllm_version].append(check)
+    for check in checks:
+        for mode in (*check.mode.split("+"), _ALL):
+            cells[mode, str(check.engine), check.vllm_version].append(check)
     columns = sorted({(name, version) for _, name, version in cells})
+    modes = sorted({mode for mode, _, _ in cells} - {_ALL})
     rows = [
-        [mode, *(_cell(cells.get((mode, name, version), [])) for name, version in columns)]
-        for mode in sorted({mode for mode, _, _ in cells})
+        [mode, *(_cell(cells.get((mode, name, version), [])) for name, version in columns)] for mode in (*modes, _ALL)
     ]
     print_table(rows, ["mode", *(f"{name}, vLLM {version}" for name, version in columns)])
-    return 0
+
+
+_ALL = "all recordings"
 
 
 def _cell(checks: list[ScheduleCheck]) -> str:
     if not checks:
         return ""
-    if all(check.missing for check in checks):
+    simulated = [check for check in checks if not check.missing]
+    if not simulated:
         return "not simulated"
-    return f"{sum(check.identical_steps for check in checks):,} / {sum(check.n_steps for check in checks):,}"
+    recorded, replayed = (sum(check.n_steps for check in some) for some in (checks, simulated))
+    more = f" of {recorded:,}" if recorded > replayed else ""
+    return f"{sum(check.identical_steps for check in simulated):,} / {replayed:,}{more}"
 
 
 def _check(trace: Path, engine: Engine) -> tuple[ScheduleCheck, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 
+from simulator.engine.reference.explain import explain_entry
 from simulator.engine.reference.replay import replay_ranks, replay_reference
 from simulator.engine.schedule_trace import ScheduleTrace, TraceStep
 from simulator.engine.trace_reader import load_schedule_trace
@@ -94,16 +95,25 @@ def _check(trace: ScheduleTrace, replay: Replay) -> ScheduleCheck:
     except ModeMissing as missing:
         n_steps = sum(map(len, recorded))
         return ScheduleCheck(trace.file, 0, n_steps, None, missing=str(missing), **known)
-    checks = [_compare(trace, left, right) for left, right in zip(recorded, replayed, strict=True)]
+    pairs = list(zip(recorded, replayed, strict=True))
+    checks = [_compare(trace, rank, left, right) for rank, (left, right) in enumerate(pairs)]
     first = next((check.first_difference for check in checks if check.first_difference), None)
     identical = sum(check.identical_steps for check in checks)
     return ScheduleCheck(trace.file, identical, sum(map(len, recorded)), first, **known)
 
 
-def _compare(trace: ScheduleTrace, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:
-    if trace.has_details and any(step != step.plain() for step in replayed):
-        return compare_steps(trace.file, recorded, replayed)
-    return compare_steps(trace.file, [step.plain() for step in recorded], [step.plain() for step in replayed])
+def _compare(
+    trace: ScheduleTrace, rank: int, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]
+) -> ScheduleCheck:
+    if not (trace.has_details and any(step != step.plain() for step in replayed)):
+        recorded, replayed = [step.plain() for step in recorded], [step.plain() for step in replayed]
+    check = compare_steps(trace.file, recorded, replayed)
+    if check.first_difference is None:
+        return check
+    position = next(k for k, (left, right) in enumerate(zip_longest(recorded, replayed)) if left != right)
+    reasons = explain_entry(trace, position, rank)
+    decided = "\n".join(["decided, by the reference:", *(f"  {reason}" for reason in reasons)])
+    return replace(check, first_difference=f"{check.first_difference}\n{decided}")
 
 
 def compare_steps(file: str, recorded: Sequence[TraceStep], replayed: Sequence[TraceStep]) -> ScheduleCheck:

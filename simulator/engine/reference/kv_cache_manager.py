@@ -84,7 +84,7 @@ class KVCacheManager:
         if not self.config.enable_prefix_caching:
             return self.no_hit()
         most = request.num_tokens - 1
-        most = min(most, request.num_tokens - self._hasher.lookahead_tokens)
+        most = min(most, self._hashed_tokens(request))
         self._hasher.extend(request, self._hashed_tokens(request) // self._hasher.block_size)
         if len(self.groups) == 1:
             group = self.groups[0]

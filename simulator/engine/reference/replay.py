@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar, TypeVar
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.connector.reference import ConnectorRoom
@@ -25,11 +26,13 @@ class ReplayedEngine:
     vLLM `EngineCore.step` and `step_with_batch_queue`. Before iteration k: events, then arrivals in order of ids.
     """
 
+    scheduler_class: ClassVar[type[Scheduler]] = Scheduler
+
     def __init__(
         self, config: EngineConfig, requests: Sequence[TraceRequest], events: Sequence[TraceEvent] = ()
     ) -> None:
         self._rows = {row.id: row for row in requests}
-        self.scheduler = Scheduler(config, self._accepted, self._drafted)
+        self.scheduler = self.scheduler_class(config, self._accepted, self._drafted)
         self._connector = self.scheduler.room(ConnectorRoom)
         self._grammar = self.scheduler.room(GrammarRoom)
         self._coming = sorted(requests, key=lambda r: (r.arrival_step, r.id), reverse=True)
@@ -159,6 +162,12 @@ class ReplayedEngine:
 def replay_reference(trace: ScheduleTrace) -> list[TraceStep]:
     """Entries of a recording without data parallelism, until every request has finished or none can go on."""
     engine = ReplayedEngine(trace.config, trace.requests, trace.events)
+    run_engine(engine)
+    return engine.entries()
+
+
+def run_engine(engine: ReplayedEngine) -> None:
+    """One engine by itself, iteration by iteration, to the end."""
     iteration = idle = 0
     while (engine.next_arrival is not None or engine.is_busy) and idle < _MOST_IDLE:
         if not engine.is_busy:
@@ -167,7 +176,6 @@ def replay_reference(trace: ScheduleTrace) -> list[TraceStep]:
         engine.iterate(iteration)
         idle = 0 if engine.steps and engine.steps[-1].step == iteration and engine.steps[-1].is_kept else idle + 1
         iteration += 1
-    return engine.entries()
 
 
 def replay_ranks(trace: ScheduleTrace) -> tuple[list[TraceRank], list[tuple[int, str]]]:
@@ -176,18 +184,30 @@ def replay_ranks(trace: ScheduleTrace) -> tuple[list[TraceRank], list[tuple[int,
     A rank without tokens runs a dummy batch while a wave runs. After the first iteration of a wave and then every
     `sync_interval` the ranks look together whether anyone has requests; if none has, the wave ends.
     """
+    engines = ranks_of(trace, ReplayedEngine)
+    loop = run_ranks(trace, engines)
+    return [TraceRank(tuple(engine.entries())) for engine in engines], loop
+
+
+EngineT = TypeVar("EngineT", bound=ReplayedEngine)
+
+
+def ranks_of(trace: ScheduleTrace, make: type[EngineT]) -> list[EngineT]:
+    """Engines of a recording, one for each rank."""
+    return [make(trace.config, [row for row in trace.requests if row.rank == rank]) for rank in range(len(trace.ranks))]
+
+
+def run_ranks(trace: ScheduleTrace, engines: Sequence[ReplayedEngine]) -> list[tuple[int, str]]:
+    """All ranks to the end, and what each did in each iteration."""
     waves = trace.config.modes.waves
     assert waves is not None
-    engines = [
-        ReplayedEngine(trace.config, [row for row in trace.requests if row.rank == rank]) for rank in range(waves.ranks)
-    ]
     iteration, counter, running = -1, 0, False
     loop: list[tuple[int, str]] = []
     while True:
         coming = [engine.next_arrival for engine in engines if engine.next_arrival is not None]
         active = running or any(engine.has_unfinished for engine in engines)
         if not active and not coming:
-            return [TraceRank(tuple(engine.entries())) for engine in engines], loop
+            return loop
         iteration = iteration + 1 if active else max(iteration + 1, min(coming))
         throttled = waves.prefill_interval > 1 and counter % waves.prefill_interval != 0
         row = ""

@@ -1,0 +1,121 @@
+"""Why a plan is as it is: the reference scheduler with a note for each rule that decided something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.reference.doors import Answer, Plain
+from simulator.engine.reference.plan import Plan, StepPlan
+from simulator.engine.reference.replay import ReplayedEngine, ranks_of, run_engine, run_ranks
+from simulator.engine.reference.request import Request
+from simulator.engine.reference.request_queue import RequestQueue
+from simulator.engine.reference.scheduler import Scheduler
+from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest
+
+
+class ExplainingScheduler(Scheduler):
+    """The same decisions; `reasons` says which rule made those of the last plan."""
+
+    reasons: tuple[str, ...] = ()
+
+    def schedule(self, throttled: bool = False) -> StepPlan:
+        self.reasons = ()
+        return super().schedule(throttled)
+
+    def _note(self, request: Request, words: str) -> None:
+        self.reasons += (f"request {request.number}: {words}",)
+
+    def _passes(self, plan: Plan, request: Request, running: bool) -> Answer:
+        for room in self.rooms:
+            answer = room.passes(plan, request, running)
+            if answer is not Answer.GO:
+                self._note(request, f"{_OUTCOME[answer]} ({_rule(room)})")
+                return answer
+        return Answer.GO
+
+    def _admits(self, plan: Plan, request: Request, computed: int) -> Answer:
+        for room in self.rooms:
+            answer = room.admits(plan, request, computed)
+            if answer is not Answer.GO:
+                self._note(request, f"not admitted after {computed} tokens, {_OUTCOME[answer]} ({_rule(room)})")
+                return answer
+        return Answer.GO
+
+    def _cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
+        for room in self.rooms:
+            left = room.cut(plan, request, n, computed)
+            if left != n:
+                self._note(request, f"{n} tokens after {computed} are cut to {left} ({_rule(room)})")
+            n = left
+        return n
+
+    def _give(self, plan: Plan, request: Request, n: int, running: bool) -> None:
+        limits = [f"{plan.room} left of the budget"]
+        if plan.cap < self.config.max_model_len:
+            limits.append(f"long prefills capped at {plan.cap}")
+        super()._give(plan, request, n, running)
+        drafts = f", {plan.drafts[request]} of them drafts" if request in plan.drafts else ""
+        computed = request.num_computed_tokens
+        self._note(request, f"{n} tokens after {computed}{drafts}, of {request.num_tokens} ({', '.join(limits)})")
+
+    def _allocate_or_preempt(self, plan: Plan, request: Request, n: int) -> bool:
+        known = len(plan.preempted)
+        has_room = super()._allocate_or_preempt(plan, request, n)
+        for victim in plan.preempted[known:]:
+            self._note(victim, f"preempted, for blocks of request {request.number}")
+        return has_room
+
+    def _admit(self, plan: Plan, queue: RequestQueue, request: Request) -> Answer:
+        known = len(self.reasons)
+        free = self.kv_cache_manager.block_pool.get_num_free_blocks()
+        answer = super()._admit(plan, queue, request)
+        if answer is Answer.STOP and len(self.reasons) == known:
+            self._note(request, f"not admitted: no room ({free} free blocks, {plan.room} left of the budget)")
+        if answer is Answer.PASS and len(self.reasons) == known:
+            self._note(request, f"waits for {request.num_computed_tokens} tokens from elsewhere")
+        return answer
+
+
+_OUTCOME = {Answer.PASS: "passed over", Answer.STOP: "the loop ends"}
+
+
+def _rule(room: Plain) -> str:
+    """The room's name, and its rule in its own words."""
+    name = type(room).__name__.removesuffix("Room").lower()
+    words = (type(room).__doc__ or "").partition("\n")[0].strip().rstrip(".")
+    return f"{name}: {words}"
+
+
+class _ExplainedEngine(ReplayedEngine):
+    """A replayed engine that keeps the reasons of each of its steps."""
+
+    scheduler_class = ExplainingScheduler
+
+    def __init__(
+        self, config: EngineConfig, requests: Sequence[TraceRequest], events: Sequence[TraceEvent] = ()
+    ) -> None:
+        super().__init__(config, requests, events)
+        self._noted: list[tuple[str, ...]] = []
+
+    def entry_reasons(self, position: int) -> list[str]:
+        """Reasons of an entry; empty if there is none."""
+        kept = [reasons for step, reasons in zip(self.steps, self._noted, strict=True) if step.is_kept]
+        return list(kept[position]) if position < len(kept) else []
+
+    def _plan(self, iteration: int, throttled: bool) -> StepPlan:
+        plan = super()._plan(iteration, throttled)
+        assert isinstance(self.scheduler, ExplainingScheduler)
+        self._noted.append(self.scheduler.reasons)
+        return plan
+
+
+def explain_entry(trace: ScheduleTrace, position: int, rank: int = 0) -> list[str]:
+    """What decided entry `position` of a replay, request by request, in the order in which it was decided."""
+    if trace.ranks:
+        engines = ranks_of(trace, _ExplainedEngine)
+        run_ranks(trace, engines)
+        return engines[rank].entry_reasons(position)
+    engine = _ExplainedEngine(trace.config, trace.requests, trace.events)
+    run_engine(engine)
+    return engine.entry_reasons(position)
