@@ -108,3 +108,15 @@ def test_a_prompt_shorter_than_what_hashes_read_ahead_hits_nothing() -> None:
     scheduler = Scheduler(config, lambda number, generated, drafts: 0)
     scheduler.add(Request(0, 0.0, isl=1, osl=4))
     assert scheduler.schedule().scheduled == [(0, 1, 0)]
+
+
+@pytest.mark.parametrize(("ahead", "other_picture"), [(1, False), (1, True), (0, True)])
+def test_a_hash_that_reads_ahead_covers_the_picture_that_begins_there(ahead: int, other_picture: bool) -> None:
+    drafts = Drafts(2, 2, True, num_prefill_lookahead_tokens=1, num_hash_lookahead_tokens=ahead)
+    config = EngineConfig(num_blocks=40, block_size=4, num_speculative_tokens=2, modes=Modes(drafts=drafts))
+    scheduler = Scheduler(config, lambda number, generated, drafts: 0)
+    for number, name in enumerate(("a", "b" if other_picture else "a")):
+        scheduler.add(Request(number, float(number), isl=12, osl=4, segments=((1, 12),), images=((4, 8, name),)))
+        scheduler.update(scheduler.schedule())
+    tokens_hit = {(1, False): 8, (1, True): 0, (0, True): 4}
+    assert scheduler.requests[1].num_cached_tokens == tokens_hit[ahead, other_picture]

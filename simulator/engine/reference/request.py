@@ -148,16 +148,17 @@ class ContentHasher:
         size = self.block_size
         for index in range(len(request.block_hashes), n_blocks):
             start, end = index * size, (index + 1) * size
+            read = end + self.lookahead_tokens
             pictures = tuple(
                 (name, offset - start)
                 for offset, tokens, name in request.images
-                if offset < end and offset + tokens > start
+                if offset < read and offset + tokens > start
             )
             parent = request.block_hashes[-1] if request.block_hashes else 0
             key = (
                 parent,
                 tuple(request.runs(start, end)),
-                tuple(request.runs(end, end + self.lookahead_tokens)),
+                tuple(request.runs(end, read)),
                 pictures,
                 request.lora,
                 request.salt if index == 0 else None,
