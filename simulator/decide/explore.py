@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from simulator.decide.break_even import volume
@@ -14,16 +14,27 @@ from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
 LOAD_REACH = 16.0
 SLO_REACH = 4.0
+STEP_REACH = 2.0
+DRAFT_REACH = 4.0
 GROWTH_REACH = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a topology is asked: a multiple of the load of all classes, and of every latency limit."""
+    """What a topology is asked, as multiples of today's.
+
+    Attributes
+    ----------
+    load, limits : requests of all classes, and every latency limit
+    steps : time of every engine step: how far the forecast of the speed is off
+    acceptance : of drafted tokens, up to certainty
+    """
 
     topology: str
     load: float = 1.0
     limits: float = 1.0
+    steps: float = 1.0
+    acceptance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +124,46 @@ def _with_tokens(explorer: Explorer, name: str, found: Crossing) -> Crossing:
 
 
 def trial_flips(
-    explorer: Explorer, names: Sequence[str], capacities: dict[str, Capacity], months: float, growth: float
+    explorer: Explorer,
+    names: Sequence[str],
+    capacities: dict[str, Capacity],
+    months: float,
+    growth: float,
+    engines: Collection[str] = (),
+    drafts: Mapping[str, float] | None = None,
 ) -> list[Flip]:
-    """Flips of the volume, of the latency limits and of growth; what time cuts off is left out."""
+    """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
+
+    An error of the speed, or of the acceptance, moves the SLO or the size; prices stay.
+
+    Parameters
+    ----------
+    engines : topologies with engines that are simulated
+    drafts : acceptance of drafted tokens of the topologies that have any
+    """
     found: list[Flip] = []
-    for assumption, reach, ask in (
+    drafts = drafts or {}
+    questions: list[tuple[str, float, Callable[[str, float], Asked]]] = [
         ("volume", LOAD_REACH, lambda name, factor: Asked(name, load=factor)),
         ("latency limits of the SLO", SLO_REACH, lambda name, factor: Asked(name, limits=factor)),
-    ):
+    ]
+    if engines:
+        questions.append(
+            (
+                "time of engine steps",
+                STEP_REACH,
+                lambda name, factor: Asked(name, steps=factor if name in engines else 1.0),
+            )
+        )
+    if drafts:
+        questions.append(
+            (
+                "acceptance of drafts",
+                DRAFT_REACH,
+                lambda name, factor: Asked(name, acceptance=factor if name in drafts else 1.0),
+            )
+        )
+    for assumption, reach, ask in questions:
 
         def winner(factor: float, ask: Callable[[str, float], Asked] = ask) -> str:
             usd = {
@@ -134,9 +177,18 @@ def trial_flips(
             at = smallest_change(winner, reach)
         except OutOfTime:
             continue
-        found.append(Flip(assumption, at, None if at is None else winner(at), (1 / reach, reach)))
+        words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
+        found.append(Flip(assumption, at, None if at is None else winner(at), (1 / reach, reach), words=words))
     flip = growth_flip(explorer, names, capacities, months, growth)
     return found if flip is None else [*found, flip]
+
+
+def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
+    """The changed acceptances, where a multiple says little."""
+    return ", ".join(
+        f"{min(own * factor, 1.0):.2f} (now {own:.2f}{f' in {name}' if len(drafts) > 1 else ''})"
+        for name, own in drafts.items()
+    )
 
 
 def growth_flip(

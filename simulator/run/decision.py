@@ -78,7 +78,9 @@ def decide_run(
         study = loaded.scenario.study
         known = capacities(explorer, names)
         pairs = with_volumes(explorer, pairs)
-        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year)
+        engines = [one.costed.name for one in measured if one.subject.fleet.pools]
+        drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
+        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year, engines, drafts)
     shares = {one.costed.name: one.share_cheapest for one in measured if one.share_cheapest is not None}
     verdict = decide(found, shares, draws, flips, unmeasured)
     return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
@@ -92,7 +94,7 @@ def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Ask
         there = demand_at(demand, Load((asked.load,) * len(demand.classes)))
         if asked.limits != 1.0:
             there = replace(there, classes=tuple(_loosened(slo, asked.limits) for slo in there.classes))
-        trial = try_fleet(one.subject, there)
+        trial = try_fleet(subject_at(one.subject, asked), there)
         if trial.refutation is not None:
             return Answered(False, None)
         gave = served(trial.outcomes)
@@ -102,6 +104,35 @@ def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Ask
         return Answered(True, usd_per_month(one.costed.terms, gave), tokens)
 
     return stays
+
+
+def subject_at(subject: Subject, asked: Asked) -> Subject:
+    """The fleet with other step times and another acceptance of drafts; checks of impossible speed make way as much."""
+    if (asked.steps, asked.acceptance) == (1.0, 1.0):
+        return subject
+    pools = tuple(
+        replace(
+            pool,
+            step_time=pool.step_time.scaled(asked.steps),
+            engine=replace(pool.engine, draft_acceptance=min(pool.engine.draft_acceptance * asked.acceptance, 1.0)),
+        )
+        for pool in subject.fleet.pools
+    )
+    faster = min(asked.steps, 1.0)
+    peaks = tuple(
+        replace(
+            peak,
+            computed_tokens_per_gpu_s=peak.computed_tokens_per_gpu_s / faster,
+            output_tokens_per_gpu_s=peak.output_tokens_per_gpu_s / faster,
+        )
+        for peak in subject.peaks
+    )
+    return Subject(replace(subject.fleet, pools=pools), peaks)
+
+
+def _acceptance(subject: Subject) -> float:
+    """Of drafted tokens, the highest of its pools; 0 where nothing is drafted."""
+    return max((pool.engine.draft_acceptance for pool in subject.fleet.pools), default=0.0)
 
 
 def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:

@@ -83,3 +83,28 @@ def test_nothing_is_asked_twice_or_after_the_time() -> None:
     pairs = [BreakEven("large", "fixed", 1.0, 1.0, None)]
     assert with_volumes(late, pairs) == pairs
     assert fleets.asked == 0
+
+
+def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> None:
+    """Drafts carry the cheaper fleet down to 0.8 of their acceptance, and steps up to 1.25 of their time."""
+    asked: list[Asked] = []
+
+    def serve(question: Asked) -> Answered:
+        asked.append(question)
+        if question.topology == "api":
+            return Answered(True, 130.0)
+        return Answered(question.acceptance >= 0.8 and question.steps <= 1.25, 100.0)
+
+    explorer = Explorer(serve, serve, 60.0)
+    flips = {
+        one.assumption: one
+        for one in trial_flips(explorer, ["drafts", "api"], {}, 1, 0.0, engines=["drafts"], drafts={"drafts": 0.7})
+    }
+    steps, acceptance = flips["time of engine steps"], flips["acceptance of drafts"]
+    assert (steps.factor, steps.winner) == (pytest.approx(1.25, rel=0.02), "api")
+    assert (acceptance.factor, acceptance.winner) == (pytest.approx(0.8, rel=0.02), "api")
+    assert acceptance.words.startswith("0.5")
+    assert "now 0.70" in flip_words(acceptance)
+    assert all((one.steps, one.acceptance) == (1.0, 1.0) for one in asked if one.topology == "api")
+    without = {one.assumption for one in trial_flips(Explorer(serve, serve, 60.0), ["api"], {}, 1, 0.0)}
+    assert without == {"volume", "latency limits of the SLO"}

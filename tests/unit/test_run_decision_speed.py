@@ -1,0 +1,28 @@
+"""What is asked of another speed and acceptance changes the fleet that is simulated, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from fleet_cases import classes, fleet, pool
+
+from simulator.decide.explore import Asked
+from simulator.perf.bounds import TokenBound
+from simulator.run.decision import subject_at
+from simulator.simulate.one import Subject
+
+
+def test_steps_take_longer_and_drafts_are_accepted_more_often() -> None:
+    spec = fleet((pool(replicas=2),), classes=classes(1))
+    drafting = replace(spec.pools[0], engine=replace(spec.pools[0].engine, draft_acceptance=0.6))
+    subject = Subject(replace(spec, pools=(drafting,)), (TokenBound(1000.0, 100.0),))
+    assert subject_at(subject, Asked("a", load=2.0)) is subject
+    slow = subject_at(subject, Asked("a", steps=1.25))
+    assert slow.fleet.pools[0].step_time.token_time_s == pytest.approx(1.25 * drafting.step_time.token_time_s)
+    assert slow.peaks == subject.peaks
+    fast = subject_at(subject, Asked("a", steps=0.5))
+    assert fast.peaks[0].output_tokens_per_gpu_s == 200.0
+    assert subject_at(subject, Asked("a", acceptance=1.5)).fleet.pools[0].engine.draft_acceptance == pytest.approx(0.9)
+    assert subject_at(subject, Asked("a", acceptance=4.0)).fleet.pools[0].engine.draft_acceptance == 1.0
+    assert subject_at(subject, Asked("a", acceptance=0.5)).fleet.pools[0].replicas == 2
