@@ -49,7 +49,7 @@ def owned_lines(site: OwnedSite, index: int, use: Use, servers: Servers, discoun
 
     usd/year = C (1 - s/(1+r)^n) r(1+r)^n/((1+r)^n - 1) + maintenance + space + electricity, with capex C and resale
     share s after a life of n years. All but electricity is shared out over the GPU-hours of all servers: busy, idle,
-    starting, down, spare, unused.
+    starting, down, spare, unused. Of a job they are paid for its share of the time, and nothing is bought for it.
     """
     kind, owner, bought = site.server, site_owner(site), servers.bought
     hours = _gpu_hours(site, use, servers)
@@ -59,23 +59,32 @@ def owned_lines(site: OwnedSite, index: int, use: Use, servers: Servers, discoun
     install = annual_usd(bought * kind.install_usd, 0.0, discount_rate, kind.life_years)
     maintenance = (capex + network) * kind.maintenance_share_per_year / MONTHS_PER_YEAR
     space = bought * kind.reserved_kw * site.facility.usd_per_kw_month
+    sums = {
+        "hardware": annual[0] / MONTHS_PER_YEAR,
+        "network and storage": annual[1] / MONTHS_PER_YEAR,
+        "installation": install / MONTHS_PER_YEAR,
+    }
+    lines: list[Line] = []
+    for category, usd in sums.items():
+        if use.share < 1.0:
+            lines += shared_out(owner, category, usd * use.share, hours, "by_use")
+        else:
+            lines += shared_out(owner, category, usd, hours, "bought", 1.0)
     return [
-        *shared_out(owner, "hardware", annual[0] / MONTHS_PER_YEAR, hours, "bought", 1.0),
-        *shared_out(owner, "network and storage", annual[1] / MONTHS_PER_YEAR, hours, "bought", 1.0),
-        *shared_out(owner, "installation", install / MONTHS_PER_YEAR, hours, "bought", 1.0),
-        *shared_out(owner, "maintenance", maintenance, hours, "by_month"),
-        *shared_out(owner, "space", space, hours, "by_month"),
+        *lines,
+        *shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month"),
+        *shared_out(owner, "space", space * use.share, hours, "by_month"),
         *_electricity(site, owner, use, index),
     ]
 
 
 def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
-    """GPU-hours of all servers by part; they add up to servers * GPUs * 730."""
+    """GPU-hours of all servers by part; they add up to servers * GPUs * 730, or the share of it that is paid for."""
     states = {
         state: math.fsum(use.pools[name].gpu_hours[state] for name in site.pools if name in use.pools)
         for state in STATES
     }
-    month = site.server.gpus * HOURS_PER_MONTH
+    month = site.server.gpus * HOURS_PER_MONTH * use.share
     working = (servers.bought - servers.spare) * month
     return states | {"spare": servers.spare * month, "unused": max(0.0, working - math.fsum(states.values()))}
 

@@ -11,11 +11,18 @@ from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
 
 
-def staff_lines(topology: str, staff: Staff | None, servers: int, replicas: int, month: int = 1) -> list[Line]:
-    """Staff of a month: a base, and more with servers bought and with replicas at the peak; once for a topology."""
+def staff_lines(
+    topology: str, staff: Staff | None, servers: int, replicas: int, month: int = 1, share: float = 1.0
+) -> list[Line]:
+    """Staff of a month: a base, and more with servers bought and with replicas at the peak; once for a topology.
+
+    Parameters
+    ----------
+    share : of the month that is paid for
+    """
     if staff is None or month not in staff.span:
         return []
-    usd = staff.usd_per_fte_year / MONTHS_PER_YEAR
+    usd = staff.usd_per_fte_year / MONTHS_PER_YEAR * share
     fte = {
         "base": staff.base_fte,
         "servers": staff.fte_per_server * servers,

@@ -37,13 +37,14 @@ def rentals_s(pool: PoolUsage) -> list[tuple[float, float]]:
     return found
 
 
-def billed_s(start_s: float, end_s: float, usage: Usage, terms: RentedTerms) -> float:
+def billed_s(start_s: float, end_s: float, usage: Usage, terms: RentedTerms, is_job: bool = False) -> float:
     """Seconds that a rental is billed for: at least the minimum, in whole steps of the granularity.
 
-    A rental that is there when the window begins or ends goes on beyond it: it counts as it is.
+    A rental that is there when the window begins or ends goes on beyond it: it counts as it is, unless the window is
+    that of a job.
     """
     length = end_s - start_s
-    if start_s <= usage.start_s or end_s >= usage.end_s:
+    if not is_job and (start_s <= usage.start_s or end_s >= usage.end_s):
         return length
     length = max(length, terms.minimum_s)
     if terms.granularity_s > 0:
@@ -60,7 +61,7 @@ def level_hours(pool: PoolUsage, terms: RentedTerms, period: PeriodUse) -> NDArr
     if not rentals:
         return np.zeros((0, HOURS_PER_DAY))
     starts = np.sort([start for start, _ in rentals])
-    ends = np.sort([start + billed_s(start, end, period.usage, terms) for start, end in rentals])
+    ends = np.sort([start + billed_s(start, end, period.usage, terms, period.is_job) for start, end in rentals])
     hours = np.arange(math.ceil(ends[-1] / SECONDS_PER_HOUR) + 1) * SECONDS_PER_HOUR
     times = np.unique(np.concatenate((starts, ends, hours)))
     count = np.searchsorted(starts, times[:-1], side="right") - np.searchsorted(ends, times[:-1], side="right")

@@ -134,7 +134,8 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
         if month in api.span:
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
     servers = sum(there[k].bought for there in plan.servers)
-    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas, month)
+    share = use.share if terms.owned else 1.0
+    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas, month, share)
     lines += fee_lines(terms, use.peak_replicas)
     lines += more
     return (*lines, *share_lines(terms.topology, terms.fees, lines))
@@ -174,7 +175,8 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     for fee in terms.fees:
         once[int(np.searchsorted(at, fee.after_months))].append(fee.usd_once)
     capex: list[Money] = [0.0]
-    for site, servers in zip(terms.owned, plan.servers, strict=True):
+    bought = () if terms.jobs_per_month else zip(terms.owned, plan.servers, strict=True)
+    for site, servers in bought:
         payments = hardware_payments_usd(site, servers, terms.months, at)
         capex.append(payments[0])
         for k, usd in enumerate(payments):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,11 +78,17 @@ _NO_SERVERS = SiteUse(0, np.zeros(HOURS_PER_DAY))
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A month of a topology: pools and providers by name, sites in the order of the terms."""
+    """A month of a topology: pools and providers by name, sites in the order of the terms.
+
+    Attributes
+    ----------
+    share : of the time for which owned servers are paid; below 1 for a job
+    """
 
     pools: dict[str, PoolUse]
     sites: tuple[SiteUse, ...]
     providers: dict[str, ProviderUse]
+    share: float = 1.0
 
     @property
     def peak_replicas(self) -> int:
@@ -117,6 +123,10 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
     factors = {api.provider: api.factor_by_hour for api in terms.apis}
     first = month.periods[0].usage
     _check_priced(terms, first, number)
+    share = 1.0
+    if terms.jobs_per_month:
+        month = MonthUse(tuple(_of_jobs(period, terms.jobs_per_month) for period in month.periods))
+        share = math.fsum(period.hours for period in month.periods) / HOURS_PER_MONTH
     rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
     return Use(
         dict.fromkeys(rented, _UNUSED)
@@ -126,7 +136,14 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
             provider.name: _provider(provider.name, factors.get(provider.name, ()), month.periods)
             for provider in first.providers
         },
+        share,
     )
+
+
+def _of_jobs(period: PeriodUse, jobs: float) -> PeriodUse:
+    """Hours that the period's part of the jobs of a month take."""
+    hours = period.hours / HOURS_PER_MONTH * jobs * period.usage.span_s / SECONDS_PER_HOUR
+    return replace(period, hours=hours, is_job=True)
 
 
 def _check_priced(terms: Terms, usage: Usage, number: int) -> None:

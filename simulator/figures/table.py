@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from simulator.units import SECONDS_PER_HOUR
+
 NONE = "-"
 """Shown where a figure has no value."""
 
@@ -296,6 +298,25 @@ _ALL = (
         "what commitments still cost when the study ends; the bill has it as a part of its own",
         "bill/study.py",
         "nothing is owed",
+    ),
+    Figure(
+        "usd_per_job",
+        "$ per job",
+        "",
+        ",.2f",
+        "$ per month / jobs in a month; owned servers for their share of the time",
+        "run/cost_summary.py",
+        "the workload is no finite job",
+    ),
+    Figure(
+        "job_s",
+        "time of the job",
+        "h",
+        ",.2f",
+        "from the launch of rented machines, cold start included, to the last answer; mean over the replications",
+        "fleet/simulate.py",
+        "the workload is no finite job",
+        1.0 / SECONDS_PER_HOUR,
     ),
     Figure("capex_usd", "capex", "$", ",.0f", "paid for hardware at the start", "bill/cash.py"),
     Figure(

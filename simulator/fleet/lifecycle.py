@@ -150,15 +150,19 @@ class PoolControl:
         self._zone_back: simpy.Event | None = None
         self.at_start = self.replicas[: spec.replicas]
 
-    def begin(self) -> None:
-        """Serve with the replicas that are there at time 0, once they have their servers."""
+    def begin(self, cold: bool = False) -> None:
+        """Serve with the replicas that are there at time 0, once they have their servers; after a cold start if so."""
         for replica in self.at_start:
-            self._serve(replica)
+            if cold:
+                self.start(replica, PROVISION, self.spec.cold_start.provision_s)
+            else:
+                self._serve(replica)
 
     def spans(self, end_s: float) -> list[Span]:
         """Stays of all replicas in their states up to `end_s`, those that go on included."""
         open_ones = (place.span(end_s) for place in self.replicas)
-        return [*self.ledger.spans, *(span for span in open_ones if span is not None)]
+        ended = (span._replace(end_s=min(span.end_s, end_s)) for span in self.ledger.spans if span.start_s < end_s)
+        return [*ended, *(span for span in open_ones if span is not None)]
 
     def count(self, *states: State) -> int:
         return sum(replica.state in states for replica in self.replicas)

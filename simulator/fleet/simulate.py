@@ -28,6 +28,7 @@ from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.jobs import Later
 from simulator.workload.requests import RequestSource
 
 Progress = Callable[[float], None]
@@ -82,7 +83,9 @@ def _at_start(spec: FleetSpec) -> FleetSpec:
 
 
 class _Simulation:
-    def __init__(self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float) -> None:
+    def __init__(
+        self, spec: FleetSpec, source: RequestSource, seed: int, sink: Sink, horizon_s: float, is_job: bool
+    ) -> None:
         self.spec = spec
         places = tuple(_places(pool) for pool in spec.pools)
         self.horizon_s = horizon_s
@@ -105,7 +108,7 @@ class _Simulation:
             begin = [self.controls[k] for k in site.pools]
             site.servers.begin([replica for control in begin for replica in control.at_start])
         for k, (pool, control) in enumerate(zip(spec.pools, self.controls, strict=True)):
-            control.begin()
+            control.begin(cold=is_job and not pool.owned)
             if pool.autoscaler:
                 self.env.process(autoscale(control, pool.autoscaler, k))
             if pool.schedule:
@@ -121,6 +124,7 @@ class _Simulation:
             for k, provider in enumerate(spec.providers)
         ]
         self.samples: list[tuple[float, ...]] = []
+        self.last_s = 0.0
         self.broken = np.zeros((len(spec.pools), len(spec.classes)), np.int64)
         self.energy_marks: list[NDArray[np.float64]] = []
 
@@ -194,9 +198,16 @@ class _Simulation:
         if env.now < until_s:
             env.run(until=until_s)
 
-    def usage(self, begun: Counts) -> Usage:
-        """The ledger from then to now."""
-        ended = self.counts()
+    def run_job(self, last_arrival_s: float, until_s: float, progress: Progress | None) -> float:
+        """Run to the last answer, or as long as allowed; returns when that was."""
+        while self.env.now < until_s and (self.env.now <= last_arrival_s or self.plane.in_flight()):
+            self.run_until(min(self.env.now + until_s / _LOOKS, until_s), progress)
+        self.plane.drain_records()
+        return until_s if self.plane.in_flight() or not self.last_s else min(self.last_s, until_s)
+
+    def usage(self, begun: Counts, end_s: float) -> Usage:
+        """The ledger from then to `end_s`, after which nothing was served."""
+        ended = replace(self.counts(), at_s=end_s)
         marks = np.maximum(np.stack([*self.energy_marks, ended.energy_j]), begun.energy_j)
         done = ended.work - begun.work
         thrown = done[:, :, WORK_THROWN_INPUT:]
@@ -227,6 +238,10 @@ _SAMPLE_COLUMNS = ("time_s", "pool", "ready", "starting", "running", "waiting", 
 MOST_SAMPLES = 10_000
 """Of a pool, whatever the horizon."""
 _USUAL_SAMPLES = 360
+_HAND_OVER_S = 1e-6
+"""From the moment in which the last machine is up to that in which a job begins on them."""
+_LOOKS = 1000
+"""How often in the longest time of a job it is looked whether the job is done."""
 
 
 def sample_period_s(sample_s: float | None, horizon_s: float) -> float:
@@ -247,6 +262,7 @@ def simulate_fleet(
     sample_s: float | None = None,
     flush_s: float | None = None,
     progress: Progress | None = None,
+    job_s: float | None = None,
 ) -> FleetRun:
     """Serve `source` on `spec` for `horizon_s` seconds, then let what is in flight end for at most `drain_s` more.
 
@@ -261,15 +277,28 @@ def simulate_fleet(
     sample_s : seconds between samples; a 360th of the horizon unless told, at least a `MOST_SAMPLES`th
     flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
     progress : called with the simulated time
+    job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
+        the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon, if
+        it comes before that
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
+    ready_s = 0.0
+    if job_s is not None:
+        rented = [pool for pool in spec.pools if pool.replicas and not pool.owned]
+        ready_s = max((pool.cold_start.total_s + _HAND_OVER_S for pool in rented), default=0.0)
+        source, job_s = Later(source, ready_s), job_s + ready_s
 
     def ended(records: NDArray[Any]) -> None:
         simulation.count_broken(records)
+        if ready_s:
+            records = records.copy()
+            records["arrival_s"] -= ready_s
+            records["no_replica_s"] += ready_s
+        simulation.last_s = max(simulation.last_s, float(records["finish_s"].max(initial=0.0)))
         sink(order.records(records))
 
-    simulation = _Simulation(spec, source, seed, ended, horizon_s)
+    simulation = _Simulation(spec, source, seed, ended, horizon_s, job_s is not None)
     env, plane = simulation.env, simulation.plane
     env.process(simulation.sample(sample_period_s(sample_s, horizon_s)))
     env.process(simulation.mark_energy())
@@ -282,14 +311,17 @@ def simulate_fleet(
         begun = simulation.counts()
         simulation.broken[:] = 0
         plane.engines.itl_counts[:] = 0
-    simulation.run_until(horizon_s, progress)
-    plane.drain_records()
-    usage = simulation.usage(begun)
+    if job_s is None:
+        simulation.run_until(horizon_s, progress)
+        plane.drain_records()
+    else:
+        horizon_s = simulation.run_job(job_s, horizon_s, progress)
+    usage = simulation.usage(begun, horizon_s)
     events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
     itl_counts = plane.engines.itl_counts.copy()
     plane.stop_arrivals()
-    end_s = horizon_s
+    end_s = env.now
     while plane.in_flight() and end_s < horizon_s + drain_s:
         end_s = min(end_s + max(drain_s / 20, 1.0), horizon_s + drain_s)
         simulation.run_until(end_s, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -302,7 +303,7 @@ class MetricAccumulator:
         ----------
         replications : those that were merged, for means and intervals; this one alone unless given
         """
-        window_s = (self.end_s - self.warmup_s) * max(len(replications), 1)
+        window_s = math.fsum(found.end_s - found.warmup_s for found in replications or (self,))
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
         terms = self.terms(replications)

@@ -26,8 +26,13 @@ class SloTerm:
     metric: str
     quantile: float
     limit_s: float
+    is_deadline: bool = False
+    """Whether the limit is that of a job, all of whose requests come at once: E2E is then the time of the job."""
 
     def __str__(self) -> str:
+        if self.is_deadline:
+            part = "" if self.quantile == 1.0 else f"{self.quantile * 100:g} % of "
+            return f"{part}job ≤ {self.limit_s:g} s"
         return f"{self.metric.removesuffix('_s')} p{self.quantile * 100:g} ≤ {self.limit_s:g} s"
 
 

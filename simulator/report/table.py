@@ -140,6 +140,16 @@ def _saved(summary: Summary) -> str:
     return figure("saved_by_prefix_caching").text(sum(row["usd_per_month"] for row in rows) or None)
 
 
+def _job(name: str) -> Cell:
+    """A figure of a finite job, where the workload is one."""
+
+    def cell(summary: Summary) -> str:
+        job = summary["cost"].get("job")
+        return figure(name).text(job[name] if job else None)
+
+    return cell
+
+
 def _providers_up(summary: Summary) -> str:
     hit = [provider for provider in summary["providers"] if provider["outages"]]
     if not hit:
@@ -197,6 +207,8 @@ _SERVICE: tuple[Row, ...] = (
     _labelled("escalated_share", _escalated),
 )
 _COST: tuple[Row, ...] = (
+    _labelled("job_s", _job("job_s")),
+    _labelled("usd_per_job", _job("usd_per_job")),
     _labelled("usd_per_month", _money),
     _drawn("usd_per_month"),
     _of("cost", "usd_per_million_processed_tokens"),
@@ -211,7 +223,10 @@ _COST: tuple[Row, ...] = (
     _of("cost", "capex_usd"),
     _labelled("probability_cheapest", _cheapest),
 )
-_SELDOM = {figure(name).label for name in ("availability", "escalated_share", "owed_usd", "saved_by_prefix_caching")}
+_SELDOM = {
+    figure(name).label
+    for name in ("availability", "escalated_share", "owed_usd", "saved_by_prefix_caching", "job_s", "usd_per_job")
+}
 """Rows that are left out where no topology has something to say in them."""
 _SHORT = {
     figure(name).label
@@ -228,6 +243,8 @@ _SHORT = {
         "availability",
         "overflow_share",
         "escalated_share",
+        "job_s",
+        "usd_per_job",
         "usd_per_month",
         "usd_per_million_processed_tokens",
         "usd_per_million_output_tokens",

@@ -14,7 +14,7 @@ from simulator.resolve.peaks import factors_by_hour, has_peak
 from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.money import PriceFactors
 from simulator.schema.topology import Provider
-from simulator.schema.workload import RequestClass
+from simulator.schema.workload import Job, RequestClass
 from simulator.study.figure import Figure
 from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier
 from simulator.study.terms import ApiTerms, Money, TierPrices, TokenPrices
@@ -53,6 +53,8 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
         base = replace(base, ttft_median_s=ttft.median, ttft_sigma=ttft.sigma, ttft_s_per_input_token=0.0)
     if tpot is not None:
         base = replace(base, tpot_median_s=tpot.median, tpot_sigma=tpot.sigma)
+    tiers = tuple(_service(settings, offer, cls.service_tier) for cls in classes)
+    base = _for_jobs(base, settings, classes, tiers)
     bought = base.tokens_per_minute if per_unit is None else per_unit * settings.provisioned_units
     return replace(
         base,
@@ -63,9 +65,23 @@ def planned_provider(settings: Provider, offer: TokenOffer | None, classes: Sequ
         error_probability=_first(settings.error_probability, base.error_probability),
         cache=_cache(settings, base.cache),
         price_bands=price_bands(settings, offer) or (0,),
-        tier_by_class=tuple(_service(settings, offer, cls.service_tier) for cls in classes),
+        tier_by_class=tiers,
         by_hour=has_peak(settings, offer),
     )
+
+
+def _for_jobs(
+    base: ProviderSpec, settings: Provider, classes: Sequence[RequestClass], tiers: Sequence[ServiceTier]
+) -> ProviderSpec:
+    """The provider as a job calls it: rate limits hold its requests back to the deadline, and none of its batches."""
+    deadlines_s = [cls.arrivals.deadline_s for cls in classes if isinstance(cls.arrivals, Job)]
+    if len(deadlines_s) < len(classes):
+        return base
+    if "max_wait_s" not in settings.model_fields_set:
+        base = replace(base, max_wait_s=max(deadlines_s))
+    if all(tier.batch_window_s > 0 for tier in tiers):
+        base = replace(base, requests_per_minute=0.0, tokens_per_minute=0.0)
+    return base
 
 
 def _cache(settings: Provider, base: PromptCache) -> PromptCache:

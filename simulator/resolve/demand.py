@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from simulator.resolve.batches import priorities
@@ -11,6 +13,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.schema import workload as schema
 from simulator.schema.scenario import Scenario
 from simulator.workload import spec
+from simulator.workload.jobs import NEVER, JobWorkload
 from simulator.workload.requests import RequestSource
 from simulator.workload.source import build_source
 
@@ -40,10 +43,20 @@ def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     )
 
 
+def jobs_per_month(scenario: Scenario) -> float:
+    """How often a month the workload is done, where it is a finite job and nothing else; 0 where it goes on."""
+    jobs = [cls.arrivals for cls in scenario.workload.classes if isinstance(cls.arrivals, schema.Job)]
+    return jobs[0].per_month if len(jobs) == len(scenario.workload.classes) else 0.0
+
+
 def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float, priority: int) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
-    return spec.ClassWorkload(
+    job = cls.arrivals if isinstance(cls.arrivals, schema.Job) else None
+    kind: Callable[..., spec.ClassWorkload] = spec.ClassWorkload
+    if job is not None:
+        kind = partial(JobWorkload, requests=job.requests or 0, tokens=job.tokens or 0, start_s=job.start_s)
+    return kind(
         name=cls.name,
         arrivals=_arrivals(cls.arrivals, folder, clock, start_s),
         isl=_length(lengths.isl, folder) if lengths else None,
@@ -98,5 +111,7 @@ def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: fl
                 None if arrivals.user_tokens is None else _length(arrivals.user_tokens, folder),
                 arrivals.system_tokens,
             )
+        case schema.Job():
+            return NEVER
         case schema.ClosedLoop():
             return spec.ClosedLoopArrivals(arrivals.concurrency, arrivals.think_s)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from simulator.resolve.demand import jobs_per_month
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Pool, QueueAutoscaler, Topology, WeightedRouting
 
@@ -56,7 +57,7 @@ class OpenPool:
     index : place among the topology's pools
     low : fewest replicas that make sense: 0 where another target can stand in; a topology that owns keeps owning
     step : replicas come in groups of so many
-    owned : paid for whether used or not
+    owned : paid for whether used or not; not where a job pays for its share of the time
     scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
     """
 
@@ -87,7 +88,7 @@ def open_pool(
     engine = pool.engine or loaded.scenario.engine
     given = "data_parallel_size" in engine.model_fields_set
     shared_by = engine.data_parallel_size if given else loaded.scenario.engine.data_parallel_size
-    owned = pool.billing == "owned"
+    owned = pool.billing == "owned" and not jobs_per_month(loaded.scenario)
     low = 0 if replaceable(topology, pool) and not owned else 1
     return OpenPool(k, pool.name, low, shared_by, owned, scaler)
 

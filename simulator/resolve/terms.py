@@ -10,6 +10,7 @@ from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
 from simulator.resolve.clock import clock_of
 from simulator.resolve.commitments import commitments
+from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
 from simulator.resolve.offers import rented_terms, unknown_prices
@@ -122,6 +123,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         fees=tuple(_fee(fee, f"{root}.fees[{k}]", figures) for k, fee in enumerate(topology.fees)),
         discount_rate_per_year=_discount_rate(planned, figures),
         months=float(scenario.study.months),
+        jobs_per_month=jobs_per_month(scenario),
         first_month=1 if scenario.study.first_month is None else int(scenario.study.first_month[-2:]),
     )
 

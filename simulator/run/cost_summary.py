@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,11 +65,25 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
             for start, instances in commitment.begins or ()
             if instances
         ],
+        "job": job_summary(found),
         "split": _split(found, planned, steps),
         "saved_by_prefix_caching": _saved(found, planned, steps),
         "energy": [{"owner": one.owner, "kwh_per_month": one.kwh, "co2_kg_per_month": one.co2_kg} for one in energy],
         "kwh_per_million_tokens": kwh,
         "co2_kg_per_million_tokens": co2_kg,
+    }
+
+
+def job_summary(found: Priced) -> dict[str, float] | None:
+    """A finite job: seconds from the order of machines to the last answer, how often a month, USD of one; else None."""
+    jobs = found.terms.jobs_per_month
+    if not jobs:
+        return None
+    seconds = [replication.usage.span_s for replication in found.replications]
+    return {
+        "job_s": math.fsum(seconds) / len(seconds),
+        "jobs_per_month": jobs,
+        "usd_per_job": found.usd_per_month / jobs,
     }
 
 

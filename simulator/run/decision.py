@@ -97,7 +97,7 @@ def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Ask
         trial = try_fleet(subject_at(one.subject, asked), there)
         if trial.refutation is not None:
             return Answered(False, None)
-        gave = served(trial.outcomes)
+        gave = served(trial.outcomes, jobs=demand.jobs_per_month)
         if not gave.meets:
             return Answered(False, None)
         tokens = math.fsum(found.delivered for found in gave.tokens) / len(gave.tokens)

@@ -53,6 +53,7 @@ def evaluate(
 
         done.append(simulate_one(subject, demand, number, progress=tick))
     met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    walked = walk_months(loads, planned, served(done, loads.absent)).months
+    jobs = demand.jobs_per_month
+    walked = walk_months(loads, planned, served(done, loads.absent, jobs)).months
     found = priced_months(done, prices.terms, walked)
     return Evaluation(summarise(loaded, planned, found, prices, loads.shown.period.name), met)

@@ -16,6 +16,7 @@ from simulator.simulate.one import Outcome, simulate_one, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 Progress = Callable[[str, float], None]
 
@@ -86,7 +87,7 @@ def walk_months(
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
         subject, there = subject_of(one), loads.at(load)
         there_too = [simulate_one(subject, there, k) for k in range(there.replications)]
-        return served(there_too, absent=absent_classes(load))
+        return served(there_too, absent_classes(load), there.jobs_per_month)
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
         assert sizing is not None
@@ -116,12 +117,13 @@ def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
     return tuple(found.get(name, 0) for name in pools)
 
 
-def served(outcomes: Sequence[Outcome], absent: Collection[int] = ()) -> Served:
+def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: float = 0.0) -> Served:
     """What a fleet gave under one load, replications pooled.
 
     Parameters
     ----------
     absent : classes of which nobody comes under this load; there is nothing of theirs to miss
+    jobs : in a month, of a finite job that is served
     """
     metrics = [outcome.metrics for outcome in outcomes]
     first = metrics[0]
@@ -136,10 +138,13 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = ()) -> Served:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
+    hours = jobs * max(found.end_s for found in metrics) / SECONDS_PER_HOUR
+    if hours > HOURS_PER_MONTH:
+        words = f"{jobs:g} jobs take {hours:,.0f} hours, a month has {HOURS_PER_MONTH:g}"
     return Served(
-        slo_met(terms) is True,
+        slo_met(terms) is True and hours <= HOURS_PER_MONTH,
         whole.total.good / arrived if arrived else float(len(quiet) == len(first.classes)),
         words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
-        tuple(tokens_per_month(one) for one in metrics),
+        tuple(tokens_per_month(one, jobs) for one in metrics),
     )

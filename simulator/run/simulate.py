@@ -127,7 +127,8 @@ def simulate(
 
             done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
             sizing = sizings.get(topology.name)
-            journey = walk_months(loads, topology, served(done, loads.absent), progress, sizing)
+            base = served(done, loads.absent, demand.jobs_per_month)
+            journey = walk_months(loads, topology, base, progress, sizing)
             walked = journey.months
             if len(journey.spells) > 1:
                 price = resolve_terms(topology, journey.spells)

@@ -20,6 +20,7 @@ from simulator.metrics.intervals import quantile_interval, share_interval, t_int
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import sells_tier
+from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
@@ -230,6 +231,9 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
 
 def _span_words(loaded: LoadedScenario, priced: Priced, shown: str) -> str:
     """What a month is made of, and which part of it the figures are of."""
+    jobs = jobs_per_month(loaded.scenario)
+    if jobs:
+        return f"jobs in a month: {jobs:g}; owned servers and their staff are paid for the hours of these alone"
     cut = loaded.scenario.study.cut
     hours = cut.window_h if cut else loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     n = len(periods_of(priced))

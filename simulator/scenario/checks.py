@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
+from simulator.scenario.jobs import job_problems
 from simulator.scenario.money_checks import money_problems, twice
 from simulator.scenario.months import study_problems
 from simulator.scenario.times import time_problems
@@ -50,6 +51,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls, folder)
     timed = list(time_problems(scenario))
+    found += job_problems(scenario)
     found += timed or study_problems(scenario)
     found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():

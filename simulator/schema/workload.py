@@ -176,7 +176,30 @@ class ClosedLoop(Settings):
     """Mean pause between an answer and the next request."""
 
 
-Arrivals = Annotated[Poisson | Gamma | Profile | Schedule | Trace | Sessions | ClosedLoop, Field(discriminator="kind")]
+class Job(Settings):
+    """A finite job, as a batch of documents: all its requests come at once and are served as fast as the fleet can.
+
+    The SLO is its deadline. Where all classes are jobs, the fleet is rented for the job alone, from a cold start to the
+    last answer, and owned servers are paid for that share of the time.
+    """
+
+    kind: Literal["job"]
+    """A finite job."""
+    requests: AtLeastOne | None = None
+    """Its requests."""
+    tokens: AtLeastOne | None = None
+    """Instead of their number: prompt and output tokens that all of them have together."""
+    deadline_s: Positive
+    """Seconds from its start within which all are answered, or the class's `served` share of them if that is given."""
+    start_s: NotNegative = 0.0
+    """When it comes."""
+    per_month: Positive = 1.0
+    """Such jobs in a month of 730 hours, one after another, where all classes are jobs."""
+
+
+Arrivals = Annotated[
+    Poisson | Gamma | Profile | Schedule | Trace | Sessions | ClosedLoop | Job, Field(discriminator="kind")
+]
 
 
 class Lengths(Settings):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.perf.speculative import expected_tokens_per_step
-from simulator.resolve.demand import request_source
+from simulator.resolve.demand import jobs_per_month, request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec, PoolSpec
@@ -89,7 +89,7 @@ def _most_cached_share(requests: Requests) -> float:
 
 def load_warnings(load: Load | None, planned: PlannedTopology) -> list[str]:
     """A warning when the load exceeds what all replicas can serve, though all that prompts share were in the cache."""
-    if load is None or planned.fleet.providers or not planned.fleet.pools:
+    if load is None or planned.fleet.providers or not planned.fleet.pools or jobs_per_month(planned.loaded.scenario):
         return []
     capacity = _capacity_rps(planned.fleet, load)
     if load.rate_rps <= capacity:

@@ -9,11 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from simulator.metrics.slo import ClassSlo, SloTerm
-from simulator.resolve.demand import workload_spec
+from simulator.resolve.demand import jobs_per_month, workload_spec
 from simulator.resolve.horizon import run_when
 from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.workload import Job, RequestClass
 from simulator.study.demand import MONDAY, WHOLE_MONTH, Period, When
+from simulator.workload.jobs import JobWorkload
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import WorkloadSpec
@@ -37,6 +39,7 @@ class Demand:
     sample_s : seconds between samples of the fleet; None for the usual number of samples
     start_s : second of the workload that is second 0 here
     when : second 0 is
+    jobs_per_month : where it is one finite job and nothing else: how often it is done in a month; 0 where it is not
     """
 
     classes: tuple[ClassSlo, ...]
@@ -49,7 +52,14 @@ class Demand:
     sample_s: float | None = None
     start_s: float = 0.0
     when: When = MONDAY
+    jobs_per_month: float = 0.0
     _drawn: dict[int, RequestSource] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def last_job_s(self) -> float | None:
+        """When the last of it comes, where all of it is jobs; else None."""
+        jobs = [cls.start_s for cls in self.workload.classes if isinstance(cls, JobWorkload)]
+        return max(jobs) if len(jobs) == len(self.classes) else None
 
     def replication_seed(self, number: int) -> int:
         """Seed of all that is random in replication `number`."""
@@ -147,20 +157,23 @@ def demand_of(loaded: LoadedScenario) -> Demand:
         run.replications,
         run.sample_s,
         when=run_when(scenario),
+        jobs_per_month=jobs_per_month(scenario),
     )
 
 
 def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
     """SLOs of the scenario's classes."""
-    return tuple(
-        ClassSlo(
-            cls.name,
-            tuple(
-                SloTerm(metric, float(name[1:]) / 100, limit_s)
-                for metric in ("ttft_s", "tpot_s", "e2e_s")
-                for name, limit_s in getattr(cls.slo, metric).items()
-            ),
-            cls.slo.served,
-        )
-        for cls in loaded.scenario.workload.classes
-    )
+    return tuple(ClassSlo(cls.name, tuple(_terms(cls)), _served(cls)) for cls in loaded.scenario.workload.classes)
+
+
+def _terms(cls: RequestClass) -> Iterator[SloTerm]:
+    for metric in ("ttft_s", "tpot_s", "e2e_s"):
+        for name, limit_s in getattr(cls.slo, metric).items():
+            yield SloTerm(metric, float(name[1:]) / 100, limit_s)
+    if isinstance(cls.arrivals, Job):
+        yield SloTerm("e2e_s", _served(cls), cls.arrivals.deadline_s, is_deadline=True)
+
+
+def _served(cls: RequestClass) -> float:
+    """Share of the requests that must be answered: of a job all, unless it says otherwise."""
+    return 1.0 if isinstance(cls.arrivals, Job) and "served" not in cls.slo.model_fields_set else cls.slo.served

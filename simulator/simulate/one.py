@@ -129,8 +129,11 @@ def simulate_one(
         sample_s=demand.sample_s,
         flush_s=demand.horizon_s / FLUSHES,
         progress=progress,
+        job_s=demand.last_job_s,
     )
     run = replace(run, usage=replace(run.usage, when=demand.when))
+    if demand.last_job_s is not None:
+        metrics.end_s = run.usage.end_s
     metrics.count_tokens(run.usage)
     check_counts(metrics)
     for balance in run.balances:

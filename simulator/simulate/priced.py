@@ -65,7 +65,7 @@ def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
         terms,
         study_months(usages, terms.months),
         lambda k: study_months([usages[k]], terms.months),
-        lambda k: tokens_per_month(outcomes[k].metrics),
+        lambda k: tokens_per_month(outcomes[k].metrics, terms.jobs_per_month),
     )
 
 
@@ -156,9 +156,10 @@ def with_peaks(usages: Sequence[Usage]) -> list[Usage]:
     ]
 
 
-def tokens_per_month(metrics: MetricAccumulator) -> Tokens:
-    """Tokens of a month at the rates of the window: those that the table shows by the second."""
+def tokens_per_month(metrics: MetricAccumulator, jobs: float = 0.0) -> Tokens:
+    """Tokens of a month at the rates of the window: those that the table shows by the second; or of so many jobs."""
+    seconds = jobs * (metrics.end_s - metrics.warmup_s) if jobs else HOURS_PER_MONTH * SECONDS_PER_HOUR
     rates = metrics.summary()
     names = ("input_tokens_per_s", "output_tokens_per_s", "processed_tokens_per_s")
-    prompts, output, processed = (rates[name] * HOURS_PER_MONTH * SECONDS_PER_HOUR for name in names)
+    prompts, output, processed = (rates[name] * seconds for name in names)
     return Tokens(prompts + output, output, processed)

@@ -19,20 +19,28 @@ from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, U
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.spec import HOURS_PER_DAY
 
+_INSTANT_S = 1e-3
+
 
 def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[PeriodDemand]) -> float:
     """A bill that the fleet cannot fall below: its own hardware without use, what is rented at its fewest replicas.
 
     Where something may end a rented replica (a failure, a reclaim, an outage of its zone) or keep it from starting, its
-    hours are not counted at all. Theorem: a bill never falls when more is used, and what is counted here is used.
+    hours are not counted at all, nor those of a job, which may end at any time. Theorem: a bill never falls when more
+    is used, and what is counted here is used.
     """
     return usd_of_use([(one.period, _least_usage(subject, one.demand)) for one in periods], terms)
 
 
 def _least_usage(subject: Subject, demand: Demand) -> Usage:
-    """Of the window: from the end of the warm-up to the horizon."""
+    """Of the window: from the end of the warm-up to the horizon; of a job none."""
     fleet, start_s, horizon_s = subject.fleet, demand.warmup_s, demand.horizon_s
-    pools = tuple(_least_use(spec, start_s, horizon_s, spec.owned or _undisturbed(spec)) for spec in fleet.pools)
+    if demand.jobs_per_month:
+        start_s, horizon_s = 0.0, _INSTANT_S
+    runs_on = not demand.jobs_per_month
+    pools = tuple(
+        _least_use(spec, start_s, horizon_s, runs_on and (spec.owned or _undisturbed(spec))) for spec in fleet.pools
+    )
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
     servers = _least_servers(fleet.pools, horizon_s)
     return Usage(horizon_s, pools, providers, servers, start_s, demand.when)

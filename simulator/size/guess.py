@@ -32,6 +32,8 @@ def busy_load(demand: Demand) -> BusyLoad | None:
     first = next(iter(demand.source(0).chunks()), None)
     if first is None or first.n_open < 2:
         return None
+    if demand.last_job_s is not None:
+        return _of_job(demand, first)
     arrival_s = first.arrival_s[: first.n_open]
     span_s = max(float(arrival_s[-1] - arrival_s[0]), 1e-9)
     width_s = min(_BUSIEST_S, span_s)
@@ -39,6 +41,13 @@ def busy_load(demand: Demand) -> BusyLoad | None:
     turns = len(first) / first.n_open
     rate_rps = float(within.max()) / width_s * turns
     return BusyLoad(rate_rps, float(first.isl.mean()), float(first.osl.mean()), _hits(first))
+
+
+def _of_job(demand: Demand, first: Requests) -> BusyLoad:
+    """A job in its time: to the last deadline."""
+    deadlines_s = [term.limit_s for slo in demand.classes for term in slo.terms if term.is_deadline]
+    requests = sum(n or 0 for n in demand.most_requests) / demand.replications
+    return BusyLoad(requests / max(deadlines_s), float(first.isl.mean()), float(first.osl.mean()), _hits(first))
 
 
 def _hits(chunk: Requests) -> float:

@@ -22,10 +22,12 @@ class PeriodUse:
     Attributes
     ----------
     hours : that it stands for
+    is_job : it is that of a job: rentals begin and end within it
     """
 
     usage: Usage
     hours: float
+    is_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,6 +256,8 @@ class Terms:
     discount_rate_per_year : of annuities and of the NPV
     months : length of the study; may end within one, as 2.5
     first_month : of the calendar, 1 to 12
+    jobs_per_month : 0, or what is used is that of a job, which is done so often in a month: machines are rented for it
+        alone, and owned ones and their staff are paid for that share of the time
     rental_index, token_index : price of rented GPUs and of tokens in month k as a multiple of today's, shape
         (months + 1,) or (months + 1, draws), or of one month for prices that stay; commitments keep the index of the
         month in which their term began
@@ -270,6 +272,7 @@ class Terms:
     discount_rate_per_year: Money = 0.0
     months: float = 36.0
     first_month: int = 1
+    jobs_per_month: float = 0.0
     rental_index: NDArray[np.float64] = field(default_factory=_constant)
     token_index: NDArray[np.float64] = field(default_factory=_constant)
 

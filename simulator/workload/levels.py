@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
+from simulator.workload.jobs import NEVER, JobWorkload, scaled_job
 from simulator.workload.requests import Requests
 from simulator.workload.rows import select
 from simulator.workload.spec import (
-    HOURS_PER_DAY,
     Arrivals,
     ClassWorkload,
     ClosedLoopArrivals,
@@ -30,8 +30,8 @@ from simulator.workload.spec import (
 def at_level(spec: WorkloadSpec, factors: Sequence[float]) -> WorkloadSpec:
     """The workload with the arrivals of each class multiplied; nothing moves in time.
 
-    Rates and sessions are multiplied by rate, the users of a closed loop in whole users (at least one), the rows of a
-    trace one by one (`repeat_rows`). A factor of 1 changes nothing, with 0 nobody comes.
+    Rates and sessions are multiplied by rate, jobs by their requests, the users of a closed loop in whole users (at
+    least one), the rows of a trace one by one (`repeat_rows`). A factor of 1 changes nothing, with 0 nobody comes.
 
     Parameters
     ----------
@@ -48,19 +48,25 @@ def at_level(spec: WorkloadSpec, factors: Sequence[float]) -> WorkloadSpec:
     bad = [factor for factor in factors if not (math.isfinite(factor) and factor >= 0)]
     if bad:
         raise InputError(Problem("must be a number of at least 0", path="level", got=f"{bad[0]:g}"))
-    return WorkloadSpec(
-        tuple(
-            cls if factor == 1.0 else replace(cls, arrivals=_scaled(cls.arrivals, factor)) if factor else _nobody(cls)
-            for cls, factor in zip(spec.classes, factors, strict=True)
-        )
-    )
+    return WorkloadSpec(tuple(_at(cls, factor) for cls, factor in zip(spec.classes, factors, strict=True)))
+
+
+def _at(cls: ClassWorkload, factor: float) -> ClassWorkload:
+    if factor == 1.0:
+        return cls
+    if factor == 0.0:
+        return _nobody(cls)
+    if isinstance(cls, JobWorkload):
+        return scaled_job(cls, factor)
+    return replace(cls, arrivals=_scaled(cls.arrivals, factor))
 
 
 def _nobody(cls: ClassWorkload) -> ClassWorkload:
     """The class without any request, so that it keeps its place."""
+    kept = {one.name: getattr(cls, one.name) for one in fields(ClassWorkload)}
     any_length = Constant(1)
-    never = Schedule(rate_rps=1.0, hourly=(0.0,) * HOURS_PER_DAY)
-    return replace(cls, arrivals=never, isl=cls.isl or any_length, osl=cls.osl or any_length)
+    kept |= {"arrivals": NEVER, "isl": cls.isl or any_length, "osl": cls.osl or any_length}
+    return ClassWorkload(**kept)
 
 
 def at_clock(spec: WorkloadSpec, clock_s: float) -> WorkloadSpec:

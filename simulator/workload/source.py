@@ -14,6 +14,7 @@ from simulator.rng import stream, stream_seed
 from simulator.workload.arrivals import Rate, arrival_times, constant_rate, schedule_rate
 from simulator.workload.content import Lengths, class_sharing, fill
 from simulator.workload.description import Description, read_description
+from simulator.workload.jobs import JobWorkload, job_blocks
 from simulator.workload.lengths import length_sampler
 from simulator.workload.replay import replay_blocks, trace_rows
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
@@ -86,6 +87,8 @@ def build_source(spec: WorkloadSpec, horizon_s: float, seed: int, chunk_requests
 
 def _class_blocks(workload: ClassWorkload, horizon_s: float, seed: int) -> _Blocks:
     arrivals = workload.arrivals
+    if isinstance(workload, JobWorkload):
+        return partial(job_blocks, workload, _lengths(workload), horizon_s, seed)
     if isinstance(arrivals, Sessions):
         return partial(session_blocks, workload, arrivals, horizon_s, seed)
     if isinstance(arrivals, Trace):

@@ -74,7 +74,7 @@ def scale(period: Row, usage: Row) -> float:
     return period["hours"] / ((usage["end_s"] - usage["start_s"]) / 3600.0)
 
 
-def rentals(pool: Row, offer: Row, usage: Row) -> list[tuple[float, float]]:
+def rentals(pool: Row, offer: Row, usage: Row, is_job: bool = False) -> list[tuple[float, float]]:
     """When each instance is paid for."""
     by_server: dict[int, list[list[float]]] = {}
     for stay in sorted(pool["stays"], key=lambda item: item["start_s"]):
@@ -88,7 +88,7 @@ def rentals(pool: Row, offer: Row, usage: Row) -> list[tuple[float, float]]:
     paid = []
     for begin, end in (span for spans in by_server.values() for span in spans):
         seconds = end - begin
-        if begin > usage["start_s"] and end < usage["end_s"]:
+        if is_job or (begin > usage["start_s"] and end < usage["end_s"]):
             seconds = max(seconds, offer["minimum_s"])
             if offer["granularity_s"]:
                 seconds = math.ceil((seconds - 1e-6) / offer["granularity_s"]) * offer["granularity_s"]
@@ -121,6 +121,7 @@ class Study:
     def __init__(self, usage: Row, terms: Row) -> None:
         self.terms = terms
         self.usages = usage["usages"]
+        self.jobs = terms["jobs_per_month"]
         self.months = usage["months"]
         count = math.ceil(terms["months"])
         assert len(self.months) == count
@@ -129,7 +130,20 @@ class Study:
         self.begun = [self._begun(offer) for offer in terms["rented"]]
 
     def periods(self, month: int) -> list[tuple[Row, Row]]:
-        return [(period, self.usages[period["usage"]]) for period in self.months[month]]
+        rows = [(period, self.usages[period["usage"]]) for period in self.months[month]]
+        if not self.jobs:
+            return rows
+        return [
+            (
+                period | {"hours": period["hours"] / HOURS * self.jobs * (usage["end_s"] - usage["start_s"]) / 3600.0},
+                usage,
+            )
+            for period, usage in rows
+        ]
+
+    def share(self, month: int) -> float:
+        """Of a month that owned servers are paid for."""
+        return math.fsum(period["hours"] for period, _ in self.periods(month)) / HOURS if self.jobs else 1.0
 
     def pool(self, usage: Row, name: str) -> Row:
         return next(pool for pool in usage["pools"] if pool["name"] == name)
@@ -162,7 +176,7 @@ class Study:
         """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
         usd = 0.0
         for period, usage in self.periods(month):
-            spans = rentals(self.pool(usage, offer["pool"]), offer, usage)
+            spans = rentals(self.pool(usage, offer["pool"]), offer, usage, self.jobs > 0)
             for hour, hours, count in pieces(spans):
                 above = max(0, min(count, last if last is not None else count) - first)
                 price = price_of_hour(offer["usd_per_instance_hour"], usage, hour)
@@ -173,7 +187,7 @@ class Study:
         return math.fsum(
             scale(period, usage) * hours * max(0, count - first)
             for period, usage in self.periods(month)
-            for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage))
+            for _, hours, count in pieces(rentals(self.pool(usage, offer["pool"]), offer, usage, self.jobs > 0))
         )
 
     def _span(self, offer: Row) -> tuple[int, int]:
@@ -306,8 +320,9 @@ class Study:
         owner = f"{site['site']}/{kind['gpu']}"
         hours = self._gpu_hours(month, site["pools"])
         used = math.fsum(hours.values())
-        hours["spare"] = spare * kind["gpus"] * HOURS
-        hours["unused"] = max(0.0, (bought - spare) * kind["gpus"] * HOURS - used)
+        time = HOURS * self.share(month)
+        hours["spare"] = spare * kind["gpus"] * time
+        hours["unused"] = max(0.0, (bought - spare) * kind["gpus"] * time - used)
         life = kind["life_years"]
         factor = 1 / life if rate == 0 else rate * (1 + rate) ** life / ((1 + rate) ** life - 1)
         worth = 1 - kind["residual_share"] / (1 + rate) ** life
@@ -320,7 +335,10 @@ class Study:
             ("maintenance", (capex + network) * kind["maintenance_share_per_year"] / 12, "by_month"),
             ("space", bought * kind["reserved_kw"] * place["usd_per_kw_month"], "by_month"),
         ]
-        rows = [line for category, usd, paid in sums for line in shared(owner, category, usd, hours, paid)]
+        rows = []
+        for category, usd, paid in sums:
+            kind_of = "by_use" if self.jobs and paid == "bought" else paid
+            rows += shared(owner, category, usd * self.share(month), hours, kind_of)
         gpus = hosts = 0.0
         for period, usage in self.periods(month):
             w = scale(period, usage)
@@ -470,7 +488,7 @@ class Study:
         servers = sum(rows[month] for rows in self.bought)
         rows = []
         if staff and holds(staff, month):
-            monthly = staff["usd_per_fte_year"] / 12
+            monthly = staff["usd_per_fte_year"] / 12 * (self.share(month) if self.terms["owned"] else 1.0)
             rows.append(row(owner, "staff", "base", staff["base_fte"] * monthly, "by_month"))
             rows.append(row(owner, "staff", "servers", staff["fte_per_server"] * servers * monthly, "by_month"))
             rows.append(row(owner, "staff", "replicas", staff["fte_per_replica"] * replicas * monthly, "by_month"))
@@ -510,7 +528,7 @@ class Study:
                 cuts = sorted({begin, end} | ({study} if begin < study < end else set()))
                 for low, high in pairwise(cuts):
                     paid[high] = paid.get(high, 0.0) + usd * (1 - upfront) / length * (high - low)
-        for number, site in enumerate(self.terms["owned"]):
+        for number, site in enumerate([] if self.jobs else self.terms["owned"]):
             there = 0
             for month, count in enumerate(self.bought[number]):
                 self._hardware(paid, site, month, count - there)

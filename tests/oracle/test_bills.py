@@ -214,6 +214,30 @@ def other_offers() -> Case:
     return terms, [with_burst] * 5 + [single] * 4 + [alone] * 2 + [with_burst] * 7
 
 
+def jobs() -> Case:
+    """Three jobs a month: instances by the hour from launch to end, owned servers for these hours."""
+    end_s = 2.4 * HOUR_S
+    stays = [Stay(k, k, "starting", 0.0, 300.0) for k in range(2)]
+    stays += [Stay(k, k, "serving", 300.0, end_s) for k in range(2)]
+    usage = Usage(
+        end_s,
+        (pool("rent", stays=stays, end_s=end_s), pool("own", stays=fixed(2, end_s), end_s=end_s)),
+        (),
+        (servers(2, ["own"], end_s),),
+    )
+    terms = Terms(
+        "job",
+        owned=(owned(("own",), spares=1),),
+        rented=(rented("rent", granularity_s=HOUR_S),),
+        staff=STAFF,
+        fees=FEES,
+        discount_rate_per_year=0.08,
+        months=12.0,
+        jobs_per_month=3.0,
+    )
+    return terms, [month(usage)] * 12
+
+
 CASES = {
     case.__name__: case
     for case in (
@@ -226,6 +250,7 @@ CASES = {
         hybrid_with_growth,
         newer_servers,
         other_offers,
+        jobs,
     )
 }
 
@@ -268,6 +293,20 @@ def test_servers_sold_before_their_life_cost_what_they_lost_without_interest() -
         if line.owner == "here/h100-sxm" and line.category in ("hardware", "network and storage", "installation")
     )
     assert lost == pytest.approx(2 * (300_000 + 3_000 - 0.35 * 300_000))
+
+
+def test_a_job_is_billed_for_the_hours_that_it_takes() -> None:
+    terms, months = jobs()
+    bill = bill_study(terms, months)
+    usd = {
+        name: sum(float(line.usd) for line in bill.lines if line.owner == name) for name in ("rent", "here/h100-sxm")
+    }
+    assert usd["rent"] == pytest.approx(3 * 2 * 3 * 55.04), "3 jobs on 2 instances, 2.4 hours billed as 3"
+    assert bill.capex_usd == 0
+    hardware = sum(float(line.usd) for line in bill.lines if line.category == "hardware")
+    whole = bill_study(replace(terms, jobs_per_month=0.0), months)
+    month_usd = sum(float(line.usd) for line in whole.lines if line.category == "hardware")
+    assert hardware == pytest.approx(month_usd * 3 * 2.4 / 730)
 
 
 def test_the_hybrid_commits_to_what_is_used_often_enough() -> None:

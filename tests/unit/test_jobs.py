@@ -1,0 +1,170 @@
+"""Finite jobs: how long they take, what is billed, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import fleet_cases as cases
+import numpy as np
+import pytest
+
+from simulator.errors import InputError
+from simulator.fleet.simulate import simulate_fleet
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+from simulator.study.fleet import ColdStart
+from simulator.workload.jobs import JobWorkload
+from simulator.workload.levels import at_level
+from simulator.workload.source import build_source
+from simulator.workload.spec import Constant, Lognormal, Schedule, WorkloadSpec
+
+NEVER = Schedule(rate_rps=1.0, hourly=(0.0,) * 24)
+SCENARIO = """
+schema_version: 1
+name: job
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 4096, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: docs
+      arrivals: {kind: job, requests: 20000, deadline_s: 7200}
+      lengths: {isl: 500, osl: 100}
+topologies:
+  rent: {pools: [{name: p, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: 4.0, billing_granularity_s: 3600}]}
+cost: {draws: 0}
+run: {horizon_s: 7200, keep_requests: false}
+"""
+
+
+def load(tmp_path: Path, *changes: str, text: str = SCENARIO) -> Any:
+    file = tmp_path / "job.yaml"
+    file.write_text(text)
+    return load_scenario(file, (), changes)
+
+
+def run_job(n: int, replicas: int, cold_s: float = 0.0, owned: bool = False) -> tuple[float, Any]:
+    """Time of a job of n requests of one token in and one out, in steps of 50 ms with 8 of them."""
+    pool = cases.pool("p", replicas, cold_start=ColdStart(provision_s=cold_s), owned=owned)
+    spec = cases.fleet((pool,), classes=cases.classes(1))
+    job = JobWorkload("a", NEVER, Constant(1), Constant(1), requests=n)
+    source = build_source(WorkloadSpec((job,)), 1e5, 1)
+    run = simulate_fleet(
+        spec, source, horizon_s=1e5, drain_s=0.0, warmup_s=0.0, seed=1, sink=lambda records: None, job_s=0.0
+    )
+    return run.usage.end_s, run
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_a_job_takes_as_many_full_steps_as_its_requests_need(replicas: int) -> None:
+    """The analytic twin: N requests, B to a step of T seconds on each of R replicas: T·ceil(N / (B·R))."""
+    n = 8_000
+    end_s, run = run_job(n, replicas)
+    assert end_s == pytest.approx(cases.STEP_S * math.ceil(n / (8 * replicas)))
+    (pool,) = run.usage.pools
+    assert pool.requests == n
+    assert pool.busy_s == pytest.approx(cases.STEP_S * n / 8)
+    assert pool.billed_s == pytest.approx(replicas * end_s)
+    assert run.samples["time_s"].max() <= 1e5
+
+
+def test_rented_replicas_begin_with_a_cold_start_that_is_paid_and_owned_ones_do_not() -> None:
+    warm_s, _ = run_job(800, 1)
+    cold_s, run = run_job(800, 1, cold_s=120.0)
+    assert cold_s == pytest.approx(warm_s + 120.0)
+    assert run.usage.pools[0].starting_s == pytest.approx(120.0)
+    assert run_job(800, 1, cold_s=120.0, owned=True)[0] == pytest.approx(warm_s)
+
+
+def test_a_job_by_tokens_has_the_fewest_requests_that_hold_so_many() -> None:
+    job = JobWorkload("a", NEVER, Lognormal(500, 0.5), Lognormal(100, 0.5), tokens=30_000_000)
+    chunks = list(build_source(WorkloadSpec((job,)), 10.0, 3).chunks())
+    tokens = np.concatenate([chunk.isl.astype(np.int64) + chunk.osl for chunk in chunks])
+    assert tokens[:-1].sum() < 30_000_000 <= tokens.sum()
+    assert {float(chunk.arrival_s.max()) for chunk in chunks} == {0.0}
+
+
+def test_growth_multiplies_the_requests_of_a_job() -> None:
+    job = JobWorkload("a", NEVER, Constant(10), Constant(10), requests=1_000)
+    for factor, count in ((2.5, 2_500), (0.0, 0)):
+        spec = at_level(WorkloadSpec((job,)), (factor,))
+        assert sum(len(chunk) for chunk in build_source(spec, 10.0, 3).chunks()) == count
+
+
+def test_a_job_is_billed_by_the_hour_and_its_dollars_per_token_are_of_its_tokens(tmp_path: Path) -> None:
+    cost = simulate(load(tmp_path), tmp_path).summary["topologies"]["rent"]["cost"]
+    job = cost["job"]
+    hours = math.ceil(job["job_s"] / 3600)
+    assert 0 < job["job_s"] < 7200
+    assert job["usd_per_job"] == pytest.approx(4.0 * hours, rel=1e-3), "traffic is a fraction of a cent"
+    assert cost["tokens_per_month"] == pytest.approx(20_000 * 600)
+    assert cost["usd_per_million_tokens"] == pytest.approx(job["usd_per_job"] / 12, rel=1e-9)
+    often = load(tmp_path, "workload.classes[docs].arrivals.per_month=30")
+    cost = simulate(often, tmp_path).summary["topologies"]["rent"]["cost"]
+    assert cost["usd_per_month"] == pytest.approx(30 * job["usd_per_job"])
+    assert cost["usd_per_million_tokens"] == pytest.approx(job["usd_per_job"] / 12)
+
+
+def test_a_deadline_that_is_missed_is_an_slo_that_is_missed(tmp_path: Path) -> None:
+    done = simulate(load(tmp_path), tmp_path).summary["topologies"]["rent"]
+    seconds = done["cost"]["job"]["job_s"]
+    for deadline_s, met in ((math.ceil(seconds), True), (math.floor(seconds) - 1, False)):
+        loaded = load(tmp_path, f"workload.classes[docs].arrivals.deadline_s={deadline_s}")
+        found = simulate(loaded, tmp_path)
+        assert found.summary["topologies"]["rent"]["metrics"]["slo_met"] is met
+        assert (found.decision["winners"] == ["rent"]) is met
+
+
+def test_the_fleet_is_sized_to_the_deadline(tmp_path: Path) -> None:
+    sized = ("topologies.rent.pools[p].replicas=auto", "workload.classes[docs].arrivals.deadline_s=400")
+    found = simulate(load(tmp_path, *sized), tmp_path).summary["topologies"]["rent"]
+    assert found["metrics"]["slo_met"]
+    n = int(found["search"]["sizes"]["p"])
+    assert n > 1
+    fewer = load(tmp_path, f"topologies.rent.pools[p].replicas={n - 1}", sized[1])
+    assert not simulate(fewer, tmp_path).summary["topologies"]["rent"]["metrics"]["slo_met"]
+
+
+def test_jobs_that_do_not_fit_into_a_month_miss_the_slo(tmp_path: Path) -> None:
+    found = simulate(load(tmp_path, "workload.classes[docs].arrivals.per_month=100000"), tmp_path)
+    assert "a month has 730" in found.decision["topologies"]["rent"]["months"][0]["binding"]
+    assert found.decision["winners"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "words"),
+    [
+        (["workload.classes[docs].arrivals.deadline_s=0"], "arrivals.deadline_s", "greater than 0"),
+        (["workload.classes[docs].arrivals.deadline_s=9000"], "arrivals.deadline_s", "beyond run.horizon_s"),
+        (["workload.classes[docs].arrivals.tokens=5"], "arrivals", "requests of the job, or its tokens"),
+        (["run.warmup_s=10"], "arrivals.start_s", "warm-up"),
+        (["workload.classes[docs].timeout_s=10"], "timeout_s", "wait for their turn"),
+        (["study.periods=[{name: day}]"], "study.periods", "time of its own"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, changes: list[str], where: str, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, *changes)
+    (problem,) = raised.value.problems
+    assert problem.path is not None
+    assert problem.path.endswith(where)
+    assert words in problem.message
+
+
+def test_users_who_never_stop_are_refused_beside_a_job(tmp_path: Path) -> None:
+    users = "  - {name: users, arrivals: {kind: closed_loop, concurrency: 4}, lengths: {isl: 10, osl: 10}}"
+    text = SCENARIO.replace("topologies:", f"  {users}\ntopologies:")
+    with pytest.raises(InputError, match="no job beside them has an end"):
+        load(tmp_path, text=text)
+
+
+def test_luck_of_a_job_is_named() -> None:
+    """The requests of a job are the same whatever the block; a second replication has others."""
+    job = JobWorkload("a", NEVER, Lognormal(500, 0.5), Lognormal(100, 0.5), requests=40_000)
+    both = [
+        np.concatenate([c.isl for c in build_source(WorkloadSpec((job,)), 10.0, seed).chunks()]) for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(both[0], both[1])
+    assert not np.array_equal(both[0], both[2])
+    assert len(both[0]) == 40_000
