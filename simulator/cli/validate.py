@@ -45,7 +45,7 @@ def validate(
     load = offered_load(loaded)
     for topology in planned:
         if has_open_sizes(loaded.scenario.topologies[topology.name]):
-            print(f"! {topology.name}: sizes are left open: run or plan looks for them")
+            print(f"! {topology.name}: sizes or hours are left open: run looks for them")
             continue
         for warning in load_warnings(load, topology):
             print(f"! {topology.name}: {warning}")

@@ -15,6 +15,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.scenario.holidays import holiday_dates
 from simulator.scenario.week import (
     DAYS,
@@ -104,6 +107,12 @@ class Clock:
                 if not found or (local_s - found[-1][1] - at_s + found[-1][0]) % SECONDS_PER_WEEK:
                     found.append((at_s, local_s))
         return tuple(found)
+
+    def week_s(self, clock_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Time since some Monday 00:00 at times of the clock."""
+        from_s, local_s = (np.array(column) for column in zip(*self.turns, strict=True))
+        turn = np.maximum(np.searchsorted(from_s, clock_s, side="right") - 1, 0)
+        return np.asarray(clock_s - from_s[turn] + local_s[turn])
 
     def hour_of_day(self, at_s: float) -> float:
         """Local hour of day, a fraction included."""

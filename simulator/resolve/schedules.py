@@ -35,6 +35,8 @@ def pool_schedule(pool: Pool, clock: Clock) -> Schedule | None:
             start_s < other_end_s and other_s < end_s for start_s, end_s in own for other_s, other_end_s, _ in spans
         ):
             raise InputError(Problem("holds at the same time as a window before it", path=path))
+        if window.replicas == "auto":
+            raise InputError(Problem("is open: give a number here", path=f"{path}.replicas", got=window.replicas))
         spans += [(start_s, end_s, window.replicas) for start_s, end_s in own]
     return Schedule(tuple(sorted(spans)), pool.replicas, pool.start_early_s, clock.cycle_s)
 

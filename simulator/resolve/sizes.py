@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simulator.resolve.demand import jobs_per_month
+from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.clock import ReplicaWindow
 from simulator.schema.topology import Pool, QueueAutoscaler, Topology, WeightedRouting
 
 AUTO: Literal["auto"] = "auto"
@@ -70,8 +72,8 @@ class OpenPool:
 
 
 def has_open_sizes(topology: Topology) -> bool:
-    """Whether a size is `auto` somewhere."""
-    return any(is_open(pool) for pool in topology.pools)
+    """Whether a size, or the hours of a window, is `auto` somewhere."""
+    return any(is_open(pool) for pool in topology.pools) or bool(open_windows(topology))
 
 
 def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
@@ -96,6 +98,8 @@ def open_pool(
 def is_open(pool: Pool) -> bool:
     """Whether some part of the pool's size is `auto`."""
     scaler = pool.autoscaler
+    if any(window.replicas == AUTO for window in pool.schedule):
+        return True
     if isinstance(scaler, QueueAutoscaler):
         return AUTO in (scaler.min, scaler.max, scaler.target_per_replica)
     return scaler == AUTO or pool.replicas == AUTO
@@ -140,6 +144,7 @@ def at_start(loaded: LoadedScenario) -> LoadedScenario:
     """The scenario with the smallest size wherever one is open: enough to look up and check everything else."""
     for name, topology in loaded.scenario.topologies.items():
         if has_open_sizes(topology):
+            loaded = with_hours(loaded, name, WHOLE_DAY)
             loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})
     return loaded
 
@@ -156,12 +161,19 @@ def alone(loaded: LoadedScenario, name: str) -> LoadedScenario:
 
 
 def _fields(pool: Pool, size: Size) -> dict[str, Any]:
+    if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
+        outside = size.replicas if pool.replicas == AUTO else pool.replicas
+        return {"replicas": outside, "schedule": tuple(_sized(window, size.replicas) for window in pool.schedule)}
     if isinstance(size, Fixed):
         return {"replicas": size.replicas, "autoscaler": None}
     own = pool.autoscaler if isinstance(pool.autoscaler, QueueAutoscaler) else None
     scaler = own or QueueAutoscaler(min=AUTO, max=AUTO, target_per_replica=AUTO)
     numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
     return {"autoscaler": scaler.model_copy(update=numbers), "replicas": 1}
+
+
+def _sized(window: ReplicaWindow, replicas: int) -> ReplicaWindow:
+    return window.model_copy(update={"replicas": replicas}) if window.replicas == AUTO else window
 
 
 def _routing_without(topology: Topology, empty: list[str]) -> Any:
@@ -185,7 +197,13 @@ def assignments(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) ->
     for k, size in sizes.items():
         pool = loaded.scenario.topologies[name].pools[k]
         root = f"topologies.{name}.pools[{pool.name}]"
-        if isinstance(size, Fixed):
+        if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
+            texts += [
+                f"{root}.schedule[{j}].replicas={size.replicas}"
+                for j, window in enumerate(pool.schedule)
+                if window.replicas == AUTO
+            ]
+        elif isinstance(size, Fixed):
             texts += [f"{root}.autoscaler=null"] * (pool.autoscaler is not None) + [f"{root}.replicas={size.replicas}"]
         elif isinstance(pool.autoscaler, QueueAutoscaler):
             numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}

@@ -109,9 +109,9 @@ def _loads(horizon: Horizon, level: Level) -> set[Load]:
 
 
 def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
-    """Replicas of each pool, the most where it is autoscaled, 0 where the fleet does not have it."""
+    """Replicas of each pool, the most where they change, 0 where the fleet does not have it."""
     found = {
-        pool.name: pool.replicas if pool.autoscaler is None else pool.autoscaler.max_replicas
+        pool.name: pool.most_replicas if pool.autoscaler or pool.schedule else pool.replicas
         for pool in planned.fleet.pools
     }
     return tuple(found.get(name, 0) for name in pools)

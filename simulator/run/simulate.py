@@ -15,6 +15,7 @@ from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
 from simulator.errors import collect
 from simulator.resolve.agreed import committed_instances_stay
+from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies, plan_topology
@@ -40,6 +41,7 @@ from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
 from simulator.size.found import Limits
+from simulator.size.windows import best_window
 from simulator.size.words import size_warnings
 from simulator.study.decision import Sizes, Trail, Walked
 
@@ -197,6 +199,7 @@ def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any])
 def _sizing(loaded: LoadedScenario, found: Answer, limits: Limits | None, store: Store) -> Sizing:
     """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed."""
     name = found.name
+    loaded = with_hours(loaded, name, found.hours) if found.hours else loaded
     loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
     pools = loaded.scenario.topologies[name].pools
     open_ = {pool.index for pool in open_pools(loaded, name)}
@@ -235,7 +238,7 @@ def _answers(
             if progress:
                 progress(f"sizes of {what}", _SEARCH_SHARE * (k + share / 2) / len(names))
 
-        return answer(loaded, name, periods, store, limits, tick)
+        return best_window(loaded, name, periods, store, limits, tick)
 
     return dict(zip(names, collect(one, names), strict=True))
 

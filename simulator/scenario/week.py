@@ -6,7 +6,7 @@ import re
 from datetime import date
 
 from simulator.errors import InputError, Problem
-from simulator.schema.clock import WeekWindow
+from simulator.schema.clock import AUTO_HOURS, WeekWindow
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
@@ -69,6 +69,8 @@ def hours_from_to(text: str) -> tuple[float, float]:
 
 
 def begin_and_length_s(window: WeekWindow) -> tuple[float, float]:
+    if window.hours == AUTO_HOURS:
+        raise InputError(Problem("is open: give hours here", path="hours", got=window.hours))
     start_s, end_s = (time_s(text) for text in window.hours.split("-"))
     if start_s == end_s:
         raise InputError(Problem("begins when it ends: 0-24 is the whole day", path="hours", got=window.hours))

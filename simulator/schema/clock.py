@@ -10,7 +10,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from simulator.errors import unknown_name
-from simulator.schema.base import Count, Day, Name, Settings
+from simulator.schema.base import Auto, Count, Day, Name, Settings
 
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _TIME = "(?:(?:[01]?[0-9]|2[0-3])(?::[0-5][0-9])?|24(?::00)?)"
@@ -44,6 +44,8 @@ def _known_zone(value: str) -> str:
 
 Days = Annotated[str, Field(pattern=f"^{_SPAN}(?: *, *{_SPAN})*$")]
 Hours = Annotated[str, Field(pattern=f"^{_TIME}-{_TIME}$")]
+AUTO_HOURS = "auto"
+OpenHours = Annotated[str, Field(pattern=f"^(?:{AUTO_HOURS}|{_TIME}-{_TIME})$")]
 Moment = Annotated[
     str,
     Field(pattern=f"^(?:{_DAY}(?: {_TIME})?|{_DATE}(?:[ T]{_TIME})?)$"),
@@ -62,8 +64,9 @@ class WeekWindow(Settings):
 
     days: Days = "mon-sun"
     """Days on which it begins, as `mon-fri` or `sat, sun`."""
-    hours: Hours = "0-24"
-    """From and to, as `8-20` or `8:30-17`; past midnight where the end is not later, as `22-6`."""
+    hours: OpenHours = "0-24"
+    """From and to, as `8-20` or `8:30-17`; past midnight where the end is not later, as `22-6`. All windows of a
+    topology that say auto get the same hours: the cheapest that meet the SLO."""
     time_zone: TimeZone | None = None
     """In which its days and hours count; the run's unless given. Needs a run that begins on a date."""
     holidays: Literal["sunday", "included", "excluded"] = "sunday"
@@ -80,5 +83,5 @@ class RoutingWindow(WeekWindow):
 class ReplicaWindow(WeekWindow):
     """Replicas of a pool within a window of the week."""
 
-    replicas: Count
-    """Replicas while it lasts."""
+    replicas: Count | Auto
+    """Replicas while it lasts; auto looks for the cheapest number that meets the SLO, one for all such windows."""

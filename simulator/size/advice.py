@@ -41,6 +41,8 @@ def advice(
     At most `MOST_TRIALS` sizes are simulated, so it finds a cheaper one often and never proves that there is none.
     """
     topology = loaded.scenario.topologies[name]
+    if any(pool.schedule for pool in topology.pools):
+        return ""
     requests = sum(most or 0 for one in periods for most in one.demand.most_requests)
     if not 0 < len(topology.pools) <= _MOST_POOLS or requests > MOST_REQUESTS:
         return ""

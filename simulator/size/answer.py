@@ -11,6 +11,7 @@ import numpy as np
 
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
+from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
@@ -37,6 +38,8 @@ class Answer:
     sizes : by index of the pool; the best, or where none meets the one that came furthest
     infeasible : why no size meets the SLO; empty where one does
     edge : what is said of a best that keeps its SLO by less than two standard errors; else empty
+    hours : of the windows that leave them open; empty where none does
+    windows : what each of the hours tried leads to
     """
 
     name: str
@@ -45,6 +48,8 @@ class Answer:
     search: Search
     infeasible: str = ""
     edge: str = ""
+    hours: str = ""
+    windows: tuple[dict[str, Any], ...] = ()
 
     def row(self) -> dict[str, Any]:
         """The answer as a summary holds it."""
@@ -59,6 +64,8 @@ class Answer:
             "infeasible": self.infeasible,
             "edge": self.edge,
             "trail": found.rows(),
+            "hours": self.hours,
+            "windows": list(self.windows),
         }
 
 
@@ -95,8 +102,9 @@ def answer(
 
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:
-    """The scenario with every open size filled in."""
+    """The scenario with every open size, and the hours of every open window, filled in."""
     for each in answers:
+        loaded = with_hours(loaded, each.name, each.hours) if each.hours else loaded
         loaded = with_sizes(loaded, each.name, each.sizes)
     return loaded
 

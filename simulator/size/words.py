@@ -15,6 +15,10 @@ def size_warnings(answer: Answer) -> list[str]:
     empty = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == Fixed(0)]
     if empty:
         lines.append(f"its best needs no {' and no '.join(empty)}")
+    if answer.windows:
+        bills = [(row["hours"], row["usd_per_month"]) for row in answer.windows]
+        told = ", ".join(f"{hours} {'never' if usd is None else f'${usd:,.0f}'}" for hours, usd in bills)
+        lines.append(f"window {answer.hours} h, the cheapest of those tried, the busiest hours of each length: {told}")
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
         lines.append(f"the same cost within the noise of the replications: {sizes}")

@@ -16,7 +16,8 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import references
 from simulator.simulate.demand import demand_of
 from simulator.simulate.store import Store
-from simulator.size.answer import answer, sized_scenario
+from simulator.size.answer import sized_scenario
+from simulator.size.windows import best_window
 from simulator.sweep.grid import Sweep, Values
 from simulator.sweep.row import figures
 
@@ -100,7 +101,7 @@ def _sized(task: Task) -> LoadedScenario:
     """The task's scenario with its open sizes found."""
     if not has_open_sizes(task.loaded.scenario.topologies[task.topology]):
         return task.loaded
-    found = answer(task.loaded, task.topology, demand_of(task.loaded), Store())
+    found = best_window(task.loaded, task.topology, demand_of(task.loaded), Store())
     return sized_scenario(task.loaded, [found])
 
 

@@ -1,0 +1,114 @@
+"""Windows whose hours are left open: the busiest of each length, and the cheapest of those tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.errors import InputError
+from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
+from simulator.resolve.topology import plan_topology
+from simulator.scenario.load import load_scenario
+from simulator.scenario.week import week_spans
+from simulator.schema.clock import WeekWindow
+from simulator.simulate.demand import demand_of
+from simulator.simulate.store import Store
+from simulator.size.answer import answer, sized_scenario
+from simulator.size.windows import best_window
+
+HOUR_S = 3600.0
+SCENARIO = """
+schema_version: 1
+name: hours
+model: llama-3.1-8b-instruct
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: schedule, rate_rps: 0.2, hourly: HOURLY}
+      lengths: {isl: 2000, osl: 2}
+      data_class: public
+      slo: {ttft_s: {p95: 3}}
+topologies:
+  t:
+    pools:
+      - {name: gpus, site: aws-us-east, gpu: l40s, replicas: 0, schedule: [{hours: auto, replicas: auto}]}
+    providers: [{name: api, prices: [{above_tokens: 0, input: PRICE, output: 1}], ttft_s: {median: 0.3},
+                 tpot_s: {median: 0.01}, data_classes: [public]}]
+    routing: {kind: windows, windows: [{hours: auto, use: [gpus]}], otherwise: [api]}
+study: {months: 1}
+run: {horizon_s: 86400, drain_s: 60}
+"""
+
+
+def scenario(folder: Path, first: int, last: int, price: float = 20.0, *sets: str) -> Any:
+    hourly = [1.0 if first <= hour < last else 0.0 for hour in range(24)]
+    path = folder / "hours.yaml"
+    path.write_text(SCENARIO.replace("HOURLY", str(hourly)).replace("PRICE", f"{price:g}"))
+    return load_scenario(path, sets=sets)
+
+
+@given(st.lists(st.integers(0, 50), min_size=24, max_size=24))
+def test_no_range_of_a_length_is_busier(counts: list[int]) -> None:
+    arrivals = np.array(counts, float)
+    found = busiest_hours(arrivals)
+    assert len(found) == 24
+    for length, hours in enumerate(found, 1):
+        spans = week_spans(WeekWindow(days="wed", hours=hours))
+        within = [int(at // HOUR_S) % 24 for begin, end in spans for at in np.arange(begin, end, HOUR_S)]
+        assert len(within) == length
+        most = max(sum(counts[(first + k) % 24] for k in range(length)) for first in range(24))
+        assert sum(counts[hour] for hour in within) == most
+
+
+def test_the_cheapest_hours_are_those_in_which_requests_come(tmp_path: Path) -> None:
+    """Requests from 9 to 14 alone, an API that is dearer than a GPU: five hours of it, found beside other lengths."""
+    loaded = scenario(tmp_path, 9, 14)
+    found = best_window(loaded, "t", demand_of(loaded), Store())
+    assert found.hours == "9-14"
+    assert found.search.claim == f"best of {sum(row['tried'] for row in found.windows)} tried"
+    bills = {row["hours"]: row["usd_per_month"] for row in found.windows}
+    assert min(bills, key=lambda hours: bills[hours]) == "9-14"
+    assert {"0-24", "9-14"} <= set(bills)
+    assert found.row()["windows"] == list(found.windows)
+    sized = sized_scenario(loaded, [found])
+    (pool,) = plan_topology(sized, "t").fleet.pools
+    assert pool.schedule is not None
+    assert [pool.schedule.replicas_at(hour * HOUR_S) > 0 for hour in (8, 9, 13, 14)] == [False, True, True, False]
+    again = answer(with_hours(loaded, "t", "9-14"), "t", demand_of(loaded), Store())
+    assert again.search.best is not None
+    assert again.search.best.usd_per_month == bills["9-14"]
+
+
+def test_where_the_api_is_cheap_the_window_is_as_short_as_can_be(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, 9, 14, 0.001)
+    found = best_window(loaded, "t", demand_of(loaded), Store())
+    bills = [row["usd_per_month"] for row in found.windows]
+    assert bills == sorted(bills)
+    assert found.hours == found.windows[0]["hours"]
+
+
+def test_a_topology_without_open_windows_has_the_answer_of_its_sizes(tmp_path: Path) -> None:
+    loaded = with_hours(scenario(tmp_path, 9, 14), "t", "9-14")
+    assert not open_windows(loaded.scenario.topologies["t"])
+    store = Store()
+    assert (
+        best_window(loaded, "t", demand_of(loaded), store).row() == answer(loaded, "t", demand_of(loaded), store).row()
+    )
+
+
+def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -> None:
+    loaded = scenario(tmp_path, 9, 14, 20.0, "run.horizon_s=80000")
+    with pytest.raises(
+        InputError, match=r"topologies\.t\.routing\.windows\[0\]\.hours: hours are found from a whole day"
+    ):
+        best_window(loaded, "t", demand_of(loaded), Store())
+    loaded = scenario(tmp_path, 9, 14, 20.0, "topologies.t.routing.windows[0].days=sat")
+    with pytest.raises(InputError, match="no request arrives by the clock on its days"):
+        best_window(loaded, "t", demand_of(loaded), Store())
+    with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: give hours here"):
+        plan_topology(loaded, "t")
