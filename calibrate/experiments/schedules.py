@@ -58,7 +58,11 @@ def record_random(
 
 def record_given(process: VllmProcess, out: Path, arguments: list[str], number: int, seed: int) -> Iterator[Recording]:
     """Record and replay `number` random workloads on the engine that `arguments` describe."""
-    limits = process.call("start", arguments=arguments)["limits"]
+    started = process.call("start", arguments=arguments)
+    limits = started["limits"]
+    if "speculative_config" in started["resolved"]:
+        words = "whole engines are recorded in plain serving; --random with --using core draws drafters"
+        raise InputError(Problem(words, path="--speculative-config"))
     if limits["async_scheduling"]:
         raise InputError(Problem("recordings are made with synchronous scheduling", path="--async-scheduling"))
     for k in range(number):

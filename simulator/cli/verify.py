@@ -34,6 +34,7 @@ def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
     if len(traces) > 1:
         print()
         _print_by_mode(checks)
+    _say_unproven(checks)
     return 0 if all(check.identical for check in checks) else 1
 
 
@@ -48,8 +49,18 @@ def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     engine: the compiled engine, its plain-Python reference, or both
     """
     files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
-    _print_by_mode([check for file in files for check in _check(file, engine)])
+    checks = [check for file in files for check in _check(file, engine)]
+    _print_by_mode(checks)
+    _say_unproven(checks)
     return 0
+
+
+def _say_unproven(checks: list[ScheduleCheck]) -> None:
+    """Name versions of vLLM that have no rules of their own."""
+    from simulator.engine.rules import RULE_SETS
+
+    for version in sorted({check.vllm_version for check in checks} - set(RULE_SETS)):
+        print(f"vLLM {version}: no recordings have proven it; replayed by the rules of {list(RULE_SETS)[-1]}")
 
 
 def _print_by_mode(checks: list[ScheduleCheck]) -> None:

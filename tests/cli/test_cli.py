@@ -182,6 +182,21 @@ def test_verify_schedule_reports_identity_and_differences(tmp_path: Path, capsys
     shown = capsys.readouterr().out
     assert "562 / 563" in shown
     assert "entry 7" in shown
+    assert "decided, by the reference:" in shown
+
+
+def test_verify_schedule_reports_by_mode_and_names_a_version_that_is_not_proven(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    newer = json.loads((TRACES / "plain.json").read_text())
+    newer["config"]["vllm_version"] = "0.99.0"
+    path = tmp_path / "newer.json"
+    path.write_text(json.dumps(newer))
+    assert _run(["verify", "schedule", str(path), str(TRACES / "nochunk.json"), "--engine", "reference"]) == 0
+    shown = capsys.readouterr().out
+    assert "vLLM 0.99.0: no recordings have proven it; replayed by the rules of 0.33.0" in shown
+    (row,) = [line for line in shown.splitlines() if line.startswith("plain ")]
+    assert row.split() == ["plain", "626", "/", "626", "563", "/", "563"]
 
 
 def test_catalog_and_schema_print(capsys: Capture) -> None:
