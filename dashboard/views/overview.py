@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -25,6 +25,8 @@ _METRIC_PX = 155
 """One below the other on a desk, two beside each other on a phone."""
 _LABEL_PX = 230
 """Of the longest name of a figure."""
+_CHAR_PX, _PAD_PX = 7.2, 24
+"""Of a character and around the text of a cell, at the font of tables."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -48,18 +50,28 @@ def show(context: Context) -> None:
     show_sizes(decided, context.topologies)
     show_months(decided, context.names, list(context.topologies))
     rows, headers = comparison(context.topologies)
+    names = ["figure", *headers[1:]]
+    least = [_LABEL_PX, *[_METRIC_PX] * (len(names) - 1)]
     st.dataframe(
-        pd.DataFrame(rows, columns=["figure", *headers[1:]]),
+        pd.DataFrame(rows, columns=names),
         hide_index=True,
         key="overview.table",
         height="content",
-        column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
+        column_config={
+            name: st.column_config.TextColumn(width=max(px, _width_px(cells)))
+            for name, px, *cells in zip(names, least, *rows, strict=True)
+        },
     )
     st.altair_chart(
         cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
         key="overview.chart",
     )
     _warnings(context)
+
+
+def _width_px(cells: Sequence[str]) -> int:
+    """Of a column that shows its longest cell whole, as the binding term."""
+    return int(max(map(len, cells)) * _CHAR_PX) + _PAD_PX
 
 
 def _card(
