@@ -8,7 +8,6 @@ from typing import NoReturn
 import numpy as np
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.grids import grid
 from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
@@ -107,10 +106,16 @@ def gpus_per_instance(pool: Pool) -> int:
     return offer.gpus_per_instance if offer is not None else pool.tensor_parallel_size
 
 
-def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures) -> RentedTerms:
+def rented_terms(
+    pool: Pool, path: str, engine: PlannedEngine, figures: Figures, carbon: tuple[float, ...] = ()
+) -> RentedTerms:
     """Terms of a rented pool but for its commitments: its own price or the latest dated offer; traffic and storage.
 
     A site whose price of traffic or storage is not known charges none; `unknown_prices` names them.
+
+    Parameters
+    ----------
+    carbon : kg CO2 per kWh of the site, as `RentedTerms` has it
 
     Raises
     ------
@@ -154,7 +159,7 @@ def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures)
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),
         pue=1.0 if place.pue is None else place.pue.value,
-        co2_kg_per_kwh=grid(place.grid).co2_kg_per_kwh if place.grid else (),
+        co2_kg_per_kwh=carbon,
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.catalog.gpus import Gpu, gpu
-from simulator.catalog.grids import grid
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.servers import ServerKind as CatalogServer
 from simulator.catalog.servers import server_kind, server_of, servers_of
 from simulator.catalog.sites import Site, site
 from simulator.errors import InputError, Problem
+from simulator.resolve.carbon import carbon_by_hour
+from simulator.resolve.clock import clock_of
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
 from simulator.scenario.load import LoadedScenario
@@ -271,7 +272,7 @@ def _capex_usd(card: Gpu, gpus: int, kind: CatalogServer | None, given: Given, f
 
 
 def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figures) -> Facility:
-    cost = loaded.scenario.cost
+    cost, clock = loaded.scenario.cost, clock_of(loaded.scenario)
     space = given.find("space_usd_per_kw_month")
     tariff = given.tariff()
     if tariff is None and cost.electricity_by_hour_usd_per_kwh is not None:
@@ -291,7 +292,7 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         )
         if tariff is None
         else _by_hour(*tariff, figures),
-        co2_kg_per_kwh=grid(place.grid).co2_kg_per_kwh if place.grid else (),
+        co2_kg_per_kwh=carbon_by_hour(place, clock, clock.at(loaded.scenario.run.start)),
     )
 
 

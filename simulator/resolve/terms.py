@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from simulator.catalog.freshness import catalog_day, freshness
+from simulator.catalog.sites import site
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
+from simulator.resolve.carbon import carbon_by_hour
 from simulator.resolve.clock import clock_of
 from simulator.resolve.commitments import commitments
 from simulator.resolve.demand import jobs_per_month
@@ -98,22 +100,22 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
     """Terms of a topology; figures that are drawn give arrays. Arguments and errors are those of `resolve_terms`."""
     loaded, name = planned.loaded, planned.name
     scenario, topology = loaded.scenario, loaded.scenario.topologies[planned.name]
-    root = f"topologies.{name}"
+    root, clock = f"topologies.{name}", clock_of(scenario)
+    start_s = clock.at(scenario.run.start)
     owned = owned_sites(loaded, name, figures)
     rented = []
     for k, (pool, engine) in enumerate(zip(topology.pools, planned.engines, strict=True)):
         if pool.billing != "owned":
             path = f"{root}.pools[{k}]"
             with located(loaded, path):
-                offer = rented_terms(pool, path, engine, figures)
+                carbon = carbon_by_hour(site(pool.site), clock, start_s)
+                offer = rented_terms(pool, path, engine, figures, carbon)
                 rented.append(replace(offer, commitments=commitments(pool, path, figures)))
-    apis, clock = [], clock_of(scenario)
+    apis = []
     for k, provider in enumerate(topology.providers):
         path = f"{root}.providers[{k}]"
         with located(loaded, path):
-            apis.append(
-                api_terms(provider, path, scenario.workload.classes, figures, clock, clock.at(scenario.run.start))
-            )
+            apis.append(api_terms(provider, path, scenario.workload.classes, figures, clock, start_s))
     return Terms(
         topology=name,
         owned=owned,

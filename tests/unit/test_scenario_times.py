@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from simulator.catalog.grids import grid
+from simulator.catalog.sites import site
 from simulator.errors import InputError
+from simulator.resolve.carbon import carbon_by_hour
+from simulator.resolve.clock import clock_of
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
@@ -127,3 +132,23 @@ def test_the_clock_moves_no_other_bill(tmp_path: Path) -> None:
     """Prices of one's own have no peak of the catalog."""
     own = "topologies.t.providers[0].prices=[{above_tokens: 0, input: 1, output: 2}]"
     assert usd(tmp_path, "run.start=wed 9:00", own) == pytest.approx(usd(tmp_path, "run.start=wed 17:00", own))
+
+
+@pytest.mark.parametrize(
+    ("zone", "place", "ahead"),
+    [
+        ("Europe/Berlin", "aws-us-east", -6.0),
+        ("Europe/Berlin", "nebius", 1.0),
+        ("Asia/Kolkata", "aws-us-east", -9.5),
+        ("America/New_York", "aws-us-east", 0.0),
+    ],
+)
+def test_carbon_of_a_grid_is_that_of_the_scenario_s_hours(tmp_path: Path, zone: str, place: str, ahead: float) -> None:
+    """Of January's hours, as of July's; without a date the grid's hours are the scenario's."""
+    known = grid(site(place).grid or "").co2_kg_per_kwh
+    clock = clock_of(loaded(tmp_path, f"run.time_zone={zone}").scenario)
+    found = carbon_by_hour(site(place), clock, clock.at("2026-07-01"))
+    there = np.interp((np.arange(24) + ahead) % 24, np.arange(25), [*known[:24], known[0]])
+    assert found[:24] == pytest.approx(tuple(there))
+    assert len(found) == 288
+    assert carbon_by_hour(site(place), clock_of(loaded(tmp_path, "run.start=mon").scenario), 0.0) == known
