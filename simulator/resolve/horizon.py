@@ -9,7 +9,7 @@ from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.months import MONTHS_PER_YEAR, calendar_months
-from simulator.scenario.week import hours_per_month, period_window, share_by_hour
+from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
 from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period, When
@@ -26,7 +26,7 @@ def horizon_of(loaded: LoadedScenario) -> Horizon:
         study.months,
         tuple(_growth(scenario, cls.name) for cls in scenario.workload.classes),
         _windows(loaded) or _periods(scenario) or (WHOLE_MONTH,),
-        int(study.first_month.split("-")[1]) if study.first_month else 1,
+        first_calendar_month(scenario),
     )
 
 

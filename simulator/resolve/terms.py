@@ -18,6 +18,7 @@ from simulator.resolve.located import located
 from simulator.resolve.offers import rented_terms, unknown_prices
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
+from simulator.scenario.week import first_calendar_month
 from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
@@ -126,7 +127,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         discount_rate_per_year=_discount_rate(planned, figures),
         months=float(scenario.study.months),
         jobs_per_month=jobs_per_month(scenario),
-        first_month=1 if scenario.study.first_month is None else int(scenario.study.first_month[-2:]),
+        first_month=first_calendar_month(scenario),
     )
 
 

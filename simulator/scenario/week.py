@@ -7,6 +7,7 @@ from datetime import date
 
 from simulator.errors import InputError, Problem
 from simulator.schema.clock import AUTO_HOURS, WeekWindow
+from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
@@ -56,6 +57,14 @@ def is_date(moment: str) -> bool:
     return moment[0].isdigit()
 
 
+def first_calendar_month(scenario: Scenario) -> int:
+    """Month of the calendar, 1 to 12, in which a study begins: its own word, else that of the run's date, else 1."""
+    given = scenario.study.first_month
+    if given is None and is_date(scenario.run.start):
+        given = scenario.run.start
+    return 1 if given is None else int(given.split("-")[1])
+
+
 def day_and_time(moment: str) -> tuple[date, float]:
     """Day of a time of the calendar, and seconds after its midnight."""
     day, _, text = moment.replace("T", " ").partition(" ")
@@ -70,7 +79,7 @@ def hours_from_to(text: str) -> tuple[float, float]:
 
 def begin_and_length_s(window: WeekWindow) -> tuple[float, float]:
     if window.hours == AUTO_HOURS:
-        raise InputError(Problem("is open: give hours here", path="hours", got=window.hours))
+        raise InputError(Problem("is open: run finds them, elsewhere give hours", path="hours", got=window.hours))
     start_s, end_s = (time_s(text) for text in window.hours.split("-"))
     if start_s == end_s:
         raise InputError(Problem("begins when it ends: 0-24 is the whole day", path="hours", got=window.hours))

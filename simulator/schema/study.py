@@ -68,7 +68,8 @@ class StudySettings(Settings):
     months: Positive = 36
     """Length of the study, over which cash flow, NPV and break-even run; it may end within a month."""
     first_month: Month | None = None
-    """Month of the calendar in which it begins, as 2027-01; periods in the FOCUS export stay empty unless given."""
+    """Month of the calendar in which it begins, as 2027-01; that of a run on a date, else January, unless given.
+    Periods in the FOCUS export stay empty unless given."""
     growth_per_year: Growing = 0.0
     """Growth of the load, as a share per year: month m has (1 + g)^((m - 1)/12) times that of month 1."""
     growth_per_year_by_class: dict[Name, Growing] = {}

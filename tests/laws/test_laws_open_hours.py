@@ -110,5 +110,5 @@ def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -
     loaded = scenario(tmp_path, 9, 14, 20.0, "topologies.t.routing.windows[0].days=sat")
     with pytest.raises(InputError, match="no request arrives by the clock on its days"):
         best_window(loaded, "t", demand_of(loaded), Store())
-    with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: give hours here"):
+    with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: run finds them"):
         plan_topology(loaded, "t")

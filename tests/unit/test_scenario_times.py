@@ -12,6 +12,7 @@ from simulator.catalog.sites import site
 from simulator.errors import InputError
 from simulator.resolve.carbon import carbon_by_hour
 from simulator.resolve.clock import clock_of
+from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
@@ -152,3 +153,13 @@ def test_carbon_of_a_grid_is_that_of_the_scenario_s_hours(tmp_path: Path, zone: 
     assert found[:24] == pytest.approx(tuple(there))
     assert len(found) == 288
     assert carbon_by_hour(site(place), clock_of(loaded(tmp_path, "run.start=mon").scenario), 0.0) == known
+
+
+@pytest.mark.parametrize(
+    ("sets", "month"),
+    [(["run.start=2026-07-01"], 7), (["run.start=tue"], 1), (["run.start=2026-07-01", "study.first_month=2027-03"], 3)],
+)
+def test_a_study_begins_in_the_month_of_its_run(tmp_path: Path, sets: list[str], month: int) -> None:
+    scenario = loaded(tmp_path, *sets)
+    assert horizon_of(scenario).first_month == month
+    assert resolve_terms(plan_topology(scenario, "t")).terms.first_month == month
