@@ -114,10 +114,17 @@ def draw_inputs(cases: Sequence[Case], overrides: Overrides, n: int, seed: int) 
     )
 
 
-def draw_costs(case: Case, overrides: Overrides, inputs: Inputs, seed: int) -> Draws:
+def draw_costs(
+    case: Case, overrides: Overrides, inputs: Inputs, seed: int, shifts_usd: tuple[float, float] = (0.0, 0.0)
+) -> Draws:
     """Cost of a topology in each draw; replications are drawn with replacement, the same for all topologies.
 
-    Servers and committed instances are those that were bought: draws move prices alone.
+    Servers and committed instances are those that were bought: draws move prices alone, and the size where the error of
+    the speed is known. As that is a median, a quarter of the draws is slower by it and a quarter faster.
+
+    Parameters
+    ----------
+    shifts_usd : what the size needed costs more per month where the engine is slower, and where it is faster
     """
     r, n = len(case.replications), len(inputs.gpu_path)
     terms = _drawn_terms(case, overrides, inputs)
@@ -125,7 +132,9 @@ def draw_costs(case: Case, overrides: Overrides, inputs: Inputs, seed: int) -> D
     usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
     tokens = np.array([found.tokens.delivered for found in case.replications])
     weights = stream(seed, "cost", "replications").multinomial(r, np.full(r, 1 / r), size=n) / r
-    return Draws((weights * usd).sum(axis=-1), weights @ tokens)
+    speeds = stream(seed, "cost", "speed").choice(3, size=n, p=(0.25, 0.5, 0.25))
+    shifts = np.array([shifts_usd[0], 0.0, shifts_usd[1]])[speeds]
+    return Draws((weights * usd).sum(axis=-1) + shifts, weights @ tokens)
 
 
 def _drawn_terms(case: Case, overrides: Overrides, inputs: Inputs) -> Terms:

@@ -109,7 +109,7 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
             f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start; {_shares(cost['split'])}."
         )
-        lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost))]
+        lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]
     return lines
 
 
@@ -121,6 +121,19 @@ def _saved(cost: Mapping[str, Any]) -> list[str]:
     return (
         [f"without prefix caching a month would cost ${usd:,.0f} more{f' ({parts})' if parts else ''}"] if usd else []
     )
+
+
+def _speeds(found: Mapping[str, Any]) -> list[str]:
+    """What size is needed where the engine is slower or faster than forecast, by the error to expect."""
+    texts = []
+    for one in found.get("at_speeds", ()):
+        if one["factor"] != 1.0:
+            sizes = ", ".join(f"{pool} {size}" for pool, size in one["sizes"].items())
+            usd = one["usd_per_month"]
+            at = f"steps {abs(one['factor'] - 1):.0%} {'longer' if one['factor'] > 1 else 'shorter'} than forecast"
+            met = "it misses the SLO" if usd is None else f"{sizes or 'the same fleet'} would do, for ${usd:,.0f}"
+            texts.append(f"with {at} {met}")
+    return ["; ".join(texts)] if texts else []
 
 
 def _commitments(cost: Mapping[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,6 +23,7 @@ from simulator.decide.sensitivity import Swing
 from simulator.metrics.intervals import t_interval
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
+from simulator.size.speeds import AtSpeed
 
 
 def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
@@ -134,7 +135,11 @@ def cost_frame(name: str, found: Priced) -> pd.DataFrame:
 
 
 def compare_costs(
-    topologies: Mapping[str, dict[str, Any]], cases: Mapping[str, Case], settings: Any, seed: int
+    topologies: Mapping[str, dict[str, Any]],
+    cases: Mapping[str, Case],
+    settings: Any,
+    seed: int,
+    speeds: Mapping[str, Sequence[AtSpeed]] | None = None,
 ) -> None:
     """Add to each topology's summary: `tornado` and `uncertainty`.
 
@@ -142,14 +147,19 @@ def compare_costs(
     ----------
     settings : the scenario's cost section
     seed : of the draws
+    speeds : size needed where the engine is slower, as forecast, and faster; of topologies for which it is known
     """
+    speeds = speeds or {}
     for name, summary in topologies.items():
         summary["tornado"] = [_swing(swing) for swing in tornado_of(cases[name], settings.overrides)]
         summary["uncertainty"] = None
     if not settings.draws:
         return
     inputs = draw_inputs(list(cases.values()), settings.overrides, settings.draws, seed)
-    draws = {name: draw_costs(case, settings.overrides, inputs, seed) for name, case in cases.items()}
+    draws = {
+        name: draw_costs(case, settings.overrides, inputs, seed, _shifts_usd(speeds.get(name, ())))
+        for name, case in cases.items()
+    }
     meeting = [
         name
         for name, case in cases.items()
@@ -157,6 +167,16 @@ def compare_costs(
     ]
     for name, found in summarise_draws(draws, meeting).items():
         topologies[name]["uncertainty"] = _how_sure(found)
+
+
+def _shifts_usd(speeds: Sequence[AtSpeed]) -> tuple[float, float]:
+    """What the size needed costs more at either speed than at the forecast one; 0 where no size meets the SLO."""
+    if not speeds:
+        return 0.0, 0.0
+    slow, middle, fast = (one.usd_per_month for one in speeds)
+    if middle is None:
+        return 0.0, 0.0
+    return (0.0 if slow is None else slow - middle), (0.0 if fast is None else fast - middle)
 
 
 def _swing(swing: Swing) -> dict[str, Any]:

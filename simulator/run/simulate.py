@@ -30,6 +30,7 @@ from simulator.run.remarks import remarks, turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
+from simulator.run.trust import expected_errors
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
@@ -41,6 +42,7 @@ from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, answer, sized_scenario
 from simulator.size.found import Limits
+from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.windows import best_window
 from simulator.size.words import size_warnings
 from simulator.study.decision import Sizes, Trail, Walked
@@ -100,7 +102,7 @@ def simulate(
     this_month = loads.periods(loads.horizon.level(1))
     answers = _answers(loaded, this_month, limits, store, progress)
     sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
-    loaded = sized_scenario(loaded, list(answers.values()))
+    asked, loaded = loaded, sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
     prices = collect(resolve_terms, planned)
@@ -156,7 +158,10 @@ def simulate(
         for told in summaries.values():
             told["warnings"] += remarks("basis", apart)
             told["warnings"] += remarks("basis", unused_overrides(scenario.cost, prices))
-        compare_costs(summaries, cases, scenario.cost, scenario.run.seed)
+        speeds = _speeds(asked, planned, this_month, limits, store, explore_s)
+        for name, at in speeds.items():
+            summaries[name]["at_speeds"] = [asdict(one) for one in at]
+        compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(topology, cases[topology.name], summaries[topology.name]) for topology in planned]
         unmeasured = unmeasured_classes(summaries)
         decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s, unmeasured)
@@ -213,6 +218,24 @@ def _sizing(loaded: LoadedScenario, found: Answer, limits: Limits | None, store:
 
     owned = tuple(pool.billing == "owned" for pool in pools)
     return Sizing(tuple(pool.name for pool in pools), owned, search, at)
+
+
+def _speeds(
+    loaded: LoadedScenario,
+    planned: Sequence[PlannedTopology],
+    periods: Sequence[PeriodDemand],
+    limits: Limits | None,
+    store: Store,
+    explore_s: float,
+) -> dict[str, tuple[AtSpeed, ...]]:
+    """Sizes at three speeds of the topologies whose expected error is known, while there is time."""
+    started = time.monotonic()
+    found: dict[str, tuple[AtSpeed, ...]] = {}
+    for topology in planned:
+        error = expected_errors(topology.engines)
+        if error is not None and time.monotonic() - started < explore_s:
+            found[topology.name] = at_speeds(loaded, topology.name, periods, store, error["throughput"], limits)
+    return found
 
 
 def _answers(

@@ -186,6 +186,21 @@ def test_draws_at_base_values_are_the_cost_itself(three: tuple[LoadedScenario, d
         assert drawn.tokens_per_month == pytest.approx(found.replications[0].tokens.delivered)
 
 
+def test_a_quarter_of_the_draws_needs_the_size_of_a_slower_engine(
+    three: tuple[LoadedScenario, dict[str, Case]],
+) -> None:
+    scenario, cases = three
+    settings = scenario.scenario.cost
+    inputs = draw_inputs([cases["a"]], settings.overrides, settings.draws, 1)
+    usual, shifted = (
+        draw_costs(cases["a"], settings.overrides, inputs, 1, shifts).usd_per_month
+        for shifts in ((0.0, 0.0), (900.0, -300.0))
+    )
+    by = np.round(shifted - usual, 6)
+    assert set(by) == {900.0, 0.0, -300.0}
+    assert [np.mean(by == usd) for usd in (900.0, 0.0, -300.0)] == pytest.approx([0.25, 0.5, 0.25], abs=0.08)
+
+
 def test_a_commitment_keeps_its_price_for_its_term() -> None:
     """Prices double after month 0: a 12-month term in a horizon of 24 pays half of its months at the new price."""
     scenario = only(COMMITTED.replace("replicas: 2", "replicas: 1"), "cost.draws=1", "study.months=24", ONCE)
