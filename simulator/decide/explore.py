@@ -179,7 +179,10 @@ def trial_flips(
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
         found.append(Flip(assumption, at, None if at is None else winner(at), (1 / reach, reach), words=words))
-    flip = growth_flip(explorer, names, capacities, months, growth)
+    try:
+        flip = growth_flip(explorer, names, capacities, months, growth)
+    except OutOfTime:
+        flip = None
     return found if flip is None else [*found, flip]
 
 

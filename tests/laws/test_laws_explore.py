@@ -85,6 +85,14 @@ def test_nothing_is_asked_twice_or_after_the_time() -> None:
     assert fleets.asked == 0
 
 
+def test_without_time_nothing_is_asked_and_nothing_fails() -> None:
+    explorer, fleets = _explorer(limit_s=-1.0)
+    names = ["fixed", "large", "api"]
+    assert capacities(explorer, names) == {}
+    assert trial_flips(explorer, names, {}, 36, 0.0, names[:2], {"fixed": 0.7}) == []
+    assert fleets.asked == 0
+
+
 def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> None:
     """Drafts carry the cheaper fleet down to 0.8 of their acceptance, and steps up to 1.25 of their time."""
     asked: list[Asked] = []
