@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.words import markdown
-from simulator.figures.table import figure
+from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import Summaries
 from simulator.report.decision import MONTH_HEADERS, Decision, capacity_notes, grows, month_rows, months_chart
 
@@ -74,16 +74,10 @@ def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
         "size": size_words(found, summary),
         "size is": found["trail"]["word"],
         "SLO met": f"{sum(month['meets'] for month in months)} of {len(months)} months",
-        "lasts until": _lasts(found["lasts_until"]),
+        "lasts until": lasts_words(found["lasts_until"]),
         "capacity": NONE if capacity is None else f"× {capacity['factor']:.2f}",
         money.label: money.text(found["usd_per_month"]),
     }
-
-
-def _lasts(month: int | None) -> str:
-    if month is None:
-        return "the end"
-    return f"month {month}" if month else NONE
 
 
 def size_words(found: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

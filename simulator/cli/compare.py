@@ -60,13 +60,14 @@ def compare(
             for found in differing
         ]
         paired = [_pair(found, base) for base, group in pairs.items() for found in paired_figures(group, base)]
-        whole = {"topologies": topologies, "verdict": verdict(topologies), "differences": rows, "paired": paired}
+        words = {"verdict": verdict(topologies), "months": _months(read)}
+        whole = {"topologies": topologies, **words, "differences": rows, "paired": paired}
         print_json(finite(whole))
         return 0
     print_table(*comparison(topologies))
     print()
     print("\n".join(warning_lines(topologies)))
-    print(f"\n{verdict(topologies)}")
+    print("", verdict(topologies), *_months(read), sep="\n")
     for base, group in pairs.items():
         print(f"\nless {base}, replication by replication (95 % intervals):\n")
         print_table(*differences_to(group, base))
@@ -97,6 +98,19 @@ def _paired(read: Sequence[Bundle], topologies: Summaries, baseline: str) -> dic
         ]
     first = [baseline if baseline in group else next(iter(group)) for group in groups]
     return {base: group for base, group in zip(first, groups, strict=True) if len(group) > 1}
+
+
+def _months(read: Sequence[Bundle]) -> list[str]:
+    """How each topology gets through the months of its study, where these differ."""
+    from simulator.report.decision import months_notes
+    from simulator.report.table import ordered
+
+    several = len(read) > 1
+    return [
+        f"{bundle.path.name}/{note}" if several else note
+        for bundle in read
+        for note in months_notes(bundle.decision, list(ordered(bundle.summary)))
+    ]
 
 
 def _pair(found: PairedFigure, baseline: str) -> dict[str, Any]:

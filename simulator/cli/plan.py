@@ -49,7 +49,7 @@ def plan(
     from simulator.errors import InputError, Problem
     from simulator.plan.options import PlanOptions
     from simulator.plan.plan import plan_fleet
-    from simulator.plan.table import HEADERS, notes, table
+    from simulator.plan.table import notes, table
     from simulator.results.bundle import finite
     from simulator.scenario.load import load_scenario
     from simulator.simulate.store import Store, user_store
@@ -74,7 +74,7 @@ def plan(
         )
     else:
         print(f"{found.scenario}: {loaded.scenario.description}\n")
-        print_table(table(found), HEADERS)
+        print_table(*table(found))
         print("", *notes(found), "", found.verdict, sep="\n")
     return 1 if check and not found.feasible else 0
 

@@ -115,6 +115,9 @@ def _missed(one: Costed) -> Binding:
     failed = next(month for month in one.walked if not month.meets)
     if one.lasts_until:
         text = f"{one.name} meets the SLO until month {one.lasts_until}; in month {failed.month} {failed.binding}"
+    elif len({month.level for month in one.walked}) > 1:
+        when = "in month 1" if any(month.meets for month in one.walked) else "from month 1 on"
+        text = f"{one.name} misses the SLO {when}: {failed.binding}"
     else:
         text = f"{one.name}: {failed.binding}"
     return Binding(one.name, "slo", failed.binding, text)

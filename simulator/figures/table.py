@@ -343,6 +343,11 @@ def met_words(met: bool | None) -> str:
     return "not known" if met is None else "yes" if met else "no"
 
 
+def lasts_words(month: int | None) -> str:
+    """The last month before the first that misses the SLO, in words; 0 where that is the first, None without one."""
+    return "the end" if month is None else f"month {month}" if month else "fails in month 1"
+
+
 def glossary_rows() -> list[str]:
     """A row of Markdown for each figure: what it is called, what it means, when it has no value, who computes it."""
     rows = []

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simulator.figures.table import figure
+from simulator.figures.table import NONE, figure
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
 
@@ -28,6 +28,7 @@ HEADERS = (
     "topology",
     "GPU",
     "TP",
+    "PP",
     "replicas",
     "GPUs",
     "SLO met in",
@@ -36,14 +37,27 @@ HEADERS = (
 _WIDTH = 110
 
 
-def table(plan: Plan) -> list[list[str]]:
-    """A row for each fleet; the cheapest of a topology carries a star."""
-    return [_row(row) for row in plan.fleets]
+_HARDWARE = {"GPU": {NONE}, "TP": {NONE, "1"}, "PP": {NONE, "1"}}
+"""Columns that say nothing where they hold only these."""
+
+
+def table(plan: Plan) -> tuple[list[list[str]], list[str]]:
+    """A row for each fleet, and the headers; the cheapest of a topology carries a star.
+
+    Of the hardware only what is there is shown: no GPU where token APIs alone serve, no TP or PP without a split.
+    """
+    rows = [_row(row) for row in plan.fleets]
+    kept = [
+        k
+        for k, header in enumerate(HEADERS)
+        if not {row[k] for row in rows} <= _HARDWARE.get(header, set()) or not rows
+    ]
+    return [[row[k] for k in kept] for row in rows], [HEADERS[k] for k in kept]
 
 
 def _row(row: Mapping[str, Any]) -> list[str]:
     name = f"{row['topology']} *" if row["cheapest"] else row["topology"]
-    head = [name, _distinct(row["gpu"]), _distinct(row["tp"])]
+    head = [name, _distinct(row["gpu"]), _distinct(row["tp"]), _distinct(row["pp"])]
     if not row["feasible"]:
         return [*head, "infeasible", *["-"] * (len(HEADERS) - len(head) - 1)]
     return [
@@ -56,7 +70,7 @@ def _row(row: Mapping[str, Any]) -> list[str]:
 
 
 def _distinct(values: Sequence[Any]) -> str:
-    return " + ".join(map(str, dict.fromkeys(values))) or "-"
+    return " + ".join(map(str, dict.fromkeys(values))) or NONE
 
 
 def _replicas(pool: Mapping[str, Any]) -> str:

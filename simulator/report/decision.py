@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 from tabulate import tabulate
 
+from simulator.figures.table import lasts_words
 from simulator.report.charts import topology_colour
 from simulator.units import TOKENS_PER_MILLION
 
@@ -37,7 +38,7 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
             [
                 name,
                 f"{met} of {len(months)} months",
-                "the end" if found["lasts_until"] is None else f"month {found['lasts_until']}",
+                lasts_words(found["lasts_until"]),
                 _span(servers) if max(servers) else "-",
                 f"{months[0]['usd']:,.0f}",
                 f"{months[-1]['usd']:,.0f}",
@@ -45,6 +46,26 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def months_notes(decision: Decision, names: Collection[str]) -> list[str]:
+    """How each topology gets through its months, in words; empty where they are all alike."""
+    return [f"{name} {_months_words(decision['topologies'][name]['months'])}." for name in names] * grows(decision)
+
+
+def _months_words(months: Sequence[Mapping[str, Any]]) -> str:
+    met = [month["meets"] for month in months]
+    usd = f"${months[0]['usd']:,.0f} in the first month, ${months[-1]['usd']:,.0f} in the last"
+    if all(met):
+        return f"meets the SLO in all {len(months)} months: {usd}"
+    first = met.index(False)
+    binding = months[first]["binding"]
+    if not any(met):
+        return f"misses the SLO in every month, from the first on: {binding}; {usd}"
+    again = f" and meets it in {sum(met[first:])} of the {len(months) - first} months from then on" * any(met[first:])
+    if not first:
+        return f"misses the SLO in month 1{again}: {binding}; {usd}"
+    return f"meets the SLO until month {months[first - 1]['month']}{again}; then {binding}; {usd}"
 
 
 def _span(values: Sequence[int]) -> str:

@@ -43,6 +43,9 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
     for k, step in enumerate(study.load_steps):
         if step.load is None and not step.load_by_class:
             yield f"study.load_steps[{k}]", "give the load, of all classes or by class", None
+        if step.from_month > math.ceil(study.months) and study.months >= _LEAST_MONTHS:
+            words = f"begins after the study, which has {study.months:g} months: leave it out or make the study longer"
+            yield f"study.load_steps[{k}].from_month", words, str(step.from_month)
     for month, count in Counter(step.from_month for step in study.load_steps).items():
         if count > 1:
             yield "study.load_steps", f"{count} steps begin in month {month}", None

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.components.decision import _lasts, size_words, trail_rows
+from dashboard.components.decision import size_words, trail_rows
 from dashboard.settings import Settings
+from simulator.figures.table import lasts_words
 from simulator.report.decision import month_rows, volumes_chart
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle, read_bundle
@@ -74,4 +75,4 @@ def test_costs_by_load_are_the_points_that_were_tried() -> None:
 
 
 def test_a_fleet_that_misses_from_the_first_month_lasts_until_no_month() -> None:
-    assert [_lasts(month) for month in (None, 7, 0)] == ["the end", "month 7", "-"]
+    assert [lasts_words(month) for month in (None, 7, 0)] == ["the end", "month 7", "fails in month 1"]

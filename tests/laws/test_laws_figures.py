@@ -53,7 +53,7 @@ def test_headers_of_sweeps_and_plans_are_figures() -> None:
     columns = {"status": [], "topology": []}
     _, headers = sweep_table(pd.DataFrame(columns), [])
     assert [header for header in headers if header not in ("topology",) and not known(header)] == []
-    own = ("topology", "GPU", "TP", "replicas", "GPUs", "SLO met in")
+    own = ("topology", "GPU", "TP", "PP", "replicas", "GPUs", "SLO met in")
     assert [header for header in plan_table.HEADERS if header not in own and not known(header)] == []
 
 

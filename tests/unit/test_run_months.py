@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.report.decision import month_rows, months_notes
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -49,6 +50,9 @@ def test_fleets_that_stay_fail_together_and_one_that_grows_wins(tmp_path: Path) 
     assert sizes[0] == 1 < sizes[-1]
     usd = [month["usd"] for month in found["grows"]["months"]]
     assert usd[-1] > 1.9 * usd[0]
+    own, grows = months_notes(result.decision, ["own", "grows"])
+    assert own.startswith(f"own meets the SLO until month {found['own']['lasts_until']}; then chat: ")
+    assert grows.startswith("grows meets the SLO in all 12 months: $")
     assert "rent is the same fleet" not in result.summary["verdict"]
     assert result.summary["topologies"]["rent"]["lasts_until"] == found["rent"]["lasts_until"]
 
@@ -77,3 +81,15 @@ def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path:
         assert cost["tokens_per_month"] == pytest.approx(shares["open"][name]["tokens_per_month"] * 300 / 730)
     assert shares["closed"]["rent"]["usd_per_month"] == pytest.approx(shares["open"]["rent"]["usd_per_month"], rel=1e-3)
     assert shares["closed"]["rent"]["unused_share"] > 0.5
+    assert months_notes(result.decision, ["own"]) == []
+
+
+def test_fleets_that_fail_from_the_first_month_are_said_so(tmp_path: Path) -> None:
+    file = tmp_path / "late.yaml"
+    short = GROWING.replace("rate_rps: 15", "rate_rps: 90").replace("  grows:", "  more:").replace("auto}", "2}")
+    file.write_text(short)
+    result = simulate(load_scenario(file), tmp_path)
+    (row, *_) = month_rows(result.decision, ["own"])
+    assert row[:3] == ["own", "0 of 12 months", "fails in month 1"]
+    assert months_notes(result.decision, ["own"])[0].startswith("own misses the SLO in every month, from the first on")
+    assert "own misses the SLO from month 1 on: chat: " in result.summary["verdict"]

@@ -66,6 +66,10 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
         ("study.load_steps=[{from_month: 2}]", "study.load_steps[0]: give the load"),
         ("study.load_steps=[{from_month: 2, load: 0}]", "study.load_steps[0].load: must be greater than 0"),
         ("study.load_steps=[{from_month: 2, load: 1}, {from_month: 2, load: 2}]", "2 steps begin in month 2"),
+        (
+            "study={months: 2.5, load_steps: [{from_month: 4, load: 2}]}",
+            "from_month: begins after the study, which has 2.5",
+        ),
         ("study.load_steps=[{from_month: 2, load_by_class: {nope: 1}}]", "unknown class 'nope'"),
         ("study.months=0.0001", "study.months: must be at least 0.1"),
         ("study.months=1.0e+9", "study.months: must be at most 600"),
