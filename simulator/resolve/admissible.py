@@ -14,6 +14,7 @@ from simulator.resolve.demand import workload_spec
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
 from simulator.workload.description import read_description
+from simulator.workload.jobs import JobWorkload
 from simulator.workload.lengths import length_least
 from simulator.workload.replay import trace_rows
 from simulator.workload.spec import (
@@ -95,6 +96,8 @@ def _most_tokens(fleet: FleetSpec, target: int) -> float:
 
 def _requests(spec: ClassWorkload, horizon_s: float) -> float:
     """Requests that come in a replication, about; of users in a closed loop their number, as each waits for answers."""
+    if isinstance(spec, JobWorkload):
+        return spec.requests or spec.tokens / _least_tokens(spec)
     match spec.arrivals:
         case Poisson() | Gamma() | Schedule() | Sessions() as timed:
             return timed.rate_rps * horizon_s

@@ -55,7 +55,8 @@ Moment = Annotated[
 """A time of the week, as `tue 8:30`, or of the calendar, as `2026-03-02 8:30`."""
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 """Of the IANA database, as `Europe/Berlin`."""
-Holidays = Annotated[str, Field(pattern="^[A-Z]{2}(?:-[A-Za-z0-9]+)?$")] | tuple[Day, ...]
+Country = Annotated[str, Field(pattern="^[A-Z]{2}(?:-[A-Za-z0-9]+)?$")]
+Holidays = Country | tuple[Day, ...]
 """Public holidays of a country or of a part of it, as `DE` or `DE-BE`, or days."""
 
 

@@ -121,6 +121,17 @@ def test_where_a_rented_gpu_beats_the_batch_api(tmp_path: Path, capsys: Capture)
     assert "tokens a month" in capsys.readouterr().out
 
 
+def test_a_finite_job_of_20000_requests(tmp_path: Path, capsys: Capture) -> None:
+    right = CASES["aibrix-batch"]["right"]
+    topologies, _ = ran("aibrix-job", tmp_path)
+    h100, api, cheap = (topologies[name]["cost"]["job"] for name in ("h100", "claude-haiku-4-5", "deepseek-v4-flash"))
+    assert h100["job_s"] / 60 == pytest.approx(right["job_minutes"], rel=0.005)
+    assert h100["usd_per_job"] == pytest.approx(right["job_usd_rented"], rel=0.005)
+    assert api["usd_per_job"] == pytest.approx(right["job_usd_api"], rel=0.005)
+    assert cheap["usd_per_job"] == pytest.approx(right["job_usd_api_cheap"], rel=0.005)
+    assert "$ per job" in capsys.readouterr().out
+
+
 def test_months_until_one_a100_at_work_in_office_hours_has_paid_for_itself(tmp_path: Path) -> None:
     right = CASES["pan-llama70b"]["right"]
     topologies, decision = ran("pan-llama70b", tmp_path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topologies
+from simulator.scenario.explain import PATTERNS
 from simulator.scenario.load import load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,20 +50,29 @@ def test_what_cannot_be_meant_is_told_in_words(given: str, told: str) -> None:
     assert told in str(refused(given))
 
 
+def test_every_pattern_of_the_format_has_words() -> None:
+    text = (ROOT / "scenarios/schema/scenario.schema.json").read_text()
+    patterns = set(re.findall(r'"pattern": ("[^"]*")', text))
+    assert {json.loads(pattern) for pattern in patterns} == set(PATTERNS)
+
+
 @pytest.mark.parametrize(
     "arrivals",
     [
         "{kind: poisson, rate_rps: 1e9}",
         "{kind: sessions, rate_rps: 1e9, turns: 3, think_s: 1}",
         "{kind: closed_loop, concurrency: 1000000000}",
+        "{kind: job, requests: 1000000000, deadline_s: 60}",
+        "{kind: job, tokens: 10000000000000, deadline_s: 60}",
         f"{{kind: profile, file: {TRAFFIC}, rate_scale: 1e9}}",
     ],
 )
 def test_more_requests_than_anybody_means_are_bounded_and_the_bound_can_be_raised(arrivals: str) -> None:
-    (problem,) = refused(f"{CHAT}.arrivals={arrivals}").problems[:1]
+    sets = ["run.warmup_s=0", f"{CHAT}.slo={{}}", f"{CHAT}.arrivals={arrivals}"]
+    problem = refused(*sets).problems[0]
     assert problem.path == "workload.classes[0].arrivals"
     assert "run.max_requests (100,000,000)" in problem.message
-    plan_topologies(load_scenario(SCENARIO, sets=[f"{CHAT}.arrivals={arrivals}", "run.max_requests=10000000000000"]))
+    plan_topologies(load_scenario(SCENARIO, sets=[*sets, "run.max_requests=10000000000000"]))
 
 
 def test_blocks_that_hold_no_request_are_refused() -> None:
