@@ -40,7 +40,7 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
-from simulator.size.answer import Answer, answer, sized_scenario
+from simulator.size.answer import Answer, answer, sized_scenario, with_found_hours
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.windows import best_window
@@ -102,7 +102,8 @@ def simulate(
     this_month = loads.periods(loads.horizon.level(1))
     answers = _answers(loaded, this_month, limits, store, progress)
     sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
-    asked, loaded = loaded, sized_scenario(loaded, list(answers.values()))
+    asked = with_found_hours(loaded, list(answers.values()))
+    loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
     prices = collect(resolve_terms, planned)

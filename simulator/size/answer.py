@@ -103,9 +103,16 @@ def answer(
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:
     """The scenario with every open size, and the hours of every open window, filled in."""
+    loaded = with_found_hours(loaded, answers)
+    for each in answers:
+        loaded = with_sizes(loaded, each.name, each.sizes)
+    return loaded
+
+
+def with_found_hours(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:
+    """The scenario with the hours of every open window filled in, and its sizes still open."""
     for each in answers:
         loaded = with_hours(loaded, each.name, each.hours) if each.hours else loaded
-        loaded = with_sizes(loaded, each.name, each.sizes)
     return loaded
 
 
