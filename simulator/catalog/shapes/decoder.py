@@ -70,6 +70,16 @@ def head_width(config: Config) -> int:
     return config.number("hidden_size") // config.number("num_attention_heads")
 
 
+def kv_head_count(config: Config) -> int:
+    """Heads of keys and values; Falcon names them its own way."""
+    heads = config.number("num_attention_heads")
+    if config.model_type == "falcon":
+        if config.get("new_decoder_architecture"):
+            return config.number("num_kv_heads", heads)
+        return 1 if config.get("multi_query", True) else heads
+    return config.number("num_key_value_heads", heads) or heads
+
+
 def layer_kinds(config: Config, family: Family) -> list[str]:
     """Kind of attention of each layer: those listed, by pattern, or by the family.
 
@@ -105,6 +115,7 @@ def layer_kinds(config: Config, family: Family) -> list[str]:
 _KINDS = {
     "full_attention": "full",
     "attention": "full",
+    "indexed_attention": "full",
     "global_attention": "full",
     "sliding_attention": "window",
     "chunked_attention": "chunk",
@@ -125,7 +136,7 @@ def _known_kind(config: Config, kind: str, number: int) -> str:
 def add_attention(config: Config, family: Family, built: Built, layer: int, kind: str) -> None:
     """Ordinary attention of one layer, with the window or the chunk of its kind."""
     hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
-    kv_heads = config.number("num_key_value_heads", heads) or heads
+    kv_heads = kv_head_count(config)
     width = head_width(config)
     gated = bool(config.get("attn_output_gate", family.gated_attention))
     prefix = f"model.layers.{layer}.self_attn"
@@ -252,10 +263,10 @@ def finish(
         matrices=tuple(matrices),
         caches=tuple(built.caches),
         layer_of_cache=tuple(built.layer_of_cache),
-        layers=config.number("num_hidden_layers"),
+        layers=config.number("num_hidden_layers", 0) or max(built.layer_of_cache, default=0) + 1,
         hidden=hidden,
         heads=heads,
-        kv_heads=1 if built.latent else (config.number("num_key_value_heads", heads) or heads),
+        kv_heads=1 if built.latent or not heads else kv_head_count(config),
         vocab=vocab,
         context=longest,
         inner=built.inner,

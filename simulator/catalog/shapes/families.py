@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.decoder import (
     Built,
     Family,
@@ -20,6 +21,8 @@ from simulator.catalog.shapes.reader import Config
 Builder = Callable[[Config, Family, Built], None]
 
 PLAIN = Family()
+OPT_OFFSET = 2
+"""Rows of OPT's learned positions before the first."""
 FAMILIES: dict[str, Family] = {
     **dict.fromkeys(
         (
@@ -33,7 +36,6 @@ FAMILIES: dict[str, Family] = {
             "internlm3",
             "baichuan",
             "phi3",
-            "phi",
             "granite",
             "smollm3",
             "seed_oss",
@@ -45,14 +47,12 @@ FAMILIES: dict[str, Family] = {
             "cohere",
             "cohere2",
             "stablelm",
-            "apertus",
             "solar",
             "mimo",
             "minicpm",
             "helium",
             "hunyuan_v1_dense",
             "ernie4_5",
-            "arcee",
             "glm",
             "deepseek_llm",
             "telechat2",
@@ -101,7 +101,7 @@ FAMILIES: dict[str, Family] = {
     "glm4": Family(norms=4),
     "gpt_oss": Family(every_other_windowed=True, sinks=True, expert_bias=True),
     "starcoder2": Family(gated_mlp=False, tied=True),
-    "nemotron": Family(gated_mlp=False),
+    **dict.fromkeys(("nemotron", "apertus", "phi", "arcee"), Family(gated_mlp=False)),
     "falcon": Family(gated_mlp=False, tied=True),
     "gpt_neox": Family(gated_mlp=False),
     "opt": Family(gated_mlp=False, tied=True),
@@ -115,6 +115,9 @@ def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
     latent = bool(config.get("kv_lora_rank"))
     no_rope = config.get("no_rope_layers")
     chunk = config.get("attention_chunk_size")
+    if config.model_type == "opt":
+        rows = config.number("max_position_embeddings") + OPT_OFFSET
+        built.matrices.append(parts.whole("model.embed_positions", rows, config.number("hidden_size"), plain=True))
     for layer, listed in enumerate(kinds):
         kind = listed
         if config.model_type == "llama4_text" and chunk:
@@ -197,4 +200,5 @@ def feed_forward(config: Config, family: Family, built: Built, layer: int) -> No
         add_experts(config, family, built, layer, count, per_token, inner, shared)
         return
     width = config.first("intermediate_size_mlp", "dense_intermediate_size", default=0) if count else 0
-    add_mlp(config, family, built, layer, width or first_number(config, "intermediate_size"))
+    inner = first_number(config, "intermediate_size") or config.first("ffn_dim", "ffn_hidden_size", default=0)
+    add_mlp(config, family, built, layer, width or inner or 4 * config.number("hidden_size"))

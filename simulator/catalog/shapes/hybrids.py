@@ -54,7 +54,8 @@ def nemotron_h(config: Config, family: Family, built: Built) -> None:
         raise config.problem("hybrid_override_pattern", "config.json of type 'nemotron_h' lacks it")
     hidden = config.number("hidden_size")
     plain = Family(gated_mlp=False, norms=1)
-    for layer, kind in enumerate(listed[: config.number("num_hidden_layers")]):
+    same = {"linear_attention": "mamba", "full_attention": "attention"}
+    for layer, kind in enumerate(same.get(kind, kind) for kind in listed):
         add_norms(config, plain, built, layer)
         if kind == "mamba":
             add_mamba2(config, built, layer)
@@ -107,7 +108,7 @@ def granite_hybrid(config: Config, family: Family, built: Built) -> None:
     """Mamba-2 or attention, each with experts or a shared MLP."""
     for layer, kind in enumerate(layer_kinds(config, family)):
         add_norms(config, family, built, layer)
-        if kind == "mamba":
+        if kind in ("mamba", "linear"):
             add_mamba2(config, built, layer)
         else:
             add_attention(config, family, built, layer, kind)
@@ -169,11 +170,15 @@ def _lfm2_width(config: Config) -> int:
     return inner
 
 
+def _full_layers(config: Config, family: Family) -> list[bool]:
+    return [kind == "full" for kind in layer_kinds(config, family)]
+
+
 def minimax_m1(config: Config, family: Family, built: Built) -> None:
     """Lightning attention with full attention every few layers, experts everywhere."""
     hidden, heads, width = config.number("hidden_size"), config.number("num_attention_heads"), head_width(config)
     count, per_token, inner, shared = expert_counts(config)
-    for layer, kind in enumerate(config["attn_type_list"]):
+    for layer, kind in enumerate(config.get("attn_type_list") or _full_layers(config, family)):
         add_norms(config, family, built, layer)
         if kind:
             add_attention(config, family, built, layer, "full")
