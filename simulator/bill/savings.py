@@ -85,7 +85,7 @@ def _month_usd(
         there = {name: use.pools[name] for name in site.pools if name in use.pools}
         found[site_owner(site)] = _machines_usd(lines, site_owner(site)) * _of_all(there, shares)
     for api in (api for api in terms.apis if month in api.span and api.provider in use.providers):
-        usd = _api_usd(api, use.providers[api.provider].tokens)
+        usd = _api_usd(api, use.providers[api.provider].priced)
         found[api.provider] = usd * mean(price_index(terms.token_index, month))
     return found
 

@@ -132,7 +132,7 @@ def _shares(
         if (
             month in api.span
             and api.provider in use.providers
-            and (shares := _normed(_token_usd(api, use.providers[api.provider].tokens))) is not None
+            and (shares := _normed(_token_usd(api, use.providers[api.provider].priced))) is not None
         ):
             found[api.provider] = shares
     return {owner: shares for owner, shares in found.items() if shares is not None}

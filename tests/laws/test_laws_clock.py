@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -123,18 +123,22 @@ def test_one_instant_in_two_zones_routes_alike(tmp_path: Path, zone: str, start:
     assert here[1].usage.when.start_hour != other[1].usage.when.start_hour
 
 
-@settings(deadline=None, max_examples=40)
+NIGHTS = [date(2026, month, day) for month, day in ((3, 7), (3, 28), (4, 4), (10, 3), (10, 24), (10, 31))]
+"""The day before clocks change somewhere."""
+
+
+@settings(deadline=None, max_examples=200)
 @given(
     zone=st.sampled_from(
         ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Kolkata"]
     ),
-    day=st.dates(datetime(2026, 1, 10).date(), datetime(2026, 12, 10).date()),
+    day=st.sampled_from(NIGHTS) | st.dates(date(2026, 1, 10), date(2026, 12, 10)),
     first=st.integers(0, 47),
     length=st.integers(1, 48),
 )
 def test_windows_hold_while_wall_clocks_say_so(zone: str, day: Any, first: int, length: int) -> None:
     """Against every quarter of an hour of the wall clock, but for the hour that exists twice."""
-    clock = Clock(zone, frozenset(), day, day + timedelta(days=3))
+    clock = Clock(zone, frozenset(), day - timedelta(days=1), day + timedelta(days=3))
     texts = [f"{half % 48 // 2}:{half % 2 * 30:02d}" for half in (first, first + length)]
     if texts[0] == texts[1]:
         texts = ["0", "24"]

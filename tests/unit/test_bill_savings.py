@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bill_cases import API, HOUR_S, fixed, month, owned, pool, provider, rented, servers
+from bill_cases import API, HOUR_S, fixed, month, owned, pool, provider, provider_by_hour, rented, servers
 
 from simulator.bill.savings import PromptCost, prefix_caching_usd, saved_share
 from simulator.bill.split import StepCost
@@ -63,3 +63,13 @@ def test_token_apis_would_charge_cached_tokens_and_writes_as_input() -> None:
     without = [[[310, 0, 0, 40]], [[300, 0, 0, 20]]]
     dearer = bill_study(terms, [month(Usage(HOUR_S, (), (provider(without),)))])
     assert usd == pytest.approx(float(total_usd(dearer.lines)) - float(total_usd(bill.lines)))
+
+
+def test_what_is_cached_in_dear_hours_saves_as_much_more() -> None:
+    by_hour = np.zeros((24, 1, 1, 4), np.int64)
+    by_hour[3, 0, 0, 1] = by_hour[4, 0, 0, 1] = 1_000
+    api = replace(API, factor_by_hour=tuple(3.0 if hour == 4 else 1.0 for hour in range(24)))
+    used = month(Usage(HOUR_S, (), (provider_by_hour(by_hour, 0 * by_hour),)))
+    terms = Terms("t", apis=(api,), months=1)
+    (usd,) = prefix_caching_usd(terms, [used], bill_study(terms, [used]), {}).values()
+    assert usd == pytest.approx(730 * 4 * 1_000 * 0.075 / 1e6)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, rented, servers
+from bill_cases import API, HOUR_S, STAFF, fixed, month, owned, pool, provider, provider_by_hour, rented, servers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +43,18 @@ def test_token_kinds_of_an_api_pay_their_own_price() -> None:
     split = split_usd(terms, month_use(terms, use), bill.lines, {}, 2)
     scale = 730 * 1.1 / 1e6
     assert split == pytest.approx(scale * np.array([[120.0, 100.0, 160.0], [0.0, 0.0, 40.0]]))
+
+
+def test_tokens_of_dear_hours_weigh_as_much_more() -> None:
+    """Two classes with the same tokens, one of them at an hour of thrice the price."""
+    by_hour = np.zeros((24, 2, 1, 4), np.int64)
+    by_hour[3, 0, 0, 3] = by_hour[4, 1, 0, 3] = 1_000
+    factors = tuple(3.0 if hour == 4 else 1.0 for hour in range(24))
+    api = replace(API, tier_by_class=("", ""), factor_by_hour=factors)
+    terms, use = Terms("api", apis=(api,), months=1), month(Usage(HOUR_S, (), (provider_by_hour(by_hour, by_hour),)))
+    bill = bill_study(terms, [use])
+    split = split_usd(terms, month_use(terms, use), bill.lines, {}, 2)
+    assert split == pytest.approx(730 * 0.6e-3 * np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0]]))
 
 
 def test_coefficients_make_the_work_of_a_pool_its_busy_time() -> None:
