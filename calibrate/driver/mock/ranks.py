@@ -16,7 +16,7 @@ from typing import Any
 from vllm.config import ParallelConfig
 from vllm.v1.engine.core import DPEngineCoreProc, EngineCore
 
-from calibrate.driver.mock.session import MockSession
+from calibrate.driver.mock.session import MOST_IDLE, MOST_ITERATIONS, MockSession
 
 Votes = list[bool]
 
@@ -76,6 +76,11 @@ class _Fleet:
             self._ended = True
             return
         self.iteration = self.iteration + 1 if running else max(self.iteration + 1, min(coming))
+        last = max((session.last_entry for session in self.sessions), default=0)
+        waits = self.iteration - max(last, self.waves[-1] if self.waves else 0)
+        if running and (waits > MOST_IDLE or self.iteration > MOST_ITERATIONS):
+            left = "; ".join(session.left() for session in self.sessions)
+            raise TimeoutError(f"the ranks stand still at iteration {self.iteration}: {left}")
         if not running:
             self.waves.append(self.iteration)
             for core in cores:

@@ -25,8 +25,9 @@ _REMOTE = {
     "remote_port": 1,
     "tp_size": 1,
 }
-_MOST_IDLE = 2_000
-_MOST_ITERATIONS = 200_000
+MOST_IDLE = 2_000
+"""Iterations without an entry after which an engine counts as standing still."""
+MOST_ITERATIONS = 50_000
 
 
 def record_core(
@@ -132,6 +133,11 @@ class MockSession:
         return self._coming[-1]["arrival_step"] if self._coming else None
 
     @property
+    def last_entry(self) -> int:
+        """Iteration of the last plan with tokens; 0 before."""
+        return next((entry["step"] for entry in reversed(self.steps) if entry["scheduled"]), 0)
+
+    @property
     def is_busy(self) -> bool:
         scheduler = self.scheduler
         transfers = scheduler.connector is not None and bool(scheduler.requests)
@@ -217,11 +223,17 @@ class MockSession:
             self.iterate()
             self.iteration += 1
             idle = 0 if any(map(_is_kept, self.steps[known:])) else idle + 1
-            if idle > _MOST_IDLE or self.iteration > _MOST_ITERATIONS:
-                left = [f"{r.request_id} {r.status.name.lower()}" for r in self.scheduler.requests.values()]
-                raise TimeoutError(f"the engine stands still at iteration {self.iteration}: {', '.join(left[:5])}")
+            if idle > MOST_IDLE or self.iteration > MOST_ITERATIONS:
+                raise TimeoutError(f"the engine stands still at iteration {self.iteration}: {self.left()}")
+
+    def left(self) -> str:
+        """The first requests that have not ended, with their states."""
+        requests = list(self.scheduler.requests.values())[:5]
+        return ", ".join(f"{request.request_id} {request.status.name.lower()}" for request in requests)
 
     def recording(self) -> dict[str, Any]:
+        for entry in self._in_flight.values():  # data-parallel ranks may stop before their last output is applied
+            entry.pop("spec", None)
         kept = [entry for entry in self.steps if _is_kept(entry)]
         position = {id(entry): k for k, entry in enumerate(kept)}
         updates = []
