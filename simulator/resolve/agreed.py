@@ -13,7 +13,7 @@ from simulator.resolve.offers import catalog_offer, catalog_tier, is_reserved
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Pool
-from simulator.study.terms import ApiTerms, OwnedSite, RentedTerms, Span, Terms
+from simulator.study.terms import ApiTerms, Fee, OwnedSite, RentedTerms, Span, Terms
 
 Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms)
 
@@ -26,11 +26,17 @@ class Spell:
     ----------
     first : month of the study
     stage : number of events before it; what is committed in a stage stays to its end
+    event : that begins with it; empty if none does
+    resale_share : what servers bring that it leaves without use; None: what their age gives
+    usd_once : paid when it begins
     """
 
     first: int
     planned: PlannedTopology
     stage: int = 0
+    event: str = ""
+    resale_share: float | None = None
+    usd_once: float = 0.0
 
 
 def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
@@ -52,7 +58,14 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     people = [(terms.staff, span) for terms, span in zip(found, spans, strict=True) if terms.staff is not None]
     staff = replace(people[0][0], span=Span(people[0][1].first, people[-1][1].last)) if people else None
-    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff)
+    shares = {spell.first: spell.resale_share for spell in spells}
+    owned = tuple(
+        site if site.span.last is None else replace(site, sold_share=shares.get(site.span.last + 1)) for site in owned
+    )
+    fees = [
+        Fee(spell.event, usd_once=spell.usd_once, after_months=spell.first - 1) for spell in spells if spell.usd_once
+    ]
+    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*base.fees, *fees))
 
 
 def _joined(

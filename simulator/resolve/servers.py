@@ -19,6 +19,7 @@ from simulator.resolve.clock import clock_of
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.phases import over_time
 from simulator.schema.money import Servers
 from simulator.schema.topology import Pool
 from simulator.study.placement import servers_needed
@@ -70,9 +71,11 @@ def check_servers_used(loaded: LoadedScenario) -> None:
     InputError : each of them, at its site
     """
     topologies = loaded.scenario.topologies
-    sections = [("servers", loaded.scenario.servers, "any topology", list(topologies.values()))]
+    ever = {name: over_time(loaded.scenario, name) for name in topologies}
+    everyone = [topology for each in ever.values() for topology in each]
+    sections = [("servers", loaded.scenario.servers, "any topology", everyone)]
     sections += [
-        (f"topologies.{name}.servers", topology.servers, "this topology", [topology])
+        (f"topologies.{name}.servers", topology.servers, "this topology", ever[name])
         for name, topology in topologies.items()
     ]
     problems = []

@@ -56,8 +56,13 @@ def check_catalog_names(loaded: LoadedScenario) -> None:
     ------
     InputError : every name that the catalog does not have, else servers on which nothing stands, at their place
     """
-    check_names(loaded, model, gpu, site, token_offer, server_kind)
+    check_names_alone(loaded)
     check_servers_used(loaded)
+
+
+def check_names_alone(loaded: LoadedScenario) -> None:
+    """Look up every name of the scenario in the catalog, and nothing else; errors are of `check_catalog_names`."""
+    check_names(loaded, model, gpu, site, token_offer, server_kind)
 
 
 def plan_topologies(loaded: LoadedScenario) -> list[PlannedTopology]:

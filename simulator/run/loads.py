@@ -44,7 +44,7 @@ class Loads:
 
     def at(self, load: Load) -> Demand:
         """The demand under a load."""
-        first = self.horizon.level(1)
+        first = self.horizon.level(self.horizon.from_month)
         if not any(load == period.at(first) for period in self.horizon.periods):
             return demand_at(self.demand, load)
         if load not in self._known:

@@ -12,6 +12,7 @@ from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import Loads, absent_classes
 from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.key import digest, fleet_key
 from simulator.simulate.one import Outcome, simulate_one, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.study.decision import Served, Sizes, Walked
@@ -19,6 +20,10 @@ from simulator.study.demand import Horizon, Level, Load
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 Progress = Callable[[str, float], None]
+
+
+Memory = dict[tuple[str, Load], Served]
+"""What a fleet, by its key, gave under a load."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +55,23 @@ class Journey:
 def walk_months(
     loads: Loads,
     planned: PlannedTopology,
-    base: Served,
+    base: Served | None,
     progress: Progress | None = None,
     sizing: Sizing | None = None,
+    memory: Memory | None = None,
 ) -> Journey:
     """The months of a topology.
 
     Parameters
     ----------
     planned : at the sizes that serve the first month
-    base : what it gave in the period that is shown, which is not simulated again
+    base : what it gave in the period that is shown, which is not simulated again; None where none was
     sizing : searches the sizes of the months that are simulated; None where they stay
+    memory : what fleets gave in other months
     """
-    horizon, shown = loads.horizon, loads.shown_load
+    horizon, memory = loads.horizon, {} if memory is None else memory
+    if base is not None:
+        memory[_fleet(planned), loads.shown_load] = base
     pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
     now = replicas(planned, pools)
     known = {now: planned}
@@ -81,17 +90,19 @@ def walk_months(
 
     def trial(sizes: Sizes, load: Load) -> Served:
         one = under(sizes, load)
-        if load == shown and one is planned:
-            return base
+        key = _fleet(one), load
+        if key in memory:
+            return memory[key]
         if progress:
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
         subject, there = subject_of(one), loads.at(load)
         there_too = [simulate_one(subject, there, k) for k in range(there.replications)]
-        return served(there_too, absent_classes(load), there.jobs_per_month)
+        memory[key] = served(there_too, absent_classes(load), there.jobs_per_month)
+        return memory[key]
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
         assert sizing is not None
-        best = planned if level == horizon.level(1) else sizing.search(loads.periods(level))
+        best = planned if level == horizon.level(horizon.from_month) else sizing.search(loads.periods(level))
         if best is None:
             return None
         sizes = replicas(best, pools)
@@ -102,6 +113,12 @@ def walk_months(
     walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
+
+
+def _fleet(planned: PlannedTopology) -> str:
+    """Key of a fleet with the names of its pools and providers."""
+    subject = subject_of(planned)
+    return digest(fleet_key(subject), subject.targets)
 
 
 def _loads(horizon: Horizon, level: Level) -> set[Load]:
@@ -147,4 +164,5 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
         words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),
+        min((1.0 - row["required"] / row["share"] if row["share"] else 0.0 for row in terms), default=0.0),
     )

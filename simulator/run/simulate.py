@@ -14,7 +14,7 @@ from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
 from simulator.errors import collect
-from simulator.resolve.agreed import committed_instances_stay
+from simulator.resolve.agreed import Spell, committed_instances_stay
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
@@ -23,8 +23,9 @@ from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.fingerprint import fingerprint
-from simulator.run.loads import loads_of
-from simulator.run.months import Sizing, served, walk_months
+from simulator.run.loads import Loads, loads_of
+from simulator.run.months import Sizing, served
+from simulator.run.phases import check_events, event_words, walk_study
 from simulator.run.priced import first_month_usd, priced_months
 from simulator.run.remarks import remarks, turns_apart
 from simulator.run.replications import simulate_into
@@ -96,12 +97,18 @@ def simulate(
     """
     started = time.perf_counter()
     identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
+    check_events(loaded)
     check_catalog_names(loaded)
     store = Store() if store is None else store
     loads = loads_of(loaded)
     this_month = loads.periods(loads.horizon.level(1))
     answers = _answers(loaded, this_month, limits, store, progress)
     sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
+
+    def size(phase: LoadedScenario, name: str, months: Loads) -> tuple[LoadedScenario, Sizing]:
+        found = answer(phase, name, months.periods(months.horizon.level(months.horizon.from_month)), store, limits)
+        return sized_scenario(phase, [found]), _sizing(phase, found, limits, store)
+
     asked = with_found_hours(loaded, list(answers.values()))
     loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
@@ -133,7 +140,7 @@ def simulate(
             done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
             sizing = sizings.get(topology.name)
             base = served(done, loads.absent, demand.jobs_per_month)
-            journey = walk_months(loads, topology, base, progress, sizing)
+            journey = walk_study(asked, loads, topology, base, size, progress, sizing)
             walked = journey.months
             if len(journey.spells) > 1:
                 price = resolve_terms(topology, journey.spells)
@@ -146,7 +153,8 @@ def simulate(
             if not kept_up(told["metrics"], arrived_rps):
                 told["warnings"][:0] = remarks("load", unstable[topology.name])
             fleet = digest(fleet_key(subject_of(topology)), agreed(price.terms))
-            told["fleet"] = _fleet_over_months(fleet, walked)
+            told["fleet"] = _fleet_over_months(fleet, walked, journey.spells)
+            told["warnings"] += remarks("basis", event_words(asked, topology.name))
             if topology.name in answers:
                 told["search"] = answers[topology.name].row()
                 told["warnings"] += remarks("size", size_warnings(answers[topology.name]))
@@ -186,10 +194,12 @@ def simulate(
     return Run(finite(summary), finite(decision.data), path)
 
 
-def _fleet_over_months(fleet: str, walked: Sequence[Walked]) -> str:
-    """Key of a fleet and of what it grows to; sizes that stay leave the key as it is."""
+def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Spell]) -> str:
+    """Key of a fleet and of what it grows to and is changed to; sizes that stay leave the key as it is."""
     sizes = [tuple(n for n in month.sizes if n) for month in walked]
-    return fleet if len(set(sizes)) == 1 else f"{fleet} {sizes}"
+    later = {fleet_key(subject_of(spell.planned)) for spell in spells if spell.stage}
+    stays = len(set(sizes)) == 1 and not later
+    return fleet if stays else f"{fleet} {sizes} {sorted(later)}"
 
 
 def _measured(topology: PlannedTopology, case: Case, summary: Mapping[str, Any]) -> Measured:

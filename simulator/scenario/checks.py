@@ -13,6 +13,7 @@ from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.scenario.jobs import job_problems
 from simulator.scenario.money_checks import money_problems, twice
 from simulator.scenario.months import study_problems
+from simulator.scenario.phases import at_event, event_problems
 from simulator.scenario.times import time_problems
 from simulator.schema.engine import EngineSettings
 from simulator.schema.scenario import Scenario
@@ -53,6 +54,12 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     timed = list(time_problems(scenario))
     found += job_problems(scenario)
     found += timed or study_problems(scenario)
+    events = list(event_problems(scenario))
+    found += events
+    for k, event in enumerate(() if events else scenario.study.events):
+        changed = at_event(scenario, k).topologies[event.topology]
+        below = [*_topology_problems("", changed, run.max_replicas), *disaggregation_problems("", changed, scenario)]
+        found += [(f"study.events[{k}].change", f"{where.lstrip('.')}: {text}", got) for where, text, got in below]
     found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology, scenario.run.max_replicas)

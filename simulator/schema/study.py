@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Name, NotNegative, Positive, Settings
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Name, NotNegative, Positive, Settings, Share
 from simulator.schema.clock import Days, Hours, Moment
 
 Growing = Annotated[float, Field(gt=-1), IS_NUMBER]
@@ -62,6 +62,25 @@ class Cut(Settings):
     """Windows that are simulated, the busiest included."""
 
 
+class Event(Settings):
+    """A change of one topology from a month on, as a newer model, another GPU or other prices."""
+
+    name: Name
+    """What it is called in the months."""
+    from_month: Annotated[int, Field(ge=2), IS_NUMBER]
+    """First month with it."""
+    topology: Name
+    """Which topology it changes."""
+    change: dict[str, Any]
+    """What is laid over the topology, as an overlay: `pools: [{name: base, gpu: b200}]`; null takes a value away."""
+    downtime_h: Annotated[float, Field(ge=0, le=730), IS_NUMBER] = 0.0
+    """Hours of its first month in which nothing is served, as for installation or drivers."""
+    usd_once: NotNegative = 0.0
+    """Paid once when it begins, as for migration."""
+    resale_share: Share | None = None
+    """What owned servers that it leaves without use bring, as a share of their price; by their age unless given."""
+
+
 class StudySettings(Settings):
     """Months over which topologies are compared."""
 
@@ -78,5 +97,7 @@ class StudySettings(Settings):
     """Load by month, as a table; growth goes on from the last step."""
     periods: tuple[Period, ...] = ()
     """Kinds of hours of a month; each is simulated and judged by itself. One for the whole month unless given."""
+    events: tuple[Event, ...] = ()
+    """Changes of topologies in the months; those that are there before month 1 are the topologies themselves."""
     cut: Cut | None = None
     """Instead of periods: windows of the workload itself, found by clustering their loads."""

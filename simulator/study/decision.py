@@ -88,6 +88,7 @@ class Served:
     binding : the SLO term that is missed most, or that has least room
     usages : the ledger of each replication
     tokens : of a month served like this, of each replication
+    spare_share : of the requests that could be lost beside those that are, and every SLO term would still hold
     """
 
     meets: bool
@@ -95,6 +96,7 @@ class Served:
     binding: str
     usages: tuple[Usage, ...]
     tokens: tuple[Tokens, ...] = ()
+    spare_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Walked:
     attainment: float
     binding: str
     shares: tuple[Share, ...]
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,7 @@ class Month:
     usd : lines of the month
     paid_usd : payments that fall due in it
     liability_usd : what commitments still cost after it
+    event : that begins with it; empty if none does
     """
 
     month: int
@@ -154,6 +158,7 @@ class Month:
     usd: float
     paid_usd: float
     liability_usd: float
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,17 +109,19 @@ class Horizon:
     growth : by class
     periods : those of each calendar month add up to 730 hours
     first_month : of the calendar, 1 to 12
+    from_month : the first that counts; later where an event has changed what serves them
     """
 
     months: float
     growth: tuple[Growth, ...]
     periods: tuple[Period, ...] = (WHOLE_MONTH,)
     first_month: int = 1
+    from_month: int = 1
 
     @property
     def numbers(self) -> range:
-        """Its months, from 1 on; the last may be cut short."""
-        return range(1, int(-(-self.months // 1)) + 1)
+        """Its months, from `from_month` on; the last may be cut short."""
+        return range(self.from_month, int(-(-self.months // 1)) + 1)
 
     def level(self, month: int) -> Level:
         return tuple(growth.factor(month) for growth in self.growth)

@@ -1,0 +1,163 @@
+"""Events in the months, against arithmetic by hand and the second bill."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bills
+import pytest
+
+from simulator.errors import InputError
+from simulator.run.simulate import Run, simulate
+from simulator.scenario.load import load_scenario
+
+SCENARIO = """
+schema_version: 1
+name: events
+model: llama-3.1-8b-instruct
+engine: {max_model_len: 4096, enable_prefix_caching: false}
+workload:
+  classes:
+    - name: chat
+      arrivals: {kind: poisson, rate_rps: 4}
+      lengths: {isl: 300, osl: 60}
+      slo: {ttft_s: {p99: 1.0}, served: 0.98}
+topologies:
+  own:
+    servers:
+      - {name: old, site: datacentre, gpu: h100-sxm, capex_usd: 100000, install_usd: 1000, network_storage_share: 0,
+         spares: 0, gpus_per_server: 8, life_years: 5, residual_share: 0.05}
+    pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]
+  rent:
+    pools:
+      - {name: base, site: lambda, gpu: h100-sxm, price_usd_per_gpu_hour: 4.0, storage_gb: 0, egress_usd_per_gb: 0}
+study: {months: 12, EVENTS}
+cost: {draws: 20, discount_rate: 0}
+run: {horizon_s: 40, warmup_s: 5, keep_requests: false}
+"""
+SAME = "events: [{name: none, from_month: 5, topology: own, change: {pools: [{name: base, gpu: h100-sxm}]}}]"
+REFRESH = (
+    "events: [{name: refresh, from_month: 7, topology: own, downtime_h: 7.3, usd_once: 5000, resale_share: 0.6, "
+    "change: {pools: [{name: base, gpu: h200}], servers: [{name: new, site: datacentre, gpu: h200, capex_usd: 150000, "
+    "install_usd: 2000, network_storage_share: 0, spares: 0, gpus_per_server: 8, life_years: 5}]}}]"
+)
+
+
+def load(tmp_path: Path, events: str = "growth_per_year: 0", *changes: str) -> Any:
+    file = tmp_path / "events.yaml"
+    file.write_text(SCENARIO.replace("EVENTS", events))
+    return load_scenario(file, (), changes)
+
+
+def told(result: Run, name: str) -> bills.Study:
+    usage, terms = (json.loads((result.bundle / f"{kind}.json").read_text()) for kind in ("usage", "terms"))
+    return bills.Study(usage[name], terms[name])
+
+
+def test_an_event_that_changes_nothing_changes_no_cent(tmp_path: Path) -> None:
+    plain, event = (simulate(load(tmp_path, text), tmp_path) for text in ("growth_per_year: 0", SAME))
+    for name in ("own", "rent"):
+        before, after = (one.summary["topologies"][name]["cost"] for one in (plain, event))
+        assert after["usd_per_month"] == before["usd_per_month"]
+        assert after["cash_flow_usd"] == before["cash_flow_usd"]
+    months = event.decision["topologies"]["own"]["months"]
+    assert [month["event"] for month in months] == [""] * 4 + ["none"] + [""] * 7
+    assert {month["usd"] for month in months} == {months[0]["usd"]}
+
+
+def test_a_refresh_of_owned_servers_is_purchase_and_installation_less_what_the_old_bring(tmp_path: Path) -> None:
+    result = simulate(load(tmp_path, REFRESH), tmp_path)
+    found, plain = (one.summary["topologies"]["own"] for one in (result, simulate(load(tmp_path), tmp_path)))
+    months = result.decision["topologies"]["own"]["months"]
+    paid = dict(zip(found["cost"]["at_months"], found["cost"]["cash_flow_usd"], strict=True))
+    running = months[5]["paid_usd"] - (150_000 + 2_000 + 5_000 - 0.6 * 100_000)
+    assert running == pytest.approx(months[4]["paid_usd"])
+    assert paid[0.0] == -101_000
+    study = told(result, "own")
+    assert -study.payments()[6.0] == pytest.approx(paid[6.0], rel=1e-9)
+    assert study.npv() == pytest.approx(-found["cost"]["npv_usd"], rel=1e-9)
+    rows = study.mean_lines()
+    assert sum(row["usd"] for row in rows) == pytest.approx(found["cost"]["usd_per_month"], rel=1e-9)
+    lost = sum(row["usd"] for row in rows if row["part"] == "sold early") * 12
+    assert lost == pytest.approx(101_000 - 6 * (95_000 / 60 + 1_000 / 60) - 60_000, rel=1e-6)
+    assert [month["arriving"] for month in months] == [1] + [0] * 5 + [1] + [0] * 5
+    assert [month["servers"] for month in months] == [1] * 12
+    tokens = found["cost"]["tokens_per_month"], plain["cost"]["tokens_per_month"]
+    assert tokens[0] == pytest.approx(tokens[1] * (1 - 0.01 / 12), rel=2e-3), "a hundredth of one month of twelve"
+    low, high = (found["uncertainty"]["usd_per_month"][key] for key in ("low", "high"))
+    assert low < found["cost"]["usd_per_month"] < high
+    assert any("from month 7: refresh, 7.3 h without service" in row["text"] for row in found["warnings"])
+
+
+def test_hours_without_service_miss_the_slo_where_they_are_too_many(tmp_path: Path) -> None:
+    for hours, met in ((7.3, True), (36.5, False)):
+        result = simulate(load(tmp_path, REFRESH.replace("7.3", str(hours))), tmp_path)
+        months = result.decision["topologies"]["own"]["months"]
+        assert [month["meets"] for month in months] == [True] * 6 + [met] + [True] * 5, "served has to be 98 %"
+        assert months[6]["attainment"] == pytest.approx(months[5]["attainment"] * (1 - hours / 730), rel=0.01)
+        assert result.decision["topologies"]["own"]["lasts_until"] == (None if met else 6)
+
+
+def test_who_leaves_a_commitment_pays_it_to_its_end(tmp_path: Path) -> None:
+    pool = "topologies.rent.pools[base]"
+    change = "{billing: on_demand, price_usd_per_gpu_hour: 1.0, term_months: null}"
+    event = (
+        f"events: [{{name: leave, from_month: 4, topology: rent, change: {{pools: [{change[:-1]}, name: base}}]}}}}]"
+    )
+    result = simulate(load(tmp_path, event, f"{pool}.billing=reserved", f"{pool}.term_months=9"), tmp_path)
+    usd = [month["usd"] for month in result.decision["topologies"]["rent"]["months"]]
+    both = [4 * 730] * 3 + [5 * 730] * 6 + [730] * 3
+    assert usd == pytest.approx(both, rel=1e-6)
+    study = told(result, "rent")
+    assert study.npv() == pytest.approx(-result.summary["topologies"]["rent"]["cost"]["npv_usd"], rel=1e-9)
+    left = [line for line in study.lines(5) if line["category"] == "committed"]
+    assert [line["part"] for line in left] == ["unused"]
+
+
+def test_prices_of_an_api_change_by_month_without_a_further_simulation(tmp_path: Path) -> None:
+    prices = "[{input: 1.0, output: 1.0}]"
+    api = (
+        "topologies={api: {providers: [{name: v, prices: [{input: 2.0, output: 2.0}], ttft_s: {median: 0.1}, "
+        "tpot_s: {median: 0.01}, data_classes: [internal]}]}}"
+    )
+    event = (
+        f"events: [{{name: cut, from_month: 7, topology: api, change: {{providers: [{{name: v, prices: {prices}}}]}}}}]"
+    )
+    usd = [
+        month["usd"] for month in simulate(load(tmp_path, event, api), tmp_path).decision["topologies"]["api"]["months"]
+    ]
+    assert usd[:6] == pytest.approx([usd[0]] * 6)
+    assert usd[6:] == pytest.approx([usd[0] / 2] * 6)
+
+
+def test_a_newer_gpu_is_sized_anew(tmp_path: Path) -> None:
+    event = "events: [{name: h200, from_month: 7, topology: rent, change: {pools: [{name: base, gpu: h200}]}}]"
+    changes = ("topologies.rent.pools[base].replicas=auto", "workload.classes[chat].arrivals.rate_rps=60")
+    months = simulate(load(tmp_path, event, *changes), tmp_path).decision["topologies"]["rent"]["months"]
+    assert {month["replicas"][0] for month in months[:6]} >= {months[0]["replicas"][0]}
+    assert months[6]["replicas"][0] <= months[0]["replicas"][0]
+    assert all(month["meets"] for month in months)
+
+
+@pytest.mark.parametrize(
+    ("event", "where", "words"),
+    [
+        ("from_month: 13, topology: own, change: {pools: []}", "from_month", "ends with month 12"),
+        ("from_month: 1, topology: own, change: {routing: {}}", "from_month", "greater than or equal to 2"),
+        ("from_month: 5, topology: nobody, change: {routing: {}}", "topology", "unknown topology"),
+        ("from_month: 5, topology: own, change: {}", "change", "say what changes"),
+        ("from_month: 5, topology: own, change: {fees: []}", "change", "usd_once"),
+        ("from_month: 5, topology: own, change: {pools: [{name: base, gpus: 3}]}", "change", "gpus"),
+        ("from_month: 5, topology: own, change: {pools: [{name: base, gpu: h999}]}", "change", "h999"),
+        ("from_month: 5, topology: own, change: {pools: [{name: base, site: aws-us-east}]}", "change", "rents out"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, event: str, where: str, words: str) -> None:
+    with pytest.raises(InputError) as raised:
+        simulate(load(tmp_path, f"events: [{{name: x, {event}}}]"), tmp_path)
+    problem = raised.value.problems[0]
+    assert problem.path == f"study.events[0].{where}"
+    assert words in str(problem)
+    assert problem.line is not None
