@@ -109,6 +109,25 @@ class Request:
         """The running request with the largest one is preempted, the first of equal ones."""
         return (self.priority, self.arrival_s, self.tie)
 
+    def take_back_drafts(self, rejected: int) -> None:
+        """Drafts that were computed and not accepted."""
+        if self.num_computed_tokens > 0:
+            self.num_computed_tokens -= rejected
+        if self.num_output_placeholders > 0:
+            self.num_output_placeholders -= rejected
+
+    def deliver(self, sampled: int, max_model_len: int) -> int:
+        """Tokens up to the one that ends the request."""
+        for k in range(sampled):
+            self.num_output_tokens += 1
+            if self.is_finished(max_model_len):
+                return k + 1
+        return sampled
+
+    def is_finished(self, max_model_len: int) -> bool:
+        out = self.num_output_tokens
+        return out >= self.osl or out == self.stop_after or self.num_tokens >= max_model_len
+
     def _content(self) -> list[Segment]:
         """All content, prompt and everything that may be generated, as (segment id, tokens)."""
         listed = sum(tokens for _, tokens in self.segments)

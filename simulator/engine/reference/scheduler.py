@@ -11,6 +11,7 @@ from typing import TypeVar
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.reference import drafts_of
 from simulator.engine.modes.spec import GroupKind
+from simulator.engine.reference.asks import admits, counts, cut, passes, prefill_cap
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager
 from simulator.engine.reference.limits import spec_decode_tokens
@@ -105,7 +106,8 @@ class Scheduler:
         budget = config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens
         drafts = drafts_of(config)
         slots = drafts.slots if drafts else 0
-        plan = Plan(budget, config.max_num_batched_tokens, slots, self._prefill_cap())
+        present = len(self.running) + len(self.waiting) + len(self.kv_holding_waiting)
+        plan = Plan(budget, config.max_num_batched_tokens, slots, prefill_cap(config, present))
         plan.throttled = throttled
         for room in self.rooms:
             room.opens(plan)
@@ -144,20 +146,6 @@ class Scheduler:
         made.sampling_waits = plan.sampling_waits
         return made
 
-    def _prefill_cap(self) -> int:
-        """Most tokens of one request in this step (vLLM `long_prefill_token_threshold`).
-
-        It keeps long prompts from holding up others, so a request alone in the system is not capped; the adaptive cap
-        is the larger of it and an equal share of the inputs.
-        """
-        threshold = self.config.long_prefill_token_threshold
-        present = len(self.running) + len(self.waiting) + len(self.kv_holding_waiting)
-        if threshold <= 0 or present <= 1:
-            return self.config.max_model_len
-        if self.config.modes.adaptive_prefill_cap:
-            return max(threshold, self.config.max_num_batched_tokens // present)
-        return threshold
-
     def _max_num_running_reqs(self) -> int:
         """Most requests running in this step. Static and one-at-a-time batching are not in vLLM.
 
@@ -170,19 +158,6 @@ class Scheduler:
             self._batch_room = 1 if self.config.batching == Batching.ONE_AT_A_TIME else self.config.max_num_seqs
         self._batch_room = min(self._batch_room, len(self.waiting) + len(self.kv_holding_waiting))
         return len(self.running) + self._batch_room
-
-    def _passes(self, plan: Plan, request: Request, running: bool) -> Answer:
-        answers = (room.passes(plan, request, running) for room in self.rooms)
-        return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
-
-    def _admits(self, plan: Plan, request: Request, computed: int) -> Answer:
-        answers = (room.admits(plan, request, computed) for room in self.rooms)
-        return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
-
-    def _cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
-        for room in self.rooms:
-            n = room.cut(plan, request, n, computed)
-        return n
 
     def _give(self, plan: Plan, request: Request, n: int, running: bool) -> None:
         plan.give(request, n)
@@ -200,12 +175,12 @@ class Scheduler:
                 return
             if request.status is not RequestStatus.RUNNING:
                 continue
-            if self._passes(plan, request, running=True) is not Answer.GO:
+            if passes(self.rooms, plan, request, running=True) is not Answer.GO:
                 continue
             computed = request.num_computed_tokens
             n = request.num_tokens - computed + sum(room.due(request) for room in self.rooms)
             n = min(n, plan.cap, plan.room, self.config.max_model_len - 1 - computed)
-            n = self._cut(plan, request, n, computed)
+            n = cut(self.rooms, plan, request, n, computed)
             if n <= 0:
                 continue
             if self._allocate_or_preempt(plan, request, n):
@@ -267,7 +242,7 @@ class Scheduler:
             if not queue or plan.is_full or len(self.running) >= most:
                 break
             request = queue.peek_request()
-            answer = self._passes(plan, request, running=False)
+            answer = passes(self.rooms, plan, request, running=False)
             if answer is Answer.GO:
                 answer = self._admit(plan, queue, request)
             if answer is Answer.STOP:
@@ -298,13 +273,13 @@ class Scheduler:
             computed = hit.tokens + external
         n = 0
         if not apart:
-            answer = self._admits(plan, request, computed)
+            answer = admits(self.rooms, plan, request, computed)
             if answer is not Answer.GO:
                 return answer
             wanted = self._tokens_at_admission(plan, request, computed)
             if wanted is None:
                 return Answer.STOP
-            n = self._cut(plan, request, wanted, computed)
+            n = cut(self.rooms, plan, request, wanted, computed)
             if n <= 0:
                 return Answer.STOP if self._no_tokens_end(plan, request, wanted, computed) else Answer.PASS
         if not self.kv_cache_manager.allocate_slots(
@@ -387,51 +362,26 @@ class Scheduler:
                 result.verified.append((request.number, sampled.drafts, sampled.accepted))
             if self.requests.get(request.number) is not request or request.status is RequestStatus.FINISHED:
                 continue
-            delivered, counted = self._counts(request, sampled.n)
+            delivered, counted = counts(self.rooms, request, sampled.n)
             if not delivered:
                 continue
             if sampled.drafts and sampled.tokens and counted:
-                self._take_back_drafts(request, sampled.drafts - sampled.accepted)
+                request.take_back_drafts(sampled.drafts - sampled.accepted)
             for room in self.rooms:
                 room.confirmed(request)
-            tokens = self._deliver(request, sampled.tokens)
+            tokens = request.deliver(sampled.tokens, self.config.max_model_len)
             if counted and self.config.rules.stop_takes_back_trimmed:
                 request.num_computed_tokens -= sampled.tokens - tokens
             for room in self.rooms:
                 room.applied(request, tokens, counted)
             if tokens:
                 result.tokens.append((request.number, tokens))
-                if self._is_finished(request):
+                if request.is_finished(self.config.max_model_len):
                     result.finished.append(request.number)
                     self._leave(request, Left.FINISHED)
         for room in self.rooms:
             room.output_ends(plan, made)
         return result
-
-    def _counts(self, request: Request, n: int) -> tuple[bool, bool]:
-        delivered = counted = True
-        for room in self.rooms:
-            here, moves = room.counts(request, n)
-            delivered, counted = delivered and here, counted and moves
-        return delivered, counted
-
-    def _take_back_drafts(self, request: Request, rejected: int) -> None:
-        if request.num_computed_tokens > 0:
-            request.num_computed_tokens -= rejected
-        if request.num_output_placeholders > 0:
-            request.num_output_placeholders -= rejected
-
-    def _deliver(self, request: Request, sampled: int) -> int:
-        """Tokens up to the one that ends the request."""
-        for k in range(sampled):
-            request.num_output_tokens += 1
-            if self._is_finished(request):
-                return k + 1
-        return sampled
-
-    def _is_finished(self, request: Request) -> bool:
-        out = request.num_output_tokens
-        return out >= request.osl or out == request.stop_after or request.num_tokens >= self.config.max_model_len
 
     def _leave(self, request: Request, why: Left) -> None:
         if request.status is RequestStatus.RUNNING:
