@@ -166,11 +166,17 @@ def spares(loaded: LoadedScenario, topology: str, pool: Pool) -> Spares:
         other.tensor_parallel_size * other.pipeline_parallel_size
         for other in loaded.scenario.topologies[topology].pools
         if other.billing == "owned" and (site(other.site).name, gpu(other.gpu).name) == (place, card)
-        for _ in range(other.replicas if isinstance(other.replicas, int) else 1)
+        for _ in range(_replicas(other))
     ]
     share = _mean(Figures(loaded.scenario.cost.overrides)("onprem.spare_fraction"))
     needed = servers_needed(gpus, gpus_per_server(loaded, topology, pool))
     return Spares(math.ceil(needed * share - _SLACK), swap_s)
+
+
+def _replicas(pool: Pool) -> int:
+    """Replicas at the start, or the most of a schedule; 1 where they are open."""
+    given = (pool.replicas, *(window.replicas for window in pool.schedule))
+    return max((n for n in given if isinstance(n, int)), default=1)
 
 
 def owned_sites(loaded: LoadedScenario, topology: str, figures: Figures) -> tuple[OwnedSite, ...]:

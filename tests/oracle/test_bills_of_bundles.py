@@ -47,3 +47,27 @@ def test_a_bundle_says_enough_to_print_its_bill_again(study: str, tmp_path: Path
     assert output == pytest.approx(tokens)
     energy = topologies["own"]["cost"]["energy"][0]["kwh_per_month"]
     assert energy == pytest.approx(costs[costs["category"] == "electricity"]["quantity"].sum())
+
+
+def test_prices_by_the_hour_are_those_of_each_period_s_clock(tmp_path: Path) -> None:
+    """From 8:30 in Beijing, where calls are dear from 9:00 on, and an evening with another price of electricity."""
+    own = "{pools: [{name: x, site: datacentre, gpu: h100-sxm, billing: owned}]}"
+    apis = "{providers: [{name: d, offer: deepseek/deepseek-v4-flash}]}"
+    changes = [f"topologies={{own: {own}, api: {apis}}}", "workload.classes[secret].data_class=public"]
+    changes += ["workload.classes[chat].data_class=public", "run.horizon_s=3600", "run.warmup_s=0", "study.months=2"]
+    changes += ["run.start=2026-07-01 8:30", "run.time_zone=Asia/Shanghai", "model=llama-3.1-8b-instruct"]
+    changes += ["study.periods=[{name: day}, {name: eve, hours_per_month: 200, start_hour: 21, load: 0.5}]"]
+    changes += [f"cost.electricity_by_hour_usd_per_kwh={[0.05] * 20 + [0.5] * 4}"]
+    result = simulate(load_scenario(SMALL, (), changes), tmp_path)
+    used, agreed = (json.loads((result.bundle / name).read_text("utf-8")) for name in ("usage.json", "terms.json"))
+    costs = pd.read_parquet(result.bundle / "costs.parquet")
+    for name in ("own", "api"):
+        lines = costs[costs["topology"] == name]
+        rows = bills.Study(used[name], agreed[name]).mean_lines()
+        assert [row["usd"] for row in rows] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)
+    starts = sorted({usage["when"]["start_hour"] for usage in used["api"]["usages"]})
+    assert starts == [8.5, 21.0]
+    for usage in used["api"]["usages"]:
+        counted = [sum(sum(kinds[0]) for kinds in hour) for hour in usage["providers"][0]["tokens_by_hour"]]
+        busy = [hour for hour, tokens in enumerate(counted) if tokens]
+        assert busy == ([0, 1] if usage["when"]["start_hour"] == 8.5 else [13])

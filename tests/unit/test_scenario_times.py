@@ -163,3 +163,12 @@ def test_a_study_begins_in_the_month_of_its_run(tmp_path: Path, sets: list[str],
     scenario = loaded(tmp_path, *sets)
     assert horizon_of(scenario).first_month == month
     assert resolve_terms(plan_topology(scenario, "t")).terms.first_month == month
+
+
+def test_spares_are_of_the_most_that_a_schedule_has(tmp_path: Path) -> None:
+    pool = "{name: own, site: datacentre, gpu: h100-sxm, tensor_parallel_size: 8, billing: owned, "
+    found = []
+    for size in ("replicas: 12}", "replicas: 0, schedule: [{hours: 8-20, replicas: 12}]}"):
+        (spec,) = plan_topology(loaded(tmp_path, f"{POOL}=[{pool}{size}]"), "t").fleet.pools
+        found.append(spec.spares)
+    assert found[0] == found[1] > 0
