@@ -24,8 +24,6 @@ workload:
       arrivals: {kind: poisson, rate_rps: 15}
       lengths: {isl: 500, osl: 200}
       slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.03}}
-servers:
-  - {name: ours, site: datacentre, gpus_per_server: 1, capex_usd: 300000, spares: 0}
 topologies:
   TOPOLOGY
 study: {months: 6, load_steps: [{from_month: 3, load: LOAD}], STUDY}
@@ -33,6 +31,7 @@ cost: {draws: 40}
 run: {horizon_s: 60, warmup_s: 10, replications: 1, seed: 5, keep_requests: false}
 """
 HYBRID = """hybrid:
+    servers: [{name: ours, site: datacentre, gpus_per_server: 1, capex_usd: 300000, spares: 0}]
     pools:
       - {name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}
       - {name: burst, site: lambda, gpu: h100-sxm, replicas: auto}
