@@ -11,16 +11,14 @@ from simulator.decide.costed import FIXED, Costed, usd_per_month
 from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
 from simulator.decide.record import Json, record
 from simulator.decide.verdict import decide
-from simulator.metrics.slo import ClassSlo
-from simulator.run.loads import demand_at
 from simulator.run.months import served
+from simulator.run.resized import Serve, asked_demand
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.study.decision import Trail, Verdict
-from simulator.study.demand import Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +57,7 @@ def decide_run(
     draws: int = 0,
     explore_s: float = 0.0,
     unmeasured: Sequence[str] = (),
+    resized: Callable[[Serve], Serve] = lambda stays: stays,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -67,13 +66,14 @@ def decide_run(
     draws : that `share_cheapest` is taken of
     unmeasured : classes of which no request was measured
     explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
+    resized : from the answers of topologies at their sizes to those at the best size under what is asked
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
     if explore_s > 0:
         stays = _as_it_is({one.costed.name: one for one in measured}, demand)
-        explorer = Explorer(stays, stays, explore_s)
+        explorer = Explorer(resized(stays), stays, explore_s)
         names = [one.name for one in found]
         study = loaded.scenario.study
         known = capacities(explorer, names)
@@ -91,9 +91,7 @@ def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Ask
 
     def stays(asked: Asked) -> Answered:
         one = measured[asked.topology]
-        there = demand_at(demand, Load((asked.load,) * len(demand.classes)))
-        if asked.limits != 1.0:
-            there = replace(there, classes=tuple(_loosened(slo, asked.limits) for slo in there.classes))
+        there = asked_demand(demand, asked)
         trial = try_fleet(subject_at(one.subject, asked), there)
         if trial.refutation is not None:
             return Answered(False, None)
@@ -133,7 +131,3 @@ def subject_at(subject: Subject, asked: Asked) -> Subject:
 def _acceptance(subject: Subject) -> float:
     """Of drafted tokens, the highest of its pools; 0 where nothing is drafted."""
     return max((pool.engine.draft_acceptance for pool in subject.fleet.pools), default=0.0)
-
-
-def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
-    return replace(slo, terms=tuple(replace(term, limit_s=term.limit_s * factor) for term in slo.terms))

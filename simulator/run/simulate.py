@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from simulator.run.phases import check_events, event_words, walk_study
 from simulator.run.priced import first_month_usd, priced_months
 from simulator.run.remarks import remarks, turns_apart
 from simulator.run.replications import simulate_into
+from simulator.run.resized import at_best_size
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.trust import expected_errors
@@ -173,7 +175,9 @@ def simulate(
         compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(topology, cases[topology.name], summaries[topology.name]) for topology in planned]
         unmeasured = unmeasured_classes(summaries)
-        decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s, unmeasured)
+        reach = replace(limits or Limits(), seconds=explore_s)
+        resized = partial(at_best_size, asked, set(answers), this_month, store, reach)
+        decision = decide_run(loaded, demand, measured, scenario.cost.draws, explore_s, unmeasured, resized)
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
         bundle.json("decision.json", decision.data)

@@ -1,0 +1,67 @@
+"""Topologies whose sizes are open, at their best size under other loads and limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from simulator.decide.explore import Answered, Asked
+from simulator.metrics.slo import ClassSlo
+from simulator.run.loads import demand_at
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import Demand, PeriodDemand
+from simulator.simulate.priced import tokens_per_month
+from simulator.simulate.store import Store
+from simulator.size.answer import answer
+from simulator.size.found import Limits
+from simulator.study.demand import Load
+
+Serve = Callable[[Asked], Answered]
+
+
+def asked_demand(demand: Demand, asked: Asked) -> Demand:
+    """The demand at a multiple of its load, under a multiple of its latency limits."""
+    there = demand_at(demand, Load((asked.load,) * len(demand.classes)))
+    if asked.limits == 1.0:
+        return there
+    return replace(there, classes=tuple(_loosened(slo, asked.limits) for slo in there.classes))
+
+
+def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
+    return replace(slo, terms=tuple(replace(term, limit_s=term.limit_s * factor) for term in slo.terms))
+
+
+def at_best_size(
+    loaded: LoadedScenario,
+    names: Collection[str],
+    periods: Sequence[PeriodDemand],
+    store: Store,
+    limits: Limits,
+    stays: Serve,
+) -> Serve:
+    """Each topology at the cheapest size that meets the SLO under what is asked.
+
+    Parameters
+    ----------
+    loaded : with the sizes of `names` left open; the others stay as they are written
+    periods : what the first month asks, the busiest first
+    stays : answers where the size stays, and where step times or the acceptance of drafts are asked for
+    """
+
+    def serve(asked: Asked) -> Answered:
+        if asked.topology not in names or (asked.steps, asked.acceptance) != (1.0, 1.0):
+            return stays(asked)
+        there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
+        best = answer(loaded, asked.topology, there, store, limits).search.best
+        if best is None:
+            return Answered(False, None)
+        hours = math.fsum(one.period.hours for one in there)
+        tokens = math.fsum(
+            one.period.hours / hours / len(gave) * tokens_per_month(found.metrics, one.demand.jobs_per_month).delivered
+            for one, gave in zip(there, best.outcomes, strict=True)
+            for found in gave
+        )
+        return Answered(True, best.usd_per_month, tokens)
+
+    return serve
