@@ -14,10 +14,11 @@ from typing import Any
 
 import numba
 import platformdirs
+from filelock import FileLock
 
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*from simulator\.([\w.]+) import", re.MULTILINE)
-_KERNEL = re.compile(r"^@(?:array_)?kernel$", re.MULTILINE)
+_KERNEL = re.compile(r"^@(?:array_)?(?:kernel|entry)$", re.MULTILINE)
 
 
 def kernel_sources() -> list[Path]:
@@ -45,18 +46,43 @@ CACHE_DIR = Path(platformdirs.user_cache_dir("servecast")) / f"jit-{_sources_dig
 setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: Any) -> Any:
-    """Compile `function` in nopython mode, cached on disk; arithmetic is IEEE as written, so results are reproducible.
+    """Compile `function` in nopython mode; arithmetic is IEEE as written, so results are reproducible.
 
     Kernels own no memory: they only index arrays that Python keeps alive. So reference counting is off (`_nrt`), which
-    would otherwise cost more than the work itself, and a kernel must not allocate.
+    would otherwise cost more than the work itself, and a kernel must not allocate. It is cached with its entries.
     """
-    return numba.njit(**_OPTIONS)(function)
+    return numba.njit(**OPTIONS)(function)
 
 
 def array_kernel(function: Any) -> Any:
     """As `kernel`, for functions that make arrays or slices, which only reference counting keeps alive."""
-    return numba.njit(**{**_OPTIONS, "_nrt": True})(function)
+    return numba.njit(**{**OPTIONS, "_nrt": True})(function)
+
+
+def entry(function: Any) -> Any:
+    """As `kernel`, for what Python calls: cached on disk, with all that it calls compiled in."""
+    return _one_at_a_time(numba.njit(cache=True, **OPTIONS)(function))
+
+
+def array_entry(function: Any) -> Any:
+    """As `entry`, for an `array_kernel`."""
+    return _one_at_a_time(numba.njit(cache=True, **{**OPTIONS, "_nrt": True})(function))
+
+
+def _one_at_a_time(dispatcher: Any) -> Any:
+    """Let one process at a time compile into the folder: Numba writes its index and its objects without a lock."""
+    compile_for = getattr(dispatcher, "_compile_for_args", None)
+    if compile_for is None:  # NUMBA_DISABLE_JIT
+        return dispatcher
+
+    def locked(*args: Any, **kwargs: Any) -> Any:
+        CACHE_DIR.mkdir(parents=True, exist_ok=True)
+        with FileLock(CACHE_DIR / "compiling.lock"):
+            return compile_for(*args, **kwargs)
+
+    dispatcher._compile_for_args = locked
+    return dispatcher

@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.engine.blocks import append_block, cached_prefix, in_free_list, register_full_blocks, take_row, touch
 from simulator.engine.config import Batching
+from simulator.engine.modes.flight.answers import pass_over, return_passed
 from simulator.engine.queues import append_running, join_prefill, remove_waiting
 from simulator.engine.remote import admit_received, start_load
 from simulator.engine.speculation import first_step_padding
@@ -119,6 +120,8 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
     cap = prefill_cap(rep, pool)
     slots = pool.draft_slots
     while rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
+        if pass_over(engines, r, rep, pool):
+            continue
         scheduled = _try_admit(engines, r, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
         if scheduled == _NO_BLOCKS:
             rep.batch_room = 0
@@ -126,5 +129,6 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
             break
         if scheduled > 0:
             budget -= scheduled + slots
+    return_passed(engines, r, rep, pool)
     if pool.batching != _CONTINUOUS:
         rep.batch_room -= rep.n_running - running

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
+from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -23,7 +24,7 @@ _COUNTS = (
     *("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"),
     *("n_holding", "n_received", "n_kept", "link_free_s", "batch_room"),
 )
-_WITH_ROW = (state.PREFILL, state.DECODE, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
+_WITH_ROW = (state.PREFILL, state.DECODE, state.LANDING, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
 _CHAIN_SCRATCH = 64
 
 
@@ -108,6 +109,13 @@ def allocate_engines(
         load=np.zeros(n_replicas, np.int32),
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
+        flight=allocate_flight(
+            [pool.config.modes.flight for pool in pools for _ in range(pool.n_replicas)],
+            [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)],
+            most_seqs,
+            n_classes,
+            n_slots,
+        ),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf
@@ -141,6 +149,7 @@ def _fill_pool(
         "num_lookahead_tokens": config.num_lookahead_tokens if speculative else 0,
         "draft_slots": config.draft_slots if speculative else 0,
         "drop_last_hit_block": config.drop_last_hit_block,
+        "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
         "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),
         "token_time_rows": step.token_time_s.shape[0],
@@ -173,6 +182,7 @@ def reset_replica(engines: Engines, r: int) -> None:
     for name in _COUNTS:
         rep[name] = 0
     rep["lanes"] = 1
+    reset_flight(engines.flight, r)
     rep["step_end_s"] = np.inf
     rep["free_blocks"] = pool["num_blocks"] - 1
     engines.calendar[r] = NONE
@@ -208,7 +218,7 @@ def grow_slots(engines: Engines, minimum: int) -> Engines:
     free[: new - old] = np.arange(new - 1, old - 1, -1)
     free[new - old : new - old + n_free] = engines.free_slots[:n_free]
     engines.counters[state.N_FREE_SLOTS] = n_free + new - old
-    return engines._replace(slots=slots, free_slots=free)
+    return engines._replace(slots=slots, free_slots=free, flight=grow_flight(engines.flight, new))
 
 
 def widen_tables(engines: Engines, longest_tokens: int) -> Engines:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, continues, extend_chain
+from simulator.engine.doors import door
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
 
@@ -202,11 +203,7 @@ def list_private_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> Non
 
 
 @kernel
-def take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any, step: int) -> None:
-    """Blocks of the decode lane in decode step `step`: a new one where the last is full, a hash where it fills up.
-
-    The caller counts free blocks.
-    """
+def _take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any, step: int) -> None:
     index = engines.phase_head[r, (-step) % pool.block_size]
     while index != NONE:
         append_block(engines, rep, engines.slots[index])
@@ -216,6 +213,24 @@ def take_decode_blocks(engines: Engines, r: int, rep: Any, pool: Any, step: int)
         slot = engines.slots[index]
         register_full_blocks(engines, rep, pool, slot, slot.computed + step - slot.join_step + 1)
         index = slot.lane_next
+
+
+@kernel
+def _take_decode_blocks_in_flight(engines: Engines, r: int, rep: Any, pool: Any, step: int) -> None:
+    if engines.flight.replicas[r].depth == 1:
+        _take_decode_blocks(engines, r, rep, pool, step)
+        return
+    index = engines.phase_head[r, (-step) % pool.block_size]
+    while index != NONE:
+        slot = engines.slots[index]
+        append_block(engines, rep, slot)
+        register_full_blocks(engines, rep, pool, slot, slot.computed + step - slot.join_step)
+        index = slot.lane_next
+
+
+take_decode_blocks = door(_take_decode_blocks, _take_decode_blocks_in_flight)
+"""Blocks of the decode lane in decode step `step`: a new one where the last is full, a hash where it fills up, or with
+plans in flight, where the token that fills it is not known yet, in the plan after. The caller counts free blocks."""
 
 
 @kernel

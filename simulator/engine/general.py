@@ -11,6 +11,7 @@ from typing import Any
 from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, list_private_blocks, register_full_blocks
 from simulator.engine.config import Policy
+from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale
 from simulator.engine.queues import (
     join_decode,
     join_prefill,
@@ -20,7 +21,7 @@ from simulator.engine.queues import (
 )
 from simulator.engine.speculation import NO_PADDING, PADS_ALL, PADS_COMPUTED, accepted_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
-from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step, write_log
+from simulator.engine.timing import count_scheduled, open_step, write_log
 from simulator.engine.tokens import emit_tokens
 from simulator.jit import kernel
 
@@ -55,7 +56,7 @@ def enter_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     while index != NONE:
         slot = engines.slots[index]
         if slot.computed >= slot.isl and slot.isl + slot.generated - slot.computed == 1:
-            join_decode(engines, r, rep, pool, index)
+            join_decode(engines, r, rep, pool, index, 0)
         else:
             join_prefill(engines, rep, index)
         index = slot.run_next
@@ -94,6 +95,7 @@ def _preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     if pool.prefix_caching != 0:
         list_private_blocks(engines, rep, pool, slot)
     free_blocks(engines, rep, pool, slot)
+    make_stale(engines, slot, index)
     slot.computed = 0
     slot.scheduled = 0
     slot.drafts = 0
@@ -113,7 +115,7 @@ def _is_decoding(slot: Any, due: int) -> bool:
 
 
 @kernel
-def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, scheduled: int) -> bool:
+def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, scheduled: int) -> bool:
     size = pool.block_size
     reach = min(slot.computed + scheduled + pool.num_lookahead_tokens, pool.max_model_len)
     fresh = max((reach + size - 1) // size - slot.n_blocks, 0)
@@ -125,13 +127,17 @@ def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, scheduled: int) 
         return True
     for _ in range(fresh):
         append_block(engines, rep, slot)
-    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, slot.isl + slot.generated))
+    known = known_tokens(engines, slot, index)
+    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, known))
     return True
 
 
 @kernel
-def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
-    """One step of vLLM's `schedule()` over all running, then waiting requests; lanes must have been left."""
+def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
+    """One step of vLLM's `schedule()` over all running, then waiting requests; lanes must have been left.
+
+    Returns whether somebody was preempted.
+    """
     open_step(rep)
     budget = pool.max_num_batched_tokens
     cap = prefill_cap(rep, pool)
@@ -146,24 +152,32 @@ def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
     index = rep.run_head
     while index != NONE and budget > slots:
         slot = engines.slots[index]
+        if held_back(engines, r, slot, index):
+            index = slot.run_next
+            continue
         due = slot.isl + slot.generated + slot.drafts - slot.computed
         scheduled = min(min(due, cap), min(budget - slots, pool.max_model_len - slot.computed - 1))
         if scheduled <= 0:
             index = slot.run_next
             continue
-        placed = _allocate(engines, rep, pool, slot, scheduled)
+        placed = _allocate(engines, rep, pool, slot, index, scheduled)
+        following = NONE
         while not placed:
             victim = _victim(engines, rep, pool)
             if engines.slots[victim].scheduled > 0:
                 budget += engines.slots[victim].scheduled + slots
             _uncount(rep, engines.slots[victim])
+            following = slot.run_next
             _preempt(engines, rep, pool, victim)
             preempted = True
             if victim == index:
                 break
-            placed = _allocate(engines, rep, pool, slot, scheduled)
-        if not placed:
+            placed = _allocate(engines, rep, pool, slot, index, scheduled)
+        if not placed and pool.self_preemption_ends_loop != 0:
             break
+        if not placed:
+            index = following
+            continue
         slot.scheduled = scheduled
         count_scheduled(rep, slot, slot.computed, scheduled, _is_decoding(slot, due))
         budget -= scheduled + slots
@@ -173,10 +187,7 @@ def schedule_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
         index = slot.run_next
     if not preempted:
         admit_waiting(engines, r, rep, pool, budget, NO_PADDING if middle else pads, now)
-    if rep.step_seqs == 0 and not preempted:
-        go_idle(rep, now)
-    else:
-        close_step(engines, r, rep, pool, now)
+    return preempted
 
 
 @kernel

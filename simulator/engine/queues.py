@@ -184,12 +184,15 @@ def leave_prefill(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
-def join_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int) -> None:
-    """Enter the decode lane with `computed` and `generated` as of the replica's present decode step."""
+def join_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int, beyond: int) -> None:
+    """Enter the decode lane with `computed` and `generated` as of the replica's present decode step.
+
+    It leaves with its last token, or `beyond` steps later.
+    """
     slot = engines.slots[index]
     slot.state = DECODE
     slot.join_step = rep.decode_step
-    slot.finish_step = rep.decode_step + slot.osl - slot.generated
+    slot.finish_step = rep.decode_step + slot.osl - slot.generated + beyond
     rep.n_decode += 1
     rep.context_tokens += slot.computed
     engines.class_decode[r, slot.class_id] += 1

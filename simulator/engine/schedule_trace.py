@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
-from simulator.engine.rules import RULE_SETS, V0_32, V0_33
+from simulator.engine.rules import RULE_SETS, V0_33
 from simulator.engine.trace_modes import modes_from
 
 FORMAT = "vllm-schedule-trace/1"
@@ -155,13 +155,10 @@ class ScheduleTrace:
     has_details: bool = False
 
     def modes_in_use(self) -> list[str]:
-        """What of it goes beyond plain serving, in words; what only names content or limits otherwise does not."""
+        """Its modes that the compiled engine does not have, in words."""
         config, modes, requests = self.config, self.config.modes, self.requests
         by_priority = config.policy == Policy.PRIORITY
         found = {
-            f"the priority policy of vLLM {self.vllm_version}": by_priority and config.rules != V0_32,
-            "asynchronous scheduling": modes.flight is not None and modes.flight.asynchronous,
-            "batches in flight": modes.flight is not None and not modes.flight.asynchronous,
             "speculative decoding as recorded": modes.drafts is not None,
             "KV cache groups": bool(modes.groups),
             "KV connector": modes.connector,

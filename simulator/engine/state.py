@@ -6,21 +6,34 @@ Times are seconds since the start of the run, indices are -1 where there is none
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 NONE = -1
 
-FREE, FUTURE, GATEWAY, WAITING, PREFILL, DECODE, PROVIDER, RECEIVING, RECEIVED, SENDING, SENT, CHECKED, RETRYING = (
-    range(13)
-)
+(
+    FREE,
+    FUTURE,
+    GATEWAY,
+    WAITING,
+    PREFILL,
+    DECODE,
+    PROVIDER,
+    RECEIVING,
+    RECEIVED,
+    SENDING,
+    SENT,
+    CHECKED,
+    RETRYING,
+    LANDING,
+) = range(14)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
 content is on its way, or has arrived. The next two are no requests but blocks of a finished prefill that are kept:
 until they have been sent, or until the step ends in which they were. The last two: between the targets of a cascade,
-before a call to a token API is repeated."""
+before a call to a token API is repeated; and running, with the last token on its way."""
 
 SLOT = np.dtype(
     [
@@ -59,6 +72,7 @@ SLOT = np.dtype(
         ("n_segments", np.int32),
         ("listed_tokens", np.int32),
         ("output_continues", np.int32),
+        ("stops", np.int32),  # 1: a stop token ends it, which is not known in advance
         ("next_turn", np.int32),  # slot of the session's next turn
         ("closed_loop", np.int32),  # index of the closed loop it belongs to
         ("complexity", np.float32),
@@ -170,6 +184,7 @@ POOL = np.dtype(
         ("num_lookahead_tokens", np.int64),
         ("draft_slots", np.int64),
         ("drop_last_hit_block", np.int64),
+        ("self_preemption_ends_loop", np.int64),
         ("draft_acceptance", np.float64),
         ("token_time_base", np.int64),
         ("token_time_rows", np.int64),
@@ -252,6 +267,7 @@ class Engines(NamedTuple):
     load: NDArray[np.int32]  # (replica,) running + waiting
     counters: NDArray[np.int64]  # see COUNTERS
     log: NDArray[np.int64]  # (rows, 4) step log, empty when off
+    flight: Any  # NoFlight or Flight
 
 
 N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT, N_KEPT = range(6)

@@ -11,7 +11,7 @@ from typing import Any
 
 from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
-from simulator.engine.general import complete_general, enter_lanes, materialise, schedule_general
+from simulator.engine.general import complete_general, enter_lanes, materialise, plan_general
 from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
 from simulator.engine.speculation import NO_PADDING
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
@@ -66,27 +66,13 @@ def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
 
 
 @kernel
-def schedule(engines: Engines, r: int, now: float) -> None:
-    """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when there is nothing it can do.
-
-    Transfers of KV blocks that begin with the step stand in the list from `load_head`.
-    """
-    rep = engines.replicas[r]
-    pool = engines.pools[rep.pool]
-    if rep.n_running == 0 and rep.n_waiting == 0:
-        go_idle(rep, now)
-        return
-    if pool.num_speculative_tokens > 0:
-        materialise(engines, r, rep, pool, now)
-        schedule_general(engines, r, rep, pool, now)
-        return
+def plan_lanes(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
+    """Plan a step by lanes; False, with nothing done, where the order of the running requests matters."""
     need = _plan_prefills(engines, rep, pool) if rep.n_prefill > 0 or rep.n_decode > 0 else 0
     if need >= 0:
         need += engines.phase_count[r, (-rep.decode_step) % pool.block_size]
     if need < 0 or need > rep.free_blocks:
-        materialise(engines, r, rep, pool, now)
-        schedule_general(engines, r, rep, pool, now)
-        return
+        return False
     open_step(rep)
     rep.step_seqs = rep.n_decode
     rep.step_tokens = rep.n_decode
@@ -97,7 +83,25 @@ def schedule(engines: Engines, r: int, now: float) -> None:
     if rep.n_prefill > 0:
         _take_prefill_blocks(engines, rep, pool)
     admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, NO_PADDING, now)
-    if rep.step_seqs == 0:
+    return True
+
+
+@kernel
+def schedule(engines: Engines, r: int, now: float) -> None:
+    """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when there is nothing it can do.
+
+    Transfers of KV blocks that begin with the step stand in the list from `load_head`.
+    """
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    if rep.n_running == 0 and rep.n_waiting == 0:
+        go_idle(rep, now)
+        return
+    preempted = False
+    if pool.num_speculative_tokens > 0 or not plan_lanes(engines, r, rep, pool, now):
+        materialise(engines, r, rep, pool, now)
+        preempted = plan_general(engines, r, rep, pool, now)
+    if rep.step_seqs == 0 and not preempted:
         go_idle(rep, now)
     else:
         close_step(engines, r, rep, pool, now)
@@ -120,13 +124,14 @@ def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float
                     engines.scratch[n_done] = index
                     n_done += 1
                 else:
-                    join_decode(engines, r, rep, pool, index)
+                    join_decode(engines, r, rep, pool, index, 0)
         index = following
     return n_done
 
 
 @kernel
-def _sort_by_running_order(engines: Engines, n: int) -> None:
+def sort_by_running_order(engines: Engines, n: int) -> None:
+    """Sort the first `n` slots in `scratch`."""
     for k in range(1, n):
         index = engines.scratch[k]
         place = k
@@ -171,7 +176,7 @@ def complete(engines: Engines, r: int) -> int:
     if rep.n_prefill > 0:
         n_done = _complete_prefills(engines, r, rep, pool, now, n_done)
     if n_done > 1:
-        _sort_by_running_order(engines, n_done)
+        sort_by_running_order(engines, n_done)
     for k in range(n_done):
         remove_running(engines, rep, engines.scratch[k])
         if engines.slots[engines.scratch[k]].keeps_blocks == 0:

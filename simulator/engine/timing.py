@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.state import LOG_SCHEDULED, LOG_STEP, N_LOG, NONE, PREFILL, Engines
+from simulator.engine.state import DECODE, LOG_SCHEDULED, LOG_STEP, N_LOG, NONE, Engines
 from simulator.jit import kernel
 
 
@@ -38,32 +38,39 @@ def open_step(rep: Any) -> None:
 
 
 @kernel
-def close_step(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
-    """Set the step's end: `StepTime`'s equation, evaluated left to right."""
+def step_duration_s(engines: Engines, rep: Any, pool: Any) -> float:
+    """`StepTime`'s equation, evaluated left to right."""
     seqs = rep.step_seqs
     row = max(min(seqs, pool.token_time_rows) - 1, 0)
     position = pool.token_time_base + row * (pool.max_num_batched_tokens + 1) + rep.step_tokens
     duration = engines.token_time_s[position] + engines.seq_time_s[pool.seq_time_base + seqs]
     duration = duration + pool.prefill_attn_s * (rep.step_units * 0.5)
-    duration = duration + pool.decode_attn_s * rep.step_context
+    return duration + pool.decode_attn_s * rep.step_context
+
+
+@kernel
+def close_step(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    """Set the step's end, and count what it takes."""
+    duration = step_duration_s(engines, rep, pool)
     rep.step_start_s = now
     rep.step_end_s = now + duration
     rep.in_step = 1
     rep.steps += 1
     rep.busy_s += duration
-    rep.energy_j += duration * engines.power_w[pool.power_base + seqs]
+    rep.energy_j += duration * engines.power_w[pool.power_base + rep.step_seqs]
     rep.kv_block_s += duration * (pool.num_blocks - 1 - rep.free_blocks)
     if len(engines.log) > 0:
-        _log_step(engines, r, rep)
+        log_step(engines, r, rep)
 
 
 @kernel
-def _log_step(engines: Engines, r: int, rep: Any) -> None:
+def log_step(engines: Engines, r: int, rep: Any) -> None:
+    """Write down a step whose tokens are given and not computed yet."""
     write_log(engines, LOG_STEP, r, np.float64(rep.step_start_s).view(np.int64), rep.free_blocks)
     index = rep.run_head
     while index != NONE:
         slot = engines.slots[index]
-        if rep.lanes != 0 and slot.state != PREFILL:
+        if slot.state == DECODE:
             write_log(engines, LOG_SCHEDULED, slot.request, 1, slot.computed + rep.decode_step - slot.join_step)
         elif slot.scheduled > 0:
             write_log(engines, LOG_SCHEDULED, slot.request, slot.scheduled, slot.computed)

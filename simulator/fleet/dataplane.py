@@ -12,14 +12,24 @@ from simulator.engine import state as engine_state
 from simulator.engine.allocate import EnginePool, allocate_engines, grow_rows, grow_slots, reset_replica, widen_tables
 from simulator.engine.state import NONE, Engines
 from simulator.fleet import loop, loss, prompt_cache, state
-from simulator.fleet.gateway import UNFINISHED, end_request, leave_gateway
 from simulator.fleet.records import RECORD
 from simulator.fleet.rows import RowLoader
+from simulator.fleet.tables import (
+    call_table,
+    cascade_table,
+    class_table,
+    closed_table,
+    hours,
+    most_bands,
+    opening_table,
+    provider_table,
+    routing_table,
+    target_table,
+)
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.rng import stream_seed
-from simulator.study.fleet import FleetSpec, Opening, ServiceTier
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, RequestSource
-from simulator.workload.spec import HOURS_PER_DAY
 
 Sink = Callable[[NDArray[Any]], None]
 LogSink = Callable[[NDArray[np.int64]], None]
@@ -62,12 +72,14 @@ class DataPlane:
             for pool, slots in zip(spec.pools, replica_slots, strict=True)
         ]
         most_seqs = max((pool.engine.max_num_seqs for pool in spec.pools), default=1)
+        flights = [pool.engine.modes.flight for pool in spec.pools]
+        most_plans = max([1, *(flight.depth for flight in flights if flight is not None)])
         self.engines: Engines = allocate_engines(
             pools,
             len(spec.classes),
             RECORD,
             longest_tokens=self._loader.longest_closed_tokens,
-            log_rows=_LOG_ROWS + 8 * most_seqs if log_sink else 0,
+            log_rows=_LOG_ROWS + 8 * most_seqs * most_plans if log_sink else 0,
         )
         self.engines = self.engines._replace(
             segment_id=self._loader.segment_id, segment_tokens=self._loader.segment_tokens
@@ -103,16 +115,16 @@ class DataPlane:
         return state.Fleet(
             chunk=np.zeros(0, state.ROW),
             closed_rows=self._loader.closed_rows,
-            closed=_closed_table(source),
+            closed=closed_table(source),
             timers=np.zeros(_FIRST_TIMERS + most_seqs, state.TIMER),
             winners=winners,
-            providers=_provider_table(spec),
-            routing=_routing_table(spec),
-            cascade=_cascade_table(spec),
-            classes=_class_table(spec),
-            targets=_target_table(spec),
-            calls=_call_table(spec),
-            openings=_opening_table(spec),
+            providers=provider_table(spec),
+            routing=routing_table(spec),
+            cascade=cascade_table(spec),
+            classes=class_table(spec),
+            targets=target_table(spec),
+            calls=call_table(spec),
+            openings=opening_table(spec),
             memory=np.zeros(3, state.MEMORY),
             ready=np.full(max(n, 1), NONE, np.int32),
             scalars=scalars,
@@ -173,7 +185,7 @@ class DataPlane:
         spec = self.spec
         counts = np.stack([self.fleet.calls[name] for name in state.CALL_COUNTS], axis=-1)
         return counts.reshape(
-            len(spec.providers), _hours(spec), len(spec.classes), _most_bands(spec), len(state.CALL_COUNTS)
+            len(spec.providers), hours(spec), len(spec.classes), most_bands(spec), len(state.CALL_COUNTS)
         )
 
     def work(self) -> NDArray[np.int64]:
@@ -298,20 +310,7 @@ class DataPlane:
         for r in range(len(self.engines.replicas)):
             if self.engines.load[r]:
                 loss.lose_replica(self.fleet, self.engines, r, now, True)
-        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.GATEWAY):
-            target = int(self.engines.slots[index]["target"])
-            leave_gateway(self.engines, int(index), self.engines.pools[target], now)
-            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
-        for index in np.flatnonzero(self.engines.slots["state"] == engine_state.PROVIDER):
-            slot = self.engines.slots[index]
-            slot["generated"] = 0
-            if slot["first_token_s"] > now:
-                slot["first_token_s"] = np.nan
-            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
-        between = (engine_state.CHECKED, engine_state.RETRYING)
-        for index in np.flatnonzero(np.isin(self.engines.slots["state"], between)):
-            end_request(self.fleet, self.engines, int(index), UNFINISHED, now)
-        loss.sweep_kept(self.engines)
+        loss.end_unserved(self.fleet, self.engines, now)
         self.drain_records()
         self._drain_log()
 
@@ -324,113 +323,3 @@ class DataPlane:
     def refresh_winner(self, r: int) -> None:
         if len(self.engines.replicas) > 1:
             update_winner(self.fleet, self.engines, r)
-
-
-def _closed_table(source: RequestSource) -> NDArray[np.void]:
-    table = np.zeros(len(source.closed_loops), state.CLOSED)
-    first = 0
-    for row, closed in zip(table, source.closed_loops, strict=True):
-        row["think_s"] = closed.think_s
-        row["first_row"] = first
-        row["n_rows"] = len(closed.rows)
-        first += len(closed.rows)
-    return table
-
-
-def _provider_table(spec: FleetSpec) -> NDArray[np.void]:
-    table = np.zeros(len(spec.providers), state.PROVIDER)
-    for k, (row, provider) in enumerate(zip(table, spec.providers, strict=True)):
-        for name in ("ttft_median_s", "ttft_sigma", "tpot_median_s", "tpot_sigma", "ttft_s_per_input_token"):
-            row[name] = getattr(provider, name)
-        for name in ("max_wait_s", "max_context_tokens", "error_probability"):
-            row[name] = getattr(provider, name)
-        row["request_rate"] = provider.requests_per_minute / 60.0
-        row["token_rate"] = provider.tokens_per_minute / 60.0
-        row["request_level"] = provider.requests_per_minute
-        row["token_level"] = provider.tokens_per_minute
-        row["luck"] = stream_seed(0, "provider", provider.luck or k) >> 2
-        for name in ("initial_s", "max_s", "jitter"):
-            row[f"retry_{name}"] = getattr(provider.retry, name)
-        for name in ("life_s", "least_tokens", "step_tokens", "writes"):
-            row[f"cache_{name}"] = getattr(provider.cache, name)
-        row["n_bands"] = _most_bands(spec)
-        row["n_hours"] = _hours(spec)
-        row["clock_s"] = spec.clock_s
-        row["first_call"] = k * _hours(spec) * len(spec.classes) * _most_bands(spec)
-    return table
-
-
-def _routing_table(spec: FleetSpec) -> NDArray[np.void]:
-    routing, n = spec.routing, len(spec.routing.order)
-    table = np.zeros(n, state.ROUTING)
-    table["target"] = routing.order
-    table["cumulative_weight"] = np.cumsum(routing.weights or (1.0,) * n)
-    table["overflow_waiting"] = routing.overflow_waiting or (np.inf,) * n
-    table["overflow_kv"] = routing.overflow_kv or (np.inf,) * n
-    table["overflow_outstanding"] = routing.overflow_outstanding or (np.inf,) * n
-    table["max_complexity"] = routing.max_complexity or (np.inf,) * n
-    return table
-
-
-def _cascade_table(spec: FleetSpec) -> NDArray[np.void]:
-    table = np.zeros(1, state.CASCADE)
-    cascade = spec.routing.cascade
-    table["first"] = NONE
-    if cascade is not None:
-        table["first"], table["second"] = spec.routing.order
-        for name in ("share", "max_complexity", "check_s", "streams"):
-            table[name] = getattr(cascade, name)
-    return table
-
-
-def _opening_table(spec: FleetSpec) -> NDArray[np.void]:
-    """Starts in s after simulated time 0, within a cycle and rising, and which targets are open from each on."""
-    targets, cycle_s = len(spec.pools) + len(spec.providers), spec.routing.cycle_s
-    rows = spec.routing.openings or (Opening(0.0, (True,) * targets),)
-    if cycle_s == np.inf:
-        begun = sum(row.start_s <= spec.clock_s for row in rows)
-        rows = rows[max(begun - 1, 0) :]
-        starts_s = np.array([max(row.start_s - spec.clock_s, 0.0) for row in rows])
-        starts_s[0] = 0.0
-    else:
-        starts_s = np.array([(row.start_s - spec.clock_s) % cycle_s for row in rows])
-    order = np.argsort(starts_s, kind="stable")
-    table = np.zeros(len(rows) * targets, state.OPENING)
-    table["start_s"] = np.repeat(starts_s[order], targets)
-    table["open"] = np.array([row.targets for row in rows], np.int64)[order].ravel()
-    return table
-
-
-def _hours(spec: FleetSpec) -> int:
-    return HOURS_PER_DAY if any(provider.by_hour for provider in spec.providers) else 1
-
-
-def _most_bands(spec: FleetSpec) -> int:
-    return max((len(provider.price_bands) for provider in spec.providers), default=1)
-
-
-def _call_table(spec: FleetSpec) -> NDArray[np.void]:
-    """Bands that a provider does not have are never reached."""
-    shape = (len(spec.providers), _hours(spec), len(spec.classes), _most_bands(spec))
-    table = np.zeros(shape, state.CALL)
-    table["above_tokens"] = np.iinfo(np.int64).max
-    for rows, provider in zip(table, spec.providers, strict=True):
-        rows["above_tokens"][..., : len(provider.price_bands)] = provider.price_bands
-        tiers = provider.tier_by_class or (ServiceTier(),) * len(spec.classes)
-        rows["latency_factor"] = np.array([tier.latency_factor for tier in tiers])[:, None]
-        rows["batch_window_s"] = np.array([tier.batch_window_s for tier in tiers])[:, None]
-    return table.ravel()
-
-
-def _target_table(spec: FleetSpec) -> NDArray[np.void]:
-    targets = len(spec.pools) + len(spec.providers)
-    table = np.zeros(targets * len(spec.classes), state.TARGET)
-    table["allowed"] = [cls.allowed[target] for target in range(targets) for cls in spec.classes]
-    return table
-
-
-def _class_table(spec: FleetSpec) -> NDArray[np.void]:
-    table = np.zeros(len(spec.classes), state.CLASS)
-    table["timeout_s"] = [cls.timeout_s for cls in spec.classes]
-    table["max_retries"] = [cls.max_retries for cls in spec.classes]
-    return table

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.modes.flight.answers import clear_aloft
 from simulator.engine.queues import push_waiting, remove_waiting
 from simulator.engine.state import (
     FUTURE,
@@ -64,6 +65,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.n_segments = row.n_segments
     slot.listed_tokens = row.listed_tokens
     slot.output_continues = row.output_continues
+    slot.stops = row.stops
     slot.think_s = row.think_s
     slot.closed_loop = closed_loop
     slot.next_turn = NONE
@@ -256,6 +258,7 @@ def enqueue(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -
     slot.enqueued_s = now
     _count_in(pool, now)
     pool.n_waiting += 1
+    clear_aloft(engines, index)
     push_waiting(engines, rep, pool.policy, index, False)
     engines.load[r] += 1
     if rep.in_step == 0 and rep.step_end_s > now:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.modes.flight.arrays import busy_until_s
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.lifecycle import DOWN, FAILURE, RECLAIM, STARTING, STOCK_OUT, PoolControl, Span
 from simulator.fleet.outages import OutageClock
@@ -65,7 +66,8 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
     """The counters at this moment."""
     replicas, n = plane.engines.replicas, len(controls)
     pool = replicas["pool"]
-    beyond = np.where(replicas["in_step"] != 0, np.maximum(replicas["step_end_s"] - now, 0.0), 0.0)
+    until_s = busy_until_s(plane.engines.flight, replicas["step_end_s"])
+    beyond = np.where(replicas["in_step"] != 0, np.maximum(until_s - now, 0.0), 0.0)
     tokens = np.zeros((n, 3), np.int64)
     for column, name in enumerate(("input_tokens", "cached_tokens", "output_tokens")):
         np.add.at(tokens[:, column], pool, replicas[name])

@@ -9,6 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.doors import door
+from simulator.engine.modes.flight.answers import most_plans
+from simulator.engine.modes.flight.ring import apply_output
+from simulator.engine.modes.flight.skip import skip_plans
+from simulator.engine.modes.flight.turn import take_turn
 from simulator.engine.skip import skip_decode_steps
 from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, RETRYING, Engines
 from simulator.engine.step import complete, schedule
@@ -61,7 +66,7 @@ from simulator.fleet.state import (
     Fleet,
 )
 from simulator.fleet.timers import drop_first_timer, update_winner
-from simulator.jit import kernel
+from simulator.jit import entry, kernel
 
 _ERROR = int(Reason.ERROR)
 
@@ -191,11 +196,7 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
 
 
 @kernel
-def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
-    """Complete the replica's step, if one is under way, and start the next; True when a draining one is empty.
-
-    A turn that follows without a pause arrives before the next step is scheduled: its timer goes first.
-    """
+def _end_step(engines: Engines, fleet: Fleet, r: int) -> bool:
     rep = engines.replicas[r]
     now = rep.step_end_s
     if rep.in_step != 0:
@@ -213,6 +214,32 @@ def _end_step(fleet: Fleet, engines: Engines, r: int) -> bool:
 
 
 @kernel
+def _end_step_in_flight(engines: Engines, fleet: Fleet, r: int) -> bool:
+    head = engines.flight.replicas[r]
+    if head.depth == 1:
+        return _end_step(engines, fleet, r)
+    rep = engines.replicas[r]
+    now = rep.step_end_s
+    if head.waits != 0:
+        head.waits = 0
+        n_done = apply_output(engines, r, now)
+        for k in range(n_done):
+            _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
+            return False
+    take_turn(engines, r, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0
+
+
+end_step = door(_end_step, _end_step_in_flight)
+"""Complete the replica's step, if one is under way, and start the next; True when a draining one is empty.
+
+A turn that follows without a pause arrives before the next step is scheduled: its timer goes first.
+"""
+skip_steps = door(skip_decode_steps, skip_plans)
+
+
+@kernel
 def _next_other_event(fleet: Fleet, engines: Engines, r: int, event_s: float, until_s: float) -> float:
     """Time of the next event that is not replica `r`'s: up to there it runs undisturbed."""
     event_s = min(event_s, until_s)
@@ -226,13 +253,13 @@ def _next_other_event(fleet: Fleet, engines: Engines, r: int, event_s: float, un
     return event_s
 
 
-@kernel
+@entry
 def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
     """Process every event up to and including `until_s`; returns DONE, or what has to be done before it can go on."""
     rows = fleet.chunk
     room = len(engines.out) - len(engines.scratch) - 4
     timer_room = len(fleet.timers) - len(engines.scratch) - 4
-    log_room = len(engines.log) - 2 * len(engines.scratch) - 4
+    log_room = len(engines.log) - (2 * len(engines.scratch) + 4) * most_plans(engines)
     single = len(engines.replicas) == 1
     remote = fleet.scalars[REMOTE] != 0
     while True:
@@ -271,7 +298,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
         else:
             if step_s > until_s:
                 return DONE
-            skip_decode_steps(engines, r, _next_other_event(fleet, engines, r, min(arrival_s, timer_s), until_s))
+            skip_steps(engines, r, _next_other_event(fleet, engines, r, min(arrival_s, timer_s), until_s))
             if engines.replicas[r].step_end_s > step_s:
                 update_winner(fleet, engines, r)
                 continue
@@ -279,7 +306,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
                 lacking = _lacks_room(fleet, engines, r)
                 if lacking != DONE:
                     return lacking
-            empty = _end_step(fleet, engines, r)
+            empty = end_step(engines, fleet, r)
             if not single:
                 update_winner(fleet, engines, r)
             if empty:
@@ -287,7 +314,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
                 return REPLICA_EMPTY
 
 
-@kernel
+@entry
 def flush_gateway(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
     """Hand the requests queued before a pool to its replicas, now that one is ready."""
     pool = engines.pools[target]

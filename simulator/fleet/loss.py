@@ -7,10 +7,22 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.blocks import free_blocks
+from simulator.engine.doors import door
 from simulator.engine.general import materialise
+from simulator.engine.modes.flight.ring import cut_plans
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
-from simulator.engine.state import GATEWAY, NONE, PROVIDER, SENDING, SENT, WAITING, Engines
+from simulator.engine.state import (
+    CHECKED,
+    GATEWAY,
+    NONE,
+    PROVIDER,
+    RETRYING,
+    SENDING,
+    SENT,
+    WAITING,
+    Engines,
+)
 from simulator.fleet.gateway import (
     FAILED,
     OUTAGE,
@@ -28,12 +40,34 @@ from simulator.fleet.routing import is_held_back
 from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
-from simulator.jit import kernel
+from simulator.jit import entry, kernel
 
 _REPLICA_LOST = int(Reason.REPLICA_LOST)
 
 
 @kernel
+def _cut_step(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    if rep.in_step != 0:
+        cut_s = rep.step_end_s - now
+        rep.busy_s -= cut_s
+        rep.energy_j -= cut_s * engines.power_w[pool.power_base + rep.step_seqs]
+        rep.kv_block_s -= cut_s * (pool.num_blocks - 1 - rep.free_blocks)
+    materialise(engines, r, rep, pool, now)
+
+
+@kernel
+def _cut_in_flight(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    if engines.flight.replicas[r].depth == 1:
+        _cut_step(engines, r, rep, pool, now)
+    else:
+        cut_plans(engines, r, rep, pool, now)
+
+
+cut_steps = door(_cut_step, _cut_in_flight)
+"""What a replica computes ends at `now`; its running requests are brought up to date."""
+
+
+@entry
 def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: bool) -> None:
     """Empty a replica that is gone. Streams break; what has not streamed is sent again while retries last.
 
@@ -42,12 +76,7 @@ def lose_replica(fleet: Fleet, engines: Engines, r: int, now: float, at_end: boo
     """
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
-    if rep.in_step != 0:
-        cut_s = rep.step_end_s - now
-        rep.busy_s -= cut_s
-        rep.energy_j -= cut_s * engines.power_w[pool.power_base + rep.step_seqs]
-        rep.kv_block_s -= cut_s * (pool.num_blocks - 1 - rep.free_blocks)
-    materialise(engines, r, rep, pool, now)
+    cut_steps(engines, r, rep, pool, now)
     again = NONE
     while rep.run_head != NONE or rep.wait_head != NONE or rep.hold_head != NONE:
         index = _let_go(engines, rep, pool)
@@ -153,16 +182,36 @@ def _recall(fleet: Fleet, engines: Engines, rep: Any, now: float, again: int) ->
     return again
 
 
+@entry
+def end_unserved(fleet: Fleet, engines: Engines, now: float) -> None:
+    """At the end of a run, with all replicas empty: what is elsewhere is unfinished, kept blocks are freed."""
+    for index in range(len(engines.slots)):
+        slot = engines.slots[index]
+        if slot.state == GATEWAY:
+            leave_gateway(engines, index, engines.pools[slot.target], now)
+            end_request(fleet, engines, index, UNFINISHED, now)
+    for index in range(len(engines.slots)):
+        slot = engines.slots[index]
+        if slot.state == PROVIDER:
+            slot.generated = 0
+            if slot.first_token_s > now:
+                slot.first_token_s = np.nan
+            end_request(fleet, engines, index, UNFINISHED, now)
+    for index in range(len(engines.slots)):
+        if engines.slots[index].state == CHECKED or engines.slots[index].state == RETRYING:
+            end_request(fleet, engines, index, UNFINISHED, now)
+    _sweep_kept(engines)
+
+
 @kernel
-def sweep_kept(engines: Engines) -> None:
-    """At the end of a run: free all blocks that are still kept."""
+def _sweep_kept(engines: Engines) -> None:
     for index in range(len(engines.slots)):
         if engines.slots[index].state == SENDING or engines.slots[index].state == SENT:
             engines.replicas[engines.slots[index].replica].sent_head = NONE
             drop_kept(engines, index)
 
 
-@kernel
+@entry
 def lose_provider(fleet: Fleet, engines: Engines, target: int, now: float) -> None:
     """A token API goes down. Streams break; what has not streamed is sent again while retries last.
 

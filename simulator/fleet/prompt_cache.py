@@ -14,7 +14,7 @@ import numpy as np
 from simulator.engine.content import ROOT, mix, run_hash
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.state import CACHE_ROOM, MARK_FREE, N_MARKS, Fleet
-from simulator.jit import kernel
+from simulator.jit import entry, kernel
 
 
 @kernel
@@ -121,7 +121,7 @@ def _oldest_s(fleet: Fleet, node: Any) -> float:
     return provider.level_s - provider.cache_life_s
 
 
-@kernel
+@entry
 def count_alive(fleet: Fleet) -> int:
     """Nodes and marks that a call may still find."""
     count = 0
@@ -138,7 +138,7 @@ def count_alive(fleet: Fleet) -> int:
     return count
 
 
-@kernel
+@entry
 def copy_alive(fleet: Fleet, memory: Any) -> int:
     """Put what a call may still find into an empty `memory`; returns the number of marks."""
     first = len(memory) // 3 * 2

@@ -47,6 +47,7 @@ def to_rows(requests: Requests, segment_base: int) -> NDArray[np.void]:
         rows[name] = getattr(requests, name)
     rows["complexity"] = requests.complexity
     rows["output_continues"] = requests.output_continues
+    rows["stops"] = requests.stops
     rows["segment_start"] = requests.segment_start[:-1] + segment_base
     rows["n_segments"] = np.diff(requests.segment_start)
     total = np.concatenate([[0], np.cumsum(requests.segment_tokens, dtype=np.int64)])

@@ -88,7 +88,9 @@ def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
 
 
 def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
-    """Replay a recording with the compiled scheduler: a step takes one second, so step k starts at second k.
+    """Replay a recording with the compiled scheduler: iteration k of the engine is made at second k.
+
+    A step takes one second; with plans in flight it takes no time, but each plan comes a second after the one before.
 
     Raises
     ------
@@ -99,19 +101,15 @@ def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
         raise ModeMissing(", ".join(missing))
     scheduled = trace.config.modes.max_num_scheduled_tokens
     config = replace(trace.config, max_num_batched_tokens=scheduled) if scheduled else trace.config
-    return [_plain_steps(config, [_shortened(request) for request in trace.requests])]
+    return [_replayed_steps(config, trace.requests)]
 
 
-def _shortened(request: TraceRequest) -> TraceRequest:
-    """A stop token is known in advance in a replay: the request asks for that many tokens."""
-    return replace(request, osl=min(request.osl, request.stop_after or request.osl))
-
-
-def _plain_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
+def _replayed_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
     contents: dict[tuple[int, str | None, int | None], int] = {}
     ordered = sorted(requests, key=lambda request: (request.arrival_step, request.id))
     columns = {
         "priority": np.array([request.priority for request in ordered]),
+        "stops": np.array([0 < request.stop_after < request.osl for request in ordered]),
         "segment_start": np.cumsum([0, *(len(request.prompt) for request in ordered)]),
         "segment_id": np.array(
             [
@@ -125,10 +123,11 @@ def _plain_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list
     workload = make_requests(
         np.array([float(request.arrival_step) for request in ordered]),
         np.array([request.isl for request in ordered]),
-        np.array([request.osl for request in ordered]),
+        np.array([min(request.osl, request.stop_after or request.osl) for request in ordered]),
         **columns,
     )
-    step_time = constant_step_time(1.0, config.max_num_batched_tokens, config.max_num_seqs)
+    in_flight = config.modes.flight is not None
+    step_time = constant_step_time(0.0 if in_flight else 1.0, config.max_num_batched_tokens, config.max_num_seqs)
     ids = [request.id for request in ordered]
     return [
         TraceStep(
@@ -137,5 +136,5 @@ def _plain_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list
             tuple(ids[number] for number in step.preempted),
             step.free_blocks,
         )
-        for step in run_single(config, step_time, workload, log=True).steps
+        for step in run_single(config, replace(step_time, plan_s=1.0), workload, log=True).steps
     ]

@@ -22,6 +22,7 @@ ROW = np.dtype(
         ("n_segments", np.int32),
         ("listed_tokens", np.int32),
         ("output_continues", np.int32),
+        ("stops", np.int32),
         ("complexity", np.float32),
     ],
     align=True,

@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.engine.state import Engines
 from simulator.fleet.state import N_TIMERS, TIMER_NUMBER, Fleet
-from simulator.jit import kernel
+from simulator.jit import entry, kernel
 
 
 @kernel
@@ -36,7 +36,7 @@ def _swap(heap: Any, i: int, j: int) -> None:
     b.kind = kind
 
 
-@kernel
+@entry
 def set_timer(fleet: Fleet, time_s: float, kind: int, slot: int, request: int) -> None:
     """Add a timer; `advance` has made sure that there is room."""
     heap = fleet.timers
@@ -78,7 +78,7 @@ def drop_first_timer(fleet: Fleet) -> None:
         position = child
 
 
-@kernel
+@entry
 def update_winner(fleet: Fleet, engines: Engines, r: int) -> None:
     """Replay the matches of replica `r` after its next event has moved."""
     replicas = engines.replicas

@@ -42,6 +42,7 @@ class StepTime:
     origin : one line for the reader: profile name, or `roofline` with the GPU
     request_overhead_s : time that a request spends outside the engine's steps (API process, tokeniser, first output)
     expected_error : from the profile's validation; None where nothing was measured
+    plan_s : least time from one plan of the engine to its next, where several are in flight
     """
 
     token_time_s: NDArray[np.float64]
@@ -52,6 +53,7 @@ class StepTime:
     origin: str
     request_overhead_s: float = 0.0
     expected_error: ExpectedError | None = None
+    plan_s: float = 0.0
 
     def durations_s(
         self,

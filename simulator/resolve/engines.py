@@ -13,10 +13,12 @@ from simulator.catalog.gpus import Gpu, default_limits, gpu
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.hf import load_hf_config
 from simulator.catalog.models import model
-from simulator.catalog.overheads import engine_overheads, sustained
+from simulator.catalog.overheads import engine_overheads, sustained, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.modes.spec import Flight, Modes
+from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.engine.trace_modes import READS_HIDDEN_STATES
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
@@ -28,6 +30,7 @@ from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
+from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.unmodelled import notes_of, plan_by_layer, unmodelled_parts
 from simulator.schema.engine import EngineSettings
@@ -89,8 +92,14 @@ def weight_format(settings: EngineSettings, native: str) -> str:
     return _UNQUANTIZED.get(settings.dtype, native if unquantized else "bf16")
 
 
-def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path) -> PlannedEngine:
+def plan_engine(
+    name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path, role: str = "both"
+) -> PlannedEngine:
     """Plan one replica.
+
+    Parameters
+    ----------
+    role : whether it computes prompts, answers, or both
 
     Raises
     ------
@@ -129,23 +138,24 @@ def plan_engine(name: str, gpu_name: str, tp: int, pp: int, settings: EngineSett
             max_model_len=settings.max_model_len,
             drafting=drafting,
         )
-    config = _config(settings, limits, memory)
-    notes: tuple[str, ...] = ()
+    plans = planning(settings, pp, role, _rules(settings.version).version)
+    notes = plans.notes
+    config = _config(settings, limits, memory, plans.flight)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
-        notes = tuple(profile.beyond_range(limits))
+        notes += tuple(profile.beyond_range(limits))
         if drafting is not None:
             notes += ("the measured profile knows no drafts: their time is not in it",)
     bound = max_tokens_per_gpu_s(arch, card.device, parts, limits, config.num_speculative_tokens)
     if settings.throughput is not None:
         steps = given_step_time(settings.throughput, limits, bound, parts.gpus)
-        notes, bound = (steps.origin,), NO_BOUND
+        notes, bound = (*notes, steps.origin), NO_BOUND
     elif profile is not None:
         steps = profile.step_time(limits)
     else:
-        steps = step_time(arch, card, parts, limits, settings.version, drafting)
-        notes = notes_of(arch.name, unknown)
+        steps = step_time(arch, card, parts, limits, settings.version, drafting, plans.asynchronous)
+        notes += notes_of(arch.name, unknown)
     return PlannedEngine(
         model=(arch.name if _is_file(name, folder) else name).lower(),
         config=config,
@@ -195,10 +205,17 @@ def step_time(
     limits: BatchLimits,
     version: str | None = None,
     drafting: Drafting | None = None,
+    asynchronous: bool | None = None,
 ) -> StepTime:
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
 
     The expected error was measured without drafts, and with experts on one node: else it is not known.
+
+    Parameters
+    ----------
+    asynchronous : whether the host plans a step while the one before is computed, and is simulated to do so; None
+        takes the times of the version without simulating its plans, so that a request's wait for the plan in flight
+        is part of its overhead
     """
     hardware = hardware_profile(card.name)
     parts = [(arch, layout)]
@@ -207,7 +224,11 @@ def step_time(
     if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
     overheads = engine_overheads(version, card.name)
+    if asynchronous is not None:
+        overheads = replace(overheads, async_scheduling=asynchronous)
     step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+    if asynchronous:
+        step = replace(step, request_overhead_s=overheads.request_s)
     if len(parts) > 1:
         return step
     if layout.is_wide(card.device):
@@ -215,7 +236,14 @@ def step_time(
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 
 
-def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -> EngineConfig:
+def _rules(version: str | None) -> RuleSet:
+    newer = version is not None and version_key(version)[:2] >= version_key(V0_33.version)[:2]
+    return V0_33 if newer else V0_32
+
+
+def _config(
+    settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan, in_flight: Flight | None
+) -> EngineConfig:
     if not settings.enable_chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
         raise InputError(
             Problem(
@@ -254,4 +282,6 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan) -
         draft_acceptance=spec.acceptance if spec else 0.0,
         draft_slots=1 if spec is not None and spec.method == "draft_model" else 0,
         drop_last_hit_block=spec is not None and spec.method in READS_HIDDEN_STATES,
+        rules=_rules(settings.version),
+        modes=Modes(flight=in_flight),
     )

@@ -150,7 +150,7 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
     settings = with_policy(scenario, settings, "scheduling_policy" in given)
     _check_shared_experts(pool, settings.data_parallel_size)
     widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
-    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent)
+    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent, pool.role)
 
 
 def _check_shared_experts(pool: Pool, shared_by: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,12 +44,14 @@ class Setting:
     ----------
     replicas : behind one gateway with least-outstanding routing, each offered the same load
     prefix_caching : caching on, and half of the prompts begin with one of 64 texts of 256 tokens
+    asynchronous : plans in flight (asynchronous scheduling)
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
 
     replicas: int = 1
     prefix_caching: bool = False
     constant_lengths: bool = False
+    asynchronous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,11 @@ class _Totals:
 
 def fleet_spec(setting: Setting) -> FleetSpec:
     """Replicas of the model in bf16, with the GPU's memory plan, roofline and vLLM's default limits."""
-    settings = EngineSettings(quantization="none", enable_prefix_caching=setting.prefix_caching)
+    settings = EngineSettings(
+        quantization="none",
+        enable_prefix_caching=setting.prefix_caching,
+        async_scheduling=True if setting.asynchronous else None,
+    )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     pool = PoolSpec(
         name="bench",
@@ -184,7 +190,7 @@ def capacity_rps(setting: Setting) -> float:
 
     From a run at twice the estimate: completions between the first and the ninth tenth of them, over their time.
     """
-    single = Setting(1, setting.prefix_caching, setting.constant_lengths)
+    single = replace(setting, replicas=1)
     spec = fleet_spec(single)
     finish_s: list[NDArray[np.float64]] = []
     rate_rps = 2.0 * replica_capacity_rps(spec.pools[0], ISL_MEAN_TOKENS, OSL_MEAN_TOKENS)
@@ -213,6 +219,7 @@ def warm_up(setting: Setting) -> None:
 BENCHMARKS = {
     "single_replica": (Setting(), 500_000),
     "single_replica_prefix_caching": (Setting(prefix_caching=True), 300_000),
+    "single_replica_async": (Setting(asynchronous=True), 500_000),
     "fleet_64": (Setting(replicas=64), 500_000),
 }
 """Setting and expected number of requests of each."""

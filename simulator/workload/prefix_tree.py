@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.jit import array_kernel
+from simulator.jit import array_entry, array_kernel
 from simulator.workload.description import PrefixSharing
 
 _WINDOW = 8192
@@ -82,7 +82,7 @@ def grow(
     return segment_start, segment_id[listed], segment_tokens[listed]
 
 
-@array_kernel
+@array_entry
 def _grow(rings: Any, grown: int, prompts: Any, out: Any) -> None:
     ring_s, ring_tokens, ring_length, ring_id, ring_path_tokens = rings
     arrival_s, isl, depth, lag_s = prompts

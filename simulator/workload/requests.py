@@ -32,6 +32,7 @@ class Requests:
     next_turn : int64 (n,), row in this chunk of the session's next turn, -1 for none
     think_s : float64 (n,), pause before this turn once the previous one is complete; 0 for open rows
     output_continues : bool (n,), the output extends the last listed segment (a conversation that later turns repeat)
+    stops : bool (n,), a stop token ends the output, so that nobody knows its length before; else `max_tokens` does
     segment_start : int64 (n + 1,), row i's segments are `segment_start[i]:segment_start[i + 1]`
     segment_id, segment_tokens : int64, int32 (m,); per request the tokens add up to at most isl
     n_open : rows that arrive by the clock
@@ -47,6 +48,7 @@ class Requests:
     next_turn: NDArray[np.int64]
     think_s: NDArray[np.float64]
     output_continues: NDArray[np.bool_]
+    stops: NDArray[np.bool_]
     segment_start: NDArray[np.int64]
     segment_id: NDArray[np.int64]
     segment_tokens: NDArray[np.int32]
@@ -103,6 +105,7 @@ def make_requests(
         "next_turn": np.full(n, -1, np.int64),
         "think_s": np.zeros(n),
         "output_continues": np.zeros(n, np.bool_),
+        "stops": np.zeros(n, np.bool_),
         "segment_start": np.zeros(n + 1, np.int64),
         "segment_id": np.zeros(0, np.int64),
         "segment_tokens": np.zeros(0, np.int32),

@@ -19,6 +19,7 @@ _PER_ROW = (
     "session_id",
     "think_s",
     "output_continues",
+    "stops",
 )
 
 

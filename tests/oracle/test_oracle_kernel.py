@@ -50,3 +50,19 @@ def test_kernel_under_another_configuration_differs(name: str, change: dict[str,
     other = dataclasses.replace(trace, config=dataclasses.replace(trace.config, **change))  # type: ignore[arg-type]
     (steps,) = replay_kernel(other)
     assert not compare_steps(name, trace.steps, steps).identical
+
+
+MODES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-modes"
+IN_FLIGHT = (
+    *("b_async_nochunk", "b_async_plain", "b_async_prefix_preempt", "b_async_priority", "b_async_stop"),
+    *("e_pp2", "e_pp2_async_v2", "e_pp4_preempt", "h_priority"),
+)
+
+
+@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
+@pytest.mark.parametrize("name", IN_FLIGHT)
+def test_kernel_reproduces_plans_in_flight(name: str, version: str) -> None:
+    (check,) = check_schedule(MODES / version / f"{name}.json.gz", {"kernel": replay_kernel})
+    assert check.missing == ""
+    assert check.first_difference is None
+    assert check.identical_steps == check.n_steps > 100

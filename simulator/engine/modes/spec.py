@@ -45,11 +45,13 @@ class Flight:
     depth : plans made before the oldest output is applied (vLLM `max_concurrent_batches`)
     asynchronous : a plan counts on the tokens of plans before it
     eligible_after : with the V2 model runner, plans from one decode of a request to its next (pipeline stages), else 0
+    stages : pipeline stages, which compute several plans at once
     """
 
     depth: int
     asynchronous: bool
     eligible_after: int = 0
+    stages: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.flight.reference import PlanQueue
 from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.plan import StepPlan
 from simulator.engine.reference.request import Request
@@ -70,9 +72,12 @@ class ReferenceRun:
 def decodes(request: Request, computed_before: int) -> bool:
     """Whether a scheduled request was caught up before the step: one token due, besides drafts, beyond its prompt.
 
-    So is one whose prompt's KV was fetched and that computes the last prompt token again.
+    So is one whose prompt's KV was fetched and that computes the last prompt token again. Placeholders are tokens,
+    but not that of the step itself.
     """
-    return request.num_tokens - computed_before == 1 and (computed_before >= request.isl or request.kv_loaded)
+    ahead = max(request.num_output_placeholders - (not request.is_prefill_chunk), 0)
+    due = request.num_tokens + ahead - computed_before
+    return due == 1 and (computed_before >= request.isl or request.kv_loaded)
 
 
 def step_duration_s(step_time: StepTime, scheduler: Scheduler, plan: StepPlan) -> float:
@@ -115,19 +120,47 @@ def run_reference(
     InvariantError : requests wait and nothing can be scheduled
     """
     run = _Run(config, requests, accepted)
-    now = 0.0
-    while run.arrivals or run.scheduler.has_requests:
-        if not run.scheduler.has_requests:
+    flight = config.modes.flight
+    depth, stages = (flight.depth, flight.stages) if flight else (1, 1)
+    queue, stage_free_s, ends = PlanQueue(run.scheduler, depth), [0.0] * stages, deque[float]()
+    now, has_finished = 0.0, False
+    while run.arrivals or run.scheduler.has_requests or len(queue) or has_finished:
+        if not run.scheduler.has_requests and not len(queue) and not has_finished:
             now = run.arrivals[0][0]
             run.admit_arrivals(now)
-            continue
-        plan = run.scheduler.schedule()
-        if not plan.scheduled and not plan.preempted:
-            raise InvariantError(f"nothing can be scheduled at {now} s although requests wait")
-        end = now + step_duration_s(step_time, run.scheduler, plan)
-        run.finish_step(now, end, plan)
-        now = end
+        if run.scheduler.has_requests or has_finished:
+            plan = run.scheduler.schedule()
+            has_finished = False
+            empty = not plan.scheduled and not plan.preempted
+            if empty and depth == 1:
+                raise InvariantError(f"nothing can be scheduled at {now} s although requests wait")
+            duration = 0.0 if empty else step_duration_s(step_time, run.scheduler, plan)
+            start, end = pass_through(stage_free_s, now, duration)
+            ends.append(end)
+            if not empty:
+                run.log(now, LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks))
+            if queue.push(plan, run.scheduler.has_requests):
+                continue
+        if len(queue):
+            now = max(now, ends.popleft())
+            has_finished = run.finish_step(now, queue.pop()) and depth > 1
     return ReferenceRun(run.records, run.steps, now)
+
+
+def pass_through(stage_free_s: list[float], now: float, duration_s: float) -> tuple[float, float]:
+    """Start and end of a plan that takes an equal share of `duration_s` in each stage of a pipeline.
+
+    A stage computes one plan after the other, in their order.
+
+    Parameters
+    ----------
+    stage_free_s : when each stage has computed all plans before; moved on
+    """
+    start = end = max(now, stage_free_s[0])
+    for stage, free in enumerate(stage_free_s):
+        end = max(end, free) + duration_s / len(stage_free_s)
+        stage_free_s[stage] = end
+    return start, end
 
 
 @dataclass(slots=True)
@@ -152,19 +185,22 @@ class _Run:
         while self.arrivals and self.arrivals[0][0] <= now:
             arrival_s, row = heapq.heappop(self.arrivals)
             request = make_request(self.requests, row, arrival_s)
-            if not can_serve(self.config, request.isl, request.osl):
+            if not can_serve(self.config, request.isl, int(self.requests.osl[row])):
                 self.records.append(RequestRecord(row, "rejected", arrival_s, arrival_s))
                 continue
             self.in_flight[row] = (request, RequestRecord(row, "completed", arrival_s, float("nan")))
             self.scheduler.add(request)
 
-    def finish_step(self, start: float, end: float, plan: StepPlan) -> None:
-        """Apply a step at its end, and queue what has arrived until then."""
-        self.steps.append(LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks))
-        for row, _, _ in plan.scheduled:
+    def log(self, now: float, step: LoggedStep) -> None:
+        """Write down a step that was planned at `now`."""
+        self.steps.append(step)
+        for row, _, _ in step.scheduled:
             record = self.in_flight[row][1]
             if record.scheduled_s is None:
-                record.scheduled_s = start
+                record.scheduled_s = now
+
+    def finish_step(self, end: float, plan: StepPlan) -> bool:
+        """Apply a step at its end, and queue what has arrived until then; whether requests have ended."""
         result = self.scheduler.update(plan)
         for row, tokens in result.tokens:
             record = self.in_flight[row][1]
@@ -174,6 +210,7 @@ class _Run:
         for row in result.finished:
             self._complete(row, end)
         self.admit_arrivals(end)
+        return bool(result.finished)
 
     def _complete(self, row: int, now: float) -> None:
         request, record = self.in_flight.pop(row)
@@ -189,13 +226,15 @@ class _Run:
 def make_request(requests: Requests, row: int, arrival_s: float) -> Request:
     """Row of `requests` as the scheduler sees it; its number is the row."""
     span = slice(int(requests.segment_start[row]), int(requests.segment_start[row + 1]))
+    stop = int(requests.osl[row]) if requests.stops[row] else 0
     segments = zip(requests.segment_id[span].tolist(), requests.segment_tokens[span].tolist(), strict=True)
     return Request(
         number=row,
         arrival_s=arrival_s,
         isl=int(requests.isl[row]),
-        osl=int(requests.osl[row]),
+        osl=int(requests.osl[row]) + (stop > 0),
         priority=int(requests.priority[row]),
         segments=tuple(segments),
         output_continues=bool(requests.output_continues[row]),
+        stop_after=stop,
     )

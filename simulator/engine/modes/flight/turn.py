@@ -1,0 +1,45 @@
+"""An engine's iteration with plans in flight (vLLM `step_with_batch_queue`): plan, and wait for the oldest output."""
+
+from __future__ import annotations
+
+from simulator.engine.general import plan_general
+from simulator.engine.modes.flight.ring import close_plan, leave_lanes
+from simulator.engine.state import Engines
+from simulator.engine.step import plan_lanes
+from simulator.engine.timing import go_idle
+from simulator.jit import kernel
+
+
+@kernel
+def _make_plan(engines: Engines, r: int, now: float) -> bool:
+    """Make one plan; whether it has tokens, or requests are left."""
+    rep = engines.replicas[r]
+    pool = engines.pools[rep.pool]
+    head = engines.flight.replicas[r]
+    head.plan_number += 1
+    head.has_finished = 0
+    preempted = False
+    if head.keeps_lanes == 0 or rep.lanes == 0 or not plan_lanes(engines, r, rep, pool, now):
+        leave_lanes(engines, r, rep, pool)
+        preempted = plan_general(engines, r, rep, pool, now)
+    close_plan(engines, r, rep, pool, now, preempted)
+    return rep.n_running > 0 or rep.n_waiting > 0
+
+
+@kernel
+def take_turn(engines: Engines, r: int, now: float) -> None:
+    """Make plans until enough are in flight, and wait for the oldest one's output; idle without anything to do."""
+    rep = engines.replicas[r]
+    head = engines.flight.replicas[r]
+    while rep.n_running > 0 or rep.n_waiting > 0 or head.has_finished != 0:
+        more = _make_plan(engines, r, now)
+        if rep.in_step == head.depth or not more:
+            break
+        if head.plan_s > 0.0:
+            rep.step_end_s = now + head.plan_s
+            return
+    if rep.in_step == 0:
+        go_idle(rep, now)
+        return
+    head.waits = 1
+    rep.step_end_s = max(engines.flight.plans[r, head.first].end_s, now + head.plan_s)

@@ -1,0 +1,84 @@
+"""Asynchronous scheduling: what the scenario asks for, what vLLM would make of it, and what is simulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.catalog.overheads import row_of
+from simulator.engine.modes.refusals import Asked, settle
+from simulator.engine.modes.spec import Flight
+from simulator.errors import InputError, Problem
+from simulator.schema.engine import EngineSettings
+
+_ASYNC = Flight(depth=2, asynchronous=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """How an engine's steps are planned.
+
+    Attributes
+    ----------
+    flight : plans in flight that are simulated
+    asynchronous : whether the host's work hides behind the device and the wait for a plan is simulated; None takes the
+        times of the version, with that wait as a part of a request's overhead
+    notes : what was turned off
+    """
+
+    flight: Flight | None = None
+    asynchronous: bool | None = None
+    notes: tuple[str, ...] = ()
+
+
+def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Planning:
+    """Plans in flight of a pool's engines.
+
+    `true` is refused where vLLM refuses it or it is not simulated; `auto` is turned off there, with a warning.
+
+    Parameters
+    ----------
+    version : of vLLM, whose rules hold
+
+    Raises
+    ------
+    InputError : asynchronous scheduling that vLLM refuses, or that is not simulated
+    """
+    asked = settings.async_scheduling
+    if asked is None:
+        return Planning()
+    if asked is False:
+        return Planning(asynchronous=False)
+    refused, missing = _refused(settings, pp, version), _not_simulated(settings, pp, role)
+    if refused is None and missing is None:
+        return Planning(_ASYNC, True)
+    words = refused or missing
+    if asked is True:
+        raise InputError(Problem(f"{words}: leave it out, or take auto", path="engine.async_scheduling", got="true"))
+    return Planning(None, None if refused is None else False, (f"async_scheduling: auto is off: {words}",))
+
+
+def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
+    """What vLLM refuses, or turns off by itself."""
+    drafts = settings.speculative_config
+    if settings.async_scheduling == "auto" and not row_of(settings.version).async_scheduling:
+        return f"vLLM {settings.version} does not schedule asynchronously unless told to"
+    asked = Asked(
+        async_scheduling=None if settings.async_scheduling == "auto" else True,
+        pipeline_parallel_size=pp,
+        method=drafts.method if drafts else "",
+        num_speculative_tokens=drafts.num_speculative_tokens if drafts else 0,
+    )
+    found = (finding for finding in settle(asked, version)[1] if finding.key == "async_scheduling")
+    return next((finding.message for finding in found), None)
+
+
+def _not_simulated(settings: EngineSettings, pp: int, role: str) -> str | None:
+    if settings.batching != "continuous":
+        return f"asynchronous scheduling is vLLM's, batching {settings.batching} is not"
+    if settings.speculative_config is not None:
+        return "asynchronous scheduling with drafts is not simulated, though vLLM has it"
+    if pp > 1:
+        return "asynchronous scheduling with pipeline stages is not simulated, though vLLM has it"
+    if role in ("prefill", "decode"):
+        return "asynchronous scheduling with prefill and decode apart is not simulated, though vLLM has it"
+    return None

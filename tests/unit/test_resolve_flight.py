@@ -1,0 +1,81 @@
+"""Asynchronous scheduling: what is asked for, what vLLM would make of it, and what the step times hold then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.catalog.overheads import engine_overheads
+from simulator.engine.modes.spec import Flight
+from simulator.engine.rules import V0_32, V0_33
+from simulator.errors import InputError
+from simulator.resolve.engines import PlannedEngine, plan_engine
+from simulator.schema.engine import EngineSettings, SpeculativeConfig
+
+
+def planned(pp: int = 1, role: str = "both", **settings: object) -> PlannedEngine:
+    return plan_engine("llama-3.1-8b", "h100-sxm", 1, pp, EngineSettings.model_validate(settings), Path(), role)
+
+
+def drafts(method: str) -> SpeculativeConfig:
+    return SpeculativeConfig.model_validate({"method": method, "num_speculative_tokens": 2, "acceptance": 0.7})
+
+
+def test_unless_asked_for_plans_are_made_one_at_a_time() -> None:
+    assert planned().config.modes.flight is None
+    assert planned(async_scheduling=False).config.modes.flight is None
+
+
+@pytest.mark.parametrize("asked", ["auto", True])
+def test_asked_for_a_plan_is_made_while_the_one_before_is_computed(asked: object) -> None:
+    engine = planned(async_scheduling=asked)
+    assert engine.config.modes.flight == Flight(2, True)
+    assert engine.notes == ()
+
+
+def test_the_wait_for_the_plan_in_flight_is_counted_once() -> None:
+    """It is in a request's overhead where plans are not simulated, and in the plans where they are."""
+    usual, simulated, off = planned(), planned(async_scheduling=True), planned(async_scheduling=False)
+    request_s = engine_overheads(None, "h100-sxm").request_s
+    assert simulated.step_time.request_overhead_s == off.step_time.request_overhead_s == request_s
+    assert usual.step_time.request_overhead_s > request_s
+    assert (simulated.step_time.seq_time_s == usual.step_time.seq_time_s).all()
+
+
+def test_without_it_the_host_works_before_each_step() -> None:
+    host_s = engine_overheads(None, "h100-sxm").host_s
+    simulated, off = planned(async_scheduling=True), planned(async_scheduling=False)
+    assert off.step_time.seq_time_s[1] - simulated.step_time.seq_time_s[1] == pytest.approx(host_s, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"pp": 2}, "pipeline stages is not simulated"),
+        ({"role": "decode"}, "prefill and decode apart is not simulated"),
+        ({"batching": "static"}, "batching static is not"),
+        ({"speculative_config": drafts("ngram")}, "ngram-based speculative decoding"),
+        ({"speculative_config": drafts("eagle")}, "with drafts is not simulated"),
+        ({"speculative_config": drafts("ngram"), "version": "0.33.0"}, "with drafts is not simulated"),
+    ],
+)
+def test_where_it_cannot_be_it_is_refused_or_turned_off_with_a_warning(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words) as found:
+        planned(async_scheduling=True, **settings)  # type: ignore[arg-type]
+    assert found.value.problems[0].path == "engine.async_scheduling"
+    engine = planned(async_scheduling="auto", **settings)  # type: ignore[arg-type]
+    assert engine.config.modes.flight is None
+    assert any(words in note for note in engine.notes)
+
+
+def test_versions_that_have_to_be_told_are_not_told_by_auto() -> None:
+    engine = planned(async_scheduling="auto", version="0.11")
+    assert engine.config.modes.flight is None
+    assert "0.11" in engine.notes[0]
+    assert planned(async_scheduling=True, version="0.11").config.modes.flight == Flight(2, True)
+
+
+@pytest.mark.parametrize(("version", "rules"), [(None, V0_32), ("0.32.1", V0_32), ("0.33", V0_33), ("0.34.0", V0_33)])
+def test_the_version_chooses_the_rules(version: str | None, rules: object) -> None:
+    assert planned(version=version).config.rules == rules
