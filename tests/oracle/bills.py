@@ -226,6 +226,8 @@ class Study:
     ) -> list[tuple[int, int]]:
         """Terms of one more instance, tried month by month from the first on."""
         begin, end = self._span(offer)
+        if begin >= end:
+            return []
         index = self.terms["rental_index"]
         known: dict[int, tuple[float, list[tuple[int, int]]]] = {end: (0.0, [])}
 
