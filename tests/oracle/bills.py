@@ -247,7 +247,7 @@ class Study:
                 known[month] = found
             return known[month]
 
-        return best(begin)[1]
+        return best(begin)[1] if begin < end else []
 
     def terms_paid(self) -> list[tuple[Row, int, int, int, float]]:
         """(offer, which commitment, first month, months, USD) of each term of a commitment."""
