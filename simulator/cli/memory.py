@@ -32,7 +32,7 @@ def memory(
     Parameters
     ----------
     model: name in the catalog, a config.json, or a folder that holds one
-    gpu: GPU of the catalog, as h100-sxm
+    gpu: GPU of the catalog, as h100-sxm, or a YAML file with name, memory_gib, generation and peers
     tp: tensor parallel GPUs
     pp: pipeline stages
     dp: data-parallel replicas that share the experts

@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from simulator.catalog.gpus import gpu, gpus
 from simulator.catalog.models import model
 from simulator.catalog.quantity import Quantity, read_yaml
@@ -37,6 +40,8 @@ KV_DTYPES = {
     "nvfp4": 0.5625,
 }
 NEEDS = {"fp8": "fp8", "nvfp4": "fp4", "fp4": "fp4"}
+OWN_CARD = ("name", "memory_gib", "generation", "peers")
+GENERATIONS = ("turing", "ampere", "ada", "hopper", "blackwell", "cdna")
 SPELLINGS = {
     "-fp8": "fp8",
     "-fp8-dynamic": "fp8",
@@ -105,6 +110,8 @@ def card_of(name: str) -> Card:
     ------
     InputError : no such GPU
     """
+    if name.endswith((".yaml", ".yml")):
+        return _own_card(Path(name))
     found = gpu(name)
     data = read_yaml("gpu_engine.yaml")
     row = data["gpus"].get(found.name)
@@ -115,6 +122,26 @@ def card_of(name: str) -> Card:
     return Card(found.name, memory, str(row["generation"]), bool(row["peers"]))
 
 
+def _own_card(file: Path) -> Card:
+    """A GPU of the user's own: `name`, `memory_gib` as torch sees it, `generation`, `peers`."""
+    try:
+        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"cannot read the GPU: {error.strerror}", file=str(file))) from error
+    except YAMLError as error:
+        raise InputError(Problem(f"not YAML: {str(error).splitlines()[0]}", file=str(file))) from error
+    if not isinstance(values, dict):
+        raise InputError(Problem(f"must hold {', '.join(OWN_CARD)}", file=str(file)))
+    for key in [key for key in values if key not in OWN_CARD] + [key for key in OWN_CARD[:3] if key not in values]:
+        raise InputError(Problem(f"a GPU has {', '.join(OWN_CARD)}: not so", file=str(file), path=str(key)))
+    memory = values["memory_gib"]
+    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
+        raise InputError(Problem("must be GiB above 0", file=str(file), path="memory_gib", got=str(memory)))
+    if values["generation"] not in GENERATIONS:
+        raise InputError(unknown_name("generation", str(values["generation"]), GENERATIONS))
+    return Card(str(values["name"]), memory * BYTES_PER_GIB, values["generation"], values.get("peers", False) is True)
+
+
 def answer(question: Question) -> Answer:
     """Plan what was asked.
 
@@ -123,7 +150,8 @@ def answer(question: Question) -> Answer:
     InputError : an unknown name, version, format or split; a precision that the GPU or the version lacks
     """
     checkpoint = _checkpoint(question.model, question.folder)
-    card = card_of(question.gpu)
+    own = question.gpu.endswith((".yaml", ".yml"))
+    card = card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape = checkpoint.shape
     found = rules(question.version, shape)
     split = Split(question.tp, question.pp, question.dp, question.expert_parallel)

@@ -225,3 +225,22 @@ def test_a_checkpoints_own_format_is_read(tmp_path: Path) -> None:
     awq = {"quant_method": "awq", "bits": 4, "group_size": 128}
     four = answer(Question(config(tmp_path / "awq", quantization_config=awq), "l4")).plan.terms.weight_bytes
     assert four < fp8 < part < plain
+
+
+def test_a_gpu_of_ones_own_is_planned_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "card.yaml"
+    file.write_text("{name: mine, memory_gib: 22.03, generation: ada}", encoding="utf-8")
+    own = answer(Question("qwen3-8b-fp8", str(file), max_model_len=4096)).plan
+    assert own.kv_tokens == pytest.approx(
+        answer(Question("qwen3-8b-fp8", "l4", max_model_len=4096)).plan.kv_tokens, rel=0.001
+    )
+    for text, message in [
+        ("{name: mine, generation: ada}", "memory_gib"),
+        ("{name: mine, memory_gib: x, generation: ada}", "GiB"),
+        ("{name: mine, memory_gib: 8, generation: lovelace}", "generation"),
+        ("[", "YAML"),
+    ]:
+        wrong = tmp_path / f"{len(text)}.yaml"
+        wrong.write_text(text, encoding="utf-8")
+        with pytest.raises(InputError, match=message):
+            answer(Question("qwen3-8b", str(wrong)))
