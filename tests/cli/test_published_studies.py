@@ -142,3 +142,18 @@ def test_months_until_one_a100_at_work_in_office_hours_has_paid_for_itself(tmp_p
     for name, usd in right["api_usd_per_month"].items():
         assert topologies[name]["cost"]["usd_per_month"] == pytest.approx(usd, rel=0.005)
         assert pair(decision, "owned", name)["months"] == pytest.approx(right["break_even_months"][name], rel=0.005)
+
+
+def test_where_one_a100_with_overhead_breaks_even_with_an_api(tmp_path: Path) -> None:
+    """1.19 USD/h x 730 h x 1.15 against 0.6875 USD per million tokens, of which three quarters are input."""
+    topologies, decision = ran("one-a100", tmp_path, "--explore-s", "300")
+    assert topologies["a100"]["cost"]["usd_per_month"] == pytest.approx(1.19 * HOURS * 1.15)
+    volume = pair(decision, "a100", "api")["volume"]
+    assert volume["side"] == "above"
+    assert volume["tokens_per_month"] / 1e6 == pytest.approx(1.19 * HOURS * 1.15 / 0.6875, rel=0.005)
+
+
+def test_a_gpu_that_is_busy_a_tenth_of_the_time_costs_ten_times_as_much_per_token(tmp_path: Path) -> None:
+    topologies, _ = ran("tenth-busy", tmp_path)
+    found = topologies["busy"]["cost"]["usd_per_million_output_tokens"]
+    assert found == pytest.approx(10 * 2.5 / (700 * 0.0036), rel=0.005)
