@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from dashboard.boundary import page
@@ -11,7 +13,7 @@ from dashboard.warm import warm_up
 
 def main() -> None:
     """Show the menu and the page that the URL names."""
-    st.set_page_config(page_title="servecast", page_icon=":material/query_stats:", layout="wide")
+    st.set_page_config(page_title="servecast", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
     menu: dict[str, list[st.Page]] = {}
     pages: dict[str, st.Page] = {}
     for entry in PAGES:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
+from dashboard.components.words import plain
 from dashboard.context import choose
 from dashboard.pages import Page
 from dashboard.settings import settings
@@ -28,7 +29,7 @@ def page(entry: Page) -> Callable[[], None]:
             _show(entry)
         except InputError as error:
             for problem in error.problems:
-                st.error(str(problem), icon=":material/error:")
+                st.error(plain(str(problem)), icon=":material/error:")
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
             st.error(f"A law of the simulation was broken; please report this: {error}", icon=":material/bug_report:")
@@ -59,7 +60,14 @@ def _offer_first_run() -> None:
 
 
 def _show(entry: Page) -> None:
-    context = choose()
+    try:
+        context = choose()
+    except InputError as error:
+        if entry.needs_run:
+            raise
+        context = None
+        for problem in error.problems:
+            st.warning(plain(str(problem)), icon=":material/warning:")
     if context is None and entry.needs_run:
         st.title(entry.title)
         _offer_first_run()

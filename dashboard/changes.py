@@ -57,10 +57,10 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
         sets.append(f"cost.electricity_usd_per_kwh={change.electricity_usd_per_kwh:g}")
     for name, topology in loaded.scenario.topologies.items():
         for pool in topology.pools:
-            sets += _pool(f"topologies.{name}.pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
+            sets += _pool(f"topologies[{name}].pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
         if change.tokens != 1:
             sets += [
-                f"topologies.{name}.providers[{provider.name}].price_scale={provider.price_scale * change.tokens:g}"
+                f"topologies[{name}].providers[{provider.name}].price_scale={provider.price_scale * change.tokens:g}"
                 for provider in topology.providers
             ]
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
@@ -109,10 +109,10 @@ def _prices(loaded: LoadedScenario, change: Change) -> list[str]:
         for pool in planned.settings.pools:
             if pool.name in rented and change.rent != 1:
                 texts = _rent(pool, rented[pool.name], change.rent)
-                sets += [f"topologies.{planned.name}.pools[{pool.name}].{text}" for text in texts]
+                sets += [f"topologies[{planned.name}].pools[{pool.name}].{text}" for text in texts]
         if owned and change.server != 1:
             section = loaded.scenario.topologies[planned.name].servers
-            sets.append(f"topologies.{planned.name}.servers={json.dumps(_servers(section, owned, change.server))}")
+            sets.append(f"topologies[{planned.name}].servers={json.dumps(_servers(section, owned, change.server))}")
     return sets
 
 

@@ -12,6 +12,7 @@ from simulator.errors import InputError, Problem
 
 _APP = Path(__file__).with_name("app.py")
 _MIB_PER_UPLOAD = 2
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def dashboard(
@@ -23,6 +24,7 @@ def dashboard(
     port: int = 8501,
     host: str = "127.0.0.1",
     open: bool = True,
+    allow_host: list[str] | None = None,
 ) -> int:
     """Open the dashboard in a browser.
 
@@ -34,6 +36,8 @@ def dashboard(
     port: port of the server
     host: address it listens on; anything but loopback lets others on the network in, without a password
     open: open a browser window
+    allow_host: name by which browsers reach the server, where it is not the address it listens on; any, unless given,
+        where it listens on all addresses
     """
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("the dashboard needs Streamlit: pip install 'servecast[dashboard]'")
@@ -43,12 +47,15 @@ def dashboard(
     chosen = Settings(
         tuple(str(path.resolve()) for path in runs or [out]), str(out.resolve()), str(live.resolve()) if live else None
     )
-    arguments = _arguments(host, port, open)
+    arguments = _arguments(host, port, open, allow_host or [])
     sys.stdout.flush()
     os.execve(arguments[0], arguments, os.environ | chosen.to_environment())
 
 
-def _arguments(host: str, port: int, open_browser: bool) -> list[str]:
+def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> list[str]:
+    """Streamlit's, which answers nobody who comes by another name than its own, and takes orders from no other page."""
+    everywhere = host in ("0.0.0.0", "::")
+    hosts = [] if everywhere and not names else [*_LOOPBACK, *([] if everywhere else [host]), *names]
     options = {
         "server.address": host,
         "server.port": port,
@@ -56,12 +63,15 @@ def _arguments(host: str, port: int, open_browser: bool) -> list[str]:
         "server.maxUploadSize": _MIB_PER_UPLOAD,
         "server.fileWatcherType": "none",
         "browser.gatherUsageStats": "false",
+        "browser.serverAddress": names[0] if names else "localhost" if everywhere else host,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "viewer",
         "theme.light.primaryColor": "#0072B2",
         "theme.dark.primaryColor": "#56B4E9",
     }
+    lists = {"server.allowedHosts": dict.fromkeys(hosts), "client.allowedOrigins": [f"http://localhost:{port}"]}
     return [
         *(sys.executable, "-m", "streamlit", "run", str(_APP)),
         *(f"--{name}={value}" for name, value in options.items()),
+        *(f"--{name}={value}" for name, values in lists.items() for value in values),
     ]

@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard.loading import open_bundle
-from dashboard.settings import bundle_folders, settings
+from dashboard.settings import named_folders, settings
+from simulator.errors import InputError
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle
 
@@ -25,38 +26,32 @@ class Context:
     topologies : summaries of the topologies to show, in the scenario's order
     names : all topologies of the run: what colours go by, so that hiding one does not change the others'
     baseline : the topology that differences are taken against
-    others : bundles of the other runs at hand, for comparisons across runs
+    others : folders of the other runs at hand by name, for comparisons across runs
     """
 
     bundle: Bundle
     topologies: Mapping[str, Mapping[str, Any]]
     names: tuple[str, ...]
     baseline: str
-    others: tuple[Path, ...]
+    others: Mapping[str, Path]
 
 
 def choose() -> Context | None:
-    """Show the sidebar's pickers and return what they name; None without any run.
+    """Show the sidebar's pickers and return what they name; None without any run to show.
 
     Raises
     ------
-    InputError : the chosen bundle cannot be read
+    InputError : the address names a run that is not here, or one that cannot be read
     """
-    folders = {folder.name: folder for folder in bundle_folders((*settings().runs, settings().out))}
+    folders = named_folders((*settings().runs, settings().out))
     if not folders:
-        with st.sidebar:
-            # here already, since a picker that comes with its first value does not write it to the address
-            st.selectbox("Run", [], key="run", index=None, bind="query-params", placeholder="none yet", disabled=True)
         return None
-    if (wanted := st.session_state.pop("show", None)) in folders:
-        st.session_state["run"] = wanted
-    elif "run" not in st.query_params:
-        # so that the address names the run, as newer ones will come
-        known = st.session_state.get("run")
-        st.session_state["run"] = known if known in folders else next(iter(folders))
+    name = _run(folders)
     with st.sidebar:
-        name = st.selectbox("Run", list(folders), key="run", index=None, bind="query-params", help="newest first")
-        bundle = open_bundle(folders[name or next(iter(folders))])
+        if name is None:
+            wanted = st.query_params["run"]
+            raise InputError(f"no run {wanted!r} here: it may have been deleted or renamed; choose one in the sidebar")
+        bundle = open_bundle(folders[name])
         every = ordered(bundle.summary)
         if not set(st.session_state.get("topologies", every)) & set(every):
             del st.session_state["topologies"]
@@ -71,5 +66,25 @@ def choose() -> Context | None:
             bind="query-params",
             help="differences are against this one",
         )
-    others = tuple(folder for folder in folders.values() if folder != bundle.path)
+    others = {other: folder for other, folder in folders.items() if other != name}
     return Context(bundle, topologies, tuple(every), baseline or next(iter(topologies)), others)
+
+
+def _run(folders: Mapping[str, Path]) -> str | None:
+    """The run that the address names, which it does on every page; None if it names one that is not here."""
+    picked = st.session_state.pop("show", None) or st.query_params.get("run") or st.session_state.get("run.shown")
+    name = picked or next(iter(folders))
+    st.query_params["run"] = name
+    st.session_state["run"] = name if name in folders else None
+    if name in folders:
+        st.session_state["run.shown"] = name
+
+    def follow() -> None:
+        if chosen := st.session_state["run"]:
+            st.query_params["run"] = chosen
+
+    with st.sidebar:
+        st.selectbox(
+            "Run", list(folders), key="run", index=None, on_change=follow, placeholder="choose one", help="newest first"
+        )
+    return name if name in folders else None

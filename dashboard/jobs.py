@@ -5,8 +5,10 @@ A job is a folder: `scenario/` with what it runs, `status.json` that the worker 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -16,17 +18,18 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import streamlit as st
-
-from dashboard.workspace import lay_out, load_confined
+from dashboard.checks import check
+from dashboard.processes import is_alive
+from dashboard.workspace import lay_out
 from simulator.errors import InputError
 from simulator.results.files import make_folder, write_text
 
 _FOLDER = ".jobs"
 _STATUS = "status.json"
-MAX_RUNNING = 4
+_UNFINISHED = re.compile(r"\..+\.(\d+)")
+MAX_RUNNING = max(1, min(4, (os.cpu_count() or 2) - 1))
+"""A core is left for the pages."""
 _KEPT_S = 86_400.0
 
 
@@ -63,9 +66,15 @@ def write_status(folder: Path, status: Status) -> None:
     write_text(folder / _STATUS, json.dumps(asdict(status)))
 
 
-@st.cache_resource
-def _processes() -> dict[str, subprocess.Popen[bytes]]:
-    return {}
+_PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
+"""Of this server; those of an earlier one are known by their folders alone."""
+
+
+def running(out: Path) -> dict[str, Status]:
+    """Every run that is going on, those of earlier servers included, the oldest first."""
+    found = {folder.name: status(out, folder.name) for folder in (out / _FOLDER).glob("*")}
+    going = {job: status for job, status in found.items() if status is not None and status.state == "running"}
+    return dict(sorted(going.items(), key=lambda item: item[1].began_s))
 
 
 def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None = None) -> str:
@@ -75,22 +84,28 @@ def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: 
     ------
     InputError : the scenario is not valid, or too many runs are going on
     """
-    running = [process for process in _processes().values() if process.poll() is None]
-    if len(running) >= MAX_RUNNING:
-        raise InputError(f"{MAX_RUNNING} runs are going on here; wait for one to end, or cancel one")
+    going = running(out)
+    if len(going) >= MAX_RUNNING:
+        ages = ", ".join(
+            f"{found.share:.0%} after {(time.time() - found.began_s) / 60:.0f} min" for found in going.values()
+        )
+        raise InputError(f"{MAX_RUNNING} runs are going on here ({ages}); wait for one to end, or cancel yours")
     _forget_old(out)
     job = secrets.token_hex(6)
     folder = out / _FOLDER / job
     make_folder(folder)
     try:
         file = lay_out(folder / "scenario", place, text, uploads, base)
-        load_confined(file, folder / "scenario")
+        check(file, folder / "scenario")
+        write_status(folder, Status("running", began_s=time.time()))
+    except (OSError, shutil.Error) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"the run cannot be written: {_why(error)}") from error
     except InputError:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
-    write_status(folder, Status("running", began_s=time.time()))
     with (folder / "log.txt").open("wb") as log:
-        _processes()[job] = subprocess.Popen(
+        _PROCESSES[job] = subprocess.Popen(
             [sys.executable, "-m", "dashboard.worker", str(folder), str(file), str(out)],
             stdout=log,
             stderr=log,
@@ -101,22 +116,21 @@ def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: 
 
 
 def status(out: Path, job: str) -> Status | None:
-    """Status of a job; None if there is none of that name."""
+    """Status of a job; None if there is none of that name, or what it says of itself is broken."""
     folder = out / _FOLDER / job
-    if not job.isalnum() or not (folder / _STATUS).is_file():
+    if not job.isalnum() or (found := _read(folder)) is None:
         return None
-    found = Status(**_tuples(json.loads((folder / _STATUS).read_text(encoding="utf-8"))))
     if found.state != "running" or _is_alive(job, folder):
         return found
-    again = Status(**_tuples(json.loads((folder / _STATUS).read_text(encoding="utf-8"))))
-    if again.state != "running":
+    again = _read(folder)
+    if again is None or again.state != "running":
         return again
     return Status("killed", found.share, found.doing, found.began_s, problems=("its process ended without a word",))
 
 
 def cancel(out: Path, job: str) -> None:
     """Interrupt a job; what it has found stays as a partial bundle."""
-    process = _processes().get(job)
+    process = _PROCESSES.get(job)
     if process is not None and process.poll() is None:
         process.send_signal(signal.SIGINT)
         return
@@ -125,12 +139,21 @@ def cancel(out: Path, job: str) -> None:
         os.kill(_pid(out / _FOLDER / job), signal.SIGINT)
 
 
-def _tuples(value: dict[str, Any]) -> dict[str, Any]:
-    return {**value, "problems": tuple(value["problems"])}
+def _read(folder: Path) -> Status | None:
+    try:
+        value = json.loads((folder / _STATUS).read_text(encoding="utf-8"))
+        return Status(**{**value, "problems": tuple(value["problems"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _why(error: OSError) -> str:
+    full = error.errno == errno.ENOSPC or str(errno.ENOSPC) in str(error) or os.strerror(errno.ENOSPC) in str(error)
+    return "the disk is full" if full else (error.strerror or str(error))
 
 
 def _is_alive(job: str, folder: Path) -> bool:
-    process = _processes().get(job)
+    process = _PROCESSES.get(job)
     if process is not None:
         return process.poll() is None
     try:
@@ -145,7 +168,11 @@ def _pid(folder: Path) -> int:
 
 
 def _forget_old(out: Path) -> None:
+    """Remove jobs of yesterday, and what processes that were killed left beside the bundles."""
+    for folder in out.glob(".*.*"):
+        if (owner := _UNFINISHED.fullmatch(folder.name)) and folder.is_dir() and not is_alive(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)
     for folder in (out / _FOLDER).glob("*"):
         if time.time() - folder.stat().st_mtime > _KEPT_S and not _is_alive(folder.name, folder):
             shutil.rmtree(folder, ignore_errors=True)
-            _processes().pop(folder.name, None)
+            _PROCESSES.pop(folder.name, None)

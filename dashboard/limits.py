@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from simulator.errors import InputError, Problem
+from simulator.resolve.demand import request_source
 from simulator.scenario.document import join
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.capacity import offered_load
 
 MAX_TEXT = 100_000
-"""Characters of a scenario: about a second of reading."""
+"""Characters of a scenario."""
+MAX_VALUES = 10_000
+"""Lines, commas and brackets of a scenario: with `MAX_TEXT` about a second of reading."""
+MAX_UPLOADS = 20
+MAX_UPLOADED_BYTES = 8 * 2**20
+"""Of one visitor, in all."""
 MAX_REQUESTS = 20_000_000
 """Simulated requests of one run, over all topologies and replications."""
 MAX_KEPT_REQUESTS = 5_000_000
@@ -22,6 +30,10 @@ MAX_SAMPLES = 20_000
 """Samples of the fleet over the horizon."""
 MAX_MEMORY_BYTES = 8 * 2**30
 """Of one run's process."""
+MAX_RUN_S = 7_200
+"""Wall clock of one run."""
+MAX_DECISIONS = 5_000_000
+"""Of an autoscaler over the horizon."""
 _MOST = tuple(
     (re.compile(pattern), most)
     for pattern, most in (
@@ -44,8 +56,8 @@ _LONGEST = {"topologies": 32, "classes": 64, "pools": 32, "providers": 32, "wind
 """Most entries, by the name of the list."""
 
 
-def check_size(loaded: LoadedScenario) -> None:
-    """Refuse a run that is too large for a shared server.
+def check_size(loaded: LoadedScenario) -> float:
+    """Number of requests that a run simulates; refuses one that is too large for a shared server.
 
     Raises
     ------
@@ -58,31 +70,70 @@ def check_size(loaded: LoadedScenario) -> None:
     if run.sample_s is not None and run.horizon_s > MAX_SAMPLES * run.sample_s:
         least_s = run.horizon_s / MAX_SAMPLES
         raise InputError(_problem(loaded, "run.sample_s", f"must be at least {least_s:g} here", run.sample_s))
+    for name, topology in loaded.scenario.topologies.items():
+        for k, pool in enumerate(topology.pools):
+            scaler = pool.autoscaler
+            if isinstance(scaler, BaseModel) and run.horizon_s > MAX_DECISIONS * getattr(scaler, "period_s", math.inf):
+                path = f"topologies.{name}.pools[{k}].autoscaler.period_s"
+                least_s = run.horizon_s / MAX_DECISIONS
+                raise InputError(_problem(loaded, path, f"must be at least {least_s:g} here", scaler.period_s))
     requests = expected_requests(loaded)
     if requests > MAX_REQUESTS:
-        words = f"about {requests:,.0f} simulated requests are more than the {MAX_REQUESTS:,} allowed here: lower it"
+        words = f"more than the {MAX_REQUESTS:,} simulated requests allowed here come in it: lower it"
         raise InputError(_problem(loaded, "run.horizon_s", f"{words}, or run.replications", run.horizon_s))
     if run.keep_requests and requests > MAX_KEPT_REQUESTS:
         words = f"about {requests:,.0f} rows are more than the {MAX_KEPT_REQUESTS:,} allowed here: set it to false"
         raise InputError(_problem(loaded, "run.keep_requests", words, "true"))
+    return requests
 
 
 def expected_requests(loaded: LoadedScenario) -> float:
-    """About how many requests a run simulates, over topologies and replications.
+    """How many requests a run simulates, over topologies and replications; infinity beyond `MAX_REQUESTS`.
 
-    Where users wait for their answers, each of them sends one a second at most, besides the time to think.
+    Those that come are counted, over the whole course of the arrivals. Where users wait for their answers, each of them
+    sends one a second at most, besides the time to think.
     """
     scenario = loaded.scenario
-    load = offered_load(loaded)
+    runs = scenario.run.replications * len(scenario.topologies)
     waiting = [cls.arrivals for cls in scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
-    rate_rps = (load.rate_rps if load else 0.0) + sum(users.concurrency / (1 + users.think_s) for users in waiting)
-    return rate_rps * scenario.run.horizon_s * scenario.run.replications * len(scenario.topologies)
+    count = scenario.run.horizon_s * sum(users.concurrency / (1 + users.think_s) for users in waiting)
+    for chunk in request_source(loaded).chunks():
+        if count * runs > MAX_REQUESTS:
+            return math.inf
+        count += chunk.n_open if not waiting else len(chunk)
+    return count * runs
 
 
-def limit_memory() -> None:
+def refuse_long_text(text: str, place: str) -> None:
+    """Refuse a text that takes more than about a second to read.
+
+    Raises
+    ------
+    InputError : too many characters or values
+    """
+    if len(text) > MAX_TEXT:
+        raise InputError(Problem(f"is longer than {MAX_TEXT:,} characters: run it with `servecast run`", place))
+    if sum(map(text.count, "\n,[{?")) > MAX_VALUES:
+        raise InputError(Problem(f"has more than {MAX_VALUES:,} values: run it with `servecast run`", place))
+
+
+def refuse_many_uploads(uploads: Mapping[str, bytes]) -> None:
+    """Refuse more files than a visitor may lay beside a scenario.
+
+    Raises
+    ------
+    InputError : too many, or too large together
+    """
+    size = sum(map(len, uploads.values()))
+    if len(uploads) > MAX_UPLOADS or size > MAX_UPLOADED_BYTES:
+        most = f"{MAX_UPLOADS} files of {MAX_UPLOADED_BYTES / 2**20:g} MiB in all"
+        raise InputError(f"the uploads are more than {most}: remove some, or run it with `servecast run`")
+
+
+def limit_memory(most_bytes: int = MAX_MEMORY_BYTES) -> None:
     """Keep this process from taking more than its share of the machine's memory."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    most = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, MAX_MEMORY_BYTES)
+    most = most_bytes if hard == resource.RLIM_INFINITY else min(hard, most_bytes)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 

@@ -1,7 +1,9 @@
-"""Bundles as the views read them: cached by folder and time of writing, shared by all users of the server."""
+"""Bundles as the views read them: cached by folder and what its files are, shared by all users of the server."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -61,34 +63,36 @@ def resolved(bundle: Bundle) -> LoadedScenario:
     return _resolved(str(bundle.path), stamp(bundle.path))
 
 
-def stamp(folder: Path) -> float:
-    """When a bundle was written: caches of what is read from it go by this."""
-    manifest = folder / "manifest.json"
-    return manifest.stat().st_mtime if manifest.exists() else 0.0
+def stamp(folder: Path) -> str:
+    """What the files of a bundle are, by name, size and time of writing: caches of what is read from it go by this."""
+    with contextlib.suppress(OSError):
+        files = sorted((file.name, file.lstat().st_size, file.lstat().st_mtime_ns) for file in folder.iterdir())
+        return hashlib.sha256(repr(files).encode()).hexdigest()
+    return ""
 
 
 @st.cache_resource(max_entries=64, show_spinner="Opening the run")
-def _bundle(folder: str, written: float) -> Bundle:
+def _bundle(folder: str, written: str) -> Bundle:
     return read_bundle(folder)
 
 
 @st.cache_data(max_entries=16, show_spinner="Reading the sweep")
-def _sweep(folder: str, written: float) -> Any:
+def _sweep(folder: str, written: str) -> Any:
     place = Path(folder)
     manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
     return Bundle(place, manifest, {}).table("sweep"), tuple(manifest["grid"])
 
 
 @st.cache_data(max_entries=64, show_spinner="Reading the run")
-def _table(folder: str, written: float, name: str) -> Any:
+def _table(folder: str, written: str, name: str) -> Any:
     return _bundle(folder, written).table(name)
 
 
 @st.cache_resource(max_entries=64, show_spinner="Reading the run")
-def _decision(folder: str, written: float) -> Any:
+def _decision(folder: str, written: str) -> Any:
     return _bundle(folder, written).decision
 
 
 @st.cache_resource(max_entries=64, show_spinner="Reading the scenario")
-def _resolved(folder: str, written: float) -> LoadedScenario:
+def _resolved(folder: str, written: str) -> LoadedScenario:
     return load_scenario(Path(folder) / "scenario.resolved.yaml")

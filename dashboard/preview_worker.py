@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from dashboard.limits import limit_memory
+from dashboard.processes import answer_lines, scratch
 from dashboard.workspace import shipped
 from simulator.errors import ServecastError
 from simulator.run.simulate import simulate
@@ -21,18 +19,15 @@ PREVIEW_REQUESTS = 200_000
 _LEAST_HORIZON_S = 120.0
 _ONE_RUN = ("run.replications=1", "run.keep_requests=false", "run.sample_s=null", "cost.draws=0")
 _WARM_UP_SHARE = 0.25
+_NICE = 5
+"""Behind the pages of whoever reads, before whole runs."""
 
 
 def main() -> None:
-    """Answer until the other side is gone; whatever a run prints goes to stderr."""
+    """Answer until the other side is gone."""
     limit_memory()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    warm_up()
-    for line in sys.stdin:
-        request = json.loads(line)
-        answers.write(json.dumps(_preview(request["file"], request["sets"])) + "\n")
-        answers.flush()
+    os.nice(_NICE)
+    answer_lines(lambda request: _preview(request["file"], request["sets"]), warm_up)
 
 
 def warm_up() -> dict[str, Any]:
@@ -54,7 +49,7 @@ def _preview(file: str, sets: list[str]) -> dict[str, Any]:
 
 
 def _short_run(file: str, sets: list[str]) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="servecast-") as out:
+    with scratch() as out:
         return simulate(load_scenario(file, sets=[*sets, *_ONE_RUN]), Path(out)).summary
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from dataclasses import asdict, dataclass
+from itertools import chain, count
 from pathlib import Path
 
+from simulator.results.bundle import MANIFEST
+
 _VARIABLE = "SERVECAST_DASHBOARD"
+_MAX_MANIFEST_BYTES = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +47,21 @@ def settings() -> Settings:
 def bundle_folders(runs: tuple[str, ...]) -> list[Path]:
     """Folders of run bundles among `runs` and one level below them, newest first; broken ones included.
 
-    Folders that a run is still writing (hidden) and what interrupted runs left (`.partial`) are left out.
+    Folders that a run is still writing (hidden) and what interrupted runs left (`.partial`) are left out, as is
+    whatever has no manifest that is a plain file.
     """
     return [place for place in _folders(runs) if not _is_sweep(place)]
+
+
+def named_folders(runs: tuple[str, ...]) -> dict[str, Path]:
+    """`bundle_folders` by name; of equal names the older ones are told apart by the folder that they lie in."""
+    found: dict[str, Path] = {}
+    for place in bundle_folders(runs):
+        names = chain(
+            (place.name, f"{place.name} ({place.parent.name})"), (f"{place.name} ({number})" for number in count(2))
+        )
+        found[next(name for name in names if name not in found)] = place
+    return found
 
 
 def sweep_folders(runs: tuple[str, ...]) -> list[Path]:
@@ -54,8 +71,8 @@ def sweep_folders(runs: tuple[str, ...]) -> list[Path]:
 
 def _is_sweep(folder: Path) -> bool:
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and manifest.get("kind") == "sweep"
 
@@ -64,9 +81,17 @@ def _folders(runs: tuple[str, ...]) -> list[Path]:
     found: dict[Path, float] = {}
     for name in runs:
         folder = Path(name)
-        inside = [folder] if (folder / "manifest.json").is_file() else sorted(folder.glob("[!.]*/manifest.json"))
-        for path in inside:
-            place = path if path.is_dir() else path.parent
-            if place.suffix != ".partial":
-                found[place] = (place / "manifest.json").stat().st_mtime
+        places = [folder] if written_ns(folder) else sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
+        for place in places:
+            if place.suffix != ".partial" and (at := written_ns(place)):
+                found[place] = at
     return sorted(found, key=lambda place: (-found[place], place.name))
+
+
+def written_ns(folder: Path) -> int:
+    """When the bundle's manifest was written, since 1970; 0 where it is no plain file of a manifest's size."""
+    try:
+        found = (folder / MANIFEST).lstat()
+    except OSError:
+        return 0
+    return found.st_mtime_ns if stat.S_ISREG(found.st_mode) and found.st_size <= _MAX_MANIFEST_BYTES else 0

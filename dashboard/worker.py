@@ -9,18 +9,24 @@ import time
 from pathlib import Path
 
 from dashboard.jobs import Status, write_status
-from dashboard.limits import limit_memory
+from dashboard.limits import MAX_RUN_S, limit_memory
+from dashboard.workspace import within
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
 _PERIOD_S = 0.3
+_NICE = 10
+"""Whoever reads pages goes before."""
 
 
 def work(folder: Path, file: Path, out: Path) -> None:
     """Run the scenario and keep the job's status up to date."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(MAX_RUN_S)
     limit_memory()
+    os.nice(_NICE)
     began_s = time.time()
     (folder / "pid").write_text(str(os.getpid()), encoding="utf-8")
     told_s = 0.0
@@ -36,9 +42,10 @@ def work(folder: Path, file: Path, out: Path) -> None:
 
     try:
         run = simulate(load_scenario(file), out, tell)
+        signal.alarm(0)
         now = Status("done", 1.0, "done", began_s, run.bundle.name)
     except InputError as error:
-        now = Status("refused", now.share, now.doing, began_s, problems=tuple(map(str, error.problems)))
+        now = Status("refused", now.share, now.doing, began_s, problems=_words(folder, error))
     except KeyboardInterrupt:
         now = Status("cancelled", now.share, now.doing, began_s)
     except Exception as error:
@@ -46,6 +53,14 @@ def work(folder: Path, file: Path, out: Path) -> None:
         raise
     finally:
         write_status(folder, now)
+
+
+def _too_long(*_: object) -> None:
+    raise InputError(f"took longer than the {MAX_RUN_S / 3600:g} h allowed here: run it with `servecast run`")
+
+
+def _words(folder: Path, error: InputError) -> tuple[str, ...]:
+    return tuple(str(within(folder / "scenario", problem)) for problem in error.problems)
 
 
 if __name__ == "__main__":

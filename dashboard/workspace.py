@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import scenarios
-from dashboard.limits import MAX_TEXT, check_size
+from dashboard.limits import check_size, refuse_long_text, refuse_many_uploads
 from simulator.errors import InputError, Problem
 from simulator.scenario.document import Document, join, read_document
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 _NAMING = ("file", "profile", "model")
 """Keys whose values may name files."""
+_UPLOAD = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
+_MAX_NAME = 200
 
 
 def shipped() -> Path:
@@ -44,8 +48,8 @@ def lay_out(
     ------
     InputError : a place or a name that leads out of `root`, or a text that is too long
     """
-    if len(text) > MAX_TEXT:
-        raise InputError(Problem(f"is longer than {MAX_TEXT:,} characters: run it with `servecast run`", place))
+    refuse_long_text(text, place)
+    refuse_many_uploads(uploads or {})
     file = _inside(root, root / place)
     file.parent.mkdir(parents=True, exist_ok=True)
     for name in ("traffic", "profiles", "models"):
@@ -53,7 +57,9 @@ def lay_out(
         if source.is_dir():
             shutil.copytree(source, root / name, dirs_exist_ok=True)
     for name, content in (uploads or {}).items():
-        _inside(file.parent, file.parent / Path(name).name).write_bytes(content)
+        if not _UPLOAD.fullmatch(name) or len(name.encode()) > _MAX_NAME:
+            raise InputError(Problem("an upload needs a plain file name of at most 200 letters", name[:60]))
+        (file.parent / name).write_bytes(content)
     file.write_text(text, encoding="utf-8")
     return file
 
@@ -64,8 +70,12 @@ def _inside(root: Path, file: Path) -> Path:
     return file
 
 
-def load_confined(file: Path, root: Path) -> LoadedScenario:
+def load_confined(file: Path, root: Path) -> tuple[LoadedScenario, float]:
     """Load a scenario that may name files below `root` alone and may not ask for more than a server can give.
+
+    Returns
+    -------
+    the scenario, and how many requests it simulates
 
     Raises
     ------
@@ -73,15 +83,31 @@ def load_confined(file: Path, root: Path) -> LoadedScenario:
     """
     document = read_document(file)
     problems = [
-        Problem("no such file in the scenario's folder: upload it", *_place(document, path), path=path, got=name)
+        Problem("no such file in the scenario's folder: upload it", *_place(document, path), path=path, got=name[:100])
         for path, name in _file_names(document.data, "")
-        if not (file.parent / name).resolve().is_relative_to(root.resolve())
+        if not _is_below(file.parent, name, root)
     ]
     if problems:
         raise InputError(*problems)
     loaded = load_scenario(file)
-    check_size(loaded)
-    return loaded
+    return loaded, check_size(loaded)
+
+
+def _is_below(folder: Path, name: str, root: Path) -> bool:
+    try:
+        return (folder / name).resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def within(root: Path, problem: Problem) -> Problem:
+    """The problem, with places that begin at `root`: nobody needs to know where a server keeps its files."""
+    inside = f"{root.resolve()}/"
+
+    def short(text: str | None) -> str | None:
+        return text and text.replace(inside, "")
+
+    return replace(problem, message=short(problem.message) or "", file=short(problem.file), got=short(problem.got))
 
 
 def _place(document: Document, path: str) -> tuple[str, int | None, int | None]:

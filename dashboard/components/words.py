@@ -1,8 +1,17 @@
-"""Sentences of the simulator as Markdown."""
+"""Sentences of the simulator, and texts of whoever wrote a run, as Markdown."""
 
 from __future__ import annotations
 
+import re
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$:])")
+
 
 def markdown(text: str) -> str:
-    """The same text, with dollars that open no formula."""
-    return text.replace("$", "\\$")
+    """The same text, with dollars that open no formula, pictures that are not fetched and links that show where to."""
+    return text.replace("$", "\\$").replace("![", "!\\[").replace("](", "]\\(").replace("<", "\\<")
+
+
+def plain(text: str) -> str:
+    """The same letters, whatever Markdown would make of them."""
+    return _MARKS.sub(r"\\\1", text)

@@ -32,15 +32,14 @@ def show(context: Context) -> None:
     parts = resolved(context.bundle).document.data["topologies"]
     _differences({name: parts[name] for name in context.topologies}, "compare.topologies")
     st.subheader("Against another run")
-    others = {folder.name: folder for folder in context.others}
-    if not others:
+    if not context.others:
         st.caption("There is no other run here yet.")
         return
-    name = st.selectbox("Other run", list(others), key="compare.other", bind="query-params", index=None)
+    name = st.selectbox("Other run", list(context.others), key="compare.other", bind="query-params", index=None)
     if name is None:
         st.caption("Choose one to see what was changed and what came of it.")
         return
-    other = open_bundle(others[name])
+    other = open_bundle(context.others[name])
     st.markdown("In what the scenarios differ:")
     scenarios = {bundle.path.name: resolved(bundle).document.data for bundle in (context.bundle, other)}
     _differences(scenarios, "compare.scenarios")

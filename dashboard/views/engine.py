@@ -68,12 +68,12 @@ def _summary(view: StepView) -> None:
 
 
 @st.cache_data(max_entries=32)
-def _replicas(folder: str, written: float, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
+def _replicas(folder: str, written: str, _bundle: Bundle, topology: str) -> list[tuple[str, int]]:
     return replicas(_bundle, topology)
 
 
 @st.cache_data(max_entries=16, show_spinner="Serving again, step by step")
 def _steps(
-    folder: str, written: float, _bundle: Bundle, topology: str, pool: str, number: int, start_s: float, seconds: float
+    folder: str, written: str, _bundle: Bundle, topology: str, pool: str, number: int, start_s: float, seconds: float
 ) -> StepView:
     return replica_steps(_bundle, topology, pool, number, start_s, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ def show(context: Context) -> None:
     )
     st.subheader("Files of the run")
     for file in sorted(bundle.path.iterdir()):
-        if file.suffix in _KINDS:
+        if file.suffix in _KINDS and stat.S_ISREG(file.lstat().st_mode):
             _file(file)
     st.subheader("Link")
     st.caption(
@@ -68,7 +69,7 @@ def _origin() -> str:
 
 
 @st.cache_data(max_entries=16)
-def _memo(folder: str, written: float, _bundle: Bundle) -> str:
+def _memo(folder: str, written: str, _bundle: Bundle) -> str:
     return memo(_bundle)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_months, show_sizes, show_verdict
-from dashboard.components.words import markdown
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.figures.table import figure
@@ -35,7 +35,7 @@ def show(context: Context) -> None:
     """Verdict, key figures against the baseline, sizes, months, comparison and warnings of the run."""
     summary = context.bundle.summary
     st.title(summary["scenario"])
-    st.caption(summary["description"])
+    st.caption(plain(summary["description"]))
     if context.bundle.manifest.get("status") == "partial":
         st.warning("This run was interrupted: it holds what was done by then.", icon=":material/warning:")
     decided = decision(context.bundle)

@@ -53,13 +53,14 @@ def show(context: Context) -> None:
 
 def _summaries(context: Context) -> Summaries:
     found = {("", name): summary for name, summary in context.topologies.items()}
-    others = {folder.name: folder for folder in context.others}
-    if not others:
+    if not context.others:
         return found
-    chosen = st.multiselect("Add topologies of other runs", list(others), key="pareto.runs", bind="query-params")
+    chosen = st.multiselect(
+        "Add topologies of other runs", list(context.others), key="pareto.runs", bind="query-params"
+    )
     for run in chosen:
         try:
-            bundle = open_bundle(others[run])
+            bundle = open_bundle(context.others[run])
         except InputError as error:
             st.warning(str(error))
             continue
@@ -116,7 +117,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
 
 def _use(found: Mapping[str, Any], context: Context) -> None:
     """What can be done with a point: its topology as the baseline of all views, or its run opened."""
-    if found["run"] in {folder.name for folder in context.others}:
+    if found["run"] in context.others:
         st.button("Open its run", key="pareto.open", on_click=_set, args=("show", found["run"]))
     elif not found["run"]:
         is_baseline = found["topology"] == context.baseline

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
+import hashlib
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import jobs
+from dashboard.checks import check
 from dashboard.components.job_panel import show_job
 from dashboard.components.main_values import show_main_values
+from dashboard.components.words import plain
 from dashboard.context import Context
-from dashboard.limits import expected_requests
+from dashboard.processes import scratch
 from dashboard.settings import settings
-from dashboard.workspace import gallery, lay_out, load_confined, shipped
+from dashboard.workspace import gallery, lay_out, shipped, within
 from simulator.errors import InputError, Problem
-from simulator.scenario.load import LoadedScenario
+from simulator.scenario.load import LoadedScenario, load_scenario
 
 _OWN = "(shown run)"
 
@@ -120,15 +122,20 @@ def _uploads() -> dict[str, bytes]:
 def _check(
     place: str, text: str, uploads: dict[str, bytes], base: Path | None
 ) -> tuple[LoadedScenario | None, tuple[Problem, ...]]:
-    """Check what is written, and say what is wrong beside its line."""
-    with tempfile.TemporaryDirectory(prefix="servecast-") as folder:
-        root = Path(folder).resolve()
-        try:
-            loaded = load_confined(lay_out(root, place, text, uploads, base), root)
-            requests = expected_requests(loaded)
-        except InputError as error:
-            _tell(error.problems, text)
-            return None, error.problems
+    """Check what is written, once, and say what is wrong beside its line."""
+    content = (
+        place,
+        text,
+        str(base),
+        *(f"{name}:{hashlib.sha256(data).hexdigest()}" for name, data in uploads.items()),
+    )
+    digest = hashlib.sha256("\0".join(content).encode()).hexdigest()
+    if st.session_state.get("scenario.checked", ("",))[0] != digest:
+        st.session_state["scenario.checked"] = (digest, *_checked(place, text, uploads, base))
+    _, loaded, requests, problems = st.session_state["scenario.checked"]
+    if loaded is None:
+        _tell(problems, text)
+        return None, problems
     run = loaded.scenario.run
     names = ", ".join(loaded.scenario.topologies)
     st.success(
@@ -139,12 +146,25 @@ def _check(
     return loaded, ()
 
 
+def _checked(
+    place: str, text: str, uploads: dict[str, bytes], base: Path | None
+) -> tuple[LoadedScenario | None, float, tuple[Problem, ...]]:
+    with scratch() as folder:
+        root = Path(folder).resolve()
+        try:
+            file = lay_out(root, place, text, uploads, base)
+            requests = check(file, root)
+            return load_scenario(file), requests, ()
+        except InputError as error:
+            return None, 0.0, tuple(within(root, problem) for problem in error.problems)
+
+
 def _tell(problems: tuple[Problem, ...], text: str) -> None:
     lines = text.splitlines()
     for problem in problems:
         where = f"line {problem.line}, column {problem.column}" if problem.line else "the scenario"
-        got = f" (got `{problem.got}`)" if problem.got else ""
-        path = f" `{problem.path}`" if problem.path else ""
-        st.error(f"**{where}**{path}: {problem.message}{got}", icon=":material/error:")
+        got = f" (got {problem.got})" if problem.got else ""
+        path = f" {problem.path}" if problem.path else ""
+        st.error(f"**{where}**{plain(f'{path}: {problem.message}{got}')}", icon=":material/error:")
         if problem.line and problem.line <= len(lines):
             st.code(lines[problem.line - 1], language="yaml")

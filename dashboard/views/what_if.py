@@ -48,7 +48,7 @@ def show(context: Context) -> None:
 
 
 @st.cache_data(max_entries=512, show_spinner="Simulating")
-def _cached(file: str, written: float, sets: tuple[str, ...]) -> dict[str, Any]:
+def _cached(file: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
     return preview(Path(file), sets)
 
 

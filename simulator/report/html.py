@@ -107,4 +107,4 @@ def spec(chart: alt.Chart) -> str:
     ):
         # a chart without rows has no values to tell a column's type by
         warnings_module.filterwarnings("ignore", "I don't know how to infer vegalite type from 'empty'")
-        return json.dumps(chart.configure_legend(orient="bottom").to_dict(), sort_keys=True).replace("</", "<\\/")
+        return json.dumps(chart.configure_legend(orient="bottom").to_dict(), sort_keys=True).replace("<", "\\u003c")

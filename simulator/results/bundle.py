@@ -212,14 +212,22 @@ def read_bundle(path: str | Path) -> Bundle:
         raise InputError(Problem("is the result of a sweep, not of a run: its table is sweep.parquet", str(folder)))
     if manifest.get("status") == "partial" and not (folder / "summary.json").exists():
         raise InputError(Problem("holds what an interrupted run left, without a summary; run it again", str(folder)))
-    return Bundle(folder, manifest, _read_json(folder, "summary.json"))
+    summary = _read_json(folder, "summary.json")
+    topologies, order = summary.get("topologies"), summary.get("order")
+    if not isinstance(topologies, dict) or not topologies or not isinstance(order, list) or {*order} != {*topologies}:
+        raise InputError(Problem("broken: holds no topologies; run its scenario again", str(folder / "summary.json")))
+    return Bundle(folder, manifest, summary)
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
+        if (folder / name).exists() and not (folder / name).is_file():
+            raise InputError(Problem(f"is not a run bundle: {name} is no file", str(folder)))
         data = json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(Problem(f"is not a run bundle: {name} cannot be read", str(folder))) from error
+    except RecursionError as error:
+        raise InputError(Problem("broken: nested too deeply", str(folder / name))) from error
     except json.JSONDecodeError as error:
         raise InputError(Problem(f"broken: {error.msg}", str(folder / name), error.lineno, error.colno)) from error
     except UnicodeDecodeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Foun
     if cls.prefixes is not None and cls.arrivals.kind == "sessions":
         yield f"{path}.prefixes", "conversations share 'system_tokens': remove prefixes", None
     file = getattr(cls.arrivals, "file", None)
-    if file and not (folder / file).is_file():
+    if file and not os.path.isfile(folder / file):
         yield f"{path}.arrivals.file", f"no such file in {folder}", file
     for section, keys in LENGTH_KEYS.items():
         for key in keys:
@@ -103,7 +104,7 @@ def _order_problems(path: str, length: Any) -> Iterator[Found]:
 def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
     yield from _order_problems(path, length)
     yield from _whole_problems(path, length)
-    if isinstance(length, Empirical) and not (folder / length.file).is_file():
+    if isinstance(length, Empirical) and not os.path.isfile(folder / length.file):
         yield f"{path}.file", f"no such file in {folder}", length.file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_names(
     for path, kind, name in _names(loaded):
         file, line, column = loaded.place(path)
         if kind == "model" and is_config(loaded.path.parent, name):
-            if not (loaded.path.parent / name).exists():
+            if not os.path.exists(loaded.path.parent / name):
                 missing = f"no such file in {loaded.path.parent}"
                 problems.append(Problem(missing, file, line, column, path, name))
             continue

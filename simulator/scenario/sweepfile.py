@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -39,7 +40,7 @@ def sweep_file(document: Document, file: Path) -> SweepFile:
     missing = [
         Problem(f"no such file in {file.parent}", *place(document, path), path=path, got=name)
         for path, name in named
-        if not (file.parent / name).is_file()
+        if not os.path.isfile(file.parent / name)
     ]
     if missing:
         raise InputError(*missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 class Settings(BaseModel):
@@ -31,7 +31,15 @@ Share = Annotated[float, Field(ge=0, le=1), IS_NUMBER]
 ByHour = Annotated[tuple[NotNegative, ...], Field(min_length=24, max_length=24)]
 Count = Annotated[int, Field(ge=0), IS_NUMBER]
 AtLeastOne = Annotated[int, Field(ge=1), IS_NUMBER]
-Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")]
+
+
+def _plain_name(value: str) -> str:
+    if value.startswith(".") or value == "__proto__":
+        raise ValueError("must not begin with a dot, nor be a word of the browser's own")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$"), AfterValidator(_plain_name)]
 
 
 def pattern_of(annotation: Any) -> str:

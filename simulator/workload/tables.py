@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ def read_table(file: Path) -> Table:
     ------
     InputError : the file is missing, of another kind, or its rows differ in length
     """
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(Problem("no such file", file=str(file)))
     if file.suffix == ".parquet":
         return _read_parquet(file)

@@ -11,6 +11,7 @@ Formats and their columns (the format is recognised by them):
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def _azure_seconds(table: Table) -> tuple[NDArray[np.float64], list[Problem]]:
 def _read_json_lines(file: Path) -> Table:
     import pandas as pd
 
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(Problem("no such file", file=str(file)))
     records, lines = [], []
     problems: list[Problem] = []

@@ -103,6 +103,23 @@ def test_a_running_job_survives_a_reload_and_can_be_cancelled(page: Page, server
     assert list(runs.glob("long-*.partial"))
 
 
+def test_the_address_names_the_run_on_every_page_and_nobody_else_is_asked(page: Page, server: str, runs: Path) -> None:
+    name = next(path.parent.name for path in runs.glob("small-*/manifest.json"))
+    hosts: set[str] = set()
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2] if "://" in request.url else ""))
+    page.goto(f"{server}/?run={name}")
+    settled(page)
+    page.get_by_role("link", name="Load", exact=True).click()
+    expect(page).to_have_url(f"{server}/load?run={name}")
+    page.reload()
+    expect(page).to_have_url(f"{server}/load?run={name}")
+    page.go_back()
+    expect(page).to_have_url(f"{server}/?run={name}")
+    page.goto(f"{server}/?run=gone")
+    expect(page.get_by_text("no run 'gone' here")).to_be_visible()
+    assert hosts - {""} == {server.removeprefix("http://")}
+
+
 def test_a_slider_moves_the_figures_and_the_address(page: Page, server: str) -> None:
     page.goto(f"{server}/what-if")
     settled(page)

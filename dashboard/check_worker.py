@@ -1,0 +1,37 @@
+"""A warm process that checks scenarios, within limits of memory: reads a request a line, writes an answer a line."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dashboard.limits import limit_memory
+from dashboard.processes import answer_lines
+from dashboard.workspace import load_confined
+from simulator.errors import InputError, Problem
+
+_MAX_BYTES = 2**31
+"""Of memory: what is uploaded may be a thousand times as large once it is unpacked."""
+_MAX_WORDS = 300
+
+
+def main() -> None:
+    """Answer until the other side is gone."""
+    limit_memory(_MAX_BYTES)
+    answer_lines(lambda request: _check(Path(request["file"]), Path(request["root"])))
+
+
+def _check(file: Path, root: Path) -> dict[str, Any]:
+    try:
+        return {"requests": load_confined(file, root)[1]}
+    except InputError as error:
+        problems = error.problems
+    except (MemoryError, ArithmeticError, RecursionError, ValueError, OSError) as error:
+        words = f"cannot be read here: {error}" if str(error) else f"cannot be read here ({type(error).__name__})"
+        problems = (Problem(words[:_MAX_WORDS], file.name),)
+    return {"problems": [asdict(problem) for problem in problems]}
+
+
+if __name__ == "__main__":
+    main()

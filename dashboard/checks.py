@@ -1,0 +1,30 @@
+"""Checks of what a visitor wrote or uploaded, outside the server's own process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dashboard import processes
+from dashboard.workspace import within
+from simulator.errors import InputError, Problem
+
+_WAIT_S = 20.0
+
+
+def check(file: Path, root: Path) -> float:
+    """Number of requests that a scenario simulates; it may name files below `root` alone.
+
+    Raises
+    ------
+    InputError : every problem, at its line; or reading it takes too long or too much memory
+    """
+    pool = processes.pool("dashboard.check_worker", max(1, min(2, (os.cpu_count() or 2) - 1)))
+    found = pool.ask({"file": str(file), "root": str(root)}, _WAIT_S)
+    if found is None:
+        raise InputError(
+            Problem(f"takes more than {_WAIT_S:g} s or too much memory to read: run it with `servecast run`", file.name)
+        )
+    if "problems" in found:
+        raise InputError(*(within(root, Problem(**problem)) for problem in found["problems"]))
+    return float(found["requests"])

@@ -1,0 +1,149 @@
+"""Warm processes that answer a line with a line: no visitor's work is done in the server's own process."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class _Process:
+    def __init__(self, module: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def ask(self, request: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
+        """The answer; None if the process is gone or takes too long, which ends it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        clock = threading.Timer(wait_s, self._process.kill)
+        clock.start()
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            return None
+        finally:
+            clock.cancel()
+        return json.loads(line) if line.endswith("\n") else None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+class Pool:
+    """Some processes of a module, handed out in turn; one that has died is started anew.
+
+    Parameters
+    ----------
+    module : reads a request a line from its input and writes an answer a line
+    processes : how many
+    """
+
+    def __init__(self, module: str, processes: int) -> None:
+        self._module = module
+        self._idle: queue.Queue[_Process] = queue.Queue()
+        self._all = {_Process(module) for _ in range(processes)}
+        for process in self._all:
+            self._idle.put(process)
+        atexit.register(self.end)
+
+    def ask(self, request: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
+        """The answer of the first process that is free; None if it died over it, or took longer than `wait_s`."""
+        process = self._idle.get()
+        try:
+            found = process.ask(request, wait_s)
+        except BaseException:
+            found = None
+            raise
+        finally:
+            if found is None:
+                process.end()
+                self._all.discard(process)
+                process = _Process(self._module)
+                self._all.add(process)
+            self._idle.put(process)
+        return found
+
+    def end(self) -> None:
+        """End all of them."""
+        for process in self._all:
+            process.end()
+
+
+_LOCK = threading.Lock()
+_POOLS: dict[str, Pool] = {}
+"""Not in a cache of Streamlit's: a browser may clear those, and each time would leave processes behind."""
+
+
+def pool(module: str, processes: int) -> Pool:
+    """The server's pool of a module, started by the first call."""
+    with _LOCK:
+        if module not in _POOLS:
+            _POOLS[module] = Pool(module, processes)
+        return _POOLS[module]
+
+
+def answer_lines(
+    answer: Callable[[dict[str, Any]], dict[str, Any]], warm_up: Callable[[], object] = lambda: None
+) -> None:
+    """Answer until the other side is gone; what is printed meanwhile goes to stderr.
+
+    Parameters
+    ----------
+    warm_up : called before the first line is read
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    warm_up()
+    for line in sys.stdin:
+        answers.write(json.dumps(answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+_SCRATCH = "servecast"
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder for as long as it is needed, whose name tells whose it is."""
+    return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-")
+
+
+def sweep_scratch() -> None:
+    """Remove what processes that were killed left in the temporary folder."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}-*-*"):
+        owner = folder.name.split("-")[1]
+        if owner.isdigit() and not is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
