@@ -64,7 +64,7 @@ def test_a_cancelled_run_keeps_what_it_found_and_a_killed_one_is_told(tmp_path: 
 def test_what_cannot_run_is_refused_before_it_starts(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scenario\.yaml:\d+"):
         jobs.start(tmp_path, "scenario.yaml", TEXT.replace("horizon_s: 120", "horizon_s: -1"), {})
-    with pytest.raises(InputError, match="simulated requests are more"):
+    with pytest.raises(InputError, match="more than the 20,000,000 simulated requests"):
         jobs.start(tmp_path, "scenario.yaml", TEXT.replace("horizon_s: 120", "horizon_s: 30000000"), {})
     assert jobs.status(tmp_path, "../../etc") is None
     assert not list((tmp_path / ".jobs").iterdir())
