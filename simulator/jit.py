@@ -74,15 +74,33 @@ def array_entry(function: Any) -> Any:
 
 
 def _one_at_a_time(dispatcher: Any) -> Any:
-    """Let one process at a time compile into the folder: Numba writes its index and its objects without a lock."""
-    compile_for = getattr(dispatcher, "_compile_for_args", None)
-    if compile_for is None:  # NUMBA_DISABLE_JIT
+    """Let one process at a time compile into the folder: Numba writes its index and its objects without a lock.
+
+    What is in the folder is loaded without waiting. Who finds nothing there waits for its turn, looks again, since
+    another process may have compiled just that, and keeps its turn until its object is saved.
+    """
+    compile_for, cache = getattr(dispatcher, "_compile_for_args", None), getattr(dispatcher, "_cache", None)
+    if compile_for is None or cache is None:  # NUMBA_DISABLE_JIT
         return dispatcher
+    load = cache.load_overload
 
-    def locked(*args: Any, **kwargs: Any) -> Any:
-        CACHE_DIR.mkdir(parents=True, exist_ok=True)
-        with FileLock(CACHE_DIR / "compiling.lock"):
+    def load_or_take_turn(*args: Any) -> Any:
+        found = load(*args)
+        if found is None and not _TURN.is_locked:
+            CACHE_DIR.mkdir(parents=True, exist_ok=True)
+            _TURN.acquire()
+            found = load(*args)
+        return found
+
+    def compile_and_pass_on(*args: Any, **kwargs: Any) -> Any:
+        try:
             return compile_for(*args, **kwargs)
+        finally:
+            _TURN.release(force=True)
 
-    dispatcher._compile_for_args = locked
+    cache.load_overload = load_or_take_turn
+    dispatcher._compile_for_args = compile_and_pass_on
     return dispatcher
+
+
+_TURN = FileLock(CACHE_DIR / "compiling.lock")

@@ -1,0 +1,56 @@
+"""Compiled kernels on disk: one process compiles at a time, and what is there is loaded without waiting."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+SCRIPT = """
+import json, sys
+
+from simulator.jit import CACHE_DIR, entry
+
+@entry
+def twice(x):
+    return 2 * x
+
+print(twice(json.loads(sys.argv[1])), sum(twice.stats.cache_hits.values()), CACHE_DIR)
+"""
+HANGS_S = 120.0
+
+
+def started(folder: Path, what: str) -> subprocess.Popen[str]:
+    script = folder / "script.py"
+    if not script.exists():
+        script.write_text(SCRIPT)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("NUMBA_DISABLE_JIT", None)
+    return subprocess.Popen([sys.executable, str(script), what], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def answer(process: subprocess.Popen[str]) -> tuple[str, int, Path]:
+    printed, _ = process.communicate(timeout=HANGS_S)
+    value, hits, folder = printed.split(maxsplit=2)
+    return value, int(hits), Path(folder.strip())
+
+
+def test_a_hit_does_not_wait_for_whoever_compiles_and_a_miss_does(tmp_path: Path) -> None:
+    value, hits, folder = answer(started(tmp_path, "21"))
+    assert (value, hits) == ("42", 0)
+    with FileLock(folder / "compiling.lock"):
+        assert answer(started(tmp_path, "4"))[:2] == ("8", 1)
+        other = started(tmp_path, "0.25")
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.communicate(timeout=6.0)
+    assert answer(other)[:2] == ("0.5", 0)
+
+
+def test_processes_that_compile_the_same_at_once_compile_it_once(tmp_path: Path) -> None:
+    found = [answer(process) for process in [started(tmp_path, "21") for _ in range(2)]]
+    assert [value for value, _, _ in found] == ["42", "42"]
+    assert sum(hits for _, hits, _ in found) == 1
