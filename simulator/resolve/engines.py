@@ -138,8 +138,11 @@ def plan_engine(
             max_model_len=settings.max_model_len,
             drafting=drafting,
         )
-    plans = planning(settings, pp, role, _rules(settings.version).version)
+    rules = _rules(settings.version)
+    plans = planning(settings, pp, role, rules.version)
     notes = plans.notes
+    if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
+        notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simulator.engine.config import Batching
 from simulator.resolve.engines import PlannedEngine
 
 METRICS = ("ttft", "tpot", "throughput")
@@ -52,4 +53,14 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
             f"{metric.upper() if metric != 'throughput' else metric} {errors[metric]:.0%}" for metric in METRICS
         )
         found.append(f"expected error (median): {figures}; {'; '.join(errors['basis'])}")
+    synchronous = {engine.config.rules.version for engine in engines if _plans_one_at_a_time(engine)}
+    found += [
+        f"schedule: vLLM {version}'s, one plan at a time; by default vLLM plans one ahead, as engine.async_scheduling: "
+        "auto does here"
+        for version in sorted(synchronous)
+    ]
     return found
+
+
+def _plans_one_at_a_time(engine: PlannedEngine) -> bool:
+    return engine.config.modes.flight is None and engine.config.batching == Batching.CONTINUOUS
