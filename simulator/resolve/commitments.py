@@ -53,7 +53,7 @@ def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]
     offers = {months: _sold(pool, months, size) for months in sorted(TERMS.values())}
     found = {months: offer for months, offer in offers.items() if offer is not None}
     if not found:
-        text = f"the catalog has no term of {pool.gpu} at {site(pool.site).name}: give the terms as a list"
+        text = f"the catalog has no term of {pool.gpu} in instances of {size} at {site(pool.site).name}: {_others(pool)}"
         raise InputError(Problem(text, path="commitments", got="auto"))
     for offer in found.values():
         figures.note(figure_of(offer))
@@ -75,6 +75,12 @@ def _one(pool: Pool, own: CommitmentSettings, k: int, path: str, size: int, figu
         raise InputError(Problem(f"{text} at {site(pool.site).name}", path=f"commitments[{k}]"))
     upfront = _upfront(own.upfront_share, path, None if own.price_usd_per_gpu_hour is not None else offer, figures)
     return Commitment(usd * size, own.term_months, None if own.instances == "auto" else own.instances, upfront)
+
+
+def _others(pool: Pool) -> str:
+    """What can be done where these instances are sold under no term."""
+    sold = sorted({offer.gpus for offer in load_gpu_offers() if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.term_months})
+    return f"gpus_per_instance: {sold[0]} has terms, or give them as a list" if sold else "give the terms as a list"
 
 
 def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:

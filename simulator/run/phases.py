@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -61,11 +61,17 @@ def check_events(loaded: LoadedScenario) -> None:
                 resolve_terms(plan_topology(small, name))
 
 
-def event_words(loaded: LoadedScenario, name: str) -> list[str]:
-    """What is said of the events of a topology."""
+def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> list[str]:
+    """What is said of the events of a topology.
+
+    Parameters
+    ----------
+    hours : of its windows that leave them open, by the month from which they hold
+    """
     return [
         f"from month {phase.event.from_month}: {phase.event.name}"
         + (f", {phase.event.downtime_h:g} h without service" if phase.event.downtime_h else "")
+        + (f", window {hours[phase.event.from_month]} h" if phase.event.from_month in hours else "")
         for phase in phases(loaded, name)
     ]
 

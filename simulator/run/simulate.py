@@ -106,12 +106,16 @@ def simulate(
     this_month = loads.periods(loads.horizon.level(1))
     answers = _answers(loaded, this_month, limits, store, progress)
     sizings = {name: _sizing(loaded, found, limits, store) for name, found in answers.items()}
+    hours_from: dict[str, dict[int, str]] = {name: {} for name in loaded.scenario.topologies}
 
     def size(phase: LoadedScenario, name: str, months: Loads) -> tuple[LoadedScenario, Sizing]:
-        found = answer(phase, name, months.periods(months.horizon.level(months.horizon.from_month)), store, limits)
+        periods = months.periods(months.horizon.level(months.horizon.from_month))
+        found = best_window(phase, name, periods, store, limits)
+        if found.hours:
+            hours_from[name][months.horizon.from_month] = found.hours
         return sized_scenario(phase, [found]), _sizing(phase, found, limits, store)
 
-    asked = with_found_hours(loaded, list(answers.values()))
+    written, asked = loaded, with_found_hours(loaded, list(answers.values()))
     loaded = sized_scenario(loaded, list(answers.values()))
     scenario = loaded.scenario
     planned = plan_topologies(loaded)
@@ -142,7 +146,7 @@ def simulate(
             done = simulate_into(bundle, topology, demand, scenario.run.keep_requests, tick)
             sizing = sizings.get(topology.name)
             base = served(done, loads.absent, demand.jobs_per_month)
-            journey = walk_study(asked, loads, topology, base, size, progress, sizing)
+            journey = walk_study(written, loads, topology, base, size, progress, sizing)
             walked = journey.months
             if len(journey.spells) > 1:
                 price = resolve_terms(topology, journey.spells)
@@ -156,7 +160,7 @@ def simulate(
                 told["warnings"][:0] = remarks("load", unstable[topology.name])
             fleet = digest(fleet_key(subject_of(topology)), agreed(price.terms))
             told["fleet"] = _fleet_over_months(fleet, walked, journey.spells)
-            told["warnings"] += remarks("basis", event_words(asked, topology.name))
+            told["warnings"] += remarks("basis", event_words(asked, topology.name, hours_from[topology.name]))
             if topology.name in answers:
                 told["search"] = answers[topology.name].row()
                 told["warnings"] += remarks("size", size_warnings(answers[topology.name]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from simulator.errors import InputError
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
+from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import WeekWindow
@@ -112,3 +114,29 @@ def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -
         best_window(loaded, "t", demand_of(loaded), Store())
     with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: run finds them"):
         plan_topology(loaded, "t")
+
+
+def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
+    """From month 2 on the API costs a thousand times as much: the GPUs take all hours in which requests come."""
+    loaded = scenario(tmp_path, 9, 14, 0.02, "study.months=2")
+    api = loaded.scenario.topologies["t"].providers[0]
+    dearer = [{**price.model_dump(exclude_unset=True), "input": 20.0} for price in api.prices]
+    events = [
+        {
+            "name": "dearer",
+            "from_month": 2,
+            "topology": "t",
+            "change": {"providers": [{"name": "api", "prices": dearer}]},
+        }
+    ]
+    path = tmp_path / "hours.yaml"
+    path.write_text(
+        path.read_text().replace("study: {months: 1}", "study: " + json.dumps({"months": 2, "events": events}))
+    )
+    run = simulate(load_scenario(path), tmp_path / "runs")
+    of_dear_alone = best_window(scenario(tmp_path, 9, 14), "t", demand_of(loaded), Store()).search.best
+    assert of_dear_alone is not None
+    first, last = (month["usd"] for month in run.decision["topologies"]["t"]["months"])
+    assert first < last == pytest.approx(of_dear_alone.usd_per_month)
+    words = [each["text"] for each in run.summary["topologies"]["t"]["warnings"]]
+    assert "from month 2: dearer, window 9-14 h" in words
