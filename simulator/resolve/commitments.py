@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.catalog.offers import GpuOffer, instances_for
+from simulator.catalog.offers import GpuOffer, gpu_offers, instances_for
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
@@ -53,7 +53,9 @@ def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]
     offers = {months: _sold(pool, months, size) for months in sorted(TERMS.values())}
     found = {months: offer for months, offer in offers.items() if offer is not None}
     if not found:
-        text = f"the catalog has no term of {pool.gpu} in instances of {size} at {site(pool.site).name}: {_others(pool)}"
+        text = (
+            f"the catalog has no term of {pool.gpu} in instances of {size} at {site(pool.site).name}: {_others(pool)}"
+        )
         raise InputError(Problem(text, path="commitments", got="auto"))
     for offer in found.values():
         figures.note(figure_of(offer))
@@ -79,8 +81,12 @@ def _one(pool: Pool, own: CommitmentSettings, k: int, path: str, size: int, figu
 
 def _others(pool: Pool) -> str:
     """What can be done where these instances are sold under no term."""
-    sold = sorted({offer.gpus for offer in load_gpu_offers() if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.term_months})
-    return f"gpus_per_instance: {sold[0]} has terms, or give them as a list" if sold else "give the terms as a list"
+    sold = [
+        offer.gpus_per_instance
+        for offer in gpu_offers()
+        if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.tier in TERMS
+    ]
+    return f"'gpus_per_instance: {min(sold)}' has some, or give them as a list" if sold else "give the terms as a list"
 
 
 def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:
