@@ -138,7 +138,7 @@ class DataPlane:
         The number of that replica, or None when `until_s` was reached.
         """
         while True:
-            reason = loop.advance(self.fleet, self.engines, until_s)
+            reason = loop.advance(self.fleet, self.engines, float(until_s))
             if reason == state.DONE:
                 return None
             if reason == state.REPLICA_EMPTY:
@@ -247,7 +247,7 @@ class DataPlane:
         pool["n_ready"] += 1
         self.fleet.ready[base : base + int(pool["n_ready"])] = sorted([*ready, r])
         self._ensure_out(int(pool["n_queued"]))
-        loop.flush_gateway(self.fleet, self.engines, int(self.engines.replicas[r]["pool"]), now)
+        loop.flush_gateway(self.fleet, self.engines, int(self.engines.replicas[r]["pool"]), float(now))
 
     def _withdraw(self, r: int) -> None:
         pool = self._pool_of(r)
@@ -269,7 +269,7 @@ class DataPlane:
         """The replica is gone with all it was doing."""
         self._withdraw(r)
         self._ensure_out(2 * (int(self.engines.load[r]) + int(self.engines.replicas[r]["n_kept"])))
-        loss.lose_replica(self.fleet, self.engines, r, now, False)
+        loss.lose_replica(self.fleet, self.engines, r, float(now), False)
         self.switch_off(r)
 
     def provider_down(self, k: int, now: float) -> None:
@@ -309,8 +309,8 @@ class DataPlane:
         self._ensure_out(self.in_flight())
         for r in range(len(self.engines.replicas)):
             if self.engines.load[r]:
-                loss.lose_replica(self.fleet, self.engines, r, now, True)
-        loss.end_unserved(self.fleet, self.engines, now)
+                loss.lose_replica(self.fleet, self.engines, r, float(now), True)
+        loss.end_unserved(self.fleet, self.engines, float(now))
         self.drain_records()
         self._drain_log()
 

@@ -6,9 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
+
+from simulator.fleet import loop
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
 
 SCRIPT = """
 import json, sys
@@ -22,6 +27,7 @@ def twice(x):
 print(twice(json.loads(sys.argv[1])), sum(twice.stats.cache_hits.values()), CACHE_DIR)
 """
 HANGS_S = 120.0
+SMALL = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
 
 
 def started(folder: Path, what: str) -> subprocess.Popen[str]:
@@ -54,3 +60,16 @@ def test_processes_that_compile_the_same_at_once_compile_it_once(tmp_path: Path)
     found = [answer(process) for process in [started(tmp_path, "21") for _ in range(2)]]
     assert [value for value, _, _ in found] == ["42", "42"]
     assert sum(hits for _, hits, _ in found) == 1
+
+
+def test_times_are_floats_whatever_a_scenario_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A whole number would be another type, for which the whole fleet is compiled once more."""
+    real, kinds = loop.advance, set()
+
+    def advance(fleet: Any, engines: Any, until_s: float) -> Any:
+        kinds.add(type(until_s))
+        return real(fleet, engines, until_s)
+
+    monkeypatch.setattr(loop, "advance", advance)
+    simulate(load_scenario(SMALL, sets=["run.horizon_s=20", "run.warmup_s=0", "run.replications=1"]), tmp_path)
+    assert kinds == {float}
