@@ -37,13 +37,20 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     """Month and hours of use from which `mine` costs less than `rival`; volume is searched elsewhere."""
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
+    never = _pay_the_same(ours, theirs)
     return BreakEven(
         mine.name,
         rival.name,
-        _within(payback_months(ours, theirs), mine.terms.months),
-        _within(payback_months(ours, theirs, rate), mine.terms.months),
+        None if never else _within(payback_months(ours, theirs), mine.terms.months),
+        None if never else _within(payback_months(ours, theirs, rate), mine.terms.months),
         hours_per_day(mine.usd_per_month, rival.bill.lines),
     )
+
+
+def _pay_the_same(ours: Bill, theirs: Bill) -> bool:
+    """Whether two bills are equal at every time, so that neither ever costs less."""
+    paid, rival = ours.once_usd + ours.running_usd, theirs.once_usd + theirs.running_usd
+    return paid.shape == rival.shape and np.allclose(paid, rival, rtol=1e-9, atol=1e-6)
 
 
 def _within(months: float | None, horizon: float) -> float | None:

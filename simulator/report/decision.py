@@ -73,10 +73,11 @@ def _span(values: Sequence[int]) -> str:
 
 
 def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
-    """A row for each topology and each rival that meets the SLO: from when it costs less."""
+    """A row for each topology and each rival that meets the SLO: from when it costs less, whether or not it serves."""
+    serves = {name: all(month["meets"] for month in decision["topologies"][name]["months"]) for name in names}
     return [
         [
-            name,
+            name if serves[name] else f"{name} (misses the SLO)",
             pair["rival"],
             _month(pair["months"]),
             _month(pair["months_discounted"]),
@@ -96,7 +97,7 @@ def _month(value: float | None) -> str:
 def _hours(value: float | None) -> str:
     if value is None:
         return "-"
-    return "never" if value > 24 else f"above {value:.2f}"
+    return "never" if value >= 24 else f"above {value:.2f}"
 
 
 def _volume(found: Mapping[str, Any] | None) -> str:

@@ -17,6 +17,7 @@ from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
 from simulator.decide.rivals import shares_cheapest
 from simulator.decide.verdict import decide
+from simulator.report.decision import pair_rows
 from simulator.study.decision import Served, Sizes
 from simulator.study.demand import Growth, Horizon, Level, Load
 from simulator.study.terms import ApiTerms, Terms, TokenPrices
@@ -122,6 +123,27 @@ def test_the_same_fleet_under_another_name_is_no_rival() -> None:
     mine, twin = (replace(_rent(10.0, name), fleet="one") for name in ("mine", "twin"))
     pairs = {(one.topology, one.rival) for one in break_evens([mine, twin, _rent(20.0, "dear")])}
     assert pairs == {("mine", "dear"), ("twin", "dear"), ("dear", "mine"), ("dear", "twin")}
+
+
+def test_of_two_that_pay_the_same_neither_ever_costs_less() -> None:
+    for pair in break_evens([_rent(1000.0, "one"), _rent(1000.0, "other")]):
+        assert pair.months is None
+        assert pair.months_discounted is None
+    cheaper, dearer = break_evens([_rent(999.0, "one"), _rent(1000.0, "other")])
+    assert cheaper.months == 0.0
+    assert dearer.months is None
+
+
+def test_a_row_of_break_even_says_who_misses_the_slo() -> None:
+    pair = {"rival": "serves", "months": 0.0, "months_discounted": 0.0, "hours_per_day": 24.0, "volume": None}
+    decision = {
+        "topologies": {
+            "serves": {"months": [{"meets": True}], "break_even": []},
+            "fails": {"months": [{"meets": True}, {"meets": False}], "break_even": [pair]},
+        }
+    }
+    (row,) = pair_rows(decision, ["serves", "fails"])
+    assert row == ["fails (misses the SLO)", "serves", "the start", "the start", "never", "-"]
 
 
 def test_growth_that_passes_capacity_fails_owned_and_rented_alike() -> None:
