@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+from simulator.scenario.week import week_days
+from simulator.schema.clock import WeekWindow
+from simulator.schema.topology import Topology
+from simulator.units import SECONDS_PER_DAY
+from simulator.workload.spec import DAYS_PER_WEEK
+
 Kind = Literal["load", "size", "trust", "basis"]
 """`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
 size was found, or one that would cost less. `trust`: step times that
@@ -24,6 +30,22 @@ def turns_apart(arrived: Iterable[int]) -> list[str]:
     return [
         f"topologies were sent {min(counts):,} to {max(counts):,} requests, as sessions and waiting users go on when "
         "they are answered: compare $ per 1M tokens rather than $ per month"
+    ]
+
+
+def beyond_the_clock(topology: Topology, simulated_s: float) -> list[str]:
+    """A warning where windows or schedules decide by the clock, and a month is scaled from a part of their cycle."""
+    windows: list[WeekWindow] = list(topology.routing.windows)
+    windows += [window for pool in topology.pools for window in pool.schedule]
+    if not windows:
+        return []
+    every_day = all(len(week_days(window.days)) == DAYS_PER_WEEK for window in windows)
+    days, cycle = (1, "days") if every_day else (DAYS_PER_WEEK, "weeks")
+    if simulated_s % (days * SECONDS_PER_DAY) == 0:
+        return []
+    return [
+        f"windows and schedules go by the clock, but the simulated time is no whole number of {cycle}: the month is "
+        "billed and judged as these hours alone, unless study.periods says what others there are"
     ]
 
 

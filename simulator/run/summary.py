@@ -25,7 +25,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
-from simulator.run.remarks import remarks
+from simulator.run.remarks import beyond_the_clock, remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
@@ -218,7 +218,9 @@ def _why(reasons: Mapping[str, int]) -> str:
 
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:
-    found: list[str] = []
+    study = loaded.scenario.study
+    whole_month = not (study.periods or study.cut)
+    found = beyond_the_clock(planned.settings, loaded.scenario.run.horizon_s) if whole_month else []
     if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:
