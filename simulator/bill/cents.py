@@ -21,3 +21,8 @@ def whole_cents(lines: Sequence[Line]) -> tuple[int, ...]:
     missing = round(round(whole, _DIGITS)) - int(cents.sum())
     cents[np.argsort(np.round(cents - exact, _DIGITS), kind="stable")[:missing]] += 1
     return tuple(int(value) for value in cents)
+
+
+def dollars(usd: float) -> str:
+    """An amount in words: whole dollars, to the cent below 100."""
+    return f"${usd:,.2f}" if 0 < abs(usd) < 100 else f"${usd:,.0f}"

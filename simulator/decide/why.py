@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from simulator.bill.cents import dollars
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
@@ -48,7 +49,7 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     best = by_name[ranking.order[0]]
     if ranking.withheld_by:
         open_ = [by_name[name] for name in ranking.withheld_by]
-        gaps = listed([f"{one.name} from ${one.usd_per_month - one.gap_usd:,.0f}" for one in open_])
+        gaps = listed([f"{one.name} from {dollars(one.usd_per_month - one.gap_usd)}" for one in open_])
         return (
             f"No verdict: {best.name} meets the SLO for {usd(best)}, but sizes that would cost less are not excluded "
             f"({gaps})"
@@ -70,7 +71,7 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
         return []
     second = by_name[rest[0]]
     more = second.usd_per_month / best.usd_per_month - 1 if best.usd_per_month > 0 else math.nan
-    text = f"next is {second.name} at ${second.usd_per_month:,.0f}"
+    text = f"next is {second.name} at {dollars(second.usd_per_month)}"
     return [f"{text} ({more:+.0%})" if math.isfinite(more) else text, sure]
 
 
@@ -82,7 +83,7 @@ def _rest(ranking: Ranking) -> list[str]:
 
 
 def usd(one: Contender) -> str:
-    return f"${one.usd_per_month:,.0f} per month"
+    return f"{dollars(one.usd_per_month)} per month"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -105,8 +106,8 @@ def _binding(one: Costed, winner: Costed | None) -> Binding:
     line = max(excess, key=excess.__getitem__)
     more = one.usd_per_month - winner.usd_per_month
     text = (
-        f"{one.name} costs ${more:,.0f} a month more than {winner.name}; its largest excess is {line}, "
-        f"${ours[line]:,.0f} of ${one.usd_per_month:,.0f}"
+        f"{one.name} costs {dollars(more)} a month more than {winner.name}; its largest excess is {line}, "
+        f"{dollars(ours[line])} of {dollars(one.usd_per_month)}"
     )
     return Binding(one.name, "cost", line, text)
 

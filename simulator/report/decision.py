@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 from tabulate import tabulate
 
+from simulator.bill.cents import dollars
 from simulator.figures.table import lasts_words
 from simulator.report.charts import topology_colour
 from simulator.units import TOKENS_PER_MILLION
@@ -40,9 +41,9 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
                 f"{met} of {len(months)} months",
                 lasts_words(found["lasts_until"]),
                 _span(servers) if max(servers) else "-",
-                f"{months[0]['usd']:,.0f}",
-                f"{months[-1]['usd']:,.0f}",
-                f"{months[-1]['liability_usd']:,.0f}",
+                dollars(months[0]["usd"]).removeprefix("$"),
+                dollars(months[-1]["usd"]).removeprefix("$"),
+                dollars(months[-1]["liability_usd"]).removeprefix("$"),
             ]
         )
     return rows
@@ -55,7 +56,7 @@ def months_notes(decision: Decision, names: Collection[str]) -> list[str]:
 
 def _months_words(months: Sequence[Mapping[str, Any]]) -> str:
     met = [month["meets"] for month in months]
-    usd = f"${months[0]['usd']:,.0f} in the first month, ${months[-1]['usd']:,.0f} in the last"
+    usd = f"{dollars(months[0]['usd'])} in the first month, {dollars(months[-1]['usd'])} in the last"
     if all(met):
         return f"meets the SLO in all {len(months)} months: {usd}"
     first = met.index(False)

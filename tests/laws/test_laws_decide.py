@@ -11,6 +11,7 @@ from bill_cases import FREE, PLAIN_SERVER, fixed, month, owned, pool, provider, 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.bill.cents import dollars
 from simulator.decide.break_even import break_evens, hours_per_day, volume
 from simulator.decide.costed import Costed, costed, months
 from simulator.decide.flips import smallest_change
@@ -144,6 +145,14 @@ def test_a_row_of_break_even_says_who_misses_the_slo() -> None:
     }
     (row,) = pair_rows(decision, ["serves", "fails"])
     assert row == ["fails (misses the SLO)", "serves", "the start", "the start", "never", "-"]
+
+
+@pytest.mark.parametrize(
+    ("usd", "words"),
+    [(0.0, "$0"), (0.43, "$0.43"), (1.666, "$1.67"), (99.99, "$99.99"), (100.0, "$100"), (12345.6, "$12,346")],
+)
+def test_a_small_bill_is_told_to_the_cent(usd: float, words: str) -> None:
+    assert dollars(usd) == words
 
 
 def test_growth_that_passes_capacity_fails_owned_and_rented_alike() -> None:
