@@ -12,10 +12,12 @@ import pytest
 from simulator.errors import InputError
 from simulator.results.bundle import BundleWriter, bundle_name, read_bundle
 
+_ONE = {"order": ["x"], "topologies": {"x": {}}}
+
 
 def write(path: Path) -> None:
     with BundleWriter(path, {"scenario": "x"}) as bundle:
-        bundle.json("summary.json", {"b": float("nan"), "a": [1.5, float("inf")]})
+        bundle.json("summary.json", {"b": float("nan"), "a": [1.5, float("inf")], **_ONE})
         for start in (0, 2):
             bundle.append("t.parquet", pd.DataFrame({"n": [start, start + 1], "s": ["a", "b"]}))
 
@@ -25,7 +27,7 @@ def test_a_bundle_reads_back_and_is_reproducible(tmp_path: Path) -> None:
     write(tmp_path / "two")
     write(tmp_path / "two")
     read = read_bundle(tmp_path / "one")
-    assert read.summary == {"a": [1.5, None], "b": None}
+    assert read.summary == {"a": [1.5, None], "b": None, **_ONE}
     assert read.manifest["status"] == "complete"
     assert read.table("t")["n"].tolist() == [0, 1, 2, 3]
     for file in (tmp_path / "one").iterdir():
@@ -55,7 +57,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(InputError, match="the disk is full"), BundleWriter(tmp_path / "run", {}) as bundle:
-        bundle.json("summary.json", {})
+        bundle.json("summary.json", _ONE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -96,7 +98,7 @@ def test_a_bundle_of_bytes_that_are_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [[0, 2, 0], [2, 0, 1], [0, 0]])
 def test_frames_without_rows_do_not_decide_the_types(tmp_path: Path, rows: list[int]) -> None:
     with BundleWriter(tmp_path / "run", {}) as bundle:
-        bundle.json("summary.json", {})
+        bundle.json("summary.json", _ONE)
         for n in rows:
             bundle.append("t.parquet", pd.DataFrame({"name": ["a"] * n, "x": [1.5] * n}))
     table = read_bundle(tmp_path / "run").table("t")

@@ -299,7 +299,7 @@ TOPOLOGY = "topologies.mixed.pools[burst]"
         (["topologies.own.pools[base].storage_gb=3"], "is a term of rented instances"),
         (["topologies.mixed.providers[api].outages={mtbf_h: 3}"], "'mttr_h' is missing"),
         ([f"{TOPOLOGY}.outages={{mttr_h: 3}}"], "'mtbf_h' is missing"),
-        (["study.first_month=2027-13"], "pattern"),
+        (["study.first_month=2027-13"], "must be a month of the calendar"),
     ],
 )
 def test_prices_that_contradict_are_refused(changes: list[str], words: str) -> None:

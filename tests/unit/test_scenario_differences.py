@@ -107,7 +107,13 @@ def with_files(folder: Path) -> Path:
     shutil.copy(CODE, folder / "code.json")
     shutil.copy(ROOT / "scenarios/traffic/azure-llm-2023-conv.json", folder / "deep/code.json")
     (folder / "lengths.csv").write_text("isl\n10\n20\n")
-    config = {"hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 8, "vocab_size": 32000}
+    config = {
+        "model_type": "llama",
+        "hidden_size": 512,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "vocab_size": 32000,
+    }
     (folder / "my-model/config.json").write_text(
         json.dumps({**config, "max_position_embeddings": 8192} | {"intermediate_size": 1024})
     )

@@ -11,6 +11,7 @@ from simulator.engine.reference.replay import ReplayedEngine, ranks_of, run_engi
 from simulator.engine.reference.request import Request
 from simulator.engine.reference.request_queue import RequestQueue
 from simulator.engine.reference.scheduler import Scheduler
+from simulator.engine.reference.worker import AcceptedDrafts, DraftsMade
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest
 
 
@@ -19,36 +20,45 @@ class ExplainingScheduler(Scheduler):
 
     reasons: tuple[str, ...] = ()
 
+    def __init__(
+        self, config: EngineConfig, accepted: AcceptedDrafts | None = None, drafted: DraftsMade | None = None
+    ) -> None:
+        super().__init__(config, accepted, drafted)
+        for room in self.rooms:
+            self._listen(room)
+
+    def _listen(self, room: Plain) -> None:
+        """Note what a room answers, if that decides something."""
+        passes, admits, cut = room.passes, room.admits, room.cut
+
+        def noted_passes(plan: Plan, request: Request, running: bool) -> Answer:
+            answer = passes(plan, request, running)
+            if answer is not Answer.GO:
+                self._note(request, f"{_OUTCOME[answer]} ({_rule(room)})")
+            return answer
+
+        def noted_admits(plan: Plan, request: Request, computed: int) -> Answer:
+            answer = admits(plan, request, computed)
+            if answer is not Answer.GO:
+                self._note(request, f"not admitted after {computed} tokens, {_OUTCOME[answer]} ({_rule(room)})")
+            return answer
+
+        def noted_cut(plan: Plan, request: Request, n: int, computed: int) -> int:
+            left = cut(plan, request, n, computed)
+            if left != n:
+                self._note(request, f"{n} tokens after {computed} are cut to {left} ({_rule(room)})")
+            return left
+
+        for name, noted in (("passes", noted_passes), ("admits", noted_admits), ("cut", noted_cut)):
+            setattr(room, name, noted)
+
     def schedule(self, throttled: bool = False) -> StepPlan:
         self.reasons = ()
         return super().schedule(throttled)
 
     def _note(self, request: Request, words: str) -> None:
-        self.reasons += (f"request {request.number}: {words}",)
-
-    def _passes(self, plan: Plan, request: Request, running: bool) -> Answer:
-        for room in self.rooms:
-            answer = room.passes(plan, request, running)
-            if answer is not Answer.GO:
-                self._note(request, f"{_OUTCOME[answer]} ({_rule(room)})")
-                return answer
-        return Answer.GO
-
-    def _admits(self, plan: Plan, request: Request, computed: int) -> Answer:
-        for room in self.rooms:
-            answer = room.admits(plan, request, computed)
-            if answer is not Answer.GO:
-                self._note(request, f"not admitted after {computed} tokens, {_OUTCOME[answer]} ({_rule(room)})")
-                return answer
-        return Answer.GO
-
-    def _cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
-        for room in self.rooms:
-            left = room.cut(plan, request, n, computed)
-            if left != n:
-                self._note(request, f"{n} tokens after {computed} are cut to {left} ({_rule(room)})")
-            n = left
-        return n
+        reason = f"request {request.number}: {words}"
+        self.reasons += () if reason in self.reasons else (reason,)
 
     def _give(self, plan: Plan, request: Request, n: int, running: bool) -> None:
         limits = [f"{plan.room} left of the budget"]
