@@ -178,6 +178,8 @@ def test_gpus_by_the_names_of_benchmarks(text: str, name: str) -> None:
 
 
 def test_a_gpu_that_is_not_there_is_not_replaced() -> None:
+    with pytest.raises(NotSupported, match="not in the catalog"):
+        gpu_name("A100-PCIE-40GB")
     with pytest.raises(NotSupported, match="is not known"):
         gpu_name("NVIDIA H7")
 
