@@ -61,7 +61,7 @@ def _offer_first_run() -> None:
 
 def _show(entry: Page) -> None:
     try:
-        context = choose()
+        context = choose(entry.view)
     except InputError as error:
         if entry.needs_run:
             raise

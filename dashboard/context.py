@@ -36,8 +36,12 @@ class Context:
     others: Mapping[str, Path]
 
 
-def choose() -> Context | None:
+def choose(view: str) -> Context | None:
     """Show the sidebar's pickers and return what they name; None without any run to show.
+
+    Parameters
+    ----------
+    view : page that is shown
 
     Raises
     ------
@@ -46,10 +50,10 @@ def choose() -> Context | None:
     folders = named_folders((*settings().runs, settings().out))
     if not folders:
         return None
-    name = _run(folders)
+    name = _run(folders, view)
     with st.sidebar:
         if name is None:
-            wanted = st.query_params["run"]
+            wanted = st.query_params.get("run")
             raise InputError(f"no run {wanted!r} here: it may have been deleted or renamed; choose one in the sidebar")
         bundle = open_bundle(folders[name])
         every = ordered(bundle.summary)
@@ -70,11 +74,17 @@ def choose() -> Context | None:
     return Context(bundle, topologies, tuple(every), baseline or next(iter(topologies)), others)
 
 
-def _run(folders: Mapping[str, Path]) -> str | None:
-    """The run that the address names, which it does on every page; None if it names one that is not here."""
+def _run(folders: Mapping[str, Path], view: str) -> str | None:
+    """The run that the address names, which it does on every page; None if it names one that is not here.
+
+    A page that is reached by its link has no run in its address until it is written there. Who comes back to that
+    address by the browser's button wants to go on back: it is not written a second time.
+    """
     picked = st.session_state.pop("show", None) or st.query_params.get("run") or st.session_state.get("run.shown")
     name = picked or next(iter(folders))
-    st.query_params["run"] = name
+    if "run" in st.query_params or st.session_state.get("run.view") != view or picked != st.session_state["run.shown"]:
+        st.query_params["run"] = name
+    st.session_state["run.view"] = view
     st.session_state["run"] = name if name in folders else None
     if name in folders:
         st.session_state["run.shown"] = name

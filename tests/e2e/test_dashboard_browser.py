@@ -113,8 +113,15 @@ def test_the_address_names_the_run_on_every_page_and_nobody_else_is_asked(page: 
     expect(page).to_have_url(f"{server}/load?run={name}")
     page.reload()
     expect(page).to_have_url(f"{server}/load?run={name}")
-    page.go_back()
-    expect(page).to_have_url(f"{server}/?run={name}")
+    page.get_by_role("link", name="Latency", exact=True).click()
+    expect(page).to_have_url(f"{server}/latency?run={name}")
+    for _ in range(6):
+        if page.url == f"{server}/?run={name}":
+            break
+        page.go_back()
+        page.wait_for_timeout(2_000)
+        expect(page.get_by_test_id("stSidebar").get_by_role("combobox").first).to_have_value(name)
+    assert page.url == f"{server}/?run={name}"
     page.goto(f"{server}/?run=gone")
     expect(page.get_by_text("no run 'gone' here")).to_be_visible()
     assert hosts - {""} == {server.removeprefix("http://")}
