@@ -1,4 +1,4 @@
-"""Lets tests share the modules of this folder: `cost_cases`, `engine_cases` and `fleet_cases`."""
+"""Lets tests share the modules of this folder, as `bill_cases` and `engine_cases`."""
 
 from __future__ import annotations
 

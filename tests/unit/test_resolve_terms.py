@@ -6,58 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from terms_cases import OWNED, RENTED, pools, refused, resolve
 
 from simulator.catalog.costs import cost_entry
 from simulator.catalog.freshness import catalog_day
 from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import day_of
 from simulator.catalog.servers import server_kind
-from simulator.errors import InputError
-from simulator.resolve.terms import ResolvedTerms, resolve_terms
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
-
-TEXT = """\
-schema_version: 1
-name: terms
-model: llama-3.1-8b-instruct
-engine: {max_model_len: 8192}
-workload:
-  classes:
-    - name: chat
-      arrivals: {kind: poisson, rate_rps: 1}
-      lengths: {isl: 300, osl: 60}
-      data_class: internal
-    - name: night
-      arrivals: {kind: poisson, rate_rps: 1}
-      lengths: {isl: 300, osl: 60}
-      service_tier: batch
-      slo: {e2e_s: {p99: 86400}}
-"""
-RUN = "run: {horizon_s: 60}\n"
-OWNED = "{name: base, site: datacentre, gpu: h100-sxm, billing: owned}"
-RENTED = "name: rented, site: aws-us-east, gpu: h100-sxm"
-
-
-def resolve(folder: Path, topology: str, *rest: str) -> ResolvedTerms:
-    file = folder / "terms.yaml"
-    file.write_text("\n".join([TEXT + "topologies:", f"  one: {topology}", *rest, RUN]))
-    (planned,) = plan_topologies(load_scenario(file))
-    return resolve_terms(planned)
-
-
-def refused(folder: Path, topology: str, *rest: str) -> str:
-    with pytest.raises(InputError) as caught:
-        resolve(folder, topology, *rest)
-    problem = caught.value.problems[0]
-    assert problem.file == str(folder / "terms.yaml")
-    assert problem.line is not None
-    assert problem.column is not None
-    return str(problem).removeprefix(f"{folder}/")
-
-
-def pools(*several: str) -> str:
-    return f"{{pools: [{', '.join(several)}]}}"
 
 
 def test_pools_on_one_site_and_gpu_share_its_servers(tmp_path: Path) -> None:
@@ -194,48 +152,6 @@ def test_servers_and_instances_that_cannot_be_are_refused_at_their_place(
     assert told in refused(tmp_path, topology, rest)
 
 
-def test_instances_are_paid_whole_and_committed_by_number(tmp_path: Path) -> None:
-    (rented,) = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 4}}")).terms.rented
-    assert rented.gpus_per_instance == 8
-    assert rented.usd_per_instance_hour == (pytest.approx(55.04),)
-    assert (rented.minimum_s, rented.granularity_s) == (60, 1)
-    assert rented.commitments == ()
-    reserved = f"{RENTED}, tensor_parallel_size: 4, replicas: 3, billing: reserved_1y"
-    (rented,) = resolve(tmp_path, pools(f"{{{reserved}}}")).terms.rented
-    (commitment,) = rented.commitments
-    assert (commitment.instances, commitment.term_months) == (2, 12)
-    assert commitment.usd_per_instance_hour == pytest.approx(43.3715)
-    assert rented.usd_per_instance_hour == (pytest.approx(55.04),)
-    (rented,) = resolve(tmp_path, pools(f"{{{reserved}, commitments: auto}}")).terms.rented
-    (commitment,) = rented.commitments
-    assert commitment.instances is None
-
-
-def test_a_replica_over_several_instances_takes_whole_ones(tmp_path: Path) -> None:
-    wide = f"{RENTED}, tensor_parallel_size: 8, pipeline_parallel_size: 2, replicas: 3, billing: reserved_1y"
-    (rented,) = resolve(tmp_path, pools(f"{{{wide}}}")).terms.rented
-    (commitment,) = rented.commitments
-    assert commitment.instances == 6
-
-
-def test_terms_of_ones_own_need_no_offer_of_the_catalog(tmp_path: Path) -> None:
-    own = (
-        "{name: rented, site: azure-us-east, gpu: h100-sxm, billing: reserved, term_months: 60, upfront_share: 0.5, "
-        "commitments: 3, gpus_per_instance: 4, price_usd_per_gpu_hour: 1.5, on_demand_usd_per_gpu_hour: 4, "
-        "billing_minimum_s: 3600, price_source: a quote, price_date: 2026-11-20}"
-    )
-    found = resolve(tmp_path, pools(own))
-    (rented,) = found.terms.rented
-    (commitment,) = rented.commitments
-    assert (commitment.usd_per_instance_hour, commitment.term_months) == (6.0, 60)
-    assert (commitment.instances, commitment.upfront_share) == (3, 0.5)
-    assert rented.usd_per_instance_hour == (16.0,)
-    assert rented.minimum_s == 3600
-    (price,) = [figure for figure in found.figures if figure.id.endswith(".price_usd_per_gpu_hour")]
-    assert (price.value, price.kind, price.source, price.date) == (1.5, "given", "a quote", "2026-11-20")
-    assert price.place.endswith("terms.yaml:17:186")
-
-
 def test_staff_is_the_topologys_else_for_owned_hardware_alone(tmp_path: Path) -> None:
     rented = pools(f"{{{RENTED}}}")
     assert resolve(tmp_path, rented).terms.staff is None
@@ -254,61 +170,6 @@ def test_fees_stand_at_any_topology(tmp_path: Path) -> None:
     (licence, support) = resolve(tmp_path, f"{{pools: [{{{RENTED}}}], {fees}}}").terms.fees
     assert (licence.name, licence.usd_once, licence.usd_per_replica_month) == ("licence", 5, 2)
     assert (support.name, support.share_of_bill) == ("support", 0.1)
-
-
-OWN_API = (
-    "{name: api, prices: [{input: 1, output: 2, cached_input: 0.1}, {above_tokens: 1000, input: 3, output: 4, "
-    "cache_write: 5}], ttft_s: {median: 0.5, sigma: 0.2}, tpot_s: {median: 0.01}, data_classes: [internal], "
-    "service_tiers: {batch: {price_factor: {input: 0.5, output: 0.25}}}, bills_failed: true, "
-    "price_source: a contract, price_date: 2026-11-01, price_scale: 2, fixed_usd_per_month: 100, "
-    "requests_per_minute: 60}"
-)
-
-
-def test_an_api_of_ones_own_needs_no_offer_of_the_catalog(tmp_path: Path) -> None:
-    file = tmp_path / "own.yaml"
-    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{OWN_API}]}}\n" + RUN)
-    (planned,) = plan_topologies(load_scenario(file))
-    (spec,) = planned.fleet.providers
-    assert (spec.ttft_median_s, spec.ttft_sigma, spec.tpot_median_s, spec.requests_per_minute) == (0.5, 0.2, 0.01, 60)
-    assert planned.fleet.classes[0].allowed == (True,)
-    (api,) = resolve_terms(planned).terms.apis
-    assert [(p.above_tokens, p.input, p.cached_input, p.cache_write, p.output) for p in api.prices] == [
-        (0, 2.0, 0.2, 2.0, 4.0),
-        (1000, 6.0, 6.0, 10.0, 8.0),
-    ]
-    assert api.tier_by_class == ("", "batch")
-    (batch,) = api.tiers
-    assert (batch.name, [p.by_kind for p in batch.prices]) == ("batch", [(1.0, 0.2, 2.0, 1.0), (3.0, 6.0, 10.0, 2.0)])
-    assert (api.bills_failed, api.fixed_usd_per_month) == (True, 100)
-
-
-def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
-    units = "provisioned_units: 3, usd_per_unit_hour: 2, tokens_per_minute_per_unit: 1000"
-    provider = f"{{name: api, offer: together/llama-3.3-70b, {units}}}"
-    file = tmp_path / "units.yaml"
-    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{provider}]}}\n" + RUN)
-    (planned,) = plan_topologies(load_scenario(file))
-    assert planned.fleet.providers[0].tokens_per_minute == 3000
-    (api,) = resolve_terms(planned).terms.apis
-    assert (api.provisioned_units, api.usd_per_unit_hour) == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("provider", "told"),
-    [
-        ("{name: api, ttft_s: {median: 1}, tpot_s: {median: 1}, data_classes: [internal]}", "'prices' is missing"),
-        (OWN_API.replace("data_classes: [internal], ", ""), "'data_classes' is missing"),
-        (OWN_API.replace("above_tokens: 1000", "above_tokens: 0"), "prices[1].above_tokens: must be above"),
-        (OWN_API.replace("{input: 1,", "{above_tokens: 5, input: 1,"), "prices[0].above_tokens: must be 0"),
-        (OWN_API.replace("price_scale", "provisioned_units"), "'usd_per_unit_hour' is missing"),
-        (OWN_API.replace("price_scale", "usd_per_unit_hour"), "'provisioned_units' is missing"),
-        (OWN_API.replace("batch: {", "night: {"), "unknown value 'night'"),
-        (OWN_API.replace("price_scale: 2", "residency: true"), "no premium of api for processing in a region"),
-    ],
-)
-def test_price_lists_that_cannot_be_are_refused_at_their_place(tmp_path: Path, provider: str, told: str) -> None:
-    assert told in refused(tmp_path, f"{{providers: [{provider}]}}")
 
 
 @pytest.mark.parametrize(
@@ -375,87 +236,3 @@ def test_the_cost_of_capital_is_named_where_it_moves_a_line(tmp_path: Path) -> N
     given = resolve(tmp_path, pools(f"{{{RENTED}}}"), "cost: {overrides: {onprem.wacc: 0.2}}")
     assert given.terms.discount_rate_per_year == 0.2
     assert given.used_overrides == {"onprem.wacc"}
-
-
-def test_a_dated_price_of_ones_own_grows_old(tmp_path: Path) -> None:
-    price = "price_usd_per_gpu_hour: 2, price_source: a quote"
-    old, fresh, undated = (
-        resolve(tmp_path, pools(f"{{{RENTED}, {price}{day}}}")).stale
-        for day in (", price_date: 2024-01-31", ", price_date: 2026-11-20", "")
-    )
-    own = [[figure.id for figure in found if figure.kind == "given"] for found in (old, fresh, undated)]
-    assert own == [["topologies.one.pools[0].price_usd_per_gpu_hour"], [], []]
-
-
-@pytest.mark.parametrize(
-    ("settings", "right"),
-    [
-        ("offer: openai/gpt-4.1", (1.0, 0.5, 1.0, 4.0)),
-        ("offer: openai/gpt-5", (0.625, 0.0625, 0.625, 5.0)),
-        ("offer: groq/gpt-oss-120b", (0.075, 0.075, 0.075, 0.3)),
-        ("offer: anthropic/claude-haiku-4-5", (0.5, 0.05, 0.625, 2.5)),
-        ("offer: google/gemini-2.5-flash", (0.15, 0.03, 0.15, 1.25)),
-        ("offer: groq/gpt-oss-120b, price_scale: 2", (0.15, 0.15, 0.15, 0.6)),
-        ("offer: groq/gpt-oss-120b, prices: [{input: 1, cached_input: 0.5, output: 4}]", (0.5, 0.5, 0.5, 2.0)),
-        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {window_s: 60}}", (0.075, 0.075, 0.075, 0.3)),
-        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {price_factor: 0}}", (0.0, 0.0, 0.0, 0.0)),
-    ],
-)
-def test_a_batch_pays_each_kind_of_token_what_its_provider_asks(
-    tmp_path: Path, settings: str, right: tuple[float, ...]
-) -> None:
-    """Input, cached input, cache write, output: half of all of them at few providers only."""
-    found = resolve(tmp_path, f"{{providers: [{{name: api, data_classes: [internal], {settings}}}]}}")
-    (batch,) = found.terms.apis[0].tiers
-    assert batch.prices[0].by_kind == pytest.approx(right)
-
-
-def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) -> None:
-    file = tmp_path / "long.yaml"
-    provider = "{providers: [{name: api, data_classes: [internal], offer: openai/gpt-5.4}]}"
-    file.write_text(
-        TEXT.replace("service_tier: batch", "service_tier: priority") + f"topologies:\n  one: {provider}\n" + RUN
-    )
-    (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
-    (priority,) = api.tiers
-    assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
-
-
-def test_capacity_blocks_are_paid_by_whole_days(tmp_path: Path) -> None:
-    found = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8, billing: capacity_block}}"))
-    (terms,) = found.terms.rented
-    assert terms.usd_per_instance_hour == pytest.approx((8 * 5.97,))
-    assert (terms.minimum_s, terms.granularity_s) == (86_400, 86_400)
-    (usual,) = resolve(tmp_path, pools(f"{{{RENTED}, tensor_parallel_size: 8}}")).terms.rented
-    assert (usual.minimum_s, usual.granularity_s) == (60, 1)
-
-
-def test_several_commitments_and_the_rest_on_demand(tmp_path: Path) -> None:
-    mix = (
-        "commitments: [{term_months: 36, instances: 2}, {term_months: 12}, {term_months: 6, price_usd_per_gpu_hour: 2}]"
-    )
-    eight = f"{RENTED}, instance: p5.48xlarge"
-    (rented,) = resolve(tmp_path, pools(f"{{{eight}, {mix}}}")).terms.rented
-    long, year, own = rented.commitments
-    assert [(one.term_months, one.instances) for one in rented.commitments] == [(36, 2), (12, None), (6, None)]
-    assert long.usd_per_instance_hour < year.usd_per_instance_hour < rented.usd_per_instance_hour[0]
-    assert own.usd_per_instance_hour == 2.0 * rented.gpus_per_instance
-    (every,) = resolve(tmp_path, pools(f"{{{eight}, commitments: auto}}")).terms.rented
-    assert [(one.term_months, one.instances) for one in every.commitments] == [(12, None), (36, None)]
-
-
-@pytest.mark.parametrize(
-    ("terms", "words"),
-    [
-        ("commitments: [{term_months: 7}]", "'price_usd_per_gpu_hour' is missing: the catalog has no term of 7 months"),
-        ("commitments: [{term_months: 12}, {term_months: 12, instances: 1}]", "another commitment has the same term"),
-        ("billing: reserved_1y, commitments: [{term_months: 36}]", "a list of them needs billing on_demand"),
-        ("billing: spot, commitments: auto", "commitments: needs billing reserved_1y"),
-        ("commitments: [{instances: 2}]", "commitments[0]: 'term_months' is missing"),
-        ("commitments: [{term_months: 12, months: 3}]", "commitments[0].months: unknown key 'months'"),
-        ("commitments: some", "commitments: "),
-        ("commitments: auto", "no term of h100-sxm in instances of 1 at aws-us-east: 'gpus_per_instance: 8' has some"),
-    ],
-)
-def test_commitments_that_cannot_be_are_refused_at_their_place(tmp_path: Path, terms: str, words: str) -> None:
-    assert words in refused(tmp_path, pools(f"{{{RENTED}, {terms}}}"))

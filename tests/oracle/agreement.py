@@ -1,0 +1,35 @@
+"""Compares a bill with that of the second arithmetic, on what the product writes of use and terms."""
+
+from __future__ import annotations
+
+import json
+
+import bills
+import numpy as np
+
+from simulator.bill.cents import whole_cents
+from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage_data
+from simulator.bill.study import bill_study
+from simulator.study.bill import MonthUse
+from simulator.study.terms import Terms
+
+
+def agree(terms: Terms, months: list[MonthUse]) -> bills.Study:
+    """Compare line by line, payment by payment; the oracle reads JSON that was written and read again."""
+    told = json.loads(json.dumps([usage_data(months), terms_data(terms)]))
+    study = bills.Study(*told)
+    bill = bill_study(terms, months)
+    rows = study.mean_lines()
+    assert [(line.owner, line.category, line.part) for line in bill.lines] == [
+        (row["owner"], row["category"], row["part"]) for row in rows
+    ]
+    np.testing.assert_allclose([line.usd for line in bill.lines], [row["usd"] for row in rows], rtol=1e-9, atol=1e-9)
+    assert list(whole_cents(bill.lines)) == bills.cents(rows)
+    paid = study.payments()
+    mine = {time: usd for time, usd in zip(bill.at_months, bill.paid_usd, strict=True) if usd or time in paid}
+    assert list(mine) == list(paid)
+    np.testing.assert_allclose(list(mine.values()), list(paid.values()), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(bill.npv_usd, study.npv(), rtol=1e-9, atol=1e-6)
+    again = bill_study(read_terms(told[1]), read_usage(told[0]))
+    assert [line.usd for line in again.lines] == [line.usd for line in bill.lines]
+    return study

@@ -1,0 +1,182 @@
+"""Rented instances: terms of commitments, and the rest on demand."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from bills.clock import price_of_hour
+from bills.months import HOURS, Months, at, pool_of, scale
+from bills.rentals import pieces, rentals
+from bills.rows import Row, row, shared
+
+Term = tuple[int, int, int]
+"""(which commitment, month after which a term begins, instances)."""
+
+
+class Rented:
+    """One offer that a pool is rented by."""
+
+    def __init__(self, months: Months, offer: Row) -> None:
+        self.months, self.offer = months, offer
+        self.index = months.terms["rental_index"]
+        self.begun = self._begun()
+
+    def _on_demand_usd(self, month: int, first: int, last: int | None = None) -> float:
+        """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
+        usd = 0.0
+        for period, usage in self.months.periods(month):
+            for hour, hours, count in self._pieces(usage):
+                above = max(0, min(count, last if last is not None else count) - first)
+                price = price_of_hour(self.offer["usd_per_instance_hour"], usage, hour)
+                usd += scale(period, usage) * hours * above * price
+        return usd
+
+    def _instance_hours(self, month: int, first: int) -> float:
+        return math.fsum(
+            scale(period, usage) * hours * max(0, count - first)
+            for period, usage in self.months.periods(month)
+            for _, hours, count in self._pieces(usage)
+        )
+
+    def _pieces(self, usage: Row) -> list[tuple[int, float, int]]:
+        return pieces(rentals(pool_of(usage, self.offer["pool"]), self.offer, usage, self.months.jobs > 0))
+
+    def _span(self) -> tuple[int, int]:
+        return self.offer["span"]["first"] - 1, min(self.offer["span"]["last"] or self.months.count, self.months.count)
+
+    def _begun(self) -> list[Term]:
+        begin, end = self._span()
+        begun: list[Term] = []
+        open_ = []
+        for number, agreed in enumerate(self.offer["commitments"]):
+            if agreed["begins"] is not None:
+                begun += [(number, start, count) for start, count in agreed["begins"] if count]
+            elif agreed["instances"]:
+                begun += [(number, start, agreed["instances"]) for start in range(begin, end, agreed["term_months"])]
+            elif agreed["instances"] is None:
+                open_.append(number)
+        given, level = list(begun), 0
+        while open_ and (chosen := self._worth_it(open_, given, level)):
+            begun += [(number, start, 1) for number, start in chosen]
+            level += 1
+        return begun
+
+    def _held(self, begun: list[Term], month: int) -> int:
+        """Instances under commitment in a month."""
+        lengths = [agreed["term_months"] for agreed in self.offer["commitments"]]
+        return sum(count for number, start, count in begun if start <= month < start + lengths[number])
+
+    def _worth_it(self, open_: list[int], given: list[Term], level: int) -> list[tuple[int, int]]:
+        """Terms of one more instance, tried month by month from the first on."""
+        begin, end = self._span()
+        if begin >= end:
+            return []
+        known: dict[int, tuple[float, list[tuple[int, int]]]] = {end: (0.0, [])}
+
+        def best(month: int) -> tuple[float, list[tuple[int, int]]]:
+            if month not in known:
+                nth = self._held(given, month) + level
+                rent = self._on_demand_usd(month, nth, nth + 1) * at(self.index, month + 1)
+                usd, terms = best(month + 1)
+                found = rent * self.months.lengths[month] + usd, terms
+                for number in open_:
+                    agreed = self.offer["commitments"][number]
+                    hours = HOURS * agreed["term_months"]
+                    usd, terms = best(min(month + agreed["term_months"], end))
+                    usd += hours * agreed["usd_per_instance_hour"] * at(self.index, month)
+                    if usd < found[0] * (1 - 1e-9):
+                        found = usd, [(number, month), *terms]
+                known[month] = found
+            return known[month]
+
+        return best(begin)[1]
+
+    def terms_paid(self) -> list[tuple[Row, int, int, float]]:
+        """(commitment, first month, months, USD) of each term of a commitment."""
+        found = []
+        for number, start, count in self.begun:
+            agreed = self.offer["commitments"][number]
+            hours = count * HOURS * agreed["term_months"]
+            usd = hours * agreed["usd_per_instance_hour"] * at(self.index, start)
+            found.append((agreed, start, agreed["term_months"], usd))
+        return found
+
+    def _name(self, agreed: Row) -> str:
+        one = len(self.offer["commitments"]) == 1
+        return "committed" if one else f"committed {agreed['term_months']} months"
+
+    def lines(self, month: int) -> list[Row]:
+        offer, name = self.offer, self.offer["pool"]
+        committed = self._held(self.begun, month)
+        states = self.months.gpu_hours(month, [name])
+        billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
+        size = offer["gpus_per_instance"]
+        states["unused"] = max(0.0, billed * size - math.fsum(states.values()))
+        share = above / billed if billed else 0.0
+        usd = self._on_demand_usd(month, committed) * at(self.index, month + 1)
+        tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
+        rows = shared(name, tier, usd, {part: h * share for part, h in states.items()}, "by_use")
+        below = 0
+        for which, agreed in enumerate(offer["commitments"]):
+            count, usd = self._running(which, month)
+            inside_h = self._instance_hours(month, below) - self._instance_hours(month, below + count)
+            inside = {part: h * inside_h / billed if billed else 0.0 for part, h in states.items()}
+            inside["unused"] += max(0.0, count * HOURS * size - math.fsum(inside.values()))
+            rows += shared(name, self._name(agreed), usd, inside, "committed")
+            below += count
+        tokens = math.fsum(
+            scale(period, usage) * (pool["output_tokens"] - sum(output for _, output in pool["thrown_tokens"]))
+            for period, usage in self.months.periods(month)
+            for pool in [pool_of(usage, name)]
+        )
+        egress = tokens * offer["egress_bytes_per_output_token"] / 1e9 * offer["egress_usd_per_gb"]
+        rows.append(row(name, "egress", "output tokens", egress, "by_use"))
+        storage = offer["storage_gb"] * offer["storage_usd_per_gb_month"]
+        rows.append(row(name, "storage", "volumes", storage, "by_month"))
+        return rows
+
+    def left_over(self, month: int) -> list[Row]:
+        """Terms that go on where their offer is no longer used."""
+        return [
+            row(self.offer["pool"], self._name(agreed), "unused", self._running(which, month)[1], "committed")
+            for which, agreed in enumerate(self.offer["commitments"])
+        ]
+
+    def after_the_study(self) -> list[Row]:
+        """A month's share of what terms cost beyond the study."""
+        study = self.months.terms["months"]
+        rows = []
+        for agreed in self.offer["commitments"]:
+            share = math.fsum(
+                usd * max(start + length - study, 0.0) / length / study
+                for mine, start, length, usd in self.terms_paid()
+                if mine is agreed
+            )
+            rows.append(row(self.offer["pool"], self._name(agreed), "after the study", share, "committed"))
+        return rows
+
+    def _running(self, which: int, month: int) -> tuple[int, float]:
+        """Instances of one commitment, and what they cost in a month."""
+        agreed = self.offer["commitments"][which]
+        running = [
+            (start, count)
+            for number, start, count in self.begun
+            if number == which and start <= month < start + agreed["term_months"]
+        ]
+        usd = math.fsum(
+            count * HOURS * agreed["usd_per_instance_hour"] * at(self.index, start) for start, count in running
+        )
+        return sum(count for _, count in running), usd
+
+    def pay(self, paid: dict[float, float]) -> None:
+        """Terms as they are paid: a part upfront, the rest month by month."""
+        study = self.months.terms["months"]
+        for agreed, start, length, usd in self.terms_paid():
+            upfront = agreed["upfront_share"]
+            paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
+            for k in range(length):
+                begin, end = float(start + k), float(start + k + 1)
+                cuts = sorted({begin, end} | ({study} if begin < study < end else set()))
+                for low, high in pairwise(cuts):
+                    paid[high] = paid.get(high, 0.0) + usd * (1 - upfront) / length * (high - low)

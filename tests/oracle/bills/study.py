@@ -1,0 +1,96 @@
+"""A topology's bill, worked out month by month."""
+
+from __future__ import annotations
+
+import math
+
+from bills.api import api_lines
+from bills.months import Months, holds, pool_of
+from bills.owned import Owned
+from bills.rented import Rented
+from bills.rows import Row, row
+
+
+class Study:
+    """What a topology used in the months of a study, at what was agreed."""
+
+    def __init__(self, usage: Row, terms: Row) -> None:
+        self.terms = terms
+        self.months = Months(usage, terms)
+        self.owned = [Owned(self.months, site) for site in terms["owned"]]
+        self.rented = [Rented(self.months, offer) for offer in terms["rented"]]
+
+    def lines(self, month: int) -> list[Row]:
+        rows: list[Row] = []
+        for owned in self.owned:
+            if holds(owned.site, month):
+                rows += owned.lines(month)
+        for rented in self.rented:
+            rows += rented.lines(month) if holds(rented.offer, month) else rented.left_over(month)
+        for api in self.terms["apis"]:
+            if holds(api, month):
+                rows += api_lines(self.months, api, month)
+        rows += self._people_and_fees(month)
+        for rented in self.rented:
+            rows += rented.after_the_study()
+        for owned in self.owned:
+            if owned.site["span"]["last"] == month:
+                rows.append(owned.sold_early())
+        rows = [line for line in rows if line["usd"] != 0]
+        whole = math.fsum(line["usd"] for line in rows)
+        for fee in self.terms["fees"]:
+            usd = whole * fee["share_of_bill"]
+            if usd:
+                rows.append(row(self.terms["topology"], fee["name"], "share of the bill", usd, "by_use"))
+        return rows
+
+    def _people_and_fees(self, month: int) -> list[Row]:
+        owner, staff = self.terms["topology"], self.terms["staff"]
+        periods = self.months.periods(month)
+        replicas = sum(
+            max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods)
+            for pool in periods[0][1]["pools"]
+        )
+        servers = sum(owned.bought[month] for owned in self.owned)
+        rows = []
+        if staff and holds(staff, month):
+            monthly = staff["usd_per_fte_year"] / 12 * (self.months.share(month) if self.owned else 1.0)
+            rows.append(row(owner, "staff", "base", staff["base_fte"] * monthly, "by_month"))
+            rows.append(row(owner, "staff", "servers", staff["fte_per_server"] * servers * monthly, "by_month"))
+            rows.append(row(owner, "staff", "replicas", staff["fte_per_replica"] * replicas * monthly, "by_month"))
+        for fee in self.terms["fees"]:
+            rows.append(row(owner, fee["name"], "once", fee["usd_once"] / self.terms["months"], "bought"))
+            rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
+            rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
+        return rows
+
+    def mean_lines(self) -> list[Row]:
+        """Mean of the months, by their length."""
+        found: dict[tuple[str, str, str], Row] = {}
+        for month, length in enumerate(self.months.lengths):
+            for line in self.lines(month):
+                key = (line["owner"], line["category"], line["part"])
+                mean = found.setdefault(key, line | {"usd": 0.0})
+                mean["usd"] += line["usd"] * length / self.terms["months"]
+        return list(found.values())
+
+    def payments(self) -> dict[float, float]:
+        """USD paid by time in months."""
+        paid = {0.0: 0.0}
+        for fee in self.terms["fees"]:
+            when = float(fee["after_months"])
+            paid[when] = paid.get(when, 0.0) + fee["usd_once"]
+        clock = 0.0
+        for month, length in enumerate(self.months.lengths):
+            clock += length
+            running = math.fsum(line["usd"] for line in self.lines(month) if line["kind"] in ("by_month", "by_use"))
+            paid[clock] = paid.get(clock, 0.0) + running * length
+        for rented in self.rented:
+            rented.pay(paid)
+        for owned in [] if self.months.jobs else self.owned:
+            owned.pay(paid)
+        return dict(sorted(paid.items()))
+
+    def npv(self) -> float:
+        rate = self.terms["discount_rate_per_year"]
+        return math.fsum(usd / (1 + rate) ** (time / 12) for time, usd in self.payments().items())

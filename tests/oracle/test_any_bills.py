@@ -1,0 +1,107 @@
+"""Any rented pool and any calls cost the same by the bill and by a second arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from agreement import agree
+from bill_cases import API, HOUR_S, month, pool, provider_by_hour, rented
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.demand import When
+from simulator.study.terms import Commitment, Span, Terms, TierPrices, TokenPrices
+from simulator.study.usage import PoolUsage, Stay, Usage
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> tuple[PoolUsage, float]:
+    end_s = draw(st.floats(1_000.0, 20_000.0))
+    stays = []
+    for replica in range(draw(st.integers(1, 6))):
+        begin = draw(st.floats(0.0, 0.8)) * end_s
+        stop = begin + draw(st.floats(0.01, 1.0)) * (end_s - begin)
+        middle = draw(st.floats(0.0, 1.0)) * (stop - begin) + begin
+        server = draw(st.integers(0, 3))
+        stays += [Stay(replica, server, "starting", begin, middle), Stay(replica, server, "serving", middle, stop)]
+    return pool(stays=stays, end_s=end_s, gpus=1), end_s
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ledger=ledgers(),
+    other=ledgers(),
+    minimum_s=st.sampled_from([0.0, 60.0, 4_000.0]),
+    granularity_s=st.sampled_from([0.0, 1.0, 60.0, HOUR_S]),
+    committed=st.sampled_from([None, 0, 1, 3]),
+    price=st.floats(0.1, 3.0),
+    start_hour=st.floats(0.0, 23.9),
+    months=st.floats(0.5, 15.0),
+    term=st.sampled_from([1, 7, 12]),
+    upfront=st.floats(0.0, 1.0),
+    first=st.integers(1, 3),
+    last=st.sampled_from([None, 3, 8, 20]),
+)
+def test_any_rented_pool_costs_the_same_by_both(
+    ledger: tuple[PoolUsage, float],
+    other: tuple[PoolUsage, float],
+    minimum_s: float,
+    granularity_s: float,
+    committed: int | None,
+    price: float,
+    start_hour: float,
+    months: float,
+    term: int,
+    upfront: float,
+    first: int,
+    last: int | None,
+) -> None:
+    offer = rented(
+        usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)),
+        minimum_s=minimum_s,
+        granularity_s=granularity_s,
+        commitments=(Commitment(price, term, committed, upfront),),
+    )
+    usages = [Usage(end_s, (used,), ()) for used, end_s in (ledger, other)]
+    use = month(*usages, start_hour=start_hour)
+    count = int(np.ceil(months))
+    until = count if last is None else min(last, count)
+    none = MonthUse((PeriodUse(Usage(HOUR_S, (), ()), 730.0),))
+    uses = [use if first <= k + 1 <= until else none for k in range(count)]
+    agree(Terms("cloud", rented=(replace(offer, span=Span(first, last)),), months=months), uses)
+
+
+WHENS = st.builds(
+    When,
+    start_hour=st.floats(0.0, 23.9),
+    ahead_h=st.sampled_from([0.0, 1.0, -5.0, 5.5]),
+    changes=st.sampled_from([(), ((1_800.0, 1.0),), ((3_000.0, -1.0), (9_000.0, 1.0))]),
+    spread=st.sampled_from([(), (0.0,) * 8 + (1.0,) * 12 + (0.0,) * 4, (0.5, *(1.0,) * 23)]),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(when=WHENS, seed=st.integers(0, 1_000), bills_failed=st.booleans())
+def test_calls_at_prices_by_the_hour_cost_the_same_by_both(when: When, seed: int, bills_failed: bool) -> None:
+    counts = np.random.default_rng(seed).integers(0, 10**6, (2, 24, 2, 2, 4))
+    terms = replace(
+        API,
+        prices=(TokenPrices(0, 2.5, 0.25, 3.125, 10.0), TokenPrices(200_000, 5.0, 0.5, 6.25, 15.0)),
+        tier_by_class=("", "batch"),
+        tiers=(TierPrices("batch", (TokenPrices(0, 1.25, 0.2, 1.5, 5.0), TokenPrices(200_000, 2.5, 0.3, 3.0, 7.0))),),
+        factor_by_hour=tuple(2.0 if hour in (1, 2, 3, 6, 7, 8, 9) else 1.0 for hour in range(24)),
+        bills_failed=bills_failed,
+        residency_premium=0.1,
+    )
+    usage = Usage(50_000.0, (), (provider_by_hour(counts[0], counts[1]),))
+    agree(Terms("api", apis=(terms,), months=2.0), [month(usage, when=when)] * 2)
+
+
+@settings(deadline=None, max_examples=40)
+@given(when=WHENS, ledger=ledgers())
+def test_prices_by_the_local_hour_are_the_same_by_both(when: When, ledger: tuple[PoolUsage, float]) -> None:
+    used, end_s = ledger
+    offer = rented(usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)))
+    agree(Terms("cloud", rented=(offer,), months=2.0), [month(Usage(end_s, (used,), ()), when=when)] * 2)

@@ -1,0 +1,100 @@
+"""Price lists of providers: bands, tiers, units bought ahead, prices of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from terms_cases import RUN, TEXT, refused, resolve
+
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+
+OWN_API = (
+    "{name: api, prices: [{input: 1, output: 2, cached_input: 0.1}, {above_tokens: 1000, input: 3, output: 4, "
+    "cache_write: 5}], ttft_s: {median: 0.5, sigma: 0.2}, tpot_s: {median: 0.01}, data_classes: [internal], "
+    "service_tiers: {batch: {price_factor: {input: 0.5, output: 0.25}}}, bills_failed: true, "
+    "price_source: a contract, price_date: 2026-11-01, price_scale: 2, fixed_usd_per_month: 100, "
+    "requests_per_minute: 60}"
+)
+
+
+def test_an_api_of_ones_own_needs_no_offer_of_the_catalog(tmp_path: Path) -> None:
+    file = tmp_path / "own.yaml"
+    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{OWN_API}]}}\n" + RUN)
+    (planned,) = plan_topologies(load_scenario(file))
+    (spec,) = planned.fleet.providers
+    assert (spec.ttft_median_s, spec.ttft_sigma, spec.tpot_median_s, spec.requests_per_minute) == (0.5, 0.2, 0.01, 60)
+    assert planned.fleet.classes[0].allowed == (True,)
+    (api,) = resolve_terms(planned).terms.apis
+    assert [(p.above_tokens, p.input, p.cached_input, p.cache_write, p.output) for p in api.prices] == [
+        (0, 2.0, 0.2, 2.0, 4.0),
+        (1000, 6.0, 6.0, 10.0, 8.0),
+    ]
+    assert api.tier_by_class == ("", "batch")
+    (batch,) = api.tiers
+    assert (batch.name, [p.by_kind for p in batch.prices]) == ("batch", [(1.0, 0.2, 2.0, 1.0), (3.0, 6.0, 10.0, 2.0)])
+    assert (api.bills_failed, api.fixed_usd_per_month) == (True, 100)
+
+
+def test_provisioned_units_let_through_what_is_bought(tmp_path: Path) -> None:
+    units = "provisioned_units: 3, usd_per_unit_hour: 2, tokens_per_minute_per_unit: 1000"
+    provider = f"{{name: api, offer: together/llama-3.3-70b, {units}}}"
+    file = tmp_path / "units.yaml"
+    file.write_text(TEXT + f"topologies:\n  one: {{providers: [{provider}]}}\n" + RUN)
+    (planned,) = plan_topologies(load_scenario(file))
+    assert planned.fleet.providers[0].tokens_per_minute == 3000
+    (api,) = resolve_terms(planned).terms.apis
+    assert (api.provisioned_units, api.usd_per_unit_hour) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("provider", "told"),
+    [
+        ("{name: api, ttft_s: {median: 1}, tpot_s: {median: 1}, data_classes: [internal]}", "'prices' is missing"),
+        (OWN_API.replace("data_classes: [internal], ", ""), "'data_classes' is missing"),
+        (OWN_API.replace("above_tokens: 1000", "above_tokens: 0"), "prices[1].above_tokens: must be above"),
+        (OWN_API.replace("{input: 1,", "{above_tokens: 5, input: 1,"), "prices[0].above_tokens: must be 0"),
+        (OWN_API.replace("price_scale", "provisioned_units"), "'usd_per_unit_hour' is missing"),
+        (OWN_API.replace("price_scale", "usd_per_unit_hour"), "'provisioned_units' is missing"),
+        (OWN_API.replace("batch: {", "night: {"), "unknown value 'night'"),
+        (OWN_API.replace("price_scale: 2", "residency: true"), "no premium of api for processing in a region"),
+    ],
+)
+def test_price_lists_that_cannot_be_are_refused_at_their_place(tmp_path: Path, provider: str, told: str) -> None:
+    assert told in refused(tmp_path, f"{{providers: [{provider}]}}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "right"),
+    [
+        ("offer: openai/gpt-4.1", (1.0, 0.5, 1.0, 4.0)),
+        ("offer: openai/gpt-5", (0.625, 0.0625, 0.625, 5.0)),
+        ("offer: groq/gpt-oss-120b", (0.075, 0.075, 0.075, 0.3)),
+        ("offer: anthropic/claude-haiku-4-5", (0.5, 0.05, 0.625, 2.5)),
+        ("offer: google/gemini-2.5-flash", (0.15, 0.03, 0.15, 1.25)),
+        ("offer: groq/gpt-oss-120b, price_scale: 2", (0.15, 0.15, 0.15, 0.6)),
+        ("offer: groq/gpt-oss-120b, prices: [{input: 1, cached_input: 0.5, output: 4}]", (0.5, 0.5, 0.5, 2.0)),
+        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {window_s: 60}}", (0.075, 0.075, 0.075, 0.3)),
+        ("offer: groq/gpt-oss-120b, service_tiers: {batch: {price_factor: 0}}", (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
+def test_a_batch_pays_each_kind_of_token_what_its_provider_asks(
+    tmp_path: Path, settings: str, right: tuple[float, ...]
+) -> None:
+    """Input, cached input, cache write, output: half of all of them at few providers only."""
+    found = resolve(tmp_path, f"{{providers: [{{name: api, data_classes: [internal], {settings}}}]}}")
+    (batch,) = found.terms.apis[0].tiers
+    assert batch.prices[0].by_kind == pytest.approx(right)
+
+
+def test_a_prompt_too_long_for_a_tier_pays_the_standard_price(tmp_path: Path) -> None:
+    file = tmp_path / "long.yaml"
+    provider = "{providers: [{name: api, data_classes: [internal], offer: openai/gpt-5.4}]}"
+    file.write_text(
+        TEXT.replace("service_tier: batch", "service_tier: priority") + f"topologies:\n  one: {provider}\n" + RUN
+    )
+    (api,) = resolve_terms(plan_topologies(load_scenario(file))[0]).terms.apis
+    (priority,) = api.tiers
+    assert [band.by_kind for band in priority.prices] == [(5.0, 0.5, 5.0, 30.0), api.prices[1].by_kind]
