@@ -18,7 +18,8 @@ from simulator.fleet.single import run_single
 from simulator.perf.architecture import body_parameters_per_token
 from simulator.perf.roofline import FLOPS_PER_PARAMETER
 from simulator.perf.steptime import StepTime
-from simulator.resolve.engines import PlannedEngine, architecture, plan_engine
+from simulator.resolve.checkpoint import architecture
+from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.schema.engine import EngineSettings
 from simulator.workload.requests import make_requests
 

@@ -16,7 +16,7 @@ from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 from simulator.perf.steptime import StepTime
-from simulator.resolve.engines import architecture
+from simulator.resolve.checkpoint import architecture
 
 
 def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverheads:

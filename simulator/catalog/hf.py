@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from simulator.catalog.quantity import Quantity, read_yaml
+from simulator.catalog.shapes.config import read_config, text_section
+from simulator.catalog.shapes.reader import Config
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "max_position_embeddings")
 EXPERT_COUNT_KEYS = ("num_local_experts", "num_experts", "n_routed_experts")
-EXPERTS_PER_TOKEN_KEYS = ("num_experts_per_tok", "experts_per_token")
+EXPERTS_PER_TOKEN_KEYS = ("num_experts_per_tok", "experts_per_token", "top_k_experts")
 SHARED_EXPERT_KEYS = ("n_shared_experts",)
 ALTERNATING = ("gpt_oss", "gemma2")
 WITH_SINKS = ("gpt_oss",)
@@ -28,29 +29,18 @@ def load_hf_config(path: str | Path) -> Architecture:
     ------
     InputError : no such file, no JSON object in it, or keys missing that the memory and step-time models need
     """
-    file = Path(path)
-    file = file / "config.json" if file.is_dir() else file
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the model's config.json: {error.strerror}", file=str(file))) from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            Problem(f"not JSON: {error.msg}", file=str(file), line=error.lineno, column=error.colno)
-        ) from error
-    if not isinstance(config, dict):
-        raise InputError(Problem("config.json must hold an object", file=str(file)))
-    name = Path(str(config.get("_name_or_path") or file.resolve().parent.name)).name.lower()
-    return architecture_from_config(name, config.get("text_config", config), file=str(file))
+    name, values, file = read_config(path)
+    return architecture_from_config(name, values, file)
 
 
 def architecture_from_config(name: str, config: Mapping[str, Any], file: str | None = None) -> Architecture:
-    """Architecture from the keys of a `config.json`.
+    """Architecture from the keys of a `config.json`, or of its section for text.
 
     Raises
     ------
     InputError : naming every key that is missing
     """
+    config = dict(text_section(Config(config, file)))
     _refuse_missing(config, file)
     heads = config["num_attention_heads"]
     layers = config["num_hidden_layers"]
@@ -70,7 +60,7 @@ def architecture_from_config(name: str, config: Mapping[str, Any], file: str | N
         tie_embeddings=bool(config.get("tie_word_embeddings", _is_gemma(config))),
         experts=experts,
         experts_per_token=_first(config, EXPERTS_PER_TOKEN_KEYS) if experts else 0,
-        shared_experts=_first(config, SHARED_EXPERT_KEYS),
+        shared_experts=_shared_experts(config),
         moe_intermediate_size=(config.get("moe_intermediate_size") or config["intermediate_size"]) if experts else 0,
         dense_layers=_dense_layers(config, layers) if experts else layers,
         popularity_ratio=popularity_ratio() if experts else 1.0,
@@ -105,6 +95,13 @@ def _refuse_missing(config: Mapping[str, Any], file: str | None) -> None:
 
 def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
     return next((int(config[key]) for key in keys if config.get(key)), 0)
+
+
+def _shared_experts(config: Mapping[str, Any]) -> int:
+    """Shared experts; Gemma 4 has a dense MLP beside the experts of each layer, counted in widths of one."""
+    if config.get("enable_moe_block"):
+        return int(config["intermediate_size"]) // int(config["moe_intermediate_size"])
+    return _first(config, SHARED_EXPERT_KEYS)
 
 
 def _dense_layers(config: Mapping[str, Any], layers: int) -> int:

@@ -154,7 +154,7 @@ def _model_rows() -> list[Row]:
             "parameters": entry.total_parameters.value,
             "active_parameters": (entry.active_parameters or entry.total_parameters).value,
             "native_dtype": entry.native_dtype,
-            "max_context_tokens": entry.text_config["max_position_embeddings"],
+            "max_context_tokens": entry.architecture.max_position_embeddings,
             "source": entry.config_source.source,
             "date": entry.config_source.date,
         }

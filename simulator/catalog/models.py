@@ -35,13 +35,8 @@ class Model(Entry):
     checkpoints: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
-    def text_config(self) -> dict[str, Any]:
-        """Keys of the language model: the config's own, or those of its text section."""
-        return dict(self.config.get("text_config", self.config))
-
-    @property
     def architecture(self) -> Architecture:
-        return architecture_from_config(self.name, self.text_config)
+        return architecture_from_config(self.name, self.config)
 
 
 @lru_cache

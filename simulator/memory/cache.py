@@ -88,7 +88,7 @@ def _page(
         size = _state_bytes(cache, tp, shape.dtype_bytes)
         return Page("state", 0, tokens, tokens * max(attention) if attention else size, size)
     size = _token_bytes(cache, tp, kv_bytes, shape.dtype_bytes)
-    return Page(cache.kind, cache.reach, tokens, size * tokens // cache.compress, size)
+    return Page(cache.kind, cache.reach, tokens, size * tokens, size)
 
 
 def _token_bytes(cache: LayerCache, tp: int, kv_bytes: float, dtype_bytes: int) -> int:

@@ -70,8 +70,6 @@ class LayerCache:
     reach : tokens of the window or chunk
     row_bytes : bytes per token where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
     state : arrays of a state
-    chunk_tokens : tokens that the state's kernel takes at once
-    compress : tokens that share one row (compressed sparse attention); 1 else
     """
 
     kind: CacheKind
@@ -81,8 +79,6 @@ class LayerCache:
     reach: int = 0
     row_bytes: int = 0
     state: tuple[StatePart, ...] = ()
-    chunk_tokens: int = 0
-    compress: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +116,6 @@ class ModelShape:
     dtype_bytes : of the weights that are not quantised
     quantization : the config's own section, empty without
     towers : encoders of other modalities
-    sinks : attention with a learned sink per head
-    mtp : matrices of the model's own draft heads, loaded only with speculative decoding
     unmodelled : what of the model the step-time model does not know, in words
     """
 
@@ -145,8 +139,6 @@ class ModelShape:
     dtype_bytes: int = 2
     quantization: dict[str, object] | None = None
     towers: tuple[Tower, ...] = ()
-    sinks: bool = False
-    mtp: tuple[Matrix, ...] = ()
     unmodelled: tuple[str, ...] = ()
 
     @property

@@ -22,7 +22,7 @@ class Format:
 
     Attributes
     ----------
-    name : as `fp8`, for messages
+    name : as `fp8`; what is computed in 16 bit is `int4` or `w8a16`
     weight_bytes : :math:`b_w` of one weight without scales
     group : (output, input) weights that share one scale; an output of 0 is one scale per matrix row
     scale_bytes : bytes of the scale, and of the zero point where there is one
@@ -127,23 +127,24 @@ def layer_of(name: str) -> int | None:
     return None
 
 
-def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split, drafts: bool = False) -> list[float]:
+def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split) -> list[float]:
     """Weight bytes of one GPU of each pipeline stage.
 
     Embeddings lie on the first stage, the LM head on the last, which has the embedding too if both are one matrix;
     towers lie on the first.
     """
     stages = [0.0] * split.pp
+    stage_of = [stage_of_layer(shape.layers, split.pp, layer) for layer in range(shape.layers)]
     tied = not any(matrix.name.endswith("lm_head") for matrix in shape.matrices)
-    for matrix in shape.matrices + (shape.mtp if drafts else ()):
+    for matrix in shape.matrices:
         size = matrix_bytes(matrix, weights, split, shape.dtype_bytes)
         layer = layer_of(matrix.name)
-        if matrix.name.endswith("lm_head") or matrix in shape.mtp:
+        if matrix.name.endswith("lm_head"):
             stages[-1] += size
         elif layer is None:
             stages[0] += size
             if tied and matrix.cut == "vocab" and split.pp > 1:
                 stages[-1] += size
         else:
-            stages[stage_of_layer(shape.layers, split.pp, layer)] += size
+            stages[stage_of[layer]] += size
     return stages

@@ -75,9 +75,10 @@ def kv_bytes_per_token_layer(arch: Architecture, layout: Layout) -> float:
 def kv_bytes_per_token(arch: Architecture, layout: Layout) -> float:
     """KV bytes that one more token of context takes on one GPU, in the stage with most layers.
 
-    Layers with a sliding window hold no more than the window and are counted apart (`MemoryPlan.sliding_bytes`).
+    Layers with a sliding window hold no more than the window and are counted apart (`MemoryPlan.sliding_bytes`); where
+    all have one, they are counted as if none had.
     """
-    return math.ceil(arch.full_layers / layout.pp) * kv_bytes_per_token_layer(arch, layout)
+    return math.ceil((arch.full_layers or arch.layers) / layout.pp) * kv_bytes_per_token_layer(arch, layout)
 
 
 def block_bytes(arch: Architecture, layout: Layout, block_size: int) -> float:
@@ -145,6 +146,8 @@ def activation_bytes(arch: Architecture, layout: Layout, limits: BatchLimits) ->
 
 def _sliding_bytes(arch: Architecture, layout: Layout, limits: BatchLimits, room_bytes: float) -> float:
     """KV that windowed layers hold: max_num_seqs windows, but no more than if no context exceeded the window."""
+    if not arch.full_layers:
+        return 0.0
     windows = limits.max_num_seqs * arch.sliding_window * arch.sliding_layers / layout.pp
     share = arch.sliding_layers / arch.layers
     return min(windows * kv_bytes_per_token_layer(arch, layout), max(0.0, room_bytes) * share)

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from simulator.catalog.expected import expected_error
 from simulator.catalog.gpus import Gpu, default_limits, gpu
 from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.hf import load_hf_config
-from simulator.catalog.models import model
 from simulator.catalog.overheads import engine_overheads, sustained, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
@@ -30,9 +28,11 @@ from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
+from simulator.resolve.by_layer import difference, notes_of, plan_by_layer, question
+from simulator.resolve.checkpoint import architecture, is_file, layout_of, weight_format
 from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
-from simulator.resolve.unmodelled import notes_of, plan_by_layer, unmodelled_parts
+from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
 
 _BATCHING = {
@@ -40,10 +40,6 @@ _BATCHING = {
     "static": Batching.STATIC,
     "one_at_a_time": Batching.ONE_AT_A_TIME,
 }
-
-
-_UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
-"""Formats of 16 bits, by the type of the activations; one takes as long as the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +66,6 @@ class PlannedEngine:
     power_is_given: bool = False
 
 
-def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
-    """Model by catalog name, or from a Hugging Face `config.json` (file or its folder); with its native dtype."""
-    if _is_file(name, folder):
-        return load_hf_config(folder / name), "bf16"
-    found = model(name)
-    return found.architecture, found.native_dtype
-
-
-def _is_file(name: str, folder: Path) -> bool:
-    return name.endswith(".json") or (folder / name).is_dir()
-
-
-def weight_format(settings: EngineSettings, native: str) -> str:
-    """Name of the format of the weights: that of the quantization, else the model's own or the activations'."""
-    if settings.quantization is not None and settings.quantization != "none":
-        return settings.quantization
-    unquantized = native in _UNQUANTIZED.values()
-    if settings.quantization is None and not unquantized:
-        return native
-    return _UNQUANTIZED.get(settings.dtype, native if unquantized else "bf16")
-
-
 def plan_engine(
     name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path, role: str = "both"
 ) -> PlannedEngine:
@@ -108,24 +82,18 @@ def plan_engine(
     arch, native = architecture(name, folder)
     card = gpu(gpu_name)
     defaults = default_limits(gpu_name)
-    weights = weight_format(settings, native)
-    parts = layout(
-        "bf16" if weights in _UNQUANTIZED.values() else weights,
-        settings.kv_cache_dtype,
-        tp=tp,
-        pp=pp,
-        expert_parallel=settings.enable_expert_parallel,
-        dp=settings.data_parallel_size,
-        redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
-    )
+    shape = shape_of(name, folder)
+    weights = weight_format(settings, native, shape)
+    parts = layout_of(settings, weights, shape, tp, pp)
     limits = BatchLimits(
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
         settings.max_num_seqs or defaults.max_num_seqs,
     )
     drafting = _drafting(settings, arch, folder)
-    unknown = unmodelled_parts(name, folder)
-    if unknown:
-        memory = plan_by_layer(name, gpu_name, tp, pp, settings, folder)
+    own = settings.quantization is None or bool(shape.quantization)
+    asked = question(name, gpu_name, tp, pp, settings, None if own else weights, folder)
+    if shape.unmodelled:
+        memory = plan_by_layer(asked)
     else:
         memory = plan_memory(
             arch,
@@ -141,6 +109,9 @@ def plan_engine(
     rules = _rules(settings.version)
     plans = planning(settings, pp, role, rules.version)
     notes = plans.notes
+    closed_alone = shape.unmodelled or drafting or parts.redundant_experts or settings.num_gpu_blocks_override
+    if not closed_alone:
+        notes += difference(asked, memory)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight)
@@ -158,9 +129,9 @@ def plan_engine(
         steps = profile.step_time(limits)
     else:
         steps = step_time(arch, card, parts, limits, settings.version, drafting, plans.asynchronous)
-        notes += notes_of(arch.name, unknown)
+        notes += notes_of(arch.name, shape.unmodelled)
     return PlannedEngine(
-        model=(arch.name if _is_file(name, folder) else name).lower(),
+        model=(arch.name if is_file(name, folder) else name).lower(),
         config=config,
         step_time=steps,
         notes=notes,

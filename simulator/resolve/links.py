@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from simulator.catalog.kv_transfer import kv_transfer_figures
 from simulator.errors import InputError, Problem
-from simulator.resolve.engines import PlannedEngine, architecture
+from simulator.resolve.checkpoint import architecture
+from simulator.resolve.engines import PlannedEngine
 from simulator.scenario.disaggregation import decode_pool
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Pool, Topology

@@ -11,11 +11,11 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from simulator.catalog.gpus import gpu, gpus
+from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.catalog.shapes.config import read_config, shape_from_config
-from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint
+from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.planner import Plan, Request, plan
@@ -77,6 +77,7 @@ class Question:
     version: str | None = None
     enforce_eager: bool = False
     block_size: int = 16
+    enable_prefix_caching: bool = True
     folder: Path = Path()
 
 
@@ -155,7 +156,7 @@ def answer(question: Question) -> Answer:
     shape = checkpoint.shape
     found = rules(question.version, shape)
     split = Split(question.tp, question.pp, question.dp, question.expert_parallel)
-    weights, shape = _weights(question, checkpoint, shape, card, split, found)
+    weights, shape = _weights(question, checkpoint, shape, card, found)
     utilization = question.gpu_memory_utilization
     utilization = found.gpu_memory_utilization if utilization is None else utilization
     if not 0.0 < utilization <= 1.0:
@@ -168,6 +169,7 @@ def answer(question: Question) -> Answer:
         max_model_len=_length(question, shape),
         block_size=question.block_size,
         enforce_eager=question.enforce_eager,
+        enable_prefix_caching=question.enable_prefix_caching,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
 
@@ -177,6 +179,17 @@ def shape_of(name: str, folder: Path) -> ModelShape:
     return _checkpoint(name, folder).shape
 
 
+def precision_of_checkpoint(name: str, folder: Path) -> str:
+    """Format of the weights that a config.json gives, as the step-time model knows it.
+
+    Raises
+    ------
+    InputError : a format that it does not know, or several
+    """
+    found = _checkpoint(name, folder)
+    return precision_of(found.shape, found.file)
+
+
 def _checkpoint(name: str, folder: Path) -> _Checkpoint:
     """A model by its catalog name, or from a config.json or a folder that holds one."""
     path = folder / name
@@ -184,6 +197,11 @@ def _checkpoint(name: str, folder: Path) -> _Checkpoint:
         label, values, file = read_config(path)
         native = str(values.get("torch_dtype") or values.get("dtype") or "bfloat16")
         return _Checkpoint(shape_from_config(label, values, file), values, file, native, None, {})
+    return _of_catalog(name)
+
+
+@lru_cache
+def _of_catalog(name: str) -> _Checkpoint:
     entry, suffix = _by_name(name)
     shape = shape_from_config(entry.name, entry.config)
     return _Checkpoint(shape, entry.config, None, entry.native_dtype, suffix, entry.checkpoints)
@@ -205,7 +223,7 @@ def _by_name(name: str) -> tuple[Any, str | None]:
 
 
 def _weights(
-    question: Question, checkpoint: _Checkpoint, shape: ModelShape, card: Card, split: Split, found: Rules
+    question: Question, checkpoint: _Checkpoint, shape: ModelShape, card: Card, found: Rules
 ) -> tuple[Weights, ModelShape]:
     """Formats of the matrices: the one asked for, the checkpoint's own, or none."""
     asked = question.dtype.lower()
@@ -213,7 +231,7 @@ def _weights(
         raise InputError(unknown_name("dtype", question.dtype, [*PLAIN_DTYPES, *BY_NAME]))
     section: Mapping[str, Any] | None = shape.quantization
     if section is not None and asked in PLAIN_DTYPES:
-        weights = of_checkpoint(section, checkpoint.file, card, split, found.hopper_expert_kernel)
+        weights = of_checkpoint(section, checkpoint.file, card, found.hopper_expert_kernel)
         return weights, shape
     name = asked if asked in BY_NAME else None
     if asked == "auto":
@@ -226,8 +244,8 @@ def _weights(
     if published is not None:
         config = {**checkpoint.config, **published}
         shape = shape_from_config(shape.name, config)
-        return of_checkpoint(config["quantization_config"], None, card, split, found.hopper_expert_kernel), shape
-    return named(name, shape, card, split, found.hopper_expert_kernel), shape
+        return of_checkpoint(config["quantization_config"], None, card, found.hopper_expert_kernel), shape
+    return named(name, shape, card, found.hopper_expert_kernel), shape
 
 
 def _check_precision(name: str, gpu_name: str, card: Card) -> None:
@@ -262,8 +280,3 @@ def _length(question: Question, shape: ModelShape) -> int:
             Problem(f"max_model_len is beyond the {shape.context} tokens of {shape.name}", got=str(wanted))
         )
     return wanted or shape.context
-
-
-def known_gpus() -> list[str]:
-    """Names of the catalog's GPUs."""
-    return sorted(gpus())

@@ -72,6 +72,11 @@ def test_an_unknown_model_is_met_with_the_closest() -> None:
         model("llama-3.1-8bb")
 
 
+def test_a_dense_mlp_beside_experts_is_counted() -> None:
+    entry = model("gemma-4-26b-a4b")
+    assert parameters(entry.architecture) == pytest.approx(entry.total_parameters.value, rel=0.003)
+
+
 def test_the_families_differ_where_they_should() -> None:
     assert model("deepseek-v3").architecture.is_mla
     assert model("deepseek-v3").architecture.dense_layers == 3
@@ -109,6 +114,12 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str, message: str) -> N
     with pytest.raises(InputError, match=message) as caught:
         load_hf_config(file)
     assert caught.value.problems[0].file == str(file)
+
+
+def test_the_section_for_text_is_read_wherever_it_stands(tmp_path: Path) -> None:
+    plain = load_hf_config(write_config(tmp_path / "plain", LLAMA | {"_name_or_path": "one"}))
+    nested = {"thinker_config": {"text_config": LLAMA}, "_name_or_path": "one"}
+    assert load_hf_config(write_config(tmp_path / "nested", nested)) == plain
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

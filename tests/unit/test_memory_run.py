@@ -1,8 +1,10 @@
-"""Models of which the step-time model knows a part only: planned by layer, and said."""
+"""The plan by layer in a run: it sizes hybrid models, is told where the closed form differs; formats of checkpoints."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,102 @@ from simulator.errors import InputError
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Question, answer
 from simulator.schema.engine import EngineSettings
+
+SMALL: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "intermediate_size": 14336,
+    "vocab_size": 32000,
+    "max_position_embeddings": 8192,
+}
+EXPERTS = {"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 1024}
+
+
+def scheme(activations: bool, **weights: Any) -> dict[str, Any]:
+    inputs = {"num_bits": 8} if activations else None
+    group = {"targets": ["Linear"], "weights": weights, "input_activations": inputs}
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}, "ignore": ["lm_head"]}
+
+
+def written(folder: Path, section: dict[str, Any], **changes: Any) -> str:
+    (folder / "config.json").write_text(json.dumps(SMALL | changes | {"quantization_config": section}), "utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "weights"),
+    [
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, {}, "fp8"),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128}, {}, "int4"),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, {}, "w8a16"),
+        (scheme(True, num_bits=8, type="float"), {}, "fp8"),
+        (scheme(False, num_bits=8, type="float"), {}, "w8a16"),
+        (scheme(True, num_bits=8, type="int"), {}, "int8"),
+        (scheme(False, num_bits=4, type="int", group_size=128), {}, "int4"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}}}, {}, "int4"),
+        ({"quant_method": "mxfp4"}, EXPERTS, "mxfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "exclude_modules": ["*"]}, {}, "bf16"),
+    ],
+)
+def test_a_run_takes_the_format_of_the_checkpoint(
+    tmp_path: Path, section: dict[str, Any], changes: dict[str, Any], weights: str
+) -> None:
+    planned = plan_engine(written(tmp_path, section, **changes), "h100-sxm", 1, 1, EngineSettings(), tmp_path)
+    assert planned.layout.weights.name == weights
+    assert planned.layout.kv_value_bytes == 2.0
+
+
+def test_a_run_takes_the_kv_cache_of_the_checkpoint_unless_told(tmp_path: Path) -> None:
+    name = written(tmp_path, scheme(True, num_bits=8, type="float") | {"kv_cache_scheme": {"num_bits": 8}})
+    own = plan_engine(name, "h100-sxm", 1, 1, EngineSettings(), tmp_path)
+    told = plan_engine(name, "h100-sxm", 1, 1, EngineSettings(kv_cache_dtype="bfloat16"), tmp_path)
+    assert (own.layout.kv_value_bytes, told.layout.kv_value_bytes) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("section", "got"),
+    [
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes"),
+        ({"quant_method": "gptq", "bits": 3, "group_size": 128}, "int3"),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}, "input_tensors": {"a": 1}}},
+            "mxfp4",
+        ),
+        (
+            {
+                "quant_method": "modelopt",
+                "quant_algo": "MIXED_PRECISION",
+                "quantized_layers": {
+                    "model.layers.0.mlp.up_proj": {"quant_algo": "FP8"},
+                    "model.layers.1.mlp.up_proj": {"quant_algo": "NVFP4"},
+                },
+            },
+            "fp8, nvfp4",
+        ),
+    ],
+)
+def test_a_format_without_a_step_time_is_refused_at_its_place(
+    tmp_path: Path, section: dict[str, Any], got: str
+) -> None:
+    name = written(tmp_path, section)
+    with pytest.raises(InputError) as caught:
+        plan_engine(name, "h100-sxm", 1, 1, EngineSettings(), tmp_path)
+    problem = caught.value.problems[0]
+    assert (problem.path, problem.got) == ("quantization_config", got)
+    assert problem.file == f"{tmp_path}/config.json"
+
+
+def test_another_format_than_the_checkpoints_is_refused_as_vllm_does(tmp_path: Path) -> None:
+    name = written(tmp_path, {"quant_method": "fp8"})
+    for other in ("awq", "none", "mxfp4", "int8"):
+        with pytest.raises(InputError, match="says fp8"):
+            plan_engine(name, "h100-sxm", 1, 1, EngineSettings(quantization=other), tmp_path)
+    marlin = plan_engine(name, "a100-80", 1, 1, EngineSettings(quantization="w8a16"), tmp_path)
+    assert marlin.layout.weights.compute == "bf16"
 
 
 def test_a_hybrid_model_is_planned_by_layer_and_says_so() -> None:
@@ -29,3 +127,20 @@ def test_a_length_that_was_not_asked_for_is_cut_to_what_fits() -> None:
 
 def test_a_model_known_whole_has_no_warning() -> None:
     assert plan_engine("llama-3.1-8b", "h100-sxm", 1, 1, EngineSettings(), Path()).notes == ()
+
+
+def test_weights_that_are_unquantised_by_hand_are_so_in_the_plan_by_layer() -> None:
+    settings = EngineSettings(max_model_len=8192, quantization="none")
+    planned = plan_engine("deepseek-v3.2", "b200", 8, 2, settings, Path())
+    sixteen = answer(Question("deepseek-v3.2", "b200", tp=8, pp=2, dtype="bf16", max_model_len=8192)).plan
+    assert planned.memory.weight_bytes == sixteen.terms.weight_bytes
+
+
+def test_a_kv_cache_that_vllm_would_find_otherwise_is_told() -> None:
+    (note,) = plan_engine("qwen3-8b", "l4", 1, 1, EngineSettings(), Path()).notes
+    found = answer(Question("qwen3-8b", "l4", gpu_memory_utilization=0.92, max_model_len=16384)).plan
+    assert f"finds {found.kv_tokens:,}, -" in note
+    (note,) = plan_engine("phi-3.5-moe", "l40s", 2, 1, EngineSettings(), Path()).notes
+    assert "refuses it: no memory is left for KV blocks" in note
+    given = EngineSettings(num_gpu_blocks_override=1000)
+    assert plan_engine("qwen3-8b", "l4", 1, 1, given, Path()).notes == ()

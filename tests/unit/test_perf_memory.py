@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,17 @@ def plan(model_name: str, gpu_name: str, split: Layout, **options: Any) -> Memor
         entry.coefficients,
         **options,  # type: ignore[arg-type]
     )
+
+
+def test_windows_everywhere_are_planned_as_if_there_were_none() -> None:
+    entry, architecture = gpu("l4"), model("mistral-7b-v0.1").architecture
+    assert architecture.full_layers == 0
+    windowed, plain = (
+        plan_memory(arch, entry.device, layout(), default_limits("l4"), entry.coefficients)
+        for arch in (architecture, replace(architecture, sliding_layers=0))
+    )
+    assert windowed == plain
+    assert windowed.block_bytes == 16 * 2 * 32 * 8 * 128 * 2
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from simulator.catalog.shapes.towers import encoders
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 
-TEXT_SECTIONS = ("text_config", "llm_config", "language_config", "thinker_config")
-"""Where multimodal configs keep the keys of their language model."""
+TEXT_SECTIONS = ("thinker_config", "text_config", "llm_config", "language_config")
+"""Where multimodal configs keep the keys of their language model, outer sections first."""
 _TEXT_OF = {
     "qwen2_vl": "qwen2",
     "qwen2_5_vl": "qwen2",
@@ -59,11 +59,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     InputError : the key that is missing, or that changes the shape and is not understood
     """
     top = Config(values, file)
-    text = top
-    for section in TEXT_SECTIONS:
-        found = text.get(section)
-        if isinstance(found, Mapping):
-            text = Config({**_inherited(text), **found}, file, f"{text.section}{section}.")
+    text = text_section(top)
     kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
     kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
     if kind not in BUILDERS:
@@ -83,6 +79,15 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     shape = finish(text, family, built, name, top, towers, matrices, head=head)
     text.refuse_unread()
     return shape
+
+
+def text_section(config: Config) -> Config:
+    """Keys of the language model: the config's own, or those of its text section."""
+    for section in TEXT_SECTIONS:
+        found = config.get(section)
+        if isinstance(found, Mapping):
+            config = Config({**_inherited(config), **found}, config.file, f"{config.section}{section}.")
+    return config
 
 
 def _inherited(config: Config) -> dict[str, Any]:

@@ -22,7 +22,6 @@ class Family:
     norms : norms of a layer
     every_other_windowed : every other layer has the window (gpt-oss, Gemma 2), where the config does not list them
     windowed : a `sliding_window` without a list of layers means that all have it
-    sinks : attention has sinks, which only the family tells
     expert_bias : experts have biases
     gated_attention : `attn_output_gate` defaults to on
     queries_normed : norms over queries and keys
@@ -33,7 +32,6 @@ class Family:
     norms: int = 2
     every_other_windowed: bool = False
     windowed: bool = True
-    sinks: bool = False
     expert_bias: bool = False
     gated_attention: bool = False
     queries_normed: bool = False
@@ -239,7 +237,6 @@ def finish(
     top: Config,
     towers: tuple[Tower, ...] = (),
     tower_matrices: tuple[Matrix, ...] = (),
-    mtp: tuple[Matrix, ...] = (),
     head: bool = True,
 ) -> ModelShape:
     """Embeddings around the layers, and the whole as a shape."""
@@ -278,8 +275,6 @@ def finish(
         dtype_bytes=2,
         quantization=quantization(config, top),
         towers=towers,
-        sinks=family.sinks,
-        mtp=mtp,
         unmodelled=tuple(built.unmodelled),
     )
 

@@ -6,12 +6,14 @@ import fnmatch
 import math
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from simulator.catalog.precisions import aliases, precisions
 from simulator.errors import InputError, Problem
 from simulator.memory.profile import Card
 from simulator.memory.shape import Matrix, ModelShape
-from simulator.memory.weights import Format, Pad, Split, Weights
+from simulator.memory.weights import Format, Pad, Weights
 
 FP8 = Format("fp8", 1.0)
 FP8_BLOCK = Format("fp8", 1.0, (128, 128), 4.0)
@@ -19,6 +21,7 @@ MXFP4 = Format("mxfp4", 0.5, (1, 32), 1.0)
 MXFP8 = Format("mxfp8", 1.0, (1, 32), 1.0)
 NVFP4 = Format("nvfp4", 0.5, (1, 16), 1.0)
 INT8 = Format("int8", 1.0)
+LLM_INT8 = Format("bitsandbytes", 1.0)
 BY_NAME: dict[str, Format] = {
     "fp8": FP8,
     "int8": INT8,
@@ -34,6 +37,8 @@ BY_NAME: dict[str, Format] = {
 KNOWN_METHODS = (
     "fp8, fbgemm_fp8, compressed-tensors, modelopt, gptq, awq, auto-round, mxfp4, bitsandbytes, quark, mxfp8"
 )
+_WEIGHT_ONLY = {4: "int4", 8: "w8a16"}
+"""Formats that compute in 16 bit, by the bits of a weight."""
 _PREFIXES = ("", "model.", "language_model.", "language_model.model.", "model.language_model.")
 
 
@@ -60,7 +65,7 @@ class Ignored:
         return "layers." not in pattern and f".{pattern}." in f".{bare}."
 
 
-def named(name: str, shape: ModelShape, card: Card, split: Split, hopper_kernel: bool) -> Weights:
+def named(name: str, shape: ModelShape, card: Card, hopper_kernel: bool) -> Weights:
     """Every linear layer in a format by name; MXFP4 is for experts only.
 
     Raises
@@ -71,15 +76,13 @@ def named(name: str, shape: ModelShape, card: Card, split: Split, hopper_kernel:
         raise InputError(Problem(f"no such format of weights; known are {', '.join(BY_NAME)}", got=name))
     chosen = BY_NAME[name]
     if name == "mxfp4":
-        return Weights(
-            lambda matrix: chosen if matrix.cut == "experts" else None, mxfp4_padding(card, split, hopper_kernel)
-        )
+        return Weights(lambda matrix: chosen if matrix.cut == "experts" else None, mxfp4_padding(card, hopper_kernel))
     if name == "fp8" and shape.latent_attention:
         chosen = FP8_BLOCK
     return Weights(lambda matrix: chosen)
 
 
-def mxfp4_padding(card: Card, split: Split, hopper_kernel: bool) -> Pad:
+def mxfp4_padding(card: Card, hopper_kernel: bool) -> Pad:
     """Widths to which the kernels of a GPU pad MXFP4 experts."""
 
     def pad(inner: int, hidden: int) -> tuple[int, int]:
@@ -98,32 +101,73 @@ def _up(value: int, multiple: int) -> int:
     return math.ceil(value / multiple) * multiple
 
 
-def of_checkpoint(
-    section: Mapping[str, Any], file: str | None, card: Card, split: Split, hopper_kernel: bool
-) -> Weights:
-    """Formats that a checkpoint's own `quantization_config` gives.
+def of_checkpoint(section: Mapping[str, Any], file: str | None, card: Card, hopper_kernel: bool) -> Weights:
+    """Formats that a checkpoint's own `quantization_config` gives, as the kernels of a GPU hold them.
 
     Raises
     ------
     InputError : a method or scheme that is not known here
     """
-    method = str(section.get("quant_method") or section.get("quantization_method") or "").lower()
+    padded = mxfp4_padding(card, hopper_kernel) if _method(section) == "mxfp4" else None
+    return Weights(formats_of(section, file), padded)
+
+
+def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
+    """Format of each matrix by a `quantization_config`; None where it stays in 16 bit.
+
+    Raises
+    ------
+    InputError : a method or scheme that is not known here
+    """
+    method = _method(section)
     if not method and "quantization" in section:
-        return of_checkpoint({"quant_method": "modelopt", **section["quantization"]}, file, card, split, hopper_kernel)
+        return formats_of({"quant_method": "modelopt", **section["quantization"]}, file)
     ignored = Ignored(_ignored(section))
     if method == "mxfp4":
-        return Weights(
-            lambda m: MXFP4 if m.cut == "experts" and m.name not in ignored else None,
-            mxfp4_padding(card, split, hopper_kernel),
-        )
+        return lambda m: MXFP4 if m.cut == "experts" and m.name not in ignored else None
     if method == "compressed-tensors":
         chosen = _compressed(section, file)
-        return Weights(lambda m: None if m.name in ignored else chosen(m))
-    if method in ("modelopt", "modelopt_fp4", "modelopt_mixed"):
+    elif method in ("modelopt", "modelopt_fp4", "modelopt_mixed"):
         chosen = _modelopt(section, file)
-        return Weights(lambda m: None if m.name in ignored else chosen(m))
-    uniform = _uniform(method, section, file)
-    return Weights(lambda m: None if m.name in ignored else uniform)
+    else:
+        uniform = _uniform(method, section, file)
+        return lambda m: None if m.name in ignored else uniform
+    return lambda m: None if m.name in ignored else chosen(m)
+
+
+def precision_of(shape: ModelShape, file: str | None) -> str:
+    """Name of the one format that a checkpoint's own weights have, as `precisions.yaml` knows them.
+
+    Raises
+    ------
+    InputError : several formats, or one whose step time is not known
+    """
+    if not shape.quantization:
+        return "bf16"
+    format_of = formats_of(shape.quantization, file)
+    formats = {matrix.name: format_of(matrix) for matrix in shape.matrices if not matrix.plain}
+    names = {found.name for found in formats.values() if found is not None}
+    known = [aliases().get(name, name) for name in names]
+    if not known:
+        return "bf16"
+    if len(known) == 1 and known[0] in precisions():
+        experts = {matrix.name for matrix in shape.matrices if matrix.cut == "experts"}
+        others = [name for name, found in formats.items() if found is not None and name not in experts]
+        if not (precisions()[known[0]].experts_only and others):
+            return known[0]
+    raise InputError(
+        Problem(
+            "no step time is known for a checkpoint of this format; known are one of "
+            f"{', '.join(sorted(precisions()))} for all layers, mxfp4 for experts only",
+            file=file,
+            path="quantization_config",
+            got=", ".join(sorted(names)),
+        )
+    )
+
+
+def _method(section: Mapping[str, Any]) -> str:
+    return str(section.get("quant_method") or section.get("quantization_method") or "").lower()
 
 
 def _ignored(section: Mapping[str, Any]) -> list[str]:
@@ -152,10 +196,11 @@ def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Forma
         group = "group_size" if "group_size" in section else "q_group_size"
         return _grouped(section, bits, group, zero=bool(section.get("zero_point", True)))
     if method == "bitsandbytes":
-        return Format("bitsandbytes", 0.5, (1, 64), 4.0) if section.get("load_in_4bit") else INT8
+        return Format("bitsandbytes", 0.5, (1, 64), 4.0) if section.get("load_in_4bit") else LLM_INT8
     if method == "quark":
-        weight = (section.get("global_quant_config") or {}).get("weight") or {}
-        return _quark(str(weight.get("dtype", "")), section, file)
+        everywhere = section.get("global_quant_config") or {}
+        weight = _quark(str((everywhere.get("weight") or {}).get("dtype", "")), file)
+        return _computed(weight, bool(everywhere.get("input_tensors")))
     raise InputError(
         Problem(
             f"unknown method of quantisation; known are {KNOWN_METHODS}",
@@ -166,7 +211,13 @@ def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Forma
     )
 
 
-def _quark(dtype: str, section: Mapping[str, Any], file: str | None) -> Format:
+def _computed(stored: Format, activations: bool) -> Format:
+    """A format by how it computes: in 16 bit where the activations are not quantised."""
+    name = stored.name if activations else _WEIGHT_ONLY.get(round(8 * stored.weight_bytes), stored.name)
+    return replace(stored, name=name)
+
+
+def _quark(dtype: str, file: str | None) -> Format:
     formats = {"fp8_e4m3": FP8, "fp4": MXFP4, "int8": INT8, "int4": BY_NAME["int4"], "mxfp4": MXFP4}
     if dtype not in formats:
         raise InputError(
@@ -178,7 +229,7 @@ def _quark(dtype: str, section: Mapping[str, Any], file: str | None) -> Format:
 def _grouped(section: Mapping[str, Any], bits_key: str, group_key: str, zero: bool) -> Format:
     bits, group = int(section.get(bits_key) or 4), int(section.get(group_key) or 128)
     scale = 2.0 + (bits / 8 if zero else 0.0)
-    return Format(f"int{bits}", bits / 8, (1, max(group, 0)), scale)
+    return Format(_WEIGHT_ONLY.get(bits, f"int{bits}"), bits / 8, (1, max(group, 0)), scale)
 
 
 def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
@@ -190,7 +241,8 @@ def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matri
             continue
         targets = [str(target) for target in group.get("targets") or ["Linear"]]
         everywhere = any(target in ("Linear", "FusedMoE", "MoE") for target in targets)
-        schemes.append((None if everywhere else Ignored(targets), _scheme(weights, f"config_groups.{name}", file)))
+        found = _computed(_scheme(weights, f"config_groups.{name}", file), bool(group.get("input_activations")))
+        schemes.append((None if everywhere else Ignored(targets), found))
     if not schemes:
         raise InputError(
             Problem("no scheme for weights", file=file, path="quantization_config.config_groups", got="nothing")

@@ -1,0 +1,94 @@
+"""The checkpoint that an engine loads: its architecture, and the formats of its weights and KV cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulator.catalog.hf import load_hf_config
+from simulator.catalog.models import model
+from simulator.catalog.precisions import aliases, layout, precisions
+from simulator.catalog.shapes.quantization import kv_bytes_of
+from simulator.errors import InputError, Problem
+from simulator.memory.shape import ModelShape
+from simulator.perf.architecture import Architecture
+from simulator.perf.device import Layout
+from simulator.resolve.memory import precision_of_checkpoint
+from simulator.schema.engine import EngineSettings
+
+_UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
+"""Formats of 16 bits, by the type of the activations; one takes as long as the other."""
+
+
+def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
+    """Model by catalog name, or from a Hugging Face `config.json` (file or its folder); with its native dtype.
+
+    Raises
+    ------
+    InputError : unknown name; a config.json that is not understood, its `quantization_config` included
+    """
+    if is_file(name, folder):
+        return load_hf_config(folder / name), precision_of_checkpoint(name, folder)
+    found = model(name)
+    return found.architecture, found.native_dtype
+
+
+def is_file(name: str, folder: Path) -> bool:
+    """Whether a model's name is a config.json or a folder that holds one."""
+    return name.endswith(".json") or (folder / name).is_dir()
+
+
+def weight_format(settings: EngineSettings, native: str, shape: ModelShape) -> str:
+    """Name of the format of the weights: that of the quantization, else the model's own or the activations'.
+
+    Raises
+    ------
+    InputError : another format than the checkpoint's own `quantization_config` gives
+    """
+    if settings.quantization is not None and shape.quantization:
+        _check_checkpoint(settings.quantization, native)
+    if settings.quantization is not None and settings.quantization != "none":
+        return settings.quantization
+    unquantized = native in _UNQUANTIZED.values()
+    if settings.quantization is None and not unquantized:
+        return native
+    return _UNQUANTIZED.get(settings.dtype, native if unquantized else "bf16")
+
+
+def _check_checkpoint(asked: str, native: str) -> None:
+    """Refuse another format than the checkpoint's, as vLLM does; one that keeps its weights and computes in 16 bit is
+    what vLLM takes where a GPU lacks the precision.
+
+    Raises
+    ------
+    InputError : naming the checkpoint's
+    """
+    theirs, ours = precisions()[native], precisions().get(aliases().get(asked, asked))
+    same = ours is theirs or (
+        ours is not None
+        and ours.compute == "bf16"
+        and ours.experts_only == theirs.experts_only
+        and int(8 * ours.weight_bytes.value) == int(8 * theirs.weight_bytes.value)
+    )
+    if not same:
+        raise InputError(
+            Problem(
+                f"the model's config.json says {native} in its quantization_config, and vLLM refuses another: leave "
+                "it out",
+                path="engine.quantization",
+                got=asked,
+            )
+        )
+
+
+def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int, pp: int) -> Layout:
+    """How a replica spreads, and its formats; a KV cache of `auto` is the checkpoint's own, else 16 bit."""
+    own_fp8 = settings.kv_cache_dtype == "auto" and kv_bytes_of(shape.quantization) == 1.0
+    return layout(
+        "bf16" if weights in _UNQUANTIZED.values() else weights,
+        "fp8" if own_fp8 else settings.kv_cache_dtype,
+        tp=tp,
+        pp=pp,
+        expert_parallel=settings.enable_expert_parallel,
+        dp=settings.data_parallel_size,
+        redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
+    )
