@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.resolve.clock import clock_of
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.week import HOURS_PER_DAY, week_days
+from simulator.scenario.week import HOURS_PER_DAY, week_days, windows_of
 from simulator.schema.clock import AUTO_HOURS, WeekWindow
 from simulator.schema.topology import Topology
 from simulator.units import SECONDS_PER_HOUR
@@ -21,15 +21,7 @@ WHOLE_DAY = "0-24"
 
 def open_windows(topology: Topology) -> list[tuple[str, WeekWindow]]:
     """Windows of a topology whose hours are open, with their places below it; those of its routing first."""
-    found: list[tuple[str, WeekWindow]] = [
-        (f"routing.windows[{k}]", window) for k, window in enumerate(topology.routing.windows)
-    ]
-    found += [
-        (f"pools[{j}].schedule[{k}]", window)
-        for j, pool in enumerate(topology.pools)
-        for k, window in enumerate(pool.schedule)
-    ]
-    return [(path, window) for path, window in found if window.hours == AUTO_HOURS]
+    return [(path, window) for path, window in windows_of(topology) if window.hours == AUTO_HOURS]
 
 
 def with_hours(loaded: LoadedScenario, name: str, hours: str) -> LoadedScenario:

@@ -12,10 +12,10 @@ from typing import Any
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.scenario.jobs import job_problems
-from simulator.scenario.money_checks import money_problems, twice
+from simulator.scenario.money_checks import money_problems, topology_money_problems, twice
 from simulator.scenario.months import study_problems
-from simulator.scenario.phases import at_event, event_problems
-from simulator.scenario.times import time_problems
+from simulator.scenario.phases import at_event, event_problems, in_change
+from simulator.scenario.times import time_problems, topology_time_problems
 from simulator.schema.engine import EngineSettings
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import (
@@ -59,13 +59,20 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     found += events
     for k, event in enumerate(() if events else scenario.study.events):
         changed = at_event(scenario, k).topologies[event.topology]
-        below = [*_topology_problems("", changed, run.max_replicas), *disaggregation_problems("", changed, scenario)]
-        found += [(f"study.events[{k}].change", f"{where.lstrip('.')}: {text}", got) for where, text, got in below]
+        problems = _topology_problems("", changed, scenario)
+        found += [in_change(scenario, k, where.lstrip("."), text, got) for where, text, got in problems]
     found += _draft_problems("engine", scenario.engine)
     for name, topology in scenario.topologies.items():
-        found += _topology_problems(f"topologies.{name}", topology, scenario.run.max_replicas)
-        found += disaggregation_problems(f"topologies.{name}", topology, scenario)
+        found += _topology_problems(f"topologies.{name}", topology, scenario)
     return found
+
+
+def _topology_problems(path: str, topology: Topology, scenario: Scenario) -> Iterator[Found]:
+    """What contradicts within a topology, or between it and the rest of the scenario."""
+    yield from _target_problems(path, topology, scenario.run.max_replicas)
+    yield from topology_money_problems(path, topology)
+    yield from topology_time_problems(path, topology, scenario.run)
+    yield from disaggregation_problems(path, topology, scenario)
 
 
 def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Found]:
@@ -125,7 +132,7 @@ def _whole_problems(path: str, length: Any) -> Iterator[Found]:
             yield path, f"holds no whole number between {length.low:g} and {length.high:g}", None
 
 
-def _topology_problems(path: str, topology: Topology, max_replicas: int) -> Iterator[Found]:
+def _target_problems(path: str, topology: Topology, max_replicas: int) -> Iterator[Found]:
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     if not names:
         yield path, "needs at least one pool or provider", None

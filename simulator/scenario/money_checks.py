@@ -8,7 +8,7 @@ from typing import Any
 
 from simulator.schema.money import Servers, TokenPriceSettings
 from simulator.schema.scenario import CostSettings, Scenario
-from simulator.schema.topology import Pool, Provider
+from simulator.schema.topology import Pool, Provider, Topology
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
@@ -30,17 +30,19 @@ NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
 
 
 def money_problems(scenario: Scenario) -> Iterator[Found]:
-    """Prices and terms that contradict each other."""
+    """Prices that contradict each other, of what all topologies share."""
     yield from _server_problems("servers", scenario.servers)
     yield from _cost_problems(scenario.cost)
-    for name, topology in scenario.topologies.items():
-        path = f"topologies.{name}"
-        yield from _server_problems(f"{path}.servers", topology.servers)
-        yield from twice(f"{path}.fees", [fee.name for fee in topology.fees])
-        for k, pool in enumerate(topology.pools):
-            yield from _pool_problems(f"{path}.pools[{k}]", pool)
-        for k, provider in enumerate(topology.providers):
-            yield from _provider_problems(f"{path}.providers[{k}]", provider)
+
+
+def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
+    """Prices and terms of a topology that contradict each other."""
+    yield from _server_problems(f"{path}.servers", topology.servers)
+    yield from twice(f"{path}.fees", [fee.name for fee in topology.fees])
+    for k, pool in enumerate(topology.pools):
+        yield from _pool_problems(f"{path}.pools[{k}]", pool)
+    for k, provider in enumerate(topology.providers):
+        yield from _provider_problems(f"{path}.providers[{k}]", provider)
 
 
 def twice(path: str, names: Sequence[str]) -> Iterator[Found]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,9 +13,12 @@ from pydantic import BaseModel, ValidationError
 from simulator.errors import unknown_name
 from simulator.scenario.explain import explain, own_errors
 from simulator.schema.scenario import Scenario
+from simulator.schema.study import Event
 from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
+_NAMED = {"pools": "pool", "providers": "provider", "servers": "servers"}
+_ITEM = re.compile(rf"(?P<section>{'|'.join(_NAMED)})\[(?P<number>\d+)\]")
 
 
 def at_event(scenario: Scenario, k: int) -> Scenario:
@@ -25,13 +29,21 @@ def at_event(scenario: Scenario, k: int) -> Scenario:
     ValidationError : the change makes no topology of it
     """
     event = scenario.study.events[k]
-    before = [one for one in scenario.study.events if one.topology == event.topology]
-    data = _given(scenario.topologies[event.topology])
-    for one in sorted(before, key=lambda one: one.from_month):
-        if one.from_month <= event.from_month:
+    changed = Topology.model_validate(_laid_over(_before(scenario, event), event.change))
+    return scenario.model_copy(update={"topologies": {**scenario.topologies, event.topology: changed}})
+
+
+def _before(scenario: Scenario, event: Event) -> dict[str, Any]:
+    """What is given of an event's topology, with what the earlier ones change."""
+    data: dict[str, Any] = _given(scenario.topologies[event.topology])
+    for one in _in_order(scenario.study.events):
+        if one.topology == event.topology and one.from_month < event.from_month:
             data = _laid_over(data, one.change)
-    topologies = {**scenario.topologies, event.topology: Topology.model_validate(data)}
-    return scenario.model_copy(update={"topologies": topologies})
+    return data
+
+
+def _in_order(events: Sequence[Event]) -> list[Event]:
+    return sorted(events, key=lambda event: event.from_month)
 
 
 def _given(value: Any) -> Any:
@@ -87,14 +99,39 @@ def event_problems(scenario: Scenario) -> Iterator[Found]:
             yield f"{path}.change", words, None
         elif not event.change:
             yield f"{path}.change", "say what changes, as pools: [{name: base, gpu: b200}]", None
-        else:
-            yield from _shape_problems(scenario, k)
+    yield from _shape_problems(scenario)
 
 
-def _shape_problems(scenario: Scenario, k: int) -> Iterator[Found]:
-    try:
-        at_event(scenario, k)
-    except ValidationError as error:
-        for detail in own_errors({}, error):
-            where, message, got = explain({}, detail, Topology)
-            yield f"study.events[{k}].change", f"{where}: {message}" if where else message, got
+def _shape_problems(scenario: Scenario) -> Iterator[Found]:
+    """Of each topology the first change that makes no topology of it."""
+    broken: set[str] = set()
+    for event in _in_order(scenario.study.events):
+        if event.topology in broken or event.topology not in scenario.topologies:
+            continue
+        k, data = scenario.study.events.index(event), _laid_over(_before(scenario, event), event.change)
+        try:
+            Topology.model_validate(data)
+        except ValidationError as error:
+            broken.add(event.topology)
+            for detail in own_errors(data, error):
+                yield in_change(scenario, k, *explain(data, detail, Topology))
+
+
+def in_change(scenario: Scenario, k: int, where: str, message: str, got: Any) -> Found:
+    """A problem of a topology as event `k` leaves it, at the change; what is incomplete may be misspelled.
+
+    Parameters
+    ----------
+    where : below the topology
+    """
+    event = scenario.study.events[k]
+    item = _ITEM.fullmatch(where)
+    if item is not None:
+        section, number = item["section"], int(item["number"])
+        before = _before(scenario, event)
+        known = [one["name"] for one in before.get(section, ())]
+        changed = _laid_over(before, event.change)[section]
+        if known and _is_named(changed) and changed[number]["name"] not in known:
+            unknown = unknown_name(_NAMED[section], str(changed[number]["name"]), known)
+            message = f"{unknown} (in a new one {message})"
+    return f"study.events[{k}].change", f"{where}: {message}" if where else message, got

@@ -9,16 +9,16 @@ from zoneinfo import ZoneInfo
 
 from simulator.errors import InputError
 from simulator.scenario.holidays import unknown_place
-from simulator.scenario.week import day_and_time, is_date, period_window, week_spans
-from simulator.schema.clock import WeekWindow
-from simulator.schema.scenario import Scenario
+from simulator.scenario.week import day_and_time, is_date, period_window, week_spans, windows_of
+from simulator.schema.scenario import RunSettings, Scenario
+from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
 _NEEDS_DATE = "needs a run that begins on a date: give run.start one, as 2026-03-02 8:00"
 
 
 def time_problems(scenario: Scenario) -> Iterator[Found]:
-    """Time zones and holidays without a date, and times that there are not."""
+    """Time zones and holidays of run and periods without a date, and times that there are not."""
     run = scenario.run
     dated = is_date(run.start)
     zone = run.time_zone or "UTC"
@@ -31,25 +31,20 @@ def time_problems(scenario: Scenario) -> Iterator[Found]:
     if dated and not exists(run.start, zone):
         yield "run.start", f"does not exist in {zone}: its clocks go forward over it", run.start
     yield from _period_problems(scenario, dated, zone)
-    for path, window in windows(scenario):
+
+
+def topology_time_problems(path: str, topology: Topology, run: RunSettings) -> Iterator[Found]:
+    """Time zones of a topology without a date, and its holidays where the run names none."""
+    dated = is_date(run.start)
+    for below, window in windows_of(topology):
         if window.time_zone not in (None, "UTC") and not dated:
-            yield f"{path}.time_zone", _NEEDS_DATE, window.time_zone
+            yield f"{path}.{below}.time_zone", _NEEDS_DATE, window.time_zone
         if window.holidays != "sunday" and not run.holidays:
-            yield f"{path}.holidays", "needs run.holidays, which say which days these are", window.holidays
-    for name, topology in scenario.topologies.items():
-        for k, provider in enumerate(topology.providers):
-            if provider.peak is not None and provider.peak.time_zone != "UTC" and not dated:
-                path = f"topologies.{name}.providers[{k}].peak.time_zone"
-                yield path, _NEEDS_DATE, provider.peak.time_zone
-
-
-def windows(scenario: Scenario) -> Iterator[tuple[str, WeekWindow]]:
-    """Every window of the scenario with its place."""
-    for name, topology in scenario.topologies.items():
-        root = f"topologies.{name}"
-        yield from ((f"{root}.routing.windows[{k}]", window) for k, window in enumerate(topology.routing.windows))
-        for j, pool in enumerate(topology.pools):
-            yield from ((f"{root}.pools[{j}].schedule[{k}]", window) for k, window in enumerate(pool.schedule))
+            words = "needs run.holidays, which say which days these are"
+            yield f"{path}.{below}.holidays", words, window.holidays
+    for k, provider in enumerate(topology.providers):
+        if provider.peak is not None and provider.peak.time_zone != "UTC" and not dated:
+            yield f"{path}.providers[{k}].peak.time_zone", _NEEDS_DATE, provider.peak.time_zone
 
 
 def exists(moment: str, zone: str) -> bool:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import date
 
 from simulator.errors import InputError, Problem
 from simulator.schema.clock import AUTO_HOURS, WeekWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
+from simulator.schema.topology import Topology
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 HOURS_PER_DAY = 24
 _SECONDS_PER_MINUTE = 60.0
+
+
+def windows_of(topology: Topology) -> Iterator[tuple[str, WeekWindow]]:
+    """Every window of a topology with its place below it; those of its routing first."""
+    yield from ((f"routing.windows[{k}]", window) for k, window in enumerate(topology.routing.windows))
+    for j, pool in enumerate(topology.pools):
+        yield from ((f"pools[{j}].schedule[{k}]", window) for k, window in enumerate(pool.schedule))
 
 
 def share_by_hour(window: WeekWindow) -> tuple[float, ...]:
