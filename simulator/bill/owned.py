@@ -66,7 +66,7 @@ def owned_lines(site: OwnedSite, index: int, use: Use, servers: Servers, discoun
     }
     lines: list[Line] = []
     for category, usd in sums.items():
-        if use.share < 1.0:
+        if use.is_job:
             lines += shared_out(owner, category, usd * use.share, hours, "by_use")
         else:
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)

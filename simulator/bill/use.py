@@ -82,12 +82,14 @@ class Use:
 
     Attributes
     ----------
-    share : of the time for which owned servers are paid; below 1 for a job
+    is_job : what is used is that of a month's jobs
+    share : of the time for which owned servers are paid; 1 but for a job
     """
 
     pools: dict[str, PoolUse]
     sites: tuple[SiteUse, ...]
     providers: dict[str, ProviderUse]
+    is_job: bool = False
     share: float = 1.0
 
     @property
@@ -120,11 +122,11 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
     if any(not period.usage.span_s > 0 for period in month.periods):
         raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
-    factors = {api.provider: api.factor_by_hour for api in terms.apis}
+    factors = {api.provider: api.factor_by_hour for api in terms.apis if number in api.span}
     first = month.periods[0].usage
     _check_priced(terms, first, number)
-    share = 1.0
-    if terms.jobs_per_month:
+    share, is_job = 1.0, terms.jobs_per_month > 0
+    if is_job:
         month = MonthUse(tuple(_of_jobs(period, terms.jobs_per_month) for period in month.periods))
         share = math.fsum(period.hours for period in month.periods) / HOURS_PER_MONTH
     rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
@@ -136,6 +138,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
             provider.name: _provider(provider.name, factors.get(provider.name, ()), month.periods)
             for provider in first.providers
         },
+        is_job,
         share,
     )
 

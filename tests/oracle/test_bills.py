@@ -19,6 +19,7 @@ from bill_cases import (
     owned,
     pool,
     provider,
+    provider_by_hour,
     rented,
     servers,
 )
@@ -252,6 +253,23 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_the_second_arithmetic_prints_the_same_cents(name: str) -> None:
     agree(*CASES[name]())
+
+
+@pytest.mark.parametrize("filled", [1.0, 1.3])
+def test_jobs_that_fill_the_month_or_more_buy_nothing_either(filled: float) -> None:
+    terms, months = jobs()
+    agree(replace(terms, jobs_per_month=filled * 730 / 2.4), months)
+
+
+def test_prices_by_the_hour_hold_for_the_months_in_which_they_are_agreed() -> None:
+    usage = Usage(2 * HOUR_S, (), (provider_by_hour(*np.full((2, 24, 1, 1, 4), 1_000_000)),))
+    flat, peak = API, replace(API, factor_by_hour=(1.0,) * 8 + (3.0,) * 16)
+    apis = (replace(peak, span=Span(1, 4)), replace(flat, span=Span(5, 7)), replace(peak, span=Span(8)))
+    terms = Terms("api", apis=apis, months=9.0)
+    agree(terms, [month(usage)] * 9)
+    bill = bill_study(terms, [month(usage)] * 9)
+    tokens = [sum(float(line.usd) for line in one.lines if line.category == "tokens") for one in bill.months]
+    assert tokens[0] / tokens[4] == pytest.approx(7 / 3)
 
 
 def test_servers_sold_before_their_life_cost_what_they_lost_without_interest() -> None:
