@@ -80,10 +80,16 @@ def study_energy(terms: Terms, months: Sequence[MonthUse]) -> tuple[Energy, ...]
         Energy(
             owner,
             math.fsum(share * found.kwh for share, found in parts),
-            None if parts[0][1].co2_kg is None else math.fsum(share * (found.co2_kg or 0.0) for share, found in parts),
+            _sum_or_none([(share, found.co2_kg) for share, found in parts]),
         )
         for owner, parts in whole.items()
     )
+
+
+def _sum_or_none(parts: Sequence[tuple[float, float | None]]) -> float | None:
+    """Weighted sum; None where a part is not known."""
+    known = [(share, kg) for share, kg in parts if kg is not None]
+    return math.fsum(share * kg for share, kg in known) if len(known) == len(parts) else None
 
 
 def _energy(owner: str, kwh: NDArray[np.float64], pue: Money, grid: tuple[float, ...], calendar_month: int) -> Energy:

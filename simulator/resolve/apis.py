@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import TierPrice, TokenOffer, TokenPrice, token_offer
@@ -19,6 +20,8 @@ from simulator.study.figure import Figure
 from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier
 from simulator.study.terms import ApiTerms, Money, TierPrices, TokenPrices
 
+Key = TypeVar("Key", bound=str)
+Found = TypeVar("Found")
 _UNIT = "USD per 1M tokens"
 
 
@@ -96,7 +99,7 @@ def _cache(settings: Provider, base: PromptCache) -> PromptCache:
 
 def _service(settings: Provider, offer: TokenOffer | None, tier: str) -> ServiceTier:
     """How calls of a tier are served; as the usual ones where the provider has no such tier."""
-    own = next((found for name, found in settings.service_tiers.items() if name == tier), None)
+    own = _of_tier(settings.service_tiers, tier)
     if own is not None:
         return ServiceTier(own.latency_factor, own.window_s)
     if tier == "batch" and offer is not None and "batch" in offer.prices.tiers:
@@ -160,17 +163,16 @@ def _tier_prices(
     The scenario's factors go on the standard prices; where it sets the prices of an offer, the offer's tiers cost the
     same share of them.
     """
-    own = next((found for name, found in provider.service_tiers.items() if name == tier), None)
+    own = _of_tier(provider.service_tiers, tier)
     if own is not None and own.price_factor is not None:
         return tuple(_times(band, _factors(own.price_factor)) for band in standard)
     offer = catalog_api(provider)
-    if offer is None or tier not in offer.prices.tiers:
+    listed = None if offer is None else _of_tier(offer.prices.tiers, tier)
+    if offer is None or listed is None:
         return standard
-    sold = _catalog_tier(offer, tier)
+    sold = _catalog_tier(offer, listed)
     if not provider.prices:
-        for name, bands in offer.prices.tiers.items():
-            if name == tier:
-                _note(offer, f"{tier}.", bands, figures)
+        _note(offer, f"{tier}.", listed, figures)
         return sold
     found = []
     for band in standard:
@@ -180,15 +182,18 @@ def _tier_prices(
     return tuple(found)
 
 
-def _catalog_tier(offer: TokenOffer, tier: str) -> tuple[TokenPrices, ...]:
+def _of_tier(by_tier: Mapping[Key, Found], tier: str) -> Found | None:
+    """What is said of a service tier; None where nothing is."""
+    return next((found for name, found in by_tier.items() if name == tier), None)
+
+
+def _catalog_tier(offer: TokenOffer, listed: Sequence[TierPrice]) -> tuple[TokenPrices, ...]:
     """Prices of a tier for all prompt lengths of an offer.
 
     A prompt length and a kind of token for which the tier has no price pay the standard one. Without any price for
     cached input or cache writes, these pay the tier's for input.
     """
-    sold = {
-        band.above_input_tokens: band for name, bands in offer.prices.tiers.items() if name == tier for band in bands
-    }
+    sold = {band.above_input_tokens: band for band in listed}
     found = []
     for usual in offer.prices.bands:
         own = sold.get(usual.above_input_tokens)

@@ -7,15 +7,16 @@ from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
 from simulator.resolve.offers import (
-    TERMS,
     UNIT,
     catalog_offer,
     catalog_tier,
     figure_of,
     gpus_per_instance,
     is_reserved,
+    named_term,
     price_of,
 )
+from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.schema.topology import CommitmentSettings, Pool
 from simulator.study.terms import Commitment, Money
 
@@ -43,14 +44,14 @@ def _named(pool: Pool, path: str, size: int, figures: Figures) -> Commitment:
     """The commitment that the billing names."""
     price = price_of(pool, path, figures)
     offer = catalog_offer(pool, catalog_tier(pool))
-    months = pool.term_months or TERMS.get(pool.billing) or (offer.term_months if offer else 0)
+    months = pool.term_months or NAMED_TERMS.get(pool.billing) or (offer.term_months if offer else 0)
     upfront = _upfront(pool.upfront_share, path, offer, figures)
     return Commitment(price[0] * size, months, None if pool.commitments == "auto" else _instances(pool, size), upfront)
 
 
 def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]:
     """Every term that the catalog has for these instances, as many of each as are worth it."""
-    offers = {months: _sold(pool, months, size) for months in sorted(TERMS.values())}
+    offers = {months: _sold(pool, months, size) for months in sorted(NAMED_TERMS.values())}
     found = {months: offer for months, offer in offers.items() if offer is not None}
     if not found:
         text = (
@@ -84,15 +85,14 @@ def _others(pool: Pool) -> str:
     sold = [
         offer.gpus_per_instance
         for offer in gpu_offers()
-        if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.tier in TERMS
+        if (offer.site, offer.gpu) == (pool.site, pool.gpu) and offer.tier in NAMED_TERMS
     ]
     return f"'gpus_per_instance: {min(sold)}' has some, or give them as a list" if sold else "give the terms as a list"
 
 
 def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:
     """The catalog's offer of a term of so many months, of instances of this size."""
-    tier = next((name for name, length in TERMS.items() if length == months), None)
-    offer = catalog_offer(pool, tier)
+    offer = catalog_offer(pool, named_term(months))
     return offer if offer is not None and offer.gpus_per_instance == size else None
 
 

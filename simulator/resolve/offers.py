@@ -14,13 +14,12 @@ from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
+from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.figure import Figure
 from simulator.study.terms import Money, RentedTerms
 
 _BYTES_PER_GB = 1e9
-TERMS = {"reserved_1y": 12, "reserved_3y": 36}
-"""Months of the terms that have a name."""
 UNIT = "USD per GPU-hour"
 
 
@@ -33,7 +32,12 @@ def catalog_tier(pool: Pool) -> str | None:
     """Tier of the catalog's offers that a pool's billing is; None for terms that the catalog does not have."""
     if pool.billing != "reserved":
         return pool.billing
-    return next((tier for tier, months in TERMS.items() if months == pool.term_months), None)
+    return named_term(pool.term_months)
+
+
+def named_term(months: int | None) -> str | None:
+    """Tier of the catalog's offers that is a term of so many months; None for terms without a name."""
+    return next((tier for tier, length in NAMED_TERMS.items() if length == months), None)
 
 
 def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:

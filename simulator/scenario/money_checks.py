@@ -27,6 +27,7 @@ OF_INSTANCES = (
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
 NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
+"""Months of the terms that have a name."""
 
 
 def money_problems(scenario: Scenario) -> Iterator[Found]:

@@ -135,12 +135,14 @@ def test_prices_of_an_api_change_by_month_without_a_further_simulation(tmp_path:
     assert usd[6:] == pytest.approx([usd[0] / 2] * 6)
 
 
-def test_a_newer_gpu_is_sized_anew(tmp_path: Path) -> None:
-    event = "events: [{name: h200, from_month: 7, topology: rent, change: {pools: [{name: base, gpu: h200}]}}]"
+def test_another_gpu_is_sized_anew(tmp_path: Path) -> None:
+    event = "events: [{name: l40s, from_month: 7, topology: rent, change: {pools: [{name: base, gpu: l40s}]}}]"
     changes = ("topologies.rent.pools[base].replicas=auto", "workload.classes[chat].arrivals.rate_rps=60")
     months = simulate(load(tmp_path, event, *changes), tmp_path).decision["topologies"]["rent"]["months"]
-    print([month["replicas"] for month in months])
-    assert months[6]["replicas"][0] <= months[0]["replicas"][0]
+    sizes = [month["replicas"] for month in months]
+    assert sizes[:6] == sizes[:1] * 6
+    assert sizes[6:] == sizes[6:7] * 6
+    assert sizes[6] > sizes[0], "a slower GPU takes more replicas"
     assert all(month["meets"] for month in months)
 
 

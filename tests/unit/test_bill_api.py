@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bill_cases import API, HOUR_S, PLACE, fixed, month, owned, pool, provider, servers
+from bill_cases import API, HOUR_S, PLACE, fixed, month, owned, pool, provider, rented, servers
 
 from simulator.bill.energy import month_energy, per_million, study_energy
 from simulator.bill.study import bill_study
@@ -15,7 +15,7 @@ from simulator.bill.unit import unit_prices
 from simulator.bill.use import month_use
 from simulator.errors import InputError
 from simulator.study.bill import MonthUse, PeriodUse, Tokens
-from simulator.study.terms import Facility, Terms, TierPrices, TokenPrices
+from simulator.study.terms import Facility, Span, Terms, TierPrices, TokenPrices
 from simulator.study.usage import Usage
 
 
@@ -116,3 +116,12 @@ def test_the_energy_of_a_study_is_that_of_its_calendar() -> None:
     kwh = 730 * (4 * 0.5 + 2.0) * 1.3
     assert found.kwh == pytest.approx(kwh)
     assert found.co2_kg == pytest.approx(kwh * (1_100 + 0 + 0.5 * 100) / 2.5)
+
+
+def test_the_carbon_of_a_pool_that_moves_is_known_where_both_grids_are() -> None:
+    used = month(Usage(2 * HOUR_S, (pool("burst", stays=fixed(1)),), ()))
+    known, other, unknown = (rented("burst", co2_kg_per_kwh=grid) for grid in ((0.4,), (0.2,), ()))
+    for after, co2_share in ((other, (0.4 + 2 * 0.2) / 3), (unknown, None)):
+        offers = replace(known, span=Span(1, 1)), replace(after, span=Span(2))
+        (found,) = study_energy(Terms("cloud", rented=offers, months=3), [used] * 3)
+        assert found.co2_kg == (None if co2_share is None else pytest.approx(found.kwh * co2_share))
