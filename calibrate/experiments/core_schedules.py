@@ -15,8 +15,8 @@ from calibrate.experiments.random_engines import DrawnEngine, draw_engine
 from calibrate.experiments.schedules import TINY_MODEL
 from calibrate.vllm_process import EngineError, VllmProcess
 from simulator.engine.modes.refusals import Asked, refusals
-from simulator.engine.modes.spec import GroupKind
 from simulator.engine.schedule_trace import FORMAT
+from simulator.engine.trace_modes import KINDS
 from simulator.engine.verify import ScheduleCheck, check_schedule
 
 
@@ -78,13 +78,10 @@ def record_cores(
         process.close()
 
 
-_KINDS = {"full": GroupKind.FULL, "window": GroupKind.WINDOW, "chunk": GroupKind.CHUNK, "mamba": GroupKind.LINEAR}
-
-
 def asked_of(engine: dict[str, Any]) -> Asked:
     """A drawn engine as vLLM would be asked for it on GPUs."""
     drafts = engine.get("speculative", {})
-    layers = {_KINDS[kind.partition(":")[0]] for kind, _ in engine.get("layers", [["full", 1]])}
+    layers = {KINDS[kind.partition(":")[0]] for kind, _ in engine.get("layers", [["full", 1]])}
     known = {name: engine[name] for name in Asked.__slots__ if name in engine and name != "layers"}
     return Asked(
         **known,

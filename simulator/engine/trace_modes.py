@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES
 from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
 from simulator.engine.rules import V0_32, RuleSet
 
@@ -24,14 +25,13 @@ PLAIN_CONFIG = frozenset(
         "watermark",
     }
 )
-_KINDS = {
+KINDS = {
     "full": GroupKind.FULL,
     "window": GroupKind.WINDOW,
     "chunk": GroupKind.CHUNK,
     "mamba": GroupKind.LINEAR,
 }
-READS_HIDDEN_STATES = frozenset({"eagle", "eagle3", "mtp", "dflash", "dspark"})
-"""Drafters that need the target's hidden state of the token before (vLLM `use_eagle()`)."""
+"""Kinds of layers by their names in recordings."""
 Check = Callable[[Any], bool]
 
 
@@ -74,7 +74,7 @@ SPECULATIVE: dict[str, tuple[str, Check]] = {
     "per_batch_size": ("a list of [from, to, drafts]", _ranges),
 }
 GROUP: dict[str, tuple[str, Check]] = {
-    "kind": (", ".join(_KINDS), lambda value: value in _KINDS),
+    "kind": (", ".join(KINDS), lambda value: value in KINDS),
     "layers": ("a whole number", _whole),
     "block_size": ("a whole number", lambda value: _whole(value) and value > 0),
     "sliding_window": ("a whole number", _whole),
@@ -183,7 +183,7 @@ def _waves(config: Mapping[str, Any]) -> Waves | None:
 def _group(row: Mapping[str, Any]) -> KvGroup:
     window = row.get("sliding_window") or row.get("attention_chunk_size") or 0
     return KvGroup(
-        _KINDS[row["kind"]],
+        KINDS[row["kind"]],
         row["block_size"],
         window,
         row.get("mamba_cache_mode") == "align",

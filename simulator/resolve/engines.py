@@ -15,9 +15,9 @@ from simulator.catalog.overheads import engine_overheads, sustained, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
 from simulator.engine.modes.spec import Flight, Modes
 from simulator.engine.rules import V0_32, V0_33, RuleSet
-from simulator.engine.trace_modes import READS_HIDDEN_STATES
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
@@ -228,7 +228,7 @@ def _config(
             )
         )
     spec = settings.speculative_config
-    drafts = spec.num_speculative_tokens if spec else 0
+    method, drafts = (spec.method, spec.num_speculative_tokens) if spec else ("", 0)
     if spec is not None and limits.max_num_batched_tokens < drafts + 2:
         raise InputError(
             Problem(
@@ -252,10 +252,10 @@ def _config(
         watermark=settings.watermark,
         batching=_BATCHING[settings.batching],
         num_speculative_tokens=drafts,
-        num_lookahead_tokens=0 if spec is None or spec.method == "ngram" else drafts,
+        num_lookahead_tokens=lookahead_slots(method, drafts),
         draft_acceptance=spec.acceptance if spec else 0.0,
-        draft_slots=1 if spec is not None and spec.method == "draft_model" else 0,
-        drop_last_hit_block=spec is not None and spec.method in READS_HIDDEN_STATES,
+        draft_slots=draft_slots(method, drafts),
+        drop_last_hit_block=method in READS_HIDDEN_STATES,
         rules=_rules(settings.version),
         modes=Modes(flight=in_flight),
     )

@@ -83,6 +83,18 @@ def test_a_plain_engine_is_taken_as_it_is_and_runs_asynchronously(version: str) 
             "speculative.method",
             "V1 does not support dspark",
         ),
+        (
+            {"method": "draft_model", "num_speculative_tokens": 3, "max_num_batched_tokens": 1, "max_num_seqs": 1},
+            (V32, V33),
+            "speculative.num_speculative_tokens",
+            "no room for a token and the",
+        ),
+        (
+            {"method": "eagle", "num_speculative_tokens": 3, "max_num_batched_tokens": 3, "max_num_seqs": 1},
+            (V33,),
+            "speculative.num_speculative_tokens",
+            "slots of its drafts",
+        ),
         ({"enable_chunked_prefill": False, "max_model_len": 9000}, (V32, V33), "max_num_batched_tokens", "(9000)"),
         ({"max_num_seqs": 9000}, (V32, V33), "max_num_batched_tokens", "at least max_num_seqs (9000)"),
         ({"max_num_active_seqs": 257}, (V32, V33), "max_num_active_seqs", "(257) cannot be greater"),
@@ -112,6 +124,13 @@ def test_what_is_refused(asked: dict[str, Any], versions: tuple[str, ...], key: 
         (
             {"method": "ngram", "num_speculative_tokens": 3},
             (V32,),
+            "async_scheduling",
+            Effect.CHANGED,
+            {"async_scheduling": False},
+        ),
+        (
+            {"method": "ngram", "num_speculative_tokens": 3, "use_v2_model_runner": False},
+            (V32, V33),
             "async_scheduling",
             Effect.CHANGED,
             {"async_scheduling": False},

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from simulator.engine.modes.drafts.methods import (
+    DRAFTS_ON_DEVICE,
+    READS_HIDDEN_STATES,
+    draft_slots,
+    lookahead_slots,
+)
 from simulator.engine.modes.spec import GroupKind
 from simulator.engine.rules import RULE_SETS, V0_32, V0_33
 
-_READS_HIDDEN_STATES = frozenset({"eagle", "eagle3", "mtp", "dflash", "dspark"})
-_ASYNC_DRAFTERS = _READS_HIDDEN_STATES | {"draft_model", "ngram_gpu"}
 _V1_ONLY = {
     V0_32.version: ("suffix", "custom_class", "medusa", "mlp_speculator"),
     V0_33.version: ("suffix", "custom_class"),
@@ -70,20 +74,20 @@ class Asked:
 
     @property
     def reads_hidden_states(self) -> bool:
-        return self.method in _READS_HIDDEN_STATES
+        return self.method in READS_HIDDEN_STATES
+
+    @property
+    def plans_wait_for_drafts(self) -> bool:
+        """Whether a plan needs the drafts of the step before it."""
+        return bool(self.method) and self.method not in DRAFTS_ON_DEVICE
 
     @property
     def num_lookahead_tokens(self) -> int:
-        """KV slots that the drafter writes beyond a request's tokens."""
-        if not self.reads_hidden_states and self.method != "draft_model":
-            return 0
-        return self.num_speculative_tokens + (self.method == "dflash")
+        return lookahead_slots(self.method, self.num_speculative_tokens)
 
     @property
     def draft_slots(self) -> int:
-        """Inputs of a step that drafting takes for each request (vLLM `max_num_new_slots_for_drafting`)."""
-        k = self.num_speculative_tokens
-        return {"draft_model": 1, "dflash": k, "dspark": k - 1}.get(self.method, 0)
+        return draft_slots(self.method, self.num_speculative_tokens)
 
     @property
     def draft_seqs(self) -> int:
@@ -135,6 +139,38 @@ def _v1_only(version: str) -> _Rule:
     )
 
 
+def _not_asynchronous(
+    lacks: Callable[[Asked], bool], message: str, versions: tuple[str, ...] = _BOTH
+) -> tuple[_Rule, _Rule]:
+    """Asynchronous scheduling of such engines is refused where it is asked for, and off where it is left to vLLM."""
+    asked_for = _Rule(
+        "async_scheduling",
+        Effect.REFUSED,
+        lambda a: bool(a.async_scheduling) and lacks(a),
+        message,
+        versions=versions,
+    )
+    left_to_vllm = _Rule(
+        "async_scheduling",
+        Effect.CHANGED,
+        lambda a: a.async_scheduling is None and lacks(a),
+        message + "; it is turned off",
+        lambda _: {"async_scheduling": False},
+        versions,
+    )
+    return asked_for, left_to_vllm
+
+
+def _no_room_for_drafts(version: str, takes: Callable[[Asked], int], what: str) -> _Rule:
+    return _Rule(
+        "speculative.num_speculative_tokens",
+        Effect.REFUSED,
+        lambda a: bool(a.method) and a.max_num_batched_tokens <= takes(a),
+        "max_num_batched_tokens ({max_num_batched_tokens}) has no room for a token and the " + what,
+        versions=(version,),
+    )
+
+
 _CHUNKS_OFF = "chunked local attention costs latency with the hybrid KV cache manager, which is turned off by default"
 _CONNECTOR_OFF = "the KV connector does not support hybrid groups, so the hybrid KV cache manager is turned off"
 _DRAFTS_CHUNKS = "the hybrid KV cache manager does not support chunked local attention with EAGLE or MTP"
@@ -153,60 +189,20 @@ _RULES: tuple[_Rule, ...] = (
         "the CPU platform turns asynchronous scheduling off",
         lambda _: {"async_scheduling": False},
     ),
-    _Rule(
-        "async_scheduling",
-        Effect.REFUSED,
-        lambda a: bool(a.async_scheduling) and bool(a.method) and a.method not in _ASYNC_DRAFTERS,
+    *_not_asynchronous(
+        lambda a: a.plans_wait_for_drafts,
         "asynchronous scheduling is only supported with EAGLE, MTP, a draft model, n-grams on the GPU, DSpark and"
         " DFlash, not with {method}-based speculative decoding",
-        versions=(V0_32.version,),
-    ),
-    _Rule(
-        "async_scheduling",
-        Effect.CHANGED,
-        lambda a: a.async_scheduling is None and bool(a.method) and a.method not in _ASYNC_DRAFTERS,
-        "asynchronous scheduling is not supported with {method}-based speculative decoding and is turned off",
-        lambda _: {"async_scheduling": False},
         (V0_32.version,),
     ),
-    _Rule(
-        "async_scheduling",
-        Effect.REFUSED,
-        lambda a: (
-            bool(a.async_scheduling)
-            and not a.use_v2_model_runner
-            and bool(a.method)
-            and a.method not in _ASYNC_DRAFTERS
-        ),
+    *_not_asynchronous(
+        lambda a: a.plans_wait_for_drafts and not a.use_v2_model_runner,
         "asynchronous scheduling is not supported by the V1 model runner with {method}-based speculative decoding",
-        versions=(V0_33.version,),
-    ),
-    _Rule(
-        "async_scheduling",
-        Effect.CHANGED,
-        lambda a: (
-            a.async_scheduling is None
-            and not a.use_v2_model_runner
-            and bool(a.method)
-            and a.method not in _ASYNC_DRAFTERS
-        ),
-        "asynchronous scheduling is turned off: the V1 model runner does not support it with {method}-based speculative"
-        " decoding",
-        lambda _: {"async_scheduling": False},
         (V0_33.version,),
     ),
-    _Rule(
-        "async_scheduling",
-        Effect.REFUSED,
-        lambda a: bool(a.async_scheduling) and not a.use_v2_model_runner and a.pipeline_parallel_size > 1,
+    *_not_asynchronous(
+        lambda a: a.pipeline_parallel_size > 1 and not a.use_v2_model_runner,
         "asynchronous scheduling is not supported by the V1 model runner with pipeline parallelism",
-    ),
-    _Rule(
-        "async_scheduling",
-        Effect.CHANGED,
-        lambda a: a.async_scheduling is None and not a.use_v2_model_runner and a.pipeline_parallel_size > 1,
-        "asynchronous scheduling is turned off: the V1 model runner does not support it with pipeline parallelism",
-        lambda _: {"async_scheduling": False},
     ),
     _Rule(
         "async_scheduling",
@@ -230,20 +226,8 @@ _RULES: tuple[_Rule, ...] = (
         "several MTP modules with prefix caching need a block_size ({block_size}) of at least num_speculative_tokens"
         " ({num_speculative_tokens})",
     ),
-    _Rule(
-        "speculative.num_speculative_tokens",
-        Effect.REFUSED,
-        lambda a: bool(a.method) and a.max_num_batched_tokens <= a.draft_slots,
-        "max_num_batched_tokens ({max_num_batched_tokens}) has no room for a token and the inputs of its drafts",
-        versions=(V0_32.version,),
-    ),
-    _Rule(
-        "speculative.num_speculative_tokens",
-        Effect.REFUSED,
-        lambda a: bool(a.method) and a.max_num_batched_tokens <= a.num_lookahead_tokens,
-        "max_num_batched_tokens ({max_num_batched_tokens}) has no room for a token and the slots of its drafts",
-        versions=(V0_33.version,),
-    ),
+    _no_room_for_drafts(V0_32.version, lambda a: a.draft_slots, "inputs of its drafts"),
+    _no_room_for_drafts(V0_33.version, lambda a: a.num_lookahead_tokens, "slots of its drafts"),
     _Rule(
         "max_num_active_seqs",
         Effect.CHANGED,

@@ -60,11 +60,6 @@ class KVCacheManager:
             for group in same:
                 group.gives_up_block = config.drop_last_hit_block and named
 
-    def held(self, request: Request) -> list[KVCacheBlock]:
-        """Blocks of the request, of all groups, null blocks left out."""
-        blocks = [block for group in self.groups for block in group.held.get(request, ())]
-        return [block for block in blocks if block is not self.block_pool.null_block]
-
     def begin_step(self) -> None:
         """States of linear attention that are written in a step can be hit from the next one on."""
         for group in self.groups:

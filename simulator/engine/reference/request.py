@@ -95,11 +95,6 @@ class Request:
         return self.isl + self.num_output_tokens
 
     @property
-    def num_tokens_with_spec(self) -> int:
-        """Prompt, generated and drafted tokens."""
-        return self.num_tokens + self.num_spec_tokens
-
-    @property
     def serving_order(self) -> tuple[int, float, int | str]:
         """Sort key of the priority policy: (priority, arrival, name), smallest first."""
         return (self.priority, self.arrival_s, self.name)
