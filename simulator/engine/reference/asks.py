@@ -28,29 +28,49 @@ def prefill_cap(config: EngineConfig, present: int) -> int:
     return threshold
 
 
-def passes(rooms: Sequence[Plain], plan: Plan, request: Request, running: bool) -> Answer:
-    """The first answer that is not to go on."""
-    answers = (room.passes(plan, request, running) for room in rooms)
-    return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
+class Asks:
+    """Questions to all rooms of an engine; `held_back` and `shortened` are told of answers that decide something."""
 
+    def __init__(self, rooms: Sequence[Plain]) -> None:
+        self._rooms = rooms
 
-def admits(rooms: Sequence[Plain], plan: Plan, request: Request, computed: int) -> Answer:
-    """The first answer that is not to go on."""
-    answers = (room.admits(plan, request, computed) for room in rooms)
-    return next((answer for answer in answers if answer is not Answer.GO), Answer.GO)
+    def held_back(self, room: Plain, request: Request, answer: Answer, admitting_after: int | None = None) -> None:
+        """A room passed a request over or ended the loop; at its admission after that many tokens."""
 
+    def shortened(self, room: Plain, request: Request, n: int, left: int, computed: int) -> None:
+        """A room left fewer than `n` tokens after `computed`."""
 
-def cut(rooms: Sequence[Plain], plan: Plan, request: Request, n: int, computed: int) -> int:
-    """Tokens that all rooms leave."""
-    for room in rooms:
-        n = room.cut(plan, request, n, computed)
-    return n
+    def passes(self, plan: Plan, request: Request, running: bool) -> Answer:
+        """The first answer that is not to go on."""
+        for room in self._rooms:
+            answer = room.passes(plan, request, running)
+            if answer is not Answer.GO:
+                self.held_back(room, request, answer)
+                return answer
+        return Answer.GO
 
+    def admits(self, plan: Plan, request: Request, computed: int) -> Answer:
+        """The first answer that is not to go on."""
+        for room in self._rooms:
+            answer = room.admits(plan, request, computed)
+            if answer is not Answer.GO:
+                self.held_back(room, request, answer, admitting_after=computed)
+                return answer
+        return Answer.GO
 
-def counts(rooms: Sequence[Plain], request: Request, n: int) -> tuple[bool, bool]:
-    """Whether the step's tokens are delivered, and whether they move the request's counters."""
-    delivered = counted = True
-    for room in rooms:
-        here, moves = room.counts(request, n)
-        delivered, counted = delivered and here, counted and moves
-    return delivered, counted
+    def cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
+        """Tokens that all rooms leave."""
+        for room in self._rooms:
+            left = room.cut(plan, request, n, computed)
+            if left != n:
+                self.shortened(room, request, n, left, computed)
+            n = left
+        return n
+
+    def counts(self, request: Request, n: int) -> tuple[bool, bool]:
+        """Whether the step's tokens are delivered, and whether they move the request's counters."""
+        delivered = counted = True
+        for room in self._rooms:
+            here, moves = room.counts(request, n)
+            delivered, counted = delivered and here, counted and moves
+        return delivered, counted

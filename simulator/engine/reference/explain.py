@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.reference.asks import Asks
 from simulator.engine.reference.doors import Answer, Plain
 from simulator.engine.reference.plan import Plan, StepPlan
 from simulator.engine.reference.replay import ReplayedEngine, ranks_of, run_engine, run_ranks
@@ -24,33 +25,7 @@ class ExplainingScheduler(Scheduler):
         self, config: EngineConfig, accepted: AcceptedDrafts | None = None, drafted: DraftsMade | None = None
     ) -> None:
         super().__init__(config, accepted, drafted)
-        for room in self.rooms:
-            self._listen(room)
-
-    def _listen(self, room: Plain) -> None:
-        """Note what a room answers, if that decides something."""
-        passes, admits, cut = room.passes, room.admits, room.cut
-
-        def noted_passes(plan: Plan, request: Request, running: bool) -> Answer:
-            answer = passes(plan, request, running)
-            if answer is not Answer.GO:
-                self._note(request, f"{_OUTCOME[answer]} ({_rule(room)})")
-            return answer
-
-        def noted_admits(plan: Plan, request: Request, computed: int) -> Answer:
-            answer = admits(plan, request, computed)
-            if answer is not Answer.GO:
-                self._note(request, f"not admitted after {computed} tokens, {_OUTCOME[answer]} ({_rule(room)})")
-            return answer
-
-        def noted_cut(plan: Plan, request: Request, n: int, computed: int) -> int:
-            left = cut(plan, request, n, computed)
-            if left != n:
-                self._note(request, f"{n} tokens after {computed} are cut to {left} ({_rule(room)})")
-            return left
-
-        for name, noted in (("passes", noted_passes), ("admits", noted_admits), ("cut", noted_cut)):
-            setattr(room, name, noted)
+        self.asks = _NotedAsks(self.rooms, self._note)
 
     def schedule(self, throttled: bool = False) -> StepPlan:
         self.reasons = ()
@@ -85,6 +60,21 @@ class ExplainingScheduler(Scheduler):
         if answer is Answer.PASS and len(self.reasons) == known:
             self._note(request, f"waits for {request.num_computed_tokens} tokens from elsewhere")
         return answer
+
+
+class _NotedAsks(Asks):
+    """Notes the answers that decide something, each with its room's rule."""
+
+    def __init__(self, rooms: Sequence[Plain], note: Callable[[Request, str], None]) -> None:
+        super().__init__(rooms)
+        self._note = note
+
+    def held_back(self, room: Plain, request: Request, answer: Answer, admitting_after: int | None = None) -> None:
+        admission = "" if admitting_after is None else f"not admitted after {admitting_after} tokens, "
+        self._note(request, f"{admission}{_OUTCOME[answer]} ({_rule(room)})")
+
+    def shortened(self, room: Plain, request: Request, n: int, left: int, computed: int) -> None:
+        self._note(request, f"{n} tokens after {computed} are cut to {left} ({_rule(room)})")
 
 
 _OUTCOME = {Answer.PASS: "passed over", Answer.STOP: "the loop ends"}

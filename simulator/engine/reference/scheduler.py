@@ -11,7 +11,7 @@ from typing import TypeVar
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.reference import drafts_of
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.reference.asks import admits, counts, cut, passes, prefill_cap
+from simulator.engine.reference.asks import Asks, prefill_cap
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager
 from simulator.engine.reference.limits import spec_decode_tokens
@@ -52,6 +52,7 @@ class Scheduler:
         self.requests: dict[int, Request] = {}
         self.inflight_prefills: dict[Request, None] = {}
         self.rooms: tuple[Plain, ...] = rooms_of(self)
+        self.asks = Asks(self.rooms)
         self._batch_room = 0
 
     def room(self, kind: type[RoomT]) -> RoomT:
@@ -175,12 +176,12 @@ class Scheduler:
                 return
             if request.status is not RequestStatus.RUNNING:
                 continue
-            if passes(self.rooms, plan, request, running=True) is not Answer.GO:
+            if self.asks.passes(plan, request, running=True) is not Answer.GO:
                 continue
             computed = request.num_computed_tokens
             n = request.num_tokens - computed + sum(room.due(request) for room in self.rooms)
             n = min(n, plan.cap, plan.room, self.config.max_model_len - 1 - computed)
-            n = cut(self.rooms, plan, request, n, computed)
+            n = self.asks.cut(plan, request, n, computed)
             if n <= 0:
                 continue
             if self._allocate_or_preempt(plan, request, n):
@@ -242,7 +243,7 @@ class Scheduler:
             if not queue or plan.is_full or len(self.running) >= most:
                 break
             request = queue.peek_request()
-            answer = passes(self.rooms, plan, request, running=False)
+            answer = self.asks.passes(plan, request, running=False)
             if answer is Answer.GO:
                 answer = self._admit(plan, queue, request)
             if answer is Answer.STOP:
@@ -273,13 +274,13 @@ class Scheduler:
             computed = hit.tokens + external
         n = 0
         if not apart:
-            answer = admits(self.rooms, plan, request, computed)
+            answer = self.asks.admits(plan, request, computed)
             if answer is not Answer.GO:
                 return answer
             wanted = self._tokens_at_admission(plan, request, computed)
             if wanted is None:
                 return Answer.STOP
-            n = cut(self.rooms, plan, request, wanted, computed)
+            n = self.asks.cut(plan, request, wanted, computed)
             if n <= 0:
                 return Answer.STOP if self._no_tokens_end(plan, request, wanted, computed) else Answer.PASS
         if not self.kv_cache_manager.allocate_slots(
@@ -362,7 +363,7 @@ class Scheduler:
                 result.verified.append((request.number, sampled.drafts, sampled.accepted))
             if self.requests.get(request.number) is not request or request.status is RequestStatus.FINISHED:
                 continue
-            delivered, counted = counts(self.rooms, request, sampled.n)
+            delivered, counted = self.asks.counts(request, sampled.n)
             if not delivered:
                 continue
             if sampled.drafts and sampled.tokens and counted:
