@@ -9,9 +9,8 @@ from simulator.catalog.costs import cost_entry
 from simulator.catalog.precisions import precisions
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.perf.device import BatchLimits, Coefficients, Device
+from simulator.perf.device import Coefficients, Device
 from simulator.perf.power import PowerCurve
-from simulator.units import BYTES_PER_GIB
 
 SERVING_POWER = "power.h100_serving_w"
 """Cost figure of the power in serving that was fitted for all batch sizes."""
@@ -97,15 +96,6 @@ class Gpu(Entry):
         )
 
 
-class LimitsRow(Entry):
-    """vLLM's default limits for GPUs of at least this much memory."""
-
-    min_memory_gib: float
-    except_gpus: tuple[str, ...]
-    max_num_batched_tokens: int
-    max_num_seqs: int
-
-
 @lru_cache
 def gpus() -> dict[str, Gpu]:
     """All GPUs by name."""
@@ -160,13 +150,3 @@ def gpu(name: str) -> Gpu:
     if name.lower() not in gpus():
         raise InputError(unknown_name("GPU", name, gpus()))
     return gpus()[name.lower()]
-
-
-def default_limits(name: str) -> BatchLimits:
-    """Token budget and sequences that the vLLM server sets by itself on the GPU called `name`."""
-    memory_gib = gpu(name).memory.value / BYTES_PER_GIB
-    rows = (LimitsRow(**row) for row in read_yaml("vllm_defaults.yaml")["rows"])
-    row = next(
-        row for row in rows if memory_gib >= row.min_memory_gib and not gpu(name).name.startswith(row.except_gpus)
-    )
-    return BatchLimits(row.max_num_batched_tokens, row.max_num_seqs)

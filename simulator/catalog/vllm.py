@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 
+from simulator.catalog.overheads import version_key
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.memory.profile import Limits, Overheads
@@ -13,7 +13,6 @@ from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
 from simulator.units import BYTES_PER_GIB
 
-_NUMBER = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[.\-+a-z].*)?$")
 _RUNTIME = ("lean_sampler_bytes", "lean_dense", "lean_all")
 
 
@@ -24,10 +23,7 @@ def parsed(version: str) -> tuple[int, int, int]:
     ------
     InputError : not a version, or one before the engine that is planned here
     """
-    match = _NUMBER.match(version.strip().lower())
-    if match is None:
-        raise InputError(Problem("not a version of vLLM; write it as 0.11.0", got=version))
-    number = (int(match[1]), int(match[2]), int(match[3] or 0))
+    number = _number(version)
     oldest = str(read_yaml("vllm_memory.yaml")["oldest"])
     if number < _number(oldest):
         raise InputError(Problem(f"the memory plan knows vLLM from {oldest} on (its V1 engine)", got=version))
@@ -40,13 +36,13 @@ def newest_version() -> str:
 
 
 def _number(text: str) -> tuple[int, int, int]:
-    major, minor, patch = (int(part) for part in text.split("."))
+    major, minor, patch = (*version_key(text), 0, 0)[:3]
     return major, minor, patch
 
 
 def _since(rows: list[dict[str, Any]], number: tuple[int, int, int]) -> dict[str, Any]:
-    """Last row whose version is not newer."""
-    return [row for row in rows if _number(str(row["since"])) <= number][-1]
+    """Last row whose version is not newer; the oldest before all of them."""
+    return ([row for row in rows if _number(str(row["since"])) <= number] or rows[:1])[-1]
 
 
 @lru_cache
@@ -91,7 +87,7 @@ def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> L
     ------
     InputError : not a version
     """
-    rows = _since(read_yaml("vllm_memory.yaml")["limits"], parsed(version or newest_version()))["rows"]
+    rows = _since(read_yaml("vllm_memory.yaml")["limits"], _number(version or newest_version()))["rows"]
     gib = memory_bytes / BYTES_PER_GIB
     row = next(
         row for row in rows if gib >= row["min_memory_gib"] and not gpu_name.startswith(tuple(row["except_gpus"]))

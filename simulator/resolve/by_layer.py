@@ -93,7 +93,7 @@ def plan_by_layer(asked: Question) -> MemoryPlan:
 
 def difference(asked: Question, memory: MemoryPlan) -> tuple[str, ...]:
     """The warning of a run whose closed form and the plan by layer do not agree on the KV cache."""
-    engine = f"{Path(asked.model).name} on {asked.gpu}, tp={asked.tp}"
+    engine = f"{Path(asked.model).name} on {asked.gpu}, tp={asked.tp}" + (f", pp={asked.pp}" if asked.pp > 1 else "")
     tokens = memory.num_blocks * memory.block_size
     try:
         plan = _answered(asked).plan

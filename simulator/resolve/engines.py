@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.catalog.expected import expected_error
-from simulator.catalog.gpus import Gpu, default_limits, gpu
+from simulator.catalog.gpus import Gpu, gpu
 from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.overheads import engine_overheads, sustained, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
+from simulator.catalog.vllm import default_limits
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
 from simulator.engine.modes.spec import Flight, Modes
@@ -81,7 +82,7 @@ def plan_engine(
     """
     arch, native = architecture(name, folder)
     card = gpu(gpu_name)
-    defaults = default_limits(gpu_name)
+    defaults = default_limits(settings.version, card.name, card.memory.value)
     shape = shape_of(name, folder)
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from simulator.catalog.costs import cost_entry
-from simulator.catalog.gpus import default_limits, gpu, gpus
+from simulator.catalog.gpus import gpu, gpus
 from simulator.catalog.listing import ENTRIES, LISTINGS, listing, names, provenance
 from simulator.catalog.models import models
 from simulator.catalog.precisions import layout
 from simulator.catalog.sites import engine_start_s, site, sites
 from simulator.catalog.tokens import token_offer
+from simulator.catalog.vllm import default_limits
 from simulator.errors import InputError
 from simulator.resolve.places import cold_start, reliability
 
@@ -81,17 +82,21 @@ def test_a100_has_no_fp8_but_runs_weight_only_formats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tokens", "sequences"),
+    ("name", "version", "tokens", "sequences"),
     [
-        ("b200", 16384, 1024),
-        ("h100-sxm", 8192, 1024),
-        ("a100-80", 2048, 256),
-        ("l4", 2048, 256),
-        ("mi300x", 16384, 1024),
+        ("b200", None, 16384, 1024),
+        ("b200", "0.27", 8192, 1024),
+        ("b200", "0.28", 16384, 1024),
+        ("h100-sxm", None, 8192, 1024),
+        ("a100-80", None, 2048, 256),
+        ("a100-80", "0.8.5", 8192, 1024),
+        ("a100-80", "0.6", 8192, 1024),
+        ("l4", None, 2048, 256),
+        ("mi300x", None, 16384, 1024),
     ],
 )
-def test_default_limits_are_those_of_the_server(name: str, tokens: int, sequences: int) -> None:
-    limits = default_limits(name)
+def test_default_limits_are_those_of_the_server(name: str, version: str | None, tokens: int, sequences: int) -> None:
+    limits = default_limits(version, name, gpu(name).memory.value)
     assert (limits.max_num_batched_tokens, limits.max_num_seqs) == (tokens, sequences)
 
 

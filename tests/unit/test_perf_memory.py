@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.catalog.gpus import default_limits, gpu
+from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
 from simulator.catalog.precisions import layout
+from simulator.catalog.vllm import default_limits
 from simulator.errors import InputError
-from simulator.perf.device import Layout
+from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.memory import MemoryPlan, block_bytes, kv_bytes_per_token, plan_memory, weight_bytes
 from simulator.perf.speculative import Drafting, one_layer_draft
+
+
+def limits(gpu_name: str) -> BatchLimits:
+    found = default_limits(None, gpu_name, gpu(gpu_name).memory.value)
+    return BatchLimits(found.max_num_batched_tokens, found.max_num_seqs)
 
 
 def plan(model_name: str, gpu_name: str, split: Layout, **options: Any) -> MemoryPlan:
@@ -26,7 +32,7 @@ def plan(model_name: str, gpu_name: str, split: Layout, **options: Any) -> Memor
         architecture,
         entry.device,
         split,
-        default_limits(gpu_name),
+        limits(gpu_name),
         entry.coefficients,
         **options,  # type: ignore[arg-type]
     )
@@ -36,7 +42,7 @@ def test_windows_everywhere_are_planned_as_if_there_were_none() -> None:
     entry, architecture = gpu("l4"), model("mistral-7b-v0.1").architecture
     assert architecture.full_layers == 0
     windowed, plain = (
-        plan_memory(arch, entry.device, layout(), default_limits("l4"), entry.coefficients)
+        plan_memory(arch, entry.device, layout(), limits("l4"), entry.coefficients)
         for arch in (architecture, replace(architecture, sliding_layers=0))
     )
     assert windowed == plain
@@ -156,7 +162,7 @@ def test_the_missing_memory_is_what_would_make_it_fit() -> None:
         | {"memory_bytes": entry.device.memory_bytes + (missing + 0.1 * 2**30) / 0.92}
     )
     architecture = model("llama-3.1-70b").architecture
-    assert plan_memory(architecture, larger, layout(), default_limits("h100-sxm"), entry.coefficients).num_blocks >= 2
+    assert plan_memory(architecture, larger, layout(), limits("h100-sxm"), entry.coefficients).num_blocks >= 2
 
 
 def test_nothing_fits_says_so() -> None:
