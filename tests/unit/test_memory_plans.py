@@ -1,4 +1,4 @@
-"""The closed form of a run against the plan by layer, over the catalog: the differences that docs/model/memory.md gives."""
+"""The closed form of a run against the plan by layer, over the catalog, as docs/model/memory.md gives it."""
 
 from __future__ import annotations
 
