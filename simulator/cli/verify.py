@@ -42,6 +42,7 @@ def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     """For which vLLM, in which modes, is the scheduler exact: steps identical / recorded by mode and version.
 
     Recordings in modes that an engine does not have are not replayed: "a / b of c" are identical, replayed, recorded.
+    Exits with 1 on any difference.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     checks = [check for file in files for check in _check(file, engine)]
     _print_by_mode(checks)
     _say_unproven(checks)
-    return 0
+    return 1 if any(check.first_difference for check in checks) else 0
 
 
 def _say_unproven(checks: list[ScheduleCheck]) -> None:

@@ -183,6 +183,8 @@ def test_verify_schedule_reports_identity_and_differences(tmp_path: Path, capsys
     assert "562 / 563" in shown
     assert "entry 7" in shown
     assert "decided, by the reference:" in shown
+    assert _run(["verify", "versions", str(broken)]) == 1
+    assert "562 / 563" in capsys.readouterr().out
 
 
 def test_verify_schedule_reports_by_mode_and_names_a_version_that_is_not_proven(
