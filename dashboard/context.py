@@ -80,9 +80,10 @@ def _run(folders: Mapping[str, Path], view: str) -> str | None:
     A page that is reached by its link has no run in its address until it is written there. Who comes back to that
     address by the browser's button wants to go on back: it is not written a second time.
     """
-    picked = st.session_state.pop("show", None) or st.query_params.get("run") or st.session_state.get("run.shown")
-    name = picked or next(iter(folders))
-    if "run" in st.query_params or st.session_state.get("run.view") != view or picked != st.session_state["run.shown"]:
+    named, shown = st.query_params.get("run"), st.session_state.get("run.shown")
+    name = st.session_state.pop("show", None) or named or shown or next(iter(folders))
+    is_back = named is None and (view, name) == (st.session_state.get("run.view"), shown)
+    if not is_back:
         st.query_params["run"] = name
     st.session_state["run.view"] = view
     st.session_state["run"] = name if name in folders else None

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def bundle_folders(runs: tuple[str, ...]) -> list[Path]:
     Folders that a run is still writing (hidden) and what interrupted runs left (`.partial`) are left out, as is
     whatever has no manifest that is a plain file.
     """
-    return [place for place in _folders(runs) if not _is_sweep(place)]
+    return [place for place, written in _folders(runs) if not _is_sweep(place, written)]
 
 
 def named_folders(runs: tuple[str, ...]) -> dict[str, Path]:
@@ -66,10 +67,11 @@ def named_folders(runs: tuple[str, ...]) -> dict[str, Path]:
 
 def sweep_folders(runs: tuple[str, ...]) -> list[Path]:
     """Folders with the results of sweeps, as `bundle_folders` finds those of runs."""
-    return [place for place in _folders(runs) if _is_sweep(place)]
+    return [place for place, written in _folders(runs) if _is_sweep(place, written)]
 
 
-def _is_sweep(folder: Path) -> bool:
+@lru_cache(maxsize=10_000)
+def _is_sweep(folder: Path, written: int) -> bool:
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -77,18 +79,19 @@ def _is_sweep(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("kind") == "sweep"
 
 
-def _folders(runs: tuple[str, ...]) -> list[Path]:
-    found: dict[Path, float] = {}
+def _folders(runs: tuple[str, ...]) -> list[tuple[Path, int]]:
+    """Folders with a manifest, and when that was written."""
+    found: dict[Path, int] = {}
     for name in runs:
         folder = Path(name)
-        places = [folder] if written_ns(folder) else sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
+        places = [folder] if _written_ns(folder) else sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
         for place in places:
-            if place.suffix != ".partial" and (at := written_ns(place)):
+            if place.suffix != ".partial" and (at := _written_ns(place)):
                 found[place] = at
-    return sorted(found, key=lambda place: (-found[place], place.name))
+    return sorted(found.items(), key=lambda item: (-item[1], item[0].name))
 
 
-def written_ns(folder: Path) -> int:
+def _written_ns(folder: Path) -> int:
     """When the bundle's manifest was written, since 1970; 0 where it is no plain file of a manifest's size."""
     try:
         found = (folder / MANIFEST).lstat()
