@@ -14,8 +14,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ _STATUS = "status.json"
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
 MAX_RUNNING = max(1, min(4, (os.cpu_count() or 2) - 1))
 """A core is left for the pages."""
+_STARTING = threading.Lock()
+"""Held from the count of the runs until the next one is among them."""
 _KEPT_S = 86_400.0
 
 
@@ -84,13 +87,20 @@ def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: 
     ------
     InputError : the scenario is not valid, or too many runs are going on
     """
-    going = running(out)
+    with _STARTING:
+        _refuse_many(running(out).values())
+        _forget_old(out)
+        return _start(out, place, text, uploads, base)
+
+
+def _refuse_many(going: Collection[Status]) -> None:
     if len(going) >= MAX_RUNNING:
-        ages = ", ".join(
-            f"{found.share:.0%} after {(time.time() - found.began_s) / 60:.0f} min" for found in going.values()
-        )
-        raise InputError(f"{MAX_RUNNING} runs are going on here ({ages}); wait for one to end, or cancel yours")
-    _forget_old(out)
+        ages = ", ".join(f"{found.share:.0%} after {(time.time() - found.began_s) / 60:.0f} min" for found in going)
+        count = "one run at a time goes" if MAX_RUNNING == 1 else f"{MAX_RUNNING} runs at a time go"
+        raise InputError(f"{count} on here (now: {ages}); wait for one to end, or cancel yours")
+
+
+def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None) -> str:
     job = secrets.token_hex(6)
     folder = out / _FOLDER / job
     make_folder(folder)
