@@ -15,7 +15,7 @@ from dashboard.components.words import plain
 from dashboard.context import choose
 from dashboard.pages import Page
 from dashboard.settings import settings
-from dashboard.workspace import gallery, shipped
+from dashboard.workspace import gallery, shipped, within
 from simulator.errors import InputError, ServecastError
 
 _LOG = logging.getLogger(__name__)
@@ -28,11 +28,12 @@ def page(entry: Page) -> Callable[[], None]:
         try:
             _show(entry)
         except InputError as error:
-            for problem in error.problems:
-                st.error(plain(str(problem)), icon=":material/error:")
+            for text in _texts(error):
+                st.error(text, icon=":material/error:")
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
-            st.error(f"A law of the simulation was broken; please report this: {error}", icon=":material/bug_report:")
+            words = f"A law of the simulation was broken; please report this: {plain(str(error))}"
+            st.error(words, icon=":material/bug_report:")
         except Exception as error:
             _LOG.exception("the view %s failed", entry.view)
             st.error(
@@ -42,6 +43,14 @@ def page(entry: Page) -> Callable[[], None]:
 
     run.__name__ = entry.view
     return run
+
+
+def _texts(error: InputError) -> list[str]:
+    """What is wrong, with folders of runs named as they were given to the server, whatever is above them."""
+    problems = list(error.problems)
+    for folder in (*settings().runs, settings().out):
+        problems = [within(Path(folder).parent, problem) for problem in problems]
+    return [plain(str(problem)) for problem in problems]
 
 
 def _offer_first_run() -> None:
@@ -66,8 +75,8 @@ def _show(entry: Page) -> None:
         if entry.needs_run:
             raise
         context = None
-        for problem in error.problems:
-            st.warning(plain(str(problem)), icon=":material/warning:")
+        for text in _texts(error):
+            st.warning(text, icon=":material/warning:")
     if context is None and entry.needs_run:
         st.title(entry.title)
         _offer_first_run()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dashboard.limits import limit_memory
 from dashboard.processes import answer_lines, scratch
 from dashboard.workspace import shipped
-from simulator.errors import ServecastError
+from simulator.errors import Problem, ServecastError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.capacity import offered_load
@@ -45,7 +46,7 @@ def _preview(file: str, sets: list[str]) -> dict[str, Any]:
         )
         return {"summary": _short_run(file, [*sets, *short]), "horizon_s": horizon_s}
     except ServecastError as error:
-        return {"problems": [str(problem) for problem in getattr(error, "problems", (error,))]}
+        return {"problems": [asdict(problem) for problem in getattr(error, "problems", (Problem(str(error)),))]}
 
 
 def _short_run(file: str, sets: list[str]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard import processes
+from dashboard.workspace import within
 from simulator.errors import InputError, Problem
 
 _WAIT_S = 180.0
@@ -29,5 +30,5 @@ def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:
-        raise InputError(*(Problem(text) for text in found["problems"]))
+        raise InputError(*(within(file.parent, Problem(**problem)) for problem in found["problems"]))
     return found

@@ -1,4 +1,8 @@
-"""Warm processes that answer a line with a line: no visitor's work is done in the server's own process."""
+"""Warm processes that answer a line with a line: no visitor's work is done in the server's own process.
+
+Pools of the standard library end none of their processes for taking long, break as a whole when one is killed, and
+import the server's main module, which Streamlit replaces, into each.
+"""
 
 from __future__ import annotations
 
@@ -71,12 +75,9 @@ class Pool:
 
     def ask(self, request: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
         """The answer of the first process that is free; None if it died over it, or took longer than `wait_s`."""
-        process = self._idle.get()
+        process, found = self._idle.get(), None
         try:
             found = process.ask(request, wait_s)
-        except BaseException:
-            found = None
-            raise
         finally:
             if found is None:
                 process.end()

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import jobs
+from dashboard.components.words import plain
 
 _EVERY_S = 0.7
 
@@ -33,7 +34,7 @@ def _running(out: Path, job: str) -> None:
     if found is None or found.state != "running":
         st.rerun()
     left = f", about {found.left_s:,.0f} s left" if found.left_s is not None else ""
-    st.progress(min(found.share, 1.0), f"{found.doing}: {found.share:.0%}{left}")
+    st.progress(min(found.share, 1.0), f"{plain(found.doing)}: {found.share:.0%}{left}")
     if st.button("Cancel", key="job.cancel", icon=":material/cancel:"):
         jobs.cancel(out, job)
     st.caption("The run goes on when you close or reload this page; its address brings you back.")
@@ -54,10 +55,10 @@ def _ended(found: jobs.Status) -> None:
         )
     elif found.state == "refused":
         for problem in found.problems:
-            st.error(problem, icon=":material/error:")
+            st.error(plain(problem), icon=":material/error:")
     else:
         st.error(
-            f"The run ended at {found.share:.0%} ({found.doing}): {'; '.join(found.problems)}. Your text is still "
-            "there: run it again, with a shorter `run.horizon_s` if memory ran out.",
+            f"The run ended at {found.share:.0%} ({plain(found.doing)}): {plain('; '.join(found.problems))}. "
+            "Your text is still there: run it again, with a shorter `run.horizon_s` if memory ran out.",
             icon=":material/error:",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:])")
+_MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULTILINE)
+"""An underscore within a word is no mark."""
 
 
 def markdown(text: str) -> str:

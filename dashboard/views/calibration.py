@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.components.words import markdown
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.settings import settings
 from simulator.catalog.expected import ErrorGroup, error_table
@@ -100,7 +100,8 @@ def _watch(path: str) -> None:
     file = Path(path) / "report.json"
     if not file.is_file():
         st.info(
-            f"There is no report.json in {path} yet; it is written when the watch ends.", icon=":material/hourglass:"
+            f"There is no report.json in {plain(path)} yet; it is written when the watch ends.",
+            icon=":material/hourglass:",
         )
         return
     try:
@@ -117,7 +118,7 @@ def _watch(path: str) -> None:
         st.altair_chart(drift_slices(report), key="calibration.drift")
         st.dataframe(pd.DataFrame(report["comparison"]), hide_index=True, key="calibration.comparison")
     except (InputError, KeyError, TypeError) as error:
-        st.error(f"{file} is no report of `servecast calibrate live`: {error}", icon=":material/error:")
+        st.error(plain(f"{file} is no report of servecast calibrate live: {error}"), icon=":material/error:")
 
 
 def _json(content: bytes, name: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import table
 from simulator.figures.table import figure
@@ -68,7 +69,7 @@ def _unused(data: pd.DataFrame) -> None:
     parts = []
     for name, usd in wasted.items():
         whole = data.loc[data["topology"] == name, "usd"].sum()
-        parts.append(f"{name} {usd / whole if whole else 0.0:.0%} (\\${usd:,.{0 if whole > 100 else 3}f})")
+        parts.append(f"{plain(str(name))} {usd / whole if whole else 0.0:.0%} (\\${usd:,.{0 if whole > 100 else 3}f})")
     st.caption(f"{figure('unused_share').words.capitalize()}: {', '.join(parts) or 'nothing'}.")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 
-from dashboard.components.words import markdown
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import stamp
 from simulator.report.html import render
@@ -76,10 +76,12 @@ def _memo(folder: str, written: str, _bundle: Bundle) -> str:
 def _file(file: Path) -> None:
     size = file.stat().st_size
     if size > _MAX_BYTES:
-        st.caption(f"`{file}` is too large to download here ({size / 1e6:,.0f} MB); it is in the run's folder.")
+        st.caption(
+            f"{plain(file.name)} is too large to download here ({size / 1e6:,.0f} MB); it is in the run's folder."
+        )
         return
     st.download_button(
-        f"{file.name} ({size / 1e3:,.0f} kB)",
+        f"{plain(file.name)} ({size / 1e3:,.0f} kB)",
         file.read_bytes,
         file.name,
         _KINDS[file.suffix],

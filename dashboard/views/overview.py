@@ -34,7 +34,7 @@ _CHART_PX = 420
 def show(context: Context) -> None:
     """Verdict, key figures against the baseline, sizes, months, comparison and warnings of the run."""
     summary = context.bundle.summary
-    st.title(summary["scenario"])
+    st.title(plain(summary["scenario"]))
     st.caption(plain(summary["description"]))
     if context.bundle.manifest.get("status") == "partial":
         st.warning("This run was interrupted: it holds what was done by then.", icon=":material/warning:")
@@ -77,7 +77,7 @@ def _width_px(cells: Sequence[str]) -> int:
 def _card(
     name: str, found: Mapping[str, Any], decided: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool
 ) -> None:
-    st.markdown(f"**{name}** {_badge(found, decided)}" + (" :gray-badge[baseline]" if is_baseline else ""))
+    st.markdown(f"**{plain(name)}** {_badge(found, decided)}" + (" :gray-badge[baseline]" if is_baseline else ""))
     row = st.container(horizontal=True)
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
     change = None if is_baseline or not base_cost else _delta(100 * (cost / base_cost - 1), "+.0f", "%")

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_winners
+from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
@@ -62,7 +63,7 @@ def _summaries(context: Context) -> Summaries:
         try:
             bundle = open_bundle(context.others[run])
         except InputError as error:
-            st.warning(str(error))
+            st.warning(plain(str(error)))
             continue
         found |= {(run, name): summary for name, summary in ordered(bundle.summary).items()}
     return found
@@ -77,7 +78,7 @@ def _swept() -> list[dict[str, Any]]:
         try:
             table, paths = open_sweep(folders[name])
         except InputError as error:
-            st.warning(str(error))
+            st.warning(plain(str(error)))
             continue
         found += sweep_points(name, table, paths)
     return found
@@ -90,7 +91,9 @@ def _cheapest(points: Sequence[Mapping[str, Any]], measure: str, context: Contex
         return
     found = cheapest_point([point for point in points if point[measure] is not None])
     if found is not None:
-        st.success(f"Cheapest that meets the SLO: **{found['point']}**, \\${found['usd_per_month']:,.0f} per month.")
+        st.success(
+            f"Cheapest that meets the SLO: **{plain(found['point'])}**, \\${found['usd_per_month']:,.0f} per month."
+        )
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")
 
@@ -104,7 +107,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
     known = {
         found["point"]: summaries[key] for found in rows if (key := (found["run"], found["topology"])) in summaries
     }
-    st.subheader(", ".join(found["point"] for found in rows))
+    st.subheader(plain(", ".join(found["point"] for found in rows)))
     if len(rows) == 1:
         _use(rows[0], context)
     if known:

@@ -15,7 +15,7 @@ from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.processes import scratch
 from dashboard.settings import settings
-from dashboard.workspace import gallery, lay_out, shipped, within
+from dashboard.workspace import gallery, lay_out, shipped
 from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario, load_scenario
 
@@ -73,7 +73,7 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
         bind="query-params",
     )
     if name and name != _OWN:
-        st.caption(_description(_shipped_text(name)))
+        st.caption(plain(_description(_shipped_text(name))))
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
     source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
     if st.session_state.get("scenario.source") != source:
@@ -139,7 +139,7 @@ def _check(
     run = loaded.scenario.run
     names = ", ".join(loaded.scenario.topologies)
     st.success(
-        f"Valid: {names}; {run.horizon_s / 60:,.0f} min × {run.replications}, about "
+        f"Valid: {plain(names)}; {run.horizon_s / 60:,.0f} min × {run.replications}, about "
         f"{requests:,.0f} requests to simulate.",
         icon=":material/check:",
     )
@@ -156,7 +156,7 @@ def _checked(
             requests = check(file, root)
             return load_scenario(file), requests, ()
         except InputError as error:
-            return None, 0.0, tuple(within(root, problem) for problem in error.problems)
+            return None, 0.0, error.problems
 
 
 def _tell(problems: tuple[Problem, ...], text: str) -> None:

@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.changes import Change, assignments, changed_text
 from dashboard.components.job_panel import show_job
-from dashboard.components.words import markdown
+from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import resolved, stamp
 from dashboard.previews import preview
@@ -34,10 +34,10 @@ def show(context: Context) -> None:
     file = context.bundle.path / "scenario.resolved.yaml"
     change = _sliders()
     sets = assignments(resolved(context.bundle), change)
-    plain = _run(context, str(file), ())
-    changed = _run(context, str(file), tuple(sets)) if sets else plain
+    unchanged = _run(context, str(file), ())
+    changed = _run(context, str(file), tuple(sets)) if sets else unchanged
     st.info(markdown(changed["summary"]["verdict"]), icon=":material/gavel:")
-    _kpis(context, plain["summary"], changed["summary"])
+    _kpis(context, unchanged["summary"], changed["summary"])
     rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
     st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table")
     st.caption(f"{changed['horizon_s'] / 60:.0f} simulated minutes, one replication. Changed: {_words(sets)}.")
@@ -97,15 +97,15 @@ def _factor(label: str, name: str, low: float, high: float, words: str) -> float
     return float(st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words))
 
 
-def _kpis(context: Context, plain: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+def _kpis(context: Context, unchanged: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
     columns = st.columns(max(len(context.topologies), 1))
     for column, name in zip(columns, context.topologies, strict=True):
-        before, after = plain["topologies"][name], changed["topologies"][name]
+        before, after = unchanged["topologies"][name], changed["topologies"][name]
         cost, was = after["cost"]["usd_per_month"], before["cost"]["usd_per_month"]
         met, met_before = after["metrics"]["slo_attainment"], before["metrics"]["slo_attainment"]
         with column.container(border=True):
             st.metric(
-                f"{name}: {figure('usd_per_month').label}",
+                f"{plain(name)}: {figure('usd_per_month').label}",
                 figure("usd_per_month").text(cost),
                 f"{cost - was:+,.0f}" if cost != was else None,
                 delta_color="inverse",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import bz2
 import os
+import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,16 @@ def test_views_that_need_no_run_work_beside_a_broken_one(open_view: Open) -> Non
     assert not app.error
     assert app.title[0].value == "Scenario"
     assert any("gone" in warning.value for warning in app.warning)
+
+
+def test_a_broken_run_is_told_without_the_folders_above_it(open_view: Open, runs: Path) -> None:
+    (runs / "broken").mkdir()
+    (runs / "broken/manifest.json").write_text("{")
+    try:
+        (error,) = open_view("overview", run="broken").error
+    finally:
+        shutil.rmtree(runs / "broken")
+    assert error.value.startswith(f"{runs.name}/broken/manifest.json")
 
 
 def test_what_is_no_plain_manifest_is_no_run(tmp_path: Path) -> None:
@@ -140,7 +153,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_ends_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path.resolve()
-    trace = bz2.compress(b"arrival_s,input_tokens,output_tokens\n" + b"0,1,1\n" * 20_000_000)
+    trace = bz2.compress(b"arrival_s,input_tokens,output_tokens\n") + 20 * bz2.compress(b"0,1,1\n" * 1_000_000)
     text = TEXT.replace(POISSON, "kind: trace, file: t.csv.bz2", 1)
     file = lay_out(root, "scenario.yaml", text, {"t.csv.bz2": trace})
     monkeypatch.setattr(checks, "_WAIT_S", 5.0)
@@ -168,21 +181,47 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted((".jobs", f".run.{os.getpid()}"))
 
 
-def test_runs_of_an_earlier_server_are_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("most", "words"), [(1, "one run at a time goes on here"), (3, "3 runs at a time go on here")])
+def test_runs_of_an_earlier_server_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, words: str
+) -> None:
+    monkeypatch.setattr(jobs, "MAX_RUNNING", most)
     for k in range(jobs.MAX_RUNNING):
         folder = tmp_path / ".jobs" / f"a{k}"
         folder.mkdir(parents=True)
-        jobs.write_status(folder, jobs.Status("running", 0.5, began_s=1.0))
+        jobs.write_status(folder, jobs.Status("running", 0.5, began_s=1.0 + k))
     assert not jobs.running(tmp_path)
     for k in range(jobs.MAX_RUNNING):
         jobs._PROCESSES[f"a{k}"] = _Going()  # type: ignore[assignment]
     try:
         assert list(jobs.running(tmp_path)) == [f"a{k}" for k in range(jobs.MAX_RUNNING)]
-        with pytest.raises(InputError, match="runs are going on here"):
+        with pytest.raises(InputError, match=words):
             jobs.start(tmp_path, "scenario.yaml", TEXT, {})
     finally:
         for k in range(jobs.MAX_RUNNING):
             del jobs._PROCESSES[f"a{k}"]
+
+
+def test_of_two_that_start_at_once_one_is_told_that_there_is_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(file: Path, root: Path) -> None:
+        time.sleep(0.2)
+
+    def start(_: int) -> str:
+        try:
+            return jobs.start(tmp_path, "scenario.yaml", TEXT, {})
+        except InputError as error:
+            return str(error)
+
+    monkeypatch.setattr(jobs, "MAX_RUNNING", 1)
+    monkeypatch.setattr(jobs, "check", check)
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, **__: _Going())
+    monkeypatch.setattr(jobs, "_PROCESSES", {})
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(start, range(2)))
+    assert sum("one run at a time" in words for words in found) == 1
+    assert len(jobs._PROCESSES) == 1
 
 
 class _Going:
@@ -192,6 +231,7 @@ class _Going:
 
 def test_texts_of_a_run_fetch_nothing_and_hide_nothing() -> None:
     assert plain("![x](http://a/p.png) <b> $1 :red[z]") == r"\!\[x\]\(http\://a/p.png\) \<b\> \$1 \:red\[z\]"
+    assert plain("_a_b_ - c\n- d\n===") == "\\_a_b\\_ - c\n\\- d\n\\==="
     assert markdown("a ![x](http://a/p.png) [b](http://c)") == r"a !\[x]\(http://a/p.png) [b]\(http://c)"
     assert markdown("costs $1") == r"costs \$1"
 
