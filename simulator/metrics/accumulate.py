@@ -224,6 +224,15 @@ class MetricAccumulator:
         self.last_request = -1
         self.request_sum = 0
 
+    @classmethod
+    def of(cls, found: Sequence[MetricAccumulator]) -> MetricAccumulator:
+        """Metrics of several replications together; those that are given stay as they are."""
+        first = found[0]
+        whole = cls(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
+        for one in found:
+            whole.merge(one)
+        return whole
+
     def _tally(self) -> Tally:
         return Tally(np.zeros((len(self.targets), len(_BY_TARGET)), np.int64), Throughput(self.warmup_s, self.end_s))
 

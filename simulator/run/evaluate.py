@@ -1,19 +1,61 @@
-"""One topology over all replications, for those who want its summary and no bundle."""
+"""One topology over all replications and months; for those who want no bundle, its summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.resolve.terms import ResolvedTerms
-from simulator.resolve.topology import PlannedTopology
-from simulator.run.loads import loads_of
-from simulator.run.months import served, walk_months
+from simulator.resolve.terms import ResolvedTerms, resolve_terms
+from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
+from simulator.run.loads import Loads, loads_of
+from simulator.run.months import Journey, Progress, served
+from simulator.run.phases import check_events, walk_study
 from simulator.run.priced import priced_months
+from simulator.run.sizer import Sizer
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import simulate_one, subject_of
+from simulator.simulate.one import Outcome, subject_of
+from simulator.simulate.priced import Priced
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
+from simulator.size.answer import Answer, sized_scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A topology through the months of a study, and what it costs.
+
+    Attributes
+    ----------
+    prices : of all that it is in these months
+    """
+
+    journey: Journey
+    prices: ResolvedTerms
+    priced: Priced
+
+
+def course_of(
+    written: LoadedScenario,
+    loads: Loads,
+    planned: PlannedTopology,
+    outcomes: Sequence[Outcome],
+    sizer: Sizer,
+    found: Answer | None = None,
+    progress: Progress | None = None,
+) -> Course:
+    """Serve and price all months of a topology.
+
+    Parameters
+    ----------
+    written, found, progress : as `walk_study` takes them
+    outcomes : of its replications under the load that is shown
+    """
+    base = served(outcomes, loads.absent, loads.shown.demand.jobs_per_month)
+    journey = walk_study(written, loads, planned, base, sizer, found, progress)
+    prices = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ())
+    return Course(journey, prices, priced_months(outcomes, prices.terms, journey.months))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +77,21 @@ class Evaluation:
         return bool(self.summary["metrics"]["slo_met"])
 
 
-def evaluate(
-    loaded: LoadedScenario,
-    planned: PlannedTopology,
-    prices: ResolvedTerms,
-    progress: Callable[[float], None] | None = None,
-) -> Evaluation:
-    """Simulate all replications of a planned topology; `progress` is called with the share that is done."""
-    loads, subject = loads_of(loaded), subject_of(planned)
-    demand = loads.shown.demand
-    done = []
-    for number in range(demand.replications):
+def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
+    """Size, simulate and bill one topology of a scenario as `simulate` does.
 
-        def tick(now: float, number: int = number) -> None:
-            if progress:
-                progress((number + min(now / demand.horizon_s, 1.0)) / demand.replications)
-
-        done.append(simulate_one(subject, demand, number, progress=tick))
-    met = tuple(bool(found.metrics.summary()["slo_met"]) for found in done)
-    jobs = demand.jobs_per_month
-    walked = walk_months(loads, planned, served(done, loads.absent, jobs)).months
-    found = priced_months(done, prices.terms, walked)
-    return Evaluation(summarise(loaded, planned, found, prices, loads.shown.period.name), met)
+    Raises
+    ------
+    InputError : what cannot be planned or priced
+    """
+    check_events(loaded)
+    check_catalog_names(loaded)
+    loads, sizer = loads_of(loaded), Sizer(Store())
+    found = sizer.answer(loaded, name, loads)
+    sized = sized_scenario(loaded, [found] if found else [])
+    planned, shown = plan_topology(sized, name), loads.shown
+    numbers = range(shown.demand.replications)
+    outcomes = [stored_outcome(subject_of(planned), shown.demand, k, sizer.store) for k in numbers]
+    course = course_of(loaded, loads, planned, outcomes, sizer, found)
+    met = tuple(bool(one.metrics.summary()["slo_met"]) for one in outcomes)
+    return Evaluation(summarise(sized, planned, course.priced, course.prices, shown.period.name), met)

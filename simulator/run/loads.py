@@ -70,6 +70,11 @@ class Loads:
         return period.hours * sum(period in self.horizon.periods_of(month) for month in numbers) / len(numbers)
 
     @property
+    def first_month(self) -> tuple[PeriodDemand, ...]:
+        """What the study's periods ask in its first month, as `periods`."""
+        return self.periods(self.horizon.level(self.horizon.from_month))
+
+    @property
     def shown(self) -> PeriodDemand:
         """The busiest period of the first month: the rows of a run are its requests."""
         first = self.horizon.periods_of(1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
@@ -13,8 +13,10 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.run.loads import Loads, absent_classes
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import digest, fleet_key
-from simulator.simulate.one import Outcome, simulate_one, subject_of
+from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -22,8 +24,12 @@ from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 Progress = Callable[[str, float], None]
 
 
-Memory = dict[tuple[str, Load], Served]
-"""What a fleet, by its key, gave under a load."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was simulated: outcomes, and what a fleet, by its key, gave under a load."""
+
+    store: Store
+    served: dict[tuple[str, Load], Served] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,16 @@ class Sizing:
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """The months of a topology, and how it was planned in them."""
+    """The months of a topology, and how it was planned in them.
+
+    Attributes
+    ----------
+    hours : found for windows that leave them open after an event, by the month from which they hold
+    """
 
     months: tuple[Walked, ...]
     spells: tuple[Spell, ...]
+    hours: Mapping[int, str] = field(default_factory=dict)
 
 
 def walk_months(
@@ -58,7 +70,7 @@ def walk_months(
     base: Served | None,
     progress: Progress | None = None,
     sizing: Sizing | None = None,
-    memory: Memory | None = None,
+    known: Known | None = None,
 ) -> Journey:
     """The months of a topology.
 
@@ -67,21 +79,21 @@ def walk_months(
     planned : at the sizes that serve the first month
     base : what it gave in the period that is shown, which is not simulated again; None where none was
     sizing : searches the sizes of the months that are simulated; None where they stay
-    memory : what fleets gave in other months
+    known : what was simulated in other months, or to find the sizes
     """
-    horizon, memory = loads.horizon, {} if memory is None else memory
+    horizon, known = loads.horizon, known or Known(Store())
     if base is not None:
-        memory[_fleet(planned), loads.shown_load] = base
+        known.served[_fleet(planned), loads.shown_load] = base
     pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
     now = replicas(planned, pools)
-    known = {now: planned}
+    planned_at = {now: planned}
     found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
 
     def at(sizes: Sizes) -> PlannedTopology:
-        if sizes not in known:
+        if sizes not in planned_at:
             assert sizing is not None, "sizes that stay are those of the run"
-            known[sizes] = sizing.at(sizes)
-        return known[sizes]
+            planned_at[sizes] = sizing.at(sizes)
+        return planned_at[sizes]
 
     def under(sizes: Sizes, load: Load) -> PlannedTopology:
         """What was found for that load; settings of an autoscaler may differ at equal sizes."""
@@ -91,14 +103,14 @@ def walk_months(
     def trial(sizes: Sizes, load: Load) -> Served:
         one = under(sizes, load)
         key = _fleet(one), load
-        if key in memory:
-            return memory[key]
+        if key in known.served:
+            return known.served[key]
         if progress:
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
         subject, there = subject_of(one), loads.at(load)
-        there_too = [simulate_one(subject, there, k) for k in range(there.replications)]
-        memory[key] = served(there_too, absent_classes(load), there.jobs_per_month)
-        return memory[key]
+        outcomes = [stored_outcome(subject, there, k, known.store) for k in range(there.replications)]
+        known.served[key] = served(outcomes, absent_classes(load), there.jobs_per_month)
+        return known.served[key]
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
         assert sizing is not None
@@ -106,7 +118,7 @@ def walk_months(
         if best is None:
             return None
         sizes = replicas(best, pools)
-        known.setdefault(sizes, best)
+        planned_at.setdefault(sizes, best)
         found_for[sizes, level] = best
         return sizes
 
@@ -143,14 +155,11 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
     jobs : in a month, of a finite job that is served
     """
     metrics = [outcome.metrics for outcome in outcomes]
-    first = metrics[0]
-    whole = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
-    for found in metrics:
-        whole.merge(found)
-    quiet = {first.classes[k].name for k in absent}
+    whole = MetricAccumulator.of(metrics)
+    quiet = {whole.classes[k].name for k in absent}
     terms = [row for row in whole.terms(metrics) if row["class"] not in quiet]
     near = binding_term(terms)
-    words = "no request was measured" if len(quiet) < len(first.classes) else "nobody comes"
+    words = "no request was measured" if len(quiet) < len(whole.classes) else "nobody comes"
     if near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         words = f"{near['class']}: {near['term']} is {kept}"
@@ -160,7 +169,7 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
         words = f"{jobs:g} jobs take {hours:,.0f} hours, a month has {HOURS_PER_MONTH:g}"
     return Served(
         slo_met(terms) is True and hours <= HOURS_PER_MONTH,
-        whole.total.good / arrived if arrived else float(len(quiet) == len(first.classes)),
+        whole.total.good / arrived if arrived else float(len(quiet) == len(whole.classes)),
         words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.agreed import Spell
-from simulator.resolve.sizes import alone, at_start, has_open_sizes
+from simulator.resolve.sizes import alone, at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_names_alone, plan_topology
 from simulator.run.downtime import with_downtime
 from simulator.run.loads import Loads
-from simulator.run.months import Journey, Memory, Progress, Sizing, walk_months
+from simulator.run.months import Journey, Known, Progress, walk_months
+from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event
 from simulator.schema.study import Event
+from simulator.size.answer import Answer, sized_scenario
 from simulator.study.decision import Served
-
-SizeAt = Callable[[LoadedScenario, str, Loads], tuple[LoadedScenario, Sizing]]
-"""The scenario with the open sizes of a topology as they serve the first of these months, and the search of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,8 @@ def check_events(loaded: LoadedScenario) -> None:
     if not loaded.scenario.study.events:
         return
     check_names_alone(loaded)
-    for name in dict.fromkeys(event.topology for event in loaded.scenario.study.events):
+    changed = {event.topology for event in loaded.scenario.study.events}
+    for name in (name for name in loaded.scenario.topologies if name in changed):
         for phase in phases(loaded, name):
             with _at_its_place(phase):
                 small = at_start(alone(phase.loaded, name))
@@ -95,36 +95,40 @@ def walk_study(
     loads: Loads,
     planned: PlannedTopology,
     base: Served,
-    size: SizeAt,
+    sizer: Sizer,
+    found: Answer | None = None,
     progress: Progress | None = None,
-    sizing: Sizing | None = None,
 ) -> Journey:
     """All months of a topology, through every event that changes it.
 
     Parameters
     ----------
     written : the scenario with its sizes as open as they are written
-    planned, base, sizing : as `walk_months` takes them for the months before the first event
-    size : of phases that leave sizes open
+    planned, base : as `walk_months` takes them for the months before the first event
+    found : the sizes of the first month, where they are open
     """
     later = phases(written, planned.name)
     ends = [phase.event.from_month - 1 for phase in later] + [math.ceil(loads.horizon.months)]
-    memory: Memory = {}
-    first = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
-    found = walk_months(first, planned, base, progress, sizing, memory)
-    months, spells = list(found.months), list(found.spells)
+    known = Known(sizer.store)
+    before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
+    sizing = sizer.sizing(written, found) if found else None
+    begun = walk_months(before, planned, base, progress, sizing, known)
+    months, spells, hours = list(begun.months), list(begun.spells), {}
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
         horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
-        here, loaded, search = replace(loads, horizon=horizon), phase.loaded, None
+        here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
-            if has_open_sizes(loaded.scenario.topologies[planned.name]):
-                loaded, search = size(loaded, planned.name, here)
-            found = walk_months(here, plan_topology(loaded, planned.name), None, progress, search, memory)
-        begun = replace(with_downtime(found.months[0], event.name, event.downtime_h), event=event.name)
-        months += [begun, *found.months[1:]]
-        spells += _told(found.spells, stage, event)
-    return Journey(tuple(months), tuple(spells))
+            found = sizer.answer(phase.loaded, planned.name, here)
+            sizing = sizer.sizing(phase.loaded, found) if found else None
+            sized = sized_scenario(phase.loaded, [found] if found else [])
+            then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
+        if found and found.hours:
+            hours[event.from_month] = found.hours
+        first, *others = then.months
+        months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
+        spells += _told(then.spells, stage, event)
+    return Journey(tuple(months), tuple(spells), hours)
 
 
 def _end(loads: Loads, month: int) -> float:

@@ -11,6 +11,8 @@ from simulator.results.bundle import BundleWriter
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, request_frame
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Outcome, Records, simulate_one, subject_of
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
 
 _ROWS_AT_ONCE = 65536
 """Requests that are written to a bundle together."""
@@ -41,25 +43,28 @@ def simulate_into(
     topology: PlannedTopology,
     demand: Demand,
     keep_requests: bool,
+    store: Store,
     progress: Callable[[int, float], None],
 ) -> list[Outcome]:
     """Simulate every replication of a topology; its requests, samples, demand and events go to the bundle.
 
     Parameters
     ----------
+    store : of outcomes without rows: what is there is not simulated again where no requests are kept
     progress : called with the replication and the simulated time
     """
     done = []
     for number in range(demand.replications):
-        rows = _RequestRows(bundle, topology, number)
 
         def tick(now: float, number: int = number) -> None:
             progress(number, now)
 
-        outcome = simulate_one(
-            subject_of(topology), demand, number, keep=rows.keep if keep_requests else None, progress=tick
-        )
-        rows.write()
+        if keep_requests:
+            rows = _RequestRows(bundle, topology, number)
+            outcome = simulate_one(subject_of(topology), demand, number, keep=rows.keep, progress=tick)
+            rows.write()
+        else:
+            outcome = stored_outcome(subject_of(topology), demand, number, store, tick)
         bundle.append("fleet.parquet", fleet_frame(outcome.run, topology, number))
         bundle.append("demand.parquet", demand_frame(outcome.demand, topology, number))
         bundle.append("events.parquet", events_frame(outcome.run, topology, number))

@@ -44,7 +44,7 @@ def summarise(
     shown : name of the period whose requests the replications served
     """
     replications = priced.replications
-    metrics = merged_metrics(planned, replications).summary([found.metrics for found in replications])
+    metrics = merged_metrics(replications).summary([found.metrics for found in replications])
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
@@ -92,13 +92,9 @@ def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
     }
 
 
-def merged_metrics(planned: PlannedTopology, replications: Sequence[Replication]) -> MetricAccumulator:
+def merged_metrics(replications: Sequence[Replication]) -> MetricAccumulator:
     """Metrics of all replications together."""
-    first = replications[0].metrics
-    merged = MetricAccumulator(first.classes, first.warmup_s, first.end_s, first.targets, first.n_pools)
-    for replication in replications:
-        merged.merge(replication.metrics)
-    return merged
+    return MetricAccumulator.of([replication.metrics for replication in replications])
 
 
 def _figures(replication: Replication) -> dict[str, float]:

@@ -15,9 +15,10 @@ from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
-from simulator.simulate.one import Outcome, simulate_one
+from simulator.simulate.one import Outcome
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
 from simulator.size.found import Limits, Search
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import search
@@ -150,9 +151,7 @@ def why_infeasible(trials: Trials, found: Search) -> str:
 def _shortfall(trials: Trials, tried: Tried) -> str:
     """What the fleet misses by the end of all replications."""
     period = trials.fails_in(tried.point)
-    merged, *others = (outcome.metrics for outcome in trials.whole(tried.point, period))
-    for other in others:
-        merged.merge(other)
+    merged = MetricAccumulator.of([outcome.metrics for outcome in trials.whole(tried.point, period)])
     where = f"in {trials.periods[period].period.name}: " if len(trials.periods) > 1 else ""
     return f"{where}{shortfall(merged)}"
 
@@ -186,7 +185,7 @@ def _edge(trials: Trials, found: Search) -> str:
     if not near:
         return ""
     subject = trials.sized(best.point).subject
-    if all(_meets(simulate_one(subject, demand, demand.replications)) for demand in near):
+    if all(_meets(stored_outcome(subject, demand, demand.replications, trials.store)) for demand in near):
         return "holds on fresh traffic"
     dearer = [tried for tried in found.by_word("met") if tried.usd_per_month > best.usd_per_month]
     following = min(dearer, key=lambda tried: tried.usd_per_month, default=None)

@@ -13,10 +13,11 @@ from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand, whole_month
-from simulator.simulate.one import Outcome, Subject, simulate_one, subject_of
+from simulator.simulate.one import Outcome, Subject, subject_of
 from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import Refutation, try_fleet
 from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
 from simulator.size.bounds import least_replicas, least_usd_per_month
 
 Point = tuple[Size, ...]
@@ -186,7 +187,7 @@ class Trials:
     def whole(self, point: Point, period: int = 0) -> tuple[Outcome, ...]:
         """Every replication of a period to its end, met or not."""
         sized, demand = self.sized(point), self.periods[period].demand
-        return tuple(simulate_one(sized.subject, demand, k) for k in range(demand.replications))
+        return tuple(stored_outcome(sized.subject, demand, k, self.store) for k in range(demand.replications))
 
     def fails_in(self, point: Point) -> int:
         """The first period that the point does not serve within the SLO; the busiest if it serves all."""

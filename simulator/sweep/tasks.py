@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import InputError
-from simulator.resolve.sizes import has_open_sizes
-from simulator.resolve.terms import resolve_terms
-from simulator.resolve.topology import check_catalog_names, plan_topology
+from simulator.resolve.sizes import alone
 from simulator.run.evaluate import evaluate
 from simulator.run.fingerprint import fingerprint, program_digest
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import references
-from simulator.simulate.demand import demand_of
-from simulator.simulate.store import Store
-from simulator.size.answer import sized_scenario
-from simulator.size.windows import best_window
 from simulator.sweep.grid import Sweep, Values
 from simulator.sweep.row import figures
 
@@ -75,34 +69,22 @@ def points_and_tasks(sweep: Sweep) -> tuple[list[Point], list[Task]]:
 
 def _tasks(loaded: LoadedScenario) -> list[Task]:
     found: list[Task] = []
-    for name, topology in loaded.scenario.topologies.items():
-        scenario = loaded.scenario.model_copy(update={"topologies": {name: topology}})
-        alone = replace(loaded, scenario=scenario)
-        content = fingerprint(alone, references(alone)) + program_digest().encode()
-        found.append(Task(hashlib.sha256(content).hexdigest(), name, alone))
+    for name in loaded.scenario.topologies:
+        one = alone(loaded, name)
+        content = fingerprint(one, references(one)) + program_digest().encode()
+        found.append(Task(hashlib.sha256(content).hexdigest(), name, one))
     return found
 
 
 def perform(task: Task) -> dict[str, Any]:
     """Simulate a task: `status` ok with figures, failed with the user's error, or bug with ours."""
     try:
-        check_catalog_names(task.loaded)
-        loaded = _sized(task)
-        planned = plan_topology(loaded, task.topology)
-        outcome = evaluate(loaded, planned, resolve_terms(planned))
+        outcome = evaluate(task.loaded, task.topology)
     except InputError as error:
         return {"status": "failed", "error": _words(error)}
     except Exception as error:
         return {"status": "bug", "error": f"{type(error).__name__}: {error}"}
     return {"status": "ok", "error": None, **figures(outcome)}
-
-
-def _sized(task: Task) -> LoadedScenario:
-    """The task's scenario with its open sizes found."""
-    if not has_open_sizes(task.loaded.scenario.topologies[task.topology]):
-        return task.loaded
-    found = best_window(task.loaded, task.topology, demand_of(task.loaded), Store())
-    return sized_scenario(task.loaded, [found])
 
 
 def _words(error: InputError) -> str:

@@ -42,6 +42,29 @@ def test_rows_are_those_of_runs(swept: SweepRun, tmp_path: Path) -> None:
         assert row["usd_per_month"] == found["cost"]["usd_per_month"]
 
 
+def test_rows_are_those_of_runs_over_periods_growth_and_events(tmp_path: Path) -> None:
+    """Sizes are searched for all of it, as the run does it: on the scenario's own load one server would do."""
+    pool = "replicas: auto, gpu: h100-sxm"
+    event = "{name: more, from_month: 4, topology: own, change: {pools: [{name: base, gpu: h200}]}}"
+    sets = [
+        "run.replications=1",
+        "run.horizon_s=20",
+        f"topologies={{own: {{pools: [{{name: base, site: datacentre, billing: owned, {pool}}}]}}, "
+        f"rent: {{pools: [{{name: base, site: lambda, {pool}}}]}}}}",
+        "study.months=5",
+        "study.growth_per_year=30",
+        "study.periods=[{name: day}, {name: peak, hours_per_month: 90, load: 3}]",
+        f"study.events=[{event}]",
+    ]
+    run = simulate(load_scenario(SIZED, sets=[*sets, f"{RATE}=20"]), tmp_path)
+    table = run_sweep(read_sweep(SIZED, [f"{RATE}=20"], sets=sets), tmp_path, jobs=1).table.set_index("topology")
+    assert {*table["status"]} == {"ok"}
+    for name, found in run.summary["topologies"].items():
+        assert len({tuple(month["replicas"]) for month in run.decision["topologies"][name]["months"]}) > 1
+        assert table.loc[name, "usd_per_month"] == found["cost"]["usd_per_month"]
+        assert table.loc[name, "ttft_p99_s"] == found["metrics"]["ttft_s"]["p99"]
+
+
 def test_a_point_that_fails_is_a_counted_row(swept: SweepRun) -> None:
     assert (swept.points, swept.failed) == (4, 2)
     failed = swept.table[swept.table["status"] == "failed"]

@@ -1,0 +1,66 @@
+"""The sizes that a scenario leaves open: found for the first month, for its other loads, and after events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simulator.resolve.agreed import committed_instances_stay
+from simulator.resolve.open_windows import with_hours
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
+from simulator.resolve.topology import PlannedTopology, plan_topology
+from simulator.run.loads import Loads
+from simulator.run.months import Progress, Sizing
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.store import Store
+from simulator.size.answer import Answer, answer, sized_scenario
+from simulator.size.found import Limits
+from simulator.size.windows import best_window
+from simulator.study.decision import Sizes
+
+
+@dataclass(frozen=True, slots=True)
+class Sizer:
+    """Searches open sizes.
+
+    Attributes
+    ----------
+    store : where the search looks up and keeps what was simulated
+    limits : of each search
+    """
+
+    store: Store
+    limits: Limits | None = None
+
+    def answer(
+        self, loaded: LoadedScenario, name: str, loads: Loads, progress: Progress | None = None
+    ) -> Answer | None:
+        """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
+
+        Raises
+        ------
+        InputError : no size that can be planned or priced, at its place
+        """
+        if not has_open_sizes(loaded.scenario.topologies[name]):
+            return None
+        return best_window(loaded, name, loads.first_month, self.store, self.limits, progress)
+
+    def sizing(self, loaded: LoadedScenario, found: Answer) -> Sizing:
+        """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed."""
+        name = found.name
+        loaded = with_hours(loaded, name, found.hours) if found.hours else loaded
+        loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
+        pools = loaded.scenario.topologies[name].pools
+        open_ = {pool.index for pool in open_pools(loaded, name)}
+
+        def search(periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
+            found = answer(loaded, name, periods, self.store, self.limits)
+            return None if found.infeasible else plan_topology(sized_scenario(loaded, [found]), name)
+
+        def at(sizes: Sizes) -> PlannedTopology:
+            fixed = {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}
+            return plan_topology(with_sizes(loaded, name, fixed), name)
+
+        owned = tuple(pool.billing == "owned" for pool in pools)
+        return Sizing(tuple(pool.name for pool in pools), owned, search, at)
