@@ -8,9 +8,10 @@ from typing import Any
 from simulator.catalog.overheads import version_key
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.errors import InputError, Problem
-from simulator.memory.profile import Limits, Overheads
+from simulator.memory.profile import Overheads
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
+from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
 _RUNTIME = ("lean_sampler_bytes", "lean_dense", "lean_all")
@@ -80,7 +81,7 @@ def overheads() -> Overheads:
     return Overheads(**figures)
 
 
-def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> Limits:
+def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> BatchLimits:
     """Token budget and sequences that the server of a version takes on a GPU.
 
     Raises
@@ -92,4 +93,4 @@ def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> L
     row = next(
         row for row in rows if gib >= row["min_memory_gib"] and not gpu_name.startswith(tuple(row["except_gpus"]))
     )
-    return Limits(row["max_num_batched_tokens"], row["max_num_seqs"])
+    return BatchLimits(row["max_num_batched_tokens"], row["max_num_seqs"])

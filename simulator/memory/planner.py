@@ -10,7 +10,6 @@ from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group, Pool, pool, request_blocks
 from simulator.memory.profile import (
     Card,
-    Limits,
     Overheads,
     activation_bytes,
     graph_bytes,
@@ -19,6 +18,7 @@ from simulator.memory.profile import (
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Split, Weights, weight_bytes_by_stage
+from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
 NULL_BLOCK = 1
@@ -36,7 +36,7 @@ class Request:
     """
 
     split: Split
-    limits: Limits
+    limits: BatchLimits
     gpu_memory_utilization: float
     kv_bytes: float = 0.0
     max_model_len: int | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape, Tower
 from simulator.memory.weights import Split
+from simulator.perf.device import BatchLimits
 
 ACTIVATION_BYTES = 2
 DENSE_SIZES_STEP = 8
@@ -55,15 +56,9 @@ class Overheads:
     rocm_runtime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Batch limits of the engine."""
-
-    max_num_batched_tokens: int
-    max_num_seqs: int
-
-
-def activation_bytes(shape: ModelShape, card: Card, split: Split, limits: Limits, rules: Rules, last: bool) -> float:
+def activation_bytes(
+    shape: ModelShape, card: Card, split: Split, limits: BatchLimits, rules: Rules, last: bool
+) -> float:
     """Peak of live activations in the profile run on one GPU.
 
     The largest of a forward pass at the token budget, the sampler over the logits of `max_num_seqs` sequences (on the
@@ -106,7 +101,7 @@ def _tower_bytes(tower: Tower, budget: int) -> float:
     return patches * (tower.hidden + tower.inner) * ACTIVATION_BYTES
 
 
-def captured_graphs(limits: Limits, rules: Rules) -> int:
+def captured_graphs(limits: BatchLimits, rules: Rules) -> int:
     """Graphs that vLLM captures: sizes up to twice the sequences, and decode's up to the sequences."""
     most = min(2 * limits.max_num_seqs, rules.most_captured, max(limits.max_num_batched_tokens, 1))
     mixed = _sizes(most)
@@ -121,7 +116,7 @@ def _sizes(most: int) -> int:
     return small + dense + max(0, most - DENSE_SIZES_END) // (2 * DENSE_SIZES_STEP)
 
 
-def graph_bytes(shape: ModelShape, limits: Limits, rules: Rules, overheads: Overheads, pp: int) -> float:
+def graph_bytes(shape: ModelShape, limits: BatchLimits, rules: Rules, overheads: Overheads, pp: int) -> float:
     """Memory of the captured graphs on one GPU."""
     more = overheads.graph_layer * captured_graphs(limits, rules) * math.ceil(shape.layers / pp)
     return overheads.graph_first + more

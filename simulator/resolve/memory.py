@@ -19,10 +19,11 @@ from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, o
 from simulator.catalog.vllm import default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.planner import Plan, Request, plan
-from simulator.memory.profile import Card, Limits
+from simulator.memory.profile import Card
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Split, Weights
+from simulator.perf.device import BatchLimits
 from simulator.units import BYTES_PER_GIB
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
@@ -262,7 +263,7 @@ def _kv_bytes(question: Question, shape: ModelShape) -> float:
     return KV_DTYPES[asked] or kv_bytes_of(shape.quantization)
 
 
-def _limits(question: Question, card: Card, shape: ModelShape) -> Limits:
+def _limits(question: Question, card: Card, shape: ModelShape) -> BatchLimits:
     """The server's defaults, with no more tokens than all sequences could have."""
     defaults = default_limits(question.version, card.name, card.memory_bytes)
     sequences = question.max_num_seqs or defaults.max_num_seqs
@@ -270,7 +271,7 @@ def _limits(question: Question, card: Card, shape: ModelShape) -> Limits:
     if tokens is None:
         longest = question.max_model_len or shape.context
         tokens = min(defaults.max_num_batched_tokens, sequences * longest)
-    return Limits(tokens, sequences)
+    return BatchLimits(tokens, sequences)
 
 
 def _length(question: Question, shape: ModelShape) -> int:

@@ -12,7 +12,6 @@ from simulator.catalog.models import models
 from simulator.catalog.precisions import layout
 from simulator.catalog.vllm import default_limits
 from simulator.errors import InputError
-from simulator.perf.device import BatchLimits
 from simulator.perf.memory import plan_memory
 from simulator.resolve.by_layer import plan_by_layer, question
 from simulator.resolve.memory import shape_of
@@ -31,7 +30,7 @@ def differences(gpu_name: str, tp: int, windows: bool) -> list[float]:
                 entry.architecture,
                 card.device,
                 layout(entry.native_dtype, tp=tp),
-                BatchLimits(limits.max_num_batched_tokens, limits.max_num_seqs),
+                limits,
                 card.coefficients,
             )
             by_layer = plan_by_layer(question(name, gpu_name, tp, 1, EngineSettings(), None, Path()))

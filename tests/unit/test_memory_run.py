@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from config_cases import LLAMA, write_config
 
 from simulator.errors import InputError
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.memory import Question, answer
 from simulator.schema.engine import EngineSettings
 
-SMALL: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 4096,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "vocab_size": 32000,
-    "max_position_embeddings": 8192,
-}
 EXPERTS = {"model_type": "qwen3_moe", "num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 1024}
 
 
@@ -33,8 +23,7 @@ def scheme(activations: bool, **weights: Any) -> dict[str, Any]:
 
 
 def written(folder: Path, section: dict[str, Any], **changes: Any) -> str:
-    (folder / "config.json").write_text(json.dumps(SMALL | changes | {"quantization_config": section}), "utf-8")
-    return str(folder)
+    return str(write_config(folder, LLAMA | changes | {"quantization_config": section}))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from config_cases import LLAMA, write_config
 
 from simulator.catalog.gpus import gpus
 from simulator.catalog.models import models
@@ -16,24 +16,12 @@ from simulator.resolve.advice import ways_out
 from simulator.resolve.memory import Answer, Question, answer, card_of
 from simulator.units import BYTES_PER_GIB
 
-SMALL: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 512,
-    "num_hidden_layers": 8,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "intermediate_size": 1024,
-    "vocab_size": 4096,
-    "max_position_embeddings": 2048,
-}
 SHARE = 0.92
 QWEN_27B = Question("qwen3.6-27b-fp8", "l40s", gpu_memory_utilization=0.9, max_model_len=131072, version="0.26.0")
 
 
 def config(folder: Path, **changes: Any) -> str:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(SMALL | changes), encoding="utf-8")
-    return str(folder)
+    return str(write_config(folder, LLAMA | changes))
 
 
 def gib(size: float) -> float:

@@ -21,8 +21,7 @@ from simulator.perf.speculative import Drafting, one_layer_draft
 
 
 def limits(gpu_name: str) -> BatchLimits:
-    found = default_limits(None, gpu_name, gpu(gpu_name).memory.value)
-    return BatchLimits(found.max_num_batched_tokens, found.max_num_seqs)
+    return default_limits(None, gpu_name, gpu(gpu_name).memory.value)
 
 
 def plan(model_name: str, gpu_name: str, split: Layout, **options: Any) -> MemoryPlan:
