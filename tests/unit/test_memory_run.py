@@ -133,3 +133,20 @@ def test_a_kv_cache_that_vllm_would_find_otherwise_is_told() -> None:
     assert "refuses it: no memory is left for KV blocks" in note
     given = EngineSettings(num_gpu_blocks_override=1000)
     assert plan_engine("qwen3-8b", "l4", 1, 1, given, Path()).notes == ()
+
+
+def test_limits_that_are_left_out_are_those_of_the_engines_version() -> None:
+    old, new = (
+        plan_engine("llama-3.1-8b", "b200", 1, 1, EngineSettings(version=version), Path()).config
+        for version in ("0.11.0", "0.33.0")
+    )
+    assert (old.max_num_batched_tokens, new.max_num_batched_tokens) == (8192, 16384)
+
+
+def test_without_prefix_caching_a_state_is_kept_once() -> None:
+    kept = {"max_num_seqs": 128, "max_model_len": 4096, "version": "0.33.0"}
+    twice, once = (
+        plan_engine("qwen3.6-27b", "h100-sxm", 1, 1, EngineSettings(**kept, enable_prefix_caching=switch), Path())
+        for switch in (True, False)
+    )
+    assert once.memory.num_blocks > twice.memory.num_blocks
