@@ -13,7 +13,6 @@ from simulator.study.bill import Line
 if TYPE_CHECKING:
     import pandas as pd
 
-FOCUS_VERSION = "1.2"
 MANDATORY = (
     "BilledCost",
     "BillingAccountId",

@@ -1,4 +1,4 @@
-"""What is agreed in one month, for all months."""
+"""What is agreed in the first month, for all months."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import replace
 from simulator.study.terms import Span, Terms
 
 
-def as_in_month(terms: Terms, month: int = 1) -> Terms:
-    """The terms of a study in all of whose months holds what holds in this one."""
+def as_in_first_month(terms: Terms) -> Terms:
+    """The terms of a study in all of whose months holds what holds in its first."""
     if all(span == Span() for span in terms.spans):
         return terms
     staff = terms.staff
     return replace(
         terms,
-        owned=tuple(replace(one, span=Span()) for one in terms.owned if month in one.span),
-        rented=tuple(replace(one, span=Span()) for one in terms.rented if month in one.span),
-        apis=tuple(replace(one, span=Span()) for one in terms.apis if month in one.span),
-        staff=replace(staff, span=Span()) if staff is not None and month in staff.span else None,
-        fees=tuple(fee for fee in terms.fees if fee.after_months < month),
+        owned=tuple(replace(one, span=Span()) for one in terms.owned if 1 in one.span),
+        rented=tuple(replace(one, span=Span()) for one in terms.rented if 1 in one.span),
+        apis=tuple(replace(one, span=Span()) for one in terms.apis if 1 in one.span),
+        staff=replace(staff, span=Span()) if staff is not None and 1 in staff.span else None,
+        fees=tuple(fee for fee in terms.fees if fee.after_months == 0),
     )

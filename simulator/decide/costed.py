@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.bill.owned import servers_by_month
-from simulator.bill.spans import as_in_month
+from simulator.bill.spans import as_in_first_month
 from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
@@ -106,7 +106,7 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
 
 def usd_per_month(terms: Terms, gave: Served) -> float:
     """USD per month of a study all of whose months are served like this, at the terms of the first."""
-    terms = as_in_month(terms)
+    terms = as_in_first_month(terms)
     hours = HOURS_PER_MONTH / len(gave.usages)
     month = MonthUse(tuple(PeriodUse(usage, hours) for usage in gave.usages))
     return mean(total_usd(bill_study(terms, (month,) * math.ceil(terms.months)).lines))

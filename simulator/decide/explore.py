@@ -16,7 +16,6 @@ LOAD_REACH = 16.0
 SLO_REACH = 4.0
 STEP_REACH = 2.0
 DRAFT_REACH = 4.0
-GROWTH_REACH = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,11 +176,6 @@ def clock_of(scenario: Scenario) -> Clock:
     return Clock(zone, holiday_dates(run.holidays, first, last), first, last)
 
 
-def run_clock_s(scenario: Scenario) -> float:
-    """What the clock shows at simulated second 0 of the run."""
-    return clock_of(scenario).at(scenario.run.start)
-
-
 def period_clock_s(scenario: Scenario, period: Period, clock: Clock) -> float:
     """What the clock shows at simulated second 0 of a period."""
     run_s = clock.at(scenario.run.start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from simulator.bill.spans import as_in_month
+from simulator.bill.spans import as_in_first_month
 from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import month_uses
@@ -35,7 +35,7 @@ def priced_months(outcomes: Sequence[Outcome], terms: Terms, walked: Sequence[Wa
 
 def first_month_usd(found: Priced) -> tuple[float, ...]:
     """USD of the first month by replication, as if all months were like it."""
-    months, terms = math.ceil(found.terms.months), as_in_month(found.terms)
+    months, terms = math.ceil(found.terms.months), as_in_first_month(found.terms)
     return tuple(
         mean(total_usd(bill_study(terms, month_uses(found.walked[:1], k) * months).lines))
         for k in range(len(found.replications))

@@ -1,8 +1,9 @@
-"""Compares a bill with that of the second arithmetic, on what the product writes of use and terms."""
+"""The bill by the second arithmetic, from what the product writes of use and terms."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import bills
 import numpy as np
@@ -12,6 +13,12 @@ from simulator.bill.ledger_file import read_terms, read_usage, terms_data, usage
 from simulator.bill.study import bill_study
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Terms
+
+
+def second_bill(bundle: Path, name: str) -> bills.Study:
+    """Of a topology of a bundle."""
+    usage, terms = (json.loads((bundle / f"{kind}.json").read_text(encoding="utf-8")) for kind in ("usage", "terms"))
+    return bills.Study(usage[name], terms[name])
 
 
 def agree(terms: Terms, months: list[MonthUse]) -> bills.Study:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import bills
 import pandas as pd
 import pytest
+from agreement import second_bill
 
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -30,12 +30,11 @@ def test_a_bundle_says_enough_to_print_its_bill_again(study: str, tmp_path: Path
     result = simulate(load_scenario(SMALL, (), changes), tmp_path)
     topologies = result.summary["topologies"]
     assert topologies["own"]["cost"]["capex_usd"] == pytest.approx(736_000.0)
-    told = [json.loads((result.bundle / name).read_text(encoding="utf-8")) for name in ("usage.json", "terms.json")]
     costs = pd.read_parquet(result.bundle / "costs.parquet")
     aws = costs[(costs["topology"] == "aws") & (costs["category"] == "on demand")]
     assert aws["usd_per_month"].sum() == pytest.approx(730 * 55.04)
     for name, found in topologies.items():
-        study = bills.Study(told[0][name], told[1][name])
+        study = second_bill(result.bundle, name)
         rows, lines = study.mean_lines(), costs[costs["topology"] == name]
         assert [row["usd"] for row in rows] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)
         assert study.npv() == pytest.approx(-found["cost"]["npv_usd"], rel=1e-9)
@@ -59,11 +58,11 @@ def test_prices_by_the_hour_are_those_of_each_period_s_clock(tmp_path: Path) -> 
     changes += ["study.periods=[{name: day}, {name: eve, hours_per_month: 200, start_hour: 21, load: 0.5}]"]
     changes += [f"cost.electricity_by_hour_usd_per_kwh={[0.05] * 20 + [0.5] * 4}"]
     result = simulate(load_scenario(SMALL, (), changes), tmp_path)
-    used, agreed = (json.loads((result.bundle / name).read_text("utf-8")) for name in ("usage.json", "terms.json"))
+    used = json.loads((result.bundle / "usage.json").read_text("utf-8"))
     costs = pd.read_parquet(result.bundle / "costs.parquet")
     for name in ("own", "api"):
         lines = costs[costs["topology"] == name]
-        rows = bills.Study(used[name], agreed[name]).mean_lines()
+        rows = second_bill(result.bundle, name).mean_lines()
         assert [row["usd"] for row in rows] == pytest.approx(lines["usd_per_month"].tolist(), rel=1e-9)
     starts = sorted({usage["when"]["start_hour"] for usage in used["api"]["usages"]})
     assert starts == [8.5, 21.0]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import bills
 import pytest
+from agreement import second_bill
 
 from simulator.errors import InputError
 from simulator.run.fingerprint import fingerprint
-from simulator.run.simulate import Run, simulate
+from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.scenario.references import references
 from simulator.scenario.resolved import resolved_yaml
@@ -54,11 +53,6 @@ def load(tmp_path: Path, events: str = "growth_per_year: 0", *changes: str) -> A
     return load_scenario(file, (), changes)
 
 
-def told(result: Run, name: str) -> bills.Study:
-    usage, terms = (json.loads((result.bundle / f"{kind}.json").read_text()) for kind in ("usage", "terms"))
-    return bills.Study(usage[name], terms[name])
-
-
 def test_an_event_that_changes_nothing_changes_no_cent(tmp_path: Path) -> None:
     plain, event = (simulate(load(tmp_path, text), tmp_path) for text in ("growth_per_year: 0", SAME))
     for name in ("own", "rent"):
@@ -78,7 +72,7 @@ def test_a_refresh_of_owned_servers_is_purchase_and_installation_less_what_the_o
     running = months[5]["paid_usd"] - (150_000 + 2_000 + 5_000 - 0.6 * 100_000)
     assert running == pytest.approx(months[4]["paid_usd"])
     assert paid[0.0] == -101_000
-    study = told(result, "own")
+    study = second_bill(result.bundle, "own")
     assert -study.payments()[6.0] == pytest.approx(paid[6.0], rel=1e-9)
     assert study.npv() == pytest.approx(-found["cost"]["npv_usd"], rel=1e-9)
     rows = study.mean_lines()
@@ -113,7 +107,7 @@ def test_who_leaves_a_commitment_pays_it_to_its_end(tmp_path: Path) -> None:
     usd = [month["usd"] for month in result.decision["topologies"]["rent"]["months"]]
     both = [4 * 730] * 3 + [5 * 730] * 6 + [730] * 3
     assert usd == pytest.approx(both, rel=1e-6)
-    study = told(result, "rent")
+    study = second_bill(result.bundle, "rent")
     assert study.npv() == pytest.approx(-result.summary["topologies"]["rent"]["cost"]["npv_usd"], rel=1e-9)
     left = [line for line in study.lines(5) if line["category"] == "committed"]
     assert [line["part"] for line in left] == ["unused"]
