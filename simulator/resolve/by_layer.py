@@ -107,7 +107,9 @@ def difference(asked: Question, memory: MemoryPlan) -> tuple[str, ...]:
         )
     if abs(plan.kv_tokens - tokens) <= TOLD_SHARE * tokens:
         return ()
+    windows = any(group.page.kind == "window" for group in plan.groups)
     return (
-        f"{engine}: planned with {tokens:,} KV tokens; vLLM's start-up (servecast memory) finds {plan.kv_tokens:,}, "
-        f"{plan.kv_tokens / tokens - 1:+.0%}",
+        f"{engine}: planned with {tokens:,} KV tokens; vLLM's start-up (servecast memory) finds {plan.kv_tokens:,}"
+        + (f" in requests of {plan.max_model_len:,}" if windows else "")
+        + f", {plan.kv_tokens / tokens - 1:+.0%}",
     )

@@ -40,7 +40,8 @@ KV_DTYPES = {
     "int8": 1.0,
     "nvfp4": 0.5625,
 }
-NEEDS = {"fp8": "fp8", "nvfp4": "fp4", "fp4": "fp4"}
+OF_AMPERE = ("fp8", "nvfp4", "fp4")
+"""Formats of weights that no GPU before Ampere has a kernel for."""
 OWN_CARD = ("name", "memory_gib", "generation", "peers")
 GENERATIONS = ("turing", "ampere", "ada", "hopper", "blackwell", "cdna")
 SPELLINGS = {
@@ -251,7 +252,7 @@ def _weights(
 
 def _check_precision(name: str, gpu_name: str, card: Card) -> None:
     """FP8 and FP4 weights run on older GPUs too, decoded to 16 bit by Marlin, but on none before Ampere."""
-    if name in NEEDS and card.generation == "turing":
+    if name in OF_AMPERE and card.generation == "turing":
         works = "awq, gptq, int8"
         raise InputError(Problem(f"{gpu_name} has no kernel for {name} weights; use {works}", got=f"dtype={name}"))
 

@@ -129,6 +129,8 @@ def test_a_kv_cache_that_vllm_would_find_otherwise_is_told() -> None:
     (note,) = plan_engine("qwen3-8b", "l4", 1, 1, EngineSettings(), Path()).notes
     found = answer(Question("qwen3-8b", "l4", gpu_memory_utilization=0.92, max_model_len=16384)).plan
     assert f"finds {found.kv_tokens:,}, -" in note
+    (note,) = plan_engine("gemma-3-4b", "l4", 1, 1, EngineSettings(max_model_len=8192), Path()).notes
+    assert "in requests of 8,192, +" in note
     (note,) = plan_engine("phi-3.5-moe", "l40s", 2, 1, EngineSettings(), Path()).notes
     assert "refuses it: no memory is left for KV blocks" in note
     given = EngineSettings(num_gpu_blocks_override=1000)
