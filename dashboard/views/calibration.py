@@ -17,7 +17,7 @@ from simulator.errors import InputError, Problem
 from simulator.report.calibration_charts import drift_slices, error_bars, measured_rows
 from simulator.report.table import warnings
 
-_METRICS = ("ttft", "tpot", "throughput")
+_METRICS = {"ttft": "TTFT", "tpot": "TPOT", "throughput": "throughput"}
 _PERIOD_S = 5.0
 
 
@@ -32,7 +32,8 @@ def show(context: Context | None) -> None:
     rows = pd.DataFrame([_row(group) for group in table.groups])
     for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
         column.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}")
-    config = {name: st.column_config.NumberColumn(name.upper(), format="percent") for name in _METRICS}
+    config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
+    config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
     st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
     st.caption(
         f"Median absolute error, each model left out of the fit in turn: {table.basis.source}, {table.basis.date}."
@@ -56,13 +57,14 @@ def _run(context: Context) -> None:
         for pool in found["pools"]:
             error = pool["expected_error"] or {}
             rows.append(
-                {"topology": name, "pool": pool["name"], "GPU": pool["gpu"], "step times": pool["step_time"]}
-                | {f"error {metric}": error.get(metric) for metric in _METRICS}
+                {"topology": name, "pool": pool["name"], "GPU": pool["gpu"]}
+                | {f"error {words}": error.get(metric) for metric, words in _METRICS.items()}
+                | {"step times": pool["step_time"]}
                 | {"basis": error.get("basis", "no measurement says how far this is off")}
             )
     if rows:
         st.subheader("This run")
-        config = {f"error {name}": st.column_config.NumberColumn(format="percent") for name in _METRICS}
+        config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in _METRICS.values()}
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
         st.warning(markdown(text), icon=":material/straighten:")

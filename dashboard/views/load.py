@@ -52,7 +52,7 @@ def _pools(context: Context, topology: str) -> None:
             "peak replicas": pool["peak_replicas"],
             "launches": pool["launches"],
             "cold start [s]": pool["cold_start_s"],
-            "starting [replica-h]": pool["starting_s"] / 3600,
+            "starting [h]": pool["starting_s"] / 3600,
             "failures": pool["failures"],
             "spot reclaims": pool["reclaims"],
             "stock-outs": pool["stockouts"],
@@ -63,5 +63,5 @@ def _pools(context: Context, topology: str) -> None:
     if not rows:
         return
     numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
-    config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [replica-h]")}
+    config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [h]")}
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="load.pools", column_config=config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -23,10 +23,8 @@ _BADGES = {
 }
 _METRIC_PX = 155
 """One below the other on a desk, two beside each other on a phone."""
-_LABEL_PX = 230
+_LABEL_PX = 250
 """Of the longest name of a figure."""
-_CHAR_PX, _PAD_PX = 7.2, 24
-"""Of a character and around the text of a cell, at the font of tables."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -50,28 +48,18 @@ def show(context: Context) -> None:
     show_sizes(decided, context.topologies)
     show_months(decided, context.names, list(context.topologies))
     rows, headers = comparison(context.topologies)
-    names = ["figure", *headers[1:]]
-    least = [_LABEL_PX, *[_METRIC_PX] * (len(names) - 1)]
     st.dataframe(
-        pd.DataFrame(rows, columns=names),
+        pd.DataFrame(rows, columns=["figure", *headers[1:]]),
         hide_index=True,
         key="overview.table",
         height="content",
-        column_config={
-            name: st.column_config.TextColumn(width=max(px, _width_px(cells)))
-            for name, px, *cells in zip(names, least, *rows, strict=True)
-        },
+        column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
     )
     st.altair_chart(
         cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
         key="overview.chart",
     )
     _warnings(context)
-
-
-def _width_px(cells: Sequence[str]) -> int:
-    """Of a column that shows its longest cell whole, as the binding term."""
-    return int(max(map(len, cells)) * _CHAR_PX) + _PAD_PX
 
 
 def _card(

@@ -95,7 +95,7 @@ _ALL = (
     Figure(
         "binding_term",
         "binding term",
-        "",
+        "misses used",
         "",
         "the term that fails by most, or else has used most of the misses that it allows",
         "metrics/slo.py",

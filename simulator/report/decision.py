@@ -136,7 +136,7 @@ def _flip(flip: Mapping[str, Any]) -> str:
         return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."
     about = "" if flip["sure"] else "about "
     at = flip["words"] or f"× {flip['factor']:.2f}"
-    return f"{flip['assumption']}: from {about}{at} on, {flip['winner']}."
+    return f"{flip['assumption']} at {about}{at}: {flip['winner']}."
 
 
 def decision_screen(decision: Decision, names: Sequence[str]) -> str:

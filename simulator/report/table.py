@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -14,6 +15,8 @@ from simulator.run.remarks import KINDS
 Summary = Mapping[str, Any]
 Cell = Callable[[Summary], str]
 Row = tuple[str, Cell]
+_LIMIT = re.compile(" [≤≥] ")
+"""Before the limit of an SLO term."""
 
 
 def ordered(summary: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -97,9 +100,18 @@ def binding_words(summary: Summary) -> str:
     row = summary["metrics"]["binding_term"]
     if row is None:
         return NONE
+    return f"{row['class']}: {row['term']} ({_used(row)} of the misses allowed)"
+
+
+def _binding(summary: Summary) -> str:
+    """The same in short, for a table that has a row for each term with its limit."""
+    row = summary["metrics"]["binding_term"]
+    return NONE if row is None else f"{row['class']}: {_LIMIT.split(row['term'])[0]} ({_used(row)})"
+
+
+def _used(row: Mapping[str, Any]) -> str:
     used = row["allowance_used"]
-    share = "beyond" if used is None else f"{used:.0%}"
-    return f"{row['class']}: {row['term']} ({share} of the misses allowed)"
+    return "beyond" if used is None else f"{used:.0%}"
 
 
 def _terms(topologies: Mapping[str, Summary]) -> list[Row]:
@@ -184,7 +196,7 @@ def _labelled(name: str, cell: Cell) -> Row:
 
 _FIRST: tuple[Row, ...] = (_labelled("slo_met", _met),)
 _SERVICE: tuple[Row, ...] = (
-    _labelled("binding_term", binding_words),
+    _labelled("binding_term", _binding),
     _of("metrics", "slo_attainment"),
     _attainment_interval(),
     _of("metrics", "served_share"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from simulator.figures.table import NONE
-from simulator.report.table import _cheapest, _met, binding_words
+from simulator.report.table import _binding, _cheapest, _met, binding_words
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,11 @@ def test_who_misses_the_slo_is_cheapest_in_no_draw() -> None:
 
 def test_the_binding_term_says_how_much_of_what_is_allowed_is_used() -> None:
     row = {"class": "chat", "term": "ttft p99 ≤ 1 s", "allowance_used": 0.5}
-    assert binding_words({"metrics": {"binding_term": row}}) == "chat: ttft p99 ≤ 1 s (50% of the misses allowed)"
+    summary = {"metrics": {"binding_term": row}}
+    assert binding_words(summary) == "chat: ttft p99 ≤ 1 s (50% of the misses allowed)"
+    assert _binding(summary) == "chat: ttft p99 (50%)"
+
+
+def test_a_binding_term_of_the_served_is_short_too() -> None:
+    row = {"class": "chat", "term": "served ≥ 99 %", "allowance_used": None}
+    assert _binding({"metrics": {"binding_term": row}}) == "chat: served (beyond)"
