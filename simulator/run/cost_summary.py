@@ -24,6 +24,7 @@ from simulator.metrics.intervals import t_interval
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
+from simulator.study.terms import Terms
 
 
 def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
         "at_months": bill.at_months.tolist(),
         "cash_flow_usd": (-bill.paid_usd).tolist(),
         "liability_usd": mean(bill.months[-1].liability_usd),
-        "committed_instances": {offer.pool: most_committed(offer) for offer in found.terms.rented if offer.commitments},
+        "committed_instances": _committed(found.terms),
         "commitments": [
             {
                 "pool": offer.pool,
@@ -73,6 +74,15 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
         "kwh_per_million_tokens": kwh,
         "co2_kg_per_million_tokens": co2_kg,
     }
+
+
+def _committed(terms: Terms) -> dict[str, int]:
+    """Most instances under commitment at once, by pool, whichever of its offers has them."""
+    found: dict[str, int] = {}
+    for offer in terms.rented:
+        if offer.commitments:
+            found[offer.pool] = max(found.get(offer.pool, 0), most_committed(offer))
+    return found
 
 
 def job_summary(found: Priced) -> dict[str, float] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from simulator.bill.cash import month_lengths
 from simulator.bill.spans import as_in_first_month
 from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
@@ -28,7 +29,7 @@ def priced_months(outcomes: Sequence[Outcome], terms: Terms, walked: Sequence[Wa
         terms,
         month_uses(walked),
         lambda k: month_uses(walked, k),
-        lambda k: mean_tokens(walked, k),
+        lambda k: mean_tokens(walked, terms.months, k),
         tuple(walked),
     )
 
@@ -42,8 +43,12 @@ def first_month_usd(found: Priced) -> tuple[float, ...]:
     )
 
 
-def mean_tokens(walked: Sequence[Walked], replication: int) -> Tokens:
-    """Tokens of the mean month of one replication."""
-    parts = [(share.hours, share.served.tokens[replication]) for month in walked for share in month.shares]
+def mean_tokens(walked: Sequence[Walked], study_months: float, replication: int) -> Tokens:
+    """Tokens of the mean month of one replication; a month that the study ends in counts by its length, as in bills."""
+    parts = [
+        (length * share.hours, share.served.tokens[replication])
+        for month, length in zip(walked, month_lengths(study_months), strict=True)
+        for share in month.shares
+    ]
     hours = math.fsum(hours for hours, _ in parts)
     return Tokens(*(math.fsum(h * getattr(found, name) for h, found in parts) / hours for name in Tokens.__slots__))

@@ -113,17 +113,37 @@ def test_who_leaves_a_commitment_pays_it_to_its_end(tmp_path: Path) -> None:
     assert [line["part"] for line in left] == ["unused"]
 
 
+PER_TOKEN = (
+    "topologies={api: {providers: [{name: v, prices: [{input: 2.0, output: 2.0}], ttft_s: {median: 0.1}, "
+    "tpot_s: {median: 0.01}, data_classes: [internal]}]}}"
+)
+
+
+def test_a_study_that_ends_within_a_month_counts_bill_and_tokens_of_it_alike(tmp_path: Path) -> None:
+    growing = load(tmp_path, "load_steps: [{from_month: 2, load: 4.0}]", PER_TOKEN, "study.months=1.1")
+    cost = simulate(growing, tmp_path).summary["topologies"]["api"]["cost"]
+    assert cost["usd_per_million_tokens"] == pytest.approx(2.0)
+
+
+def test_instances_under_commitment_are_those_of_whichever_terms_have_more(tmp_path: Path) -> None:
+    pool = "topologies.rent.pools[base]"
+    event = (
+        "events: [{name: fewer, from_month: 7, topology: rent, "
+        "change: {pools: [{name: base, price_usd_per_gpu_hour: 3.0, commitments: 1}]}}]"
+    )
+    changes = (f"{pool}.billing=reserved", f"{pool}.term_months=6", f"{pool}.commitments=3")
+    cost = simulate(load(tmp_path, event, *changes), tmp_path).summary["topologies"]["rent"]["cost"]
+    assert cost["committed_instances"] == {"base": 3}
+
+
 def test_prices_of_an_api_change_by_month_without_a_further_simulation(tmp_path: Path) -> None:
     prices = "[{input: 1.0, output: 1.0}]"
-    api = (
-        "topologies={api: {providers: [{name: v, prices: [{input: 2.0, output: 2.0}], ttft_s: {median: 0.1}, "
-        "tpot_s: {median: 0.01}, data_classes: [internal]}]}}"
-    )
     event = (
         f"events: [{{name: cut, from_month: 7, topology: api, change: {{providers: [{{name: v, prices: {prices}}}]}}}}]"
     )
     usd = [
-        month["usd"] for month in simulate(load(tmp_path, event, api), tmp_path).decision["topologies"]["api"]["months"]
+        month["usd"]
+        for month in simulate(load(tmp_path, event, PER_TOKEN), tmp_path).decision["topologies"]["api"]["months"]
     ]
     assert usd[:6] == pytest.approx([usd[0]] * 6)
     assert usd[6:] == pytest.approx([usd[0] / 2] * 6)
