@@ -67,6 +67,7 @@ class Costed:
             self.fleet,
             self.trail.gap_usd,
             self.lasts_until or 0,
+            self.trail.edge,
         )
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.study.decision import Contender
+from simulator.study.decision import HOLDS_ON_FRESH, Contender
 
 
 def contenders(topologies: Mapping[str, Mapping[str, Any]]) -> list[Contender]:
@@ -26,7 +26,14 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         summary.get("fleet", ""),
         search.get("gap_usd") or 0.0,
         summary.get("lasts_until") or 0,
+        edge_of(search),
     )
+
+
+def edge_of(search: Mapping[str, Any]) -> str:
+    """What a search says of a best that misses on fresh traffic; of one that holds it says nothing here."""
+    said = str(search.get("edge") or "")
+    return "" if said == HOLDS_ON_FRESH else said
 
 
 def of_row(name: str, row: Mapping[str, Any]) -> Contender:

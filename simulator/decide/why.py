@@ -28,7 +28,7 @@ def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
     by_name = {one.name: one for one in contenders}
     if not ranking.order:
         return _nobody(ranking, by_name)
-    parts = [_first(ranking, by_name), *_next(ranking, by_name, sure), *_rest(ranking)]
+    parts = [_first(ranking, by_name), *_edges(ranking, by_name), *_next(ranking, by_name, sure), *_rest(ranking)]
     return "; ".join(part for part in parts if part) + "."
 
 
@@ -62,6 +62,13 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
         noise = " within the noise of the replications" if len(best.usd_by_replication) > 1 else ""
         text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same{noise}"
     return text
+
+
+def _edges(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
+    """Winners whose size hardly keeps the SLO; the same fleet under another name is not said again."""
+    copies = dict(ranking.same)
+    winners = [by_name[name] for name in ranking.winners if name not in copies]
+    return [f"{one.name} is {one.edge}" for one in winners if one.edge]
 
 
 def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
+from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.resolve.agreed import Spell
 from simulator.resolve.sizes import has_open_sizes
@@ -223,7 +224,7 @@ def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Sp
 
 def _measured(case: Case, summary: Mapping[str, Any]) -> Measured:
     drawn, search = summary["uncertainty"], summary.get("search")
-    trail = Trail(search["claim"], search["tried"], search["gap_usd"] or 0.0) if search else FIXED
+    trail = Trail(search["claim"], search["tried"], search["gap_usd"], edge_of(search)) if search else FIXED
     return Measured(
         subject_of(case.planned),
         costed_of(case.planned.name, case.priced, trail, summary["fleet"]),

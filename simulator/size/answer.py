@@ -23,6 +23,7 @@ from simulator.size.found import Limits, Search
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import search
 from simulator.size.trials import Progress, Trials, Tried
+from simulator.study.decision import HOLDS_ON_FRESH
 from simulator.study.fleet import ColdStart, FleetSpec
 
 SURE = 2.0
@@ -186,14 +187,14 @@ def _edge(trials: Trials, found: Search) -> str:
         return ""
     subject = trials.sized(best.point).subject
     if all(_meets(stored_outcome(subject, demand, demand.replications, trials.store)) for demand in near):
-        return "holds on fresh traffic"
+        return HOLDS_ON_FRESH
     dearer = [tried for tried in found.by_word("met") if tried.usd_per_month > best.usd_per_month]
     following = min(dearer, key=lambda tried: tried.usd_per_month, default=None)
     if following is None:
         following = _next_size(trials, best)
     if following is None:
         return "at the edge: misses on fresh traffic"
-    return f"at the edge: misses on fresh traffic; next size {following} for ${following.usd_per_month:,.0f}"
+    return f"at the edge: misses on fresh traffic (next size {following} for ${following.usd_per_month:,.0f})"
 
 
 def _next_size(trials: Trials, best: Tried) -> Tried | None:

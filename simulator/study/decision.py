@@ -16,6 +16,10 @@ Sizes = tuple[int, ...]
 Side = Literal["above", "below", "always", "never"]
 
 
+HOLDS_ON_FRESH = "holds on fresh traffic"
+"""Said of a size that hardly keeps its SLO, and keeps it on a replication that its search never saw."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """One topology at its best, as it is compared with the others.
@@ -29,6 +33,7 @@ class Contender:
     lasts_until : the last month before the first that misses the SLO, where one does; 0 if that is the first
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
     gap_usd : what a size that was not excluded could cost less; 0 where the search is closed
+    edge : what is said of a size that misses on fresh traffic; empty for others
     """
 
     name: str
@@ -39,6 +44,7 @@ class Contender:
     fleet: str = ""
     gap_usd: float = 0.0
     lasts_until: int = 0
+    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,13 @@ class Trail:
     ----------
     word : `fixed` as written, `proved`, `minimal` (one fewer of any pool fails), `best of n tried`, `open`
     gap_usd : per month, what an open candidate could cost less than the best
+    edge : what is said of a size that misses on fresh traffic; empty for others
     """
 
     word: str
     tried: int
     gap_usd: float = 0.0
+    edge: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.decide.rivals import cheapest, equal, rank
+from simulator.decide.standing import contenders
 from simulator.decide.why import sentence
-from simulator.study.decision import Contender
+from simulator.study.decision import HOLDS_ON_FRESH, Contender
 
 CONTENDERS = st.lists(
     st.builds(
@@ -69,6 +71,17 @@ def test_bills_within_their_paired_interval_are_equal() -> None:
     assert set(rank([a, near, far]).winners) == {"a", "near"}
     assert "same within the noise" in sentence([a, near, far])
     assert "next is far" in sentence([a, near, far])
+
+
+@pytest.mark.parametrize(("edge", "said"), [("at the edge: misses on fresh traffic", True), (HOLDS_ON_FRESH, False)])
+def test_a_winner_that_misses_on_fresh_traffic_is_said_to_be_at_the_edge(edge: str, said: bool) -> None:
+    def told(usd: float, edge: str) -> dict[str, Any]:
+        metrics = {"slo_met": True, "slo_attainment": 0.99}
+        return {"metrics": metrics, "cost": {"usd_per_month": usd}, "search": {"gap_usd": None, "edge": edge}}
+
+    text = sentence(contenders({"a": told(100.0, edge), "b": told(300.0, "at the edge: of a loser")}))
+    assert (f"$100 per month; a is {edge}; next is b at $300" in text) == said
+    assert "of a loser" not in text
 
 
 def test_a_single_replication_has_no_interval() -> None:
