@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenario_cases import written
 
 from simulator.errors import InputError
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import demand_of
@@ -49,9 +49,7 @@ run: {horizon_s: 86400, drain_s: 60}
 
 def scenario(folder: Path, first: int, last: int, price: float = 20.0, *sets: str) -> Any:
     hourly = [1.0 if first <= hour < last else 0.0 for hour in range(24)]
-    path = folder / "hours.yaml"
-    path.write_text(SCENARIO.replace("HOURLY", str(hourly)).replace("PRICE", f"{price:g}"))
-    return load_scenario(path, sets=sets)
+    return written(folder, SCENARIO.replace("HOURLY", str(hourly)).replace("PRICE", f"{price:g}"), *sets)
 
 
 @given(st.lists(st.integers(0, 50), min_size=24, max_size=24))
@@ -129,11 +127,8 @@ def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
             "change": {"providers": [{"name": "api", "prices": dearer}]},
         }
     ]
-    path = tmp_path / "hours.yaml"
-    path.write_text(
-        path.read_text().replace("study: {months: 1}", "study: " + json.dumps({"months": 2, "events": events}))
-    )
-    run = simulate(load_scenario(path), tmp_path / "runs")
+    study = "study=" + json.dumps({"months": 2, "events": events})
+    run = simulate(scenario(tmp_path, 9, 14, 0.02, study), tmp_path / "runs")
     of_dear_alone = best_window(scenario(tmp_path, 9, 14), "t", demand_of(loaded), Store()).search.best
     assert of_dear_alone is not None
     first, last = (month["usd"] for month in run.decision["topologies"]["t"]["months"])

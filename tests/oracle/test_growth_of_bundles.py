@@ -8,34 +8,17 @@ from typing import Any
 import bills
 import pytest
 from agreement import second_bill
+from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer, instances_for
 from simulator.run.simulate import Run, simulate
-from simulator.scenario.load import load_scenario
 
-GROWING = """
-schema_version: 1
-name: growth
-model: llama-3.1-8b-instruct
-engine: {max_model_len: 8192, enable_prefix_caching: false}
-workload:
-  classes:
-    - name: chat
-      arrivals: {kind: poisson, rate_rps: 15}
-      lengths: {isl: 500, osl: 200}
-      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.03}}
-topologies:
-  TOPOLOGY
-study: {months: 6, load_steps: [{from_month: 3, load: LOAD}], STUDY}
-cost: {draws: 40}
-run: {horizon_s: 60, warmup_s: 10, replications: 1, seed: 5, keep_requests: false}
-"""
-HYBRID = """hybrid:
-    servers: [{name: ours, site: datacentre, gpus_per_server: 1, capex_usd: 300000, spares: 0}]
-    pools:
-      - {name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}
-      - {name: burst, site: lambda, gpu: h100-sxm, replicas: auto}
-    routing: {kind: overflow, when: {outstanding_per_replica: 20}}"""
+HYBRID = (
+    "hybrid: {servers: [{name: ours, site: datacentre, gpus_per_server: 1, capex_usd: 300000, spares: 0}], pools: ["
+    "{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}, "
+    "{name: burst, site: lambda, gpu: h100-sxm, replicas: auto}], "
+    "routing: {kind: overflow, when: {outstanding_per_replica: 20}}}"
+)
 RENTED = "rent: {pools: [{name: pool, site: lambda, gpu: h100-sxm, replicas: auto}]}"
 RESERVED = (
     "rent: {pools: [{name: pool, site: lambda, gpu: h100-sxm, replicas: auto, billing: reserved_1y, "
@@ -44,9 +27,8 @@ RESERVED = (
 
 
 def run(tmp_path: Path, topology: str, load: str = "3.0", study: str = "growth_per_year: 0") -> Run:
-    file = tmp_path / "growth.yaml"
-    file.write_text(GROWING.replace("TOPOLOGY", topology).replace("LOAD", load).replace("STUDY", study))
-    return simulate(load_scenario(file), tmp_path)
+    study = f"months: 6, load_steps: [{{from_month: 3, load: {load}}}], {study}"
+    return simulate(written(tmp_path, chat(topology, study=study, draws=40)), tmp_path)
 
 
 def told(result: Run, name: str) -> tuple[list[dict[str, Any]], bills.Study]:

@@ -9,11 +9,11 @@ from typing import Any
 import fleet_cases as cases
 import numpy as np
 import pytest
+from scenario_cases import written
 
 from simulator.errors import InputError
 from simulator.fleet.simulate import simulate_fleet
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
 from simulator.study.fleet import ColdStart
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.levels import at_level
@@ -39,9 +39,7 @@ run: {horizon_s: 7200, keep_requests: false}
 
 
 def load(tmp_path: Path, *changes: str, text: str = SCENARIO) -> Any:
-    file = tmp_path / "job.yaml"
-    file.write_text(text)
-    return load_scenario(file, (), changes)
+    return written(tmp_path, text, *changes)
 
 
 def run_job(n: int, replicas: int, cold_s: float = 0.0, owned: bool = False) -> tuple[float, Any]:

@@ -5,39 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scenario_cases import chat, written
 
 from simulator.report.decision import month_rows, months_notes
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
 
-GROWING = """
-schema_version: 1
-name: grow
-model: llama-3.1-8b-instruct
-engine: {max_model_len: 8192, enable_prefix_caching: false}
-workload:
-  classes:
-    - name: chat
-      arrivals: {kind: poisson, rate_rps: 15}
-      lengths: {isl: 500, osl: 200}
-      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.03}}
-topologies:
-  own:
-    pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]
-  rent:
-    pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: 1}]
-  grows:
-    pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: auto}]
-study: {months: 12, growth_per_year: 3.0}
-cost: {draws: 0}
-run: {horizon_s: 60, warmup_s: 10, replications: 1, seed: 5, keep_requests: false}
-"""
+STUDY = "months: 12, growth_per_year: 3.0"
+
+
+def growing(study: str = STUDY, rate_rps: float = 15, third: str = "grows", replicas: str = "auto") -> str:
+    """A server of one's own, one that is rented, and a third topology."""
+    return chat(
+        "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]}",
+        "rent: {pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: 1}]}",
+        f"{third}: {{pools: [{{name: base, site: lambda, gpu: h100-sxm, replicas: {replicas}}}]}}",
+        study=study,
+        rate_rps=rate_rps,
+    )
 
 
 def test_fleets_that_stay_fail_together_and_one_that_grows_wins(tmp_path: Path) -> None:
-    file = tmp_path / "grow.yaml"
-    file.write_text(GROWING)
-    result = simulate(load_scenario(file), tmp_path)
+    result = simulate(written(tmp_path, growing()), tmp_path)
     found = result.decision["topologies"]
     assert found["own"]["lasts_until"] == found["rent"]["lasts_until"]
     assert 1 <= found["own"]["lasts_until"] < 12
@@ -58,9 +46,7 @@ def test_fleets_that_stay_fail_together_and_one_that_grows_wins(tmp_path: Path) 
 
 
 def test_without_growth_every_month_is_the_run_itself(tmp_path: Path) -> None:
-    file = tmp_path / "stay.yaml"
-    file.write_text(GROWING.replace("growth_per_year: 3.0", "growth_per_year: 0.0"))
-    result = simulate(load_scenario(file), tmp_path)
+    result = simulate(written(tmp_path, growing("months: 12, growth_per_year: 0.0")), tmp_path)
     for name, found in result.decision["topologies"].items():
         assert {month["usd"] for month in found["months"]} == {found["usd_per_month"]}
         assert found["usd_per_month"] == result.summary["topologies"][name]["cost"]["usd_per_month"]
@@ -68,13 +54,10 @@ def test_without_growth_every_month_is_the_run_itself(tmp_path: Path) -> None:
 
 def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path: Path) -> None:
     """A class that comes at night alone is not judged by day, and the fleet is sized for those who come."""
-    text = GROWING.replace("study: {months: 12, growth_per_year: 3.0}", "study: {months: 2, periods: [PERIODS]}")
     day = "{name: day, hours_per_month: 300}, {name: night, load: 0}"
     shares = {}
     for key, periods in (("open", "{name: day}"), ("closed", day)):
-        file = tmp_path / f"{key}.yaml"
-        file.write_text(text.replace("PERIODS", periods).replace("rate_rps: 15", "rate_rps: 5"))
-        result = simulate(load_scenario(file), tmp_path)
+        result = simulate(written(tmp_path, growing(f"months: 2, periods: [{periods}]", rate_rps=5)), tmp_path)
         assert all(found["meets"] for found in result.decision["topologies"].values())
         shares[key] = {name: found["cost"] for name, found in result.summary["topologies"].items()}
     for name, cost in shares["closed"].items():
@@ -85,10 +68,7 @@ def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path:
 
 
 def test_fleets_that_fail_from_the_first_month_are_said_so(tmp_path: Path) -> None:
-    file = tmp_path / "late.yaml"
-    short = GROWING.replace("rate_rps: 15", "rate_rps: 90").replace("  grows:", "  more:").replace("auto}", "2}")
-    file.write_text(short)
-    result = simulate(load_scenario(file), tmp_path)
+    result = simulate(written(tmp_path, growing(rate_rps=90, third="more", replicas="2")), tmp_path)
     (row, *_) = month_rows(result.decision, ["own"])
     assert row[:3] == ["own", "0 of 12 months", "fails in month 1"]
     assert months_notes(result.decision, ["own"])[0].startswith("own misses the SLO in every month, from the first on")

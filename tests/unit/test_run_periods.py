@@ -5,39 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from scenario_cases import chat, written
 
 from simulator.resolve.sizes import Scaled, alone, open_pools
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
-from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import PeriodDemand, whole_month
 from simulator.simulate.one import simulate_one
 from simulator.simulate.store import Store
 from simulator.size.search import search
 from simulator.size.trials import Trials
 
-SECOND_BINDS = """
-schema_version: 1
-name: periods
-model: llama-3.1-8b-instruct
-engine: {max_model_len: 8192, enable_prefix_caching: false}
-workload:
-  classes:
-    - name: chat
-      arrivals: {kind: poisson, rate_rps: 30}
-      lengths: {isl: 500, osl: 100}
-      slo: {ttft_s: {p99: 1.0}, tpot_s: {p95: 0.02}}
-topologies:
-  own:
-    pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}]
-study:
-  months: 12
-  periods:
-    - {name: ordinary}
-    - {name: peak, hours_per_month: 80, load: 6.0}
-cost: {draws: 0}
-run: {horizon_s: 40, warmup_s: 5, replications: 2, seed: 5, keep_requests: false}
-"""
+OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}]}"
+
+
+def second_binds(study: str, rate_rps: float) -> str:
+    """Own servers of an open number."""
+    asked = {"osl": 100, "tpot_s": 0.02, "horizon_s": 40, "warmup_s": 5, "replications": 2}
+    return chat(OWN, study=study, rate_rps=rate_rps, **asked)
+
 
 RAMP_BINDS = """
 schema_version: 1
@@ -77,26 +63,19 @@ run: {horizon_s: 400, warmup_s: 100, replications: 1, seed: 5, keep_requests: fa
 """
 
 
-def written(folder: Path, text: str) -> LoadedScenario:
-    file = folder / "study.yaml"
-    file.write_text(text)
-    return load_scenario(file)
-
-
 def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Path) -> None:
-    result = simulate(written(tmp_path, SECOND_BINDS), tmp_path)
-    (tmp_path / "peak").mkdir()
-    one_period = SECOND_BINDS.split("  periods:")[0] + SECOND_BINDS[SECOND_BINDS.index("cost:") :]
-    peak = simulate(written(tmp_path / "peak", one_period.replace("rate_rps: 30", "rate_rps: 180")), tmp_path / "peak")
+    periods = "periods: [{name: ordinary}, {name: peak, hours_per_month: 80, load: 6.0}]"
+    result = simulate(written(tmp_path, second_binds(f"months: 12, {periods}", 30)), tmp_path)
+    peak = simulate(written(tmp_path, second_binds("months: 12", 180)), tmp_path / "peak")
     told, alone_told = (run.summary["topologies"]["own"] for run in (result, peak))
     assert told["search"]["sizes"] == alone_told["search"]["sizes"] != {"base": "1"}
     assert told["period"] == "peak"
     assert told["metrics"]["slo_met"]
     assert told["metrics"]["arrived"] == alone_told["metrics"]["arrived"]
     assert told["metrics"]["slo_attainment"] == alone_told["metrics"]["slo_attainment"]
-    periods = {one["name"]: one for one in told["periods"]}
-    assert {name: one["hours"] for name, one in periods.items()} == {"ordinary": 650.0, "peak": 80.0}
-    assert all(one["meets"] for one in periods.values())
+    shown = {one["name"]: one for one in told["periods"]}
+    assert {name: one["hours"] for name, one in shown.items()} == {"ordinary": 650.0, "peak": 80.0}
+    assert all(one["meets"] for one in shown.values())
     months = result.decision["topologies"]["own"]["months"]
     assert all(month["meets"] for month in months)
     assert months[0]["replicas"] == peak.decision["topologies"]["own"]["months"][0]["replicas"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenario_cases import written
 
 from simulator.catalog.grids import grid
 from simulator.catalog.sites import site
@@ -15,7 +16,7 @@ from simulator.resolve.clock import clock_of
 from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
-from simulator.scenario.load import load_scenario
+from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
 from simulator.simulate.priced import priced
@@ -37,10 +38,8 @@ POOL = "topologies.t.pools"
 GPUS = "{name: own, site: lambda, gpu: h100-sxm, billing: on_demand, "
 
 
-def loaded(folder: Path, *sets: str):  # type: ignore[no-untyped-def]
-    path = folder / "hours.yaml"
-    path.write_text(SCENARIO)
-    return load_scenario(path, sets=sets)
+def loaded(folder: Path, *sets: str) -> LoadedScenario:
+    return written(folder, SCENARIO, *sets)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Scenarios of one chat class on Llama 3.1 8B, written and loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulator.scenario.load import LoadedScenario, load_scenario
+
+CHAT = """
+schema_version: 1
+name: chat
+model: llama-3.1-8b-instruct
+engine: {{max_model_len: 8192, enable_prefix_caching: false}}
+workload:
+  classes:
+    - name: chat
+      arrivals: {{kind: poisson, rate_rps: {rate_rps}}}
+      lengths: {{isl: 500, osl: {osl}}}
+      slo: {{ttft_s: {{p99: 1.0}}, tpot_s: {{p95: {tpot_s}}}}}
+topologies: {{{topologies}}}
+study: {{{study}}}
+cost: {{draws: {draws}}}
+run: {{horizon_s: {horizon_s}, warmup_s: {warmup_s}, replications: {replications}, seed: 5, keep_requests: false}}
+"""
+
+
+def chat(
+    *topologies: str,
+    study: str,
+    rate_rps: float = 15,
+    osl: int = 200,
+    tpot_s: float = 0.03,
+    draws: int = 0,
+    horizon_s: float = 60,
+    warmup_s: float = 10,
+    replications: int = 1,
+) -> str:
+    """Text of a scenario; a topology is `name: {pools: [...], ...}`."""
+    return CHAT.format(
+        topologies=", ".join(topologies),
+        study=study,
+        rate_rps=rate_rps,
+        osl=osl,
+        tpot_s=tpot_s,
+        draws=draws,
+        horizon_s=horizon_s,
+        warmup_s=warmup_s,
+        replications=replications,
+    )
+
+
+def written(folder: Path, text: str, *sets: str) -> LoadedScenario:
+    """The scenario of a file with this text."""
+    file = folder / "scenario.yaml"
+    file.write_text(text)
+    return load_scenario(file, sets=sets)
