@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from dashboard import processes
@@ -19,7 +18,7 @@ def check(file: Path, root: Path) -> float:
     ------
     InputError : every problem, at its line; or reading it takes too long or too much memory
     """
-    pool = processes.pool("dashboard.check_worker", max(1, min(2, (os.cpu_count() or 2) - 1)))
+    pool = processes.pool("dashboard.check_worker", processes.spare_cores(2))
     found = pool.ask({"file": str(file), "root": str(root)}, _WAIT_S)
     if found is None:
         raise InputError(

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dashboard.checks import check
-from dashboard.processes import is_alive
+from dashboard.processes import is_alive, spare_cores
 from dashboard.workspace import lay_out
 from simulator.errors import InputError
 from simulator.results.files import make_folder, write_text
@@ -29,8 +29,7 @@ from simulator.results.files import make_folder, write_text
 _FOLDER = ".jobs"
 _STATUS = "status.json"
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
-MAX_RUNNING = max(1, min(4, (os.cpu_count() or 2) - 1))
-"""A core is left for the pages."""
+MAX_RUNNING = spare_cores(4)
 _STARTING = threading.Lock()
 """Held from the count of the runs until the next one is among them."""
 _KEPT_S = 86_400.0

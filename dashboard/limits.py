@@ -18,7 +18,7 @@ from simulator.scenario.load import LoadedScenario
 MAX_TEXT = 100_000
 """Characters of a scenario."""
 MAX_VALUES = 10_000
-"""Lines, commas and brackets of a scenario: with `MAX_TEXT` about a second of reading."""
+"""Lines, commas and brackets of a scenario: with `MAX_TEXT` one to two seconds of reading."""
 MAX_UPLOADS = 20
 MAX_UPLOADED_BYTES = 8 * 2**20
 """Of one visitor, in all."""
@@ -105,7 +105,7 @@ def expected_requests(loaded: LoadedScenario) -> float:
 
 
 def refuse_long_text(text: str, place: str) -> None:
-    """Refuse a text that takes more than about a second to read.
+    """Refuse a text that takes longer than some two seconds to read.
 
     Raises
     ------

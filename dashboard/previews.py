@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ _WAIT_S = 180.0
 
 def pool() -> processes.Pool:
     """As many processes as cores but one, started by the first call."""
-    return processes.pool("dashboard.preview_worker", max(1, min(4, (os.cpu_count() or 2) - 1)))
+    return processes.pool("dashboard.preview_worker", processes.spare_cores(4))
 
 
 def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:

@@ -106,6 +106,11 @@ def pool(module: str, processes: int) -> Pool:
         return _POOLS[module]
 
 
+def spare_cores(most: int) -> int:
+    """Cores for work beside the pages, to which one is left: at least one, at most `most`."""
+    return max(1, min(most, (os.cpu_count() or 2) - 1))
+
+
 def answer_lines(
     answer: Callable[[dict[str, Any]], dict[str, Any]], warm_up: Callable[[], object] = lambda: None
 ) -> None:
