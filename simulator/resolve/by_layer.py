@@ -84,7 +84,7 @@ def plan_by_layer(asked: Question) -> MemoryPlan:
         runtime_bytes=terms.runtime_bytes,
         sliding_bytes=0.0,
         kv_bytes=terms.kv_bytes,
-        block_bytes=terms.kv_bytes * asked.block_size / plan.kv_tokens,
+        block_bytes=terms.block_bytes if len(plan.groups) == 1 else terms.kv_bytes * asked.block_size / plan.kv_tokens,
         num_blocks=plan.kv_tokens // asked.block_size,
         block_size=asked.block_size,
         max_model_len=plan.max_model_len,

@@ -152,3 +152,9 @@ def test_without_prefix_caching_a_state_is_kept_once() -> None:
         for switch in (True, False)
     )
     assert once.memory.num_blocks > twice.memory.num_blocks
+
+
+def test_one_group_of_layers_has_the_blocks_of_its_layers() -> None:
+    """DeepSeek V3.2: 61 layers with a latent of 512 + 64 in 16 bit, and an indexer's 128 bytes with a scale of 4."""
+    planned = plan_engine("deepseek-v3.2", "h200", 8, 1, EngineSettings(max_model_len=8192), Path())
+    assert planned.memory.block_bytes == 61 * (576 * 2 + 132) * 16
