@@ -13,14 +13,12 @@ from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.demand import When
 from simulator.study.terms import (
     ApiTerms,
-    Commitment,
     Facility,
     Fee,
     OwnedSite,
     RentedTerms,
     ServerKind,
     Staff,
-    Terms,
     TokenPrices,
 )
 from simulator.study.usage import PoolUsage, ProviderUsage, ServerUsage, Stay, Usage
@@ -148,5 +146,3 @@ def rented(name: str = "pool", usd: float = 55.04, **changes: Any) -> RentedTerm
 STAFF = Staff(usd_per_fte_year=180_000.0, base_fte=0.5, fte_per_server=0.02, fte_per_replica=0.01)
 FEES = (Fee("support", usd_per_month=500.0, share_of_bill=0.03), Fee("integration", usd_once=20_000.0))
 API = ApiTerms("api", (TokenPrices(0, 0.15, 0.075, 0.0, 0.6),), ("",))
-
-__all__ = ["API", "ApiTerms", "Commitment", "Terms", "TokenPrices"]

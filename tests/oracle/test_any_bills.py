@@ -1,4 +1,4 @@
-"""Any rented pool and any calls cost the same by the bill and by a second arithmetic."""
+"""Any rented pool, calls and servers cost the same by the bill and by a second arithmetic."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from agreement import agree
-from bill_cases import API, HOUR_S, month, pool, provider_by_hour, rented
+from bill_cases import API, FEES, HOUR_S, SERVER, STAFF, fixed, month, owned, pool, provider_by_hour, rented, servers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,3 +105,43 @@ def test_prices_by_the_local_hour_are_the_same_by_both(when: When, ledger: tuple
     used, end_s = ledger
     offer = rented(usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)))
     agree(Terms("cloud", rented=(offer,), months=2.0), [month(Usage(end_s, (used,), ()), when=when)] * 2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    months=st.floats(0.5, 40.0) | st.integers(1, 40).map(float),
+    rate=st.sampled_from([0.0, 0.08]),
+    life_years=st.sampled_from([0.5, 1.0, 1.7, 5.0]),
+    used=st.lists(st.integers(1, 4), min_size=40, max_size=40),
+    spares=st.sampled_from([None, 0, 2]),
+    spare_share=st.sampled_from([0.0, 0.1, 0.5]),
+    last=st.integers(1, 40),
+    sold_share=st.sampled_from([None, 0.0, 0.4]),
+    jobs=st.sampled_from([0.0, 3.0, 500.0]),
+    ages=st.sampled_from([(), ((1.0, 0.6), (2.0, 0.4))]),
+)
+def test_any_servers_that_others_replace_cost_the_same_by_both(
+    months: float,
+    rate: float,
+    life_years: float,
+    used: list[int],
+    spares: int | None,
+    spare_share: float,
+    last: int,
+    sold_share: float | None,
+    jobs: float,
+    ages: tuple[tuple[float, float], ...],
+) -> None:
+    """Bought as they are needed, replaced at the end of a life, sold early or at the end; 500 jobs overfill a month."""
+    count = int(np.ceil(months))
+    kind = replace(SERVER, life_years=life_years, install_usd=5_000.0, resale_share_by_age=ages, residual_share=0.1)
+    old = owned(("chat",), kind, spares=spares, spare_share=spare_share)
+    new = replace(old, server=replace(kind, gpu="b200", capex_usd=400_000.0), span=Span(last + 1))
+    is_replaced = last < count
+    sites = (replace(old, span=Span(1, last), sold_share=sold_share), new) if is_replaced else (old,)
+    uses = []
+    for k, n in enumerate(used[:count]):
+        there = replace(servers(n, ["chat"]), gpu="b200" if is_replaced and k >= last else "h100-sxm")
+        uses.append(month(Usage(2 * HOUR_S, (pool("chat", stays=fixed(n)),), (), (there,))))
+    terms = Terms("own", owned=sites, staff=STAFF, fees=FEES, discount_rate_per_year=rate, months=months)
+    agree(replace(terms, jobs_per_month=jobs), uses)
