@@ -145,3 +145,49 @@ def test_any_servers_that_others_replace_cost_the_same_by_both(
         uses.append(month(Usage(2 * HOUR_S, (pool("chat", stays=fixed(n)),), (), (there,))))
     terms = Terms("own", owned=sites, staff=STAFF, fees=FEES, discount_rate_per_year=rate, months=months)
     agree(replace(terms, jobs_per_month=jobs), uses)
+
+
+COMMITMENTS = st.lists(
+    st.builds(
+        Commitment,
+        st.floats(5.0, 70.0),
+        st.sampled_from([1, 3, 7, 12]),
+        st.sampled_from([None, 0, 1, 2]),
+        st.sampled_from([0.0, 0.5, 1.0]),
+    ),
+    max_size=3,
+    unique_by=lambda commitment: commitment.term_months,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ledger=ledgers(),
+    other=ledgers(),
+    commitments=COMMITMENTS,
+    later_ones=COMMITMENTS,
+    months=st.floats(0.5, 20.0) | st.integers(1, 20).map(float),
+    busy=st.lists(st.booleans(), min_size=20, max_size=20),
+    last=st.integers(1, 20),
+    jobs=st.sampled_from([0.0, 3.0]),
+    drift=st.sampled_from([0.97, 1.0, 1.03]),
+)
+def test_any_commitments_under_one_offer_after_another_cost_the_same_by_both(
+    ledger: tuple[PoolUsage, float],
+    other: tuple[PoolUsage, float],
+    commitments: list[Commitment],
+    later_ones: list[Commitment],
+    months: float,
+    busy: list[bool],
+    last: int,
+    jobs: float,
+    drift: float,
+) -> None:
+    count = int(np.ceil(months))
+    offer = rented(usd=40.0, commitments=tuple(commitments))
+    later = replace(rented(usd=30.0, gpus_per_instance=4), commitments=tuple(later_ones), span=Span(last + 1))
+    offers = (replace(offer, span=Span(1, last)), later) if last < count else (offer,)
+    quiet, full = (month(Usage(end_s, (used,), ())) for used, end_s in (ledger, other))
+    terms = Terms("cloud", rented=offers, months=months, discount_rate_per_year=0.1, jobs_per_month=jobs)
+    index = drift ** np.arange(count + 1)
+    agree(replace(terms, rental_index=index), [full if busy[k] else quiet for k in range(count)])
