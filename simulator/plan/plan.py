@@ -115,12 +115,15 @@ def plan_fleet(
 def _beyond(loaded: LoadedScenario) -> str:
     study = loaded.scenario.study
     changes = study.growth_per_year or any(study.growth_per_year_by_class.values()) or study.load_steps
-    if not (changes or study.periods or study.cut):
+    left_out = []
+    if changes or study.periods or study.cut:
+        left_out.append("the study's load changes over its months or periods")
+    if study.events:
+        left_out.append("the study's events change topologies")
+    if not left_out:
         return ""
-    return (
-        "sized for the scenario's own load; the study's load changes over its months or periods: servecast run with "
-        "replicas: auto sizes those too"
-    )
+    words = ", and ".join(left_out)
+    return f"sized for the scenario's own load; {words}: servecast run with replicas: auto sizes those too"
 
 
 def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:

@@ -13,6 +13,7 @@ from simulator.run.evaluate import Evaluation
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand
+from simulator.simulate.one import Outcome
 from simulator.simulate.priced import priced
 from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
@@ -42,17 +43,20 @@ class Sizing:
     def evaluation(self, point: Point, spare: int) -> Evaluation:
         """The fleet with its spare replicas, simulated to the end."""
         at = with_spare(point, spare)
-        sized = self.trials.sized(at)
-        tried = self.trials(at)
-        outcomes = tried.outcomes[0] if tried.word == "met" else self.trials.whole(at)
+        sized, outcomes = self.trials.sized(at), self._outcomes(at)
         met = tuple(bool(outcome.metrics.summary()["slo_met"]) for outcome in outcomes)
         loaded = with_sizes(self.candidate.loaded, self.candidate.topology, self.trials.sizes(at))
         done = priced(outcomes, sized.terms.terms)
         return Evaluation(summarise(loaded, sized.planned, done, sized.terms), met)
 
+    def _outcomes(self, point: Point) -> tuple[Outcome, ...]:
+        tried = self.trials(point)
+        return tried.outcomes[0] if tried.word == "met" else self.trials.whole(point)
+
     def usd_per_month(self, point: Point, spare: int) -> float:
         """Cost of the fleet with its spare replicas."""
-        return float(self.evaluation(point, spare).summary["cost"]["usd_per_month"])
+        at = with_spare(point, spare)
+        return priced(self._outcomes(at), self.trials.sized(at).terms.terms).usd_per_month
 
     def cheapest(self, spare: int) -> Point:
         """The cheapest of the minimal fleets; the first of equal ones."""

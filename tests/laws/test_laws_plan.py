@@ -212,10 +212,21 @@ def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
 
 
-def test_a_plan_says_that_it_leaves_growth_out() -> None:
+@pytest.mark.parametrize(
+    ("study", "words"),
+    [
+        ("growth_per_year=1.0", "load changes over its months"),
+        (
+            "events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h200}]}}]",
+            "events change topologies",
+        ),
+    ],
+)
+def test_a_plan_says_what_of_the_study_it_leaves_out(study: str, words: str) -> None:
     alike = plan_fleet(load_scenario(SIZED), own_only())
-    grows = plan_fleet(load_scenario(SIZED, sets=["study.growth_per_year=1.0"]), own_only())
+    grows = plan_fleet(load_scenario(SIZED, sets=[f"study.{study}"]), own_only())
     assert alike.beyond == ""
     assert not any("sized for the scenario's own load" in line for line in notes(alike))
     assert notes(grows)[0].startswith("! all: sized for the scenario's own load")
+    assert words in grows.beyond
     assert grows.fleets == alike.fleets
