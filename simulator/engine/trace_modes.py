@@ -51,10 +51,28 @@ def _bits(value: Any) -> bool:
     return _text(value) and all(character.isdigit() for character in value)
 
 
-def _ranges(value: Any) -> bool:
+def _wholes(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_whole, value))
+
+
+def _rows_of(length: int) -> Check:
+    return lambda value: isinstance(value, list) and all(_wholes(row) and len(row) == length for row in value)
+
+
+def _encoded(value: Any) -> bool:
     return isinstance(value, list) and all(
-        isinstance(row, list) and len(row) == 3 and all(map(_whole, row)) for row in value
+        isinstance(row, list) and len(row) == 2 and _whole(row[0]) and _wholes(row[1]) for row in value
     )
+
+
+def _loop(value: Any) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(row, list) and len(row) == 2 and _whole(row[0]) and _text(row[1]) for row in value
+    )
+
+
+def _groups(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
 def _images(value: Any) -> bool:
@@ -71,10 +89,10 @@ SPECULATIVE: dict[str, tuple[str, Check]] = {
     "max_num_new_slots_for_drafting": ("a whole number", _whole),
     "eagle_block_drop": ("true or false", _flag),
     "num_hash_lookahead_tokens": ("a whole number", _whole),
-    "per_batch_size": ("a list of [from, to, drafts]", _ranges),
+    "per_batch_size": ("a list of [from, to, drafts]", _rows_of(3)),
 }
 GROUP: dict[str, tuple[str, Check]] = {
-    "kind": (", ".join(KINDS), lambda value: value in KINDS),
+    "kind": (", ".join(KINDS), lambda value: _text(value) and value in KINDS),
     "layers": ("a whole number", _whole),
     "block_size": ("a whole number", lambda value: _whole(value) and value > 0),
     "sliding_window": ("a whole number", _whole),
@@ -91,7 +109,7 @@ CONFIG: dict[str, tuple[str, Check]] = {
     "max_in_flight_tokens": ("a whole number", _whole),
     "use_v2_model_runner": ("true or false", _flag),
     "pipeline_parallel_size": ("a whole number", _whole),
-    "kv_cache_groups": ("a list of objects", lambda value: isinstance(value, list) and bool(value)),
+    "kv_cache_groups": ("a list of objects", _groups),
     "hash_block_size": ("a whole number", _whole),
     "disable_hybrid_kv_cache_manager": ("true or false", _flag),
     "mamba_cache_mode": ("a name", _text),
@@ -125,6 +143,18 @@ REQUEST: dict[str, tuple[str, Check]] = {
     "rank": ("a whole number", _whole),
 }
 """Keys of a recorded request that modes need."""
+STEP: dict[str, tuple[str, Check]] = {
+    "spec": ("a list of [request id, drafts, accepted]", _rows_of(3)),
+    "loads": ("a list of [request id, blocks]", _rows_of(2)),
+    "recv": ("a list of request ids", _wholes),
+    "sent": ("a list of request ids", _wholes),
+    "encoder": ("a list of [request id, pictures]", _encoded),
+    "finished": ("a list of request ids", _wholes),
+    "throttled": ("true or false", _flag),
+}
+"""What a recorded step says beyond its plan."""
+RECORDING: dict[str, tuple[str, Check]] = {"loop": ("a list of [iteration, a letter by rank]", _loop)}
+"""What a recording has beside its requests and steps."""
 TRANSFER: dict[str, tuple[str, Check]] = {
     "do_remote_prefill": ("true or false", _flag),
     "do_remote_decode": ("true or false", _flag),
@@ -140,7 +170,8 @@ TRANSFER: dict[str, tuple[str, Check]] = {
 
 
 def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
-    """Modes of a recording's config, which must be sound."""
+    """Modes of a recording's config, which must be sound; a key without a value is as good as absent."""
+    config = {key: value for key, value in config.items() if value is not None}
     depth = config.get("max_concurrent_batches", 1)
     asynchronous = bool(config.get("async_scheduling"))
     groups = tuple(_group(row) for row in config.get("kv_cache_groups", ()))

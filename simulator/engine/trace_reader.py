@@ -18,29 +18,25 @@ from simulator.engine.schedule_trace import (
     TraceStep,
     config_from_limits,
 )
-from simulator.engine.trace_modes import CONFIG, GROUP, PLAIN_CONFIG, REQUEST, SPECULATIVE, TRANSFER, Check
+from simulator.engine.trace_modes import (
+    CONFIG,
+    GROUP,
+    PLAIN_CONFIG,
+    RECORDING,
+    REQUEST,
+    SPECULATIVE,
+    STEP,
+    TRANSFER,
+    Check,
+)
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.results.files import read_json
 
 _MOST_PROBLEMS = 20
 _PLAIN_REQUEST = frozenset({"id", "arrival_step", "prompt", "osl", "priority"})
-_STEP = frozenset(
-    {
-        "step",
-        "scheduled",
-        "preempted",
-        "free_blocks",
-        "spec",
-        "loads",
-        "recv",
-        "sent",
-        "encoder",
-        "finished",
-        "throttled",
-    }
-)
+_PLAIN_STEP = frozenset({"step", "scheduled", "preempted", "free_blocks"})
 _TOP = frozenset({"format", "mode", "recorded_with", "spec", "config", "requests", "steps"}) | frozenset(
-    {"events", "updates", "ranks", "loop", "waves", "facts"}
+    {"events", "updates", "ranks", "waves", "facts"}
 )
 
 
@@ -115,15 +111,16 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     if got != FORMAT:
         reader.report("format", f"not a schedule recording, expected {FORMAT!r}", got)
         reader.raise_if_any()
-    reader.known(data, "", _TOP, {})
+    reader.known(data, "", _TOP, RECORDING)
     version = reader.get(data.get("config"), "vllm_version", "config", "a version", lambda v: isinstance(v, str))
     config = _config(reader, data.get("config"))
     requests = [_request(reader, item, f"requests[{k}]") for k, item in enumerate(reader.items(data, "requests", ""))]
     ranks = _ranks(reader, data)
     steps = () if ranks else _steps(reader, data, "")
-    events = [_event(reader, item, f"events[{k}]") for k, item in enumerate(data.get("events", ()))]
+    happened = reader.items(data, "events", "") if data.get("events") is not None else []
+    events = [_event(reader, item, f"events[{k}]") for k, item in enumerate(happened)]
     reader.raise_if_any()
-    loop = tuple((row[0], row[1]) for row in data.get("loop", ()))
+    loop = tuple((row[0], row[1]) for row in data.get("loop") or ())
     mode = str(data.get("mode", "plain"))
     trace = ScheduleTrace(
         file, version, config, tuple(requests), steps, mode, tuple(events), ranks, loop, has_details="mode" in data
@@ -161,6 +158,7 @@ def _event(reader: _Reader, raw: Any, path: str) -> Any:
     abort, reset = raw.get("abort", []), raw.get("reset_prefix_cache", "")
     if not _is_counts(abort):
         reader.report(f"{path}.abort", "expected a list of request ids", abort)
+        abort = []
     if reset not in ("", "idle", "running"):
         reader.report(f"{path}.reset_prefix_cache", "expected idle or running", reset)
     return TraceEvent(reader.count(raw, "step", path, 0), tuple(abort), raw.get("when") == "during", reset)
@@ -177,8 +175,13 @@ def _config(reader: _Reader, raw: Any) -> Any:
     if policy is not None and policy not in policies:
         reader.report("config.policy", unknown_name("policy", policy, policies))
     reader.known(raw, place, PLAIN_CONFIG, CONFIG)
-    for k, group in enumerate(raw.get("kv_cache_groups") or () if isinstance(raw, dict) else ()):
-        reader.known(group, f"config.kv_cache_groups[{k}]", frozenset(), GROUP)
+    for k, group in enumerate(
+        raw.get("kv_cache_groups") or () if isinstance(raw, dict) and not reader.problems else ()
+    ):
+        path = f"config.kv_cache_groups[{k}]"
+        reader.known(group, path, frozenset(), GROUP)
+        for key in ("kind", "block_size"):
+            reader.get(group, key, path, *GROUP[key])
     if isinstance(raw, dict) and isinstance(raw.get("speculative"), dict):
         reader.known(raw["speculative"], "config.speculative", frozenset(), SPECULATIVE)
     values = {
@@ -236,19 +239,22 @@ def _step(reader: _Reader, raw: Any, path: str) -> Any:
     entries = "a list of [request id, tokens scheduled, tokens computed before]"
     scheduled = reader.get(raw, "scheduled", path, entries, lambda v: _is_list_of_counts(v, 3))
     preempted = reader.get(raw, "preempted", path, "a list of request ids", _is_counts)
-    reader.known(raw, path, _STEP, {})
-    found = raw if isinstance(raw, dict) else {}
+    number, free_blocks = (reader.count(raw, key, path, 0) for key in ("step", "free_blocks"))
+    reader.known(raw, path, _PLAIN_STEP, STEP)
+    if reader.problems:
+        return None
+    more = {key: raw[key] for key in STEP if raw.get(key) is not None}
     return TraceStep(
-        step=reader.count(raw, "step", path, 0),
-        scheduled=tuple((request, tokens, before) for request, tokens, before in scheduled or ()),
-        preempted=tuple(preempted or ()),
-        free_blocks=reader.count(raw, "free_blocks", path, 0),
-        spec=tuple(tuple(row) for row in found.get("spec", ())),
-        loads=tuple(tuple(row) for row in found.get("loads", ())),
-        recv=tuple(found.get("recv", ())),
-        sent=tuple(found.get("sent", ())),
-        encoder=tuple((row[0], tuple(row[1])) for row in found.get("encoder", ())),
-        finished=tuple(found.get("finished", ())),
+        step=number,
+        scheduled=tuple((request, tokens, before) for request, tokens, before in scheduled),
+        preempted=tuple(preempted),
+        free_blocks=free_blocks,
+        spec=tuple(tuple(row) for row in more.get("spec", ())),
+        loads=tuple(tuple(row) for row in more.get("loads", ())),
+        recv=tuple(more.get("recv", ())),
+        sent=tuple(more.get("sent", ())),
+        encoder=tuple((row[0], tuple(row[1])) for row in more.get("encoder", ())),
+        finished=tuple(more.get("finished", ())),
     )
 
 

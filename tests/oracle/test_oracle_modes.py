@@ -111,3 +111,40 @@ def test_a_key_that_nobody_knows_is_refused_at_its_place(tmp_path: Path, place: 
         load_schedule_trace(path)
     assert key in str(caught.value.problems[0])
     assert "needs a mode" in str(caught.value.problems[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("f_dp4_interval", ("config", "kv_cache_groups"), [5]),
+        ("f_dp4_interval", ("config", "kv_cache_groups", 0), {}),
+        ("f_dp4_interval", ("config", "kv_cache_groups", 0, "kind"), ["full"]),
+        ("f_dp4_interval", ("loop", 0), [1]),
+        ("g_encoder", ("steps", 0, "encoder"), [[1, 2]]),
+        ("a_spec_eagle_prefix", ("steps", 0, "spec"), [[1, 2]]),
+        ("a_spec_eagle_prefix", ("steps", 0, "finished"), "x"),
+        ("h_abort", ("events",), 5),
+        ("h_abort", ("events", 0, "abort"), 5),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_at_its_place(
+    tmp_path: Path, name: str, place: tuple[Any, ...], value: Any
+) -> None:
+    data = json.loads(gzip.decompress((MODES / "0.32.0" / f"{name}.json.gz").read_bytes()))
+    node = data
+    for part in place[:-1]:
+        node = node[part]
+    node[place[-1]] = value
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError) as caught:
+        load_schedule_trace(path)
+    assert all(str(problem.path).startswith(str(place[0])) for problem in caught.value.problems)
+
+
+def test_a_key_without_a_value_is_as_good_as_absent(tmp_path: Path) -> None:
+    data = json.loads(gzip.decompress((MODES / "0.32.0" / "h_stop.json.gz").read_bytes()))
+    data["config"] |= {"data_parallel_size": None, "max_concurrent_batches": None}
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(data))
+    assert load_schedule_trace(path).config == load("h_stop").config
