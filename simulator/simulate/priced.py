@@ -14,7 +14,7 @@ from simulator.metrics.demand import Demand
 from simulator.simulate.one import Outcome
 from simulator.study.bill import Bill, MonthUse, PeriodUse, Tokens
 from simulator.study.decision import Walked
-from simulator.study.demand import WHOLE_MONTH, Period
+from simulator.study.demand import Period
 from simulator.study.terms import Terms
 from simulator.study.usage import Usage
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -100,11 +100,6 @@ def priced_by(
     each = [found.tokens for found in replications]
     mean_tokens = (math.fsum(getattr(found, name) for found in each) / len(each) for name in Tokens.__slots__)
     return Priced(replications, settled, months, bill_study(settled, months), Tokens(*mean_tokens), walked)
-
-
-def usd_by_replication(outcomes: Sequence[Outcome], terms: Terms) -> tuple[float, ...]:
-    """USD per month of each replication, hardware and commitments being those of all."""
-    return usd_of_periods([(WHOLE_MONTH, outcomes)], terms)
 
 
 def usd_of_periods(parts: Sequence[tuple[Period, Sequence[Outcome]]], terms: Terms) -> tuple[float, ...]:

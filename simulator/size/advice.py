@@ -13,7 +13,7 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.found import Limits
 from simulator.size.search import search
-from simulator.size.trials import Progress, Trials, Tried
+from simulator.size.trials import Trials, Tried
 
 MOST_TRIALS = 5
 """Sizes that are looked at for one topology."""
@@ -29,7 +29,6 @@ def advice(
     usd: tuple[float, ...],
     periods: Sequence[PeriodDemand],
     store: Store,
-    progress: Progress | None = None,
 ) -> str:
     """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
 
@@ -50,7 +49,7 @@ def advice(
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
         for k, pool in enumerate(topology.pools)
     )
-    trials = Trials(alone(loaded, name), name, pools, periods, store, progress)
+    trials = Trials(alone(loaded, name), name, pools, periods, store)
     written = tuple(_written(pool) for pool in topology.pools)
     known = Tried(written, "met", usd)
     limits = Limits(_most(pools, written), max_trials=MOST_TRIALS, prove=False)

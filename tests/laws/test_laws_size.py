@@ -17,12 +17,13 @@ from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.one import simulate_one, subject_of
-from simulator.simulate.priced import usd_by_replication
+from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.store import Store
 from simulator.size.bounds import least_replicas, least_usd_per_month
 from simulator.size.found import Limits, Search
 from simulator.size.search import search
 from simulator.size.trials import Trials
+from simulator.study.demand import WHOLE_MONTH
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 AUTO = (
@@ -58,7 +59,7 @@ def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, 
     scenario = with_sizes(scenario, name, {0: size})
     planned = plan_topology(scenario, name)
     terms, demand, subject = resolve_terms(planned).terms, demand_of(scenario), subject_of(planned)
-    (bill,) = usd_by_replication([simulate_one(subject, demand, 0)], terms)
+    (bill,) = usd_of_periods([(WHOLE_MONTH, [simulate_one(subject, demand, 0)])], terms)
     assert 0 < least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
 
 
