@@ -46,6 +46,8 @@ CACHE_DIR = Path(platformdirs.user_cache_dir("servecast")) / f"jit-{_sources_dig
 setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 
 
+_TURNS: list[FileLock] = []
+"""What this process compiles, a kernel's callers before it."""
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
@@ -65,42 +67,53 @@ def array_kernel(function: Any) -> Any:
 
 def entry(function: Any) -> Any:
     """As `kernel`, for what Python calls: cached on disk, with all that it calls compiled in."""
-    return _one_at_a_time(numba.njit(cache=True, **OPTIONS)(function))
+    return _compiled_once(numba.njit(cache=True, **OPTIONS)(function))
 
 
 def array_entry(function: Any) -> Any:
     """As `entry`, for an `array_kernel`."""
-    return _one_at_a_time(numba.njit(cache=True, **{**OPTIONS, "_nrt": True})(function))
+    return _compiled_once(numba.njit(cache=True, **{**OPTIONS, "_nrt": True})(function))
 
 
-def _one_at_a_time(dispatcher: Any) -> Any:
-    """Let one process at a time compile into the folder: Numba writes its index and its objects without a lock.
+def _compiled_once(dispatcher: Any) -> Any:
+    """Let no two processes compile the same, and only one at a time write: Numba locks neither index nor objects.
 
-    What is in the folder is loaded without waiting. Who finds nothing there waits for its turn, looks again, since
-    another process may have compiled just that, and keeps its turn until its object is saved.
+    What is in the folder is loaded without waiting. Who finds nothing there waits for whoever compiles this signature,
+    looks again, and else keeps others from compiling it until its object is saved. The locks lie beside the objects; a
+    kernel's lock is taken under those of its callers only, so that nobody waits in a circle.
     """
     compile_for, cache = getattr(dispatcher, "_compile_for_args", None), getattr(dispatcher, "_cache", None)
     if compile_for is None or cache is None:  # NUMBA_DISABLE_JIT
         return dispatcher
-    load = cache.load_overload
+    load, save = cache.load_overload, cache.save_overload
+    folder, name = Path(cache.cache_path), dispatcher.py_func.__qualname__
 
-    def load_or_take_turn(*args: Any) -> Any:
-        found = load(*args)
-        if found is None and not _TURN.is_locked:
-            CACHE_DIR.mkdir(parents=True, exist_ok=True)
-            _TURN.acquire()
-            found = load(*args)
+    def load_or_take_turn(signature: Any, target: Any) -> Any:
+        found = load(signature, target)
+        if found is not None:
+            return found
+        folder.mkdir(parents=True, exist_ok=True)
+        turn = FileLock(folder / f"{name}-{hashlib.sha256(str(signature).encode()).hexdigest()[:16]}.lock")
+        turn.acquire()
+        found = load(signature, target)
+        if found is None:
+            _TURNS.append(turn)
+        else:
+            turn.release()
         return found
+
+    def save_alone(signature: Any, compiled: Any) -> None:
+        with FileLock(folder / "saving.lock"):
+            save(signature, compiled)
+        _TURNS.pop().release()
 
     def compile_and_pass_on(*args: Any, **kwargs: Any) -> Any:
         try:
             return compile_for(*args, **kwargs)
         finally:
-            _TURN.release(force=True)
+            while _TURNS:
+                _TURNS.pop().release()
 
-    cache.load_overload = load_or_take_turn
+    cache.load_overload, cache.save_overload = load_or_take_turn, save_alone
     dispatcher._compile_for_args = compile_and_pass_on
     return dispatcher
-
-
-_TURN = FileLock(CACHE_DIR / "compiling.lock")

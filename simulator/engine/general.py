@@ -13,6 +13,7 @@ from simulator.engine.blocks import append_block, free_blocks, list_private_bloc
 from simulator.engine.config import Policy
 from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale
 from simulator.engine.queues import (
+    close_lanes,
     join_decode,
     join_prefill,
     leave_decode,
@@ -42,10 +43,7 @@ def materialise(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> No
             slot.state = PREFILL
         slot.scheduled = 0
         index = slot.run_next
-    rep.prefill_head = NONE
-    rep.prefill_tail = NONE
-    rep.n_prefill = 0
-    rep.lanes = 0
+    close_lanes(rep)
 
 
 @kernel

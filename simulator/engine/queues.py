@@ -241,3 +241,42 @@ def leave_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int) -> N
         engines.calendar[r, slot.finish_step & _CALENDAR_MASK] = slot.due_next
     if slot.due_next != NONE:
         engines.slots[slot.due_next].due_prev = slot.due_prev
+
+
+@kernel
+def advance_decode(engines: Engines, r: int, rep: Any, pool: Any) -> int:
+    """Take the decode lane one step on; those that leave it stand in `scratch`, their number is returned."""
+    rep.decode_step += 1
+    rep.context_tokens += rep.n_decode
+    n = 0
+    index = engines.calendar[r, rep.decode_step & _CALENDAR_MASK]
+    while index != NONE:
+        slot = engines.slots[index]
+        following = slot.due_next
+        if slot.finish_step == rep.decode_step:
+            leave_decode(engines, r, rep, pool, index)
+            engines.scratch[n] = index
+            n += 1
+        index = following
+    return n
+
+
+@kernel
+def close_lanes(rep: Any) -> None:
+    """The lanes are empty: every running request is looked at by itself."""
+    rep.prefill_head = NONE
+    rep.prefill_tail = NONE
+    rep.n_prefill = 0
+    rep.lanes = 0
+
+
+@kernel
+def sort_by_running_order(engines: Engines, n: int) -> None:
+    """Sort the first `n` slots in `scratch`."""
+    for k in range(1, n):
+        index = engines.scratch[k]
+        place = k
+        while place > 0 and engines.slots[engines.scratch[place - 1]].run_seq > engines.slots[index].run_seq:
+            engines.scratch[place] = engines.scratch[place - 1]
+            place -= 1
+        engines.scratch[place] = index

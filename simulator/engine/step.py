@@ -12,9 +12,9 @@ from typing import Any
 from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
 from simulator.engine.general import complete_general, enter_lanes, materialise, plan_general
-from simulator.engine.queues import join_decode, leave_decode, leave_prefill, remove_running
+from simulator.engine.queues import advance_decode, join_decode, leave_prefill, remove_running, sort_by_running_order
 from simulator.engine.speculation import NO_PADDING
-from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.state import NONE, Engines
 from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step
 from simulator.engine.tokens import emit_tokens, itl_bin
 from simulator.jit import kernel
@@ -130,18 +130,6 @@ def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float
 
 
 @kernel
-def sort_by_running_order(engines: Engines, n: int) -> None:
-    """Sort the first `n` slots in `scratch`."""
-    for k in range(1, n):
-        index = engines.scratch[k]
-        place = k
-        while place > 0 and engines.slots[engines.scratch[place - 1]].run_seq > engines.slots[index].run_seq:
-            engines.scratch[place] = engines.scratch[place - 1]
-            place -= 1
-        engines.scratch[place] = index
-
-
-@kernel
 def complete(engines: Engines, r: int) -> int:
     """End the step of replica `r`; requests that have all their tokens have left the engine when it returns.
 
@@ -162,21 +150,10 @@ def complete(engines: Engines, r: int) -> int:
         for c in range(engines.class_decode.shape[1]):
             engines.itl_counts[c, gap] += engines.class_decode[r, c]
         rep.output_tokens += rep.n_decode
-        rep.decode_step += 1
-        rep.context_tokens += rep.n_decode
-        index = engines.calendar[r, rep.decode_step & (CALENDAR_STEPS - 1)]
-        while index != NONE:
-            slot = engines.slots[index]
-            following = slot.due_next
-            if slot.finish_step == rep.decode_step:
-                leave_decode(engines, r, rep, pool, index)
-                engines.scratch[n_done] = index
-                n_done += 1
-            index = following
+        n_done = advance_decode(engines, r, rep, pool)
     if rep.n_prefill > 0:
         n_done = _complete_prefills(engines, r, rep, pool, now, n_done)
-    if n_done > 1:
-        sort_by_running_order(engines, n_done)
+    sort_by_running_order(engines, n_done)
     for k in range(n_done):
         remove_running(engines, rep, engines.scratch[k])
         if engines.slots[engines.scratch[k]].keeps_blocks == 0:

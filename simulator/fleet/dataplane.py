@@ -26,7 +26,7 @@ from simulator.fleet.tables import (
     routing_table,
     target_table,
 )
-from simulator.fleet.timers import set_timer, update_winner
+from simulator.fleet.timers import set_timer
 from simulator.rng import stream_seed
 from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, RequestSource
@@ -319,7 +319,3 @@ class DataPlane:
         pools = self.engines.pools
         pools["in_system_s"] += pools["n_in_system"] * (now - pools["last_change_s"])
         pools["last_change_s"] = now
-
-    def refresh_winner(self, r: int) -> None:
-        if len(self.engines.replicas) > 1:
-            update_winner(self.fleet, self.engines, r)

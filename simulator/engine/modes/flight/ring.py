@@ -12,14 +12,17 @@ import numpy as np
 
 from simulator.engine.blocks import free_blocks, register_full_blocks
 from simulator.engine.queues import (
+    advance_decode,
+    close_lanes,
     join_decode,
     join_prefill,
     leave_decode,
     leave_prefill,
     remove_running,
     remove_waiting,
+    sort_by_running_order,
 )
-from simulator.engine.state import CALENDAR_STEPS, DECODE, LANDING, NONE, PREFILL, WAITING, Engines
+from simulator.engine.state import DECODE, LANDING, NONE, PREFILL, WAITING, Engines
 from simulator.engine.timing import log_step, step_duration_s
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
@@ -33,7 +36,12 @@ def _add_entry(engines: Engines, r: int, k: int, index: int, tokens: int, yields
     plan = engines.flight.plans[r, k]
     entry = engines.flight.entries[r, k, plan.n_entries]
     plan.n_entries += 1
-    entry.request = engines.slots[index].request
+    _fill(entry, engines.slots[index].request, index, tokens, yields, last, lands)
+
+
+@kernel
+def _fill(entry: Any, request: int, index: int, tokens: int, yields: int, last: int, lands: int) -> None:
+    entry.request = request
     entry.slot = index
     entry.tokens = tokens
     entry.yields = yields
@@ -90,21 +98,15 @@ def _advance_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> Non
         plan.n_decode = rep.n_decode
         for c in range(engines.class_decode.shape[1]):
             engines.flight.classes[r, k, c] = engines.class_decode[r, c]
-        rep.decode_step += 1
-        rep.context_tokens += rep.n_decode
-        index = engines.calendar[r, rep.decode_step & (CALENDAR_STEPS - 1)]
-        while index != NONE:
+        for n in range(advance_decode(engines, r, rep, pool)):
+            index = engines.scratch[n]
             slot = engines.slots[index]
-            following = slot.due_next
-            if slot.finish_step == rep.decode_step:
-                leave_decode(engines, r, rep, pool, index)
-                slot.state = LANDING
-                if _goes_on(pool, slot) == 0:
-                    engines.flight.aloft[index].landing = plan.number
-                    _add_entry(engines, r, k, index, 1, 1, 1, 1)
-                else:
-                    _throw_away(engines, r, k, index)
-            index = following
+            slot.state = LANDING
+            if _goes_on(pool, slot) == 0:
+                engines.flight.aloft[index].landing = plan.number
+                _add_entry(engines, r, k, index, 1, 1, 1, 1)
+            else:
+                _throw_away(engines, r, k, index)
     index = rep.prefill_head
     while index != NONE:
         slot = engines.slots[index]
@@ -214,10 +216,7 @@ def leave_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
         slot.state = PREFILL
         slot.scheduled = 0
         index = slot.run_next
-    rep.prefill_head = NONE
-    rep.prefill_tail = NONE
-    rep.n_prefill = 0
-    rep.lanes = 0
+    close_lanes(rep)
     for place in range(rep.in_step):
         k = (head.first + place) % head.depth
         _list_members(engines, r, rep, k, rep.in_step - 1 - place)
@@ -253,27 +252,23 @@ def _list_members(engines: Engines, r: int, rep: Any, k: int, later: int) -> Non
 def _sort_entries(engines: Engines, r: int, k: int, n: int) -> None:
     entries = engines.flight.entries
     for e in range(1, n):
-        request, index = entries[r, k, e].request, entries[r, k, e].slot
-        tokens, yields, last = entries[r, k, e].tokens, entries[r, k, e].yields, entries[r, k, e].last
+        moved = entries[r, k, e]
+        request, index, tokens = moved.request, moved.slot, moved.tokens
+        yields, last, lands = moved.yields, moved.last, moved.lands
         place = e
         while place > 0 and engines.slots[entries[r, k, place - 1].slot].run_seq > engines.slots[index].run_seq:
-            _copy(entries[r, k, place], entries[r, k, place - 1])
+            before = entries[r, k, place - 1]
+            _fill(
+                entries[r, k, place],
+                before.request,
+                before.slot,
+                before.tokens,
+                before.yields,
+                before.last,
+                before.lands,
+            )
             place -= 1
-        entry = entries[r, k, place]
-        entry.request = request
-        entry.slot = index
-        entry.tokens = tokens
-        entry.yields = yields
-        entry.last = last
-
-
-@kernel
-def _copy(to: Any, source: Any) -> None:
-    to.request = source.request
-    to.slot = source.slot
-    to.tokens = source.tokens
-    to.yields = source.yields
-    to.last = source.last
+        _fill(entries[r, k, place], request, index, tokens, yields, last, lands)
 
 
 @kernel
@@ -328,12 +323,9 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
         if not _is_here(engines, r, entry):
             continue
         if _apply_entry(engines, r, rep, pool, entry, now):
-            place = n_done
-            while place > 0 and (engines.slots[engines.scratch[place - 1]].run_seq > engines.slots[entry.slot].run_seq):
-                engines.scratch[place] = engines.scratch[place - 1]
-                place -= 1
-            engines.scratch[place] = entry.slot
+            engines.scratch[n_done] = entry.slot
             n_done += 1
+    sort_by_running_order(engines, n_done)
     head.last_output_s = now
     head.last_decode_step = plan.decode_step
     for done in range(n_done):
