@@ -74,7 +74,6 @@ def pool(
         name=name,
         site="here",
         gpus_per_replica=gpus,
-        initial_replicas=peak,
         billed_s=math.fsum(length.values()),
         starting_s=length["starting"],
         busy_s=0.6 * served,

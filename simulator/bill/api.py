@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.bill.parts import one_line
+from simulator.bill.parts import at_site, one_line
 from simulator.bill.sums import total
 from simulator.bill.use import ProviderUse
 from simulator.errors import InputError, Problem
@@ -50,7 +50,7 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
     premium = total(line.usd for line in lines) * terms.residency_premium
     tokens = math.fsum(line.quantity for line in lines)
     units, units_usd = terms.provisioned_units * HOURS_PER_MONTH, terms.usd_per_unit_hour
-    return [
+    found = [
         *lines,
         *one_line(terms.provider, "residency", "premium", tokens, "tokens", premium, "by_use"),
         *one_line(
@@ -58,6 +58,7 @@ def api_lines(terms: ApiTerms, use: ProviderUse, token_index: Money) -> list[Lin
         ),
         *one_line(terms.provider, "flat fee", "month", 1.0, "months", terms.fixed_usd_per_month, "by_month"),
     ]
+    return at_site(found, terms.site)
 
 
 def price_list(terms: ApiTerms, tier: str) -> tuple[TokenPrices, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +47,12 @@ SERVICES = {
     "on demand": _MACHINES,
     "spot": _MACHINES,
     "capacity block": _MACHINES,
-    "committed": _MACHINES,
     "network and storage": ("Networking", "Other (Networking)"),
     "egress": ("Networking", "Other (Networking)"),
     "storage": ("Storage", "Other (Storage)"),
     "staff": ("Other", "Other (Other)"),
 }
-"""FOCUS service category and subcategory by category of the line; tokens are AI, all others other compute."""
+"""FOCUS service category and subcategory by category of the line; tokens are AI, all others compute."""
 _OTHER_COMPUTE = ("Compute", "Other (Compute)")
 
 
@@ -67,7 +66,7 @@ class Resource:
 
 def focus_frame(
     lines: Sequence[Line],
-    resources: Mapping[str, Resource],
+    resources: Sequence[Resource],
     account: str,
     sub_account: str,
     first_month: str | None = None,
@@ -81,7 +80,7 @@ def focus_frame(
 
     Parameters
     ----------
-    resources : by owner of the lines
+    resources : of each line
     account, sub_account : billing account (the scenario) and sub account (the topology)
     first_month : month of the bill as 2027-01; a forecast has no date, so the periods are empty unless it is given
     """
@@ -89,8 +88,8 @@ def focus_frame(
 
     periods = _periods(first_month)
     rows = [
-        _row(line, cents / 100, resources[line.owner]) | periods
-        for line, cents in zip(lines, whole_cents(lines), strict=True)
+        _row(line, cents / 100, resource) | periods
+        for line, cents, resource in zip(lines, whole_cents(lines), resources, strict=True)
     ]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     frame["BillingAccountId"] = frame["BillingAccountName"] = account
@@ -100,8 +99,9 @@ def focus_frame(
 
 
 def _row(line: Line, usd: float, resource: Resource) -> dict[str, Any]:
-    category, subcategory = SERVICES.get(line.category, _AI if line.unit == "tokens" else _OTHER_COMPUTE)
-    unused = line.category == "committed" and line.part in ("unused", "after the study")
+    rest = _AI if line.unit == "tokens" else _MACHINES if line.kind == "committed" else _OTHER_COMPUTE
+    category, subcategory = SERVICES.get(line.category, rest)
+    unused = line.kind == "committed" and line.part in ("unused", "after the study")
     return {
         "BilledCost": round(usd * (1.0 - line.prepaid_share), 2),
         "EffectiveCost": usd,
@@ -135,16 +135,18 @@ def usd_per_unit(line: Line) -> float:
 
 
 def _pricing(line: Line) -> str:
-    return {"committed": "Committed", "spot": "Dynamic"}.get(line.category, "Standard")
+    if line.kind == "committed":
+        return "Committed"
+    return "Dynamic" if line.category == "spot" else "Standard"
 
 
 def _commitment(line: Line, unused: bool) -> dict[str, Any]:
-    if line.category != "committed":
+    if line.kind != "committed":
         return {}
     return {
         "CommitmentDiscountCategory": "Usage",
-        "CommitmentDiscountId": f"{line.owner}/committed",
-        "CommitmentDiscountName": f"{line.owner}/committed",
+        "CommitmentDiscountId": f"{line.owner}/{line.category}",
+        "CommitmentDiscountName": f"{line.owner}/{line.category}",
         "CommitmentDiscountQuantity": line.quantity,
         "CommitmentDiscountStatus": "Unused" if unused else "Used",
         "CommitmentDiscountType": "Reserved instances",

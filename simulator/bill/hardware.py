@@ -59,7 +59,7 @@ def sold_early_lines(site: OwnedSite, servers: Sequence[Servers], discount_rate:
         lost.append(new * (book - price * _sold_share(site, True, end - start)))
     count = sum(new for _, new in _purchases(servers))
     found = one_line(site_owner(site), "hardware", "sold early", count, "servers", total(lost), "bought")
-    return [replace(line, prepaid_share=1.0) for line in found]
+    return [replace(line, prepaid_share=1.0, site=site.site) for line in found]
 
 
 def _book_usd(usd: Money, yearly: Money, rate: Money, years: Money) -> Money:

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
 from simulator.bill.clock import at_prices
-from simulator.bill.parts import one_line, shared_out
+from simulator.bill.parts import at_site, one_line, shared_out
 from simulator.bill.use import STATES, Use
 from simulator.study.bill import Line
 from simulator.study.terms import Money, OwnedSite
@@ -70,12 +70,9 @@ def owned_lines(site: OwnedSite, index: int, use: Use, servers: Servers, discoun
             lines += shared_out(owner, category, usd * use.share, hours, "by_use")
         else:
             lines += shared_out(owner, category, usd, hours, "bought", 1.0)
-    return [
-        *lines,
-        *shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month"),
-        *shared_out(owner, "space", space * use.share, hours, "by_month"),
-        *_electricity(site, owner, use, index),
-    ]
+    lines += shared_out(owner, "maintenance", maintenance * use.share, hours, "by_month")
+    lines += shared_out(owner, "space", space * use.share, hours, "by_month")
+    return at_site([*lines, *_electricity(site, owner, use, index)], site.site)
 
 
 def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from simulator.bill.sums import nothing
 from simulator.study.bill import Kind, Line
@@ -24,6 +25,11 @@ def shared_out(
         for part, hours in gpu_hours.items()
         if hours > 0
     ]
+
+
+def at_site(lines: Iterable[Line], site: str) -> list[Line]:
+    """The lines as they are paid for at a site."""
+    return [replace(line, site=site) for line in lines]
 
 
 def one_line(owner: str, category: str, part: str, quantity: float, unit: str, usd: Money, kind: Kind) -> list[Line]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from simulator.bill.clock import at_prices
 from simulator.bill.commitments import Term
-from simulator.bill.parts import one_line, shared_out
+from simulator.bill.parts import at_site, one_line, shared_out
 from simulator.bill.sums import mean, total
 from simulator.bill.use import PoolUse
 from simulator.study.bill import Line
@@ -45,7 +45,7 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
         share = math.fsum(hours[below : below + count].ravel()) / billed if billed > 0 else 0.0
         lines += _committed_lines(terms, i, running, {part: h * share for part, h in parts.items()})
         below += count
-    return lines + _data_lines(terms, use)
+    return at_site([*lines, *_data_lines(terms, use)], terms.site)
 
 
 def left_over_lines(terms: RentedTerms, running: Sequence[Term]) -> list[Line]:
@@ -53,7 +53,7 @@ def left_over_lines(terms: RentedTerms, running: Sequence[Term]) -> list[Line]:
     lines: list[Line] = []
     for i in range(len(terms.commitments)):
         lines += _committed_lines(terms, i, running, {})
-    return lines
+    return at_site(lines, terms.site)
 
 
 def _committed_lines(

@@ -11,12 +11,11 @@ def as_in_first_month(terms: Terms) -> Terms:
     """The terms of a study in all of whose months holds what holds in its first."""
     if all(span == Span() for span in terms.spans):
         return terms
-    staff = terms.staff
     return replace(
         terms,
         owned=tuple(replace(one, span=Span()) for one in terms.owned if 1 in one.span),
         rented=tuple(replace(one, span=Span()) for one in terms.rented if 1 in one.span),
         apis=tuple(replace(one, span=Span()) for one in terms.apis if 1 in one.span),
-        staff=replace(staff, span=Span()) if staff is not None and 1 in staff.span else None,
-        fees=tuple(fee for fee in terms.fees if fee.after_months == 0),
+        staff=tuple(replace(one, span=Span()) for one in terms.staff if 1 in one.span),
+        fees=tuple(replace(one, span=Span()) for one in terms.fees if 1 in one.span),
     )

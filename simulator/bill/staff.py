@@ -11,17 +11,13 @@ from simulator.study.bill import Line
 from simulator.study.terms import Fee, Staff, Terms
 
 
-def staff_lines(
-    topology: str, staff: Staff | None, servers: int, replicas: int, month: int = 1, share: float = 1.0
-) -> list[Line]:
+def staff_lines(topology: str, staff: Staff, servers: int, replicas: int, share: float = 1.0) -> list[Line]:
     """Staff of a month: a base, and more with servers bought and with replicas at the peak; once for a topology.
 
     Parameters
     ----------
     share : of the month that is paid for
     """
-    if staff is None or month not in staff.span:
-        return []
     usd = staff.usd_per_fte_year / MONTHS_PER_YEAR * share
     fte = {
         "base": staff.base_fte,
@@ -35,8 +31,8 @@ def staff_lines(
     ]
 
 
-def fee_lines(terms: Terms, replicas: int) -> list[Line]:
-    """Fees of a month that do not depend on other lines; what is paid once is spread over the study."""
+def fee_lines(terms: Terms, replicas: int, month: int) -> list[Line]:
+    """Fees of a month that do not depend on other lines; what is paid once, at any time, is spread over the study."""
     lines: list[Line] = []
     for fee in terms.fees:
         once, by_replica = fee.usd_once / terms.months, fee.usd_per_replica_month * replicas
@@ -44,6 +40,8 @@ def fee_lines(terms: Terms, replicas: int) -> list[Line]:
             Line(line.owner, line.category, line.part, line.quantity, line.unit, line.usd, line.kind, 1.0)
             for line in one_line(terms.topology, fee.name, "once", 1.0 / terms.months, "payments", once, "bought")
         ]
+        if month not in fee.span:
+            continue
         lines += one_line(terms.topology, fee.name, "by month", 1.0, "months", fee.usd_per_month, "by_month")
         lines += one_line(terms.topology, fee.name, "by replica", replicas, "replicas", by_replica, "by_month")
     return lines

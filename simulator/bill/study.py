@@ -135,10 +135,12 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
             lines += api_lines(api, use.providers[api.provider], price_index(terms.token_index, month))
     servers = sum(there[k].bought for there in plan.servers)
     share = use.share if terms.owned else 1.0
-    lines += staff_lines(terms.topology, terms.staff, servers, use.peak_replicas, month, share)
-    lines += fee_lines(terms, use.peak_replicas)
+    for staff in terms.staff:
+        if month in staff.span:
+            lines += staff_lines(terms.topology, staff, servers, use.peak_replicas, share)
+    lines += fee_lines(terms, use.peak_replicas, month)
     lines += more
-    return (*lines, *share_lines(terms.topology, terms.fees, lines))
+    return (*lines, *share_lines(terms.topology, [fee for fee in terms.fees if month in fee.span], lines))
 
 
 def _sold_early(terms: Terms, plan: _Plan, month: int) -> list[Line]:
@@ -163,7 +165,7 @@ def _owed_later(terms: Terms, plan: _Plan) -> list[Line]:
             quantity = math.fsum(beyond / terms.months * term.instances for term, beyond in later)
             category = committed_category(offer, i)
             found = one_line(offer.pool, category, "after the study", quantity, "instance-months", usd, "committed")
-            lines += [replace(line, prepaid_share=1.0) for line in found]
+            lines += [replace(line, prepaid_share=1.0, site=offer.site) for line in found]
     return lines
 
 
@@ -173,7 +175,7 @@ def _with_payments(terms: Terms, plan: _Plan, lines: Sequence[tuple[Line, ...]],
     once: list[list[Money]] = [[0.0] for _ in at]
     running: list[list[Money]] = [[0.0] for _ in at]
     for fee in terms.fees:
-        once[int(np.searchsorted(at, fee.after_months))].append(fee.usd_once)
+        once[int(np.searchsorted(at, fee.span.first - 1))].append(fee.usd_once)
     capex: list[Money] = [0.0]
     bought = () if terms.jobs_per_month else zip(terms.owned, plan.servers, strict=True)
     for site, servers in bought:
@@ -213,10 +215,10 @@ def _mean_month(lines: Sequence[tuple[Line, ...]], lengths: Sequence[float]) -> 
     if all(month is lines[0] for month in lines):
         return lines[0]
     whole = math.fsum(lengths)
-    found: dict[tuple[str, str, str], list[tuple[Line, float]]] = {}
+    found: dict[tuple[str, str, str, str], list[tuple[Line, float]]] = {}
     for month, length in zip(lines, lengths, strict=True):
         for line in month:
-            found.setdefault((line.owner, line.category, line.part), []).append((line, length / whole))
+            found.setdefault((line.owner, line.category, line.part, line.site), []).append((line, length / whole))
     return tuple(
         replace(
             parts[0][0],

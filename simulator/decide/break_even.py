@@ -16,6 +16,9 @@ from simulator.study.bill import Bill, Line
 from simulator.study.decision import BreakEven, Crossing, Side
 
 HOURS_PER_DAY = 24.0
+LOWEST, HIGHEST = 1 / 16, 16.0
+"""Multiples of the load between which a crossing is looked for."""
+PRECISION = 0.02
 Cost = Callable[[float], float | None]
 """USD per month at a multiple of the load, at the best size there; None where no allowed size meets the SLO."""
 
@@ -93,7 +96,7 @@ def _between(left: tuple[float, float, float], right: tuple[float, float, float]
     return left[0] + (right[0] - left[0]) * before / (before - after)
 
 
-def volume(mine: Cost, rival: Cost, low: float = 1 / 16, high: float = 16.0, precision: float = 0.02) -> Crossing:
+def volume(mine: Cost, rival: Cost) -> Crossing:
     """On which side of which multiple of the load `mine` costs less, on a ladder of doublings and then by halving.
 
     Bills are staircases and may cross again; what was tried is returned, so that it can be shown. Where they cross
@@ -107,17 +110,17 @@ def volume(mine: Cost, rival: Cost, low: float = 1 / 16, high: float = 16.0, pre
             tried[factor] = (math.inf if costs[0] is None else costs[0], math.inf if costs[1] is None else costs[1])
         return tried[factor][0] < tried[factor][1]
 
-    steps = [low]
-    while steps[-1] < high:
-        steps.append(min(2 * steps[-1], high))
-    first = cheaper(low)
+    steps = [LOWEST]
+    while steps[-1] < HIGHEST:
+        steps.append(min(2 * steps[-1], HIGHEST))
+    first = cheaper(LOWEST)
     after = next((k for k, factor in enumerate(steps) if cheaper(factor) != first), None)
     side: Side = "always" if first else "never"
     found: float | None = None
     if after is not None:
         side = "below" if first else "above"
         before, found = steps[after - 1], steps[after]
-        while found > before * (1 + precision):
+        while found > before * (1 + PRECISION):
             middle = math.sqrt(before * found)
             if cheaper(middle) == first:
                 before = middle

@@ -55,9 +55,9 @@ def _space(terms: Terms, factor: float) -> Terms:
 
 
 def _staff(terms: Terms, factor: float) -> Terms:
-    if terms.staff is None:
-        return terms
-    return replace(terms, staff=replace(terms.staff, usd_per_fte_year=terms.staff.usd_per_fte_year * factor))
+    return replace(
+        terms, staff=tuple(replace(one, usd_per_fte_year=one.usd_per_fte_year * factor) for one in terms.staff)
+    )
 
 
 def _rent(terms: Terms, factor: float) -> Terms:
@@ -117,7 +117,7 @@ ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
     "price of tokens": (_tokens, lambda terms: bool(terms.apis)),
     "price of electricity": (_electricity, _is_owned),
     "price of space": (_space, _is_owned),
-    "salaries": (_staff, lambda terms: terms.staff is not None),
+    "salaries": (_staff, lambda terms: bool(terms.staff)),
 }
 """How each changes terms, and which terms it changes; in the order in which they are shown."""
 

@@ -123,7 +123,6 @@ def pool_usage(
         name=control.spec.name,
         site=control.spec.site,
         gpus_per_replica=control.spec.gpus_per_replica,
-        initial_replicas=control.spec.replicas,
         billed_s=billed_s,
         starting_s=total[STARTING],
         busy_s=busy_s,

@@ -9,13 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from simulator.bill.sums import mean
 from simulator.resolve.offers import catalog_offer, catalog_tier, is_reserved
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Pool
-from simulator.study.terms import ApiTerms, Fee, OwnedSite, RentedTerms, Span, Terms
+from simulator.study.terms import ApiTerms, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
 
-Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms)
+Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,25 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
         [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitments)
     )
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
-    people = [(terms.staff, span) for terms, span in zip(found, spans, strict=True) if terms.staff is not None]
-    staff = replace(people[0][0], span=Span(people[0][1].first, people[-1][1].last)) if people else None
+    staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
+    fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
     shares = {spell.first: spell.resale_share for spell in spells}
     owned = tuple(
         site if site.span.last is None else replace(site, sold_share=shares.get(site.span.last + 1)) for site in owned
     )
-    fees = [
-        Fee(spell.event, usd_once=spell.usd_once, after_months=spell.first - 1) for spell in spells if spell.usd_once
-    ]
-    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*base.fees, *fees))
+    changes = [Fee(spell.event, usd_once=spell.usd_once, span=Span(spell.first)) for spell in spells if spell.usd_once]
+    return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*_paid_once(fees), *changes))
+
+
+def _paid_once(fees: Sequence[Fee]) -> list[Fee]:
+    """Fees of which only other terms change are not paid once again."""
+    paid: set[tuple[str, float]] = set()
+    found: list[Fee] = []
+    for fee in fees:
+        once = fee.name, mean(fee.usd_once)
+        found.append(replace(fee, usd_once=0.0) if once in paid else fee)
+        paid.add(once)
+    return found
 
 
 def _joined(

@@ -146,6 +146,7 @@ def api_terms(
         usd_per_unit_hour=0.0
         if unit_usd is None
         else _given(f"{path}.usd_per_unit_hour", unit_usd, "USD per unit-hour", figures),
+        site="" if offer is None else offer.site,
     )
 
 

@@ -140,17 +140,17 @@ def _discount_rate(planned: PlannedTopology, figures: Figures) -> Money:
     return figures("onprem.wacc") if owns else figures.unnoted("onprem.wacc")
 
 
-def _staff(planned: PlannedTopology, owns: bool, figures: Figures) -> Staff | None:
+def _staff(planned: PlannedTopology, owns: bool, figures: Figures) -> tuple[Staff, ...]:
     """Who runs a topology: its own word; else the cost section's or the catalog's, where it owns hardware."""
     scenario = planned.loaded.scenario
     own = scenario.topologies[planned.name].staff
     if own is not None:
-        return _people(own, f"topologies.{planned.name}.staff", figures)
+        return (_people(own, f"topologies.{planned.name}.staff", figures),)
     if not owns:
-        return None
+        return ()
     if scenario.cost.staff is not None:
-        return _people(scenario.cost.staff, "cost.staff", figures)
-    return Staff(usd_per_fte_year=figures("onprem.fte_cost"), base_fte=figures("onprem.fte_per_cluster"))
+        return (_people(scenario.cost.staff, "cost.staff", figures),)
+    return (Staff(usd_per_fte_year=figures("onprem.fte_cost"), base_fte=figures("onprem.fte_per_cluster")),)
 
 
 def _people(settings: StaffSettings, path: str, figures: Figures) -> Staff:

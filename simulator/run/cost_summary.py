@@ -11,7 +11,6 @@ import pandas as pd
 from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
-from simulator.bill.owned import site_owner
 from simulator.bill.savings import PromptCost, prefix_caching_usd
 from simulator.bill.split import KINDS, StepCost, step_cost, study_split_usd
 from simulator.bill.sums import mean
@@ -24,6 +23,7 @@ from simulator.metrics.intervals import t_interval
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
+from simulator.study.bill import Line
 from simulator.study.terms import Terms
 
 
@@ -134,9 +134,9 @@ def _split(found: Priced, planned: PlannedTopology, costs: Mapping[str, StepCost
 
 def cost_frame(name: str, found: Priced) -> pd.DataFrame:
     """Rows of `costs.parquet`: lines of a topology's mean month."""
-    columns = ("owner", "category", "part", "unit", "kind", "quantity", "usd_per_month")
+    columns = ("owner", "category", "part", "site", "unit", "kind", "quantity", "usd_per_month")
     rows = [
-        [line.owner, line.category, line.part, line.unit, line.kind, line.quantity, mean(line.usd)]
+        [line.owner, line.category, line.part, line.site, line.unit, line.kind, line.quantity, mean(line.usd)]
         for line in found.bill.lines
     ]
     frame = pd.DataFrame(rows, columns=list(columns))
@@ -215,22 +215,24 @@ def _how_sure(found: HowSure) -> dict[str, Any]:
 def focus_csv(scenario: Any, cases: Mapping[str, Case]) -> str:
     """Bills of all topologies as CSV with FOCUS columns; a sub account each."""
     frames = [
-        focus_frame(case.priced.bill.lines, _resources(case), scenario.name, name, scenario.study.first_month)
+        focus_frame(
+            case.priced.bill.lines,
+            [_resource(line, case.priced.terms) for line in case.priced.bill.lines],
+            scenario.name,
+            name,
+            scenario.study.first_month,
+        )
         for name, case in cases.items()
     ]
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return str(pd.concat(filled, ignore_index=True).to_csv(index=False, lineterminator="\n"))
 
 
-def _resources(case: Case) -> dict[str, Resource]:
-    """Who provides what each owner of a line stands for, and where."""
-    planned, terms = case.planned, case.priced.terms
-    found = {site_owner(place): _at(place.site) for place in terms.owned}
-    found |= {offer.pool: _at(offer.site) for offer in terms.rented}
-    for provider, offer in zip(planned.fleet.providers, planned.offers, strict=True):
-        found[provider.name] = _at(offer.site) if offer else Resource(provider.name, "")
-    return found | {terms.topology: _at(terms.owned[0].site) if terms.owned else Resource("in house", "")}
-
-
-def _at(name: str) -> Resource:
-    return Resource(site(name).title, site(name).region)
+def _resource(line: Line, terms: Terms) -> Resource:
+    """Who provides what a line pays for, and where; what is for a topology as a whole stands where it owns servers."""
+    place = line.site
+    if not place and line.owner == terms.topology:
+        if not terms.owned:
+            return Resource("in house", "")
+        place = terms.owned[0].site
+    return Resource(site(place).title, site(place).region) if place else Resource(line.owner, "")

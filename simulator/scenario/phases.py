@@ -93,11 +93,7 @@ def event_problems(scenario: Scenario) -> Iterator[Found]:
             yield f"{path}.from_month", f"the study ends with month {math.ceil(study.months)}", event.from_month
         if times[event.topology, event.from_month] > 1:
             yield f"{path}.from_month", "another event changes this topology in the same month: make one of them", None
-        kept = [key for key in ("staff", "fees") if key in event.change]
-        if kept:
-            words = f"{' and '.join(kept)} stay: what an event costs once is usd_once"
-            yield f"{path}.change", words, None
-        elif not event.change:
+        if not event.change:
             yield f"{path}.change", "say what changes, as pools: [{name: base, gpu: b200}]", None
     yield from _shape_problems(scenario)
 

@@ -104,7 +104,6 @@ def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, counted: bool) 
         name=pool.name,
         site=pool.site,
         gpus_per_replica=pool.gpus_per_replica,
-        initial_replicas=replicas,
         billed_s=billed_s,
         starting_s=0.0,
         busy_s=0.0,

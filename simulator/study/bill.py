@@ -65,6 +65,7 @@ class Line:
     quantity, unit : per month; lines that split the same GPU-hours repeat them for each category
     usd : per month, one value or one for each draw
     prepaid_share : of `usd`, paid in an earlier month: hardware, upfront parts
+    site : of the catalog, where it is paid for; empty for what stands at none
     """
 
     owner: str
@@ -75,6 +76,7 @@ class Line:
     usd: Money
     kind: Kind
     prepaid_share: float = 0.0
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)

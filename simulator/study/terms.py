@@ -195,6 +195,7 @@ class ApiTerms:
 
     Attributes
     ----------
+    site : of the catalog, where it answers; empty for an offer of one's own
     prices : by rising `above_tokens`, the first at 0; a request pays one of them for all its tokens
     tier_by_class : the service tier of each class, as `batch`; empty for the standard prices
     tiers : prices of the tiers that classes name
@@ -216,11 +217,13 @@ class ApiTerms:
     provisioned_units: float = 0.0
     usd_per_unit_hour: Money = 0.0
     span: Span = Span()
+    site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """People who run a topology, in full-time equivalents: a base, and more with servers bought and with replicas."""
+    """People who run a topology in some months: a base, and more with servers bought and with replicas; full-time
+    equivalents."""
 
     usd_per_fte_year: Money
     base_fte: Money = 0.0
@@ -231,11 +234,11 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class Fee:
-    """What else is paid: licences, support, integration, fees of a provider.
+    """What else is paid in some months: licences, support, integration, fees of a provider.
 
     Attributes
     ----------
-    usd_once : paid after `after_months` of the study, which it is spread over
+    usd_once : paid when its span begins, and spread over the study
     share_of_bill : of all lines but such shares
     """
 
@@ -244,7 +247,7 @@ class Fee:
     usd_per_month: Money = 0.0
     usd_per_replica_month: Money = 0.0
     share_of_bill: Money = 0.0
-    after_months: int = 0
+    span: Span = Span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,7 @@ class Terms:
     owned: tuple[OwnedSite, ...] = ()
     rented: tuple[RentedTerms, ...] = ()
     apis: tuple[ApiTerms, ...] = ()
-    staff: Staff | None = None
+    staff: tuple[Staff, ...] = ()
     fees: tuple[Fee, ...] = ()
     discount_rate_per_year: Money = 0.0
     months: float = 36.0
@@ -280,5 +283,5 @@ class Terms:
     def spans(self) -> tuple[Span, ...]:
         """Of everything that is agreed, in order."""
         found = [site.span for site in self.owned] + [offer.span for offer in self.rented]
-        found += [api.span for api in self.apis] + ([self.staff.span] if self.staff else [])
+        found += [api.span for api in self.apis] + [one.span for one in self.staff] + [fee.span for fee in self.fees]
         return tuple(found)

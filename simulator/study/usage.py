@@ -61,7 +61,6 @@ class PoolUsage:
     name: str
     site: str
     gpus_per_replica: int
-    initial_replicas: int
     billed_s: float
     starting_s: float
     busy_s: float

@@ -37,7 +37,7 @@ TERMS = Terms(
     owned=(owned(("base",), spares=None, spare_share=1.0),),
     rented=(rented("burst", commitments=(Commitment(20.0, 12, 1, 0.3),)),),
     apis=(replace(API, residency_premium=0.1),),
-    staff=STAFF,
+    staff=(STAFF,),
     fees=FEES,
     discount_rate_per_year=0.08,
     months=14.0,
@@ -91,7 +91,7 @@ def test_a_drawn_price_moves_its_own_lines_alone() -> None:
 
 def test_twice_of_everything_costs_twice() -> None:
     offer = replace(TERMS.rented[0], commitments=())
-    terms = replace(TERMS, rented=(offer,), staff=None, fees=())
+    terms = replace(TERMS, rented=(offer,), staff=(), fees=())
     one, two = (bill_study(terms, [month(usage(times))] * 14) for times in (1, 2))
     for small, large in zip(one.lines, two.lines, strict=True):
         assert large.usd == pytest.approx(2 * small.usd)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from bill_cases import API, HOUR_S, PLACE, SERVER, STAFF, fixed, month, owned, pool, provider, rented, servers
 from hypothesis import given, settings
@@ -34,7 +36,7 @@ WHERE = {
 
 def own(server: ServerKind = SERVER, facility: Facility = PLACE, used: int = 2, **changes: Any) -> Bill:
     usage = Usage(2 * HOUR_S, (pool(stays=fixed(used)),), (), (servers(used, ["pool"]),))
-    terms = Terms("own", owned=(owned(server=server, facility=facility, spares=1),), staff=STAFF, months=12.0)
+    terms = Terms("own", owned=(owned(server=server, facility=facility, spares=1),), staff=(STAFF,), months=12.0)
     return bill_study(replace(terms, **({"discount_rate_per_year": 0.08} | changes)), [month(usage)] * 12)
 
 
@@ -163,8 +165,21 @@ def test_another_currency_scales_every_line(factor: float) -> None:
         for noun in (SERVER, PLACE)
     )
     place = replace(place, electricity_usd_per_kwh=tuple(factor * price for price in PLACE.electricity_usd_per_kwh))
-    base, scaled = own(staff=None), own(server, place, staff=None)  # type: ignore[arg-type]
+    base, scaled = own(staff=()), own(server, place, staff=())  # type: ignore[arg-type]
     assert [line.usd for line in scaled.lines] == pytest.approx([factor * line.usd for line in base.lines])
+
+
+def exported(lines: Sequence[Line]) -> pd.DataFrame:
+    return focus_frame(lines, [WHERE[line.owner] for line in lines], "scenario", "topology", "2027-12")
+
+
+def test_each_of_several_commitments_is_one_in_the_export() -> None:
+    offer = replace(OFFER, commitments=(Commitment(16.0, 12, 1, 0.4), Commitment(12.0, 36, 1)))
+    frame = exported(cloud(offer).lines)
+    committed = frame[frame["x_Kind"] == "committed"]
+    assert set(committed["PricingCategory"]) == {"Committed"}
+    assert set(committed["CommitmentDiscountId"]) == {"pool/committed 12 months", "pool/committed 36 months"}
+    assert set(committed["ServiceSubcategory"]) == {"Virtual Machines"}
 
 
 def test_the_exported_table_adds_up() -> None:
@@ -182,11 +197,11 @@ def test_the_exported_table_adds_up() -> None:
         owned=(owned(("base",), spares=1),),
         rented=(replace(OFFER, commitments=(Commitment(16.0, 36, 2, 0.4),)),),
         apis=(replace(API, tier_by_class=("batch",), residency_premium=0.1),),
-        staff=STAFF,
+        staff=(STAFF,),
         months=24.0,
     )
     bill = bill_study(terms, [month(usage)] * 24)
-    frame = focus_frame(bill.lines, WHERE, "scenario", "topology", "2027-12")
+    frame = exported(bill.lines)
     whole = float(total_usd(bill.lines))
     assert round(float(frame["EffectiveCost"].sum()) * 100) == round(whole * 100)
     assert len(frame) == len(bill.lines)
@@ -205,13 +220,13 @@ def test_the_exported_table_adds_up() -> None:
 
 
 def test_what_was_prepaid_is_not_billed_again() -> None:
-    mine = focus_frame(own().lines, WHERE, "s", "t")
+    mine = exported(own().lines)
     hardware = mine[mine["ServiceName"] == "hardware"]
     assert (hardware["BilledCost"] == 0).all()
     assert hardware["EffectiveCost"].sum() > 0
     electricity = mine[mine["ServiceName"] == "electricity"]
     assert electricity["BilledCost"].tolist() == electricity["EffectiveCost"].tolist()
-    rents = focus_frame(cloud(replace(OFFER, commitments=(Commitment(16.0, 12, 1, 0.4),))).lines, WHERE, "s", "t")
+    rents = exported(cloud(replace(OFFER, commitments=(Commitment(16.0, 12, 1, 0.4),))).lines)
     reserved = rents[rents["PricingCategory"] == "Committed"]
     assert reserved["BilledCost"].sum() == pytest.approx(0.6 * 730 * 16.0, abs=0.02)
     assert set(rents["ServiceName"]) == {"on demand", "committed"}

@@ -27,8 +27,8 @@ def agree(terms: Terms, months: list[MonthUse]) -> bills.Study:
     study = bills.Study(*told)
     bill = bill_study(terms, months)
     rows = study.mean_lines()
-    assert [(line.owner, line.category, line.part) for line in bill.lines] == [
-        (row["owner"], row["category"], row["part"]) for row in rows
+    assert [(line.owner, line.category, line.part, line.site) for line in bill.lines] == [
+        (row["owner"], row["category"], row["part"], row["site"]) for row in rows
     ]
     np.testing.assert_allclose([line.usd for line in bill.lines], [row["usd"] for row in rows], rtol=1e-9, atol=1e-9)
     assert list(whole_cents(bill.lines)) == bills.cents(rows)

@@ -143,7 +143,7 @@ def test_any_servers_that_others_replace_cost_the_same_by_both(
     for k, n in enumerate(used[:count]):
         there = replace(servers(n, ["chat"]), gpu="b200" if is_replaced and k >= last else "h100-sxm")
         uses.append(month(Usage(2 * HOUR_S, (pool("chat", stays=fixed(n)),), (), (there,))))
-    terms = Terms("own", owned=sites, staff=STAFF, fees=FEES, discount_rate_per_year=rate, months=months)
+    terms = Terms("own", owned=sites, staff=(STAFF,), fees=FEES, discount_rate_per_year=rate, months=months)
     agree(replace(terms, jobs_per_month=jobs), uses)
 
 

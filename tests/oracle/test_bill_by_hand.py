@@ -115,7 +115,7 @@ def test_owned_running_costs_by_hand() -> None:
     kind = replace(SERVER, network_storage_share=0.25, maintenance_share_per_year=0.06, reserved_kw=10.0, host_kw=2.0)
     place = replace(FREE, usd_per_kw_month=100.0, pue=1.5, electricity_usd_per_kwh=(0.1, 0.3) * 12)
     site = owned(server=kind, facility=place)
-    bill = own(owned=(site,), staff=Staff(120_000.0, 0.5))
+    bill = own(owned=(site,), staff=(Staff(120_000.0, 0.5),))
     assert sum(by_part(bill, "network and storage").values()) == pytest.approx(2 * 240_000 * 0.25 / 48)
     assert sum(by_part(bill, "maintenance").values()) == pytest.approx(600_000 * 0.06 / 12)
     assert sum(by_part(bill, "staff").values()) == pytest.approx(5_000.0)

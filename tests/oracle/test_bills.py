@@ -39,7 +39,7 @@ def shared_server() -> Case:
         2 * HOUR_S, (pool("chat", stays=fixed(1)), pool("code", stays=fixed(1))), (), (servers(1, ["chat", "code"]),)
     )
     site = owned(("chat", "code"), spares=1)
-    terms = Terms("own", owned=(site,), staff=STAFF, fees=FEES, discount_rate_per_year=0.08, months=30.0)
+    terms = Terms("own", owned=(site,), staff=(STAFF,), fees=FEES, discount_rate_per_year=0.08, months=30.0)
     return terms, [month(usage, start_hour=7.5)] * 30
 
 
@@ -74,7 +74,7 @@ def instances() -> Case:
         storage_gb=160.0,
     )
     usage = Usage(2 * HOUR_S, (pool(stays=stays),), ())
-    return Terms("cloud", rented=(offer,), staff=STAFF, fees=FEES, months=2.5), [month(usage, start_hour=22.0)] * 3
+    return Terms("cloud", rented=(offer,), staff=(STAFF,), fees=FEES, months=2.5), [month(usage, start_hour=22.0)] * 3
 
 
 def api_with_cache_and_batch() -> Case:
@@ -159,7 +159,7 @@ def hybrid_with_growth() -> Case:
         owned=(owned(("base",), spares=None, spare_share=0.1),),
         rented=(offer,),
         apis=(API,),
-        staff=STAFF,
+        staff=(STAFF,),
         fees=FEES,
         discount_rate_per_year=0.07,
         months=36.0,
@@ -174,8 +174,8 @@ def newer_servers() -> Case:
     terms = Terms(
         "own",
         owned=(replace(old, span=Span(1, 13), sold_share=0.35), replace(new, span=Span(14))),
-        staff=STAFF,
-        fees=(*FEES, Fee("move", usd_once=9_000.0, after_months=13)),
+        staff=(STAFF,),
+        fees=(*FEES, Fee("move", usd_once=9_000.0, span=Span(14))),
         discount_rate_per_year=0.08,
         months=29.5,
     )
@@ -195,10 +195,15 @@ def other_offers() -> Case:
         rented=(
             replace(rent, span=Span(1, 5)),
             replace(rented("burst", 30.0, gpus_per_instance=4), span=Span(6, 9)),
-            replace(rented("burst", 52.0), span=Span(12)),
+            replace(rented("burst", 52.0, site="lambda"), span=Span(12)),
         ),
-        apis=(replace(api, span=Span(1, 7)), replace(cheaper, span=Span(8))),
-        staff=replace(STAFF, span=Span(3)),
+        apis=(replace(api, span=Span(1, 7)), replace(cheaper, site="openai", span=Span(8))),
+        fees=(
+            replace(FEES[0], span=Span(1, 4)),
+            replace(FEES[0], usd_per_month=800.0, usd_per_replica_month=3.0, share_of_bill=0.05, span=Span(5, 15)),
+            replace(FEES[1], span=Span(6)),
+        ),
+        staff=(replace(STAFF, span=Span(3, 7)), replace(STAFF, base_fte=0.2, span=Span(8))),
         months=18.0,
         rental_index=0.99 ** np.arange(19),
     )
@@ -224,7 +229,7 @@ def jobs() -> Case:
         "job",
         owned=(owned(("own",), spares=1),),
         rented=(rented("rent", granularity_s=HOUR_S),),
-        staff=STAFF,
+        staff=(STAFF,),
         fees=FEES,
         discount_rate_per_year=0.08,
         months=12.0,

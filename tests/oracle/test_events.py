@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from agreement import second_bill
 
+from simulator.catalog.sites import site
 from simulator.errors import InputError
 from simulator.run.fingerprint import fingerprint
 from simulator.run.simulate import simulate
@@ -136,6 +139,52 @@ def test_instances_under_commitment_are_those_of_whichever_terms_have_more(tmp_p
     assert cost["committed_instances"] == {"base": 3}
 
 
+def test_staff_and_fees_change_by_month_without_a_further_simulation(tmp_path: Path) -> None:
+    """240,000 USD a year and FTE: 2,000 USD a month for each tenth of one."""
+    staff = "topologies.rent.staff={base_fte: 0.1, usd_per_fte_year: 240000}"
+    fees = "topologies.rent.fees=[{name: licence, usd_once: 1200, usd_per_month: 100}, {name: gate, usd_per_month: 7}]"
+    changes = "{staff: {base_fte: 0.3}, fees: [{name: licence, usd_per_month: 40}, {name: help, usd_once: 600}]}"
+    event = f"events: [{{name: more, from_month: 4, topology: rent, usd_once: 240, change: {changes}}}, "
+    event += "{name: alone, from_month: 9, topology: rent, change: {fees: []}}]"
+    result = simulate(load(tmp_path, event, staff, fees), tmp_path)
+    found = result.decision["topologies"]["rent"]["months"]
+    rent, spread = 4 * 730, (1200 + 600 + 240) / 12
+    usd = [2000 + 100 + 7] * 3 + [6000 + 40 + 7] * 5 + [6000] * 4
+    assert [month["usd"] for month in found] == pytest.approx([rent + spread + one for one in usd], rel=1e-6)
+    paid = [month["paid_usd"] - rent for month in found]
+    assert paid == pytest.approx([*usd[:2], usd[2] + 600 + 240, *usd[3:]], rel=1e-6)
+    cost = result.summary["topologies"]["rent"]["cost"]
+    assert cost["upfront_usd"] == 1200
+    study = second_bill(result.bundle, "rent")
+    assert study.npv() == pytest.approx(-cost["npv_usd"], rel=1e-9)
+    assert sum(row["usd"] for row in study.mean_lines()) == pytest.approx(cost["usd_per_month"], rel=1e-9)
+
+
+def test_who_gives_up_owned_servers_gives_up_their_staff(tmp_path: Path) -> None:
+    leave = "[{name: base, site: lambda, billing: on_demand, price_usd_per_gpu_hour: 4.0, storage_gb: 0}]"
+    event = f"events: [{{name: leave, from_month: 7, topology: own, change: {{pools: {leave}}}}}]"
+    result = simulate(load(tmp_path, event), tmp_path)
+    (staff,) = json.loads((result.bundle / "terms.json").read_text("utf-8"))["own"]["staff"]
+    assert staff["span"] == {"first": 1, "last": 6}
+
+
+def test_what_moves_is_exported_where_it_was_in_each_month(tmp_path: Path) -> None:
+    """Three months at Lambda for 4 USD an hour, nine at AWS for 5, then an API too, from month 7 on."""
+    moved = "{name: base, site: aws-us-east, price_usd_per_gpu_hour: 5.0, gpus_per_instance: 1}"
+    api = "{name: v, offer: openai/gpt-4o-mini}"
+    event = f"events: [{{name: move, from_month: 4, topology: rent, change: {{pools: [{moved}]}}}}, "
+    event += f"{{name: add, from_month: 7, topology: rent, change: {{providers: [{api}], routing: {{kind: weighted, "
+    event += "weights: {base: 1, v: 0.01}}}}]"
+    result = simulate(load(tmp_path, event), tmp_path)
+    frame = pd.read_csv(result.bundle / "costs_focus.csv")
+    rent = frame[(frame["SubAccountId"] == "rent") & (frame["ServiceName"] == "on demand")]
+    by_provider = rent.groupby("ProviderName")["EffectiveCost"].sum().to_dict()
+    assert by_provider == pytest.approx({site("lambda").title: 730.0, site("aws-us-east").title: 2737.5}, abs=0.02)
+    assert "OpenAI" in set(frame[frame["ResourceId"] == "v"]["ProviderName"])
+    whole = result.summary["topologies"]["rent"]["cost"]["usd_per_month"]
+    assert frame[frame["SubAccountId"] == "rent"]["EffectiveCost"].sum() == pytest.approx(whole, abs=0.01)
+
+
 def test_prices_of_an_api_change_by_month_without_a_further_simulation(tmp_path: Path) -> None:
     prices = "[{input: 1.0, output: 1.0}]"
     event = (
@@ -167,7 +216,8 @@ def test_another_gpu_is_sized_anew(tmp_path: Path) -> None:
         ("from_month: 1, topology: own, change: {routing: {}}", "from_month", "greater than or equal to 2"),
         ("from_month: 5, topology: nobody, change: {routing: {}}", "topology", "unknown topology"),
         ("from_month: 5, topology: own, change: {}", "change", "say what changes"),
-        ("from_month: 5, topology: own, change: {fees: []}", "change", "usd_once"),
+        ("from_month: 5, topology: own, change: {fees: [{name: x, usd_per_day: 1}]}", "change", "fees[0].usd_per_day"),
+        ("from_month: 5, topology: own, change: {staff: {base_fte: -1}}", "change", "staff.base_fte"),
         ("from_month: 5, topology: own, change: {pools: [{name: base, gpus: 3}]}", "change", "gpus"),
         ("from_month: 5, topology: own, change: {pools: [{name: base, gpu: h999}]}", "change", "h999"),
         ("from_month: 5, topology: own, change: {pools: [{name: base, site: aws-us-east}]}", "change", "rents out"),

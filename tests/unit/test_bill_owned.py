@@ -87,7 +87,7 @@ def test_resale_is_linear_between_known_ages(age: float, share: float) -> None:
 
 def test_staff_is_paid_once_and_grows_with_servers_and_replicas() -> None:
     site = owned(("a", "b"), server=PLAIN_SERVER, facility=FREE, spares=1)
-    bill = bill_study(Terms("own", owned=(site,), staff=STAFF, months=1), [month(two_pools())])
+    bill = bill_study(Terms("own", owned=(site,), staff=(STAFF,), months=1), [month(two_pools())])
     fte = {line.part: line.quantity for line in bill.lines if line.category == "staff"}
     assert fte == pytest.approx({"base": 0.5, "servers": 0.04, "replicas": 0.02})
     usd = sum(line.usd for line in bill.lines if line.category == "staff")

@@ -92,7 +92,7 @@ def test_parts_add_up_to_the_bill(works: list[list[list[int]]]) -> None:
         (),
         (servers(1, ["a", "b"]),),
     )
-    terms = Terms("own", owned=(owned(("a", "b")),), rented=(rented("burst"),), staff=STAFF, months=1)
+    terms = Terms("own", owned=(owned(("a", "b")),), rented=(rented("burst"),), staff=(STAFF,), months=1)
     bill = bill_study(terms, [month(usage)])
     split = split_usd(terms, month_use(terms, month(usage)), bill.lines, dict.fromkeys(("a", "b", "burst"), COST), 2)
     assert (split >= 0).all()

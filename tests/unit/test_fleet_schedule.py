@@ -56,7 +56,7 @@ def test_replicas_are_ready_as_early_as_asked(early_s: float | None, ready_s: fl
     start_s = 8 * HOUR_S + ready_s
     assert serving(found) == [(start_s, 10 * HOUR_S), (start_s, 10 * HOUR_S), (start_s, 11 * HOUR_S)]
     assert usage.starting_s == pytest.approx(300.0)
-    assert (usage.launches, usage.peak_replicas, usage.initial_replicas) == (3, 3, 0)
+    assert (usage.launches, usage.peak_replicas) == (3, 3)
 
 
 def test_a_simulation_may_begin_anywhere_in_the_week() -> None:

@@ -154,14 +154,12 @@ def test_servers_and_instances_that_cannot_be_are_refused_at_their_place(
 
 def test_staff_is_the_topologys_else_for_owned_hardware_alone(tmp_path: Path) -> None:
     rented = pools(f"{{{RENTED}}}")
-    assert resolve(tmp_path, rented).terms.staff is None
-    assert resolve(tmp_path, rented, "cost: {staff: {base_fte: 3}}").terms.staff is None
-    staff = resolve(tmp_path, pools(OWNED), "cost: {staff: {base_fte: 3}}").terms.staff
-    assert staff is not None
+    assert resolve(tmp_path, rented).terms.staff == ()
+    assert resolve(tmp_path, rented, "cost: {staff: {base_fte: 3}}").terms.staff == ()
+    (staff,) = resolve(tmp_path, pools(OWNED), "cost: {staff: {base_fte: 3}}").terms.staff
     assert (staff.base_fte, staff.usd_per_fte_year) == (3, cost_entry("onprem.fte_cost").number())
     own = f"{{pools: [{{{RENTED}}}], staff: {{base_fte: 0.2, fte_per_replica: 0.1, usd_per_fte_year: 9}}}}"
-    staff = resolve(tmp_path, own, "cost: {staff: {base_fte: 3}}").terms.staff
-    assert staff is not None
+    (staff,) = resolve(tmp_path, own, "cost: {staff: {base_fte: 3}}").terms.staff
     assert (staff.base_fte, staff.fte_per_server, staff.fte_per_replica, staff.usd_per_fte_year) == (0.2, 0, 0.1, 9)
 
 

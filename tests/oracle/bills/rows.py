@@ -9,7 +9,12 @@ Row = dict[str, Any]
 
 
 def row(owner: str, category: str, part: str, usd: float, kind: str) -> Row:
-    return {"owner": owner, "category": category, "part": part, "usd": usd, "kind": kind}
+    return {"owner": owner, "category": category, "part": part, "usd": usd, "kind": kind, "site": ""}
+
+
+def at(place: Row, rows: list[Row]) -> list[Row]:
+    """The lines as they stand at the site of what was agreed."""
+    return [line | {"site": place["site"]} for line in rows]
 
 
 def shared(owner: str, category: str, usd: float, hours: dict[str, float], kind: str) -> list[Row]:

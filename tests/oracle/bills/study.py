@@ -8,7 +8,7 @@ from bills.api import api_lines
 from bills.months import Months, holds, pool_of
 from bills.owned import Owned
 from bills.rented import Rented
-from bills.rows import Row, row
+from bills.rows import Row, at, row
 
 
 class Study:
@@ -24,28 +24,29 @@ class Study:
         rows: list[Row] = []
         for owned in self.owned:
             if holds(owned.site, month):
-                rows += owned.lines(month)
+                rows += at(owned.site, owned.lines(month))
         for rented in self.rented:
-            rows += rented.lines(month) if holds(rented.offer, month) else rented.left_over(month)
+            found = rented.lines(month) if holds(rented.offer, month) else rented.left_over(month)
+            rows += at(rented.offer, found)
         for api in self.terms["apis"]:
             if holds(api, month):
-                rows += api_lines(self.months, api, month)
+                rows += at(api, api_lines(self.months, api, month))
         rows += self._people_and_fees(month)
         for rented in self.rented:
-            rows += rented.after_the_study()
+            rows += at(rented.offer, rented.after_the_study())
         for owned in self.owned:
             if owned.site["span"]["last"] == month:
-                rows.append(owned.sold_early())
+                rows += at(owned.site, [owned.sold_early()])
         rows = [line for line in rows if line["usd"] != 0]
         whole = math.fsum(line["usd"] for line in rows)
-        for fee in self.terms["fees"]:
+        for fee in (one for one in self.terms["fees"] if holds(one, month)):
             usd = whole * fee["share_of_bill"]
             if usd:
                 rows.append(row(self.terms["topology"], fee["name"], "share of the bill", usd, "by_use"))
         return rows
 
     def _people_and_fees(self, month: int) -> list[Row]:
-        owner, staff = self.terms["topology"], self.terms["staff"]
+        owner = self.terms["topology"]
         periods = self.months.periods(month)
         replicas = sum(
             max(pool_of(usage, pool["name"])["peak_replicas"] for _, usage in periods)
@@ -53,23 +54,24 @@ class Study:
         )
         servers = sum(owned.bought[month] for owned in self.owned)
         rows = []
-        if staff and holds(staff, month):
+        for staff in (one for one in self.terms["staff"] if holds(one, month)):
             monthly = staff["usd_per_fte_year"] / 12 * (self.months.share(month) if self.owned else 1.0)
             rows.append(row(owner, "staff", "base", staff["base_fte"] * monthly, "by_month"))
             rows.append(row(owner, "staff", "servers", staff["fte_per_server"] * servers * monthly, "by_month"))
             rows.append(row(owner, "staff", "replicas", staff["fte_per_replica"] * replicas * monthly, "by_month"))
         for fee in self.terms["fees"]:
             rows.append(row(owner, fee["name"], "once", fee["usd_once"] / self.terms["months"], "bought"))
-            rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
-            rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
+            if holds(fee, month):
+                rows.append(row(owner, fee["name"], "by month", fee["usd_per_month"], "by_month"))
+                rows.append(row(owner, fee["name"], "by replica", fee["usd_per_replica_month"] * replicas, "by_month"))
         return rows
 
     def mean_lines(self) -> list[Row]:
         """Mean of the months, by their length."""
-        found: dict[tuple[str, str, str], Row] = {}
+        found: dict[tuple[str, ...], Row] = {}
         for month, length in enumerate(self.months.lengths):
             for line in self.lines(month):
-                key = (line["owner"], line["category"], line["part"])
+                key = (line["owner"], line["category"], line["part"], line["site"])
                 mean = found.setdefault(key, line | {"usd": 0.0})
                 mean["usd"] += line["usd"] * length / self.terms["months"]
         return list(found.values())
@@ -78,7 +80,7 @@ class Study:
         """USD paid by time in months."""
         paid = {0.0: 0.0}
         for fee in self.terms["fees"]:
-            when = float(fee["after_months"])
+            when = float(fee["span"]["first"] - 1)
             paid[when] = paid.get(when, 0.0) + fee["usd_once"]
         clock = 0.0
         for month, length in enumerate(self.months.lengths):
