@@ -13,7 +13,7 @@ from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.study import bill_study, with_commitments_of
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import month_uses
-from simulator.decide.rivals import shares_cheapest
+from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.sensitivity import (
     Interval,
     PricePath,
@@ -89,8 +89,9 @@ class HowSure:
     ----------
     draws : how many
     usd_per_month, usd_per_million_tokens : median and central `COVERAGE`
-    cheapest, cheapest_meeting : share of the draws in which it is the cheapest of all, and of those that meet the SLO;
-        None where it misses it
+    cheapest, cheapest_meeting : share of the draws in which no other one costs less, of all and of those that meet the
+        SLO; None where it misses it. Equal bills both count, so the shares may add up to more than 1
+    cheapest_in : the draws behind the latter, shape (draws,)
     """
 
     draws: int
@@ -98,6 +99,7 @@ class HowSure:
     usd_per_million_tokens: Interval
     cheapest: float
     cheapest_meeting: float | None
+    cheapest_in: NDArray[np.bool_] | None
 
 
 def draw_inputs(cases: Sequence[Case], overrides: Overrides, n: int, seed: int) -> Inputs:
@@ -156,14 +158,15 @@ def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[
     meeting : topologies that meet the SLO; their shares are given among themselves as well
     """
     usd = {name: found.usd_per_month for name, found in draws.items()}
-    shares = shares_cheapest(usd)
-    among = shares_cheapest({name: usd[name] for name in meeting}) if meeting else {}
+    every = cheapest_in(usd)
+    among = cheapest_in({name: usd[name] for name in meeting})
     return {
         name: HowSure(
             len(found.usd_per_month),
             central_interval(found.usd_per_month, COVERAGE),
             _interval(found.usd_per_million_tokens),
-            shares[name],
+            share_together(every, [name]),
+            share_together(among, [name]) if name in among else None,
             among.get(name),
         )
         for name, found in draws.items()

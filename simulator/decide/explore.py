@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.flips import smallest_change
+from simulator.decide.flips import Winners, named, smallest_change
+from simulator.decide.rivals import least
 from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
 LOAD_REACH = 16.0
@@ -130,6 +131,7 @@ def trial_flips(
     growth: float,
     engines: Collection[str] = (),
     drafts: Mapping[str, float] | None = None,
+    today: Winners = frozenset(),
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
 
@@ -139,6 +141,8 @@ def trial_flips(
     ----------
     engines : topologies with engines that are simulated
     drafts : acceptance of drafted tokens of the topologies that have any
+    today : the winners of the verdict; those at today's load unless given. Further trials are of the first month
+        alone: where it has other winners than the study, nothing is searched
     """
     found: list[Flip] = []
     drafts = drafts or {}
@@ -164,20 +168,26 @@ def trial_flips(
         )
     for assumption, reach, ask in questions:
 
-        def winner(factor: float, ask: Callable[[str, float], Asked] = ask) -> str:
+        def winners(factor: float, ask: Callable[[str, float], Asked] = ask) -> Winners:
             usd = {
                 name: answer.usd_per_month
                 for name in names
                 if (answer := explorer.best(ask(name, factor))).meets and answer.usd_per_month is not None
             }
-            return min(usd, key=usd.__getitem__) if usd else "none of them"
+            return least(usd)
 
         try:
-            at = smallest_change(winner, reach)
+            now = winners(1.0)
+            if today and not now & today:
+                words = f"in the first month alone {named(now, names)} is cheapest"
+                found.append(Flip(assumption, None, None, (1.0, 1.0), words=words))
+                continue
+            at = smallest_change(winners, today or now, reach)
         except OutOfTime:
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
-        found.append(Flip(assumption, at, None if at is None else winner(at), (1 / reach, reach), words=words))
+        then = None if at is None else named(winners(at), names)
+        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words))
     try:
         flip = growth_flip(explorer, names, capacities, months, growth)
     except OutOfTime:

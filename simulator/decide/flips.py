@@ -10,10 +10,13 @@ from itertools import pairwise
 from simulator.bill.study import bill_study
 from simulator.bill.sums import mean, total_usd
 from simulator.decide.costed import Costed
+from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
 from simulator.study.terms import Money, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
+Winners = frozenset[str]
+"""Names of the cheapest, all whose bills are printed alike; empty where nobody meets the SLO."""
 MOST = 10.0
 """How far an assumption is moved, up and (as 1/MOST) down."""
 PRECISION = 0.01
@@ -123,29 +126,35 @@ ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
 
 
 def money_flips(found: Sequence[Costed], most: float = MOST) -> list[Flip]:
-    """For each price the nearest multiple of today's at which another of the topologies that meet is cheapest.
+    """For each price the nearest multiple of today's at which none of today's winners is among the cheapest.
 
     Stored uses are billed again; sizes stay as they are, so a size that only the new price favours is not seen.
     """
     meeting = [one for one in found if one.meets]
+    today = frozenset(rank([one.contender for one in found]).winners)
     flips = []
     for name, (change, applies) in ASSUMPTIONS.items():
         if len(meeting) > 1 and any(applies(one.terms) for one in meeting):
-            flips.append(_money_flip(name, change, meeting, most))
+            flips.append(_money_flip(name, change, meeting, today, most))
     return flips
 
 
-def _money_flip(name: str, change: Change, meeting: Sequence[Costed], most: float) -> Flip:
-    known: dict[float, str] = {}
+def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Winners, most: float) -> Flip:
+    known: dict[float, Winners] = {}
 
-    def winner(factor: float) -> str:
+    def winners(factor: float) -> Winners:
         if factor not in known:
-            usd = {one.name: usd_per_month(one, change(one.terms, factor)) for one in meeting}
-            known[factor] = min(usd, key=usd.__getitem__)
+            known[factor] = least({one.name: usd_per_month(one, change(one.terms, factor)) for one in meeting})
         return known[factor]
 
-    at = smallest_change(winner, most)
-    return Flip(name, at, winner(at) if at is not None else None, (1 / most, most), sure=False)
+    at = smallest_change(winners, today, most)
+    then = None if at is None else named(winners(at), [one.name for one in meeting])
+    return Flip(name, at, then, (1 / most, most), sure=False)
+
+
+def named(winners: Winners, order: Sequence[str]) -> str:
+    """Winners in words."""
+    return " and ".join(name for name in order if name in winners) or "none of them"
 
 
 def usd_per_month(one: Costed, terms: Terms) -> float:
@@ -153,30 +162,33 @@ def usd_per_month(one: Costed, terms: Terms) -> float:
     return mean(total_usd(bill_study(terms, one.uses).lines))
 
 
-def smallest_change(winner: Callable[[float], str], most: float = MOST, precision: float = PRECISION) -> float | None:
-    """The multiple nearest to 1, by ratio, at which the winner is another; None if there is none up to `most`.
+def smallest_change(
+    winners: Callable[[float], Winners], today: Winners, most: float = MOST, precision: float = PRECISION
+) -> float | None:
+    """The multiple nearest to 1, by ratio, at which none of today's winners wins; None if there is none up to `most`.
 
     Both directions are walked in steps of a tenth of the way, on a scale of ratios, and the first change is narrowed
     down by halving to `precision`; a change that comes and goes within a step is not seen.
     """
-    today = winner(1.0)
     ratio = most**0.1
     steps = [ratio**k for k in range(11)]
     steps[-1] = most
     for near, far in pairwise(steps):
-        hits = [_narrowed(winner, today, a, b, precision) for a, b in ((near, far), (1 / near, 1 / far))]
+        hits = [_narrowed(winners, today, a, b, precision) for a, b in ((near, far), (1 / near, 1 / far))]
         at = [hit for hit in hits if hit is not None]
         if at:
             return min(at, key=lambda factor: abs(math.log(factor)))
     return None
 
 
-def _narrowed(winner: Callable[[float], str], today: str, near: float, far: float, precision: float) -> float | None:
-    if winner(far) == today:
+def _narrowed(
+    winners: Callable[[float], Winners], today: Winners, near: float, far: float, precision: float
+) -> float | None:
+    if winners(far) & today:
         return None
     while abs(far / near - 1) > precision:
         middle = math.sqrt(near * far)
-        if winner(middle) == today:
+        if winners(middle) & today:
             near = middle
         else:
             far = middle

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +58,7 @@ def equal(a: Contender, b: Contender) -> bool:
     """Whether two bills are one: the same fleet, equal as they are printed, or within their paired interval."""
     if a.fleet and a.fleet == b.fleet:
         return True
-    least_usd = max(_CENT_USD, min(_DOLLAR_USD, _SHARE * a.usd_per_month))
-    if abs(a.usd_per_month - b.usd_per_month) < least_usd:
+    if abs(a.usd_per_month - b.usd_per_month) < _least_usd(np.float64(a.usd_per_month)):
         return True
     if len(a.usd_by_replication) < 2 or len(a.usd_by_replication) != len(b.usd_by_replication):
         return False
@@ -67,17 +66,37 @@ def equal(a: Contender, b: Contender) -> bool:
     return abs(mean) <= half_width
 
 
-def shares_cheapest(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    """Share of the paired draws in which each choice costs least; ties are shared, so the shares add up to 1.
+def cheapest_in(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]]:
+    """For each choice the paired draws in which no other one costs less; equal bills, as in `equal`, both count.
 
     Parameters
     ----------
     costs_usd : by name, draws that see the same prices in the same position; shape (samples,) each
     """
-    table = np.stack(list(costs_usd.values()))
-    least = table == table.min(axis=0)
-    shares = (least / least.sum(axis=0)).mean(axis=1)
-    return {name: float(value) for name, value in zip(costs_usd, shares, strict=True)}
+    if not costs_usd:
+        return {}
+    least = np.stack(list(costs_usd.values())).min(axis=0)
+    return {name: usd - least <= _least_usd(least) for name, usd in costs_usd.items()}
+
+
+def share_together(found: Mapping[str, NDArray[np.bool_]], names: Collection[str]) -> float:
+    """Share of the draws in which one of these is the cheapest; NaN where nothing is known of any of them."""
+    known = [found[name] for name in names if name in found]
+    return float(np.any(known, axis=0).mean()) if known else math.nan
+
+
+def _least_usd(usd: NDArray[np.float64] | np.float64) -> NDArray[np.float64]:
+    """Difference below which two bills are printed alike."""
+    return np.asarray(np.maximum(_CENT_USD, np.minimum(_DOLLAR_USD, _SHARE * usd)), np.float64)
+
+
+def least(usd_per_month: Mapping[str, float]) -> frozenset[str]:
+    """Names of the cheapest: all whose bills are printed alike; empty for none."""
+    if not usd_per_month:
+        return frozenset()
+    lowest = min(usd_per_month.values())
+    margin = float(_least_usd(np.float64(lowest)))
+    return frozenset(name for name, usd in usd_per_month.items() if usd - lowest < margin)
 
 
 def _same(contenders: Sequence[Contender]) -> dict[str, str]:

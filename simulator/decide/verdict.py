@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
-from simulator.decide.rivals import rank
-from simulator.decide.why import bindings, flips_sentence, not_known, sentence
+from simulator.decide.rivals import rank, share_together
+from simulator.decide.why import bindings, flips_sentence, not_known, sentence, sure_words
 from simulator.study.decision import Flip, Verdict
 
 
 def decide(
     found: Sequence[Costed],
-    shares: Mapping[str, float] | None = None,
-    draws: int = 0,
+    cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
     flips: Sequence[Flip] = (),
     unmeasured: Sequence[str] = (),
 ) -> Verdict:
@@ -23,8 +25,7 @@ def decide(
 
     Parameters
     ----------
-    shares : by topology, share of the paired draws in which it is the cheapest of those that meet the SLO
-    draws : of how many
+    cheapest_in : of those that meet the SLO, the paired draws in which no other of them costs less
     flips : further ones, beside those of prices
     unmeasured : classes of which no request was measured
     """
@@ -33,9 +34,9 @@ def decide(
     usd = {one.name: one.usd_per_month for one in found}
     rest = [name for name in ranking.order if name not in ranking.winners]
     margin = usd[rest[0]] - usd[ranking.order[0]] if rest else math.nan
-    share = (shares or {}).get(ranking.order[0], math.nan) if ranking.order else math.nan
-    known = math.isfinite(share) and len(ranking.order) > 1
-    sure = f"cheapest of these in {share:.0%} of {draws:,} draws" if known else ""
+    drawn = cheapest_in or {}
+    share = share_together(drawn, ranking.winners)
+    sure = sure_words(ranking, share, max(map(len, drawn.values()), default=0))
     why = bindings(found, ranking)
     every = (*money_flips(found), *flips)
     said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)

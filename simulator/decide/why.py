@@ -89,6 +89,18 @@ def _rest(ranking: Ranking) -> list[str]:
     return found
 
 
+def sure_words(ranking: Ranking, share: float, draws: int) -> str:
+    """In how many draws the winners are cheapest, counted together; empty where there is no rival, or no draw."""
+    copies = dict(ranking.same)
+    if not math.isfinite(share) or set(ranking.order) <= {*ranking.winners}:
+        return ""
+    names = list(ranking.winners)
+    if len(names) == 1:
+        return f"cheapest of these in {share:.0%} of {draws:,} draws"
+    alike = " (the same fleet)" if len([name for name in names if name not in copies]) == 1 else ""
+    return f"{' and '.join(names)}{alike} together cheapest in {share:.0%} of {draws:,} draws"
+
+
 def usd(one: Contender) -> str:
     return f"{dollars(one.usd_per_month)} per month"
 
@@ -141,6 +153,8 @@ def _by_category(one: Costed) -> dict[str, float]:
 def flip_words(flip: Flip) -> str:
     """One flip as a sentence without its stop."""
     about = "" if flip.sure else "about "
+    if flip.factor is None and flip.words:
+        return f"{flip.assumption}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
         return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}"

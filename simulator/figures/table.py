@@ -324,7 +324,7 @@ _ALL = (
         "cheapest",
         "",
         ".0%",
-        "share of the draws in which the topology costs least of those that meet the SLO",
+        "share of the draws in which no other topology that meets the SLO costs less; equal bills both count",
         "decide/rivals.py",
         "it misses the SLO, or there are no draws",
     ),

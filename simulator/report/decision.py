@@ -131,6 +131,8 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
 
 
 def _flip(flip: Mapping[str, Any]) -> str:
+    if flip["factor"] is None and flip["words"]:
+        return f"{flip['assumption']}: not searched, as {flip['words']}."
     if flip["factor"] is None:
         low, high = flip["beyond"]
         return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
@@ -150,7 +152,7 @@ def compare_costs(
     settings: Any,
     seed: int,
     speeds: Mapping[str, Sequence[AtSpeed]] | None = None,
-) -> None:
+) -> dict[str, NDArray[np.bool_]]:
     """Add to each topology's summary: `tornado` and `uncertainty`.
 
     Parameters
@@ -158,13 +160,17 @@ def compare_costs(
     settings : the scenario's cost section
     seed : of the draws
     speeds : size needed where the engine is slower, as forecast, and faster; of topologies for which it is known
+
+    Returns
+    -------
+    Of those that meet the SLO, by name, the draws in which no other of them costs less
     """
     speeds = speeds or {}
     for name, summary in topologies.items():
         summary["tornado"] = [_swing(swing) for swing in tornado_of(cases[name], settings.overrides)]
         summary["uncertainty"] = None
     if not settings.draws:
-        return
+        return {}
     inputs = draw_inputs(list(cases.values()), settings.overrides, settings.draws, seed)
     draws = {
         name: draw_costs(case, settings.overrides, inputs, seed, _shifts_usd(speeds.get(name, ())))
@@ -175,8 +181,10 @@ def compare_costs(
         for name, case in cases.items()
         if topologies[name]["metrics"]["slo_met"] and all(month.meets for month in case.priced.walked)
     ]
-    for name, found in summarise_draws(draws, meeting).items():
+    said = summarise_draws(draws, meeting)
+    for name, found in said.items():
         topologies[name]["uncertainty"] = _how_sure(found)
+    return {name: found.cheapest_in for name, found in said.items() if found.cheapest_in is not None}
 
 
 def _shifts_usd(speeds: Sequence[AtSpeed]) -> tuple[float, float]:

@@ -6,10 +6,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simulator.decide.break_even import break_evens
 from simulator.decide.costed import FIXED, Costed, usd_per_month
 from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
 from simulator.decide.record import Json, record
+from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
 from simulator.run.months import served
 from simulator.run.resized import Serve, asked_demand
@@ -23,16 +27,10 @@ from simulator.study.decision import Trail, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One topology as it was run and billed.
-
-    Attributes
-    ----------
-    share_cheapest : of the draws in which it is the cheapest of those that meet; None without draws
-    """
+    """One topology as it was run and billed."""
 
     subject: Subject
     costed: Costed
-    share_cheapest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ def decide_run(
     loaded: LoadedScenario,
     demand: Demand,
     measured: Sequence[Measured],
-    draws: int = 0,
+    cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
     explore_s: float = 0.0,
     unmeasured: Sequence[str] = (),
     resized: Callable[[Serve], Serve] = lambda stays: stays,
@@ -63,7 +61,7 @@ def decide_run(
 
     Parameters
     ----------
-    draws : that `share_cheapest` is taken of
+    cheapest_in : of those that meet, the draws in which no other of them costs less; none without draws
     unmeasured : classes of which no request was measured
     explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
     resized : from the answers of topologies at their sizes to those at the best size under what is asked
@@ -75,14 +73,14 @@ def decide_run(
         stays = _as_it_is({one.costed.name: one for one in measured}, demand)
         explorer = Explorer(resized(stays), stays, explore_s)
         names = [one.name for one in found]
+        today = frozenset(rank([one.contender for one in found]).winners)
         study = loaded.scenario.study
         known = capacities(explorer, names)
         pairs = with_volumes(explorer, pairs)
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
         drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
-        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year, engines, drafts)
-    shares = {one.costed.name: one.share_cheapest for one in measured if one.share_cheapest is not None}
-    verdict = decide(found, shares, draws, flips, unmeasured)
+        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year, engines, drafts, today)
+    verdict = decide(found, cheapest_in, flips, unmeasured)
     return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
 
 

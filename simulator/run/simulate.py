@@ -128,12 +128,12 @@ def simulate(
         speeds = _speeds(asked, planned, periods, sizer, explore_s)
         for name, at in speeds.items():
             summaries[name]["at_speeds"] = [asdict(one) for one in at]
-        compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
+        least = compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(case, summaries[name]) for name, case in cases.items()]
         reach = replace(limits or Limits(), seconds=explore_s)
         resized = partial(at_best_size, asked, set(answers), periods, sizer.store, reach)
         demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
-        decision = decide_run(sized, demand, measured, scenario.cost.draws, explore_s, unmeasured, resized)
+        decision = decide_run(sized, demand, measured, least, explore_s, unmeasured, resized)
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
         bundle.json("decision.json", decision.data)
@@ -223,12 +223,11 @@ def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Sp
 
 
 def _measured(case: Case, summary: Mapping[str, Any]) -> Measured:
-    drawn, search = summary["uncertainty"], summary.get("search")
+    search = summary.get("search")
     trail = Trail(search["claim"], search["tried"], search["gap_usd"], edge_of(search)) if search else FIXED
     return Measured(
         subject_of(case.planned),
         costed_of(case.planned.name, case.priced, trail, summary["fleet"]),
-        drawn["probability_cheapest_meeting_slo"] if drawn else None,
     )
 
 

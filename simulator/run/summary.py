@@ -292,21 +292,9 @@ def unmeasured_classes(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]
     return list(dict.fromkeys(row["class"] for metrics in open_ for row in metrics["slo_terms"] if row["met"] is None))
 
 
-def verdict(topologies: Mapping[str, Mapping[str, Any]], sure: bool = False) -> str:
-    """The cheapest topology that meets every SLO term, or the one that comes closest.
-
-    Parameters
-    ----------
-    sure : say in which share of the draws it is the cheapest; only for topologies of one run, whose draws are paired
-    """
+def verdict(topologies: Mapping[str, Mapping[str, Any]]) -> str:
+    """The cheapest topology that meets every SLO term, or the one that comes closest."""
     found = contenders(topologies)
-    best = rank(found).order[:1]
-    if not best and (unknown := unmeasured_classes(topologies)):
+    if not rank(found).order and (unknown := unmeasured_classes(topologies)):
         return not_known(unknown)
-    drawn = topologies[best[0]].get("uncertainty") if sure and best else None
-    words = (
-        f"cheapest of these in {drawn['probability_cheapest_meeting_slo']:.0%} of {drawn['draws']:,} draws"
-        if drawn
-        else ""
-    )
-    return sentence(found, words)
+    return sentence(found)

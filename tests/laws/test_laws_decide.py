@@ -16,7 +16,7 @@ from simulator.decide.break_even import break_evens, hours_per_day, volume
 from simulator.decide.costed import Costed, costed, months
 from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
-from simulator.decide.rivals import shares_cheapest
+from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.verdict import decide
 from simulator.report.decision import pair_rows
 from simulator.study.decision import Served, Sizes
@@ -203,12 +203,43 @@ def test_a_flip_of_a_price_is_where_the_bills_cross(rent: float, tokens: float) 
         assert at is None
 
 
+def test_a_copy_of_the_winner_flips_nothing() -> None:
+    """One fleet under two names: whichever comes first, the same flips at the same prices, and none to the copy."""
+    a, b = _rent(20.0), _tokens(50.0)
+    twin = replace(a, name="copy", terms=replace(a.terms, topology="copy"))
+    alone = {flip.assumption: flip for flip in decide([a, b]).flips}
+    for found in ([a, b, twin], [twin, a, b], [b, twin, a]):
+        flips = {flip.assumption: flip for flip in decide(found).flips}
+        assert {name: flip.factor for name, flip in flips.items()} == {
+            name: flip.factor for name, flip in alone.items()
+        }
+        both = " and ".join(one.name for one in found if one.name != b.name)
+        for name, flip in flips.items():
+            assert flip.winner == (both if alone[name].winner == a.name else alone[name].winner)
+
+
 def test_the_margin_is_sure_in_a_share_of_the_draws() -> None:
     a, b = _rent(20.0), _tokens(50.0)
-    shares = shares_cheapest({"rent": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2.0, 1.0, 4.0, 5.0])})
-    found = decide([a, b], shares, 4)
+    drawn = cheapest_in({"rent": np.array([1.0, 2.0, 3.0, 4.0]), "tokens": np.array([2.0, 1.0, 4.0, 5.0])})
+    found = decide([a, b], drawn)
     assert found.margin_share_of_draws == (0.75 if found.ranking.order[0] == "rent" else 0.25)
     assert "of 4 draws" in found.text
+
+
+def test_equal_winners_are_counted_together() -> None:
+    """One fleet under two names is cheapest as often as under one, and the verdict says so once."""
+    a, b = _rent(20.0), _tokens(50.0)
+    dear, cheap = (b, a) if a.usd_per_month < b.usd_per_month else (a, b)
+    usd = {cheap.name: np.array([100.0, 200.0, 300.0, 400.0]), dear.name: np.array([200.0, 100.0, 400.0, 500.0])}
+    twin = replace(cheap, name="twin", fleet="one")
+    drawn = cheapest_in(usd | {"twin": usd[cheap.name] + 0.001})
+    alone = decide([replace(cheap, fleet="one"), dear], cheapest_in(usd))
+    both = decide([replace(cheap, fleet="one"), twin, dear], drawn)
+    assert alone.margin_share_of_draws == both.margin_share_of_draws == 0.75
+    assert f"{cheap.name} and twin (the same fleet) together cheapest in 75% of 4 draws" in both.text
+    assert [float(drawn[name].mean()) for name in (cheap.name, "twin", dear.name)] == [0.75, 0.75, 0.25]
+    crossing = cheapest_in({"x": np.array([1.0, 9.0, 9.0]), "y": np.array([9.0, 1.0, 9.0]), "z": np.full(3, 5.0)})
+    assert share_together(crossing, ["x", "y"]) == pytest.approx(2 / 3)
 
 
 @given(st.floats(0.02, 40.0))
@@ -241,7 +272,7 @@ def test_a_side_that_cannot_serve_costs_without_end() -> None:
 
 def test_hours_have_no_meaning_against_tokens() -> None:
     assert hours_per_day(100.0, _tokens(5.0).bill.lines) is None
-    assert smallest_change(lambda factor: "same") is None
+    assert smallest_change(lambda factor: frozenset({"same"}), frozenset({"same"})) is None
 
 
 def test_uses_of_equal_months_are_one() -> None:
