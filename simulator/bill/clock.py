@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from simulator.bill.sums import total
 from simulator.study.bill import PeriodUse
 from simulator.study.demand import When
-from simulator.study.terms import Money
+from simulator.study.terms import ApiTerms, Money
+from simulator.study.zones import in_zone, moved
 from simulator.units import SECONDS_PER_HOUR
 
 HOURS_PER_DAY = 24
@@ -22,13 +24,13 @@ def weight(period: PeriodUse) -> float:
     return period.hours / (period.usage.span_s / SECONDS_PER_HOUR)
 
 
-def by_hour_of_day(by_simulated_hour: NDArray[np.float64], period: PeriodUse) -> NDArray[np.float64]:
-    """Use of each simulated hour, added up by hour of day, shape (24,).
+def by_hour_of_day(by_simulated_hour: NDArray[np.float64], period: PeriodUse, zone: str = "") -> NDArray[np.float64]:
+    """Use of each simulated hour, added up by hour of day of a time zone, the run's unless given; shape (24,).
 
     A period that starts within an hour of the day spreads each of its hours over the two that it touches; so does an
     hour in which the local clocks change. Where it says which hours it stands for, its use is spread over these.
     """
-    when = period.usage.when
+    when = in_zone(period.usage.when, zone, by_simulated_hour.size * SECONDS_PER_HOUR)
     if when.spread:
         share = np.asarray(when.spread, dtype=np.float64)
         return np.asarray(by_simulated_hour.sum() * share / share.sum())
@@ -57,19 +59,32 @@ def _pieces(when: When, hours: int) -> Iterator[tuple[float, float, float]]:
         yield begin, hours, ahead_h
 
 
-def at_factors(by_utc_hour: NDArray[np.int64], factors: tuple[float, ...], period: PeriodUse) -> NDArray[np.float64]:
-    """Use by hour of day, UTC, shape (24, ...), each hour times its factor; where the period says which hours of the
+def at_factors(by_utc_hour: NDArray[np.int64], api: ApiTerms, period: PeriodUse) -> NDArray[np.float64]:
+    """Calls by hour of day, UTC, shape (24, ...), each hour times its factor; where the period says which hours of the
     local day it stands for, all of it times their mean.
     """
     when = period.usage.when
-    share = np.asarray(factors, dtype=np.float64)
+    share = _factors_utc(api, when, period.usage.end_s)
     if not when.spread:
         return np.asarray(np.tensordot(share, by_utc_hour, axes=1))
-    utc = (np.arange(HOURS_PER_DAY) - when.ahead_h) % HOURS_PER_DAY
-    low = np.floor(utc).astype(np.int64)
-    late = utc - low
-    local = share[low] * (1.0 - late) + share[(low + 1) % HOURS_PER_DAY] * late
-    return np.asarray(by_utc_hour.sum(axis=0) * np.average(local, weights=when.spread))
+    utc = moved(when.spread, -when.ahead_h)
+    return np.asarray(by_utc_hour.sum(axis=0) * np.average(share, weights=utc))
+
+
+def _factors_utc(api: ApiTerms, when: When, span_s: float) -> NDArray[np.float64]:
+    """Factor by hour of day, UTC, over a simulated span; as its clocks change within it, by the time before and after.
+
+    Hours of the day are those of the provider's clocks: as much later in UTC as these are less ahead of it.
+    """
+    if not api.time_zone:
+        return np.asarray(api.factor_by_hour, dtype=np.float64)
+    there = in_zone(when, api.time_zone, span_s)
+    cuts = [0.0, *(at_s for at_s, _ in there.changes), span_s]
+    ahead_h, found = there.ahead_h, np.zeros(HOURS_PER_DAY)
+    for (begin, end), forward_h in zip(pairwise(cuts), (*(h for _, h in there.changes), 0.0), strict=True):
+        found += (end - begin) / span_s * np.asarray(moved(api.factor_by_hour, api.ahead_h - ahead_h))
+        ahead_h += forward_h
+    return found
 
 
 def at_prices(quantity: NDArray[np.float64], prices: tuple[Money, ...]) -> Money:

@@ -88,9 +88,9 @@ def _gpu_hours(site: OwnedSite, use: Use, servers: Servers) -> dict[str, float]:
 
 def _electricity(site: OwnedSite, owner: str, use: Use, index: int) -> list[Line]:
     """Of the GPUs as simulated and of powered hosts, each hour of day at its price, times PUE."""
-    place = site.facility
-    gpu_kwh = np.sum([use.pools[name].gpu_kwh for name in site.pools if name in use.pools] or [np.zeros(24)], axis=0)
-    powered = use.sites[index].powered_hours
+    place, zone = site.facility, site.facility.time_zone
+    powered = use.sites[index].powered_hours[zone]
+    gpu_kwh = sum((use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools), np.zeros(powered.shape))
     gpus_usd = at_prices(gpu_kwh, place.electricity_usd_per_kwh) * place.pue
     hosts_usd = at_prices(powered, place.electricity_usd_per_kwh) * site.server.host_kw * place.pue
     pue, host_kw = float(np.mean(place.pue)), float(np.mean(site.server.host_kw))

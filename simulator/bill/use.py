@@ -17,7 +17,7 @@ from simulator.bill.clock import HOURS_PER_DAY, at_factors, by_hour_of_day, weig
 from simulator.bill.stays import level_hours
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
-from simulator.study.terms import OwnedSite, RentedTerms, Terms
+from simulator.study.terms import ApiTerms, OwnedSite, RentedTerms, Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 from simulator.units import HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
 
@@ -33,13 +33,13 @@ class PoolUse:
     Attributes
     ----------
     gpu_hours : billed, by `STATES`
-    gpu_kwh : by hour of day, (24,), without PUE
+    gpu_kwh : by time zone in which hours of the site count, then by hour of day, (24,); without PUE
     work : shape (classes, 6), as `PoolUsage.work`
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
     """
 
     gpu_hours: dict[str, float]
-    gpu_kwh: NDArray[np.float64]
+    gpu_kwh: dict[str, NDArray[np.float64]]
     output_tokens: float
     peak_replicas: int
     work: NDArray[np.float64]
@@ -48,10 +48,10 @@ class PoolUse:
 
 @dataclass(frozen=True, slots=True)
 class SiteUse:
-    """A month of the owned servers of one site: most in use at once, and server-hours powered by hour of day, (24,)."""
+    """A month of the owned servers of one site: most in use at once, and server-hours powered, as `PoolUse.gpu_kwh`."""
 
     used: int
-    powered_hours: NDArray[np.float64]
+    powered_hours: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,6 @@ class ProviderUse:
     failed_tokens: NDArray[np.float64]
     priced: NDArray[np.float64]
     priced_failed: NDArray[np.float64]
-
-
-_UNUSED = PoolUse(
-    dict.fromkeys(STATES, 0.0), np.zeros(HOURS_PER_DAY), 0.0, 0, np.zeros((0, 6)), np.zeros((0, HOURS_PER_DAY))
-)
-_NO_SERVERS = SiteUse(0, np.zeros(HOURS_PER_DAY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +116,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         raise InputError(Problem("periods must add up to a month of 730 hours", path="month.periods", got=f"{hours:g}"))
     if any(not period.usage.span_s > 0 for period in month.periods):
         raise InputError(Problem("no time was simulated", path="month.periods.end_s", got="0"))
-    factors = {api.provider: api.factor_by_hour for api in terms.apis if number in api.span}
+    apis = {api.provider: api for api in terms.apis if number in api.span}
     first = month.periods[0].usage
     _check_priced(terms, first, number)
     share, is_job = 1.0, terms.jobs_per_month > 0
@@ -130,17 +124,23 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
         month = MonthUse(tuple(_of_jobs(period, terms.jobs_per_month) for period in month.periods))
         share = math.fsum(period.hours for period in month.periods) / HOURS_PER_MONTH
     rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
+    zones = _zones(terms)
+    none = {zone: np.zeros(HOURS_PER_DAY) for zone in zones}
+    unused = PoolUse(dict.fromkeys(STATES, 0.0), none, 0.0, 0, np.zeros((0, 6)), np.zeros((0, HOURS_PER_DAY)))
     return Use(
-        dict.fromkeys(rented, _UNUSED)
-        | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods) for pool in first.pools},
-        tuple(_site(site, month.periods) if number in site.span else _NO_SERVERS for site in terms.owned),
-        {
-            provider.name: _provider(provider.name, factors.get(provider.name, ()), month.periods)
-            for provider in first.providers
-        },
+        dict.fromkeys(rented, unused)
+        | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods, zones) for pool in first.pools},
+        tuple(_site(site, month.periods) if number in site.span else SiteUse(0, none) for site in terms.owned),
+        {provider.name: _provider(provider.name, apis[provider.name], month.periods) for provider in first.providers},
         is_job,
         share,
     )
+
+
+def _zones(terms: Terms) -> tuple[str, ...]:
+    """Time zones in which hours of energy count."""
+    found = [zone for site in terms.owned for zone in (site.facility.time_zone, site.facility.grid_zone)]
+    return tuple(dict.fromkeys([*found, *(offer.grid_zone for offer in terms.rented)]))
 
 
 def _of_jobs(period: PeriodUse, jobs: float) -> PeriodUse:
@@ -167,7 +167,7 @@ def _find_provider(name: str, usage: Usage) -> ProviderUsage:
     return next(provider for provider in usage.providers if provider.name == name)
 
 
-def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -> PoolUse:
+def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], zones: Sequence[str]) -> PoolUse:
     found = [(weight(period), _find_pool(name, period.usage), period) for period in periods]
     gpu_hours = {
         state: math.fsum(
@@ -183,10 +183,12 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -
             raise InvariantError(f"pool {name}: replicas held {held:g} GPU-hours, its instances have {sold:g}")
     return PoolUse(
         gpu_hours=gpu_hours,
-        gpu_kwh=_sum(
-            [w * by_hour_of_day(pool.energy_by_hour_j / JOULES_PER_KWH, period) for w, pool, period in found],
-            HOURS_PER_DAY,
-        ),
+        gpu_kwh={
+            zone: _sum(
+                [w * by_hour_of_day(pool.energy_by_hour_j / JOULES_PER_KWH, period, zone) for w, pool, period in found]
+            )
+            for zone in zones
+        },
         output_tokens=math.fsum(w * pool.delivered_tokens[1] for w, pool, _ in found),
         peak_replicas=max(pool.peak_replicas for _, pool, _ in found),
         work=np.asarray(sum(w * pool.work for w, pool, _ in found), dtype=np.float64),
@@ -195,33 +197,35 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse]) -
 
 
 def _site(site: OwnedSite, periods: Sequence[PeriodUse]) -> SiteUse:
-    used, powered = 0, [np.zeros(HOURS_PER_DAY)]
+    place = site.facility
+    used, powered = 0, {zone: [np.zeros(HOURS_PER_DAY)] for zone in (place.time_zone, place.grid_zone)}
     for period in periods:
         for servers in period.usage.servers:
             if (servers.site, servers.gpu) == (site.site, site.server.gpu):
                 used = max(used, servers.used)
                 hours = servers.powered_s_by_hour / SECONDS_PER_HOUR
-                powered.append(weight(period) * by_hour_of_day(hours, period))
-    return SiteUse(used, _sum(powered, HOURS_PER_DAY))
+                for zone, by_hour in powered.items():
+                    by_hour.append(weight(period) * by_hour_of_day(hours, period, zone))
+    return SiteUse(used, {zone: _sum(by_hour) for zone, by_hour in powered.items()})
 
 
-def _provider(name: str, factors: tuple[float, ...], periods: Sequence[PeriodUse]) -> ProviderUse:
+def _provider(name: str, api: ApiTerms, periods: Sequence[PeriodUse]) -> ProviderUse:
     found = [(weight(period), _find_provider(name, period.usage), period) for period in periods]
 
     def total(key: str) -> NDArray[np.float64]:
         return np.asarray(sum(w * getattr(provider, key) for w, provider, _ in found), dtype=np.float64)
 
     def priced(key: str) -> NDArray[np.float64]:
-        if not factors:
+        if not api.factor_by_hour:
             return total(key)
-        hourly = (w * at_factors(getattr(used, f"{key}_by_hour"), factors, period) for w, used, period in found)
+        hourly = (w * at_factors(getattr(used, f"{key}_by_hour"), api, period) for w, used, period in found)
         return np.asarray(sum(hourly), dtype=np.float64)
 
     return ProviderUse(total("tokens"), total("failed_tokens"), priced("tokens"), priced("failed_tokens"))
 
 
-def _sum(arrays: Sequence[NDArray[np.float64]], size: int) -> NDArray[np.float64]:
-    return np.asarray([math.fsum(column) for column in zip(*arrays, strict=True)]) if arrays else np.zeros(size)
+def _sum(arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    return np.asarray([math.fsum(column) for column in zip(*arrays, strict=True)])
 
 
 def _stack(levels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from simulator.catalog.tokens import TierPrice, TokenOffer, TokenPrice, token_of
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.resolve.figures import Figures
-from simulator.resolve.peaks import factors_by_hour, has_peak
+from simulator.resolve.peaks import has_peak, peak_of
 from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.money import PriceFactors
 from simulator.schema.topology import Provider
@@ -126,7 +126,7 @@ def api_terms(
     scale = provider.price_scale
     if scale != 1.0:
         figures.given(f"{path}.price_scale", scale, "of the token prices")
-    unit_usd = provider.usd_per_unit_hour
+    unit_usd, peak = provider.usd_per_unit_hour, peak_of(provider, path, offer, clock, at_s, figures)
     return ApiTerms(
         provider=provider.name,
         prices=tuple(_times(band, (scale,) * 4) for band in prices),
@@ -138,7 +138,7 @@ def api_terms(
             for tier in dict.fromkeys(tiers)
             if tier
         ),
-        factor_by_hour=factors_by_hour(provider, path, offer, clock, at_s, figures),
+        factor_by_hour=peak.factor_by_hour,
         residency_premium=_residency(provider, offer, figures),
         bills_failed=bool(provider.bills_failed),
         fixed_usd_per_month=_given(f"{path}.fixed_usd_per_month", provider.fixed_usd_per_month, "USD", figures),
@@ -147,6 +147,8 @@ def api_terms(
         if unit_usd is None
         else _given(f"{path}.usd_per_unit_hour", unit_usd, "USD per unit-hour", figures),
         site="" if offer is None else offer.site,
+        time_zone=peak.time_zone,
+        ahead_h=peak.ahead_h,
     )
 
 

@@ -33,10 +33,10 @@ from simulator.scenario.week import (
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
+from simulator.study.zones import FIRST_MONDAY, ahead_s, changes_between, changes_of, local_time
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 _SUNDAY = 6
-_FIRST_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 _MARGIN = timedelta(days=8)
 """Days before and after what is simulated that windows are laid out for: a whole week has each of its days."""
 
@@ -102,8 +102,8 @@ class Clock:
             day = self.first + timedelta(days=k)
             weekday = _SUNDAY if day in self.holidays else day.weekday()
             midnight_s = _moment_s(day, 0.0, self.zone)
-            for at_s, ahead_s in ((midnight_s, self._ahead_s(midnight_s)), *_changes(day, self.zone)):
-                local_s = (at_s + ahead_s) % SECONDS_PER_DAY + weekday * SECONDS_PER_DAY
+            for at_s, later_s in ((midnight_s, self._ahead_s(midnight_s)), *changes_of(day, self.zone)):
+                local_s = (at_s + later_s) % SECONDS_PER_DAY + weekday * SECONDS_PER_DAY
                 if not found or (local_s - found[-1][1] - at_s + found[-1][0]) % SECONDS_PER_WEEK:
                     found.append((at_s, local_s))
         return tuple(found)
@@ -122,22 +122,16 @@ class Clock:
         """Hours by which local time is ahead of UTC; that of another zone where days have dates."""
         if self.first is None or zone is None:
             return self._ahead_s(at_s) / SECONDS_PER_HOUR
-        return _ahead_s(at_s, zone) / SECONDS_PER_HOUR
+        return ahead_s(at_s, zone) / SECONDS_PER_HOUR
 
     def changes(self, from_s: float, until_s: float) -> tuple[tuple[float, float], ...]:
         """(seconds after `from_s`, hours that local clocks then go forward) for each change up to `until_s`."""
         if self.first is None:
             return ()
-        day, found = _local(from_s, self.zone).date(), []
-        while _moment_s(day, 0.0, self.zone) < until_s:
-            for at_s, ahead_s in _changes(day, self.zone):
-                if from_s < at_s < until_s:
-                    found.append((at_s - from_s, (ahead_s - self._ahead_s(at_s - 1.0)) / SECONDS_PER_HOUR))
-            day += timedelta(days=1)
-        return tuple(found)
+        return changes_between(from_s, until_s, self.zone)
 
     def _ahead_s(self, at_s: float) -> float:
-        return 0.0 if self.first is None else _ahead_s(at_s, self.zone)
+        return 0.0 if self.first is None else ahead_s(at_s, self.zone)
 
     def at(self, moment: str, after_s: float | None = None) -> float:
         """What the clock shows at a time like `tue 8:30` or `2026-03-02 8:30`.
@@ -151,7 +145,7 @@ class Clock:
         if self.first is None or after_s is None:
             return week_time_s(moment)
         name, _, text = moment.partition(" ")
-        begin = _local(after_s, self.zone).date()
+        begin = local_time(after_s, self.zone).date()
         day_s = (DAYS.index(name) - begin.weekday()) % len(DAYS)
         return _moment_s(begin + timedelta(days=day_s), time_s(text) if text else 0.0, self.zone)
 
@@ -159,7 +153,7 @@ class Clock:
         """What the clock shows at an hour of the day that a moment falls in."""
         if self.first is None:
             return at_s - at_s % SECONDS_PER_DAY + hour * SECONDS_PER_HOUR
-        return _moment_s(_local(at_s, self.zone).date(), hour * SECONDS_PER_HOUR, self.zone)
+        return _moment_s(local_time(at_s, self.zone).date(), hour * SECONDS_PER_HOUR, self.zone)
 
 
 def clock_of(scenario: Scenario) -> Clock:
@@ -171,8 +165,8 @@ def clock_of(scenario: Scenario) -> Clock:
     given = [run.start, *(period.start for period in scenario.study.periods if period.start)]
     starts = [_date_s(moment, zone) for moment in given if is_date(moment)]
     span_s = run.horizon_s + run.drain_s + SECONDS_PER_WEEK
-    first = _local(min(starts), zone).date() - _MARGIN
-    last = _local(max(starts) + span_s, zone).date() + _MARGIN
+    first = local_time(min(starts), zone).date() - _MARGIN
+    last = local_time(max(starts) + span_s, zone).date() + _MARGIN
     return Clock(zone, holiday_dates(run.holidays, first, last), first, last)
 
 
@@ -206,43 +200,9 @@ def _moment_s(day: date, local_s: float, zone: str) -> float:
     before, after = first.utcoffset(), first.replace(fold=1).utcoffset()
     assert before is not None
     assert after is not None
-    at_s = (local.replace(tzinfo=UTC) - _FIRST_MONDAY - before).total_seconds()
+    at_s = (local.replace(tzinfo=UTC) - FIRST_MONDAY - before).total_seconds()
     if after > before:
         # clocks go forward over it: the change is where the offset grows
-        change = [s for each in (local.date() - timedelta(days=1), local.date()) for s, _ in _changes(each, zone)]
+        change = [s for each in (local.date() - timedelta(days=1), local.date()) for s, _ in changes_of(each, zone)]
         return min(change, key=lambda s: abs(s - at_s))
     return at_s
-
-
-def _local(at_s: float, zone: str) -> datetime:
-    return (_FIRST_MONDAY + timedelta(seconds=at_s)).astimezone(ZoneInfo(zone))
-
-
-def _ahead_s(at_s: float, zone: str) -> float:
-    offset = _local(at_s, zone).utcoffset()
-    assert offset is not None
-    return offset.total_seconds()
-
-
-@lru_cache(maxsize=1 << 14)
-def _changes(day: date, zone: str) -> tuple[tuple[float, float], ...]:
-    """Moments of a local day at which its clocks change, and the seconds that they are ahead of UTC from then on."""
-    there = ZoneInfo(zone)
-    low, high = (
-        ((datetime.combine(each, time(12), there).astimezone(UTC) - _FIRST_MONDAY).total_seconds())
-        for each in (day - timedelta(days=1), day + timedelta(days=1))
-    )
-    found: list[tuple[float, float]] = []
-    step_s = 6 * SECONDS_PER_HOUR
-    at_s = low
-    while at_s < high:
-        until_s = min(at_s + step_s, high)
-        if _ahead_s(at_s, zone) != _ahead_s(until_s, zone):
-            before, after = at_s, until_s
-            while after - before > 1.0:
-                middle = (before + after) // 2
-                before, after = (middle, after) if _ahead_s(middle, zone) == _ahead_s(at_s, zone) else (before, middle)
-            if _local(after, zone).date() == day:
-                found.append((after, _ahead_s(after, zone)))
-        at_s = until_s
-    return tuple(found)

@@ -12,6 +12,7 @@ from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.resolve.carbon import carbon_by_hour
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.scenario.money_checks import NAMED_TERMS
@@ -110,16 +111,14 @@ def gpus_per_instance(pool: Pool) -> int:
     return offer.gpus_per_instance if offer is not None else pool.tensor_parallel_size
 
 
-def rented_terms(
-    pool: Pool, path: str, engine: PlannedEngine, figures: Figures, carbon: tuple[float, ...] = ()
-) -> RentedTerms:
+def rented_terms(pool: Pool, path: str, engine: PlannedEngine, figures: Figures, grid_zone: str = "") -> RentedTerms:
     """Terms of a rented pool but for its commitments: its own price or the latest dated offer; traffic and storage.
 
     A site whose price of traffic or storage is not known charges none; `unknown_prices` names them.
 
     Parameters
     ----------
-    carbon : kg CO2 per kWh of the site, as `RentedTerms` has it
+    grid_zone : of the site, as `RentedTerms` has it
 
     Raises
     ------
@@ -163,7 +162,8 @@ def rented_terms(
         egress_usd_per_gb=0.0 if egress is None else egress,
         egress_bytes_per_output_token=0.0 if egress is None else figures("egress.bytes_per_output_token"),
         pue=1.0 if place.pue is None else place.pue.value,
-        co2_kg_per_kwh=carbon,
+        co2_kg_per_kwh=carbon_by_hour(place),
+        grid_zone=grid_zone,
         storage_usd_per_gb_month=0.0 if storage is None else storage,
         storage_gb=0.0
         if storage is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from simulator.catalog.tokens import TokenOffer
 from simulator.errors import InputError, Problem
@@ -18,23 +19,35 @@ def has_peak(provider: Provider, offer: TokenOffer | None) -> bool:
     return provider.peak is not None or (not provider.prices and offer is not None and offer.prices.peak is not None)
 
 
-def factors_by_hour(
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Factor on the prices by hour of day, shape (24,), empty where no price depends on it; and by whose clocks, as
+    `ApiTerms` has them.
+    """
+
+    factor_by_hour: tuple[float, ...] = ()
+    time_zone: str = ""
+    ahead_h: float = 0.0
+
+
+def peak_of(
     provider: Provider, path: str, offer: TokenOffer | None, clock: Clock, at_s: float, figures: Figures
-) -> tuple[float, ...]:
-    """Factor on the prices by hour of day, UTC, shape (24,); empty where no price depends on it.
+) -> Peak:
+    """When a provider is dearer.
 
     Parameters
     ----------
-    at_s : on the clock; the offset of the provider's time zone is that of this moment
+    at_s : on the clock; hours are laid out as the provider's clocks are then
 
     Raises
     ------
     InputError : hours that are none, or no whole hours of UTC
     """
-    own = provider.peak
+    own, zone, ahead_h = provider.peak, "", 0.0
     if own is not None:
         figures.given(f"{path}.peak.factor", own.factor, "of the price")
-        ahead_h = clock.ahead_h(at_s, own.time_zone)
+        if own.time_zone != "UTC":
+            zone, ahead_h = own.time_zone, clock.ahead_h(at_s, own.time_zone)
         hours = set()
         for k, text in enumerate(own.hours):
             first, last = hours_from_to(text)
@@ -54,5 +67,5 @@ def factors_by_hour(
         factor, hours = prices.peak.factor, set(prices.peak.hours_utc)
         figures.note(Figure(f"{offer.id}.peak", factor, "of the price", prices.kind, prices.source, prices.date))
     else:
-        return ()
-    return tuple(factor if hour in hours else 1.0 for hour in range(HOURS_PER_DAY))
+        return Peak()
+    return Peak(tuple(factor if hour in hours else 1.0 for hour in range(HOURS_PER_DAY)), zone, ahead_h)

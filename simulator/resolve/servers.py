@@ -14,7 +14,7 @@ from simulator.catalog.servers import ServerKind as CatalogServer
 from simulator.catalog.servers import server_kind, server_of, servers_of
 from simulator.catalog.sites import Site, site
 from simulator.errors import InputError, Problem
-from simulator.resolve.carbon import carbon_by_hour
+from simulator.resolve.carbon import carbon_by_hour, grid_zone
 from simulator.resolve.clock import clock_of
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located
@@ -282,6 +282,7 @@ def _capex_usd(card: Gpu, gpus: int, kind: CatalogServer | None, given: Given, f
 
 def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figures) -> Facility:
     cost, clock = loaded.scenario.cost, clock_of(loaded.scenario)
+    zone = grid_zone(place, clock)
     space = given.find("space_usd_per_kw_month")
     tariff = given.tariff()
     if tariff is None and cost.electricity_by_hour_usd_per_kwh is not None:
@@ -301,8 +302,15 @@ def _facility(loaded: LoadedScenario, place: Site, given: Given, figures: Figure
         )
         if tariff is None
         else _by_hour(*tariff, figures),
-        co2_kg_per_kwh=carbon_by_hour(place, clock, clock.at(loaded.scenario.run.start)),
+        co2_kg_per_kwh=carbon_by_hour(place),
+        time_zone=_time_zone(given) or zone if clock.first is not None else "",
+        grid_zone=zone,
     )
+
+
+def _time_zone(given: Given) -> str:
+    """In which the site's clocks are, by the scenario's own word; empty if it says nothing."""
+    return next((servers.time_zone for _, servers in given.layers if servers.time_zone), "")
 
 
 def _by_hour(path: str, prices: Sequence[float], figures: Figures) -> tuple[Money, ...]:

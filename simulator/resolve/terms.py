@@ -9,7 +9,7 @@ from simulator.catalog.freshness import catalog_day, freshness
 from simulator.catalog.sites import site
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
-from simulator.resolve.carbon import carbon_by_hour
+from simulator.resolve.carbon import grid_zone
 from simulator.resolve.clock import clock_of
 from simulator.resolve.commitments import commitments
 from simulator.resolve.demand import jobs_per_month
@@ -109,8 +109,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         if pool.billing != "owned":
             path = f"{root}.pools[{k}]"
             with located(loaded, path):
-                carbon = carbon_by_hour(site(pool.site), clock, start_s)
-                offer = rented_terms(pool, path, engine, figures, carbon)
+                offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
                 rented.append(replace(offer, commitments=commitments(pool, path, figures)))
     apis = []
     for k, provider in enumerate(topology.providers):

@@ -275,6 +275,7 @@ def _cost_warnings(
     by_hour += [api.factor_by_hour for api in prices.terms.apis]
     if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
+    found += _zone_words(loaded, prices)
     for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):
         names = [
             provider.name
@@ -284,6 +285,17 @@ def _cost_warnings(
         if names:
             found.append(f"no {tier} price: {tier} requests pay the usual one at {', '.join(names)}")
     return found
+
+
+def _zone_words(loaded: LoadedScenario, prices: ResolvedTerms) -> list[str]:
+    """By whose clocks electricity is paid, where they are not the run's."""
+    own = loaded.scenario.run.time_zone or "UTC"
+    places = {place.site: place.facility for place in prices.terms.owned}
+    return [
+        f"electricity by the hour goes by {place.time_zone} at {name}, the run by {own}: servers may say time_zone"
+        for name, place in places.items()
+        if len(place.electricity_usd_per_kwh) > 1 and place.time_zone not in ("", own)
+    ]
 
 
 def unmeasured_classes(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:

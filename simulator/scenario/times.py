@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from simulator.errors import InputError
 from simulator.scenario.holidays import unknown_place
 from simulator.scenario.week import day_and_time, is_date, period_window, week_spans, windows_of
+from simulator.schema.money import Servers
 from simulator.schema.scenario import RunSettings, Scenario
 from simulator.schema.topology import Topology
 
@@ -30,12 +31,20 @@ def time_problems(scenario: Scenario) -> Iterator[Found]:
         yield "run.holidays", words, None
     if dated and not exists(run.start, zone):
         yield "run.start", f"does not exist in {zone}: its clocks go forward over it", run.start
+    yield from _server_problems("servers", scenario.servers, dated)
     yield from _period_problems(scenario, dated, zone)
+
+
+def _server_problems(path: str, section: Sequence[Servers], dated: bool) -> Iterator[Found]:
+    for k, servers in enumerate(section):
+        if servers.time_zone is not None and not dated:
+            yield f"{path}[{k}].time_zone", _NEEDS_DATE, servers.time_zone
 
 
 def topology_time_problems(path: str, topology: Topology, run: RunSettings) -> Iterator[Found]:
     """Time zones of a topology without a date, and its holidays where the run names none."""
     dated = is_date(run.start)
+    yield from _server_problems(f"{path}.servers", topology.servers, dated)
     for below, window in windows_of(topology):
         if window.time_zone not in (None, "UTC") and not dated:
             yield f"{path}.{below}.time_zone", _NEEDS_DATE, window.time_zone

@@ -75,7 +75,9 @@ class Servers(Settings):
     electricity_usd_per_kwh: NotNegative | None = None
     """Instead of the site's."""
     electricity_by_hour_usd_per_kwh: ByHour | None = None
-    """24 prices from 00:00 on, instead of one."""
+    """24 prices from 00:00 on, instead of one, by the clocks of the site."""
+    time_zone: TimeZone | None = None
+    """Of the site, as `Europe/Berlin`; that of its grid unless given. Needs a run that begins on a date."""
 
 
 class StaffSettings(Settings):

@@ -45,7 +45,7 @@ class CostSettings(Settings):
     electricity_usd_per_kwh: NotNegative | None = None
     """Instead of the sites'."""
     electricity_by_hour_usd_per_kwh: ByHour | None = None
-    """24 prices from 00:00 on, instead of one, by the clock of the run."""
+    """24 prices from 00:00 on, instead of one, by the clocks of each site."""
     pue: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
     """Ratio of facility to IT power, instead of the sites'."""
     staff: StaffSettings | None = None

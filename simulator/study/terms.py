@@ -49,12 +49,15 @@ class Facility:
     pue : facility power per IT power
     electricity_usd_per_kwh : 1 price, or 24 by hour of day
     co2_kg_per_kwh : carbon intensity of the grid: 1, 24 by hour of day, or 288 by month and hour; empty if not known
+    time_zone, grid_zone : in which hours of electricity prices and of the grid count; empty for that of the run
     """
 
     usd_per_kw_month: Money
     pue: Money
     electricity_usd_per_kwh: tuple[Money, ...]
     co2_kg_per_kwh: tuple[float, ...] = ()
+    time_zone: str = ""
+    grid_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class RentedTerms:
     minimum_s, granularity_s : each stay of an instance is billed for at least the one, in steps of the other; 0 is none
     egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
-    pue, co2_kg_per_kwh : of the site, as those of a `Facility`; they price nothing
+    pue, co2_kg_per_kwh, grid_zone : of the site, as those of a `Facility`; they price nothing
     span : a commitment is renewed as long as it lasts, and paid to the end of its term
     """
 
@@ -162,6 +165,7 @@ class RentedTerms:
     storage_gb: Money = 0.0
     pue: Money = 1.0
     co2_kg_per_kwh: tuple[float, ...] = ()
+    grid_zone: str = ""
     span: Span = Span()
 
 
@@ -200,6 +204,8 @@ class ApiTerms:
     tier_by_class : the service tier of each class, as `batch`; empty for the standard prices
     tiers : prices of the tiers that classes name
     factor_by_hour : on all of them by the hour of day, UTC, in which a call is made, shape (24,); empty: 1 in all
+    time_zone, ahead_h : by whose clocks these hours are, and how far these are ahead of UTC where the hours are as
+        above; as much earlier in UTC as they are further ahead. Empty for UTC
     residency_premium : surcharge for processing in a region, as a share of the price
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
@@ -218,6 +224,8 @@ class ApiTerms:
     usd_per_unit_hour: Money = 0.0
     span: Span = Span()
     site: str = ""
+    time_zone: str = ""
+    ahead_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 from agreement import agree
-from bill_cases import API, FEES, HOUR_S, SERVER, STAFF, fixed, month, owned, pool, provider_by_hour, rented, servers
+from bill_cases import (
+    API,
+    FEES,
+    HOUR_S,
+    PLACE,
+    SERVER,
+    STAFF,
+    fixed,
+    month,
+    owned,
+    pool,
+    provider_by_hour,
+    rented,
+    servers,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +28,7 @@ from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.demand import When
 from simulator.study.terms import Commitment, Span, Terms, TierPrices, TokenPrices
 from simulator.study.usage import PoolUsage, Stay, Usage
+from simulator.study.zones import changes_between, in_zone
 
 
 @st.composite
@@ -80,6 +95,46 @@ WHENS = st.builds(
     changes=st.sampled_from([(), ((1_800.0, 1.0),), ((3_000.0, -1.0), (9_000.0, 1.0))]),
     spread=st.sampled_from([(), (0.0,) * 8 + (1.0,) * 12 + (0.0,) * 4, (0.5, *(1.0,) * 23)]),
 )
+
+
+ZONES = st.sampled_from(["", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"])
+YEAR_S = 1.767e9
+"""Some day in January 2026 by the clock of a run on a date."""
+
+
+@st.composite
+def dated(draw: st.DrawFn) -> When:
+    """A time of the year in some zone, often on a day on which clocks change; hours of two zones are half apart."""
+    zone = draw(ZONES.filter(bool))
+    changes = [change for change, _ in changes_between(YEAR_S, YEAR_S + 3.2e7, zone)]
+    days = st.floats(0.0, 365.0).map(lambda day: day * 86_400.0)
+    at_s = draw(days | st.sampled_from(changes).map(lambda s: s - 4_000.0) if changes else days)
+    when = When((YEAR_S + at_s) // 60 * 60, spread=draw(st.sampled_from([(), (0.0,) * 8 + (1.0,) * 12 + (0.0,) * 4])))
+    return in_zone(when, zone, 30_000.0)
+
+
+@settings(deadline=None, max_examples=80)
+@given(when=dated(), ledger=ledgers(), zone=ZONES)
+def test_electricity_by_the_clocks_of_any_site_costs_the_same_by_both(
+    when: When, ledger: tuple[PoolUsage, float], zone: str
+) -> None:
+    used, end_s = ledger
+    usage = Usage(end_s, (used,), (), (servers(2, ["pool"], end_s),))
+    agree(
+        Terms("own", owned=(owned(facility=replace(PLACE, time_zone=zone)),), months=2.0), [month(usage, when=when)] * 2
+    )
+
+
+@settings(deadline=None, max_examples=80)
+@given(when=dated(), zone=ZONES, ahead_h=st.sampled_from([0.0, -4.0, 5.5]), seed=st.integers(0, 1_000))
+def test_peaks_by_the_clocks_of_any_provider_cost_the_same_by_both(
+    when: When, zone: str, ahead_h: float, seed: int
+) -> None:
+    counts = np.random.default_rng(seed).integers(0, 10**6, (2, 24, 1, 1, 4))
+    factors = tuple(2.0 if hour in (1, 2, 3, 9) else 1.0 for hour in range(24))
+    terms = replace(API, factor_by_hour=factors, time_zone=zone, ahead_h=ahead_h, bills_failed=True)
+    usage = Usage(29_000.0, (), (provider_by_hour(counts[0], counts[1]),))
+    agree(Terms("api", apis=(terms,), months=2.0), [month(usage, when=when)] * 2)
 
 
 @settings(deadline=None, max_examples=40)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import pytest
+from agreement import second_bill
 from scenario_cases import written
 
 from simulator.catalog.grids import grid
 from simulator.catalog.sites import site
 from simulator.errors import InputError
-from simulator.resolve.carbon import carbon_by_hour
-from simulator.resolve.clock import clock_of
 from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
+from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
 from simulator.simulate.priced import priced
+from simulator.study.terms import Facility
 
 SCENARIO = """
 schema_version: 1
@@ -88,6 +89,10 @@ def loaded(folder: Path, *sets: str) -> LoadedScenario:
             ["topologies.t.providers[0].peak={hours: [1-2], factor: 2, time_zone: Asia/Tokyo}", "run.start=mon"],
             "peak.time_zone: needs a run that begins on a date",
         ),
+        (
+            ["servers=[{name: a, site: datacentre, time_zone: Asia/Tokyo}]", "run.start=mon"],
+            "servers[0].time_zone: needs a run that begins on a date",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_at_its_place(tmp_path: Path, sets: list[str], words: str) -> None:
@@ -134,24 +139,57 @@ def test_the_clock_moves_no_other_bill(tmp_path: Path) -> None:
     assert usd(tmp_path, "run.start=wed 9:00", own) == pytest.approx(usd(tmp_path, "run.start=wed 17:00", own))
 
 
-@pytest.mark.parametrize(
-    ("zone", "place", "ahead"),
-    [
-        ("Europe/Berlin", "aws-us-east", -6.0),
-        ("Europe/Berlin", "nebius", 1.0),
-        ("Asia/Kolkata", "aws-us-east", -9.5),
-        ("America/New_York", "aws-us-east", 0.0),
-    ],
-)
-def test_carbon_of_a_grid_is_that_of_the_scenario_s_hours(tmp_path: Path, zone: str, place: str, ahead: float) -> None:
-    """Of January's hours, as of July's; without a date the grid's hours are the scenario's."""
-    known = grid(site(place).grid or "").co2_kg_per_kwh
-    clock = clock_of(loaded(tmp_path, f"run.time_zone={zone}").scenario)
-    found = carbon_by_hour(site(place), clock, clock.at("2026-07-01"))
-    there = np.interp((np.arange(24) + ahead) % 24, np.arange(25), [*known[:24], known[0]])
-    assert found[:24] == pytest.approx(tuple(there))
-    assert len(found) == 288
-    assert carbon_by_hour(site(place), clock_of(loaded(tmp_path, "run.start=mon").scenario), 0.0) == known
+OWN = "topologies={t: {pools: [{name: own, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
+
+
+def facility(folder: Path, *sets: str) -> Facility:
+    (owned,) = resolve_terms(plan_topology(loaded(folder, OWN, *sets), "t")).terms.owned
+    return owned.facility
+
+
+def test_hours_of_electricity_and_carbon_are_those_of_the_site(tmp_path: Path) -> None:
+    """Its own word, else its grid's; without a date all clocks show the same."""
+    there = grid(site("datacentre").grid or "")
+    found = facility(tmp_path, "run.time_zone=Europe/Berlin")
+    assert (found.time_zone, found.grid_zone) == (there.time_zone, there.time_zone)
+    assert found.co2_kg_per_kwh == there.co2_kg_per_kwh
+    own = "servers=[{name: ours, site: datacentre, time_zone: Asia/Tokyo}]"
+    assert facility(tmp_path, own).time_zone == "Asia/Tokyo"
+    undated = facility(tmp_path, "run.start=tue")
+    assert (undated.time_zone, undated.grid_zone) == ("", "")
+
+
+def test_electricity_is_paid_by_the_clocks_of_the_site(tmp_path: Path) -> None:
+    """An hour from 16:00 UTC on is 18:00 in Berlin in summer, 17:00 in winter; the run's own zone moves nothing."""
+    zone = "servers=[{name: ours, site: datacentre, time_zone: Europe/Berlin}]"
+    for start, hour in (("2026-07-01 16:00", 18), ("2026-12-01 16:00", 17)):
+        for run, local in (("UTC", start), ("Asia/Tokyo", f"{start[:8]}02 01:00")):
+            tariff = f"cost.electricity_by_hour_usd_per_kwh={[1.0 if k == hour else 0.0 for k in range(24)]}"
+            sets = (zone, f"run.start={local}", f"run.time_zone={run}", tariff)
+            result = simulate(loaded(tmp_path, OWN, *sets), tmp_path / "runs")
+            costs = pd.read_parquet(result.bundle / "costs.parquet")
+            (gpus,) = costs[(costs["category"] == "electricity") & (costs["part"] == "gpus")].to_dict("records")
+            assert gpus["usd_per_month"] == pytest.approx(gpus["quantity"]), (start, run)
+            rows = second_bill(result.bundle, "t").mean_lines()
+            assert sum(row["usd"] for row in rows) == pytest.approx(costs["usd_per_month"].sum(), rel=1e-9)
+    words = [found["text"] for found in result.summary["topologies"]["t"]["warnings"]]
+    assert any("electricity by the hour goes by Europe/Berlin at datacentre, the run by Asia/Tokyo" in w for w in words)
+
+
+def test_a_peak_is_at_its_hours_in_every_season(tmp_path: Path) -> None:
+    """9:00 to 10:00 in New York is 13:00 UTC in July and 14:00 in December."""
+    peak = "topologies.t.providers[0].peak={hours: [9-10], factor: 3, time_zone: America/New_York}"
+    found = []
+    for hour in (13, 14):
+        study = f"{{months: 1, periods: [{{name: a}}, {{name: b, hours_per_month: 365, start: 2026-12-01 {hour}:00}}]}}"
+        sets = ("run.start=2026-07-01 13:00", f"study={study}")
+        flat, dear = (
+            simulate(loaded(tmp_path, *sets, *more), tmp_path / "runs").summary["topologies"]["t"]["cost"]
+            for more in (("topologies.t.providers[0].peak={hours: [0-24], factor: 1}",), (peak,))
+        )
+        found.append(dear["usd_per_month"] / flat["usd_per_month"])
+    assert found[1] == pytest.approx(3.0)
+    assert 1.5 < found[0] < 2.5, "half of the month is an hour early"
 
 
 @pytest.mark.parametrize(

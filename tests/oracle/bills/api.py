@@ -22,7 +22,7 @@ def api_lines(months: Months, api: Row, month: int) -> list[Row]:
         rates = [1.0]
         answered, lost = [provider["tokens"]], [provider["failed_tokens"]]
         if api["factor_by_hour"]:
-            rates = [dearness(api, usage["when"], hour) for hour in range(24)]
+            rates = [dearness(api, usage, hour) for hour in range(24)]
             answered, lost = provider["tokens_by_hour"], provider["failed_tokens_by_hour"]
         for hour, rate in enumerate(rates):
             for c, name in enumerate(names):

@@ -80,16 +80,16 @@ class Owned:
     def _electricity(self, month: int) -> tuple[float, float]:
         """USD for what GPUs and hosts draw, without the building's share."""
         gpus = hosts = 0.0
-        prices = self.site["facility"]["electricity_usd_per_kwh"]
+        prices, zone = (self.site["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
         for period, usage in self.months.periods(month):
             w = scale(period, usage)
             for pool in usage["pools"]:
                 if pool["name"] in self.site["pools"]:
                     for hour, joules in enumerate(pool["energy_by_hour_j"]):
-                        gpus += w * joules / 3.6e6 * price_of_hour(prices, usage, hour)
+                        gpus += w * joules / 3.6e6 * price_of_hour(prices, usage, hour, zone)
             for servers in self._here(usage):
                 for hour, seconds in enumerate(servers["powered_s_by_hour"]):
-                    hosts += w * seconds / 3600.0 * self.kind["host_kw"] * price_of_hour(prices, usage, hour)
+                    hosts += w * seconds / 3600.0 * self.kind["host_kw"] * price_of_hour(prices, usage, hour, zone)
         return gpus, hosts
 
     def sold_early(self) -> Row:
