@@ -18,7 +18,7 @@ from filelock import FileLock
 
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*from simulator\.([\w.]+) import", re.MULTILINE)
-_KERNEL = re.compile(r"^@(?:array_)?(?:kernel|entry)$", re.MULTILINE)
+_KERNEL = re.compile(r"^@(?:array_|inline_)?(?:kernel|entry)$", re.MULTILINE)
 
 
 def kernel_sources() -> list[Path]:
@@ -58,6 +58,11 @@ def kernel(function: Any) -> Any:
     would otherwise cost more than the work itself, and a kernel must not allocate. It is cached with its entries.
     """
     return numba.njit(**OPTIONS)(function)
+
+
+def inline_kernel(function: Any) -> Any:
+    """As `kernel`, compiled into its callers: a call passes every array, which may take longer than what it does."""
+    return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
 def array_kernel(function: Any) -> Any:

@@ -17,7 +17,7 @@ from simulator.engine.speculation import NO_PADDING
 from simulator.engine.state import NONE, Engines
 from simulator.engine.timing import close_step, count_scheduled, go_idle, open_step
 from simulator.engine.tokens import emit_tokens, itl_bin
-from simulator.jit import kernel
+from simulator.jit import inline_kernel, kernel
 
 
 @kernel
@@ -65,7 +65,7 @@ def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
         index = slot.lane_next
 
 
-@kernel
+@inline_kernel
 def plan_lanes(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
     """Plan a step by lanes; False, with nothing done, where the order of the running requests matters."""
     need = _plan_prefills(engines, rep, pool) if rep.n_prefill > 0 or rep.n_decode > 0 else 0
@@ -86,7 +86,7 @@ def plan_lanes(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> boo
     return True
 
 
-@kernel
+@inline_kernel
 def schedule(engines: Engines, r: int, now: float) -> None:
     """Start the next step of replica `r`, or leave it idle (`step_end_s` = inf) when there is nothing it can do.
 
@@ -129,7 +129,7 @@ def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float
     return n_done
 
 
-@kernel
+@inline_kernel
 def complete(engines: Engines, r: int) -> int:
     """End the step of replica `r`; requests that have all their tokens have left the engine when it returns.
 

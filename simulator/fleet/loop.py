@@ -66,7 +66,7 @@ from simulator.fleet.state import (
     Fleet,
 )
 from simulator.fleet.timers import drop_first_timer, update_winner
-from simulator.jit import entry, kernel
+from simulator.jit import entry, inline_kernel, kernel
 
 _ERROR = int(Reason.ERROR)
 
@@ -195,7 +195,7 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
     return DONE
 
 
-@kernel
+@inline_kernel
 def _end_step(engines: Engines, fleet: Fleet, r: int) -> bool:
     rep = engines.replicas[r]
     now = rep.step_end_s

@@ -220,6 +220,7 @@ BENCHMARKS = {
     "single_replica": (Setting(), 500_000),
     "single_replica_prefix_caching": (Setting(prefix_caching=True), 300_000),
     "single_replica_async": (Setting(asynchronous=True), 500_000),
+    "single_replica_prefix_caching_async": (Setting(prefix_caching=True, asynchronous=True), 300_000),
     "fleet_64": (Setting(replicas=64), 500_000),
 }
 """Setting and expected number of requests of each."""

@@ -25,13 +25,13 @@ from simulator.engine.queues import (
 from simulator.engine.state import DECODE, LANDING, NONE, PREFILL, WAITING, Engines
 from simulator.engine.timing import log_step, step_duration_s
 from simulator.engine.tokens import itl_bin
-from simulator.jit import kernel
+from simulator.jit import inline_kernel, kernel
 
 _NEVER = np.int64(1 << 62)
 _LANED, _LANDED = 1, 2
 
 
-@kernel
+@inline_kernel
 def _add_entry(engines: Engines, r: int, k: int, index: int, tokens: int, yields: int, last: int, lands: int) -> None:
     plan = engines.flight.plans[r, k]
     entry = engines.flight.entries[r, k, plan.n_entries]
@@ -39,7 +39,7 @@ def _add_entry(engines: Engines, r: int, k: int, index: int, tokens: int, yields
     _fill(entry, engines.slots[index].request, index, tokens, yields, last, lands)
 
 
-@kernel
+@inline_kernel
 def _fill(entry: Any, request: int, index: int, tokens: int, yields: int, last: int, lands: int) -> None:
     entry.request = request
     entry.slot = index
@@ -49,7 +49,7 @@ def _fill(entry: Any, request: int, index: int, tokens: int, yields: int, last: 
     entry.lands = lands
 
 
-@kernel
+@inline_kernel
 def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preempted: bool) -> None:
     """Put the plan just made into the ring: when it is computed, and what it brings; its tokens count as computed."""
     head = engines.flight.replicas[r]
@@ -90,7 +90,7 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
             _enter_lanes(engines, r, rep, pool)
 
 
-@kernel
+@inline_kernel
 def _advance_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> None:
     plan = engines.flight.plans[r, k]
     if rep.n_decode > 0:
@@ -281,7 +281,7 @@ def _count_entries(engines: Engines, r: int, k: int) -> None:
             aloft.placeholders += entry.yields
 
 
-@kernel
+@inline_kernel
 def _is_here(engines: Engines, r: int, entry: Any) -> bool:
     """Whether the request of an entry still runs or waits at replica `r`."""
     slot = engines.slots[entry.slot]
@@ -299,7 +299,7 @@ def _deliver(engines: Engines, rep: Any, slot: Any, now: float) -> None:
     rep.output_tokens += 1
 
 
-@kernel
+@inline_kernel
 def apply_output(engines: Engines, r: int, now: float) -> int:
     """Apply the oldest plan's output; the slots that end stand in `scratch` in running order, their number is returned.
 
@@ -342,7 +342,7 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
     return n_done
 
 
-@kernel
+@inline_kernel
 def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now: float) -> bool:
     """Whether the request has all its tokens now."""
     slot = engines.slots[entry.slot]

@@ -7,10 +7,10 @@ from simulator.engine.modes.flight.ring import close_plan, leave_lanes
 from simulator.engine.state import Engines
 from simulator.engine.step import plan_lanes
 from simulator.engine.timing import go_idle
-from simulator.jit import kernel
+from simulator.jit import inline_kernel
 
 
-@kernel
+@inline_kernel
 def _make_plan(engines: Engines, r: int, now: float) -> bool:
     """Make one plan; whether it has tokens, or requests are left."""
     rep = engines.replicas[r]
@@ -26,7 +26,7 @@ def _make_plan(engines: Engines, r: int, now: float) -> bool:
     return rep.n_running > 0 or rep.n_waiting > 0
 
 
-@kernel
+@inline_kernel
 def take_turn(engines: Engines, r: int, now: float) -> None:
     """Make plans until enough are in flight, and wait for the oldest one's output; idle without anything to do."""
     rep = engines.replicas[r]
