@@ -21,10 +21,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dashboard.checks import check
-from dashboard.processes import is_alive, spare_cores
+from dashboard.processes import spare_cores
 from dashboard.workspace import lay_out
 from simulator.errors import InputError
 from simulator.results.files import make_folder, write_text
+from simulator.results.scratch import is_alive
 
 _FOLDER = ".jobs"
 _STATUS = "status.json"

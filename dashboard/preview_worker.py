@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.limits import limit_memory
-from dashboard.processes import answer_lines, scratch
+from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
 from simulator.errors import Problem, ServecastError
+from simulator.results.scratch import scratch
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.capacity import offered_load

@@ -11,13 +11,10 @@ import contextlib
 import json
 import os
 import queue
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 
@@ -126,30 +123,3 @@ def answer_lines(
     for line in sys.stdin:
         answers.write(json.dumps(answer(json.loads(line))) + "\n")
         answers.flush()
-
-
-_SCRATCH = "servecast"
-
-
-def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder for as long as it is needed, whose name tells whose it is."""
-    return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-")
-
-
-def sweep_scratch() -> None:
-    """Remove what processes that were killed left in the temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}-*-*"):
-        owner = folder.name.split("-")[1]
-        if owner.isdigit() and not is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import previews
 from dashboard.pages import PAGES
-from dashboard.processes import sweep_scratch
+from simulator.results.scratch import sweep_scratch
 
 _FIRST_PAGE_S = 3.0
 """Until a browser has drawn the first page of a new server, whose core it needs for that."""

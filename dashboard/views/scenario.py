@@ -13,10 +13,10 @@ from dashboard.components.job_panel import show_job
 from dashboard.components.main_values import show_main_values
 from dashboard.components.words import plain
 from dashboard.context import Context
-from dashboard.processes import scratch
 from dashboard.settings import settings
 from dashboard.workspace import gallery, lay_out, shipped
 from simulator.errors import InputError, Problem
+from simulator.results.scratch import scratch
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 _OWN = "(shown run)"

@@ -16,7 +16,7 @@ from simulator.plan.sizing import Sizing, limits_of, minimal, planned_at, size
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import demand_of
+from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
@@ -94,12 +94,12 @@ def plan_fleet(
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
     if not chosen.gpus and not chosen.tps:
         collect(_check, found)
-    demand = demand_of(loaded)
+    periods = whole_month(demand_of(loaded))
     store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []
     for one in found:
-        sizings.append(size(one, demand, store, limits_of(one, chosen.max_replicas), marks.tick))
+        sizings.append(size(one, periods, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
     rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare)]
     sure: dict[str, dict[str, Any]] = {}
@@ -143,7 +143,7 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
         return found
     first = sizing.trials
     for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
-        trials = Trials(first.loaded, first.name, first.pools, first.demand, first.store, progress, factor)
+        trials = Trials(first.loaded, first.name, first.pools, first.periods, first.store, progress, factor)
         other = search(trials, limits_of(sizing.candidate, options.max_replicas))
         points = minimal(other)
         if points:

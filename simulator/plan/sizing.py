@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.errors import InputError
@@ -12,7 +13,7 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Evaluation
 from simulator.run.summary import summarise
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import Demand
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import Outcome
 from simulator.simulate.priced import priced
 from simulator.simulate.store import Store
@@ -79,10 +80,12 @@ def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
     return Limits(max_replicas, prune=any(refinable(pool) for pool in candidate.pools()))
 
 
-def size(candidate: Candidate, demand: Demand, store: Store, limits: Limits, progress: Progress) -> Sizing:
+def size(
+    candidate: Candidate, periods: Sequence[PeriodDemand], store: Store, limits: Limits, progress: Progress
+) -> Sizing:
     """Search the minimal fleets of a candidate."""
     pools = candidate.pools()
-    trials = Trials(candidate.loaded, candidate.topology, pools, demand, store, progress)
+    trials = Trials(candidate.loaded, candidate.topology, pools, periods, store, progress)
     start = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in pools}
     try:
         planned = planned_at(with_sizes(candidate.loaded, candidate.topology, start), candidate.topology)

@@ -22,6 +22,7 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
+from simulator.simulate.store import Store
 from simulator.study.decision import Trail, Verdict
 
 
@@ -56,6 +57,7 @@ def decide_run(
     explore_s: float = 0.0,
     unmeasured: Sequence[str] = (),
     resized: Callable[[Serve], Serve] = lambda stays: stays,
+    store: Store | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -65,12 +67,13 @@ def decide_run(
     unmeasured : classes of which no request was measured
     explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
     resized : from the answers of topologies at their sizes to those at the best size under what is asked
+    store : of what was simulated
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
     if explore_s > 0:
-        stays = _as_it_is({one.costed.name: one for one in measured}, demand)
+        stays = _as_it_is({one.costed.name: one for one in measured}, demand, store)
         explorer = Explorer(resized(stays), stays, explore_s)
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
@@ -84,13 +87,13 @@ def decide_run(
     return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
 
 
-def _as_it_is(measured: Mapping[str, Measured], demand: Demand) -> Callable[[Asked], Answered]:
+def _as_it_is(measured: Mapping[str, Measured], demand: Demand, store: Store | None) -> Callable[[Asked], Answered]:
     """Each topology at its size, under other loads and limits; refused as early as is certain."""
 
     def stays(asked: Asked) -> Answered:
         one = measured[asked.topology]
         there = asked_demand(demand, asked)
-        trial = try_fleet(subject_at(one.subject, asked), there)
+        trial = try_fleet(subject_at(one.subject, asked), there, store)
         if trial.refutation is not None:
             return Answered(False, None)
         gave = served(trial.outcomes, jobs=demand.jobs_per_month)

@@ -10,7 +10,9 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.results.bundle import BundleWriter
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, request_frame
 from simulator.simulate.demand import Demand
-from simulator.simulate.one import Outcome, Records, simulate_one, subject_of
+from simulator.simulate.key import outcome_key
+from simulator.simulate.one import Keep, Outcome, Progress, Records, simulate_one, subject_of
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 
@@ -44,6 +46,7 @@ def simulate_into(
     demand: Demand,
     keep_requests: bool,
     store: Store,
+    kept: Rows | None,
     progress: Callable[[int, float], None],
 ) -> list[Outcome]:
     """Simulate every replication of a topology; its requests, samples, demand and events go to the bundle.
@@ -51,6 +54,7 @@ def simulate_into(
     Parameters
     ----------
     store : of outcomes without rows: what is there is not simulated again where no requests are kept
+    kept : requests of outcomes that are in the store: these are not simulated again either
     progress : called with the replication and the simulated time
     """
     done = []
@@ -61,7 +65,7 @@ def simulate_into(
 
         if keep_requests:
             rows = _RequestRows(bundle, topology, number)
-            outcome = simulate_one(subject_of(topology), demand, number, keep=rows.keep, progress=tick)
+            outcome = _with_rows(topology, demand, number, rows.keep, store, kept, tick)
             rows.write()
         else:
             outcome = stored_outcome(subject_of(topology), demand, number, store, tick)
@@ -70,3 +74,24 @@ def simulate_into(
         bundle.append("events.parquet", events_frame(outcome.run, topology, number))
         done.append(outcome)
     return done
+
+
+def _with_rows(
+    topology: PlannedTopology,
+    demand: Demand,
+    number: int,
+    keep: Keep,
+    store: Store,
+    kept: Rows | None,
+    progress: Progress,
+) -> Outcome:
+    subject = subject_of(topology)
+    key = outcome_key(subject, demand, number)
+    known, blocks = store.get(key), kept.of(key) if kept else None
+    if isinstance(known, Outcome) and blocks is not None:
+        for records in blocks:
+            keep(records)
+        return known
+    outcome = simulate_one(subject, demand, number, keep=keep, progress=progress)
+    store.put(key, outcome)
+    return outcome

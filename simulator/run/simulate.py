@@ -21,6 +21,7 @@ from simulator.resolve.sizes import has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
+from simulator.results.scratch import scratch
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
@@ -43,6 +44,7 @@ from simulator.simulate.capacity import kept_up, load_of, load_warnings
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, sized_scenario, with_found_hours
@@ -97,15 +99,30 @@ def simulate(
     InputError : before anything runs, everything that cannot be planned; or the bundle cannot be written
     InvariantError : a law was broken: a bug of ours
     """
+    with scratch() as folder:
+        return _simulate(loaded, out, progress, limits, Store() if store is None else store, advise, explore_s, folder)
+
+
+def _simulate(
+    loaded: LoadedScenario,
+    out: str | Path,
+    progress: Progress | None,
+    limits: Limits | None,
+    store: Store,
+    advise: bool,
+    explore_s: float,
+    folder: str,
+) -> Run:
     started = time.perf_counter()
     identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
     check_events(loaded)
     check_catalog_names(loaded)
-    sizer = Sizer(Store() if store is None else store, limits)
     loads = loads_of(loaded)
-    answers = _answers(loaded, loads, sizer, progress)
+    rows = Rows(Path(folder), loads.shown.period) if loaded.scenario.run.keep_requests else None
+    sizer = Sizer(store, limits)
+    answers = _answers(loaded, loads, sizer, rows, progress)
     sized = sized_scenario(loaded, list(answers.values()))
-    study = _Study(loaded, sized, loads, sizer, answers, advise, progress)
+    study = _Study(loaded, sized, loads, sizer, rows, answers, advise, progress)
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
     scenario, files = sized.scenario, references(sized)
@@ -133,7 +150,7 @@ def simulate(
         reach = replace(limits or Limits(), seconds=explore_s)
         resized = partial(at_best_size, asked, set(answers), periods, sizer.store, reach)
         demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
-        decision = decide_run(sized, demand, measured, least, explore_s, unmeasured, resized)
+        decision = decide_run(sized, demand, measured, least, explore_s, unmeasured, resized, store)
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
         bundle.json("decision.json", decision.data)
@@ -161,6 +178,7 @@ class _Study:
     Attributes
     ----------
     written, sized : the scenario with its sizes as open as they are written, and with those that were found
+    rows : requests that the search kept
     answers : what was found, by topology
     advise : as `simulate` takes it
     """
@@ -169,6 +187,7 @@ class _Study:
     sized: LoadedScenario
     loads: Loads
     sizer: Sizer
+    rows: Rows | None
     answers: Mapping[str, Answer]
     advise: bool
     progress: Progress | None
@@ -192,7 +211,7 @@ class _Study:
                 self.progress(name, searched + (1 - searched) * (begun + part * done))
 
         keep = self.sized.scenario.run.keep_requests
-        outcomes = simulate_into(bundle, topology, demand, keep, self.sizer.store, tick)
+        outcomes = simulate_into(bundle, topology, demand, keep, self.sizer.store, self.rows, tick)
         course = course_of(self.written, self.loads, topology, outcomes, self.sizer, answer, self.progress)
         found, journey = course.priced, course.journey
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
@@ -250,7 +269,9 @@ def _speeds(
     return found
 
 
-def _answers(loaded: LoadedScenario, loads: Loads, sizer: Sizer, progress: Progress | None) -> dict[str, Answer]:
+def _answers(
+    loaded: LoadedScenario, loads: Loads, sizer: Sizer, rows: Rows | None, progress: Progress | None
+) -> dict[str, Answer]:
     """The sizes of every topology that leaves some open.
 
     Raises
@@ -266,7 +287,7 @@ def _answers(loaded: LoadedScenario, loads: Loads, sizer: Sizer, progress: Progr
             if progress:
                 progress(f"sizes of {what}", _SEARCH_SHARE * (k + share / 2) / len(names))
 
-        return sizer.answer(loaded, name, loads, tick)
+        return sizer.answer(loaded, name, loads, tick, rows)
 
     found = zip(names, collect(one, names), strict=True)
     return {name: answer for name, answer in found if answer is not None}

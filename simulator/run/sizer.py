@@ -13,6 +13,7 @@ from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, sized_scenario
 from simulator.size.found import Limits
@@ -34,9 +35,18 @@ class Sizer:
     limits: Limits | None = None
 
     def answer(
-        self, loaded: LoadedScenario, name: str, loads: Loads, progress: Progress | None = None
+        self,
+        loaded: LoadedScenario,
+        name: str,
+        loads: Loads,
+        progress: Progress | None = None,
+        rows: Rows | None = None,
     ) -> Answer | None:
         """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
+
+        Parameters
+        ----------
+        rows : keeps the requests of what is found
 
         Raises
         ------
@@ -44,7 +54,7 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        return best_window(loaded, name, loads.first_month, self.store, self.limits, progress)
+        return best_window(loaded, name, loads.first_month, self.store, self.limits, progress, rows)
 
     def sizing(self, loaded: LoadedScenario, found: Answer) -> Sizing:
         """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed."""

@@ -11,6 +11,7 @@ from simulator.metrics.sketch import rank
 from simulator.simulate.demand import Demand
 from simulator.simulate.key import outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 
 
@@ -105,6 +106,7 @@ def try_fleet(
     store: Store | None = None,
     replications: int | None = None,
     progress: Callable[[float], None] | None = None,
+    rows: Rows | None = None,
 ) -> Trial:
     """Simulate a fleet replication by replication until it is refused for certain, or all have run.
 
@@ -113,6 +115,7 @@ def try_fleet(
     store : where replications are looked up and kept, and refusals
     replications : the first so many alone, which leaves the trial open where none of them refuses it; else all
     progress : called with the share of them that is done
+    rows : keeps the requests of every replication that is simulated to its end
     """
     store = Store() if store is None else store
     key = trial_key(subject, demand)
@@ -129,7 +132,7 @@ def try_fleet(
                 progress((number + min(now / demand.horizon_s, 1.0)) / most)
 
         try:
-            outcome = _outcome(subject, demand, number, judge, store, tick)
+            outcome = _outcome(subject, demand, number, judge, store, rows, tick)
         except _Refused as refused:
             store.put(key, refused.refutation)
             return Trial(done, refused.refutation)
@@ -144,7 +147,13 @@ def try_fleet(
 
 
 def _outcome(
-    subject: Subject, demand: Demand, number: int, judge: Judge, store: Store, tick: Callable[[float], None]
+    subject: Subject,
+    demand: Demand,
+    number: int,
+    judge: Judge,
+    store: Store,
+    rows: Rows | None,
+    tick: Callable[[float], None],
 ) -> Outcome:
     """A replication, from the store where that does not refuse the fleet: a refusal always ends where it is certain."""
     key = outcome_key(subject, demand, number)
@@ -153,6 +162,10 @@ def _outcome(
         with contextlib.suppress(_Refused):
             judge.watch(known.metrics, known.run.end_s)
             return known
-    outcome = simulate_one(subject, demand, number, watch=judge.watch, progress=tick)
+    if rows is None:
+        outcome = simulate_one(subject, demand, number, watch=judge.watch, progress=tick)
+    else:
+        with rows.taking(key) as keep:
+            outcome = simulate_one(subject, demand, number, keep=keep, watch=judge.watch, progress=tick)
     store.put(key, outcome)
     return outcome

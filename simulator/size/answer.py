@@ -14,9 +14,10 @@ from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import Demand, PeriodDemand
+from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import Outcome
 from simulator.simulate.refusal import try_fleet
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.found import Limits, Search
@@ -74,16 +75,18 @@ class Answer:
 def answer(
     loaded: LoadedScenario,
     name: str,
-    demand: Demand | Sequence[PeriodDemand],
+    periods: Sequence[PeriodDemand],
     store: Store,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    rows: Rows | None = None,
 ) -> Answer:
     """Search the open sizes of a topology.
 
     Parameters
     ----------
-    demand : what is asked, or what each period of a month asks, the busiest first
+    periods : what is asked in a month, the busiest first
+    rows : keeps the requests of the best
 
     Raises
     ------
@@ -91,7 +94,7 @@ def answer(
     """
     pools = open_pools(loaded, name)
     names = tuple(pool.name for pool in pools)
-    trials = Trials(alone(loaded, name), name, pools, demand, store, progress)
+    trials = Trials(alone(loaded, name), name, pools, periods, store, progress, rows=rows)
     trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in pools))
     found = search(trials, limits)
     if found.best is not None:

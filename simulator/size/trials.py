@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,10 +13,12 @@ from simulator.resolve.sizes import OpenPool, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import Demand, PeriodDemand, whole_month
+from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.key import outcome_key
 from simulator.simulate.one import Outcome, Subject, subject_of
 from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import Refutation, try_fleet
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.bounds import least_replicas, least_usd_per_month
@@ -73,9 +76,9 @@ class Trials:
     Parameters
     ----------
     loaded : the scenario with this topology alone
-    demand : what is asked, or what each period of a month asks, the busiest first; each is judged by itself, and the
-        bill is that of all
+    periods : what is asked in a month, the busiest first; each is judged by itself, and the bill is that of all
     step_factor : on all step times, to see what their error means for the sizes
+    rows : keeps the requests of the cheapest point that met
 
     Attributes
     ----------
@@ -88,17 +91,19 @@ class Trials:
         loaded: LoadedScenario,
         name: str,
         pools: Sequence[OpenPool],
-        demand: Demand | Sequence[PeriodDemand],
+        periods: Sequence[PeriodDemand],
         store: Store,
         progress: Progress | None = None,
         step_factor: float = 1.0,
+        rows: Rows | None = None,
     ) -> None:
         self.loaded, self.name, self.pools = loaded, name, tuple(pools)
-        self.periods = whole_month(demand) if isinstance(demand, Demand) else tuple(demand)
+        self.periods = tuple(periods)
         self.demand = self.periods[0].demand
         self.step_factor = step_factor
         self.simulated = 0
         self.store, self._progress = store, progress
+        self._rows, self._kept = rows, (math.inf, frozenset[str]())
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
         self._order = list(range(len(self.periods)))
@@ -146,6 +151,11 @@ class Trials:
         except InputError as error:
             return Tried(point, "refused", reason="; ".join(problem.message for problem in error.problems))
         self.simulated += 1
+        tried = self._raced(point, sized, best, replications)
+        self._keep_rows(tried, sized.subject)
+        return tried
+
+    def _raced(self, point: Point, sized: Sized, best: Tried | None, replications: int | None) -> Tried:
         every = self.demand.replications
         most = min(replications or every, every)
         usd: tuple[float, ...] = ()
@@ -176,13 +186,27 @@ class Trials:
                     part = (upto - 1 + (len(done) + share) / len(self.periods)) / most
                     self._progress(f"{self.name}: {Tried(point, 'open')} replicas", part)
 
-            found = try_fleet(subject, self.periods[k].demand, self.store, upto, tick)
+            one = self.periods[k]
+            rows = self._rows if self._rows and self._rows.period == one.period else None
+            found = try_fleet(subject, one.demand, self.store, upto, tick, rows)
             if found.refutation:
                 self._order.remove(k)
                 self._order.insert(0, k)
                 return found.refutation
             done[k] = found.outcomes
         return tuple(done[k] for k in range(len(self.periods)))
+
+    def _keep_rows(self, tried: Tried, subject: Subject) -> None:
+        """Forget the requests of all points but the cheapest that met."""
+        if self._rows is None:
+            return
+        shown = [one.demand for one in self.periods if one.period == self._rows.period]
+        keys = {outcome_key(subject, demand, k) for demand in shown for k in range(demand.replications)}
+        usd, kept = self._kept
+        if tried.word == "met" and tried.usd_per_month < usd:
+            self._kept = tried.usd_per_month, frozenset(keys)
+            keys, kept = set(kept), frozenset(keys)
+        self._rows.drop(keys - kept)
 
     def whole(self, point: Point, period: int = 0) -> tuple[Outcome, ...]:
         """Every replication of a period to its end, met or not."""

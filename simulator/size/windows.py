@@ -13,7 +13,8 @@ from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.week import HOURS_PER_DAY
 from simulator.schema.clock import WeekWindow
-from simulator.simulate.demand import Demand, PeriodDemand, whole_month
+from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer
 from simulator.size.found import Limits
@@ -53,10 +54,11 @@ class Window:
 def best_window(
     loaded: LoadedScenario,
     name: str,
-    demand: Demand | Sequence[PeriodDemand],
+    periods: Sequence[PeriodDemand],
     store: Store,
     limits: Limits | None = None,
     progress: Progress | None = None,
+    rows: Rows | None = None,
 ) -> Answer:
     """The cheapest hours of the windows that a topology leaves open, together with its sizes.
 
@@ -66,7 +68,8 @@ def best_window(
 
     Parameters
     ----------
-    demand : what is asked, or what each period of a month asks, the busiest first
+    periods : what is asked in a month, the busiest first
+    rows : keeps the requests of the best of each window's hours
 
     Raises
     ------
@@ -74,8 +77,7 @@ def best_window(
     """
     windows = open_windows(loaded.scenario.topologies[name])
     if not windows:
-        return answer(loaded, name, demand, store, limits, progress)
-    periods = whole_month(demand) if isinstance(demand, Demand) else tuple(demand)
+        return answer(loaded, name, periods, store, limits, progress, rows)
     candidates = _candidates(loaded, name, windows[0], periods)
     most = len(_FIRST_LENGTHS) + 2 * len(_STEPS)
     if limits is not None and limits.seconds is not None:
@@ -91,7 +93,8 @@ def best_window(
             if progress:
                 progress(f"{what}, {hours} h", min((before + share) / most, 1.0))
 
-        tried[length] = Window(hours, answer(with_hours(loaded, name, hours), name, demand, store, limits, tick))
+        there = with_hours(loaded, name, hours)
+        tried[length] = Window(hours, answer(there, name, periods, store, limits, tick, rows))
 
     for length in _FIRST_LENGTHS:
         look(length)

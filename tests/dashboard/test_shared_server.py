@@ -22,6 +22,7 @@ from dashboard.settings import bundle_folders, named_folders
 from dashboard.workspace import lay_out, load_confined
 from simulator.errors import InputError, Problem
 from simulator.results.bundle import read_bundle
+from simulator.results.scratch import is_alive
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 TEXT = SCENARIO.read_text(encoding="utf-8")
@@ -174,7 +175,7 @@ def test_problems_name_no_folder_of_the_server(tmp_path: Path) -> None:
 
 
 def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
-    dead = next(pid for pid in range(4_000_000, 5_000_000) if not processes.is_alive(pid))
+    dead = next(pid for pid in range(4_000_000, 5_000_000) if not is_alive(pid))
     for name in (f".run.{dead}", f".run.{os.getpid()}", ".jobs"):
         (tmp_path / name).mkdir()
     jobs._forget_old(tmp_path)

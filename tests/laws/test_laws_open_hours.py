@@ -18,7 +18,7 @@ from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import WeekWindow
-from simulator.simulate.demand import demand_of
+from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
 from simulator.size.answer import answer, sized_scenario
 from simulator.size.windows import best_window
@@ -68,7 +68,7 @@ def test_no_range_of_a_length_is_busier(counts: list[int]) -> None:
 def test_the_cheapest_hours_are_those_in_which_requests_come(tmp_path: Path) -> None:
     """Requests from 9 to 14 alone, an API that is dearer than a GPU: five hours of it, found beside other lengths."""
     loaded = scenario(tmp_path, 9, 14)
-    found = best_window(loaded, "t", demand_of(loaded), Store())
+    found = best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
     assert found.hours == "9-14"
     assert found.search.claim == f"best of {sum(row['tried'] for row in found.windows)} tried"
     bills = {row["hours"]: row["usd_per_month"] for row in found.windows}
@@ -79,14 +79,14 @@ def test_the_cheapest_hours_are_those_in_which_requests_come(tmp_path: Path) -> 
     (pool,) = plan_topology(sized, "t").fleet.pools
     assert pool.schedule is not None
     assert [pool.schedule.replicas_at(hour * HOUR_S) > 0 for hour in (8, 9, 13, 14)] == [False, True, True, False]
-    again = answer(with_hours(loaded, "t", "9-14"), "t", demand_of(loaded), Store())
+    again = answer(with_hours(loaded, "t", "9-14"), "t", whole_month(demand_of(loaded)), Store())
     assert again.search.best is not None
     assert again.search.best.usd_per_month == bills["9-14"]
 
 
 def test_where_the_api_is_cheap_the_window_is_as_short_as_can_be(tmp_path: Path) -> None:
     loaded = scenario(tmp_path, 9, 14, 0.001)
-    found = best_window(loaded, "t", demand_of(loaded), Store())
+    found = best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
     bills = [row["usd_per_month"] for row in found.windows]
     assert bills == sorted(bills)
     assert found.hours == found.windows[0]["hours"]
@@ -97,7 +97,8 @@ def test_a_topology_without_open_windows_has_the_answer_of_its_sizes(tmp_path: P
     assert not open_windows(loaded.scenario.topologies["t"])
     store = Store()
     assert (
-        best_window(loaded, "t", demand_of(loaded), store).row() == answer(loaded, "t", demand_of(loaded), store).row()
+        best_window(loaded, "t", whole_month(demand_of(loaded)), store).row()
+        == answer(loaded, "t", whole_month(demand_of(loaded)), store).row()
     )
 
 
@@ -106,10 +107,10 @@ def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -
     with pytest.raises(
         InputError, match=r"topologies\.t\.routing\.windows\[0\]\.hours: hours are found from a whole day"
     ):
-        best_window(loaded, "t", demand_of(loaded), Store())
+        best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
     loaded = scenario(tmp_path, 9, 14, 20.0, "topologies.t.routing.windows[0].days=sat")
     with pytest.raises(InputError, match="no request arrives by the clock on its days"):
-        best_window(loaded, "t", demand_of(loaded), Store())
+        best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
     with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: run finds them"):
         plan_topology(loaded, "t")
 
@@ -129,7 +130,7 @@ def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
     ]
     study = "study=" + json.dumps({"months": 2, "events": events})
     run = simulate(scenario(tmp_path, 9, 14, 0.02, study), tmp_path / "runs")
-    of_dear_alone = best_window(scenario(tmp_path, 9, 14), "t", demand_of(loaded), Store()).search.best
+    of_dear_alone = best_window(scenario(tmp_path, 9, 14), "t", whole_month(demand_of(loaded)), Store()).search.best
     assert of_dear_alone is not None
     first, last = (month["usd"] for month in run.decision["topologies"]["t"]["months"])
     assert first < last == pytest.approx(of_dear_alone.usd_per_month)

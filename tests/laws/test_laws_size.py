@@ -40,7 +40,9 @@ def loaded(*sets: str) -> LoadedScenario:
 
 def found(scenario: LoadedScenario, name: str, limits: Limits | None = None, store: Store | None = None) -> Search:
     store = Store() if store is None else store
-    return search(Trials(alone(scenario, name), name, open_pools(scenario, name), demand_of(scenario), store), limits)
+    return search(
+        Trials(alone(scenario, name), name, open_pools(scenario, name), whole_month(demand_of(scenario)), store), limits
+    )
 
 
 @settings(deadline=None, max_examples=5)
@@ -75,7 +77,7 @@ def test_whatever_meets_has_at_least_the_replicas_of_the_work(rate: float, serve
     scenario = loaded(*sets)
     best = found(scenario, name).best
     assert best is not None
-    subject = Trials(alone(scenario, name), name, open_pools(scenario, name), demand_of(scenario), Store())
+    subject = Trials(alone(scenario, name), name, open_pools(scenario, name), whole_month(demand_of(scenario)), Store())
     sized = subject.sized(best.point).subject
     assert least_replicas(sized, demand_of(scenario), sized.fleet.pools[0].name) <= best.point[0].most
 
