@@ -6,6 +6,9 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from dashboard.settings import Settings, bundle_folders
 from simulator.errors import InputError, Problem
@@ -23,21 +26,33 @@ def dashboard(
     live: Path | None = None,
     port: int = 8501,
     host: str = "127.0.0.1",
-    open: bool = True,
+    open: Annotated[bool, Parameter(negative="--no-open")] = True,
     allow_host: list[str] | None = None,
 ) -> int:
     """Open the dashboard in a browser.
 
+    For example:
+
+        servecast dashboard
+        servecast dashboard runs/quickstart-4fb36670 --port 8600
+
     Parameters
     ----------
-    runs: run bundles, or folders that hold some; without any, the folder of `--out`
-    out: folder for the bundles of runs started in the browser
-    live: folder that `servecast calibrate live` writes, shown in the Calibration view
-    port: port of the server
-    host: address it listens on; anything but loopback lets others on the network in, without a password
-    open: open a browser window
-    allow_host: name by which browsers reach the server, where it is not the address it listens on; any, unless given,
-        where it listens on all addresses
+    runs
+        Run bundles, or folders that hold some; without any, the folder of `--out`.
+    out
+        Folder for the bundles of runs started in the browser.
+    live
+        Folder that `servecast calibrate live` writes, shown in the Calibration view.
+    port
+        Port of the server.
+    host
+        Address it listens on; anything but loopback lets others on the network in, without a password.
+    open
+        Open a browser window.
+    allow_host
+        Name by which browsers reach the server, where it is not the address it listens on; any, unless given,
+        where it listens on all addresses.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("the dashboard needs Streamlit: pip install 'servecast[dashboard]'")

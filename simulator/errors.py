@@ -83,13 +83,21 @@ def collect(function: Callable[[Item], Result], items: Iterable[Item]) -> list[R
     return results
 
 
+MOST_MEANT = 5
+"""Names that a message offers of those that begin alike."""
 MOST_LISTED = 40
 """Names that a message lists."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """Message for a name that is in no list: the closest one, else all that are known (their number, where many)."""
+    """Message for a name that is in no list: those that begin so, the closest, or all (their number, where many)."""
     choices: Sequence[str] = sorted(known)
+    begin = sorted((each for each in choices if name and each.lower().startswith(name.lower())), key=len)
+    if begin:
+        meant = [repr(choice) for choice in begin[:MOST_MEANT]]
+        more = f" or {len(begin) - MOST_MEANT} others" if len(begin) > MOST_MEANT else ""
+        listed = f"{', '.join(meant[:-1])} or {meant[-1]}" if len(meant) > 1 and not more else ", ".join(meant)
+        return f"unknown {kind} {name!r}: did you mean {listed}{more}?"
     close = difflib.get_close_matches(name.lower(), [choice.lower() for choice in choices], n=1, cutoff=0.5)
     if close:
         match = next(choice for choice in choices if choice.lower() == close[0])

@@ -21,17 +21,30 @@ def fit(
 ) -> int:
     """Fit the step-time model to measured steps and write a profile.
 
+    For example:
+
+        servecast calibrate fit steps --out profile.json --name my-machine
+
     Parameters
     ----------
-    steps: folder written by `servecast calibrate profile`, or a vllm-run/1 file
-    out: profile file
-    name: name of the profile; the model's unless given
-    gpu: the GPU's name in the catalog, so that scenarios can use the profile
-    dtype: weight format of the measured engine
-    tp: its tensor-parallel size
-    pp: its pipeline-parallel size
-    plots: also write predicted against measured, and residuals, as an HTML page
-    format: table for people, json for programs
+    steps
+        Folder written by `servecast calibrate profile`, or a vllm-run/1 file.
+    out
+        Profile file.
+    name
+        Name of the profile; the model's unless given.
+    gpu
+        The GPU's name in the catalog, so that scenarios can use the profile.
+    dtype
+        Weight format of the measured engine.
+    tp
+        Its tensor-parallel size.
+    pp
+        Its pipeline-parallel size.
+    plots
+        Also write predicted against measured, and residuals, as an HTML page.
+    format
+        Table for people, json for programs.
     """
     from calibrate.fit.fit import fit_steps
     from calibrate.fit.plots import write_plots

@@ -15,13 +15,22 @@ def import_kernels(
 ) -> int:
     """Fit the kernels of each GPU on the measured tables of aiconfigurator-core and write hardware profiles.
 
+    For example:
+
+        servecast calibrate import-kernels h100-sxm h200 --output profiles
+
     Parameters
     ----------
-    gpus: GPUs to write; all unless given
-    source: folder of the unpacked package; the installed one unless given
-    output: folder of the profiles; the catalog's own unless given
-    write_docs: write the errors of the fits into the kernels' section of this document (docs/accuracy.md)
-    retrieved: date that the tables were retrieved, for the provenance
+    gpus
+        GPUs to write; all unless given.
+    source
+        Folder of the unpacked package; the installed one unless given.
+    output
+        Folder of the profiles; the catalog's own unless given.
+    write_docs
+        Write the errors of the fits into the kernels' section of this document (docs/accuracy.md).
+    retrieved
+        Date that the tables were retrieved, for the provenance.
     """
     from calibrate.kernels import report
     from calibrate.kernels.build import build_all, write_profiles

@@ -28,21 +28,39 @@ def job(
 ) -> int:
     """Write jobs that profile each model on each GPU and leave bundles to fit anywhere.
 
+    For example:
+
+        servecast calibrate job --target slurm --gpu h100-sxm --model Qwen/Qwen3-8B --volume /scratch/profiles
+
     Parameters
     ----------
-    target: what runs the jobs
-    gpu: GPUs of the catalog; several give a job each
-    model: Hugging Face names, or folders on the machines; several give a job each
-    volume: where bundles are left: a folder (slurm, docker), a PersistentVolumeClaim (kubernetes), a bucket (skypilot)
-    out: folder for the job files
-    tp: tensor-parallel GPUs of the engine
-    pp: pipeline-parallel stages of the engine
-    engine_arg: name=value for vLLM's engine, as max_num_seqs=256
-    gpu_name: what the scheduler calls the GPU, where it is not the usual name
-    image: container image with vLLM
-    install: what pip installs in it: servecast, a version of it, or the path of a wheel
-    retries: times that a failed job is started again; it goes on where it was
-    limit_h: wall-clock limit in hours
+    target
+        What runs the jobs.
+    gpu
+        GPUs of the catalog; several give a job each.
+    model
+        Hugging Face names, or folders on the machines; several give a job each.
+    volume
+        Where bundles are left: a folder (slurm, docker), a PersistentVolumeClaim (kubernetes), a bucket
+        (skypilot).
+    out
+        Folder for the job files.
+    tp
+        Tensor-parallel GPUs of the engine.
+    pp
+        Pipeline-parallel stages of the engine.
+    engine_arg
+        Name=value for vLLM's engine, as max_num_seqs=256.
+    gpu_name
+        What the scheduler calls the GPU, where it is not the usual name.
+    image
+        Container image with vLLM.
+    install
+        What pip installs in it: servecast, a version of it, or the path of a wheel.
+    retries
+        Times that a failed job is started again; it goes on where it was.
+    limit_h
+        Wall-clock limit in hours.
     """
     from calibrate.jobs.spec import JobSpec, scheduler_gpu_name
     from calibrate.jobs.targets import TARGETS

@@ -28,19 +28,34 @@ def live(
     Writes `polls.jsonl`, `traffic.json`, `workload.yaml`, `report.json` and, where the drift is significant,
     `profile.json`, the corrected profile.
 
+    For example:
+
+        servecast calibrate live http://127.0.0.1:8000 --profile profile.json --out watch
+
     Parameters
     ----------
-    url: the server's metrics page, as http://127.0.0.1:8000/metrics
-    profile: profile of the engine, from `servecast calibrate fit`
-    out: folder for what is written
-    from_: a recording (polls.jsonl) to look at again, instead of a server
-    model: the model's name, where the server has several
-    period_s: time between polls
-    duration_s: length of the watch
-    threshold: smallest change of the step times that is called a drift
-    seed: of the simulated twin
-    check: exit with 1 if the drift is significant
-    format: table for people, json for programs
+    url
+        The server's metrics page, as http://127.0.0.1:8000/metrics.
+    profile
+        Profile of the engine, from `servecast calibrate fit`.
+    out
+        Folder for what is written.
+    from_
+        A recording (polls.jsonl) to look at again, instead of a server.
+    model
+        The model's name, where the server has several.
+    period_s
+        Time between polls.
+    duration_s
+        Length of the watch.
+    threshold
+        Smallest change of the step times that is called a drift.
+    seed
+        Of the simulated twin.
+    check
+        Exit with 1 if the drift is significant.
+    format
+        Table for people, json for programs.
     """
     import time
     from functools import cache

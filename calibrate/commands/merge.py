@@ -8,10 +8,16 @@ from pathlib import Path
 def merge(profiles: list[Path], /, *, into: Path) -> int:
     """Copy profiles into one folder, named by GPU, layout, model and version, with an index of where each comes from.
 
+    For example:
+
+        servecast calibrate merge a100.json h100.json --into profiles
+
     Parameters
     ----------
-    profiles: files written by `servecast calibrate fit`
-    into: catalog folder; profiles that are in it already stay
+    profiles
+        Files written by `servecast calibrate fit`.
+    into
+        Catalog folder; profiles that are in it already stay.
     """
     from calibrate.fit.profile_file import merge_profiles
     from simulator.cli.output import print_table

@@ -23,15 +23,26 @@ def profile(
     Weights are dummies and scheduling is synchronous unless the engine arguments say otherwise. Ctrl-C keeps what was
     measured; the same command goes on from there.
 
+    For example:
+
+        servecast calibrate profile --model ./qwen3-0.6b --out steps -- --max-model-len 4096
+
     Parameters
     ----------
-    engine_arguments: vLLM's engine arguments, as on its own command line
-    model: model folder or name
-    out: folder for steps.parquet and meta.json
-    repeats: times that each point is measured
-    time_budget_s: the design is cut down to fit, and no point begins after this time
-    seed: of the random order
-    vllm_python: interpreter that has vLLM
+    engine_arguments
+        VLLM's engine arguments, as on its own command line.
+    model
+        Model folder or name.
+    out
+        Folder for steps.parquet and meta.json.
+    repeats
+        Times that each point is measured.
+    time_budget_s
+        The design is cut down to fit, and no point begins after this time.
+    seed
+        Of the random order.
+    vllm_python
+        Interpreter that has vLLM.
     """
     from calibrate.experiments.profile import DEFAULTS, Options, Profiler, contention
     from calibrate.experiments.store import PointStore

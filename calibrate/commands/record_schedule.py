@@ -29,23 +29,38 @@ def record_schedule(
 ) -> int:
     """Record vLLM's schedules, replay each and compare every step. Exits with 1 on any difference.
 
+    For example:
+
+        servecast calibrate record-schedule --out recordings --random 20
+
     Parameters
     ----------
-    engine_arguments: vLLM's engine arguments, as on its own command line; not with --random
-    out: folder for the recordings, format vllm-schedule-trace/1
-    model: model folder or name; a one-layer model if not given
-    random: record this many random engines, each with a random workload
-    modes: with --random, what engines may be in beyond plain serving: all, plain, or names separated by commas (async,
-        pipeline, ngram, eagle, mtp, mtp-modules, draft-model, dflash, drafts-by-batch-size, window, hybrid,
-        local-chunks, linear, linear-prefix, hybrid-off, nixl-decode, nixl-prefill, store, priority, chunking-off,
-        long-prefill, adaptive-prefill, active-seqs, scheduled-tokens, watermark, encoder, lora, grammar, abort, reset,
-        salt, parallel-sampling, stop, data-parallel, prefill-interval); each engine gets a random combination
-    first: number of the first random engine, to go on where an earlier recording stopped
-    workloads: random workloads on the engine that the engine arguments describe
-    seed: of the random engines and workloads
-    using: with --random, drive vLLM's engine core over an executor that computes nothing (all modes), its scheduler
-        alone, or start the whole engine for each (both: plain serving)
-    vllm_python: interpreter that has vLLM
+    engine_arguments
+        VLLM's engine arguments, as on its own command line; not with --random.
+    out
+        Folder for the recordings, format vllm-schedule-trace/1.
+    model
+        Model folder or name; a one-layer model if not given.
+    random
+        Record this many random engines, each with a random workload.
+    modes
+        With --random, what engines may be in beyond plain serving: all, plain, or names separated by commas
+        (async, pipeline, ngram, eagle, mtp, mtp-modules, draft-model, dflash, drafts-by-batch-size, window,
+        hybrid, local-chunks, linear, linear-prefix, hybrid-off, nixl-decode, nixl-prefill, store, priority,
+        chunking-off, long-prefill, adaptive-prefill, active-seqs, scheduled-tokens, watermark, encoder, lora,
+        grammar, abort, reset, salt, parallel-sampling, stop, data-parallel, prefill-interval); each engine gets
+        a random combination.
+    first
+        Number of the first random engine, to go on where an earlier recording stopped.
+    workloads
+        Random workloads on the engine that the engine arguments describe.
+    seed
+        Of the random engines and workloads.
+    using
+        With --random, drive vLLM's engine core over an executor that computes nothing (all modes), its
+        scheduler alone, or start the whole engine for each (both: plain serving).
+    vllm_python
+        Interpreter that has vLLM.
     """
     import time
 

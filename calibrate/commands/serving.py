@@ -17,14 +17,24 @@ def serving(
 ) -> int:
     """Fit engine overheads and sustained shares, cross-validate them, and write both as catalog data.
 
+    For example:
+
+        servecast calibrate serving points.csv --output fitted
+
     Parameters
     ----------
-    tables: CSV files as `servecast verify gpu` reads them
-    data: folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given
-    date: date of the fit, for the provenance
-    output: folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given
-    rounds: most steps of the least squares
-    quiet: no progress bar
+    tables
+        CSV files as `servecast verify gpu` reads them.
+    data
+        Folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given.
+    date
+        Date of the fit, for the provenance.
+    output
+        Folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given.
+    rounds
+        Most steps of the least squares.
+    quiet
+        No progress bar.
     """
     from calibrate.commands.verify_gpu import table_files
     from calibrate.serving.crossval import cross_validate, error_groups

@@ -39,28 +39,52 @@ def validate(
 
     Writes `process.json` and `server.json` (format vllm-run/1) and `report.html`.
 
+    For example:
+
+        servecast calibrate validate steps --out measured --profile profile.json --loads 0.3
+
     Parameters
     ----------
-    folder: what `servecast calibrate profile` left; the engine is started as it was then
-    out: folder for recordings and report
-    profile: profile to check; fitted on the folder's steps if not given
-    via: requests handed to the engine in its process, or sent by vLLM's benchmark to a server, or both
-    loads: rates as shares of the simulated capacity
-    rates: requests per second instead
-    trace: also serve the first requests of a recorded trace, at the middle rate
-    isl_mean: mean prompt tokens of the Poisson loads
-    osl_mean: mean output tokens of the Poisson loads
-    duration_s: arrivals of one load, seconds
-    seed: of arrivals and lengths
-    check: exit with 1 if an error is beyond its tolerance
-    throughput: largest relative error of throughput, drift-corrected
-    median: largest relative error of the medians of TTFT and TPOT, drift-corrected
-    p99: largest relative error of their 99th percentiles, drift-corrected
-    raw_throughput: the same without the drift factor
-    raw_median: the same without the drift factor
-    raw_p99: the same without the drift factor
-    vllm_python: interpreter that has vLLM
-    format: table for people, json for programs
+    folder
+        What `servecast calibrate profile` left; the engine is started as it was then.
+    out
+        Folder for recordings and report.
+    profile
+        Profile to check; fitted on the folder's steps if not given.
+    via
+        Requests handed to the engine in its process, or sent by vLLM's benchmark to a server, or both.
+    loads
+        Rates as shares of the simulated capacity.
+    rates
+        Requests per second instead.
+    trace
+        Also serve the first requests of a recorded trace, at the middle rate.
+    isl_mean
+        Mean prompt tokens of the Poisson loads.
+    osl_mean
+        Mean output tokens of the Poisson loads.
+    duration_s
+        Arrivals of one load, seconds.
+    seed
+        Of arrivals and lengths.
+    check
+        Exit with 1 if an error is beyond its tolerance.
+    throughput
+        Largest relative error of throughput, drift-corrected.
+    median
+        Largest relative error of the medians of TTFT and TPOT, drift-corrected.
+    p99
+        Largest relative error of their 99th percentiles, drift-corrected.
+    raw_throughput
+        The same without the drift factor.
+    raw_median
+        The same without the drift factor.
+    raw_p99
+        The same without the drift factor.
+    vllm_python
+        Interpreter that has vLLM.
+    format
+        Table for people, json for programs.
     """
     from calibrate.experiments.validation import (
         compare_runs,

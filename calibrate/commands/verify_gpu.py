@@ -30,18 +30,31 @@ def gpu(
 ) -> int:
     """Simulate every row of tables of published serving results and compare TTFT, TPOT, throughput and E2E.
 
+    For example:
+
+        servecast verify gpu results.csv
+
     Parameters
     ----------
-    tables: CSV files, one measured point a row
-    data: folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given; else the
-        environment variable SERVECAST_SERVING_DATA
-    format: table, or JSON with errors as fractions
-    check: exit with 1 when the errors are above the project's limits
-    skip_bad: leave rows with impossible values out instead of refusing the table
-    plots: write scatter plots (HTML) here
-    write_docs: write the errors into the serving section of this document (docs/accuracy.md)
-    seed: of arrivals and lengths
-    quiet: no progress bar
+    tables
+        CSV files, one measured point a row.
+    data
+        Folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given; else the
+        environment variable SERVECAST_SERVING_DATA.
+    format
+        Table, or JSON with errors as fractions.
+    check
+        Exit with 1 when the errors are above the project's limits.
+    skip_bad
+        Leave rows with impossible values out instead of refusing the table.
+    plots
+        Write scatter plots (HTML) here.
+    write_docs
+        Write the errors into the serving section of this document (docs/accuracy.md).
+    seed
+        Of arrivals and lengths.
+    quiet
+        No progress bar.
     """
     from calibrate.serving.read import read_tables
     from calibrate.serving.report import HEADERS, as_json, compare_rows, table_rows

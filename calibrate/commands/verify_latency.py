@@ -25,18 +25,32 @@ def latency(
     Errors are given as simulated, and after one factor for the machine's speed in that run, taken from the run's own
     decode steps of equal composition (at most 15 %).
 
+    For example:
+
+        servecast verify latency measured/process.json --check
+
     Parameters
     ----------
-    runs: measured runs in the format vllm-run/1
-    check: exit with 1 if an error is beyond its tolerance
-    throughput: largest relative error of throughput, drift-corrected
-    median: largest relative error of the medians of TTFT and TPOT, drift-corrected
-    p99: largest relative error of their 99th percentiles, drift-corrected
-    raw_throughput: the same without the drift factor
-    raw_median: the same without the drift factor
-    raw_p99: the same without the drift factor
-    report: also write an HTML page with tables and CDFs
-    format: table for people, json for programs
+    runs
+        Measured runs in the format vllm-run/1.
+    check
+        Exit with 1 if an error is beyond its tolerance.
+    throughput
+        Largest relative error of throughput, drift-corrected.
+    median
+        Largest relative error of the medians of TTFT and TPOT, drift-corrected.
+    p99
+        Largest relative error of their 99th percentiles, drift-corrected.
+    raw_throughput
+        The same without the drift factor.
+    raw_median
+        The same without the drift factor.
+    raw_p99
+        The same without the drift factor.
+    report
+        Also write an HTML page with tables and CDFs.
+    format
+        Table for people, json for programs.
     """
     from calibrate.fit.fit import fit_steps
     from calibrate.recording.run import read_run

@@ -8,9 +8,14 @@ from typing import Literal
 def bench(*, format: Literal["table", "json"] = "table") -> int:
     """Measure simulated requests per second on one core; compile time is not counted.
 
+    For example:
+
+        servecast bench --format json
+
     Parameters
     ----------
-    format: table for people, json for programs
+    format
+        Table for people, json for programs.
     """
     from simulator.cli.output import print_json, print_table
     from simulator.run.bench import run_benchmarks

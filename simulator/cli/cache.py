@@ -8,9 +8,15 @@ _MEGABYTE = 1e6
 def cache(*, clear: bool = False) -> int:
     """Show what is kept of simulations between runs: where, how many, how much, and since when it was not used.
 
+    For example:
+
+        servecast cache
+        servecast cache --clear
+
     Parameters
     ----------
-    clear: remove all of it; nothing but time is lost
+    clear
+        Remove all of it; nothing but time is lost.
     """
     from datetime import datetime
 

@@ -17,13 +17,24 @@ def catalog(
 ) -> int:
     """List the kinds of the catalog, the entries of one kind, or the figures of one entry with their sources.
 
+    For example:
+
+        servecast catalog gpus
+        servecast catalog models qwen3-32b
+        servecast catalog --stale 1y
+
     Parameters
     ----------
-    kind: gpus, models, servers, sites, grids, gpu_offers, token_offers, precisions or costs
-    name: one entry
-    stale: list the figures that are older than this age instead, as 90d, 12m or 1y, and those without a date
-    today: the day from which their age is counted; today unless given
-    format: table for people, json for programs
+    kind
+        Gpus, models, servers, sites, grids, gpu_offers, token_offers, precisions or costs.
+    name
+        One entry.
+    stale
+        List the figures that are older than this age instead, as 90d, 12m or 1y, and those without a date.
+    today
+        The day from which their age is counted; today unless given.
+    format
+        Table for people, json for programs.
     """
     from simulator.catalog.freshness import age_days
     from simulator.catalog.listing import KINDS, listing, provenance
@@ -39,14 +50,31 @@ def catalog(
     if format == "json":
         print_json(rows)
     elif rows:
-        print_table([[_cell(value) for value in row.values()] for row in rows], list(rows[0]))
+        names = list(rows[0])
+        print_table([[_cell(name, row[name]) for name in names] for row in rows], [_heading(name) for name in names])
     else:
         print("nothing is older" if stale else "nothing")
     return 0
 
 
-def _cell(value: object) -> str:
-    """Numbers without trailing zeros, nothing for what is missing."""
+READ_AS = {"_bytes": ("_gib", 2**30), "_bytes_per_s": ("_gb_per_s", 10**9), "_flops": ("_tflops", 10**12)}
+"""Units that people read, by the end of a column's name."""
+
+
+def _heading(name: str) -> str:
+    ending = _ending(name)
+    return name.removesuffix(ending) + READ_AS[ending][0] if ending else name
+
+
+def _ending(name: str) -> str:
+    return next((ending for ending in READ_AS if name.endswith(ending)), "")
+
+
+def _cell(name: str, value: object) -> str:
+    """Numbers without trailing zeros, in units that people read; nothing for what is missing."""
     if value is None:
         return ""
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    ending = _ending(name)
+    return f"{value / READ_AS[ending][1]:.4g}" if ending else f"{value:.12g}"

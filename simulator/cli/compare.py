@@ -29,13 +29,22 @@ def compare(
 
     Topologies that served the same requests are also compared replication by replication, with 95 % intervals.
 
+    For example:
+
+        servecast compare runs/march runs/april --baseline runs/march
+
     Parameters
     ----------
-    runs: run bundles (folders) and scenario files, which are run first
-    baseline: topology that differences are taken to; the first unless given
-    out: folder for the bundles of these
-    format: table for people, json for programs
-    quiet: no progress bar
+    runs
+        Run bundles (folders) and scenario files, which are run first.
+    baseline
+        Topology that differences are taken to; the first unless given.
+    out
+        Folder for the bundles of these.
+    format
+        Table for people, json for programs.
+    quiet
+        No progress bar.
     """
     from simulator.cli.output import print_json, print_table
     from simulator.report.paired import differences_to

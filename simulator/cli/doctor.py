@@ -6,9 +6,14 @@ from __future__ import annotations
 def doctor(*, warm: bool = False) -> int:
     """Say who owns the import names, which versions run, and where compiled kernels are kept. Exits with 1 on trouble.
 
+    For example:
+
+        servecast doctor --warm
+
     Parameters
     ----------
-    warm: compile the kernels now, so that the first run does not wait for it
+    warm
+        Compile the kernels now, so that the first run does not wait for it.
     """
     from importlib.metadata import packages_distributions, version
     from importlib.util import find_spec

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from simulator.errors import ServecastError
 
@@ -16,6 +16,7 @@ app = App(
     help="Forecasts LLM serving before anyone buys a GPU: topology, capacity, latency, cost.",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
 )
 _COMMANDS = (
     "run",
@@ -25,6 +26,7 @@ _COMMANDS = (
     "steps",
     "traces",
     "validate",
+    "explain",
     "catalog",
     "cache",
     "schema",
@@ -45,6 +47,13 @@ app.command("calibrate.cli:app", name="calibrate")
 app.command("dashboard.command:dashboard", name="dashboard")
 
 
+def _load_all() -> None:
+    """Import every command, so that the list of commands says what each does."""
+    for name in app:
+        if not name.startswith("-"):
+            app[name]
+
+
 def main() -> None:
     """Run the command line and exit."""
     sys.exit(_run(sys.argv[1:]))
@@ -52,6 +61,8 @@ def main() -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
+        if arguments in ([], ["--help"], ["-h"]):
+            _load_all()
         result = app(
             arguments,
             exit_on_error=False,

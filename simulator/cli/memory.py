@@ -29,25 +29,47 @@ def memory(
 ) -> int:
     """Plan the memory of a replica, term by term as vLLM logs it.
 
+    For example:
+
+        servecast memory qwen3-32b --gpu h100-sxm --tp 2 --max-model-len 32768
+        servecast memory --compare vllm.log
+
     Parameters
     ----------
-    model: name in the catalog, a config.json, or a folder that holds one
-    gpu: GPU of the catalog, as h100-sxm, or a YAML file with name, memory_gib, generation and peers
-    tp: tensor parallel GPUs
-    pp: pipeline stages
-    dp: data-parallel replicas that share the experts
-    expert_parallel: deal experts out whole instead of cutting them
-    dtype: weights: auto (the checkpoint's own), bf16, fp16, fp8, int8, int4, awq, gptq, nvfp4 or mxfp4
-    kv_dtype: KV cache: auto, bf16, fp8 or int8
-    gpu_memory_utilization: share of the GPU's memory; the version's default unless given
-    max_model_len: longest request in tokens; the model's context unless given
-    max_num_batched_tokens: token budget of a step; the server's default on this GPU unless given
-    max_num_seqs: most sequences at once; the server's default on this GPU unless given
-    version: vLLM version, as 0.11.0; the newest known unless given
-    enforce_eager: no CUDA graphs
-    table: CSV file with one question a row, by the names of these options and an id
-    compare: start-up log of vLLM to hold the plan against; what the log does not say is taken from the options
-    format: table for people, json for programs
+    model
+        Name in the catalog, a config.json, or a folder that holds one.
+    gpu
+        GPU of the catalog, as h100-sxm, or a YAML file with name, memory_gib, generation and peers.
+    tp
+        Tensor parallel GPUs.
+    pp
+        Pipeline stages.
+    dp
+        Data-parallel replicas that share the experts.
+    expert_parallel
+        Deal experts out whole instead of cutting them.
+    dtype
+        Weights: auto (the checkpoint's own), bf16, fp16, fp8, int8, int4, awq, gptq, nvfp4 or mxfp4.
+    kv_dtype
+        KV cache: auto, bf16, fp8 or int8.
+    gpu_memory_utilization
+        Share of the GPU's memory; the version's default unless given.
+    max_model_len
+        Longest request in tokens; the model's context unless given.
+    max_num_batched_tokens
+        Token budget of a step; the server's default on this GPU unless given.
+    max_num_seqs
+        Most sequences at once; the server's default on this GPU unless given.
+    version
+        VLLM version, as 0.11.0; the newest known unless given.
+    enforce_eager
+        No CUDA graphs.
+    table
+        CSV file with one question a row, by the names of these options and an id.
+    compare
+        Start-up log of vLLM to hold the plan against; what the log does not say is taken from the options.
+    format
+        Table for people, json for programs.
     """
     from simulator.cli.memory_text import print_answer, print_comparison, print_rows
     from simulator.errors import InputError

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from tabulate import tabulate
+
+GAP = "  "
+"""Between two columns."""
+LINE_EVERY_S = 5.0
+"""Between two lines of progress where stderr is no terminal."""
 
 
 def print_json(data: Any) -> None:
@@ -17,16 +24,50 @@ def print_json(data: Any) -> None:
 
 
 def print_table(rows: Sequence[Sequence[Any]], headers: Sequence[str]) -> None:
-    """Print a plain table; the first column left, the others as given."""
-    align = ["left"] + ["right"] * (len(headers) - 1)
-    print(tabulate(rows, headers=headers, tablefmt="simple", disable_numparse=True, colalign=align if rows else None))
+    """Print a plain table, words left and figures right; on a narrow terminal in parts, one below the other.
+
+    Each part repeats the first column. What is written into a file or a pipe is never folded.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    print("\n\n".join(_table(rows, headers, columns) for columns in folded(rows, headers, width)))
+
+
+def folded(rows: Sequence[Sequence[Any]], headers: Sequence[str], width: int) -> list[list[int]]:
+    """Columns of each part of a table, so that it fits into `width` characters; the first and at least one more."""
+    widths = [max(len(str(row[column])) for row in (headers, *rows)) + len(GAP) for column in range(len(headers))]
+    parts = [[0]]
+    for column in range(1, len(headers)):
+        if len(parts[-1]) > 1 and sum(widths[each] for each in (*parts[-1], column)) - len(GAP) > width:
+            parts.append([0])
+        parts[-1].append(column)
+    return parts
+
+
+def _table(rows: Sequence[Sequence[Any]], headers: Sequence[str], columns: Sequence[int]) -> str:
+    shown = [[row[column] for column in columns] for row in rows]
+    align = ["left" if column == 0 or _is_words(rows, column) else "right" for column in columns]
+    return tabulate(
+        shown,
+        headers=[headers[column] for column in columns],
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=align if rows else None,
+    )
+
+
+def _is_words(rows: Sequence[Sequence[Any]], column: int) -> bool:
+    cells = [str(row[column]) for row in rows if str(row[column])]
+    return bool(cells) and all(cell[0].isalpha() and " " in cell for cell in cells)
 
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on stderr, where that is a terminal."""
-    if quiet or not sys.stderr.isatty():
+    """Progress on stderr: a bar on a terminal, elsewhere a line every few seconds."""
+    if quiet:
         yield lambda label, share: None
+        return
+    if not sys.stderr.isatty():
+        yield _lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -35,3 +76,17 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, float], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("compiling kernels", total=1.0)
         yield lambda label, share: bar.update(task, completed=share, description=f"simulating {label}")
+
+
+def _lines() -> Callable[[str, float], None]:
+    """A line for each label at most every few seconds; nothing of what is done sooner."""
+    last = time.monotonic()
+
+    def tell(label: str, share: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_EVERY_S:
+            last = now
+            print(f"{share:4.0%} simulating {label}", file=sys.stderr, flush=True)
+
+    return tell

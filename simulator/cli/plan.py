@@ -28,22 +28,41 @@ def plan(
 ) -> int:
     """Find the smallest fleet that meets the SLO, for each topology, by simulating one size after another.
 
+    For example:
+
+        servecast plan scenarios/quickstart.yaml --topology cloud
+        servecast plan scenarios/quickstart.yaml --topology on_prem --gpu h100-sxm,l40s
+
     Parameters
     ----------
-    scenario: scenario file (YAML)
-    overlay: partial scenario laid over it; may be given several times
-    set_: path=value, as run.seed=3
-    topology: topologies to size, separated by commas; all unless given
-    pool: pools whose replicas are searched (of an autoscaled pool its maximum); all of a topology unless given
-    gpu: GPUs to try in these pools, as h100-sxm,h200
-    tensor_parallel_size: TP degrees to try in these pools, as 1,2,4
-    max_replicas: most replicas of a pool
-    spare: replicas on top, so that the SLO holds while so many are lost
-    error: relative error of step times to plan for, instead of the profile's, as 0.1
-    fresh: simulate every size anew, instead of looking up what was simulated before
-    format: table for people, json for programs
-    check: exit with 1 unless some fleet meets the SLO
-    quiet: no progress bar
+    scenario
+        Scenario file (YAML).
+    overlay
+        Partial scenario laid over it; may be given several times.
+    set_
+        Path=value, as run.seed=3.
+    topology
+        Topologies to size, separated by commas; all unless given.
+    pool
+        Pools whose replicas are searched (of an autoscaled pool its maximum); all of a topology unless given.
+    gpu
+        GPUs to try in these pools, as h100-sxm,h200.
+    tensor_parallel_size
+        TP degrees to try in these pools, as 1,2,4.
+    max_replicas
+        Most replicas of a pool.
+    spare
+        Replicas on top, so that the SLO holds while so many are lost.
+    error
+        Relative error of step times to plan for, instead of the profile's, as 0.1.
+    fresh
+        Simulate every size anew, instead of looking up what was simulated before.
+    format
+        Table for people, json for programs.
+    check
+        Exit with 1 unless some fleet meets the SLO.
+    quiet
+        No progress bar.
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem

@@ -9,11 +9,19 @@ from typing import Literal
 def report(bundle: Path, /, *, out: Path | None = None, format: Literal["html", "md"] = "html") -> int:
     """Write a self-contained HTML report of a run bundle, or a memo in Markdown.
 
+    For example:
+
+        servecast report runs/quickstart-4fb36670
+        servecast report runs/quickstart-4fb36670 --format md --out memo.md
+
     Parameters
     ----------
-    bundle: folder written by `servecast run`
-    out: file to write; report.html or memo.md in the bundle unless given
-    format: html for the report, md for the memo
+    bundle
+        Folder written by `servecast run`.
+    out
+        File to write; report.html or memo.md in the bundle unless given.
+    format
+        Html for the report, md for the memo.
     """
     from simulator.report.html import write_report
     from simulator.report.memo import memo

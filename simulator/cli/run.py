@@ -18,7 +18,7 @@ def run(
     max_replicas: int = 64,
     search_seconds: float | None = None,
     fresh: bool = False,
-    advice: bool = True,
+    advice: Annotated[bool, Parameter(negative="--no-advice")] = True,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     explore_s: float = 0.0,
@@ -26,20 +26,37 @@ def run(
 ) -> int:
     """Simulate every topology of a scenario and compare them.
 
+    For example:
+
+        servecast run scenarios/quickstart.yaml
+        servecast run scenarios/quickstart.yaml --set run.replications=5 --check
+
     Parameters
     ----------
-    scenario: scenario file (YAML)
-    overlay: partial scenario laid over it; may be given several times
-    set_: path=value, as run.seed=3 or topologies.cloud.pools[rented].tensor_parallel_size=2
-    out: folder for the run bundle
-    max_replicas: most replicas of a pool whose size is auto
-    search_seconds: longest search for the sizes of a topology; what it leaves open is said
-    fresh: simulate every size anew, instead of looking up what was simulated before
-    advice: look whether sizes that are written would meet the SLO for less at another number or autoscaler
-    format: table for people, json for programs
-    check: exit with 1 unless some topology meets the SLO in every month
-    explore_s: seconds for further trials: capacity, break-even by volume, what load or limits would change the winner
-    quiet: no progress bar
+    scenario
+        Scenario file (YAML).
+    overlay
+        Partial scenario laid over it; may be given several times.
+    set_
+        Path=value, as run.seed=3 or topologies.cloud.pools[rented].tensor_parallel_size=2.
+    out
+        Folder for the run bundle.
+    max_replicas
+        Most replicas of a pool whose size is auto.
+    search_seconds
+        Longest search for the sizes of a topology; what it leaves open is said.
+    fresh
+        Simulate every size anew, instead of looking up what was simulated before.
+    advice
+        Look whether sizes that are written would meet the SLO for less at another number or autoscaler.
+    format
+        Table for people, json for programs.
+    check
+        Exit with 1 unless some topology meets the SLO in every month.
+    explore_s
+        Seconds for further trials: capacity, break-even by volume, what load or limits would change the winner.
+    quiet
+        No progress bar.
     """
     from simulator.cli.output import print_json, progress_bar
     from simulator.report.decision import decision_screen

@@ -20,16 +20,28 @@ def steps(
 ) -> int:
     """Serve again what one replica of a run served, and show its steps: batch, KV blocks, preemptions.
 
+    For example:
+
+        servecast steps runs/quickstart-4fb36670 --topology on_prem --start-s 600 --seconds 10
+
     Parameters
     ----------
-    bundle: folder written by `servecast run`
-    topology: of the run; the first with replicas unless given
-    pool: of the topology; the first unless given
-    replica: number of the replica as in requests.parquet; the pool's first unless given
-    start_s: start of the window in simulated time
-    seconds: length of the window
-    out: Parquet file to write instead of printing
-    format: table for people, json or csv for programs
+    bundle
+        Folder written by `servecast run`.
+    topology
+        Of the run; the first with replicas unless given.
+    pool
+        Of the topology; the first unless given.
+    replica
+        Number of the replica as in requests.parquet; the pool's first unless given.
+    start_s
+        Start of the window in simulated time.
+    seconds
+        Length of the window.
+    out
+        Parquet file to write instead of printing.
+    format
+        Table for people, json or csv for programs.
     """
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError, Problem

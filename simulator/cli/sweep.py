@@ -24,17 +24,31 @@ def sweep(
 ) -> int:
     """Simulate a scenario at every combination of values, in parallel; an interrupted sweep goes on where it was.
 
+    For example:
+
+        servecast sweep scenarios/sweeps/load.yaml
+        servecast sweep scenarios/quickstart.yaml --grid engine.max_num_seqs=64,128
+
     Parameters
     ----------
-    scenario: scenario file, or a sweep file that names one and its grid
-    grid: path=value,value as engine.max_num_seqs=64,128; may be given several times
-    overlay: partial scenario laid over it; may be given several times
-    set_: path=value at every point
-    out: folder for the results
-    jobs: processes; one for each core unless given
-    format: table for people, json or csv for programs
-    check: exit with 1 unless some topology meets the SLO at some point
-    quiet: no progress bar
+    scenario
+        Scenario file, or a sweep file that names one and its grid.
+    grid
+        Path=value,value as engine.max_num_seqs=64,128; may be given several times.
+    overlay
+        Partial scenario laid over it; may be given several times.
+    set_
+        Path=value at every point.
+    out
+        Folder for the results.
+    jobs
+        Processes; one for each core unless given.
+    format
+        Table for people, json or csv for programs.
+    check
+        Exit with 1 unless some topology meets the SLO at some point.
+    quiet
+        No progress bar.
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem

@@ -22,15 +22,27 @@ def traces(
 ) -> int:
     """List public traces, or describe a trace file: rate, burstiness, lengths and prefix sharing.
 
+    For example:
+
+        servecast traces requests.csv --bin-s 300
+        servecast traces requests.csv --write traffic.json
+
     Parameters
     ----------
-    file: trace file; without one, the traces that are published
-    trace_format: of the file; recognised by its columns unless given
-    source: name of the published trace that the file is, for its citation and licence in the description
-    retrieved: date on which the file was fetched
-    bin_s: width of the bins of arrivals
-    write: write the description here; a scenario takes it as `arrivals: {kind: profile, file: …}`
-    format: table for people, json for programs
+    file
+        Trace file; without one, the traces that are published.
+    trace_format
+        Of the file; recognised by its columns unless given.
+    source
+        Name of the published trace that the file is, for its citation and licence in the description.
+    retrieved
+        Date on which the file was fetched.
+    bin_s
+        Width of the bins of arrivals.
+    write
+        Write the description here; a scenario takes it as `arrivals: {kind: profile, file: …}`.
+    format
+        Table for people, json for programs.
     """
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError, Problem

@@ -18,12 +18,21 @@ def validate(
 ) -> int:
     """Check a scenario: schema, names, memory, prices. Reports every problem with file, line and column.
 
+    For example:
+
+        servecast validate scenarios/quickstart.yaml
+        servecast validate scenarios/quickstart.yaml --resolved
+
     Parameters
     ----------
-    scenario: scenario file (YAML)
-    overlay: partial scenario laid over it
-    set_: path=value assignments
-    resolved: print the merged scenario with the origin of each value
+    scenario
+        Scenario file (YAML).
+    overlay
+        Partial scenario laid over it.
+    set_
+        Path=value assignments.
+    resolved
+        Print the merged scenario with the origin of each value.
     """
     from simulator.errors import collect
     from simulator.resolve.sizes import at_start, has_open_sizes

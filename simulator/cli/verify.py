@@ -18,10 +18,16 @@ def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
     The first difference of a recording is shown side by side, with the rules that decided. Exits with 1 on any
     difference, and where an engine does not have the mode of a recording.
 
+    For example:
+
+        servecast verify schedule tests/data/vllm-schedule-traces
+
     Parameters
     ----------
-    traces: recordings in the format vllm-schedule-trace/1, JSON or JSON compressed with gzip
-    engine: the compiled engine, its plain-Python reference, or both
+    traces
+        Recordings in the format vllm-schedule-trace/1, JSON or JSON compressed with gzip.
+    engine
+        The compiled engine, its plain-Python reference, or both.
     """
     checks = [check for trace in traces for check in _check(trace, engine)]
     for check in checks:
@@ -44,10 +50,16 @@ def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     Recordings in modes that an engine does not have are not replayed: "a / b of c" are identical, replayed, recorded.
     Exits with 1 on any difference.
 
+    For example:
+
+        servecast verify versions tests/data/vllm-schedule-modes
+
     Parameters
     ----------
-    traces: recordings, or folders of them
-    engine: the compiled engine, its plain-Python reference, or both
+    traces
+        Recordings, or folders of them.
+    engine
+        The compiled engine, its plain-Python reference, or both.
     """
     files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
     checks = [check for file in files for check in _check(file, engine)]

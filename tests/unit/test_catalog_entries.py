@@ -41,6 +41,8 @@ def test_every_kind_lists_its_names(kind: str) -> None:
 
 
 def test_listings_refuse_unknown_names() -> None:
+    with pytest.raises(InputError, match="did you mean 'h100-nvl', 'h100-sxm' or 'h100-pcie'"):
+        gpu("H100")
     with pytest.raises(InputError, match="did you mean 'gpus'"):
         listing("gpu")
     with pytest.raises(InputError, match="known are"):

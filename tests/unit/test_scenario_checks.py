@@ -171,3 +171,19 @@ def test_every_key_of_the_format_is_described() -> None:
         if not field.get("description")
     ]
     assert keys == []
+
+
+@pytest.mark.parametrize(
+    ("slo", "place", "meant"),
+    [
+        ("{ttft_s: {p95: 2000}}", "ttft_s.p95", "33.3 minutes: did you mean 2000 ms, 2?"),
+        ("{tpot_s: {p50: 40}}", "tpot_s.p50", "0.04"),
+    ],
+)
+def test_milliseconds_written_as_seconds_are_noticed(slo: str, place: str, meant: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load_scenario(SMALL, (), [f"{CHAT}.slo={slo}"])
+    assert f"{CLASS}.slo.{place}: is" in str(refused.value)
+    assert meant in str(refused.value)
+    load_scenario(SMALL, (), [f"{CHAT}.slo={slo}", f"{CHAT}.service_tier=flex"])
+    load_scenario(SMALL, (), [f"{CHAT}.slo={{ttft_s: {{p95: 299}}, tpot_s: {{p50: 9}}, e2e_s: {{p99: 4000}}}}"])

@@ -1,0 +1,38 @@
+"""`servecast explain`: what a key of a scenario means."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def explain(key: str | None = None, /, *, format: Literal["table", "json", "md"] = "table") -> int:
+    """Say what a key of a scenario means: what may stand there, and what holds unless it is given.
+
+    For example:
+
+        servecast explain engine.max_num_seqs
+        servecast explain growth_per_year
+        servecast explain tp
+
+    Parameters
+    ----------
+    key
+        A key by its path, or by the end of it, or as other programs call it; the sections unless given.
+    format
+        Table for people, json for programs, md for the page of all keys.
+    """
+    from simulator.cli.output import print_json, print_table
+    from simulator.scenario.keys import find_keys, keys_page, scenario_keys
+
+    keys = scenario_keys()
+    found = find_keys(key, keys) if key else keys
+    if format == "json":
+        print_json([vars(each) for each in found])
+    elif format == "md":
+        print(keys_page(found), end="")
+    elif key is None:
+        print_table([[each.path, each.text] for each in keys if "." not in each.path], ["key", "meaning"])
+        print("\nservecast explain KEY says more of one; docs/keys.md has them all")
+    else:
+        print("\n\n".join(each.in_words() for each in found))
+    return 0

@@ -1,0 +1,206 @@
+"""Every key of a scenario, as a person looks it up: where it stands, what it may be, what it is unless given."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.errors import MOST_MEANT, InputError
+from simulator.scenario.explain import PATTERNS
+from simulator.scenario.jsonschema import json_schema
+from simulator.scenario.unknown import CALLED
+
+TYPES = {
+    "number": "number",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "string": "text",
+    "object": "mapping",
+    "null": "",
+}
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+NEAR = 0.6
+"""Similarity from which on a key is taken as meant."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key.
+
+    Attributes
+    ----------
+    path
+        Dotted; `*` stands for a name of the user's, `[]` for an entry of a list, `(kind)` for one kind of section.
+    values
+        What may stand there.
+    default
+        What holds unless it is given, as it would be written; empty where that depends, None where it must be given.
+    text
+        What it means.
+    """
+
+    path: str
+    values: str
+    default: str | None
+    text: str
+
+    @property
+    def name(self) -> str:
+        """Last step of the path."""
+        return self.path.rsplit(".", 1)[-1].split("(")[0].removesuffix("[]")
+
+    @property
+    def unless_given(self) -> str:
+        """In words, what holds unless the key is given."""
+        if self.default is None:
+            return "must be given"
+        return f"{self.default} unless given" if self.default else "may be left out"
+
+    def in_words(self) -> str:
+        """Path, meaning, values and default, a line each."""
+        return f"{self.path}\n  {self.text}\n  {self.values}; {self.unless_given}"
+
+
+def scenario_keys() -> tuple[Key, ...]:
+    """Every key, sections before what stands in them, in the order of the schema."""
+    schema = json_schema()
+    return tuple(dict.fromkeys(_keys(schema, schema["definitions"], "", ())))
+
+
+def find_keys(wanted: str, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+    """The keys that are meant by a path, by its end, or by what other programs call it, with what stands in them.
+
+    Raises
+    ------
+    InputError : no key is called so; it names the closest
+    """
+    steps = _steps(wanted)
+    found = [key for key in keys if steps == _steps(key.path)] or [key for key in keys if _ends(key, steps)]
+    if not found and len(steps) == 1 and steps[0] in CALLED:
+        return find_keys(CALLED[steps[0]], keys)
+    if not found:
+        raise _unknown(wanted, keys)
+    return tuple(key for key in keys if any(_within(key, section) for section in found))
+
+
+def _steps(path: str) -> list[str]:
+    """Steps of a path without the marks for entries and kinds."""
+    return [re.split(r"[(\[]", step)[0] for step in path.lower().split(".")]
+
+
+def _ends(key: Key, wanted: list[str]) -> bool:
+    """Whether the steps are the end of a key's path, with or without names of the user's."""
+    full = _steps(key.path)
+    for steps in (full, [step for step in full if step != "*"]):
+        end = steps[-len(wanted) :]
+        if len(end) == len(wanted) and all(mine in ("*", theirs) for mine, theirs in zip(end, wanted, strict=True)):
+            return True
+    return False
+
+
+def keys_page(keys: tuple[Key, ...]) -> str:
+    """The page of keys in Markdown: a heading for each section of the file, a row for each key."""
+    lines = [
+        "# Keys of a scenario",
+        "",
+        "What `servecast explain` says, as a page (`servecast explain --format md`). `*` stands for a name of",
+        "your own, `[]` for an entry of a list, `(kind)` for what belongs to one kind of section.",
+    ]
+    sections = {re.split(r"[.(\\[]", key.path)[0] for key in keys if not key.path.isidentifier()}
+    heading = ""
+    for key in keys:
+        first = re.split(r"[.(\\[]", key.path)[0]
+        section = first if first in sections else "the file"
+        if section != heading:
+            heading = section
+            lines += ["", f"## {section}", "", "| key | values | unless given | meaning |", "|---|---|---|---|"]
+        default = "must be given" if key.default is None else (key.default and f"`{key.default}`")
+        text = " ".join(key.text.split()).replace("|", "\\|")
+        lines.append(f"| `{key.path}` | {key.values} | {default} | {text} |")
+    return "\n".join(lines) + "\n"
+
+
+def _unknown(wanted: str, keys: tuple[Key, ...]) -> InputError:
+    last = _steps(wanted)[-1]
+    names = sorted({key.name for key in keys})
+    near = [name for name in names if last and last in name]
+    near = near or difflib.get_close_matches(last, names, n=3, cutoff=NEAR)
+    hint = f"close are {', '.join(near[:MOST_MEANT])}" if near else "'servecast explain' lists the sections"
+    return InputError(f"no key of a scenario is called {wanted!r}: {hint}")
+
+
+def _within(key: Key, section: Key) -> bool:
+    return key == section or key.path.startswith((f"{section.path}.", f"{section.path}[]", f"{section.path}("))
+
+
+def _keys(node: dict[str, Any], known: dict[str, Any], path: str, inside: tuple[str, ...]) -> Iterator[Key]:
+    """Keys of the mapping `node`; `inside` are the sections that hold it, which are not entered again."""
+    must = node.get("required", ())
+    for name, field in node.get("properties", {}).items():
+        if name == "kind" and "const" in field:
+            continue
+        at = f"{path}.{name}" if path else name
+        default = None if name in must else _written(field.get("default"))
+        yield Key(at, _values(field, known), default, field.get("description", ""))
+        yield from _below(field, known, at, inside)
+
+
+def _below(field: dict[str, Any], known: dict[str, Any], at: str, inside: tuple[str, ...]) -> Iterator[Key]:
+    """Keys of the mappings that a field may hold: itself, in a list, by name or as one of several."""
+    name = field.get("$ref", "").rsplit("/", 1)[-1]
+    if name in inside:
+        return
+    node, within = (known[name], (*inside, name)) if name else (field, inside)
+    if "properties" in node:
+        kind = node["properties"].get("kind", {}).get("const")
+        yield from _keys(node, known, f"{at}({kind})" if kind else at, within)
+    for option in (*node.get("anyOf", ()), *node.get("oneOf", ())):
+        yield from _below(option, known, at, within)
+    if isinstance(node.get("items"), dict):
+        yield from _below(node["items"], known, f"{at}[]", within)
+    for option in (*node.get("patternProperties", {}).values(), node.get("additionalProperties")):
+        if isinstance(option, dict):
+            yield from _below(option, known, f"{at}.*", within)
+
+
+def _written(value: Any) -> str:
+    """A default as it would stand in the file; nothing where it depends on others, or is a section of its own."""
+    if value is None or isinstance(value, dict):
+        return ""
+    return json.dumps(value) if not isinstance(value, str) else value
+
+
+def _values(field: dict[str, Any], known: dict[str, Any]) -> str:
+    """In words, what a field may hold."""
+    if "$ref" in field:
+        target = known[field["$ref"].rsplit("/", 1)[-1]]
+        return "mapping" if "properties" in target else _values(target, known)
+    options = field.get("anyOf") or field.get("oneOf")
+    if options:
+        kinds = [known[option["$ref"].rsplit("/", 1)[-1]] for option in options if "$ref" in option]
+        tags = [kind["properties"]["kind"]["const"] for kind in kinds if "kind" in kind.get("properties", {})]
+        tags = [tag for tag in tags if tag is not None]
+        words = [_values(option, known) for option in options]
+        if tags:
+            others = [word for word in words if word not in ("", "mapping")]
+            words = [*others, f"mapping of kind {_or(tags)}"]
+        return _or(list(dict.fromkeys(word for word in words if word)))
+    if "enum" in field:
+        return _or([str(value) for value in field["enum"]])
+    if "const" in field:
+        return str(field["const"]).lower() if isinstance(field["const"], bool) else str(field["const"])
+    if field.get("pattern") in PATTERNS:
+        return PATTERNS[field["pattern"]]
+    if field.get("type") == "array":
+        items = field.get("items")
+        return f"list of {_values(items, known)}" if isinstance(items, dict) and items else "list"
+    bounds = [f"{word} {field[key]:g}" for key, word in BOUNDS.items() if key in field]
+    return " ".join(part for part in (TYPES.get(field.get("type", ""), "any"), " and ".join(bounds)) if part)
+
+
+def _or(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

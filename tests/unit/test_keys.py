@@ -1,0 +1,60 @@
+"""The keys of a scenario as people look them up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from simulator.errors import InputError
+from simulator.scenario.keys import find_keys, keys_page, scenario_keys
+from simulator.scenario.unknown import _sections
+
+KEYS = scenario_keys()
+BY_PATH = {key.path: key for key in KEYS}
+
+
+def test_every_field_of_every_section_is_a_key_with_a_meaning() -> None:
+    names = {key.name for key in KEYS}
+    for _, model in _sections():
+        assert set(model.model_fields) - {"kind"} <= names
+    assert not [key.path for key in KEYS if not key.text]
+
+
+def test_a_key_says_what_may_stand_there_and_what_holds_without_it() -> None:
+    share = BY_PATH["engine.gpu_memory_utilization"]
+    assert (share.values, share.default) == ("number above 0 and at most 1", "0.92")
+    assert BY_PATH["workload.classes[].name"].unless_given == "must be given"
+    assert BY_PATH["run.time_zone"].unless_given == "may be left out"
+    assert BY_PATH["engine.scheduling_policy"].values == "fcfs or priority"
+    assert BY_PATH["topologies.*.pools[].replicas"].values == "whole number at least 0 or auto"
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["topologies.cloud.pools[rented].tensor_parallel_size", "tensor_parallel_size", "tp", "pools.tensor_parallel_size"],
+)
+def test_a_key_is_found_by_its_path_its_end_and_its_name_elsewhere(wanted: str) -> None:
+    assert [key.path for key in find_keys(wanted, KEYS)] == ["topologies.*.pools[].tensor_parallel_size"]
+
+
+def test_a_section_is_shown_with_what_stands_in_it() -> None:
+    found = [key.path for key in find_keys("speculative_config", KEYS)]
+    assert "engine.speculative_config" in found
+    assert "engine.speculative_config.num_speculative_tokens" in found
+    assert "engine.max_num_seqs" not in found
+
+
+def test_an_unknown_key_names_the_closest() -> None:
+    with pytest.raises(InputError, match="rate_rps"):
+        find_keys("rate", KEYS)
+    with pytest.raises(InputError, match="lists the sections"):
+        find_keys("zzz", KEYS)
+    for odd in ("", ".", "[", "*"):
+        with pytest.raises(InputError):
+            find_keys(odd, KEYS)
+
+
+def test_the_page_is_what_the_command_writes() -> None:
+    page = Path(__file__).parents[2] / "docs" / "keys.md"
+    assert page.read_text("utf-8") == keys_page(KEYS), "servecast explain --format md > docs/keys.md"
