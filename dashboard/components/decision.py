@@ -11,7 +11,15 @@ import streamlit as st
 from dashboard.components.words import markdown, plain
 from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import Summaries
-from simulator.report.decision import MONTH_HEADERS, Decision, capacity_notes, grows, month_rows, months_chart
+from simulator.report.decision import (
+    MONTH_HEADERS,
+    Decision,
+    capacity_notes,
+    grows,
+    month_rows,
+    months_chart,
+    used_words,
+)
 
 NONE = "-"
 
@@ -75,7 +83,7 @@ def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
         "size is": found["trail"]["word"],
         "SLO met": f"{sum(month['meets'] for month in months)} of {len(months)} months",
         "lasts until": lasts_words(found["lasts_until"]),
-        "capacity": NONE if capacity is None else f"× {capacity['factor']:.2f}",
+        figure("capacity_used_share").label: NONE if capacity is None else used_words(capacity),
         money.label: money.text(found["usd_per_month"]),
     }
 

@@ -48,13 +48,13 @@ def run(
     fresh
         Simulate every size anew, instead of looking up what was simulated before.
     advice
-        Look whether sizes that are written would meet the SLO for less at another number or autoscaler.
+        Look whether sizes that are written would meet the SLO for less, and what share of its capacity a fleet uses.
     format
         Table for people, json for programs.
     check
         Exit with 1 unless some topology meets the SLO in every month.
     explore_s
-        Seconds for further trials: capacity, break-even by volume, what load or limits would change the winner.
+        Seconds for further trials: capacity, break-even by volume, what load, limits or prices would flip it.
     quiet
         No progress bar.
     """

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.flips import Winners, named, smallest_change
+from simulator.decide.costed import Costed
+from simulator.decide.flips import ASSUMPTIONS, MOST, Winners, named, smallest_change
 from simulator.decide.rivals import least
 from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
@@ -17,6 +19,10 @@ LOAD_REACH = 16.0
 SLO_REACH = 4.0
 STEP_REACH = 2.0
 DRAFT_REACH = 4.0
+ESTIMATE_TRIALS = 2
+"""Trials by which the capacity of a fleet is estimated where no time is given for more."""
+_LOADS_PER_DOUBLING = 4
+"""Loads between two doublings at which growing months are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Asked:
     load, limits : requests of all classes, and every latency limit
     steps : time of every engine step: how far the forecast of the speed is off
     acceptance : of drafted tokens, up to certainty
+    price, price_factor : one of `flips.ASSUMPTIONS`, and its multiple
     """
 
     topology: str
@@ -35,6 +42,8 @@ class Asked:
     limits: float = 1.0
     steps: float = 1.0
     acceptance: float = 1.0
+    price: str = ""
+    price_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +90,22 @@ class Explorer:
         return self.known[resized, asked]
 
 
-def capacities(explorer: Explorer, names: Sequence[str]) -> dict[str, Capacity]:
-    """Of each topology at its size; those for which the time was too short are left out."""
+def capacities(explorer: Explorer, firsts: Mapping[str, float], trials: int | None = None) -> dict[str, Capacity]:
+    """Of each topology at its size; those for which the time was too short are left out.
+
+    Parameters
+    ----------
+    firsts : by topology, the multiple of the load that is tried first
+    trials : at most; None for as many as it takes
+    """
     found: dict[str, Capacity] = {}
-    for name in names:
+    for name, first in firsts.items():
+
+        def meets(load: float, name: str = name) -> bool:
+            return explorer.same(Asked(name, load)).meets
+
         try:
-            found[name] = capacity(lambda load, name=name: explorer.same(Asked(name, load)).meets)  # type: ignore[misc]
+            found[name] = capacity(meets, meets(1.0), first, trials)
         except OutOfTime:
             break
     return found
@@ -126,23 +145,24 @@ def _with_tokens(explorer: Explorer, name: str, found: Crossing) -> Crossing:
 def trial_flips(
     explorer: Explorer,
     names: Sequence[str],
-    capacities: dict[str, Capacity],
+    today: Winners,
     months: float,
     growth: float,
     engines: Collection[str] = (),
     drafts: Mapping[str, float] | None = None,
-    today: Winners = frozenset(),
+    owned: Collection[str] = (),
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
 
-    An error of the speed, or of the acceptance, moves the SLO or the size; prices stay.
+    Each topology is at its best size under what is asked. An error of the speed, or of the acceptance, moves the SLO or
+    the size; prices stay. Trials are of the first month: where it has other winners, nothing is searched.
 
     Parameters
     ----------
+    today : the winners of the verdict
     engines : topologies with engines that are simulated
     drafts : acceptance of drafted tokens of the topologies that have any
-    today : the winners of the verdict; those at today's load unless given. Further trials are of the first month
-        alone: where it has other winners than the study, nothing is searched
+    owned : topologies with hardware of their own
     """
     found: list[Flip] = []
     drafts = drafts or {}
@@ -169,30 +189,60 @@ def trial_flips(
     for assumption, reach, ask in questions:
 
         def winners(factor: float, ask: Callable[[str, float], Asked] = ask) -> Winners:
-            usd = {
-                name: answer.usd_per_month
-                for name in names
-                if (answer := explorer.best(ask(name, factor))).meets and answer.usd_per_month is not None
-            }
-            return least(usd)
+            return _least(explorer, (ask(name, factor) for name in names))
 
         try:
             now = winners(1.0)
-            if today and not now & today:
+            if not now & today:
                 words = f"in the first month alone {named(now, names)} is cheapest"
                 found.append(Flip(assumption, None, None, (1.0, 1.0), words=words))
                 continue
-            at = smallest_change(winners, today or now, reach)
+            at = smallest_change(winners, today, reach)
         except OutOfTime:
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
         then = None if at is None else named(winners(at), names)
         found.append(Flip(assumption, at, then, (1 / reach, reach), words=words))
     try:
-        flip = growth_flip(explorer, names, capacities, months, growth)
+        flip = growth_flip(explorer, names, months, growth, owned, today)
     except OutOfTime:
         flip = None
     return found if flip is None else [*found, flip]
+
+
+def price_flips(explorer: Explorer, costed: Sequence[Costed], today: Winners) -> list[Flip]:
+    """Flips of prices with every size searched anew at the changed price; those that time cuts off are left out."""
+    meeting = [one for one in costed if one.meets]
+    found: list[Flip] = []
+    for name, (_, applies) in ASSUMPTIONS.items():
+        concerned = {one.name for one in meeting if applies(one.terms)}
+        if len(meeting) < 2 or not concerned:
+            continue
+
+        def winners(factor: float, price: str = name, concerned: set[str] = concerned) -> Winners:
+            return _least(
+                explorer,
+                (
+                    Asked(one.name, price=price, price_factor=factor) if one.name in concerned else Asked(one.name)
+                    for one in meeting
+                ),
+            )
+
+        try:
+            if not winners(1.0) & today:
+                continue
+            at = smallest_change(winners, today, MOST)
+        except OutOfTime:
+            continue
+        then = None if at is None else named(winners(at), [one.name for one in meeting])
+        found.append(Flip(name, at, then, (1 / MOST, MOST)))
+    return found
+
+
+def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:
+    """The cheapest of those that meet what is asked of them, each at its best size."""
+    answers = ((one.topology, explorer.best(one)) for one in asked)
+    return least({name: a.usd_per_month for name, a in answers if a.meets and a.usd_per_month is not None})
 
 
 def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
@@ -204,31 +254,43 @@ def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
 
 
 def growth_flip(
-    explorer: Explorer, names: Sequence[str], capacities: dict[str, Capacity], months: float, growth: float
+    explorer: Explorer, names: Sequence[str], months: float, growth: float, owned: Collection[str], today: Winners
 ) -> Flip | None:
-    """Growth per year from which the winner's fleet, as it is, no longer serves the last month: (1 + g) as a factor.
+    """Growth per year, as 1 + g, from which none of today's winners is cheapest over the months of the study.
 
-    A fleet of capacity c lasts H months at a growth of c^(12/(H - 1)) - 1. Who wins then is the cheapest of those that
-    last longer, at today's bills.
+    A month costs what each topology costs at its best size under that month's load, rounded to a ladder of four loads a
+    doubling; owned hardware does not shrink. A topology that the largest load, unrounded, is too much for is out.
+
+    Parameters
+    ----------
+    owned : topologies with hardware of their own
     """
     last = math.ceil(months) - 1
-    usd = {
-        name: answer.usd_per_month
-        for name in names
-        if (answer := explorer.same(Asked(name))).meets and answer.usd_per_month is not None
-    }
-    if not usd or last < 1:
+    if last < 1:
         return None
-    winner = min(usd, key=usd.__getitem__)
-    if winner not in capacities or not math.isfinite(capacities[winner].fails_at):
+
+    def usd(name: str, per_year: float) -> float | None:
+        paid: list[float] = []
+        most = max(per_year ** (last / 12), 1.0)
+        for month in range(last, -1, -1) if per_year > 1.0 else range(last + 1):
+            steps = round(_LOADS_PER_DOUBLING * math.log2(per_year) * month / 12)
+            load = most if per_year > 1.0 and month == last else min(2 ** (steps / _LOADS_PER_DOUBLING), most)
+            answer = explorer.best(Asked(name, load=load))
+            if not answer.meets or answer.usd_per_month is None:
+                return None
+            paid.append(answer.usd_per_month)
+        in_order = paid[::-1] if per_year > 1.0 else paid
+        return math.fsum(accumulate(in_order, lambda a, b: max(a, b)) if name in owned else in_order) / len(paid)
+
+    def winners(factor: float) -> Winners:
+        found = {name: usd(name, (1 + growth) * factor) for name in names}
+        return least({name: cost for name, cost in found.items() if cost is not None})
+
+    now, reach = winners(1.0), LOAD_REACH ** (12 / last)
+    if not now & today:
         return None
-    limit = capacities[winner].factor
-    rate = limit ** (12 / last) - 1
-    longer = {
-        name: cost
-        for name, cost in usd.items()
-        if name != winner and name in capacities and capacities[name].factor > limit
-    }
-    then = min(longer, key=longer.__getitem__) if longer else "none of them"
-    words = f"{rate:.0%} (now {growth:.0%})"
-    return Flip("growth per year", (1 + rate) / (1 + growth), then, (0.0, math.inf), False, words)
+    at = smallest_change(winners, today, reach)
+    if at is None:
+        return Flip("growth per year", None, None, (1 / reach, reach), sure=False)
+    words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
+    return Flip("growth per year", at, named(winners(at), names), (1 / reach, reach), sure=False, words=words)

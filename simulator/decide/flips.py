@@ -144,7 +144,7 @@ def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Win
 
     def winners(factor: float) -> Winners:
         if factor not in known:
-            known[factor] = least({one.name: usd_per_month(one, change(one.terms, factor)) for one in meeting})
+            known[factor] = least({one.name: usd_under(one, change(one.terms, factor)) for one in meeting})
         return known[factor]
 
     at = smallest_change(winners, today, most)
@@ -157,7 +157,7 @@ def named(winners: Winners, order: Sequence[str]) -> str:
     return " and ".join(name for name in order if name in winners) or "none of them"
 
 
-def usd_per_month(one: Costed, terms: Terms) -> float:
+def usd_under(one: Costed, terms: Terms) -> float:
     """What the topology's use costs under other terms."""
     return mean(total_usd(bill_study(terms, one.uses).lines))
 

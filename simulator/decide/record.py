@@ -15,7 +15,7 @@ def record(
     found: Sequence[Costed],
     verdict: Verdict,
     pairs: Sequence[BreakEven],
-    capacities: Mapping[str, Capacity] | None = None,
+    capacities: Mapping[str, Json] | None = None,
 ) -> Json:
     """`decision.json`: the verdict, and for each topology its months, break-evens and why it is not the answer."""
     bindings = {one.topology: one for one in verdict.bindings}
@@ -40,7 +40,7 @@ def record(
                 "trail": asdict(one.trail),
                 "binding": asdict(bindings[one.name]) if one.name in bindings else None,
                 "break_even": [_pair(pair) for pair in pairs if pair.topology == one.name],
-                "capacity": _capacity(known.get(one.name)),
+                "capacity": known.get(one.name),
                 "months": [asdict(month) for month in months(one)],
             }
             for one in found
@@ -54,5 +54,6 @@ def _pair(pair: BreakEven) -> Json:
     return found
 
 
-def _capacity(found: Capacity | None) -> Json | None:
-    return None if found is None else asdict(found) | {"used_share": found.used_share}
+def capacity_row(found: Capacity) -> Json:
+    """Between which loads a fleet's capacity lies, and the share of it that is used."""
+    return asdict(found) | {"used_share_low": found.used_share_low, "used_share_high": found.used_share_high}

@@ -26,7 +26,7 @@ def decide(
     Parameters
     ----------
     cheapest_in : of those that meet the SLO, the paired draws in which no other of them costs less
-    flips : further ones, beside those of prices
+    flips : by further trials; one of a price stands for the one at sizes that stay
     unmeasured : classes of which no request was measured
     """
     contenders = [one.contender for one in found]
@@ -38,7 +38,8 @@ def decide(
     share = share_together(drawn, ranking.winners)
     sure = sure_words(ranking, share, max(map(len, drawn.values()), default=0))
     why = bindings(found, ranking)
-    every = (*money_flips(found), *flips)
+    searched = {flip.assumption: flip for flip in flips}
+    every = (*(searched.pop(flip.assumption, flip) for flip in money_flips(found)), *searched.values())
     said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
     twins = {name for name, _ in ranking.same}
     parts = [said, *(f"{one.text}." for one in why if one.topology not in twins), flips_sentence(every)]

@@ -177,9 +177,10 @@ _ALL = (
         "share of capacity used",
         "",
         ".0%",
-        "load / the largest load at which this fleet meets the SLO",
+        "load / the largest load, of all classes alike, at which this fleet meets the SLO; shown as the span that the "
+        "loads tried leave open",
         "decide/capacity.py",
-        "the capacity was not asked for, or there is no limit to it",
+        "no further loads were tried",
     ),
     Figure(
         "unused_share",

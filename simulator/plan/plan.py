@@ -18,6 +18,7 @@ from simulator.resolve.topology import check_catalog_names
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
+from simulator.size.assumed import Assumed
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
 
@@ -143,7 +144,9 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
         return found
     first = sizing.trials
     for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
-        trials = Trials(first.loaded, first.name, first.pools, first.periods, first.store, progress, factor)
+        trials = Trials(
+            first.loaded, first.name, first.pools, first.periods, first.store, progress, assumed=Assumed(factor)
+        )
         other = search(trials, limits_of(sizing.candidate, options.max_replicas))
         points = minimal(other)
         if points:

@@ -10,7 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from simulator.bill.cents import dollars
-from simulator.figures.table import lasts_words
+from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import topology_colour
 from simulator.units import TOKENS_PER_MILLION
 
@@ -124,10 +124,29 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
     for name in names:
         capacity = decision["topologies"][name]["capacity"]
         if capacity:
-            most = "at least " if capacity["fails_at"] is None else ""
-            used = f": {capacity['used_share']:.0%} of its capacity is used" if capacity["used_share"] else ""
-            notes.append(f"{name} carries {most}{capacity['factor']:.2f} times the load within the SLO{used}.")
+            used = f"{used_words(capacity)} of its capacity is used"
+            notes.append(f"{name} carries {_times(capacity)} the load within the SLO: {used}.")
     return notes
+
+
+def _times(capacity: Mapping[str, Any]) -> str:
+    low, high = capacity["factor"], capacity["fails_at"]
+    if high is None:
+        return f"at least {low:.2f} times"
+    if not low:
+        return f"less than {high:.2f} times"
+    return f"{low:.2f} times" if f"{low:.2f}" == f"{high:.2f}" else f"between {low:.2f} and {high:.2f} times"
+
+
+def used_words(capacity: Mapping[str, Any]) -> str:
+    """The share of a fleet's capacity that the load takes, as far as it is known."""
+    low, high = capacity["used_share_low"], capacity["used_share_high"]
+    shown = figure("capacity_used_share")
+    if not low:
+        return f"at most {shown.text(high)}"
+    if high is None or high == float("inf"):
+        return f"more than {shown.text(low)}"
+    return shown.text(low) if shown.text(low) == shown.text(high) else shown.span(low, high)
 
 
 def _flip(flip: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders
 from simulator.figures.table import NONE, figure, met_words
+from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
 
 Summary = Mapping[str, Any]
@@ -147,6 +148,11 @@ def _owed(summary: Summary) -> str:
     return figure("owed_usd").text(summary["cost"]["liability_usd"] or None)
 
 
+def _capacity_used(summary: Summary) -> str:
+    found = summary.get("capacity")
+    return used_words(found) if found else NONE
+
+
 def _saved(summary: Summary) -> str:
     rows = summary["cost"]["saved_by_prefix_caching"]
     return figure("saved_by_prefix_caching").text(sum(row["usd_per_month"] for row in rows) or None)
@@ -213,6 +219,7 @@ _SERVICE: tuple[Row, ...] = (
     _of("metrics", "goodput_rps"),
     _of("metrics", "output_tokens_per_s"),
     _of(None, "time_in_steps"),
+    _labelled("capacity_used_share", _capacity_used),
     _labelled("replicas", _replicas),
     _labelled("availability", _providers_up),
     _of("metrics", "overflow_share"),
@@ -251,6 +258,7 @@ _SHORT = {
         "expected_error",
         "output_tokens_per_s",
         "time_in_steps",
+        "capacity_used_share",
         "replicas",
         "availability",
         "overflow_share",

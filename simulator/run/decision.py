@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.decide.break_even import break_evens
 from simulator.decide.costed import FIXED, Costed, usd_per_month
-from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
-from simulator.decide.record import Json, record
+from simulator.decide.explore import (
+    ESTIMATE_TRIALS,
+    Answered,
+    Asked,
+    Explorer,
+    capacities,
+    price_flips,
+    trial_flips,
+    with_volumes,
+)
+from simulator.decide.flips import usd_under
+from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
 from simulator.run.months import served
-from simulator.run.resized import Serve, asked_demand
+from simulator.run.resized import Serve, asked_demand, changed_terms
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
+from simulator.size.assumed import Assumed, under
 from simulator.study.decision import Trail, Verdict
 
 
@@ -36,10 +47,11 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict, what it was taken from, and both as plain data."""
+    """The verdict, what it was taken from, and both as plain data; capacities as in the data."""
 
     verdict: Verdict
     topologies: tuple[Costed, ...]
+    capacities: Mapping[str, Json]
     data: Json
 
 
@@ -57,6 +69,8 @@ def decide_run(
     explore_s: float = 0.0,
     unmeasured: Sequence[str] = (),
     resized: Callable[[Serve], Serve] = lambda stays: stays,
+    estimate: bool = False,
+    absent: Collection[int] = (),
     store: Store | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
@@ -65,68 +79,71 @@ def decide_run(
     ----------
     cheapest_in : of those that meet, the draws in which no other of them costs less; none without draws
     unmeasured : classes of which no request was measured
-    explore_s : wall-clock time for trials at other loads and limits; 0 leaves capacity, volumes and these flips out
+    explore_s : wall-clock time for trials at other loads and limits; 0 leaves volumes and these flips out
     resized : from the answers of topologies at their sizes to those at the best size under what is asked
-    store : of what was simulated
+    estimate : find the capacity of each fleet by a few trials, where there is no time for more
+    absent : classes of which nobody comes in `demand`
+    store : where trials are looked up and kept
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
+    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, Store() if store is None else store)
     if explore_s > 0:
-        stays = _as_it_is({one.costed.name: one for one in measured}, demand, store)
         explorer = Explorer(resized(stays), stays, explore_s)
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
         study = loaded.scenario.study
-        known = capacities(explorer, names)
+        known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
         pairs = with_volumes(explorer, pairs)
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
         drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
-        flips = trial_flips(explorer, names, known, study.months, study.growth_per_year, engines, drafts, today)
+        owned = [one.name for one in found if one.terms.owned]
+        flips = trial_flips(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned)
+        if all(_steady(one) for one in found):
+            flips += price_flips(explorer, found, today)
+    elif estimate:
+        explorer = Explorer(stays, stays, math.inf)
+        known = capacities(explorer, {one.costed.name: _first(one) for one in measured}, ESTIMATE_TRIALS)
     verdict = decide(found, cheapest_in, flips, unmeasured)
-    return Decision(verdict, tuple(found), record(found, verdict, pairs, known))
+    told = {name: capacity_row(one) for name, one in known.items()}
+    return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
 
 
-def _as_it_is(measured: Mapping[str, Measured], demand: Demand, store: Store | None) -> Callable[[Asked], Answered]:
-    """Each topology at its size, under other loads and limits; refused as early as is certain."""
+def _steady(one: Costed) -> bool:
+    """Whether all its months are alike, so that the first says what the study costs."""
+    return all(
+        (month.level, month.sizes, month.event) == (one.walked[0].level, one.walked[0].sizes, "")
+        for month in one.walked
+    )
+
+
+def _first(one: Measured) -> float:
+    """The load that is tried first: of a size that was searched, the one that a replica less would have now."""
+    replicas = sum(pool.most_replicas for pool in one.subject.fleet.pools)
+    return replicas / (replicas - 1) if replicas > 1 and one.costed.trail != FIXED else 2.0
+
+
+def _as_it_is(
+    measured: Mapping[str, Measured], demand: Demand, absent: Collection[int], store: Store
+) -> Callable[[Asked], Answered]:
+    """Each topology at its size, under other loads, limits and prices; refused as early as is certain."""
 
     def stays(asked: Asked) -> Answered:
         one = measured[asked.topology]
+        if asked.price:
+            return Answered(one.costed.meets, usd_under(one.costed, changed_terms(asked)(one.costed.terms)))
         there = asked_demand(demand, asked)
-        trial = try_fleet(subject_at(one.subject, asked), there, store)
+        trial = try_fleet(under(one.subject, Assumed(asked.steps, asked.acceptance)), there, store)
         if trial.refutation is not None:
             return Answered(False, None)
-        gave = served(trial.outcomes, jobs=demand.jobs_per_month)
+        gave = served(trial.outcomes, absent, demand.jobs_per_month)
         if not gave.meets:
             return Answered(False, None)
         tokens = math.fsum(found.delivered for found in gave.tokens) / len(gave.tokens)
         return Answered(True, usd_per_month(one.costed.terms, gave), tokens)
 
     return stays
-
-
-def subject_at(subject: Subject, asked: Asked) -> Subject:
-    """The fleet with other step times and another acceptance of drafts; checks of impossible speed make way as much."""
-    if (asked.steps, asked.acceptance) == (1.0, 1.0):
-        return subject
-    pools = tuple(
-        replace(
-            pool,
-            step_time=pool.step_time.scaled(asked.steps),
-            engine=replace(pool.engine, draft_acceptance=min(pool.engine.draft_acceptance * asked.acceptance, 1.0)),
-        )
-        for pool in subject.fleet.pools
-    )
-    faster = min(asked.steps, 1.0)
-    peaks = tuple(
-        replace(
-            peak,
-            computed_tokens_per_gpu_s=peak.computed_tokens_per_gpu_s / faster,
-            output_tokens_per_gpu_s=peak.output_tokens_per_gpu_s / faster,
-        )
-        for peak in subject.peaks
-    )
-    return Subject(replace(subject.fleet, pools=pools), peaks)
 
 
 def _acceptance(subject: Subject) -> float:

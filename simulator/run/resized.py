@@ -7,15 +7,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from simulator.decide.explore import Answered, Asked
+from simulator.decide.flips import ASSUMPTIONS
 from simulator.metrics.slo import ClassSlo
+from simulator.resolve.sizes import alone, open_pools
 from simulator.run.loads import demand_at
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
 from simulator.simulate.priced import tokens_per_month
 from simulator.simulate.store import Store
-from simulator.size.answer import answer
+from simulator.size.assumed import Assumed
 from simulator.size.found import Limits
+from simulator.size.search import search
+from simulator.size.trials import Trials
 from simulator.study.demand import Load
+from simulator.study.terms import Terms
 
 Serve = Callable[[Asked], Answered]
 
@@ -32,6 +37,12 @@ def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
     return replace(slo, terms=tuple(replace(term, limit_s=term.limit_s * factor) for term in slo.terms))
 
 
+def changed_terms(asked: Asked) -> Callable[[Terms], Terms]:
+    """Terms with the price that is asked about."""
+    change, _ = ASSUMPTIONS[asked.price]
+    return lambda terms: change(terms, asked.price_factor)
+
+
 def at_best_size(
     loaded: LoadedScenario,
     names: Collection[str],
@@ -46,21 +57,32 @@ def at_best_size(
     ----------
     loaded : with the sizes of `names` left open; the others stay as they are written
     periods : what the first month asks, the busiest first
-    stays : answers where the size stays, and where step times or the acceptance of drafts are asked for
+    stays : answers where the size stays
     """
+    today: dict[str, Trials] = {}
+
+    def trials(asked: Asked) -> Trials:
+        name = asked.topology
+        if asked.price:
+            if name not in today:
+                today[name] = trials(Asked(name))
+            return today[name].at_prices(changed_terms(asked))
+        there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
+        assumed = Assumed(asked.steps, asked.acceptance)
+        return Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)
 
     def serve(asked: Asked) -> Answered:
-        if asked.topology not in names or (asked.steps, asked.acceptance) != (1.0, 1.0):
+        if asked.topology not in names:
             return stays(asked)
-        there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
-        best = answer(loaded, asked.topology, there, store, limits).search.best
+        found = trials(asked)
+        best = search(found, limits).best
         if best is None:
             return Answered(False, None)
-        hours = math.fsum(one.period.hours for one in there)
+        hours = math.fsum(one.period.hours for one in found.periods)
         tokens = math.fsum(
-            one.period.hours / hours / len(gave) * tokens_per_month(found.metrics, one.demand.jobs_per_month).delivered
-            for one, gave in zip(there, best.outcomes, strict=True)
-            for found in gave
+            one.period.hours / hours / len(gave) * tokens_per_month(at.metrics, one.demand.jobs_per_month).delivered
+            for one, gave in zip(found.periods, best.outcomes, strict=True)
+            for at in gave
         )
         return Answered(True, best.usd_per_month, tokens)
 

@@ -46,7 +46,7 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.advice import advice
+from simulator.size.advice import MOST_REQUESTS, advice
 from simulator.size.answer import Answer, sized_scenario, with_found_hours
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
@@ -91,7 +91,8 @@ def simulate(
     progress : called with what is being simulated and the share of the whole that is done
     limits : of the search
     store : where the search looks up and keeps what was simulated; within this run alone unless given
-    advise : look whether a topology whose size is written would meet the SLO for less at another one
+    advise : look whether a topology whose size is written would meet the SLO for less at another one, and estimate what
+        share of its capacity each one uses
     explore_s : wall-clock time for further trials: capacity, break-even by volume, flips of load and limits
 
     Raises
@@ -150,9 +151,14 @@ def _simulate(
         reach = replace(limits or Limits(), seconds=explore_s)
         resized = partial(at_best_size, asked, set(answers), periods, sizer.store, reach)
         demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
-        decision = decide_run(sized, demand, measured, least, explore_s, unmeasured, resized, store)
+        few = advise and 0 < loads.shown.demand.requests <= MOST_REQUESTS
+        decision = decide_run(
+            *(sized, demand, measured, least, explore_s, unmeasured, resized),
+            *(few, loads.absent, store),
+        )
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
+            summaries[one.name]["capacity"] = decision.capacities.get(one.name)
         bundle.json("decision.json", decision.data)
         summary = {
             "scenario": scenario.name,

@@ -78,6 +78,11 @@ class Demand:
             self._drawn[number] = _Kept.of(source, _KEPT_REQUESTS // self.replications)
         return self._drawn[number]
 
+    @property
+    def requests(self) -> int:
+        """Most requests that can count, of all classes and replications; of users who wait none are counted."""
+        return sum(most or 0 for most in self.most_requests)
+
     @cached_property
     def most_requests(self) -> tuple[int | None, ...]:
         """By class the most requests that can count, over all replications; None for a class of users who wait.

@@ -42,7 +42,7 @@ def advice(
     topology = loaded.scenario.topologies[name]
     if any(pool.schedule for pool in topology.pools):
         return ""
-    requests = sum(most or 0 for one in periods for most in one.demand.most_requests)
+    requests = sum(one.demand.requests for one in periods)
     if not 0 < len(topology.pools) <= _MOST_POOLS or requests > MOST_REQUESTS:
         return ""
     pools = tuple(

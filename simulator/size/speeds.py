@@ -9,6 +9,7 @@ from simulator.resolve.sizes import alone, open_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
+from simulator.size.assumed import Assumed
 from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials, Tried
@@ -50,7 +51,7 @@ def at_speeds(
     once = [replace(one, demand=replace(one.demand, replications=1)) for one in periods]
 
     def at(factor: float) -> AtSpeed:
-        trials = Trials(alone(loaded, name), name, pools, once, store, step_factor=factor)
+        trials = Trials(alone(loaded, name), name, pools, once, store, assumed=Assumed(factor))
         best = search(trials, limits).best if pools else _met(trials(()))
         if best is None:
             return AtSpeed(factor, {}, None)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulator.errors import InputError
-from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.sizes import OpenPool, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
@@ -21,7 +21,9 @@ from simulator.simulate.refusal import Refutation, try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
+from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
+from simulator.study.terms import Terms
 
 Point = tuple[Size, ...]
 """A size for each open pool."""
@@ -77,8 +79,8 @@ class Trials:
     ----------
     loaded : the scenario with this topology alone
     periods : what is asked in a month, the busiest first; each is judged by itself, and the bill is that of all
-    step_factor : on all step times, to see what their error means for the sizes
     rows : keeps the requests of the cheapest point that met
+    assumed : what is taken to be otherwise
 
     Attributes
     ----------
@@ -94,13 +96,13 @@ class Trials:
         periods: Sequence[PeriodDemand],
         store: Store,
         progress: Progress | None = None,
-        step_factor: float = 1.0,
         rows: Rows | None = None,
+        assumed: Assumed = AS_IT_IS,
     ) -> None:
         self.loaded, self.name, self.pools = loaded, name, tuple(pools)
         self.periods = tuple(periods)
         self.demand = self.periods[0].demand
-        self.step_factor = step_factor
+        self.assumed = assumed
         self.simulated = 0
         self.store, self._progress = store, progress
         self._rows, self._kept = rows, (math.inf, frozenset[str]())
@@ -121,9 +123,16 @@ class Trials:
         """
         if point not in self._sized:
             loaded = with_sizes(self.loaded, self.name, self.sizes(point))
-            planned = with_step_times(plan_topology(loaded, self.name), self.step_factor)
-            self._sized[point] = Sized(planned, resolve_terms(planned), subject_of(planned))
-        return self._sized[point]
+            planned = plan_topology(loaded, self.name)
+            self._sized[point] = Sized(planned, resolve_terms(planned), under(subject_of(planned), self.assumed))
+        found, change = self._sized[point], self.assumed.terms
+        return found if change is None else replace(found, terms=replace(found.terms, terms=change(found.terms.terms)))
+
+    def at_prices(self, change: Callable[[Terms], Terms]) -> Trials:
+        """The same points under other terms; what was planned is not planned again."""
+        found = copy(self)
+        found.assumed, found.simulated, found._bounds = replace(self.assumed, terms=change), 0, {}
+        return found
 
     def bound_usd(self, point: Point) -> float:
         """USD per month that the point costs whatever happens."""
@@ -226,23 +235,3 @@ def _dearer(usd: Sequence[float], best: Sequence[float]) -> bool:
         return False
     reference = sum(best[: len(usd)])
     return sum(usd) - reference > RACE_MARGINS[len(usd) - 1] * reference
-
-
-def with_step_times(planned: PlannedTopology, factor: float) -> PlannedTopology:
-    """The topology with every step `factor` times as long; below 1 the checks of impossible speed make way as much."""
-    if factor == 1.0:
-        return planned
-    engines = tuple(_slowed(engine, factor) for engine in planned.engines)
-    pools = tuple(replace(pool, step_time=pool.step_time.scaled(factor)) for pool in planned.fleet.pools)
-    return replace(planned, engines=engines, fleet=replace(planned.fleet, pools=pools))
-
-
-def _slowed(engine: PlannedEngine, factor: float) -> PlannedEngine:
-    bound = engine.bound
-    if factor < 1.0:
-        bound = replace(
-            bound,
-            computed_tokens_per_gpu_s=bound.computed_tokens_per_gpu_s / factor,
-            output_tokens_per_gpu_s=bound.output_tokens_per_gpu_s / factor,
-        )
-    return replace(engine, step_time=engine.step_time.scaled(factor), bound=bound)

@@ -184,8 +184,13 @@ class Capacity:
     tried: tuple[tuple[float, bool], ...]
 
     @property
-    def used_share(self) -> float:
-        """Share of the capacity that the load takes; inf where the fleet cannot serve any load within the SLO."""
+    def used_share_low(self) -> float:
+        """Least share of the capacity that the load takes; 0 where no limit was found."""
+        return 1.0 / self.fails_at
+
+    @property
+    def used_share_high(self) -> float:
+        """Largest share of the capacity that the load takes; inf where no load was found that is served."""
         return 1.0 / self.factor if self.factor > 0 else float("inf")
 
 

@@ -13,6 +13,7 @@ from simulator.study.decision import BreakEven
 CARRIES = {"fixed": 2.0, "large": 8.0}
 """Multiple of the load that each fleet carries as it is."""
 USD = {"fixed": 100.0, "large": 150.0}
+FIXED_WINS = frozenset({"fixed"})
 
 
 class Fleets:
@@ -41,11 +42,11 @@ def _explorer(limit_s: float = 60.0) -> tuple[Explorer, Fleets]:
 
 
 def test_capacities_are_those_of_the_fleets_as_they_are() -> None:
-    found = capacities(_explorer()[0], ["fixed", "large", "api"])
+    found = capacities(_explorer()[0], dict.fromkeys(["fixed", "large", "api"], 2.0))
     assert found["fixed"].factor == pytest.approx(2.0, rel=0.02)
     assert found["large"].factor == pytest.approx(8.0, rel=0.02)
     assert found["api"].fails_at == math.inf
-    assert found["fixed"].used_share == pytest.approx(0.5, rel=0.02)
+    assert found["fixed"].used_share_high == pytest.approx(0.5, rel=0.02)
 
 
 def test_volume_takes_each_side_at_its_best_size() -> None:
@@ -60,26 +61,48 @@ def test_volume_takes_each_side_at_its_best_size() -> None:
 def test_flips_of_volume_limits_and_growth() -> None:
     explorer, _ = _explorer()
     names = ["fixed", "large"]
-    flips = {one.assumption: one for one in trial_flips(explorer, names, capacities(explorer, names), 37, 0.0)}
+    flips = {one.assumption: one for one in trial_flips(explorer, names, FIXED_WINS, 37, 0.0)}
     assert flips["volume"].factor == pytest.approx(2.0, rel=0.011)
     assert flips["volume"].winner == "large"
     assert flips["latency limits of the SLO"].factor == pytest.approx(0.5, rel=0.011)
     growth = flips["growth per year"]
-    assert growth.factor == pytest.approx(2 ** (12 / 36), rel=0.02)
     assert growth.winner == "large"
-    assert "26% (now 0%): large" in flip_words(growth) or "25% (now 0%): large" in flip_words(growth)
+    usd = [sum(_at_growth(name, growth.factor or 1.0)) for name in names]
+    before = [sum(_at_growth(name, 0.98 * (growth.factor or 1.0))) for name in names]
+    assert usd[0] > usd[1]
+    assert before[0] < before[1]
+    assert f"{(growth.factor or 1.0) - 1:.0%} (now 0%): large" in flip_words(growth)
+
+
+def _at_growth(name: str, per_year: float) -> list[float]:
+    """USD of 37 months on fleets bought for each month's load, by the nearest quarter of a doubling."""
+    most = per_year**3
+    loads = [min(2 ** (round(4 * math.log2(per_year) * month / 12) / 4), most) for month in range(36)]
+    return [USD[name] * math.ceil(load / CARRIES[name] - 1e-9) for load in (*loads, most)]
+
+
+def test_growth_flips_where_a_fleet_that_cannot_grow_has_no_room_left() -> None:
+    """1.1 times the load is 3.2 % a year over 36 months, however coarse the ladder between them."""
+
+    def stays(asked: Asked) -> Answered:
+        return Answered(asked.topology == "api" or asked.load <= 1.1, 100.0 if asked.topology == "fixed" else 200.0)
+
+    flips = trial_flips(Explorer(stays, stays, 60.0), ["fixed", "api"], FIXED_WINS, 37, 0.0)
+    (growth,) = (one for one in flips if one.assumption == "growth per year")
+    assert growth.factor == pytest.approx(1.1 ** (12 / 36), rel=0.011)
+    assert growth.winner == "api"
 
 
 def test_nothing_is_asked_twice_or_after_the_time() -> None:
     explorer, fleets = _explorer()
     names = ["fixed", "large"]
-    found = capacities(explorer, names)
-    trial_flips(explorer, names, found, 36, 0.0)
+    capacities(explorer, dict.fromkeys(names, 2.0))
+    trial_flips(explorer, names, FIXED_WINS, 36, 0.0)
     asked = fleets.asked
-    trial_flips(explorer, names, found, 36, 0.0)
+    trial_flips(explorer, names, FIXED_WINS, 36, 0.0)
     assert fleets.asked == asked == len(explorer.known)
     late, fleets = _explorer(-1.0)
-    assert capacities(late, names) == {}
+    assert capacities(late, dict.fromkeys(names, 2.0)) == {}
     pairs = [BreakEven("large", "fixed", 1.0, 1.0, None)]
     assert with_volumes(late, pairs) == pairs
     assert fleets.asked == 0
@@ -88,8 +111,8 @@ def test_nothing_is_asked_twice_or_after_the_time() -> None:
 def test_without_time_nothing_is_asked_and_nothing_fails() -> None:
     explorer, fleets = _explorer(limit_s=-1.0)
     names = ["fixed", "large", "api"]
-    assert capacities(explorer, names) == {}
-    assert trial_flips(explorer, names, {}, 36, 0.0, names[:2], {"fixed": 0.7}) == []
+    assert capacities(explorer, dict.fromkeys(names, 2.0)) == {}
+    assert trial_flips(explorer, names, FIXED_WINS, 36, 0.0, names[:2], {"fixed": 0.7}) == []
     assert fleets.asked == 0
 
 
@@ -106,7 +129,9 @@ def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> Non
     explorer = Explorer(serve, serve, 60.0)
     flips = {
         one.assumption: one
-        for one in trial_flips(explorer, ["drafts", "api"], {}, 1, 0.0, engines=["drafts"], drafts={"drafts": 0.7})
+        for one in trial_flips(
+            explorer, ["drafts", "api"], frozenset({"drafts"}), 1, 0.0, engines=["drafts"], drafts={"drafts": 0.7}
+        )
     }
     steps, acceptance = flips["time of engine steps"], flips["acceptance of drafts"]
     assert (steps.factor, steps.winner) == (pytest.approx(1.25, rel=0.02), "api")
@@ -114,5 +139,12 @@ def test_flips_of_speed_and_acceptance_ask_only_those_whom_they_concern() -> Non
     assert acceptance.words.startswith("0.5")
     assert "now 0.70" in flip_words(acceptance)
     assert all((one.steps, one.acceptance) == (1.0, 1.0) for one in asked if one.topology == "api")
-    without = {one.assumption for one in trial_flips(Explorer(serve, serve, 60.0), ["api"], {}, 1, 0.0)}
+    without = {one.assumption for one in trial_flips(Explorer(serve, serve, 60.0), ["api"], frozenset({"api"}), 1, 0.0)}
     assert without == {"volume", "latency limits of the SLO"}
+
+
+def test_where_the_study_has_another_winner_than_its_first_month_nothing_is_searched() -> None:
+    explorer, _ = _explorer()
+    for flip in trial_flips(explorer, ["fixed", "large"], frozenset({"large"}), 37, 0.5):
+        assert flip.factor is None
+        assert flip_words(flip).endswith("not searched, as in the first month alone fixed is cheapest")

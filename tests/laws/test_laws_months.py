@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -150,17 +151,29 @@ def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
     assert walked[-1].sizes == (2,)
 
 
-@given(st.floats(0.02, 60.0))
+@given(st.floats(0.02, 60.0), st.floats(1.01, 3.0))
 @settings(max_examples=60, deadline=None)
-def test_capacity_is_found_to_two_percent(true: float) -> None:
-    found = capacity(lambda factor: factor <= true)
+def test_capacity_is_found_to_two_percent(true: float, first: float) -> None:
+    found = capacity(lambda factor: factor <= true, true >= 1, first)
     assert found.factor <= true < found.fails_at <= found.factor * 1.02 * (1 + 1e-12)
-    assert found.used_share == pytest.approx(1 / true, rel=0.021)
+    assert found.used_share_low < 1 / true <= found.used_share_high <= found.used_share_low * 1.021
+
+
+@given(st.floats(0.02, 60.0), st.floats(1.01, 3.0))
+@settings(max_examples=60, deadline=None)
+def test_a_few_trials_leave_a_wider_span_of_the_same_capacity(true: float, first: float) -> None:
+    """An estimate never says what more trials contradict."""
+    spans = [capacity(lambda factor: factor <= true, true >= 1, first, n) for n in (0, 1, 2, 4, 8, None)]
+    for n, wide in zip((0, 1, 2, 4, 8), spans[:-1], strict=True):
+        assert len(wide.tried) <= n + 1
+        assert wide.factor <= true < wide.fails_at
+    for wide, narrow in itertools.pairwise(spans):
+        assert wide.factor <= narrow.factor <= narrow.fails_at <= wide.fails_at
 
 
 def test_capacity_without_bounds() -> None:
-    assert capacity(lambda factor: True).fails_at == math.inf
-    none = capacity(lambda factor: False)
+    assert capacity(lambda factor: True, True).fails_at == math.inf
+    none = capacity(lambda factor: False, False)
     assert none.factor == 0.0
-    assert none.used_share == math.inf
+    assert none.used_share_high == math.inf
     assert np.isclose(none.fails_at, 1 / 64)

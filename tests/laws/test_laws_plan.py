@@ -19,7 +19,8 @@ from simulator.plan.table import notes
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
-from simulator.size.trials import with_step_times
+from simulator.simulate.one import subject_of
+from simulator.size.assumed import Assumed, under
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 
@@ -195,12 +196,11 @@ def test_scaled_step_times_take_as_much_longer() -> None:
     double = step.scaled(2.0)
     assert np.array_equal(double.token_time_s, 2 * step.token_time_s)
     assert double.decode_attn_s == 2 * step.decode_attn_s
-    quick = with_step_times(planned, 0.5)
+    subject = subject_of(planned)
+    quick = under(subject, Assumed(0.5))
     assert np.array_equal(quick.fleet.pools[0].step_time.seq_time_s, 0.5 * step.seq_time_s)
-    bound, wider = planned.engines[0].bound, quick.engines[0].bound
-    assert wider.output_tokens_per_gpu_s == 2 * bound.output_tokens_per_gpu_s
-    slow: Any = with_step_times(planned, 2.0)
-    assert slow.engines[0].bound == bound
+    assert quick.peaks[0].output_tokens_per_gpu_s == 2 * subject.peaks[0].output_tokens_per_gpu_s
+    assert under(subject, Assumed(2.0)).peaks == subject.peaks
 
 
 def test_pools_that_prefill_and_decode_are_sized_together() -> None:

@@ -1,0 +1,52 @@
+"""What if the engine were faster, drafts were accepted more often, or prices were others: a fleet under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from simulator.simulate.one import Subject
+from simulator.study.terms import Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What is taken to be otherwise than catalog and scenario say.
+
+    Attributes
+    ----------
+    steps : on the time of every engine step
+    acceptance : on the acceptance of drafted tokens, up to certainty
+    terms : to the terms that hold then; None where they stay
+    """
+
+    steps: float = 1.0
+    acceptance: float = 1.0
+    terms: Callable[[Terms], Terms] | None = None
+
+
+AS_IT_IS = Assumed()
+
+
+def under(subject: Subject, assumed: Assumed) -> Subject:
+    """The fleet with other step times and another acceptance; checks of impossible speed make way as much."""
+    if (assumed.steps, assumed.acceptance) == (1.0, 1.0):
+        return subject
+    pools = tuple(
+        replace(
+            pool,
+            step_time=pool.step_time.scaled(assumed.steps),
+            engine=replace(pool.engine, draft_acceptance=min(pool.engine.draft_acceptance * assumed.acceptance, 1.0)),
+        )
+        for pool in subject.fleet.pools
+    )
+    faster = min(assumed.steps, 1.0)
+    peaks = tuple(
+        replace(
+            peak,
+            computed_tokens_per_gpu_s=peak.computed_tokens_per_gpu_s / faster,
+            output_tokens_per_gpu_s=peak.output_tokens_per_gpu_s / faster,
+        )
+        for peak in subject.peaks
+    )
+    return Subject(replace(subject.fleet, pools=pools), peaks)
