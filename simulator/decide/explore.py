@@ -280,7 +280,9 @@ def growth_flip(
                 return None
             paid.append(answer.usd_per_month)
         in_order = paid[::-1] if per_year > 1.0 else paid
-        return math.fsum(accumulate(in_order, lambda a, b: max(a, b)) if name in owned else in_order) / len(paid)
+        if name in owned:
+            in_order = list(accumulate(in_order, max))
+        return math.fsum(in_order) / len(paid)
 
     def winners(factor: float) -> Winners:
         found = {name: usd(name, (1 + growth) * factor) for name in names}
