@@ -144,9 +144,8 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
         return found
     first = sizing.trials
     for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
-        trials = Trials(
-            first.loaded, first.name, first.pools, first.periods, first.store, progress, assumed=Assumed(factor)
-        )
+        assumed = Assumed(factor)
+        trials = Trials(first.loaded, first.name, first.pools, first.periods, first.store, progress, assumed=assumed)
         other = search(trials, limits_of(sizing.candidate, options.max_replicas))
         points = minimal(other)
         if points:
