@@ -1,8 +1,8 @@
-"""What prefix caching saves: lines beside the bill, not in it."""
+"""What prefix caching, batching and quantisation save: lines beside the bill, not in it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from simulator.bill.api import price_list
 from simulator.bill.commitments import price_index
+from simulator.bill.gpu_time import Engine, alone_share, cached_share, plain_share
 from simulator.bill.owned import site_owner
-from simulator.bill.split import StepCost, work_seconds
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import PoolUse, Use, study_uses
 from simulator.study.bill import Bill, Line, MonthUse
@@ -21,73 +21,69 @@ from simulator.units import TOKENS_PER_MILLION
 _NOT_MACHINES = ("egress", "storage")
 
 
+Share = Callable[[PoolUse, Engine], float]
+"""GPU time that a month's work of a pool would take more in another way / GPU time that it takes."""
+
+
 @dataclass(frozen=True, slots=True)
-class PromptCost:
-    """What a pool's step-time equation says of computing prompts, in seconds.
+class Savings:
+    """USD of the mean month that the same topology would cost more, by owner of lines; each for itself.
 
     Attributes
     ----------
-    token_s : of a token in a step that prompts fill to its budget, F[t] / t
-    pair_s : of a pair of a prompt's token and one before it
-    steps : coefficients of all the work that the pool did
+    prefix_caching : without prompt caches: machines by the GPU time of computing what they hold, token APIs at the
+        price of input
+    batching : one request at a time
+    quantisation : with weights and KV cache in 16 bit
     """
 
-    token_s: float
-    pair_s: float
-    steps: StepCost
+    prefix_caching: dict[str, float]
+    batching: dict[str, float]
+    quantisation: dict[str, float]
 
 
-def saved_share(work: NDArray[np.float64], cost: PromptCost) -> float:
-    """GPU time that cached tokens would have taken / GPU time of the work that was done.
+def savings_usd(terms: Terms, months: Sequence[MonthUse], bill: Bill, engines: Mapping[str, Engine]) -> Savings:
+    """What is saved, beside the bill. Savings overlap: they do not add up.
 
-    A request of n cached tokens would have computed them, and their n (n + 1) / 2 pairs, first; requests of a class are
-    taken to be alike. 0 where nothing was done.
+    Machines would have been more in proportion to their GPU time: lines of a pool or site, traffic and storage apart,
+    times the share (of a site that of its pools by busy GPU-hours). What is for the topology as a whole stays.
 
     Parameters
     ----------
-    work : shape (classes, 6), as `PoolUsage.work`
+    engines : by pool
     """
-    requests, cached = work[:, 0], work[:, 2]
-    pairs = cached * (cached / np.maximum(requests, 1.0) + 1.0) / 2.0
-    done_s = float(work_seconds(work, cost.steps).sum())
-    saved_s = float((cost.token_s * cached + cost.pair_s * pairs).sum())
-    return saved_s / done_s if done_s > 0 else 0.0
-
-
-def prefix_caching_usd(
-    terms: Terms, months: Sequence[MonthUse], bill: Bill, costs: Mapping[str, PromptCost]
-) -> dict[str, float]:
-    """USD of the mean month that the same topology would have cost more without prefix caching, by owner of lines.
-
-    A token API would have charged cached tokens and cache writes as input. Machines would have been more in proportion
-    to their GPU time: lines of a pool or site, traffic and storage apart, times `saved_share` (of a site its pools by
-    busy GPU-hours). What is for the topology as a whole stays.
-
-    Parameters
-    ----------
-    costs : by pool
-    """
-    found: dict[str, float] = {}
+    shares: tuple[Share, ...] = (cached_share, alone_share, plain_share)
+    found: list[dict[str, float]] = [{} for _ in shares]
     for use, billed in zip(study_uses(terms, months), bill.months, strict=True):
-        for owner, usd in _month_usd(terms, use, billed.lines, costs, billed.month).items():
-            found[owner] = found.get(owner, 0.0) + usd * billed.length / terms.months
-    return {owner: usd for owner, usd in found.items() if usd}
+        for k, share in enumerate(shares):
+            usd = _machines_saved_usd(terms, use, billed.lines, engines, share, billed.month)
+            if share is cached_share:
+                usd |= _apis_saved_usd(terms, use, billed.month)
+            for owner, value in usd.items():
+                found[k][owner] = found[k].get(owner, 0.0) + value * billed.length / terms.months
+    return Savings(*({owner: usd for owner, usd in one.items() if usd} for one in found))
 
 
-def _month_usd(
-    terms: Terms, use: Use, lines: Sequence[Line], costs: Mapping[str, PromptCost], month: int
+def _machines_saved_usd(
+    terms: Terms, use: Use, lines: Sequence[Line], engines: Mapping[str, Engine], share: Share, month: int
 ) -> dict[str, float]:
     found: dict[str, float] = {}
-    shares = {name: saved_share(pool.work, costs[name]) for name, pool in use.pools.items() if name in costs}
+    shares = {name: share(pool, engines[name]) for name, pool in use.pools.items() if name in engines}
     for offer in (offer for offer in terms.rented if month in offer.span):
         found[offer.pool] = _machines_usd(lines, offer.pool) * shares.get(offer.pool, 0.0)
     for site in (site for site in terms.owned if month in site.span):
         there = {name: use.pools[name] for name in site.pools if name in use.pools}
         found[site_owner(site)] = _machines_usd(lines, site_owner(site)) * _of_all(there, shares)
-    for api in (api for api in terms.apis if month in api.span and api.provider in use.providers):
-        usd = _api_usd(api, use.providers[api.provider].priced)
-        found[api.provider] = usd * mean(price_index(terms.token_index, month))
     return found
+
+
+def _apis_saved_usd(terms: Terms, use: Use, month: int) -> dict[str, float]:
+    """Cached tokens and cache writes at the price of input, less what they cost."""
+    return {
+        api.provider: _api_usd(api, use.providers[api.provider].priced) * mean(price_index(terms.token_index, month))
+        for api in terms.apis
+        if month in api.span and api.provider in use.providers
+    }
 
 
 def _of_all(pools: Mapping[str, PoolUse], shares: Mapping[str, float]) -> float:
@@ -102,7 +98,6 @@ def _machines_usd(lines: Sequence[Line], owner: str) -> float:
 
 
 def _api_usd(api: ApiTerms, tokens: NDArray[np.float64]) -> float:
-    """Cached tokens and cache writes at the price of input, less what they cost."""
     usd = 0.0
     for c, tier in enumerate(api.tier_by_class):
         for band, prices in enumerate(price_list(api, tier)):

@@ -49,8 +49,7 @@ def step_cost(usages: Sequence[PoolUsage], pair_s: float, kv_token_s: float) -> 
     busy_s = scheduled = attention_s = 0.0
     for usage in usages:
         _, fresh, _, output, kv_read, pairs = (float(column) for column in usage.work.sum(axis=0))
-        every = usage.input_tokens - usage.cached_tokens + usage.output_tokens
-        busy_s += usage.busy_s * min(1.0, (fresh + output) / every) if every else 0.0
+        busy_s += usage.busy_s * usage.work_share
         scheduled += fresh + output
         attention_s += pair_s * pairs + kv_token_s * kv_read
     return StepCost(max(busy_s - attention_s, 0.0) / scheduled if scheduled else 0.0, pair_s, kv_token_s)

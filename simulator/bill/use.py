@@ -35,6 +35,7 @@ class PoolUse:
     gpu_hours : billed, by `STATES`
     gpu_kwh : by time zone in which hours of the site count, then by hour of day, (24,); without PUE
     work : shape (classes, 6), as `PoolUsage.work`
+    steps : in which it was done
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24); rented pools alone
     """
 
@@ -44,6 +45,7 @@ class PoolUse:
     peak_replicas: int
     work: NDArray[np.float64]
     instance_hours: NDArray[np.float64]
+    steps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
         peak_replicas=max(pool.peak_replicas for _, pool, _ in found),
         work=np.asarray(sum(w * pool.work for w, pool, _ in found), dtype=np.float64),
         instance_hours=instance_hours,
+        steps=math.fsum(w * pool.steps * pool.work_share for w, pool, _ in found),
     )
 
 

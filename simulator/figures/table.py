@@ -247,6 +247,26 @@ _ALL = (
         "no prompt was found in a cache",
     ),
     Figure(
+        "saved_by_batching",
+        "saved by batching",
+        "$ per month",
+        ",.0f",
+        "what the same tokens would cost more one request at a time: machines by the GPU time of steps that serve one "
+        "request each; not a part of the bill",
+        "bill/savings.py",
+        "no engine of one's own serves, or requests share no step",
+    ),
+    Figure(
+        "saved_by_quantisation",
+        "saved by quantisation",
+        "$ per month",
+        ",.0f",
+        "what the same steps would cost more with weights and KV cache in 16 bit: machines by the GPU time of the step "
+        "model; not a part of the bill",
+        "bill/savings.py",
+        "nothing is quantised, or step times are measured or given",
+    ),
+    Figure(
         "usd_per_million_processed_tokens",
         "$ per 1M tokens, all",
         "",

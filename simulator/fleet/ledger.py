@@ -45,7 +45,7 @@ class Counts:
     ----------
     busy_s, energy_j : of each pool; a step under way is busy up to `at_s`
     tokens : of each pool, shape (pools, 3): prompts of answers that it ended, what was cached of these, output
-    departures, launches : of each pool
+    departures, launches, steps : of each pool
     work : of each target and class
     calls : of each provider, hour of day, class and band
     failed : of each provider
@@ -57,6 +57,7 @@ class Counts:
     tokens: NDArray[np.int64]
     departures: NDArray[np.int64]
     launches: NDArray[np.int64]
+    steps: NDArray[np.int64]
     work: NDArray[np.int64]
     calls: NDArray[np.int64]
     failed: NDArray[np.int64]
@@ -78,6 +79,7 @@ def counts(plane: DataPlane, controls: Sequence[PoolControl], now: float) -> Cou
         tokens,
         plane.engines.pools["departures"].astype(np.int64),
         np.array([control.ledger.launches for control in controls], np.int64),
+        np.bincount(pool, replicas["steps"], n).astype(np.int64),
         plane.work().copy(),
         plane.calls_by_hour().copy(),
         plane.fleet.providers["failed"].astype(np.int64),
@@ -131,6 +133,7 @@ def pool_usage(
         billed_by_hour_s=billed,
         energy_by_hour_j=step_energy + billed * idle_share * idle_power_w,
         launches=int(ended.launches[k] - begun.launches[k]),
+        steps=int(ended.steps[k] - begun.steps[k]),
         failures=control.ledger.count(FAILURE, start_s),
         reclaims=control.ledger.count(RECLAIM, start_s),
         stockouts=control.ledger.count(STOCK_OUT, start_s),

@@ -113,14 +113,23 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+_SAVED = {
+    "saved_by_prefix_caching": "without prefix caching",
+    "saved_by_batching": "one request at a time",
+    "saved_by_quantisation": "with weights and KV cache in 16 bit",
+}
+
+
 def _saved(cost: Mapping[str, Any]) -> list[str]:
     """What is not in the bill as it was saved."""
-    found = cost["saved_by_prefix_caching"]
-    usd = sum(row["usd_per_month"] for row in found)
-    parts = ", ".join(f"{row['owner']} ${row['usd_per_month']:,.0f}" for row in found) if len(found) > 1 else ""
-    return (
-        [f"without prefix caching a month would cost ${usd:,.0f} more{f' ({parts})' if parts else ''}"] if usd else []
-    )
+    texts = []
+    for key, words in _SAVED.items():
+        found = cost[key]
+        usd = sum(row["usd_per_month"] for row in found)
+        parts = ", ".join(f"{row['owner']} ${row['usd_per_month']:,.0f}" for row in found) if len(found) > 1 else ""
+        if usd:
+            texts.append(f"{words} a month would cost ${usd:,.0f} more{f' ({parts})' if parts else ''}")
+    return texts
 
 
 def _speeds(found: Mapping[str, Any]) -> list[str]:

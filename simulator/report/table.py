@@ -153,9 +153,14 @@ def _capacity_used(summary: Summary) -> str:
     return used_words(found) if found else NONE
 
 
-def _saved(summary: Summary) -> str:
-    rows = summary["cost"]["saved_by_prefix_caching"]
-    return figure("saved_by_prefix_caching").text(sum(row["usd_per_month"] for row in rows) or None)
+SAVED = ("saved_by_prefix_caching", "saved_by_batching", "saved_by_quantisation")
+
+
+def _saved(name: str) -> Row:
+    def cell(summary: Summary) -> str:
+        return figure(name).text(sum(row["usd_per_month"] for row in summary["cost"][name]) or None)
+
+    return _labelled(name, cell)
 
 
 def _job(name: str) -> Cell:
@@ -237,14 +242,13 @@ _COST: tuple[Row, ...] = (
     _of("cost", "unused_share"),
     _of("cost", "kwh_per_million_tokens"),
     _of("cost", "co2_kg_per_million_tokens"),
-    _labelled("saved_by_prefix_caching", _saved),
+    *(_saved(name) for name in SAVED),
     _labelled("owed_usd", _owed),
     _of("cost", "capex_usd"),
     _labelled("probability_cheapest", _cheapest),
 )
 _SELDOM = {
-    figure(name).label
-    for name in ("availability", "escalated_share", "owed_usd", "saved_by_prefix_caching", "job_s", "usd_per_job")
+    figure(name).label for name in ("availability", "escalated_share", "owed_usd", *SAVED, "job_s", "usd_per_job")
 }
 """Rows that are left out where no topology has something to say in them."""
 _SHORT = {

@@ -90,7 +90,7 @@ def plan_engine(
         settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
         settings.max_num_seqs or defaults.max_num_seqs,
     )
-    drafting = _drafting(settings, arch, folder)
+    drafting = drafting_of(settings, arch, folder)
     own = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, tp, pp, settings, None if own else weights, folder)
     if shape.unmodelled:
@@ -151,7 +151,7 @@ def _power_curve(settings: EngineSettings, card: Gpu) -> PowerCurve:
     return replace(curve, idle_w=given.idle_w, low_w=given.serving_w, span_w=0.0) if given else curve
 
 
-def _drafting(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:
+def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:
     """What drafts. vLLM wants a draft model to have the target's vocabulary and runs it with the target's TP."""
     spec = settings.speculative_config
     if spec is None:

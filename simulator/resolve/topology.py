@@ -25,6 +25,7 @@ from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
+from simulator.schema.engine import EngineSettings
 from simulator.schema.topology import ColdStartSettings, Pool, QueueAutoscaler, Topology
 from simulator.study.choices import ReplicaRouting
 from simulator.study.fleet import (
@@ -141,13 +142,18 @@ def check_sized(pool: Pool) -> None:
         raise InputError(*(Problem("is open: give a number here", path=key, got="auto") for key in opened))
 
 
-def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
+def engine_settings(loaded: LoadedScenario, pool: Pool) -> EngineSettings:
+    """The scenario's engine with what the pool says else."""
     scenario = loaded.scenario
     settings = scenario.engine
     if pool.engine is not None:
         settings = settings.model_copy(update={k: getattr(pool.engine, k) for k in pool.engine.model_fields_set})
     given = scenario.engine.model_fields_set | (pool.engine.model_fields_set if pool.engine else set())
-    settings = with_policy(scenario, settings, "scheduling_policy" in given)
+    return with_policy(scenario, settings, "scheduling_policy" in given)
+
+
+def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
+    scenario, settings = loaded.scenario, engine_settings(loaded, pool)
     _check_shared_experts(pool, settings.data_parallel_size)
     widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
     return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent, pool.role)

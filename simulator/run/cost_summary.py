@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from simulator.bill.commitments import most_committed
 from simulator.bill.energy import per_million, study_energy
 from simulator.bill.focus import Resource, focus_frame
-from simulator.bill.savings import PromptCost, prefix_caching_usd
+from simulator.bill.gpu_time import Engine
+from simulator.bill.savings import savings_usd
 from simulator.bill.split import KINDS, StepCost, step_cost, study_split_usd
 from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
@@ -21,7 +23,10 @@ from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
 from simulator.decide.draws import COVERAGE, Case, HowSure, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.decide.sensitivity import Swing
+from simulator.engine.config import Batching
 from simulator.metrics.intervals import t_interval
+from simulator.perf.speculative import expected_tokens_per_step
+from simulator.resolve.sixteen_bit import sixteen_bit_steps
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
@@ -71,7 +76,7 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
         ],
         "job": job_summary(found),
         "split": _split(found, planned, steps),
-        "saved_by_prefix_caching": _saved(found, planned, steps),
+        **_saved(found, planned, steps),
         "energy": [{"owner": one.owner, "kwh_per_month": one.kwh, "co2_kg_per_month": one.co2_kg} for one in energy],
         "kwh_per_million_tokens": kwh,
         "co2_kg_per_million_tokens": co2_kg,
@@ -111,16 +116,24 @@ def _step_costs(found: Priced, planned: PlannedTopology) -> dict[str, StepCost]:
     }
 
 
-def _saved(found: Priced, planned: PlannedTopology, steps: Mapping[str, StepCost]) -> list[dict[str, Any]]:
-    """What prefix caching saves, by owner of the lines."""
-    costs = {}
-    for pool in planned.fleet.pools:
-        step = pool.step_time.token_time_s[-1]
-        costs[pool.name] = PromptCost(
-            float(step[-1]) / (len(step) - 1), pool.step_time.prefill_attn_s, steps[pool.name]
+def _saved(found: Priced, planned: PlannedTopology, steps: Mapping[str, StepCost]) -> dict[str, list[dict[str, Any]]]:
+    """What prefix caching, batching and quantisation save, by owner of the lines."""
+    engines = {
+        pool.name: Engine(
+            pool.step_time,
+            steps[pool.name],
+            sixteen_bit_steps(planned, k),
+            pool.engine.num_speculative_tokens,
+            expected_tokens_per_step(pool.engine.draft_acceptance, pool.engine.num_speculative_tokens),
+            pool.engine.batching != Batching.ONE_AT_A_TIME,
         )
-    usd = prefix_caching_usd(found.terms, found.months, found.bill, costs)
-    return [{"owner": owner, "usd_per_month": value} for owner, value in usd.items()]
+        for k, pool in enumerate(planned.fleet.pools)
+    }
+    saved = savings_usd(found.terms, found.months, found.bill, engines)
+    return {
+        f"saved_by_{name}": [{"owner": owner, "usd_per_month": value} for owner, value in usd.items()]
+        for name, usd in asdict(saved).items()
+    }
 
 
 def _split(found: Priced, planned: PlannedTopology, costs: Mapping[str, StepCost]) -> list[dict[str, Any]]:

@@ -54,6 +54,7 @@ class PoolUsage:
     stays : where each replica was within the window
     work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
         output tokens, KV tokens read in decoding, prompt attention pairs; answers that a cascade threw away included
+    steps : of its engines, that began in the window
     thrown_tokens : shape (classes, 2), prompt and output tokens that were not delivered: of a cascade's first answers,
         and what was put out of answers that broke off or began anew when their replica was lost
     """
@@ -82,12 +83,20 @@ class PoolUsage:
     stays: tuple[Stay, ...] = ()
     work: NDArray[np.int64] = field(default_factory=lambda: _none(0, 6))
     thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
+    steps: int = 0
 
     @property
     def delivered_tokens(self) -> tuple[int, int]:
         """Prompt and output tokens of answers that users got."""
         prompt, output = self.thrown_tokens.reshape(-1, 2).sum(axis=0).tolist()
         return self.input_tokens - prompt, self.output_tokens - output
+
+    @property
+    def work_share(self) -> float:
+        """Tokens that `work` was computed for / all that the pool scheduled; at most 1."""
+        _, fresh, _, output, _, _ = self.work.reshape(-1, 6).sum(axis=0).tolist()
+        every = self.input_tokens - self.cached_tokens + self.output_tokens
+        return min(1.0, (fresh + output) / every) if every else 0.0
 
 
 @dataclass(frozen=True, slots=True)

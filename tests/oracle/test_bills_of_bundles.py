@@ -70,3 +70,23 @@ def test_prices_by_the_hour_are_those_of_each_period_s_clock(tmp_path: Path) -> 
         counted = [sum(sum(kinds[0]) for kinds in hour) for hour in usage["providers"][0]["tokens_by_hour"]]
         busy = [hour for hour, tokens in enumerate(counted) if tokens]
         assert busy == ([0, 1] if usage["when"]["start_hour"] == 8.5 else [13])
+
+
+def test_electricity_is_paid_by_the_clocks_of_the_site(tmp_path: Path) -> None:
+    """An hour from 16:00 UTC on is 18:00 in Berlin in summer, 17:00 in winter; the run's own zone moves nothing."""
+    own = "{pools: [{name: own, site: datacentre, gpu: h100-sxm, billing: owned}]}"
+    short = [f"topologies={{t: {own}}}", "run.horizon_s=3600", "run.warmup_s=0", "study.months=2", "run.replications=1"]
+    short += ["workload.classes[secret].data_class=internal"]
+    zone = "servers=[{name: ours, site: datacentre, time_zone: Europe/Berlin}]"
+    for start, hour in (("2026-07-01 16:00", 18), ("2026-12-01 16:00", 17)):
+        for run, local in (("UTC", start), ("Asia/Tokyo", f"{start[:8]}02 01:00")):
+            tariff = f"cost.electricity_by_hour_usd_per_kwh={[1.0 if k == hour else 0.0 for k in range(24)]}"
+            sets = (zone, f"run.start={local}", f"run.time_zone={run}", tariff)
+            result = simulate(load_scenario(SMALL, (), [*short, *sets]), tmp_path / "runs")
+            costs = pd.read_parquet(result.bundle / "costs.parquet")
+            (gpus,) = costs[(costs["category"] == "electricity") & (costs["part"] == "gpus")].to_dict("records")
+            assert gpus["usd_per_month"] == pytest.approx(gpus["quantity"]), (start, run)
+            rows = second_bill(result.bundle, "t").mean_lines()
+            assert sum(row["usd"] for row in rows) == pytest.approx(costs["usd_per_month"].sum(), rel=1e-9)
+    words = [found["text"] for found in result.summary["topologies"]["t"]["warnings"]]
+    assert any("electricity by the hour goes by Europe/Berlin at datacentre, the run by Asia/Tokyo" in w for w in words)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from agreement import second_bill
 from scenario_cases import written
 
 from simulator.catalog.grids import grid
@@ -157,23 +155,6 @@ def test_hours_of_electricity_and_carbon_are_those_of_the_site(tmp_path: Path) -
     assert facility(tmp_path, own).time_zone == "Asia/Tokyo"
     undated = facility(tmp_path, "run.start=tue")
     assert (undated.time_zone, undated.grid_zone) == ("", "")
-
-
-def test_electricity_is_paid_by_the_clocks_of_the_site(tmp_path: Path) -> None:
-    """An hour from 16:00 UTC on is 18:00 in Berlin in summer, 17:00 in winter; the run's own zone moves nothing."""
-    zone = "servers=[{name: ours, site: datacentre, time_zone: Europe/Berlin}]"
-    for start, hour in (("2026-07-01 16:00", 18), ("2026-12-01 16:00", 17)):
-        for run, local in (("UTC", start), ("Asia/Tokyo", f"{start[:8]}02 01:00")):
-            tariff = f"cost.electricity_by_hour_usd_per_kwh={[1.0 if k == hour else 0.0 for k in range(24)]}"
-            sets = (zone, f"run.start={local}", f"run.time_zone={run}", tariff)
-            result = simulate(loaded(tmp_path, OWN, *sets), tmp_path / "runs")
-            costs = pd.read_parquet(result.bundle / "costs.parquet")
-            (gpus,) = costs[(costs["category"] == "electricity") & (costs["part"] == "gpus")].to_dict("records")
-            assert gpus["usd_per_month"] == pytest.approx(gpus["quantity"]), (start, run)
-            rows = second_bill(result.bundle, "t").mean_lines()
-            assert sum(row["usd"] for row in rows) == pytest.approx(costs["usd_per_month"].sum(), rel=1e-9)
-    words = [found["text"] for found in result.summary["topologies"]["t"]["warnings"]]
-    assert any("electricity by the hour goes by Europe/Berlin at datacentre, the run by Asia/Tokyo" in w for w in words)
 
 
 def test_a_peak_is_at_its_hours_in_every_season(tmp_path: Path) -> None:

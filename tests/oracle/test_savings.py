@@ -1,0 +1,76 @@
+"""What is saved, by the product and by a second arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from agreement import agree
+from bill_cases import API, HOUR_S, fixed, month, owned, pool, provider, rented, servers
+from bills.savings import saved
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.bill.gpu_time import Engine
+from simulator.bill.savings import savings_usd
+from simulator.bill.split import StepCost
+from simulator.bill.study import bill_study
+from simulator.perf.steptime import StepTime
+from simulator.study.terms import Terms
+from simulator.study.usage import PoolUsage, Usage
+
+TIMES = st.floats(1e-4, 1.0)
+
+
+@st.composite
+def engines(draw: st.DrawFn) -> Engine:
+    def steps() -> StepTime:
+        rows = np.cumsum(draw(st.lists(TIMES, min_size=22, max_size=22))).reshape(2, 11)
+        seqs = np.cumsum(draw(st.lists(TIMES, min_size=5, max_size=5)))
+        return StepTime(rows, seqs, draw(TIMES) * 1e-3, draw(TIMES) * 1e-3, calibrated=True, origin="any")
+
+    cost = StepCost(draw(TIMES), draw(TIMES) * 1e-3, draw(TIMES) * 1e-3)
+    drafts = draw(st.sampled_from([0, 3]))
+    plain = steps() if draw(st.booleans()) else None
+    return Engine(steps(), cost, plain, drafts, 1.0 + drafts / 2, draw(st.booleans()))
+
+
+@settings(deadline=None, max_examples=60)
+@given(one=engines(), other=engines(), seed=st.integers(0, 10_000))
+def test_any_savings_are_the_same_by_the_second_arithmetic(one: Engine, other: Engine, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def used(name: str, **more: Any) -> PoolUsage:
+        work = rng.integers(1, 1_000, (2, 6))
+        return pool(name, stays=fixed(1), work=work, steps=int(rng.integers(1, 2_000)), input_tokens=9_000, **more)
+
+    calls = provider(rng.integers(0, 10**6, (2, 1, 4)))
+    months = [
+        month(
+            *(Usage(2 * HOUR_S, (used("a"), used("b"), used("r")), (calls,), (servers(1, ["a", "b"]),)) for _ in "xy")
+        )
+        for _ in "123"
+    ]
+    api = replace(API, tier_by_class=("", ""), residency_premium=0.1)
+    terms = Terms("t", owned=(owned(("a", "b")),), rented=(rented("r", storage_gb=9.0),), apis=(api,), months=2.5)
+    by_pool = {"a": one, "b": other, "r": one}
+    found = savings_usd(terms, months, bill_study(terms, months), by_pool)
+    told = {
+        name: {
+            "steps": table(engine.steps),
+            "plain": None if engine.plain is None else table(engine.plain),
+            **{key: getattr(engine.cost, key) for key in ("token_s", "pair_s", "kv_token_s")},
+            **{key: getattr(engine, key) for key in ("drafts", "tokens_per_step", "batches")},
+        }
+        for name, engine in by_pool.items()
+    }
+    second = saved(agree(terms, months), told)
+    for way, usd in second.items():
+        assert getattr(found, way) == pytest.approx(usd, rel=1e-9, abs=1e-9), way
+
+
+def table(steps: StepTime) -> dict[str, Any]:
+    names = ("token_time_s", "seq_time_s", "prefill_attn_s", "decode_attn_s")
+    return {name: np.asarray(getattr(steps, name)).tolist() for name in names}
