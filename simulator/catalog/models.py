@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from simulator.catalog.hf import architecture_from_config
+from simulator.catalog.architecture import architecture_of
 from simulator.catalog.quantity import Entry, Quantity, Source, read_yaml
+from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError, unknown_name
+from simulator.memory.shape import ModelShape
 from simulator.perf.architecture import Architecture
 
 
@@ -35,14 +37,28 @@ class Model(Entry):
     checkpoints: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @property
+    def shape(self) -> ModelShape:
+        return _shape(self.name)
+
+    @property
     def architecture(self) -> Architecture:
-        return architecture_from_config(self.name, self.config)
+        return _architecture(self.name)
 
 
 @lru_cache
 def models() -> dict[str, Model]:
     """All models by name."""
     return {name: Model(name=name, **fields) for name, fields in read_yaml("models.yaml")["models"].items()}
+
+
+@lru_cache
+def _shape(name: str) -> ModelShape:
+    return shape_from_config(name, models()[name].config)
+
+
+@lru_cache
+def _architecture(name: str) -> Architecture:
+    return architecture_of(_shape(name))
 
 
 @lru_cache

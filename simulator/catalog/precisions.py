@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, unknown_name
-from simulator.perf.device import Layout, Precision
+from simulator.perf.device import Layout, Precision, Split
 
 
 class WeightFormat(Entry):
@@ -62,9 +62,5 @@ def layout(
     return Layout(
         weights=Precision(dtype, weights.weight_bytes.value, weights.compute, weights.experts_only),
         kv_value_bytes=kv_formats()[kv_name].value,
-        tp=tp,
-        pp=pp,
-        expert_parallel=expert_parallel,
-        dp=dp,
-        redundant_experts=redundant_experts,
+        split=Split(tp, pp, dp, expert_parallel, redundant_experts),
     )

@@ -52,8 +52,12 @@ def _all_rules(number: tuple[int, int, int]) -> dict[str, Any]:
     return {name: _since(rows, number)["value"] for name, rows in data.items()}
 
 
-def rules(version: str | None, shape: ModelShape) -> Rules:
+def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> Rules:
     """Rules of a version for a model; the newest known unless given.
+
+    Parameters
+    ----------
+    flashinfer : whether FlashInfer is installed, as in vLLM's container images, where a version does not require it
 
     Raises
     ------
@@ -62,6 +66,9 @@ def rules(version: str | None, shape: ModelShape) -> Rules:
     number = parsed(version or newest_version())
     values = dict(_all_rules(number))
     lean = {name: values.pop(name) for name in _RUNTIME}
+    with_flashinfer = values.pop("flashinfer_sampler_bytes")
+    if flashinfer:
+        values["sampler_bytes"] = min(values["sampler_bytes"], with_flashinfer)
     states = any(cache.kind == "state" for cache in shape.caches)
     if lean["lean_all"] or (lean["lean_dense"] and not shape.experts and not states):
         values["sampler_bytes"] = lean["lean_sampler_bytes"]

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from simulator.errors import InputError, Problem
 from simulator.memory.rules import Rules
 from simulator.memory.shape import CacheKind, LayerCache, ModelShape
-from simulator.memory.weights import Split, stage_of_layer
+from simulator.memory.weights import stage_of_layer
+from simulator.perf.device import Split
 
 STATE_ALIGNMENT = 16
 """Tokens to which vLLM rounds the block of attention beside a state; kernels take multiples of it."""
@@ -76,7 +77,7 @@ def pages(shape: ModelShape, split: Split, kv_bytes: float, block_size: int) -> 
         _token_bytes(cache, split.tp, kv_bytes, shape.dtype_bytes) for cache in shape.caches if cache.kind != "state"
     ]
     if states and attention:
-        step = LATENT_ALIGNMENT if shape.latent_attention else STATE_ALIGNMENT
+        step = LATENT_ALIGNMENT if shape.is_mla else STATE_ALIGNMENT
         tokens = max(tokens, step * math.ceil(max(states) / (step * max(attention))))
     return [_page(cache, split.tp, kv_bytes, shape, tokens, attention) for cache in shape.caches]
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group, Pool, pool, request_blocks
 from simulator.memory.profile import (
     Card,
@@ -17,8 +16,8 @@ from simulator.memory.profile import (
 )
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
-from simulator.memory.weights import Split, Weights, weight_bytes_by_stage
-from simulator.perf.device import BatchLimits
+from simulator.memory.weights import Weights, weight_bytes_by_stage
+from simulator.perf.device import BatchLimits, Split
 from simulator.units import BYTES_PER_GIB
 
 NULL_BLOCK = 1
@@ -78,6 +77,7 @@ class Plan:
     Attributes
     ----------
     groups : KV-cache groups
+    weight_bytes_total : of all GPUs of the replica
     num_blocks : of the pool, the null block included
     kv_tokens : as vLLM logs them
     max_model_len : longest request, as asked or of the model
@@ -88,6 +88,7 @@ class Plan:
 
     terms: Terms
     groups: tuple[Group, ...]
+    weight_bytes_total: float
     num_blocks: int
     kv_tokens: int
     max_model_len: int
@@ -100,38 +101,6 @@ class Plan:
         return not self.refusals
 
 
-def check_split(shape: ModelShape, split: Split) -> None:
-    """Refuse a split that vLLM refuses.
-
-    Raises
-    ------
-    InputError : with the degrees that work
-    """
-    heads, kv_heads = shape.heads, shape.kv_heads
-    if min(split.tp, split.pp, split.dp) < 1:
-        raise InputError("tp, pp and dp must be at least 1")
-
-    def works(tp: int) -> bool:
-        divides = heads % tp == 0
-        if shape.latent_attention or kv_heads == 0:
-            return divides
-        return divides and (kv_heads % tp == 0 or tp % kv_heads == 0)
-
-    if not works(split.tp):
-        degrees = ", ".join(str(tp) for tp in range(1, 17) if works(tp))
-        raise InputError(
-            Problem(
-                f"{shape.name} has {heads} heads and {kv_heads} KV heads: tensor parallelism must divide the heads, "
-                f"and divide the KV heads or be a multiple of them; works: {degrees}",
-                got=f"tp={split.tp}",
-            )
-        )
-    if split.pp > shape.layers:
-        raise InputError(Problem(f"{shape.name} has {shape.layers} layers", got=f"pp={split.pp}"))
-    if split.expert_parallel and not shape.experts:
-        raise InputError(f"expert_parallel needs a mixture of experts; {shape.name} is a dense model")
-
-
 def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rules: Rules, overheads: Overheads) -> Plan:
     """Memory plan of one replica.
 
@@ -139,9 +108,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
 
     Raises
     ------
-    InputError : a split or a cache that this version does not have
+    InputError : a cache that this version does not have
     """
-    check_split(shape, request.split)
     length = request.max_model_len or shape.context
     found = pool(shape, request.split, rules, request.kv_bytes, request.block_size)
     stages = _stages(shape, weights, card, request, rules, overheads, found)
@@ -162,7 +130,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     else:
         tokens = blocks // max(len(found.groups), 1) * found.block_tokens
     refusals = _refusals(shape, card, request, rules, overheads, terms, found, blocks, longest, length)
-    return Plan(terms, found.groups, blocks, tokens, length, concurrency, longest, refusals)
+    total = request.split.tp * sum(stage.weight_bytes for stage in stages)
+    return Plan(terms, found.groups, total, blocks, tokens, length, concurrency, longest, refusals)
 
 
 def _stages(

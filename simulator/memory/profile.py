@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape, Tower
-from simulator.memory.weights import Split
-from simulator.perf.device import BatchLimits
+from simulator.perf.device import BatchLimits, Split
 
 ACTIVATION_BYTES = 2
 DENSE_SIZES_STEP = 8
@@ -26,12 +25,14 @@ class Card:
     memory_bytes : `total_memory` of torch, which is less than the nominal size
     generation : as `ampere`, `hopper`; decides kernels and defaults
     peers : whether the GPUs of a node reach each other's memory (NVLink, Infinity Fabric)
+    nvlinks : NVLinks of one GPU
     """
 
     name: str
     memory_bytes: float
     generation: str
     peers: bool = True
+    nvlinks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Overheads:
     context : CUDA context of a process, outside torch
     group_first : communicators of a tensor-parallel group
     group_peers, group_doubling : buffers of two peers that reach each other's memory, and of each doubling
+    group_pcie, link_first, link_doubling : the same where NCCL allocates the buffers of every channel (before 0.10.2):
+        without peer memory, and per NVLink of two peers and of each doubling
     graph_first, graph_layer : the first captured graph with what its capture leaves behind; one more, per layer
     rocm_runtime : HIP's runtime and library workspaces, beyond CUDA's
     """
@@ -51,6 +54,9 @@ class Overheads:
     group_first: float
     group_peers: float
     group_doubling: float
+    group_pcie: float
+    link_first: float
+    link_doubling: float
     graph_first: float
     graph_layer: float
     rocm_runtime: float
@@ -79,7 +85,7 @@ def activation_bytes(
 
 def _layer_values(shape: ModelShape, split: Split) -> float:
     """Values per token alive in the widest layer: residual, and gate, up and product, or projections, or experts."""
-    dense = shape.hidden + 3 * shape.inner / split.tp
+    dense = shape.hidden + 3 * shape.mlp_width / split.tp
     attention = 2 * shape.hidden + shape.projection / split.tp
     if not shape.experts:
         return max(dense, attention)
@@ -128,9 +134,17 @@ def runtime_bytes(card: Card, split: Split, rules: Rules, overheads: Overheads) 
     if card.generation == "cdna":
         total += overheads.rocm_runtime
     if split.tp > 1:
-        total += overheads.group_first
-        if card.peers:
-            total += overheads.group_peers + overheads.group_doubling * (math.log2(split.tp) - 1)
+        total += _group_bytes(card, math.log2(split.tp) - 1, rules, overheads)
     elif split.pp > 1:
         total += overheads.group_first / 2
     return total
+
+
+def _group_bytes(card: Card, doublings: float, rules: Rules, overheads: Overheads) -> float:
+    """Buffers of a tensor-parallel group of two GPUs, doubled so often."""
+    if not rules.virtual_buffers and not card.peers:
+        return overheads.group_pcie
+    if not rules.virtual_buffers and card.nvlinks:
+        return card.nvlinks * (overheads.link_first + overheads.link_doubling * doublings)
+    peers = overheads.group_peers + overheads.group_doubling * doublings
+    return overheads.group_first + (peers if card.peers else 0.0)

@@ -99,6 +99,17 @@ class Tower:
 
 
 @dataclass(frozen=True, slots=True)
+class Latent:
+    """Ranks and widths of multi-head latent attention; a query rank of 0 projects queries directly."""
+
+    q_rank: int
+    kv_rank: int
+    nope: int
+    rope: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelShape:
     """A model's weights and caches.
 
@@ -109,10 +120,11 @@ class ModelShape:
     caches : one entry per layer and cache; layers that reuse another layer's cache have none
     layer_of_cache : the layer of each entry, for pipeline stages
     layers, hidden, heads, kv_heads, vocab, context : as in the config
-    inner : widest MLP of a layer that tensor parallelism divides
+    dense_width, shared_width : of the widest dense MLP, and of the shared experts of a layer together; 0 without
     moe_inner, moe_per_token, experts : of routed experts; 0 without
     projection : values that attention or a state layer projects from one token, divided by tp
-    latent_attention : one latent per token instead of keys and values
+    latent : one latent per token instead of keys and values
+    sinks : attention has a learned sink per head
     dtype_bytes : of the weights that are not quantised
     quantization : the config's own section, empty without
     towers : encoders of other modalities
@@ -130,12 +142,14 @@ class ModelShape:
     kv_heads: int
     vocab: int
     context: int
-    inner: int = 0
+    dense_width: int = 0
+    shared_width: int = 0
     moe_inner: int = 0
     moe_per_token: int = 0
     experts: int = 0
     projection: int = 0
-    latent_attention: bool = False
+    latent: Latent | None = None
+    sinks: bool = False
     dtype_bytes: int = 2
     quantization: dict[str, object] | None = None
     towers: tuple[Tower, ...] = ()
@@ -145,3 +159,21 @@ class ModelShape:
     def parameters(self) -> int:
         """Parameters of the checkpoint: all that is loaded but buffers and second copies."""
         return sum(matrix.parameters for matrix in self.matrices if not matrix.name.endswith(BUFFERS))
+
+    @property
+    def is_mla(self) -> bool:
+        return self.latent is not None
+
+    @property
+    def mlp_width(self) -> int:
+        """Widest MLP that tensor parallelism divides."""
+        return max(self.dense_width, self.shared_width)
+
+    @property
+    def expert_width(self) -> int:
+        return self.moe_inner
+
+    @property
+    def tied(self) -> bool:
+        """Whether one matrix embeds and heads."""
+        return all(matrix.name != "lm_head" for matrix in self.matrices)

@@ -8,9 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.memory.shape import Matrix, ModelShape
+from simulator.perf.device import Split
 
 VOCAB_PADDING = 64
 """vLLM pads a vocabulary to a multiple of this before it is cut."""
+DRAFT = "draft."
+"""Beginning of the names of matrices that draft."""
 Pad = Callable[[int, int], tuple[int, int]]
 
 
@@ -40,25 +43,6 @@ class Format:
         high, wide = self.group
         scales = math.ceil(rows / (high or 1)) * math.ceil(columns / (wide or columns))
         return rows * columns * self.weight_bytes + scales * self.scale_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How one replica spreads: tensor and pipeline stages, and `dp` replicas that share the experts."""
-
-    tp: int = 1
-    pp: int = 1
-    dp: int = 1
-    expert_parallel: bool = False
-
-    @property
-    def gpus(self) -> int:
-        return self.tp * self.pp
-
-    @property
-    def expert_gpus(self) -> int:
-        """GPUs that share one layer's experts: vLLM spreads them over data-parallel ranks too."""
-        return self.tp * self.dp
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +78,7 @@ def matrix_bytes(matrix: Matrix, weights: Weights, split: Split, dtype_bytes: in
         rows = math.ceil(rows / split.tp)
     elif matrix.cut == "experts":
         if split.expert_parallel:
-            copies = math.ceil(matrix.copies / split.expert_gpus)
+            copies = math.ceil((matrix.copies + split.redundant_experts) / split.expert_gpus)
         else:
             rows = math.ceil(rows / split.expert_gpus)
         if chosen is not None and weights.pad_experts is not None:
@@ -130,20 +114,19 @@ def layer_of(name: str) -> int | None:
 def weight_bytes_by_stage(shape: ModelShape, weights: Weights, split: Split) -> list[float]:
     """Weight bytes of one GPU of each pipeline stage.
 
-    Embeddings lie on the first stage, the LM head on the last, which has the embedding too if both are one matrix;
-    towers lie on the first.
+    Embeddings and towers lie on the first stage, the LM head and what drafts on the last, which has the embedding too
+    if it is the head.
     """
     stages = [0.0] * split.pp
     stage_of = [stage_of_layer(shape.layers, split.pp, layer) for layer in range(shape.layers)]
-    tied = not any(matrix.name.endswith("lm_head") for matrix in shape.matrices)
     for matrix in shape.matrices:
         size = matrix_bytes(matrix, weights, split, shape.dtype_bytes)
         layer = layer_of(matrix.name)
-        if matrix.name.endswith("lm_head"):
+        if matrix.name == "lm_head" or matrix.name.startswith(DRAFT):
             stages[-1] += size
         elif layer is None:
             stages[0] += size
-            if tied and matrix.cut == "vocab" and split.pp > 1:
+            if shape.tied and matrix.cut == "vocab" and split.pp > 1:
                 stages[-1] += size
         else:
             stages[stage_of[layer]] += size

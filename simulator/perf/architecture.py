@@ -63,6 +63,16 @@ class Architecture:
     def moe_layers(self) -> int:
         return self.layers - self.dense_layers
 
+    @property
+    def mlp_width(self) -> int:
+        """Width of the dense MLPs, 0 without."""
+        return self.intermediate_size if self.dense_layers else 0
+
+    @property
+    def expert_width(self) -> int:
+        """Width of an expert, 0 without."""
+        return self.moe_intermediate_size if self.experts else 0
+
 
 def attention_parameters(arch: Architecture, tp: int = 1) -> float:
     """Parameters of one attention block on one of `tp` GPUs.

@@ -11,7 +11,7 @@ from simulator.perf.architecture import Architecture, kv_heads_per_gpu
 from simulator.perf.device import Layout, with_copies
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import AttentionKernel, ExpertShape, Floats, experts_s, gemm_s, pair_s, stream_s
-from simulator.perf.memory import ACTIVATION_BYTES, LOGIT_BYTES, attention_is_plain, kv_bytes_per_token_layer
+from simulator.perf.reads import ACTIVATION_BYTES, LOGIT_BYTES, attention_is_plain, kv_bytes_per_token_layer
 from simulator.perf.roofline import PLAIN, active_experts
 
 NORM_PASSES = 8

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
+
+DEGREES = range(1, 17)
+"""Degrees of tensor parallelism that messages propose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +54,20 @@ class Precision:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
-    """How one replica spreads over `tp * pp` GPUs, and in which formats it holds weights and KV cache.
+class Split:
+    """How one replica spreads over `tp * pp` GPUs.
 
     Attributes
     ----------
-    expert_parallel : experts are dealt out whole over the GPUs that share them, not cut
     dp : replicas that each compute attention for their own requests and share one set of experts
+    expert_parallel : experts are dealt out whole over the GPUs that share them, not cut
     redundant_experts : copies of busy experts in each layer, dealt out with the others
     """
 
-    weights: Precision
-    kv_value_bytes: float = 2.0
     tp: int = 1
     pp: int = 1
-    expert_parallel: bool = False
     dp: int = 1
+    expert_parallel: bool = False
     redundant_experts: int = 0
 
     @property
@@ -75,8 +77,45 @@ class Layout:
 
     @property
     def expert_gpus(self) -> int:
-        """GPUs over which one layer's routed experts are spread."""
+        """GPUs over which one layer's routed experts are spread: vLLM takes those of data-parallel ranks too."""
         return self.tp * self.dp
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one replica spreads, and in which formats it holds weights and KV cache."""
+
+    weights: Precision
+    kv_value_bytes: float = 2.0
+    split: Split = Split()
+
+    @property
+    def tp(self) -> int:
+        return self.split.tp
+
+    @property
+    def pp(self) -> int:
+        return self.split.pp
+
+    @property
+    def dp(self) -> int:
+        return self.split.dp
+
+    @property
+    def expert_parallel(self) -> bool:
+        return self.split.expert_parallel
+
+    @property
+    def redundant_experts(self) -> int:
+        return self.split.redundant_experts
+
+    @property
+    def gpus(self) -> int:
+        return self.split.gpus
+
+    @property
+    def expert_gpus(self) -> int:
+        return self.split.expert_gpus
 
     def is_wide(self, device: Device) -> bool:
         """Whether experts are dealt out over several nodes, where nothing was measured."""
@@ -129,23 +168,80 @@ def with_copies(arch: Architecture, layout: Layout) -> Architecture:
     return replace(arch, experts=arch.experts + layout.redundant_experts) if layout.redundant_experts else arch
 
 
-def split_problem(arch: Architecture, tp: int, pp: int, expert_parallel: bool = False) -> str | None:
+class Divided(Protocol):
+    """What of a model a split has to divide; widths of 0 are of what it does not have."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def kv_heads(self) -> int: ...
+    @property
+    def is_mla(self) -> bool: ...
+    @property
+    def experts(self) -> int: ...
+    @property
+    def mlp_width(self) -> int: ...
+    @property
+    def expert_width(self) -> int: ...
+
+
+def split_problem(model: Divided, split: Split) -> str | None:
     """Why the model cannot be split that way, or None."""
-    if tp < 1 or pp < 1:
-        return f"tp and pp must be at least 1 (tp={tp}, pp={pp})"
-    if arch.heads % tp:
-        return f"tp={tp} does not divide the {arch.heads} attention heads of {arch.name}"
-    if not arch.is_mla and arch.kv_heads % tp and tp % arch.kv_heads:
-        return f"tp={tp} neither divides the {arch.kv_heads} KV heads of {arch.name} nor is a multiple of them"
-    if arch.dense_layers and arch.intermediate_size % tp:
-        return f"tp={tp} does not divide the MLP width {arch.intermediate_size} of {arch.name}"
-    if arch.experts and expert_parallel and arch.experts % tp:
-        return f"tp={tp} does not divide the {arch.experts} experts of {arch.name}"
-    if arch.experts and not expert_parallel and arch.moe_intermediate_size % tp:
-        return f"tp={tp} does not divide the expert width {arch.moe_intermediate_size} of {arch.name}"
-    if pp > arch.layers:
-        return f"pp={pp} is more than the {arch.layers} layers of {arch.name}"
+    tp, pp = split.tp, split.pp
+    if min(tp, pp, split.dp) < 1:
+        return f"tp, pp and data_parallel must be at least 1 (tp={tp}, pp={pp}, data_parallel={split.dp})"
+    if model.heads % tp:
+        return f"tp={tp} does not divide the {model.heads} attention heads of {model.name}"
+    if model.kv_heads and not model.is_mla and model.kv_heads % tp and tp % model.kv_heads:
+        return f"tp={tp} neither divides the {model.kv_heads} KV heads of {model.name} nor is a multiple of them"
+    if model.mlp_width % tp:
+        return f"tp={tp} does not divide the MLP width {model.mlp_width} of {model.name}"
+    experts = model.experts + split.redundant_experts
+    if split.expert_parallel and experts % tp:
+        return f"tp={tp} does not divide the {experts} experts of {model.name}"
+    if not split.expert_parallel and model.expert_width % tp:
+        return f"tp={tp} does not divide the expert width {model.expert_width} of {model.name}"
+    if pp > model.layers:
+        return f"pp={pp} is more than the {model.layers} layers of {model.name}"
     return None
+
+
+def check_split(model: Divided, split: Split) -> None:
+    """Refuse a split that vLLM refuses.
+
+    Raises
+    ------
+    InputError : naming the degrees that work
+    """
+    if split.redundant_experts and not split.expert_parallel:
+        raise InputError("redundant experts are dealt out whole: they need enable_expert_parallel")
+    problem = split_problem(model, split)
+    if problem is not None:
+        works = [tp for tp in DEGREES if not split_problem(model, replace(split, tp=tp, pp=1, dp=1))]
+        raise InputError(Problem(f"{problem}; tp that works: {', '.join(map(str, works))}", got=f"tp={split.tp}"))
+    if split.expert_parallel and not model.experts:
+        raise InputError(f"expert_parallel needs a mixture of experts; {model.name} is a dense model")
+    if split.dp > 1 and not model.experts:
+        raise InputError(
+            Problem(
+                f"data_parallel shares experts between replicas; {model.name} is a dense model",
+                got=f"data_parallel={split.dp}",
+            )
+        )
+    experts = model.experts + split.redundant_experts
+    if split.expert_parallel and experts % split.expert_gpus:
+        redundant = split.redundant_experts + -experts % split.expert_gpus
+        raise InputError(
+            Problem(
+                f"tp x data_parallel does not divide the {experts} experts of {model.name}: with "
+                f"eplb_config: {{num_redundant_experts: {redundant}}} it does",
+                got=str(split.expert_gpus),
+            )
+        )
 
 
 def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
@@ -155,33 +251,7 @@ def check_layout(arch: Architecture, device: Device, layout: Layout) -> None:
     ------
     InputError : naming the values that would work
     """
-    if layout.redundant_experts and not layout.expert_parallel:
-        raise InputError("redundant experts are dealt out whole: they need enable_expert_parallel")
-    arch = with_copies(arch, layout)
-    problem = split_problem(arch, layout.tp, layout.pp, layout.expert_parallel)
-    if problem is not None:
-        works = [
-            tp for tp in range(1, device.gpus_per_node + 1) if not split_problem(arch, tp, 1, layout.expert_parallel)
-        ]
-        raise InputError(Problem(f"{problem}; tp that works: {', '.join(map(str, works))}", got=f"tp={layout.tp}"))
-    if layout.expert_parallel and not arch.experts:
-        raise InputError(f"expert_parallel needs a mixture of experts; {arch.name} is a dense model")
-    if layout.dp > 1 and not arch.experts:
-        raise InputError(
-            Problem(
-                f"data_parallel shares experts between replicas; {arch.name} is a dense model",
-                got=f"data_parallel={layout.dp}",
-            )
-        )
-    if arch.experts and arch.experts % layout.expert_gpus and layout.expert_parallel:
-        lacking = -arch.experts % layout.expert_gpus
-        raise InputError(
-            Problem(
-                f"tp x data_parallel does not divide the {arch.experts} experts of {arch.name}: with "
-                f"eplb_config: {{num_redundant_experts: {layout.redundant_experts + lacking}}} it does",
-                got=str(layout.expert_gpus),
-            )
-        )
+    check_split(arch, layout.split)
     if layout.weights.compute not in device.peak_flops:
         raise InputError(
             Problem(

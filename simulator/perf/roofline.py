@@ -9,7 +9,7 @@ from simulator.perf.architecture import Architecture, body_parameters_per_token,
 from simulator.perf.communication import hand_over_s, layer_communication_s
 from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout
 from simulator.perf.drafts import DraftTimes, with_drafts
-from simulator.perf.memory import (
+from simulator.perf.reads import (
     ACTIVATION_BYTES,
     always_read_moe_bytes,
     attention_weight_bytes,

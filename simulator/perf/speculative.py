@@ -26,7 +26,7 @@ class Drafting:
 
     def layout(self, target: Layout) -> Layout:
         """Of the draft: the target's tensor parallelism, on the last of its pipeline stages."""
-        return replace(target, weights=self.weights or target.weights, pp=1)
+        return replace(target, weights=self.weights or target.weights, split=replace(target.split, pp=1))
 
 
 def expected_tokens_per_step(acceptance: float, num_speculative_tokens: int) -> float:
@@ -40,8 +40,9 @@ def expected_tokens_per_step(acceptance: float, num_speculative_tokens: int) -> 
 
 
 def one_layer_draft(arch: Architecture) -> Architecture:
-    """Draft head in the manner of EAGLE and MTP: one dense layer of the target's width over the target's vocabulary."""
-    width = arch.intermediate_size or 4 * arch.hidden_size
+    """Draft head in the manner of EAGLE: one dense layer over the target's vocabulary, as wide as the target's dense
+    layers, or as the experts that a token passes through."""
+    width = arch.intermediate_size or arch.moe_intermediate_size * (arch.experts_per_token + arch.shared_experts)
     return replace(
         arch,
         name=f"{arch.name} draft head",

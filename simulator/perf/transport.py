@@ -11,8 +11,8 @@ from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import CollectiveKernel, Floats, collective_s
-from simulator.perf.memory import ACTIVATION_BYTES
 from simulator.perf.overheads import EngineOverheads
+from simulator.perf.reads import ACTIVATION_BYTES
 
 
 def all_reduce_s(tokens: Floats, width: float, group: int, hardware: Hardware) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulator.catalog.hf import load_hf_config
+from simulator.catalog.architecture import architecture_of
 from simulator.catalog.models import model
 from simulator.catalog.precisions import aliases, layout, precisions
 from simulator.catalog.shapes.quantization import kv_bytes_of
@@ -12,7 +12,7 @@ from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout
-from simulator.resolve.memory import precision_of_checkpoint
+from simulator.resolve.memory import precision_of_checkpoint, shape_of
 from simulator.schema.engine import EngineSettings
 
 _UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
@@ -27,7 +27,7 @@ def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
     InputError : unknown name; a config.json that is not understood, its `quantization_config` included
     """
     if is_file(name, folder):
-        return load_hf_config(folder / name), precision_of_checkpoint(name, folder)
+        return architecture_of(shape_of(name, folder)), precision_of_checkpoint(name, folder)
     found = model(name)
     return found.architecture, found.native_dtype
 

@@ -14,7 +14,6 @@ from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.overheads import engine_overheads, sustained, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
-from simulator.catalog.vllm import default_limits
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
 from simulator.engine.modes.spec import Flight, Modes
@@ -23,16 +22,15 @@ from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
-from simulator.perf.device import BatchLimits, Layout
-from simulator.perf.memory import MemoryPlan, plan_memory, weight_bytes
+from simulator.perf.device import BatchLimits, Layout, check_layout
 from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
-from simulator.resolve.by_layer import difference, notes_of, plan_by_layer, question
 from simulator.resolve.checkpoint import architecture, is_file, layout_of, weight_format
 from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
+from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
 
@@ -58,7 +56,7 @@ class PlannedEngine:
     config: EngineConfig
     step_time: StepTime
     notes: tuple[str, ...]
-    memory: MemoryPlan
+    memory: KvBlocks
     layout: Layout
     gpu: Gpu
     bound: TokenBound
@@ -82,37 +80,17 @@ def plan_engine(
     """
     arch, native = architecture(name, folder)
     card = gpu(gpu_name)
-    defaults = default_limits(settings.version, card.name, card.memory.value)
     shape = shape_of(name, folder)
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)
-    limits = BatchLimits(
-        settings.max_num_batched_tokens or defaults.max_num_batched_tokens,
-        settings.max_num_seqs or defaults.max_num_seqs,
-    )
+    check_layout(arch, card.device, parts)
     drafting = drafting_of(settings, arch, folder)
     own = settings.quantization is None or bool(shape.quantization)
-    asked = question(name, gpu_name, tp, pp, settings, None if own else weights, folder)
-    if shape.unmodelled:
-        memory = plan_by_layer(asked)
-    else:
-        memory = plan_memory(
-            arch,
-            card.device,
-            parts,
-            limits,
-            card.coefficients,
-            block_size=settings.block_size,
-            gpu_memory_utilization=settings.gpu_memory_utilization,
-            max_model_len=settings.max_model_len,
-            drafting=drafting,
-        )
+    memory = kv_blocks(question(name, gpu_name, parts.split, settings, None if own else weights, folder))
+    limits = memory.limits
     rules = _rules(settings.version)
     plans = planning(settings, pp, role, rules.version)
-    notes = plans.notes
-    closed_alone = shape.unmodelled or drafting or parts.redundant_experts or settings.num_gpu_blocks_override
-    if not closed_alone:
-        notes += difference(asked, memory)
+    notes = memory.notes + plans.notes
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight)
@@ -140,7 +118,7 @@ def plan_engine(
         layout=parts,
         gpu=card,
         bound=bound,
-        weight_bytes_total=weight_bytes(arch, parts) * parts.gpus,
+        weight_bytes_total=memory.plan.weight_bytes_total,
         power_w_by_seqs=power_w_by_seqs(_power_curve(settings, card), parts.gpus, limits.max_num_seqs),
         power_is_given=settings.gpu_power is not None,
     )
@@ -216,9 +194,7 @@ def _rules(version: str | None) -> RuleSet:
     return V0_33 if newer else V0_32
 
 
-def _config(
-    settings: EngineSettings, limits: BatchLimits, memory: MemoryPlan, in_flight: Flight | None
-) -> EngineConfig:
+def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None) -> EngineConfig:
     if not settings.enable_chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
         raise InputError(
             Problem(

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from simulator.catalog.architecture import architecture_of
 from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
 from simulator.catalog.quantity import Quantity, read_yaml
@@ -18,12 +19,14 @@ from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.memory.drafts import with_head, with_model
 from simulator.memory.planner import Plan, Request, plan
 from simulator.memory.profile import Card
 from simulator.memory.rules import Rules
 from simulator.memory.shape import ModelShape
-from simulator.memory.weights import Split, Weights
-from simulator.perf.device import BatchLimits
+from simulator.memory.weights import Weights
+from simulator.perf.device import BatchLimits, Split, check_split
+from simulator.perf.speculative import one_layer_draft
 from simulator.units import BYTES_PER_GIB
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
@@ -40,6 +43,8 @@ KV_DTYPES = {
     "int8": 1.0,
     "nvfp4": 0.5625,
 }
+METHODS = ("eagle", "mtp", "draft_model", "ngram")
+"""Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
 OWN_CARD = ("name", "memory_gib", "generation", "peers")
@@ -62,7 +67,15 @@ SPELLINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a user asks; None is vLLM's default."""
+    """What a user asks; None is vLLM's default.
+
+    Attributes
+    ----------
+    redundant_experts : copies of busy experts in each layer
+    speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
+    flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
+    folder : of files that are named by relative paths
+    """
 
     model: str
     gpu: str
@@ -80,6 +93,10 @@ class Question:
     enforce_eager: bool = False
     block_size: int = 16
     enable_prefix_caching: bool = True
+    redundant_experts: int = 0
+    speculative_method: str | None = None
+    draft_model: str | None = None
+    flashinfer: bool = False
     folder: Path = Path()
 
 
@@ -122,7 +139,7 @@ def card_of(name: str) -> Card:
         share = Quantity(**data["unlisted_share"]).value
         return Card(found.name, found.memory.value * share, "unknown", peers=False)
     memory = Quantity(**row["memory"]).value * BYTES_PER_GIB
-    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]))
+    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]), int(row.get("nvlinks", 0)))
 
 
 def _own_card(file: Path) -> Card:
@@ -156,9 +173,12 @@ def answer(question: Question) -> Answer:
     own = question.gpu.endswith((".yaml", ".yml"))
     card = card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape = checkpoint.shape
-    found = rules(question.version, shape)
-    split = Split(question.tp, question.pp, question.dp, question.expert_parallel)
+    found = rules(question.version, shape, question.flashinfer)
+    split = Split(question.tp, question.pp, question.dp, question.expert_parallel, question.redundant_experts)
     weights, shape = _weights(question, checkpoint, shape, card, found)
+    check_split(shape, split)
+    longest = _length(question, shape)
+    weights, shape = _with_drafts(question, weights, shape, card, found)
     utilization = question.gpu_memory_utilization
     utilization = found.gpu_memory_utilization if utilization is None else utilization
     if not 0.0 < utilization <= 1.0:
@@ -168,12 +188,30 @@ def answer(question: Question) -> Answer:
         limits=_limits(question, card, shape),
         gpu_memory_utilization=utilization,
         kv_bytes=_kv_bytes(question, shape),
-        max_model_len=_length(question, shape),
+        max_model_len=longest,
         block_size=question.block_size,
         enforce_eager=question.enforce_eager,
         enable_prefix_caching=question.enable_prefix_caching,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+
+
+def _with_drafts(
+    question: Question, weights: Weights, shape: ModelShape, card: Card, found: Rules
+) -> tuple[Weights, ModelShape]:
+    """What is loaded to draft, added to the model."""
+    method = question.speculative_method
+    if method is None or method == "ngram":
+        return weights, shape
+    if method not in METHODS:
+        raise InputError(unknown_name("speculative method", method, METHODS))
+    if question.draft_model is None:
+        shape, weights = with_head(shape, weights, method, one_layer_draft(architecture_of(shape)).intermediate_size)
+        return weights, shape
+    checkpoint = _checkpoint(question.draft_model, question.folder)
+    own, draft = _weights(replace(question, dtype="auto"), checkpoint, checkpoint.shape, card, found)
+    shape, weights = with_model(shape, weights, draft, own)
+    return weights, shape
 
 
 def shape_of(name: str, folder: Path) -> ModelShape:

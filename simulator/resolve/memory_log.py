@@ -60,6 +60,7 @@ SETTINGS: dict[str, str] = {
     "max_num_seqs": r"'max_num_seqs': (\d+)",
     "quantization": r"quantization=(\w+)",
     "kv_dtype": r"kv_cache_dtype=(\w+)",
+    "flashinfer": r"(Using FlashInfer for top-p)",
 }
 ENGINES = {
     "SGLang": r"max_total_num_tokens=|server_args=ServerArgs|\bsglang\b",
@@ -185,4 +186,6 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
         changes["kv_dtype"] = found["kv_dtype"]
     if question.dtype == "auto" and found.get("quantization") in ("fp8", "awq", "gptq", "mxfp4"):
         changes["dtype"] = found["quantization"]
+    if "flashinfer" in found:
+        changes["flashinfer"] = True
     return replace(question, **changes)

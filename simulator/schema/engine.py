@@ -66,8 +66,8 @@ class EngineSettings(Settings):
     """Type of the KV cache; auto is that of the activations."""
     block_size: AtLeastOne = 16
     """Tokens in one KV block."""
-    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 0.92
-    """Share of GPU memory the engine may use."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] | None = None
+    """Share of GPU memory the engine may use; vLLM's default unless given: 0.92, and 0.9 before 0.20."""
     num_gpu_blocks_override: AtLeastOne | None = None
     """KV blocks, instead of the number that the memory plan gives."""
     max_num_seqs: AtLeastOne | None = None

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from config_cases import LLAMA, write_config
-
 from simulator.catalog.hf import load_hf_config
+
 from simulator.catalog.models import model, models
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError

@@ -1,4 +1,4 @@
-"""The plan by layer in a run: it sizes hybrid models, is told where the closed form differs; formats of checkpoints."""
+"""The memory plan in a run: what vLLM's start-up finds sizes replicas; formats of checkpoints."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_another_format_than_the_checkpoints_is_refused_as_vllm_does(tmp_path: P
     assert marlin.layout.weights.compute == "bf16"
 
 
-def test_a_hybrid_model_is_planned_by_layer_and_says_so() -> None:
+def test_a_hybrid_model_says_what_its_step_time_does_not_know() -> None:
     settings = EngineSettings(max_num_seqs=128, max_model_len=32768)
     planned = plan_engine("qwen3.6-27b", "h100-sxm", 1, 1, settings, Path())
     plan = answer(Question("qwen3.6-27b", "h100-sxm", max_num_seqs=128, max_model_len=32768)).plan
@@ -118,23 +118,37 @@ def test_a_model_known_whole_has_no_warning() -> None:
     assert plan_engine("llama-3.1-8b", "h100-sxm", 1, 1, EngineSettings(), Path()).notes == ()
 
 
-def test_weights_that_are_unquantised_by_hand_are_so_in_the_plan_by_layer() -> None:
+def test_weights_that_are_unquantised_by_hand_are_so_in_the_plan() -> None:
     settings = EngineSettings(max_model_len=8192, quantization="none")
     planned = plan_engine("deepseek-v3.2", "b200", 8, 2, settings, Path())
     sixteen = answer(Question("deepseek-v3.2", "b200", tp=8, pp=2, dtype="bf16", max_model_len=8192)).plan
-    assert planned.memory.weight_bytes == sixteen.terms.weight_bytes
+    assert planned.memory.plan.terms.weight_bytes == sixteen.terms.weight_bytes
 
 
-def test_a_kv_cache_that_vllm_would_find_otherwise_is_told() -> None:
-    (note,) = plan_engine("qwen3-8b", "l4", 1, 1, EngineSettings(), Path()).notes
-    found = answer(Question("qwen3-8b", "l4", gpu_memory_utilization=0.92, max_model_len=16384)).plan
-    assert f"finds {found.kv_tokens:,}, -" in note
-    (note,) = plan_engine("gemma-3-4b", "l4", 1, 1, EngineSettings(max_model_len=8192), Path()).notes
-    assert "in requests of 8,192, +" in note
-    (note,) = plan_engine("phi-3.5-moe", "l40s", 2, 1, EngineSettings(), Path()).notes
-    assert "refuses it: no memory is left for KV blocks" in note
-    given = EngineSettings(num_gpu_blocks_override=1000)
-    assert plan_engine("qwen3-8b", "l4", 1, 1, given, Path()).notes == ()
+@pytest.mark.parametrize(
+    ("model", "gpu", "tp"), [("qwen3-8b", "l4", 1), ("llama-3.1-70b", "h100-sxm", 4), ("deepseek-v3", "h200", 8)]
+)
+def test_a_run_has_the_blocks_that_servecast_memory_prints(model: str, gpu: str, tp: int) -> None:
+    settings = EngineSettings(max_model_len=8192, version="0.31.0")
+    planned = plan_engine(model, gpu, tp, 1, settings, Path())
+    found = answer(Question(model, gpu, tp=tp, max_model_len=8192, version="0.31.0")).plan
+    assert (planned.config.num_blocks, planned.memory.block_bytes) == (found.num_blocks, found.terms.block_bytes)
+    assert planned.weight_bytes_total == tp * found.terms.weight_bytes
+    assert planned.notes == ("the scheduler's rules are those of vLLM 0.32.0: none of 0.31.0 was recorded",)
+
+
+def test_the_share_of_memory_that_is_left_out_is_the_versions() -> None:
+    def usable(version: str, **given: float) -> float:
+        planned = plan_engine("llama-3.1-8b", "a100-80", 1, 1, EngineSettings(version=version, **given), Path())
+        return planned.memory.plan.terms.usable_bytes / planned.memory.plan.terms.total_bytes
+
+    assert (usable("0.11.0"), usable("0.33.0")) == (pytest.approx(0.9), pytest.approx(0.92))
+    assert usable("0.11.0", gpu_memory_utilization=0.92) == pytest.approx(0.92)
+
+
+def test_an_engine_that_vllm_would_not_start_is_refused_with_what_would() -> None:
+    with pytest.raises(InputError, match=r"phi-3.5-moe does not start on l40s with tp=2: .*would start.*tp=4"):
+        plan_engine("phi-3.5-moe", "l40s", 2, 1, EngineSettings(), Path())
 
 
 def test_limits_that_are_left_out_are_those_of_the_engines_version() -> None:

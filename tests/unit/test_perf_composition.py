@@ -18,8 +18,8 @@ from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.hardware import Hardware
-from simulator.perf.memory import attention_is_plain
 from simulator.perf.overheads import captured_sizes, padded_tokens
+from simulator.perf.reads import attention_is_plain
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import plan_engine
 from simulator.run.trust import doubts, expected_errors
@@ -142,7 +142,7 @@ def test_a_step_of_a_mixture_reads_more_experts_as_it_grows() -> None:
 
 
 def test_sharing_experts_between_replicas_saves_weight_reads_and_costs_an_exchange() -> None:
-    from simulator.perf.memory import weight_bytes
+    from simulator.perf.reads import weight_bytes
     from simulator.perf.transport import layer_collectives_s
 
     arch = model("qwen3-235b-a22b").architecture

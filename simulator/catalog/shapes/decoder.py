@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.reader import Config
-from simulator.memory.shape import LayerCache, Matrix, ModelShape, StatePart, Tower
+from simulator.memory.shape import Latent, LayerCache, Matrix, ModelShape, StatePart, Tower
 
 STATE_TYPES = {"float32": 4, "bfloat16": 2, "float16": 2, "auto": None}
 
@@ -25,6 +25,7 @@ class Family:
     expert_bias : experts have biases
     gated_attention : `attn_output_gate` defaults to on
     queries_normed : norms over queries and keys
+    sinks : attention has a learned sink per head
     """
 
     gated_mlp: bool = True
@@ -35,6 +36,7 @@ class Family:
     expert_bias: bool = False
     gated_attention: bool = False
     queries_normed: bool = False
+    sinks: bool = False
 
 
 @dataclass(slots=True)
@@ -44,12 +46,13 @@ class Built:
     matrices: list[Matrix] = field(default_factory=list)
     caches: list[LayerCache] = field(default_factory=list)
     layer_of_cache: list[int] = field(default_factory=list)
-    inner: int = 0
+    dense: int = 0
+    shared: int = 0
     moe_inner: int = 0
     moe_per_token: int = 0
     experts: int = 0
     projection: int = 0
-    latent: bool = False
+    latent: Latent | None = None
     unmodelled: list[str] = field(default_factory=list)
 
     def cache(self, layer: int, cache: LayerCache) -> None:
@@ -159,7 +162,7 @@ def add_latent_attention(config: Config, built: Built, layer: int) -> None:
     built.matrices += parts.latent_attention(prefix, hidden, heads, q_rank, kv_rank, nope, rope, value)
     built.matrices.append(parts.absorbed(prefix, heads, kv_rank, nope, value))
     built.cache(layer, LayerCache("latent", 1, kv_rank + rope))
-    built.latent = True
+    built.latent = Latent(q_rank, kv_rank, nope, rope, value)
     built.projection = max(built.projection, heads * (nope + rope + value))
     if config.get("index_topk"):
         add_indexer(config, built, layer, prefix, hidden, q_rank)
@@ -202,7 +205,7 @@ def add_mlp(config: Config, family: Family, built: Built, layer: int, inner: int
     """A dense MLP."""
     name = f"model.layers.{layer}.{prefix}"
     built.matrices += parts.mlp(name, config.number("hidden_size"), inner, family.gated_mlp)
-    built.inner = max(built.inner, inner)
+    built.dense = max(built.dense, inner)
 
 
 def add_experts(
@@ -219,7 +222,7 @@ def add_experts(
         )
     if shared:
         built.matrices += parts.mlp(f"{prefix}.shared_expert", hidden, shared, family.gated_mlp)
-        built.inner = max(built.inner, shared)
+        built.shared = max(built.shared, shared)
     built.experts, built.moe_per_token = count, per_token
     built.moe_inner = max(built.moe_inner, inner)
 
@@ -266,12 +269,14 @@ def finish(
         kv_heads=1 if built.latent or not heads else kv_head_count(config),
         vocab=vocab,
         context=longest,
-        inner=built.inner,
+        dense_width=built.dense,
+        shared_width=built.shared,
         moe_inner=built.moe_inner,
         moe_per_token=built.moe_per_token,
         experts=built.experts,
         projection=built.projection,
-        latent_attention=built.latent,
+        latent=built.latent,
+        sinks=family.sinks,
         dtype_bytes=2,
         quantization=quantization(config, top),
         towers=towers,

@@ -99,7 +99,7 @@ FAMILIES: dict[str, Family] = {
     "gemma2": Family(tied=True, norms=4, every_other_windowed=True),
     **dict.fromkeys(("gemma3", "gemma3_text"), Family(tied=True, norms=4, queries_normed=True)),
     "glm4": Family(norms=4),
-    "gpt_oss": Family(every_other_windowed=True, expert_bias=True),
+    "gpt_oss": Family(every_other_windowed=True, expert_bias=True, sinks=True),
     "starcoder2": Family(gated_mlp=False, tied=True),
     **dict.fromkeys(("nemotron", "apertus", "phi", "arcee"), Family(gated_mlp=False)),
     "falcon": Family(gated_mlp=False, tied=True),

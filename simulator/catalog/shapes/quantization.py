@@ -77,7 +77,7 @@ def named(name: str, shape: ModelShape, card: Card, hopper_kernel: bool) -> Weig
     chosen = BY_NAME[name]
     if name == "mxfp4":
         return Weights(lambda matrix: chosen if matrix.cut == "experts" else None, mxfp4_padding(card, hopper_kernel))
-    if name == "fp8" and shape.latent_attention:
+    if name == "fp8" and shape.is_mla:
         chosen = FP8_BLOCK
     return Weights(lambda matrix: chosen)
 

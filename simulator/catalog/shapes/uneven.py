@@ -80,6 +80,7 @@ def gemma4(config: Config, family: Family, built: Built) -> None:
             built.matrices += parts.experts(f"model.layers.{layer}.moe", hidden, inner, count)
             built.matrices.append(parts.whole(f"model.layers.{layer}.router.proj", count, hidden, plain=True))
             built.experts, built.moe_per_token, built.moe_inner = count, per_token_count(config), inner
+            built.shared = max(built.shared, built.dense)
         if per_layer:
             built.matrices.append(parts.whole(f"model.layers.{layer}.per_layer_gates", 2 * per_layer, hidden))
     if per_layer:

@@ -1,0 +1,70 @@
+"""What drafts hold beside the model: a layer of its own kind, or a whole model, on the last pipeline stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from simulator.errors import InputError
+from simulator.memory.shape import LayerCache, Matrix, ModelShape
+from simulator.memory.weights import DRAFT, Format, Weights, layer_of
+
+MLP_PARTS = (".mlp.", ".moe.", ".router.", ".per_layer_gates", ".block_sparse_moe.")
+"""Parts of names of a layer's matrices that are not its attention's."""
+
+
+def with_head(shape: ModelShape, weights: Weights, method: str, inner: int) -> tuple[ModelShape, Weights]:
+    """The model with a draft head that shares its embeddings.
+
+    With `mtp` it is one more layer as the model's last that caches tokens, in the checkpoint's formats; with `eagle`
+    attention as there and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and hidden state.
+    Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
+
+    Raises
+    ------
+    InputError : a model without a layer that caches tokens
+    """
+    layer = max(
+        (layer for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.kind != "state"),
+        default=None,
+    )
+    if layer is None:
+        raise InputError(f"{shape.name} has no attention: speculative decoding needs a layer that caches tokens")
+    found = [matrix for matrix in shape.matrices if layer_of(matrix.name) == layer]
+    caches = [
+        cache
+        for number, cache in zip(shape.layer_of_cache, shape.caches, strict=True)
+        if number == layer and cache.kind != "state"
+    ]
+    joined = Matrix("model.fc", shape.hidden, 2 * shape.hidden, "whole", plain=True)
+    if method == "eagle":
+        found = [matrix for matrix in found if not any(part in matrix.name for part in MLP_PARTS)]
+        found.append(Matrix(f"model.layers.{layer}.mlp", 3 * inner, shape.hidden, "tp", plain=True))
+        found = [replace(matrix, plain=True) for matrix in found]
+    return _added(shape, weights, [*found, joined], caches, weights.format_of)
+
+
+def with_model(shape: ModelShape, weights: Weights, draft: ModelShape, own: Weights) -> tuple[ModelShape, Weights]:
+    """The model with another that drafts, in its own formats, embeddings and head included."""
+    return _added(shape, weights, draft.matrices, draft.caches, own.format_of)
+
+
+def _added(
+    shape: ModelShape,
+    weights: Weights,
+    matrices: list[Matrix] | tuple[Matrix, ...],
+    caches: list[LayerCache] | tuple[LayerCache, ...],
+    draft_format: Callable[[Matrix], Format | None],
+) -> tuple[ModelShape, Weights]:
+    def format_of(matrix: Matrix) -> Format | None:
+        if not matrix.name.startswith(DRAFT):
+            return weights.format_of(matrix)
+        return draft_format(replace(matrix, name=matrix.name.removeprefix(DRAFT)))
+
+    both = replace(
+        shape,
+        matrices=shape.matrices + tuple(replace(matrix, name=DRAFT + matrix.name) for matrix in matrices),
+        caches=shape.caches + tuple(caches),
+        layer_of_cache=shape.layer_of_cache + tuple(range(shape.layers, shape.layers + len(caches))),
+    )
+    return both, replace(weights, format_of=format_of)
