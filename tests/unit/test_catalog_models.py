@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 from config_cases import LLAMA, write_config
-from simulator.catalog.hf import load_hf_config
 
 from simulator.catalog.models import model, models
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
-from simulator.perf.architecture import active_parameters, parameters
+from simulator.perf.architecture import Architecture, active_parameters, parameters
+from simulator.resolve.checkpoint import architecture
+
+
+def loaded_from(path: Path) -> Architecture:
+    return architecture(str(path), Path())[0]
 
 
 @pytest.mark.parametrize("name", sorted(models()))
@@ -70,24 +74,24 @@ def test_the_families_differ_where_they_should() -> None:
 
 def test_a_folder_and_its_file_load_alike(tmp_path: Path) -> None:
     folder = write_config(tmp_path / "Small-Llama", LLAMA)
-    loaded = load_hf_config(folder)
-    assert loaded == load_hf_config(folder / "config.json")
+    loaded = loaded_from(folder)
+    assert loaded == loaded_from(folder / "config.json")
     assert (loaded.name, loaded.head_dim, loaded.kv_heads, loaded.dense_layers) == ("small-llama", 64, 2, 8)
 
 
 def test_missing_keys_are_all_named(tmp_path: Path) -> None:
-    folder = write_config(tmp_path / "odd", {"model_type": "mamba", "hidden_size": 512, "kv_lora_rank": 64})
+    folder = write_config(tmp_path / "odd", {"model_type": "deepseek_v3", "hidden_size": 512, "kv_lora_rank": 64})
     with pytest.raises(InputError) as caught:
-        load_hf_config(folder)
+        loaded_from(folder)
     message = str(caught.value)
-    assert "mamba" in message
+    assert "deepseek_v3" in message
     for key in ("num_hidden_layers", "vocab_size", "intermediate_size", "v_head_dim"):
         assert key in message
 
 
 def test_experts_without_a_count_per_token_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="num_experts_per_tok"):
-        load_hf_config(write_config(tmp_path / "moe", LLAMA | {"num_experts": 8}))
+        loaded_from(write_config(tmp_path / "moe", LLAMA | {"num_experts": 8}))
 
 
 @pytest.mark.parametrize(("content", "message"), [("{", "not JSON"), ("[]", "must hold an object")])
@@ -95,19 +99,19 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str, message: str) -> N
     file = tmp_path / "config.json"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=message) as caught:
-        load_hf_config(file)
+        loaded_from(file)
     assert caught.value.problems[0].file == str(file)
 
 
 def test_the_section_for_text_is_read_wherever_it_stands(tmp_path: Path) -> None:
-    plain = load_hf_config(write_config(tmp_path / "plain", LLAMA | {"_name_or_path": "one"}))
+    plain = loaded_from(write_config(tmp_path / "plain", LLAMA | {"_name_or_path": "one"}))
     nested = {"thinker_config": {"text_config": LLAMA}, "_name_or_path": "one"}
-    assert load_hf_config(write_config(tmp_path / "nested", nested)) == plain
+    assert loaded_from(write_config(tmp_path / "nested", nested)) == plain
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
-        load_hf_config(tmp_path / "nowhere.json")
+        loaded_from(tmp_path / "nowhere.json")
 
 
 @pytest.mark.parametrize(
@@ -120,11 +124,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_windowed_layers_are_counted(tmp_path: Path, extra: dict[str, Any], sliding: int) -> None:
-    assert load_hf_config(write_config(tmp_path / "m", LLAMA | extra)).sliding_layers == sliding
+    assert loaded_from(write_config(tmp_path / "m", LLAMA | extra)).sliding_layers == sliding
 
 
 def test_sparse_steps_and_listed_layers_are_dense(tmp_path: Path) -> None:
     moe = LLAMA | {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 256}
-    every_second = load_hf_config(write_config(tmp_path / "a", moe | {"decoder_sparse_step": 2}))
-    listed = load_hf_config(write_config(tmp_path / "b", moe | {"mlp_only_layers": [0, 7]}))
+    every_second = loaded_from(write_config(tmp_path / "a", moe | {"decoder_sparse_step": 2}))
+    listed = loaded_from(write_config(tmp_path / "b", moe | {"mlp_only_layers": [0, 7]}))
     assert (every_second.dense_layers, listed.dense_layers) == (4, 2)

@@ -142,12 +142,13 @@ def test_a_step_of_a_mixture_reads_more_experts_as_it_grows() -> None:
 
 
 def test_sharing_experts_between_replicas_saves_weight_reads_and_costs_an_exchange() -> None:
-    from simulator.perf.reads import weight_bytes
+    from simulator.perf.roofline import weight_read_bytes
     from simulator.perf.transport import layer_collectives_s
 
     arch = model("qwen3-235b-a22b").architecture
     alone, shared = layout("fp8", expert_parallel=True, tp=1), layout("fp8", expert_parallel=True, tp=1, dp=8)
-    assert weight_bytes(arch, shared) < 0.25 * weight_bytes(arch, alone)
+    every = np.array([1e5])
+    assert weight_read_bytes(every, arch, shared)[0] < 0.25 * weight_read_bytes(every, arch, alone)[0]
     tokens = np.array([1.0, 512.0])
     machine, free = hardware("h200"), engine_overheads()
     assert np.all(layer_collectives_s(tokens, arch, machine, alone, free) == 0)

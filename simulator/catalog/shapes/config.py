@@ -16,6 +16,17 @@ from simulator.memory.shape import ModelShape
 
 TEXT_SECTIONS = ("thinker_config", "text_config", "llm_config", "language_config")
 """Where multimodal configs keep the keys of their language model, outer sections first."""
+REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+WIDTHS = (
+    "intermediate_size",
+    "moe_intermediate_size",
+    "ffn_dim",
+    "ffn_hidden_size",
+    "block_ff_dim",
+    "block_configs",
+)
+"""Keys that tell how wide MLPs are; those of Falcon are four times the hidden size where it does not say."""
 _TEXT_OF = {
     "qwen2_vl": "qwen2",
     "qwen2_5_vl": "qwen2",
@@ -71,6 +82,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
                 got=kind or "nothing",
             )
         )
+    _refuse_missing(text)
     family, build = BUILDERS[kind]
     built = Built()
     build(text, family, built)
@@ -79,6 +91,27 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     shape = finish(text, family, built, name, top, towers, matrices, head=head)
     text.refuse_unread()
     return shape
+
+
+def _refuse_missing(text: Config) -> None:
+    """Refuse a config that lacks what any model has, or any with latent attention.
+
+    Raises
+    ------
+    InputError : naming every key that is missing
+    """
+    needed = REQUIRED + (OF_LATENT if text.has("kv_lora_rank") else ())
+    lacking = [key for key in needed if not text.has(key)]
+    if text.model_type != "falcon" and not any(text.has(key) for key in WIDTHS):
+        lacking.append(WIDTHS[0])
+    if lacking:
+        kind = text.model_type
+        raise InputError(
+            *(
+                Problem(f"config.json of type {kind!r} lacks it", file=text.file, path=f"{text.section}{key}")
+                for key in lacking
+            )
+        )
 
 
 def text_section(config: Config) -> Config:

@@ -76,6 +76,10 @@ class Config(Mapping[str, Any]):
         value = self._values.get(key, default)
         return default if value is None else value
 
+    def has(self, key: str) -> bool:
+        """Whether a key has a value; this does not count as reading it."""
+        return self._values.get(key) is not None
+
     @property
     def model_type(self) -> str:
         return str(self._values.get("model_type", ""))
