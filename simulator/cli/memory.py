@@ -15,6 +15,7 @@ def memory(
     pp: int = 1,
     dp: int = 1,
     expert_parallel: bool = False,
+    redundant_experts: int = 0,
     dtype: str = "auto",
     kv_dtype: str = "auto",
     gpu_memory_utilization: float | None = None,
@@ -23,6 +24,9 @@ def memory(
     max_num_seqs: int | None = None,
     version: str | None = None,
     enforce_eager: bool = False,
+    speculative_method: Literal["eagle", "mtp", "draft_model", "ngram"] | None = None,
+    draft_model: str | None = None,
+    flashinfer: bool = False,
     table: Path | None = None,
     compare: Path | None = None,
     format: Literal["table", "json"] = "table",
@@ -39,7 +43,7 @@ def memory(
     model
         Name in the catalog, a config.json, or a folder that holds one.
     gpu
-        GPU of the catalog, as h100-sxm, or a YAML file with name, memory_gib, generation and peers.
+        GPU of the catalog, as h100-sxm, or a YAML file of one's own (docs/catalog.md).
     tp
         Tensor parallel GPUs.
     pp
@@ -48,6 +52,8 @@ def memory(
         Data-parallel replicas that share the experts.
     expert_parallel
         Deal experts out whole instead of cutting them.
+    redundant_experts
+        Copies of busy experts in each layer, with expert_parallel.
     dtype
         Weights: auto (the checkpoint's own), bf16, fp16, fp8, int8, int4, awq, gptq, nvfp4 or mxfp4.
     kv_dtype
@@ -64,6 +70,12 @@ def memory(
         VLLM version, as 0.11.0; the newest known unless given.
     enforce_eager
         No CUDA graphs.
+    speculative_method
+        What drafts.
+    draft_model
+        Model that drafts, with speculative_method draft_model.
+    flashinfer
+        FlashInfer is installed, as in vLLM's container images; matters from 0.9.2 to 0.16.
     table
         CSV file with one question a row, by the names of these options and an id.
     compare
@@ -89,6 +101,7 @@ def memory(
         pp=pp,
         dp=dp,
         expert_parallel=expert_parallel,
+        redundant_experts=redundant_experts,
         dtype=dtype,
         kv_dtype=kv_dtype,
         gpu_memory_utilization=gpu_memory_utilization,
@@ -97,6 +110,9 @@ def memory(
         max_num_seqs=max_num_seqs,
         version=version,
         enforce_eager=enforce_eager,
+        speculative_method=speculative_method,
+        draft_model=draft_model,
+        flashinfer=flashinfer,
     )
     if compare is not None:
         return print_comparison(compare, question, format)

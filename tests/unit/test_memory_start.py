@@ -58,17 +58,46 @@ def gib(size: float) -> float:
             401776,
             0.03,
         ),
-        (Question("qwen3-235b-a22b", "h100-sxm", tp=4, dtype="fp8", version="0.9.2"), 178880, 0.1),
+        (Question("qwen3-235b-a22b", "h100-sxm", tp=4, dtype="fp8", version="0.9.2"), 178880, 0.03),
         (
-            Question("qwen2.5-7b", "a100-80", gpu_memory_utilization=0.25, max_model_len=16384, version="0.10.1"),
+            Question(
+                "qwen2.5-7b",
+                "a100-80",
+                gpu_memory_utilization=0.25,
+                max_model_len=16384,
+                version="0.10.1",
+                flashinfer=True,
+            ),
             93872,
-            0.17,
+            0.03,
         ),
     ],
     ids=lambda value: f"{value.model}-{value.gpu}-{value.version}" if isinstance(value, Question) else None,
 )
 def test_tokens_of_published_logs(question: Question, tokens: int, error: float) -> None:
     assert answer(question).plan.kv_tokens == pytest.approx(tokens, rel=error)
+
+
+def test_flashinfers_sampler_saves_the_sort_where_it_is_used() -> None:
+    def saved(version: str) -> float:
+        asked = Question("qwen2.5-7b", "h100-sxm", version=version)
+        with_sort, without = (answer(replace(asked, flashinfer=installed)).plan.terms for installed in (False, True))
+        return with_sort.activation_bytes - without.activation_bytes
+
+    assert saved("0.10.1") == 1024 * 152064 * (38 - 14)
+    assert saved("0.9.0") == saved("0.17.0") == saved("0.33.0") == 0
+
+
+def test_nccl_allocated_all_its_buffers_up_to_0_10_1() -> None:
+    def buffers(gpu: str, tp: int, version: str) -> float:
+        alone, group = (answer(Question("llama-3.1-8b", gpu, tp=each, version=version)) for each in (1, tp))
+        return gib(group.plan.terms.runtime_bytes - alone.plan.terms.runtime_bytes)
+
+    assert buffers("h100-sxm", 2, "0.8.5") == pytest.approx(1.79, abs=0.01)
+    assert buffers("a100-40", 8, "0.8.5") == pytest.approx(2.1, abs=0.03)
+    assert buffers("rtx-4090", 2, "0.10.1") == pytest.approx(0.2, abs=0.05)
+    assert buffers("h100-sxm", 2, "0.10.2") == pytest.approx(1.3, abs=0.1)
+    assert buffers("l4", 4, "0.11.0") == pytest.approx(0.8, abs=0.01)
 
 
 def test_more_sequences_than_state_blocks_do_not_start() -> None:
