@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 
+from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
 from simulator.errors import InputError, Problem
 from simulator.perf.hardware import Hardware
@@ -49,8 +50,8 @@ class FamilyRow(Entry):
 
 
 class LinkRow(Entry):
-    """Share of the measured all-reduce bandwidths that serving machines reach between these GPUs. PCIe cards depend on
-    the machine: peer access, switches, processors in between; the tables come from one that has peer access."""
+    """Share of the measured all-reduce bandwidths that serving machines reach between these GPUs. The tables of PCIe
+    come from a machine with peer access; these GPUs have none by their driver, or were measured in one without."""
 
     name: str
     gpus: tuple[str, ...]
@@ -109,11 +110,19 @@ def engine_overheads(version: str | None = None, gpu_name: str | None = None) ->
 
 
 def sustained(hardware: Hardware) -> Hardware:
-    """The GPU with its matrix products and links slowed to what serving sustains of them."""
+    """The GPU with its matrix products and links slowed to what serving sustains of them; a GPU without a profile
+    sustains of its relative's kernels what the relative does."""
     name = hardware.device.name
-    compute = next((row.compute.value for row in family_rows() if name in row.gpus), 1.0)
+    kernels = hardware.transferred_from if gpu(name).relative and hardware.transferred_from else name
+    compute = next((row.compute.value for row in family_rows() if kernels in row.gpus), 1.0)
     links = next((row.share.value for row in link_rows() if name in row.gpus), 1.0)
     return slowed(hardware, compute, links)
+
+
+def through_the_host() -> float:
+    """Share of the bandwidths between PCIe cards that is left where they have no peer access."""
+    (row,) = (row for row in link_rows() if row.name == "pcie")
+    return row.share.value
 
 
 def slowed(hardware: Hardware, compute: float, links: float = 1.0) -> Hardware:

@@ -145,7 +145,6 @@ class Coefficients:
     layer_overhead_s : launches and tails of one layer's kernels
     activation_passes : times that a layer's small kernels (norms, residual, rotary) read or write a hidden state
     collective_latency_s : start-up of one collective per doubling of the group
-    cuda_graph_bytes, runtime_bytes : GPU memory for captured graphs, and for context, NCCL and allocator slack
     """
 
     gemm_efficiency: Mapping[str, float]
@@ -159,8 +158,6 @@ class Coefficients:
     layer_overhead_s: float
     activation_passes: float
     collective_latency_s: float
-    cuda_graph_bytes: float
-    runtime_bytes: float
 
 
 def with_copies(arch: Architecture, layout: Layout) -> Architecture:

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.catalog.expected import expected_error
-from simulator.catalog.gpus import Gpu, gpu
-from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.overheads import engine_overheads, sustained, version_key
+from simulator.catalog.gpus import Gpu
+from simulator.catalog.overheads import engine_overheads, version_key
 from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
@@ -30,9 +29,11 @@ from simulator.perf.steptime import StepTime
 from simulator.resolve.checkpoint import architecture, is_file, layout_of, weight_format
 from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
+from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
+from simulator.schema.hardware import HardwareSettings
 
 _BATCHING = {
     "continuous": Batching.CONTINUOUS,
@@ -66,31 +67,41 @@ class PlannedEngine:
 
 
 def plan_engine(
-    name: str, gpu_name: str, tp: int, pp: int, settings: EngineSettings, folder: Path, role: str = "both"
+    name: str,
+    gpu_name: str,
+    tp: int,
+    pp: int,
+    settings: EngineSettings,
+    folder: Path,
+    role: str = "both",
+    own: HardwareSettings | str | None = None,
 ) -> PlannedEngine:
     """Plan one replica.
 
     Parameters
     ----------
     role : whether it computes prompts, answers, or both
+    own : what differs of the user's hardware, or the file that says it
 
     Raises
     ------
     InputError : unknown name, a precision that the GPU lacks, a split that does not divide, a model that does not fit
     """
     arch, native = architecture(name, folder)
-    card = gpu(gpu_name)
+    machine = machine_of(gpu_name, own, folder)
+    card = machine.gpu
     shape = shape_of(name, folder)
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)
     check_layout(arch, card.device, parts)
     drafting = drafting_of(settings, arch, folder)
-    own = settings.quantization is None or bool(shape.quantization)
-    memory = kv_blocks(question(name, gpu_name, parts.split, settings, None if own else weights, folder))
+    native_format = settings.quantization is None or bool(shape.quantization)
+    asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
+    memory = kv_blocks(replace(asked, card=machine.card))
     limits = memory.limits
     rules = _rules(settings.version)
     plans = planning(settings, pp, role, rules.version)
-    notes = memory.notes + plans.notes
+    notes = machine.notes + memory.notes + plans.notes
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight)
@@ -107,7 +118,7 @@ def plan_engine(
     elif profile is not None:
         steps = profile.step_time(limits)
     else:
-        steps = step_time(arch, card, parts, limits, settings.version, drafting, plans.asynchronous)
+        steps = step_time(arch, machine, parts, limits, settings.version, drafting, plans.asynchronous)
         notes += notes_of(arch.name, shape.unmodelled)
     return PlannedEngine(
         model=(arch.name if is_file(name, folder) else name).lower(),
@@ -119,13 +130,13 @@ def plan_engine(
         gpu=card,
         bound=bound,
         weight_bytes_total=memory.plan.weight_bytes_total,
-        power_w_by_seqs=power_w_by_seqs(_power_curve(settings, card), parts.gpus, limits.max_num_seqs),
+        power_w_by_seqs=power_w_by_seqs(_power_curve(settings, machine.power), parts.gpus, limits.max_num_seqs),
         power_is_given=settings.gpu_power is not None,
     )
 
 
-def _power_curve(settings: EngineSettings, card: Gpu) -> PowerCurve:
-    curve, given = card.power_curve, settings.gpu_power
+def _power_curve(settings: EngineSettings, curve: PowerCurve) -> PowerCurve:
+    given = settings.gpu_power
     return replace(curve, idle_w=given.idle_w, low_w=given.serving_w, span_w=0.0) if given else curve
 
 
@@ -153,7 +164,7 @@ def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> D
 
 def step_time(
     arch: Architecture,
-    card: Gpu,
+    machine: Machine,
     layout: Layout,
     limits: BatchLimits,
     version: str | None = None,
@@ -170,16 +181,16 @@ def step_time(
         takes the times of the version without simulating its plans, so that a request's wait for the plan in flight
         is part of its overhead
     """
-    hardware = hardware_profile(card.name)
+    card, hardware = machine.gpu, machine.hardware
     parts = [(arch, layout)]
     if drafting and drafting.draft:
         parts.append((drafting.draft, drafting.layout(layout)))
     if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
-    overheads = engine_overheads(version, card.name)
+    overheads = engine_overheads(version, machine.like or card.name)
     if asynchronous is not None:
         overheads = replace(overheads, async_scheduling=asynchronous)
-    step = kernel_step_time(arch, sustained(hardware), layout, limits, overheads, drafting)
+    step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting)
     if asynchronous:
         step = replace(step, request_overhead_s=overheads.request_s)
     if len(parts) > 1:

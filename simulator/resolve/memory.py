@@ -8,13 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from simulator.catalog.architecture import architecture_of
-from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
-from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
@@ -27,7 +22,7 @@ from simulator.memory.shape import ModelShape
 from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
-from simulator.units import BYTES_PER_GIB
+from simulator.resolve.cards import card_of
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
@@ -47,8 +42,6 @@ METHODS = ("eagle", "mtp", "draft_model", "ngram")
 """Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
 """Formats of weights that no GPU before Ampere has a kernel for."""
-OWN_CARD = ("name", "memory_gib", "generation", "peers")
-GENERATIONS = ("turing", "ampere", "ada", "hopper", "blackwell", "cdna")
 SPELLINGS = {
     "-fp8": "fp8",
     "-fp8-dynamic": "fp8",
@@ -74,6 +67,7 @@ class Question:
     redundant_experts : copies of busy experts in each layer
     speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
     flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
+    card : the GPU itself, instead of the one called `gpu`
     folder : of files that are named by relative paths
     """
 
@@ -97,6 +91,7 @@ class Question:
     speculative_method: str | None = None
     draft_model: str | None = None
     flashinfer: bool = False
+    card: Card | None = None
     folder: Path = Path()
 
 
@@ -122,46 +117,6 @@ class _Checkpoint:
     quantized: Mapping[str, Mapping[str, Any]]
 
 
-@lru_cache
-def card_of(name: str) -> Card:
-    """A GPU as the engine sees it.
-
-    Raises
-    ------
-    InputError : no such GPU
-    """
-    if name.endswith((".yaml", ".yml")):
-        return _own_card(Path(name))
-    found = gpu(name)
-    data = read_yaml("gpu_engine.yaml")
-    row = data["gpus"].get(found.name)
-    if row is None:
-        share = Quantity(**data["unlisted_share"]).value
-        return Card(found.name, found.memory.value * share, "unknown", peers=False)
-    memory = Quantity(**row["memory"]).value * BYTES_PER_GIB
-    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]), int(row.get("nvlinks", 0)))
-
-
-def _own_card(file: Path) -> Card:
-    """A GPU of the user's own: `name`, `memory_gib` as torch sees it, `generation`, `peers`."""
-    try:
-        values = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the GPU: {error.strerror}", file=str(file))) from error
-    except YAMLError as error:
-        raise InputError(Problem(f"not YAML: {str(error).splitlines()[0]}", file=str(file))) from error
-    if not isinstance(values, dict):
-        raise InputError(Problem(f"must hold {', '.join(OWN_CARD)}", file=str(file)))
-    for key in [key for key in values if key not in OWN_CARD] + [key for key in OWN_CARD[:3] if key not in values]:
-        raise InputError(Problem(f"a GPU has {', '.join(OWN_CARD)}: not so", file=str(file), path=str(key)))
-    memory = values["memory_gib"]
-    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
-        raise InputError(Problem("must be GiB above 0", file=str(file), path="memory_gib", got=str(memory)))
-    if values["generation"] not in GENERATIONS:
-        raise InputError(unknown_name("generation", str(values["generation"]), GENERATIONS))
-    return Card(str(values["name"]), memory * BYTES_PER_GIB, values["generation"], values.get("peers", False) is True)
-
-
 def answer(question: Question) -> Answer:
     """Plan what was asked.
 
@@ -171,7 +126,7 @@ def answer(question: Question) -> Answer:
     """
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
-    card = card_of(str(question.folder / question.gpu) if own else question.gpu)
+    card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape = checkpoint.shape
     found = rules(question.version, shape, question.flashinfer)
     split = Split(question.tp, question.pp, question.dp, question.expert_parallel, question.redundant_experts)

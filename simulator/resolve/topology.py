@@ -156,7 +156,9 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
     scenario, settings = loaded.scenario, engine_settings(loaded, pool)
     _check_shared_experts(pool, settings.data_parallel_size)
     widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
-    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, loaded.path.parent, pool.role)
+    folder = loaded.path.parent
+    own = pool.hardware
+    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, folder, pool.role, own)
 
 
 def _check_shared_experts(pool: Pool, shared_by: int) -> None:

@@ -23,6 +23,7 @@ from simulator.schema.base import (
 )
 from simulator.schema.clock import ReplicaWindow, RoutingWindow
 from simulator.schema.engine import EngineSettings
+from simulator.schema.hardware import HardwareSettings
 from simulator.schema.money import (
     FeeSettings,
     PeakSettings,
@@ -140,6 +141,8 @@ class Pool(Settings):
     """Site of the catalog."""
     gpu: str
     """GPU of the catalog."""
+    hardware: HardwareSettings | str | None = None
+    """What differs of one's own GPUs and links from that one, its nearest measured relative; or a YAML file of it."""
     tensor_parallel_size: AtLeastOne = 1
     """Tensor-parallel GPUs."""
     pipeline_parallel_size: AtLeastOne = 1

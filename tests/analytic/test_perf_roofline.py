@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from simulator.perf.roofline import active_experts, roofline_step_time
 from simulator.perf.speculative import Drafting, expected_tokens_per_step, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import step_time
+from simulator.resolve.hardware import machine_of
 
 LIMITS = BatchLimits(max_num_batched_tokens=2048, max_num_seqs=256)
 IDEAL: dict[str, Any] = {
@@ -195,7 +197,7 @@ def test_drafting_costs_time_and_n_grams_do_not() -> None:
 @pytest.mark.parametrize("gpu_name", ["h100-sxm", "a100-40"])
 def test_a_model_that_drafts_for_itself_computes_every_token_twice(gpu_name: str) -> None:
     """One draft by the target: its whole step once more, in the kernels' model and in the roofline alike."""
-    arch, card, split = model("llama-3.1-8b").architecture, gpu(gpu_name), layout()
+    arch, card, split = model("llama-3.1-8b").architecture, machine_of(gpu_name, None, Path()), layout()
     plain = step_time(arch, card, split, LIMITS)
     twice = step_time(arch, card, split, LIMITS, drafting=Drafting(1, arch))
     n_gram = step_time(arch, card, split, LIMITS, drafting=Drafting(1))

@@ -18,9 +18,10 @@ from simulator.errors import InputError
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import Weights, weight_bytes_by_stage
 from simulator.perf.device import Split
+from simulator.resolve.cards import card_of
 from simulator.resolve.engines import plan_engine
 from simulator.resolve.kv_blocks import kv_blocks
-from simulator.resolve.memory import Question, answer, card_of
+from simulator.resolve.memory import Question, answer
 from simulator.schema.engine import EngineSettings
 
 

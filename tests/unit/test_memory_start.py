@@ -13,7 +13,8 @@ from simulator.catalog.gpus import gpus
 from simulator.catalog.models import models
 from simulator.errors import InputError
 from simulator.resolve.advice import ways_out
-from simulator.resolve.memory import Answer, Question, answer, card_of
+from simulator.resolve.cards import card_of
+from simulator.resolve.memory import Answer, Question, answer
 from simulator.units import BYTES_PER_GIB
 
 SHARE = 0.92

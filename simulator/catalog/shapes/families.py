@@ -145,9 +145,9 @@ def expert_counts(config: Config) -> tuple[int, int, int, int]:
     inner = first_number(config, "moe_intermediate_size") or first_number(config, "expert_ffn_hidden_size")
     inner = inner or config.number("intermediate_size")
     shared = config.first("shared_expert_intermediate_size", "shared_intermediate_size", default=0)
-    if not shared:
-        number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
-        shared = inner * (number or first_number(config, "moe_num_shared_experts"))
+    number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
+    number = number or first_number(config, "moe_num_shared_experts")
+    shared = shared * max(number, 1) if shared else inner * number
     return count, per_token, inner, shared
 
 

@@ -206,6 +206,9 @@ def kimi_linear(config: Config, family: Family, built: Built) -> None:
         add_norms(config, family, built, layer)
         if layer + 1 in full:
             add_latent_attention(config, built, layer)
+            if config.get("mla_use_output_gate"):
+                gate_rows = config.number("num_attention_heads") * config.number("v_head_dim")
+                built.matrices.append(parts.linear(f"model.layers.{layer}.self_attn.g_proj", gate_rows, hidden))
         else:
             prefix = f"model.layers.{layer}.self_attn"
             gate = (

@@ -1,0 +1,97 @@
+"""GPUs as vLLM's start-up sees them: of the catalog, or from a file of the user's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from simulator.catalog.gpus import gpu
+from simulator.catalog.quantity import Quantity, read_yaml
+from simulator.errors import InputError, Problem, unknown_name
+from simulator.memory.profile import Card
+from simulator.schema.hardware import HardwareSettings
+from simulator.units import BYTES_PER_GIB
+
+OWN_CARD = ("name", "memory_gib", "generation", "peers")
+GENERATIONS = ("turing", "ampere", "ada", "hopper", "blackwell", "cdna")
+
+
+@lru_cache
+def card_of(name: str) -> Card:
+    """A GPU as the engine sees it.
+
+    Raises
+    ------
+    InputError : no such GPU
+    """
+    if name.endswith((".yaml", ".yml")):
+        return _own_card(Path(name))
+    found = gpu(name)
+    data = read_yaml("gpu_engine.yaml")
+    row = data["gpus"].get(found.name)
+    if row is None:
+        share = Quantity(**data["unlisted_share"]).value
+        return Card(found.name, found.memory.value * share, "unknown", peers=False)
+    memory = Quantity(**row["memory"]).value * BYTES_PER_GIB
+    return Card(found.name, memory, str(row["generation"]), bool(row["peers"]), int(row.get("nvlinks", 0)))
+
+
+def _own_card(file: Path) -> Card:
+    """A GPU of the user's own: `name`, `memory_gib` as torch sees it, `generation`, `peers`; or `like` one of the
+    catalog, with what differs as in a scenario's `hardware`."""
+    values = _values(file)
+    if not isinstance(values, dict):
+        raise InputError(Problem(f"must hold {', '.join(OWN_CARD)}", file=str(file)))
+    if "like" in values:
+        near = card_of(str(values.pop("like")))
+        return seen(_hardware(values, file), near, str(values.get("name", f"{near.name}-own")))
+    for key in [key for key in values if key not in OWN_CARD] + [key for key in OWN_CARD[:3] if key not in values]:
+        raise InputError(Problem(f"a GPU has {', '.join(OWN_CARD)}: not so", file=str(file), path=str(key)))
+    memory = values["memory_gib"]
+    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
+        raise InputError(Problem("must be GiB above 0", file=str(file), path="memory_gib", got=str(memory)))
+    if values["generation"] not in GENERATIONS:
+        raise InputError(unknown_name("generation", str(values["generation"]), GENERATIONS))
+    return Card(str(values["name"]), memory * BYTES_PER_GIB, values["generation"], values.get("peers", False) is True)
+
+
+def seen(settings: HardwareSettings, near: Card, name: str) -> Card:
+    """The GPU as the engine's start-up sees it: `memory_gib` is what torch sees already."""
+    memory = near.memory_bytes if settings.memory_gib is None else settings.memory_gib * BYTES_PER_GIB
+    return replace(near, name=name, memory_bytes=memory)
+
+
+def read_hardware(file: Path) -> HardwareSettings:
+    """Hardware of a YAML file.
+
+    Raises
+    ------
+    InputError : no such file, or something else in it
+    """
+    values = _values(file)
+    if isinstance(values, dict):
+        values = {key: value for key, value in values.items() if key != "like"}
+    return _hardware(values, file)
+
+
+def _hardware(values: Any, file: Path) -> HardwareSettings:
+    try:
+        return HardwareSettings.model_validate(values)
+    except ValidationError as error:
+        found = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+        raise InputError(*(Problem(told, file=str(file), path=path or None) for path, told in found)) from error
+
+
+def _values(file: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(Problem(f"cannot read the GPU: {error.strerror}", file=str(file))) from error
+    except YAMLError as error:
+        raise InputError(Problem(f"not YAML: {str(error).splitlines()[0]}", file=str(file))) from error
