@@ -59,11 +59,15 @@ class PlannedEngine:
     notes: tuple[str, ...]
     memory: KvBlocks
     layout: Layout
-    gpu: Gpu
+    machine: Machine
     bound: TokenBound
     weight_bytes_total: float
     power_w_by_seqs: NDArray[np.float64]
     power_is_given: bool = False
+
+    @property
+    def gpu(self) -> Gpu:
+        return self.machine.gpu
 
 
 def plan_engine(
@@ -127,7 +131,7 @@ def plan_engine(
         notes=notes,
         memory=memory,
         layout=parts,
-        gpu=card,
+        machine=machine,
         bound=bound,
         weight_bytes_total=memory.plan.weight_bytes_total,
         power_w_by_seqs=power_w_by_seqs(_power_curve(settings, machine.power), parts.gpus, limits.max_num_seqs),

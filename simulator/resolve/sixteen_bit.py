@@ -26,7 +26,7 @@ def sixteen_bit_steps(planned: PlannedTopology, k: int) -> StepTime | None:
     arch, _ = architecture(pool.model or loaded.scenario.model, loaded.path.parent)
     found = step_time(
         arch,
-        engine.gpu,
+        engine.machine,
         parts,
         BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs),
         settings.version,
