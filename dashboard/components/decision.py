@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.words import markdown, plain
+from simulator.bill.cents import dollars
 from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import Summaries
 from simulator.report.decision import (
@@ -37,7 +38,9 @@ def show_winners(decision: Decision) -> None:
     if not names or decision["withheld_by"]:
         st.warning(f"{first.rstrip('.')}. `servecast plan` searches the smallest fleet that meets the SLO.")
         return
-    bills = [f"**{plain(name)}**, \\${decision['topologies'][name]['usd_per_month']:,.0f} per month" for name in names]
+    bills = [
+        f"**{plain(name)}**, \\{dollars(decision['topologies'][name]['usd_per_month'])} per month" for name in names
+    ]
     st.success(f"Cheapest that meets the SLO: {' and '.join(bills)}.")
 
 

@@ -13,6 +13,7 @@ from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
+from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
@@ -92,7 +93,7 @@ def _cheapest(points: Sequence[Mapping[str, Any]], measure: str, context: Contex
     found = cheapest_point([point for point in points if point[measure] is not None])
     if found is not None:
         st.success(
-            f"Cheapest that meets the SLO: **{plain(found['point'])}**, \\${found['usd_per_month']:,.0f} per month."
+            f"Cheapest that meets the SLO: **{plain(found['point'])}**, \\{dollars(found['usd_per_month'])} per month."
         )
     else:
         st.warning("None of these meets the SLO. `servecast plan` searches the smallest fleet that does.")

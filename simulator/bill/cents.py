@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,19 @@ def whole_cents(lines: Sequence[Line]) -> tuple[int, ...]:
     return tuple(int(value) for value in cents)
 
 
+def amount(usd: float) -> str:
+    """An amount in digits: whole dollars, to the cent below 100, to three digits below 1."""
+    return f"{usd + 0.0:,.{places(usd)}f}"
+
+
+def places(usd: float) -> int:
+    """Decimal places that an amount is shown with."""
+    size = abs(usd)
+    if size >= 100 or size == 0 or not math.isfinite(size):
+        return 0
+    return 2 if size >= 1 else 2 - math.floor(math.log10(size))
+
+
 def dollars(usd: float) -> str:
-    """An amount in words: whole dollars, to the cent below 100."""
-    return f"${usd:,.2f}" if 0 < abs(usd) < 100 else f"${usd:,.0f}"
+    """An amount in words."""
+    return f"${amount(usd)}"

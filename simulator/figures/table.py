@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from simulator.bill.cents import amount
 from simulator.units import SECONDS_PER_HOUR
 
+AMOUNT = "amount"
+"""Digits of dollars, as `simulator.bill.cents.amount` writes them."""
 NONE = "-"
 """Shown where a figure has no value."""
 
@@ -19,7 +22,7 @@ class Figure:
     ----------
     id : key in results
     words, unit : its name, and its unit where it has one; a share shows its own per cent sign
-    digits : format of the value times `factor`
+    digits : format of the value times `factor`, or that of amounts of money
     meaning : one sentence
     owner : the module that computes it
     without : when it has no value; empty if always
@@ -43,7 +46,7 @@ class Figure:
         """The value in digits, without the unit."""
         if value is None or not math.isfinite(value):
             return NONE
-        return format(value * self.factor, self.digits)
+        return amount(value) if self.digits == AMOUNT else format(value * self.factor, self.digits)
 
     def span(self, low: float | None, high: float | None) -> str:
         """An interval in digits."""
@@ -235,12 +238,12 @@ _ALL = (
         "metrics/accumulate.py",
         "there is no cascade",
     ),
-    Figure("usd_per_month", "$ per month", "", ",.0f", "sum of the lines of the bill of a month of 730 hours", "bill/"),
+    Figure("usd_per_month", "$ per month", "", AMOUNT, "sum of the lines of the bill of a month of 730 hours", "bill/"),
     Figure(
         "saved_by_prefix_caching",
         "saved by prefix caching",
         "$ per month",
-        ",.0f",
+        AMOUNT,
         "what the same topology would cost more without it: cached tokens at the price of input, machines by the GPU "
         "time of computing them; not a part of the bill",
         "bill/savings.py",
@@ -250,7 +253,7 @@ _ALL = (
         "saved_by_batching",
         "saved by batching",
         "$ per month",
-        ",.0f",
+        AMOUNT,
         "what the same tokens would cost more one request at a time: machines by the GPU time of steps that serve one "
         "request each; not a part of the bill",
         "bill/savings.py",
@@ -260,7 +263,7 @@ _ALL = (
         "saved_by_quantisation",
         "saved by quantisation",
         "$ per month",
-        ",.0f",
+        AMOUNT,
         "what the same steps would cost more with weights and KV cache in 16 bit: machines by the GPU time of the step "
         "model; not a part of the bill",
         "bill/savings.py",
@@ -315,7 +318,7 @@ _ALL = (
         "owed_usd",
         "owed after the study",
         "$",
-        ",.0f",
+        AMOUNT,
         "what commitments still cost when the study ends; the bill has it as a part of its own",
         "bill/study.py",
         "nothing is owed",
@@ -324,7 +327,7 @@ _ALL = (
         "usd_per_job",
         "$ per job",
         "",
-        ",.2f",
+        AMOUNT,
         "$ per month / jobs in a month; owned servers for their share of the time",
         "run/cost_summary.py",
         "the workload is no finite job",
@@ -339,7 +342,7 @@ _ALL = (
         "the workload is no finite job",
         1.0 / SECONDS_PER_HOUR,
     ),
-    Figure("capex_usd", "capex", "$", ",.0f", "paid for hardware at the start", "bill/cash.py"),
+    Figure("capex_usd", "capex", "$", AMOUNT, "paid for hardware at the start", "bill/cash.py"),
     Figure(
         "probability_cheapest",
         "cheapest",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.bill.cents import dollars
 from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import of_row
 from simulator.errors import collect
@@ -177,9 +178,9 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
         return "No fleet meets the SLO."
     usd = {one.name: one.usd_per_month for one in best}
     first, *rest = ranking.order
-    text = f"{first}: the cheapest fleet that meets the SLO, ${usd[first]:,.0f} per month"
+    text = f"{first}: the cheapest fleet that meets the SLO, {dollars(usd[first])} per month"
     if rest:
-        text += f"; next is {rest[0]} at ${usd[rest[0]]:,.0f}"
+        text += f"; next is {rest[0]} at {dollars(usd[rest[0]])}"
     without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in usd]
     if without:
         text += f"; {', '.join(without)}: infeasible"

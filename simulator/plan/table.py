@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.bill.cents import dollars
 from simulator.figures.table import NONE, figure
 from simulator.plan.plan import Plan
 from simulator.report.table import warning_lines
@@ -100,7 +101,7 @@ def _trail(row: Mapping[str, Any]) -> str:
     by_word: dict[str, list[str]] = {}
     for tried in row["trail"]:
         usd = tried["usd_per_month"]
-        price = f" (${usd:,.0f})" if usd is not None and tried["word"] == "met" else ""
+        price = f" ({dollars(usd)})" if usd is not None and tried["word"] == "met" else ""
         by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
     return f"{row['topology']}: {row['claim']}; {words}"

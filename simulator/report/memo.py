@@ -7,6 +7,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from simulator.bill.cents import dollars
 from simulator.figures.table import figure
 from simulator.report.cost_charts import horizon_months
 from simulator.report.decision import decision_notes
@@ -105,9 +106,9 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             )
         )
         lines.append(
-            f"{name}: ${cost['usd_per_month']:,.0f} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {horizon_months(found):g} months ${-sum(cost['cash_flow_usd']):,.0f}, present value "
-            f"${-cost['npv_usd']:,.0f}, ${cost['capex_usd']:,.0f} of it at the start; {_shares(cost['split'])}."
+            f"{name}: {dollars(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
+            f"over {horizon_months(found):g} months {dollars(-sum(cost['cash_flow_usd']))}, present value "
+            f"{dollars(-cost['npv_usd'])}, {dollars(cost['capex_usd'])} of it at the start; {_shares(cost['split'])}."
         )
         lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]
     return lines
@@ -126,9 +127,9 @@ def _saved(cost: Mapping[str, Any]) -> list[str]:
     for key, words in _SAVED.items():
         found = cost[key]
         usd = sum(row["usd_per_month"] for row in found)
-        parts = ", ".join(f"{row['owner']} ${row['usd_per_month']:,.0f}" for row in found) if len(found) > 1 else ""
+        parts = ", ".join(f"{row['owner']} {dollars(row['usd_per_month'])}" for row in found) if len(found) > 1 else ""
         if usd:
-            texts.append(f"{words} a month would cost ${usd:,.0f} more{f' ({parts})' if parts else ''}")
+            texts.append(f"{words} a month would cost {dollars(usd)} more{f' ({parts})' if parts else ''}")
     return texts
 
 
@@ -140,7 +141,7 @@ def _speeds(found: Mapping[str, Any]) -> list[str]:
             sizes = ", ".join(f"{pool} {size}" for pool, size in one["sizes"].items())
             usd = one["usd_per_month"]
             at = f"steps {abs(one['factor'] - 1):.0%} {'longer' if one['factor'] > 1 else 'shorter'} than forecast"
-            met = "it misses the SLO" if usd is None else f"{sizes or 'the same fleet'} would do, for ${usd:,.0f}"
+            met = "it misses the SLO" if usd is None else f"{sizes or 'the same fleet'} would do, for {dollars(usd)}"
             texts.append(f"with {at} {met}")
     return ["; ".join(texts)] if texts else []
 
@@ -151,7 +152,7 @@ def _commitments(cost: Mapping[str, Any]) -> list[str]:
     for term in cost["commitments"]:
         words = f"{term['instances']} for {term['term_months']} months from month {term['from_month']}"
         terms.setdefault(term["pool"], []).append(f"{words} at ${term['usd_per_instance_hour']:,.2f} an hour")
-    owed = f"; ${cost['liability_usd']:,.0f} is owed after the study" if cost["liability_usd"] > 0 else ""
+    owed = f"; {dollars(cost['liability_usd'])} is owed after the study" if cost["liability_usd"] > 0 else ""
     return [f"instances of {pool} under commitment: {', '.join(found)}{owed}" for pool, found in terms.items()]
 
 
@@ -181,7 +182,7 @@ def _swings(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
             lines.append(
                 f"{name}: {swing['input']} from {input_value(swing['low'])} to "
                 f"{input_value(swing['high'])} {input_unit(swing['input'])} moves the month from "
-                f"${swing['usd_per_month_low']:,.0f} to ${swing['usd_per_month_high']:,.0f}."
+                f"{dollars(swing['usd_per_month_low'])} to {dollars(swing['usd_per_month_high'])}."
             )
     return lines
 

@@ -11,7 +11,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from simulator.figures.table import figure
+from simulator.bill.cents import places
+from simulator.figures.table import AMOUNT, figure
 from simulator.metrics.intervals import paired_difference
 from simulator.report.charts import Summaries, topology_colour
 from simulator.results.bundle import Bundle
@@ -120,6 +121,8 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
 def _cell(found: PairedFigure | None, digits: str) -> str:
     if found is None:
         return "-"
+    if digits == AMOUNT:
+        digits = f",.{places(found.mean)}f"
     text = f"{found.mean:+{digits}}"
     return f"{text} ± {found.half_width:{digits}}" if math.isfinite(found.half_width) else text
 

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from simulator.bill.cents import places
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders
 from simulator.figures.table import NONE, figure, met_words
@@ -79,7 +80,8 @@ def _money(summary: Summary) -> str:
     cost = summary["cost"]
     text = figure("usd_per_month").text(cost["usd_per_month"])
     half = cost["usd_per_month_half_width"]
-    return f"{text} ± {half:,.0f}" if text != NONE and half is not None and half >= 0.5 else text
+    digits = places(cost["usd_per_month"])
+    return f"{text} ± {half:,.{digits}f}" if text != NONE and half is not None and round(half, digits) else text
 
 
 def term_value(row: Mapping[str, Any]) -> str:

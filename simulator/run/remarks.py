@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+import numpy as np
+
 from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
+from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.units import SECONDS_PER_DAY
-from simulator.workload.spec import DAYS_PER_WEEK
+from simulator.workload.arrivals import schedule_rate
+from simulator.workload.spec import DAYS_PER_WEEK, Schedule, WorkloadSpec
 
 Kind = Literal["load", "size", "trust", "basis"]
 """`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
@@ -47,6 +51,25 @@ def beyond_the_clock(topology: Topology, simulated_s: float) -> list[str]:
         f"windows and schedules go by the clock, but the simulated time is no whole number of {cycle}: the month is "
         "billed and judged as these hours alone, unless study.periods says what others there are"
     ]
+
+
+def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:
+    """A warning where load by the hour and day differs between the simulated time and a week, for which it stands."""
+    found: list[str] = []
+    for cls in workload.classes:
+        if not isinstance(cls.arrivals, Schedule):
+            continue
+        rate = schedule_rate(cls.arrivals, run.horizon_s)
+        lengths_s = np.diff(np.maximum(rate.edges_s, run.warmup_s))
+        simulated_rps = float(rate.rps @ lengths_s / lengths_s.sum())
+        week = np.outer(cls.arrivals.weekly or (1.0,), cls.arrivals.hourly or (1.0,))
+        week_rps = cls.arrivals.rate_rps * float(week.mean())
+        if abs(simulated_rps - week_rps) > _APART * max(simulated_rps, week_rps):
+            found.append(
+                f"a month of {cls.name} is scaled from {simulated_rps:.3g} requests/s in the simulated time; the mean "
+                f"of its week is {week_rps:.3g}: simulate whole days or weeks, or give study.periods"
+            )
+    return found
 
 
 def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:

@@ -20,12 +20,12 @@ from simulator.metrics.intervals import quantile_interval, share_interval, t_int
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import sells_tier
-from simulator.resolve.demand import jobs_per_month
+from simulator.resolve.demand import jobs_per_month, workload_spec
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
-from simulator.run.remarks import beyond_the_clock, remarks
+from simulator.run.remarks import beyond_the_clock, part_of_the_week, remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
@@ -217,6 +217,8 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
     study = loaded.scenario.study
     whole_month = not (study.periods or study.cut)
     found = beyond_the_clock(planned.settings, loaded.scenario.run.horizon_s) if whole_month else []
+    if whole_month:
+        found += part_of_the_week(workload_spec(loaded.scenario, loaded.path.parent), loaded.scenario.run)
     if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:

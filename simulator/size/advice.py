@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
@@ -62,7 +63,7 @@ def advice(
         return ""
     sizes = ", ".join(f"{pool.name} {size}" for pool, size in zip(pools, best.point, strict=True))
     saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
-    return f"{sizes} meets the SLO for ${best.usd_per_month:,.0f} per month, {saved:.0%} less than as written"
+    return f"{sizes} meets the SLO for {dollars(best.usd_per_month)} per month, {saved:.0%} less than as written"
 
 
 def _written(pool: object) -> Size:

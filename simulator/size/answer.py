@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
@@ -197,7 +198,7 @@ def _edge(trials: Trials, found: Search) -> str:
         following = _next_size(trials, best)
     if following is None:
         return "at the edge: misses on fresh traffic"
-    return f"at the edge: misses on fresh traffic (next size {following} for ${following.usd_per_month:,.0f})"
+    return f"at the edge: misses on fresh traffic (next size {following} for {dollars(following.usd_per_month)})"
 
 
 def _next_size(trials: Trials, best: Tried) -> Tried | None:

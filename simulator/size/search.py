@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.size.found import Limits, Search
@@ -64,7 +65,7 @@ class _Searcher:
             return None
         if bound < self.best.usd_per_month:
             return None
-        return Tried(point, "excluded", reason=f"costs at least ${bound:,.0f}")
+        return Tried(point, "excluded", reason=f"costs at least {dollars(bound)}")
 
     def enough(self, point: Point) -> bool:
         """Whether the point may be enough: it is not refused."""

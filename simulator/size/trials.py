@@ -8,6 +8,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.resolve.sizes import OpenPool, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
@@ -179,7 +180,7 @@ class Trials:
                 [(one.period, gave) for one, gave in zip(self.periods, done, strict=True)], sized.terms.terms
             )
             if best is not None and upto < every and _dearer(usd, best.usd):
-                reason = f"${sum(usd) / len(usd):,.0f} after {len(usd)} of {every} replications"
+                reason = f"{dollars(sum(usd) / len(usd))} after {len(usd)} of {every} replications"
                 return Tried(point, "raced out", usd, done, reason=reason)
         return Tried(point, "met" if most == every else "open", usd, done)
 

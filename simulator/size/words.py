@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.bill.cents import dollars
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
 
@@ -17,7 +18,7 @@ def size_warnings(answer: Answer) -> list[str]:
         lines.append(f"its best needs no {' and no '.join(empty)}")
     if answer.windows:
         bills = [(row["hours"], row["usd_per_month"]) for row in answer.windows]
-        told = ", ".join(f"{hours} {'never' if usd is None else f'${usd:,.0f}'}" for hours, usd in bills)
+        told = ", ".join(f"{hours} {'never' if usd is None else dollars(usd)}" for hours, usd in bills)
         lines.append(f"window {answer.hours} h, the cheapest of those tried, the busiest hours of each length: {told}")
     if found.equal:
         sizes = ", ".join(map(str, found.equal))

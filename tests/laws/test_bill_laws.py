@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.bill.cash import payback_months
-from simulator.bill.cents import whole_cents
+from simulator.bill.cents import amount, dollars, whole_cents
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.study.bill import Bill, Line
@@ -207,3 +207,28 @@ def test_a_price_by_the_hour_lies_between_its_least_and_its_most(start: float, t
     assert min(tariff) - 1e-9 <= usd <= max(tariff) + 1e-9
     if hours % 24 == 0:
         assert usd == pytest.approx(sum(tariff) / 24)
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (1234.5, "1,234"),
+        (100.0, "100"),
+        (99.994, "99.99"),
+        (1.686, "1.69"),
+        (0.5, "0.500"),
+        (0.05, "0.0500"),
+        (0.012345, "0.0123"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (-0.25, "-0.250"),
+    ],
+)
+def test_an_amount_is_shown_with_as_many_digits_as_it_takes(usd: float, text: str) -> None:
+    assert amount(usd) == text
+    assert dollars(usd) == f"${text}"
+
+
+@given(usd=st.floats(1e-6, 1e9))
+def test_no_amount_is_shown_off_by_more_than_half_a_percent(usd: float) -> None:
+    assert float(amount(usd).replace(",", "")) == pytest.approx(usd, rel=0.005 + 1e-9)

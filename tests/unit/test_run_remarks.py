@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.run.remarks import beyond_the_clock
+from simulator.run.remarks import beyond_the_clock, part_of_the_week
+from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
+from simulator.workload.spec import ClassWorkload, Constant, Poisson, Schedule, WorkloadSpec
 
 DAY_S = 86_400.0
 
@@ -32,3 +34,35 @@ def test_windows_are_judged_by_whole_cycles(
         found = beyond_the_clock(topology, simulated_s)
         assert len(found) == (cycle is not None)
         assert all(f"no whole number of {cycle}:" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("start_h", "hours", "warmup_h", "rates"),
+    [
+        (0.0, 168.0, 0.0, None),
+        (9.0, 2.0, 0.0, ("20", "7.86")),
+        (8.0, 2.0, 1.0, ("20", "7.86")),
+        (8.0, 2.0, 0.0, ("12", "7.86")),
+        (120.0, 24.0, 0.0, ("4.58", "7.86")),
+    ],
+)
+def test_load_by_the_hour_says_what_it_is_scaled_from(
+    start_h: float, hours: float, warmup_h: float, rates: tuple[str, str] | None
+) -> None:
+    """10/s: 0.4 of it by night, twice from 9 to 17, and half on Saturday and Sunday: 11/12 x 6/7 of it in the mean."""
+    hourly = tuple(2.0 if 9 <= hour < 17 else 0.4 if hour < 9 else 2.4 / 7 for hour in range(24))
+    weekly = (1.0,) * 5 + (0.5,) * 2
+    schedule = Schedule(10.0, hourly, weekly, clock_s=start_h * 3_600)
+    assert sum(hourly) / 24 == pytest.approx(11 / 12)
+    classes = (
+        ClassWorkload("even", Poisson(3.0), Constant(9), Constant(9)),
+        ClassWorkload("hourly", schedule, Constant(9), Constant(9)),
+    )
+    run = RunSettings(horizon_s=hours * 3_600, warmup_s=warmup_h * 3_600)
+    found = part_of_the_week(WorkloadSpec(classes), run)
+    if rates is None:
+        assert found == []
+    else:
+        (text,) = found
+        assert f"hourly is scaled from {rates[0]} requests/s" in text
+        assert f"week is {rates[1]}:" in text
