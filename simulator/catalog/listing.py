@@ -102,10 +102,11 @@ def _figures(node: Any, path: str, *, own: bool = False) -> Iterator[Row]:
             "note": node.note,
         }
     elif isinstance(node, PriceList):
-        said = {field: getattr(node, field) for field in ("kind", "source", "url", "date")}
         lists: list[tuple[str, TokenPrice | TierPrice]] = [("", band) for band in node.bands]
         lists += [(f"{tier} ", band) for tier, bands in node.tiers.items() for band in bands]
+        others = {f"{tier} ": found for tier, found in node.tier_sources.items()}
         for tier, band in lists:
+            said = {field: getattr(others.get(tier, node), field) for field in ("kind", "source", "url", "date")}
             for what in ("input", "cached_input", "cache_write", "output"):
                 if (usd := getattr(band, what)) is not None:
                     above = f" above {band.above_input_tokens} tokens" if len(node.bands) > 1 else ""

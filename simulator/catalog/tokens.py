@@ -44,6 +44,15 @@ class PeakHours(Entry):
     factor: float
 
 
+class TierSource(Entry):
+    """Where the prices of a service tier come from, if not from the source of the list."""
+
+    kind: Literal["sourced", "derived", "estimate"]
+    source: str
+    url: str | None = None
+    date: str
+
+
 class PriceList(Entry):
     """Prices of one model at one provider on one day.
 
@@ -52,11 +61,13 @@ class PriceList(Entry):
     key : provider and model as the source calls them
     bands : by prompt length, lowest first; the band of a request is that of its own prompt, for all its tokens
     tiers : prices of the service tiers, by prompt length as `bands`
+    tier_sources : of tiers that another source is for
     """
 
     key: str
     bands: tuple[TokenPrice, ...]
     tiers: dict[ServiceTier, tuple[TierPrice, ...]] = Field(default_factory=dict)
+    tier_sources: dict[ServiceTier, TierSource] = Field(default_factory=dict)
     peak: PeakHours | None = None
     kind: Literal["sourced", "derived", "estimate"]
     source: str

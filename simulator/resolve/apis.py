@@ -242,13 +242,14 @@ def _catalog_prices(offer: TokenOffer | None, figures: Figures) -> tuple[TokenPr
 def _note(offer: TokenOffer, tier: str, bands: Sequence[TokenPrice | TierPrice], figures: Figures) -> None:
     """Keep the prices of a tier, named as `batch.`, as figures that were used."""
     prices = offer.prices
+    where = _of_tier(prices.tier_sources, tier.removesuffix(".")) or prices
     for k, band in enumerate(bands):
         for key in ("input", "output", "cached_input", "cache_write"):
             value = getattr(band, key)
             if value is not None:
                 length = "" if k == 0 else f"above_{band.above_input_tokens}."
                 name = f"{offer.id}.{tier}{length}{key}"
-                figures.note(Figure(name, value, _UNIT, prices.kind, prices.source, prices.date))
+                figures.note(Figure(name, value, _UNIT, where.kind, where.source, where.date))
 
 
 def _standard_band(band: TokenPrice) -> TokenPrices:

@@ -66,6 +66,28 @@ def test_published_prices_and_cache_rules() -> None:
     assert token_offer("together/gpt-oss-120b").cache is None
 
 
+@pytest.mark.parametrize(
+    ("name", "tier", "source"),
+    [
+        ("azure-openai/o3", "batch", "Azure OpenAI pricing page"),
+        ("azure-openai/o4-mini", "batch", "Azure OpenAI pricing page"),
+        ("aws-bedrock/nova-pro", "batch", "Amazon Bedrock pricing page"),
+        ("aws-bedrock/llama-3.3-70b", "batch", "Amazon Bedrock pricing page"),
+        ("google/gemini-3.8-flash", "flex", "Gemini API, flex inference"),
+    ],
+)
+def test_tiers_that_another_source_is_for_say_so(name: str, tier: str, source: str) -> None:
+    """Half of input and output; what the source does not speak of stays as it is."""
+    offer = token_offer(name)
+    (band,) = next(bands for key, bands in offer.prices.tiers.items() if key == tier)
+    usual = offer.price(1)
+    assert (band.input, band.output, band.cached_input) == (usual.input / 2, usual.output / 2, None)
+    rows = {row["figure"]: row for row in provenance("token_offers", name)}
+    assert rows[f"{tier} input"]["source"].startswith(source)
+    assert (rows[f"{tier} input"]["kind"], rows["input"]["kind"]) == ("derived", "sourced")
+    assert rows["input"]["source"].startswith("genai-prices")
+
+
 def test_the_band_is_that_of_the_requests_own_prompt() -> None:
     offer = token_offer("google/gemini-2.5-pro")
     assert offer.price(0).input == offer.price(200_000).input == 1.25
