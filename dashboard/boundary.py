@@ -55,7 +55,7 @@ def _texts(error: InputError) -> list[str]:
 
 def _offer_first_run() -> None:
     st.info(
-        "No run yet. Run the quickstart, write a scenario of your own, or open the dashboard with "
+        "No run yet. Run the quickstart, answer questions or write a scenario of your own, or open the dashboard with "
         "`servecast dashboard RUNS`.",
         icon=":material/inbox:",
     )
@@ -65,6 +65,7 @@ def _offer_first_run() -> None:
         st.rerun()
     if job := st.query_params.get("job"):
         show_job(Path(settings().out), job)
+    st.page_link(st.session_state["pages"]["start"], label="Answer questions", icon=":material/contact_support:")
     st.page_link(st.session_state["pages"]["scenario"], label="Write a scenario", icon=":material/edit_note:")
 
 

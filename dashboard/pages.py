@@ -35,6 +35,7 @@ PAGES = (
     Page("Service", "Latency", "timer", "latency", "What do users feel?"),
     Page("Service", "Engine", "memory", "engine", "What does a step do?"),
     Page("Trust", "Calibration", "verified", "calibration", "May I trust it?", needs_run=False),
+    Page("Try", "Start", "contact_support", "start", "What do I serve, to whom?", needs_run=False),
     Page("Try", "Scenario", "edit_note", "scenario", "Can I change it?", needs_run=False),
     Page("Try", "What-if", "tune", "what_if", "What if demand doubles, prices fall, a node dies?"),
     Page("Take away", "Export", "download", "export", "Can I take it to the meeting?"),

@@ -76,9 +76,10 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
         st.caption(plain(_description(_shipped_text(name))))
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
     source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
-    if st.session_state.get("scenario.source") != source:
+    draft = st.session_state.pop("scenario.draft", None)
+    if draft is not None or st.session_state.get("scenario.source") != source:
         st.session_state["scenario.source"] = source
-        st.session_state["scenario.text"] = _text(name, upload, context)
+        st.session_state["scenario.text"] = draft or _text(name, upload, context)
     if not upload and name == _OWN and context is not None:
         return "scenario.yaml", context.bundle.path
     return ("scenario.yaml" if upload else str(name)), None

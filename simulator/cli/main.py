@@ -19,6 +19,7 @@ app = App(
     default_parameter=Parameter(negative=()),
 )
 _COMMANDS = (
+    "new",
     "run",
     "plan",
     "sweep",

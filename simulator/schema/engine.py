@@ -8,6 +8,8 @@ from pydantic import Field
 
 from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
 
+Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
+
 
 class SpeculativeConfig(Settings):
     """Speculative decoding."""
@@ -60,7 +62,7 @@ class EngineSettings(Settings):
     """vLLM version, as 0.11.0: its overheads are simulated; the newest known unless given."""
     dtype: Literal["auto", "bfloat16", "float16"] = "auto"
     """Type of activations, and of weights that are not quantized; auto is the model's own."""
-    quantization: Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"] | None = None
+    quantization: Quantization | None = None
     """Format of the weights; the model's own unless given, none for weights in `dtype`."""
     kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "int8"] = "auto"
     """Type of the KV cache; auto is that of the activations."""

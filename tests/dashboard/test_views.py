@@ -106,6 +106,19 @@ def test_a_process_for_what_if_warms_up_with_a_run() -> None:
     assert set(warm_up()["topologies"]) == set(load_scenario(shipped() / "quickstart.yaml").scenario.topologies)
 
 
+def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:
+    app = open_view("start")
+    app.number_input(key="start.users").set_value(120).run()
+    app.selectbox(key="start.busy").set_value("always").run()
+    assert [error.value for error in app.error] == []
+    text = app.code[0].value
+    assert "rate_rps: 0.2}" in text
+    assert "periods" not in text
+    app.number_input(key="start.isl").set_value(0).run()
+    assert "must be above 0" in app.error[0].value
+    assert not app.button
+
+
 def test_a_broken_scenario_is_told_at_its_line_and_cannot_be_run(open_view: Open) -> None:
     app = open_view("scenario")
     text = app.text_area(key="scenario.text").value

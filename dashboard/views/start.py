@@ -1,0 +1,89 @@
+"""Start: what do I serve, to whom, when, and where may it run?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard.components.words import plain
+from dashboard.context import Context
+from simulator.catalog.gpus import gpus
+from simulator.catalog.models import models
+from simulator.catalog.sites import sites
+from simulator.catalog.tokens import token_offers
+from simulator.errors import InputError
+from simulator.questions.answers import AMOUNTS, Answers, Asked, questions
+from simulator.questions.write import scenario_text
+
+_AMOUNT_WORDS = {
+    "users": "People who use it",
+    "rate_rps": "Requests per second",
+    "spend_usd_per_month": "Money paid for tokens",
+}
+_AMOUNT_DEFAULTS = {"users": 300, "rate_rps": 2.0, "spend_usd_per_month": 10_000.0}
+_CHOICE_WORDS = {
+    "always": "day and night alike",
+    "daytime": "8 to 22 o'clock, every day",
+    "working_hours": "Monday to Friday, 8 to 18 o'clock",
+}
+_NONE = "none"
+
+
+def show(context: Context | None) -> None:
+    """Questions, and the scenario that the answers make."""
+    st.title("Start")
+    st.caption("Answer what you know. Each default says why it is what it is, and stands in the scenario as one.")
+    asked = {question.name: question for question in questions()}
+    amount = st.segmented_control(
+        "What do you know of the demand?",
+        AMOUNTS,
+        format_func=_AMOUNT_WORDS.__getitem__,
+        default=AMOUNTS[0],
+        required=True,
+        key="start.amount",
+    )
+    given: dict[str, Any] = {}
+    left, right = st.columns(2)
+    shown = [question for question in asked.values() if question.name not in AMOUNTS or question.name == amount]
+    if amount != "users":
+        shown = [question for question in shown if question.name != "requests_per_user_per_hour"]
+    for k, question in enumerate(shown):
+        with left if k < (len(shown) + 1) // 2 else right:
+            given[question.name] = _field(question)
+    try:
+        text = scenario_text(Answers(**given))
+    except InputError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    if st.button("Write the scenario", key="start.write", type="primary", icon=":material/edit_note:"):
+        st.session_state["scenario.draft"] = text
+        st.switch_page(st.session_state["pages"]["scenario"])
+    with st.expander("The scenario that these answers make"):
+        st.code(text, language="yaml")
+
+
+def _field(question: Asked) -> Any:
+    """The widget of a question; its help says why the default is what it is."""
+    key, why = f"start.{question.name}", f"Default: {question.shown_default}"
+    names = _names(question)
+    if names:
+        first = names.index(question.default if question.default is not None else _NONE)
+        found = st.selectbox(
+            question.text, names, first, format_func=lambda name: _CHOICE_WORDS.get(name, name), key=key, help=why
+        )
+        return None if found == _NONE and question.default is None else found
+    default = _AMOUNT_DEFAULTS.get(question.name, question.default)
+    if question.kind is int:
+        return int(st.number_input(question.text, value=int(default), step=1, key=key, help=why))
+    return float(st.number_input(question.text, value=float(default), key=key, help=why, format="%g"))
+
+
+def _names(question: Asked) -> list[str]:
+    known: dict[str, list[str]] = {
+        "model": list(models()),
+        "gpu": list(gpus()),
+        "site": [name for name, each in sites().items() if each.kind == "cloud"],
+        "offer": [_NONE, *token_offers()],
+    }
+    return known.get(question.name, list(question.choices))

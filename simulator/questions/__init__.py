@@ -1,0 +1,1 @@
+"""Questions that a person can answer, and the scenario that the answers make."""

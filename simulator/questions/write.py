@@ -1,0 +1,164 @@
+"""The scenario that answers make, as the text of its file, with the reason beside each default."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulator.catalog.sites import site
+from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError
+from simulator.questions.answers import Answers, questions
+from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
+from simulator.resolve.memory import Answer, Question, answer
+
+DEGREES = (1, 2, 4, 8)
+REQUESTS_AT_ONCE = 16
+"""Requests of mean length that the KV cache of a replica is to hold."""
+LONGEST = 4
+"""Longest request, as a multiple of the mean one."""
+LEAST_LENGTH = 4096
+OWN_SITE = "datacentre"
+OVERFLOW_AT = 40
+"""Outstanding requests per replica from which on a hybrid sends requests on."""
+
+
+def scenario_text(answers: Answers, folder: Path = Path()) -> str:
+    """YAML of a scenario in which every size that was not given is searched.
+
+    Parameters
+    ----------
+    folder : of the scenario, from which the path of a config.json goes
+
+    Raises
+    ------
+    InputError : answers that contradict each other, an unknown name, or a model that does not fit the GPU
+    """
+    _check(answers)
+    rate_rps = busy_rate_rps(answers)
+    fit = _smallest_fit(answers, folder)
+    topologies = _topologies(answers, fit.question.tp)
+    return "\n".join(
+        [
+            "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
+            *(f"# {line}" for line in _defaults(answers)),
+            "schema_version: 1",
+            "name: new",
+            f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second in a busy hour.')}",
+            f"model: {json.dumps(answers.model)}",
+            f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.plan.max_model_len}}}",
+            *_workload(answers, rate_rps, fit.plan.max_model_len),
+            "# auto: the cheapest size that meets the SLO is searched, so each topology is compared at its best.",
+            "topologies:",
+            *topologies,
+            *_study(answers),
+            "run: {horizon_s: 1800, warmup_s: 300, start: mon 8:00}",
+            "",
+        ]
+    )
+
+
+def _check(answers: Answers) -> None:
+    for name in ("isl", "osl", "requests_per_user_per_hour", "ttft_s", "tpot_s", "months"):
+        if not getattr(answers, name) > 0:
+            raise InputError(f"{name}: must be above 0 (got {getattr(answers, name):g})")
+    if not 0 <= answers.cached_share < 1:
+        raise InputError(f"cached_share: must be from 0 to less than 1 (got {answers.cached_share:g})")
+    if not answers.growth_per_month > -1:
+        raise InputError(f"growth_per_month: must be above -1 (got {answers.growth_per_month:g})")
+    if answers.owned_gpus < 0:
+        raise InputError(f"owned_gpus: must be at least 0 (got {answers.owned_gpus})")
+
+
+def _defaults(answers: Answers) -> list[str]:
+    """A line for each question that was answered by its default, and why it is what it is."""
+    return [
+        f"default {asked.name}: {asked.default} ({asked.why})"
+        for asked in questions()
+        if asked.why and getattr(answers, asked.name) == asked.default
+        if answers.users is not None or asked.name != "requests_per_user_per_hour"
+    ]
+
+
+def _smallest_fit(answers: Answers, folder: Path) -> Answer:
+    """The plan of the fewest GPUs on which a replica holds the model and some requests."""
+    wanted = LEAST_LENGTH
+    while wanted < LONGEST * (answers.isl + answers.osl):
+        wanted *= 2
+    context = answer(_question(answers, folder, 1, None)).shape.context
+    if answers.isl + answers.osl > context:
+        text = f"isl: prompt and answer have {answers.isl + answers.osl} tokens, {answers.model} takes {context}"
+        raise InputError(text)
+    found = [answer(_question(answers, folder, tp, min(wanted, context))) for tp in DEGREES]
+    for each in found:
+        if each.plan.fits and each.plan.kv_tokens >= REQUESTS_AT_ONCE * (answers.isl + answers.osl):
+            return each
+    fitting = [each for each in found if each.plan.fits]
+    if fitting:
+        return fitting[-1]
+    raise InputError(f"gpu: {answers.model} does not fit {DEGREES[-1]} {answers.gpu}: {found[-1].plan.refusals[0]}")
+
+
+def _question(answers: Answers, folder: Path, tp: int, length: int | None) -> Question:
+    dtype = "auto" if answers.quantization == "none" else answers.quantization
+    return Question(answers.model, answers.gpu, tp=tp, dtype=dtype, max_model_len=length, folder=folder)
+
+
+def _workload(answers: Answers, rate_rps: float, longest: int) -> list[str]:
+    shared = int(answers.cached_share * answers.isl)
+    isl = f"{{kind: lognormal, mean: {answers.isl}, cv: 0.8, max: {longest // 4 * 3}}}"
+    osl = f"{{kind: lognormal, mean: {answers.osl}, cv: 0.7, max: {longest // 4}}}"
+    return [
+        "workload:",
+        "  classes:",
+        "    - name: requests",
+        f"      arrivals: {{kind: poisson, rate_rps: {rate_rps:.6g}}}",
+        f"      lengths: {{isl: {isl}, osl: {osl}}}",
+        *([f"      prefixes: {{groups: 1, tokens: {shared}}}"] if shared else []),
+        f"      data_class: {answers.data_class}",
+        f"      slo: {{ttft_s: {{p95: {answers.ttft_s:g}}}, tpot_s: {{p95: {answers.tpot_s:g}}}}}",
+    ]
+
+
+def _topologies(answers: Answers, tp: int) -> list[str]:
+    has_site = answers.data_class in site(answers.site).data_classes
+    has_api = answers.offer is not None and answers.data_class in site(token_offer(answers.offer).site).data_classes
+    replicas = str(answers.owned_gpus // tp) if answers.owned_gpus else "auto"
+    if answers.owned_gpus and answers.owned_gpus < tp:
+        raise InputError(f"owned_gpus: a replica of {answers.model} takes {tp} {answers.gpu}")
+    own = _pool("base", OWN_SITE, answers.gpu, tp, f"replicas: {replicas}, billing: owned")
+    scaled = "replicas: auto" if answers.busy == "always" else "autoscaler: auto"
+    rented = _pool("rented", answers.site, answers.gpu, tp, scaled)
+    api = f"    providers: [{{name: api, offer: {answers.offer}}}]"
+    found = [("on_prem", ["    pools:", own])]
+    if has_site:
+        found.append(("cloud", ["    pools:", rented]))
+    if has_api:
+        found.append(("api", [api]))
+    if has_api or has_site:
+        burst = "api" if has_api else "rented"
+        more = [api] if has_api else []
+        routing = f"order: [base, {burst}], when: {{outstanding_per_replica: {OVERFLOW_AT}}}"
+        pools = ["    pools:", own, *([] if has_api else [rented])]
+        found.append(("hybrid", [*pools, *more, f"    routing: {{kind: overflow, {routing}}}"]))
+    return [line for name, lines in found for line in (f"  {name}:", *lines)]
+
+
+def _pool(name: str, place: str, gpu: str, tp: int, size: str) -> str:
+    return f"      - {{name: {name}, site: {place}, gpu: {gpu}, tensor_parallel_size: {tp}, {size}}}"
+
+
+def _study(answers: Answers) -> Sequence[str]:
+    growth = (1 + answers.growth_per_month) ** 12 - 1
+    lines = ["study:", f"  months: {answers.months:g}"]
+    if growth:
+        lines.append(f"  growth_per_year: {growth:.6g}")
+    kinds = BUSY_HOURS[answers.busy]
+    if kinds:
+        lines.append("  periods:")
+        lines += [
+            f"    - {{name: {'busy' if k == 0 else f'quiet_{k}'}, days: {days}, hours: {hours}, load: {load:g}}}"
+            for k, (days, hours, load) in enumerate(kinds)
+        ]
+    return lines

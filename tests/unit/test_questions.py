@@ -1,0 +1,131 @@
+"""Scenarios that answers make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from simulator.catalog.tokens import token_offer
+from simulator.errors import InputError
+from simulator.questions.answers import Answers, questions
+from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
+from simulator.questions.write import scenario_text
+from simulator.resolve.sizes import at_start
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
+
+BUSY = st.sampled_from(["always", "daytime", "working_hours"])
+
+
+@given(
+    model=st.sampled_from(["llama-3.1-8b", "qwen3-32b", "gpt-oss-20b"]),
+    rate=st.floats(0.01, 500),
+    isl=st.integers(1, 4000),
+    osl=st.integers(1, 1000),
+    shared=st.floats(0, 0.99),
+    busy=BUSY,
+    data_class=st.sampled_from(["public", "internal", "confidential", "restricted"]),
+    owned=st.sampled_from([0, 8, 13]),
+    offer=st.sampled_from([None, "openai/gpt-4o-mini", "together/llama-3.3-70b"]),
+    growth=st.floats(-0.2, 0.1),
+)
+@settings(deadline=None, max_examples=15, phases=(Phase.explicit, Phase.generate))
+def test_any_answers_make_a_scenario_that_holds(
+    tmp_path_factory: pytest.TempPathFactory,
+    model: str,
+    rate: float,
+    isl: int,
+    osl: int,
+    shared: float,
+    busy: str,
+    data_class: str,
+    owned: int,
+    offer: str | None,
+    growth: float,
+) -> None:
+    answers = Answers(
+        model=model,
+        quantization="none",
+        rate_rps=rate,
+        isl=isl,
+        osl=osl,
+        cached_share=shared,
+        busy=busy,  # type: ignore[arg-type]
+        data_class=data_class,  # type: ignore[arg-type]
+        owned_gpus=owned,
+        offer=offer,
+        growth_per_month=growth,
+    )
+    file = tmp_path_factory.mktemp("new") / "new.yaml"
+    file.write_text(scenario_text(answers), "utf-8")
+    loaded = load_scenario(file, (), ())
+    assert {planned.name for planned in plan_topologies(at_start(loaded))} == set(loaded.scenario.topologies)
+    scenario = loaded.scenario
+    (cls,) = scenario.workload.classes
+    assert cls.data_class == data_class
+    assert ("cloud" in scenario.topologies) == (data_class != "restricted")
+    assert scenario.study.growth_per_year == pytest.approx((1 + growth) ** 12 - 1, rel=1e-5, abs=1e-12)
+    if owned:
+        (pool,) = scenario.topologies["on_prem"].pools
+        assert pool.replicas == owned // pool.tensor_parallel_size
+
+
+def test_spending_becomes_the_traffic_that_costs_it() -> None:
+    answers = Answers(spend_usd_per_month=180_000, offer="openai/gpt-4o-mini", cached_share=0.4, isl=2000, osl=300)
+    price = token_offer("openai/gpt-4o-mini").price(2000)
+    assert price.cached_input is not None
+    by_hand = (1200 * price.input + 800 * price.cached_input + 300 * price.output) / 1e6
+    assert usd_per_request(answers) == pytest.approx(by_hand)
+    busy, quiet = 50, 118
+    requests = busy_rate_rps(answers) * 3600 * 730 * (busy + 0.1 * quiet) / 168
+    assert requests * by_hand == pytest.approx(180_000)
+
+
+def test_users_ask_in_busy_hours() -> None:
+    assert busy_rate_rps(Answers(users=300, requests_per_user_per_hour=12)) == pytest.approx(1.0)
+    assert mean_share("always") == 1.0
+    assert mean_share("daytime") == pytest.approx((14 + 10 * 0.25) / 24)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rate_rps": None}, "none is given"),
+        ({"users": 3}, "given are users and rate_rps"),
+        ({"rate_rps": 0.0}, "rate_rps: must be above 0"),
+        ({"rate_rps": None, "spend_usd_per_month": 5.0}, "only with the API"),
+        ({"cached_share": 1.0}, "cached_share"),
+        ({"isl": 0}, "isl"),
+        ({"isl": 200_000}, "takes 131072"),
+        ({"model": "llama-3.1-405b", "gpu": "l4"}, "does not fit 8 l4"),
+        ({"model": "qwen2.5-72b", "owned_gpus": 1, "quantization": "none"}, "a replica of qwen2.5-72b takes"),
+        ({"site": "nowhere"}, "nowhere"),
+        ({"offer": "nobody/x"}, "nobody/x"),
+        ({"growth_per_month": -1.0}, "growth_per_month"),
+    ],
+)
+def test_answers_that_do_not_hold_together_are_refused(change: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        scenario_text(replace(Answers(rate_rps=1.0), **change))  # type: ignore[arg-type]
+    assert said in str(refused.value)
+
+
+def test_the_file_says_which_defaults_it_took(tmp_path: Path) -> None:
+    text = scenario_text(Answers(rate_rps=1.0, isl=700))
+    assert "default osl: 250 (some paragraphs)" in text
+    assert "default isl" not in text
+    assert "requests_per_user_per_hour" not in text
+
+
+def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
+    asked = {question.name: question for question in questions()}
+    assert asked["users"].parse("300") == 300
+    assert asked["growth_per_month"].parse("0.08") == 0.08
+    assert asked["busy"].parse("always") == "always"
+    for name, text in (("users", "many"), ("isl", "1.5"), ("busy", "at night")):
+        with pytest.raises(InputError, match=name):
+            asked[name].parse(text)
