@@ -93,11 +93,29 @@ def answer(
     ------
     InputError : the topology cannot be planned or priced at any size, at its place
     """
-    pools = open_pools(loaded, name)
-    names = tuple(pool.name for pool in pools)
-    trials = Trials(alone(loaded, name), name, pools, periods, store, progress, rows=rows)
-    trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in pools))
-    found = search(trials, limits)
+    trials = Trials(alone(loaded, name), name, open_pools(loaded, name), periods, store, progress, rows=rows)
+    return answered(loaded, trials, searched(trials, limits))
+
+
+def searched(trials: Trials, limits: Limits | None = None, rival: Tried | None = None) -> Search:
+    """Search the sizes of a topology that can be planned at its smallest; `rival` as `search` takes it.
+
+    Raises
+    ------
+    InputError : it cannot
+    """
+    trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
+    return search(trials, limits, rival=rival)
+
+
+def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
+    """What a search says of a topology.
+
+    Raises
+    ------
+    InputError : no size could be planned or priced, at its place
+    """
+    name, names = trials.name, tuple(pool.name for pool in trials.pools)
     if found.best is not None:
         return Answer(name, names, trials.sizes(found.best.point), found, edge=_edge(trials, found))
     furthest = _furthest(found)

@@ -34,10 +34,17 @@ class _Searcher:
     trials: Trials
     limits: Limits
     best: Tried | None = None
+    rival: Tried | None = None
     monotone: bool = True
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
     until_s: float = math.inf
+
+    @property
+    def bar(self) -> Tried | None:
+        """What a point has to cost less than: the best of these points, or of those that they compete with."""
+        known = [one for one in (self.best, self.rival) if one is not None]
+        return min(known, key=lambda one: one.usd_per_month, default=None)
 
     def close(self, point: Point) -> Tried:
         """The point, looked at once: excluded by its bound, or simulated."""
@@ -48,7 +55,7 @@ class _Searcher:
             spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
             if spent or time.monotonic() > self.until_s:
                 raise _Spent
-        racing = self.best if self.limits.prune else None
+        racing = self.bar if self.limits.prune else None
         tried = excluded or self.trials(point, racing)
         self.trail[point] = tried
         if tried.word == "met" and (self.best is None or tried.usd_per_month < self.best.usd_per_month):
@@ -57,13 +64,14 @@ class _Searcher:
 
     def excluded(self, point: Point) -> Tried | None:
         """The point, if it costs no less than the best whatever happens."""
-        if self.best is None or not self.limits.prune:
+        bar = self.bar
+        if bar is None or not self.limits.prune:
             return None
         try:
             bound = self.trials.bound_usd(point)
         except InputError:
             return None
-        if bound < self.best.usd_per_month:
+        if bound < bar.usd_per_month:
             return None
         return Tried(point, "excluded", reason=f"costs at least {dollars(bound)}")
 
@@ -72,7 +80,9 @@ class _Searcher:
         return self.close(point).word != "refused"
 
 
-def search(trials: Trials, limits: Limits | None = None, known: Tried | None = None) -> Search:
+def search(
+    trials: Trials, limits: Limits | None = None, known: Tried | None = None, rival: Tried | None = None
+) -> Search:
     """Find the cheapest sizes of a topology that meet the SLO.
 
     One stopping rule for every topology: it ends when each point of its space is refused, met, raced out, excluded or
@@ -82,9 +92,10 @@ def search(trials: Trials, limits: Limits | None = None, known: Tried | None = N
     Parameters
     ----------
     known : a point that is known to meet; what costs no less is excluded
+    rival : the best of other points, as those of another window: what costs no less is excluded or raced out too
     """
     limits = limits or Limits()
-    searcher = _Searcher(trials, limits, known)
+    searcher = _Searcher(trials, limits, known, rival)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
@@ -107,6 +118,8 @@ def _result(searcher: _Searcher, finished: bool) -> Search:
     simulated = Search(best, trail, "").tried
     if not finished:
         claim = "not finished"
+    elif best is None and any(tried.word in ("raced out", "excluded") for tried in trail):
+        claim = f"all of {simulated} tried cost more"
     elif best is None:
         claim = f"none of {simulated} tried meets"
     elif not searcher.proved or any(refinable(pool) for pool in pools):

@@ -10,19 +10,20 @@ import numpy as np
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open_windows, with_hours
+from simulator.resolve.sizes import Fixed, OpenPool, alone, open_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.week import HOURS_PER_DAY
 from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.answer import Answer, answer
-from simulator.size.found import Limits
-from simulator.size.trials import Progress
+from simulator.size.answer import Answer, answer, answered, searched
+from simulator.size.found import Limits, Search
+from simulator.size.trials import Progress, Trials
 from simulator.units import SECONDS_PER_DAY
 
 _FIRST_LENGTHS = (24, 20, 16, 12, 8, 4)
-"""Hours of the windows that are tried first; then those around the best, by `_STEPS`."""
+"""Hours of the windows that are tried first; then those around the best, by `_STEPS`, the last until it stays."""
 _STEPS = (2, 1)
 
 
@@ -31,23 +32,32 @@ class Window:
     """What hours of the open windows lead to, at the best sizes for them."""
 
     hours: str
-    answer: Answer
+    trials: Trials
+    search: Search
 
     @property
     def usd_per_month(self) -> float:
-        """Infinite where no size meets the SLO."""
-        best = self.answer.search.best
+        """Infinite where no size meets the SLO, or none for less than in other hours."""
+        best = self.search.best
         return float("inf") if best is None else best.usd_per_month
+
+    @property
+    def least_usd(self) -> float:
+        """What a size that its search left open could cost."""
+        if self.search.claim == "not finished" and self.search.best is None:
+            return self.trials.bound_usd(tuple(Fixed(pool.low * pool.step) for pool in self.trials.pools))
+        return self.usd_per_month - self.search.gap_usd
 
     def row(self) -> dict[str, Any]:
         """As a summary holds it."""
-        best = self.answer.search.best
+        best, last = self.search.best, self.search.trail[-1]
+        shown = (best or last).point
         return {
             "hours": self.hours,
-            "sizes": dict(zip(self.answer.pools, map(str, self.answer.sizes.values()), strict=True)),
+            "sizes": {pool.name: str(size) for pool, size in zip(self.trials.pools, shown, strict=True)},
             "usd_per_month": None if best is None else best.usd_per_month,
-            "tried": self.answer.search.tried,
-            "reason": self.answer.infeasible,
+            "tried": self.search.tried,
+            "reason": "" if best is not None else f"{self.search.claim}; {last}: {last.reason}",
         }
 
 
@@ -59,17 +69,21 @@ def best_window(
     limits: Limits | None = None,
     progress: Progress | None = None,
     rows: Rows | None = None,
+    pools: Sequence[OpenPool] | None = None,
 ) -> Answer:
     """The cheapest hours of the windows that a topology leaves open, together with its sizes.
 
-    Of each length only the busiest hours one after another are a candidate, 24 in all. Six lengths are tried, then
-    those around the cheapest, each with the search of its sizes and its stopping rule. So it is the best of those
-    tried. A topology without such windows has the answer of its sizes.
+    Of each length only the busiest hours one after another are a candidate, 24 in all. They are raced against each
+    other as sizes are: what costs no less than the best of other hours is excluded by its bound, or raced out after a
+    replication. Six lengths are closed first, then the neighbours of the cheapest until those on either side cost more;
+    the others are skipped, so it is the best of those tried. A topology without such windows has the answer of its
+    sizes.
 
     Parameters
     ----------
     periods : what is asked in a month, the busiest first
     rows : keeps the requests of the best of each window's hours
+    pools : to size; those that leave their size open unless given
 
     Raises
     ------
@@ -82,6 +96,7 @@ def best_window(
     most = len(_FIRST_LENGTHS) + 2 * len(_STEPS)
     if limits is not None and limits.seconds is not None:
         limits = replace(limits, seconds=limits.seconds / most)
+    opened = tuple(pools) if pools is not None else open_pools(loaded, name)
     tried: dict[int, Window] = {}
 
     def look(length: int) -> None:
@@ -93,16 +108,21 @@ def best_window(
             if progress:
                 progress(f"{what}, {hours} h", min((before + share) / most, 1.0))
 
-        there = with_hours(loaded, name, hours)
-        tried[length] = Window(hours, answer(there, name, periods, store, limits, tick, rows))
+        there = alone(with_hours(loaded, name, hours), name)
+        trials = Trials(there, name, opened, periods, store, tick, rows=rows)
+        rival = tried[_cheapest(tried)].search.best if tried else None
+        tried[length] = Window(hours, trials, searched(trials, limits, rival))
 
     for length in _FIRST_LENGTHS:
         look(length)
     for step in _STEPS:
-        cheapest = _cheapest(tried)
-        look(cheapest - step)
-        look(cheapest + step)
-    return _answer(tried)
+        while True:
+            cheapest, before = _cheapest(tried), len(tried)
+            look(cheapest - step)
+            look(cheapest + step)
+            if len(tried) == before or step > 1:
+                break
+    return _answer(loaded, tried)
 
 
 def _cheapest(tried: dict[int, Window]) -> int:
@@ -110,18 +130,19 @@ def _cheapest(tried: dict[int, Window]) -> int:
     return min(tried, key=lambda length: (tried[length].usd_per_month, -length))
 
 
-def _answer(tried: dict[int, Window]) -> Answer:
+def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
     best = tried[_cheapest(tried)]
-    found = best.answer.search
+    found = best.search
     rows = tuple(tried[length].row() for length in sorted(tried))
-    searches = [window.answer.search for window in tried.values()]
+    searches = [window.search for window in tried.values()]
     n = sum(search.tried for search in searches)
     claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"
     if any(search.claim == "not finished" for search in searches):
         claim = "not finished"
-    least = min((window.usd_per_month - window.answer.search.gap_usd for window in tried.values()), default=0.0)
+    least = min(window.least_usd for window in tried.values())
     gap = max(best.usd_per_month - least, 0.0) if found.best is not None else 0.0
-    return replace(best.answer, search=replace(found, claim=claim, gap_usd=gap), hours=best.hours, windows=rows)
+    told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, found)
+    return replace(told, search=replace(found, claim=claim, gap_usd=gap), hours=best.hours, windows=rows)
 
 
 def _candidates(

@@ -84,6 +84,26 @@ def test_the_cheapest_hours_are_those_in_which_requests_come(tmp_path: Path) -> 
     assert again.search.best.usd_per_month == bills["9-14"]
 
 
+def test_windows_are_raced_and_the_cheapest_has_dearer_ones_on_either_side(tmp_path: Path) -> None:
+    """Racing ends what costs more after a replication; it never changes which hours are found."""
+    loaded = scenario(tmp_path, 9, 14, 20.0, "run.replications=3")
+    periods = whole_month(demand_of(loaded))
+    found = best_window(loaded, "t", periods, Store())
+    alone = {
+        row["hours"]: answer(with_hours(loaded, "t", row["hours"]), "t", periods, Store()).search
+        for row in found.windows
+    }
+    usd = {hours: search.best.usd_per_month for hours, search in alone.items() if search.best}
+    assert found.hours == min(usd, key=lambda hours: usd[hours]) == "9-14"
+    raced = [row for row in found.windows if "raced out" in row["reason"] or "cost more" in row["reason"]]
+    assert raced, "some hours cost so much more that one replication says so"
+    assert all(usd[row["hours"]] > usd[found.hours] for row in raced)
+    lengths = {
+        (int(end) - int(begin) - 1) % 24 + 1 for begin, end in (row["hours"].split("-") for row in found.windows)
+    }
+    assert {4, 6} <= lengths
+
+
 def test_where_the_api_is_cheap_the_window_is_as_short_as_can_be(tmp_path: Path) -> None:
     loaded = scenario(tmp_path, 9, 14, 0.001)
     found = best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
