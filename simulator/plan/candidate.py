@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from simulator.resolve.open_windows import open_windows, with_hours
 from simulator.resolve.sizes import OpenPool, Size, assignments, is_open, open_pool, replaceable, stated
 from simulator.scenario.load import LoadedScenario
 
@@ -20,12 +21,21 @@ class Candidate:
     loaded : the scenario with this topology alone, the hardware filled in
     scaled : indices of the pools whose replicas are searched
     hardware : what was changed in each of them, as `gpu` and `tp`
+    hours : found for the windows that leave them open; empty where none does
+    windows : places of these below the topology
     """
 
     loaded: LoadedScenario
     topology: str
     scaled: tuple[int, ...]
     hardware: Mapping[str, Any]
+    hours: str = ""
+    windows: tuple[str, ...] = ()
+
+    def at_hours(self, hours: str) -> Candidate:
+        """The candidate with the same hours in every window that leaves them open."""
+        open_ = tuple(path for path, _ in open_windows(self.settings))
+        return replace(self, loaded=with_hours(self.loaded, self.topology, hours), hours=hours, windows=open_)
 
     @property
     def settings(self) -> Any:
@@ -43,7 +53,7 @@ class Candidate:
 
     def assignments(self, sizes: Mapping[int, Size]) -> list[str]:
         """What `--set` needs to make the scenario's topology this fleet."""
-        texts: list[str] = []
+        texts = [f"topologies.{self.topology}.{path}.hours={self.hours}" for path in self.windows]
         for k, size in sizes.items():
             root = f"topologies.{self.topology}.pools[{self.settings.pools[k].name}]"
             texts += [f"{root}.{key}={json.dumps(value).strip(chr(34))}" for key, value in self.hardware.items()]

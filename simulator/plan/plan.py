@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.bill.cents import dollars
@@ -13,11 +13,12 @@ from simulator.errors import collect
 from simulator.plan.candidate import Candidate, candidates
 from simulator.plan.options import PlanOptions, check_options
 from simulator.plan.rows import rows_of
-from simulator.plan.sizing import Sizing, limits_of, minimal, planned_at, size
+from simulator.plan.sizing import Sizing, first_month, limits_of, minimal, planned_at, size
+from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
+from simulator.run.loads import loads_of
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
 from simulator.size.search import search
@@ -56,6 +57,7 @@ class Plan:
 
 def _check(one: Candidate) -> None:
     """Raise what keeps a candidate from being planned or priced, at its place."""
+    one = one.at_hours(WHOLE_DAY)
     sizes = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in one.pools()}
     planned_at(with_sizes(one.loaded, one.topology, sizes), one.topology)
 
@@ -96,12 +98,12 @@ def plan_fleet(
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
     if not chosen.gpus and not chosen.tps:
         collect(_check, found)
-    periods = whole_month(demand_of(loaded))
+    loads = first_month(loads_of(loaded))
     store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []
     for one in found:
-        sizings.append(size(one, periods, store, limits_of(one, chosen.max_replicas), marks.tick))
+        sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
     rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare)]
     sure: dict[str, dict[str, Any]] = {}
@@ -118,14 +120,14 @@ def _beyond(loaded: LoadedScenario) -> str:
     study = loaded.scenario.study
     changes = study.growth_per_year or any(study.growth_per_year_by_class.values()) or study.load_steps
     left_out = []
-    if changes or study.periods or study.cut:
-        left_out.append("the study's load changes over its months or periods")
+    if changes:
+        left_out.append("the study's load changes over its months")
     if study.events:
         left_out.append("the study's events change topologies")
     if not left_out:
         return ""
     words = ", and ".join(left_out)
-    return f"sized for the scenario's own load; {words}: servecast run with replicas: auto sizes those too"
+    return f"sized for the periods of the first month; {words}: servecast run with replicas: auto sizes those too"
 
 
 def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:
@@ -150,7 +152,7 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
         other = search(trials, limits_of(sizing.candidate, options.max_replicas))
         points = minimal(other)
         if points:
-            best = Sizing(sizing.candidate, sizing.planned, trials, other, points).cheapest(options.spare)
+            best = replace(sizing, trials=trials, found=other, points=points, known={}).cheapest(options.spare)
             found[key] = [size.most for size in best]
     return found
 

@@ -13,7 +13,8 @@ from simulator.size.trials import Point
 
 def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:
     """A row for each minimal fleet; one with the reason where there is none."""
-    head = {"topology": sizing.candidate.topology, **_hardware(sizing.candidate)}
+    candidate = sizing.candidate
+    head = {"topology": candidate.topology, "hours": candidate.hours, **_hardware(candidate)}
     found = sizing.found
     searched = {
         "simulated_sizes": found.tried if found else 0,

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from simulator.decide.months import walk
 from simulator.errors import InputError
 from simulator.plan.candidate import Candidate
+from simulator.resolve.open_windows import open_windows
 from simulator.resolve.sizes import Fixed, Scaled, Size, with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
-from simulator.run.evaluate import Evaluation
-from simulator.run.summary import summarise
+from simulator.run.evaluate import Evaluation, evaluated
+from simulator.run.loads import Loads, absent_classes
+from simulator.run.months import served
+from simulator.run.priced import priced_months
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.demand import PeriodDemand
-from simulator.simulate.one import Outcome
-from simulator.simulate.priced import priced
+from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
 from simulator.size.found import Limits, Search
 from simulator.size.search import refinable, search
 from simulator.size.trials import Point, Progress, Trials
+from simulator.size.windows import best_window
+from simulator.study.demand import Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,35 +32,48 @@ class Sizing:
 
     Attributes
     ----------
+    loads : of the study, each month as the first
     planned : the candidate at a size; None where it cannot be planned
     points : the minimal fleets
     reason : why there are none, else empty
     """
 
     candidate: Candidate
+    loads: Loads
     planned: PlannedTopology | None
     trials: Trials
     found: Search | None
     points: tuple[Point, ...]
     reason: str = ""
+    known: dict[Point, Priced] = field(default_factory=dict, repr=False, compare=False)
 
     def evaluation(self, point: Point, spare: int) -> Evaluation:
         """The fleet with its spare replicas, simulated to the end."""
         at = with_spare(point, spare)
-        sized, outcomes = self.trials.sized(at), self._outcomes(at)
-        met = tuple(bool(outcome.metrics.summary()["slo_met"]) for outcome in outcomes)
+        sized, done = self.trials.sized(at), self._priced(at)
         loaded = with_sizes(self.candidate.loaded, self.candidate.topology, self.trials.sizes(at))
-        done = priced(outcomes, sized.terms.terms)
-        return Evaluation(summarise(loaded, sized.planned, done, sized.terms), met)
+        return evaluated(loaded, sized.planned, done, sized.terms, self.loads.shown.period.name)
 
-    def _outcomes(self, point: Point) -> tuple[Outcome, ...]:
-        tried = self.trials(point)
-        return tried.outcomes[0] if tried.word == "met" else self.trials.whole(point)
+    def _priced(self, point: Point) -> Priced:
+        """All months of the study, each served as the periods of its first are."""
+        if point not in self.known:
+            tried, periods = self.trials(point), self.trials.periods
+            met = tried.word == "met"
+            each = tried.outcomes if met else [self.trials.whole(point, k) for k in range(len(periods))]
+            level = self.loads.horizon.level(1)
+            at = [one.period.at(level) for one in periods]
+            gave = {
+                load: served(outcomes, absent_classes(load), one.demand.jobs_per_month)
+                for load, outcomes, one in zip(at, each, periods, strict=True)
+            }
+            walked = walk(self.loads.horizon, lambda sizes, load: gave[load], tuple(size.most for size in point))
+            shown = each[at.index(self.loads.shown_load)]
+            self.known[point] = priced_months(shown, self.trials.sized(point).terms.terms, walked)
+        return self.known[point]
 
     def usd_per_month(self, point: Point, spare: int) -> float:
         """Cost of the fleet with its spare replicas."""
-        at = with_spare(point, spare)
-        return priced(self._outcomes(at), self.trials.sized(at).terms.terms).usd_per_month
+        return self._priced(with_spare(point, spare)).usd_per_month
 
     def cheapest(self, spare: int) -> Point:
         """The cheapest of the minimal fleets; the first of equal ones."""
@@ -80,20 +96,33 @@ def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
     return Limits(max_replicas, prune=any(refinable(pool) for pool in candidate.pools()))
 
 
-def size(
-    candidate: Candidate, periods: Sequence[PeriodDemand], store: Store, limits: Limits, progress: Progress
-) -> Sizing:
-    """Search the minimal fleets of a candidate."""
+def first_month(loads: Loads) -> Loads:
+    """The loads of a study all of whose months are as its first."""
+    growth = tuple(Growth(0.0, ((1, one.factor(1)),)) for one in loads.horizon.growth)
+    return replace(loads, horizon=replace(loads.horizon, growth=growth))
+
+
+def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
+    """Search the minimal fleets of a candidate, and the hours of its windows where they are open."""
+    periods = loads.first_month
+    if open_windows(candidate.settings):
+        asked = Limits(limits.max_replicas)
+        found_hours = best_window(
+            *(candidate.loaded, candidate.topology, periods, store, asked, progress), pools=candidate.pools()
+        ).hours
+        candidate = candidate.at_hours(found_hours)
     pools = candidate.pools()
     trials = Trials(candidate.loaded, candidate.topology, pools, periods, store, progress)
     start = {pool.index: Fixed(max(pool.low, 1) * pool.step) for pool in pools}
     try:
         planned = planned_at(with_sizes(candidate.loaded, candidate.topology, start), candidate.topology)
     except InputError as error:
-        return Sizing(candidate, None, trials, None, (), "; ".join(problem.message for problem in error.problems))
+        return Sizing(
+            candidate, loads, None, trials, None, (), "; ".join(problem.message for problem in error.problems)
+        )
     found = search(trials, limits)
     points = minimal(found)
-    return Sizing(candidate, planned, trials, found, points, "" if points else why_infeasible(trials, found))
+    return Sizing(candidate, loads, planned, trials, found, points, "" if points else why_infeasible(trials, found))
 
 
 def minimal(found: Search) -> tuple[Point, ...]:

@@ -104,7 +104,8 @@ def _trail(row: Mapping[str, Any]) -> str:
         price = f" ({dollars(usd)})" if usd is not None and tried["word"] == "met" else ""
         by_word.setdefault(tried["word"], []).append(f"{tried['sizes']}{price}")
     words = "; ".join(f"{word}: {', '.join(sizes)}" for word, sizes in by_word.items())
-    return f"{row['topology']}: {row['claim']}; {words}"
+    hours = f"window {row['hours']} h; " if row["hours"] else ""
+    return f"{row['topology']}: {hours}{row['claim']}; {words}"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -37,7 +37,7 @@ def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "topology": name,
         "usd_per_month": summary["cost"]["usd_per_month"],
-        "slo_met": metrics["slo_met"] is True,
+        "slo_met": metrics["slo_met"] is True and summary.get("lasts_until") is None,
         "missed_share": _missed(metrics["slo_attainment"]),
         **{
             f"{metric}_{share}_s": metrics[f"{metric}_s"][share]

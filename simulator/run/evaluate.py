@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.decide.months import lasts_until
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.run.loads import Loads, loads_of
@@ -72,9 +73,10 @@ class Evaluation:
     met: tuple[bool, ...]
 
     @property
-    def slo_met(self) -> bool:
-        """Whether every SLO term is met over the requests of all replications together."""
-        return bool(self.summary["metrics"]["slo_met"])
+    def slo_met(self) -> bool | None:
+        """Whether every SLO term is met in every period and month over all replications; None where it is not known."""
+        met: bool | None = self.summary["metrics"]["slo_met"]
+        return met if met is None else met and self.summary["lasts_until"] is None
 
 
 def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
@@ -93,5 +95,18 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     numbers = range(shown.demand.replications)
     outcomes = [stored_outcome(subject_of(planned), shown.demand, k, sizer.store) for k in numbers]
     course = course_of(loaded, loads, planned, outcomes, sizer, found)
-    met = tuple(bool(one.metrics.summary()["slo_met"]) for one in outcomes)
-    return Evaluation(summarise(sized, planned, course.priced, course.prices, shown.period.name), met)
+    return evaluated(sized, planned, course.priced, course.prices, shown.period.name)
+
+
+def evaluated(
+    loaded: LoadedScenario, planned: PlannedTopology, done: Priced, prices: ResolvedTerms, period: str
+) -> Evaluation:
+    """What is said of a topology and its months.
+
+    Parameters
+    ----------
+    period : whose requests are shown
+    """
+    met = tuple(bool(one.metrics.summary()["slo_met"]) for one in done.replications)
+    summary = summarise(loaded, planned, done, prices, period)
+    return Evaluation(summary | {"lasts_until": lasts_until(done.walked)}, met)

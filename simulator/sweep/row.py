@@ -39,6 +39,7 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
     metrics, cost = summary["metrics"], summary["cost"]
     span = summary["replicas"] or [None, None]
     row = {name: metrics[name] for name in _METRICS}
+    row |= {"slo_met": outcome.slo_met, "lasts_until": summary["lasts_until"]}
     for name in ("ttft", "tpot", "e2e"):
         row |= {f"{name}_{share}_s": metrics[f"{name}_s"][share] for share in _SHARES}
     row |= {"time_in_steps": summary["time_in_steps"], "replicas_min": span[0], "replicas_max": span[1]}

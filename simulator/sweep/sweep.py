@@ -23,7 +23,13 @@ from simulator.sweep.workers import results
 Progress = Callable[[str, float], None]
 """Called with the point that was simulated last and the share of the whole that is done."""
 
-_KINDS: dict[str, Any] = {"topology": "string", "error": "string", "slo_met": "boolean", "calibrated": "boolean"}
+_KINDS: dict[str, Any] = {
+    "topology": "string",
+    "error": "string",
+    "slo_met": "boolean",
+    "lasts_until": "Int64",
+    "calibrated": "boolean",
+}
 """Types of the columns that failed rows leave empty."""
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from scenario_cases import written
 
 from simulator.errors import InputError
+from simulator.plan.plan import plan_fleet
+from simulator.plan.table import notes
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
 from simulator.run.simulate import simulate
@@ -133,6 +135,17 @@ def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -
         best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
     with pytest.raises(InputError, match=r"schedule\[0\]\.hours: is open: run finds them"):
         plan_topology(loaded, "t")
+
+
+def test_a_plan_answers_open_hours_with_those_that_the_search_finds(tmp_path: Path) -> None:
+    plan = plan_fleet(scenario(tmp_path, 9, 14))
+    (row,) = plan.fleets
+    assert row["feasible"]
+    assert "topologies.t.routing.windows[0].hours=9-14" in row["set"]
+    assert "topologies.t.pools[0].schedule[0].hours=9-14" in row["set"]
+    assert any("window 9-14 h; " in line for line in notes(plan))
+    run = simulate(scenario(tmp_path, 9, 14, 20.0, *row["set"]), tmp_path / "runs")
+    assert row["usd_per_month"] == pytest.approx(run.summary["topologies"]["t"]["cost"]["usd_per_month"])
 
 
 def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:

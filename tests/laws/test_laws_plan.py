@@ -203,6 +203,20 @@ def test_scaled_step_times_take_as_much_longer() -> None:
     assert under(subject, Assumed(2.0)).peaks == subject.peaks
 
 
+def test_a_plan_sizes_for_every_period_and_pays_for_all(tmp_path: Path) -> None:
+    """The peak decides how many, the month's hours what they cost: both as a run of these sizes says."""
+    periods = "study.periods=[{name: ordinary}, {name: peak, hours_per_month: 80, load: 1.6}]"
+    (plain,) = plan_fleet(load_scenario(SIZED), own_only()).fleets
+    (row,) = plan_fleet(load_scenario(SIZED, sets=[periods]), own_only()).fleets
+    assert row["pools"][0]["replicas"] > plain["pools"][0]["replicas"]
+    told = simulate(load_scenario(SIZED, sets=[periods, *row["set"]]), tmp_path).summary["topologies"]["own"]
+    assert told["lasts_until"] is None
+    assert row["usd_per_month"] == pytest.approx(told["cost"]["usd_per_month"], rel=1e-12)
+    assert row["slo_attainment"] == told["metrics"]["slo_attainment"]
+    smaller = simulate(load_scenario(SIZED, sets=[periods, *plain["set"]]), tmp_path).summary["topologies"]["own"]
+    assert smaller["lasts_until"] == 0
+
+
 def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     pools = "topologies.own.pools=[{name: p, role: prefill, %s}, {name: d, role: decode, %s}]"
     hardware = "site: datacentre, gpu: h100-sxm, billing: owned"
@@ -226,7 +240,7 @@ def test_a_plan_says_what_of_the_study_it_leaves_out(study: str, words: str) -> 
     alike = plan_fleet(load_scenario(SIZED), own_only())
     grows = plan_fleet(load_scenario(SIZED, sets=[f"study.{study}"]), own_only())
     assert alike.beyond == ""
-    assert not any("sized for the scenario's own load" in line for line in notes(alike))
-    assert notes(grows)[0].startswith("! all: sized for the scenario's own load")
+    assert not any("sized for the periods" in line for line in notes(alike))
+    assert notes(grows)[0].startswith("! all: sized for the periods of the first month")
     assert words in grows.beyond
     assert grows.fleets == alike.fleets

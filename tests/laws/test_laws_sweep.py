@@ -65,6 +65,20 @@ def test_rows_are_those_of_runs_over_periods_growth_and_events(tmp_path: Path) -
         assert table.loc[name, "ttft_p99_s"] == found["metrics"]["ttft_s"]["p99"]
 
 
+def test_a_row_meets_the_slo_only_if_every_period_and_month_does(tmp_path: Path) -> None:
+    """Fleets as written that serve the first month and are outgrown later: met there, and not in the study."""
+    sets = ["study.months=4", "study.growth_per_year=1e6", "run.replications=1", "run.horizon_s=20"]
+    found = run_sweep(read_sweep(SIZED, [f"{RATE}=2"], sets=sets), tmp_path, jobs=1).table.set_index("topology")
+    run = simulate(load_scenario(SIZED, sets=[*sets, f"{RATE}=2"]), tmp_path)
+    outgrown = 0
+    for name, told in run.summary["topologies"].items():
+        months = [month["meets"] for month in run.decision["topologies"][name]["months"]]
+        assert found.loc[name, "slo_met"] == all(months)
+        assert (None if all(months) else found.loc[name, "lasts_until"]) == told["lasts_until"]
+        outgrown += told["metrics"]["slo_met"] and not all(months)
+    assert outgrown
+
+
 def test_a_point_that_fails_is_a_counted_row(swept: SweepRun) -> None:
     assert (swept.points, swept.failed) == (4, 2)
     failed = swept.table[swept.table["status"] == "failed"]
