@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.catalog.quantity import Quantity, read_yaml
-from simulator.memory.shape import ModelShape
+from simulator.memory.shape import LayerCache, ModelShape
 from simulator.memory.weights import layer_of
 from simulator.perf.architecture import Architecture
 
@@ -13,7 +13,7 @@ def architecture_of(shape: ModelShape) -> Architecture:
     latent = shape.latent
     sparse = {layer_of(matrix.name) for matrix in shape.matrices if matrix.cut == "experts"}
     attention = [cache for cache in shape.caches if cache.kind != "state"]
-    windows = [cache for cache in attention if cache.kind == "window"]
+    windows = _windows(shape)
     head_dim = next((cache.head_dim for cache in attention if cache.kind != "latent"), 0)
     return Architecture(
         name=shape.name,
@@ -41,6 +41,14 @@ def architecture_of(shape: ModelShape) -> Architecture:
         sliding_layers=len(windows),
         attention_sinks=shape.sinks,
     )
+
+
+def _windows(shape: ModelShape) -> list[LayerCache]:
+    """Windows of the layers that see nothing else."""
+    kinds: dict[int, list[LayerCache]] = {}
+    for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True):
+        kinds.setdefault(layer, []).append(cache)
+    return [found[0] for found in kinds.values() if all(cache.kind == "window" for cache in found)]
 
 
 def popularity_ratio() -> float:

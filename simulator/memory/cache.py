@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from simulator.errors import InputError, Problem
 from simulator.memory.rules import Rules
 from simulator.memory.shape import CacheKind, LayerCache, ModelShape
-from simulator.memory.weights import stage_of_layer
+from simulator.memory.weights import stage_of_layer, stage_sizes
 from simulator.perf.device import Split
 
 STATE_ALIGNMENT = 16
@@ -88,6 +88,10 @@ def _page(
     if cache.kind == "state":
         size = _state_bytes(cache, tp, shape.dtype_bytes)
         return Page("state", 0, tokens, tokens * max(attention) if attention else size, size)
+    if cache.block_tokens:
+        rows = cache.block_tokens // cache.tokens_per_row
+        padded = math.ceil(rows * cache.row_bytes / cache.alignment) * cache.alignment
+        return Page(cache.kind, cache.reach, cache.block_tokens, padded, cache.row_bytes)
     size = _token_bytes(cache, tp, kv_bytes, shape.dtype_bytes)
     return Page(cache.kind, cache.reach, tokens, size * tokens, size)
 
@@ -113,8 +117,14 @@ def pool(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_s
     InputError : layers whose blocks this version cannot bring to one size
     """
     found = pages(shape, split, kv_bytes, block_size)
-    found = [_promoted(page, found, rules) for page in found]
-    groups = _grouped(found, rules, shape)
+    if any(cache.block_tokens for cache in shape.caches):
+        groups, repeats = _packed(found, rules, shape)
+        if rules.packing == "patterns":
+            sizes = sum({page.bytes for page in found if page.kind == "latent"})
+            layers = [size / shape.layers for size in stage_sizes(shape.layers, split.pp)]
+            return Pool(tuple(groups), tuple(math.ceil(repeats * share) * sizes for share in layers))
+    else:
+        groups = _grouped([_promoted(page, found, rules) for page in found], rules, shape)
     stages = tuple(
         max((_stage_bytes(group, shape, split.pp, stage) for group in groups), default=0) for stage in range(split.pp)
     )
@@ -152,6 +162,38 @@ def _grouped(found: Sequence[Page], rules: Rules, shape: ModelShape) -> list[Gro
             page = unified[part[0]]
             groups.append(Group(page, part, (page.bytes,) * len(part)))
     return groups
+
+
+def _packed(found: Sequence[Page], rules: Rules, shape: ModelShape) -> tuple[list[Group], int]:
+    """Groups of layers with blocks of several sizes, which lie side by side in one block of the pool, and how often a
+    pattern of layers repeats in one.
+
+    Layers of one type whose sizes come equally often are a pattern that repeats; the pattern of several sizes that
+    repeats most says how often the others repeat in a group, so that the least is padded. What is no such pattern
+    stays whole. A block holds the widest group, before 0.33 a page of every size of rows for each repetition. Source:
+    `_get_packed_kv_cache_groups`, vLLM 0.33.0, and start-up errors of 0.22.
+
+    Raises
+    ------
+    InputError : a version that does not know such layers
+    """
+    if rules.packing == "none":
+        told = f"vLLM does not know {shape.name} before 0.20.0"
+        raise InputError(Problem(told, got=f"version={rules.version}"))
+    buckets: dict[tuple[tuple[str, int], int], dict[int, list[int]]] = {}
+    for number, page in enumerate(found):
+        buckets.setdefault((_type(page), page.tokens), {}).setdefault(page.bytes, []).append(number)
+    balanced = [sizes for sizes in buckets.values() if len({len(members) for members in sizes.values()}) == 1]
+    repeats = [len(next(iter(sizes.values()))) for sizes in balanced]
+    least = max((count for count, sizes in zip(repeats, balanced, strict=True) if len(sizes) > 1), default=0)
+    each = min(range(least, max(repeats) + 1), key=lambda n: (sum(-count % n for count in repeats), -n)) if least else 0
+    groups = []
+    for sizes in buckets.values():
+        count = math.ceil(len(next(iter(sizes.values()))) / each) if each and sizes in balanced else 1
+        for start in range(count):
+            members = tuple(number for part in sizes.values() for number in part[start::count])
+            groups.append(Group(found[members[0]], members, tuple(found[number].bytes for number in members)))
+    return groups, each or max(repeats)
 
 
 def _type(page: Page) -> tuple[str, int]:

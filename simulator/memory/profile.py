@@ -85,12 +85,13 @@ def activation_bytes(
 
 def _layer_values(shape: ModelShape, split: Split) -> float:
     """Values per token alive in the widest layer: residual, and gate, up and product, or projections, or experts."""
-    dense = shape.hidden + 3 * shape.mlp_width / split.tp
-    attention = 2 * shape.hidden + shape.projection / split.tp
+    residual = shape.streams * shape.hidden
+    dense = residual + 3 * shape.mlp_width / split.tp
+    attention = residual + shape.hidden + max(shape.projection / split.tp, shape.projection_least)
     if not shape.experts:
         return max(dense, attention)
     inner = shape.moe_inner / (1 if split.expert_parallel else split.expert_gpus)
-    expert = 2 * shape.hidden + shape.moe_per_token * (max(2 * inner, shape.hidden) + inner)
+    expert = residual + shape.hidden + shape.moe_per_token * (max(2 * inner, shape.hidden) + inner)
     return max(dense, attention, expert)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 Cut = Literal["tp", "kv", "whole", "experts", "vocab"]
 CacheKind = Literal["full", "window", "chunk", "latent", "state"]
 
-BUFFERS = ("rotary", ".absorbed")
+BUFFERS = ("rotary", ".absorbed", ".tid2eid")
 """Ends of names of what is held but is no parameter."""
 
 
@@ -68,7 +68,9 @@ class LayerCache:
         (`chunk`), one latent per token (`latent`), or a state that does not grow (`state`)
     heads, head_dim, value_dim : KV heads before tensor parallelism, width of a key and of a value
     reach : tokens of the window or chunk
-    row_bytes : bytes per token where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
+    row_bytes : bytes per row where they do not follow the KV cache's type, as the keys of a sparse indexer; 0 else
+    tokens_per_row : tokens that one row stands for
+    block_tokens, alignment : tokens of its own blocks and what their bytes are a multiple of; 0 tokens are the engine's
     state : arrays of a state
     """
 
@@ -78,6 +80,9 @@ class LayerCache:
     value_dim: int = 0
     reach: int = 0
     row_bytes: int = 0
+    tokens_per_row: int = 1
+    block_tokens: int = 0
+    alignment: int = 1
     state: tuple[StatePart, ...] = ()
 
 
@@ -123,6 +128,8 @@ class ModelShape:
     dense_width, shared_width : of the widest dense MLP, and of the shared experts of a layer together; 0 without
     moe_inner, moe_per_token, experts : of routed experts; 0 without
     projection : values that attention or a state layer projects from one token, divided by tp
+    projection_least : fewest of them on one GPU, where a kernel pads the heads
+    streams : residual streams
     latent : one latent per token instead of keys and values
     sinks : attention has a learned sink per head
     dtype_bytes : of the weights that are not quantised
@@ -148,6 +155,8 @@ class ModelShape:
     moe_per_token: int = 0
     experts: int = 0
     projection: int = 0
+    projection_least: int = 0
+    streams: int = 1
     latent: Latent | None = None
     sinks: bool = False
     dtype_bytes: int = 2

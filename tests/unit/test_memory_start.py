@@ -101,6 +101,33 @@ def test_nccl_allocated_all_its_buffers_up_to_0_10_1() -> None:
     assert buffers("l4", 4, "0.11.0") == pytest.approx(0.8, abs=0.01)
 
 
+V4_FLASH = Question(
+    "deepseek-v4-flash",
+    "gh200",
+    tp=2,
+    expert_parallel=True,
+    max_num_batched_tokens=16384,
+    block_size=256,
+    version="0.22.0",
+)
+
+
+@pytest.mark.parametrize(("length", "needed_gib"), [(30000, 6.66), (13528, 5.44)])
+def test_compressed_caches_need_what_vllm_says(length: int, needed_gib: float) -> None:
+    """Its error names the memory that one request of 30,000 tokens needs, and the longest that 5.44 GiB hold."""
+    plan = answer(replace(V4_FLASH, max_model_len=length)).plan
+    needed = plan.num_blocks / plan.max_concurrency * plan.terms.block_bytes
+    assert gib(needed) == pytest.approx(needed_gib, abs=0.005)
+
+
+def test_compressed_caches_pack_otherwise_since_0_33() -> None:
+    new, old = (answer(replace(V4_FLASH, version=version, max_model_len=4096)) for version in ("0.33.0", "0.32.0"))
+    assert old.plan.terms.block_bytes == 22 * (37440 + 8640 + 1728)
+    assert new.plan.terms.block_bytes == 21 * 37440 + 21 * 8640 + 20 * 1728
+    with pytest.raises(InputError, match=r"0\.20\.0"):
+        answer(replace(V4_FLASH, version="0.11.0"))
+
+
 def test_more_sequences_than_state_blocks_do_not_start() -> None:
     plan = answer(QWEN_27B).plan
     assert (plan.num_blocks, plan.fits) == (184, False)
@@ -194,6 +221,9 @@ def test_kv_heads_are_copied_beyond_their_number_and_other_splits_are_refused(tm
         ({"layer_types": ["full_attention"] * 7 + ["sparse_magic"]}, "sparse_magic"),
         ({"quantization_config": {"quant_method": "exl3"}}, "exl3"),
         ({"kv_lora_ranks": 4, "num_kv_shared_layers": 3}, "num_kv_shared_layers"),
+        ({"v_head_dim": 64}, "v_head_dim"),
+        ({"compress_ratios": [4] * 8}, "compress_ratios"),
+        ({"sparse_attention_config": {"sparse_index_dim": 128}}, "sparse_attention_config"),
     ],
 )
 def test_what_is_not_understood_is_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.catalog.shapes.compressed import deepseek_v4
 from simulator.catalog.shapes.decoder import Family
 from simulator.catalog.shapes.families import FAMILIES, PLAIN, Builder, attention_and_mlp
 from simulator.catalog.shapes.hybrids import (
@@ -28,6 +29,7 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "minimax": (PLAIN, minimax_m1),
     "minimax_text_01": (PLAIN, minimax_m1),
     "kimi_linear": (PLAIN, kimi_linear),
+    "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),
     "gemma4_text": (Family(tied=True), gemma4),
     "minimax_m3": (PLAIN, minimax_m3),

@@ -52,6 +52,8 @@ class Built:
     moe_per_token: int = 0
     experts: int = 0
     projection: int = 0
+    projection_least: int = 0
+    streams: int = 1
     latent: Latent | None = None
     unmodelled: list[str] = field(default_factory=list)
 
@@ -275,6 +277,8 @@ def finish(
         moe_per_token=built.moe_per_token,
         experts=built.experts,
         projection=built.projection,
+        projection_least=built.projection_least,
+        streams=built.streams,
         latent=built.latent,
         sinks=family.sinks,
         dtype_bytes=2,
@@ -286,7 +290,7 @@ def finish(
 
 def rotary(config: Config, built: Built, longest: int) -> Matrix:
     """Cosines and sines of all positions, once per kind of rotary embedding; a buffer, not parameters."""
-    width = config.number("qk_rope_head_dim", 0) if built.latent else 0
+    width = config.number("qk_rope_head_dim", 0)
     width = width or (head_width(config) if config.get("num_attention_heads") else 0)
     share = config.get("partial_rotary_factor") or 1.0
     kinds = (
@@ -303,7 +307,8 @@ def quantization(config: Config, top: Config) -> dict[str, object] | None:
         for key in ("quantization_config", "compression_config"):
             found = section.get(key)
             if isinstance(found, dict) and found:
-                return found
+                experts = config.get("expert_dtype")
+                return found if experts is None else {**found, "expert_dtype": experts}
     return None
 
 

@@ -131,8 +131,24 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
         chosen = _modelopt(section, file)
     else:
         uniform = _uniform(method, section, file)
-        return lambda m: None if m.name in ignored else uniform
+        experts = _experts(section, file) or uniform
+        return lambda m: None if m.name in ignored else experts if m.cut == "experts" else uniform
     return lambda m: None if m.name in ignored else chosen(m)
+
+
+def _experts(section: Mapping[str, Any], file: str | None) -> Format | None:
+    """Format of the experts where the checkpoint names one of their own (`expert_dtype`).
+
+    Raises
+    ------
+    InputError : a format that is not known here
+    """
+    named_so = section.get("expert_dtype")
+    if named_so in (None, "fp8"):
+        return None
+    if named_so != "fp4":
+        raise InputError(Problem("unknown format of experts", file=file, path="expert_dtype", got=str(named_so)))
+    return MXFP4
 
 
 def precision_of(shape: ModelShape, file: str | None) -> str:
