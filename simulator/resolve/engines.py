@@ -31,7 +31,8 @@ from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
-from simulator.resolve.memory import shape_of
+from simulator.resolve.memory import config_of, shape_of
+from simulator.resolve.mtp import check_mtp
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -98,6 +99,8 @@ def plan_engine(
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)
     check_layout(arch, card.device, parts)
+    if settings.speculative_config is not None and settings.speculative_config.method == "mtp":
+        check_mtp(arch.name, config_of(name, folder))
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
