@@ -79,4 +79,5 @@ def trial_steps(values: Mapping[str, float], case: Case) -> StepTime:
     assert hardware is not None
     arch, _ = architecture(row.model, Path())
     limits = BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs)
-    return kernel_step_time(arch, hardware, engine.layout, limits, overheads)
+    in_flight = engine.config.modes.flight is not None
+    return kernel_step_time(arch, hardware, engine.layout, limits, overheads, in_flight=in_flight)

@@ -27,7 +27,7 @@ from simulator.perf.steptime import StepTime
 from simulator.perf.transport import hand_over_s, layer_collectives_s
 
 LAG_SEQUENCES = 16
-"""Batch of the decode step that stands for the one more that a request waits for with asynchronous scheduling."""
+"""Batch of the decode step that stands for the one more that a request waits for where plans are not simulated."""
 
 
 def kernel_step_time(
@@ -37,6 +37,7 @@ def kernel_step_time(
     limits: BatchLimits,
     overheads: EngineOverheads,
     drafting: Drafting | None = None,
+    in_flight: bool = False,
 ) -> StepTime:
     """Step-time tables of one replica, composed of measured kernels.
 
@@ -47,6 +48,10 @@ def kernel_step_time(
     Token counts up to the largest captured graph are padded to a captured size; beyond it kernels run ragged. With p
     pipeline stages a round of m micro-batches takes p stage times of t/m tokens; attention is charged for full
     pipelines (m = p).
+
+    Parameters
+    ----------
+    in_flight : plans in flight are simulated, so that a request's wait for them is no part of its overhead
 
     Raises
     ------
@@ -61,6 +66,7 @@ def kernel_step_time(
         row[0] = 0.0
         rows.append(row)
     seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1])
+    lag_s = 0.0 if in_flight else _admission_lag_s(overheads, limits, rows[0], seq_time_s)
     step = StepTime(
         token_time_s=np.stack(rows),
         seq_time_s=seq_time_s,
@@ -68,7 +74,7 @@ def kernel_step_time(
         decode_attn_s=full_layers(arch) * layer_context_s(arch, hardware, layout) / layout.pp,
         calibrated=hardware.transferred_from is None,
         origin=origin(arch, hardware, layout, overheads),
-        request_overhead_s=overheads.request_s + _admission_lag_s(overheads, limits, rows[0], seq_time_s),
+        request_overhead_s=overheads.request_s + lag_s,
     )
     if drafting is None or drafting.draft is None:
         return step
@@ -88,7 +94,7 @@ def _admission_lag_s(
     overheads: EngineOverheads, limits: BatchLimits, token_time_s: Floats, seq_time_s: Floats
 ) -> float:
     """With asynchronous scheduling the next step is composed while the present one runs, so a request that arrives
-    waits for one step more: here a decode step of a small batch."""
+    waits for one step more: here, where that is not simulated, a decode step of a small batch."""
     if not overheads.async_scheduling:
         return 0.0
     sequences = min(LAG_SEQUENCES, limits.max_num_seqs)

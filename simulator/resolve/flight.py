@@ -21,7 +21,7 @@ class Planning:
     ----------
     flight : plans in flight that are simulated
     asynchronous : whether the host's work hides behind the device and the wait for a plan is simulated; None takes the
-        times of the version, with that wait as a part of a request's overhead
+        times of the version, where it schedules asynchronously with that wait as a part of a request's overhead
     notes : what was turned off
     """
 
@@ -31,9 +31,10 @@ class Planning:
 
 
 def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Planning:
-    """Plans in flight of a pool's engines.
+    """Plans in flight of a pool's engines: as vLLM does where nothing, or `auto`, is asked for.
 
-    `true` is refused where vLLM refuses it or it is not simulated; `auto` is turned off there, with a warning.
+    `true` is refused where vLLM refuses it or it is not simulated; else it is turned off there, with a warning where
+    vLLM gives one or would have it.
 
     Parameters
     ----------
@@ -44,10 +45,10 @@ def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Plan
     InputError : asynchronous scheduling that vLLM refuses, or that is not simulated
     """
     asked = settings.async_scheduling
-    if asked is None:
-        return Planning()
     if asked is False:
         return Planning(asynchronous=False)
+    if asked is None and not _is_vllm(settings):
+        return Planning()
     refused, missing = _refused(settings, pp, version), _not_simulated(settings, pp, role)
     if refused is None and missing is None:
         return Planning(_ASYNC, True)
@@ -57,13 +58,19 @@ def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Plan
     return Planning(None, None if refused is None else False, (f"async_scheduling: auto is off: {words}",))
 
 
+def _is_vllm(settings: EngineSettings) -> bool:
+    """Whether the engine is a vLLM that schedules asynchronously unless told not to."""
+    rows = row_of(settings.version)
+    return rows.async_scheduling and settings.batching == "continuous" and settings.throughput is None
+
+
 def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     """What vLLM refuses, or turns off by itself."""
     drafts = settings.speculative_config
     if settings.async_scheduling == "auto" and not row_of(settings.version).async_scheduling:
         return f"vLLM {settings.version} does not schedule asynchronously unless told to"
     asked = Asked(
-        async_scheduling=None if settings.async_scheduling == "auto" else True,
+        async_scheduling=True if settings.async_scheduling is True else None,
         pipeline_parallel_size=pp,
         method=drafts.method if drafts else "",
         num_speculative_tokens=drafts.num_speculative_tokens if drafts else 0,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.modes.spec import Modes
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
 from simulator.resolve.engines import plan_engine
@@ -44,7 +45,7 @@ class Setting:
     ----------
     replicas : behind one gateway with least-outstanding routing, each offered the same load
     prefix_caching : caching on, and half of the prompts begin with one of 64 texts of 256 tokens
-    asynchronous : plans in flight (asynchronous scheduling)
+    asynchronous : plans in flight (asynchronous scheduling, vLLM's default); else one step at a time
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
 
@@ -127,11 +128,10 @@ class _Totals:
 
 
 def fleet_spec(setting: Setting) -> FleetSpec:
-    """Replicas of the model in bf16, with the GPU's memory plan, roofline and vLLM's default limits."""
+    """Replicas of the model in bf16, with the GPU's memory plan and vLLM's default limits, at the same step times."""
     settings = EngineSettings(
         quantization="none",
         enable_prefix_caching=setting.prefix_caching,
-        async_scheduling=True if setting.asynchronous else None,
     )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     pool = PoolSpec(
@@ -139,7 +139,7 @@ def fleet_spec(setting: Setting) -> FleetSpec:
         site="bench",
         gpus_per_replica=1,
         replicas=setting.replicas,
-        engine=planned.config,
+        engine=planned.config if setting.asynchronous else replace(planned.config, modes=Modes()),
         step_time=planned.step_time,
         power_w_by_seqs=planned.power_w_by_seqs,
     )

@@ -91,8 +91,8 @@ class EngineSettings(Settings):
     watermark: Share = 0.0
     """Share of the KV blocks that an admission leaves free."""
     async_scheduling: Literal["auto"] | Switch | None = None
-    """Plan a step while the one before it is computed: auto where vLLM would, true, or false with the host's time
-    before each step. Unless given, steps are planned one at a time and take the time that they take with it."""
+    """Plan a step while the one before it is computed: auto (as unless given) where vLLM does, true, or false with the
+    host's time before each step."""
     batching: Literal["continuous", "static", "one_at_a_time"] = "continuous"
     """Continuous is vLLM; the others show what it is worth."""
     enable_expert_parallel: Switch = False

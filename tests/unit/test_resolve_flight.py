@@ -22,25 +22,33 @@ def drafts(method: str) -> SpeculativeConfig:
     return SpeculativeConfig.model_validate({"method": method, "num_speculative_tokens": 2, "acceptance": 0.7})
 
 
-def test_unless_asked_for_plans_are_made_one_at_a_time() -> None:
-    assert planned().config.modes.flight is None
-    assert planned(async_scheduling=False).config.modes.flight is None
-
-
-@pytest.mark.parametrize("asked", ["auto", True])
-def test_asked_for_a_plan_is_made_while_the_one_before_is_computed(asked: object) -> None:
+@pytest.mark.parametrize("asked", [None, "auto", True])
+def test_a_plan_is_made_while_the_one_before_is_computed(asked: object) -> None:
     engine = planned(async_scheduling=asked)
     assert engine.config.modes.flight == Flight(2, True)
     assert engine.notes == ()
 
 
+def test_told_not_to_plans_are_made_one_at_a_time() -> None:
+    assert planned(async_scheduling=False).config.modes.flight is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"version": "0.11"}, {"batching": "static"}, {"throughput": {"output_tokens_per_s": 1000}}]
+)
+def test_what_is_no_vllm_that_plans_ahead_does_not_and_says_nothing(settings: dict[str, object]) -> None:
+    engine = planned(**settings)
+    assert engine.config.modes.flight is None
+    assert not any("async_scheduling" in note for note in engine.notes)
+
+
 def test_the_wait_for_the_plan_in_flight_is_counted_once() -> None:
     """It is in a request's overhead where plans are not simulated, and in the plans where they are."""
-    usual, simulated, off = planned(), planned(async_scheduling=True), planned(async_scheduling=False)
+    simulated, off, not_simulated = planned(), planned(async_scheduling=False), planned(role="decode")
     request_s = engine_overheads(None, "h100-sxm").request_s
     assert simulated.step_time.request_overhead_s == off.step_time.request_overhead_s == request_s
-    assert usual.step_time.request_overhead_s > request_s
-    assert (simulated.step_time.seq_time_s == usual.step_time.seq_time_s).all()
+    assert not_simulated.step_time.request_overhead_s > request_s
+    assert (simulated.step_time.seq_time_s == not_simulated.step_time.seq_time_s).all()
 
 
 def test_without_it_the_host_works_before_each_step() -> None:
@@ -64,9 +72,11 @@ def test_where_it_cannot_be_it_is_refused_or_turned_off_with_a_warning(settings:
     with pytest.raises(InputError, match=words) as found:
         planned(async_scheduling=True, **settings)  # type: ignore[arg-type]
     assert found.value.problems[0].path == "engine.async_scheduling"
-    engine = planned(async_scheduling="auto", **settings)  # type: ignore[arg-type]
-    assert engine.config.modes.flight is None
-    assert any(words in note for note in engine.notes)
+    asked: tuple[object, ...] = ("auto",) if "batching" in settings else ("auto", None)
+    for each in asked:
+        engine = planned(async_scheduling=each, **settings)  # type: ignore[arg-type]
+        assert engine.config.modes.flight is None
+        assert any(words in note for note in engine.notes)
 
 
 def test_versions_that_have_to_be_told_are_not_told_by_auto() -> None:

@@ -19,9 +19,10 @@ def words(*sets: str) -> tuple[list[str], list[str]]:
 
 
 def test_plans_one_at_a_time_are_said_and_plans_ahead_are_not() -> None:
-    assert words()[1][0].startswith("schedule: vLLM 0.32.0's, one plan at a time")
-    assert words("engine.version=0.33.1")[1][0].startswith("schedule: vLLM 0.33.0's, one plan at a time")
-    assert not words("engine.async_scheduling=auto")[1]
+    off = "engine.async_scheduling=false"
+    assert words(off)[1][0] == "schedule: vLLM 0.32.0's, one plan at a time"
+    assert words(off, "engine.version=0.33.1")[1][0] == "schedule: vLLM 0.33.0's, one plan at a time"
+    assert not words()[1]
 
 
 @pytest.mark.parametrize(("version", "rules"), [("0.11", "0.32.0"), ("9.9.9", "0.33.0")])
