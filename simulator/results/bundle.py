@@ -20,7 +20,7 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 
-BUNDLE_VERSION = 3
+BUNDLE_VERSION = 4
 MANIFEST = "manifest.json"
 
 

@@ -83,7 +83,7 @@ def test_what_is_no_plain_manifest_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_summary_without_topologies_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"bundle_version": 3}')
+    (tmp_path / "manifest.json").write_text('{"bundle_version": 4}')
     for text in ("{}", '{"topologies": {}, "order": []}', '{"topologies": {"a": {}}, "order": ["b"]}'):
         (tmp_path / "summary.json").write_text(text)
         with pytest.raises(InputError, match="holds no topologies"):

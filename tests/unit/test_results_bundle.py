@@ -66,10 +66,10 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
     [
         ({}, "is not a run bundle"),
         ({"manifest.json": "{", "summary.json": "{}"}, "broken"),
-        ({"manifest.json": '{"bundle_version": 2}', "summary.json": "{}"}, "bundle version 2.*run its scenario"),
-        ({"manifest.json": '{"bundle_version": 3}'}, "summary.json"),
+        ({"manifest.json": '{"bundle_version": 3}', "summary.json": "{}"}, "bundle version 3.*run its scenario"),
+        ({"manifest.json": '{"bundle_version": 4}'}, "summary.json"),
         ({"manifest.json": "[]", "summary.json": "{}"}, "not a JSON object"),
-        ({"manifest.json": '{"bundle_version": 3, "status": "partial"}'}, "interrupted run"),
+        ({"manifest.json": '{"bundle_version": 4, "status": "partial"}'}, "interrupted run"),
     ],
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
