@@ -25,12 +25,14 @@ def whole_cents(lines: Sequence[Line]) -> tuple[int, ...]:
 
 
 def amount(usd: float) -> str:
-    """An amount in digits: whole dollars, to the cent below 100, to three digits below 1."""
-    return f"{usd + 0.0:,.{places(usd)}f}"
+    """An amount in digits: whole dollars, to the cent below 100, to three digits below 1, no zeros after the cents."""
+    text = f"{usd + 0.0:,.{places(usd)}f}"
+    whole, _, rest = text.partition(".")
+    return f"{whole}.{rest.rstrip('0'):0<2}" if rest else whole
 
 
 def places(usd: float) -> int:
-    """Decimal places that an amount is shown with."""
+    """Decimal places that an amount is shown with, zeros at its end included."""
     size = abs(usd)
     if size >= 100 or size == 0 or not math.isfinite(size):
         return 0

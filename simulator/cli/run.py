@@ -22,6 +22,7 @@ def run(
     format: Literal["table", "json"] = "table",
     check: bool = False,
     explore_s: float = 0.0,
+    months: bool = False,
     quiet: bool = False,
 ) -> int:
     """Simulate every topology of a scenario and compare them.
@@ -55,6 +56,8 @@ def run(
         Exit with 1 unless some topology meets the SLO in every month.
     explore_s
         Seconds for further trials: capacity, break-even by volume, what load, limits or prices would flip it.
+    months
+        Show every month, not only those in which something changes.
     quiet
         No progress bar.
     """
@@ -75,7 +78,7 @@ def run(
         print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})
     else:
         print(first_screen(result.summary, result.summary["verdict"]))
-        print(decision_screen(result.decision, list(result.summary["order"])))
+        print(decision_screen(result.decision, list(result.summary["order"]), months))
         print(f"\nbundle: {result.bundle}")
     met = any(found["meets"] for found in result.decision["topologies"].values())
     return 1 if check and not met else 0

@@ -167,8 +167,8 @@ def _step_time_error(sizing: Sizing, given: float | None) -> tuple[float | None,
     errors = [engine.step_time.expected_error for engine in engines]
     known = [error for error in errors if error is not None]
     if len(known) < len(errors):
-        wide = any(engine.layout.is_wide(engine.gpu.device) for engine in engines)
-        return None, "extrapolated" if wide else "uncalibrated"
+        beyond = any(engine.layout.is_wide(engine.gpu.device) or engine.is_latent for engine in engines)
+        return None, "extrapolated" if beyond else "uncalibrated"
     worst = max(known, key=lambda error: max(error.tpot, error.throughput))
     return max(worst.tpot, worst.throughput), worst.basis
 

@@ -12,6 +12,7 @@ from tabulate import tabulate
 from simulator.bill.cents import dollars
 from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import topology_colour
+from simulator.report.month_table import month_table
 from simulator.units import TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
@@ -160,11 +161,20 @@ def _flip(flip: Mapping[str, Any]) -> str:
     return f"{flip['assumption']} at {about}{at}: {flip['winner']}."
 
 
-def decision_screen(decision: Decision, names: Sequence[str]) -> str:
-    """Months where they differ, break-even of each topology against each rival, and capacities."""
+def decision_screen(decision: Decision, names: Sequence[str], every_month: bool = False) -> str:
+    """Months where they differ, break-even of each topology against each rival, and capacities.
+
+    Parameters
+    ----------
+    every_month : all months, not only those in which something changes
+    """
     parts: list[str] = []
     if grows(decision):
         parts.append(_table(month_rows(decision, names), MONTH_HEADERS))
+    if grows(decision) or every_month:
+        rows, headers = month_table(decision, names, every_month)
+        parts.append("every month:" if every_month else "months in which something changes:")
+        parts.append(_table(rows, headers))
     if pairs := pair_rows(decision, names):
         parts.append("break-even: costs less than a rival that meets the SLO (months as paid, resale not counted):")
         parts.append(_table(pairs, PAIR_HEADERS))

@@ -31,7 +31,8 @@ from simulator.resolve.flight import planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
-from simulator.resolve.memory import shape_of
+from simulator.resolve.memory import config_of, shape_of
+from simulator.resolve.mtp import check_mtp
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -50,6 +51,7 @@ class PlannedEngine:
     ----------
     model : name in the catalog, or of the architecture of a config.json, wherever that lies
     power_is_given : by the scenario, not from the catalog
+    is_latent : the model has latent attention (MLA), and no such model was measured serving
     notes : warnings of the step time's source, as engine limits beyond what was measured
     """
 
@@ -64,6 +66,7 @@ class PlannedEngine:
     weight_bytes_total: float
     power_w_by_seqs: NDArray[np.float64]
     power_is_given: bool = False
+    is_latent: bool = False
 
     @property
     def gpu(self) -> Gpu:
@@ -98,6 +101,8 @@ def plan_engine(
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)
     check_layout(arch, card.device, parts)
+    if settings.speculative_config is not None and settings.speculative_config.method == "mtp":
+        check_mtp(arch.name, config_of(name, folder))
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
@@ -136,6 +141,7 @@ def plan_engine(
         weight_bytes_total=memory.plan.weight_bytes_total,
         power_w_by_seqs=power_w_by_seqs(_power_curve(settings, machine.power), parts.gpus, limits.max_num_seqs),
         power_is_given=settings.gpu_power is not None,
+        is_latent=arch.is_mla,
     )
 
 
@@ -177,7 +183,8 @@ def step_time(
 ) -> StepTime:
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
 
-    The expected error was measured without drafts, and with experts on one node: else it is not known.
+    The expected error was measured without drafts, with experts on one node, and of no model with latent attention:
+    else it is not known.
 
     Parameters
     ----------
@@ -197,7 +204,7 @@ def step_time(
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, bool(asynchronous))
     if len(parts) > 1:
         return step
-    if layout.is_wide(card.device):
+    if layout.is_wide(card.device) or arch.is_mla:
         return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 

@@ -174,6 +174,11 @@ def shape_of(name: str, folder: Path) -> ModelShape:
     return _checkpoint(name, folder).shape
 
 
+def config_of(name: str, folder: Path) -> Mapping[str, Any]:
+    """Keys of a model's config.json, as the catalog or the file has them."""
+    return _checkpoint(name, folder).config
+
+
 def precision_of_checkpoint(name: str, folder: Path) -> str:
     """Format of the weights that a config.json gives, as the step-time model knows it.
 

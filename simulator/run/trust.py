@@ -26,15 +26,21 @@ def doubts(engines: Sequence[PlannedEngine]) -> list[str]:
     found = []
     wide = {engine.layout.expert_gpus for engine in engines if _is_wide(engine)}
     unsure = [engine for engine in engines if not engine.step_time.calibrated]
-    if any(engine.step_time.expected_error is None and not _is_wide(engine) for engine in unsure):
+    if any(engine.step_time.expected_error is None and not _is_extrapolated(engine) for engine in unsure):
         found.append("uncalibrated: step times are a roofline from published peaks, not measured")
-    transferred = {engine.gpu.name for engine in unsure if engine.step_time.expected_error or _is_wide(engine)}
+    transferred = {engine.gpu.name for engine in unsure if engine.step_time.expected_error or _is_extrapolated(engine)}
     if transferred:
         found.append(f"kernels were not measured on {', '.join(sorted(transferred))}; a like GPU's stand in")
     if wide:
         found.append(
             f"expert parallelism over {', '.join(map(str, sorted(wide)))} GPUs of several nodes is extrapolated: what "
             "was measured has its experts on one node"
+        )
+    latent = {engine.model for engine in engines if engine.is_latent and _is_extrapolated(engine)}
+    if latent:
+        found.append(
+            f"{', '.join(sorted(latent))} is extrapolated: no model with latent attention was measured serving, so the "
+            "error to expect is not known"
         )
     return found + sorted({note for engine in engines for note in engine.notes})
 
@@ -43,9 +49,16 @@ def _is_wide(engine: PlannedEngine) -> bool:
     return engine.layout.is_wide(engine.gpu.device)
 
 
+def _is_extrapolated(engine: PlannedEngine) -> bool:
+    """Whether measured kernels make up steps of a kind that nobody measured."""
+    steps = engine.step_time
+    composed = steps.origin.startswith("kernels")
+    return composed and steps.expected_error is None and (_is_wide(engine) or engine.is_latent)
+
+
 def sources(engines: Sequence[PlannedEngine]) -> list[str]:
     """What step times rest on, and the error to expect of them."""
-    measured = [engine.step_time for engine in engines if engine.step_time.expected_error or _is_wide(engine)]
+    measured = [engine.step_time for engine in engines if engine.step_time.expected_error or _is_extrapolated(engine)]
     found = [f"step times from {origin}" for origin in sorted({step.origin for step in measured})]
     errors = expected_errors(engines)
     if errors is not None:

@@ -26,7 +26,7 @@ OF_INSTANCES = (
 )
 OF_COMMITMENTS = ("commitments", "term_months", "upfront_share", "on_demand_usd_per_gpu_hour")
 OF_OWN_APIS = ("prices", "ttft_s", "tpot_s", "data_classes")
-NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36}
+NAMED_TERMS = {"reserved_1y": 12, "reserved_3y": 36, "reserved_5y": 60}
 """Months of the terms that have a name."""
 
 
@@ -86,7 +86,7 @@ def _pool_problems(path: str, pool: Pool) -> Iterator[Found]:
         if getattr(pool, key) is not None and not reserved:
             yield (
                 f"{path}.{key}",
-                f"needs billing reserved_1y, reserved_3y or reserved, not {pool.billing}",
+                f"needs billing {', '.join(NAMED_TERMS)} or reserved, not {pool.billing}",
                 (_shown(pool, key)),
             )
     if isinstance(pool.commitments, tuple):

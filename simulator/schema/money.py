@@ -27,7 +27,7 @@ class PeakSettings(Settings):
     factor: NotNegative
     """On all prices in these hours."""
     time_zone: TimeZone = "UTC"
-    """In which they count, by its clock at the start of the run. Another than UTC needs a run that begins on a date."""
+    """In which they count, summer and winter. Another than UTC needs a run that begins on a date."""
 
 
 class Servers(Settings):

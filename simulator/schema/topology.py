@@ -151,9 +151,9 @@ class Pool(Settings):
     """Replicas at the start (of an autoscaler its minimum); auto looks for the cheapest number that meets the SLO."""
     autoscaler: QueueAutoscaler | Auto | None = None
     """Changes the number of replicas with the load; auto looks for its settings; fixed unless given."""
-    billing: Literal["owned", "on_demand", "reserved_1y", "reserved_3y", "reserved", "spot", "capacity_block"] = (
-        "on_demand"
-    )
+    billing: Literal[
+        "owned", "on_demand", "reserved_1y", "reserved_3y", "reserved_5y", "reserved", "spot", "capacity_block"
+    ] = "on_demand"
     """Owned servers, or the tier of the rent; `reserved` is a commitment of `term_months`."""
     instance: str | None = None
     """Instance of the catalog, as p5.48xlarge; the smallest that holds a replica unless given."""

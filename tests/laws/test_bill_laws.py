@@ -216,12 +216,15 @@ def test_a_price_by_the_hour_lies_between_its_least_and_its_most(start: float, t
         (100.0, "100"),
         (99.994, "99.99"),
         (1.686, "1.69"),
-        (0.5, "0.500"),
-        (0.05, "0.0500"),
+        (12.0, "12.00"),
+        (0.43, "0.43"),
+        (0.996, "0.996"),
+        (0.5, "0.50"),
+        (0.05, "0.05"),
         (0.012345, "0.0123"),
         (0.0, "0"),
         (-0.0, "0"),
-        (-0.25, "-0.250"),
+        (-0.25, "-0.25"),
     ],
 )
 def test_an_amount_is_shown_with_as_many_digits_as_it_takes(usd: float, text: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from simulator.catalog.shapes.config import shape_from_config
+from simulator.errors import InputError
 
 OPT = {
     "model_type": "opt",
@@ -65,3 +67,40 @@ def test_layers_may_be_listed_in_either_spelling() -> None:
     ]
     assert spelt[0].caches == spelt[1].caches
     assert {cache.kind for cache in spelt[0].caches} == {"state", "full"}
+
+
+M3_FLAT = DENSE | {
+    "model_type": "minimax_m3_vl_text",
+    "num_key_value_heads": 4,
+    "head_dim": 128,
+    "dense_intermediate_size": 8192,
+    "num_local_experts": 8,
+    "num_experts_per_tok": 2,
+    "n_shared_experts": 1,
+    "mlp_layer_types": ["dense", "sparse", "sparse", "sparse"],
+    "layer_types": ["full_attention", "minimax_m3_sparse", "minimax_m3_sparse", "minimax_m3_sparse"],
+    "index_n_heads": 4,
+    "index_head_dim": 128,
+}
+M3_NESTED = {key: value for key, value in M3_FLAT.items() if not key.startswith(("index", "layer_t", "mlp_l"))} | {
+    "model_type": "minimax_m2",
+    "moe_layer_freq": [0, 1, 1, 1],
+    "sparse_attention_config": {
+        "sparse_num_index_heads": 4,
+        "sparse_index_dim": 128,
+        "sparse_attention_freq": [0, 1, 1, 1],
+    },
+}
+
+
+def test_both_spellings_of_minimax_m3_are_one_shape() -> None:
+    flat = shape_from_config("m", {"model_type": "minimax_m3_vl", "text_config": M3_FLAT})
+    nested = shape_from_config("m", {"model_type": "minimax_m3_vl", "text_config": M3_NESTED})
+    assert replace(flat, model_type=nested.model_type) == nested
+    assert len(flat.caches) == 4 + 3
+
+
+def test_an_unknown_kind_of_layer_of_minimax_m3_is_refused_by_key() -> None:
+    config = M3_FLAT | {"layer_types": ["full_attention", "minimax_m3_dense"] * 2}
+    with pytest.raises(InputError, match=r"layer_types\[1\].*unknown kind of attention"):
+        shape_from_config("m", config)

@@ -120,6 +120,24 @@ def test_compressed_caches_need_what_vllm_says(length: int, needed_gib: float) -
     assert gib(needed) == pytest.approx(needed_gib, abs=0.005)
 
 
+@pytest.mark.parametrize(("tp", "dp", "requests"), [(8, 1, 20.43), (1, 8, 156.9 / 8)])
+def test_compressed_caches_on_eight_b200(tp: int, dp: int, requests: float) -> None:
+    """Requests of 1,048,576 tokens at once, as vLLM 0.25.0 logged them (vLLM issue 51454)."""
+    question = Question(
+        "deepseek-v4-flash",
+        "b200",
+        tp=tp,
+        dp=dp,
+        expert_parallel=True,
+        kv_dtype="fp8",
+        gpu_memory_utilization=0.95,
+        max_num_batched_tokens=8192,
+        max_num_seqs=256,
+        version="0.25.0",
+    )
+    assert answer(question).plan.max_concurrency == pytest.approx(requests, rel=0.03)
+
+
 def test_compressed_caches_pack_otherwise_since_0_33() -> None:
     new, old = (answer(replace(V4_FLASH, version=version, max_model_len=4096)) for version in ("0.33.0", "0.32.0"))
     assert old.plan.terms.block_bytes == 22 * (37440 + 8640 + 1728)

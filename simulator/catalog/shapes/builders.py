@@ -34,4 +34,5 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "gemma4_text": (Family(tied=True), gemma4),
     "minimax_m3": (PLAIN, minimax_m3),
     "minimax_m3_text": (PLAIN, minimax_m3),
+    "minimax_m3_vl_text": (PLAIN, minimax_m3),
 }

@@ -38,6 +38,8 @@ _TEXT_OF = {
     "kimi_k3": "kimi_linear",
 }
 """Language model of multimodal types whose text section does not name its own."""
+_MISNAMED = {"minimax_m3_vl": "minimax_m3"}
+"""Language model of types whose text section names an older one, which loaders ignore."""
 
 
 def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
@@ -73,6 +75,7 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     text = text_section(top)
     kind = text.model_type if text.model_type in BUILDERS else _TEXT_OF.get(top.model_type, text.model_type)
     kind = _TEXT_OF.get(kind, kind) if kind not in BUILDERS else kind
+    kind = _MISNAMED.get(top.model_type, kind)
     if kind not in BUILDERS:
         raise InputError(
             Problem(

@@ -90,15 +90,17 @@ def gemma4(config: Config, family: Family, built: Built) -> None:
 
 
 def minimax_m3(config: Config, family: Family, built: Built) -> None:
-    """MiniMax M3: grouped-query attention whose sparse layers keep the keys of a block indexer beside it."""
-    sparse = config.get("sparse_attention_config") or {}
-    frequency = sparse.get("sparse_attention_freq") or [0] * config.number("num_hidden_layers")
+    """MiniMax M3: grouped-query attention whose sparse layers keep the keys of a block indexer beside it.
+
+    Both spellings of its config are read: `sparse_attention_config`, and the flat keys of transformers.
+    """
+    sparse = _indexed_layers(config)
     hidden = config.number("hidden_size")
     for layer in range(config.number("num_hidden_layers")):
         add_norms(config, family, built, layer)
         add_attention(config, family, built, layer, "full")
-        if frequency[layer]:
-            heads, width = int(sparse["sparse_num_index_heads"]), int(sparse["sparse_index_dim"])
+        if sparse[layer]:
+            heads, width = _indexer(config)
             prefix = f"model.layers.{layer}.self_attn.indexer"
             built.matrices += [
                 parts.linear(f"{prefix}.q_proj", heads * width, hidden),
@@ -107,3 +109,38 @@ def minimax_m3(config: Config, family: Family, built: Built) -> None:
             built.cache(layer, LayerCache("full", 1, width, 0))
         feed_forward(config, family, built, layer)
     built.lacks("sparse attention's indexer")
+
+
+def _indexed_layers(config: Config) -> list[bool]:
+    """Which layers of MiniMax M3 look up blocks through an indexer.
+
+    Raises
+    ------
+    InputError : the config does not say, names a kind that is not known, or names too few layers
+    """
+    layers = config.number("num_hidden_layers")
+    kinds, nested = config.get("layer_types"), config.get("sparse_attention_config") or {}
+    if kinds is not None:
+        known = {"full_attention": False, "minimax_m3_sparse": True}
+        for number, kind in enumerate(kinds):
+            if kind not in known:
+                raise config.problem(
+                    f"layer_types[{number}]", f"unknown kind of attention; known are {', '.join(known)}", str(kind)
+                )
+        chosen = [known[kind] for kind in kinds]
+    elif "sparse_attention_freq" in nested:
+        chosen = [bool(each) for each in nested["sparse_attention_freq"]]
+    else:
+        raise config.problem("layer_types", "or sparse_attention_config is needed to know which layers are sparse")
+    if len(chosen) < layers:
+        raise config.problem("layer_types", f"must name all {layers} layers", str(len(chosen)))
+    return chosen
+
+
+def _indexer(config: Config) -> tuple[int, int]:
+    """Heads of queries of MiniMax M3's indexer, and their width."""
+    nested = config.get("sparse_attention_config") or {}
+    if nested:
+        section = Config(nested, config.file, f"{config.section}sparse_attention_config.")
+        return section.number("sparse_num_index_heads"), section.number("sparse_index_dim")
+    return config.number("index_n_heads"), config.number("index_head_dim")

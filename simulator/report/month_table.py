@@ -1,0 +1,67 @@
+"""The months of a study as rows: those in which something changes, or all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from simulator.bill.cents import dollars
+
+Decision = Mapping[str, Any]
+Month = Mapping[str, Any]
+_CENT_USD = 0.01
+
+
+def changing(decision: Decision, names: Collection[str]) -> list[int]:
+    """Months in which something changes for any topology, and the first and the last one.
+
+    A change: other sizes or servers, the SLO met or missed from now on, an event, or another cost at the same load.
+    """
+    every = [decision["topologies"][name]["months"] for name in names]
+    found: set[int] = set()
+    for months in every:
+        found |= {months[0]["month"], months[-1]["month"]}
+        found |= {now["month"] for before, now in pairwise(months) if _differs(before, now)}
+    return sorted(found)
+
+
+def _differs(before: Month, now: Month) -> bool:
+    same_load = list(before["level"]) == list(now["level"])
+    return (
+        any(before[key] != now[key] for key in ("meets", "replicas", "servers"))
+        or bool(now["event"])
+        or (same_load and abs(before["usd"] - now["usd"]) >= _CENT_USD)
+    )
+
+
+def month_table(decision: Decision, names: Sequence[str], every: bool = False) -> tuple[list[list[str]], list[str]]:
+    """A row for each of these months, a column for each topology: what it costs, at which size, and what is new.
+
+    Parameters
+    ----------
+    every : all months, not only those in which something changes
+    """
+    months = {name: decision["topologies"][name]["months"] for name in names}
+    shown = set(changing(decision, names))
+    rows = []
+    for at in zip(*months.values(), strict=True):
+        number = at[0]["month"]
+        if every or number in shown:
+            rows.append([str(number), _load(at[0]), *(_cell(month, number) for month in at)])
+    return rows, ["month", "load", *names]
+
+
+def _load(month: Month) -> str:
+    factors = list(dict.fromkeys(f"{factor:.2f}" for factor in month["level"]))
+    return "× " + (factors[0] if len(factors) == 1 else " / ".join(f"{factor:.2f}" for factor in month["level"]))
+
+
+def _cell(month: Month, number: int) -> str:
+    size = " + ".join(str(n) for n in month["replicas"])
+    new = [str(month["event"])] if month["event"] else []
+    if month["arriving"] and number > 1:
+        new.append(f"+{month['arriving']} server{'s' if month['arriving'] > 1 else ''}")
+    if not month["meets"]:
+        new.append("SLO missed")
+    return ", ".join([dollars(month["usd"]).removeprefix("$") + (f" at {size}" if size else ""), *new])
