@@ -40,7 +40,14 @@ def architecture_of(shape: ModelShape) -> Architecture:
         sliding_window=max((cache.reach for cache in windows), default=0),
         sliding_layers=len(windows),
         attention_sinks=shape.sinks,
+        gated=not _lacks_gates(shape),
     )
+
+
+def _lacks_gates(shape: ModelShape) -> bool:
+    """Whether the MLPs go up through one matrix."""
+    names = {matrix.name.rpartition(".")[2] for matrix in shape.matrices}
+    return "up_proj" in names and "gate_proj" not in names
 
 
 def _windows(shape: ModelShape) -> list[LayerCache]:

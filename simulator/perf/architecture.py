@@ -13,7 +13,8 @@ class Architecture:
     ----------
     name : catalog name, used in messages
     layers, hidden_size, vocab_size, heads, kv_heads, head_dim : as in `config.json`
-    intermediate_size : width of a dense MLP (gated: three matrices)
+    intermediate_size : width of a dense MLP
+    gated : MLPs and experts have a gate beside their way up: three matrices, else two
     max_position_embeddings : longest context the model was made for, in tokens
     tie_embeddings : input and output embedding are one matrix
     experts, experts_per_token, shared_experts, moe_intermediate_size : mixture of experts; 0 experts is a dense model
@@ -49,6 +50,11 @@ class Architecture:
     sliding_window: int = 0
     sliding_layers: int = 0
     attention_sinks: bool = False
+    gated: bool = True
+
+    @property
+    def mlp_matrices(self) -> int:
+        return 3 if self.gated else 2
 
     @property
     def is_mla(self) -> bool:
@@ -96,13 +102,13 @@ def kv_heads_per_gpu(arch: Architecture, tp: int) -> int:
 
 
 def mlp_parameters(arch: Architecture) -> int:
-    """Parameters of one dense, gated MLP."""
-    return 3 * arch.hidden_size * arch.intermediate_size
+    """Parameters of one dense MLP."""
+    return arch.mlp_matrices * arch.hidden_size * arch.intermediate_size
 
 
 def expert_parameters(arch: Architecture) -> int:
     """Parameters of one expert."""
-    return 3 * arch.hidden_size * arch.moe_intermediate_size
+    return arch.mlp_matrices * arch.hidden_size * arch.moe_intermediate_size
 
 
 def router_parameters(arch: Architecture) -> int:

@@ -16,8 +16,6 @@ from simulator.perf.roofline import PLAIN, active_experts
 
 NORM_PASSES = 8
 """Two norms per layer, each reading and writing the hidden state and the residual."""
-MLP_PASSES = 3
-"""The gated activation reads gate and up and writes their product."""
 NORMS = 2
 """Norms of a layer, one before attention and one before the MLP."""
 ROTARY_AND_WRITE = 2
@@ -103,12 +101,12 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
 
 
 def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
-    """One gated MLP of `width`, split over the tensor-parallel group."""
+    """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one."""
     plain = layout.weights.experts_only
     inner = width / layout.tp
-    time = gemm(batch, 2 * inner, arch.hidden_size, hardware, layout, plain)
+    time = gemm(batch, (arch.mlp_matrices - 1) * inner, arch.hidden_size, hardware, layout, plain)
     time = time + gemm(batch, arch.hidden_size, inner, hardware, layout, plain)
-    return time + small_kernels_s(batch, MLP_PASSES * inner, 1, hardware)
+    return time + small_kernels_s(batch, arch.mlp_matrices * inner, 1, hardware)
 
 
 def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:

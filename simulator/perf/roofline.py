@@ -22,8 +22,6 @@ from simulator.perf.steptime import StepTime
 
 FLOPS_PER_PARAMETER = 2
 """One multiplication and one addition per weight and token."""
-MLP_ACTIVATIONS = 3
-"""A gated MLP's gate, up and product, each moved once."""
 POPULARITY_CLASSES = 16
 """Classes of equally popular experts."""
 PLAIN = "bf16"
@@ -136,7 +134,7 @@ def _activation_traffic_bytes(arch: Architecture, layout: Layout, coefficients: 
     dense = arch.dense_layers * arch.intermediate_size
     routed = arch.moe_layers * arch.moe_intermediate_size * (arch.experts_per_token + arch.shared_experts)
     hidden = arch.layers * coefficients.activation_passes * arch.hidden_size
-    return ACTIVATION_BYTES * (hidden + MLP_ACTIVATIONS * (dense + routed) / layout.tp)
+    return ACTIVATION_BYTES * (hidden + arch.mlp_matrices * (dense + routed) / layout.tp)
 
 
 def _gemm_flops_per_s(device: Device, precision: str, coefficients: Coefficients) -> float:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from simulator.catalog.architecture import architecture_of
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.errors import InputError
+from simulator.perf.architecture import mlp_parameters
 
 OPT = {
     "model_type": "opt",
@@ -49,6 +51,12 @@ def test_parameters_of_older_families(config: dict[str, Any], parameters: int) -
 def test_mlps_without_a_gate_have_two_matrices(kind: str) -> None:
     gated = shape_from_config("m", DENSE | {"model_type": "llama"}).parameters
     assert gated - shape_from_config("m", DENSE | {"model_type": kind}).parameters == 4 * 1024 * 4096
+
+
+@pytest.mark.parametrize(("kind", "matrices"), [("llama", 3), ("starcoder2", 2), ("phi", 2)])
+def test_step_times_count_the_matrices_of_an_mlp(kind: str, matrices: int) -> None:
+    arch = architecture_of(shape_from_config("m", DENSE | {"model_type": kind}))
+    assert mlp_parameters(arch) == matrices * 1024 * 4096
 
 
 def test_one_head_of_keys_for_all_queries() -> None:
