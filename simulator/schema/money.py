@@ -99,7 +99,7 @@ class FeeSettings(Settings):
     name: Name
     """What it is for; a line of the bill."""
     usd_once: NotNegative = 0.0
-    """Paid once, at the start."""
+    """Paid once, at the start, or when an event brings it."""
     usd_per_month: NotNegative = 0.0
     """Paid by the month."""
     usd_per_replica_month: NotNegative = 0.0

@@ -72,7 +72,8 @@ class Event(Settings):
     topology: Name
     """Which topology it changes."""
     change: dict[str, Any]
-    """What is laid over the topology, as an overlay: `pools: [{name: base, gpu: b200}]`; null takes a value away."""
+    """What is laid over the topology, as an overlay: `pools: [{name: base, gpu: b200}]`, `staff: {base_fte: 0.5}`; null
+    takes a value away."""
     downtime_h: Annotated[float, Field(ge=0, le=730), IS_NUMBER] = 0.0
     """Hours of its first month in which nothing is served, as for installation or drivers."""
     usd_once: NotNegative = 0.0
