@@ -35,7 +35,7 @@ def live(
     Parameters
     ----------
     url
-        The server's metrics page, as http://127.0.0.1:8000/metrics.
+        The server, as http://127.0.0.1:8000, or its metrics page.
     profile
         Profile of the engine, from `servecast calibrate fit`.
     out
@@ -62,6 +62,7 @@ def live(
 
     from calibrate.fit.profile_file import write_json
     from calibrate.live.drift import estimate
+    from calibrate.live.fetch import address
     from calibrate.live.load import description, seen_load, workload_section
     from calibrate.live.poll import Clock, poll, read_recording, record
     from calibrate.live.report import corrected_profile, watch_value, yaml_text
@@ -81,13 +82,15 @@ def live(
     if not (period_s > 0 and duration_s >= period_s):
         raise InputError("period-s must be positive, and duration-s at least as long")
     known = read_profile(profile)
+    make_folder(out)
     if from_ is not None:
         polls = read_recording(from_)
     else:
         polls = []
-        clock = Clock(time.time, time.sleep)
+        began_s = time.time() - time.monotonic()
+        clock = Clock(lambda: began_s + time.monotonic(), time.sleep)
         with progress_bar(False) as progress:
-            watch = poll(str(url), period_s, duration_s, clock, timeout_s=period_s, model=model)
+            watch = poll(address(str(url)), period_s, duration_s, clock, timeout_s=period_s, model=model)
             for entry in record(watch, out / "polls.jsonl"):
                 polls.append(entry)
                 progress("the server's load", min((entry.time_s - polls[0].time_s) / duration_s, 1.0))
@@ -105,7 +108,6 @@ def live(
     drift = estimate(observation, twin, threshold=threshold, seed=seed)
     rows = compare(observation, twin(1.0))
     value = finite(watch_value(observation, rows, drift))
-    make_folder(out)
     write_description(description(observation, seed), out / "traffic.json")
     write_text(out / "workload.yaml", yaml_text({"workload": workload_section(observation, "traffic.json")}))
     write_json(value, out / "report.json")

@@ -40,15 +40,27 @@ class Histogram:
         counts: NDArray[np.float64] = np.diff(self.cumulative, prepend=0.0)
         return counts
 
+    def fell_since(self, earlier: Histogram) -> bool:
+        """Whether a bucket holds less than in `earlier`, or the buckets are others: not the same histogram any more."""
+        return (
+            not np.array_equal(self.edges, earlier.edges)
+            or bool(np.any(self.counts < earlier.counts))
+            or self.total < earlier.total
+        )
+
     def minus(self, earlier: Histogram) -> Histogram:
         """What was observed since `earlier`, a reading of the same histogram."""
         return Histogram(self.edges, self.cumulative - earlier.cumulative, self.total - earlier.total)
 
     def plus(self, other: Histogram) -> Histogram:
-        """Both together; the edges must be equal."""
-        if not np.array_equal(self.edges, other.edges):
-            raise ValueError("histograms with different buckets cannot be added")
-        return Histogram(self.edges, self.cumulative + other.cumulative, self.total + other.total)
+        """Both together, in the buckets whose ends both have: infinity is one."""
+        edges = np.intersect1d(self.edges, other.edges)
+        return Histogram(edges, self._until(edges) + other._until(edges), self.total + other.total)
+
+    def _until(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Observations up to some of its edges."""
+        found: NDArray[np.float64] = self.cumulative[np.searchsorted(self.edges, edges)]
+        return found
 
     def quantile_bounds(self, q: float) -> tuple[float, float]:
         """The bucket (low, high] that holds the q-quantile; NaN without observations."""

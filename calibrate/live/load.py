@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calibrate.live.scrape import HISTOGRAMS
 from calibrate.live.window import Observation
 from simulator.errors import InputError
 from simulator.rng import stream
@@ -17,6 +18,7 @@ from simulator.workload.traces import TraceSource
 
 MIN_REQUESTS = 20
 """Finished requests below which lengths and latencies say nothing."""
+MOST_REQUESTS = 5_000_000
 _MIN_HIT_SHARE = 0.01
 
 
@@ -45,7 +47,8 @@ def seen_load(observation: Observation) -> Load:
 
     Raises
     ------
-    InputError : fewer than `MIN_REQUESTS` requests finished
+    InputError : fewer than `MIN_REQUESTS` requests finished, more came than can be simulated, or the server counts
+        requests without lengths or tokens
     """
     finished = observation.counter("finished")
     if finished < MIN_REQUESTS:
@@ -53,6 +56,13 @@ def seen_load(observation: Observation) -> Load:
             f"{finished:.0f} requests finished in {observation.duration_s:.0f} s: at least {MIN_REQUESTS} are needed; "
             "watch for longer, or while the server is in use"
         )
+    if observation.arrivals > MOST_REQUESTS:
+        raise InputError(
+            f"{observation.arrivals:.3g} requests came: at most {MOST_REQUESTS:,} are simulated; watch less long"
+        )
+    for name in ("isl", "osl", "itl_s"):
+        if not observation.histogram(name).count:
+            raise InputError(f"the server counts {finished:.0f} finished requests, but nothing in {HISTOGRAMS[name]}")
     queries = observation.counter("prefix_queries")
     share = observation.counter("prefix_hits") / queries if queries else 0.0
     isl, osl = observation.histogram("isl"), observation.histogram("osl")

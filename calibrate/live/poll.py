@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from calibrate.live.fetch import shown
 from calibrate.live.scrape import Snapshot, parse, scrape, snapshot_from_json
 from simulator.errors import InputError, Problem
 
@@ -15,7 +16,7 @@ FORMAT = "servecast-live/1"
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A poll that got no answer."""
+    """A poll that got no answer, or one that makes no sense."""
 
     time_s: float
     reason: str
@@ -26,7 +27,7 @@ Poll = Snapshot | Gap
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall-clock time and sleep, apart so that tests need not wait."""
+    """Time that never jumps, and sleep, apart so that tests need not wait."""
 
     now_s: Callable[[], float]
     sleep: Callable[[float], None]
@@ -35,7 +36,7 @@ class Clock:
 def poll(
     url: str, period_s: float, duration_s: float, clock: Clock, *, timeout_s: float, model: str | None = None
 ) -> Iterator[Poll]:
-    """Read the metrics every `period_s` for `duration_s`; a poll without an answer becomes a `Gap`.
+    """Read the metrics every `period_s` for `duration_s`; a poll without an answer, or with nonsense, is a `Gap`.
 
     Raises
     ------
@@ -48,14 +49,17 @@ def poll(
         due_s = start_s + k * period_s
         clock.sleep(max(due_s - clock.now_s(), 0.0))
         try:
-            text = scrape(url, timeout_s)
+            entry: Poll = parse(scrape(url, timeout_s), clock.now_s(), model)
+            answered = True
         except OSError as error:
             if not answered:
                 raise InputError(Problem(f"the server does not answer: {error}", path="URL")) from error
-            yield Gap(clock.now_s(), str(error))
-        else:
-            answered = True
-            yield parse(text, clock.now_s(), model)
+            entry = Gap(clock.now_s(), str(error))
+        except InputError as error:
+            if not answered:
+                raise
+            entry = Gap(clock.now_s(), str(error))
+        yield entry
         k = max(k + 1, int((clock.now_s() - start_s) / period_s))
         if k * period_s > duration_s:
             return
@@ -86,6 +90,8 @@ def read_recording(path: Path) -> list[Poll]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(Problem(f"cannot be read: {error.strerror}", str(path))) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem("is not UTF-8 text", str(path))) from error
     polls: list[Poll] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -93,11 +99,13 @@ def read_recording(path: Path) -> list[Poll]:
             if value.get("format") != FORMAT:
                 raise ValueError(f"format must be {FORMAT!r}")
             if "gap" in value:
-                polls.append(Gap(float(value["time_s"]), str(value["gap"])))
+                polls.append(Gap(float(value["time_s"]), shown(value["gap"])))
             else:
                 polls.append(snapshot_from_json(value))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             if number == len(lines) and isinstance(error, json.JSONDecodeError):
                 break
-            raise InputError(Problem(f"is no line of a {FORMAT} recording: {error}", str(path), number)) from error
+            raise InputError(
+                Problem(f"is no line of a {FORMAT} recording: {shown(error)}", str(path), number)
+            ) from error
     return polls

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from calibrate.live.fetch import fetch_lines, shown
 from calibrate.live.histogram import Histogram, from_json
 from simulator.errors import InputError, Problem
 
@@ -39,6 +38,9 @@ COUNTERS = {
 }
 """Our names and those of vLLM 0.32; a counter is the sum over the labels of its series (engines, finish reasons)."""
 
+MOST_COUNTED = 1e15
+"""Tokens, requests or seconds that a server can have counted."""
+_PREFIX = "vllm:"
 _CACHE_INFO = "vllm:cache_config_info"
 _CACHE_LABELS = ("block_size", "num_gpu_blocks", "enable_prefix_caching")
 _ADDED_GAUGES = ("running", "waiting")
@@ -73,24 +75,26 @@ class Snapshot:
 
 
 def snapshot_from_json(value: dict[str, Any]) -> Snapshot:
-    """The inverse of `Snapshot.as_json`."""
-    histograms = {name: from_json(entry) for name, entry in value["histograms"].items()}
-    return Snapshot(float(value["time_s"]), value["counters"], value["gauges"], histograms, value["cache"])
-
-
-def scrape(url: str, timeout_s: float) -> str:
-    """The text of the metrics page.
+    """The inverse of `Snapshot.as_json`.
 
     Raises
     ------
-    OSError : no answer within `timeout_s`, or an answer that is not a metrics page
+    ValueError, KeyError, TypeError, AttributeError : it is no such value
     """
-    try:
-        with urllib.request.urlopen(url, timeout=timeout_s) as answer:
-            text: str = answer.read().decode("utf-8", "replace")
-            return text
-    except (urllib.error.URLError, http.client.HTTPException, ValueError) as error:
-        raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
+    snapshot = Snapshot(
+        float(value["time_s"]),
+        {str(name): float(entry) for name, entry in value["counters"].items()},
+        {str(name): float(entry) for name, entry in value["gauges"].items()},
+        {str(name): from_json(entry) for name, entry in value["histograms"].items()},
+        {str(name): str(entry) for name, entry in value["cache"].items()},
+    )
+    check(snapshot)
+    return snapshot
+
+
+def scrape(url: str, timeout_s: float) -> str:
+    """The series of vLLM on a metrics page; OSError as `fetch_lines`."""
+    return fetch_lines(url, _PREFIX, timeout_s)
 
 
 def parse(text: str, time_s: float, model: str | None = None) -> Snapshot:
@@ -102,29 +106,64 @@ def parse(text: str, time_s: float, model: str | None = None) -> Snapshot:
 
     Raises
     ------
-    InputError : the page has several models and none was named, or lacks series that vLLM 0.32 writes
+    InputError : the page has several models and none was named, lacks series that vLLM 0.32 writes, or has values that
+        no server counts
     """
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     except ValueError as error:
-        raise InputError(f"this is not a Prometheus metrics page: {error}") from error
-    own = [sample for sample in samples if sample.name.startswith("vllm:")]
+        raise InputError(f"this is not a Prometheus metrics page: {shown(error)}") from error
+    own = [sample for sample in samples if sample.name.startswith(_PREFIX)]
     models = sorted({sample.labels["model_name"] for sample in own if "model_name" in sample.labels})
+    names = shown(", ".join(models))
     if model is None and len(models) > 1:
-        raise InputError(Problem(f"the server has several models; name one: {', '.join(models)}", path="--model"))
+        raise InputError(Problem(f"the server has several models; name one: {names}", path="--model"))
     if model is not None and model not in models:
-        raise InputError(Problem(f"the server has no such model; it has {', '.join(models)}", "--model", got=model))
+        raise InputError(Problem(f"the server has no such model; it has {names}", "--model", got=model))
     kept = [sample for sample in own if model is None or sample.labels.get("model_name", model) == model]
     _check_series(kept)
-    return Snapshot(
+    snapshot = Snapshot(
         time_s,
         {name: _sum(kept, series) for name, series in COUNTERS.items()},
         {name: _gauge(kept, name, series) for name, series in GAUGES.items()},
         {name: _histogram(kept, series) for name, series in HISTOGRAMS.items()},
         _cache(kept),
     )
+    try:
+        check(snapshot)
+    except ValueError as error:
+        raise InputError(f"the page counts what no server can: {error}") from error
+    return snapshot
+
+
+def check(snapshot: Snapshot) -> None:
+    """Refuse values that cannot be counts, times or shares, wherever they come from.
+
+    Raises
+    ------
+    ValueError : a value that is not finite, negative or beyond `MOST_COUNTED`, or buckets that do not rise to infinity
+    """
+    for kind, values, names in (("counter", snapshot.counters, COUNTERS), ("gauge", snapshot.gauges, GAUGES)):
+        if set(values) != set(names):
+            raise ValueError(f"{kind}s must be {', '.join(names)}")
+        for name, value in values.items():
+            if not 0 <= value <= MOST_COUNTED:
+                raise ValueError(f"{names[name]} is {value:g}")
+    if set(snapshot.histograms) != set(HISTOGRAMS):
+        raise ValueError(f"histograms must be {', '.join(HISTOGRAMS)}")
+    for name, found in snapshot.histograms.items():
+        edges, cumulative = found.edges, found.cumulative
+        rises = len(edges) == len(cumulative) > 0 and edges[-1] == math.inf and bool(np.all(np.diff(edges) > 0))
+        if not (rises and (len(edges) == 1 or 0 <= edges[0] <= edges[-2] <= MOST_COUNTED)):
+            raise ValueError(f"the buckets of {HISTOGRAMS[name]} do not rise to infinity")
+        if not (cumulative[0] >= 0 and cumulative[-1] <= MOST_COUNTED and np.all(np.diff(cumulative) >= 0)):
+            raise ValueError(f"the buckets of {HISTOGRAMS[name]} do not add up")
+        if not 0 <= found.total <= MOST_COUNTED:
+            raise ValueError(f"{HISTOGRAMS[name]}_sum is {found.total:g}")
+    if not math.isfinite(snapshot.time_s):
+        raise ValueError("the time is not finite")
 
 
 def _check_series(samples: list[Any]) -> None:
@@ -154,7 +193,7 @@ def _histogram(samples: Iterable[Any], name: str) -> Histogram:
     total = 0.0
     for sample in samples:
         if sample.name == f"{name}_bucket":
-            edge = float(sample.labels["le"])
+            edge = _edge(sample.labels.get("le", ""))
             buckets[edge] = buckets.get(edge, 0.0) + sample.value
         elif sample.name == f"{name}_sum":
             total += sample.value
@@ -162,8 +201,18 @@ def _histogram(samples: Iterable[Any], name: str) -> Histogram:
     return Histogram(edges, np.array([buckets[edge] for edge in edges.tolist()]), total)
 
 
+def _edge(text: str) -> float:
+    try:
+        edge = float(text)
+    except ValueError:
+        edge = math.nan
+    if math.isnan(edge):
+        raise InputError(f"the upper end of a bucket is no number: {shown(text)!r}")
+    return edge
+
+
 def _cache(samples: Iterable[Any]) -> dict[str, str]:
     for sample in samples:
         if sample.name == _CACHE_INFO:
-            return {label: sample.labels[label] for label in _CACHE_LABELS if label in sample.labels}
+            return {label: shown(sample.labels[label]) for label in _CACHE_LABELS if label in sample.labels}
     return {}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from calibrate.live.load import twin_requests
 from calibrate.live.window import Observation
 from simulator.engine.config import EngineConfig
+from simulator.errors import InputError
 from simulator.fleet.records import Status
 from simulator.fleet.single import run_single
 from simulator.perf.steptime import StepTime
@@ -18,6 +19,10 @@ from simulator.perf.steptime import StepTime
 METRICS = ("ttft_s", "tpot_s", "itl_s", "e2e_s", "queue_s", "prefill_s")
 """Latencies that the server's metrics and the simulation both have."""
 _QUANTILES = (0.5, 0.9, 0.99)
+LEAST_S = 0.001
+"""Differences below it are those of clocks and loops, not of steps."""
+MOST_BLOCKS = 50_000_000
+"""KV blocks of one replica that a server may say it has; no machine has the memory for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +93,18 @@ def simulate_twin(observation: Observation, config: EngineConfig, step_time: Ste
 def server_config(config: EngineConfig, cache: dict[str, str]) -> EngineConfig:
     """The profile's engine with the KV cache that the server reports."""
     changes: dict[str, Any] = {}
-    if cache.get("num_gpu_blocks", "None") != "None":
-        changes["num_blocks"] = int(cache["num_gpu_blocks"])
-    if "block_size" in cache:
-        changes["block_size"] = int(cache["block_size"])
+    for label, name in (("num_gpu_blocks", "num_blocks"), ("block_size", "block_size")):
+        if cache.get(label, "None") != "None":
+            changes[name] = _count(label, cache[label])
     if "enable_prefix_caching" in cache:
         changes["enable_prefix_caching"] = cache["enable_prefix_caching"] == "True"
     return replace(config, **changes)
+
+
+def _count(label: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < MOST_BLOCKS):
+        raise InputError(f"the server says of its KV cache: {label} is {text!r}")
+    return int(text)
 
 
 def compare(observation: Observation, twin: Twin) -> list[dict[str, Any]]:
@@ -102,6 +112,7 @@ def compare(observation: Observation, twin: Twin) -> list[dict[str, Any]]:
 
     A mean is exact on both sides. A measured quantile is only known to lie in a bucket: `error` is then the distance
     to the nearer end of it, 0 inside, and `bound` is half the bucket's width over its middle: what the buckets hide.
+    A statistic that is below a millisecond on both sides is left out: its relative error says nothing.
     """
     rows: list[dict[str, Any]] = []
     for metric in METRICS:
@@ -110,7 +121,7 @@ def compare(observation: Observation, twin: Twin) -> list[dict[str, Any]]:
         for q in _QUANTILES:
             low, high = measured.quantile_bounds(q)
             rows.append(_row(metric, f"p{100 * q:g}", low, high, twin.quantile_s(metric, q)))
-    return rows
+    return [row for row in rows if max(row["measured_high"], row["predicted"]) >= LEAST_S]
 
 
 def _row(metric: str, statistic: str, low: float, high: float, predicted: float) -> dict[str, Any]:

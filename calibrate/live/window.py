@@ -69,7 +69,7 @@ class Observation:
 
 
 def observe(polls: Sequence[Poll]) -> Observation:
-    """Turn readings into windows; counters that fall mean that the server was restarted: a gap, not a window."""
+    """Turn readings into windows; counts that fall, and other buckets, mean that the server was restarted: a gap."""
     windows: list[Window] = []
     gaps: list[tuple[float, float, str]] = []
     before: Snapshot | None = None
@@ -80,7 +80,7 @@ def observe(polls: Sequence[Poll]) -> Observation:
             reason = reason or entry.reason
             continue
         if before is not None:
-            if any(entry.counters[name] < value for name, value in before.counters.items()):
+            if _restarted(before, entry):
                 gaps.append((before.time_s, entry.time_s, reason or "the server was restarted"))
             elif reason:
                 gaps.append((before.time_s, entry.time_s, reason))
@@ -90,6 +90,12 @@ def observe(polls: Sequence[Poll]) -> Observation:
     if reason and before is not None:
         gaps.append((before.time_s, polls[-1].time_s, reason))
     return Observation(tuple(windows), tuple(gaps), cache)
+
+
+def _restarted(before: Snapshot, after: Snapshot) -> bool:
+    return any(after.counters[name] < value for name, value in before.counters.items()) or any(
+        after.histograms[name].fell_since(found) for name, found in before.histograms.items()
+    )
 
 
 def _window(before: Snapshot, after: Snapshot) -> Window:
