@@ -1,10 +1,12 @@
 """Entry point: parses the command line, runs a command, turns errors into exit codes.
 
-0 done; 1 done, and `--check` was answered with no; 2 bad input or usage; 3 a bug of ours; 130 interrupted.
+0 done; 1 done, and `--check` was answered with no; 2 bad input or usage; 3 a bug of ours; 130 interrupted or
+terminated.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from cyclopts import App, CycloptsError, Parameter
@@ -57,7 +59,12 @@ def _load_all() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_run(sys.argv[1:]))
+
+
+def _terminated(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(arguments: list[str]) -> int:

@@ -60,9 +60,15 @@ def _is_words(rows: Sequence[Sequence[Any]], column: int) -> bool:
     return bool(cells) and all(cell[0].isalpha() and " " in cell for cell in cells)
 
 
+_REFRESH_S = 0.1
+
+
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """Progress on stderr: a bar on a terminal, elsewhere a line every few seconds."""
+    """Progress on stderr: a bar on a terminal, elsewhere a line every few seconds.
+
+    The bar has no thread of its own, so that workers may be forked beside it.
+    """
     if quiet:
         yield lambda label, share: None
         return
@@ -73,9 +79,18 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[str, float], None]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
         task = bar.add_task("compiling kernels", total=1.0)
-        yield lambda label, share: bar.update(task, completed=share, description=f"simulating {label}")
+        bar.refresh()
+        shown_s = time.monotonic()
+
+        def show(label: str, share: float) -> None:
+            nonlocal shown_s
+            refresh = time.monotonic() - shown_s > _REFRESH_S
+            shown_s = time.monotonic() if refresh else shown_s
+            bar.update(task, completed=share, description=f"simulating {label}", refresh=refresh)
+
+        yield show
 
 
 def _lines() -> Callable[[str, float], None]:

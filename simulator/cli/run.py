@@ -19,6 +19,7 @@ def run(
     search_seconds: float | None = None,
     fresh: bool = False,
     advice: Annotated[bool, Parameter(negative="--no-advice")] = True,
+    jobs: int | None = None,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     explore_s: float = 0.0,
@@ -50,6 +51,8 @@ def run(
         Simulate every size anew, instead of looking up what was simulated before.
     advice
         Look whether sizes that are written would meet the SLO for less, and what share of its capacity a fleet uses.
+    jobs
+        Processes; one for each core unless given, one alone where the work is small.
     format
         Table for people, json for programs.
     check
@@ -62,6 +65,8 @@ def run(
         No progress bar.
     """
     from simulator.cli.output import print_json, progress_bar
+    from simulator.errors import InputError, Problem
+    from simulator.processes import cores
     from simulator.report.decision import decision_screen
     from simulator.report.screen import first_screen
     from simulator.run.simulate import simulate
@@ -69,10 +74,13 @@ def run(
     from simulator.simulate.store import Store, user_store
     from simulator.size.found import checked_limits
 
+    if jobs is not None and jobs < 1:
+        raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
     with progress_bar(quiet) as progress:
-        result = simulate(loaded, out, progress, checked_limits(max_replicas, search_seconds), store, advice, explore_s)
+        limits = checked_limits(max_replicas, search_seconds)
+        result = simulate(loaded, out, progress, limits, store, advice, explore_s, jobs or cores())
     store.record()
     if format == "json":
         print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})

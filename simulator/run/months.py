@@ -40,13 +40,15 @@ class Sizing:
     ----------
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
-    search : the topology at the cheapest sizes that meet the SLO in every period of a month; None if no allowed does
+    meets : whether a fleet meets the SLO in every period of a month
+    search : the topology at the cheapest sizes that do, each pool with so many replicas at least; None if none does
     at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
-    search: Callable[[Sequence[PeriodDemand]], PlannedTopology | None]
+    meets: Callable[[PlannedTopology, Sequence[PeriodDemand]], bool]
+    search: Callable[[Sequence[PeriodDemand], Sizes], PlannedTopology | None]
     at: Callable[[Sizes], PlannedTopology]
 
 
@@ -88,6 +90,7 @@ def walk_months(
     now = replicas(planned, pools)
     planned_at = {now: planned}
     found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
+    last: tuple[Level, PlannedTopology | None] = horizon.level(horizon.from_month), planned
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in planned_at:
@@ -113,8 +116,12 @@ def walk_months(
         return known.served[key]
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
-        assert sizing is not None
-        best = planned if level == horizon.level(horizon.from_month) else sizing.search(loads.periods(level))
+        nonlocal last
+        if before is None or sizing is None:
+            best = planned if base is None or base.meets else None
+        else:
+            best = _next_best(loads, last, level, before, sizing)
+        last = level, best
         if best is None:
             return None
         sizes = replicas(best, pools)
@@ -125,6 +132,24 @@ def walk_months(
     walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
+
+
+def _next_best(
+    loads: Loads, last: tuple[Level, PlannedTopology | None], level: Level, before: Sizes, sizing: Sizing
+) -> PlannedTopology | None:
+    """The cheapest sizes of a node, from those of the node before it.
+
+    Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
+    chosen from does not meet more of a higher load. Where nothing met before, nothing does now. Owned pools do not
+    shrink, nor does the only pool of a topology where no class falls.
+    """
+    known, best = last
+    rises = all(now >= then for now, then in zip(level, known, strict=True))
+    periods = loads.periods(level)
+    if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
+        return best
+    alone = rises and len(before) == 1
+    return sizing.search(periods, tuple(n if own or alone else 0 for n, own in zip(before, sizing.owned, strict=True)))
 
 
 def _fleet(planned: PlannedTopology) -> str:

@@ -11,7 +11,7 @@ from simulator.results.bundle import BundleWriter
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, request_frame
 from simulator.simulate.demand import Demand
 from simulator.simulate.key import outcome_key
-from simulator.simulate.one import Keep, Outcome, Progress, Records, simulate_one, subject_of
+from simulator.simulate.one import Keep, Outcome, Progress, Records, Subject, simulate_one, subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
@@ -65,7 +65,7 @@ def simulate_into(
 
         if keep_requests:
             rows = _RequestRows(bundle, topology, number)
-            outcome = _with_rows(topology, demand, number, rows.keep, store, kept, tick)
+            outcome = _with_rows(subject_of(topology), demand, number, rows.keep, store, kept, tick)
             rows.write()
         else:
             outcome = stored_outcome(subject_of(topology), demand, number, store, tick)
@@ -77,7 +77,7 @@ def simulate_into(
 
 
 def _with_rows(
-    topology: PlannedTopology,
+    subject: Subject,
     demand: Demand,
     number: int,
     keep: Keep,
@@ -85,7 +85,6 @@ def _with_rows(
     kept: Rows | None,
     progress: Progress,
 ) -> Outcome:
-    subject = subject_of(topology)
     key = outcome_key(subject, demand, number)
     known, blocks = store.get(key), kept.of(key) if kept else None
     if isinstance(known, Outcome) and blocks is not None:
@@ -93,5 +92,19 @@ def _with_rows(
             keep(records)
         return known
     outcome = simulate_one(subject, demand, number, keep=keep, progress=progress)
+    store.put(key, outcome)
+    return outcome
+
+
+def kept_outcome(subject: Subject, demand: Demand, number: int, store: Store, rows: Rows | None) -> Outcome:
+    """A replication of what is shown, its requests kept for whoever writes them."""
+    if rows is None:
+        return stored_outcome(subject, demand, number, store)
+    key = outcome_key(subject, demand, number)
+    known = store.get(key)
+    if isinstance(known, Outcome) and rows.has(key):
+        return known
+    with rows.taking(key) as keep:
+        outcome = simulate_one(subject, demand, number, keep=keep)
     store.put(key, outcome)
     return outcome

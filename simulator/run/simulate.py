@@ -22,11 +22,13 @@ from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.results.scratch import scratch
+from simulator.run.ahead import Work
+from simulator.run.ahead import answers as answers_ahead
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
-from simulator.run.loads import Loads, loads_of
+from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
 from simulator.run.priced import first_month_usd
@@ -54,7 +56,8 @@ from simulator.size.words import size_warnings
 from simulator.study.decision import Trail, Walked
 
 _SEARCH_SHARE = 0.6
-"""Of the progress bar, where sizes are searched."""
+_AHEAD_SHARE = 0.8
+"""Of the progress bar, where sizes are searched; where other processes simulate all that they can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ def simulate(
     store: Store | None = None,
     advise: bool = False,
     explore_s: float = 0.0,
+    jobs: int = 1,
 ) -> Run:
     """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
 
@@ -94,6 +98,7 @@ def simulate(
     advise : look whether a topology whose size is written would meet the SLO for less at another one, and estimate what
         share of its capacity each one uses
     explore_s : wall-clock time for further trials: capacity, break-even by volume, flips of load and limits
+    jobs : processes at most, as far as the work is worth their start; their number changes no byte
 
     Raises
     ------
@@ -101,7 +106,8 @@ def simulate(
     InvariantError : a law was broken: a bug of ours
     """
     with scratch() as folder:
-        return _simulate(loaded, out, progress, limits, Store() if store is None else store, advise, explore_s, folder)
+        store = Store() if store is None else store
+        return _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, Path(folder))
 
 
 def _simulate(
@@ -112,18 +118,25 @@ def _simulate(
     store: Store,
     advise: bool,
     explore_s: float,
-    folder: str,
+    jobs: int,
+    folder: Path,
 ) -> Run:
     started = time.perf_counter()
     identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
     check_events(loaded)
     check_catalog_names(loaded)
     loads = loads_of(loaded)
-    rows = Rows(Path(folder), loads.shown.period) if loaded.scenario.run.keep_requests else None
-    sizer = Sizer(store, limits)
-    answers = _answers(loaded, loads, sizer, rows, progress)
+    rows = Rows(folder, loads.shown.period) if loaded.scenario.run.keep_requests else None
+    work = Work(loaded, loads, Sizer(store, limits), rows, advise)
+    searched = _SEARCH_SHARE if any(map(has_open_sizes, loaded.scenario.topologies.values())) else 0.0
+    if work.worth(jobs):
+        store = store if store.folder else Store(folder / "trials")
+        work, searched = replace(work, sizer=Sizer(store, limits)), _AHEAD_SHARE
+        answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, _up_to(searched, progress))
+    else:
+        answers = _answers(work, _up_to(searched, progress))
     sized = sized_scenario(loaded, list(answers.values()))
-    study = _Study(loaded, sized, loads, sizer, rows, answers, advise, progress)
+    study = _Study(work, sized, answers, searched, progress)
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
     scenario, files = sized.scenario, references(sized)
@@ -143,13 +156,13 @@ def _simulate(
         for told in summaries.values():
             told["warnings"] += remarks("basis", [*apart, *unused])
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
-        speeds = _speeds(asked, planned, periods, sizer, explore_s)
+        speeds = _speeds(asked, planned, periods, work.sizer, explore_s)
         for name, at in speeds.items():
             summaries[name]["at_speeds"] = [asdict(one) for one in at]
         least = compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(case, summaries[name]) for name, case in cases.items()]
         reach = replace(limits or Limits(), seconds=explore_s)
-        resized = partial(at_best_size, asked, set(answers), periods, sizer.store, reach)
+        resized = partial(at_best_size, asked, set(answers), periods, store, reach)
         demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
         few = advise and 0 < loads.shown.demand.requests <= MOST_REQUESTS
         decision = decide_run(
@@ -183,19 +196,15 @@ class _Study:
 
     Attributes
     ----------
-    written, sized : the scenario with its sizes as open as they are written, and with those that were found
-    rows : requests that the search kept
+    sized : the scenario with the sizes that were found
     answers : what was found, by topology
-    advise : as `simulate` takes it
+    searched : share of the progress that is done
     """
 
-    written: LoadedScenario
+    work: Work
     sized: LoadedScenario
-    loads: Loads
-    sizer: Sizer
-    rows: Rows | None
     answers: Mapping[str, Answer]
-    advise: bool
+    searched: float
     progress: Progress | None
 
     def run(
@@ -207,9 +216,9 @@ class _Study:
         ----------
         begun, part : shares of all topologies: those before it, and it alone
         """
-        name, shown = topology.name, self.loads.shown
-        demand, answer = shown.demand, self.answers.get(name)
-        searched = _SEARCH_SHARE if self.answers else 0.0
+        work, name, searched = self.work, topology.name, self.searched
+        shown, sizer, answer = work.loads.shown, work.sizer, self.answers.get(name)
+        demand = shown.demand
 
         def tick(number: int, now: float) -> None:
             if self.progress:
@@ -217,8 +226,8 @@ class _Study:
                 self.progress(name, searched + (1 - searched) * (begun + part * done))
 
         keep = self.sized.scenario.run.keep_requests
-        outcomes = simulate_into(bundle, topology, demand, keep, self.sizer.store, self.rows, tick)
-        course = course_of(self.written, self.loads, topology, outcomes, self.sizer, answer, self.progress)
+        outcomes = simulate_into(bundle, topology, demand, keep, sizer.store, work.rows, tick)
+        course = course_of(work.loaded, work.loads, topology, outcomes, sizer, answer, self.progress)
         found, journey = course.priced, course.journey
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
@@ -229,12 +238,12 @@ class _Study:
             told["warnings"][:0] = remarks("load", load_warnings(offered, topology))
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
         told["fleet"] = _fleet_over_months(fleet, journey.months, journey.spells)
-        told["warnings"] += remarks("basis", event_words(self.written, name, journey.hours))
+        told["warnings"] += remarks("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
             told["search"] = answer.row()
             told["warnings"] += remarks("size", size_warnings(answer))
-        elif self.advise:
-            words = advice(self.sized, name, first_month_usd(found), self.loads.first_month, self.sizer.store)
+        elif work.advise:
+            words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
             told["warnings"] += remarks("size", [words] if words else [])
         return Case(topology, course.prices, found), told
 
@@ -275,25 +284,31 @@ def _speeds(
     return found
 
 
-def _answers(
-    loaded: LoadedScenario, loads: Loads, sizer: Sizer, rows: Rows | None, progress: Progress | None
-) -> dict[str, Answer]:
+def _up_to(most: float, progress: Progress | None) -> Progress | None:
+    """Progress of what is so much of the whole."""
+    if progress is None:
+        return None
+    return lambda what, share: progress(what, most * share)
+
+
+def _answers(work: Work, progress: Progress | None) -> dict[str, Answer]:
     """The sizes of every topology that leaves some open.
 
     Raises
     ------
     InputError : a topology that cannot be planned or priced at any size, at its place
     """
-    names = [name for name, topology in loaded.scenario.topologies.items() if has_open_sizes(topology)]
+    topologies = work.loaded.scenario.topologies
+    names = [name for name, topology in topologies.items() if has_open_sizes(topology)]
 
     def one(name: str) -> Answer | None:
         k = names.index(name)
 
         def tick(what: str, share: float) -> None:
             if progress:
-                progress(f"sizes of {what}", _SEARCH_SHARE * (k + share / 2) / len(names))
+                progress(f"sizes of {what}", (k + share / 2) / len(names))
 
-        return sizer.answer(loaded, name, loads, tick, rows)
+        return work.sizer.answer(work.loaded, name, work.loads, tick, work.rows)
 
     found = zip(names, collect(one, names), strict=True)
     return {name: answer for name, answer in found if answer is not None}

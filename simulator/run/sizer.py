@@ -13,6 +13,8 @@ from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.one import subject_of
+from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, sized_scenario
@@ -64,8 +66,12 @@ class Sizer:
         pools = loaded.scenario.topologies[name].pools
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
-        def search(periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
-            found = answer(loaded, name, periods, self.store, self.limits)
+        def meets(planned: PlannedTopology, periods: Sequence[PeriodDemand]) -> bool:
+            subject = subject_of(planned)
+            return all(try_fleet(subject, one.demand, self.store).refutation is None for one in periods)
+
+        def search(periods: Sequence[PeriodDemand], least: Sizes) -> PlannedTopology | None:
+            found = answer(loaded, name, periods, self.store, self.limits, least=least)
             return None if found.infeasible else plan_topology(sized_scenario(loaded, [found]), name)
 
         def at(sizes: Sizes) -> PlannedTopology:
@@ -73,4 +79,4 @@ class Sizer:
             return plan_topology(with_sizes(loaded, name, fixed), name)
 
         owned = tuple(pool.billing == "owned" for pool in pools)
-        return Sizing(tuple(pool.name for pool in pools), owned, search, at)
+        return Sizing(tuple(pool.name for pool in pools), owned, meets, search, at)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ from simulator.study.demand import Period
 
 LIMIT_BYTES = 1 << 30
 _SUFFIX = ".rows"
+_SEARCHES = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,22 @@ class Rows:
     ----------
     period : whose requests are kept
     limit_bytes : of the folder
+    owner : a search, which drops its own alone
     """
 
     folder: Path
     period: Period
     limit_bytes: int = LIMIT_BYTES
+    owner: str = "run"
+
+    def owned(self) -> Rows:
+        """The same for one search."""
+        return replace(self, owner=f"{os.getpid()}-{next(_SEARCHES)}")
 
     @contextlib.contextmanager
     def taking(self, key: str) -> Iterator[Keep]:
         """What a trial calls with its records; they are kept if it ends without an error."""
-        scratch = self.folder / f".{key}.{os.getpid()}"
+        scratch = self.folder / f".{key}.{self.owner}.{os.getpid()}"
         taker = _Taker(scratch, self.limit_bytes - self._bytes())
         try:
             yield taker.keep
@@ -47,11 +55,14 @@ class Rows:
 
     def of(self, key: str) -> Iterator[Records] | None:
         """The records as the trial gave them, block by block; None where they were not kept."""
-        try:
-            file = self._file(key).open("rb")
-        except OSError:
-            return None
-        return _blocks(file)
+        for file in self._files(key):
+            with contextlib.suppress(OSError):
+                return _blocks(file.open("rb"))
+        return None
+
+    def has(self, key: str) -> bool:
+        """Whether they were kept."""
+        return bool(self._files(key))
 
     def drop(self, keys: Collection[str]) -> None:
         """Forget what nobody will ask for."""
@@ -60,7 +71,10 @@ class Rows:
                 self._file(key).unlink(missing_ok=True)
 
     def _file(self, key: str) -> Path:
-        return self.folder / f"{key}{_SUFFIX}"
+        return self.folder / f"{key}.{self.owner}{_SUFFIX}"
+
+    def _files(self, key: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{key}.*{_SUFFIX}"))
 
     def _bytes(self) -> int:
         total = 0

@@ -106,7 +106,7 @@ class Trials:
         self.assumed = assumed
         self.simulated = 0
         self.store, self._progress = store, progress
-        self._rows, self._kept = rows, (math.inf, frozenset[str]())
+        self._rows, self._kept = rows and rows.owned(), (math.inf, frozenset[str]())
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
         self._order = list(range(len(self.periods)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from simulator.processes import cores, results
 from simulator.results.bundle import BundleWriter, bundle_name
 from simulator.scenario.references import references
 from simulator.scenario.resolved import resolved_yaml
 from simulator.sweep.grid import Sweep
 from simulator.sweep.row import column, where
 from simulator.sweep.store import Store
-from simulator.sweep.tasks import Point, Task, points_and_tasks
-from simulator.sweep.workers import results
+from simulator.sweep.tasks import Point, Task, perform, points_and_tasks
 
 Progress = Callable[[str, float], None]
 """Called with the point that was simulated last and the share of the whole that is done."""
@@ -76,7 +75,7 @@ def run_sweep(
     resumed = len(known)
     open_tasks = [task for task in tasks if task.key not in known]
     labels = {key: where(point.values) for point in points for key in point.keys.values()}
-    for task, result in results(open_tasks, jobs or os.cpu_count() or 1):
+    for task, result in results(perform, None, open_tasks, jobs or cores()):
         known[task.key] = result
         if result["status"] == "ok":
             store.keep(task.key, result)

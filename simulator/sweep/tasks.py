@@ -76,7 +76,7 @@ def _tasks(loaded: LoadedScenario) -> list[Task]:
     return found
 
 
-def perform(task: Task) -> dict[str, Any]:
+def perform(_: None, task: Task) -> dict[str, Any]:
     """Simulate a task: `status` ok with figures, failed with the user's error, or bug with ours."""
     try:
         outcome = evaluate(task.loaded, task.topology)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
-from simulator.sweep import workers
 from simulator.sweep.grid import Sweep, read_sweep
 from simulator.sweep.sweep import SweepRun, run_sweep
 from simulator.sweep.tasks import Task, perform
@@ -108,13 +108,13 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_after: int | None = None) -> l
     """Topologies that are simulated from now on; after some of them the user presses Ctrl-C."""
     calls: list[str] = []
 
-    def counting(task: Task) -> dict[str, Any]:
+    def counting(_: None, task: Task) -> dict[str, Any]:
         if len(calls) == stop_after:
             raise KeyboardInterrupt
         calls.append(task.topology)
-        return perform(task)
+        return perform(None, task)
 
-    monkeypatch.setattr(workers, "perform", counting)
+    monkeypatch.setattr(import_module("simulator.sweep.sweep"), "perform", counting)
     return calls
 
 
