@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simulator.decide.costed import FIXED
 from simulator.errors import InputError, Problem, ServecastError, collect
 from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open
 from simulator.resolve.topology import plan_topology
+from simulator.run.decision import Measured, costed_of, estimated
 from simulator.run.evaluate import course_of
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
@@ -19,8 +21,9 @@ from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
-from simulator.size.advice import advice
+from simulator.size.advice import MOST_REQUESTS, advice
 from simulator.size.answer import Answer, sized_scenario
+from simulator.study.decision import Trail
 
 WORTH_FORKING = 20_000
 WORTH_SPAWNING = 1_000_000
@@ -47,10 +50,15 @@ class Work:
 
     def worth(self, jobs: int) -> bool:
         """Whether several processes are worth their start: their store and rows have to be in a folder."""
-        requests = sum(most or 0 for one in self.loads.first_month for most in one.demand.most_requests)
+        requests = sum(one.demand.requests for one in self.loads.first_month)
         names = self.loaded.scenario.topologies
         least = WORTH_FORKING if forks() else WORTH_SPAWNING
         return jobs > 1 and len(names) > 1 and requests * len(names) >= least
+
+    @property
+    def estimates(self) -> bool:
+        """Whether the capacity of each topology is estimated."""
+        return self.advise and 0 < self.loads.shown.demand.requests <= MOST_REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +138,9 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         outcomes.append(kept_outcome(subject_of(planned), shown.demand, number, work.sizer.store, work.rows))
     tell(name, 0.75)
     course = course_of(work.loaded, work.loads, planned, outcomes, work.sizer, found)
+    if work.estimates:
+        trail = FIXED if found is None else Trail(found.search.claim, found.search.tried)
+        measured = Measured(subject_of(planned), costed_of(name, course.priced, trail))
+        estimated([measured], shown.demand, work.loads.absent, work.sizer.store)
     if work.advise and found is None:
         advice(sized, name, first_month_usd(course.priced), work.loads.first_month, work.sizer.store)

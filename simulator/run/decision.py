@@ -34,7 +34,7 @@ from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed, under
-from simulator.study.decision import Trail, Verdict
+from simulator.study.decision import Capacity, Trail, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ def decide_run(
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
-    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, Store() if store is None else store)
+    store = Store() if store is None else store
+    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, store)
     if explore_s > 0:
         explorer = Explorer(resized(stays), stays, explore_s)
         names = [one.name for one in found]
@@ -103,11 +104,19 @@ def decide_run(
         if all(_steady(one) for one in found):
             flips += price_flips(explorer, found, today)
     elif estimate:
-        explorer = Explorer(stays, stays, math.inf)
-        known = capacities(explorer, {one.costed.name: _first(one) for one in measured}, ESTIMATE_TRIALS)
+        known = estimated(measured, demand, absent, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)
     told = {name: capacity_row(one) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
+
+
+def estimated(
+    measured: Sequence[Measured], demand: Demand, absent: Collection[int], store: Store
+) -> dict[str, Capacity]:
+    """The capacity of each topology as it is, by a few trials."""
+    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, store)
+    firsts = {one.costed.name: _first(one) for one in measured}
+    return capacities(Explorer(stays, stays, math.inf), firsts, ESTIMATE_TRIALS)
 
 
 def _steady(one: Costed) -> bool:

@@ -48,7 +48,7 @@ from simulator.simulate.key import agreed, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.advice import MOST_REQUESTS, advice
+from simulator.size.advice import advice
 from simulator.size.answer import Answer, sized_scenario, with_found_hours
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
@@ -164,10 +164,9 @@ def _simulate(
         reach = replace(limits or Limits(), seconds=explore_s)
         resized = partial(at_best_size, asked, set(answers), periods, store, reach)
         demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
-        few = advise and 0 < loads.shown.demand.requests <= MOST_REQUESTS
         decision = decide_run(
             *(sized, demand, measured, least, explore_s, unmeasured, resized),
-            *(few, loads.absent, store),
+            *(work.estimates, loads.absent, store),
         )
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until
