@@ -8,7 +8,9 @@ help:  ## list the targets
 
 .venv/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	$(BIN)/servecast doctor --warm > .venv/warm.txt 2>&1 & \
+	  $(BIN)/pip install --quiet -c constraints.txt 'servecast[dev]'; installed=$$?; wait; exit $$installed
 	touch $@
 
 setup: .venv/.stamp  ## make .venv and compile the kernels into the cache

@@ -41,14 +41,15 @@ class Sizing:
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
     meets : whether a fleet meets the SLO in every period of a month
-    search : the topology at the cheapest sizes that do, each pool with so many replicas at least; None if none does
+    search : the topology at the cheapest sizes that do, from what it was before, and whether no class comes less than
+        then; None if none does
     at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
     meets: Callable[[PlannedTopology, Sequence[PeriodDemand]], bool]
-    search: Callable[[Sequence[PeriodDemand], Sizes], PlannedTopology | None]
+    search: Callable[[Sequence[PeriodDemand], Sizes, PlannedTopology | None, bool], PlannedTopology | None]
     at: Callable[[Sizes], PlannedTopology]
 
 
@@ -140,16 +141,14 @@ def _next_best(
     """The cheapest sizes of a node, from those of the node before it.
 
     Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
-    chosen from does not meet more of a higher load. Where nothing met before, nothing does now. Owned pools do not
-    shrink, nor does the only pool of a topology where no class falls.
+    chosen from does not meet more of a higher load. Where nothing met before, nothing does now.
     """
     known, best = last
     rises = all(now >= then for now, then in zip(level, known, strict=True))
     periods = loads.periods(level)
     if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
         return best
-    alone = rises and len(before) == 1
-    return sizing.search(periods, tuple(n if own or alone else 0 for n, own in zip(before, sizing.owned, strict=True)))
+    return sizing.search(periods, before, best, rises)
 
 
 def _fleet(planned: PlannedTopology) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
+from simulator.resolve.sizes import Fixed, OpenPool, alone, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
@@ -17,8 +18,10 @@ from simulator.simulate.one import subject_of
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.answer import Answer, answer, sized_scenario
-from simulator.size.found import Limits
+from simulator.size.answer import Answer, searched, sized_scenario
+from simulator.size.found import Limits, Search
+from simulator.size.search import refinable
+from simulator.size.trials import Point, Trials
 from simulator.size.windows import best_window
 from simulator.study.decision import Sizes
 
@@ -70,9 +73,22 @@ class Sizer:
             subject = subject_of(planned)
             return all(try_fleet(subject, one.demand, self.store).refutation is None for one in periods)
 
-        def search(periods: Sequence[PeriodDemand], least: Sizes) -> PlannedTopology | None:
-            found = answer(loaded, name, periods, self.store, self.limits, least=least)
-            return None if found.infeasible else plan_topology(sized_scenario(loaded, [found]), name)
+        refused = _refused(found.search)
+
+        def search(
+            periods: Sequence[PeriodDemand], before: Sizes, last: PlannedTopology | None, rises: bool
+        ) -> PlannedTopology | None:
+            nonlocal refused
+            opened = tuple(
+                _from(pool, before, last if rises else None, len(pools)) for pool in open_pools(loaded, name)
+            )
+            trials = Trials(alone(loaded, name), name, opened, periods, self.store)
+            known = refused if rises else frozenset[Point]()
+            best = searched(trials, self.limits, refused=known)
+            refused = known | _refused(best)
+            if best.best is None:
+                return None
+            return plan_topology(with_sizes(loaded, name, trials.sizes(best.best.point)), name)
 
         def at(sizes: Sizes) -> PlannedTopology:
             fixed = {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}
@@ -80,3 +96,23 @@ class Sizer:
 
         owned = tuple(pool.billing == "owned" for pool in pools)
         return Sizing(tuple(pool.name for pool in pools), owned, meets, search, at)
+
+
+def _refused(found: Search) -> frozenset[Point]:
+    return frozenset(tried.point for tried in found.by_word("refused"))
+
+
+def _from(pool: OpenPool, before: Sizes, last: PlannedTopology | None, pools: int) -> OpenPool:
+    """The pool from what it was before: owned ones do not shrink, nor does the only one where no class comes less.
+
+    Parameters
+    ----------
+    last : the topology of before, where no class comes less than then
+    """
+    least, rises = 0, last is not None and pools == 1
+    if refinable(pool):
+        scaler = last.fleet.pools[0].autoscaler if last is not None and rises else None
+        least = scaler.min_replicas if scaler else 0
+    elif rises or pool.owned:
+        least = before[pool.index]
+    return replace(pool, low=max(pool.low, math.ceil(least / pool.step)))

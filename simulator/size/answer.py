@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pools, with_sizes
+from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import Outcome
@@ -23,9 +23,9 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.found import Limits, Search
 from simulator.size.reasons import empty_engine_misses, shortfall
-from simulator.size.search import refinable, search
-from simulator.size.trials import Progress, Trials, Tried
-from simulator.study.decision import HOLDS_ON_FRESH, Sizes
+from simulator.size.search import search
+from simulator.size.trials import Point, Progress, Trials, Tried
+from simulator.study.decision import HOLDS_ON_FRESH
 from simulator.study.fleet import ColdStart, FleetSpec
 
 SURE = 2.0
@@ -81,7 +81,6 @@ def answer(
     limits: Limits | None = None,
     progress: Progress | None = None,
     rows: Rows | None = None,
-    least: Sizes = (),
 ) -> Answer:
     """Search the open sizes of a topology.
 
@@ -89,26 +88,26 @@ def answer(
     ----------
     periods : what is asked in a month, the busiest first
     rows : keeps the requests of the best
-    least : of each pool of the topology, replicas below which is not looked; settings of autoscalers stay open
 
     Raises
     ------
     InputError : the topology cannot be planned or priced at any size, at its place
     """
-    pools = tuple(_from(pool, least) for pool in open_pools(loaded, name))
-    trials = Trials(alone(loaded, name), name, pools, periods, store, progress, rows=rows)
+    trials = Trials(alone(loaded, name), name, open_pools(loaded, name), periods, store, progress, rows=rows)
     return answered(loaded, trials, searched(trials, limits))
 
 
-def searched(trials: Trials, limits: Limits | None = None, rival: Tried | None = None) -> Search:
-    """Search the sizes of a topology that can be planned at its smallest; `rival` as `search` takes it.
+def searched(
+    trials: Trials, limits: Limits | None = None, rival: Tried | None = None, refused: Collection[Point] = ()
+) -> Search:
+    """Search the sizes of a topology that can be planned at its smallest; `rival` and `refused` as `search` takes them.
 
     Raises
     ------
     InputError : it cannot
     """
     trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
-    return search(trials, limits, rival=rival)
+    return search(trials, limits, rival=rival, refused=refused)
 
 
 def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
@@ -126,12 +125,6 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
     return Answer(name, names, trials.sizes(furthest.point), found, infeasible=why_infeasible(trials, found))
-
-
-def _from(pool: OpenPool, least: Sizes) -> OpenPool:
-    if not least or refinable(pool):
-        return pool
-    return replace(pool, low=max(pool.low, math.ceil(least[pool.index] / pool.step)))
 
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:

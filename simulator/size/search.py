@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from simulator.bill.cents import dollars
@@ -35,6 +35,7 @@ class _Searcher:
     limits: Limits
     best: Tried | None = None
     rival: Tried | None = None
+    refused: Collection[Point] = ()
     monotone: bool = True
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
@@ -49,6 +50,9 @@ class _Searcher:
     def close(self, point: Point) -> Tried:
         """The point, looked at once: excluded by its bound, or simulated."""
         if point in self.trail:
+            return self.trail[point]
+        if point in self.refused:
+            self.trail[point] = Tried(point, "refused", reason="refused at a lower load")
             return self.trail[point]
         excluded = self.excluded(point)
         if excluded is None:
@@ -81,7 +85,11 @@ class _Searcher:
 
 
 def search(
-    trials: Trials, limits: Limits | None = None, known: Tried | None = None, rival: Tried | None = None
+    trials: Trials,
+    limits: Limits | None = None,
+    known: Tried | None = None,
+    rival: Tried | None = None,
+    refused: Collection[Point] = (),
 ) -> Search:
     """Find the cheapest sizes of a topology that meet the SLO.
 
@@ -93,9 +101,10 @@ def search(
     ----------
     known : a point that is known to meet; what costs no less is excluded
     rival : the best of other points, as those of another window: what costs no less is excluded or raced out too
+    refused : points that miss the SLO where less is asked: these are not simulated
     """
     limits = limits or Limits()
-    searcher = _Searcher(trials, limits, known, rival)
+    searcher = _Searcher(trials, limits, known, rival, refused)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
