@@ -46,7 +46,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
         rival.name,
         None if never else _within(payback_months(ours, theirs), mine.terms.months),
         None if never else _within(payback_months(ours, theirs, rate), mine.terms.months),
-        hours_per_day(mine.usd_per_month, rival.bill.lines),
+        None if mine.terms.jobs_per_month else hours_per_day(mine.usd_per_month, rival.bill.lines),
     )
 
 
@@ -78,7 +78,8 @@ def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | N
 
     Returns
     -------
-    None for a rival that pays by the token, or nothing by the hour
+    None for a rival that pays by the token, or nothing by the hour; of a finite job it is not asked: both are paid for
+    its hours
     """
     use = [line for line in rival if line.kind == "by_use"]
     by_hour = math.fsum(mean(line.usd) for line in use if line.unit == "GPU-hours")

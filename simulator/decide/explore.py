@@ -125,21 +125,22 @@ def with_volumes(explorer: Explorer, pairs: Sequence[BreakEven]) -> list[BreakEv
     for pair in pairs:
         try:
             crossing = volume(cost(pair.topology), cost(pair.rival))
-            found.append(replace(pair, volume=_with_tokens(explorer, pair.topology, crossing)))
+            found.append(replace(pair, volume=_with_tokens(explorer, (pair.topology, pair.rival), crossing)))
         except OutOfTime:
             found.append(pair)
     return found
 
 
-def _with_tokens(explorer: Explorer, name: str, found: Crossing) -> Crossing:
-    """Tokens at the crossing, by those of the nearest multiple that was tried."""
+def _with_tokens(explorer: Explorer, names: Sequence[str], found: Crossing) -> Crossing:
+    """Tokens at the crossing, by the mean of both sides at the nearest multiple at which both are known."""
     at = found.factor
-    if at is None:
+    known = [factor for factor, *usd in found.tried if all(map(math.isfinite, usd))]
+    if at is None or not known:
         return found
-    known = [factor for factor, usd, _ in found.tried if math.isfinite(usd)]
     nearest = min(known, key=lambda factor: abs(math.log(factor / at)))
-    tokens = explorer.best(Asked(name, nearest)).tokens_per_month
-    return replace(found, tokens_per_month=None if tokens is None else tokens * at / nearest)
+    tokens = [explorer.best(Asked(name, nearest)).tokens_per_month for name in names]
+    told = [one for one in tokens if one is not None]
+    return replace(found, tokens_per_month=math.fsum(told) / len(told) * at / nearest if told else None)
 
 
 def trial_flips(

@@ -33,9 +33,7 @@ def rank(contenders: Sequence[Contender]) -> Ranking:
         for one in contenders
         if one.gap_usd > 0 and one.name not in names and one.usd_per_month - one.gap_usd < best
     ]
-    closest = (
-        None if meeting or not contenders else max(contenders, key=lambda one: (one.lasts_until, one.attainment)).name
-    )
+    closest = None if meeting or not contenders else _closest(contenders)
     return Ranking(
         order=tuple(one.name for one in meeting),
         winners=tuple(one.name for one in contenders if one.name in names),
@@ -51,6 +49,11 @@ def cheapest(contenders: Sequence[Contender]) -> str:
     found = rank(contenders)
     if found.order:
         return found.order[0]
+    return _closest(contenders)
+
+
+def _closest(contenders: Sequence[Contender]) -> str:
+    """Of those that miss the SLO the one that misses it least, then the cheapest."""
     return min(contenders, key=lambda one: (-one.lasts_until, -one.attainment, one.usd_per_month)).name
 
 

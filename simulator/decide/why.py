@@ -38,6 +38,8 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     best = by_name[ranking.closest]
     if best.lasts_until:
         text = f"No topology meets the SLO in every month; {best.name} lasts longest, until month {best.lasts_until}"
+    elif not best.attainment:
+        text = "No topology meets the SLO, for any request"
     else:
         text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
     if ranking.withheld_by:

@@ -95,14 +95,14 @@ def decide_run(
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
         study = loaded.scenario.study
+        if all(_steady(one) for one in found):
+            flips = price_flips(explorer, found, today)
         known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
         pairs = with_volumes(explorer, pairs)
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
         drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
         owned = [one.name for one in found if one.terms.owned]
-        flips = trial_flips(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned)
-        if all(_steady(one) for one in found):
-            flips += price_flips(explorer, found, today)
+        flips += trial_flips(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned)
     elif estimate:
         known = estimated(measured, demand, absent, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)

@@ -98,6 +98,14 @@ def test_published_hours_of_use_do_not_depend_on_the_load(load: float) -> None:
     assert decide([own, rent]).ranking.order == ("own", "rent")
 
 
+def test_a_finite_job_has_no_hours_of_use_a_day() -> None:
+    """Both sides are paid for the hours of the job alone: no hours of the day decide between them."""
+    rent, dear = _rent(10.0), _rent(20.0, "dear")
+    assert break_evens([rent, dear])[0].hours_per_day is not None
+    jobs = [replace(one, terms=replace(one.terms, jobs_per_month=3.0)) for one in (rent, dear)]
+    assert [pair.hours_per_day for pair in break_evens(jobs)] == [None, None]
+
+
 def test_resale_at_the_end_is_no_payback() -> None:
     kept = _own(2_000_000.0, resale_share_by_age=((3.0, 0.99),))  # type: ignore[arg-type]
     rent = _rent(20.0)

@@ -58,6 +58,22 @@ def test_volume_takes_each_side_at_its_best_size() -> None:
     assert (api.volume.side, api.volume.factor) == ("below", pytest.approx(35 / 40, rel=0.02))
 
 
+def test_both_sides_of_a_crossing_say_the_same_tokens() -> None:
+    """What each delivers in its own simulation differs a little; one load has one number of tokens."""
+
+    def serve(asked: Asked) -> Answered:
+        fixed = asked.topology == "fixed"
+        return Answered(True, 100.0 if fixed else 60.0 * asked.load, (1000.0 if fixed else 1010.0) * asked.load)
+
+    pairs = [BreakEven("fixed", "api", None, None, None), BreakEven("api", "fixed", None, None, None)]
+    one, other = (pair.volume for pair in with_volumes(Explorer(serve, serve, 60.0), pairs))
+    assert one is not None
+    assert other is not None
+    assert (one.side, other.side) == ("above", "below")
+    assert one.factor == other.factor
+    assert one.tokens_per_month == other.tokens_per_month == pytest.approx(1005.0 * (one.factor or 0.0))
+
+
 def test_flips_of_volume_limits_and_growth() -> None:
     explorer, _ = _explorer()
     names = ["fixed", "large"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -123,6 +125,21 @@ def test_a_gap_that_reaches_below_the_winner_withholds_the_verdict() -> None:
     assert sentence(found).startswith("No verdict")
     unmet = Contender("unmet", False, 90.0, gap_usd=1.0)
     assert rank([best, unmet]).withheld_by == ("unmet",)
+
+
+@given(CONTENDERS, st.randoms())
+@settings(max_examples=60, deadline=None)
+def test_order_changes_neither_who_comes_closest_nor_the_sentence(found: list[Contender], random: Random) -> None:
+    """Where two are alike in everything that is said, either may be named."""
+    missing = [replace(one, meets=False, usd_per_month=100.0 + k) for k, one in enumerate(found)]
+    shuffled = random.sample(missing, len(missing))
+    assert rank(missing).closest == rank(shuffled).closest == cheapest(shuffled)
+    assert sentence(missing) == sentence(shuffled)
+
+
+def test_nobody_comes_close_where_no_request_is_served() -> None:
+    found = [Contender("a", False, 1.0), Contender("b", False, 9.0)]
+    assert sentence(found) == "No topology meets the SLO, for any request."
 
 
 def test_nobody_meets() -> None:
