@@ -66,6 +66,12 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
 
 
+def as_events_write(loaded: LoadedScenario) -> str:
+    """What sliders do not reach: what events of the study set, from their months on; empty without any."""
+    events = [f"{event.name} (month {event.from_month})" for event in loaded.scenario.study.events]
+    return f"What an event sets stays as it is written from its month on: {', '.join(events)}." if events else ""
+
+
 def changed_text(file: Path, sets: list[str]) -> str:
     """The scenario in `file` with values set, as a file of its own that names the same files."""
     return resolved_yaml(load_scenario(file, sets=sets))

@@ -10,7 +10,7 @@ from typing import Any
 from dashboard.limits import limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
-from simulator.errors import Problem, ServecastError
+from simulator.errors import InputError, Problem, ServecastError
 from simulator.results.scratch import scratch
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -41,6 +41,9 @@ def _preview(file: str, sets: list[str]) -> dict[str, Any]:
     try:
         horizon_s = preview_horizon_s(load_scenario(file))
         loaded = load_scenario(file, sets=sets)
+        if loaded.scenario.study.cut is not None and horizon_s < loaded.scenario.run.horizon_s:
+            words = "takes its windows from the whole run, of which a short one is a part: run it in full"
+            raise InputError(Problem(words, *loaded.place("study.cut"), path="study.cut"))
         short = (
             f"run.horizon_s={horizon_s:.0f}",
             f"run.warmup_s={min(loaded.scenario.run.warmup_s, _WARM_UP_SHARE * horizon_s):.0f}",

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import jobs
-from dashboard.changes import Change, assignments, changed_text
+from dashboard.changes import Change, as_events_write, assignments, changed_text
 from dashboard.components.job_panel import show_job
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
@@ -41,6 +41,8 @@ def show(context: Context) -> None:
     rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
     st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table")
     st.caption(f"{changed['horizon_s'] / 60:.0f} simulated minutes, one replication. Changed: {_words(sets)}.")
+    if words := as_events_write(resolved(context.bundle)):
+        st.caption(markdown(words))
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:", disabled=not sets):
         text = changed_text(file, sets)
         st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import preview_worker
-from dashboard.changes import Change, assignments, changed_text
+from dashboard.changes import Change, as_events_write, assignments, changed_text
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
@@ -83,3 +83,15 @@ def test_a_changed_scenario_is_previewed_over_the_span_of_the_plain_one(monkeypa
     assert plain["horizon_s"] < loaded.scenario.run.horizon_s
     assert changed["horizon_s"] == plain["horizon_s"]
     assert set(plain["summary"]["sets"]) < set(changed["summary"]["sets"])
+
+
+def test_what_sliders_do_not_reach_is_said_and_a_cut_study_is_refused() -> None:
+    """An event writes its own prices; windows of a shortened run would be others than the run's."""
+    plain = load_scenario(SCENARIO)
+    assert as_events_write(plain) == ""
+    name = next(iter(plain.scenario.topologies))
+    event = f"study.events=[{{name: later, from_month: 2, topology: {name}, change: {{staff: {{base_fte: 0.5}}}}}}]"
+    assert "later (month 2)" in as_events_write(load_scenario(SCENARIO, sets=["study.months=3", event]))
+    found = preview_worker._preview(str(SCENARIO), ["run.horizon_s=86400", "study.cut={window_h: 1, kinds: 2}"])
+    assert "run it in full" in found["problems"][0]["message"]
+    assert found["problems"][0]["path"] == "study.cut"
