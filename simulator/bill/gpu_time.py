@@ -43,7 +43,8 @@ def cached_share(use: PoolUse, engine: Engine) -> float:
     pairs = cached * (cached / np.maximum(requests, 1.0) + 1.0) / 2.0
     last = engine.steps.token_time_s[-1]
     token_s = float(last[-1]) / (len(last) - 1)
-    return _over_done(float((token_s * cached + engine.steps.prefill_attn_s * pairs).sum()), use, engine)
+    seconds = float((token_s * cached + engine.steps.prefill_attn_s * pairs).sum())
+    return _over_done(seconds / engine.steps.stages, use, engine)
 
 
 def alone_share(use: PoolUse, engine: Engine) -> float:

@@ -46,12 +46,14 @@ def kernel_step_time(
         S[n] = n\\,a_{seq} + \\text{head}(n) + \\text{sampler}(n) + \\text{host}(n)
 
     Token counts up to the largest captured graph are padded to a captured size; beyond it kernels run ragged. With p
-    pipeline stages a round of m micro-batches takes p stage times of t/m tokens; attention is charged for full
-    pipelines (m = p).
+    pipeline stages whose batches are in flight a step is one batch on its way through all of them, each with a host of
+    its own: what is exposed is so p times. Else a round of m micro-batches takes p stage times of t/m tokens; attention
+    is charged for full pipelines (m = p).
 
     Parameters
     ----------
-    in_flight : plans in flight are simulated, so that a request's wait for them is no part of its overhead
+    in_flight : plans in flight are simulated, of asynchronous scheduling, so that a request's wait for them is no part
+        of its overhead, and of pipeline stages
 
     Raises
     ------
@@ -61,20 +63,22 @@ def kernel_step_time(
     tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
     graphs = graph_tokens(overheads, limits)
     rows = []
-    for micro_batches in range(1, layout.pp + 1):
+    stages = layout.pp if in_flight else 1
+    for micro_batches in range(1, layout.pp // stages + 1):
         row = model_s(np.maximum(tokens / micro_batches, 1.0), arch, hardware, layout, overheads, graphs)
         row[0] = 0.0
         rows.append(row)
-    seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1])
+    seq_time_s = _seq_time_s(arch, hardware, layout, limits, overheads, drafting, rows[-1], stages)
     lag_s = 0.0 if in_flight else _admission_lag_s(overheads, limits, rows[0], seq_time_s)
     step = StepTime(
         token_time_s=np.stack(rows),
         seq_time_s=seq_time_s,
-        prefill_attn_s=full_layers(arch) * layer_pair_s(arch, hardware, layout) / layout.pp,
-        decode_attn_s=full_layers(arch) * layer_context_s(arch, hardware, layout) / layout.pp,
+        prefill_attn_s=full_layers(arch) * layer_pair_s(arch, hardware, layout) * stages / layout.pp,
+        decode_attn_s=full_layers(arch) * layer_context_s(arch, hardware, layout) * stages / layout.pp,
         calibrated=hardware.transferred_from is None,
         origin=origin(arch, hardware, layout, overheads),
         request_overhead_s=overheads.request_s + lag_s,
+        stages=stages,
     )
     if drafting is None or drafting.draft is None:
         return step
@@ -148,14 +152,15 @@ def _seq_time_s(
     overheads: EngineOverheads,
     drafting: Drafting | None,
     token_time_s: Floats,
+    stages: int,
 ) -> Floats:
     """What each sequence adds: attention's rows, LM head, sampler and the host's work; entry 0 is 0."""
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     windows = window_layers(arch) * arch.sliding_window * layer_context_s(arch, hardware, layout)
-    each = (arch.layers * layer_sequence_s(arch, hardware, layout) + windows) / layout.pp
+    each = (arch.layers * layer_sequence_s(arch, hardware, layout) + windows) * stages / layout.pp
     gpu = sequences * each + head_s(sequences * (1 + drafted), arch, hardware, layout)
     places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
-    time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu)
+    time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu, stages)
     time[0] = 0.0
     return np.asarray(time)

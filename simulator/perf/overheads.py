@@ -56,16 +56,20 @@ def padded_tokens(tokens: Floats, max_graph_tokens: int) -> Floats:
     return np.where(np.isinf(padded), tokens, padded)
 
 
-def step_host_s(overheads: EngineOverheads, layers: int, sequences: Floats, gpu_s: Floats) -> Floats:
+def step_host_s(overheads: EngineOverheads, layers: int, sequences: Floats, gpu_s: Floats, stages: int = 1) -> Floats:
     """Host time that shows in a step of `sequences` requests whose GPU time is at least `gpu_s`.
 
-    .. math:: h_x + h_{xs} n + \\begin{cases} \\max(0, h + h_s n + l L - g(n)) & \\text{asynchronous} \\\\
+    .. math:: p (h_x + h_{xs} n) + \\begin{cases} \\max(0, p (h + h_s n) + l L - g(n)) & \\text{asynchronous} \\\\
         h + h_s n + \\max(0, l L - g(n)) & \\text{else} \\end{cases}
+
+    Parameters
+    ----------
+    stages : p pipeline stages with as many steps in flight, which one host schedules while a step passes them all
     """
     host = overheads.host_s + overheads.host_seq_s * sequences
     launch = overheads.launch_layer_s * layers
     if overheads.async_scheduling:
-        behind = np.maximum(0.0, host + launch - gpu_s)
+        behind = np.maximum(0.0, stages * host + launch - gpu_s)
     else:
         behind = host + np.maximum(0.0, launch - gpu_s)
-    return np.asarray(overheads.exposed_s + overheads.exposed_seq_s * sequences + behind)
+    return np.asarray(stages * (overheads.exposed_s + overheads.exposed_seq_s * sequences) + behind)

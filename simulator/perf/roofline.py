@@ -35,6 +35,7 @@ def roofline_step_time(
     limits: BatchLimits,
     coefficients: Coefficients,
     drafting: Drafting | None = None,
+    in_flight: bool = False,
 ) -> StepTime:
     """Step-time tables of one replica from the GPU's peaks and the achieved shares in `coefficients`.
 
@@ -44,7 +45,12 @@ def roofline_step_time(
     with `W(t)` the weight bytes that t tokens make a GPU read (only the experts they are expected to activate), `P` the
     parameters per token and GPU, `a` the bytes per token that small kernels move, `b` and `c` achieved bandwidth and
     compute. With p pipeline stages a round of m micro-batches takes p stage times of t/m tokens, which is the whole
-    model's time for t/m tokens; the bubble is (p - m)/p. Attention is charged for full pipelines (m = p).
+    model's time for t/m tokens; the bubble is (p - m)/p. Attention is charged for full pipelines (m = p). Where the
+    batches of a pipeline are in flight, a step is one batch on its way through all stages.
+
+    Parameters
+    ----------
+    in_flight : plans in flight are simulated
 
     Raises
     ------
@@ -53,7 +59,8 @@ def roofline_step_time(
     check_layout(arch, device, layout)
     tokens = np.arange(limits.max_num_batched_tokens + 1, dtype=np.float64)
     rows = []
-    for micro_batches in range(1, layout.pp + 1):
+    stages = layout.pp if in_flight else 1
+    for micro_batches in range(1, layout.pp // stages + 1):
         share = np.maximum(tokens / micro_batches, 1.0)
         row = coefficients.host_step_s + layers_s(share, arch, device, layout, coefficients)
         row += layer_communication_s(share, arch, device, layout, coefficients)
@@ -62,11 +69,12 @@ def roofline_step_time(
         rows.append(row)
     step = StepTime(
         token_time_s=np.stack(rows),
-        seq_time_s=_seq_time_s(limits.max_num_seqs, arch, device, layout, coefficients, drafting),
-        prefill_attn_s=prefill_attention_s(arch, device, layout, coefficients),
-        decode_attn_s=decode_attention_s(arch, device, layout, coefficients),
+        seq_time_s=_seq_time_s(limits.max_num_seqs, arch, device, layout, coefficients, drafting, stages),
+        prefill_attn_s=prefill_attention_s(arch, device, layout, coefficients) * stages,
+        decode_attn_s=decode_attention_s(arch, device, layout, coefficients) * stages,
         calibrated=False,
         origin=f"roofline: {arch.name} in {layout.weights.name} on {layout.gpus} x {device.name}",
+        stages=stages,
     )
     if drafting is None or drafting.draft is None:
         return step
@@ -180,12 +188,13 @@ def _seq_time_s(
     layout: Layout,
     coefficients: Coefficients,
     drafting: Drafting | None,
+    stages: int,
 ) -> NDArray[np.float64]:
     """What each sequence adds: engine overhead, LM head, KV of windowed layers; entry 0 is 0."""
     sequences = np.arange(max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     window = arch.sliding_layers * arch.sliding_window * _decode_layer_s(arch, device, layout, coefficients)
-    time = sequences * (coefficients.host_seq_s + window / layout.pp)
+    time = sequences * (coefficients.host_seq_s + window * stages / layout.pp)
     time += _head_s(sequences * (1 + drafted), arch, device, layout, coefficients)
     time[0] = 0.0
     return time

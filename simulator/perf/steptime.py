@@ -34,7 +34,8 @@ class StepTime:
     Attributes
     ----------
     token_time_s : shape (p, max_num_batched_tokens + 1); host overhead, weights, matrix products, communication.
-        Row m - 1 serves steps of m micro-batches, m = min(n, pipeline stages); one row without pipeline parallelism
+        Row m - 1 serves steps of m micro-batches, m = min(n, pipeline stages); one row without pipeline parallelism,
+        and where its batches are in flight
     seq_time_s : shape (max_num_seqs + 1,); what depends on the number of sequences (sampling, graph padding, drafting)
     prefill_attn_s : seconds per prefill attention unit q(c + (q + 1)/2)
     decode_attn_s : seconds per token of context that decoding requests read
@@ -43,6 +44,8 @@ class StepTime:
     request_overhead_s : time that a request spends outside the engine's steps (API process, tokeniser, first output)
     expected_error : from the profile's validation; None where nothing was measured
     plan_s : least time from one plan of the engine to its next, where several are in flight
+    stages : pipeline stages that compute as many plans at once, where these are in flight: a plan takes its duration
+        through all of them, and that over `stages` of the replica's time
     """
 
     token_time_s: NDArray[np.float64]
@@ -54,6 +57,14 @@ class StepTime:
     request_overhead_s: float = 0.0
     expected_error: ExpectedError | None = None
     plan_s: float = 0.0
+    stages: int = 1
+
+    def round_s(self, batch: NDArray[np.int64], drafts: int, context_tokens: float) -> NDArray[np.float64]:
+        """Time in which each of `batch` decoding requests gets its tokens: as many plans as stages, in turn."""
+        share = -(-batch // self.stages)
+        computed = np.minimum(share * (1 + drafts), self.token_time_s.shape[1] - 1)
+        attention_s = self.decode_attn_s * share * context_tokens
+        return np.asarray(self.token_time_s[-1][computed] + self.seq_time_s[share] + attention_s)
 
     def durations_s(
         self,

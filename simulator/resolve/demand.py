@@ -66,6 +66,7 @@ def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float,
         else None,
         priority=priority,
         complexity=_complexity(cls.complexity),
+        stop_token_share=cls.stop_token_share,
     )
 
 

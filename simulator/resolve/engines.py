@@ -27,7 +27,7 @@ from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.resolve.checkpoint import architecture, is_file, layout_of, weight_format
-from simulator.resolve.flight import planning
+from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
@@ -127,7 +127,7 @@ def plan_engine(
     elif profile is not None:
         steps = profile.step_time(limits)
     else:
-        steps = step_time(arch, machine, parts, limits, settings.version, drafting, plans.asynchronous)
+        steps = step_time(arch, machine, parts, limits, settings.version, drafting, plans)
         notes += notes_of(arch.name, shape.unmodelled)
     return PlannedEngine(
         model=(arch.name if is_file(name, folder) else name).lower(),
@@ -179,7 +179,7 @@ def step_time(
     limits: BatchLimits,
     version: str | None = None,
     drafting: Drafting | None = None,
-    asynchronous: bool | None = None,
+    plans: Planning = PLAIN,
 ) -> StepTime:
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
 
@@ -188,20 +188,20 @@ def step_time(
 
     Parameters
     ----------
-    asynchronous : whether the host plans a step while the one before is computed, and is simulated to do so; None
-        takes the times of the version without simulating its plans, so that a request's wait for the plan in flight
-        is part of its overhead
+    plans : whether its plans are in flight, and the host's work beside the GPU; where they are not simulated, a
+        request's wait for the plan in flight is part of its overhead
     """
+    in_flight = plans.flight is not None
     card, hardware = machine.gpu, machine.hardware
     parts = [(arch, layout)]
     if drafting and drafting.draft:
         parts.append((drafting.draft, drafting.layout(layout)))
     if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
-        return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting)
+        return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting, in_flight)
     overheads = engine_overheads(version, machine.like or card.name)
-    if asynchronous is not None:
-        overheads = replace(overheads, async_scheduling=asynchronous)
-    step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, bool(asynchronous))
+    if plans.asynchronous is not None:
+        overheads = replace(overheads, async_scheduling=plans.asynchronous)
+    step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
     if len(parts) > 1:
         return step
     if layout.is_wide(card.device) or arch.is_mla:

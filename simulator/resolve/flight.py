@@ -1,12 +1,13 @@
-"""Asynchronous scheduling: what the scenario asks for, what vLLM would make of it, and what is simulated."""
+"""Plans in flight: what the scenario asks for, what vLLM would make of it, and what is simulated."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.catalog.overheads import row_of
+from simulator.catalog.overheads import row_of, version_key
 from simulator.engine.modes.refusals import Asked, settle
 from simulator.engine.modes.spec import Flight
+from simulator.engine.rules import V0_32
 from simulator.errors import InputError, Problem
 from simulator.schema.engine import EngineSettings
 
@@ -30,6 +31,9 @@ class Planning:
     notes: tuple[str, ...] = ()
 
 
+PLAIN = Planning()
+
+
 def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Planning:
     """Plans in flight of a pool's engines: as vLLM does where nothing, or `auto`, is asked for.
 
@@ -45,17 +49,19 @@ def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Plan
     InputError : asynchronous scheduling that vLLM refuses, or that is not simulated
     """
     asked = settings.async_scheduling
+    missing = _not_simulated(settings, pp, role)
+    synchronous = Flight(pp, False, stages=pp) if pp > 1 and missing is None else None
     if asked is False:
-        return Planning(asynchronous=False)
+        return Planning(synchronous, False)
     if asked is None and not _is_vllm(settings):
-        return Planning()
-    refused, missing = _refused(settings, pp, version), _not_simulated(settings, pp, role)
+        return Planning(synchronous)
+    refused = _refused(settings, pp, version)
     if refused is None and missing is None:
-        return Planning(_ASYNC, True)
+        return Planning(_ASYNC if pp == 1 else Flight(pp + 1, True, eligible_after=pp, stages=pp), True)
     words = refused or missing
     if asked is True:
         raise InputError(Problem(f"{words}: leave it out, or take auto", path="engine.async_scheduling", got="true"))
-    return Planning(None, None if refused is None else False, (f"async_scheduling: auto is off: {words}",))
+    return Planning(synchronous, None if refused is None else False, (f"async_scheduling: auto is off: {words}",))
 
 
 def _is_vllm(settings: EngineSettings) -> bool:
@@ -72,6 +78,7 @@ def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     asked = Asked(
         async_scheduling=True if settings.async_scheduling is True else None,
         pipeline_parallel_size=pp,
+        use_v2_model_runner=version_key(settings.version or version)[:2] >= version_key(V0_32.version)[:2],
         method=drafts.method if drafts else "",
         num_speculative_tokens=drafts.num_speculative_tokens if drafts else 0,
     )
@@ -84,8 +91,8 @@ def _not_simulated(settings: EngineSettings, pp: int, role: str) -> str | None:
         return f"asynchronous scheduling is vLLM's, batching {settings.batching} is not"
     if settings.speculative_config is not None:
         return "asynchronous scheduling with drafts is not simulated, though vLLM has it"
-    if pp > 1:
-        return "asynchronous scheduling with pipeline stages is not simulated, though vLLM has it"
+    if pp > 1 and (settings.profile or settings.throughput):
+        return "of a pipeline whose steps are measured or given the plans in flight are not known"
     if role in ("prefill", "decode"):
         return "asynchronous scheduling with prefill and decode apart is not simulated, though vLLM has it"
     return None

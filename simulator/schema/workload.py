@@ -262,6 +262,9 @@ class RequestClass(Settings):
         kind="uniform", low=0.0, high=1.0
     )
     """0 (simple) to 1, for routing by complexity."""
+    stop_token_share: Share = 0.0
+    """Share of the answers that a stop token ends, so that the engine does not know their length before; the others end
+    with their last token allowed (`max_tokens`). With plans in flight each takes one token more that nobody gets."""
     slo: Slo = Slo()
     """Service levels that the class is held to."""
     timeout_s: NotNegative = 0.0

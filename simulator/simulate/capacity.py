@@ -27,8 +27,8 @@ def replica_capacity_rps(
     A request of mean lengths takes its prompt's share of full prefill steps, and `osl` decode steps shared by the
     B requests that fit: 1 / (isl·(1 - h)·T(budget)/budget + A_p·isl²·(1 - h²)/2 + osl·T(B)/B), B = min(max_num_seqs,
     KV tokens/context), h the share of the prompt that is found in the prefix cache; with k drafts a step yields several
-    tokens and computes 1 + k for each request. A replica that does not `prefill`, or not `decode`, spares itself that
-    part.
+    tokens and computes 1 + k for each request; with p pipeline stages a prompt takes 1/p of its steps' time, and T(B)
+    is that of a plan of B/p requests. A replica that does not `prefill`, or not `decode`, spares itself that part.
 
     Parameters
     ----------
@@ -46,9 +46,8 @@ def replica_capacity_rps(
     prefill_s = isl * (1 - hit) * row[budget] / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
     drafts = engine.num_speculative_tokens
     steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
-    computed = min(batch * (1 + drafts), budget)
-    decode_s = steps * (row[computed] + step.seq_time_s[batch] + step.decode_attn_s * batch * context) / batch
-    return float(1.0 / (prefill_s * prefill + decode_s * decode))
+    decode_s = steps * step.round_s(np.array(batch), drafts, context) / batch
+    return float(1.0 / (prefill_s / step.stages * prefill + decode_s * decode))
 
 
 class Load(NamedTuple):

@@ -87,8 +87,8 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
     """Requests that one replica holds at once while it keeps the tightest limit on the time of a token.
 
     B requests in flight end B/OSL requests a step, so a step has B/OSL prompts to compute beside B tokens:
-    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ TPOT limit. Without such a limit it is
-    what the KV cache holds.
+    T(B) + S(B) + A_d·B·context + B/OSL·(ISL·T(budget)/budget + A_p·ISL²/2) ≤ TPOT limit, with p pipeline stages that of
+    plans of B/p requests. Without such a limit it is what the KV cache holds.
     """
     load = busy_load(demand)
     engine, step = pool.engine, pool.step_time
@@ -102,7 +102,7 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
     batch = np.arange(1, most + 1)
     row, budget = step.token_time_s[-1], engine.max_num_batched_tokens
     prefill_s = load.isl * row[budget] / budget + step.prefill_attn_s * load.isl**2 / 2
-    step_s = row[batch] + step.seq_time_s[batch] + step.decode_attn_s * batch * context + batch / load.osl * prefill_s
+    step_s = step.round_s(batch, 0, context) + batch / load.osl * prefill_s / step.stages
     return max(int(np.count_nonzero(step_s <= limit_s)), 1)
 
 

@@ -142,8 +142,9 @@ def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id
 
 
 def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int) -> Iterator[Requests]:
-    """The class's blocks with its number, priority and complexity; segments and sessions become unique over classes."""
-    generator = stream(seed, "complexity")
+    """The class's blocks with its number, priority, complexity and stop tokens; segments and sessions become unique
+    over classes."""
+    generator, stops = stream(seed, "complexity"), stream(seed, "stop tokens")
     first_id = class_id * _IDS_PER_CLASS
     for block in blocks():
         n = len(block)
@@ -152,6 +153,7 @@ def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int
             class_id=np.full(n, class_id, np.int32),
             priority=np.full(n, workload.priority, np.int32),
             complexity=_complexity(workload.complexity, generator, n),
+            stops=stops.random(n) < workload.stop_token_share,
             session_id=np.where(block.session_id >= 0, block.session_id + first_id, -1),
             segment_id=block.segment_id + first_id,
         )

@@ -267,6 +267,7 @@ class ClassWorkload:
     prefixes : shared prefixes; replaces those of a profile or trace
     priority : lower is served first
     complexity : 0 (simple) to 1, one value or uniform between two
+    stop_token_share : share of the answers that a stop token ends, whose length the engine does not know before
     """
 
     name: str
@@ -276,9 +277,11 @@ class ClassWorkload:
     prefixes: Prefixes | None = None
     priority: int = 0
     complexity: float | Uniform = 0.0
+    stop_token_share: float = 0.0
 
     def __post_init__(self) -> None:
         path = f"class {self.name}"
+        _share(f"{path}: stop_token_share", self.stop_token_share)
         for bound in (self.complexity,) if not isinstance(self.complexity, Uniform) else (self.complexity.high,):
             _share(f"{path}: complexity", bound)
         sessions = isinstance(self.arrivals, Sessions)

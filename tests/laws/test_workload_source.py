@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -260,3 +261,17 @@ def test_a_long_stream_starts_at_once() -> None:
 def test_impossible_workloads_are_refused(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("workload", [CHAT, TALK, REPLAY])
+def test_stop_tokens_end_their_share_of_the_answers_and_change_nothing_else(workload: ClassWorkload) -> None:
+    def drawn(share: float) -> Requests:
+        spec = WorkloadSpec((replace(workload, stop_token_share=share),))
+        return next(iter(build_source(spec, 400.0, 3).chunks()))
+
+    none, some, every = (drawn(share) for share in (0.0, 0.7, 1.0))
+    assert not none.stops.any()
+    assert every.stops.all()
+    assert abs(some.stops.mean() - 0.7) < 4 * np.sqrt(0.21 / len(some))
+    assert (some.osl == none.osl).all()
+    assert (some.arrival_s == none.arrival_s).all()

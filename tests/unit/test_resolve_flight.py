@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simulator.catalog.overheads import engine_overheads
@@ -60,7 +61,7 @@ def test_without_it_the_host_works_before_each_step() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"pp": 2}, "pipeline stages is not simulated"),
+        ({"pp": 2, "speculative_config": drafts("eagle")}, "with drafts is not simulated"),
         ({"role": "decode"}, "prefill and decode apart is not simulated"),
         ({"batching": "static"}, "batching static is not"),
         ({"speculative_config": drafts("ngram")}, "ngram-based speculative decoding"),
@@ -77,6 +78,42 @@ def test_where_it_cannot_be_it_is_refused_or_turned_off_with_a_warning(settings:
         engine = planned(async_scheduling=each, **settings)  # type: ignore[arg-type]
         assert engine.config.modes.flight is None
         assert any(words in note for note in engine.notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "flight"),
+    [
+        ({}, Flight(5, True, eligible_after=4, stages=4)),
+        ({"async_scheduling": True, "version": "0.33"}, Flight(5, True, eligible_after=4, stages=4)),
+        ({"async_scheduling": False}, Flight(4, False, stages=4)),
+        ({"version": "0.11"}, Flight(4, False, stages=4)),
+        ({"version": "0.20"}, Flight(4, False, stages=4)),
+    ],
+)
+def test_batches_of_a_pipeline_are_in_flight(settings: dict[str, object], flight: Flight) -> None:
+    """As many as stages with the V1 model runner, which has them synchronous; one more with the V2 model runner."""
+    assert planned(pp=4, **settings).config.modes.flight == flight
+
+
+def test_the_v1_model_runner_refuses_asynchronous_plans_of_a_pipeline() -> None:
+    with pytest.raises(InputError, match="V1 model runner with pipeline parallelism"):
+        planned(pp=2, async_scheduling=True, version="0.20")
+    assert any("V1 model runner" in note for note in planned(pp=2, async_scheduling="auto", version="0.20").notes)
+
+
+@pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
+def test_a_batch_takes_as_long_through_all_stages_as_through_one_gpu_but_for_hosts_and_hand_overs(model: str) -> None:
+    """The kernels of all layers and their attention are the same; stages add hosts and transport, a few percent."""
+    one, four = (
+        plan_engine(model, "h200", 1, pp, EngineSettings(quantization="fp8"), Path()).step_time for pp in (1, 4)
+    )
+    batch = np.array([8, 64, 256])
+    alone, staged = (step.token_time_s[0][batch] + step.seq_time_s[batch] for step in (one, four))
+    assert len(four.token_time_s) == 1
+    assert four.stages == 4
+    assert ((staged > alone) & (staged < 1.4 * alone)).all()
+    assert four.prefill_attn_s == pytest.approx(one.prefill_attn_s)
+    assert four.decode_attn_s == pytest.approx(one.decode_attn_s)
 
 
 def test_versions_that_have_to_be_told_are_not_told_by_auto() -> None:

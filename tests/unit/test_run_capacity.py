@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,10 @@ from fleet_cases import ENGINE, pool
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.fleet.single import run_single
+from simulator.resolve.engines import plan_engine
 from simulator.run.remarks import turns_apart
+from simulator.schema.engine import EngineSettings
 from simulator.simulate.capacity import _most_cached_share, kept_up, replica_capacity_rps
 from simulator.workload.requests import make_requests
 
@@ -61,3 +66,16 @@ def test_topologies_that_were_asked_different_things_are_told_apart() -> None:
     assert turns_apart([0, 0]) == []
     (words,) = turns_apart([9_054, 5_053])
     assert "5,053 to 9,054 requests" in words
+
+
+@pytest.mark.parametrize("told", [None, False])
+def test_a_pipeline_serves_what_its_capacity_says_where_requests_come_one_by_one(told: bool | None) -> None:
+    settings = EngineSettings(async_scheduling=told, enable_prefix_caching=False, max_num_seqs=64)
+    engine = plan_engine("llama-3.1-8b", "h100-sxm", 1, 4, settings, Path())
+    planned = replace(CACHING, engine=engine.config, step_time=engine.step_time)
+    capacity_rps = replica_capacity_rps(planned, 256.0, 128.0)
+    n = 2000
+    requests = make_requests(np.arange(n) / (3 * capacity_rps), np.full(n, 256), np.full(n, 128))
+    finish_s = np.sort(run_single(engine.config, engine.step_time, requests).records["finish_s"])
+    served_rps = (n // 2) / (finish_s[3 * n // 4] - finish_s[n // 4])
+    assert served_rps == pytest.approx(capacity_rps, rel=0.3)

@@ -123,6 +123,7 @@ def run_reference(
     flight = config.modes.flight
     depth, stages = (flight.depth, flight.stages) if flight else (1, 1)
     queue, stage_free_s, ends = PlanQueue(run.scheduler, depth), [0.0] * stages, deque[float]()
+    last_ends = deque([0.0] * stages, maxlen=stages)
     now, has_finished = 0.0, False
     while run.arrivals or run.scheduler.has_requests or len(queue) or has_finished:
         if not run.scheduler.has_requests and not len(queue) and not has_finished:
@@ -135,8 +136,9 @@ def run_reference(
             if empty and depth == 1:
                 raise InvariantError(f"nothing can be scheduled at {now} s although requests wait")
             duration = 0.0 if empty else step_duration_s(step_time, run.scheduler, plan)
-            start, end = pass_through(stage_free_s, now, duration)
+            start, end = pass_through(stage_free_s, max(now, last_ends[0]), duration)
             ends.append(end)
+            last_ends.append(end)
             if not empty:
                 run.log(now, LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks))
             if queue.push(plan, run.scheduler.has_requests):
@@ -150,10 +152,12 @@ def run_reference(
 def pass_through(stage_free_s: list[float], now: float, duration_s: float) -> tuple[float, float]:
     """Start and end of a plan that takes an equal share of `duration_s` in each stage of a pipeline.
 
-    A stage computes one plan after the other, in their order.
+    A stage computes one plan after the other, in their order. A plan goes on with tokens that the one `stages` before
+    it brings at the latest, so it begins after that.
 
     Parameters
     ----------
+    now : when it was made, and the plan that many before it has passed all stages
     stage_free_s : when each stage has computed all plans before; moved on
     """
     start = end = max(now, stage_free_s[0])

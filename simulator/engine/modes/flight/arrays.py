@@ -118,6 +118,7 @@ def reset_flight(flight: Any, r: int) -> None:
         row[name] = 0
     row["last_decode_step"] = row["passed"] = -1
     flight.stage_free_s[r] = 0.0
+    flight.plans["end_s"][r] = 0.0
 
 
 def grow_flight(flight: Any, n_slots: int) -> Any:

@@ -58,7 +58,8 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     empty = rep.step_seqs == 0 and not preempted
     duration = 0.0 if empty else step_duration_s(engines, rep, pool)
     free_s = engines.flight.stage_free_s
-    plan.start_s = max(now, free_s[r, 0])
+    before = engines.flight.plans[r, (k + head.depth - head.stages) % head.depth]
+    plan.start_s = max(max(now, free_s[r, 0]), before.end_s)
     end_s = plan.start_s
     for stage in range(head.stages):
         end_s = max(end_s, free_s[r, stage]) + duration / head.stages
