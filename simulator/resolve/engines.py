@@ -114,6 +114,8 @@ def plan_engine(
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight)
+    if config.drop_last_hit_block and config.enable_prefix_caching and not rules.drops_last_hit_block:
+        notes += (f"with drafts the last block of a prefix hit is computed again, which vLLM {rules.version} does not",)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)

@@ -126,3 +126,9 @@ def test_versions_that_have_to_be_told_are_not_told_by_auto() -> None:
 @pytest.mark.parametrize(("version", "rules"), [(None, V0_32), ("0.32.1", V0_32), ("0.33", V0_33), ("0.34.0", V0_33)])
 def test_the_version_chooses_the_rules(version: str | None, rules: object) -> None:
     assert planned(version=version).config.rules == rules
+
+
+@pytest.mark.parametrize(("version", "doubted"), [("0.32.0", False), ("0.33.0", True)])
+def test_hits_that_a_newer_version_has_with_drafts_are_doubted(version: str, doubted: bool) -> None:
+    engine = planned(speculative_config=drafts("eagle"), version=version, enable_prefix_caching=True)
+    assert any("last block of a prefix hit" in note for note in engine.notes) == doubted
