@@ -42,6 +42,7 @@ _COUNTS = (
     "escalations_denied",
     "unsent_turns",
 )
+_TOKENS = ("isl", "cached_tokens", "generated")
 _BY_TARGET = ("requests", "completed", "input_tokens", "cached_tokens", "output_tokens")
 
 
@@ -94,10 +95,11 @@ class Tally:
             sketch.add(values[name])
 
     def _add_by_target(self, records: NDArray[Any]) -> None:
-        sent = records[records["target"] >= 0]
-        done = sent["status"] == Status.COMPLETED
-        tokens = (sent[name] * done for name in ("isl", "cached_tokens", "generated"))
-        np.add.at(self.by_target, sent["target"], np.stack([np.ones_like(done, np.int64), done, *tokens], axis=1))
+        sent = records["target"] >= 0
+        target, done = records["target"][sent], (records["status"] == Status.COMPLETED)[sent]
+        counts = [np.ones(len(target)), done, *(records[name][sent] * done for name in _TOKENS)]
+        sums = [np.bincount(target, count, minlength=len(self.by_target)) for count in counts]
+        self.by_target += np.stack(sums, axis=1).astype(np.int64)
 
     def merge(self, other: Tally) -> None:
         self.window.merge(other.window)
@@ -250,7 +252,14 @@ class MetricAccumulator:
                 kept = within(records, values, term)
                 self.within[k][j] += int((kept & mine & counted).sum())
                 good &= kept | ~mine
-        self._add(self.total, records, values, good, counted, np.ones(len(records), np.bool_))
+        everyone = np.ones(len(records), np.bool_)
+        if len(self.classes) == 1:
+            batch = self._tally()
+            self._add(batch, records, values, good, counted, everyone)
+            self.total.merge(batch)
+            self.by_class[0].merge(batch)
+            return
+        self._add(self.total, records, values, good, counted, everyone)
         for k, tally in enumerate(self.by_class):
             self._add(tally, records, values, good, counted, records["class_id"] == k)
 
