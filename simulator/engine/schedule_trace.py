@@ -166,11 +166,25 @@ class ScheduleTrace:
             "LoRA slots": modes.max_loras > 0,
             "data-parallel ranks": modes.waves is not None,
             "adaptive prefill cap": modes.adaptive_prefill_cap,
-            "events": bool(self.events),
+            "cache resets": any(event.reset for event in self.events),
+            "clients that leave while they are served": self._leave_while_served(),
+            "clients that leave while plans are in flight": modes.flight is not None
+            and any(event.abort for event in self.events),
             "grammars": any(row.grammar_ready_step is not None for row in requests),
             "parallel sampling by priority": by_priority and any(row.n_parent is not None for row in requests),
         }
         return [words for words, used in found.items() if used]
+
+    def _leave_while_served(self) -> bool:
+        first: dict[int, int] = {}
+        for step in self.steps:
+            for number, _, _ in step.scheduled:
+                first.setdefault(number, step.step)
+        return any(
+            number in first and first[number] < event.step + event.during
+            for event in self.events
+            for number in event.abort
+        )
 
 
 LIMITS = {

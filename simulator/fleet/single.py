@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.schedule_trace import ScheduleTrace, TraceRequest, TraceStep
+from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest, TraceStep
 from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
 from simulator.engine.verify import ModeMissing
 from simulator.fleet.dataplane import DataPlane
@@ -52,10 +52,24 @@ class SingleRun:
     steps: tuple[LoggedStep, ...]
 
 
-def run_single(config: EngineConfig, step_time: StepTime, requests: Requests, *, log: bool = False) -> SingleRun:
-    """Serve `requests` on one replica until all have ended."""
+def run_single(
+    config: EngineConfig,
+    step_time: StepTime,
+    requests: Requests,
+    *,
+    log: bool = False,
+    timeouts_s: Sequence[float] = (),
+) -> SingleRun:
+    """Serve `requests` on one replica until all have ended.
+
+    Parameters
+    ----------
+    timeouts_s : of classes, see `ClassSpec`; those beyond have none
+    """
     pool = PoolSpec("replica", "", 1, 1, config, step_time, np.zeros(config.max_num_seqs + 1))
-    classes = tuple(ClassSpec(str(k), (True,)) for k in range(int(requests.class_id.max(initial=0)) + 1))
+    n_classes = int(requests.class_id.max(initial=0)) + 1
+    padded = (*timeouts_s, *(0.0,) * (n_classes - len(timeouts_s)))
+    classes = tuple(ClassSpec(str(k), (True,), timeout_s) for k, timeout_s in enumerate(padded))
     spec = FleetSpec("single", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
     return run_replicas(spec, requests, log=log)
 
@@ -90,7 +104,8 @@ def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
 def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
     """Replay a recording with the compiled scheduler: iteration k of the engine is made at second k.
 
-    A step takes one second; with plans in flight it takes no time, but each plan comes a second after the one before.
+    A step takes one second; with plans in flight it takes no time, but each plan comes a second after the one before. A
+    client that leaves has a class of its own, whose timeout it is.
 
     Raises
     ------
@@ -101,13 +116,20 @@ def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
         raise ModeMissing(", ".join(missing))
     scheduled = trace.config.modes.max_num_scheduled_tokens
     config = replace(trace.config, max_num_batched_tokens=scheduled) if scheduled else trace.config
-    return [_replayed_steps(config, trace.requests)]
+    return [_replayed_steps(config, trace.requests, trace.events)]
 
 
-def _replayed_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> list[TraceStep]:
+def _replayed_steps(
+    config: EngineConfig, requests: Sequence[TraceRequest], events: Sequence[TraceEvent]
+) -> list[TraceStep]:
+    leave_s = {number: event.step + 0.5 * event.during for event in reversed(events) for number in event.abort}
     contents: dict[tuple[int, str | None, int | None], int] = {}
     ordered = sorted(requests, key=lambda request: (request.arrival_step, request.id))
+    leaving = [request for request in ordered if leave_s.get(request.id, 0.0) > request.arrival_step]
+    classes = {request.id: k for k, request in enumerate(leaving, 1)}
+    timeouts_s = [0.0, *(leave_s[request.id] - request.arrival_step for request in leaving)]
     columns = {
+        "class_id": np.array([classes.get(request.id, 0) for request in ordered]),
         "priority": np.array([request.priority for request in ordered]),
         "stops": np.array([0 < request.stop_after < request.osl for request in ordered]),
         "segment_start": np.cumsum([0, *(len(request.prompt) for request in ordered)]),
@@ -129,6 +151,7 @@ def _replayed_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> l
     in_flight = config.modes.flight is not None
     step_time = constant_step_time(0.0 if in_flight else 1.0, config.max_num_batched_tokens, config.max_num_seqs)
     ids = [request.id for request in ordered]
+    run = run_single(config, replace(step_time, plan_s=1.0), workload, log=True, timeouts_s=timeouts_s)
     return [
         TraceStep(
             round(step.start_s),
@@ -136,5 +159,5 @@ def _replayed_steps(config: EngineConfig, requests: Sequence[TraceRequest]) -> l
             tuple(ids[number] for number in step.preempted),
             step.free_blocks,
         )
-        for step in run_single(config, replace(step_time, plan_s=1.0), workload, log=True).steps
+        for step in run.steps
     ]

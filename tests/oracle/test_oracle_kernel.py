@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.engine.trace_reader import load_schedule_trace
-from simulator.engine.verify import check_schedule, compare_steps
+from simulator.engine.verify import ModeMissing, check_schedule, compare_steps
 from simulator.fleet.single import replay_kernel
 
 TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
@@ -66,3 +66,27 @@ def test_kernel_reproduces_plans_in_flight(name: str, version: str) -> None:
     assert check.missing == ""
     assert check.first_difference is None
     assert check.identical_steps == check.n_steps > 100
+
+
+@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
+def test_clients_that_leave_while_they_wait_are_timeouts(version: str) -> None:
+    path = MODES / version / "h_abort_waiting.json.gz"
+    (check,) = check_schedule(path, {"kernel": replay_kernel})
+    assert check.first_difference is None
+    assert check.identical_steps == check.n_steps > 500
+    trace = load_schedule_trace(path)
+    (steps,) = replay_kernel(dataclasses.replace(trace, events=()))
+    assert not compare_steps("without those who left", trace.steps, steps).identical
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("h_abort", "clients that leave while they are served"),
+        ("h_abort_async", "clients that leave while plans are in flight"),
+        ("h_reset_cache", "cache resets"),
+    ],
+)
+def test_other_events_are_not_replayed(name: str, missing: str) -> None:
+    with pytest.raises(ModeMissing, match=missing):
+        replay_kernel(load_schedule_trace(MODES / "0.32.0" / f"{name}.json.gz"))
