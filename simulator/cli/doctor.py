@@ -39,14 +39,19 @@ def doctor(*, warm: bool = False) -> int:
 
 
 def warm_up() -> None:
-    """Run a tiny simulation, which compiles every kernel of the data plane into the cache on disk."""
+    """Run a tiny simulation with plans in flight, vLLM's default: it compiles what most fleets run on into the cache.
+
+    Fleets whose pools all plan one step at a time run on kernels of their own, compiled when first asked for.
+    """
     import numpy as np
 
     from simulator.engine.config import EngineConfig
+    from simulator.engine.modes.spec import Flight, Modes
     from simulator.fleet.single import run_single
     from simulator.perf.steptime import constant_step_time
     from simulator.workload.requests import make_requests
 
-    config = EngineConfig(num_blocks=64, max_num_seqs=8, max_num_batched_tokens=64, max_model_len=256)
+    modes = Modes(flight=Flight(depth=2, asynchronous=True))
+    config = EngineConfig(num_blocks=64, max_num_seqs=8, max_num_batched_tokens=64, max_model_len=256, modes=modes)
     requests = make_requests(np.array([0.0]), np.array([16]), np.array([4]))
     run_single(config, constant_step_time(0.01, 64, 8), requests)

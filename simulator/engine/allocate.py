@@ -12,6 +12,7 @@ from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
+from simulator.engine.modes.spec import Flight
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -26,6 +27,8 @@ _COUNTS = (
 )
 _WITH_ROW = (state.PREFILL, state.DECODE, state.LANDING, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
 _CHAIN_SCRATCH = 64
+_SERVES_NOBODY = Flight(depth=1, asynchronous=False)
+"""In place of replicas where there are none, so that token APIs alone run on the kernels that most fleets run on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def allocate_engines(
         first += pool.n_replicas
     largest_block = max(pool.config.block_size for pool in pools) if pools else 1
     most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
+    flights = [pool.config.modes.flight for pool in pools for _ in range(pool.n_replicas)]
+    plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
     engines = Engines(
         slots=np.zeros(n_slots, state.SLOT),
         free_slots=np.arange(n_slots - 1, -1, -1, dtype=np.int32),
@@ -109,13 +114,7 @@ def allocate_engines(
         load=np.zeros(n_replicas, np.int32),
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
-        flight=allocate_flight(
-            [pool.config.modes.flight for pool in pools for _ in range(pool.n_replicas)],
-            [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)],
-            most_seqs,
-            n_classes,
-            n_slots,
-        ),
+        flight=allocate_flight(flights or [_SERVES_NOBODY], plan_s or [0.0], most_seqs, n_classes, n_slots),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf

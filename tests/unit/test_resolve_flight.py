@@ -8,11 +8,19 @@ import numpy as np
 import pytest
 
 from simulator.catalog.overheads import engine_overheads
+from simulator.cli.doctor import warm_up
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.flight.arrays import Flight as InFlight
 from simulator.engine.modes.spec import Flight
 from simulator.engine.rules import V0_32, V0_33
 from simulator.errors import InputError
+from simulator.fleet.dataplane import DataPlane
+from simulator.fleet.single import RequestList
 from simulator.resolve.engines import PlannedEngine, plan_engine
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import load_scenario
 from simulator.schema.engine import EngineSettings, SpeculativeConfig
+from simulator.workload.requests import make_requests
 
 
 def planned(pp: int = 1, role: str = "both", **settings: object) -> PlannedEngine:
@@ -132,3 +140,20 @@ def test_the_version_chooses_the_rules(version: str | None, rules: object) -> No
 def test_hits_that_a_newer_version_has_with_drafts_are_doubted(version: str, doubted: bool) -> None:
     engine = planned(speculative_config=drafts("eagle"), version=version, enable_prefix_caching=True)
     assert any("last block of a prefix hit" in note for note in engine.notes) == doubted
+
+
+def test_the_quickstart_runs_on_one_set_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of plans in flight, which `servecast doctor --warm` compiles; token APIs alone run on it too."""
+    warmed: list[EngineConfig] = []
+    monkeypatch.setattr("simulator.fleet.single.run_single", lambda config, *_: warmed.append(config))
+    warm_up()
+    assert warmed[0].modes.flight == Flight(2, True)
+    quickstart = Path(__file__).resolve().parents[2] / "scenarios/quickstart.yaml"
+    nobody = RequestList(make_requests(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)))
+    replicas = [f"{name}.pools[0].replicas=4" for name in ("on_prem", "hybrid")]
+    sizes = (*replicas, "cloud.pools[0].autoscaler=null", "hybrid.pools[1].autoscaler=null")
+    sized = load_scenario(quickstart, sets=[f"topologies.{size}" for size in sizes])
+    fleets = [topology.fleet for topology in plan_topologies(sized)]
+    planes = [DataPlane(fleet, nobody, (1,) * len(fleet.pools), 0, print) for fleet in fleets]
+    assert {len(fleet.pools) for fleet in fleets} >= {0, 1}
+    assert {type(plane.engines.flight) for plane in planes} == {InFlight}
