@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from simulator.workload.reading import WasRead
     from simulator.workload.traces import TraceSource
 
 
@@ -16,6 +18,10 @@ def traces(
     trace_format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto",
     source: str | None = None,
     retrieved: str = "not stated",
+    column: list[str] | None = None,
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None,
+    hash_block_tokens: int | None = None,
+    leave_out_failures: bool = False,
     bin_s: float = 10.0,
     write: Path | None = None,
     format: Literal["table", "json"] = "table",
@@ -25,6 +31,7 @@ def traces(
     For example:
 
         servecast traces requests.csv --bin-s 300
+        servecast traces log.jsonl --column arrival_s=at --column input_tokens=prompt --column output_tokens=answer
         servecast traces requests.csv --write traffic.json
 
     Parameters
@@ -37,6 +44,14 @@ def traces(
         Name of the published trace that the file is, for its citation and licence in the description.
     retrieved
         Date on which the file was fetched.
+    column
+        Ours=theirs, as arrival_s=startTime, for a table of one's own; may be given several times.
+    time_unit
+        Unit of the times; told by the format unless given.
+    hash_block_tokens
+        Tokens that one hash stands for; told by the prompts' lengths unless given.
+    leave_out_failures
+        Leave out rows without an output token.
     bin_s
         Width of the bins of arrivals.
     write
@@ -47,6 +62,7 @@ def traces(
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError, Problem
     from simulator.workload.describe import describe_trace, write_description
+    from simulator.workload.reading import Reading
     from simulator.workload.trace_file import load_trace
     from simulator.workload.traces import TRACE_SOURCES
 
@@ -61,13 +77,21 @@ def traces(
         return 0
     if not bin_s > 0:
         raise InputError(Problem("must be positive", "--bin-s", got=f"{bin_s:g}"))
-    found = describe_trace(load_trace(file, trace_format).requests, _source(file, source), retrieved, bin_s)
+    if hash_block_tokens is not None and hash_block_tokens < 1:
+        raise InputError(Problem("must be at least 1", "--hash-block-tokens", got=str(hash_block_tokens)))
+    columns = tuple(_pair(each) for each in column or ())
+    trace = load_trace(file, Reading(trace_format, columns, time_unit, hash_block_tokens, leave_out_failures))
+    try:
+        found = describe_trace(trace.requests, _source(file, source), retrieved, bin_s)
+    except InputError as error:
+        raise InputError(Problem(str(error), file=str(file))) from error
     if write:
         write_description(found, write)
     if format == "json":
-        print_json({name: value for name, value in found.items() if name not in ("counts", "lengths", "prefix")})
+        shown = {name: value for name, value in found.items() if name not in ("counts", "lengths", "prefix")}
+        print_json({**shown, "read_as": asdict(trace.was_read)})
     else:
-        print_table(_summary(found), ["", file.name])
+        print_table([*_as_read(trace.was_read), *_summary(found)], ["", file.name])
         if write:
             print(f"\ndescription: {write}")
     return 0
@@ -97,12 +121,41 @@ def _source(file: Path, name: str | None) -> TraceSource:
     return known[name]
 
 
+def _pair(text: str) -> tuple[str, str]:
+    from simulator.errors import InputError, Problem, unknown_name
+    from simulator.workload.trace_file import OWN_COLUMNS
+
+    ours, equals, theirs = text.partition("=")
+    if not (equals and theirs):
+        raise InputError(Problem("must be ours=theirs, as arrival_s=startTime", "--column", got=text))
+    if ours not in OWN_COLUMNS:
+        raise InputError(Problem(unknown_name("column", ours, OWN_COLUMNS), "--column"))
+    return ours, theirs
+
+
+def _as_read(read: WasRead) -> list[list[str]]:
+    rows = [["read as", read.format], ["times in", "dates" if read.time_unit == "date" else read.time_unit]]
+    if read.hash_block_tokens is not None:
+        rows.append(["tokens of a hashed block", str(read.hash_block_tokens)])
+    if read.failures:
+        rows.append(["failures left out", f"{read.failures:,}"])
+    return rows
+
+
+def _busiest_rps(found: dict[str, Any]) -> float:
+    """Requests per second in the busiest bin; the last is as long as what is left of the trace."""
+    *whole, last = found["counts"]
+    last_s = found["duration_s"] - len(whole) * found["bin_s"]
+    rates = [count / found["bin_s"] for count in whole]
+    return float(max(*rates, last / last_s, found["requests"] / found["duration_s"]))
+
+
 def _summary(found: dict[str, Any]) -> list[list[str]]:
     rows = [
         ["requests", f"{found['requests']:,}"],
         ["duration [s]", f"{found['duration_s']:,.1f}"],
         ["rate [requests/s]", f"{found['requests'] / found['duration_s']:.3g}"],
-        [f"busiest {found['bin_s']:g} s [requests/s]", f"{max(found['counts']) / found['bin_s']:.3g}"],
+        [f"busiest {found['bin_s']:g} s [requests/s]", f"{_busiest_rps(found):.3g}"],
         ["burstiness (cv of gaps, Poisson 1)", f"{found['burstiness_cv']:.2f}"],
     ]
     for length in ("isl", "osl"):

@@ -14,6 +14,7 @@ from simulator.schema import workload as schema
 from simulator.schema.scenario import Scenario
 from simulator.workload import spec
 from simulator.workload.jobs import NEVER, JobWorkload
+from simulator.workload.reading import Reading
 from simulator.workload.requests import RequestSource
 from simulator.workload.source import build_source
 
@@ -90,6 +91,17 @@ def _complexity(value: float | schema.Uniform | schema.Constant) -> float | spec
     return float(value.value) if isinstance(value, schema.Constant) else spec.Uniform(value.low, value.high)
 
 
+def _reading(trace: schema.Trace) -> Reading:
+    return Reading(
+        trace.format,
+        tuple(trace.columns.items()),
+        trace.time_unit,
+        trace.hash_block_tokens,
+        trace.leave_out_failures,
+        trace.leave_out_classes,
+    )
+
+
 def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: float) -> spec.Arrivals:
     match arrivals:
         case schema.Poisson():
@@ -99,7 +111,7 @@ def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: fl
         case schema.Profile():
             return spec.Profile(folder / arrivals.file, arrivals.rate_scale, arrivals.loop)
         case schema.Trace():
-            return spec.Trace(folder / arrivals.file, arrivals.format, arrivals.rate_scale, arrivals.loop)
+            return spec.Trace(folder / arrivals.file, _reading(arrivals), arrivals.rate_scale, arrivals.loop)
         case schema.Schedule():
             spikes = tuple(spec.Spike(spike.start_s, spike.duration_s, spike.factor) for spike in arrivals.spikes)
             hourly, weekly = tuple(arrivals.hourly or ()), tuple(arrivals.weekly or ())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +16,8 @@ from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
-from simulator.workload.spec import DAYS_PER_WEEK, Schedule, WorkloadSpec
+from simulator.workload.replay import trace_rows
+from simulator.workload.spec import DAYS_PER_WEEK, Schedule, Trace, WorkloadSpec
 
 Kind = Literal["load", "size", "trust", "basis"]
 """`load`: more was offered than is served, so the figures depend on the length of the run. `size`: how the
@@ -24,6 +28,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 _APART = 0.01
+_EMPTY = 0.02
+"""Share of the simulated time after a trace's end that is not worth a word."""
 
 
 def turns_apart(arrived: Iterable[int]) -> list[str]:
@@ -70,6 +76,37 @@ def part_of_the_week(workload: WorkloadSpec, run: RunSettings) -> list[str]:
                 f"of its week is {week_rps:.3g}: simulate whole days or weeks, or give study.periods"
             )
     return found
+
+
+def beyond_the_trace(workload: WorkloadSpec, horizon_s: float) -> list[str]:
+    """A warning where a trace ends well before the simulated time, which is paid for, or goes on after it."""
+    found: list[str] = []
+    for cls in workload.classes:
+        if not isinstance(cls.arrivals, Trace) or cls.arrivals.loop:
+            continue
+        version = Path(cls.arrivals.file).stat().st_mtime_ns
+        rows, inside, end_s = _trace_span(replace(cls.arrivals, row_factor=1.0), cls.name, horizon_s, version)
+        simulated = f"{horizon_s:,g} s simulated"
+        if end_s < (1 - _EMPTY) * horizon_s:
+            found.append(
+                f"the trace of {cls.name} ends at {end_s:,.4g} s, {end_s / horizon_s:.2%} of the {simulated}: the rest "
+                "is empty, and is paid for in the month; loop the trace or shorten run.horizon_s"
+            )
+        if inside < rows:
+            found.append(
+                f"{rows - inside:,} of {rows:,} rows of the trace of {cls.name} come after the {simulated} and are "
+                f"left out; it ends at {end_s:,.4g} s"
+            )
+    return found
+
+
+@lru_cache(maxsize=16)
+def _trace_span(trace: Trace, name: str, horizon_s: float, _version: int) -> tuple[int, int, float]:
+    """Rows of a class, those before the horizon, and when it ends: the last arrival and one mean gap."""
+    arrival_s = trace_rows(trace, name).arrival_s / trace.rate_scale
+    last_s = float(arrival_s[-1])
+    gap_s = (last_s - float(arrival_s[0])) / max(len(arrival_s) - 1, 1)
+    return len(arrival_s), int(np.searchsorted(arrival_s, horizon_s)), last_s + gap_s
 
 
 def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:

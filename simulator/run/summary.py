@@ -25,7 +25,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
-from simulator.run.remarks import beyond_the_clock, part_of_the_week, remarks
+from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
@@ -218,7 +218,9 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
     whole_month = not (study.periods or study.cut)
     found = beyond_the_clock(planned.settings, loaded.scenario.run.horizon_s) if whole_month else []
     if whole_month:
-        found += part_of_the_week(workload_spec(loaded.scenario, loaded.path.parent), loaded.scenario.run)
+        workload = workload_spec(loaded.scenario, loaded.path.parent)
+        found += part_of_the_week(workload, loaded.scenario.run)
+        found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
     if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:

@@ -133,6 +133,9 @@ class Schedule(Settings):
     """Coefficient of variation of the gaps once the rate is scaled out; 1 is Poisson."""
 
 
+TraceColumn = Literal["arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id"]
+
+
 class Trace(Settings):
     """Replay of a recorded trace."""
 
@@ -142,6 +145,16 @@ class Trace(Settings):
     """Trace file, from the scenario's folder."""
     format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto"
     """Format of the file; auto goes by its columns."""
+    columns: dict[TraceColumn, str] = {}
+    """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Unit of the times; seconds, or dates where they are some, unless given (Mooncake: ms where all are whole)."""
+    hash_block_tokens: AtLeastOne | None = None
+    """Prompt tokens that one entry of `hash_ids` stands for; what fits the prompts' lengths unless given."""
+    leave_out_failures: Switch = False
+    """Leave out rows without an output token, which are refused otherwise."""
+    leave_out_classes: tuple[str, ...] = ()
+    """Labels of the `class` column whose rows nobody serves; others that no class has are refused."""
     rate_scale: Positive = 1.0
     """Factor on the rate."""
     loop: Switch = False

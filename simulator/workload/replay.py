@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -16,25 +17,46 @@ from simulator.workload.rows import cut, fit_segments, select
 from simulator.workload.spec import ClassWorkload, Trace
 from simulator.workload.trace_file import load_trace
 
+MOST_LISTED = 8
+"""Labels that a message names."""
 
-def trace_rows(trace: Trace, class_name: str) -> Requests:
+
+def trace_rows(trace: Trace, class_name: str, class_names: Collection[str] | None = None) -> Requests:
     """Rows of the trace that belong to the class: all of them, or those labelled with its name in a `class` column.
+
+    Parameters
+    ----------
+    class_names : of all classes that replay the file, so that no row is left over; not looked at unless given
 
     Raises
     ------
-    InputError : a broken trace, no row of this class, or a loop over a trace without duration
+    InputError : a broken trace, no row of this class, labels that no class has, or a loop over a trace without duration
     """
-    loaded = load_trace(trace.file, trace.format, trace.hash_block_tokens)
+    loaded = load_trace(trace.file, trace.reading)
     rows = loaded.requests
     if loaded.labels is not None:
-        mine = np.flatnonzero(loaded.labels == class_name)
-        if not len(mine):
-            known = sorted(set(loaded.labels.tolist()))
-            raise InputError(Problem(unknown_name("class", class_name, known), file=str(trace.file), path="class"))
-        rows = select(rows, mine)
+        found = Counter(loaded.labels.tolist())
+        if class_name not in found:
+            raise InputError(Problem(unknown_name("class", class_name, found), file=str(trace.file), path="class"))
+        if class_names is not None:
+            _check_labels(trace, found, class_names)
+        rows = select(rows, np.flatnonzero(loaded.labels == class_name))
     if trace.loop and _period_s(rows) == 0.0:
         raise InputError(Problem("all rows have one arrival time: cannot loop", file=str(trace.file)))
     return rows
+
+
+def _check_labels(trace: Trace, found: Counter[str], class_names: Collection[str]) -> None:
+    """Refuse rows that would be dropped, as no class has their label."""
+    nobody = {label: count for label, count in found.most_common() if label not in class_names}
+    if nobody:
+        listed = ", ".join(f"{label!r} {count:,}" for label, count in list(nobody.items())[:MOST_LISTED])
+        more = f" and {len(nobody) - MOST_LISTED} more" if len(nobody) > MOST_LISTED else ""
+        text = (
+            f"{sum(nobody.values()):,} of {found.total():,} rows bear labels that no class has: {listed}{more}; name "
+            "classes so, or leave them out by leave_out_classes"
+        )
+        raise InputError(Problem(text, file=str(trace.file), path="class"))
 
 
 def _period_s(rows: Requests) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -80,19 +80,23 @@ def build_source(spec: WorkloadSpec, horizon_s: float, seed: int, chunk_requests
         if isinstance(workload.arrivals, ClosedLoopArrivals):
             closed_loops.append(_closed_loop(workload, workload.arrivals, class_id, own))
         else:
-            streams.append(partial(_labelled, _class_blocks(workload, horizon_s, own), workload, class_id, own))
+            blocks = _class_blocks(workload, spec.classes, horizon_s, own)
+            streams.append(partial(_labelled, blocks, workload, class_id, own))
     names = tuple(workload.name for workload in spec.classes)
     return _Source(names, tuple(closed_loops), tuple(streams), chunk_requests)
 
 
-def _class_blocks(workload: ClassWorkload, horizon_s: float, seed: int) -> _Blocks:
+def _class_blocks(workload: ClassWorkload, classes: Sequence[ClassWorkload], horizon_s: float, seed: int) -> _Blocks:
     arrivals = workload.arrivals
     if isinstance(workload, JobWorkload):
         return partial(job_blocks, workload, _lengths(workload), horizon_s, seed)
     if isinstance(arrivals, Sessions):
         return partial(session_blocks, workload, arrivals, horizon_s, seed)
     if isinstance(arrivals, Trace):
-        rows = trace_rows(arrivals, workload.name)
+        others = {
+            each.name for each in classes if isinstance(each.arrivals, Trace) and each.arrivals.file == arrivals.file
+        }
+        rows = trace_rows(arrivals, workload.name, others)
         return partial(replay_blocks, rows, workload, arrivals, _lengths(workload), horizon_s, seed)
     description = read_description(arrivals.file) if isinstance(arrivals, Profile) else None
     rate, cv = _rate(arrivals, description, horizon_s)

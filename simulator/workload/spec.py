@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import InputError, Problem
+from simulator.workload.reading import AS_IT_SAYS, Reading
 
 HOURS_PER_DAY = 24
 DAYS_PER_WEEK = 7
@@ -174,24 +175,21 @@ class Trace:
 
     Attributes
     ----------
-    format : `azure`, `mooncake`, `burstgpt`, `table` (servecast's own), or `auto` to go by the columns
+    reading : how the file is to be read
     rate_scale : divides the timestamps
     row_factor : requests for each row of the trace, at its own time (`workload.levels.repeat_rows`)
     loop : start again after the last arrival and one mean gap; prompts of different rounds share nothing
-    hash_block_tokens : tokens that one entry of `hash_ids` stands for
     """
 
     file: str | Path
-    format: str = "auto"
+    reading: Reading = AS_IT_SAYS
     rate_scale: float = 1.0
     loop: bool = False
-    hash_block_tokens: int = 512
     row_factor: float = 1.0
 
     def __post_init__(self) -> None:
         _positive("trace.rate_scale", self.rate_scale)
         _positive("trace.row_factor", self.row_factor)
-        _at_least(1, "trace.hash_block_tokens", self.hash_block_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MAX_PROBLEMS = 20
+_AS_WRITTEN: Any = {"skip_blank_lines": False, "keep_default_na": False}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+"""Between the values of a line, unless its first line has none; then what it has instead."""
+JSON_LINES = (".jsonl", ".ndjson")
+ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
+"""Kinds of files that are read."""
 _MAX_TOKENS = 2**31 - 1
 
 
@@ -28,15 +37,25 @@ class Table:
     ----------
     frame : one row per record
     line : int64 (n,), 1-based place of each record in the file
+    is_text : values are text, as in CSV
     """
 
     file: Path
     frame: pd.DataFrame
     line: NDArray[np.int64]
+    is_text: bool = True
+
+    def having(self, frame: pd.DataFrame) -> Table:
+        """The same rows with other columns."""
+        return replace(self, frame=frame)
+
+    def rows(self, keep: NDArray[np.bool_]) -> Table:
+        """Some of its rows."""
+        return replace(self, frame=self.frame[keep], line=self.line[keep])
 
 
 def read_table(file: Path) -> Table:
-    """Read a `.csv` (or `.csv.gz`) or `.parquet` file.
+    """Read a file by the end of its name (`ENDINGS`), packed with gzip or not.
 
     Raises
     ------
@@ -44,11 +63,53 @@ def read_table(file: Path) -> Table:
     """
     if not os.path.isfile(file):
         raise InputError(Problem("no such file", file=str(file)))
-    if file.suffix == ".parquet":
+    ending = next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "").lower()
+    if ending == ".parquet" and file.suffix != ".gz":
         return _read_parquet(file)
-    if ".csv" in file.suffixes:
-        return _read_csv(file)
-    raise InputError(Problem("must be a .csv or .parquet file", file=str(file)))
+    if ending in SEPARATORS:
+        return _read_csv(file, SEPARATORS[ending])
+    if ending in JSON_LINES:
+        return _read_json_lines(file)
+    raise InputError(Problem(f"must be one of {', '.join(ENDINGS)}, or one of these packed as .gz", file=str(file)))
+
+
+def _opened(file: Path) -> IO[str]:
+    if file.suffix == ".gz":
+        return gzip.open(file, "rt", encoding="utf-8", errors="replace")
+    return file.open(encoding="utf-8", errors="replace")
+
+
+def _read_json_lines(file: Path) -> Table:
+    import pandas as pd
+
+    records, lines = [], []
+    problems: list[Problem] = []
+    try:
+        with _opened(file) as text:
+            for number, content in enumerate(text, start=1):
+                if not content.strip():
+                    continue
+                record = _json_object(content)
+                if record is None:
+                    got = content.strip()[:60]
+                    problems.append(Problem("is not a JSON object", file=str(file), line=number, got=got))
+                    if len(problems) == MAX_PROBLEMS:
+                        break
+                else:
+                    records.append(record)
+                    lines.append(number)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(Problem(f"cannot be unpacked: {error}", file=str(file))) from error
+    raise_problems(problems)
+    return Table(file, pd.DataFrame.from_records(records), np.array(lines, np.int64), is_text=False)
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _read_parquet(file: Path) -> Table:
@@ -59,19 +120,22 @@ def _read_parquet(file: Path) -> Table:
         frame = pd.read_parquet(file)
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(Problem(f"is not a Parquet file: {error}", file=str(file))) from error
-    return Table(file, frame, np.arange(1, len(frame) + 1))
+    return Table(file, frame, np.arange(1, len(frame) + 1), is_text=False)
 
 
-def _read_csv(file: Path) -> Table:
+def _read_csv(file: Path, separator: str) -> Table:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file, dtype=str, skip_blank_lines=False, index_col=False, keep_default_na=False)
+        with _opened(file) as text:
+            head = text.readline()
+        separator = next((each for each in (separator, ";", "\t") if each in head), separator)
+        frame = pd.read_csv(file, sep=separator, dtype=str, index_col=False, **_AS_WRITTEN)
     except pd.errors.ParserError as error:
         place = re.search(r"line (\d+)", str(error))
         line = int(place[1]) if place else None
         raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
-    except (pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
     filled = (frame.fillna("") != "").any(axis=1).to_numpy()
     return Table(file, frame[filled], np.flatnonzero(filled) + 2)

@@ -3,17 +3,18 @@
 Formats and their columns (the format is recognised by them):
 
 `azure`     CSV    `TIMESTAMP, ContextTokens, GeneratedTokens` (Azure LLM inference traces 2023 and 2024)
-`mooncake`  JSONL  `timestamp` (ms), `input_length`, `output_length`, `hash_ids` (512-token blocks; FAST'25 traces)
+`mooncake`  JSONL  `timestamp`, `input_length`, `output_length`, `hash_ids` (FAST'25 traces: ms, blocks of 512 tokens;
+            Bailian traces: s, blocks of 16)
 `burstgpt`  CSV    `Timestamp` (s), `Request tokens`, `Response tokens`
-`table`     CSV or Parquet  `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id]`
+`table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id]`, or others by a map
+
+What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
+block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
+first arrival, as that of the public formats does.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.workload.hashes import block_segments, hash_ids
+from simulator.workload.reading import AS_IT_SAYS, SECONDS_PER_UNIT, Reading, WasRead
 from simulator.workload.requests import Requests, make_requests
-from simulator.workload.rows import fit_segments, select
+from simulator.workload.rows import select
 from simulator.workload.tables import (
-    MAX_PROBLEMS,
     Table,
     number_column,
     problems_at,
@@ -40,8 +42,10 @@ FORMAT_COLUMNS = {
     "table": ("arrival_s", "input_tokens", "output_tokens"),
 }
 """Columns that each format must have."""
-
-_AZURE_TIME, _MS_PER_S = "TIMESTAMP", 1000.0
+OWN_COLUMNS = ("arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id")
+"""Columns of servecast's own format."""
+_EPOCH_S = 1e8
+"""A clock that begins after it counts from a year long ago, not from the start of the trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +55,48 @@ class LoadedTrace:
     Attributes
     ----------
     requests : its rows; `hash_ids` as segments numbered from 0
+    was_read : how, and what was left out
     labels : object (n,), the `class` column of servecast's own format, or None
     """
 
     requests: Requests
+    was_read: WasRead
     labels: NDArray[np.object_] | None = None
 
 
-def load_trace(file: str | Path, format: str = "auto", hash_block_tokens: int = 512) -> LoadedTrace:
+def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS) -> LoadedTrace:
     """Read a trace; rows out of order are sorted by arrival, equal ones stay as they are.
-
-    The clock of the public formats starts at their first arrival; `arrival_s` of servecast's own is kept as it is.
 
     Raises
     ------
     InputError : unknown format or columns, or broken rows: the first 20, each with file and line (Parquet: row)
     """
-    path = Path(file)
-    table = _read_json_lines(path) if path.suffix == ".jsonl" else read_table(path)
-    kind = _recognise(table) if format == "auto" else format
+    table = _renamed(read_table(Path(file)), reading)
+    kind = reading.format
+    if kind == "auto":
+        kind = "table" if reading.columns else _recognise(table)
     if kind not in FORMAT_COLUMNS:
-        raise InputError(Problem(unknown_name("trace format", kind, ["auto", *FORMAT_COLUMNS]), file=str(path)))
+        raise InputError(Problem(unknown_name("trace format", kind, ["auto", *FORMAT_COLUMNS]), file=str(file)))
     _need_columns(table, kind)
+    table, left_out = _without_labels(table, kind, reading)
+    table, failures = _without_failures(table, kind, reading)
     if table.frame.empty:
-        raise InputError(Problem("has no rows", file=str(path)))
-    trace = _build(table, kind, hash_block_tokens)
+        raise InputError(Problem("has no rows", file=str(file)))
+    trace = _build(table, kind, reading, failures, left_out)
     order = np.argsort(trace.requests.arrival_s, kind="stable")
     labels = None if trace.labels is None else trace.labels[order]
-    return LoadedTrace(select(trace.requests, order), labels)
+    return LoadedTrace(select(trace.requests, order), trace.was_read, labels)
+
+
+def _renamed(table: Table, reading: Reading) -> Table:
+    """The table with its columns called as in servecast's own format, where a map says so."""
+    missing = [theirs for _, theirs in reading.columns if theirs not in table.frame.columns]
+    if missing:
+        known = [str(name) for name in table.frame.columns]
+        raise InputError(*(Problem(unknown_name("column", name, known), file=str(table.file)) for name in missing))
+    names = {theirs: ours for ours, theirs in reading.columns}
+    covered = [ours for ours in names.values() if ours in table.frame.columns and ours not in names]
+    return table.having(table.frame.drop(columns=covered).rename(columns=names)) if names else table
 
 
 def _recognise(table: Table) -> str:
@@ -88,7 +106,8 @@ def _recognise(table: Table) -> str:
             return kind
     listed = "; ".join(f"{kind}: {', '.join(needed)}" for kind, needed in FORMAT_COLUMNS.items())
     found = ", ".join(map(str, table.frame.columns))
-    raise InputError(Problem(f"columns match no trace format ({listed})", file=str(table.file), line=1, got=found))
+    text = f"columns match no trace format ({listed}); say which is which by columns: {{arrival_s: …, input_tokens: …}}"
+    raise InputError(Problem(text, file=str(table.file), line=1, got=found))
 
 
 def _need_columns(table: Table, kind: str) -> None:
@@ -98,105 +117,77 @@ def _need_columns(table: Table, kind: str) -> None:
         raise InputError(Problem(message, file=str(table.file), line=1))
 
 
-def _build(table: Table, kind: str, hash_block_tokens: int) -> LoadedTrace:
+def _without_labels(table: Table, kind: str, reading: Reading) -> tuple[Table, int]:
+    if not reading.leave_out:
+        return table, 0
+    if kind != "table" or "class" not in table.frame.columns:
+        raise InputError(Problem("has no column 'class' whose labels could be left out", file=str(table.file)))
+    labels = table.frame["class"].astype(str)
+    known = sorted(set(labels))
+    unknown = [name for name in reading.leave_out if name not in known]
+    if unknown:
+        raise InputError(*(Problem(unknown_name("class", name, known), file=str(table.file)) for name in unknown))
+    gone = labels.isin(reading.leave_out).to_numpy()
+    return table.rows(~gone), int(gone.sum())
+
+
+def _without_failures(table: Table, kind: str, reading: Reading) -> tuple[Table, int]:
+    if not reading.leaves_out_failures:
+        return table, 0
+    import pandas as pd
+
+    gone = (pd.to_numeric(table.frame[FORMAT_COLUMNS[kind][2]], errors="coerce") == 0).to_numpy()
+    return table.rows(~gone), int(gone.sum())
+
+
+def _build(table: Table, kind: str, reading: Reading, failures: int, left_out: int) -> LoadedTrace:
     time, isl_name, osl_name = FORMAT_COLUMNS[kind][:3]
-    arrival_s, problems = _azure_seconds(table) if kind == "azure" else number_column(table, time)
+    arrival_s, unit, problems = _seconds(table, kind, time, reading)
     isl, isl_problems = token_column(table, isl_name)
     osl, osl_problems = token_column(table, osl_name)
-    problems += isl_problems + [_explain(problem, kind) for problem in osl_problems]
+    problems += isl_problems + [_explain(problem) for problem in osl_problems]
     columns: dict[str, NDArray[np.integer]] = {}
+    block_tokens = None
     if "hash_ids" in table.frame.columns:
-        blocks, hash_problems = _hash_ids(table)
+        blocks, hash_problems = hash_ids(table)
         problems += hash_problems
-        columns |= _block_segments(blocks, isl, hash_block_tokens)
+        raise_problems(problems)
+        block_tokens, segments = block_segments(table, blocks, isl, reading.hash_block_tokens)
+        columns |= segments
     if kind == "table" and "session_id" in table.frame.columns:
         columns["session_id"] = np.unique(table.frame["session_id"].astype(str), return_inverse=True)[1]
     raise_problems(problems)
-    if kind == "mooncake":
-        arrival_s = arrival_s / _MS_PER_S
-    if kind != "table":
+    if kind != "table" or unit == "date" or arrival_s.min() >= _EPOCH_S:
         arrival_s = arrival_s - arrival_s.min()
     labelled = kind == "table" and "class" in table.frame.columns
     labels = table.frame["class"].astype(str).to_numpy(object) if labelled else None
-    return LoadedTrace(make_requests(arrival_s, isl, osl, **columns), labels)
+    was_read = WasRead(kind, unit, block_tokens, failures, left_out)
+    return LoadedTrace(make_requests(arrival_s, isl, osl, **columns), was_read, labels)
 
 
-def _explain(problem: Problem, kind: str) -> Problem:
-    if kind != "burstgpt":
+def _explain(problem: Problem) -> Problem:
+    if problem.got not in ("0", "0.0"):
         return problem
-    hint = f"{problem.message}; a failed request: use the published file without failures, or remove the row"
+    hint = f"{problem.message}; a request that failed: leave_out_failures: true leaves such rows out"
     return Problem(hint, file=problem.file, line=problem.line, got=problem.got)
 
 
-def _azure_seconds(table: Table) -> tuple[NDArray[np.float64], list[Problem]]:
+def _seconds(table: Table, kind: str, column: str, reading: Reading) -> tuple[NDArray[np.float64], str, list[Problem]]:
+    """Arrivals in seconds and their unit: as said, else by the format and what the times look like."""
     import pandas as pd
 
-    raw = table.frame[_AZURE_TIME]
-    times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
-    problems = problems_at(table, raw, times.isna().to_numpy(), "TIMESTAMP must be a date and time")
-    return np.asarray((times - times.min()).dt.total_seconds(), np.float64), problems
-
-
-def _read_json_lines(file: Path) -> Table:
-    import pandas as pd
-
-    if not os.path.isfile(file):
-        raise InputError(Problem("no such file", file=str(file)))
-    records, lines = [], []
-    problems: list[Problem] = []
-    with file.open(encoding="utf-8", errors="replace") as text:
-        for number, content in enumerate(text, start=1):
-            if not content.strip():
-                continue
-            record = _json_object(content)
-            if record is None:
-                problems.append(Problem("is not a JSON object", file=str(file), line=number, got=content.strip()[:60]))
-                if len(problems) == MAX_PROBLEMS:
-                    break
-            else:
-                records.append(record)
-                lines.append(number)
-    raise_problems(problems)
-    return Table(file, pd.DataFrame.from_records(records), np.array(lines, np.int64))
-
-
-def _json_object(text: str) -> dict[str, object] | None:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _hash_ids(table: Table) -> tuple[list[NDArray[np.int64]], list[Problem]]:
-    raw = table.frame["hash_ids"]
-    parse: Callable[[object], NDArray[np.int64] | None] = _ids_from_text if table.file.suffix != ".jsonl" else _ids
-    if table.file.suffix == ".parquet":
-        parse = _ids
-    blocks = [parse(value) for value in raw]
-    bad = np.array([block is None for block in blocks])
-    problems = problems_at(table, raw, bad, "hash_ids must be a list of whole numbers")
-    return [np.zeros(0, np.int64) if block is None else block for block in blocks], problems
-
-
-def _ids_from_text(value: object) -> NDArray[np.int64] | None:
-    return _ids([part for part in re.split(r"[\s,;]+", str(value).strip("[] ")) if part])
-
-
-def _ids(values: object) -> NDArray[np.int64] | None:
-    if not isinstance(values, Iterable) or isinstance(values, str):
-        return None
-    try:
-        return np.array([int(value) for value in values], np.int64)
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _block_segments(
-    blocks: list[NDArray[np.int64]], isl: NDArray[np.int32], block_tokens: int
-) -> dict[str, NDArray[np.integer]]:
-    start = np.concatenate([[0], np.cumsum([len(block) for block in blocks])]).astype(np.int64)
-    _, numbered = np.unique(np.concatenate(blocks), return_inverse=True)
-    tokens = np.full(len(numbered), block_tokens, np.int32)
-    segment_start, segment_id, segment_tokens = fit_segments(start, numbered.astype(np.int64), tokens, isl)
-    return {"segment_start": segment_start, "segment_id": segment_id, "segment_tokens": segment_tokens}
+    raw = table.frame[column]
+    numbers = pd.to_numeric(raw, errors="coerce")
+    is_date = kind == "azure" or (reading.time_unit is None and bool(numbers.isna().all()))
+    if is_date:
+        times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
+        if kind == "azure" or times.notna().any():
+            bad = times.isna().to_numpy()
+            seconds = np.asarray((times - times.min()).dt.total_seconds(), np.float64)
+            return seconds, "date", problems_at(table, raw, bad, f"{column} must be a date and time")
+    values, problems = number_column(table, column)
+    unit = reading.time_unit
+    if unit is None:
+        whole = bool(np.all(values[np.isfinite(values)] % 1 == 0))
+        unit = "ms" if kind == "mooncake" and whole else "s"
+    return values * SECONDS_PER_UNIT[unit], unit, problems

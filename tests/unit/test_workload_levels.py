@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import InputError
 from simulator.workload.levels import at_level, repeat_rows
+from simulator.workload.reading import Reading
 from simulator.workload.requests import Requests, make_requests
 from simulator.workload.source import build_source
 from simulator.workload.spec import (
@@ -137,7 +138,7 @@ def test_repeated_rows_are_other_users_and_sessions_stay_whole() -> None:
 def test_a_looping_trace_keeps_its_period(tmp_path: Path) -> None:
     file = tmp_path / "trace.csv"
     file.write_text("arrival_s,input_tokens,output_tokens\n" + "".join(f"{t},10,5\n" for t in range(10)))
-    spec = WorkloadSpec((ClassWorkload("a", Trace(file, "table", loop=True)),))
+    spec = WorkloadSpec((ClassWorkload("a", Trace(file, Reading("table"), loop=True)),))
     for factor in (0.5, 1.0, 3.0):
         times = _arrivals(at_level(spec, (factor,)), 100.0)
         assert len(times) == 100 * factor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 
 from simulator.errors import InputError
+from simulator.workload.reading import Reading
 from simulator.workload.requests import Requests
 from simulator.workload.source import build_source
 from simulator.workload.spec import ClassWorkload, Constant, Trace, WorkloadSpec
@@ -115,7 +118,7 @@ def test_rows_of_different_length_are_named(tmp_path: Path) -> None:
 def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
     file = tmp_path / "burst.csv"
     file.write_text("Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n5,GPT-4,10,0,10,API log\n")
-    with pytest.raises(InputError, match="failed request"):
+    with pytest.raises(InputError, match="leave_out_failures"):
         load_trace(file)
 
 
@@ -126,7 +129,7 @@ def test_failed_burstgpt_requests_are_explained(tmp_path: Path) -> None:
         ("empty.csv", "", "is not a CSV file"),
         ("header.csv", "arrival_s,input_tokens,output_tokens\n", "has no rows"),
         ("trace.parquet", "no parquet", "is not a Parquet file"),
-        ("trace.xlsx", "", "must be a .csv or .parquet file"),
+        ("trace.xlsx", "", "must be one of .csv, .tsv, .jsonl, .ndjson, .parquet"),
     ],
 )
 def test_files_that_are_no_trace(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -137,15 +140,19 @@ def test_files_that_are_no_trace(tmp_path: Path, name: str, text: str, message: 
 
 def test_unknown_format_names_the_closest() -> None:
     with pytest.raises(InputError, match="did you mean 'azure'"):
-        load_trace(TRACES / "azure.csv", "azur")
+        load_trace(TRACES / "azure.csv", Reading("azur"))
     with pytest.raises(InputError, match="needs the column"):
-        load_trace(TRACES / "azure.csv", "burstgpt")
+        load_trace(TRACES / "azure.csv", Reading("burstgpt"))
 
 
 def replayed(trace: Trace, horizon_s: float, name: str = "chat", isl: Constant | None = None) -> Requests:
     spec = WorkloadSpec((ClassWorkload(name, trace, isl),))
     (chunk,) = build_source(spec, horizon_s, 1).chunks()
     return chunk
+
+
+OWN = TRACES / "table.csv"
+CHAT, CODE = Trace(OWN, Reading(leave_out=("code",))), Trace(OWN, Reading(leave_out=("chat",)))
 
 
 def test_replay_divides_times_and_ends() -> None:
@@ -166,8 +173,11 @@ def test_loop_keeps_the_mean_gap_and_brings_new_content() -> None:
 
 
 def test_class_takes_the_rows_labelled_with_its_name() -> None:
-    assert replayed(Trace(TRACES / "table.csv"), 100.0).isl.tolist() == [700, 40, 1500]
-    assert replayed(Trace(TRACES / "table.csv"), 100.0, "code").isl.tolist() == [512]
+    assert replayed(CHAT, 100.0).isl.tolist() == [700, 40, 1500]
+    assert replayed(CODE, 100.0, "code").isl.tolist() == [512]
+    both = WorkloadSpec((ClassWorkload("chat", Trace(OWN)), ClassWorkload("code", Trace(OWN))))
+    (chunk,) = build_source(both, 100.0, 1).chunks()
+    assert sorted(chunk.isl.tolist()) == [40, 512, 700, 1500]
     with pytest.raises(InputError, match="unknown class 'chatt': did you mean 'chat'"):
         replayed(Trace(TRACES / "table.csv"), 100.0, "chatt")
 
@@ -183,3 +193,122 @@ def test_a_trace_without_duration_cannot_loop(tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("arrival_s,input_tokens,output_tokens\n0,1,2\n")
     with pytest.raises(InputError, match="cannot loop"):
         replayed(Trace(tmp_path / "one.csv", loop=True), 10.0)
+
+
+def written(tmp_path: Path, name: str, text: str) -> Path:
+    file = tmp_path / name
+    if name.endswith(".gz"):
+        file.write_bytes(gzip.compress(text.encode()))
+    else:
+        file.write_text(text)
+    return file
+
+
+HEADER = "arrival_s,input_tokens,output_tokens"
+
+
+def test_rows_whose_label_no_class_has_are_refused_with_their_number(tmp_path: Path) -> None:
+    rows = [f"{k},100,10,{label}" for k, label in enumerate(["chat", "Chat", "batch"] * 20)]
+    file = written(tmp_path, "labels.csv", "\n".join([f"{HEADER},class", *rows]) + "\n")
+    with pytest.raises(InputError, match="40 of 60 rows bear labels that no class has: 'Chat' 20, 'batch' 20"):
+        replayed(Trace(file), 100.0)
+    assert len(replayed(Trace(file, Reading(leave_out=("Chat", "batch"))), 100.0)) == 20
+    with pytest.raises(InputError, match="unknown class 'bath': did you mean 'batch'"):
+        load_trace(file, Reading(leave_out=("bath",)))
+
+
+@pytest.mark.parametrize("size", [16, 64, 512])
+@pytest.mark.parametrize("rounds_up", [True, False])
+def test_the_size_of_a_block_is_read_off_the_lengths(tmp_path: Path, size: int, rounds_up: bool) -> None:
+    prompts = [5 * size + 3, 9 * size + 1, 12 * size]
+    rows = [
+        {
+            "timestamp": 0.25 * k,
+            "input_length": isl,
+            "output_length": 5,
+            "hash_ids": list(range(-(-isl // size) if rounds_up else isl // size)),
+            "type": "text",
+        }
+        for k, isl in enumerate(prompts)
+    ]
+    file = written(tmp_path, "t.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    trace = load_trace(file)
+    assert (trace.was_read.hash_block_tokens, trace.was_read.time_unit) == (size, "s")
+    assert trace.requests.arrival_s.tolist() == [0.0, 0.25, 0.5]
+    assert segments(trace.requests, 0)[0] == (0, size)
+
+
+def test_hashes_that_fit_no_block_size_ask_for_it(tmp_path: Path) -> None:
+    row = {"timestamp": 1, "input_length": 100, "output_length": 5, "hash_ids": [1, 2, 3, 4, 5]}
+    file = written(tmp_path, "t.jsonl", json.dumps(row) + "\n")
+    with pytest.raises(InputError, match="5 for 100 prompt tokens"):
+        load_trace(file)
+    assert segments(load_trace(file, Reading(hash_block_tokens=40)).requests, 0) == [(0, 40), (1, 40), (2, 20)]
+
+
+def test_hashes_may_have_64_bits_and_more(tmp_path: Path) -> None:
+    big = [2**64 - 1, 2**63, -1]
+    rows = [f'{k},1200,5,"[{", ".join(map(str, hashes))}]"' for k, hashes in enumerate([big, [*big[:2], 2**70]])]
+    requests = load_trace(written(tmp_path, "h.csv", "\n".join([f"{HEADER},hash_ids", *rows]) + "\n")).requests
+    assert [segment for segment, _ in segments(requests, 0)] == [2, 1, 0]
+    assert [segment for segment, _ in segments(requests, 1)] == [2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "name", ["t.csv", "t.csv.gz", "t.tsv", "t.TSV", "semicolon.csv", "tab.csv", "t.jsonl", "t.ndjson.gz"]
+)
+def test_all_kinds_of_files_hold_the_same(tmp_path: Path, name: str) -> None:
+    separator = {"semicolon.csv": ";", "tab.csv": "\t"}.get(name, "\t" if name.lower().endswith("tsv") else ",")
+    rows = [(0.5, 100, 10), (1.5, 200, 20)]
+    if "json" in name:
+        keys = HEADER.split(",")
+        text = "\n".join(json.dumps(dict(zip(keys, row, strict=True))) for row in rows)
+    else:
+        text = "\n".join([HEADER.replace(",", separator), *(separator.join(map(str, row)) for row in rows)])
+    requests = load_trace(written(tmp_path, name, text + "\n")).requests
+    assert requests.arrival_s.tolist() == [0.5, 1.5]
+    assert requests.isl.tolist() == [100, 200]
+
+
+def test_a_packed_file_that_is_cut_is_told(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.jsonl.gz", '{"arrival_s": 0, "input_tokens": 1, "output_tokens": 1}\n' * 50)
+    file.write_bytes(file.read_bytes()[:-12])
+    with pytest.raises(InputError, match=str(file)):
+        load_trace(file)
+
+
+@pytest.mark.parametrize(
+    ("times", "unit", "seconds"),
+    [
+        (["1764000001.5", "1764000003.0"], None, [0.0, 1.5]),
+        (["1764000001500", "1764000003000"], "ms", [0.0, 1.5]),
+        (["2026-11-26T08:00:00Z", "2026-11-26T10:00:01.5+02:00"], None, [0.0, 1.5]),
+        (["10", "1510"], "ms", [0.01, 1.51]),
+        (["10", "11.5"], None, [10.0, 11.5]),
+    ],
+)
+def test_clocks_may_count_from_1970_or_be_dates(
+    tmp_path: Path, times: list[str], unit: str | None, seconds: list[float]
+) -> None:
+    file = written(tmp_path, "t.csv", "\n".join([HEADER, *(f"{time},10,5" for time in times)]) + "\n")
+    np.testing.assert_allclose(load_trace(file, Reading(time_unit=unit)).requests.arrival_s, seconds, atol=1e-6)
+
+
+def test_columns_of_other_tools_are_mapped(tmp_path: Path) -> None:
+    text = "startTime,prompt_tokens,completion_tokens,arrival_s\n2,10,5,x\n1,20,6,y\n"
+    file = written(tmp_path, "log.csv", text)
+    columns = (("arrival_s", "startTime"), ("input_tokens", "prompt_tokens"), ("output_tokens", "completion_tokens"))
+    requests = load_trace(file, Reading(columns=columns)).requests
+    assert requests.arrival_s.tolist() == [1.0, 2.0]
+    assert requests.isl.tolist() == [20, 10]
+    with pytest.raises(InputError, match="unknown column 'begin'"):
+        load_trace(file, Reading(columns=(("arrival_s", "begin"),)))
+
+
+def test_failures_are_refused_or_counted_and_left_out(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n1,10,0\n2,10,7\n")
+    with pytest.raises(InputError, match="leave_out_failures"):
+        load_trace(file)
+    trace = load_trace(file, Reading(leaves_out_failures=True))
+    assert trace.requests.arrival_s.tolist() == [0.0, 2.0]
+    assert trace.was_read.failures == 1

@@ -1,0 +1,51 @@
+"""How a trace file is to be read, and how it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SECONDS_PER_UNIT = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of a trace file; what is None, or empty, the file tells.
+
+    Attributes
+    ----------
+    format : `azure`, `mooncake`, `burstgpt`, `table` (servecast's own), or `auto` to go by the columns
+    columns : pairs of a column of servecast's own format and what the file calls it
+    time_unit : of numbers that are times, a key of `SECONDS_PER_UNIT`
+    hash_block_tokens : tokens that one entry of `hash_ids` stands for
+    leaves_out_failures : rows without an output token are counted and left out, instead of refused
+    leave_out : labels of the `class` column whose rows are left out
+    """
+
+    format: str = "auto"
+    columns: tuple[tuple[str, str], ...] = ()
+    time_unit: str | None = None
+    hash_block_tokens: int | None = None
+    leaves_out_failures: bool = False
+    leave_out: tuple[str, ...] = ()
+
+
+AS_IT_SAYS = Reading()
+"""All is told by the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class WasRead:
+    """How a file was read.
+
+    Attributes
+    ----------
+    format, time_unit : as in `Reading`; the unit is `date` where times are dates
+    hash_block_tokens : None where the file has no hashes
+    failures, left_out : rows that were left out, for want of output and by their label
+    """
+
+    format: str
+    time_unit: str
+    hash_block_tokens: int | None
+    failures: int
+    left_out: int
