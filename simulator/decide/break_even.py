@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.bill.cash import payback_months
 from simulator.bill.sums import mean
@@ -14,11 +15,13 @@ from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
 from simulator.study.decision import BreakEven, Crossing, Side
+from simulator.units import SECONDS_PER_HOUR
 
 HOURS_PER_DAY = 24.0
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
 PRECISION = 0.02
+_EQUAL_SHARE = 1e-6
 Cost = Callable[[float], float | None]
 """USD per month at a multiple of the load, at the best size there; None where no allowed size meets the SLO."""
 
@@ -41,13 +44,31 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
     rate = float(np.mean(mine.terms.discount_rate_per_year))
     ours, theirs = (without_resale(one.bill, one.terms.months) for one in (mine, rival))
     never = _pay_the_same(ours, theirs)
+    by_hours = not mine.terms.jobs_per_month and _rents_all_the_time(rival)
     return BreakEven(
         mine.name,
         rival.name,
-        None if never else _within(payback_months(ours, theirs), mine.terms.months),
-        None if never else _within(payback_months(ours, theirs, rate), mine.terms.months),
-        None if mine.terms.jobs_per_month else hours_per_day(mine.usd_per_month, rival.bill.lines),
+        None if never else payback_months(ours, theirs),
+        None if never else payback_months(ours, theirs, rate),
+        hours_per_day(mine.usd_per_month, rival.bill.lines) if by_hours else None,
     )
+
+
+def _rents_all_the_time(rival: Costed) -> bool:
+    """Whether each of its rented pools has a replica at every hour of every month: only then is a day 24 hours of rent."""
+    pools = {offer.pool for offer in rival.terms.rented}
+    usages = {id(part.usage): part.usage for use in rival.uses for part in use.periods if part.hours > 0}
+    return all(
+        _stands(pool.billed_by_hour_s, usage.start_s, usage.end_s)
+        for usage in usages.values()
+        for pool in usage.pools
+        if pool.name in pools
+    )
+
+
+def _stands(billed_by_hour_s: NDArray[np.float64], start_s: float, end_s: float) -> bool:
+    edges = np.clip(SECONDS_PER_HOUR * np.arange(len(billed_by_hour_s) + 1), start_s, end_s)
+    return bool(np.all(billed_by_hour_s >= np.diff(edges) * (1 - _EQUAL_SHARE)))
 
 
 def _pay_the_same(ours: Bill, theirs: Bill) -> bool:
@@ -56,18 +77,13 @@ def _pay_the_same(ours: Bill, theirs: Bill) -> bool:
     return paid.shape == rival.shape and np.allclose(paid, rival, rtol=1e-9, atol=1e-6)
 
 
-def _within(months: float | None, horizon: float) -> float | None:
-    return months if months is not None and months <= horizon else None
-
-
 def without_resale(bill: Bill, months: float) -> Bill:
-    """Payments of today's prices up to the end of the study, without what is sold there."""
-    within = bill.at_months <= months
+    """Payments of today's prices, those owed after the study included, without what is sold at its end."""
     once, running = (
         values if values.ndim == 1 else values.mean(axis=-1) for values in (bill.once_usd, bill.running_usd)
     )
     once = np.where((bill.at_months == months) & (once < 0), 0.0, once)
-    return replace(bill, at_months=bill.at_months[within], once_usd=once[within], running_usd=running[within])
+    return replace(bill, once_usd=once, running_usd=running)
 
 
 def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | None:
@@ -78,8 +94,8 @@ def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | N
 
     Returns
     -------
-    None for a rival that pays by the token, or nothing by the hour; of a finite job it is not asked: both are paid for
-    its hours
+    None for a rival that pays by the token, or nothing by the hour; it is not asked of a finite job, nor of a rival whose
+    rent stops at some hours: they are paid for these hours already
     """
     use = [line for line in rival if line.kind == "by_use"]
     by_hour = math.fsum(mean(line.usd) for line in use if line.unit == "GPU-hours")

@@ -1,0 +1,61 @@
+"""Break-even where terms outlast the study, and where a rival's rent stops at some hours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from bill_cases import fixed, pool, rented
+
+from simulator.decide.break_even import break_evens
+from simulator.decide.costed import Costed, costed
+from simulator.decide.months import walk
+from simulator.study.decision import BreakEven, Served
+from simulator.study.demand import Growth, Horizon
+from simulator.study.terms import Commitment, RentedTerms, Terms
+from simulator.study.usage import Stay, Usage
+
+HOUR_S = 3600.0
+ALL_DAY, OFFICE = fixed(1, 24 * HOUR_S), (Stay(0, 0, "serving", 8 * HOUR_S, 18 * HOUR_S),)
+
+
+def _rent(name: str, offer: RentedTerms, months: int = 24, stays: tuple[Stay, ...] = ALL_DAY) -> Costed:
+    usage = Usage(24 * HOUR_S, (pool(gpus=8, stays=stays, end_s=24 * HOUR_S),), ())
+    walked = walk(Horizon(months, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    return costed(name, Terms(name, rented=(offer,), months=months), walked)
+
+
+def _pairs(*found: Costed) -> dict[tuple[str, str], BreakEven]:
+    return {(one.topology, one.rival): one for one in break_evens(found)}
+
+
+def test_what_is_owed_after_the_study_is_paid() -> None:
+    """36 months at $10 an hour are 262,800, 24 at $14 are 245,280: the term has cost that much after 33.6 months."""
+    term = rented(usd=14.0, commitments=(Commitment(10.0, 36, 1),))
+    found = _pairs(_rent("committed", term), _rent("on_demand", rented(usd=14.0)))
+    assert found["committed", "on_demand"].months is None
+    assert found["on_demand", "committed"].months == pytest.approx(245_280 / 7_300)
+    within = _pairs(_rent("committed", term, 36), _rent("on_demand", rented(usd=14.0), 36))
+    assert within["committed", "on_demand"].months == 0.0
+    assert within["on_demand", "committed"].months is None
+
+
+def test_a_rent_that_stops_at_night_says_nothing_of_hours_of_use() -> None:
+    """Of $14 for 10 hours a day, 24 C / U would say 9.6 hours to what costs as much as 4 hours."""
+    flat = rented(usd=0.0, commitments=(Commitment(14.0 * 4 / 24, 24, 1),))
+    found = _pairs(
+        _rent("flat", flat), _rent("office", rented(usd=14.0), stays=OFFICE), _rent("all_day", rented(usd=14.0))
+    )
+    assert found["flat", "all_day"].hours_per_day == pytest.approx(4.0)
+    assert found["flat", "office"].hours_per_day is None
+
+
+def test_a_window_within_an_hour_is_all_the_time() -> None:
+    start_s, end_s = 0.5 * HOUR_S, 1.25 * HOUR_S
+    usage = Usage(
+        end_s, (pool(gpus=8, stays=(Stay(0, 0, "serving", start_s, end_s),), end_s=end_s),), (), start_s=start_s
+    )
+    walked = walk(Horizon(24, (Growth(),)), lambda sizes, level: Served(True, 1.0, "", (usage,)), (1,))
+    rent = costed("rent", Terms("rent", rented=(rented(usd=14.0),), months=24), walked)
+    dear = replace(_rent("dear", rented(usd=28.0)))
+    assert _pairs(rent, dear)["dear", "rent"].hours_per_day == pytest.approx(48.0)
