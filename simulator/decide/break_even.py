@@ -55,7 +55,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
 
 
 def _rents_all_the_time(rival: Costed) -> bool:
-    """Whether each of its rented pools has a replica at every hour of every month: only then is a day 24 hours of rent."""
+    """Whether each of its rented pools has a replica at every hour: only then is a day 24 hours of rent."""
     pools = {offer.pool for offer in rival.terms.rented}
     usages = {id(part.usage): part.usage for use in rival.uses for part in use.periods if part.hours > 0}
     return all(
@@ -94,8 +94,8 @@ def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | N
 
     Returns
     -------
-    None for a rival that pays by the token, or nothing by the hour; it is not asked of a finite job, nor of a rival whose
-    rent stops at some hours: they are paid for these hours already
+    None for a rival that pays by the token, or nothing by the hour; it is not asked of a finite job, nor of a rival
+    whose rent stops at some hours: they are paid for these hours already
     """
     use = [line for line in rival if line.kind == "by_use"]
     by_hour = math.fsum(mean(line.usd) for line in use if line.unit == "GPU-hours")
