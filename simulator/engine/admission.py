@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.blocks import append_block, cached_prefix, in_free_list, register_full_blocks, take_row, touch
 from simulator.engine.config import Batching
 from simulator.engine.modes.flight.answers import pass_over, return_passed
+from simulator.engine.modes.tables.answers import admit_with_blocks, cached_prefix, chunk_tokens, room_to_admit
 from simulator.engine.queues import append_running, join_prefill, remove_waiting
 from simulator.engine.remote import admit_received, start_load
 from simulator.engine.speculation import first_step_padding
@@ -41,9 +41,8 @@ def _try_admit(
     if slot.peer != NONE:
         return start_load(engines, rep, pool, index)
     tokens = slot.isl + slot.generated
-    size = pool.block_size
     n_hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
-    hit_tokens = n_hits * size
+    hit_tokens = n_hits * pool.block_size
     padding = first_step_padding(pool, tokens, hit_tokens, pads)
     if padding > 0 and 1 + padding > budget:
         return _NO_BUDGET
@@ -51,15 +50,13 @@ def _try_admit(
     if pool.chunked_prefill == 0 and scheduled > budget:
         return _NO_BUDGET
     scheduled = min(scheduled, budget)
+    scheduled = chunk_tokens(engines, rep, pool, slot, tokens, hit_tokens, scheduled, True)
+    if scheduled <= 0:
+        return _NO_BUDGET
     reserve = pool.watermark_blocks if rep.n_running > 0 else 0
-    evictable = in_free_list(engines, rep, n_hits)
-    if pool.reserve_full_isl != 0:
-        whole = (tokens + size - 1) // size - n_hits + evictable
-        if whole + reserve > rep.free_blocks:
-            return _NO_BLOCKS
     reach = min(hit_tokens + scheduled + pool.num_lookahead_tokens, pool.max_model_len)
-    fresh = max((reach + size - 1) // size - n_hits, 0)
-    if fresh + evictable + reserve > rep.free_blocks:
+    fresh = room_to_admit(engines, rep, pool, slot, n_hits, tokens, reach, reserve)
+    if fresh < 0:
         return _NO_BLOCKS
     remove_waiting(engines, rep, pool.policy, index)
     pool.n_waiting -= 1
@@ -71,15 +68,7 @@ def _try_admit(
     slot.scheduled = scheduled
     slot.drafts = -padding
     slot.catching_up = 1 if hit_tokens + scheduled < tokens else 0
-    rep.free_blocks -= fresh
-    if pool.prefix_caching != 0:
-        take_row(engines, rep, slot)
-        touch(engines, rep, slot, n_hits)
-        for _ in range(fresh):
-            append_block(engines, rep, slot)
-        register_full_blocks(engines, rep, pool, slot, min(hit_tokens + scheduled, tokens))
-    else:
-        slot.n_blocks = fresh
+    admit_with_blocks(engines, rep, pool, slot, n_hits, fresh, reach, min(hit_tokens + scheduled, tokens))
     if rep.lanes != 0:
         join_prefill(engines, rep, index)
     else:

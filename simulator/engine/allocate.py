@@ -13,6 +13,7 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
 from simulator.engine.modes.spec import Flight
+from simulator.engine.modes.tables.arrays import OneTable, allocate_groups, block_tokens, reset_groups, widen_groups
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -72,19 +73,20 @@ def allocate_engines(
         config = pool.config
         span = replicas[first : first + pool.n_replicas]
         span["pool"] = k
+        number = np.arange(pool.n_replicas)
+        if config.tracks_blocks:
+            span["row_base"] = rows + number * config.max_num_seqs
+            span["row_capacity"] = config.max_num_seqs
+            rows += pool.n_replicas * config.max_num_seqs
         if config.enable_prefix_caching:
             entries = 1 << int(2 * config.num_blocks - 1).bit_length()
-            number = np.arange(pool.n_replicas)
             span["block_base"] = blocks + number * config.num_blocks
             span["hash_base"] = hashes + number * entries
             span["hash_mask"] = entries - 1
-            span["row_base"] = rows + number * config.max_num_seqs
-            span["row_capacity"] = config.max_num_seqs
             blocks += pool.n_replicas * config.num_blocks
             hashes += pool.n_replicas * entries
-            rows += pool.n_replicas * config.max_num_seqs
         first += pool.n_replicas
-    largest_block = max(pool.config.block_size for pool in pools) if pools else 1
+    largest_block = max(block_tokens(pool.config) for pool in pools) if pools else 1
     most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
     flights = [pool.config.modes.flight for pool in pools for _ in range(pool.n_replicas)]
     plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
@@ -115,6 +117,7 @@ def allocate_engines(
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
         flight=allocate_flight(flights or [_SERVES_NOBODY], plan_s or [0.0], most_seqs, n_classes, n_slots),
+        groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf
@@ -133,11 +136,12 @@ def _fill_pool(
     speculative = config.num_speculative_tokens
     values = {
         "num_blocks": config.num_blocks,
-        "block_size": config.block_size,
+        "block_size": block_tokens(config),
         "max_num_batched_tokens": config.max_num_batched_tokens,
         "max_num_seqs": config.max_num_seqs,
         "max_model_len": config.max_model_len,
         "prefix_caching": config.enable_prefix_caching,
+        "tracks_blocks": config.tracks_blocks,
         "chunked_prefill": config.enable_chunked_prefill,
         "long_prefill_token_threshold": config.long_prefill_token_threshold,
         "policy": config.policy,
@@ -182,6 +186,7 @@ def reset_replica(engines: Engines, r: int) -> None:
         rep[name] = 0
     rep["lanes"] = 1
     reset_flight(engines.flight, r)
+    reset_groups(engines.groups, r)
     rep["step_end_s"] = np.inf
     rep["free_blocks"] = pool["num_blocks"] - 1
     engines.calendar[r] = NONE
@@ -189,6 +194,11 @@ def reset_replica(engines: Engines, r: int) -> None:
     engines.phase_head[r] = NONE
     engines.class_decode[r] = 0
     engines.load[r] = 0
+    if not pool["tracks_blocks"]:
+        return
+    most = int(rep["row_capacity"])
+    rep["n_free_rows"] = most
+    engines.free_rows[rep["row_base"] : rep["row_base"] + most] = rep["row_base"] + np.arange(most - 1, -1, -1)
     if not pool["prefix_caching"]:
         return
     n = int(pool["num_blocks"])
@@ -201,9 +211,6 @@ def reset_replica(engines: Engines, r: int) -> None:
     span["free_next"][n - 1] = NONE
     rep["free_head"], rep["free_tail"] = (1, n - 1) if n > 1 else (NONE, NONE)
     engines.hashes["first"][rep["hash_base"] : rep["hash_base"] + rep["hash_mask"] + 1] = NONE
-    most = int(rep["row_capacity"])
-    rep["n_free_rows"] = most
-    engines.free_rows[rep["row_base"] : rep["row_base"] + most] = rep["row_base"] + np.arange(most - 1, -1, -1)
 
 
 def grow_slots(engines: Engines, minimum: int) -> Engines:
@@ -222,18 +229,21 @@ def grow_slots(engines: Engines, minimum: int) -> Engines:
 
 def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     """Block tables wide enough for requests of `longest_tokens` tokens (pages are touched only when used)."""
-    caching = engines.pools["block_size"][engines.pools["prefix_caching"] != 0]
-    if not len(caching):
+    sizes = engines.pools["block_size"][engines.pools["tracks_blocks"] != 0]
+    if not engines.pools["prefix_caching"].any():
         return engines
     drafts = int((engines.pools["num_lookahead_tokens"] + engines.pools["num_speculative_tokens"]).max())
-    needed = (longest_tokens + drafts) // int(caching.min()) + 2
+    needed = (longest_tokens + drafts) // int(sizes.min()) + 2
     width = 1 << (needed - 1).bit_length()
     if width <= engines.tables.shape[1]:
         return engines
     tables = np.empty((engines.tables.shape[0], width), np.int32)
     rows = engines.slots["row"][np.isin(engines.slots["state"], _WITH_ROW)]
     tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
-    return engines._replace(tables=tables, hits=np.zeros(width, np.int32))
+    groups = engines.groups
+    if not isinstance(groups, OneTable):
+        groups = widen_groups(groups, width, rows[rows < len(groups.rows)])
+    return engines._replace(tables=tables, hits=np.zeros(width, np.int32), groups=groups)
 
 
 def grow_rows(engines: Engines, r: int) -> Engines:

@@ -13,11 +13,11 @@ import numpy as np
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, continues, extend_chain
 from simulator.engine.doors import door
 from simulator.engine.state import NONE, Engines
-from simulator.jit import kernel
+from simulator.jit import inline_kernel, kernel
 
 
 @kernel
-def _find(engines: Engines, rep: Any, key: int) -> int:
+def find_entry(engines: Engines, rep: Any, key: int) -> int:
     """Position of `key` in the replica's hash table, or of the empty entry where it belongs."""
     mask = rep.hash_mask
     position = (key ^ (key >> np.int64(32))) & mask
@@ -51,10 +51,10 @@ def _erase(engines: Engines, rep: Any, hole: int) -> None:
 
 
 @kernel
-def _register(engines: Engines, rep: Any, index: int, key: int) -> None:
+def register_block(engines: Engines, rep: Any, index: int, key: int) -> None:
     """Make the full block `index` findable; of equal blocks the oldest is found."""
     block = engines.blocks[rep.block_base + index]
-    entry = engines.hashes[_find(engines, rep, key)]
+    entry = engines.hashes[find_entry(engines, rep, key)]
     block.hash = key
     block.same_next = NONE
     if entry.first == NONE:
@@ -73,7 +73,7 @@ def _evict(engines: Engines, rep: Any, index: int) -> None:
     if block.hash == PRIVATE:
         block.hash = NO_HASH
         return
-    position = _find(engines, rep, block.hash)
+    position = find_entry(engines, rep, block.hash)
     entry = engines.hashes[position]
     if block.same_prev != NONE:
         engines.blocks[rep.block_base + block.same_prev].same_next = block.same_next
@@ -89,7 +89,7 @@ def _evict(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
-def _unlink_free(engines: Engines, rep: Any, index: int) -> None:
+def unlink_free(engines: Engines, rep: Any, index: int) -> None:
     block = engines.blocks[rep.block_base + index]
     if block.free_prev != NONE:
         engines.blocks[rep.block_base + block.free_prev].free_next = block.free_next
@@ -101,9 +101,9 @@ def _unlink_free(engines: Engines, rep: Any, index: int) -> None:
         rep.free_tail = block.free_prev
 
 
-@kernel
-def append_block(engines: Engines, rep: Any, slot: Any) -> None:
-    """Give `slot` the block at the head of the free queue, forgetting what it held. The caller counts free blocks."""
+@inline_kernel
+def take_block(engines: Engines, rep: Any) -> int:
+    """Take the block at the head of the free queue, forgetting what it held. The caller counts free blocks."""
     index = rep.free_head
     block = engines.blocks[rep.block_base + index]
     rep.free_head = block.free_next
@@ -114,37 +114,48 @@ def append_block(engines: Engines, rep: Any, slot: Any) -> None:
     if block.hash != NO_HASH:
         _evict(engines, rep, index)
     block.ref = 1
-    engines.tables[slot.row, slot.n_blocks] = index
-    slot.n_blocks += 1
+    return index
 
 
 @kernel
-def free_blocks(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
-    """Give back all of `slot`'s blocks, the last first; blocks with content go to the tail of the free queue."""
+def append_block(engines: Engines, rep: Any, slot: Any) -> None:
+    """Give `slot` the next free block. The caller counts free blocks."""
+    engines.tables[slot.row, slot.n_blocks] = take_block(engines, rep)
+    slot.n_blocks += 1
+
+
+@inline_kernel
+def release_block(engines: Engines, rep: Any, index: int) -> None:
+    """One request fewer holds a block; a free one with content goes to the tail of the free queue, else to its head."""
+    block = engines.blocks[rep.block_base + index]
+    block.ref -= 1
+    if block.ref > 0:
+        return
+    rep.free_blocks += 1
+    if block.hash != NO_HASH or rep.free_head == NONE:
+        block.free_next = NONE
+        block.free_prev = rep.free_tail
+        if rep.free_tail != NONE:
+            engines.blocks[rep.block_base + rep.free_tail].free_next = index
+        else:
+            rep.free_head = index
+        rep.free_tail = index
+    else:
+        block.free_prev = NONE
+        block.free_next = rep.free_head
+        engines.blocks[rep.block_base + rep.free_head].free_prev = index
+        rep.free_head = index
+
+
+@kernel
+def free_table(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
+    """Give back all of `slot`'s blocks, the last first."""
     if pool.prefix_caching == 0:
         rep.free_blocks += slot.n_blocks
         slot.n_blocks = 0
         return
     for k in range(slot.n_blocks - 1, -1, -1):
-        index = engines.tables[slot.row, k]
-        block = engines.blocks[rep.block_base + index]
-        block.ref -= 1
-        if block.ref > 0:
-            continue
-        rep.free_blocks += 1
-        if block.hash != NO_HASH or rep.free_head == NONE:
-            block.free_next = NONE
-            block.free_prev = rep.free_tail
-            if rep.free_tail != NONE:
-                engines.blocks[rep.block_base + rep.free_tail].free_next = index
-            else:
-                rep.free_head = index
-            rep.free_tail = index
-        else:
-            block.free_prev = NONE
-            block.free_next = rep.free_head
-            engines.blocks[rep.block_base + rep.free_head].free_prev = index
-            rep.free_head = index
+        release_block(engines, rep, engines.tables[slot.row, k])
     slot.n_blocks = 0
     slot.n_registered = 0
     rep.n_free_rows += 1
@@ -159,7 +170,7 @@ def take_row(engines: Engines, rep: Any, slot: Any) -> None:
 
 
 @kernel
-def _shareable_blocks(pool: Any, slot: Any, blocks: int) -> int:
+def shareable_blocks(pool: Any, slot: Any, blocks: int) -> int:
     """How many of the first `blocks` blocks hold only content that other requests may have."""
     return blocks if continues(slot) else min(blocks, slot.listed_tokens // pool.block_size)
 
@@ -172,7 +183,7 @@ def register_full_blocks(engines: Engines, rep: Any, pool: Any, slot: Any, token
     `list_private_blocks` registers them then.
     """
     full = tokens // pool.block_size
-    _register_range(engines, rep, pool, slot, _shareable_blocks(pool, slot, full))
+    _register_range(engines, rep, pool, slot, shareable_blocks(pool, slot, full))
     while slot.n_registered < full:
         engines.blocks[rep.block_base + engines.tables[slot.row, slot.n_registered]].hash = PRIVATE
         slot.n_registered += 1
@@ -186,7 +197,7 @@ def _register_range(engines: Engines, rep: Any, pool: Any, slot: Any, end: int) 
         count = min(end - first, len(chains))
         slot.chain = extend_chain(engines, slot, first, count, pool.block_size, chains)
         for k in range(count):
-            _register(engines, rep, engines.tables[slot.row, first + k], chains[k])
+            register_block(engines, rep, engines.tables[slot.row, first + k], chains[k])
         slot.n_registered = first + count
 
 
@@ -243,7 +254,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     hits = engines.hits
     limit = (slot.isl + slot.generated - 1) // pool.block_size
     if slot.preemptions == 0:
-        limit = _shareable_blocks(pool, slot, limit)
+        limit = shareable_blocks(pool, slot, limit)
     chains = engines.chains
     found = 0
     before = slot.chain
@@ -252,7 +263,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
         slot.chain = extend_chain(engines, slot, found, count, pool.block_size, chains)
         miss = False
         for k in range(count):
-            entry = engines.hashes[_find(engines, rep, chains[k])]
+            entry = engines.hashes[find_entry(engines, rep, chains[k])]
             if entry.first == NONE:
                 miss = True
                 break
@@ -283,7 +294,7 @@ def touch(engines: Engines, rep: Any, slot: Any, n_hits: int) -> None:
         index = engines.hits[k]
         block = engines.blocks[rep.block_base + index]
         if block.ref == 0:
-            _unlink_free(engines, rep, index)
+            unlink_free(engines, rep, index)
             rep.free_blocks -= 1
         block.ref += 1
         engines.tables[slot.row, k] = index

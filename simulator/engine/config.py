@@ -78,3 +78,8 @@ class EngineConfig:
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32
     modes: Modes = _PLAIN
+
+    @property
+    def tracks_blocks(self) -> bool:
+        """Whether it matters which blocks a request holds, not only how many."""
+        return self.enable_prefix_caching or bool(self.modes.groups)

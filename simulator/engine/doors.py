@@ -1,6 +1,7 @@
 """Questions that a mode answers in compiled code: which answer is compiled in follows from the type of its arrays.
 
-An engine without the mode has `NoFlight()` in `Engines.flight`: its kernels hold neither the mode's code nor a branch.
+An engine without a mode has an empty type in its place (`NoFlight()` in `Engines.flight`, `OneTable()` in
+`Engines.groups`): its kernels hold neither the mode's code nor a branch.
 """
 
 from __future__ import annotations
@@ -11,19 +12,35 @@ from typing import Any
 from numba.extending import overload
 
 from simulator.engine.modes.flight.arrays import Flight
+from simulator.engine.modes.tables.arrays import Groups
 from simulator.jit import OPTIONS
+
+_INLINE: Any = {**OPTIONS, "forceinline": True}
+
+
+def _door(plain: Any, other: Any, field: str, mode: type, inline: bool = False) -> Callable[..., Any]:
+    def ask(engines: Any, *args: Any) -> Any:
+        return (other if isinstance(getattr(engines, field), mode) else plain)(engines, *args)
+
+    def choose(engines: Any, *_args: Any) -> Any:
+        kind = engines.types[engines.fields.index(field)].instance_class
+        return (other if kind is mode else plain).py_func
+
+    ask.__name__ = choose.__name__ = plain.__name__
+    overload(ask, strict=False, jit_options=_INLINE if inline else OPTIONS)(choose)
+    return ask
 
 
 def door(plain: Any, flight: Any) -> Callable[..., Any]:
     """A kernel that is `plain` for engines without plans in flight, else `flight`; both take the engines first."""
+    return _door(plain, flight, "flight", Flight)
 
-    def ask(engines: Any, *args: Any) -> Any:
-        return (flight if isinstance(engines.flight, Flight) else plain)(engines, *args)
 
-    def choose(engines: Any, *_args: Any) -> Any:
-        kind = engines.types[engines.fields.index("flight")].instance_class
-        return (flight if kind is Flight else plain).py_func
+def table_door(plain: Any, groups: Any, inline: bool = False) -> Callable[..., Any]:
+    """A kernel that is `plain` for engines with one block table a request, else `groups`.
 
-    ask.__name__ = choose.__name__ = plain.__name__
-    overload(ask, strict=False, jit_options=OPTIONS)(choose)
-    return ask
+    Parameters
+    ----------
+    inline : it is compiled into its callers
+    """
+    return _door(plain, groups, "groups", Groups, inline)

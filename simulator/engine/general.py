@@ -9,9 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.admission import admit_waiting, prefill_cap
-from simulator.engine.blocks import append_block, free_blocks, list_private_blocks, register_full_blocks
+from simulator.engine.blocks import append_block, register_full_blocks
 from simulator.engine.config import Policy
+from simulator.engine.doors import table_door
 from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale
+from simulator.engine.modes.tables.answers import (
+    begin_plan,
+    chunk_tokens,
+    extend_groups,
+    free_blocks,
+    is_regular,
+    list_private_blocks,
+)
 from simulator.engine.queues import (
     close_lanes,
     join_decode,
@@ -53,7 +62,8 @@ def enter_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     index = rep.run_head
     while index != NONE:
         slot = engines.slots[index]
-        if slot.computed >= slot.isl and slot.isl + slot.generated - slot.computed == 1:
+        decoding = slot.computed >= slot.isl and slot.isl + slot.generated - slot.computed == 1
+        if decoding and is_regular(engines, rep, slot):
             join_decode(engines, r, rep, pool, index, 0)
         else:
             join_prefill(engines, rep, index)
@@ -113,7 +123,7 @@ def _is_decoding(slot: Any, due: int) -> bool:
 
 
 @kernel
-def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, scheduled: int) -> bool:
+def _extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, scheduled: int) -> bool:
     size = pool.block_size
     reach = min(slot.computed + scheduled + pool.num_lookahead_tokens, pool.max_model_len)
     fresh = max((reach + size - 1) // size - slot.n_blocks, 0)
@@ -131,12 +141,23 @@ def _allocate(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, sche
 
 
 @kernel
+def _extend_by_pool(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, scheduled: int) -> bool:
+    if engines.groups.pools[rep.pool].n_groups == 0:
+        return _extend_table(engines, rep, pool, slot, index, scheduled)
+    return extend_groups(engines, rep, pool, slot, index, scheduled)
+
+
+_allocate = table_door(_extend_table, _extend_by_pool)
+
+
+@kernel
 def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
     """One step of vLLM's `schedule()` over all running, then waiting requests; lanes must have been left.
 
     Returns whether somebody was preempted.
     """
     open_step(rep)
+    begin_plan(engines, r)
     budget = pool.max_num_batched_tokens
     cap = prefill_cap(rep, pool)
     preempted = False
@@ -155,6 +176,8 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
             continue
         due = slot.isl + slot.generated + slot.drafts - slot.computed
         scheduled = min(min(due, cap), min(budget - slots, pool.max_model_len - slot.computed - 1))
+        known = known_tokens(engines, slot, index)
+        scheduled = chunk_tokens(engines, rep, pool, slot, known, slot.computed, scheduled, False)
         if scheduled <= 0:
             index = slot.run_next
             continue

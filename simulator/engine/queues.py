@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.config import Policy
+from simulator.engine.doors import table_door
 from simulator.engine.state import CALENDAR_STEPS, DECODE, NONE, PREFILL, Engines
 from simulator.jit import kernel
 
@@ -184,6 +185,39 @@ def leave_prefill(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
+def _join_first(engines: Engines, r: int, phase: int, index: int) -> None:
+    slot = engines.slots[index]
+    head = engines.phase_head[r, phase]
+    slot.lane_prev = NONE
+    slot.lane_next = head
+    if head != NONE:
+        engines.slots[head].lane_prev = index
+    engines.phase_head[r, phase] = index
+
+
+@kernel
+def _join_in_order(engines: Engines, r: int, phase: int, index: int) -> None:
+    slot = engines.slots[index]
+    before = NONE
+    after = engines.phase_head[r, phase]
+    while after != NONE and engines.slots[after].run_seq > slot.run_seq:
+        before = after
+        after = engines.slots[after].lane_next
+    slot.lane_prev = before
+    slot.lane_next = after
+    if after != NONE:
+        engines.slots[after].lane_prev = index
+    if before != NONE:
+        engines.slots[before].lane_next = index
+    else:
+        engines.phase_head[r, phase] = index
+
+
+join_phase = table_door(_join_first, _join_in_order)
+"""Join the members of a block phase: in any order, or with several groups the last in running order first."""
+
+
+@kernel
 def join_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int, beyond: int) -> None:
     """Enter the decode lane with `computed` and `generated` as of the replica's present decode step.
 
@@ -198,13 +232,8 @@ def join_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int, beyon
     engines.class_decode[r, slot.class_id] += 1
     phase = (slot.computed - rep.decode_step) % pool.block_size
     engines.phase_count[r, phase] += 1
-    if pool.prefix_caching != 0:
-        head = engines.phase_head[r, phase]
-        slot.lane_prev = NONE
-        slot.lane_next = head
-        if head != NONE:
-            engines.slots[head].lane_prev = index
-        engines.phase_head[r, phase] = index
+    if pool.tracks_blocks != 0:
+        join_phase(engines, r, phase, index)
     bucket = slot.finish_step & _CALENDAR_MASK
     head = engines.calendar[r, bucket]
     slot.due_prev = NONE
@@ -226,7 +255,7 @@ def leave_decode(engines: Engines, r: int, rep: Any, pool: Any, index: int) -> N
     rep.context_tokens -= slot.computed
     engines.class_decode[r, slot.class_id] -= 1
     engines.phase_count[r, phase] -= 1
-    if pool.prefix_caching == 0:
+    if pool.tracks_blocks == 0:
         slot.n_blocks = (slot.computed + pool.block_size - 1) // pool.block_size
     else:
         if slot.lane_prev != NONE:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.modes.tables.arrays import refuses
 from simulator.engine.rules import RULE_SETS, V0_33
 from simulator.engine.trace_modes import modes_from
 
@@ -160,7 +161,7 @@ class ScheduleTrace:
         by_priority = config.policy == Policy.PRIORITY
         found = {
             "speculative decoding as recorded": modes.drafts is not None,
-            "KV cache groups": bool(modes.groups),
+            refuses(config): bool(refuses(config)),
             "KV connector": modes.connector,
             "encoder inputs": modes.encoder is not None,
             "LoRA slots": modes.max_loras > 0,

@@ -6,10 +6,34 @@ the bookkeeping between steps is left out.
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.engine.blocks import take_decode_blocks
+from simulator.engine.doors import table_door
+from simulator.engine.modes.tables.answers import lane_needs
+from simulator.engine.modes.tables.lane import change_members
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
+
+
+@kernel
+def _take_in_table(engines: Engines, r: int, rep: Any, pool: Any, step: int, free: int) -> int:
+    if pool.prefix_caching != 0:
+        take_decode_blocks(engines, r, rep, pool, step)
+    return free
+
+
+@kernel
+def _take_in_groups(engines: Engines, r: int, rep: Any, pool: Any, step: int, free: int) -> int:
+    if engines.groups.pools[rep.pool].n_groups == 0:
+        return _take_in_table(engines, r, rep, pool, step, free)
+    change_members(engines, r, rep, pool, step)
+    return int(rep.free_blocks)
+
+
+take_skipped = table_door(_take_in_table, _take_in_groups, inline=True)
+"""Blocks of the decode lane in decode step `step`; free ones afterwards, `free` where only new ones are taken."""
 
 
 @kernel
@@ -29,15 +53,12 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
     budget = pool.max_num_batched_tokens
     if n == 0 or n > budget or rep.step_tokens != n:
         return
-    size = pool.block_size
-    caching = pool.prefix_caching != 0
     base_s = engines.token_time_s[pool.token_time_base + (min(n, pool.token_time_rows) - 1) * (budget + 1) + n]
     base_s = base_s + engines.seq_time_s[pool.seq_time_base + n] + pool.prefill_attn_s * 0.0
     watts = engines.power_w[pool.power_base + n]
     decode_attn_s = pool.decode_attn_s
     blocks = pool.num_blocks - 1
     calendar = engines.calendar
-    phases = engines.phase_count
     itl = engines.itl_counts
     by_class = engines.class_decode
     n_classes = by_class.shape[1]
@@ -47,7 +68,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
     busy_s, energy_j, kv_block_s = rep.busy_s, rep.energy_j, rep.kv_block_s
     taken = 0
     while end_s < until_s and calendar[r, (step + 1) & (CALENDAR_STEPS - 1)] == NONE:
-        need = phases[r, (-(step + 1)) % size]
+        need = lane_needs(engines, r, rep, pool, step + 1)
         if need > free:
             break
         gap = itl_bin(end_s - start_s)
@@ -55,9 +76,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
             itl[c, gap] += by_class[r, c]
         step += 1
         context += n
-        free -= need
-        if caching:
-            take_decode_blocks(engines, r, rep, pool, step)
+        free = take_skipped(engines, r, rep, pool, step, free - need)
         duration = base_s + decode_attn_s * (context + n)
         start_s = end_s
         end_s = start_s + duration

@@ -174,6 +174,7 @@ POOL = np.dtype(
         ("max_num_seqs", np.int64),
         ("max_model_len", np.int64),
         ("prefix_caching", np.int64),
+        ("tracks_blocks", np.int64),  # which block a request holds matters, not only how many
         ("chunked_prefill", np.int64),
         ("long_prefill_token_threshold", np.int64),
         ("policy", np.int64),
@@ -268,6 +269,7 @@ class Engines(NamedTuple):
     counters: NDArray[np.int64]  # see COUNTERS
     log: NDArray[np.int64]  # (rows, 4) step log, empty when off
     flight: Any  # NoFlight or Flight
+    groups: Any  # OneTable or Groups
 
 
 N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT, N_KEPT = range(6)

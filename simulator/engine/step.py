@@ -10,8 +10,18 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.admission import admit_waiting, prefill_cap
-from simulator.engine.blocks import append_block, free_blocks, register_full_blocks, take_decode_blocks
+from simulator.engine.blocks import append_block, register_full_blocks, take_decode_blocks
+from simulator.engine.doors import table_door
 from simulator.engine.general import complete_general, enter_lanes, materialise, plan_general
+from simulator.engine.modes.tables.answers import (
+    begin_plan,
+    blocks_needed,
+    chunk_tokens,
+    free_blocks,
+    is_regular,
+    lane_needs,
+)
+from simulator.engine.modes.tables.lane import change_lanes
 from simulator.engine.queues import advance_decode, join_decode, leave_prefill, remove_running, sort_by_running_order
 from simulator.engine.speculation import NO_PADDING
 from simulator.engine.state import NONE, Engines
@@ -37,10 +47,12 @@ def _plan_prefills(engines: Engines, rep: Any, pool: Any) -> int:
             if not alone_at_the_end:
                 return NONE
             scheduled = budget
+        known = slot.isl + slot.generated
+        scheduled = chunk_tokens(engines, rep, pool, slot, known, slot.computed, scheduled, False)
         budget -= scheduled
         slot.scheduled = scheduled
         reach = min(slot.computed + scheduled, pool.max_model_len)
-        need += max((reach + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0) if scheduled > 0 else 0
+        need += blocks_needed(engines, rep, pool, slot, reach) if scheduled > 0 else 0
         index = slot.lane_next
     return need
 
@@ -65,23 +77,40 @@ def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
         index = slot.lane_next
 
 
-@inline_kernel
-def plan_lanes(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
-    """Plan a step by lanes; False, with nothing done, where the order of the running requests matters."""
-    need = _plan_prefills(engines, rep, pool) if rep.n_prefill > 0 or rep.n_decode > 0 else 0
-    if need >= 0:
-        need += engines.phase_count[r, (-rep.decode_step) % pool.block_size]
-    if need < 0 or need > rep.free_blocks:
-        return False
-    open_step(rep)
-    rep.step_seqs = rep.n_decode
-    rep.step_tokens = rep.n_decode
-    rep.step_context = rep.context_tokens + rep.n_decode
+@kernel
+def _take_in_table(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     rep.free_blocks -= engines.phase_count[r, (-rep.decode_step) % pool.block_size]
     if pool.prefix_caching != 0:
         take_decode_blocks(engines, r, rep, pool, rep.decode_step)
     if rep.n_prefill > 0:
         _take_prefill_blocks(engines, rep, pool)
+
+
+@kernel
+def _take_in_groups(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    if engines.groups.pools[rep.pool].n_groups == 0:
+        _take_in_table(engines, r, rep, pool)
+    else:
+        change_lanes(engines, r, rep, pool)
+
+
+_take_blocks = table_door(_take_in_table, _take_in_groups, inline=True)
+
+
+@inline_kernel
+def plan_lanes(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> bool:
+    """Plan a step by lanes; False, with nothing done, where the order of the running requests matters."""
+    need = _plan_prefills(engines, rep, pool) if rep.n_prefill > 0 or rep.n_decode > 0 else 0
+    if need >= 0:
+        need += lane_needs(engines, r, rep, pool, rep.decode_step)
+    if need < 0 or need > rep.free_blocks:
+        return False
+    open_step(rep)
+    begin_plan(engines, r)
+    rep.step_seqs = rep.n_decode
+    rep.step_tokens = rep.n_decode
+    rep.step_context = rep.context_tokens + rep.n_decode
+    _take_blocks(engines, r, rep, pool)
     admit_waiting(engines, r, rep, pool, pool.max_num_batched_tokens - rep.step_tokens, NO_PADDING, now)
     return True
 
@@ -117,13 +146,14 @@ def _complete_prefills(engines: Engines, r: int, rep: Any, pool: Any, now: float
             slot.computed += slot.scheduled
             slot.scheduled = 0
             if slot.computed == slot.isl + slot.generated:
-                leave_prefill(engines, rep, index)
                 slot.catching_up = 0
                 emit_tokens(engines, rep, slot, 1, now)
                 if slot.generated >= slot.osl:
+                    leave_prefill(engines, rep, index)
                     engines.scratch[n_done] = index
                     n_done += 1
-                else:
+                elif is_regular(engines, rep, slot):
+                    leave_prefill(engines, rep, index)
                     join_decode(engines, r, rep, pool, index, 0)
         index = following
     return n_done

@@ -83,7 +83,7 @@ def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
             for k in range(len(engines.pools)):
                 pool = engines.pools[k]
                 longest = tokens + pool.num_lookahead_tokens + pool.num_speculative_tokens
-                if pool.prefix_caching != 0 and longest // pool.block_size + 2 > width and tokens <= pool.max_model_len:
+                if pool.tracks_blocks != 0 and longest // pool.block_size + 2 > width and tokens <= pool.max_model_len:
                     return WIDEN_TABLES
         number = rows[number].next_turn
     return DONE if needed <= engines.counters[N_FREE_SLOTS] else GROW_SLOTS

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.blocks import free_blocks
 from simulator.engine.doors import door
 from simulator.engine.general import materialise
 from simulator.engine.modes.flight.ring import cut_plans
+from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.queues import remove_running, remove_waiting
 from simulator.engine.remote import leave_hold
 from simulator.engine.state import (

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import mix
+from simulator.engine.modes.tables.answers import fits_pool
 from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
@@ -49,7 +50,7 @@ def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool
         return most == 0 or slot.isl + slot.full_osl <= most
     pool = engines.pools[target]
     if pool.hands_to == NONE:
-        return _fits_pool(pool, slot.isl, slot.full_osl)
+        return _fits_pool(engines, target, slot.isl, slot.full_osl)
     if not _is_allowed(fleet, slot, pool.hands_to):
         return False
     other = engines.pools[pool.hands_to]
@@ -59,12 +60,14 @@ def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool
     size = other.block_size
     if (slot.isl + size - 1) // size + (first_step + size - 1) // size > other.num_blocks - 1:
         return False
-    return _fits_pool(pool, slot.isl, 1) and _fits_pool(other, slot.isl, slot.full_osl)
+    other_fits = _fits_pool(engines, pool.hands_to, slot.isl, slot.full_osl)
+    return other_fits and _fits_pool(engines, target, slot.isl, 1)
 
 
 @kernel
-def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
+def _fits_pool(engines: Engines, target: int, isl: int, osl: int) -> bool:
     """Whether an otherwise empty replica can bring such a request to its end (`can_serve` of the reference)."""
+    pool = engines.pools[target]
     tokens = isl + osl
     if tokens > pool.max_model_len or 1 + pool.num_speculative_tokens + pool.draft_slots > pool.max_num_batched_tokens:
         return False
@@ -74,7 +77,7 @@ def _fits_pool(pool: Any, isl: int, osl: int) -> bool:
     if osl > 1:
         reach += pool.num_speculative_tokens
     reach = min(reach, pool.max_model_len)
-    return (reach + pool.block_size - 1) // pool.block_size <= pool.num_blocks - 1
+    return fits_pool(engines, target, pool, reach)
 
 
 @kernel

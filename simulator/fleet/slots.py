@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.blocks import free_blocks
+from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.state import FREE, N_FREE_SLOTS, N_KEPT, NONE, SENDING, SENT, Engines
 from simulator.fleet.state import Fleet
 from simulator.fleet.timers import update_winner

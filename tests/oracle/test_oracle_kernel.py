@@ -90,3 +90,28 @@ def test_clients_that_leave_while_they_wait_are_timeouts(version: str) -> None:
 def test_other_events_are_not_replayed(name: str, missing: str) -> None:
     with pytest.raises(ModeMissing, match=missing):
         replay_kernel(load_schedule_trace(MODES / "0.32.0" / f"{name}.json.gz"))
+
+
+IN_GROUPS = (
+    *("c_chunked_local", "c_gemma", "c_gemma_prefix", "c_gptoss", "c_gptoss_async", "c_mamba", "c_mamba_align"),
+    *("c_window_only", "c_window_only_prefix"),
+)
+
+
+@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
+@pytest.mark.parametrize("name", IN_GROUPS)
+def test_kernel_reproduces_several_groups(name: str, version: str) -> None:
+    (check,) = check_schedule(MODES / version / f"{name}.json.gz", {"kernel": replay_kernel})
+    assert check.missing == ""
+    assert check.first_difference is None
+    assert check.identical_steps == check.n_steps > 100
+
+
+def test_kernel_with_other_groups_differs() -> None:
+    trace = load_schedule_trace(MODES / "0.32.0" / "c_gptoss.json.gz")
+    wider = tuple(
+        dataclasses.replace(group, window_tokens=2 * group.window_tokens) for group in trace.config.modes.groups
+    )
+    config = dataclasses.replace(trace.config, modes=dataclasses.replace(trace.config.modes, groups=wider))
+    (steps,) = replay_kernel(dataclasses.replace(trace, config=config))
+    assert not compare_steps("wider", trace.steps, steps).identical

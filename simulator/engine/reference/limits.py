@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.tables.arrays import request_blocks
 from simulator.engine.reference.kv_cache_manager import lookahead_tokens
 
 
@@ -20,7 +21,8 @@ def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
         return False
     drafts = config.num_speculative_tokens if osl > 1 else 0
     reach = min(longest + drafts + lookahead_tokens(config), config.max_model_len)
-    return -(-reach // config.block_size) <= config.num_blocks - 1
+    blocks = request_blocks(config, reach) if config.modes.groups else -(-reach // config.block_size)
+    return blocks <= config.num_blocks - 1
 
 
 def least_step_tokens(config: EngineConfig) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.blocks import free_blocks, register_full_blocks
+from simulator.engine.modes.tables.answers import free_blocks, is_regular, join_irregular, register_full_blocks
 from simulator.engine.queues import (
     advance_decode,
     close_lanes,
@@ -115,18 +115,15 @@ def _advance_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> Non
         if slot.scheduled > 0:
             slot.computed += slot.scheduled
             ended = slot.computed == slot.isl + slot.generated
-            beyond = _goes_on(pool, slot)
             last = ended and slot.generated + 1 >= slot.osl
             _add_entry(engines, r, k, index, slot.scheduled, 1 if ended else 0, 1 if last else 0, 0)
             slot.scheduled = 0
             if ended:
-                leave_prefill(engines, rep, index)
                 slot.catching_up = 0
                 slot.generated += 1
-                if last and beyond == 0:
-                    _land(engines, index, plan.number)
-                else:
-                    join_decode(engines, r, rep, pool, index, beyond)
+                if last or is_regular(engines, rep, slot):
+                    leave_prefill(engines, rep, index)
+                    _join_or_land(engines, r, rep, pool, index, plan.number)
         index = following
 
 
@@ -182,18 +179,30 @@ def _advance_each(engines: Engines, r: int, rep: Any, k: int) -> None:
 
 
 @kernel
+def _join_or_land(engines: Engines, r: int, rep: Any, pool: Any, index: int, number: int) -> None:
+    """A request decodes from now on, or its last token is on its way with plan `number`."""
+    slot = engines.slots[index]
+    beyond = _goes_on(pool, slot)
+    if slot.generated >= slot.osl + beyond:
+        _land(engines, index, number)
+        return
+    if not is_regular(engines, rep, slot):
+        join_irregular(engines, r)
+    join_decode(engines, r, rep, pool, index, beyond)
+
+
+@kernel
 def _enter_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     """Sort every running request into its lane; the decode lane has those that were in the plan just closed."""
     rep.lanes = 1
     index = rep.run_head
     while index != NONE:
         slot = engines.slots[index]
-        if engines.flight.aloft[index].placeholders == 0:
+        last = slot.generated >= slot.osl
+        if engines.flight.aloft[index].placeholders == 0 or not (last or is_regular(engines, rep, slot)):
             join_prefill(engines, rep, index)
-        elif slot.generated >= slot.osl + _goes_on(pool, slot):
-            _land(engines, index, engines.flight.replicas[r].plan_number)
         else:
-            join_decode(engines, r, rep, pool, index, _goes_on(pool, slot))
+            _join_or_land(engines, r, rep, pool, index, engines.flight.replicas[r].plan_number)
         index = slot.run_next
 
 

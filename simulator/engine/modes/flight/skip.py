@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.engine.blocks import take_decode_blocks
-from simulator.engine.skip import skip_decode_steps
+from simulator.engine.modes.tables.answers import lane_needs
+from simulator.engine.skip import skip_decode_steps, take_skipped
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
@@ -32,9 +32,7 @@ def skip_plans(engines: Engines, r: int, until_s: float) -> None:
     newer = flight.plans[r, 1 - head.first]
     if older.n_entries + newer.n_entries > 0 or older.n_decode != n or newer.n_decode != n:
         return
-    size = pool.block_size
     budget = pool.max_num_batched_tokens
-    caching = pool.prefix_caching != 0
     base_s = engines.token_time_s[pool.token_time_base + (min(n, pool.token_time_rows) - 1) * (budget + 1) + n]
     base_s = base_s + engines.seq_time_s[pool.seq_time_base + n] + pool.prefill_attn_s * 0.0
     watts = engines.power_w[pool.power_base + n]
@@ -46,15 +44,13 @@ def skip_plans(engines: Engines, r: int, until_s: float) -> None:
     used, older_used = newer.used_blocks, older.used_blocks
     taken = 0
     while end_s < until_s and engines.calendar[r, (step + 1) & (CALENDAR_STEPS - 1)] == NONE:
-        need = engines.phase_count[r, (-step) % size]
+        need = lane_needs(engines, r, rep, pool, step)
         if need > free:
             break
         gap = itl_bin(end_s - last_s)
         for c in range(n_classes):
             itl[c, gap] += engines.class_decode[r, c]
-        free -= need
-        if caching:
-            take_decode_blocks(engines, r, rep, pool, step)
+        free = take_skipped(engines, r, rep, pool, step, free - need)
         duration = base_s + pool.decode_attn_s * (context + n)
         older_used = used
         used = pool.num_blocks - 1 - free

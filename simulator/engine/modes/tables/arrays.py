@@ -1,0 +1,235 @@
+"""Memory of KV cache groups: kinds of layers by pool, and block tables by group of what a replica's requests hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind, KvGroup
+
+NO_CAP = 1 << 40
+MOST_PHASES = 6
+
+POOL = np.dtype(
+    [
+        ("n_groups", np.int64),  # 0: one table, plain serving
+        ("n_kinds", np.int64),
+        ("growing", np.int64),  # groups that a block may be appended to while a request decodes
+        ("tracks", np.int64),  # which blocks a request holds matters (prefix cache), not only how many
+        ("agree", np.int64),  # hits of several groups have to agree
+        ("registers_all", np.int64),  # every full block is findable in some kind with a limit
+        ("linear", np.int64),  # kind of linear attention with the prefix cache, else -1
+        ("chunk_tokens", np.int64),  # most tokens of a chunk, 0 where chunks need not end at states
+        ("state_written_once", np.int64),
+        ("keeps_lanes", np.int64),  # whether the decode lane may be kept lazily
+        ("lag", np.int64),  # tokens of a decoding request on their way when it is planned
+        ("n_phases", np.int64),  # computed tokens, modulo the block, at which a decoding request's blocks change
+        ("phases", np.int64, MOST_PHASES),
+    ],
+    align=True,
+)
+
+KIND = np.dtype(
+    [
+        ("kind", np.int64),
+        ("block_size", np.int64),
+        ("shift", np.int64),  # its logarithm to base 2, -1 where that is no whole number
+        ("window", np.int64),
+        ("cap", np.int64),  # most blocks that a request holds at once
+        ("more", np.int64),  # blocks beyond those of its tokens
+        ("n_groups", np.int64),
+        ("tail", np.int64),  # blocks that a window reads before the place where a request resumes
+    ],
+    align=True,
+)
+
+ROW = np.dtype(
+    [
+        ("processed", np.int64),  # tokens that were computed and confirmed when it was last given blocks
+        ("plan", np.int64),  # the plan in which that was, where plans are in flight
+        ("planned", np.int64),  # its tokens in that plan
+        ("junction", np.int64),
+        ("n_chained", np.int64),  # leading blocks whose chain hash `slot.chain` stands for
+    ],
+    align=True,
+)
+
+HELD = np.dtype([("begin", np.int32), ("end", np.int32)])
+
+N_WRITTEN, JUNCTION = range(2)
+"""Entries of `Groups.scalars`."""
+
+
+class OneTable(NamedTuple):
+    """Every layer reads all tokens before: one table a request."""
+
+
+class Groups(NamedTuple):
+    """Several groups draw blocks from one pool. Pools of one group among them serve as plain ones do.
+
+    All that a request holds is found by its row; groups of one kind hold the same places of different blocks.
+    """
+
+    pools: NDArray[np.void]
+    kinds: NDArray[np.void]  # (pool, kind)
+    kind_of: NDArray[np.int32]  # (pool, group)
+    rows: NDArray[np.void]
+    held: NDArray[np.void]  # (row, kind): places [begin, end) of the tables, those before are the null block
+    tables: NDArray[np.int32]  # (row, group, blocks of the longest request); 0 is the null block
+    hits: NDArray[np.int32]  # (group, block)
+    found: NDArray[np.int64]  # (kind,) first place of a hit that is no null block
+    chains: NDArray[np.int64]  # by block of the request that looks for its prefix
+    written: NDArray[np.int64]  # chain hashes of states that are written in this step
+    cursors: NDArray[np.int32]  # places in lists of the decode lane
+    irregular: NDArray[np.int32]  # (replica,): the next step has to look at every request
+    scalars: NDArray[np.int64]
+
+
+def refuses(config: EngineConfig) -> str:
+    """Why the compiled engine does not have these groups; empty if it does."""
+    groups, modes = config.modes.groups, config.modes
+    if not groups:
+        return ""
+    linear = [group for group in groups if group.kind == GroupKind.LINEAR]
+    sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
+    if config.num_speculative_tokens > 0 or modes.drafts is not None:
+        return "KV cache groups with speculative decoding"
+    if modes.connector:
+        return "KV cache groups with a connector"
+    if config.enable_prefix_caching and (len(sizes) > 1 or any(not group.aligned for group in linear)):
+        return "prefix caching over blocks of several lengths"
+    if any(group.aligned for group in linear) and not config.enable_prefix_caching:
+        return "states for the prefix cache without it"
+    if any(size % min(sizes) for size in sizes):
+        return "blocks of several lengths that are no multiples of each other"
+    return ""
+
+
+def block_tokens(config: EngineConfig) -> int:
+    """Tokens of the shortest block that grows with a request."""
+    groups = config.modes.groups
+    if config.enable_prefix_caching or not groups:
+        return config.block_size
+    growing = [group.block_size for group in groups if group.kind != GroupKind.LINEAR]
+    return min(growing or [config.block_size])
+
+
+def kinds_of(groups: Sequence[KvGroup]) -> list[KvGroup]:
+    """One group of each kind, full attention first: in this order their hits are made to agree."""
+    found = list(dict.fromkeys(replace(group, has_draft_layers=False) for group in groups))
+    return sorted(found, key=lambda kind: kind.kind != GroupKind.FULL)
+
+
+def allocate_groups(configs: Sequence[EngineConfig], n_replicas: int, n_rows: int, most_seqs: int) -> OneTable | Groups:
+    """Arrays for pools of these configurations; none if all of them have one group of full attention."""
+    if not any(config.modes.groups for config in configs):
+        return OneTable()
+    n_groups = max(len(config.modes.groups) for config in configs)
+    n_kinds = max(len(kinds_of(config.modes.groups)) for config in configs)
+    pools = np.zeros(len(configs), POOL)
+    kinds = np.zeros((len(configs), n_kinds), KIND)
+    kind_of = np.zeros((len(configs), n_groups), np.int32)
+    for k, config in enumerate(configs):
+        if config.modes.groups:
+            _fill(pools[k], kinds[k], kind_of[k], config)
+    return Groups(
+        pools=pools,
+        kinds=kinds,
+        kind_of=kind_of,
+        rows=np.zeros(n_rows, ROW),
+        held=np.zeros((n_rows, n_kinds), HELD),
+        tables=np.empty((n_rows, n_groups, 1), np.int32),
+        hits=np.zeros((n_groups, 1), np.int32),
+        found=np.zeros(n_kinds, np.int64),
+        chains=np.zeros(1, np.int64),
+        written=np.zeros(8 * most_seqs + 8, np.int64),
+        cursors=np.zeros(MOST_PHASES, np.int32),
+        irregular=np.zeros(n_replicas, np.int32),
+        scalars=np.zeros(2, np.int64),
+    )
+
+
+def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], config: EngineConfig) -> None:
+    reason = refuses(config)
+    if reason:
+        raise ValueError(reason)
+    modes, size = config.modes, block_tokens(config)
+    specs = kinds_of(modes.groups)
+    for g, group in enumerate(modes.groups):
+        kind_of[g] = specs.index(replace(group, has_draft_layers=False))
+    for row, spec in zip(kinds, specs, strict=False):
+        row["kind"], row["block_size"], row["window"] = spec.kind, spec.block_size, spec.window_tokens
+        row["shift"] = spec.block_size.bit_length() - 1 if spec.block_size.bit_count() == 1 else -1
+        if spec.kind == GroupKind.LINEAR and not spec.aligned:
+            row["kind"], row["more"] = GroupKind.FULL, spec.draft_states
+        row["cap"] = most_blocks(config, spec)
+        row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size) if spec.kind == GroupKind.WINDOW else 0
+        row["n_groups"] = int((kind_of[: len(modes.groups)] == specs.index(spec)).sum())
+    aligned = [spec.aligned for spec in specs]
+    pool["n_groups"], pool["n_kinds"] = len(modes.groups), len(specs)
+    pool["growing"] = sum(group.kind != GroupKind.LINEAR or group.aligned for group in modes.groups)
+    pool["tracks"] = config.enable_prefix_caching
+    pool["agree"] = len(modes.groups) > 1
+    pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)
+    pool["linear"] = aligned.index(True) if any(aligned) else -1
+    pool["state_written_once"] = config.rules.state_written_once
+    if modes.chunks_end_at_states:
+        most = modes.max_num_scheduled_tokens or config.max_num_batched_tokens
+        cap = config.long_prefill_token_threshold
+        pool["chunk_tokens"] = min(most, cap) if cap else most
+    lag = 1 if modes.flight is not None and modes.flight.depth > 1 else 0
+    freed = {spec.window_tokens - 1 for spec in specs if spec.kind == GroupKind.WINDOW}
+    freed |= {1} if any(aligned) else set()
+    freed |= {0} if any(spec.kind == GroupKind.CHUNK for spec in specs) else set()
+    filled = {-1 + lag} if config.enable_prefix_caching else set()
+    phases = {phase % size for phase in {0} | filled | {tokens + lag for tokens in freed}}
+    pool["lag"] = lag
+    found = sorted(phases)[:MOST_PHASES]
+    pool["n_phases"] = len(found)
+    pool["phases"][: len(found)] = found
+    uneven = any(spec.kind == GroupKind.CHUNK and spec.window_tokens % size for spec in specs)
+    pool["keeps_lanes"] = not uneven and len(found) == len(phases)
+
+
+def most_blocks(config: EngineConfig, spec: KvGroup) -> int:
+    """Most blocks of a group that a request holds at once, `NO_CAP` if that is all of them."""
+    in_flight_tokens = config.modes.max_in_flight_tokens or config.max_num_batched_tokens
+    depth = config.modes.flight.depth if config.modes.flight else 1
+    size, window, longest = spec.block_size, spec.window_tokens, config.max_model_len
+    match spec.kind:
+        case GroupKind.WINDOW:
+            return -(-min(window - 1 + in_flight_tokens, longest) // size) + 1
+        case GroupKind.CHUNK:
+            return -(-min(window + in_flight_tokens, longest) // size)
+        case GroupKind.LINEAR:
+            return 1 + spec.draft_states + (depth if spec.aligned else 0)
+        case _:
+            return NO_CAP
+
+
+def request_blocks(config: EngineConfig, tokens: int) -> int:
+    """Blocks of all groups that a request of `tokens` tokens may hold at once."""
+    groups = config.modes.groups
+    return sum(min(-(-tokens // group.block_size), most_blocks(config, group)) for group in groups)
+
+
+def reset_groups(groups: Any, r: int) -> None:
+    """Replica `r` is empty."""
+    if not isinstance(groups, OneTable):
+        groups.irregular[r] = 0
+
+
+def widen_groups(groups: Any, width: int, rows: NDArray[np.int32]) -> Any:
+    """Tables of `width` blocks; `rows` are in use."""
+    if isinstance(groups, OneTable):
+        return groups
+    old = groups.tables
+    tables = np.empty((*old.shape[:2], width), np.int32)
+    tables[rows, :, : old.shape[2]] = old[rows]
+    hits = np.zeros((old.shape[1], width), np.int32)
+    return groups._replace(tables=tables, hits=hits, chains=np.zeros(width, np.int64))

@@ -1,0 +1,181 @@
+"""What a request holds in several groups: blocks appended, given back behind windows, and freed.
+
+The specification is `reference.FullGroup` and its kinds. A request's place in the tables is its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.blocks import release_block, take_block
+from simulator.engine.modes.spec import GroupKind
+from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP
+from simulator.engine.state import Engines
+from simulator.jit import inline_kernel, kernel
+
+NULL = 0
+_FULL, _WINDOW, _CHUNK, _LINEAR = (int(kind) for kind in GroupKind)
+
+
+@kernel
+def full_blocks(tokens: int, kind: Any) -> int:
+    """Blocks that so many tokens fill; a division takes longer than a shift."""
+    return tokens >> kind.shift if kind.shift >= 0 else tokens // kind.block_size
+
+
+@kernel
+def blocks_for(tokens: int, kind: Any) -> int:
+    """Blocks that hold so many tokens."""
+    return full_blocks(tokens + kind.block_size - 1, kind)
+
+
+@kernel
+def skipped_blocks(kind: Any, computed: int) -> int:
+    """Leading blocks that attention no longer reads once `computed` tokens are there."""
+    if kind.kind == _WINDOW:
+        return full_blocks(max(computed - kind.window + 1, 0), kind)
+    if kind.kind == _CHUNK:
+        return full_blocks(computed // kind.window * kind.window, kind)
+    if kind.kind == _LINEAR:
+        return full_blocks(max(computed - 1, 0), kind)
+    return 0
+
+
+@inline_kernel
+def remove_skipped(engines: Engines, rep: Any, slot: Any, processed: int) -> None:
+    """Give back what is no longer read once `processed` tokens are computed and confirmed, the last first."""
+    groups = engines.groups
+    head = groups.pools[rep.pool]
+    row = slot.row
+    groups.rows[row].processed = processed
+    some = False
+    for k in range(head.n_kinds):
+        held = groups.held[row, k]
+        some = some or min(skipped_blocks(groups.kinds[rep.pool, k], processed), held.end) > held.begin
+    if not some:
+        return
+    if head.tracks != 0:
+        for g in range(head.n_groups):
+            k = groups.kind_of[rep.pool, g]
+            held = groups.held[row, k]
+            last = min(skipped_blocks(groups.kinds[rep.pool, k], processed), held.end)
+            for place in range(last - 1, held.begin - 1, -1):
+                if groups.tables[row, g, place] != NULL:
+                    release_block(engines, rep, groups.tables[row, g, place])
+    for k in range(head.n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        held = groups.held[row, k]
+        last = max(held.begin, min(skipped_blocks(kind, processed), held.end))
+        if head.tracks == 0:
+            rep.free_blocks += (last - held.begin) * kind.n_groups
+        held.begin = last
+
+
+@kernel
+def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> int:
+    """Blocks that a running request takes to hold `reach` tokens; `main` are those without look-ahead slots."""
+    groups = engines.groups
+    total = 0
+    for k in range(groups.pools[rep.pool].n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        end = groups.held[slot.row, k].end
+        if kind.kind == _LINEAR:
+            total += min(blocks_for(main, kind) - end, 1) * kind.n_groups
+        else:
+            total += max(blocks_for(reach, kind) + kind.more - end, 0) * kind.n_groups
+    return total
+
+
+@inline_kernel
+def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None:
+    """New blocks up to `reach` tokens; of linear attention one state, the places before it are null."""
+    groups = engines.groups
+    head = groups.pools[rep.pool]
+    row = slot.row
+    for g in range(head.n_groups if head.tracks != 0 else 0):
+        k = groups.kind_of[rep.pool, g]
+        kind = groups.kinds[rep.pool, k]
+        begin = groups.held[row, k].end
+        if kind.kind == _LINEAR:
+            end = blocks_for(main, kind)
+            for place in range(begin, end - 1):
+                groups.tables[row, g, place] = NULL
+            begin = max(begin, end - 1)
+        else:
+            end = blocks_for(reach, kind) + kind.more
+        for place in range(begin, end):
+            groups.tables[row, g, place] = take_block(engines, rep)
+            rep.free_blocks -= 1
+    for k in range(head.n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        held = groups.held[row, k]
+        end = blocks_for(main, kind) if kind.kind == _LINEAR else blocks_for(reach, kind)
+        end = max(held.end, end + kind.more)
+        if head.tracks == 0:
+            rep.free_blocks -= (end - held.end) * kind.n_groups
+        held.end = end
+
+
+@kernel
+def _idle_hits(engines: Engines, rep: Any, k: int, first: int, n_hits: int) -> int:
+    """Hit blocks of a kind from place `first` on that nobody holds: taking them over uses up free blocks."""
+    groups = engines.groups
+    idle = 0
+    for g in range(groups.pools[rep.pool].n_groups):
+        if groups.kind_of[rep.pool, g] == k:
+            for place in range(first, n_hits):
+                if engines.blocks[rep.block_base + groups.hits[g, place]].ref == 0:
+                    idle += 1
+    return idle
+
+
+@kernel
+def _was_written(engines: Engines, chain: Any) -> bool:
+    n = engines.groups.scalars[N_WRITTEN] - 1
+    while n >= 0 and engines.groups.written[n] != chain:
+        n -= 1
+    return n >= 0
+
+
+@kernel
+def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, reach: int, capped: bool) -> int:
+    """Free blocks used up when a request is admitted with a hit of `n_hits` blocks and comes to hold `reach` tokens.
+
+    Parameters
+    ----------
+    capped : count no more than a request ever holds at once
+    """
+    groups = engines.groups
+    total = 0
+    for k in range(groups.pools[rep.pool].n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        required = blocks_for(reach, kind) + kind.more
+        if kind.kind == _LINEAR:
+            if n_hits > 0 and _was_written(engines, groups.chains[n_hits - 1]):
+                return NO_CAP
+            total += min(required - n_hits, 1) * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_hits)
+            continue
+        if capped:
+            required = min(required, kind.cap)
+        skip = skipped_blocks(kind, n_hits * kind.block_size)
+        total += max(required - max(skip, n_hits), 0) * kind.n_groups
+        total += _idle_hits(engines, rep, k, max(skip, groups.found[k]), n_hits)
+    return total
+
+
+@kernel
+def free_groups(engines: Engines, rep: Any, slot: Any) -> None:
+    """Give back all blocks of a request, group by group, the last first; its row is free."""
+    groups = engines.groups
+    head = groups.pools[rep.pool]
+    for k in range(head.n_kinds if head.tracks == 0 else 0):
+        held = groups.held[slot.row, k]
+        rep.free_blocks += (held.end - held.begin) * groups.kinds[rep.pool, k].n_groups
+    for g in range(head.n_groups if head.tracks != 0 else 0):
+        held = groups.held[slot.row, groups.kind_of[rep.pool, g]]
+        for place in range(held.end - 1, held.begin - 1, -1):
+            if groups.tables[slot.row, g, place] != NULL:
+                release_block(engines, rep, groups.tables[slot.row, g, place])
+    slot.n_registered = 0
+    rep.n_free_rows += 1
+    engines.free_rows[rep.row_base + rep.n_free_rows - 1] = slot.row
