@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from simulator.engine.modes.tables.room import longest_request
 from simulator.errors import InputError, Problem
-from simulator.memory.planner import NULL_BLOCK
 from simulator.resolve.demand import workload_spec
 from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
@@ -91,7 +91,7 @@ def _most_tokens(fleet: FleetSpec, target: int) -> float:
         return fleet.providers[target - len(fleet.pools)].max_context_tokens or float("inf")
     pool = fleet.pools[target]
     engine = (pool if pool.hands_to is None else fleet.pools[pool.hands_to]).engine
-    return min(engine.max_model_len, (engine.num_blocks - NULL_BLOCK) * engine.block_size)
+    return longest_request(engine)
 
 
 def _requests(spec: ClassWorkload, horizon_s: float) -> float:

@@ -31,6 +31,7 @@ from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
+from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import config_of, shape_of
 from simulator.resolve.mtp import check_mtp
 from simulator.schema.engine import EngineSettings
@@ -106,7 +107,7 @@ def plan_engine(
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
-    memory = kv_blocks(replace(asked, card=machine.card))
+    memory = kv_blocks(replace(asked, card=machine.card), one_table_because(settings, role))
     limits = memory.limits
     rules = _rules(settings.version)
     plans = planning(settings, pp, role, rules.version)
@@ -226,6 +227,14 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_
                 got="false",
             )
         )
+    if not settings.enable_chunked_prefill and any(group.aligned for group in memory.groups):
+        raise InputError(
+            Problem(
+                "chunked prefill is required for the prefix caching of linear attention",
+                path="engine.enable_chunked_prefill",
+                got="false",
+            )
+        )
     spec = settings.speculative_config
     method, drafts = (spec.method, spec.num_speculative_tokens) if spec else ("", 0)
     if spec is not None and limits.max_num_batched_tokens < drafts + 2:
@@ -237,13 +246,14 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_
                 got=f"{drafts}",
             )
         )
+    in_flight_tokens = limits.max_num_batched_tokens * (in_flight.depth if in_flight else 1)
     return EngineConfig(
         num_blocks=settings.num_gpu_blocks_override or memory.num_blocks,
-        block_size=settings.block_size,
+        block_size=memory.block_size,
         max_num_batched_tokens=limits.max_num_batched_tokens,
         max_num_seqs=limits.max_num_seqs,
         max_model_len=memory.max_model_len,
-        enable_prefix_caching=settings.enable_prefix_caching,
+        enable_prefix_caching=memory.prefix_caching,
         enable_chunked_prefill=settings.enable_chunked_prefill,
         long_prefill_token_threshold=settings.long_prefill_token_threshold,
         policy=Policy.PRIORITY if settings.scheduling_policy == "priority" else Policy.FCFS,
@@ -256,5 +266,10 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_
         draft_slots=draft_slots(method, drafts),
         drop_last_hit_block=method in READS_HIDDEN_STATES,
         rules=_rules(settings.version),
-        modes=Modes(flight=in_flight),
+        modes=Modes(
+            groups=memory.groups,
+            chunks_end_at_states=any(group.aligned for group in memory.groups),
+            max_in_flight_tokens=in_flight_tokens if memory.groups else 0,
+            flight=in_flight,
+        ),
     )

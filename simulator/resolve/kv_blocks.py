@@ -1,16 +1,18 @@
-"""KV blocks of a replica: the plan of vLLM's start-up, and the blocks that it leaves an engine with one block table."""
+"""KV blocks of a replica: the plan of vLLM's start-up, its groups, or what it leaves an engine with one block table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from simulator.engine.modes.spec import KvGroup
 from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import stage_of_layer
 from simulator.perf.device import BatchLimits, Split
 from simulator.resolve.advice import ways_out
+from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.engine import EngineSettings
 
@@ -21,19 +23,25 @@ class KvBlocks:
 
     Attributes
     ----------
-    num_blocks : of its block table, the null block included
+    num_blocks : of its block tables, the null block included
+    block_size : tokens in the shortest of them
     block_bytes : of one of them on one GPU
     max_model_len : longest request in tokens that the replica takes
     limits : token budget and sequences of a step
     plan : what vLLM's start-up finds
+    groups : KV cache groups; empty is one block table
+    prefix_caching : whether blocks of equal beginnings are reused
     notes : what a run tells of it
     """
 
     num_blocks: int
+    block_size: int
     block_bytes: float
     max_model_len: int
     limits: BatchLimits
     plan: Plan
+    groups: tuple[KvGroup, ...] = ()
+    prefix_caching: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -74,14 +82,19 @@ def question(
         version=settings.version,
         block_size=settings.block_size,
         enable_prefix_caching=settings.enable_prefix_caching,
+        disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         speculative_method=spec.method if spec else None,
         draft_model=spec.model if spec else None,
         folder=folder,
     )
 
 
-def kv_blocks(asked: Question) -> KvBlocks:
+def kv_blocks(asked: Question, one_table: str = "") -> KvBlocks:
     """Blocks of a replica; a length that was not asked for is cut to what fits.
+
+    Parameters
+    ----------
+    one_table : why it is simulated with one block table even where its layers differ
 
     Raises
     ------
@@ -94,11 +107,29 @@ def kv_blocks(asked: Question) -> KvBlocks:
     if not found.plan.fits:
         raise InputError(_refusal(found))
     plan, size = found.plan, asked.block_size
+    _check_groups(asked, plan)
+    states = any(group.page.kind == "state" for group in plan.groups)
+    caching = asked.enable_prefix_caching and (found.rules.state_prefix_cache or not states)
+    groups = kv_groups(plan, caching)
+    one_table = one_table or not_simulated(groups, caching)
+    if groups and not one_table:
+        return KvBlocks(
+            num_blocks=plan.num_blocks,
+            block_size=shortest_block(groups, size),
+            block_bytes=plan.terms.block_bytes,
+            max_model_len=plan.max_model_len,
+            limits=found.request.limits,
+            plan=plan,
+            groups=groups,
+            prefix_caching=caching,
+            notes=_caching_notes(found, caching),
+        )
+    told = (f"{found.shape.name}: its layers differ, and are simulated with one block table: {one_table}",)
     blocks, block_bytes = _of_one_table(found)
     holds = (blocks - NULL_BLOCK) * size
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = told if groups else ()
     if asked.max_model_len is not None and holds < plan.max_model_len:
-        notes = (
+        notes += (
             f"{found.shape.name}: vLLM starts with max_model_len {plan.max_model_len:,}; beside windows of "
             f"{found.request.limits.max_num_seqs} sequences the simulated engine holds requests of {holds:,} tokens",
         )
@@ -106,7 +137,34 @@ def kv_blocks(asked: Question) -> KvBlocks:
         raise InputError(
             Problem(f"{found.shape.name}: the KV cache on {found.card.name} holds no request", path="engine")
         )
-    return KvBlocks(blocks, block_bytes, min(plan.max_model_len, holds), found.request.limits, plan, notes)
+    return KvBlocks(
+        num_blocks=blocks,
+        block_size=size,
+        block_bytes=block_bytes,
+        max_model_len=min(plan.max_model_len, holds),
+        limits=found.request.limits,
+        plan=plan,
+        prefix_caching=asked.enable_prefix_caching,
+        notes=notes,
+    )
+
+
+def _check_groups(asked: Question, plan: Plan) -> None:
+    kinds = {group.page.kind for group in plan.groups}
+    if asked.disable_hybrid_kv_cache_manager and "state" in kinds and len(kinds) > 1:
+        raise InputError(
+            Problem(
+                "vLLM cannot bring a state and attention into one block table: leave it out",
+                path="engine.disable_hybrid_kv_cache_manager",
+                got="true",
+            )
+        )
+
+
+def _caching_notes(found: Answer, caching: bool) -> tuple[str, ...]:
+    if caching or not found.question.enable_prefix_caching:
+        return ()
+    return (f"{found.shape.name}: vLLM {found.rules.version} has no prefix caching for models with a state: it is off",)
 
 
 def _refusal(found: Answer) -> Problem:

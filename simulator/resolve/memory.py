@@ -87,6 +87,7 @@ class Question:
     enforce_eager: bool = False
     block_size: int = 16
     enable_prefix_caching: bool = True
+    disable_hybrid_kv_cache_manager: bool | None = None
     redundant_experts: int = 0
     speculative_method: str | None = None
     draft_model: str | None = None
@@ -129,6 +130,9 @@ def answer(question: Question) -> Answer:
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
     shape = checkpoint.shape
     found = rules(question.version, shape, question.flashinfer)
+    if question.disable_hybrid_kv_cache_manager is not None:
+        separate = not question.disable_hybrid_kv_cache_manager
+        found = replace(found, hybrid_groups=separate, chunked_groups=separate)
     split = Split(question.tp, question.pp, question.dp, question.expert_parallel, question.redundant_experts)
     weights, shape = _weights(question, checkpoint, shape, card, found)
     check_split(shape, split)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.engine.modes.spec import Modes
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
 from simulator.resolve.engines import plan_engine
@@ -28,6 +29,7 @@ MODEL, GPU = "llama-3.1-8b", "a100-80"
 ISL_MEAN_TOKENS, OSL_MEAN_TOKENS, LENGTH_CV = 512, 256, 0.6
 LOAD = 0.7
 PREFIX_GROUPS, PREFIX_TOKENS, PREFIX_SHARE = 64, 256, 0.5
+WINDOW_TOKENS = 128
 SATURATED_REQUESTS = 20_000
 WARM_UP_REQUESTS = 3_000
 REPEATS = 3
@@ -46,6 +48,7 @@ class Setting:
     replicas : behind one gateway with least-outstanding routing, each offered the same load
     prefix_caching : caching on, and half of the prompts begin with one of 64 texts of 256 tokens
     asynchronous : plans in flight (asynchronous scheduling, vLLM's default); else one step at a time
+    windows : every second layer sees 128 tokens, so that there are two KV cache groups
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
 
@@ -53,6 +56,7 @@ class Setting:
     prefix_caching: bool = False
     constant_lengths: bool = False
     asynchronous: bool = False
+    windows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +138,28 @@ def fleet_spec(setting: Setting) -> FleetSpec:
         enable_prefix_caching=setting.prefix_caching,
     )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
+    engine = planned.config if setting.asynchronous else replace(planned.config, modes=Modes())
     pool = PoolSpec(
         name="bench",
         site="bench",
         gpus_per_replica=1,
         replicas=setting.replicas,
-        engine=planned.config if setting.asynchronous else replace(planned.config, modes=Modes()),
+        engine=half_windows(engine) if setting.windows else engine,
         step_time=planned.step_time,
         power_w_by_seqs=planned.power_w_by_seqs,
     )
     routing = RoutingSpec(TargetRouting.WEIGHTED, (0,))
     return FleetSpec("bench", (pool,), (), routing, (ClassSpec("bench", (True,)),))
+
+
+def half_windows(config: EngineConfig) -> EngineConfig:
+    """The engine with two groups of half the layers each, so that a block is half as large and there are twice as many.
+
+    The scheduler of gpt-oss: one group sees all tokens, the other the last 128.
+    """
+    size = config.block_size
+    groups = (KvGroup(GroupKind.WINDOW, size, WINDOW_TOKENS), KvGroup(GroupKind.FULL, size))
+    return replace(config, num_blocks=2 * config.num_blocks, modes=replace(config.modes, groups=groups))
 
 
 def bench_source(setting: Setting, rate_rps: float, requests: int) -> RequestSource:
@@ -221,6 +236,8 @@ BENCHMARKS = {
     "single_replica_prefix_caching": (Setting(prefix_caching=True), 300_000),
     "single_replica_async": (Setting(asynchronous=True), 500_000),
     "single_replica_prefix_caching_async": (Setting(prefix_caching=True, asynchronous=True), 300_000),
+    "single_replica_windows": (Setting(windows=True), 300_000),
+    "single_replica_prefix_caching_windows": (Setting(prefix_caching=True, windows=True), 200_000),
     "fleet_64": (Setting(replicas=64), 500_000),
 }
 """Setting and expected number of requests of each."""

@@ -21,6 +21,7 @@ from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
 from simulator.resolve.apis import sells_tier
 from simulator.resolve.demand import jobs_per_month, workload_spec
+from simulator.resolve.kv_groups import told
 from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
@@ -126,6 +127,7 @@ def _pool(planned: PlannedTopology, replications: Sequence[Replication], k: int)
         "step_time": engine.step_time.origin,
         "expected_error": None if engine.step_time.expected_error is None else asdict(engine.step_time.expected_error),
         "num_blocks": spec.engine.num_blocks,
+        "kv_cache_groups": told(spec.engine.modes.groups),
         "max_model_len": spec.engine.max_model_len,
         "max_num_seqs": spec.engine.max_num_seqs,
         "max_num_batched_tokens": spec.engine.max_num_batched_tokens,

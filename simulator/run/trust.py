@@ -7,6 +7,7 @@ from typing import Any
 
 from simulator.engine.config import Batching
 from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.kv_groups import in_words
 
 METRICS = ("ttft", "tpot", "throughput")
 
@@ -66,6 +67,8 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
             f"{metric.upper() if metric != 'throughput' else metric} {errors[metric]:.0%}" for metric in METRICS
         )
         found.append(f"expected error (median): {figures}; {'; '.join(errors['basis'])}")
+    tables = {in_words(engine.config.modes.groups) for engine in engines if engine.config.modes.groups}
+    found += [f"KV cache: block tables by group from one pool: {words}" for words in sorted(tables)]
     synchronous = {engine.config.rules.version for engine in engines if _plans_one_at_a_time(engine)}
     return found + [f"schedule: vLLM {version}'s, one plan at a time" for version in sorted(synchronous)]
 

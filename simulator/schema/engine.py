@@ -80,6 +80,8 @@ class EngineSettings(Settings):
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
     enable_prefix_caching: Switch = True
     """Reuse KV blocks of equal prompt beginnings."""
+    disable_hybrid_kv_cache_manager: Switch | None = None
+    """Keep all tokens in every layer, also where it reads a window or a chunk of them; vLLM's choice unless given."""
     enable_chunked_prefill: Switch = True
     """Let a prompt be computed over several steps."""
     long_prefill_token_threshold: Count = 0

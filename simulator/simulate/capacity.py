@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simulator.engine.modes.tables.room import requests_at_once
 from simulator.perf.speculative import expected_tokens_per_step
 from simulator.resolve.demand import jobs_per_month, request_source
 from simulator.resolve.topology import PlannedTopology
@@ -37,8 +38,7 @@ def replica_capacity_rps(
     engine, step = pool.engine, pool.step_time
     budget = engine.max_num_batched_tokens
     context = isl + osl / 2
-    blocks = (engine.num_blocks - 1) * engine.block_size
-    batch = max(min(engine.max_num_seqs, int(blocks / context), budget), 1)
+    batch = max(min(engine.max_num_seqs, int(requests_at_once(engine, context)), budget), 1)
     if engine.batching == engine.batching.ONE_AT_A_TIME:
         batch = 1
     row = step.token_time_s[-1]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.engine.modes.tables.room import requests_at_once
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
@@ -95,7 +96,7 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
     if load is None:
         return engine.max_num_seqs
     context = load.isl + load.osl / 2
-    fits = int((engine.num_blocks - 1) * engine.block_size / context)
+    fits = int(requests_at_once(engine, context))
     most = max(min(engine.max_num_seqs, fits, engine.max_num_batched_tokens), 1)
     limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
     limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)

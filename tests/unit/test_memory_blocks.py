@@ -257,12 +257,13 @@ def test_windows_are_kept_aside_where_an_engine_has_one_block_table(tmp_path: Pa
     """Of eight layers six see 128 tokens: blocks hold the other two, beside windows of as many sequences as run."""
     kinds = ["sliding_attention"] * 6 + ["full_attention"] * 2
     mixed = str(write_config(tmp_path / "m", LLAMA | {"sliding_window": 128, "layer_types": kinds}))
+    apart = "prefill and decode apart"
     layer = 2 * LLAMA["num_key_value_heads"] * LLAMA["hidden_size"] // LLAMA["num_attention_heads"] * 2
-    found = kv_blocks(Question(mixed, "l4", max_num_seqs=32))
+    found = kv_blocks(Question(mixed, "l4", max_num_seqs=32), apart)
     assert found.block_bytes == 16 * 2 * layer
     room = found.plan.terms.kv_bytes - 32 * 128 * 6 * layer
     assert found.num_blocks == int(room // found.block_bytes)
-    many = kv_blocks(Question(mixed, "l4", max_num_seqs=2**20, max_num_batched_tokens=2048))
+    many = kv_blocks(Question(mixed, "l4", max_num_seqs=2**20, max_num_batched_tokens=2048), apart)
     assert many.num_blocks == int(many.plan.terms.kv_bytes * 2 / 8 // many.block_bytes)
 
 

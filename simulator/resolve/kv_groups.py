@@ -1,0 +1,89 @@
+"""KV cache groups of an engine: those of the memory plan, as the scheduler's block tables have them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
+from simulator.engine.modes.tables.arrays import refuses
+from simulator.memory.cache import Group
+from simulator.memory.planner import Plan
+from simulator.schema.engine import EngineSettings
+
+_KINDS = {
+    "full": GroupKind.FULL,
+    "latent": GroupKind.FULL,
+    "window": GroupKind.WINDOW,
+    "chunk": GroupKind.CHUNK,
+    "state": GroupKind.LINEAR,
+}
+WORDS = {
+    GroupKind.FULL: "full attention",
+    GroupKind.WINDOW: "sliding window",
+    GroupKind.CHUNK: "local chunks",
+    GroupKind.LINEAR: "state",
+}
+
+
+def kv_groups(plan: Plan, prefix_caching: bool) -> tuple[KvGroup, ...]:
+    """Groups of a plan; empty where one table of all tokens does.
+
+    A state without prefix caching is one block for all of a request.
+    """
+    if len(plan.groups) == 1 and plan.groups[0].page.kind in ("full", "latent"):
+        return ()
+    return tuple(_group(group, plan.max_model_len, prefix_caching) for group in plan.groups)
+
+
+def _group(group: Group, longest_tokens: int, prefix_caching: bool) -> KvGroup:
+    page = group.page
+    if page.kind == "state" and not prefix_caching:
+        return KvGroup(GroupKind.LINEAR, longest_tokens)
+    return KvGroup(_KINDS[page.kind], page.tokens, page.reach, aligned=page.kind == "state")
+
+
+def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:
+    """Tokens of the shortest block that grows with a request."""
+    return min(
+        (group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned), default=otherwise
+    )
+
+
+def one_table_because(settings: EngineSettings, role: str) -> str:
+    """Why an engine is simulated with one block table though its layers differ; empty if it is not."""
+    if settings.speculative_config is not None:
+        return "drafts with several KV cache groups are not simulated, though vLLM has them"
+    if role in ("prefill", "decode"):
+        return "prefill and decode apart with several KV cache groups are not simulated, though vLLM has them"
+    return ""
+
+
+def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool) -> str:
+    """Why these groups are simulated with one block table; empty if they are not."""
+    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=Modes(groups=groups))
+    reason = refuses(replace(probe, block_size=shortest_block(groups, probe.block_size)))
+    return f"{reason} is not simulated, though vLLM has it" if reason else ""
+
+
+def told(groups: tuple[KvGroup, ...]) -> list[dict[str, object]]:
+    """Groups for the results, equal ones counted."""
+    found: list[dict[str, object]] = []
+    for kind in dict.fromkeys(groups):
+        row: dict[str, object] = {
+            "kind": WORDS[kind.kind],
+            "groups": groups.count(kind),
+            "block_tokens": kind.block_size,
+        }
+        found.append(row | ({"reach_tokens": kind.window_tokens} if kind.window_tokens else {}))
+    return found
+
+
+def in_words(groups: tuple[KvGroup, ...]) -> str:
+    """Groups for the reader, equal ones together: as `5 × sliding window of 1,024 tokens, full attention`."""
+    parts = []
+    for kind in dict.fromkeys(groups):
+        many = groups.count(kind)
+        reach = f" of {kind.window_tokens:,} tokens" if kind.window_tokens else ""
+        parts.append((f"{many} × " if many > 1 else "") + WORDS[kind.kind] + reach)
+    return ", ".join(parts)

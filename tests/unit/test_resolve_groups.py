@@ -1,0 +1,116 @@
+"""From a model whose layers differ to the block tables of its engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import Flight, GroupKind, KvGroup, Modes
+from simulator.engine.modes.tables.room import longest_request, requests_at_once
+from simulator.errors import InputError
+from simulator.resolve.engines import PlannedEngine, plan_engine
+from simulator.resolve.kv_groups import in_words, told
+from simulator.resolve.memory import Question, answer
+from simulator.run.trust import sources
+from simulator.schema.engine import EngineSettings
+
+
+def planned(model: str, tp: int = 1, role: str = "both", **engine: Any) -> PlannedEngine:
+    return plan_engine(model, "h100-sxm", tp, 1, EngineSettings.model_validate(engine), Path(), role)
+
+
+def test_windows_take_their_groups_and_the_pool_of_the_plan() -> None:
+    engine = planned("gpt-oss-20b", async_scheduling=False).config
+    assert engine.modes.groups == (KvGroup(GroupKind.WINDOW, 16, 128), KvGroup(GroupKind.FULL, 16))
+    assert engine.modes.max_in_flight_tokens == engine.max_num_batched_tokens
+    plan = answer(Question("gpt-oss-20b", "h100-sxm")).plan
+    assert (engine.num_blocks, engine.max_model_len) == (plan.num_blocks, plan.max_model_len)
+    assert not any("one block table" in note for note in planned("gpt-oss-20b").notes)
+
+
+def test_plans_in_flight_hold_the_tokens_of_several_steps() -> None:
+    engine = planned("gpt-oss-20b").config
+    assert engine.modes.flight == Flight(2, True)
+    assert engine.modes.max_in_flight_tokens == 2 * engine.max_num_batched_tokens
+
+
+def test_states_are_kept_at_block_boundaries_only_for_the_prefix_cache() -> None:
+    cached, plain = (
+        planned("qwen3-next-80b-a3b", 4, enable_prefix_caching=caching).config for caching in (True, False)
+    )
+    size = cached.block_size
+    assert cached.modes.groups[0] == KvGroup(GroupKind.LINEAR, size, aligned=True)
+    assert cached.modes.groups[-1] == KvGroup(GroupKind.FULL, size)
+    assert cached.modes.chunks_end_at_states
+    assert plain.modes.groups[0] == KvGroup(GroupKind.LINEAR, plain.max_model_len)
+    assert not plain.modes.chunks_end_at_states
+
+
+def test_without_the_hybrid_manager_every_layer_keeps_all_tokens() -> None:
+    engine = planned("gpt-oss-20b", disable_hybrid_kv_cache_manager=True).config
+    assert engine.modes == Modes(flight=engine.modes.flight)
+    with_groups = planned("gpt-oss-20b").config
+    assert engine.num_blocks == with_groups.num_blocks // 2
+    assert requests_at_once(with_groups, 8000.0) > 1.9 * requests_at_once(engine, 8000.0)
+
+
+def test_a_state_and_attention_need_the_hybrid_manager() -> None:
+    with pytest.raises(InputError, match="cannot bring a state and attention into one block table"):
+        planned("qwen3-next-80b-a3b", 4, disable_hybrid_kv_cache_manager=True)
+
+
+def test_states_of_the_prefix_cache_need_chunked_prefill() -> None:
+    with pytest.raises(InputError, match="chunked prefill is required for the prefix caching of linear attention"):
+        planned("qwen3-next-80b-a3b", 4, enable_chunked_prefill=False, max_model_len=2048, max_num_batched_tokens=4096)
+
+
+@pytest.mark.parametrize(
+    ("model", "role", "engine", "reason"),
+    [
+        ("gpt-oss-20b", "decode", {}, "prefill and decode apart with several KV cache groups"),
+        (
+            "gpt-oss-20b",
+            "both",
+            {"speculative_config": {"method": "ngram", "num_speculative_tokens": 2, "acceptance": 0.5}},
+            "drafts with several KV cache groups",
+        ),
+        ("gemma-4-31b", "both", {}, "prefix caching over blocks of several lengths"),
+    ],
+)
+def test_what_does_not_combine_has_one_table_and_says_so(
+    model: str, role: str, engine: dict[str, Any], reason: str
+) -> None:
+    found = planned(model, role=role, **engine)
+    assert found.config.modes.groups == ()
+    (note,) = [note for note in found.notes if "one block table" in note]
+    assert reason in note
+
+
+def test_a_version_without_groups_has_one_table() -> None:
+    assert planned("gpt-oss-20b", version="0.8.5").config.modes.groups == ()
+
+
+def test_the_longest_request_is_the_one_that_fits() -> None:
+    groups = (KvGroup(GroupKind.WINDOW, 16, 128), KvGroup(GroupKind.FULL, 16))
+    config = EngineConfig(num_blocks=201, max_num_batched_tokens=256, max_model_len=100_000, modes=Modes(groups=groups))
+    # the window holds (127 + 256) / 16 blocks and one, full attention the others
+    assert longest_request(config) == (200 - 25) * 16
+    assert requests_at_once(config, 1600.0) == pytest.approx(200 / (9 + 100))
+
+
+def test_equal_groups_are_told_together() -> None:
+    groups = (KvGroup(GroupKind.WINDOW, 16, 1024),) * 5 + (KvGroup(GroupKind.FULL, 16),)
+    assert told(groups) == [
+        {"kind": "sliding window", "groups": 5, "block_tokens": 16, "reach_tokens": 1024},
+        {"kind": "full attention", "groups": 1, "block_tokens": 16},
+    ]
+    assert in_words(groups) == "5 × sliding window of 1,024 tokens, full attention"
+
+
+def test_a_run_says_which_tables_it_has() -> None:
+    words = "KV cache: block tables by group from one pool: sliding window of 128 tokens, full attention"
+    assert words in sources([planned("gpt-oss-20b")])
+    assert not any("KV cache" in source for source in sources([planned("llama-3.1-8b")]))
