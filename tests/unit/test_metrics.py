@@ -94,7 +94,7 @@ def test_laws_can_fail() -> None:
         with pytest.raises(InvariantError):
             check_causality(records(broken))
     hours = np.array([100.0])
-    pool = PoolUsage("p", "s", 2, 1, 100.0, 10.0, 60.0, 30.0, 0.0, hours, hours, 0, 0, 0, 0, 1, 5, 600, 100, 700)
+    pool = PoolUsage("p", "s", 2, 100.0, 10.0, 60.0, 30.0, 0.0, hours, hours, 0, 0, 0, 0, 1, 5, 600, 100, 700)
     check_gpu_seconds(pool)
     with pytest.raises(InvariantError, match="billed"):
         check_gpu_seconds(replace(pool, idle_s=31.0))

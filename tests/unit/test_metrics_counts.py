@@ -164,7 +164,7 @@ def test_a_lost_or_doubled_request_is_found(numbers: list[int]) -> None:
 
 def test_laws_refuse_what_is_no_number() -> None:
     hours = np.array([100.0])
-    pool_usage = PoolUsage("p", "s", 2, 1, 100.0, 10.0, 60.0, 30.0, 0.0, hours, hours, 0, 0, 0, 0, 1, 5, 600, 100, 700)
+    pool_usage = PoolUsage("p", "s", 2, 100.0, 10.0, 60.0, 30.0, 0.0, hours, hours, 0, 0, 0, 0, 1, 5, 600, 100, 700)
     for broken in ({"busy_s": np.nan}, {"billed_s": np.nan}, {"billed_by_hour_s": np.array([np.nan])}):
         with pytest.raises(InvariantError):
             check_gpu_seconds(replace(pool_usage, **broken))

@@ -97,7 +97,11 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "servers: [{name: a, site: datacentre, server: 4xh100-sxm, gpus_per_server: 8}]",
             "servers[0].server: 4xh100-sxm has 4 GPUs, but servers[0].gpus_per_server says 8",
         ),
-        (pools(OWNED), "servers: [{name: a, site: datacentre, server: 4xh100}]", "did you mean '4xh100-sxm'?"),
+        (
+            pools(OWNED),
+            "servers: [{name: a, site: datacentre, server: 4xh100}]",
+            "did you mean '4xh100-nvl', '4xh100-sxm' or '4xh100-pcie'?",
+        ),
         (pools(OWNED), "servers: [{name: a, site: datacenter}]", "did you mean 'datacentre'?"),
         (pools(OWNED), "servers: [{name: a, site: colo, gpus_per_server: 73}]", "less than or equal to 72"),
         (pools(OWNED.replace("}", ", commitments: 1}")), "", "is a term of rented instances, but billing is owned"),
