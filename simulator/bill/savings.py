@@ -19,6 +19,8 @@ from simulator.study.terms import ApiTerms, Terms
 from simulator.units import TOKENS_PER_MILLION
 
 _NOT_MACHINES = ("egress", "storage")
+_LEAST_SHARE = 1e-9
+"""Shares below it are the rounding of equal times."""
 
 
 Share = Callable[[PoolUse, Engine], float]
@@ -69,6 +71,7 @@ def _machines_saved_usd(
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     shares = {name: share(pool, engines[name]) for name, pool in use.pools.items() if name in engines}
+    shares = {name: value for name, value in shares.items() if abs(value) > _LEAST_SHARE}
     for offer in (offer for offer in terms.rented if month in offer.span):
         found[offer.pool] = _machines_usd(lines, offer.pool) * shares.get(offer.pool, 0.0)
     for site in (site for site in terms.owned if month in site.span):

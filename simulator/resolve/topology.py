@@ -183,6 +183,8 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         raise InputError(Problem(problem, path="billing", got=pool.billing))
     tier = "on_demand" if owned else pool.billing
     per_server = gpus_per_server(loaded, topology, pool) if owned else gpus_per_instance(pool)
+    if owned:
+        _check_server_holds_tp(pool, engine, per_server)
     stand_in = spares(loaded, topology, pool) if owned else Spares()
     cold = cold_start(place, engine.weight_bytes_total)
     network_s = place.network_one_way.value if pool.network_s is None else pool.network_s
@@ -211,6 +213,13 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         spares=stand_in.number,
         swap_s=stand_in.swap_s,
     )
+
+
+def _check_server_holds_tp(pool: Pool, engine: PlannedEngine, gpus_per_server: int) -> None:
+    """Links of the step time are those within `gpus_per_node` GPUs: no smaller server gives them to a TP group."""
+    if gpus_per_server < min(pool.tensor_parallel_size, engine.gpu.device.gpus_per_node):
+        text = f"a server with {gpus_per_server} GPUs cannot hold tensor_parallel_size {pool.tensor_parallel_size}"
+        raise InputError(Problem(text, path="tensor_parallel_size", got=f"{pool.tensor_parallel_size}"))
 
 
 def _initial(pool: Pool) -> int:

@@ -74,3 +74,18 @@ def test_any_savings_are_the_same_by_the_second_arithmetic(one: Engine, other: E
 def table(steps: StepTime) -> dict[str, Any]:
     names = ("token_time_s", "seq_time_s", "prefill_attn_s", "decode_attn_s")
     return {name: np.asarray(getattr(steps, name)).tolist() for name in names}
+
+
+def test_batches_that_take_as_long_as_their_requests_alone_save_nothing() -> None:
+    """Three prompts and 27 further tokens at 0.1 s each, whatever the batch: what is left is the rounding of times."""
+    steps = StepTime(np.zeros((1, 101)), np.arange(5) / 10, 0.0, 0.0, calibrated=True, origin="given")
+    work = np.asarray([[3, 300, 0, 30, 0, 0]])
+    terms = Terms("t", rented=(rented("r"),), months=2.0)
+    months = [
+        month(Usage(2 * HOUR_S, (pool("r", stays=fixed(1), work=work, input_tokens=300, output_tokens=30),), ()))
+    ] * 2
+    for busy_s, expected in ((3.0 * (1 - 1e-14), 0.0), (1.5, 55.04 * 730)):
+        engine = Engine(steps, StepCost(busy_s / 330, 0.0, 0.0))
+        found = savings_usd(terms, months, bill_study(terms, months), {"r": engine}).batching
+        assert found.get("r", 0.0) == pytest.approx(expected, abs=0.0, rel=1e-9)
+        assert ("r" in found) == (expected > 0)

@@ -102,6 +102,11 @@ def test_hosts_of_smaller_servers_draw_less(tmp_path: Path) -> None:
             "servers: [{name: a, site: datacentre, server: 4xh100}]",
             "did you mean '4xh100-nvl', '4xh100-sxm' or '4xh100-pcie'?",
         ),
+        (
+            pools(OWNED.replace("}", ", tensor_parallel_size: 8}")),
+            "servers: [{name: a, site: datacentre, server: 4xh100-sxm}]",
+            "tensor_parallel_size: a server with 4 GPUs cannot hold tensor_parallel_size 8 (got 8)",
+        ),
         (pools(OWNED), "servers: [{name: a, site: datacenter}]", "did you mean 'datacentre'?"),
         (pools(OWNED), "servers: [{name: a, site: colo, gpus_per_server: 73}]", "less than or equal to 72"),
         (pools(OWNED.replace("}", ", commitments: 1}")), "", "is a term of rented instances, but billing is owned"),
