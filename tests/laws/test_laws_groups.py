@@ -31,6 +31,12 @@ def plane_of(config: EngineConfig, seed: int) -> DataPlane:
     return plane
 
 
+def moments_s(seed: int) -> list[float]:
+    """Moments while requests arrive."""
+    _, requests = large_case(seed)
+    return np.linspace(0.0, float(requests.arrival_s[-1]), 80)[1:].tolist()
+
+
 def free_list(plane: DataPlane) -> list[int]:
     blocks, index = plane.engines.blocks, int(plane.engines.replicas["free_head"][0])
     found = []
@@ -47,8 +53,8 @@ def test_every_block_is_free_or_held_and_the_null_block_neither(layout: str, fli
     plane = plane_of(config, 2)
     kinds = kinds_of(config.modes.groups)
     seen = 0
-    for until_s in np.linspace(20.0, 900.0, 40):
-        plane.advance(float(until_s))
+    for until_s in moments_s(2):
+        plane.advance(until_s)
         engines = plane.engines
         slots = engines.slots[np.isin(engines.slots["state"], (PREFILL, DECODE, LANDING))]
         held: Counter[int] = Counter()
@@ -75,8 +81,8 @@ def test_every_block_is_free_or_held_and_the_null_block_neither(layout: str, fli
 def test_without_the_prefix_cache_blocks_are_counted(layout: str) -> None:
     config = with_groups(replace(large_case(2)[0], enable_prefix_caching=False), layout, "sync", "0.33.0")
     plane = plane_of(config, 2)
-    for until_s in np.linspace(20.0, 900.0, 40):
-        plane.advance(float(until_s))
+    for until_s in moments_s(2):
+        plane.advance(until_s)
         engines = plane.engines
         rows = engines.slots["row"][np.isin(engines.slots["state"], (PREFILL, DECODE))]
         held = engines.groups.held[rows]

@@ -76,7 +76,9 @@ def test_small_bursts(
 def large_case(seed: int) -> tuple[EngineConfig, Requests]:
     rng = stream(seed, "kernel", "groups")
     requests = random_requests(rng, 200, float(rng.choice([2.0, 8.0, 40.0])))
-    return random_config(rng), replace(requests, stops=rng.random(200) < (0.0, 0.4)[seed % 2])
+    config = random_config(rng)
+    config = replace(config, num_blocks=max(8, config.num_blocks // (1 + 2 * (seed % 2))))
+    return config, replace(requests, stops=rng.random(200) < (0.0, 0.4)[seed % 2])
 
 
 @pytest.mark.parametrize("flight", ["sync", "async"])
@@ -108,5 +110,6 @@ def test_the_large_runs_preempt_and_hit() -> None:
                 for config, requests in map(large_case, range(6))
             )
         ]
-        assert any(records["preemptions"].any() for records in runs), layout
+        preempted = any(records["preemptions"].any() for records in runs)
+        assert preempted == (layout != "states alone"), layout  # states take the same room whatever the length
         assert any(records["cached_tokens"].any() for records in runs), layout

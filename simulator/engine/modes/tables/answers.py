@@ -10,7 +10,7 @@ from typing import Any
 from simulator.engine import blocks
 from simulator.engine.blocks import take_row
 from simulator.engine.doors import table_door
-from simulator.engine.modes.flight.answers import in_flight_tokens, known_tokens
+from simulator.engine.modes.flight.answers import in_flight_tokens, known_tokens, plan_number
 from simulator.engine.modes.tables import holding, prefix
 from simulator.engine.modes.tables.arrays import JUNCTION, N_WRITTEN
 from simulator.engine.modes.tables.lane import note_plan
@@ -226,7 +226,8 @@ def _in_step(engines: Engines, rep: Any, slot: Any) -> bool:
 def _in_step_by_groups(engines: Engines, rep: Any, slot: Any) -> bool:
     head = engines.groups.pools[rep.pool]
     note = engines.groups.rows[slot.row]
-    return head.n_groups == 0 or (note.planned == 1 and note.processed == slot.computed - 1 - head.lag)
+    in_step = note.planned == 1 and note.processed == slot.computed - 1 - head.lag
+    return head.n_groups == 0 or (in_step and (head.lag == 0 or note.plan == plan_number(engines, slot.replica)))
 
 
 is_regular = table_door(_in_step, _in_step_by_groups, inline=True)
