@@ -41,18 +41,36 @@ def check_admissible(loaded: LoadedScenario, fleet: FleetSpec) -> None:
         raise InputError(*problems)
 
 
+def check_requests(loaded: LoadedScenario) -> None:
+    """Refuse more requests than are taken as meant, before anybody counts them.
+
+    Raises
+    ------
+    InputError : at the arrivals of the class
+    """
+    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
+    problems = [problem for k, spec in enumerate(specs) if (problem := _too_many(loaded, k, spec))]
+    if problems:
+        raise InputError(*problems)
+
+
+def _too_many(loaded: LoadedScenario, k: int, spec: ClassWorkload) -> Problem | None:
+    count, limit = _requests(spec, loaded.scenario.run.horizon_s), loaded.scenario.run.max_requests
+    if count <= limit:
+        return None
+    told = f"{count:.3g} requests come in a replication, more than run.max_requests ({limit:,}): set that higher"
+    return _at(loaded, f"workload.classes[{k}].arrivals", f"{told} if so many are meant", None)
+
+
 def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
     classes = loaded.scenario.workload.classes
     specs = workload_spec(loaded.scenario, loaded.path.parent).classes
     names = [pool.name for pool in fleet.pools] + [provider.name for provider in fleet.providers]
     for k, (cls, spec, known) in enumerate(zip(classes, specs, fleet.classes, strict=True)):
         path = f"workload.classes[{k}]"
-        count, limit = _requests(spec, loaded.scenario.run.horizon_s), loaded.scenario.run.max_requests
-        if count > limit:
-            told = (
-                f"{count:.3g} requests come in a replication, more than run.max_requests ({limit:,}): set that higher"
-            )
-            yield _at(loaded, f"{path}.arrivals", f"{told} if so many are meant", None)
+        too_many = _too_many(loaded, k, spec)
+        if too_many:
+            yield too_many
             continue
         allowed = [target for target in _beginnings(fleet) if _may(fleet, known.allowed, target)]
         if not allowed:

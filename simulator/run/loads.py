@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from simulator.resolve.admissible import check_requests
 from simulator.resolve.horizon import horizon_of
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand, demand_of
@@ -102,7 +103,13 @@ def _same(period: Period, other: Period) -> bool:
 
 
 def loads_of(loaded: LoadedScenario) -> Loads:
-    """The loads of a scenario's study."""
+    """The loads of a scenario's study.
+
+    Raises
+    ------
+    InputError : more requests than are taken as meant
+    """
+    check_requests(loaded)
     return Loads(horizon_of(loaded), demand_of(loaded))
 
 

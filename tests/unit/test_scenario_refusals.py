@@ -10,6 +10,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topologies
+from simulator.run.loads import loads_of
 from simulator.scenario.explain import PATTERNS
 from simulator.scenario.load import load_scenario
 
@@ -72,6 +73,9 @@ def test_more_requests_than_anybody_means_are_bounded_and_the_bound_can_be_raise
     problem = refused(*sets).problems[0]
     assert problem.path == "workload.classes[0].arrivals"
     assert "run.max_requests (100,000,000)" in problem.message
+    with pytest.raises(InputError) as before:
+        loads_of(load_scenario(SCENARIO, sets=sets))
+    assert before.value.problems == (problem,), "told before anybody counts them, by run, plan and sweep alike"
     plan_topologies(load_scenario(SCENARIO, sets=[*sets, "run.max_requests=10000000000000"]))
 
 
