@@ -279,7 +279,7 @@ def simulate_fleet(
     progress : called with the simulated time
     job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
         the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon, if
-        it comes before that
+        it comes before that; a horizon that ends before the hand-over counts from there
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
@@ -288,6 +288,8 @@ def simulate_fleet(
         rented = [pool for pool in spec.pools if pool.replicas and not pool.owned]
         ready_s = max((pool.cold_start.total_s + _HAND_OVER_S for pool in rented), default=0.0)
         source, job_s = Later(source, ready_s), job_s + ready_s
+        if job_s >= horizon_s:
+            horizon_s += job_s
 
     def ended(records: NDArray[Any]) -> None:
         simulation.count_broken(records)

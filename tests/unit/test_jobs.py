@@ -42,14 +42,16 @@ def load(tmp_path: Path, *changes: str, text: str = SCENARIO) -> Any:
     return written(tmp_path, text, *changes)
 
 
-def run_job(n: int, replicas: int, cold_s: float = 0.0, owned: bool = False) -> tuple[float, Any]:
+def run_job(
+    n: int, replicas: int, cold_s: float = 0.0, owned: bool = False, horizon_s: float = 1e5
+) -> tuple[float, Any]:
     """Time of a job of n requests of one token in and one out, in steps of 50 ms with 8 of them."""
     pool = cases.pool("p", replicas, cold_start=ColdStart(provision_s=cold_s), owned=owned)
     spec = cases.fleet((pool,), classes=cases.classes(1))
     job = JobWorkload("a", NEVER, Constant(1), Constant(1), requests=n)
     source = build_source(WorkloadSpec((job,)), 1e5, 1)
     run = simulate_fleet(
-        spec, source, horizon_s=1e5, drain_s=0.0, warmup_s=0.0, seed=1, sink=lambda records: None, job_s=0.0
+        spec, source, horizon_s=horizon_s, drain_s=0.0, warmup_s=0.0, seed=1, sink=lambda records: None, job_s=0.0
     )
     return run.usage.end_s, run
 
@@ -73,6 +75,14 @@ def test_rented_replicas_begin_with_a_cold_start_that_is_paid_and_owned_ones_do_
     assert cold_s == pytest.approx(warm_s + 120.0)
     assert run.usage.pools[0].starting_s == pytest.approx(120.0)
     assert run_job(800, 1, cold_s=120.0, owned=True)[0] == pytest.approx(warm_s)
+
+
+def test_a_job_whose_machines_are_up_after_the_horizon_is_done_late_not_unknown() -> None:
+    """Its requests came, and are answered as after any other cold start: what they miss is the deadline."""
+    warm_s, _ = run_job(64, 2)
+    late_s, run = run_job(64, 2, cold_s=700.0, horizon_s=600.0)
+    assert late_s == pytest.approx(700.0 + warm_s, rel=1e-6)
+    assert run.usage.pools[0].requests == 64
 
 
 def test_a_job_by_tokens_has_the_fewest_requests_that_hold_so_many() -> None:
