@@ -179,8 +179,12 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
     if not ranking.order:
         return "No fleet meets the SLO."
     usd = {one.name: one.usd_per_month for one in best}
-    first, *rest = ranking.order
+    first = ranking.order[0]
+    equal = [name for name in ranking.order[1:] if name in ranking.winners]
+    rest = [name for name in ranking.order if name not in ranking.winners]
     text = f"{first}: the cheapest fleet that meets the SLO, {dollars(usd[first])} per month"
+    if equal:
+        text += f"; {', '.join(equal)} {'costs' if len(equal) == 1 else 'cost'} the same"
     if rest:
         text += f"; next is {rest[0]} at {dollars(usd[rest[0]])}"
     without = [name for name in dict.fromkeys(row["topology"] for row in rows) if name not in usd]
