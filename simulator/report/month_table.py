@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from statistics import median_low
 from typing import Any
 
 from simulator.bill.cents import dollars
@@ -11,18 +13,21 @@ from simulator.bill.cents import dollars
 Decision = Mapping[str, Any]
 Month = Mapping[str, Any]
 _CENT_USD = 0.01
+_SAME_GROWTH = 1e-6
 
 
 def changing(decision: Decision, names: Collection[str]) -> list[int]:
     """Months in which something changes for any topology, and the first and the last one.
 
-    A change: other sizes or servers, the SLO met or missed from now on, an event, or another cost at the same load.
+    A change: other sizes or servers, the SLO met or missed from now on, an event, another cost at the same load, or a
+    step of the load that is not its usual growth.
     """
     every = [decision["topologies"][name]["months"] for name in names]
     found: set[int] = set()
     for months in every:
         found |= {months[0]["month"], months[-1]["month"]}
         found |= {now["month"] for before, now in pairwise(months) if _differs(before, now)}
+        found |= _load_steps(months)
     return sorted(found)
 
 
@@ -33,6 +38,16 @@ def _differs(before: Month, now: Month) -> bool:
         or bool(now["event"])
         or (same_load and abs(before["usd"] - now["usd"]) >= _CENT_USD)
     )
+
+
+def _load_steps(months: Sequence[Month]) -> set[int]:
+    grown = [[b / a for a, b in zip(before["level"], now["level"], strict=True)] for before, now in pairwise(months)]
+    usual = [median_low(factors) for factors in zip(*grown, strict=True)]
+    return {
+        now["month"]
+        for now, factors in zip(months[1:], grown, strict=True)
+        if not all(math.isclose(*pair, rel_tol=_SAME_GROWTH) for pair in zip(factors, usual, strict=True))
+    }
 
 
 def month_table(decision: Decision, names: Sequence[str], every: bool = False) -> tuple[list[list[str]], list[str]]:
