@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import os
 import re
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -23,6 +26,8 @@ MAX_PROBLEMS = 20
 _AS_WRITTEN: Any = {"skip_blank_lines": False, "keep_default_na": False}
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 """Between the values of a line, unless its first line has none; then what it has instead."""
+PACKINGS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+"""What unpacks a file, by the last end of its name."""
 JSON_LINES = (".jsonl", ".ndjson")
 ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
 """Kinds of files that are read."""
@@ -55,7 +60,7 @@ class Table:
 
 
 def read_table(file: Path) -> Table:
-    """Read a file by the end of its name (`ENDINGS`), packed with gzip or not.
+    """Read a file by the end of its name (`ENDINGS`), packed (`PACKINGS`) or not.
 
     Raises
     ------
@@ -63,20 +68,22 @@ def read_table(file: Path) -> Table:
     """
     if not os.path.isfile(file):
         raise InputError(Problem("no such file", file=str(file)))
-    ending = next((suffix for suffix in reversed(file.suffixes) if suffix != ".gz"), "").lower()
-    if ending == ".parquet" and file.suffix != ".gz":
+    ending = next((suffix for suffix in reversed(file.suffixes) if suffix not in PACKINGS), "").lower()
+    if ending == ".parquet" and file.suffix not in PACKINGS:
         return _read_parquet(file)
     if ending in SEPARATORS:
         return _read_csv(file, SEPARATORS[ending])
     if ending in JSON_LINES:
         return _read_json_lines(file)
-    raise InputError(Problem(f"must be one of {', '.join(ENDINGS)}, or one of these packed as .gz", file=str(file)))
+    raise InputError(
+        Problem(f"must be one of {', '.join(ENDINGS)}, or packed as {', '.join(PACKINGS)}", file=str(file))
+    )
 
 
 def _opened(file: Path) -> IO[str]:
-    if file.suffix == ".gz":
-        return gzip.open(file, "rt", encoding="utf-8", errors="replace")
-    return file.open(encoding="utf-8", errors="replace")
+    unpack: Any = PACKINGS.get(file.suffix, open)
+    opened: IO[str] = unpack(file, "rt", encoding="utf-8", errors="replace")
+    return opened
 
 
 def _read_json_lines(file: Path) -> Table:
@@ -98,7 +105,7 @@ def _read_json_lines(file: Path) -> Table:
                 else:
                     records.append(record)
                     lines.append(number)
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(Problem(f"cannot be unpacked: {error}", file=str(file))) from error
     raise_problems(problems)
     return Table(file, pd.DataFrame.from_records(records), np.array(lines, np.int64), is_text=False)
@@ -135,7 +142,7 @@ def _read_csv(file: Path, separator: str) -> Table:
         place = re.search(r"line (\d+)", str(error))
         line = int(place[1]) if place else None
         raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
-    except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+    except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
     filled = (frame.fillna("") != "").any(axis=1).to_numpy()
     return Table(file, frame[filled], np.flatnonzero(filled) + 2)
