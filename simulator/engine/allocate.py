@@ -28,8 +28,9 @@ _COUNTS = (
 )
 _WITH_ROW = (state.PREFILL, state.DECODE, state.LANDING, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
 _CHAIN_SCRATCH = 64
-_SERVES_NOBODY = Flight(depth=1, asynchronous=False)
-"""In place of replicas where there are none, so that token APIs alone run on the kernels that most fleets run on."""
+_ONE_AT_A_TIME = Flight(depth=1, asynchronous=False)
+"""Of plain replicas where the kernels of plans in flight run them too: beside several KV cache groups, so that these
+are compiled once, and where there are no replicas, as for token APIs alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def allocate_engines(
         first += pool.n_replicas
     largest_block = max(block_tokens(pool.config) for pool in pools) if pools else 1
     most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
-    flights = [pool.config.modes.flight for pool in pools for _ in range(pool.n_replicas)]
+    plain = _ONE_AT_A_TIME if any(pool.config.modes.groups for pool in pools) else None
+    flights = [pool.config.modes.flight or plain for pool in pools for _ in range(pool.n_replicas)]
     plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
     engines = Engines(
         slots=np.zeros(n_slots, state.SLOT),
@@ -116,7 +118,7 @@ def allocate_engines(
         load=np.zeros(n_replicas, np.int32),
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
-        flight=allocate_flight(flights or [_SERVES_NOBODY], plan_s or [0.0], most_seqs, n_classes, n_slots),
+        flight=allocate_flight(flights or [_ONE_AT_A_TIME], plan_s or [0.0], most_seqs, n_classes, n_slots),
         groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
