@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from simulator.errors import InputError, unknown_name
@@ -65,14 +66,23 @@ AMOUNTS = ("users", "rate_rps", "spend_usd_per_month")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question: the answer's name, the text, the default, why it is that, the choices where there are some."""
+    """A question: the answer's name, the text, the default, why it is that, and the type of the answer."""
 
     name: str
     text: str
     default: Any
     why: str
-    kind: type
-    choices: tuple[str, ...]
+    hint: Any
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The answers, where there are few."""
+        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
+    @property
+    def kind(self) -> type:
+        """Numbers, whole ones, or text."""
+        return next((kind for kind in (int, float) if kind in (self.hint, *get_args(self.hint))), str)
 
     @property
     def shown_default(self) -> str:
@@ -97,12 +107,9 @@ class Asked:
             raise InputError(f"{self.name}: must be a {kind} (got {text})") from error
 
 
+@cache
 def questions() -> tuple[Asked, ...]:
     """All questions in the order in which they are asked."""
-    found = []
-    for each in fields(Answers):
-        hint, ask = get_args(get_type_hints(Answers, include_extras=True)[each.name])
-        kind = next((kind for kind in (int, float) if kind in (hint, *get_args(hint))), str)
-        choices = get_args(hint) if get_origin(hint) is Literal else ()
-        found.append(Asked(each.name, ask.text, each.default, ask.why, kind, choices))
-    return tuple(found)
+    hints = get_type_hints(Answers, include_extras=True)
+    found = [(each, *get_args(hints[each.name])) for each in fields(Answers)]
+    return tuple(Asked(each.name, ask.text, each.default, ask.why, hint) for each, hint, ask in found)

@@ -24,12 +24,13 @@ OVERFLOW_AT = 40
 """Outstanding requests per replica from which on a hybrid sends requests on."""
 
 
-def scenario_text(answers: Answers, folder: Path = Path()) -> str:
+def scenario_text(answers: Answers, folder: Path = Path(), name: str = "new") -> str:
     """YAML of a scenario in which every size that was not given is searched.
 
     Parameters
     ----------
     folder : of the scenario, from which the path of a config.json goes
+    name : of the scenario, as the schema asks for names
 
     Raises
     ------
@@ -44,7 +45,7 @@ def scenario_text(answers: Answers, folder: Path = Path()) -> str:
             "# Made of answers to questions (servecast new); what was not answered is marked as a default.",
             *(f"# {line}" for line in _defaults(answers)),
             "schema_version: 1",
-            "name: new",
+            f"name: {json.dumps(name)}",
             f"description: {json.dumps(f'{answers.model} at {rate_rps:.3g} requests per second in a busy hour.')}",
             f"model: {json.dumps(answers.model)}",
             f"engine: {{quantization: {answers.quantization}, max_model_len: {fit.plan.max_model_len}}}",
