@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -84,8 +81,7 @@ def beyond_the_trace(workload: WorkloadSpec, horizon_s: float) -> list[str]:
     for cls in workload.classes:
         if not isinstance(cls.arrivals, Trace) or cls.arrivals.loop:
             continue
-        version = Path(cls.arrivals.file).stat().st_mtime_ns
-        rows, inside, end_s = _trace_span(replace(cls.arrivals, row_factor=1.0), cls.name, horizon_s, version)
+        rows, inside, end_s = _trace_span(cls.arrivals, cls.name, horizon_s)
         simulated = f"{horizon_s:,g} s simulated"
         if end_s < (1 - _EMPTY) * horizon_s:
             found.append(
@@ -100,8 +96,7 @@ def beyond_the_trace(workload: WorkloadSpec, horizon_s: float) -> list[str]:
     return found
 
 
-@lru_cache(maxsize=16)
-def _trace_span(trace: Trace, name: str, horizon_s: float, _version: int) -> tuple[int, int, float]:
+def _trace_span(trace: Trace, name: str, horizon_s: float) -> tuple[int, int, float]:
     """Rows of a class, those before the horizon, and when it ends: the last arrival and one mean gap."""
     arrival_s = trace_rows(trace, name).arrival_s / trace.rate_scale
     last_s = float(arrival_s[-1])

@@ -16,6 +16,7 @@ first arrival, as that of the public formats does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,20 @@ class LoadedTrace:
 def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS) -> LoadedTrace:
     """Read a trace; rows out of order are sorted by arrival, equal ones stay as they are.
 
+    What was read last is kept, since one run asks for its traces again and again; its arrays are not to be written to.
+
     Raises
     ------
     InputError : unknown format or columns, or broken rows: the first 20, each with file and line (Parquet: row)
     """
-    table = _renamed(read_table(Path(file)), reading)
+    path = Path(file)
+    status = path.stat() if path.is_file() else None
+    return _load(path, reading, status and (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=4)
+def _load(file: Path, reading: Reading, _version: tuple[int, int] | None) -> LoadedTrace:
+    table = _renamed(read_table(file), reading)
     kind = reading.format
     if kind == "auto":
         kind = "table" if reading.columns else _recognise(table)

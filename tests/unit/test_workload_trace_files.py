@@ -312,3 +312,10 @@ def test_failures_are_refused_or_counted_and_left_out(tmp_path: Path) -> None:
     trace = load_trace(file, Reading(leaves_out_failures=True))
     assert trace.requests.arrival_s.tolist() == [0.0, 2.0]
     assert trace.was_read.failures == 1
+
+
+def test_a_trace_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n")
+    assert load_trace(file) is load_trace(file)
+    written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n1,20,5\n")
+    assert load_trace(file).requests.isl.tolist() == [10, 20]
