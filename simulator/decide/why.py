@@ -11,6 +11,9 @@ from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
 from simulator.study.decision import Binding, Contender, Flip, Ranking
 
+_AS_PERCENT, _SAID = 10.0, 1_000.0
+"""Multiples of a bill below which another is told in percent, and is told at all."""
+
 
 def not_known(classes: Sequence[str]) -> str:
     """There is no verdict where nothing was measured."""
@@ -79,9 +82,15 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
     if not rest:
         return []
     second = by_name[rest[0]]
-    more = second.usd_per_month / best.usd_per_month - 1 if best.usd_per_month > 0 else math.nan
-    text = f"next is {second.name} at {dollars(second.usd_per_month)}"
-    return [f"{text} ({more:+.0%})" if math.isfinite(more) else text, sure]
+    more = _more(second.usd_per_month / best.usd_per_month) if best.usd_per_month > 0 else ""
+    return [f"next is {second.name} at {dollars(second.usd_per_month)}{more}", sure]
+
+
+def _more(times: float) -> str:
+    """By how much more, in words; beside a bill of next to nothing a multiple says nothing."""
+    if times < _AS_PERCENT:
+        return f" ({times - 1:+.0%})"
+    return f" ({times:,.0f} times as much)" if times < _SAID else ""
 
 
 def _rest(ranking: Ranking) -> list[str]:

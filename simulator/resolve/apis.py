@@ -149,6 +149,7 @@ def api_terms(
         site="" if offer is None else offer.site,
         time_zone=peak.time_zone,
         ahead_h=peak.ahead_h,
+        unit_tokens_per_minute=provider.tokens_per_minute_per_unit or 0.0,
     )
 
 

@@ -210,6 +210,7 @@ class ApiTerms:
     bills_failed : whether calls that end in an error are paid for
     fixed_usd_per_month : a flat fee, whatever is used
     provisioned_units, usd_per_unit_hour : throughput that is bought by the hour, whatever is used
+    unit_tokens_per_minute : that each unit lets through; 0 where it is not known
     """
 
     provider: str
@@ -226,6 +227,7 @@ class ApiTerms:
     site: str = ""
     time_zone: str = ""
     ahead_h: float = 0.0
+    unit_tokens_per_minute: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

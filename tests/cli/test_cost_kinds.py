@@ -222,6 +222,9 @@ def test_kind_9_flat_fees_and_units_of_throughput_are_paid_whatever_is_used(tmp_
     assert found["flat"]["cost"]["usd_per_month"] == pytest.approx(15 * HOURS + 100)
     assert found["endpoint"]["cost"]["usd_per_month"] == pytest.approx(4 * HOURS + 55)
     assert {"flat fee", "provisioned throughput", "endpoint"} <= set(lines_of(bundle)["category"])
+    asked_per_s = sum(found["flat"]["metrics"][f"{kind}_tokens_per_s"] for kind in ("input", "output"))
+    units_usd = 15 * HOURS * (1 - asked_per_s * 60 / (15 * 2500))
+    assert found["flat"]["cost"]["unused_share"] == pytest.approx(units_usd / (15 * HOURS + 100), rel=0.02)
 
 
 def test_kind_10_redundant_experts_fill_the_slots_of_the_gpus(tmp_path: Path, capsys: Capture) -> None:

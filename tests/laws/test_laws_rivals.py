@@ -86,6 +86,12 @@ def test_a_winner_that_misses_on_fresh_traffic_is_said_to_be_at_the_edge(edge: s
     assert "of a loser" not in text
 
 
+@pytest.mark.parametrize(("usd", "said"), [(150.0, " (+50%)"), (1_200.0, " (12 times as much)"), (7.5e7, "")])
+def test_how_much_more_the_next_costs_is_told_where_it_says_something(usd: float, said: str) -> None:
+    text = sentence([Contender("a", True, 100.0), Contender("b", True, usd)])
+    assert text.endswith(f"next is b at ${usd:,.0f}{said}.")
+
+
 def test_a_single_replication_has_no_interval() -> None:
     assert rank([Contender("a", True, 100.0, (100.0,)), Contender("b", True, 100.1, (100.1,))]).winners == ("a",)
 

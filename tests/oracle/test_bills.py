@@ -94,6 +94,7 @@ def api_with_cache_and_batch() -> Case:
         bills_failed=True,
         provisioned_units=2.0,
         usd_per_unit_hour=1.3,
+        unit_tokens_per_minute=6_000.0,
         fixed_usd_per_month=99.0,
     )
     usage = Usage(5_000.0, (), (provider(tokens, failed=failed),))

@@ -12,6 +12,7 @@ from simulator.bill.energy import month_energy, per_million, study_energy
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.unit import unit_prices
+from simulator.bill.unused import unused_share
 from simulator.bill.use import month_use
 from simulator.errors import InputError
 from simulator.study.bill import MonthUse, PeriodUse, Tokens
@@ -68,6 +69,18 @@ def test_what_is_paid_whatever_is_used() -> None:
     assert {line.category: line.usd for line in bill.lines} == pytest.approx(
         {"provisioned throughput": 15 * 730 * 2.0, "flat fee": 300.0}
     )
+
+
+def test_units_that_let_through_more_than_was_asked_are_paid_but_unused() -> None:
+    """15 units of 2,500 tokens a minute let 37,500 through; 9,000 came, a failed call's among them."""
+    usage = Usage(HOUR_S, (), (provider([[[400_000, 0, 0, 130_000]]], failed=[[[10_000, 0, 0, 0]]]),))
+    api = replace(API, provisioned_units=15.0, usd_per_unit_hour=2.0, unit_tokens_per_minute=2_500.0)
+    free = (TokenPrices(0, 0.0, 0.0, 0.0, 0.0),)
+    for units, unused in ((15.0, 1 - 9_000 / 37_500), (3.0, 0.0)):
+        terms = Terms("api", apis=(replace(api, provisioned_units=units, prices=free),), months=1)
+        lines = bill_study(terms, [month(usage)]).lines
+        assert float(total_usd(lines)) == pytest.approx(units * 730 * 2.0), "their price stays"
+        assert unused_share([(line.part, float(line.usd)) for line in lines]) == pytest.approx(unused)
 
 
 def test_use_that_no_price_is_for_is_refused() -> None:
