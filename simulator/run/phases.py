@@ -17,7 +17,7 @@ from simulator.run.loads import Loads
 from simulator.run.months import Journey, Known, Progress, walk_months
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.phases import at_event
+from simulator.scenario.phases import at_event, in_change
 from simulator.schema.study import Event
 from simulator.size.answer import Answer, sized_scenario
 from simulator.study.decision import Served
@@ -78,16 +78,17 @@ def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> 
 
 @contextmanager
 def _at_its_place(phase: Phase) -> Iterator[None]:
-    path = f"study.events[{phase.number}].change"
     try:
         yield
     except InputError as error:
-        raise InputError(
-            *(
-                Problem(f"{phase.event.name}: {problem.message}", *phase.loaded.place(path), path=path, got=problem.got)
-                for problem in error.problems
-            )
-        ) from error
+        raise InputError(*(_placed(phase, problem) for problem in error.problems)) from error
+
+
+def _placed(phase: Phase, problem: Problem) -> Problem:
+    """A problem of a topology after an event, where the change gives what it is about."""
+    where = (problem.path or "").removeprefix(f"topologies.{phase.event.topology}").lstrip(".")
+    path, message, got = in_change(phase.loaded.scenario, phase.number, where, problem.message, problem.got)
+    return Problem(f"{phase.event.name}: {message}", *phase.loaded.place(path), path=path, got=got)
 
 
 def walk_study(

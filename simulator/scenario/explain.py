@@ -67,7 +67,7 @@ def _other_than_list(data: Any, detail: Any, found: list[Any]) -> bool:
         if at is not None and detail["loc"][:at] == other["loc"][:at] and len(detail["loc"]) > at:
             node = data
             for part in detail["loc"][:at]:
-                node = node[part] if _has(node, part) else node
+                node = node[part] if has(node, part) else node
             return isinstance(node, list) != str(detail["loc"][at]).startswith(LIST_MARK)
     return False
 
@@ -83,15 +83,16 @@ def _other_than_auto(detail: Any, found: list[Any]) -> bool:
 def _other_member(data: Any, detail: Any) -> bool:
     node = data
     for part in detail["loc"][:-1]:
-        node = node[part] if _has(node, part) else node
-    if _has(node, detail["loc"][-1]):
+        node = node[part] if has(node, part) else node
+    if has(node, detail["loc"][-1]):
         return False
     if isinstance(detail["input"], dict):
         return bool(detail["type"] == "float_type")
     return detail["type"] in ("model_attributes_type", "model_type")
 
 
-def _has(node: Any, part: int | str) -> bool:
+def has(node: Any, part: int | str) -> bool:
+    """Whether plain data has this key or place."""
     return (isinstance(node, dict) and part in node) or (
         isinstance(node, list) and isinstance(part, int) and part < len(node)
     )
@@ -139,7 +140,7 @@ def _walk(data: Any, loc: tuple[int | str, ...], root: type[BaseModel]) -> tuple
     models: list[type[BaseModel]] = [root]
     for position, part in enumerate(loc):
         last = position == len(loc) - 1
-        if not _has(node, part):
+        if not has(node, part):
             continue
         if not last or not _is_unknown(models, part):
             models = _below(models, part, node)

@@ -11,13 +11,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from simulator.errors import unknown_name
-from simulator.scenario.explain import explain, own_errors
+from simulator.scenario.document import join
+from simulator.scenario.explain import explain, has, own_errors
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Event
 from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
 _NAMED = {"pools": "pool", "providers": "provider", "servers": "servers"}
+_STEP = re.compile(r"\.?(?P<name>[^.\[\]]+)|\[(?P<number>\d+)\]")
 _ITEM = re.compile(rf"(?P<section>{'|'.join(_NAMED)})\[(?P<number>\d+)\]")
 
 
@@ -114,20 +116,39 @@ def _shape_problems(scenario: Scenario) -> Iterator[Found]:
 
 
 def in_change(scenario: Scenario, k: int, where: str, message: str, got: Any) -> Found:
-    """A problem of a topology as event `k` leaves it, at the change; what is incomplete may be misspelled.
+    """A problem of a topology as event `k` leaves it, at the key of the change; what is incomplete may be misspelled.
 
     Parameters
     ----------
     where : below the topology
     """
     event = scenario.study.events[k]
+    before = _before(scenario, event)
+    after = _laid_over(before, event.change)
     item = _ITEM.fullmatch(where)
     if item is not None:
         section, number = item["section"], int(item["number"])
-        before = _before(scenario, event)
         known = [one["name"] for one in before.get(section, ())]
-        changed = _laid_over(before, event.change)[section]
-        if known and _is_named(changed) and changed[number]["name"] not in known:
-            unknown = unknown_name(_NAMED[section], str(changed[number]["name"]), known)
+        if known and _is_named(after[section]) and after[section][number]["name"] not in known:
+            unknown = unknown_name(_NAMED[section], str(after[section][number]["name"]), known)
             message = f"{unknown} (in a new one {message})"
-    return f"study.events[{k}].change", f"{where}: {message}" if where else message, got
+    path, rest = _own_key(after, event.change, where)
+    return join(f"study.events[{k}].change", path), f"{rest}: {message}" if rest else message, got
+
+
+def _own_key(changed: Any, change: Any, where: str) -> tuple[str, str]:
+    """Path in a change of what stands at `where` in the topology that it leaves, and the rest that it does not give.
+
+    In a list of named things the change has them at places of their own.
+    """
+    path = ""
+    for step in _STEP.finditer(where):
+        key: int | str = int(step["number"]) if step["number"] else step["name"]
+        at = key
+        if isinstance(key, int) and _is_named(changed) and _is_named(change):
+            names = [item["name"] for item in change]
+            at = names.index(changed[key]["name"]) if changed[key]["name"] in names else len(names)
+        if not has(change, at):
+            return path, where[step.start() :].lstrip(".")
+        path, change, changed = join(path, at), change[at], changed[key]
+    return path, ""

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from agreement import second_bill
+from scenario_cases import written
 
 from simulator.catalog.sites import site
 from simulator.errors import InputError
 from simulator.run.fingerprint import fingerprint
 from simulator.run.simulate import simulate
-from simulator.scenario.load import load_scenario
 from simulator.scenario.references import references
 from simulator.scenario.resolved import resolved_yaml
 
@@ -51,9 +51,7 @@ REFRESH = (
 
 
 def load(tmp_path: Path, events: str = "growth_per_year: 0", *changes: str) -> Any:
-    file = tmp_path / "events.yaml"
-    file.write_text(SCENARIO.replace("EVENTS", events))
-    return load_scenario(file, (), changes)
+    return written(tmp_path, SCENARIO.replace("EVENTS", events), *changes)
 
 
 def test_an_event_that_changes_nothing_changes_no_cent(tmp_path: Path) -> None:
@@ -216,26 +214,46 @@ def test_another_gpu_is_sized_anew(tmp_path: Path) -> None:
         ("from_month: 1, topology: own, change: {routing: {}}", "from_month", "greater than or equal to 2"),
         ("from_month: 5, topology: nobody, change: {routing: {}}", "topology", "unknown topology"),
         ("from_month: 5, topology: own, change: {}", "change", "say what changes"),
-        ("from_month: 5, topology: own, change: {fees: [{name: x, usd_per_day: 1}]}", "change", "fees[0].usd_per_day"),
-        ("from_month: 5, topology: own, change: {staff: {base_fte: -1}}", "change", "staff.base_fte"),
-        ("from_month: 5, topology: own, change: {pools: [{name: base, gpus: 3}]}", "change", "gpus"),
-        ("from_month: 5, topology: own, change: {pools: [{name: base, gpu: h999}]}", "change", "h999"),
-        ("from_month: 5, topology: own, change: {pools: [{name: base, site: aws-us-east}]}", "change", "rents out"),
-        ("from_month: 5, topology: own, change: {pools: [{name: bsae, gpu: h200}]}", "change", "unknown pool 'bsae'"),
-        ("from_month: 5, topology: own, change: {servers: [{name: odl, spares: 1}]}", "change", "did you mean 'old'?"),
-        ("from_month: 5, topology: own, change: {pools: [3]}", "change", "pools[0]: must be a mapping"),
-        ("from_month: 5, topology: own, change: {pools: [{gpu: h200}]}", "change", "'name' is missing"),
-        ("from_month: 5, topology: rent, change: {pools: [{name: base, commitments: 2}]}", "change", "needs billing"),
+        (
+            "from_month: 5, topology: own, change: {fees: [{name: x, usd_per_day: 1}]}",
+            "change.fees[0].usd_per_day",
+            "unknown key",
+        ),
+        ("from_month: 5, topology: own, change: {staff: {base_fte: -1}}", "change.staff.base_fte", "greater than"),
+        ("from_month: 5, topology: own, change: {pools: [{name: base, gpus: 3}]}", "change.pools[0].gpus", "gpus"),
+        ("from_month: 5, topology: own, change: {pools: [{name: base, gpu: h999}]}", "change.pools[0].gpu", "h999"),
+        (
+            "from_month: 5, topology: own, change: {pools: [{name: base, site: aws-us-east}]}",
+            "change.pools[0]",
+            "billing: aws-us-east rents out",
+        ),
+        (
+            "from_month: 5, topology: own, change: {pools: [{name: bsae, gpu: h200}]}",
+            "change.pools[0]",
+            "unknown pool 'bsae'",
+        ),
+        (
+            "from_month: 5, topology: own, change: {servers: [{name: odl, spares: 1}]}",
+            "change.servers[0]",
+            "did you mean 'old'?",
+        ),
+        ("from_month: 5, topology: own, change: {pools: [3]}", "change.pools[0]", "must be a mapping"),
+        ("from_month: 5, topology: own, change: {pools: [{gpu: h200}]}", "change.pools[0]", "'name' is missing"),
+        (
+            "from_month: 5, topology: rent, change: {pools: [{name: base, commitments: 2}]}",
+            "change.pools[0].commitments",
+            "needs billing",
+        ),
         (
             "from_month: 5, topology: rent, change: {pools: [{name: base, billing: reserved}]}",
-            "change",
-            "pools[0].billing: 'term_months' is missing",
+            "change.pools[0].billing",
+            "'term_months' is missing",
         ),
         (
             "from_month: 5, topology: rent, change: {routing: {kind: windows, windows: [{time_zone: Europe/Berlin, "
             "use: [base]}]}}",
-            "change",
-            "routing.windows[0].time_zone: needs a run that begins on a date",
+            "change.routing.windows[0].time_zone",
+            "needs a run that begins on a date",
         ),
     ],
 )
@@ -248,12 +266,27 @@ def test_what_cannot_be_is_refused_at_its_place(tmp_path: Path, event: str, wher
     assert problem.line is not None
 
 
+@pytest.mark.parametrize("key", ["gpus: 3", "gpu: h999"])
+def test_a_problem_of_a_change_points_at_the_line_and_the_column_of_its_key(tmp_path: Path, key: str) -> None:
+    """The pool is the second of its topology, and the first of the change."""
+    events = f"events: [{{name: x, from_month: 5, topology: two, change: {{pools: [{{name: b, {key}}}]}}}}]"
+    pools = ", ".join(f"{{name: {name}, site: lambda, gpu: h100-sxm}}" for name in "ab")
+    with pytest.raises(InputError) as raised:
+        simulate(load(tmp_path, events, f"topologies.two={{pools: [{pools}]}}"), tmp_path)
+    (problem,) = raised.value.problems
+    assert problem.line is not None
+    assert problem.column is not None
+    line = (tmp_path / "scenario.yaml").read_text().splitlines()[problem.line - 1]
+    assert line[problem.column - 1 :].startswith(key.split(": ")[1])
+    assert problem.path == f"study.events[0].change.pools[0].{key.split(':')[0]}"
+
+
 def test_a_change_that_is_none_is_told_once_at_the_first_event_that_has_it(tmp_path: Path) -> None:
     first = "{name: b, from_month: 8, topology: own, change: {pools: [{name: base, gpu: h200}]}}"
     broken = "{name: a, from_month: 3, topology: own, change: {pools: [{name: base, gpus: 3}]}}"
     with pytest.raises(InputError) as raised:
         load(tmp_path, f"events: [{first}, {broken}]")
-    assert [problem.path for problem in raised.value.problems] == ["study.events[1].change"]
+    assert [problem.path for problem in raised.value.problems] == ["study.events[1].change.pools[0].gpus"]
 
 
 def test_files_that_a_change_names_are_copied_and_hashed_like_all_others(tmp_path: Path) -> None:
