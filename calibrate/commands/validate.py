@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from calibrate.commands.tolerances import USUAL, Tolerances
+
 if TYPE_CHECKING:
     from calibrate.experiments.loads import Load
     from calibrate.experiments.validation import Measured
@@ -26,12 +28,7 @@ def validate(
     duration_s: float = 60.0,
     seed: int = 0,
     check: bool = False,
-    throughput: float = 0.05,
-    median: float = 0.10,
-    p99: float = 0.20,
-    raw_throughput: float = 0.15,
-    raw_median: float = 0.15,
-    raw_p99: float = 0.30,
+    tolerances: Tolerances = USUAL,
     vllm_python: Path | None = None,
     format: Literal["table", "json"] = "table",
 ) -> int:
@@ -69,18 +66,6 @@ def validate(
         Of arrivals and lengths.
     check
         Exit with 1 if an error is beyond its tolerance.
-    throughput
-        Largest relative error of throughput, drift-corrected.
-    median
-        Largest relative error of the medians of TTFT and TPOT, drift-corrected.
-    p99
-        Largest relative error of their 99th percentiles, drift-corrected.
-    raw_throughput
-        The same without the drift factor.
-    raw_median
-        The same without the drift factor.
-    raw_p99
-        The same without the drift factor.
     vllm_python
         Interpreter that has vLLM.
     format
@@ -93,7 +78,6 @@ def validate(
         serve_over_http,
         write_recording,
     )
-    from calibrate.validate.compare import Tolerance
     from calibrate.validate.report import HEADERS, as_json, heading, table_rows, write_report
     from calibrate.vllm_process import VllmProcess, find_interpreter
     from simulator.cli.output import print_json, print_table
@@ -101,7 +85,6 @@ def validate(
     measured = read_measured(folder, profile)
     python = find_interpreter(vllm_python)
     chosen = _loads(measured, loads, rates, trace, isl_mean, osl_mean, duration_s, seed)
-    corrected, raw = Tolerance(throughput, median, p99), Tolerance(raw_throughput, raw_median, raw_p99)
     runs: dict[str, list[dict[str, Any]]] = {}
     if via != "server":
         runs["process"] = serve_in_process(lambda: VllmProcess(python, out / "vllm.log"), measured, chosen, _progress)
@@ -110,7 +93,9 @@ def validate(
     compared = {}
     for way, served in runs.items():
         recording = write_recording(measured, served, out / f"{way}.json")
-        compared[way] = compare_runs(measured, recording, served, raw, corrected, over_http=way == "server")
+        compared[way] = compare_runs(
+            measured, recording, served, tolerances.raw, tolerances.corrected, over_http=way == "server"
+        )
     everything = [entry for entries in compared.values() for entry in entries]
     within = all(entry.within for entry in everything)
     write_report("Measured against simulated", everything, out / "report.html")

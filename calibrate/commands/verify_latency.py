@@ -5,18 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from calibrate.commands.tolerances import USUAL, Tolerances
+
 
 def latency(
     runs: list[Path],
     /,
     *,
     check: bool = False,
-    throughput: float = 0.05,
-    median: float = 0.10,
-    p99: float = 0.20,
-    raw_throughput: float = 0.15,
-    raw_median: float = 0.15,
-    raw_p99: float = 0.30,
+    tolerances: Tolerances = USUAL,
     report: Path | None = None,
     format: Literal["table", "json"] = "table",
 ) -> int:
@@ -35,18 +32,6 @@ def latency(
         Measured runs in the format vllm-run/1.
     check
         Exit with 1 if an error is beyond its tolerance.
-    throughput
-        Largest relative error of throughput, drift-corrected.
-    median
-        Largest relative error of the medians of TTFT and TPOT, drift-corrected.
-    p99
-        Largest relative error of their 99th percentiles, drift-corrected.
-    raw_throughput
-        The same without the drift factor.
-    raw_median
-        The same without the drift factor.
-    raw_p99
-        The same without the drift factor.
     report
         Also write an HTML page with tables and CDFs.
     format
@@ -54,12 +39,11 @@ def latency(
     """
     from calibrate.fit.fit import fit_steps
     from calibrate.recording.run import read_run
-    from calibrate.validate.compare import Tolerance, compare_run
+    from calibrate.validate.compare import compare_run
     from calibrate.validate.report import HEADERS, as_json, heading, table_rows, write_report
     from simulator.cli.output import print_json, print_table
     from simulator.perf.profile import profile_step_time
 
-    corrected, raw = Tolerance(throughput, median, p99), Tolerance(raw_throughput, raw_median, raw_p99)
     comparisons = []
     results = []
     for path in runs:
@@ -74,7 +58,10 @@ def latency(
             between_steps_s=found.between_steps_s,
             between_sequence_s=found.between_sequence_s,
         )
-        own = [compare_run(run, limits, step_time, recording.steps, raw, corrected) for run in recording.runs]
+        own = [
+            compare_run(run, limits, step_time, recording.steps, tolerances.raw, tolerances.corrected)
+            for run in recording.runs
+        ]
         comparisons += own
         held_out = {
             regime: {"points": error.points, "median": error.median, "p90": error.p90}

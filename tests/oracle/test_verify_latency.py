@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calibrate.commands.tolerances import Tolerances
 from calibrate.commands.verify_latency import latency
 from calibrate.fit.fit import fit_steps
 from calibrate.recording.run import read_run
@@ -48,9 +49,9 @@ def test_half_of_the_steps_predict_as_well() -> None:
 
 
 def test_beyond_its_tolerance_the_check_says_no(capsys: pytest.CaptureFixture[str]) -> None:
-    assert latency([RUN], check=True, median=0.001) == 1
+    assert latency([RUN], check=True, tolerances=Tolerances(median=0.001)) == 1
     assert "beyond tolerance" in capsys.readouterr().out
-    assert latency([RUN], median=0.001) == 0
+    assert latency([RUN], tolerances=Tolerances(median=0.001)) == 0
 
 
 @pytest.mark.parametrize(
