@@ -26,10 +26,6 @@ class Tolerance:
     p99: float
 
 
-CORRECTED = Tolerance(0.05, 0.10, 0.20)
-RAW = Tolerance(0.15, 0.15, 0.30)
-
-
 @dataclass(frozen=True, slots=True)
 class Row:
     """One statistic of one run.
@@ -88,8 +84,8 @@ def compare_run(
     config: EngineConfig,
     step_time: StepTime,
     profiled: Steps,
-    raw: Tolerance = RAW,
-    corrected: Tolerance = CORRECTED,
+    raw: Tolerance,
+    corrected: Tolerance,
 ) -> Comparison:
     """Simulate the requests of a run and compare.
 

@@ -24,6 +24,7 @@ def memory(
     max_num_seqs: int | None = None,
     version: str | None = None,
     enforce_eager: bool = False,
+    disable_hybrid_kv_cache_manager: bool | None = None,
     speculative_method: Literal["eagle", "mtp", "draft_model", "ngram"] | None = None,
     draft_model: str | None = None,
     flashinfer: bool = False,
@@ -70,6 +71,9 @@ def memory(
         VLLM version, as 0.11.0; the newest known unless given.
     enforce_eager
         No CUDA graphs.
+    disable_hybrid_kv_cache_manager
+        Keep all tokens in every layer, also where it reads a window or a chunk of them; =false keeps groups for chunks
+        also in versions that have none by default.
     speculative_method
         What drafts.
     draft_model
@@ -110,6 +114,7 @@ def memory(
         max_num_seqs=max_num_seqs,
         version=version,
         enforce_eager=enforce_eager,
+        disable_hybrid_kv_cache_manager=disable_hybrid_kv_cache_manager,
         speculative_method=speculative_method,
         draft_model=draft_model,
         flashinfer=flashinfer,

@@ -32,8 +32,7 @@ from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.kv_groups import one_table_because
-from simulator.resolve.memory import config_of, shape_of
-from simulator.resolve.mtp import check_mtp
+from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -102,8 +101,6 @@ def plan_engine(
     weights = weight_format(settings, native, shape)
     parts = layout_of(settings, weights, shape, tp, pp)
     check_layout(arch, card.device, parts)
-    if settings.speculative_config is not None and settings.speculative_config.method == "mtp":
-        check_mtp(arch.name, config_of(name, folder))
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
@@ -205,9 +202,7 @@ def step_time(
     if plans.asynchronous is not None:
         overheads = replace(overheads, async_scheduling=plans.asynchronous)
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
-    if len(parts) > 1:
-        return step
-    if layout.is_wide(card.device) or arch.is_mla:
+    if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla:
         return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 

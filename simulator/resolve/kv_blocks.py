@@ -16,6 +16,9 @@ from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.engine import EngineSettings
 
+_KEYS = {"speculative_method": "speculative_config.method", "draft_model": "speculative_config.model"}
+"""Keys of an engine that a question's fields come from, where they are called otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class KvBlocks:
@@ -100,14 +103,13 @@ def kv_blocks(asked: Question, one_table: str = "") -> KvBlocks:
     ------
     InputError : vLLM would not start, with what would make it start
     """
-    found = answer(asked)
+    found = _answer(asked)
     longest = found.plan.longest_that_fits
     if asked.max_model_len is None and 0 < longest < found.plan.max_model_len:
         found = answer(replace(asked, max_model_len=longest))
     if not found.plan.fits:
         raise InputError(_refusal(found))
     plan, size = found.plan, asked.block_size
-    _check_groups(asked, plan)
     states = any(group.page.kind == "state" for group in plan.groups)
     caching = asked.enable_prefix_caching and (found.rules.state_prefix_cache or not states)
     groups = kv_groups(plan, caching)
@@ -149,16 +151,18 @@ def kv_blocks(asked: Question, one_table: str = "") -> KvBlocks:
     )
 
 
-def _check_groups(asked: Question, plan: Plan) -> None:
-    kinds = {group.page.kind for group in plan.groups}
-    if asked.disable_hybrid_kv_cache_manager and "state" in kinds and len(kinds) > 1:
-        raise InputError(
-            Problem(
-                "vLLM cannot bring a state and attention into one block table: leave it out",
-                path="engine.disable_hybrid_kv_cache_manager",
-                got="true",
-            )
-        )
+def _answer(asked: Question) -> Answer:
+    """The plan; what is wrong with the question stands at the engine's keys."""
+    try:
+        return answer(asked)
+    except InputError as error:
+        raise InputError(*map(_of_engine, error.problems)) from error
+
+
+def _of_engine(problem: Problem) -> Problem:
+    if problem.path is None or problem.file:
+        return problem
+    return replace(problem, path=f"engine.{_KEYS.get(problem.path, problem.path)}")
 
 
 def _caching_notes(found: Answer, caching: bool) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
+from simulator.resolve.mtp import check_mtp
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
@@ -137,11 +138,12 @@ def answer(question: Question) -> Answer:
     weights, shape = _weights(question, checkpoint, shape, card, found)
     check_split(shape, split)
     longest = _length(question, shape)
-    weights, shape = _with_drafts(question, weights, shape, card, found)
+    weights, shape = _with_drafts(question, checkpoint, weights, shape, card, found)
+    _check_tables(question, shape)
     utilization = question.gpu_memory_utilization
     utilization = found.gpu_memory_utilization if utilization is None else utilization
     if not 0.0 < utilization <= 1.0:
-        raise InputError(Problem("gpu_memory_utilization must be in (0, 1]", got=f"{utilization}"))
+        raise InputError(Problem("must be in (0, 1]", path="gpu_memory_utilization", got=f"{utilization}"))
     request = Request(
         split=split,
         limits=_limits(question, card, shape),
@@ -156,31 +158,44 @@ def answer(question: Question) -> Answer:
 
 
 def _with_drafts(
-    question: Question, weights: Weights, shape: ModelShape, card: Card, found: Rules
+    question: Question, checkpoint: _Checkpoint, weights: Weights, shape: ModelShape, card: Card, found: Rules
 ) -> tuple[Weights, ModelShape]:
     """What is loaded to draft, added to the model."""
     method = question.speculative_method
+    if method not in (None, *METHODS):
+        raise InputError(unknown_name("speculative method", str(method), METHODS))
+    if (method == "draft_model") != (question.draft_model is not None):
+        told = "goes with speculative_method draft_model, each with the other"
+        raise InputError(Problem(told, path="draft_model", got=question.draft_model))
     if method is None or method == "ngram":
         return weights, shape
-    if method not in METHODS:
-        raise InputError(unknown_name("speculative method", method, METHODS))
+    if method == "mtp":
+        check_mtp(shape.name, checkpoint.config)
     if question.draft_model is None:
         shape, weights = with_head(shape, weights, method, one_layer_draft(architecture_of(shape)).intermediate_size)
         return weights, shape
-    checkpoint = _checkpoint(question.draft_model, question.folder)
-    own, draft = _weights(replace(question, dtype="auto"), checkpoint, checkpoint.shape, card, found)
+    drafting = _checkpoint(question.draft_model, question.folder)
+    own, draft = _weights(replace(question, dtype="auto"), drafting, drafting.shape, card, found)
     shape, weights = with_model(shape, weights, draft, own)
     return weights, shape
+
+
+def _check_tables(question: Question, shape: ModelShape) -> None:
+    """Refuse one block table for a state and attention, as vLLM does.
+
+    Raises
+    ------
+    InputError : where it is asked for
+    """
+    kinds = {cache.kind for cache in shape.caches}
+    if question.disable_hybrid_kv_cache_manager and "state" in kinds and len(kinds) > 1:
+        told = "vLLM cannot bring a state and attention into one block table: leave it out"
+        raise InputError(Problem(told, path="disable_hybrid_kv_cache_manager", got="true"))
 
 
 def shape_of(name: str, folder: Path) -> ModelShape:
     """Shape of a model of the catalog, or of a config.json."""
     return _checkpoint(name, folder).shape
-
-
-def config_of(name: str, folder: Path) -> Mapping[str, Any]:
-    """Keys of a model's config.json, as the catalog or the file has them."""
-    return _checkpoint(name, folder).config
 
 
 def precision_of_checkpoint(name: str, folder: Path) -> str:
@@ -281,6 +296,6 @@ def _length(question: Question, shape: ModelShape) -> int:
     wanted = question.max_model_len
     if wanted is not None and wanted > shape.context:
         raise InputError(
-            Problem(f"max_model_len is beyond the {shape.context} tokens of {shape.name}", got=str(wanted))
+            Problem(f"beyond the {shape.context} tokens of {shape.name}", path="max_model_len", got=str(wanted))
         )
     return wanted or shape.context

@@ -12,22 +12,6 @@ from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.units import BYTES_PER_GIB
 
-COLUMNS = (
-    "id",
-    "model",
-    "gpu",
-    "tp",
-    "pp",
-    "dp",
-    "expert_parallel",
-    "dtype",
-    "kv_dtype",
-    "gpu_memory_utilization",
-    "max_model_len",
-    "max_num_batched_tokens",
-    "max_num_seqs",
-    "version",
-)
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -95,42 +79,28 @@ def _row(values: Mapping[str, str], number: int, file: Path) -> Row:
 
 
 def _question(values: Mapping[str, str], number: int, file: Path) -> Question:
-    def read(column: str, convert: Callable[[str], Any], kind: str, default: Any = None) -> Any:
-        text = values.get(column, "")
-        if not text:
-            return default
-        try:
-            return convert(text)
-        except ValueError:
-            place = {"file": str(file), "line": number, "path": column}
-            raise InputError(Problem(f"must be {kind}", got=text, **place)) from None  # type: ignore[arg-type]
-
-    whole = "a whole number of at least 1"
-    return Question(
-        model=read("model", _text, "a name") or "",
-        gpu=read("gpu", _text, "a name") or "",
-        tp=read("tp", _count, whole, 1),
-        pp=read("pp", _count, whole, 1),
-        dp=read("dp", _count, whole, 1),
-        expert_parallel=read("expert_parallel", _switch, "true or false", False),
-        dtype=read("dtype", _text, "a name", "auto"),
-        kv_dtype=read("kv_dtype", _text, "a name", "auto"),
-        gpu_memory_utilization=read("gpu_memory_utilization", float, "a share in (0, 1]"),
-        max_model_len=read("max_model_len", _count, whole),
-        max_num_batched_tokens=read("max_num_batched_tokens", _count, whole),
-        max_num_seqs=read("max_num_seqs", _count, whole),
-        version=read("version", _text, "a version"),
-        folder=file.parent,
-    )
-
-
-def _text(text: str) -> str:
-    return text
+    asked: dict[str, Any] = {"model": "", "gpu": ""}
+    for column, (convert, kind) in _READERS.items():
+        text = values.get(column)
+        if text:
+            try:
+                asked[column] = convert(text)
+            except ValueError:
+                problem = Problem(f"must be {kind}", file=str(file), line=number, path=column, got=text)
+                raise InputError(problem) from None
+    return Question(**asked, folder=file.parent)
 
 
 def _count(text: str) -> int:
+    value = _whole(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _whole(text: str) -> int:
     value = float(text)
-    if value != int(value) or value < 1:
+    if not value.is_integer() or value < 0:
         raise ValueError(text)
     return int(value)
 
@@ -141,3 +111,28 @@ def _switch(text: str) -> bool:
     if text.lower() in _FALSE:
         return False
     raise ValueError(text)
+
+
+_NAME, _COUNT, _SWITCH = (str, "a name"), (_count, "a whole number of at least 1"), (_switch, "true or false")
+_READERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "model": _NAME,
+    "gpu": _NAME,
+    "tp": _COUNT,
+    "pp": _COUNT,
+    "dp": _COUNT,
+    "expert_parallel": _SWITCH,
+    "dtype": _NAME,
+    "kv_dtype": _NAME,
+    "gpu_memory_utilization": (float, "a share in (0, 1]"),
+    "max_model_len": _COUNT,
+    "max_num_batched_tokens": _COUNT,
+    "max_num_seqs": _COUNT,
+    "version": _NAME,
+    "enforce_eager": _SWITCH,
+    "disable_hybrid_kv_cache_manager": _SWITCH,
+    "redundant_experts": (_whole, "a whole number"),
+    "speculative_method": _NAME,
+    "draft_model": _NAME,
+    "flashinfer": _SWITCH,
+}
+COLUMNS = ("id", *_READERS)

@@ -28,7 +28,7 @@ def check_mtp(label: str, config: Mapping[str, Any]) -> None:
         Problem(
             f"{label} has no layers for multi-token prediction ({' or '.join(_LAYERS)} of its config.json): "
             "take eagle, draft_model or ngram",
-            path="engine.speculative_config.method",
+            path="speculative_method",
             got="mtp",
         )
     )

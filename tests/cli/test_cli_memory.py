@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from simulator.cli.main import _run
+from simulator.cli.memory import memory
 from simulator.resolve.memory_table import COLUMNS
 
 ANSWER = {"id", "fits", "num_blocks", "kv_tokens", "kv_gib", "weights_gib", "error"}
@@ -64,6 +66,7 @@ def test_a_table_of_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "b,llama-3.1-70b,h100-sxm,1,,,,,,,,,,",
         "c,llama-3.1-8b,h100-sxm,0,,,,,,,,,,",
         "d,no-such-model,h100-sxm,,,,,,,,,,,",
+        "e,llama-3.1-8b,h100-sxm,inf,,,,,,,,,,",
     ]
     table.write_text("\n".join(lines), encoding="utf-8")
     found = printed(capsys, "--table", str(table))
@@ -77,6 +80,31 @@ def test_a_table_of_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert by_id["c"]["fits"] is None
     assert "tp" in by_id["c"]["error"]
     assert "no-such-model" in by_id["d"]["error"]
+    assert "tp" in by_id["e"]["error"]
+
+
+def test_a_table_has_the_columns_of_the_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = set(inspect.signature(memory).parameters) - {"table", "compare", "format"}
+    assert set(COLUMNS) == {"id"} | options
+    table = tmp_path / "rows.csv"
+    lines = ["id,model,gpu,speculative_method,redundant_experts,enforce_eager", "a,qwen3-32b,b200,mtp,0,"]
+    lines += ["b,qwen3-32b,b200,eagle,0,true", "c,qwen3-32b,b200,,,"]
+    table.write_text("\n".join(lines), encoding="utf-8")
+    wrong, drafted, plain = printed(capsys, "--table", str(table))["rows"]
+    assert "multi-token prediction" in wrong["error"]
+    assert drafted["weights_gib"] > plain["weights_gib"] + 0.3
+    assert drafted["kv_gib"] > plain["kv_gib"]
+
+
+def test_windows_keep_all_tokens_without_the_hybrid_manager(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("gpt-oss-20b", "--gpu", "h100-sxm")
+    apart, together, also_apart = (
+        printed(capsys, *asked, *more)
+        for more in ((), ("--disable-hybrid-kv-cache-manager",), ("--disable-hybrid-kv-cache-manager=false",))
+    )
+    assert {group["kind"] for group in apart["groups"]} == {"window", "full"}
+    assert {group["kind"] for group in together["groups"]} == {"full"}
+    assert also_apart == apart
 
 
 @pytest.mark.parametrize(

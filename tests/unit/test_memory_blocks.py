@@ -78,32 +78,34 @@ def test_a_split_divides_the_weights_among_the_gpus(name: str) -> None:
         assert total < 1.1 * whole
 
 
+WITH_MTP = "qwen3.6-27b"
+MODELS = ["llama-3.1-8b", "qwen3-14b", "gpt-oss-20b", "qwen3-30b-a3b", "gemma-3-4b", WITH_MTP]
+DRAFTS: list[dict[str, str]] = [
+    {},
+    {"speculative_method": "eagle"},
+    {"speculative_method": "draft_model", "draft_model": "qwen3-0.6b"},
+]
+
+
 @given(
-    name=st.sampled_from(["llama-3.1-8b", "qwen3-14b", "gpt-oss-20b", "qwen3-30b-a3b", "gemma-3-4b", "qwen3.6-27b"]),
+    drafted=st.tuples(st.sampled_from(MODELS), st.sampled_from(DRAFTS))
+    | st.just((WITH_MTP, {"speculative_method": "mtp"})),
     gpu=st.sampled_from(["h100-sxm", "h200", "b200", "mi300x"]),
     kv_dtype=st.sampled_from(["auto", "fp8"]),
     block_size=st.sampled_from([16, 32, 128]),
     utilization=st.floats(0.85, 0.98),
     version=st.sampled_from(["0.26.0", "0.29.0", "0.33.0"]),
-    drafts=st.sampled_from(
-        [
-            {},
-            {"speculative_method": "eagle"},
-            {"speculative_method": "mtp"},
-            {"speculative_method": "draft_model", "draft_model": "qwen3-0.6b"},
-        ]
-    ),
 )
 @settings(max_examples=40, deadline=None)
 def test_the_terms_add_up(
-    name: str,
+    drafted: tuple[str, dict[str, str]],
     gpu: str,
     kv_dtype: str,
     block_size: int,
     utilization: float,
     version: str,
-    drafts: dict[str, str],
 ) -> None:
+    name, drafts = drafted
     asked = {"kv_dtype": kv_dtype, "block_size": block_size, "version": version}
     found = plan(name, gpu, gpu_memory_utilization=utilization, max_model_len=4096, **asked, **drafts)
     terms = found.terms

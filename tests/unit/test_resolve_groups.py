@@ -58,7 +58,10 @@ def test_without_the_hybrid_manager_every_layer_keeps_all_tokens() -> None:
 
 
 def test_a_state_and_attention_need_the_hybrid_manager() -> None:
-    with pytest.raises(InputError, match="cannot bring a state and attention into one block table"):
+    told = "disable_hybrid_kv_cache_manager: vLLM cannot bring a state and attention into one block table"
+    with pytest.raises(InputError, match=f"^{told}"):
+        answer(Question("qwen3-next-80b-a3b", "h100-sxm", tp=4, disable_hybrid_kv_cache_manager=True))
+    with pytest.raises(InputError, match=rf"^engine\.{told}"):
         planned("qwen3-next-80b-a3b", 4, disable_hybrid_kv_cache_manager=True)
 
 
