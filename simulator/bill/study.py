@@ -31,6 +31,16 @@ class _Plan:
     begun: tuple[tuple[Term, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Billed:
+    """Lines of each month, and the part of a whole month that each one is."""
+
+    terms: Terms
+    plan: _Plan
+    lines: Sequence[tuple[Line, ...]]
+    lengths: Sequence[float]
+
+
 def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
     """Price what a topology uses in each month of a study; prices may be draws.
 
@@ -46,6 +56,17 @@ def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
     ------
     InputError : another number of months; periods that do not make a month; use without a price
     """
+    billed = _billed(terms, months)
+    return _with_payments(billed.terms, billed.plan, billed.lines, billed.lengths)
+
+
+def study_usd_per_month(terms: Terms, months: Sequence[MonthUse]) -> Money:
+    """USD of the mean month of `bill_study`, for those who ask for no payments; its arguments and errors."""
+    billed = _billed(terms, months)
+    return total_usd(_mean_month(billed.lines, billed.lengths))
+
+
+def _billed(terms: Terms, months: Sequence[MonthUse]) -> _Billed:
     lengths = month_lengths(terms.months)
     if len(months) != len(lengths):
         problem = f"a study of {terms.months:g} months needs the use of {len(lengths)}"
@@ -63,7 +84,7 @@ def bill_study(terms: Terms, months: Sequence[MonthUse]) -> Bill:
         if key not in by_key:
             by_key[key] = _month_lines(terms, use, k, plan, [*owed, *sold[k + 1]])
         lines.append(by_key[key])
-    return _with_payments(terms, plan, lines, lengths)
+    return _Billed(terms, plan, lines, lengths)
 
 
 def settled_terms(terms: Terms, months: Sequence[MonthUse]) -> Terms:

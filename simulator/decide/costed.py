@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.bill.owned import servers_by_month
 from simulator.bill.spans import as_in_first_month
-from simulator.bill.study import bill_study
+from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
@@ -81,7 +81,7 @@ def costed(name: str, terms: Terms, walked: Sequence[Walked], trail: Trail = FIX
     uses = month_uses(walked)
     replications = len(walked[0].shares[0].served.usages)
     bill = bill_study(terms, uses)
-    alone = [mean(total_usd(bill_study(terms, month_uses(walked, k)).lines)) for k in range(replications)]
+    alone = [mean(study_usd_per_month(terms, month_uses(walked, k))) for k in range(replications)]
     return Costed(name, terms, tuple(walked), uses, bill, tuple(alone), trail, fleet)
 
 
@@ -110,7 +110,7 @@ def usd_per_month(terms: Terms, gave: Served) -> float:
     terms = as_in_first_month(terms)
     hours = HOURS_PER_MONTH / len(gave.usages)
     month = MonthUse(tuple(PeriodUse(usage, hours) for usage in gave.usages))
-    return mean(total_usd(bill_study(terms, (month,) * math.ceil(terms.months)).lines))
+    return mean(study_usd_per_month(terms, (month,) * math.ceil(terms.months)))
 
 
 def months(found: Costed) -> tuple[Month, ...]:

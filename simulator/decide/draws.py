@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.annuity import MONTHS_PER_YEAR
-from simulator.bill.study import bill_study, with_commitments_of
-from simulator.bill.sums import mean, total_usd
+from simulator.bill.study import study_usd_per_month, with_commitments_of
+from simulator.bill.sums import mean
 from simulator.decide.costed import month_uses
 from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.sensitivity import (
@@ -130,8 +130,8 @@ def draw_costs(
     """
     r, n = len(case.replications), len(inputs.gpu_path)
     terms = _drawn_terms(case, overrides, inputs)
-    bills = [bill_study(terms, month_uses(case.priced.walked, k)) for k in range(r)]
-    usd = np.stack([np.broadcast_to(np.asarray(total_usd(bill.lines)), (n,)) for bill in bills], axis=-1)
+    each = [study_usd_per_month(terms, month_uses(case.priced.walked, k)) for k in range(r)]
+    usd = np.stack([np.broadcast_to(np.asarray(one), (n,)) for one in each], axis=-1)
     tokens = np.array([found.tokens.delivered for found in case.replications])
     weights = stream(seed, "cost", "replications").multinomial(r, np.full(r, 1 / r), size=n) / r
     speeds = stream(seed, "cost", "speed").choice(3, size=n, p=(0.25, 0.5, 0.25))
@@ -192,7 +192,7 @@ def tornado_of(case: Case, overrides: Overrides) -> tuple[Swing, ...]:
             _from_month_1(values.get(GPU_PRICE, 1.0)),
             _from_month_1(values.get(TOKEN_PRICE, 1.0)),
         )
-        return mean(total_usd(bill_study(_drawn_terms(case, overrides, inputs), case.priced.months).lines))
+        return mean(study_usd_per_month(_drawn_terms(case, overrides, inputs), case.priced.months))
 
     return tuple(swing for swing in tornado(usd, ranges) if swing.width_usd >= _LEAST_SWING_USD)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from simulator.bill.study import bill_study
-from simulator.bill.sums import mean, total_usd
+from simulator.bill.study import study_usd_per_month
+from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
@@ -159,7 +159,7 @@ def named(winners: Winners, order: Sequence[str]) -> str:
 
 def usd_under(one: Costed, terms: Terms) -> float:
     """What the topology's use costs under other terms."""
-    return mean(total_usd(bill_study(terms, one.uses).lines))
+    return mean(study_usd_per_month(terms, one.uses))
 
 
 def smallest_change(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.bill.study import bill_study, with_commitments_of
-from simulator.bill.sums import mean, total_usd
+from simulator.bill.study import study_usd_per_month, with_commitments_of
+from simulator.bill.sums import mean
 from simulator.catalog.costs import cost_entries
 from simulator.catalog.sites import site
 from simulator.resolve.figures import Figures
@@ -48,7 +48,7 @@ def drivers(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced) -> 
 def _usd(planned: PlannedTopology, prices: ResolvedTerms, priced: Priced, values: Mapping[str, float]) -> float:
     overrides = planned.loaded.scenario.cost.overrides
     terms = spelled_terms(prices.spells, Figures(overrides, values, planned.loaded))
-    return mean(total_usd(bill_study(with_commitments_of(terms, priced.terms), priced.months).lines))
+    return mean(study_usd_per_month(with_commitments_of(terms, priced.terms), priced.months))
 
 
 def driver_words(rows: list[dict[str, Any]]) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from simulator.bill.cash import month_lengths
 from simulator.bill.spans import as_in_first_month
-from simulator.bill.study import bill_study
-from simulator.bill.sums import mean, total_usd
+from simulator.bill.study import study_usd_per_month
+from simulator.bill.sums import mean
 from simulator.decide.costed import month_uses
 from simulator.simulate.one import Outcome
 from simulator.simulate.priced import Priced, priced_by
@@ -38,7 +38,7 @@ def first_month_usd(found: Priced) -> tuple[float, ...]:
     """USD of the first month by replication, as if all months were like it."""
     months, terms = math.ceil(found.terms.months), as_in_first_month(found.terms)
     return tuple(
-        mean(total_usd(bill_study(terms, month_uses(found.walked[:1], k) * months).lines))
+        mean(study_usd_per_month(terms, month_uses(found.walked[:1], k) * months))
         for k in range(len(found.replications))
     )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from simulator.bill.study import bill_study, settled_terms
+from simulator.bill.study import bill_study, settled_terms, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
 from simulator.fleet.simulate import FleetRun
 from simulator.metrics.accumulate import MetricAccumulator
@@ -92,7 +92,7 @@ def priced_by(
             usage,
             outcome.run,
             outcome.demand,
-            mean(total_usd(bill_study(settled, alone(k)).lines)),
+            mean(study_usd_per_month(settled, alone(k))),
             tokens(k),
         )
         for k, (outcome, usage) in enumerate(zip(outcomes, usages, strict=True))
@@ -107,7 +107,7 @@ def usd_of_periods(parts: Sequence[tuple[Period, Sequence[Outcome]]], terms: Ter
     uses = [(period, with_peaks([outcome.usage for outcome in outcomes])) for period, outcomes in parts]
     settled = settled_terms(terms, _months_of(uses, terms))
     return tuple(
-        mean(total_usd(bill_study(settled, _months_of([(p, used[k : k + 1]) for p, used in uses], terms)).lines))
+        mean(study_usd_per_month(settled, _months_of([(p, used[k : k + 1]) for p, used in uses], terms)))
         for k in range(len(uses[0][1]))
     )
 
@@ -116,7 +116,7 @@ def usd_of_use(uses: Sequence[tuple[Period, Usage]], terms: Terms) -> float:
     """USD per month of one use of each period of a month."""
     months = _months_of([(period, [usage]) for period, usage in uses], terms)
     settled = settled_terms(terms, months)
-    return mean(total_usd(bill_study(settled, months).lines))
+    return mean(study_usd_per_month(settled, months))
 
 
 def _months_of(uses: Sequence[tuple[Period, Sequence[Usage]]], terms: Terms) -> tuple[MonthUse, ...]:
