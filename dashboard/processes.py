@@ -17,6 +17,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from simulator.processes import cores
+
 
 class _Process:
     def __init__(self, module: str) -> None:
@@ -105,7 +107,7 @@ def pool(module: str, processes: int) -> Pool:
 
 def spare_cores(most: int) -> int:
     """Cores for work beside the pages, to which one is left: at least one, at most `most`."""
-    return max(1, min(most, (os.cpu_count() or 2) - 1))
+    return max(1, min(most, cores() - 1))
 
 
 def answer_lines(

@@ -9,7 +9,6 @@ import streamlit as st
 
 from dashboard import previews
 from dashboard.pages import PAGES
-from simulator.results.scratch import sweep_scratch
 
 _FIRST_PAGE_S = 3.0
 """Until a browser has drawn the first page of a new server, whose core it needs for that."""
@@ -24,7 +23,6 @@ def warm_up() -> None:
 
 
 def _load() -> None:
-    sweep_scratch()
     previews.pool()
     for entry in PAGES:
         import_module(f"dashboard.views.{entry.view}")

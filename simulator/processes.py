@@ -21,6 +21,7 @@ Result = TypeVar("Result")
 Told = Callable[[str, float], None]
 
 _POLL_S = 0.2
+_END_S = 5.0
 _SELF: dict[str, Any] = {}
 """Of a worker: what all tasks share, and where it tells how far it is."""
 
@@ -58,6 +59,7 @@ def results(
     Raises
     ------
     InputError : a process was killed
+    what a task raised : the others end then
     """
     if jobs == 1 or len(tasks) < 2:
         for task in tasks:
@@ -79,13 +81,15 @@ def results(
                 yield waiting.pop(future), future.result()
         executor.shutdown()
     except BrokenProcessPool as error:
-        text = "a process was killed, perhaps for want of memory: run again with fewer, what has finished is kept"
+        text = "a process was killed, perhaps for want of memory: run again with fewer, what was kept is not lost"
         raise InputError(Problem(text, "--jobs", got=str(jobs))) from error
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            if child.pid not in others:
-                child.terminate()
+        mine = [child for child in multiprocessing.active_children() if child.pid not in others]
+        for child in mine:
+            child.terminate()
+        for child in mine:  # whoever started them may now remove what they wrote to
+            child.join(_END_S)
         heard.close()
         heard.cancel_join_thread()
 

@@ -12,10 +12,11 @@ _SCRATCH = "servecast"
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
     """A folder for as long as it is needed, whose name tells whose it is."""
+    _sweep()
     return tempfile.TemporaryDirectory(prefix=f"{_SCRATCH}-{os.getpid()}-", ignore_cleanup_errors=True)
 
 
-def sweep_scratch() -> None:
+def _sweep() -> None:
     """Remove what processes that were killed left in the temporary folder."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}-*-*"):
         owner = folder.name.split("-")[1]

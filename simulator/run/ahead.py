@@ -90,7 +90,7 @@ def answers(work: Work, names: Sequence[str], jobs: int, progress: Progress | No
     share = dict.fromkeys(names, 0.0)
 
     def told(name: str, done: float) -> None:
-        share[name] = done
+        share[name] = max(share[name], done)  # what a task told last may come after its result
         if progress:
             progress(name, sum(share.values()) / len(share))
 

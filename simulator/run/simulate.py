@@ -130,7 +130,7 @@ def _simulate(
     work = Work(loaded, loads, Sizer(store, limits), rows, advise)
     searched = _SEARCH_SHARE if any(map(has_open_sizes, loaded.scenario.topologies.values())) else 0.0
     if work.worth(jobs):
-        store = store if store.folder else Store(folder / "trials")
+        store = store if store.can_keep else Store(folder / "trials")
         work, searched = replace(work, sizer=Sizer(store, limits)), _AHEAD_SHARE
         answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, _up_to(searched, progress))
     else:

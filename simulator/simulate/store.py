@@ -19,6 +19,7 @@ import platformdirs
 
 from simulator.errors import InputError
 from simulator.results.files import write_text
+from simulator.results.scratch import is_alive
 from simulator.simulate.codec import decode, encode
 from simulator.simulate.key import machine_key
 
@@ -27,6 +28,8 @@ LIMIT_BYTES = 1_000_000_000
 _SUFFIX = ".trial"
 _CHECKSUM_BYTES = 32
 _WRITES_BETWEEN_SWEEPS = 64
+MOST_IN_MEMORY = 64
+"""Values of a folder that a process holds, those used last; it reads the others again."""
 
 
 @dataclass
@@ -44,15 +47,16 @@ class Store:
     hits: int = 0
     misses: int = 0
     _known: dict[str, object] = field(default_factory=dict, repr=False)
+    _on_disk: dict[str, object] = field(default_factory=dict, repr=False)
     _writes: int = 0
 
     def get(self, key: str) -> object | None:
         """The value, or None."""
-        found = self._known.get(key)
+        found = self._known.get(key, self._on_disk.get(key))
         if found is None and self.folder is not None:
             found = self._read(self.folder / f"{key}{_SUFFIX}")
-            if found is not None:
-                self._known[key] = found
+        if found is not None and key not in self._known:
+            self._hold(key, found)
         if found is None:
             self.misses += 1
         else:
@@ -61,8 +65,8 @@ class Store:
 
     def put(self, key: str, value: object) -> None:
         """Keep a value. A folder that cannot be written is no error: the value is simulated again next time."""
-        self._known[key] = value
         if self.folder is None:
+            self._known[key] = value
             return
         content = encode(value)
         target = self.folder / f"{key}{_SUFFIX}"
@@ -71,11 +75,29 @@ class Store:
             self.folder.mkdir(parents=True, exist_ok=True)
             scratch.write_bytes(hashlib.sha256(content).digest() + content)
             scratch.replace(target)
+            self._hold(key, value)
             if self._writes % _WRITES_BETWEEN_SWEEPS == 0:
                 self.sweep()
             self._writes += 1
+        if key not in self._on_disk:
+            self._known[key] = value
         with contextlib.suppress(OSError):
             scratch.unlink(missing_ok=True)
+
+    def _hold(self, key: str, value: object) -> None:
+        self._on_disk.pop(key, None)
+        self._on_disk[key] = value
+        if len(self._on_disk) > MOST_IN_MEMORY:
+            del self._on_disk[next(iter(self._on_disk))]
+
+    @property
+    def can_keep(self) -> bool:
+        """Whether other processes will find what is put here."""
+        if self.folder is None:
+            return False
+        with contextlib.suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        return os.access(self.folder, os.W_OK)
 
     def _read(self, file: Path) -> object | None:
         try:
@@ -90,7 +112,12 @@ class Store:
         return found
 
     def sweep(self) -> None:
-        """Remove what was used longest ago until the folder is below its limit."""
+        """Remove what was used longest ago until the folder is below its limit, and what killed processes left."""
+        for scratch in self.folder.glob(".*.*") if self.folder else ():
+            writer = scratch.name.rpartition(".")[2]
+            if writer.isdigit() and not is_alive(int(writer)):
+                with contextlib.suppress(OSError):
+                    scratch.unlink()
         files = sorted(self.files(), key=lambda entry: entry[2], reverse=True)
         total = 0
         for file, size, _ in files:
@@ -136,6 +163,7 @@ class Store:
     def clear(self) -> None:
         """Remove every entry."""
         self._known.clear()
+        self._on_disk.clear()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -118,13 +118,14 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
     InputError : no size could be planned or priced, at its place
     """
     name, names = trials.name, tuple(pool.name for pool in trials.pools)
+    told = found.without_outcomes()
     if found.best is not None:
-        return Answer(name, names, trials.sizes(found.best.point), found, edge=_edge(trials, found))
+        return Answer(name, names, trials.sizes(found.best.point), told, edge=_edge(trials, found))
     furthest = _furthest(found)
     if furthest is None:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
-    return Answer(name, names, trials.sizes(furthest.point), found, infeasible=why_infeasible(trials, found))
+    return Answer(name, names, trials.sizes(furthest.point), told, infeasible=why_infeasible(trials, found))
 
 
 def sized_scenario(loaded: LoadedScenario, answers: list[Answer]) -> LoadedScenario:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.errors import InputError, Problem
@@ -96,6 +96,12 @@ class Search:
             }
             for tried in self.trail
         ]
+
+    def without_outcomes(self) -> Search:
+        """The same for whoever asks for no more than what was found: outcomes are large."""
+        bare = {id(tried): replace(tried, outcomes=()) for tried in self.trail}
+        best = None if self.best is None else bare[id(self.best)]
+        return replace(self, best=best, trail=tuple(bare.values()))
 
     def by_word(self, word: Word) -> list[Tried]:
         """Points with this word."""

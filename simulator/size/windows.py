@@ -142,7 +142,7 @@ def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
     least = min(window.least_usd for window in tried.values())
     gap = max(best.usd_per_month - least, 0.0) if found.best is not None else 0.0
     told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, found)
-    return replace(told, search=replace(found, claim=claim, gap_usd=gap), hours=best.hours, windows=rows)
+    return replace(told, search=replace(told.search, claim=claim, gap_usd=gap), hours=best.hours, windows=rows)
 
 
 def _candidates(

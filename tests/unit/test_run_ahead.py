@@ -1,8 +1,15 @@
-"""The number of processes changes no byte of a bundle, and no error."""
+"""The number of processes changes no byte of a bundle, and no error; however a run ends, nothing of them is left."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,10 +17,14 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
-from simulator.errors import InputError
+from simulator.errors import InputError, InvariantError
+from simulator.results.scratch import is_alive
 from simulator.run import ahead
+from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
+from simulator.run.sizer import Sizer
 from simulator.simulate.store import Store
+from simulator.size.found import Limits
 
 TOPOLOGIES = (
     "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}]}",
@@ -22,6 +33,25 @@ TOPOLOGIES = (
     "fixed: {pools: [{name: rented, site: lambda, gpu: h100-sxm, replicas: 2}]}",
 )
 GROWS = "months: 3, growth_per_year: 6.0"
+INTERRUPTED = """
+import os, sys
+from pathlib import Path
+from simulator.run import ahead
+from simulator.run.simulate import simulate
+from simulator.scenario.load import load_scenario
+
+ahead.WORTH_FORKING = ahead.WORTH_SPAWNING = 0
+place = Path(sys.argv[1])
+search = ahead.Sizer.answer
+
+def begun(*rest):
+    (place / "pids" / str(os.getpid())).touch()
+    while True:
+        search(*rest)
+
+ahead.Sizer.answer = begun
+simulate(load_scenario(place / "scenario.yaml"), place / "out", jobs=2)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -30,13 +60,12 @@ def worth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ahead, "WORTH_SPAWNING", 0)
 
 
-@pytest.mark.parametrize(("keep", "jobs"), [("true", 2), ("false", 4)])
-def test_the_number_of_processes_changes_no_byte(
-    tmp_path: Path, keep: str, jobs: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_the_number_of_processes_changes_no_byte(tmp_path: Path, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = chat(*TOPOLOGIES, study=GROWS, rate_rps=20, horizon_s=10, warmup_s=2, replications=2)
     loaded = written(tmp_path, text, f"run.keep_requests={keep}")
     alone = simulate(loaded, tmp_path / "1", advise=True)
+    files = sorted(file.name for file in alone.bundle.iterdir() if file.name != "timing.json")
     here: list[int] = []
     one = import_module("simulator.simulate.one")
     real = one.simulate_fleet
@@ -46,10 +75,11 @@ def test_the_number_of_processes_changes_no_byte(
         return real(*rest, **more)
 
     monkeypatch.setattr(one, "simulate_fleet", counted)
-    store = Store() if jobs == 2 else Store(tmp_path / "trials")
-    found = simulate(loaded, tmp_path / str(jobs), store=store, advise=True, jobs=jobs)
-    for file in sorted(file.name for file in alone.bundle.iterdir() if file.name != "timing.json"):
-        assert (alone.bundle / file).read_bytes() == (found.bundle / file).read_bytes(), file
+    for jobs, store in ((2, Store()), (4, Store(tmp_path / "trials"))):
+        found = simulate(loaded, tmp_path / str(jobs), store=store, advise=True, jobs=jobs)
+        assert files == sorted(file.name for file in found.bundle.iterdir() if file.name != "timing.json")
+        for file in files:
+            assert (alone.bundle / file).read_bytes() == (found.bundle / file).read_bytes(), (jobs, file)
     assert not here
 
 
@@ -65,3 +95,80 @@ def test_all_problems_are_told_as_by_one_process(tmp_path: Path) -> None:
     assert told[0] == told[1]
     assert "first" in told[0]
     assert "second" in told[0]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The temporary folder of a run, in which nothing is left, nor is any process."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert not list(folder.iterdir())
+    assert not multiprocessing.active_children()
+    assert not (tmp_path / "out").exists()
+
+
+def _open(tmp_path: Path, **more: Any) -> Any:
+    return written(tmp_path, chat(*TOPOLOGIES[:3], study="months: 1", rate_rps=20, horizon_s=10, warmup_s=2, **more))
+
+
+def test_a_run_whose_worker_is_killed_says_so(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "_into_store", lambda *rest: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(InputError, match="a process was killed"):
+        simulate(_open(tmp_path), tmp_path / "out", jobs=2)
+
+
+def test_a_broken_law_in_a_worker_ends_the_run(
+    tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object, loaded: object, name: str, *rest: object) -> None:
+        if name != "own":
+            time.sleep(600)
+        raise InvariantError("more out than in")
+
+    monkeypatch.setattr(ahead.Sizer, "answer", broken)
+    with pytest.raises(InvariantError, match="more out than in"):
+        simulate(_open(tmp_path), tmp_path / "out", jobs=2)
+
+
+def test_the_time_of_searches_is_limited_in_workers_too(tmp_path: Path, temporary: Path) -> None:
+    told = []
+    for jobs in (1, 2):
+        with pytest.raises(InputError) as caught:
+            simulate(_open(tmp_path), tmp_path / "out", limits=Limits(seconds=1e-9), jobs=jobs)
+        told.append(str(caught.value))
+    assert told[0] == told[1]
+    assert all(name in told[0] for name in ("own", "same", "elastic"))
+
+
+def test_what_a_worker_sends_has_no_outcomes(tmp_path: Path) -> None:
+    loaded = _open(tmp_path)
+    found = Sizer(Store()).answer(loaded, "own", loads_of(loaded))
+    assert found is not None
+    assert any(tried.word == "met" for tried in found.search.trail)
+    assert not any(tried.outcomes for tried in found.search.trail)
+    assert any(tried is found.search.best for tried in found.search.trail)
+
+
+def test_an_interrupted_run_leaves_neither_processes_nor_files(tmp_path: Path) -> None:
+    _open(tmp_path)
+    for name in ("pids", "tmp"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "run.py").write_text(INTERRUPTED, encoding="utf-8")
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path)],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 60
+    while not list((tmp_path / "tmp").glob("*/trials/*.trial")):
+        assert time.monotonic() < until, "did not begin"
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGINT)
+    assert parent.wait(60) != 0
+    workers = [int(file.name) for file in (tmp_path / "pids").iterdir()]
+    assert workers
+    assert not [pid for pid in workers if is_alive(pid)]
+    assert not list((tmp_path / "tmp").iterdir())
+    assert not (tmp_path / "out").exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from simulator.simulate.codec import decode, encode
 from simulator.simulate.demand import Demand
 from simulator.simulate.key import fleet_key, outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
-from simulator.simulate.store import Store
+from simulator.simulate.store import MOST_IN_MEMORY, Store
 from simulator.study.demand import When
 from simulator.study.fleet import Autoscaler
 from simulator.workload.spec import ClassWorkload, Poisson, Profile, Uniform, WorkloadSpec
@@ -147,3 +149,33 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, outcome: Ou
     store = Store(tmp_path / "file" / "folder")
     store.put("k", outcome)
     assert store.get("k") is outcome
+
+
+def test_a_process_holds_what_it_used_last_and_reads_the_rest_again(tmp_path: Path, outcome: Outcome) -> None:
+    store = Store(tmp_path)
+    for k in range(MOST_IN_MEMORY + 3):
+        store.put(str(k), outcome)
+    assert store.get("3") is outcome
+    assert store.get("2") is not outcome
+    assert store.get("3") is outcome
+    assert store.get("4") is not outcome
+    assert store.misses == 0
+
+
+def test_what_no_file_holds_is_held_by_the_process(tmp_path: Path, outcome: Outcome) -> None:
+    (tmp_path / "file").touch()
+    for store in (Store(), Store(tmp_path / "file" / "folder")):
+        for k in range(MOST_IN_MEMORY + 3):
+            store.put(str(k), outcome)
+        assert store.get("0") is outcome
+        assert not store.can_keep
+    assert Store(tmp_path / "new").can_keep
+
+
+def test_what_a_killed_writer_left_goes(tmp_path: Path, outcome: Outcome) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f".k.{gone.pid}").touch()
+    (tmp_path / f".k.{os.getppid()}").touch()
+    Store(tmp_path).put("k", outcome)
+    assert {file.name for file in tmp_path.iterdir()} == {"k.trial", f".k.{os.getppid()}"}
