@@ -57,7 +57,8 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _METHOD,
         "### In short\n",
         _summary(result),
-        "### Models and GPUs left out\n",
+        f"### Models and GPUs left out\n\nOf the catalog's {error_table().fitted}; the tables of errors above and "
+        "below are of the engine as it is.\n",
         _cross_validation(),
         "### By GPU, below saturation\n",
         _groups(result["by_gpu"], "GPU"),
@@ -72,7 +73,7 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         "### What the spread of lengths does\n\nWhere only mean lengths are published (ShareGPT), lengths are drawn "
         "from lognormal distributions.\nRows with such lengths:\n",
         _spreads(result, spreads),
-        "### Fitted overheads\n",
+        f"### Fitted overheads\n\nOf the catalog's {error_table().fitted}.\n",
         _overheads(),
         "### Largest errors of TPOT\n",
         _worst(result["worst"]),

@@ -35,9 +35,7 @@ def show(context: Context | None) -> None:
     config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
     config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
     st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
-    st.caption(
-        f"Median absolute error, each model left out of the fit in turn: {table.basis.source}, {table.basis.date}."
-    )
+    st.caption(f"Median absolute error, each model left out in turn ({table.fitted}): {table.basis.source}.")
     _measurements()
     _live()
 

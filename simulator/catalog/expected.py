@@ -42,11 +42,24 @@ class ErrorGroup(Entry):
 
 
 class ErrorTable(Entry):
-    """All groups with what they rest on; `cross_validation` has the summaries by fold, regime and metric."""
+    """All groups with what they rest on.
+
+    Attributes
+    ----------
+    simulated_since : what the simulated engine does since, which the fit did not have
+    cross_validation : summaries by fold, regime and metric
+    """
 
     basis: Source
+    simulated_since: tuple[str, ...] = ()
     groups: tuple[ErrorGroup, ...]
     cross_validation: dict[str, Any]
+
+    @property
+    def fitted(self) -> str:
+        """Day of the fit, and what it is older than."""
+        older = f", before {' and '.join(self.simulated_since)}" if self.simulated_since else ""
+        return f"fit of {self.basis.date}{older}"
 
 
 @lru_cache
@@ -71,7 +84,8 @@ def expected_error(gpu_name: str, experts: bool) -> ExpectedError:
         error, basis = _first(known, metric) if any(_has(group, metric) for group in known) else found
         errors[metric] = error
         words.setdefault(basis, []).append(metric.upper() if metric != "throughput" else metric)
-    return ExpectedError(**errors, basis="; ".join(f"{', '.join(names)} from {text}" for text, names in words.items()))
+    rests_on = [f"{', '.join(names)} from {text}" for text, names in words.items()]
+    return ExpectedError(**errors, basis="; ".join([*rests_on, error_table().fitted]))
 
 
 def _has(group: ErrorGroup, metric: str) -> bool:

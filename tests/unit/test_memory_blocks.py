@@ -34,13 +34,16 @@ def plan(name: str, gpu: str, **asked: Any) -> Plan:
     [
         ("llama-3.1-8b", {}, 2 * 32 * 8 * 128 * 2),
         ("llama-3.1-8b", {"kv_dtype": "fp8"}, 2 * 32 * 8 * 128),
+        ("llama-3.1-8b", {"kv_dtype": "fp8_e5m2"}, 2 * 32 * 8 * 128),
+        ("llama-3.1-8b", {"kv_dtype": "nvfp4"}, 2 * 32 * 8 * 128 * 9 / 16),
+        ("llama-3.1-8b", {"kv_dtype": "bfloat16"}, 2 * 32 * 8 * 128 * 2),
         ("llama-3.1-70b", {"tp": 4}, 2 * 80 * 2 * 128 * 2),
         ("llama-3.1-70b", {"tp": 8, "pp": 2}, 2 * 40 * 1 * 128 * 2),
         ("qwen3-30b-a3b", {"tp": 8}, 2 * 48 * 1 * 128 * 2),
         ("deepseek-v3", {"tp": 8}, 61 * (512 + 64) * 2),
     ],
 )
-def test_bytes_of_a_block_by_hand(name: str, asked: dict[str, Any], per_token: int) -> None:
+def test_bytes_of_a_block_by_hand(name: str, asked: dict[str, Any], per_token: float) -> None:
     for block_size in (16, 64):
         found = plan(name, "b200", block_size=block_size, max_model_len=8192, **asked)
         assert found.terms.block_bytes == block_size * per_token

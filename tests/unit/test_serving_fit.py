@@ -179,6 +179,15 @@ def test_an_expected_error_rests_on_the_nearest_group() -> None:
     assert unknown.basis.count("each GPU left out") == 3
 
 
+def test_an_expected_error_tells_its_fit_and_what_that_is_older_than() -> None:
+    table = error_table()
+    assert expected_error("h100-sxm", experts=False).basis.endswith(f"; {table.fitted}")
+    assert table.fitted.startswith(f"fit of {table.basis.date}")
+    fresh = table.model_copy(update={"simulated_since": ()})
+    older = table.model_copy(update={"simulated_since": ("tokens", "blocks")})
+    assert (fresh.fitted, older.fitted) == (f"fit of {table.basis.date}", f"{fresh.fitted}, before tokens and blocks")
+
+
 def test_each_metric_says_what_it_rests_on() -> None:
     """B200 has points of one model, of its TPOT alone."""
     found = expected_error("b200", experts=False)
