@@ -26,7 +26,7 @@ def main() -> None:
         )
         menu.setdefault(entry.section, []).append(pages[entry.view])
     st.session_state["pages"] = pages
-    st.navigation(menu).run()
+    st.navigation(menu, expanded=True).run()
     warm_up()
 
 

@@ -13,7 +13,7 @@ from simulator.catalog.models import models
 from simulator.catalog.sites import sites
 from simulator.catalog.tokens import token_offers
 from simulator.errors import InputError
-from simulator.questions.answers import AMOUNTS, Answers, Asked, questions
+from simulator.questions.answers import AMOUNTS, Answers, Asked, is_asked, questions
 from simulator.questions.write import scenario_text
 
 _AMOUNT_WORDS = {
@@ -34,7 +34,6 @@ def show(context: Context | None) -> None:
     """Questions, and the scenario that the answers make."""
     st.title("Start")
     st.caption("Answer what you know. Each default says why it is what it is, and stands in the scenario as one.")
-    asked = {question.name: question for question in questions()}
     amount = st.segmented_control(
         "What do you know of the demand?",
         AMOUNTS,
@@ -44,13 +43,11 @@ def show(context: Context | None) -> None:
         key="start.amount",
     )
     given: dict[str, Any] = {}
-    left, right = st.columns(2)
-    shown = [question for question in asked.values() if question.name not in AMOUNTS or question.name == amount]
-    if amount != "users":
-        shown = [question for question in shown if question.name != "requests_per_user_per_hour"]
-    for k, question in enumerate(shown):
-        with left if k < (len(shown) + 1) // 2 else right:
-            given[question.name] = _field(question)
+    shown = [question for question in questions() if is_asked(question.name, amount)]
+    for k in range(0, len(shown), 2):
+        for question, place in zip(shown[k : k + 2], st.columns(2, vertical_alignment="bottom"), strict=False):
+            with place:
+                given[question.name] = _field(question)
     try:
         text = scenario_text(Answers(**given))
     except InputError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from simulator.questions.answers import AMOUNTS, Asked, questions
+from simulator.questions.answers import AMOUNTS, Asked, is_asked, questions
 
 
 def _option(asked: Asked) -> tuple[str, Any, None]:
@@ -32,7 +32,8 @@ def new(
 ) -> int:
     """Write a scenario from answers: what is served, to how many, when, what is there already, where data may go.
 
-    What is not given is asked on a terminal, and has a default; the file says which defaults it took, and why.
+    A model is a name of the catalog, or the path of a config.json. What is not given is asked on a terminal, and has
+    a default; the file says which defaults it took, and why.
 
     For example:
 
@@ -72,7 +73,8 @@ def _asked(given: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for question in questions():
         answered = {*given, *found}
-        if question.name in answered or (question.name in AMOUNTS and answered & set(AMOUNTS)):
+        amount = next((name for name in AMOUNTS if name in answered), None)
+        if question.name in answered or not is_asked(question.name, amount):
             continue
         while text := input(f"{question.text} [{question.shown_default}] ").strip():
             try:

@@ -25,7 +25,7 @@ class Ask:
 class Answers:
     """Answers to all questions; one of `users`, `rate_rps` and `spend_usd_per_month` says how much is asked."""
 
-    model: Annotated[str, Ask("Which model do you serve: a name of the catalog, or a config.json?")] = "llama-3.1-8b"
+    model: Annotated[str, Ask("Which model do you serve?")] = "llama-3.1-8b"
     quantization: Annotated[
         Quantization, Ask("In which format are its weights?", "half the memory and nearly twice the speed")
     ] = "fp8"
@@ -62,6 +62,13 @@ class Answers:
 
 AMOUNTS = ("users", "rate_rps", "spend_usd_per_month")
 """Questions of which one is answered."""
+
+
+def is_asked(name: str, amount: str | None) -> bool:
+    """Whether a question is one once `amount` of `AMOUNTS` is answered (None: not yet); only people have rates."""
+    if name in AMOUNTS:
+        return amount in (None, name)
+    return name != "requests_per_user_per_hour" or amount == "users"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from simulator.catalog.sites import site
 from simulator.catalog.tokens import token_offer
 from simulator.errors import InputError
-from simulator.questions.answers import Answers, questions
+from simulator.questions.answers import AMOUNTS, Answers, is_asked, questions
 from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
 from simulator.resolve.memory import Answer, Question, answer
 
@@ -74,11 +74,12 @@ def _check(answers: Answers) -> None:
 
 def _defaults(answers: Answers) -> list[str]:
     """A line for each question that was answered by its default, and why it is what it is."""
+    amount = next(name for name in AMOUNTS if getattr(answers, name) is not None)
     return [
         f"default {asked.name}: {asked.default} ({asked.why})"
         for asked in questions()
         if asked.why and getattr(answers, asked.name) == asked.default
-        if answers.users is not None or asked.name != "requests_per_user_per_hour"
+        if is_asked(asked.name, amount)
     ]
 
 

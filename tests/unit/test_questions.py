@@ -10,8 +10,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from simulator.catalog.tokens import token_offer
+from simulator.cli.new import new
 from simulator.errors import InputError
-from simulator.questions.answers import Answers, questions
+from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
 from simulator.questions.write import scenario_text
 from simulator.resolve.sizes import at_start
@@ -129,3 +130,26 @@ def test_a_question_takes_numbers_and_choices_and_refuses_others() -> None:
     for name, text in (("users", "many"), ("isl", "1.5"), ("busy", "at night")):
         with pytest.raises(InputError, match=name):
             asked[name].parse(text)
+
+
+def test_one_amount_is_asked_for_and_a_rate_each_of_people_alone() -> None:
+    names = [question.name for question in questions()]
+    rest = set(names) - {"users", "rate_rps", "spend_usd_per_month", "requests_per_user_per_hour"}
+    assert {name for name in names if is_asked(name, "users")} == {*rest, "users", "requests_per_user_per_hour"}
+    assert {name for name in names if is_asked(name, "rate_rps")} == {*rest, "rate_rps"}
+    assert {name for name in names if is_asked(name, None)} == {*rest, "users", "rate_rps", "spend_usd_per_month"}
+
+
+def test_questions_are_asked_on_a_terminal_until_they_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["qwen3-32b", "", "many", "300", "12"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda prompt: next(typed, ""))
+    assert new(tmp_path / "our service.yaml") == 0
+    assert "users: must be a whole number (got many)" in capsys.readouterr().out
+    scenario = load_scenario(tmp_path / "our service.yaml", (), ()).scenario
+    assert (scenario.name, scenario.model) == ("our-service", "qwen3-32b")
+    assert "rate_rps: 1}" in (tmp_path / "our service.yaml").read_text()
+    with pytest.raises(InputError, match="is there already"):
+        new(tmp_path / "our service.yaml")
