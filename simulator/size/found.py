@@ -76,11 +76,13 @@ class Search:
 
     @property
     def equal(self) -> list[Tried]:
-        """Others that met whose bill differs from the best's by less than their paired interval over replications."""
+        """Others that met whose bill is the best's, or differs by less than their paired interval over replications."""
         best = self.best
-        if best is None or len(best.usd) < _REPLICATIONS_OF_AN_INTERVAL:
+        if best is None:
             return []
         others = [tried for tried in self.by_word("met") if tried is not best and len(tried.usd) == len(best.usd)]
+        if len(best.usd) < _REPLICATIONS_OF_AN_INTERVAL:
+            return [tried for tried in others if tried.costs_as(best.usd_per_month)]
         differences = [(tried, *paired_difference(tried.usd, best.usd)) for tried in others]
         return [tried for tried, mean, half_width in differences if abs(mean) <= half_width]
 

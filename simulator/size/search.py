@@ -47,14 +47,19 @@ class _Searcher:
         known = [one for one in (self.best, self.rival) if one is not None]
         return min(known, key=lambda one: one.usd_per_month, default=None)
 
-    def close(self, point: Point) -> Tried:
-        """The point, looked at once: excluded by its bound, or simulated."""
+    def close(self, point: Point, ties: bool = False) -> Tried:
+        """The point, looked at once: excluded by its bound, or simulated.
+
+        Parameters
+        ----------
+        ties : simulate, too, what may cost as much as the best with fewer replicas
+        """
         if point in self.trail:
             return self.trail[point]
         if point in self.refused:
             self.trail[point] = Tried(point, "refused", reason="refused at a lower load")
             return self.trail[point]
-        excluded = self.excluded(point)
+        excluded = None if ties and self._ties(point) else self.excluded(point)
         if excluded is None:
             spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
             if spent or time.monotonic() > self.until_s:
@@ -62,7 +67,7 @@ class _Searcher:
         racing = self.bar if self.limits.prune else None
         tried = excluded or self.trials(point, racing)
         self.trail[point] = tried
-        if tried.word == "met" and (self.best is None or tried.usd_per_month < self.best.usd_per_month):
+        if tried.word == "met" and (self.best is None or tried.beats(self.best)):
             self.best = tried
         return tried
 
@@ -79,9 +84,19 @@ class _Searcher:
             return None
         return Tried(point, "excluded", reason=f"costs at least {dollars(bound)}")
 
+    def _ties(self, point: Point) -> bool:
+        """Whether the best may cost as much with these replicas, which are fewer."""
+        best = self.best
+        if best is None or best is not self.bar or sum(size.most for size in point) >= best.replicas:
+            return False
+        try:
+            return best.costs_as(self.trials.bound_usd(point))
+        except InputError:
+            return False
+
     def enough(self, point: Point) -> bool:
         """Whether the point may be enough: it is not refused."""
-        return self.close(point).word != "refused"
+        return self.close(point, ties=True).word != "refused"
 
 
 def search(

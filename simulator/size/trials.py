@@ -34,6 +34,8 @@ Progress = Callable[[str, float], None]
 RACE_MARGINS = (0.10, 0.05)
 """A fleet is raced out if it is dearer than the best by more than this share after one and two replications."""
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -59,6 +61,21 @@ class Tried:
     def usd_per_month(self) -> float:
         """Mean over the replications; infinite where none ran to its end."""
         return sum(self.usd) / len(self.usd) if self.usd else float("inf")
+
+    @property
+    def replicas(self) -> int:
+        """Most of all pools together."""
+        return sum(size.most for size in self.point)
+
+    def costs_as(self, usd_per_month: float) -> bool:
+        """Whether the bill is this, rounding aside, as for another number on the same instances."""
+        return math.isclose(self.usd_per_month, usd_per_month, rel_tol=_ROUNDING)
+
+    def beats(self, other: Tried) -> bool:
+        """Whether it costs less, or as much with fewer replicas."""
+        if self.costs_as(other.usd_per_month):
+            return self.replicas < other.replicas
+        return self.usd_per_month < other.usd_per_month
 
     def __str__(self) -> str:
         return " + ".join(map(str, self.point)) or "as written"
@@ -106,7 +123,8 @@ class Trials:
         self.assumed = assumed
         self.simulated = 0
         self.store, self._progress = store, progress
-        self._rows, self._kept = rows and rows.owned(), (math.inf, frozenset[str]())
+        self._rows = rows and rows.owned()
+        self._kept: tuple[Tried | None, frozenset[str]] = (None, frozenset())
         self._sized: dict[Point, Sized] = {}
         self._bounds: dict[Point, float] = {}
         self._order = list(range(len(self.periods)))
@@ -212,9 +230,9 @@ class Trials:
             return
         shown = [one.demand for one in self.periods if one.period == self._rows.period]
         keys = {outcome_key(subject, demand, k) for demand in shown for k in range(demand.replications)}
-        usd, kept = self._kept
-        if tried.word == "met" and tried.usd_per_month < usd:
-            self._kept = tried.usd_per_month, frozenset(keys)
+        best, kept = self._kept
+        if tried.word == "met" and (best is None or tried.beats(best)):
+            self._kept = tried, frozenset(keys)
             keys, kept = set(kept), frozenset(keys)
         self._rows.drop(keys - kept)
 

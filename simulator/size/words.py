@@ -22,7 +22,8 @@ def size_warnings(answer: Answer) -> list[str]:
         lines.append(f"window {answer.hours} h, the cheapest of those tried, the busiest hours of each length: {told}")
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
-        lines.append(f"the same cost within the noise of the replications: {sizes}")
+        noise = " within the noise of the replications" if len(found.equal[0].usd) > 1 else ""
+        lines.append(f"the same cost{noise}: {sizes}")
     if found.gap_usd and found.best is not None:
         share = found.gap_usd / found.best.usd_per_month
         lines.append(f"the search was not finished: at most {share:.0%} could be saved")

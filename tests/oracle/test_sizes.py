@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scenario_cases import chat, written
 from sizes import cheapest, numbers, run_at
 
 from simulator.errors import InputError
@@ -116,3 +117,15 @@ def test_a_topology_that_no_size_can_mend_is_an_error_at_its_place(tmp_path: Pat
         found("own", tmp_path, *sets)
     (problem,) = caught.value.problems
     assert problem.path == "topologies.own.pools[0]"
+
+
+def test_of_equal_bills_the_fewest_replicas_win(tmp_path: Path) -> None:
+    """Eight GPUs are paid for whatever runs on them: one fewer is no cheaper, and may do."""
+    pool = "site: lambda, gpu: h100-sxm, gpus_per_instance: 8, price_usd_per_gpu_hour: 3.0, replicas: auto"
+    pools = ", ".join(f"{{name: {name}, {pool}}}" for name in ("r", "burst"))
+    text = chat(f"two: {{pools: [{pools}]}}", study="months: 1", rate_rps=1)
+    found = simulate(written(tmp_path, text), tmp_path).summary["topologies"]["two"]
+    search = found["search"]
+    assert (search["sizes"], search["claim"], search["equal"]) == ({"r": "1", "burst": "0"}, "minimal", ["2 + 0"])
+    assert found["cost"]["usd_per_month"] == pytest.approx(8 * 3.0 * 730)
+    assert "the same cost: 2 + 0" in {warning["text"] for warning in found["warnings"]}

@@ -30,9 +30,11 @@ def test_bills_within_their_paired_interval_are_equal(usd: tuple[float, ...], eq
     assert ("2 to 4 at 30" in words) == equal
 
 
-def test_one_replication_has_no_interval() -> None:
-    best, other = (Tried((Fixed(n),), "met", (100.0,)) for n in (4, 5))
-    assert Search(best, (best, other), "proved").equal == []
+def test_one_replication_has_no_interval_but_two_bills_may_be_one() -> None:
+    best, near, same = (Tried((Fixed(n),), "met", (usd,)) for n, usd in ((4, 100.0), (5, 100.1), (6, 100.0)))
+    found = Search(best, (best, near, same), "proved")
+    assert found.equal == [same]
+    assert "the same cost: 6" in size_warnings(Answer("t", ("p",), {0: Fixed(4)}, found))
 
 
 def test_what_a_search_leaves_open_is_said() -> None:
