@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simulator.results.bundle import finite
 from simulator.run.evaluate import Evaluation
 
 _METRICS = (
@@ -45,11 +45,8 @@ def figures(outcome: Evaluation) -> dict[str, Any]:
     row |= {"time_in_steps": summary["time_in_steps"], "replicas_min": span[0], "replicas_max": span[1]}
     row |= {name: cost[name] for name in _COSTS}
     row["calibrated"] = summary["calibrated"]
-    return {name: _finite(value) for name, value in row.items()}
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    found: dict[str, Any] = finite(row)
+    return found
 
 
 def column(values: Sequence[Any]) -> list[Any]:

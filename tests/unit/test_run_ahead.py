@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
+from simulator import processes
 from simulator.errors import InputError, InvariantError
 from simulator.results.scratch import is_alive
 from simulator.run import ahead
@@ -65,7 +67,6 @@ def test_the_number_of_processes_changes_no_byte(tmp_path: Path, keep: str, monk
     text = chat(*TOPOLOGIES, study=GROWS, rate_rps=20, horizon_s=10, warmup_s=2, replications=2)
     loaded = written(tmp_path, text, f"run.keep_requests={keep}")
     alone = simulate(loaded, tmp_path / "1", advise=True)
-    files = sorted(file.name for file in alone.bundle.iterdir() if file.name != "timing.json")
     here: list[int] = []
     one = import_module("simulator.simulate.one")
     real = one.simulate_fleet
@@ -77,10 +78,24 @@ def test_the_number_of_processes_changes_no_byte(tmp_path: Path, keep: str, monk
     monkeypatch.setattr(one, "simulate_fleet", counted)
     for jobs, store in ((2, Store()), (4, Store(tmp_path / "trials"))):
         found = simulate(loaded, tmp_path / str(jobs), store=store, advise=True, jobs=jobs)
-        assert files == sorted(file.name for file in found.bundle.iterdir() if file.name != "timing.json")
-        for file in files:
-            assert (alone.bundle / file).read_bytes() == (found.bundle / file).read_bytes(), (jobs, file)
+        assert contents(found.bundle) == contents(alone.bundle), jobs
     assert not here
+
+
+def contents(bundle: Path) -> dict[str, str]:
+    files = (file for file in bundle.iterdir() if file.name != "timing.json")
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_workers_that_are_no_copies_of_their_parent_change_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = _open(tmp_path)
+    alone = simulate(loaded, tmp_path / "1", advise=True)
+    for module in (ahead, processes):
+        monkeypatch.setattr(module, "forks", lambda: False)
+    found = simulate(loaded, tmp_path / "2", advise=True, jobs=2)
+    assert contents(found.bundle) == contents(alone.bundle)
 
 
 def test_all_problems_are_told_as_by_one_process(tmp_path: Path) -> None:
