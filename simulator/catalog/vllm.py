@@ -98,6 +98,8 @@ def default_limits(version: str | None, gpu_name: str, memory_bytes: float) -> B
     rows = _since(read_yaml("vllm_memory.yaml")["limits"], _number(version or newest_version()))["rows"]
     gib = memory_bytes / BYTES_PER_GIB
     row = next(
-        row for row in rows if gib >= row["min_memory_gib"] and not gpu_name.startswith(tuple(row["except_gpus"]))
+        row
+        for row in rows
+        if gib >= row["min_memory_gib"] and not any(part in gpu_name.lower() for part in row["except_gpus"])
     )
     return BatchLimits(row["max_num_batched_tokens"], row["max_num_seqs"])

@@ -19,7 +19,6 @@ from simulator.schema.hardware import HardwareSettings
 from simulator.units import BYTES_PER_GIB
 
 OWN_CARD = ("name", "memory_gib", "generation", "peers")
-GENERATIONS = ("turing", "ampere", "ada", "hopper", "blackwell", "cdna")
 
 
 @lru_cache
@@ -56,15 +55,21 @@ def _own_card(file: Path) -> Card:
     memory = values["memory_gib"]
     if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
         raise InputError(Problem("must be GiB above 0", file=str(file), path="memory_gib", got=str(memory)))
-    if values["generation"] not in GENERATIONS:
-        raise InputError(unknown_name("generation", str(values["generation"]), GENERATIONS))
-    return Card(str(values["name"]), memory * BYTES_PER_GIB, values["generation"], values.get("peers", False) is True)
+    generations = {str(row["generation"]) for row in read_yaml("gpu_engine.yaml")["gpus"].values()}
+    if values["generation"] not in generations:
+        raise InputError(unknown_name("generation", str(values["generation"]), generations))
+    peers = values.get("peers", False)
+    if not isinstance(peers, bool):
+        raise InputError(Problem("must be true or false", file=str(file), path="peers", got=str(peers)))
+    return Card(str(values["name"]), memory * BYTES_PER_GIB, values["generation"], peers)
 
 
 def seen(settings: HardwareSettings, near: Card, name: str) -> Card:
-    """The GPU as the engine's start-up sees it: `memory_gib` is what torch sees already."""
+    """The GPU as the engine's start-up sees it: `memory_gib` is what torch sees already; without peer access its links
+    join no peers."""
     memory = near.memory_bytes if settings.memory_gib is None else settings.memory_gib * BYTES_PER_GIB
-    return replace(near, name=name, memory_bytes=memory)
+    peers = near.peers and (settings.links is None or settings.links.peer_access is not False)
+    return replace(near, name=name, memory_bytes=memory, peers=peers)
 
 
 def read_hardware(file: Path) -> HardwareSettings:

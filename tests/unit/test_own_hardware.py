@@ -11,6 +11,7 @@ from scenario_cases import chat, written
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.overheads import through_the_host
+from simulator.catalog.vllm import default_limits
 from simulator.errors import InputError
 from simulator.perf.transport import all_reduce_s
 from simulator.resolve.engines import PlannedEngine, plan_engine
@@ -57,6 +58,25 @@ def test_memory_bandwidth_and_peaks_are_the_users() -> None:
     fp8, only = EngineSettings(quantization="fp8"), HardwareSettings(peaks_tflops={"bf16": 100.0})
     with pytest.raises(InputError, match="does not compute in fp8"):
         plan_engine("qwen3-8b", "rtx-5090", 1, 1, fp8, Path(), own=only)
+
+
+def test_the_server_knows_a_card_by_its_name() -> None:
+    """vLLM looks for "a100" anywhere in the device's name."""
+    tokens = {
+        name: machine_of("a100-80", HardwareSettings(name=name), Path()).card.name for name in ("Lab A100", "Lab A800")
+    }
+    limits = {name: default_limits(None, card, 80.0 * 2**30) for name, card in tokens.items()}
+    assert limits["Lab A100"] == default_limits(None, "a100-80", 80.0 * 2**30)
+    assert limits["Lab A800"] == default_limits(None, "h100-sxm", 80.0 * 2**30)
+
+
+def test_a_group_without_peer_access_has_no_buffers_for_it() -> None:
+    def outside(**links: Any) -> float:
+        own = {"links": links} if links else {"name": "mine"}
+        return planned("h100-sxm", tp=2, **own).memory.plan.terms.runtime_bytes
+
+    assert outside(peer_access=True) == outside() == planned("h100-sxm", tp=2).memory.plan.terms.runtime_bytes
+    assert outside(peer_access=False) < outside() - 1e8
 
 
 def test_the_error_to_expect_is_that_of_other_gpus() -> None:
@@ -155,3 +175,23 @@ def test_a_file_of_hardware_is_a_gpu_of_servecast_memory(tmp_path: Path) -> None
     file.write_text("{like: h100-sxm, name: mine, memory_gib: 60.0}", encoding="utf-8")
     found = answer(Question("qwen3-8b", str(file), max_model_len=4096))
     assert (found.card.name, found.card.generation, found.plan.terms.total_bytes) == ("mine", "hopper", 60.0 * 2**30)
+
+
+@pytest.mark.parametrize(
+    ("card", "refused"),
+    [
+        ("generation: blackwell-rtx", ""),
+        ("generation: blackwell-rtx, peers: true", ""),
+        ("generation: blackwell-rtx, peers: yes", "peers: must be true or false"),
+        ("generation: volta", "unknown generation"),
+    ],
+)
+def test_a_card_of_any_generation_of_the_catalog_may_be_described(tmp_path: Path, card: str, refused: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{{name: mine, memory_gib: 31.0, {card}}}", encoding="utf-8")
+    question = Question("qwen3-8b", str(file), max_model_len=4096)
+    if refused:
+        with pytest.raises(InputError, match=refused):
+            answer(question)
+    else:
+        assert answer(question).card.peers == ("true" in card)
