@@ -199,7 +199,8 @@ _ALL = (
         "expected error TTFT, TPOT",
         "",
         ".0%",
-        "median error of forecasts of published measurements that took no part in the fit",
+        "median error of forecasts of published measurements that took no part in the fit, as fitted on the day that "
+        "its basis names",
         "run/trust.py",
         "no engine is simulated, or none like it was measured",
     ),
