@@ -20,6 +20,7 @@ def plan(
     tensor_parallel_size: str = "",
     max_replicas: int = 64,
     spare: int = 0,
+    month: int | None = None,
     error: float | None = None,
     fresh: bool = False,
     format: Literal["table", "json"] = "table",
@@ -53,6 +54,8 @@ def plan(
         Most replicas of a pool.
     spare
         Replicas on top, so that the SLO holds while so many are lost.
+    month
+        Month of the study to plan for; the busiest unless given, as the last of a study that grows.
     error
         Relative error of step times to plan for, instead of the profile's, as 0.1.
     fresh
@@ -80,7 +83,11 @@ def plan(
             Problem("must be whole numbers, as 1,2,4", "--tensor-parallel-size", got=tensor_parallel_size)
         ) from None
     options = PlanOptions(
-        _listed(topology), _listed(pool), _listed(gpu), degrees, max_replicas=max_replicas, spare=spare, error=error
+        *(_listed(topology), _listed(pool), _listed(gpu), degrees),
+        max_replicas=max_replicas,
+        spare=spare,
+        error=error,
+        month=month,
     )
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
@@ -89,7 +96,15 @@ def plan(
     store.record()
     if format == "json":
         print_json(
-            finite({"scenario": found.scenario, "fleets": found.fleets, "sure": found.sure, "verdict": found.verdict})
+            finite(
+                {
+                    "scenario": found.scenario,
+                    "month": found.month.number,
+                    "fleets": found.fleets,
+                    "sure": found.sure,
+                    "verdict": found.verdict,
+                }
+            )
         )
     else:
         print(f"{found.scenario}: {loaded.scenario.description}\n")

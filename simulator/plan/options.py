@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ class PlanOptions:
     max_replicas : of each sized pool
     spare : replicas on top of those needed, in each sized pool that has any: the SLO holds while so many are lost
     error : relative error of step times, instead of the profiles' own
+    month : of the study; the one that binds unless given
     """
 
     topologies: tuple[str, ...] = ()
@@ -34,6 +36,19 @@ class PlanOptions:
     max_replicas: int = 64
     spare: int = 0
     error: float | None = None
+    month: int | None = None
+
+
+def check_month(loaded: LoadedScenario, options: PlanOptions) -> None:
+    """Check the month against the study.
+
+    Raises
+    ------
+    InputError : the study does not have it
+    """
+    last = math.ceil(loaded.scenario.study.months)
+    if options.month is not None and not 1 <= options.month <= last:
+        raise InputError(Problem(f"the study has months 1 to {last}", "--month", got=str(options.month)))
 
 
 def check_options(loaded: LoadedScenario, options: PlanOptions) -> None:

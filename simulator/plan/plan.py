@@ -11,13 +11,15 @@ from simulator.decide.rivals import cheapest, rank
 from simulator.decide.standing import of_row
 from simulator.errors import collect
 from simulator.plan.candidate import Candidate, candidates
-from simulator.plan.options import PlanOptions, check_options
+from simulator.plan.month import PlanMonth, all_months_alike, in_month, like_month, plan_month
+from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
-from simulator.plan.sizing import Sizing, first_month, limits_of, minimal, planned_at, size
+from simulator.plan.sizing import Sizing, limits_of, minimal, planned_at, size
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.run.loads import loads_of
+from simulator.run.phases import check_events
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
@@ -34,13 +36,15 @@ class Plan:
     fleets : JSON-ready rows: for each topology and hardware the minimal fleets, or why there is none
     sure : by topology that has a fleet: what the error of step times means for the cheapest one
     verdict : which fleet to choose
-    beyond : what of the study the sizes leave out; empty where its months are all alike
+    month : of the study that the fleets are for
+    beyond : what is said of that month; empty where all months are alike
     """
 
     scenario: str
     fleets: list[dict[str, Any]]
     sure: dict[str, dict[str, Any]]
     verdict: str
+    month: PlanMonth
     beyond: str = ""
 
     @property
@@ -92,20 +96,24 @@ def plan_fleet(
     InputError : an option or a name that is not known, or a topology that cannot be planned as the scenario has it
     """
     chosen = options or PlanOptions()
+    check_events(loaded)
     check_catalog_names(loaded)
+    study = loads_of(loaded)
+    check_month(loaded, chosen)
+    month = plan_month(loaded, study, chosen.month)
+    loaded, loads = in_month(loaded, month), like_month(study, month)
     check_options(loaded, chosen)
     names = chosen.topologies or tuple(loaded.scenario.topologies)
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
     if not chosen.gpus and not chosen.tps:
         collect(_check, found)
-    loads = first_month(loads_of(loaded))
     store = Store() if store is None else store
     marks = _Marks(progress, len(found) + len(names))
     sizings: list[Sizing] = []
     for one in found:
         sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
-    rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare)]
+    rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare, month.changed)]
     sure: dict[str, dict[str, Any]] = {}
     for name in names:
         best = _cheapest([sizing for sizing in sizings if sizing.candidate.topology == name], chosen.spare)
@@ -113,21 +121,10 @@ def plan_fleet(
             sure[name] = _sure(*best, chosen, marks.tick)
             _mark([row for row in rows if row["topology"] == name and row["feasible"]])
         marks.next()
-    return Plan(loaded.scenario.name, rows, sure, _verdict(rows), _beyond(loaded))
-
-
-def _beyond(loaded: LoadedScenario) -> str:
-    study = loaded.scenario.study
-    changes = study.growth_per_year or any(study.growth_per_year_by_class.values()) or study.load_steps
-    left_out = []
-    if changes:
-        left_out.append("the study's load changes over its months")
-    if study.events:
-        left_out.append("the study's events change topologies")
-    if not left_out:
-        return ""
-    words = ", and ".join(left_out)
-    return f"sized for the periods of the first month; {words}: servecast run with replicas: auto sizes those too"
+    words = month.words(all_months_alike(study))
+    return Plan(
+        loaded.scenario.name, rows, sure, _verdict(rows, f" in month {month.number}" if words else ""), month, words
+    )
 
 
 def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:
@@ -173,16 +170,16 @@ def _step_time_error(sizing: Sizing, given: float | None) -> tuple[float | None,
     return max(worst.tpot, worst.throughput), worst.basis
 
 
-def _verdict(rows: Sequence[dict[str, Any]]) -> str:
+def _verdict(rows: Sequence[dict[str, Any]], when: str) -> str:
     best = [of_row(row["topology"], row) for row in rows if row["cheapest"]]
     ranking = rank(best)
     if not ranking.order:
-        return "No fleet meets the SLO."
+        return f"No fleet meets the SLO{when}."
     usd = {one.name: one.usd_per_month for one in best}
     first = ranking.order[0]
     equal = [name for name in ranking.order[1:] if name in ranking.winners]
     rest = [name for name in ranking.order if name not in ranking.winners]
-    text = f"{first}: the cheapest fleet that meets the SLO, {dollars(usd[first])} per month"
+    text = f"{first}: the cheapest fleet that meets the SLO{when}, {dollars(usd[first])} per month"
     if equal:
         text += f"; {', '.join(equal)} {'costs' if len(equal) == 1 else 'cost'} the same"
     if rest:

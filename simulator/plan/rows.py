@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from simulator.plan.candidate import Candidate
@@ -11,8 +12,13 @@ from simulator.run.evaluate import Evaluation
 from simulator.size.trials import Point
 
 
-def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:
-    """A row for each minimal fleet; one with the reason where there is none."""
+def rows_of(sizing: Sizing, spare: int, changed: Collection[str] = ()) -> list[dict[str, Any]]:
+    """A row for each minimal fleet; one with the reason where there is none.
+
+    Parameters
+    ----------
+    changed : topologies as events leave them, of which no `--set` makes this fleet
+    """
     candidate = sizing.candidate
     head = {"topology": candidate.topology, "hours": candidate.hours, **_hardware(candidate)}
     found = sizing.found
@@ -32,15 +38,15 @@ def rows_of(sizing: Sizing, spare: int) -> list[dict[str, Any]]:
             }
         ]
     shared = {**head, "feasible": True, "reason": None, "cheapest": False, **searched}
-    return [{**shared, **_fleet(sizing, point, spare)} for point in sizing.points]
+    return [{**shared, **_fleet(sizing, point, spare, candidate.topology not in changed)} for point in sizing.points]
 
 
-def _fleet(sizing: Sizing, point: Point, spare: int) -> dict[str, Any]:
+def _fleet(sizing: Sizing, point: Point, spare: int, settable: bool) -> dict[str, Any]:
     pools = _pools(sizing, point, spare)
     return {
         "pools": pools,
         "gpus": sum(pool["gpus"] for pool in pools),
-        "set": sizing.candidate.assignments(sizing.trials.sizes(point)),
+        "set": sizing.candidate.assignments(sizing.trials.sizes(point)) if settable else [],
         **_figures(sizing.evaluation(point, spare)),
     }
 

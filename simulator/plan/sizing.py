@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from simulator.decide.months import walk
 from simulator.errors import InputError
@@ -23,7 +23,6 @@ from simulator.size.found import Limits, Search
 from simulator.size.search import refinable, search
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
-from simulator.study.demand import Growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class Sizing:
 
     Attributes
     ----------
-    loads : of the study, each month as the first
+    loads : of the study, each month as the one that is planned for
     planned : the candidate at a size; None where it cannot be planned
     points : the minimal fleets
     reason : why there are none, else empty
@@ -55,7 +54,7 @@ class Sizing:
         return evaluated(loaded, sized.planned, done, sized.terms, self.loads.shown.period.name)
 
     def _priced(self, point: Point) -> Priced:
-        """All months of the study, each served as the periods of its first are."""
+        """All months of the study, each served as the periods of the month that is planned for are."""
         if point not in self.known:
             tried, periods = self.trials(point), self.trials.periods
             met = tried.word == "met"
@@ -94,12 +93,6 @@ def _more(size: Size, spare: int) -> Size:
 def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
     """All minimal fleets are found, whatever they cost; only the cheapest where settings of an autoscaler are open."""
     return Limits(max_replicas, prune=any(refinable(pool) for pool in candidate.pools()))
-
-
-def first_month(loads: Loads) -> Loads:
-    """The loads of a study all of whose months are as its first."""
-    growth = tuple(Growth(0.0, ((1, one.factor(1)),)) for one in loads.horizon.growth)
-    return replace(loads, horizon=replace(loads.horizon, growth=growth))
 
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:

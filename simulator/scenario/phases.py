@@ -58,6 +58,19 @@ def _given(value: Any) -> Any:
     return [_given(item) for item in value] if isinstance(value, tuple | list) else value
 
 
+def at_month(scenario: Scenario, month: int) -> Scenario:
+    """The scenario with every topology as the events up to a month of the study leave it."""
+    found = dict(scenario.topologies)
+    for k, event in _last_by_then(scenario.study.events, month).values():
+        found[event.topology] = at_event(scenario, k).topologies[event.topology]
+    return scenario.model_copy(update={"topologies": found})
+
+
+def _last_by_then(events: Sequence[Event], month: int) -> dict[str, tuple[int, Event]]:
+    by_then = [(k, event) for k, event in enumerate(events) if event.from_month <= month]
+    return {event.topology: (k, event) for k, event in sorted(by_then, key=lambda one: one[1].from_month)}
+
+
 def over_time(scenario: Scenario, name: str) -> list[Topology]:
     """A topology as it is, and as each event leaves it."""
     events = [k for k, event in enumerate(scenario.study.events) if event.topology == name]

@@ -42,7 +42,8 @@ def test_the_measured_error_of_step_times_is_the_default(capsys: Capture) -> Non
 def test_json_is_whole(capsys: Capture) -> None:
     assert _run([*OWN, "--gpu", "h100-sxm,l4", "--format", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert set(data) == {"scenario", "fleets", "sure", "verdict"}
+    assert set(data) == {"scenario", "month", "fleets", "sure", "verdict"}
+    assert data["month"] == 1
     assert [row["gpu"] for row in data["fleets"]] == [["h100-sxm"], ["l4"]]
     assert data["fleets"][0]["pools"][0]["replicas"] == 3
 

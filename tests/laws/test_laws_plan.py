@@ -226,21 +226,38 @@ def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
 
 
-@pytest.mark.parametrize(
-    ("study", "words"),
-    [
-        ("growth_per_year=1.0", "load changes over its months"),
-        (
-            "events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h200}]}}]",
-            "events change topologies",
-        ),
-    ],
-)
-def test_a_plan_says_what_of_the_study_it_leaves_out(study: str, words: str) -> None:
-    alike = plan_fleet(load_scenario(SIZED), own_only())
-    grows = plan_fleet(load_scenario(SIZED, sets=[f"study.{study}"]), own_only())
-    assert alike.beyond == ""
-    assert not any("sized for the periods" in line for line in notes(alike))
-    assert notes(grows)[0].startswith("! all: sized for the periods of the first month")
-    assert words in grows.beyond
-    assert grows.fleets == alike.fleets
+def test_a_plan_is_for_the_month_that_binds_and_says_which() -> None:
+    """The fleets are those of a study that has this load from its first month on."""
+    grows = ["study.months=13", "study.growth_per_year=1.0"]
+    found = plan_fleet(load_scenario(SIZED, sets=grows), own_only())
+    doubled = load_scenario(SIZED, sets=["study.months=13", "study.load_steps=[{from_month: 1, load: 2}]"])
+    (row,), (right,) = found.fleets, plan_fleet(doubled, own_only()).fleets
+    assert found.month.number == 13
+    assert row["pools"] == right["pools"]
+    assert row["usd_per_month"] == right["usd_per_month"]
+    assert "own: the cheapest fleet that meets the SLO in month 13" in found.verdict
+    assert "".join(notes(found)).startswith("! all: for month 13 of 13, the busiest, with 2 times the load of month 1")
+    falls = plan_fleet(load_scenario(SIZED, sets=["study.growth_per_year=-0.5"]), own_only())
+    first = plan_fleet(load_scenario(SIZED, sets=grows), own_only(month=1))
+    alike = plan_fleet(load_scenario(SIZED, sets=["study.months=13"]), own_only())
+    assert first.fleets == alike.fleets
+    assert [row["pools"] for row in falls.fleets] == [row["pools"] for row in alike.fleets]
+    assert (falls.month.number, first.month.number, alike.beyond) == (1, 1, "")
+    assert not any("month 1 of" in line for line in notes(alike))
+
+
+def test_a_plan_is_for_topologies_as_events_have_left_them_by_then() -> None:
+    event = "study.events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h200}]}}]"
+    now = plan_fleet(load_scenario(SIZED, sets=[event]), own_only())
+    then = plan_fleet(load_scenario(SIZED, sets=[event]), own_only(month=2))
+    written = plan_fleet(load_scenario(SIZED, sets=["topologies.own.pools[base].gpu=h200"]), own_only())
+    assert now.fleets == plan_fleet(load_scenario(SIZED), own_only()).fleets
+    assert "without new of month 2 (own)" in now.beyond
+    assert [{**row, "set": []} for row in written.fleets] == then.fleets
+    assert "own as new leaves it in month 2" in then.beyond
+
+
+@pytest.mark.parametrize("month", [0, 37])
+def test_a_plan_is_for_a_month_of_the_study(month: int) -> None:
+    with pytest.raises(InputError, match="the study has months 1 to 36"):
+        plan_fleet(load_scenario(SIZED), own_only(month=month))

@@ -1,0 +1,123 @@
+"""The month of a study that a plan is for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from simulator.run.loads import Loads
+from simulator.scenario.load import LoadedScenario
+from simulator.scenario.phases import at_month
+from simulator.schema.study import Event
+from simulator.study.demand import Growth, Level, Period
+
+
+@dataclass(frozen=True, slots=True)
+class PlanMonth:
+    """The month of a study that a plan is for.
+
+    Attributes
+    ----------
+    number : 1 is the first
+    of : months of the study
+    load : multiple of the scenario's load, by class
+    binds : whether no month asks for more
+    since_first : requests in it for each of month 1, at least and at most of its classes
+    done, later : events that have come by then, and those that come after it
+    """
+
+    number: int
+    of: int
+    load: Level
+    binds: bool
+    since_first: tuple[float, float]
+    done: tuple[Event, ...]
+    later: tuple[Event, ...]
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """Topologies that events have changed by then."""
+        return frozenset(event.topology for event in self.done)
+
+    def words(self, alike: bool) -> str:
+        """What whoever reads the plan should know of the month; empty for a study whose months are all alike.
+
+        Parameters
+        ----------
+        alike : the load of all months is the same
+        """
+        if alike and not self.done and not self.later:
+            return ""
+        least, most = self.since_first
+        times = f"{most:.3g}" if math.isclose(least, most) else f"{least:.3g} to {most:.3g}"
+        found = [f"for month {self.number} of {self.of}"]
+        if not alike:
+            found[0] += f"{', the busiest' if self.binds else ''}, with {times} times the load of month 1"
+        found += [f"{event.topology} as {event.name} leaves it in month {event.from_month}" for event in self.done]
+        found += [f"without {event.name} of month {event.from_month} ({event.topology})" for event in self.later]
+        priced = "priced as if all months were like it; --month plans for another, servecast run goes through all"
+        return "; ".join([*found, priced])
+
+
+def plan_month(loaded: LoadedScenario, loads: Loads, asked: int | None) -> PlanMonth:
+    """The month that is asked for, else the one that binds: with the most tokens in a second, the first of equal ones.
+
+    Tokens of a period are those of each class in the scenario's own load, as often as it comes there.
+    """
+    horizon = loads.horizon
+    levels = [horizon.level(month) for month in horizon.numbers]
+    busiest = _busiest(levels, horizon.periods, loads) if any(level != levels[0] for level in levels) else 1
+    number = busiest if asked is None else asked
+    load = levels[number - 1]
+    shares = [now / then for now, then in zip(load, levels[0], strict=True)]
+    events = sorted(loaded.scenario.study.events, key=lambda event: (event.from_month, event.topology))
+    return PlanMonth(
+        number,
+        len(levels),
+        load,
+        load == levels[busiest - 1],
+        (min(shares), max(shares)),
+        tuple(event for event in events if event.from_month <= number),
+        tuple(event for event in events if event.from_month > number),
+    )
+
+
+def all_months_alike(loads: Loads) -> bool:
+    """Whether a study has one load in all its months."""
+    horizon = loads.horizon
+    return all(horizon.level(month) == horizon.level(1) for month in horizon.numbers)
+
+
+def like_month(loads: Loads, month: PlanMonth) -> Loads:
+    """The loads of a study all of whose months are like one."""
+    growth = tuple(Growth(0.0, ((1, factor),)) for factor in month.load)
+    return replace(loads, horizon=replace(loads.horizon, growth=growth))
+
+
+def in_month(loaded: LoadedScenario, month: PlanMonth) -> LoadedScenario:
+    """The scenario with its topologies as the events up to a month leave them."""
+    return replace(loaded, scenario=at_month(loaded.scenario, month.number)) if month.done else loaded
+
+
+def _busiest(levels: Sequence[Level], periods: Sequence[Period], loads: Loads) -> int:
+    tokens = _tokens_by_class(loads)
+
+    def most(level: Level) -> float:
+        return max(
+            math.fsum(n * factor for n, factor in zip(tokens, period.at(level).level, strict=True))
+            for period in periods
+        )
+
+    return max(range(len(levels)), key=lambda k: most(levels[k])) + 1
+
+
+def _tokens_by_class(loads: Loads) -> list[int]:
+    """Prompt and output tokens of each class in the scenario's own load."""
+    source = loads.demand.source(0)
+    found = [0] * len(loads.demand.classes)
+    for rows in (*source.chunks(), *(loop.rows for loop in source.closed_loops)):
+        for k in range(len(found)):
+            mine = rows.class_id == k
+            found[k] += int(rows.isl[mine].sum()) + int(rows.osl[mine].sum())
+    return found
