@@ -35,8 +35,8 @@ def provider_table(spec: FleetSpec) -> NDArray[np.void]:
             row[name] = getattr(provider, name)
         row["request_rate"] = provider.requests_per_minute / 60.0
         row["token_rate"] = provider.tokens_per_minute / 60.0
-        row["request_level"] = provider.requests_per_minute
-        row["token_level"] = provider.tokens_per_minute
+        row["request_level"] = provider.requests_per_minute - provider.taken_requests
+        row["token_level"] = provider.tokens_per_minute - provider.taken_tokens
         row["luck"] = stream_seed(0, "provider", provider.luck or k) >> 2
         for name in ("initial_s", "max_s", "jitter"):
             row[f"retry_{name}"] = getattr(provider.retry, name)

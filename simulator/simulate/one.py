@@ -23,6 +23,7 @@ from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
+from simulator.simulate.limits import in_steady_use
 from simulator.study.fleet import FleetSpec
 from simulator.study.usage import Usage
 
@@ -104,7 +105,7 @@ def simulate_one(
     ------
     InvariantError : a law was broken: a bug of ours
     """
-    fleet = replace(subject.fleet, clock_s=demand.when.clock_s)
+    fleet = in_steady_use(replace(subject.fleet, clock_s=demand.when.clock_s), demand, number)
     targets = subject.targets
     metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets, len(fleet.pools))
     arrivals = Arrivals(demand.horizon_s, len(targets))

@@ -270,6 +270,7 @@ class ProviderSpec:
     tier_by_class : one for each class; empty: standard for all
     luck : name of its random draws; equal ones meet the same luck, whatever the provider is called; empty: its place
     by_hour : whether its calls are counted by the hour of day, UTC, in which they were made
+    taken_requests, taken_tokens : out of the buckets of its rate limits by calls before the run
     """
 
     name: str
@@ -290,6 +291,8 @@ class ProviderSpec:
     tier_by_class: tuple[ServiceTier, ...] = ()
     luck: str = ""
     by_hour: bool = False
+    taken_requests: float = 0.0
+    taken_tokens: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""Rate limits of token APIs in steady use: what earlier calls have taken out of their buckets when a run begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.simulate.demand import Demand
+from simulator.study.choices import TargetRouting
+from simulator.study.fleet import FleetSpec, ProviderSpec
+from simulator.workload.jobs import JobWorkload
+from simulator.workload.requests import Requests
+
+_MINUTE_S = 60.0
+_PER_CALL, _TOKENS, _SQUARES = 0, 1, 2
+
+
+def in_steady_use(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
+    """The fleet with the buckets of its token APIs as calls at the mean rate of replication `number` leave them.
+
+    A bucket that is filled at r a second, and from which calls take x each at λ a second, lacks in the mean what waits
+    before a server of that rate (Pollaczek and Khinchine, calls at random times):
+
+        taken = λ E[x²] / (2 (r − λ E[x])),  at most all that it holds: 60 r, also where λ E[x] ≥ r.
+
+    Nothing has been taken by jobs, of which none came before, by users who wait for their answers, nor at targets that
+    take over from others or are open by the hour: how much they get is known only when it is simulated.
+    """
+    if not any(one.requests_per_minute or one.tokens_per_minute for one in fleet.providers):
+        return fleet
+    taken = np.zeros((len(fleet.providers), 3))
+    for chunk in demand.source(number).chunks():
+        taken += _calls(fleet, demand, chunk)
+    rates = taken / demand.horizon_s
+    providers = (_taken_from(one, rate) for one, rate in zip(fleet.providers, rates, strict=True))
+    return replace(fleet, providers=tuple(providers))
+
+
+def _calls(fleet: FleetSpec, demand: Demand, chunk: Requests) -> NDArray[np.float64]:
+    """Calls, their tokens and squares of these, by token API: shape (providers, 3)."""
+    tokens = chunk.isl.astype(np.float64) + chunk.osl
+    moments = np.stack([np.ones_like(tokens), tokens, tokens**2])
+    found = np.zeros((len(fleet.providers), 3))
+    for k, workload in enumerate(demand.workload.classes):
+        if isinstance(workload, JobWorkload):
+            continue
+        mine = moments[:, chunk.class_id == k].sum(axis=1)
+        for j, share in enumerate(_shares(fleet, k)[len(fleet.pools) :]):
+            found[j] += share * mine
+    return found
+
+
+def _shares(fleet: FleetSpec, k: int) -> list[float]:
+    """Share of a class's requests that each target gets whatever the others do, pools first."""
+    routing, n = fleet.routing, len(fleet.pools) + len(fleet.providers)
+    shares = [0.0] * n
+    open_to = [target for target in routing.order if fleet.classes[k].allowed[target]]
+    if not open_to or routing.openings:
+        return shares
+    if routing.kind == TargetRouting.WEIGHTED:
+        weights = dict(zip(routing.order, routing.weights or (1.0,) * len(routing.order), strict=True))
+        total = sum(weights[target] for target in open_to)
+        for target in open_to:
+            shares[target] = weights[target] / total if total else 0.0
+    elif routing.kind != TargetRouting.COMPLEXITY:
+        shares[open_to[0]] = 1.0
+    return shares
+
+
+def _taken_from(provider: ProviderSpec, rate: NDArray[np.float64]) -> ProviderSpec:
+    return replace(
+        provider,
+        taken_requests=_taken(provider.requests_per_minute, rate[_PER_CALL], rate[_PER_CALL]),
+        taken_tokens=_taken(provider.tokens_per_minute, rate[_TOKENS], rate[_SQUARES]),
+    )
+
+
+def _taken(per_minute: float, used_per_s: float, squares_per_s: float) -> float:
+    spare_per_s = per_minute / _MINUTE_S - used_per_s
+    if spare_per_s <= 0.0:
+        return per_minute
+    return float(min(squares_per_s / (2.0 * spare_per_s), per_minute))

@@ -1,0 +1,67 @@
+"""Rate limits of token APIs when a run begins: as steady use leaves them; a short run says what a long one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scenario_cases import chat, written
+
+from simulator.resolve.topology import plan_topology
+from simulator.simulate.demand import demand_of
+from simulator.simulate.limits import in_steady_use
+from simulator.simulate.one import simulate_one, subject_of
+from simulator.study.fleet import ProviderSpec
+
+API = "name: api, offer: openai/gpt-4o-mini, max_wait_s: 0"
+OWN = "pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]"
+PUBLIC = ("workload.classes[chat].data_class=public", "workload.classes[chat].max_retries=0")
+
+
+def begins(folder: Path, topology: str, *sets: str, rate_rps: float = 20, horizon_s: float = 60) -> ProviderSpec:
+    text = chat(f"t: {{{topology}}}", study="months: 1", rate_rps=rate_rps, horizon_s=horizon_s, warmup_s=0)
+    loaded = written(folder, text, *PUBLIC, *sets)
+    return in_steady_use(plan_topology(loaded, "t").fleet, demand_of(loaded), 0).providers[0]
+
+
+@pytest.mark.parametrize(("limit", "served"), [("requests_per_minute: 600", 10.0), ("tokens_per_minute: 420000", 10.0)])
+def test_a_short_run_is_served_at_the_rate_of_the_limit(tmp_path: Path, limit: str, served: float) -> None:
+    """20 requests of 700 tokens a second, 10 are let through: a full bucket would serve all of the first minute."""
+    text = chat(f"t: {{providers: [{{{API}, {limit}}}]}}", study="months: 1", rate_rps=20, warmup_s=0)
+    loaded = written(tmp_path, text, *PUBLIC)
+    outcome = simulate_one(subject_of(plan_topology(loaded, "t")), demand_of(loaded), 0)
+    statuses = outcome.metrics.summary()["statuses"]
+    assert statuses["completed"] + statuses["failed"] == pytest.approx(served * 60, abs=3)
+    assert statuses["rejected"] > 500
+
+
+def test_below_the_limit_what_is_taken_is_what_waits_in_the_mean(tmp_path: Path) -> None:
+    """The bucket's level, followed call by call over half an hour, against the closed form."""
+    lengths = "workload.classes[chat].lengths={isl: {kind: lognormal, mean: 500, cv: 1}, osl: 200}"
+    limit_per_s, horizon_s = 20_000.0, 1800.0
+    api = f"providers: [{{{API}, tokens_per_minute: {60 * limit_per_s}}}]"
+    found = begins(tmp_path, api, lengths, horizon_s=horizon_s)
+    loaded = written(tmp_path, (tmp_path / "scenario.yaml").read_text(), *PUBLIC, lengths)
+    (chunk,) = demand_of(loaded).source(0).chunks()
+    lacking, area = 0.0, 0.0
+    gaps_s = np.diff(chunk.arrival_s, append=horizon_s)
+    for tokens, gap_s in zip(chunk.isl + chunk.osl, gaps_s, strict=True):
+        lacking += float(tokens)
+        after = max(lacking - limit_per_s * gap_s, 0.0)
+        area += (lacking + after) / 2 * min(gap_s, lacking / limit_per_s)
+        lacking = after
+    assert found.taken_tokens == pytest.approx(area / horizon_s, rel=0.1)
+    assert 0 < found.taken_tokens < 0.01 * found.tokens_per_minute
+
+
+def test_nothing_is_taken_by_what_did_not_come_before(tmp_path: Path) -> None:
+    limited = f"providers: [{{{API}, requests_per_minute: 600}}]"
+    full = begins(tmp_path, limited)
+    assert full.taken_requests == full.requests_per_minute == 600
+    half = begins(tmp_path, f"{OWN}, {limited}, routing: {{kind: weighted, weights: {{base: 3, api: 1}}}}")
+    assert half.taken_requests == pytest.approx(5 / (2 * (10 - 5)), rel=0.3)
+    behind = begins(tmp_path, f"{OWN}, {limited}, routing: {{kind: overflow, when: {{outstanding_per_replica: 4}}}}")
+    job = begins(tmp_path, limited, "workload.classes[chat].arrivals={kind: job, requests: 900, deadline_s: 50}")
+    assert (behind.taken_requests, job.taken_requests) == (0.0, 0.0)
+    assert begins(tmp_path, f"providers: [{{{API}, requests_per_minute: 0}}]").taken_requests == 0.0
