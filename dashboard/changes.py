@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dashboard.faults import Fault, fault_sets
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -19,7 +20,6 @@ from simulator.schema.money import Servers
 from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.terms import Money, OwnedSite, RentedTerms
 
-_OUTAGE_SHARE = 0.1
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
 """Values that scale the demand, by name, with the digits kept."""
 
@@ -33,7 +33,9 @@ class Change:
     demand, rent, server, tokens : factors on the load and on prices
     replicas : more or fewer in each pool
     electricity_usd_per_kwh : 0 keeps the sites'
-    outage : each pool's zone is down for a tenth of the horizon, in its middle
+    limits : factor on the latency limits of the SLO
+    growth_per_year : of the load; None keeps the study's
+    fault : what fails, and when
     """
 
     demand: float = 1.0
@@ -42,7 +44,9 @@ class Change:
     server: float = 1.0
     tokens: float = 1.0
     electricity_usd_per_kwh: float = 0.0
-    outage: bool = False
+    limits: float = 1.0
+    growth_per_year: float | None = None
+    fault: Fault | None = None
 
 
 def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
@@ -52,17 +56,21 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
     ------
     InputError : the scenario cannot be planned
     """
-    sets = _demand(loaded, change.demand)
+    sets = [*_demand(loaded, change.demand), *_limits(loaded, change.limits)]
+    if change.growth_per_year not in (None, loaded.scenario.study.growth_per_year):
+        sets.append(f"study.growth_per_year={change.growth_per_year:g}")
     if change.electricity_usd_per_kwh:
         sets.append(f"cost.electricity_usd_per_kwh={change.electricity_usd_per_kwh:g}")
     for name, topology in loaded.scenario.topologies.items():
         for pool in topology.pools:
-            sets += _pool(f"topologies[{name}].pools[{pool.name}]", pool, change, loaded.scenario.run.horizon_s)
+            sets += _pool(f"topologies[{name}].pools[{pool.name}]", pool, change)
         if change.tokens != 1:
             sets += [
                 f"topologies[{name}].providers[{provider.name}].price_scale={provider.price_scale * change.tokens:g}"
                 for provider in topology.providers
             ]
+    if change.fault is not None:
+        sets += fault_sets(loaded, change.fault)
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
 
 
@@ -92,7 +100,18 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
     return sets
 
 
-def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
+def _limits(loaded: LoadedScenario, factor: float) -> list[str]:
+    if factor == 1:
+        return []
+    return [
+        f"workload.classes[{cls.name}].slo.{metric}.{share}={limit_s * factor:g}"
+        for cls in loaded.scenario.workload.classes
+        for metric in ("ttft_s", "tpot_s", "e2e_s")
+        for share, limit_s in getattr(cls.slo, metric).items()
+    ]
+
+
+def _pool(path: str, pool: Pool, change: Change) -> list[str]:
     sets = []
     scaler = pool.autoscaler
     if change.replicas and isinstance(scaler, QueueAutoscaler):
@@ -101,9 +120,6 @@ def _pool(path: str, pool: Pool, change: Change, horizon_s: float) -> list[str]:
             sets.append(f"{path}.autoscaler.max={max(scaler.max + change.replicas, least, 1)}")
     elif change.replicas and isinstance(pool.replicas, int) and scaler is None:
         sets.append(f"{path}.replicas={max(pool.replicas + change.replicas, 1)}")
-    if change.outage:
-        window = {"start_s": 0.45 * horizon_s, "duration_s": _OUTAGE_SHARE * horizon_s}
-        sets.append(f"{path}.outages={json.dumps({'windows': [window]})}")
     return sets
 
 

@@ -1,4 +1,4 @@
-"""A warm process for short runs: reads a request a line, writes an answer a line."""
+"""A warm process for What-if: reads a request a line, writes an answer a line."""
 
 from __future__ import annotations
 
@@ -10,65 +10,94 @@ from typing import Any
 from dashboard.limits import limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
-from simulator.errors import InputError, Problem, ServecastError
+from simulator.decide.why import sentence
+from simulator.errors import Problem, ServecastError
+from simulator.resolve.sizes import at_start
+from simulator.results.bundle import finite, read_bundle
 from simulator.results.scratch import scratch
-from simulator.run.simulate import simulate
-from simulator.scenario.load import LoadedScenario, load_scenario
-from simulator.simulate.capacity import offered_load
+from simulator.run.excerpt import Excerpt, excerpt_of
+from simulator.run.what_if import Summaries, only_prices_differ, repriced, served_in, stays_alike, words_of
+from simulator.scenario.load import load_scenario
+from simulator.simulate.store import Store
 
-PREVIEW_REQUESTS = 200_000
-"""Simulated requests of a preview, over all topologies: one to two seconds."""
-_LEAST_HORIZON_S = 120.0
-_ONE_RUN = ("run.replications=1", "run.keep_requests=false", "run.sample_s=null", "cost.draws=0")
-_WARM_UP_SHARE = 0.25
+PREVIEW_REQUESTS = 350_000
+"""Simulated requests on each side, over all topologies and months: one to two seconds."""
+_STORE_BYTES = 200_000_000
+_KEPT = 8
+"""Unchanged runs whose side is kept."""
 _NICE = 5
 """Behind the pages of whoever reads, before whole runs."""
+Json = dict[str, Any]
+
+
+class Previewer:
+    """Answers what a change of a run does.
+
+    Parameters
+    ----------
+    store : of what was simulated before
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._plain: dict[tuple[str, str], tuple[Excerpt, Summaries]] = {}
+
+    def answer(self, request: Json) -> Json:
+        """`words`, and `excerpt` with `plain` and `changed` summaries, or `priced` bills of both sides."""
+        try:
+            found: Json = finite(self._answer(Path(request["folder"]), request["stamp"], request["sets"]))
+        except ServecastError as error:
+            return {"problems": [asdict(problem) for problem in getattr(error, "problems", (Problem(str(error)),))]}
+        return found
+
+    def _answer(self, folder: Path, stamp: str, sets: list[str]) -> Json:
+        file, bundle = folder / "scenario.resolved.yaml", read_bundle(folder)
+        loaded, changed = load_scenario(file), load_scenario(file, sets=sets)
+        if stays_alike(bundle.decision) and only_prices_differ(loaded, changed):
+            sides = {side: repriced(one, bundle) for side, one in (("plain", loaded), ("changed", changed))}
+            return {
+                "words": sentence([one.contender for one in sides["changed"].values()]),
+                "priced": {
+                    side: {
+                        name: {"usd_per_month": one.contender.usd_per_month, "usd_by_category": one.usd_by_category}
+                        for name, one in found.items()
+                    }
+                    for side, found in sides.items()
+                },
+            }
+        excerpt, before = self._unchanged(file, stamp)
+        after = served_in(changed, excerpt, self._store)
+        return {
+            "words": words_of(after, excerpt),
+            "excerpt": asdict(excerpt) | {"words": excerpt.words, "has_all_time": excerpt.has_all_time},
+            "plain": before,
+            "changed": after,
+        }
+
+    def _unchanged(self, file: Path, stamp: str) -> tuple[Excerpt, Summaries]:
+        key = str(file), stamp
+        if key not in self._plain:
+            loaded = load_scenario(file)
+            excerpt = excerpt_of(loaded, PREVIEW_REQUESTS)
+            self._plain[key] = excerpt, served_in(loaded, excerpt, self._store)
+            if len(self._plain) > _KEPT:
+                del self._plain[next(iter(self._plain))]
+        return self._plain[key]
 
 
 def main() -> None:
     """Answer until the other side is gone."""
     limit_memory()
     os.nice(_NICE)
-    answer_lines(lambda request: _preview(request["file"], request["sets"]), warm_up)
+    with scratch() as folder:
+        answer_lines(Previewer(Store(Path(folder), _STORE_BYTES)).answer, warm_up)
 
 
-def warm_up() -> dict[str, Any]:
-    """Summary of a few seconds of a shipped scenario: all that a run needs is loaded before somebody waits for it."""
-    return _short_run(str(shipped() / "quickstart.yaml"), ["run.horizon_s=10", "run.warmup_s=0"])
-
-
-def _preview(file: str, sets: list[str]) -> dict[str, Any]:
-    try:
-        horizon_s = preview_horizon_s(load_scenario(file))
-        loaded = load_scenario(file, sets=sets)
-        if loaded.scenario.study.cut is not None and horizon_s < loaded.scenario.run.horizon_s:
-            words = "takes its windows from the whole run, of which a short one is a part: run it in full"
-            raise InputError(Problem(words, *loaded.place("study.cut"), path="study.cut"))
-        short = (
-            f"run.horizon_s={horizon_s:.0f}",
-            f"run.warmup_s={min(loaded.scenario.run.warmup_s, _WARM_UP_SHARE * horizon_s):.0f}",
-        )
-        return {"summary": _short_run(file, [*sets, *short]), "horizon_s": horizon_s}
-    except ServecastError as error:
-        return {"problems": [asdict(problem) for problem in getattr(error, "problems", (Problem(str(error)),))]}
-
-
-def _short_run(file: str, sets: list[str]) -> dict[str, Any]:
-    with scratch() as out:
-        return simulate(load_scenario(file, sets=[*sets, *_ONE_RUN]), Path(out)).summary
-
-
-def preview_horizon_s(loaded: LoadedScenario) -> float:
-    """Simulated time in which all topologies of the unchanged scenario get `PREVIEW_REQUESTS`, within its own.
-
-    A changed scenario is simulated over the same span, so that both see the same part of the traffic.
-    """
-    load = offered_load(loaded)
-    horizon_s = loaded.scenario.run.horizon_s
-    if load is None:
-        return min(horizon_s, _LEAST_HORIZON_S)
-    wanted_s = PREVIEW_REQUESTS / (load.rate_rps * len(loaded.scenario.topologies))
-    return min(horizon_s, max(wanted_s, _LEAST_HORIZON_S))
+def warm_up() -> Summaries:
+    """Summaries of a few seconds of a shipped scenario: all that a run needs is loaded before somebody waits for it."""
+    loaded = load_scenario(shipped() / "quickstart.yaml", sets=["run.horizon_s=10", "run.warmup_s=0"])
+    small = at_start(loaded)
+    return served_in(small, excerpt_of(small, PREVIEW_REQUESTS), Store())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Short runs in warm processes: kernels are loaded once, and no user waits for another's script."""
+"""What-ifs in warm processes: kernels are loaded once, and no user waits for another's script."""
 
 from __future__ import annotations
 
@@ -18,16 +18,20 @@ def pool() -> processes.Pool:
     return processes.pool("dashboard.preview_worker", processes.spare_cores(4))
 
 
-def preview(file: Path, sets: tuple[str, ...]) -> dict[str, Any]:
-    """Summary of a shortened run of the scenario with values set: `summary` and the simulated `horizon_s`.
+def preview(folder: Path, stamp: str, sets: tuple[str, ...]) -> dict[str, Any]:
+    """What the run in `folder` gives with values set, beside itself: see `preview_worker.Previewer.answer`.
+
+    Parameters
+    ----------
+    stamp : of the run's files
 
     Raises
     ------
     InputError : values that make no valid scenario, or the process was killed or took too long
     """
-    found = pool().ask({"file": str(file), "sets": list(sets)}, _WAIT_S)
+    found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S)
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:
-        raise InputError(*(within(file.parent, Problem(**problem)) for problem in found["problems"]))
+        raise InputError(*(within(folder, Problem(**problem)) for problem in found["problems"]))
     return found

@@ -27,8 +27,13 @@ NONE = "-"
 
 def show_verdict(decision: Decision) -> None:
     """The verdict's paragraph, who is cheapest first."""
-    first, stop, rest = markdown(decision["verdict"]).partition(". ")
-    st.info(f"**{first}{stop.strip()}** {rest}".strip(), icon=":material/gavel:")
+    st.info(verdict_words(decision["verdict"]), icon=":material/gavel:")
+
+
+def verdict_words(verdict: str) -> str:
+    """A verdict as Markdown, its first sentence bold."""
+    first, stop, rest = markdown(verdict).partition(". ")
+    return f"**{first}{stop.strip()}** {rest}".strip()
 
 
 def show_winners(decision: Decision) -> None:

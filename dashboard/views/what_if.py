@@ -11,71 +11,85 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.changes import Change, as_events_write, assignments, changed_text
+from dashboard.components.decision import verdict_words
 from dashboard.components.job_panel import show_job
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
-from dashboard.loading import resolved, stamp
+from dashboard.faults import Fault, possible_faults
+from dashboard.loading import decision, resolved, stamp, table
 from dashboard.previews import preview
 from dashboard.settings import settings
-from simulator.figures.table import figure
-from simulator.report.table import comparison, ordered
+from simulator.bill.cents import dollars
+from simulator.figures.table import figure, met_words
+from simulator.report.table import comparison
+
+_MINUTE_S = 60.0
+_FAULT_SHARE = 0.1
+"""Of the run, in the middle of its busiest time, unless another time is chosen."""
+_SLO_BADGE = {True: ":green-badge[SLO met]", False: ":red-badge[SLO missed]", None: ":orange-badge[SLO not known]"}
 
 
 def show(context: Context) -> None:
-    """Sliders, the shortened run with and without them, and the full run on request."""
+    """Sliders, what comes of them beside the run as it is, and the full run on request."""
     st.title("What-if")
     st.caption(
-        "The shown scenario with a few values changed. The table is a short run of one replication, with and without "
-        "the change, so that only the change differs; run it in full before you decide."
+        "The shown run with a few values changed: both sides serve the same requests over the same span with the same "
+        "luck, at the sizes that the run has, so that only the change differs."
     )
     out = Path(settings().out)
     if job := st.query_params.get("job"):
         show_job(out, job)
-    file = context.bundle.path / "scenario.resolved.yaml"
-    change = _sliders()
-    sets = assignments(resolved(context.bundle), change)
-    unchanged = _run(context, str(file), ())
-    changed = _run(context, str(file), tuple(sets)) if sets else unchanged
-    st.info(markdown(changed["summary"]["verdict"]), icon=":material/gavel:")
-    _kpis(context, unchanged["summary"], changed["summary"])
-    rows, headers = comparison({k: v for k, v in ordered(changed["summary"]).items() if k in context.topologies})
-    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table")
-    st.caption(f"{changed['horizon_s'] / 60:.0f} simulated minutes, one replication. Changed: {_words(sets)}.")
-    if words := as_events_write(resolved(context.bundle)):
-        st.caption(markdown(words))
-    if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:", disabled=not sets):
-        text = changed_text(file, sets)
+    loaded = resolved(context.bundle)
+    change = _sliders(context)
+    sets = assignments(loaded, change)
+    if not sets:
+        st.info(verdict_words(decision(context.bundle)["verdict"]), icon=":material/gavel:")
+        st.caption("Changed: nothing yet. This is the run itself, as Overview shows it.")
+        return
+    found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets))
+    st.info(verdict_words(found["words"]), icon=":material/gavel:")
+    if "priced" in found:
+        _show_priced(context, found["priced"])
+        words = "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
+    else:
+        words = _show_simulated(context, found)
+    st.caption(f"{words} Changed: {_words(sets)}.")
+    for said in (as_events_write(loaded), _sizes_stay(context)):
+        if said:
+            st.caption(markdown(said))
+    if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
+        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets)
         st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)
+        st.query_params["compare.other"] = context.bundle.path.name
         st.rerun()
 
 
 @st.cache_data(max_entries=512, show_spinner="Simulating")
-def _cached(file: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    return preview(Path(file), sets)
+def _cached(folder: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
+    return preview(Path(folder), written, sets)
 
 
-def _run(context: Context, file: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    return _cached(file, stamp(context.bundle.path), sets)
-
-
-def _sliders() -> Change:
+def _sliders(context: Context) -> Change:
     columns = st.columns(3)
+    study = resolved(context.bundle).scenario.study
     with columns[0]:
         demand = _factor("Demand", "demand", 0.25, 4.0, "requests arrive this many times as often")
-        replicas = st.slider(
-            "Replicas more or fewer",
-            -4,
-            8,
-            0,
-            key="what_if.replicas",
+        limits = _factor("SLO limits", "limits", 0.25, 4.0, "times the latency limits of every class")
+        growth = st.slider(
+            "Growth [% a year]",
+            -50,
+            200,
+            round(100 * study.growth_per_year),
+            5,
+            key="what_if.growth",
             bind="query-params",
-            help="in every pool, at least one stays; -1: a node of each is lost",
+            help="of the load, over the months of the study",
         )
     with columns[1]:
         rent = _factor("Price of rented GPUs", "rent", 0.25, 3.0, "times the price of the scenario")
         tokens = _factor("Price of tokens", "tokens", 0.25, 3.0, "of token APIs, times the price of the scenario")
-    with columns[2]:
         server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
+    with columns[2]:
         electricity = st.slider(
             "Electricity [$/kWh]",
             0.0,
@@ -86,36 +100,131 @@ def _sliders() -> Change:
             bind="query-params",
             help="0 keeps the sites'",
         )
-        outage = st.toggle(
-            "Every pool's zone goes down",
-            key="what_if.outage",
+        replicas = st.slider(
+            "Replicas more or fewer",
+            -4,
+            8,
+            0,
+            key="what_if.replicas",
             bind="query-params",
-            help="for a tenth of the time, in its middle",
+            help="in every pool; at least one stays",
         )
-    return Change(demand, replicas, rent, server, tokens, electricity, outage)
+        fault = _fault(context)
+    moved = growth != round(100 * study.growth_per_year)
+    return Change(demand, replicas, rent, server, tokens, electricity, limits, growth / 100 if moved else None, fault)
 
 
 def _factor(label: str, name: str, low: float, high: float, words: str) -> float:
     return float(st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words))
 
 
-def _kpis(context: Context, unchanged: Mapping[str, Any], changed: Mapping[str, Any]) -> None:
+def _fault(context: Context) -> Fault | None:
+    """What fails, and for outages when: in the busiest time unless chosen."""
+    known = {fault.words: fault for fault in possible_faults(resolved(context.bundle))}
+    chosen = st.selectbox(
+        "What fails",
+        list(known),
+        index=None,
+        placeholder="nothing",
+        key="what_if.fault",
+        bind="query-params",
+        format_func=str,
+    )
+    if chosen is None or not (fault := known[chosen]).is_timed:
+        return known.get(chosen) if chosen else None
+    run_s = resolved(context.bundle).scenario.run.horizon_s
+    lasts_min = _FAULT_SHARE * run_s / _MINUTE_S
+    begins_min = max(_busiest_s(context) / _MINUTE_S - lasts_min / 2, 0.0)
+    row = st.columns(2)
+    start = row[0].number_input("from minute", 0.0, run_s / _MINUTE_S, begins_min, key="what_if.from", format="%.1f")
+    span = row[1].number_input("for minutes", 0.1, run_s / _MINUTE_S, lasts_min, key="what_if.for", format="%.1f")
+    return Fault(fault.kind, fault.target, _MINUTE_S * start, _MINUTE_S * span)
+
+
+def _busiest_s(context: Context) -> float:
+    """Middle of the time in which most requests came."""
+    frame = table(context.bundle, "demand")
+    arrived = frame.groupby("time_s")["arrived"].sum()
+    smooth = arrived.rolling(max(len(arrived) // 20, 1), center=True, min_periods=1).mean()
+    return float(smooth.index[int(smooth.to_numpy().argmax())]) if len(smooth) else 0.0
+
+
+def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> None:
+    """Bills of both sides, whole and by what is paid for."""
+    decided = decision(context.bundle)["topologies"]
     columns = st.columns(max(len(context.topologies), 1))
     for column, name in zip(columns, context.topologies, strict=True):
-        before, after = unchanged["topologies"][name], changed["topologies"][name]
-        cost, was = after["cost"]["usd_per_month"], before["cost"]["usd_per_month"]
-        met, met_before = after["metrics"]["slo_attainment"], before["metrics"]["slo_attainment"]
+        before, after = sides["plain"][name], sides["changed"][name]
         with column.container(border=True):
-            st.metric(
-                f"{plain(name)}: {figure('usd_per_month').label}",
-                figure("usd_per_month").text(cost),
-                f"{cost - was:+,.0f}" if cost != was else None,
-                delta_color="inverse",
-            )
+            known = context.topologies[name]["metrics"]["slo_met"] is not None
+            st.markdown(f"**{plain(name)}** {_SLO_BADGE[decided[name]['meets'] if known else None]}")
+            _money_metric(figure("usd_per_month").label, before["usd_per_month"], after["usd_per_month"])
+    rows = []
+    for name in context.topologies:
+        was, now = (sides[side][name]["usd_by_category"] for side in ("plain", "changed"))
+        for category in {**was, **now}:
+            cost, then = was.get(category, 0.0), now.get(category, 0.0)
+            rows.append([name, category, dollars(cost), dollars(then), _signed(then - cost)])
+    frame = pd.DataFrame(rows, columns=["topology", "paid for", "$ per month in the run", "changed", "difference"])
+    st.dataframe(frame, hide_index=True, key="what_if.table", height="content")
+
+
+def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
+    """Cards and table of both sides; in words what was simulated."""
+    excerpt = found["excerpt"]
+    money = figure("usd_per_month").label
+    if not excerpt["has_all_time"]:
+        st.warning(
+            "Bills here are as if all hours were like the simulated ones, the busiest: take their differences as "
+            "directions, and run it in full for amounts.",
+            icon=":material/hourglass_top:",
+        )
+        money += ", all hours as busy"
+    columns = st.columns(max(len(context.topologies), 1))
+    for column, name in zip(columns, context.topologies, strict=True):
+        before, after = found["plain"][name], found["changed"][name]
+        with column.container(border=True):
+            st.markdown(f"**{plain(name)}** {_badge(after, excerpt)}")
+            _money_metric(money, before["cost"]["usd_per_month"], after["cost"]["usd_per_month"])
             kept = figure("slo_attainment")
-            known = met is not None and met_before is not None and met != met_before
-            st.metric(kept.label, kept.text(met), f"{100 * (met - met_before):+.2f} points" if known else None)
+            share, was = after["metrics"][kept.id], before["metrics"][kept.id]
+            known = share is not None and was is not None and share != was
+            st.metric(kept.label, kept.text(share), f"{100 * (share - was):+.2f} points" if known else None)
+    both: dict[str, Mapping[str, Any]] = {}
+    for name in context.topologies:
+        both |= {f"{name} as it is": found["plain"][name], f"{name} changed": found["changed"][name]}
+    rows, headers = comparison(both)
+    st.dataframe(
+        pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table", height="content"
+    )
+    return f"Simulated on both sides: {excerpt['words']}."
+
+
+def _badge(found: Mapping[str, Any], excerpt: Mapping[str, Any]) -> str:
+    met, lasts = found["metrics"]["slo_met"], found["lasts_until"]
+    if not excerpt["has_all_time"]:
+        return f":orange-badge[SLO not known; in the busiest time: {met_words(met and lasts is None)}]"
+    if met and lasts:
+        return f":red-badge[SLO met until month {lasts}]"
+    return _SLO_BADGE[met if met is None else met and lasts is None]
+
+
+def _money_metric(label: str, before: float, after: float) -> None:
+    change = None if dollars(before) == dollars(after) else _signed(after - before)
+    st.metric(label, figure("usd_per_month").text(after), change, delta_color="inverse")
+
+
+def _signed(usd: float) -> str:
+    return f"{usd:+,.0f}" if abs(usd) >= 1 else f"{usd:+,.2f}" if usd else "0"
+
+
+def _sizes_stay(context: Context) -> str:
+    """That sizes which a search found are not searched again."""
+    sized = [name for name, found in context.topologies.items() if found.get("search")]
+    if not sized:
+        return ""
+    return f"Sizes of {', '.join(sized)} stay as they were found for the run; they are not searched anew."
 
 
 def _words(sets: Sequence[str]) -> str:
-    return ", ".join(f"`{assignment}`" for assignment in sets) or "nothing yet"
+    return ", ".join(f"`{assignment}`" for assignment in sets)

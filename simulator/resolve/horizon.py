@@ -97,8 +97,13 @@ def _period_when(scenario: Scenario, settings: PeriodSettings, clock: Clock) -> 
 
 def run_when(scenario: Scenario) -> When:
     """When the run is."""
+    return part_when(scenario, 0.0, scenario.run.horizon_s)
+
+
+def part_when(scenario: Scenario, start_s: float, span_s: float) -> When:
+    """When the part of the run is that begins at its second `start_s`."""
     clock = clock_of(scenario)
-    return _when(clock, clock.at(scenario.run.start), scenario.run.horizon_s)
+    return _when(clock, clock.at(scenario.run.start) + start_s, span_s)
 
 
 def _when(clock: Clock, at_s: float, span_s: float) -> When:

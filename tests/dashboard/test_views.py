@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.pages import PAGES
 from dashboard.preview_worker import warm_up
 from dashboard.workspace import shipped
+from simulator.figures.table import figure
 from simulator.report.paired import differences_to
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
@@ -90,20 +91,47 @@ def test_the_engine_view_serves_the_replica_again_without_a_deviation(open_view:
     assert int(app.metric[0].value.replace(",", "")) > 10
 
 
-def test_what_if_changes_only_what_its_slider_says(open_view: Open) -> None:
+def test_what_if_changes_only_what_its_slider_says(open_view: Open, bundle: Bundle) -> None:
     app = open_view("what_if")
     assert [error.value for error in app.error] == []
-    plain = frame(app, "figure")
+    assert app.info[0].value.replace("\\$", "$").replace("**", "") == bundle.decision["verdict"]
+    assert not app.metric, "nothing is changed, so nothing is simulated"
     app.slider(key="what_if.server").set_value(2.0).run()
     assert [error.value for error in app.error] == []
-    dear = frame(app, "figure")
-    changed = {row[0] for row, other in zip(plain.to_numpy(), dear.to_numpy(), strict=True) if row[1] != other[1]}
-    assert "capex [$]" in changed
-    assert not {"SLO attainment", "TTFT p99 [ms]", "output [tokens/s]"} & changed
+    dear = frame(app, "paid for").set_index(["topology", "paid for"])["difference"]
+    assert set(dear[dear != "0"].index.get_level_values(0)) == {"own"}
+    assert dear.loc[("own", "hardware")] != "0"
+    own = figure("usd_per_month").text(bundle.summary["topologies"]["cloud"]["cost"]["usd_per_month"])
+    assert own in [metric.value for metric in app.metric]
+
+
+def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open) -> None:
+    app = open_view("what_if", **{"what_if.fault": "the token API together is down"})
+    assert [error.value for error in app.error] == []
+    assert app.number_input(key="what_if.for").value == pytest.approx(0.2)
+    app.number_input(key="what_if.from").set_value(0.5).run()
+    assert [error.value for error in app.error] == []
+    assert any('"start_s": 30.0, "duration_s": 12.0' in caption.value for caption in app.caption)
+    attainment = [metric for metric in app.metric if metric.label == "SLO attainment"]
+    assert [metric.delta == "" for metric in attainment] == [True, True, False], "of own, cloud and api the api alone"
+
+
+def test_what_if_demand_is_served_on_both_sides(open_view: Open, bundle: Bundle) -> None:
+    app = open_view("what_if", **{"what_if.demand": "2.0"})
+    assert [error.value for error in app.error] == []
+    both = frame(app, "figure").set_index("figure")
+    rows, headers = comparison(ordered(bundle.summary))
+    for name, column in zip(headers[1:], zip(*(row[1:] for row in rows), strict=True), strict=True):
+        plain = dict(zip([row[0] for row in rows], column, strict=True))
+        for label in ("SLO met", "SLO attainment", "TTFT p99 [ms]", "output [tokens/s]"):
+            assert both.loc[label, f"{name} as it is"] == plain[label]
+    assert float(both.loc["output [tokens/s]", "own changed"].replace(",", "")) == pytest.approx(
+        2 * float(both.loc["output [tokens/s]", "own as it is"].replace(",", "")), rel=0.2
+    )
 
 
 def test_a_process_for_what_if_warms_up_with_a_run() -> None:
-    assert set(warm_up()["topologies"]) == set(load_scenario(shipped() / "quickstart.yaml").scenario.topologies)
+    assert set(warm_up()) == set(load_scenario(shipped() / "quickstart.yaml").scenario.topologies)
 
 
 def test_answers_become_the_scenario_in_the_editor(open_view: Open) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import preview_worker
 from dashboard.changes import Change, as_events_write, assignments, changed_text
+from dashboard.faults import Fault, possible_faults
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import Bundle
-from simulator.scenario.load import load_scenario
+from simulator.scenario.load import LoadedScenario, load_scenario
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
-EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, True)
+EVERYTHING = Change(2.0, 1, 0.5, 0.5, 0.5, 0.2, 1.5, 0.1, Fault("place", "datacentre", 10.0, 5.0))
 
 
 def test_nothing_moved_changes_nothing() -> None:
@@ -70,28 +70,48 @@ def test_everything_at_once_makes_a_scenario_that_can_be_run_in_full(bundle: Bun
     found = load_scenario(written).scenario
     assert found == load_scenario(file, sets=sets).scenario
     assert found.cost.electricity_usd_per_kwh == 0.2
-    assert all(pool.outages is not None for topology in found.topologies.values() for pool in topology.pools)
+    assert found.study.growth_per_year == 0.1
+    assert {cls.slo.ttft_s["p99"] for cls in found.workload.classes} == {1.5 * 1.5}
+    hit = {pool.site: pool.outages for topology in found.topologies.values() for pool in topology.pools}
+    assert [place for place, outages in hit.items() if outages] == ["datacentre"]
+    assert [(window.start_s, window.duration_s) for window in hit["datacentre"].windows] == [(10.0, 5.0)]
 
 
-def test_a_changed_scenario_is_previewed_over_the_span_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_scenario(SCENARIO)
-    monkeypatch.setattr(preview_worker, "PREVIEW_REQUESTS", 10)
-    monkeypatch.setattr(preview_worker, "_LEAST_HORIZON_S", 1.0)
-    monkeypatch.setattr(preview_worker, "_short_run", lambda file, sets: {"sets": sets})
-    doubled = assignments(loaded, replace(Change(), demand=4.0))
-    plain, changed = (preview_worker._preview(str(SCENARIO), sets) for sets in ([], doubled))
-    assert plain["horizon_s"] < loaded.scenario.run.horizon_s
-    assert changed["horizon_s"] == plain["horizon_s"]
-    assert set(plain["summary"]["sets"]) < set(changed["summary"]["sets"])
-
-
-def test_what_sliders_do_not_reach_is_said_and_a_cut_study_is_refused() -> None:
-    """An event writes its own prices; windows of a shortened run would be others than the run's."""
+def test_what_sliders_do_not_reach_is_said() -> None:
+    """An event writes its own prices."""
     plain = load_scenario(SCENARIO)
     assert as_events_write(plain) == ""
     name = next(iter(plain.scenario.topologies))
     event = f"study.events=[{{name: later, from_month: 2, topology: {name}, change: {{staff: {{base_fte: 0.5}}}}}}]"
     assert "later (month 2)" in as_events_write(load_scenario(SCENARIO, sets=["study.months=3", event]))
-    found = preview_worker._preview(str(SCENARIO), ["run.horizon_s=86400", "study.cut={window_h: 1, kinds: 2}"])
-    assert "run it in full" in found["problems"][0]["message"]
-    assert found["problems"][0]["path"] == "study.cut"
+
+
+def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
+    plain = load_scenario(SCENARIO)
+    known = {(fault.kind, fault.target): fault for fault in possible_faults(plain)}
+    assert set(known) == {
+        ("server", "datacentre"),
+        ("server", "lambda"),
+        ("place", "datacentre"),
+        ("place", "lambda"),
+        ("vendor", "api"),
+        ("no_capacity", "lambda"),
+        ("limit", "api"),
+    }
+
+    def after(kind: str, target: str) -> LoadedScenario:
+        fault = replace(known[kind, target], start_s=60.0, duration_s=30.0)
+        return load_scenario(SCENARIO, sets=assignments(plain, Change(fault=fault)))
+
+    vendor = after("vendor", "api").scenario.topologies["mixed"]
+    assert [(window.start_s, window.duration_s) for window in vendor.providers[0].outages.windows] == [(60.0, 30.0)]
+    assert all(pool.outages is None for pool in vendor.pools)
+    launches = after("no_capacity", "lambda").scenario.topologies["mixed"].pools
+    assert [pool.reliability is not None for pool in launches] == [False, True]
+    lone = after("server", "datacentre").scenario.topologies["own"].pools[0]
+    assert lone.outages is not None, "the only server is lost: nothing is left"
+    two = load_scenario(SCENARIO, sets=["topologies[own].pools[base].replicas=12"])
+    left = load_scenario(SCENARIO, sets=assignments(two, Change(fault=known["server", "datacentre"])))
+    assert left.scenario.topologies["own"].pools[0].replicas == 4, "eight replicas stood on the server that is lost"
+    limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
+    assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * (4 * 355 + 1 * 250), rel=0.1)

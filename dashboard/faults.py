@@ -1,0 +1,104 @@
+"""Faults of a What-if: what of a run may fail, and a fault as assignments that `servecast run --set` takes as well."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from simulator.resolve.topology import plan_topologies
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Pool
+from simulator.simulate.capacity import offered_load
+
+Kind = Literal["server", "place", "vendor", "no_capacity", "limit"]
+_WORDS: dict[Kind, str] = {
+    "server": "one server at {} is lost for good",
+    "place": "{} is down",
+    "vendor": "the token API {} is down",
+    "no_capacity": "{} has no machine for new launches",
+    "limit": "{} answers 429 above half the load",
+}
+_NO_CAPACITY = 0.999
+_LIMIT_SHARE = 0.5
+_SECONDS_PER_MINUTE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What fails.
+
+    Attributes
+    ----------
+    kind : a server, a site or zone, a token API, launches at a site, or the rate of a token API
+    target : site, `site/zone`, or name of the provider
+    start_s, duration_s : of an outage; other faults last as long as the run
+    """
+
+    kind: Kind
+    target: str
+    start_s: float = 0.0
+    duration_s: float = 0.0
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self.kind].format(self.target)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it has a beginning and an end."""
+        return self.kind in ("place", "vendor")
+
+
+def possible_faults(loaded: LoadedScenario) -> list[Fault]:
+    """What may fail in the topologies of a scenario."""
+    pools = [pool for topology in loaded.scenario.topologies.values() for pool in topology.pools]
+    providers = [one.name for topology in loaded.scenario.topologies.values() for one in topology.providers]
+    sites = dict.fromkeys(pool.site for pool in pools)
+    found = [Fault("server", site) for site in sites]
+    found += [Fault("place", place) for place in dict.fromkeys(map(_place, pools))]
+    found += [Fault("vendor", name) for name in dict.fromkeys(providers)]
+    found += [Fault("no_capacity", site) for site in dict.fromkeys(p.site for p in pools if p.billing != "owned")]
+    if offered_load(loaded) is not None:
+        found += [Fault("limit", name) for name in dict.fromkeys(providers)]
+    return found
+
+
+def fault_sets(loaded: LoadedScenario, fault: Fault) -> list[str]:
+    """The fault as assignments; a topology that has nothing of it stays as it is.
+
+    Raises
+    ------
+    InputError : the scenario cannot be planned
+    """
+    return list(_sets(loaded, fault))
+
+
+def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
+    window = {"start_s": fault.start_s, "duration_s": fault.duration_s}
+    whole = {"start_s": 0.0, "duration_s": loaded.scenario.run.horizon_s + loaded.scenario.run.drain_s}
+    for planned in plan_topologies(loaded):
+        name = planned.name
+        for pool, spec in zip(planned.settings.pools, planned.fleet.pools, strict=True):
+            path = f"topologies[{name}].pools[{pool.name}]"
+            if fault.kind == "place" and _place(pool) == fault.target:
+                yield f"{path}.outages={json.dumps({'windows': [window]})}"
+            elif fault.kind == "no_capacity" and pool.site == fault.target and pool.billing != "owned":
+                yield f"{path}.reliability.unavailable_probability={_NO_CAPACITY}"
+            elif fault.kind == "server" and pool.site == fault.target and isinstance(pool.replicas, int):
+                if pool.autoscaler is not None or pool.schedule or not pool.replicas:
+                    continue
+                left = pool.replicas - max(spec.server_gpus // spec.gpus_per_replica, 1)
+                yield f"{path}.replicas={left}" if left > 0 else f"{path}.outages={json.dumps({'windows': [whole]})}"
+        for provider in planned.settings.providers:
+            path = f"topologies[{name}].providers[{provider.name}]"
+            if fault.kind == "vendor" and provider.name == fault.target:
+                yield f"{path}.outages={json.dumps({'windows': [window]})}"
+            elif fault.kind == "limit" and provider.name == fault.target and (load := offered_load(loaded)):
+                tokens = load.rate_rps * (load.isl + load.osl) * _SECONDS_PER_MINUTE
+                yield f"{path}.tokens_per_minute={_LIMIT_SHARE * tokens:.0f}"
+
+
+def _place(pool: Pool) -> str:
+    return f"{pool.site}/{pool.zone}" if pool.zone else pool.site

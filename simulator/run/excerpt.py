@@ -1,0 +1,168 @@
+"""A part of a scenario's traffic that is simulated instead of all of it: its busiest time, with its own requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+
+from simulator.decide.levels import nodes
+from simulator.errors import InputError, Problem
+from simulator.resolve.horizon import horizon_of, part_when
+from simulator.resolve.topology import PlannedTopology
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import Demand, demand_of
+from simulator.study.demand import Horizon
+from simulator.study.fleet import FleetSpec, Outages, PoolSpec, ProviderSpec
+from simulator.units import SECONDS_PER_HOUR
+from simulator.workload.jobs import JobWorkload
+from simulator.workload.windows import load_by_window
+
+LEAD_S = 900.0
+"""Simulated before a part at least, where there is so much: queues and autoscalers get to where they are by then."""
+LEAST_S = 120.0
+_MINUTE_S = 60.0
+_PARTS = 1_000
+"""Steps in which the busiest time is looked for."""
+
+_Target = TypeVar("_Target", PoolSpec, ProviderSpec)
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is simulated of a run.
+
+    Attributes
+    ----------
+    start_s, end_s : of the run's time; requests that come between count
+    horizon_s : of the run
+    replications, of : so many of those of the run
+    peak_s : middle of the busiest time
+    """
+
+    start_s: float
+    end_s: float
+    horizon_s: float
+    replications: int
+    of: int
+    peak_s: float
+
+    @property
+    def has_all_time(self) -> bool:
+        return self.start_s <= 0 and self.end_s >= self.horizon_s
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is the run itself."""
+        return self.has_all_time and self.replications == self.of
+
+    @property
+    def words(self) -> str:
+        """What of the run it is."""
+        time = f"all {span_words(self.horizon_s)}"
+        if not self.has_all_time:
+            time = f"the busiest {span_words(self.end_s - self.start_s)} of {span_words(self.horizon_s)}"
+        if self.of == 1:
+            return time
+        return f"{time}, {'all' if self.replications == self.of else self.replications} of {self.of} replications"
+
+
+def span_words(span_s: float) -> str:
+    """A span as people say it: minutes up to two hours, hours up to two days."""
+    if span_s < 2 * _MINUTE_S:
+        return f"{span_s:.0f} s"
+    if span_s < 2 * SECONDS_PER_HOUR:
+        return f"{span_s / _MINUTE_S:.0f} min"
+    hours = span_s / SECONDS_PER_HOUR
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.3g} days"
+
+
+def excerpt_of(loaded: LoadedScenario, most_requests: float) -> Excerpt:
+    """All of a run where it has so few requests, over all topologies and months; else its busiest time.
+
+    Busiest is the window with the most tokens, prompts and answers, of the first replication. Jobs, whose end counts,
+    and periods with a time of their own are simulated whole.
+
+    Raises
+    ------
+    InputError : a study whose windows are those of the whole run
+    """
+    scenario, demand, horizon = loaded.scenario, demand_of(loaded), horizon_of(loaded)
+    if scenario.study.cut is not None:
+        words = "takes its windows from the whole run: run it in full"
+        raise InputError(Problem(words, *loaded.place("study.cut"), path="study.cut"))
+    run_s, of = demand.horizon_s, demand.replications
+    part_s = run_s / _PARTS
+    load = load_by_window(demand.source(0), part_s, _PARTS)
+    classes = load.shape[1] // 3
+    requests = load.reshape(_PARTS, classes, 3)[:, :, 0].sum(axis=1)
+    tokens = load.reshape(_PARTS, classes, 3)[:, :, 1:].sum(axis=(1, 2))
+    room = most_requests / (len(scenario.topologies) * _loads(horizon))
+    jobs = any(isinstance(cls, JobWorkload) for cls in demand.workload.classes)
+    total = float(requests.sum())
+    if total <= room or jobs or any(period.when for period in horizon.periods):
+        replications = of if total == 0 else int(min(max(room // total, 1), of))
+        peak = _busiest(tokens, max(_PARTS // 20, 1))
+        return Excerpt(0.0, run_s, run_s, replications, of, (peak + _PARTS // 40) * part_s)
+    least = min(max(int(np.ceil(LEAST_S / part_s)), 1), _PARTS)
+    width = max(int(_PARTS * room / total), least)
+    while width > least and requests[(first := _busiest(tokens, width)) : first + width].sum() > room:
+        width = max(int(width * 0.95), least)
+    first = _busiest(tokens, width)
+    last_s = min((first + width) * part_s, run_s)
+    return Excerpt(first * part_s, last_s, run_s, 1, of, 0.5 * (first * part_s + last_s))
+
+
+def _busiest(tokens: np.ndarray[tuple[int], np.dtype[np.float64]], width: int) -> int:
+    """First part of the window with the most tokens; the earliest of equal ones."""
+    sums = np.convolve(tokens, np.ones(width), mode="valid")
+    return int(np.argmax(sums))
+
+
+def _loads(horizon: Horizon) -> int:
+    """How many loads are simulated for the months."""
+    numbers = list(horizon.numbers)
+    found = nodes([horizon.level(month) for month in numbers])
+    months = [numbers[k] for k in found]
+    return len({period.at(horizon.level(month)) for month in months for period in horizon.periods_of(month)})
+
+
+def excerpt_demand(loaded: LoadedScenario, excerpt: Excerpt) -> Demand:
+    """The demand of a scenario in an excerpt of its time, or of that of another one: requests are those of the run."""
+    demand = replace(demand_of(loaded), replications=excerpt.replications)
+    if excerpt.has_all_time:
+        return demand
+    start_s = _first_s(demand, excerpt)
+    return replace(
+        demand,
+        start_s=start_s,
+        warmup_s=excerpt.start_s - start_s if excerpt.start_s > 0 else demand.warmup_s,
+        horizon_s=excerpt.end_s - start_s,
+        when=part_when(loaded.scenario, start_s, excerpt.end_s - start_s),
+        _drawn={},
+    )
+
+
+def in_excerpt(planned: PlannedTopology, excerpt: Excerpt, demand: Demand) -> PlannedTopology:
+    """The topology with outages at the times that they have in the excerpt."""
+    later = partial(_later, start_s=demand.start_s)
+    fleet: FleetSpec = replace(
+        planned.fleet,
+        pools=tuple(map(later, planned.fleet.pools)),
+        providers=tuple(map(later, planned.fleet.providers)),
+    )
+    return planned if excerpt.has_all_time else replace(planned, fleet=fleet)
+
+
+def _first_s(demand: Demand, excerpt: Excerpt) -> float:
+    return max(excerpt.start_s - max(demand.warmup_s, LEAD_S), 0.0)
+
+
+def _later(target: _Target, start_s: float) -> _Target:
+    windows = [(first - start_s, last - start_s) for first, last in target.outages.windows]
+    found: Outages = replace(
+        target.outages, windows=tuple((max(first, 0.0), last) for first, last in windows if last > 0)
+    )
+    return replace(target, outages=found)

@@ -1,0 +1,158 @@
+"""A changed scenario beside the run that it was changed from: same requests, same span, same luck."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simulator.bill.category import usd_by_category
+from simulator.bill.ledger_file import read_usage
+from simulator.bill.study import bill_study, settled_terms, study_usd_per_month
+from simulator.bill.sums import mean, total_usd
+from simulator.decide.months import lasts_until
+from simulator.decide.rivals import rank
+from simulator.decide.standing import contenders
+from simulator.decide.why import listed, not_known, sentence
+from simulator.errors import collect
+from simulator.resolve.horizon import horizon_of
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
+from simulator.results.bundle import Bundle
+from simulator.run.evaluate import course_of
+from simulator.run.excerpt import Excerpt, excerpt_demand, in_excerpt
+from simulator.run.loads import Loads
+from simulator.run.phases import check_events
+from simulator.run.sizer import Sizer
+from simulator.run.summary import summarise, unmeasured_classes
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import demand_of
+from simulator.simulate.key import agreed, demand_parts, digest, fleet_key
+from simulator.simulate.one import subject_of
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
+from simulator.study.bill import MonthUse, PeriodUse
+from simulator.study.decision import Contender
+
+Summaries = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """A topology of a run at other prices.
+
+    Attributes
+    ----------
+    contender : as it stands among the others
+    usd_by_category : of its bill, USD per month
+    """
+
+    contender: Contender
+    usd_by_category: dict[str, float]
+
+
+def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summaries:
+    """Summaries of all topologies over an excerpt, as `simulate` gives them; sizes stay as they are.
+
+    Raises
+    ------
+    InputError : what cannot be planned or priced
+    """
+    check_events(loaded)
+    check_catalog_names(loaded)
+    loads = Loads(horizon_of(loaded), excerpt_demand(loaded, excerpt))
+    return dict(
+        zip(
+            loaded.scenario.topologies,
+            collect(lambda name: _served(loaded, name, loads, excerpt, store), loaded.scenario.topologies),
+            strict=True,
+        )
+    )
+
+
+def _served(loaded: LoadedScenario, name: str, loads: Loads, excerpt: Excerpt, store: Store) -> dict[str, Any]:
+    shown = loads.shown
+    planned = in_excerpt(plan_topology(loaded, name), excerpt, shown.demand)
+    subject = subject_of(planned)
+    outcomes = [stored_outcome(subject, shown.demand, k, store) for k in range(excerpt.replications)]
+    course = course_of(loaded, loads, planned, outcomes, Sizer(store))
+    found = summarise(loaded, planned, course.priced, course.prices, shown.period.name)
+    fleet = digest(fleet_key(subject), agreed(course.prices.terms))
+    return found | {"lasts_until": lasts_until(course.priced.walked), "fleet": fleet, "uncertainty": None}
+
+
+def words_of(summaries: Mapping[str, Mapping[str, Any]], excerpt: Excerpt) -> str:
+    """The verdict of what was simulated; not known where the run has hours that were not."""
+    found = contenders(summaries)
+    ranking = rank(found)
+    if not ranking.order and (unknown := unmeasured_classes(summaries)):
+        return not_known(unknown)
+    if excerpt.has_all_time:
+        part = "" if excerpt.is_whole else f"In {excerpt.replications} of {excerpt.of} replications: "
+        return part + sentence(found)
+    keep, miss = list(ranking.order), list(ranking.missing)
+    parts = [f"{listed(names)} {word} the SLO" for names, word in ((keep, "kept"), (miss, "missed")) if names]
+    return f"Not known: only {excerpt.words} were simulated. In them {'; '.join(parts)}. Run it in full for a verdict."
+
+
+def only_prices_differ(plain: LoadedScenario, changed: LoadedScenario) -> bool:
+    """Whether the same requests meet the same fleets in the same months: then use is the same, too."""
+    names = list(plain.scenario.topologies)
+    if list(changed.scenario.topologies) != names or horizon_of(plain) != horizon_of(changed):
+        return False
+    if plain.scenario.study.events or changed.scenario.study.events:
+        return False
+    before, after = demand_of(plain), demand_of(changed)
+    if (before.replications, digest(*demand_parts(before))) != (after.replications, digest(*demand_parts(after))):
+        return False
+    return all(_fleet(plan_topology(plain, name)) == _fleet(plan_topology(changed, name)) for name in names)
+
+
+def _fleet(planned: PlannedTopology) -> str:
+    subject = subject_of(planned)
+    return digest(fleet_key(subject), subject.targets)
+
+
+def stays_alike(decision: Mapping[str, Any]) -> bool:
+    """Whether all fleets of a run stay as they are in all months."""
+    return all(
+        len({(tuple(month["replicas"]), month["event"]) for month in found["months"]}) == 1
+        for found in decision["topologies"].values()
+    )
+
+
+def repriced(changed: LoadedScenario, bundle: Bundle) -> dict[str, Repriced]:
+    """The topologies of a run at the prices of a changed scenario, billed by the run's own ledger of use.
+
+    Raises
+    ------
+    InputError : use without a price
+    """
+    ledger = json.loads((bundle.path / "usage.json").read_text(encoding="utf-8"))
+    standing = {one.name: one for one in contenders(bundle.summary["topologies"])}
+    replications = int(bundle.manifest["replications"])
+    found: dict[str, Repriced] = {}
+    for name in bundle.summary["order"]:
+        months = read_usage(ledger[name])
+        terms = settled_terms(resolve_terms(plan_topology(changed, name)).terms, months)
+        bill = bill_study(terms, months)
+        alone = tuple(mean(study_usd_per_month(terms, _of_one(months, k, replications))) for k in range(replications))
+        was = standing[name]
+        now = Contender(
+            *(name, was.meets, mean(total_usd(bill.lines)), alone, was.attainment, was.fleet),
+            lasts_until=was.lasts_until,
+            edge=was.edge,
+        )
+        found[name] = Repriced(now, usd_by_category(bill.lines))
+    return found
+
+
+def _of_one(months: Sequence[MonthUse], number: int, of: int) -> tuple[MonthUse, ...]:
+    """Months with the use of one replication: each period of a month has one entry of every replication in turn."""
+    known: dict[int, MonthUse] = {}
+    for month in months:
+        if id(month) not in known:
+            parts = month.periods[number::of]
+            known[id(month)] = MonthUse(tuple(PeriodUse(part.usage, part.hours * of) for part in parts))
+    return tuple(known[id(month)] for month in months)
