@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.why import show_across, show_why
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
 from simulator.report.charts import Summaries
@@ -27,6 +28,7 @@ def show(context: Context) -> None:
     if len(context.topologies) < 2:
         st.caption("Show at least two topologies to compare them.")
     else:
+        show_why(context)
         _figures(context.topologies, context.baseline, context.names, "compare.paired")
     st.subheader("In what the topologies differ")
     parts = resolved(context.bundle).document.data["topologies"]
@@ -48,6 +50,7 @@ def show(context: Context) -> None:
     if same_requests([context.bundle, other]):
         st.markdown("Both runs served the same requests, so these differences are paired as well:")
         base = f"{context.baseline} here"
+        show_across(context, other)
         here = [f"{found} here" for found in context.names]
         _figures(both, base, list(dict.fromkeys([*here, *both])), "compare.across")
     else:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_months, show_sizes, show_verdict
+from dashboard.components.why import show_why
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision
@@ -45,6 +46,7 @@ def show(context: Context) -> None:
             _card(
                 name, found, decided["topologies"][name], context.topologies[context.baseline], name == context.baseline
             )
+    show_why(context)
     show_sizes(decided, context.topologies)
     show_months(decided, context.names, list(context.topologies))
     rows, headers = comparison(context.topologies)

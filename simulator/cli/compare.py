@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from functools import partial
+from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from simulator.figures.differences import Side
     from simulator.report.charts import Summaries
     from simulator.report.paired import PairedFigure
     from simulator.results.bundle import Bundle
@@ -69,7 +73,7 @@ def compare(
             for found in differing
         ]
         paired = [_pair(found, base) for base, group in pairs.items() for found in paired_figures(group, base)]
-        words = {"verdict": verdict(topologies), "months": _months(read)}
+        words = {"verdict": verdict(topologies), "months": _months(read), "why": _why(read, pairs)}
         whole = {"topologies": topologies, **words, "differences": rows, "paired": paired}
         print_json(finite(whole))
         return 0
@@ -77,6 +81,9 @@ def compare(
     print()
     print("\n".join(warning_lines(topologies)))
     print("", verdict(topologies), *_months(read), sep="\n")
+    if notes := _why(read, pairs):
+        print("\nwhy:")
+        print("\n".join(textwrap.fill(f"- {note}", 110, subsequent_indent="  ") for note in notes))
     for base, group in pairs.items():
         print(f"\nless {base}, replication by replication (95 % intervals):\n")
         print_table(*differences_to(group, base))
@@ -107,6 +114,17 @@ def _paired(read: Sequence[Bundle], topologies: Summaries, baseline: str) -> dic
         ]
     first = [baseline if baseline in group else next(iter(group)) for group in groups]
     return {base: group for base, group in zip(first, groups, strict=True) if len(group) > 1}
+
+
+def _why(read: Sequence[Bundle], pairs: Mapping[str, Summaries]) -> list[str]:
+    """Why topologies that served the same requests differ from the baseline of their group."""
+    from simulator.report.why import sides, why_notes
+
+    known: dict[str, Side] = {}
+    for bundle in read:
+        before = f"{bundle.path.name}/" if len(read) > 1 else ""
+        known |= sides(bundle, partial(add, before))
+    return [note for base, group in pairs.items() for note in why_notes({name: known[name] for name in group}, base)]
 
 
 def _months(read: Sequence[Bundle]) -> list[str]:

@@ -15,6 +15,7 @@ from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import money_notes
 from simulator.report.paired import differences_to, paired
 from simulator.report.table import baseline, binding_words, comparison, ordered, term_value, warnings
+from simulator.report.why import sides, why_notes
 from simulator.results.bundle import Bundle
 
 _SWINGS = 3
@@ -38,7 +39,7 @@ def memo(bundle: Bundle) -> str:
         tabulate(rows, headers=["", *headers[1:]], tablefmt="github", disable_numparse=True),
         "## Service",
         _bullets(_service(topologies)),
-        *_why(topologies),
+        *_why(topologies, why_notes(sides(bundle), baseline(topologies))),
         "## Money",
         _bullets([*_bills(topologies), *money_notes(topologies)]),
         "## What would change the answer",
@@ -77,17 +78,17 @@ def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _why(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _why(topologies: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> list[str]:
     """Differences to the topology that is recommended, where there is one to compare it to."""
     best = baseline(topologies)
     rows, headers = differences_to(topologies, best)
     if len(headers) < 2 or not paired(topologies, best):
-        return []
+        return ["## Why", _bullets(notes)] if notes else []
     text = (
         f"Each figure less that of {best}, replication by replication, as all served the same requests: mean and 95 % "
         "interval."
     )
-    return ["## Why", text, tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)]
+    return ["## Why", _bullets(notes), text, tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)]
 
 
 def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -51,6 +51,13 @@ def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, 
     by_path = {row["path"]: sorted(row["values"].values()) for row in data["differences"]}
     assert by_path == {"name": ["sized", "wider"], "topologies.own.pools[base].tensor_parallel_size": [1, 2]}
     assert len(data["topologies"]) == 6
+    bills = {name: found["cost"]["usd_per_month"] for name, found in data["topologies"].items()}
+    told = [note for note in data["why"] if " a month " in note]
+    assert told
+    for note in told:
+        name, base = note.split(" costs ")[0], note.partition(" than ")[2].split(":")[0]
+        assert base in {row["baseline"] for row in data["paired"]}
+        assert ("a month more" if bills[name] > bills[base] else "a month less") in note
 
 
 def test_topologies_that_served_the_same_requests_are_paired(

@@ -1,0 +1,223 @@
+"""Why two topologies differ, in words: each difference as a sentence with the share of every reason in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from simulator.bill.cents import dollars
+from simulator.bill.unused import UNUSED
+
+MOST_TOLD = 4
+"""Reasons that are told one by one; the others together."""
+_LEAST_SHARE = 0.01
+_TOLD_CHANGE = 0.01
+_GPU_HOURS = "GPU-hours"
+_OWNED = ("hardware", "network and storage", "maintenance", "space")
+_UNUSED_WORDS = {
+    "idle": "GPUs that are idle",
+    "spare": "GPUs that stand by as spares",
+    "unused": "what is paid for and taken by nobody",
+    "starting": "cold starts",
+    "down": "GPUs that are down",
+    "after the study": "commitments owed after the study",
+}
+_OTHERS = "the rest"
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One line of a bill per month.
+
+    Attributes
+    ----------
+    owner, category, part, quantity, unit, usd : as in `study.bill.Line`
+    """
+
+    owner: str
+    category: str
+    part: str
+    quantity: float
+    unit: str
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What of a topology its differences are told from.
+
+    Attributes
+    ----------
+    lines : of its bill
+    launches_per_hour : of replicas, by pool
+    seconds : of the mean answer, by what passes them
+    lost_share : of the requests that came, by why they were lost
+    """
+
+    name: str
+    lines: tuple[CostLine, ...]
+    launches_per_hour: Mapping[str, float]
+    seconds: Mapping[str, float]
+    lost_share: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A part of a difference.
+
+    Attributes
+    ----------
+    amount : above 0, on the side that has more of it
+    share : of all reasons on that side
+    """
+
+    words: str
+    amount: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one topology differs from another in one figure: sum(more) - sum(less) = amount.
+
+    Attributes
+    ----------
+    figure : `usd_per_month`, `e2e_s` (mean) or `lost_share`
+    amount : of the topology less the other's
+    more, less : why it is higher, and what keeps it lower; the largest first
+    text : the sentence
+    """
+
+    topology: str
+    than: str
+    figure: str
+    amount: float
+    more: tuple[Reason, ...]
+    less: tuple[Reason, ...]
+    text: str
+
+
+def differences_in_words(one: Side, other: Side) -> tuple[Difference, ...]:
+    """Cost, time of the mean answer and lost requests of `one` against `other`; what does not differ is left out."""
+    found = (_cost(one, other), _time(one, other), _lost(one, other))
+    return tuple(each for each in found if each.more or each.less)
+
+
+def decompose(one: Mapping[str, float], other: Mapping[str, float]) -> tuple[tuple[Reason, ...], tuple[Reason, ...]]:
+    """Parts that `one` has more of, and less of, than `other`: the largest first, with their shares on each side."""
+    changes = {name: one.get(name, 0.0) - other.get(name, 0.0) for name in {**one, **other}}
+    sides = ({n: v for n, v in changes.items() if v > 0}, {n: -v for n, v in changes.items() if v < 0})
+    least = _LEAST_SHARE * max(math.fsum(side.values()) for side in sides)
+    more, less = (_side(side, least) for side in sides)
+    return more, less
+
+
+def _side(amounts: Mapping[str, float], least: float) -> tuple[Reason, ...]:
+    whole = math.fsum(amounts.values())
+    if whole <= least:
+        return (Reason(_OTHERS, whole, 1.0),) if whole > 0 else ()
+    ranked = sorted(amounts.items(), key=lambda item: -item[1])
+    told = [item for item in ranked[:MOST_TOLD] if item[1] >= least]
+    rest = math.fsum(amount for _, amount in ranked[len(told) :])
+    return tuple(Reason(name, usd, usd / whole) for name, usd in [*told, *([(_OTHERS, rest)] if rest > 0 else [])])
+
+
+def _cost(one: Side, other: Side) -> Difference:
+    mine, theirs = _drivers(one), _drivers(other)
+    amounts = [{key: math.fsum(line.usd for line in lines) for key, lines in side.items()} for side in (mine, theirs)]
+    more, less = decompose(*amounts)
+    amount = math.fsum(amounts[0].values()) - math.fsum(amounts[1].values())
+    more = tuple(_with_facts(reason, one, mine, theirs) for reason in more)
+    less = tuple(_with_facts(reason, other, theirs, mine) for reason in less)
+    begin = f"{one.name} costs {dollars(abs(amount))} a month {'more' if amount > 0 else 'less'} than {other.name}"
+    if dollars(abs(amount)) == dollars(0.0):
+        begin = f"{one.name} costs the same as {other.name}"
+    text = _sentence(begin, more, less, "it pays {} more", "{} less", dollars)
+    return Difference(one.name, other.name, "usd_per_month", amount, more, less, text)
+
+
+def _drivers(side: Side) -> dict[str, list[CostLine]]:
+    """Lines by what they are paid for; what nobody used is one of these, whatever it is made of."""
+    found: dict[str, list[CostLine]] = {}
+    for line in side.lines:
+        words = line.category
+        if line.part in UNUSED:
+            words = _UNUSED_WORDS[line.part]
+        elif line.unit == "tokens":
+            words = f"{line.part} {line.category}"
+        elif line.unit == _GPU_HOURS:
+            words = line.category if line.category in _OWNED else f"GPU time {line.category}"
+        found.setdefault(words, []).append(line)
+    return found
+
+
+def _with_facts(
+    reason: Reason, side: Side, mine: Mapping[str, Sequence[CostLine]], theirs: Mapping[str, Sequence[CostLine]]
+) -> Reason:
+    """The reason with the figures behind it, of the side that has more of it."""
+    facts = _quantity(mine.get(reason.words, ()), theirs.get(reason.words, ()))
+    if reason.words == _UNUSED_WORDS["starting"]:
+        rates = {pool: rate for pool, rate in side.launches_per_hour.items() if rate}
+        facts = ", ".join(f"{pool} launches {rate:.2g} replicas an hour" for pool, rate in rates.items())
+    return Reason(f"{reason.words} ({facts})", reason.amount, reason.share) if facts else reason
+
+
+def _quantity(mine: Sequence[CostLine], theirs: Sequence[CostLine]) -> str:
+    """How much more of the same, and at what other price, where both sides have one unit of it."""
+    lines = (*mine, *theirs)
+    if not (mine and theirs) or len({(line.unit, line.category) for line in lines}) != 1:
+        return ""
+    unit = lines[0].unit
+    one, other = (math.fsum(line.quantity for line in side) for side in (mine, theirs))
+    if min(one, other) <= 0:
+        return ""
+    prices = [math.fsum(line.usd for line in side) / q for side, q in ((mine, one), (theirs, other))]
+    parts = [f"{one:,.0f} {unit} instead of {other:,.0f}"] if abs(one / other - 1) > _TOLD_CHANGE else []
+    if unit == _GPU_HOURS and min(prices) > 0 and abs(prices[0] / prices[1] - 1) > _TOLD_CHANGE:
+        parts.append(f"at ${prices[0]:,.2f} instead of ${prices[1]:,.2f} each")
+    return ", ".join(parts)
+
+
+def _time(one: Side, other: Side) -> Difference:
+    more, less = decompose(one.seconds, other.seconds)
+    amount = math.fsum(one.seconds.values()) - math.fsum(other.seconds.values())
+    begin = (
+        f"A mean answer of {one.name} takes {_s(abs(amount))} {'longer' if amount > 0 else 'less'} than of {other.name}"
+    )
+    text = _sentence(begin, more, less, "{} more", "{} less", _s)
+    return Difference(one.name, other.name, "e2e_s", amount, more, less, text)
+
+
+def _lost(one: Side, other: Side) -> Difference:
+    more, less = decompose(one.lost_share, other.lost_share)
+    sums = [math.fsum(side.lost_share.values()) for side in (one, other)]
+    begin = f"{one.name} loses {_percent(sums[0])} of its requests, {other.name} {_percent(sums[1])}"
+    text = _sentence(begin, more, less, "{} more", "{} fewer", _percent)
+    return Difference(one.name, other.name, "lost_share", sums[0] - sums[1], more, less, text)
+
+
+def _sentence(
+    begin: str, more: Sequence[Reason], less: Sequence[Reason], gain: str, loss: str, digits: Callable[[float], str]
+) -> str:
+    parts = [
+        f"{words.format(digits(math.fsum(reason.amount for reason in side)))} ({_listed(side)})"
+        for words, side in ((gain, more), (loss, less))
+        if side
+    ]
+    return f"{begin}: {' and '.join(parts)}."
+
+
+def _listed(side: Sequence[Reason]) -> str:
+    """Shares as they add up to 100 %; those that round to nothing are not told."""
+    if len(side) == 1:
+        return f"all of it {side[0].words}"
+    return ", ".join(f"{reason.share:.0%} {reason.words}" for reason in side if round(100 * reason.share))
+
+
+def _s(seconds: float) -> str:
+    return f"{seconds * 1e3:,.0f} ms" if seconds < 1 else f"{seconds:,.3g} s"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2%}" if share < 0.1 else f"{share:.1%}"

@@ -1,0 +1,107 @@
+"""Why topologies differ: reasons add up to the difference, and say what is behind it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.figures.differences import CostLine, Side, decompose, differences_in_words
+from simulator.report.why import side_of
+
+AMOUNTS = st.dictionaries(st.sampled_from("abcdefghij"), st.floats(0, 1e6), max_size=10)
+
+
+def side(name: str, *lines: CostLine, **others: dict[str, float]) -> Side:
+    return Side(name, lines, others.get("launches", {}), others.get("seconds", {}), others.get("lost", {}))
+
+
+def gpu(part: str, hours: float, usd: float, category: str = "on demand") -> CostLine:
+    return CostLine("rented", category, part, hours, "GPU-hours", usd)
+
+
+@settings(deadline=None)
+@given(AMOUNTS, AMOUNTS)
+def test_reasons_add_up_to_the_difference_and_their_shares_to_one(
+    one: dict[str, float], other: dict[str, float]
+) -> None:
+    more, less = decompose(one, other)
+    whole = math.fsum(one.values()) - math.fsum(other.values())
+    told = math.fsum(r.amount for r in more) - math.fsum(r.amount for r in less)
+    assert told == pytest.approx(whole, rel=1e-9, abs=1e-6)
+    for reasons in (more, less):
+        assert not reasons or math.fsum(r.share for r in reasons) == pytest.approx(1.0)
+        assert all(r.amount > 0 for r in reasons)
+        assert len(reasons) <= 5
+    assert decompose(other, one) == (less, more)
+
+
+def test_cold_starts_are_told_with_the_launches_behind_them() -> None:
+    dear = side("cloud", gpu("busy", 1000, 4000), gpu("starting", 1550, 6200), launches={"rented": 11.04})
+    cheap = side("fixed", gpu("busy", 50, 200))
+    (found,) = differences_in_words(dear, cheap)
+    assert found.amount == 10_000
+    assert found.text == (
+        "cloud costs $10,000 a month more than fixed: it pays $10,000 more (62% cold starts (rented launches 11 "
+        "replicas an hour), 38% GPU time on demand (1,000 GPU-hours instead of 50))."
+    )
+
+
+def test_the_same_hours_at_another_price_are_told_by_the_price() -> None:
+    (found,) = differences_in_words(side("a", gpu("busy", 100, 400)), side("b", gpu("busy", 100, 300)))
+    assert "all of it GPU time on demand (at $4.00 instead of $3.00 each)" in found.text
+
+
+def test_what_nobody_used_is_one_reason_whatever_it_is_made_of() -> None:
+    own = side(
+        "own",
+        gpu("busy", 10, 100, "hardware"),
+        gpu("spare", 10, 60, "hardware"),
+        gpu("spare", 10, 40, "maintenance"),
+    )
+    api = side("api", CostLine("p", "tokens", "input", 5e6, "tokens", 150.0))
+    (found,) = differences_in_words(own, api)
+    assert [(reason.words, reason.share) for reason in found.more] == [
+        ("hardware", 0.5),
+        ("GPUs that stand by as spares", 0.5),
+    ]
+    assert [reason.words for reason in found.less] == ["input tokens"]
+    assert found.text.startswith("own costs $50.00 a month more than api")
+
+
+def test_equal_topologies_have_no_difference_and_equal_bills_of_other_things_are_told() -> None:
+    one = side("a", gpu("busy", 10, 100))
+    assert differences_in_words(one, side("b", gpu("busy", 10, 100))) == ()
+    (found,) = differences_in_words(one, side("c", gpu("busy", 10, 100, "hardware")))
+    assert found.text.startswith("a costs the same as c")
+
+
+def test_time_and_losses_are_told_by_where_they_come_from() -> None:
+    slow = side("slow", seconds={"queue": 3.0, "decode": 2.0}, lost={"rejected (rate limit)": 0.08, "failed": 0.02})
+    fast = side("fast", seconds={"queue": 0.0, "decode": 1.0, "prefill": 0.5}, lost={"failed": 0.02})
+    time, lost = differences_in_words(slow, fast)
+    assert time.text == (
+        "A mean answer of slow takes 3.5 s longer than of fast: 4 s more (75% queue, 25% decode) and 500 ms less "
+        "(all of it prefill)."
+    )
+    assert lost.text == "slow loses 10.0% of its requests, fast 2.00%: 8.00% more (all of it rejected (rate limit))."
+
+
+def test_lost_requests_are_told_by_status_and_reason() -> None:
+    metrics = {
+        "arrived": 90,
+        "unsent_turns": 10,
+        "breakdown_s": {"queue": 1.0},
+        "statuses": {"completed": 80, "rejected": 7, "timed_out": 3},
+        "reasons": {"rejected": {"too_long": 5}},
+    }
+    found = side_of("a", {"metrics": metrics, "pools": [{"name": "p", "launches_per_hour": 2.0}]}, ())
+    assert found.lost_share == {
+        "rejected (too long)": 0.05,
+        "rejected": 0.02,
+        "timed out": 0.03,
+        "turns that a broken session no longer sent": 0.1,
+    }
+    assert found.launches_per_hour == {"p": 2.0}
