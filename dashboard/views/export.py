@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,8 +13,11 @@ import streamlit as st
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import stamp
+from simulator.report.bill_xlsx import bill_workbook
 from simulator.report.html import render
 from simulator.report.memo import memo
+from simulator.report.memo_docx import memo_document
+from simulator.report.memo_html import memo_page
 from simulator.results.bundle import Bundle
 
 _MAX_BYTES = 100_000_000
@@ -24,31 +29,45 @@ _KINDS = {
 }
 
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_MIME = {
+    ".md": "text/markdown",
+    ".html": "text/html",
+    ".docx": f"{_OFFICE}.wordprocessingml.document",
+    ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+}
+_NEEDS = {".docx": "docx", ".xlsx": "openpyxl"}
+
+
 def show(context: Context) -> None:
     """Memo, report, tables and scenario as files, and the link of this page."""
     st.title("Export")
     bundle = context.bundle
     text = _memo(str(bundle.path), stamp(bundle.path), bundle)
-    left, right = st.columns(2)
     name = bundle.path.name
-    left.download_button(
-        "Memo (Markdown)",
-        text,
-        f"{name}.md",
-        "text/markdown",
-        key="export.memo",
-        icon=":material/description:",
-        on_click="ignore",
+    files: tuple[tuple[str, str, str, Callable[[], str | bytes] | str, str], ...] = (
+        ("memo", "Memo (Markdown)", ":material/description:", text, f"{name}.md"),
+        ("memo_html", "Memo (HTML, prints as PDF)", ":material/print:", lambda: memo_page(bundle), f"{name}-memo.html"),
+        ("memo_docx", "Memo (Word)", ":material/article:", lambda: memo_document(bundle), f"{name}.docx"),
+        ("bill", "Bill (Excel, with formulas)", ":material/table:", lambda: bill_workbook(bundle), f"{name}.xlsx"),
+        ("report", "Report (HTML, works without a network)", ":material/web:", lambda: render(bundle), f"{name}.html"),
     )
-    right.download_button(
-        "Report (HTML, works without a network)",
-        lambda: render(bundle),
-        f"{name}.html",
-        "text/html",
-        key="export.report",
-        icon=":material/web:",
-        on_click="ignore",
-    )
+    columns = st.columns(3)
+    for k, (key, label, icon, content, called) in enumerate(files):
+        kind = Path(called).suffix
+        if kind in _NEEDS and find_spec(_NEEDS[kind]) is None:
+            columns[k % 3].caption(f"{label}: `pip install 'servecast[memo]'`")
+            continue
+        columns[k % 3].download_button(
+            label,
+            content,
+            called,
+            _MIME[kind],
+            key=f"export.{key}",
+            icon=icon,
+            on_click="ignore",
+            width="stretch",
+        )
     st.subheader("Files of the run")
     for file in sorted(bundle.path.iterdir()):
         if file.suffix in _KINDS and stat.S_ISREG(file.lstat().st_mode):

@@ -26,7 +26,7 @@ def compare(
     *,
     baseline: str = "",
     out: Path = Path("runs"),
-    format: Literal["table", "json"] = "table",
+    format: Literal["table", "json", "md"] = "table",
     quiet: bool = False,
 ) -> int:
     """Compare the topologies of runs, and say in what their scenarios differ.
@@ -35,7 +35,8 @@ def compare(
 
     For example:
 
-        servecast compare runs/march runs/april --baseline runs/march
+        servecast compare runs/march runs/april --baseline march/on_prem
+        servecast compare runs/main runs/branch --format md > comment.md
 
     Parameters
     ----------
@@ -46,11 +47,12 @@ def compare(
     out
         Folder for the bundles of these.
     format
-        Table for people, json for programs.
+        Table for people, json for programs, md for a comment on a pull request.
     quiet
         No progress bar.
     """
     from simulator.cli.output import print_json, print_table
+    from simulator.report.comment import comparison_comment
     from simulator.report.paired import differences_to
     from simulator.report.paired import paired as paired_figures
     from simulator.report.table import comparison, ordered, warning_lines
@@ -76,6 +78,9 @@ def compare(
         words = {"verdict": verdict(topologies), "months": _months(read), "why": _why(read, pairs)}
         whole = {"topologies": topologies, **words, "differences": rows, "paired": paired}
         print_json(finite(whole))
+        return 0
+    if format == "md":
+        print(comparison_comment(topologies, verdict(topologies), _why(read, pairs), _rows(differing), names), end="")
         return 0
     print_table(*comparison(topologies))
     print()

@@ -1,4 +1,4 @@
-"""`servecast report`: a run bundle as one HTML page, or as a memo."""
+"""`servecast report`: a run bundle as one HTML page, as a memo, or as a workbook of its bill."""
 
 from __future__ import annotations
 
@@ -6,32 +6,54 @@ from pathlib import Path
 from typing import Literal
 
 
-def report(bundle: Path, /, *, out: Path | None = None, format: Literal["html", "md"] = "html") -> int:
-    """Write a self-contained HTML report of a run bundle, or a memo in Markdown.
+def report(
+    bundle: Path, /, *, out: Path | None = None, format: Literal["html", "md", "memo", "docx", "xlsx"] = "html"
+) -> int:
+    """Write a self-contained HTML report of a run bundle, a memo, or a workbook of its bill.
 
     For example:
 
         servecast report runs/quickstart-4fb36670
-        servecast report runs/quickstart-4fb36670 --format md --out memo.md
+        servecast report runs/quickstart-4fb36670 --format docx --out memo.docx
 
     Parameters
     ----------
     bundle
         Folder written by `servecast run`.
     out
-        File to write; report.html or memo.md in the bundle unless given.
+        File to write; report.html, memo.md, memo.html, memo.docx or bill.xlsx in the bundle unless given.
     format
-        Html for the report, md for the memo.
+        Html for the report with charts to move in; md, memo (HTML to print) or docx for the memo; xlsx for the bill
+        with formulas. The last two need `pip install 'servecast[memo]'`.
     """
-    from simulator.report.html import write_report
-    from simulator.report.memo import memo
+    from simulator.results.binary import write_bytes
     from simulator.results.bundle import read_bundle
     from simulator.results.files import write_text
 
-    target = out or bundle / ("report.html" if format == "html" else "memo.md")
+    target = out or bundle / _NAMES[format]
+    found = read_bundle(bundle)
     if format == "html":
-        write_report(bundle, target)
+        from simulator.report.html import render
+
+        write_text(target, render(found))
+    elif format == "md":
+        from simulator.report.memo import memo
+
+        write_text(target, memo(found))
+    elif format == "memo":
+        from simulator.report.memo_html import memo_page
+
+        write_text(target, memo_page(found))
+    elif format == "docx":
+        from simulator.report.memo_docx import memo_document
+
+        write_bytes(target, memo_document(found))
     else:
-        write_text(target, memo(read_bundle(bundle)))
+        from simulator.report.bill_xlsx import bill_workbook
+
+        write_bytes(target, bill_workbook(found))
     print(target)
     return 0
+
+
+_NAMES = {"html": "report.html", "md": "memo.md", "memo": "memo.html", "docx": "memo.docx", "xlsx": "bill.xlsx"}

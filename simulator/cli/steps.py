@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +17,14 @@ def steps(
     start_s: float = 0.0,
     seconds: float = 10.0,
     out: Path | None = None,
-    format: Literal["table", "json", "csv"] = "table",
+    format: Literal["table", "json", "csv", "perfetto"] = "table",
 ) -> int:
     """Serve again what one replica of a run served, and show its steps: batch, KV blocks, preemptions.
 
     For example:
 
         servecast steps runs/quickstart-4fb36670 --topology on_prem --start-s 600 --seconds 10
+        servecast steps runs/quickstart-4fb36670 --topology on_prem --format perfetto --out steps.json
 
     Parameters
     ----------
@@ -39,13 +41,15 @@ def steps(
     seconds
         Length of the window.
     out
-        Parquet file to write instead of printing.
+        File to write instead of printing: Parquet, or with `--format perfetto` the trace.
     format
-        Table for people, json or csv for programs.
+        Table for people, json or csv for programs, perfetto for ui.perfetto.dev.
     """
     from simulator.cli.output import print_json, print_table
     from simulator.errors import InputError, Problem
+    from simulator.report.perfetto import perfetto_trace
     from simulator.results.bundle import read_bundle
+    from simulator.results.files import write_text
     from simulator.run.steps import replica_steps, replicas
 
     if not (start_s >= 0 and seconds > 0):
@@ -61,7 +65,14 @@ def steps(
         )
     number = own[0][1] if replica is None else replica
     view = replica_steps(found, name, own[0][0], number, start_s, seconds)
-    if out is not None:
+    if format == "perfetto":
+        trace = json.dumps(perfetto_trace(view, f"{name}/{own[0][0]} #{number}"), sort_keys=True)
+        if out is None:
+            print(trace)
+        else:
+            write_text(out, trace)
+            print(out)
+    elif out is not None:
         view.steps.to_parquet(out, index=False)
         print(out)
     elif format == "json":

@@ -1,18 +1,19 @@
-"""A run as a memo of a page or two, in Markdown; its bytes depend on the bundle alone."""
+"""A run as a memo of a page or two; its bytes depend on the bundle alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tabulate import tabulate
-
 from simulator.bill.cents import dollars
 from simulator.figures.table import figure
-from simulator.report.cost_charts import horizon_months
+from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
+from simulator.report.charts import cost_against_attainment
+from simulator.report.cost_charts import BASES, horizon_months, items, line_items
 from simulator.report.decision import decision_notes
+from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
-from simulator.report.money import money_notes
+from simulator.report.money import WIDTH, money_notes
 from simulator.report.paired import differences_to, paired
 from simulator.report.table import baseline, binding_words, comparison, ordered, term_value, warnings
 from simulator.report.why import sides, why_notes
@@ -22,38 +23,46 @@ _SWINGS = 3
 
 
 def memo(bundle: Bundle) -> str:
-    """Question, verdict, comparison, money, what would change the answer, risks and provenance of a run.
+    """`memo_blocks` as Markdown, ending in a newline."""
+    return markdown(memo_blocks(bundle))
 
-    Returns
-    -------
-    Markdown, ending in a newline
+
+def memo_blocks(bundle: Bundle) -> list[Block]:
+    """Question, verdict, comparison, why, money, what would change the answer, risks and provenance of a run.
+
+    Raises
+    ------
+    InputError : a broken bundle
     """
     summary = bundle.summary
     topologies = ordered(summary)
     rows, headers = comparison(topologies)
-    parts = [
-        f"# {summary['scenario']}",
-        summary["description"],
-        f"**{summary['verdict']}**",
-        "## Comparison",
-        tabulate(rows, headers=["", *headers[1:]], tablefmt="github", disable_numparse=True),
-        "## Service",
-        _bullets(_service(topologies)),
+    names = list(topologies)
+    lines = line_items(items(bundle.table("costs"), topologies, "month"), names, BASES["month"])
+    return [
+        Heading(1, summary["scenario"]),
+        Paragraph(summary["description"]),
+        Paragraph(summary["verdict"], strong=True),
+        Heading(2, "Comparison"),
+        Table(["", *headers[1:]], rows),
+        _picture(cost_against_attainment(topologies), "Cost against service level"),
+        Heading(2, "Service"),
+        Bullets(_service(topologies)),
         *_why(topologies, why_notes(sides(bundle), baseline(topologies))),
-        "## Money",
-        _bullets([*_bills(topologies), *money_notes(topologies)]),
-        "## What would change the answer",
-        _bullets([*decision_notes(bundle.decision, topologies), *_swings(topologies)]),
-        "## What the figures rest on",
-        _bullets(warnings(topologies)),
-        "## Provenance",
-        _bullets(_provenance(bundle.manifest)),
+        Heading(2, "Money"),
+        _picture(lines.properties(title="Where the money goes", width=WIDTH), "Where the money goes"),
+        Bullets([*_bills(topologies), *money_notes(topologies)]),
+        Heading(2, "What would change the answer"),
+        Bullets([*decision_notes(bundle.decision, topologies), *_swings(topologies)]),
+        Heading(2, "What the figures rest on"),
+        Bullets(warnings(topologies)),
+        Heading(2, "Provenance"),
+        Bullets(_provenance(bundle.manifest)),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _bullets(lines: Any) -> str:
-    return "\n".join(f"- {line}" for line in lines) or "- nothing to tell"
+def _picture(chart: Any, words: str) -> Picture:
+    return Picture(spec(chart), words)
 
 
 def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -78,17 +87,18 @@ def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _why(topologies: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> list[str]:
+def _why(topologies: Mapping[str, Mapping[str, Any]], notes: Sequence[str]) -> list[Block]:
     """Differences to the topology that is recommended, where there is one to compare it to."""
     best = baseline(topologies)
     rows, headers = differences_to(topologies, best)
+    found: list[Block] = [Heading(2, "Why"), Bullets(notes)] if notes else []
     if len(headers) < 2 or not paired(topologies, best):
-        return ["## Why", _bullets(notes)] if notes else []
+        return found
     text = (
         f"Each figure less that of {best}, replication by replication, as all served the same requests: mean and 95 % "
         "interval."
     )
-    return ["## Why", _bullets(notes), text, tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)]
+    return [*(found or [Heading(2, "Why")]), Paragraph(text), Table(headers, rows)]
 
 
 def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -63,6 +63,18 @@ def _lost(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def why_notes(found: Mapping[str, Side], baseline: str) -> list[str]:
-    """Why each topology differs from the baseline, a sentence for each figure."""
+    """Why each topology differs from the baseline, a sentence for each figure; of equal ones it is said once."""
     base = found[baseline]
-    return [each.text for name, side in found.items() if name != baseline for each in differences_in_words(side, base)]
+    told: list[Side] = []
+    notes: list[str] = []
+    for name, side in found.items():
+        reasons = differences_in_words(side, base)
+        if name == baseline or not reasons:
+            continue
+        same = next((other.name for other in told if not differences_in_words(side, other)), None)
+        if same:
+            notes.append(f"{name} differs from {baseline} as {same} does.")
+        else:
+            notes += [each.text for each in reasons]
+            told.append(side)
+    return notes

@@ -172,6 +172,16 @@ class Bundle:
         """
         return _read_json(self.path, "decision.json")
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Prices and cost figures behind the bill of each topology, with their sources.
+
+        Raises
+        ------
+        InputError : the bundle has none, or it is broken
+        """
+        return _read_json(self.path, "figures.json")
+
     def table(self, name: str) -> Any:
         """One Parquet file as a DataFrame.
 

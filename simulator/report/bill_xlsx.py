@@ -1,0 +1,136 @@
+"""The bill of a run as a workbook whose sums are formulas; needs the extra `servecast[memo]`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from simulator.bill.unused import UNUSED
+from simulator.errors import InputError
+from simulator.figures.table import figure
+from simulator.report.memo_docx import EXTRA
+from simulator.report.table import comparison, ordered
+from simulator.results.bundle import Bundle
+from simulator.units import TOKENS_PER_MILLION
+
+BILL, SUMMARY, FIGURES, SOURCES = "Bill", "Summary", "Figures", "Sources"
+BILL_HEADERS = (
+    "topology",
+    "owner",
+    "category",
+    "part",
+    "quantity per month",
+    "unit",
+    "$ per unit",
+    "$ per month",
+    "used",
+)
+SUMMARY_HEADERS = (
+    "topology",
+    "$ per month",
+    "delivered tokens per month",
+    "$ per 1M tokens, delivered",
+    "share paid but unused",
+)
+
+
+def bill_workbook(bundle: Bundle) -> bytes:
+    """The content of an `.xlsx` file.
+
+    `Bill` has a row for each line: change a quantity or a price, and the line, `Summary` and its unit prices follow.
+    `Figures` is the comparison as it was run, `Sources` what each price was taken from.
+
+    Raises
+    ------
+    InputError : a broken bundle, or `openpyxl` is not installed
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise InputError(f"a workbook {EXTRA}") from error
+    book = openpyxl.Workbook()
+    summary, bill = book.active, book.create_sheet(BILL)
+    summary.title = SUMMARY
+    rows = _fill_bill(bill, bundle)
+    _fill_summary(summary, bundle, rows)
+    names, headers = comparison(ordered(bundle.summary))
+    _fill(book.create_sheet(FIGURES), ["figure", *headers[1:]], names)
+    _fill(book.create_sheet(SOURCES), ("topology", "figure", "value", "unit", "date", "source"), _sources(bundle))
+    for sheet in book.worksheets:
+        _lay_out(sheet)
+    written = io.BytesIO()
+    book.save(written)
+    return written.getvalue()
+
+
+def _fill_bill(sheet: Any, bundle: Bundle) -> int:
+    """Lines of every topology; returns the number of the last row."""
+    sheet.append(BILL_HEADERS)
+    costs = bundle.table("costs")
+    columns = ["topology", "owner", "category", "part", "quantity", "unit", "usd_per_month"]
+    number = 1
+    for *texts, quantity, unit, usd in costs[columns].itertuples(index=False):
+        number += 1
+        safe = [_safe(str(text)) for text in texts]
+        price = usd / quantity if quantity else usd
+        amount = quantity if quantity else 1.0
+        used = 0 if safe[3] in UNUSED else 1
+        sheet.append([*safe, float(amount), _safe(str(unit)), float(price), f"=E{number}*G{number}", used])
+    return number
+
+
+def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> None:
+    sheet.append(SUMMARY_HEADERS)
+    for row, (name, found) in enumerate(ordered(bundle.summary).items(), start=2):
+        lines = f"{BILL}!A$2:A${last},A{row},{BILL}!H$2:H${last}"
+        unused = f"SUMIFS({BILL}!H$2:H${last},{BILL}!A$2:A${last},A{row},{BILL}!I$2:I${last},0)"
+        tokens = found["cost"]["tokens_per_month"]
+        sheet.append(
+            [
+                _safe(name),
+                f"=SUMIF({lines})",
+                tokens,
+                f'=IF(C{row}>0,B{row}/C{row}*{TOKENS_PER_MILLION:.0f},"")',
+                f'=IF(B{row}>0,{unused}/B{row},"")',
+            ]
+        )
+        sheet[f"E{row}"].number_format = "0%"
+        sheet[f"D{row}"].number_format = "#,##0.000"
+        sheet[f"B{row}"].number_format = sheet[f"C{row}"].number_format = "#,##0"
+    sheet.append([])
+    sheet.append([f"{figure('usd_per_month').label}: {figure('usd_per_month').meaning}. Sums follow the sheet {BILL}."])
+
+
+def _sources(bundle: Bundle) -> list[list[Any]]:
+    figures = bundle.figures
+    keys = ("id", "value", "unit", "date", "source")
+    return [
+        [name, *(one.get(key) for key in keys)] for name in bundle.summary["order"] for one in figures.get(name, ())
+    ]
+
+
+def _fill(sheet: Any, headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    sheet.append(list(headers))
+    for row in rows:
+        sheet.append([_safe(cell) if isinstance(cell, str) else _plain(cell) for cell in row])
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float) else str(value)
+
+
+def _safe(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith("=") else text
+
+
+def _lay_out(sheet: Any) -> None:
+    from openpyxl.styles import Font
+
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    sheet.freeze_panes = "B2"
+    for column in sheet.columns:
+        longest = max(len(str(cell.value)) for cell in list(column)[:200] if cell.value is not None)
+        sheet.column_dimensions[column[0].column_letter].width = min(max(longest + 2, 10), 60)

@@ -1,0 +1,68 @@
+"""A memo as blocks of text, whatever file it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading; level 1 is the title."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """A paragraph."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """A list."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first column names its rows."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A chart as a Vega-Lite specification, and in words; Markdown leaves it out."""
+
+    spec: str
+    words: str
+
+
+Block = Heading | Paragraph | Bullets | Table | Picture
+
+
+def markdown(blocks: Sequence[Block]) -> str:
+    """Blocks as Markdown, ending in a newline."""
+    parts = [_markdown(block) for block in blocks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Paragraph):
+        return f"**{block.text}**" if block.strong else block.text
+    if isinstance(block, Bullets):
+        return "\n".join(f"- {line}" for line in block.lines) or "- nothing to tell"
+    if isinstance(block, Table):
+        return tabulate(block.rows, headers=list(block.headers), tablefmt="github", disable_numparse=True)
+    return ""
