@@ -36,7 +36,7 @@ def compare(
     For example:
 
         servecast compare runs/march runs/april --baseline march/on_prem
-        servecast compare runs/main runs/branch --format md > comment.md
+        servecast compare runs/main runs/branch --format md
 
     Parameters
     ----------
