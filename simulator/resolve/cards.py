@@ -8,20 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.profile import Card
+from simulator.scenario.document import read_document
 from simulator.schema.hardware import HardwareSettings
 from simulator.units import BYTES_PER_GIB
 
+MOST_GIB = 1e6
 OWN_CARD = ("name", "memory_gib", "generation", "peers")
 
 
-@lru_cache
 def card_of(name: str) -> Card:
     """A GPU as the engine sees it.
 
@@ -31,6 +30,11 @@ def card_of(name: str) -> Card:
     """
     if name.endswith((".yaml", ".yml")):
         return _own_card(Path(name))
+    return _catalog_card(name)
+
+
+@lru_cache
+def _catalog_card(name: str) -> Card:
     found = gpu(name)
     data = read_yaml("gpu_engine.yaml")
     row = data["gpus"].get(found.name)
@@ -53,8 +57,9 @@ def _own_card(file: Path) -> Card:
     for key in [key for key in values if key not in OWN_CARD] + [key for key in OWN_CARD[:3] if key not in values]:
         raise InputError(Problem(f"a GPU has {', '.join(OWN_CARD)}: not so", file=str(file), path=str(key)))
     memory = values["memory_gib"]
-    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
-        raise InputError(Problem("must be GiB above 0", file=str(file), path="memory_gib", got=str(memory)))
+    if isinstance(memory, bool) or not isinstance(memory, int | float) or not 0 < memory <= MOST_GIB:
+        text = f"must be GiB above 0, at most {MOST_GIB:g}"
+        raise InputError(Problem(text, file=str(file), path="memory_gib", got=str(memory)[:60]))
     generations = {str(row["generation"]) for row in read_yaml("gpu_engine.yaml")["gpus"].values()}
     if values["generation"] not in generations:
         raise InputError(unknown_name("generation", str(values["generation"]), generations))
@@ -94,9 +99,4 @@ def _hardware(values: Any, file: Path) -> HardwareSettings:
 
 
 def _values(file: Path) -> Any:
-    try:
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the GPU: {error.strerror}", file=str(file))) from error
-    except YAMLError as error:
-        raise InputError(Problem(f"not YAML: {str(error).splitlines()[0]}", file=str(file))) from error
+    return read_document(file).data

@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.catalog.architecture import architecture_of
 from simulator.catalog.models import model
+from simulator.catalog.shapes.border import EXPERTS, TOKENS
 from simulator.catalog.shapes.config import read_config, shape_from_config
 from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
@@ -39,6 +40,8 @@ KV_DTYPES = {
     "int8": 1.0,
     "nvfp4": 0.5625,
 }
+MOST_GPUS = 4096
+"""Along one axis of a split."""
 METHODS = ("eagle", "mtp", "draft_model", "ngram")
 """Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
@@ -126,6 +129,7 @@ def answer(question: Question) -> Answer:
     ------
     InputError : an unknown name, version, format or split; a precision that the GPU or the version lacks
     """
+    _check_numbers(question)
     checkpoint = _checkpoint(question.model, question.folder)
     own = question.gpu.endswith((".yaml", ".yml"))
     card = question.card or card_of(str(question.folder / question.gpu) if own else question.gpu)
@@ -155,6 +159,24 @@ def answer(question: Question) -> Answer:
         enable_prefix_caching=question.enable_prefix_caching,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+
+
+def _check_numbers(question: Question) -> None:
+    """Refuse sizes that no engine takes.
+
+    Raises
+    ------
+    InputError : every one of them
+    """
+    sizes = dict.fromkeys(("max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size"), (1, TOKENS))
+    sizes |= dict.fromkeys(("tp", "pp", "dp"), (1, MOST_GPUS)) | {"redundant_experts": (0, EXPERTS)}
+    wrong = [
+        Problem(f"must be from {low} to {high:,}", path=name, got=str(value)[:60])
+        for name, (low, high) in sizes.items()
+        if (value := getattr(question, name)) is not None and not low <= value <= high
+    ]
+    if wrong:
+        raise InputError(*wrong)
 
 
 def _with_drafts(

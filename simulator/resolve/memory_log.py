@@ -9,6 +9,7 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Answer, Question, answer
+from simulator.results.inputs import input_file
 from simulator.units import BYTES_PER_GIB
 
 _NUMBER = r"(-?[\d.,]+)"
@@ -80,9 +81,9 @@ def read_log(file: Path) -> str:
     InputError : no such file, a log of another engine, or one without vLLM's memory lines
     """
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
+        text = input_file(file).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise InputError(Problem(f"cannot read the log: {error.strerror}", file=str(file))) from error
+        raise InputError(Problem(f"cannot be read: {error.strerror}", file=str(file))) from error
     if any(re.search(pattern, text) for name in ("kv_gib", "kv_tokens", "weights_gib") for pattern in TERMS[name]):
         return text
     for engine, pattern in ENGINES.items():

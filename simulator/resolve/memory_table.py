@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Answer, Question, answer
+from simulator.results.inputs import input_file
 from simulator.units import BYTES_PER_GIB
 
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -48,7 +49,7 @@ def read_rows(file: Path) -> list[Row]:
     InputError : no such file, an unknown column, or none for model and GPU
     """
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with input_file(file).open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
             names = [name.strip() for name in reader.fieldnames or ()]
             _check_columns(names, file)

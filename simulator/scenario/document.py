@@ -12,6 +12,7 @@ from ruamel.yaml.nodes import Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from simulator.errors import InputError, Problem
+from simulator.results.inputs import input_text
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
@@ -56,14 +57,7 @@ def read_document(file: Path) -> Document:
     ------
     InputError : missing, too large, not YAML, a key twice, or aliases that grow without bound
     """
-    try:
-        size = file.stat().st_size
-        text = file.read_text(encoding="utf-8") if size <= MAX_BYTES else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Problem(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(file))) from error
-    if size > MAX_BYTES:
-        raise InputError(Problem(f"is larger than {MAX_BYTES} bytes", str(file), got=str(size)))
-    return parse_document(text, str(file))
+    return parse_document(input_text(file, MAX_BYTES), str(file))
 
 
 def parse_document(text: str, file: str) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -14,10 +15,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+LARGEST = 1e15
+SMALLEST = 1e-12
+
+
 def _number(value: Any) -> Any:
-    """Refuse what pydantic would turn into a number without a word: text and truth values."""
+    """Refuse what pydantic would turn into a number without a word, text and truth values, and what nothing measures.
+
+    Between these bounds no product of a few numbers leaves the range of a float.
+    """
     if isinstance(value, bool | str):
         raise ValueError("must be a number")
+    if isinstance(value, int | float) and abs(value) > LARGEST and value not in (math.inf, -math.inf):
+        raise ValueError(f"must be at most {LARGEST:g} in size")
+    if isinstance(value, float) and 0 < abs(value) < SMALLEST:
+        raise ValueError(f"must be 0, or at least {SMALLEST:g} in size")
     return value
 
 

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import json
 import lzma
-import os
 import re
 import zlib
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
+from simulator.results.inputs import input_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +66,7 @@ def read_table(file: Path) -> Table:
     ------
     InputError : the file is missing, of another kind, or its rows differ in length
     """
-    if not os.path.isfile(file):
-        raise InputError(Problem("no such file", file=str(file)))
+    input_file(file, None)
     ending = next((suffix for suffix in reversed(file.suffixes) if suffix not in PACKINGS), "").lower()
     if ending == ".parquet" and file.suffix not in PACKINGS:
         return _read_parquet(file)

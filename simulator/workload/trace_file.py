@@ -132,7 +132,9 @@ def _without_labels(table: Table, kind: str, reading: Reading) -> tuple[Table, i
         return table, 0
     if kind != "table" or "class" not in table.frame.columns:
         raise InputError(Problem("has no column 'class' whose labels could be left out", file=str(table.file)))
-    labels = table.frame["class"].astype(str)
+    import pandas as pd
+
+    labels = pd.Series(_labels(table, "class"))
     known = sorted(set(labels))
     unknown = [name for name in reading.leave_out if name not in known]
     if unknown:
@@ -165,14 +167,19 @@ def _build(table: Table, kind: str, reading: Reading, failures: int, left_out: i
         block_tokens, segments = block_segments(table, blocks, isl, reading.hash_block_tokens)
         columns |= segments
     if kind == "table" and "session_id" in table.frame.columns:
-        columns["session_id"] = np.unique(table.frame["session_id"].astype(str), return_inverse=True)[1]
+        columns["session_id"] = np.unique(_labels(table, "session_id"), return_inverse=True)[1]
     raise_problems(problems)
     if kind != "table" or unit == "date" or arrival_s.min() >= _EPOCH_S:
         arrival_s = arrival_s - arrival_s.min()
     labelled = kind == "table" and "class" in table.frame.columns
-    labels = table.frame["class"].astype(str).to_numpy(object) if labelled else None
+    labels = _labels(table, "class") if labelled else None
     was_read = WasRead(kind, unit, block_tokens, failures, left_out)
     return LoadedTrace(make_requests(arrival_s, isl, osl, **columns), was_read, labels)
+
+
+def _labels(table: Table, column: str) -> NDArray[np.object_]:
+    """A column as text, whatever its values are."""
+    return np.array([str(value) for value in table.frame[column]], dtype=object)
 
 
 def _explain(problem: Problem) -> Problem:

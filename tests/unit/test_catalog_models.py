@@ -110,7 +110,7 @@ def test_the_section_for_text_is_read_wherever_it_stands(tmp_path: Path) -> None
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
         loaded_from(tmp_path / "nowhere.json")
 
 

@@ -160,7 +160,7 @@ def test_hardware_stands_in_a_scenario_or_in_a_file(tmp_path: Path) -> None:
         ("{memory_gb: 61.5}", r"scenario.yaml:\d+:\d+.*memory_gb"),
         ("{power_limit_w: -1}", "power_limit_w"),
         ("{links: {pcie_generation: 7}}", "pcie_generation"),
-        ("nowhere.yaml", "cannot read the GPU"),
+        ("nowhere.yaml", "cannot be read: No such file"),
         ("wrong.yaml", "memory_gb"),
     ],
 )

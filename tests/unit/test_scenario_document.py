@@ -54,7 +54,8 @@ def test_keys_are_the_text_that_was_written() -> None:
 def test_a_file_that_is_too_large_or_absent_is_named(tmp_path: Path) -> None:
     large = tmp_path / "large.yaml"
     large.write_text("#" * (MAX_BYTES + 1))
-    for path, words in ((large, "is larger than"), (tmp_path / "none.yaml", "No such file"), (tmp_path, "directory")):
+    absent = tmp_path / "none.yaml"
+    for path, words in ((large, "is larger than"), (absent, "No such file"), (tmp_path, "it is a folder")):
         with pytest.raises(InputError, match=words) as caught:
             read_document(path)
         assert caught.value.problems[0].file == str(path)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from simulator.catalog.shapes.border import TOKENS
 from simulator.catalog.shapes.builders import BUILDERS
 from simulator.catalog.shapes.decoder import Built, finish
 from simulator.catalog.shapes.reader import Config
 from simulator.catalog.shapes.towers import encoders
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
+from simulator.results.inputs import input_json
 
 TEXT_SECTIONS = ("thinker_config", "text_config", "llm_config", "language_config")
 """Where multimodal configs keep the keys of their language model, outer sections first."""
+MOST_WEIGHTS = 1e15
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 WIDTHS = (
@@ -51,13 +53,7 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
     """
     file = Path(path)
     file = file / "config.json" if file.is_dir() else file
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot read the model's config.json: {error.strerror}", file=str(file))) from error
-    except json.JSONDecodeError as error:
-        place = {"file": str(file), "line": error.lineno, "column": error.colno}
-        raise InputError(Problem(f"not JSON: {error.msg}", **place)) from error  # type: ignore[arg-type]
+    values = input_json(file)
     if not isinstance(values, dict):
         raise InputError(Problem("config.json must hold an object", file=str(file)))
     name = Path(str(values.get("_name_or_path") or file.resolve().parent.name)).name.lower()
@@ -93,7 +89,34 @@ def shape_from_config(name: str, values: Mapping[str, Any], file: str | None = N
     head = not any("Embedding" in str(each) or each == "Qwen3Model" for each in top.get("architectures") or ())
     shape = finish(text, family, built, name, top, towers, matrices, head=head)
     text.refuse_unread()
+    _refuse_empty(shape, file)
     return shape
+
+
+def _refuse_empty(shape: ModelShape, file: str | None) -> None:
+    """Refuse what no model can be: matrices or caches of nothing, more weights than anybody has memory for.
+
+    Raises
+    ------
+    InputError : naming the first
+    """
+    for matrix in shape.matrices:
+        if matrix.name != "rotary" and min(matrix.rows, matrix.columns, matrix.copies) < 1:
+            got = f"{matrix.copies} of {matrix.rows} × {matrix.columns}"
+            raise InputError(Problem("a matrix of no size follows from these keys", file, path=matrix.name, got=got))
+    for cache in shape.caches:
+        if (
+            cache.kind != "state"
+            and min(cache.heads, cache.head_dim, cache.reach or cache.kind not in ("window", "chunk")) < 1
+        ):
+            got = f"{cache.heads} heads of {cache.head_dim}, {cache.reach} tokens"
+            raise InputError(Problem(f"a cache of no size follows from these keys ({cache.kind})", file, got=got))
+    weights = sum(matrix.rows * matrix.columns * matrix.copies for matrix in shape.matrices)
+    if weights > MOST_WEIGHTS:
+        raise InputError(Problem(f"has more than {MOST_WEIGHTS:g} weights", file, got=f"{weights:.3g}"))
+    if not 1 <= shape.context <= TOKENS:
+        text = f"the longest context must be from 1 to {TOKENS:,} tokens"
+        raise InputError(Problem(text, file, path="max_position_embeddings", got=f"{shape.context:,}"[:60]))
 
 
 def _refuse_missing(text: Config) -> None:

@@ -70,7 +70,12 @@ def head_width(config: Config) -> int:
     given = config.get("head_dim")
     if given:
         return config.number("head_dim")
-    return config.number("hidden_size") // config.number("num_attention_heads")
+    heads = config.number("num_attention_heads")
+    if not 1 <= heads <= config.number("hidden_size"):
+        raise config.problem(
+            "num_attention_heads", "must be from 1 to hidden_size where head_dim is left open", str(heads)
+        )
+    return config.number("hidden_size") // heads
 
 
 def kv_head_count(config: Config) -> int:

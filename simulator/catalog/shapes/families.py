@@ -178,10 +178,9 @@ def is_sparse(config: Config, layer: int) -> bool:
     """Whether a layer has experts: not the first few, those listed, or all but every n-th."""
     frequency = config.get("moe_layer_freq")
     if isinstance(frequency, list):
-        return bool(frequency[layer])
-    listed = config.get("mlp_layer_types")
-    if listed is not None:
-        return str(listed[layer]) == "sparse"
+        return bool(config.by_layer("moe_layer_freq")[layer])
+    if config.get("mlp_layer_types") is not None:
+        return str(config.by_layer("mlp_layer_types")[layer]) == "sparse"
     if layer < config.first("first_k_dense_replace", "moe_layer_start_index", default=0):
         return False
     if config.get("moe_layers") is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from simulator.catalog.shapes.border import problems
 from simulator.errors import InputError, Problem
 
 DECISIVE = (
@@ -73,9 +74,16 @@ class Config(Mapping[str, Any]):
     values : the keys
     file : where they stand, for messages
     section : prefix of a nested section, as `text_config.`
+
+    Raises
+    ------
+    InputError : every key that holds what it cannot (`border.RULES`)
     """
 
     def __init__(self, values: Mapping[str, Any], file: str | None = None, section: str = "") -> None:
+        wrong = [Problem(text, file, path=f"{section}{key}", got=got) for key, text, got in problems(values)]
+        if wrong:
+            raise InputError(*wrong)
         self._values = values
         self._read: set[str] = set()
         self.file = file
@@ -111,12 +119,24 @@ class Config(Mapping[str, Any]):
 
         Raises
         ------
-        InputError : missing without a default, or not a whole number of at least 0
+        InputError : missing without a default, or a list or text where this model needs a number
         """
         value = self[key] if default is None else self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value or value < 0:
-            raise self.problem(key, "a whole number of at least 0 is needed", str(value))
+        if not isinstance(value, int | float):
+            raise self.problem(key, "a whole number is needed here", str(value)[:60])
         return int(value)
+
+    def by_layer(self, key: str) -> list[Any]:
+        """A list with an entry for each layer at least.
+
+        Raises
+        ------
+        InputError : shorter
+        """
+        found: list[Any] = self[key]
+        if len(found) < self.number("num_hidden_layers"):
+            raise self.problem(key, f"must name all {self.number('num_hidden_layers')} layers", str(len(found)))
+        return found
 
     def first(self, *keys: str, default: int | None = None) -> int:
         """The first of several keys that has a value."""

@@ -27,6 +27,7 @@ def gemma3n(config: Config, family: Family, built: Built) -> None:
     rank = config.number("laurel_rank", 64)
     shared = config.number("num_kv_shared_layers", 0)
     widths = config["intermediate_size"]
+    widths = config.by_layer("intermediate_size") if isinstance(widths, list) else [widths] * layers
     vocab = config.number("vocab_size_per_layer_input")
     built.matrices += [
         Matrix("model.embed_tokens_per_layer", vocab, layers * per_layer, "vocab", plain=True),
@@ -39,7 +40,7 @@ def gemma3n(config: Config, family: Family, built: Built) -> None:
         if layer >= layers - shared:
             built.caches.pop()
             built.layer_of_cache.pop()
-        add_mlp(config, family, built, layer, int(widths[layer] if isinstance(widths, list) else widths))
+        add_mlp(config, family, built, layer, int(widths[layer]))
         prefix = f"model.layers.{layer}"
         built.matrices += [
             parts.whole(f"{prefix}.laurel", 2 * rank, hidden),

@@ -1,0 +1,1 @@
+"""Input that nobody should give: mutated and random scenarios, broken side files, damaged bundles."""

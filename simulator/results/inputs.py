@@ -1,0 +1,83 @@
+"""Files from outside: regular ones of a bounded size, read as text."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from simulator.errors import InputError, Problem
+
+MOST_BYTES = 64 * 1024**2
+"""Of a file that is held in memory as a whole."""
+
+
+def input_file(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Path:
+    """The path of a regular file of at most so many bytes.
+
+    Raises
+    ------
+    InputError : no such file, a folder, pipe or device, or larger
+    """
+    path = Path(file)
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(Problem(f"cannot be read: {reason}", file=str(file))) from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        raise InputError(Problem(f"cannot be read: it is {kind}", file=str(file)))
+    if most_bytes is not None and status.st_size > most_bytes:
+        text = f"is larger than {most_bytes:,} bytes"
+        raise InputError(Problem(text, file=str(file), got=f"{status.st_size:,}"))
+    return path
+
+
+def input_text(file: str | Path, most_bytes: int = MOST_BYTES) -> str:
+    """The text (UTF-8) of a regular file of at most so many bytes.
+
+    Raises
+    ------
+    InputError : as `input_file`, cannot be read, or is no such text
+    """
+    path = input_file(file, most_bytes)
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(Problem(f"cannot be read: {error.strerror}", file=str(file))) from error
+    except UnicodeDecodeError as error:
+        raise InputError(Problem("is not UTF-8 text", file=str(file))) from error
+
+
+def input_json(file: str | Path, most_bytes: int = MOST_BYTES) -> Any:
+    """The value of a JSON file.
+
+    Raises
+    ------
+    InputError : as `input_text`, or it is no JSON, at its line and column
+    """
+    text = input_text(file, most_bytes)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(Problem(f"is not JSON: {error.msg}", str(file), error.lineno, error.colno)) from error
+    except (RecursionError, ValueError) as error:
+        raise InputError(
+            Problem("is not JSON: nested too deeply, or a number of too many digits", str(file))
+        ) from error
+
+
+def input_format(file: str | Path, format_name: str) -> dict[str, Any]:
+    """The object of a JSON file whose `format` must be the one named.
+
+    Raises
+    ------
+    InputError : as `input_json`, or no object, or another format
+    """
+    value = input_json(file)
+    if not isinstance(value, dict) or value.get("format") != format_name:
+        got = str(value.get("format"))[:60] if isinstance(value, dict) else type(value).__name__
+        raise InputError(Problem(f"format must be {format_name!r}", str(file), path="format", got=got))
+    return value

@@ -1,0 +1,122 @@
+"""What comes from outside is refused at the border: types, ranges, files that are none, and in how many words."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.catalog.models import models
+from simulator.catalog.shapes.config import shape_from_config
+from simulator.cli.main import run_command
+from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
+from simulator.errors import InputError, Problem
+from simulator.resolve.memory import Question, answer
+from simulator.results.inputs import input_json, input_text
+from simulator.scenario.load import load_scenario
+from tests.scenario_cases import chat
+
+CONFIG = models()["qwen3-32b"].config
+OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[(key, 0) for key in ("hidden_size", "num_hidden_layers", "vocab_size")],
+        *[("vocab_size", value) for value in (-1, 1e300, "8", [8])],
+        ("hidden_size", float("nan")),
+        ("hidden_size", float("inf")),
+        ("hidden_size", 10**400),
+        ("num_attention_heads", {"a": 1}),
+        ("head_dim", True),
+        ("intermediate_size", 0.5),
+        ("layer_types", 7),
+        ("layer_types", [1, 2]),
+        ("rope_scaling", {"rope_type": "yarn", "factor": "x"}),
+        ("tie_word_embeddings", "yes"),
+    ],
+)
+def test_a_key_of_a_config_that_holds_what_it_cannot_is_named(key: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"config.json: {key}"):
+        shape_from_config("mine", {**CONFIG, key: value}, "config.json")
+
+
+def test_a_config_of_layers_or_matrices_of_no_size_is_refused() -> None:
+    without_width = {key: value for key, value in CONFIG.items() if key != "head_dim"}
+    with pytest.raises(InputError, match="num_attention_heads"):
+        shape_from_config("mine", {**without_width, "num_attention_heads": 0})
+    with pytest.raises(InputError, match="no size"):
+        shape_from_config("mine", {**CONFIG, "num_attention_heads": 0, "head_dim": 128})
+    experts = models()["qwen3-30b-a3b"].config
+    with pytest.raises(InputError, match="must name all"):
+        shape_from_config("mine", {**experts, "moe_layer_freq": [1]})
+
+
+def test_questions_of_memory_have_ranges() -> None:
+    with pytest.raises(InputError, match=r"tp: must be from 1.*\n.*|max_num_seqs: must be from 1") as caught:
+        answer(Question("qwen3-14b", "h100-sxm", tp=0, max_num_seqs=10**12))
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to itself", "device"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "place"
+    match kind:
+        case "folder":
+            place.mkdir()
+        case "pipe":
+            os.mkfifo(place)
+        case "link to itself":
+            place.symlink_to(place.name)
+        case _:
+            place.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="place: cannot be read"):
+        input_text(place)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "{", "\ud800"])
+def test_json_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "file.json"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match=r"not JSON|not UTF-8"):
+        input_json(file)
+
+
+def test_a_file_beyond_the_size_that_is_held_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    file.write_text("1234")
+    assert input_json(file, 4) == 1234
+    with pytest.raises(InputError, match="larger than 3 bytes"):
+        input_json(file, 3)
+
+
+@pytest.mark.parametrize("value", ["1.0e+300", "1.0e-300", "-1.0e+16", str(10**30)])
+def test_numbers_that_nothing_measures_are_refused(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(chat(OWN, study="months: 6").replace("tpot_s: {p95: 0.03}", f"tpot_s: {{p95: {value}}}"))
+    with pytest.raises(InputError, match=r"scenario.yaml:\d+:\d+: workload.*p95: must be"):
+        load_scenario(file)
+
+
+def test_of_many_problems_ten_are_told_short_and_without_control_characters() -> None:
+    error = InputError(*(Problem("is\x1b[31m wrong", "file", got="x" * 5000) for _ in range(1234)))
+    lines = in_words(error).splitlines()
+    assert len(lines) == MOST_PROBLEMS + 1
+    assert lines[-1] == "and 1,224 more"
+    assert max(map(len, lines)) < 200
+    assert "\x1b" not in in_words(error)
+
+
+def test_what_the_system_refuses_is_no_bug_of_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert of_system(OSError(errno.ENOSPC, "No space left on device", "runs/x")) == "runs/x: the disk is full"
+    assert run_command(["verify", "versions", "x" * 300]) == 2
+    assert "File name too long" in capsys.readouterr().err
+
+
+def test_a_config_of_the_catalog_stays_what_it_was() -> None:
+    assert shape_from_config("mine", json.loads(json.dumps(CONFIG))).layers == CONFIG["num_hidden_layers"]
