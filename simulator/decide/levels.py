@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from simulator.study.demand import Level
 
-STEP = 0.09
+STEP = 0.19
 """Most that the load of a class grows between two nodes with months between them, as a share."""
 
 
@@ -16,7 +16,7 @@ def nodes(levels: Sequence[Level]) -> tuple[int, ...]:
     """Indices of the months that are simulated; the others lie between two of them.
 
     The first and the last month, and as few between as it takes: from each node to the farthest month such that no
-    class changes by more than 9 % and every month between lies between the two in each class. So a peak and a trough
+    class changes by more than 19 % and every month between lies between the two in each class. So a peak and a trough
     are nodes. Months without growth are one node.
 
     Parameters
@@ -38,7 +38,7 @@ def nodes(levels: Sequence[Level]) -> tuple[int, ...]:
 
 
 def _straight(levels: Sequence[Level], first: int, last: int) -> bool:
-    """Whether the months from `first` to `last` lie within 9 %, between the two, and in order in every class."""
+    """Whether the months from `first` to `last` lie within 19 %, between the two, and in order in every class."""
     for k in range(len(levels[first])):
         values = [level[k] for level in levels[first : last + 1]]
         if max(values) > (1 + STEP) * min(values):

@@ -12,8 +12,10 @@ from simulator.study.demand import Horizon, Level, Load, Period
 Trial = Callable[[Sizes, Load], Served]
 """A fleet of these sizes under this load."""
 Search = Callable[[Level, Sizes | None], Sizes | None]
-"""The cheapest sizes that meet the SLO in every period of a month of this level, searched from those of the node
+"""The cheapest sizes that meet the SLO in every period of a month of this level, searched from those of the month
 before; None if no allowed size does."""
+Misses = Callable[[Sizes, Load], bool]
+"""Whether a fleet of these sizes misses the SLO under this load: known sooner than what a trial gives."""
 
 
 @dataclass
@@ -29,13 +31,20 @@ class _Known:
             self.served[key] = self.trial(sizes, load)
         return self.served[key]
 
+    def forget(self, sizes: Sizes, load: Load) -> None:
+        """Settings beside the sizes have changed."""
+        self.served.pop((sizes, load), None)
+
 
 @dataclass(frozen=True)
 class _Walk:
     horizon: Horizon
-    trial: Trial
+    trial: _Known
     found: tuple[int, ...]
     sizes: tuple[Sizes, ...]
+    search: Search | None
+    owned: Sequence[bool]
+    misses: Misses | None
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
         return self.trial(sizes, period.at(self.horizon.level(month)))
@@ -63,6 +72,36 @@ class _Walk:
                 meets &= ends[0].meets
         return _walked(month, level, sizes, shares, meets)
 
+    def stays(self, low: int, high: int) -> bool:
+        """Whether the months between two nodes have their sizes: where these are open, a month may need others."""
+        if self.sizes[low] != self.sizes[high] or self.search is None:
+            return self.sizes[low] == self.sizes[high]
+        ends = (self.own(self.sizes[k], self.horizon.numbers[self.found[k]]) for k in (low, high))
+        return len({end.meets for end in ends}) == 1
+
+    def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
+        """A month between two nodes of other sizes: the sizes before it as long as they meet, else the least that do.
+
+        The sizes after it are tried where they are one replica more; else, and where they miss, sizes are searched.
+        """
+        level = self.horizon.level(month)
+        loads = [period.at(level) for period in self.horizon.periods_of(month)]
+        if self.misses is None or not any(self.misses(before, load) for load in loads):
+            first = self.own(before, month)
+            if first.meets:
+                return first
+        if after != before and sum(max(b - a, 0) for a, b in zip(before, after, strict=True)) <= 1:
+            second = self.own(after, month)
+            if second.meets:
+                return second
+        best = self.search(level, before) if self.search else None
+        if best is None:
+            return self.own(_kept(before, after, self.owned), month)
+        sizes = _kept(before, best, self.owned)
+        for load in loads:
+            self.trial.forget(sizes, load)
+        return self.own(sizes, month)
+
     def _meets(self, sizes: Sizes, month: int, period: Period, first: int, last: int) -> bool:
         """By halving from the neighbours, whose answers differ: the load only rises or only falls between them."""
         left, right = first, last
@@ -82,37 +121,38 @@ def walk(
     sizes: Sizes,
     search: Search | None = None,
     owned: Sequence[bool] = (),
+    misses: Misses | None = None,
 ) -> list[Walked]:
     """The months of a topology.
 
     Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
     taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
-    month of its failure is exact. Where sizes change, each month between is tried with the smaller one first. Each
-    period is judged by itself: a month meets the SLO if all its periods do. A fleet that fails stays and is billed.
+    month of its failure is exact. Where sizes change, each month between is tried with those before it first, and sizes
+    are searched for it where those after it are not the next larger. Each period is judged by itself: a month meets the
+    SLO if all its periods do. A fleet that fails stays and is billed.
 
     Parameters
     ----------
     sizes : of month 1, or of all months where none is open
     search : makes sizes open: finds those of each node; a node that no allowed size serves keeps the sizes before it
     owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
+    misses : asked before sizes that may miss are tried
     """
     known = _Known(trial)
     numbers = horizon.numbers
     levels = [horizon.level(month) for month in numbers]
     found = nodes(levels)
     at_nodes = _sizes(horizon, [numbers[k] for k in found], sizes, search, owned)
-    way = _Walk(horizon, known, found, at_nodes)
+    way = _Walk(horizon, known, found, at_nodes, search, owned, misses)
     walked: list[Walked] = []
     for index, month in enumerate(numbers):
         low, high = neighbours(found, index)
         if low == high:
             walked.append(way.own(at_nodes[low], month))
-        elif at_nodes[low] == at_nodes[high]:
+        elif way.stays(low, high):
             walked.append(way.between(month, low, high))
         else:
-            before = walked[-1].sizes if search else at_nodes[low]
-            first = way.own(before, month)
-            walked.append(first if first.meets else way.own(at_nodes[high], month))
+            walked.append(way.changed(month, walked[-1].sizes, at_nodes[high]))
     return walked
 
 

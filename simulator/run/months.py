@@ -15,6 +15,7 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import digest, fleet_key
 from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
+from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.study.decision import Served, Sizes, Walked
@@ -41,15 +42,15 @@ class Sizing:
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
     meets : whether a fleet meets the SLO in every period of a month
-    search : the topology at the cheapest sizes that do, from what it was before, and whether no class comes less than
-        then; None if none does
+    search : the topology at the cheapest sizes that do in a month of that level, from what it was before (None where
+        some class comes less than then); None if none does
     at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
     meets: Callable[[PlannedTopology, Sequence[PeriodDemand]], bool]
-    search: Callable[[Sequence[PeriodDemand], Sizes, PlannedTopology | None, bool], PlannedTopology | None]
+    search: Callable[[Level, Sequence[PeriodDemand], Sizes, PlannedTopology | None], PlannedTopology | None]
     at: Callable[[Sizes], PlannedTopology]
 
 
@@ -91,7 +92,7 @@ def walk_months(
     now = replicas(planned, pools)
     planned_at = {now: planned}
     found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
-    last: tuple[Level, PlannedTopology | None] = horizon.level(horizon.from_month), planned
+    searched: list[tuple[Level, PlannedTopology | None]] = []
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in planned_at:
@@ -117,12 +118,11 @@ def walk_months(
         return known.served[key]
 
     def search(level: Level, before: Sizes | None) -> Sizes | None:
-        nonlocal last
         if before is None or sizing is None:
             best = planned if base is None or base.meets else None
         else:
-            best = _next_best(loads, last, level, before, sizing)
-        last = level, best
+            best = _next_best(loads, _since(searched, level), level, before, sizing)
+        searched.append((level, best))
         if best is None:
             return None
         sizes = replicas(best, pools)
@@ -130,25 +130,41 @@ def walk_months(
         found_for[sizes, level] = best
         return sizes
 
-    walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else ())
+    def misses(sizes: Sizes, load: Load) -> bool:
+        subject = subject_of(under(sizes, load))
+        return try_fleet(subject, loads.at(load), known.store).refutation is not None
+
+    walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else (), misses)
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
 
 
+def _since(
+    searched: Sequence[tuple[Level, PlannedTopology | None]], level: Level
+) -> tuple[Level, PlannedTopology | None]:
+    """What was found where no class comes more often, as near as can be; else what was found last."""
+    below = [one for one in searched if _rises(one[0], level)]
+    return max(below, key=lambda one: sum(one[0])) if below else searched[-1]
+
+
+def _rises(then: Level, now: Level) -> bool:
+    return all(b >= a for a, b in zip(then, now, strict=True))
+
+
 def _next_best(
-    loads: Loads, last: tuple[Level, PlannedTopology | None], level: Level, before: Sizes, sizing: Sizing
+    loads: Loads, since: tuple[Level, PlannedTopology | None], level: Level, before: Sizes, sizing: Sizing
 ) -> PlannedTopology | None:
-    """The cheapest sizes of a node, from those of the node before it.
+    """The cheapest sizes of a month, from what was found at another level.
 
     Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
     chosen from does not meet more of a higher load. Where nothing met before, nothing does now.
     """
-    known, best = last
-    rises = all(now >= then for now, then in zip(level, known, strict=True))
+    known, best = since
+    rises = _rises(known, level)
     periods = loads.periods(level)
     if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
         return best
-    return sizing.search(periods, before, best, rises)
+    return sizing.search(level, periods, before, best if rises else None)
 
 
 def _fleet(planned: PlannedTopology) -> str:

@@ -21,6 +21,7 @@ from simulator.scenario.phases import at_event, in_change
 from simulator.schema.study import Event
 from simulator.size.answer import Answer, sized_scenario
 from simulator.study.decision import Served
+from simulator.study.demand import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def walk_study(
     ends = [phase.event.from_month - 1 for phase in later] + [math.ceil(loads.horizon.months)]
     known = Known(sizer.store)
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
-    sizing = sizer.sizing(written, found) if found else None
+    sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours = list(begun.months), list(begun.spells), {}
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
@@ -121,7 +122,7 @@ def walk_study(
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
             found = sizer.answer(phase.loaded, planned.name, here)
-            sizing = sizer.sizing(phase.loaded, found) if found else None
+            sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
             sized = sized_scenario(phase.loaded, [found] if found else [])
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
         if found and found.hours:
@@ -130,6 +131,10 @@ def walk_study(
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)
     return Journey(tuple(months), tuple(spells), hours)
+
+
+def _first(loads: Loads) -> Level:
+    return loads.horizon.level(loads.horizon.from_month)
 
 
 def _end(loads: Loads, month: int) -> float:

@@ -24,6 +24,7 @@ from simulator.size.search import refinable
 from simulator.size.trials import Point, Trials
 from simulator.size.windows import best_window
 from simulator.study.decision import Sizes
+from simulator.study.demand import Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,13 @@ class Sizer:
             return None
         return best_window(loaded, name, loads.first_month, self.store, self.limits, progress, rows)
 
-    def sizing(self, loaded: LoadedScenario, found: Answer) -> Sizing:
-        """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed."""
+    def sizing(self, loaded: LoadedScenario, found: Answer, level: Level) -> Sizing:
+        """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed.
+
+        Parameters
+        ----------
+        found : the sizes of the first of these months, whose load is `level`
+        """
         name = found.name
         loaded = with_hours(loaded, name, found.hours) if found.hours else loaded
         loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
@@ -73,19 +79,17 @@ class Sizer:
             subject = subject_of(planned)
             return all(try_fleet(subject, one.demand, self.store).refutation is None for one in periods)
 
-        refused = _refused(found.search)
+        refused = {level: _refused(found.search)}
+        limits = replace(self.limits or Limits(), probe=False)
 
         def search(
-            periods: Sequence[PeriodDemand], before: Sizes, last: PlannedTopology | None, rises: bool
+            now: Level, periods: Sequence[PeriodDemand], before: Sizes, last: PlannedTopology | None
         ) -> PlannedTopology | None:
-            nonlocal refused
-            opened = tuple(
-                _from(pool, before, last if rises else None, len(pools)) for pool in open_pools(loaded, name)
-            )
+            opened = tuple(_from(pool, before, last, len(pools)) for pool in open_pools(loaded, name))
             trials = Trials(alone(loaded, name), name, opened, periods, self.store)
-            known = refused if rises else frozenset[Point]()
-            best = searched(trials, self.limits, refused=known)
-            refused = known | _refused(best)
+            below = [points for then, points in refused.items() if all(a <= b for a, b in zip(then, now, strict=True))]
+            best = searched(trials, limits, refused=frozenset[Point]().union(*below))
+            refused[now] = _refused(best)
             if best.best is None:
                 return None
             return plan_topology(with_sizes(loaded, name, trials.sizes(best.best.point)), name)

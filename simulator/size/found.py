@@ -24,6 +24,7 @@ class Limits:
     seconds : of the wall clock for each topology; None for as long as it takes
     prune : whether what cannot cost less than the best that met is left out
     prove : whether what is smaller than a size that meets is closed one by one
+    probe : whether the next larger size is tried though it cannot cost less, as a sign that more is not always better
     """
 
     max_replicas: int = 64
@@ -31,6 +32,7 @@ class Limits:
     seconds: float | None = None
     prune: bool = True
     prove: bool = True
+    probe: bool = True
 
 
 def checked_limits(max_replicas: int, seconds: float | None) -> Limits:

@@ -217,7 +217,7 @@ def _prove(searcher: _Searcher, point: Callable[[int], Point], bounds: tuple[int
     Where a larger number is refused, more is not always better here: nothing is skipped then.
     """
     low, high = bounds
-    if found < high and searcher.close(point(found + 1)).word == "excluded":
+    if found < high and searcher.close(point(found + 1)).word == "excluded" and searcher.limits.probe:
         probe = searcher.trials(point(found + 1), replications=1)
         if probe.word == "refused":
             searcher.trail[point(found + 1)] = probe

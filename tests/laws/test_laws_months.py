@@ -95,10 +95,7 @@ def test_sizes_that_grow_always_meet_and_owned_ones_do_not_shrink(growth: float,
     assert all(month.meets for month in walked)
     sizes = [month.sizes[0] for month in walked]
     assert sizes == sorted(sizes)
-    for month in walked:
-        need = math.ceil(horizon.level(month.month)[0] - 1e-12)
-        ends = [horizon.level(m)[0] for m in (month.month, min(month.month + 8, months))]
-        assert need <= month.sizes[0] <= max(need, math.ceil(ends[1] * (1 + STEP)))
+    assert sizes == [math.ceil(horizon.level(month.month)[0] - 1e-12) for month in walked], "no month has more"
 
 
 def test_owned_hardware_stays_where_the_load_falls_and_rented_does_not() -> None:
@@ -149,6 +146,38 @@ def test_a_node_that_no_size_serves_keeps_its_fleet_and_fails() -> None:
     walked = walk(_horizon(1.0, 24), fleet, (1,), search, (True,))
     assert lasts_until(walked) == 13
     assert walked[-1].sizes == (2,)
+
+
+def test_a_month_whose_neighbours_sizes_miss_is_searched_for_itself() -> None:
+    """Settings of an autoscaler that meet the load they were found for and no other, as where one starts too late."""
+    horizon = _horizon(1.0, 36)
+    fits: dict[Level, Sizes] = {}
+
+    def trial(sizes: Sizes, load: Load) -> Served:
+        return Served(fits.get(load.level) == sizes, 1.0, "", ())
+
+    def search(level: Level, before: Sizes | None) -> Sizes | None:
+        fits[level] = (3 + len(fits) % 2,)
+        return fits[level]
+
+    walked = walk(horizon, trial, (3,), search, (False,))
+    assert all(month.meets for month in walked)
+    assert len(fits) == len({month.level for month in walked})
+
+
+def test_the_month_that_no_size_serves_any_more_is_found_between_nodes() -> None:
+    fleet = Fleet()
+    searched: list[Level] = []
+
+    def search(level: Level, before: Sizes | None) -> Sizes | None:
+        searched.append(level)
+        return fleet.search(level, before) if sum(level) <= 2.3 else None
+
+    horizon = _horizon(1.0, 24)
+    walked = walk(horizon, fleet, (1,), search, (False,))
+    last = max(month for month in horizon.numbers if horizon.level(month)[0] <= 2.3)
+    assert lasts_until(walked) == last == 15
+    assert [month.sizes for month in walked[12:15]] == [(2,), (3,), (3,)]
 
 
 @given(st.floats(0.02, 60.0), st.floats(1.01, 3.0))
