@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simulator.decide.levels import nodes
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, slo_met
@@ -92,7 +93,7 @@ def walk_months(
     now = replicas(planned, pools)
     planned_at = {now: planned}
     found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
-    searched: list[tuple[Level, PlannedTopology | None]] = []
+    searched: list[Found] = []
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in planned_at:
@@ -121,7 +122,7 @@ def walk_months(
         if before is None or sizing is None:
             best = planned if base is None or base.meets else None
         else:
-            best = _next_best(loads, _since(searched, level), level, before, sizing)
+            best = _next_best(loads, searched, level, before, sizing)
         searched.append((level, best))
         if best is None:
             return None
@@ -139,9 +140,40 @@ def walk_months(
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
 
 
-def _since(
-    searched: Sequence[tuple[Level, PlannedTopology | None]], level: Level
-) -> tuple[Level, PlannedTopology | None]:
+Found = tuple[Level, PlannedTopology | None]
+"""What a search found at a level."""
+
+
+def _next_best(
+    loads: Loads, searched: Sequence[Found], level: Level, before: Sizes, sizing: Sizing
+) -> PlannedTopology | None:
+    """The cheapest sizes of a month, from what was found at other levels.
+
+    Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
+    chosen from does not meet more of a higher load. Where nothing met before, nothing does now. Between two nodes the
+    settings of the higher one are taken where they meet: an autoscaler follows the load, and its bill with it.
+    """
+    known, best = _since(searched, level)
+    rises = _rises(known, level)
+    periods = loads.periods(level)
+    if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
+        return best
+    above = _above(loads, searched, level)
+    if above is not None and any(pool.autoscaler for pool in above.fleet.pools) and sizing.meets(above, periods):
+        return above
+    return sizing.search(level, periods, before, best if rises else None)
+
+
+def _above(loads: Loads, searched: Sequence[Found], level: Level) -> PlannedTopology | None:
+    """What was found at the next higher load, for a month between nodes."""
+    levels = [loads.horizon.level(month) for month in loads.horizon.numbers]
+    if any(levels[k] == level for k in nodes(levels)):
+        return None
+    higher = [(sum(then), k) for k, (then, found) in enumerate(searched) if found and _rises(level, then)]
+    return searched[min(higher)[1]][1] if higher else None
+
+
+def _since(searched: Sequence[Found], level: Level) -> Found:
     """What was found where no class comes more often, as near as can be; else what was found last."""
     below = [one for one in searched if _rises(one[0], level)]
     return max(below, key=lambda one: sum(one[0])) if below else searched[-1]
@@ -149,22 +181,6 @@ def _since(
 
 def _rises(then: Level, now: Level) -> bool:
     return all(b >= a for a, b in zip(then, now, strict=True))
-
-
-def _next_best(
-    loads: Loads, since: tuple[Level, PlannedTopology | None], level: Level, before: Sizes, sizing: Sizing
-) -> PlannedTopology | None:
-    """The cheapest sizes of a month, from what was found at another level.
-
-    Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
-    chosen from does not meet more of a higher load. Where nothing met before, nothing does now.
-    """
-    known, best = since
-    rises = _rises(known, level)
-    periods = loads.periods(level)
-    if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
-        return best
-    return sizing.search(level, periods, before, best if rises else None)
 
 
 def _fleet(planned: PlannedTopology) -> str:

@@ -88,7 +88,8 @@ class Sizer:
             opened = tuple(_from(pool, before, last, len(pools)) for pool in open_pools(loaded, name))
             trials = Trials(alone(loaded, name), name, opened, periods, self.store)
             below = [points for then, points in refused.items() if all(a <= b for a, b in zip(then, now, strict=True))]
-            best = searched(trials, limits, refused=frozenset[Point]().union(*below))
+            guess = [before[pool.index] for pool in opened]
+            best = searched(trials, limits, refused=frozenset[Point]().union(*below), guess=guess)
             refused[now] = _refused(best)
             if best.best is None:
                 return None

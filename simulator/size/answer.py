@@ -98,16 +98,20 @@ def answer(
 
 
 def searched(
-    trials: Trials, limits: Limits | None = None, rival: Tried | None = None, refused: Collection[Point] = ()
+    trials: Trials,
+    limits: Limits | None = None,
+    rival: Tried | None = None,
+    refused: Collection[Point] = (),
+    guess: Sequence[int] = (),
 ) -> Search:
-    """Search the sizes of a topology that can be planned at its smallest; `rival` and `refused` as `search` takes them.
+    """Search the sizes of a topology that can be planned at its smallest; arguments are those of `search`.
 
     Raises
     ------
     InputError : it cannot
     """
     trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
-    return search(trials, limits, rival=rival, refused=refused)
+    return search(trials, limits, rival=rival, refused=refused, guess=guess)
 
 
 def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:

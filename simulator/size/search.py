@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from simulator.bill.cents import dollars
@@ -36,6 +36,7 @@ class _Searcher:
     best: Tried | None = None
     rival: Tried | None = None
     refused: Collection[Point] = ()
+    guess: Sequence[int] = ()
     monotone: bool = True
     proved: bool = True
     trail: dict[Point, Tried] = field(default_factory=dict)
@@ -105,6 +106,7 @@ def search(
     known: Tried | None = None,
     rival: Tried | None = None,
     refused: Collection[Point] = (),
+    guess: Sequence[int] = (),
 ) -> Search:
     """Find the cheapest sizes of a topology that meet the SLO.
 
@@ -117,9 +119,10 @@ def search(
     known : a point that is known to meet; what costs no less is excluded
     rival : the best of other points, as those of another window: what costs no less is excluded or raced out too
     refused : points that miss the SLO where less is asked: these are not simulated
+    guess : replicas of each pool with which it begins; by their rough capacity unless given
     """
     limits = limits or Limits()
-    searcher = _Searcher(trials, limits, known, rival, refused)
+    searcher = _Searcher(trials, limits, known, rival, refused, guess)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
@@ -189,7 +192,8 @@ def _numbers(searcher: _Searcher) -> None:
         low = max(pool.low, math.ceil(searcher.trials.least(k, start) / pool.step))
         top = max(most // pool.step, 1)
         ranges.append((min(low, top), top))
-        guesses.append(max(math.ceil(_guess(searcher, k, start) / pool.step), 1))
+        replicas = searcher.guess[k] if searcher.guess else _guess(searcher, k, start)
+        guesses.append(max(math.ceil(replicas / pool.step), 1))
     if not pools:
         searcher.close(())
     elif len(pools) == 1:
