@@ -163,10 +163,19 @@ def link_driver(folder: Path) -> None:
     shutil.copytree(source / "driver", package / "driver", ignore=shutil.ignore_patterns("__pycache__"))
 
 
+CPU_DEFAULTS: Mapping[str, str] = {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
+"""What an engine on a CPU needs and vLLM's own defaults do not give: a KV cache of 1 GiB and not of half the memory,
+and one thread, which other work disturbs least. Variables of the caller win."""
+
+
 def child_environment(package_folder: str) -> dict[str, str]:
-    """This process's environment, for vLLM's: the driver on its path, no usage statistics."""
+    """This process's environment, for vLLM's: the driver first on its path, then the caller's path without servecast
+    itself, whose packages may be of other versions than vLLM's; no usage statistics; what a CPU engine needs."""
+    own = Path(__file__).resolve().parents[1]
+    kept = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    path = [package_folder, *(entry for entry in kept if Path(entry).resolve() != own)]
     inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**inherited, "PYTHONPATH": package_folder, "VLLM_NO_USAGE_STATS": "1"}
+    return {**CPU_DEFAULTS, **inherited, "PYTHONPATH": os.pathsep.join(path), "VLLM_NO_USAGE_STATS": "1"}
 
 
 def engine_arguments(model: str, extra: Sequence[str], defaults: Mapping[str, str | None]) -> list[str]:

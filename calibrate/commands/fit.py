@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+
+MOST_HELD_OUT = 0.15
+"""Median error of held-out steps beyond which a profile is not to be trusted."""
 
 
 def fit(
@@ -20,6 +25,9 @@ def fit(
     format: Literal["table", "json"] = "table",
 ) -> int:
     """Fit the step-time model to measured steps and write a profile.
+
+    Exits with 1, and says why, where the profile is not to be trusted: held-out steps are off by more than 15 % in the
+    median of a regime. A design that was cut short is told too.
 
     For example:
 
@@ -73,11 +81,15 @@ def fit(
         sources={file.name: sha256(file) for file in files},
     )
     write_json(value, out)
+    remarks = doubts(value["errors"]["held_out"], steps)
+    for remark in remarks:
+        print(remark, file=sys.stderr)
+    code = 1 if any(error["median"] > MOST_HELD_OUT for error in value["errors"]["held_out"].values()) else 0
     if plots:
         write_plots(found, recording.steps, plots)
     if format == "json":
         print_json(value)
-        return 0
+        return code
     rows = [[key, f"{number:.4g}"] for key, number in value["coefficients"].items()]
     print_table(rows, ["coefficient", "value"])
     print()
@@ -87,7 +99,32 @@ def fit(
     ]
     print_table(rows, ["held out", "points", "median error", "p90", "bias"])
     print(f"\n{value['steps']} steps, {100 * value['outlier_share']:.1f} % outliers\nprofile: {out}")
-    return 0
+    return code
+
+
+def doubts(held_out: Mapping[str, Mapping[str, float]], folder: Path) -> list[str]:
+    """Why a profile is not to be trusted: a design cut short, a regime without points of its own, large errors."""
+    from calibrate.recording.bundle import META
+    from calibrate.recording.steps import REGIMES
+    from simulator.results.files import read_json
+
+    found = []
+    meta = read_json(folder / META) if folder.is_dir() else {}
+    if meta.get("status", "complete") != "complete":
+        measured, design = meta["points"]["measured"], meta["design"]
+        wanted = design["points"] * design["repeats"]
+        how = "the same `servecast calibrate profile` goes on"
+        found.append(f"{folder}: only {measured} of {wanted} points were measured: {how}")
+    missing = [regime for regime in REGIMES if regime not in held_out]
+    if missing:
+        found.append(f"no held-out steps of {', '.join(missing)}: nothing says how far these are off")
+    found += [
+        f"held-out {regime} steps are off by {100 * error['median']:.0f} % in the median (more than "
+        f"{100 * MOST_HELD_OUT:.0f} %): measure more points, or without other work on the machine"
+        for regime, error in held_out.items()
+        if error["median"] > MOST_HELD_OUT
+    ]
+    return found
 
 
 def model_name(model: object) -> str:

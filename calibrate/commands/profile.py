@@ -38,7 +38,8 @@ def profile(
     repeats
         Times that each point is measured.
     time_budget_s
-        The design is cut down to fit, and no point begins after this time.
+        The design is cut down to fit, and no point begins later than this after the first one's first step; starting
+        the engine does not count.
     seed
         Of the random order.
     vllm_python
@@ -63,6 +64,9 @@ def profile(
         lambda: VllmProcess(python, out / "vllm.log"), arguments, store, Options(repeats, time_budget_s, seed), report
     )
     complete = profiler.run()
+    if not store.measured:
+        why = store.failed[0]["message"] if store.failed else "the design has none"
+        raise InputError(Problem(f"no point was measured: {why}", file=str(out)))
     steps = sum(len(point["rows"]) for point in store.measured)
     failed = f", {len(store.failed)} failed" if store.failed else ""
     print(f"{steps} steps from {len(store.measured)} points{failed}{'' if complete else ', time used up'}: {out}")

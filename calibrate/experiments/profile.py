@@ -48,7 +48,7 @@ class Options:
     Attributes
     ----------
     repeats : times that each point is measured
-    time_budget_s : wall-clock time after which no further point is begun
+    time_budget_s : time from the design's first step after which no further point is begun
     seed : of the order
     """
 
@@ -88,7 +88,6 @@ class Profiler:
         ------
         EngineError : vLLM does not start, or dies again and again
         """
-        self._began_s = time.monotonic()
         complete = False
         try:
             self._start()
@@ -175,6 +174,7 @@ class Profiler:
         open_ = [(repeat, point) for repeat, point in wanted if (repeat, point.name) not in done]
         costs = [point.seconds(**self.store.find("speed")["speed"]) for _, point in open_]  # type: ignore[index]
         measured_s = expected_s = 0.0
+        self._began_s = time.monotonic()
         for k, (repeat, point) in enumerate(open_):
             if time.monotonic() - self._began_s > self.options.time_budget_s:
                 return False

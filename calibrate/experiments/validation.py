@@ -27,6 +27,14 @@ from simulator.perf.device import BatchLimits
 from simulator.perf.profile import profile_step_time
 from simulator.perf.steptime import StepTime
 
+_LIMITS = {
+    "num-gpu-blocks-override": "num_gpu_blocks",
+    "block-size": "block_size",
+    "max-num-batched-tokens": "max_num_batched_tokens",
+    "max-num-seqs": "max_num_seqs",
+    "max-model-len": "max_model_len",
+}
+"""vLLM's arguments for the limits of a profiled engine."""
 _WARM_UP = ((64, 4),) * 4
 
 
@@ -49,8 +57,13 @@ class Measured:
 
     @property
     def arguments(self) -> list[str]:
-        """vLLM's command line as it was profiled."""
-        return list(self.meta["engine_arguments"])
+        """vLLM's command line as it was profiled, with the limits that came of it: an engine in a process and a server
+        have other defaults, and a start with compiled graphs finds another number of KV blocks than one without."""
+        said = list(self.meta["engine_arguments"])
+        named = {word.split("=")[0].removeprefix("--").replace("_", "-") for word in said if word.startswith("--")}
+        config = self.meta["config"]
+        limits = {name: config.get(key) for name, key in _LIMITS.items()}
+        return said + [f"--{name}={value}" for name, value in limits.items() if value is not None and name not in named]
 
     @property
     def model(self) -> str:
