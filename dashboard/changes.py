@@ -74,15 +74,36 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
     return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
 
 
+def open_sizes(loaded: LoadedScenario) -> list[str]:
+    """Every size that a search may find, left open: replicas, and settings of autoscalers; schedules stay."""
+    sets = []
+    for name, topology in loaded.scenario.topologies.items():
+        for pool in topology.pools:
+            path = f"topologies[{name}].pools[{pool.name}]"
+            if pool.autoscaler is not None:
+                sets += [f"{path}.autoscaler=auto", *([f"{path}.replicas=1"] if pool.replicas != 1 else [])]
+            elif not pool.schedule:
+                sets.append(f"{path}.replicas=auto")
+    return sets
+
+
 def as_events_write(loaded: LoadedScenario) -> str:
     """What sliders do not reach: what events of the study set, from their months on; empty without any."""
     events = [f"{event.name} (month {event.from_month})" for event in loaded.scenario.study.events]
     return f"What an event sets stays as it is written from its month on: {', '.join(events)}." if events else ""
 
 
-def changed_text(file: Path, sets: list[str]) -> str:
-    """The scenario in `file` with values set, as a file of its own that names the same files."""
-    return resolved_yaml(load_scenario(file, sets=sets))
+def changed_text(file: Path, sets: list[str], anew: bool = False) -> str:
+    """The scenario in `file` with values set, as a file of its own that names the same files.
+
+    Parameters
+    ----------
+    anew : sizes are left open, too; where that is what is set, the size is
+    """
+    opened = open_sizes(load_scenario(file)) if anew else []
+    set_already = {text.partition("=")[0] for text in opened}
+    kept = [text for text in sets if not any(text.startswith(path) for path in set_already)]
+    return resolved_yaml(load_scenario(file, sets=[*kept, *opened]))
 
 
 def _demand(loaded: LoadedScenario, factor: float) -> list[str]:

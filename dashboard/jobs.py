@@ -80,8 +80,19 @@ def running(out: Path) -> dict[str, Status]:
     return dict(sorted(going.items(), key=lambda item: item[1].began_s))
 
 
-def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None = None) -> str:
+def start(
+    out: Path,
+    place: str,
+    text: str,
+    uploads: Mapping[str, bytes],
+    base: Path | None = None,
+    explore_s: float = 0.0,
+) -> str:
     """Begin a run and return its id; the scenario is laid out as `lay_out` does.
+
+    Parameters
+    ----------
+    explore_s : for further trials, as `servecast run` takes it
 
     Raises
     ------
@@ -90,7 +101,7 @@ def start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: 
     with _STARTING:
         _refuse_many(running(out).values())
         _forget_old(out)
-        return _start(out, place, text, uploads, base)
+        return _start(out, place, text, uploads, base, explore_s)
 
 
 def _refuse_many(going: Collection[Status]) -> None:
@@ -100,7 +111,7 @@ def _refuse_many(going: Collection[Status]) -> None:
         raise InputError(f"{count} on here (now: {ages}); wait for one to end, or cancel yours")
 
 
-def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None) -> str:
+def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None, explore_s: float) -> str:
     job = secrets.token_hex(6)
     folder = out / _FOLDER / job
     make_folder(folder)
@@ -116,7 +127,7 @@ def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base:
         raise
     with (folder / "log.txt").open("wb") as log:
         _PROCESSES[job] = subprocess.Popen(
-            [sys.executable, "-m", "dashboard.worker", str(folder), str(file), str(out)],
+            [sys.executable, "-m", "dashboard.worker", str(folder), str(file), str(out), str(explore_s)],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,

@@ -29,6 +29,7 @@ PAGES = (
     Page("Decide", "Overview", "dashboard", "overview", "Which topology, and how sure?"),
     Page("Decide", "Compare", "compare_arrows", "compare", "Why do they differ?"),
     Page("Decide", "Pareto", "scatter_plot", "pareto", "What is the cheapest that meets the SLO?"),
+    Page("Decide", "Sizing", "straighten", "sizing", "How many GPUs, for how long?"),
     Page("Money", "Cost", "payments", "cost", "Where does the money go?"),
     Page("Money", "Break-even", "balance", "break_even", "When does owning win?"),
     Page("Service", "Load", "stacked_line_chart", "load", "Does capacity follow demand?"),

@@ -1,4 +1,4 @@
-"""Runs one scenario for the dashboard: `python -m dashboard.worker JOB SCENARIO OUT`."""
+"""Runs one scenario for the dashboard: `python -m dashboard.worker JOB SCENARIO OUT EXPLORE_S`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from dashboard.workspace import within
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
+from simulator.simulate.store import user_store
 
 _PERIOD_S = 0.3
 _NICE = 10
 """Whoever reads pages goes before."""
 
 
-def work(folder: Path, file: Path, out: Path) -> None:
-    """Run the scenario and keep the job's status up to date."""
+def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
+    """Run the scenario as `servecast run` does, and keep the job's status up to date."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(MAX_RUN_S)
@@ -41,7 +42,9 @@ def work(folder: Path, file: Path, out: Path) -> None:
             write_status(folder, now)
 
     try:
-        run = simulate(load_scenario(file), out, tell)
+        store = user_store()
+        run = simulate(load_scenario(file), out, tell, store=store, advise=True, explore_s=explore_s)
+        store.record()
         signal.alarm(0)
         now = Status("done", 1.0, "done", began_s, run.bundle.name)
     except InputError as error:
@@ -64,4 +67,5 @@ def _words(folder: Path, error: InputError) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    work(*map(Path, sys.argv[1:4]))
+    job, scenario, bundles = map(Path, sys.argv[1:4])
+    work(job, scenario, bundles, float(sys.argv[4]))

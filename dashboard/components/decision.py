@@ -49,14 +49,14 @@ def show_winners(decision: Decision) -> None:
     st.success(f"Cheapest that meets the SLO: {' and '.join(bills)}.")
 
 
-def show_sizes(decision: Decision, topologies: Summaries) -> None:
+def show_sizes(decision: Decision, topologies: Summaries, with_trail: bool = True) -> None:
     """Each topology at its size, how surely that is its best, and every size that was tried."""
     rows = [_row(name, decision["topologies"][name], summary) for name, summary in topologies.items()]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="decision.sizes", height="content")
     for note in capacity_notes(decision, list(topologies)):
         st.markdown(f"- {markdown(note)}")
     trail = trail_rows(topologies)
-    if trail:
+    if trail and with_trail:
         with st.expander(f"How the sizes were found ({len(trail)} sizes)", icon=":material/route:"):
             money = st.column_config.NumberColumn(format="localized")
             st.dataframe(

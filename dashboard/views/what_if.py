@@ -57,8 +57,9 @@ def show(context: Context) -> None:
     for said in (as_events_write(loaded), _sizes_stay(context)):
         if said:
             st.caption(markdown(said))
+    anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
-        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets)
+        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets, anew)
         st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)
         st.query_params["compare.other"] = context.bundle.path.name
         st.rerun()

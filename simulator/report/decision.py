@@ -12,11 +12,14 @@ from tabulate import tabulate
 from simulator.bill.cents import dollars
 from simulator.figures.table import figure, lasts_words
 from simulator.report.charts import topology_colour
+from simulator.report.flips import flip_notes
 from simulator.report.month_table import month_table
 from simulator.units import TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
 MONTH_HEADERS = ("", "SLO met", "lasts until", "servers", "$ per month, first", "last", "owed after the study [$]")
+_CHART_PX = 420
+"""With its axes and legend."""
 PAIR_HEADERS = ("", "against", "from month", "discounted", "hours of use a day", "load")
 
 
@@ -116,7 +119,7 @@ def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:
     """Why each loser is one, how long fleets last, what capacity they have, and what would flip the winner."""
     notes = [f"{found['binding']['text']}." for name in names if (found := decision["topologies"][name])["binding"]]
     notes += capacity_notes(decision, names)
-    return notes + [_flip(flip) for flip in decision["flips"]]
+    return notes + flip_notes(decision["flips"])
 
 
 def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
@@ -148,17 +151,6 @@ def used_words(capacity: Mapping[str, Any]) -> str:
     if high is None or high == float("inf"):
         return f"more than {shown.text(low)}"
     return shown.text(low) if shown.text(low) == shown.text(high) else shown.span(low, high)
-
-
-def _flip(flip: Mapping[str, Any]) -> str:
-    if flip["factor"] is None and flip["words"]:
-        return f"{flip['assumption']}: not searched, as {flip['words']}."
-    if flip["factor"] is None:
-        low, high = flip["beyond"]
-        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."
-    about = "" if flip["sure"] else "about "
-    at = flip["words"] or f"× {flip['factor']:.2f}"
-    return f"{flip['assumption']} at {about}{at}: {flip['winner']}."
 
 
 def decision_screen(decision: Decision, names: Sequence[str], every_month: bool = False) -> str:
@@ -212,7 +204,7 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
         fill=topology_colour(names),
         tooltip=["topology", "month", "SLO", "load", "servers", "binding", alt.Tooltip("usd", format=",.0f")],
     )
-    return (base.mark_line(interpolate="step-after") + marks).properties(height=320)
+    return (base.mark_line(interpolate="step-after") + marks).properties(height=_CHART_PX)
 
 
 def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any | None:
@@ -238,5 +230,5 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
             color=topology_colour(names),
             tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip("usd", format=",.0f")],
         )
-        .properties(height=320)
+        .properties(height=_CHART_PX)
     )

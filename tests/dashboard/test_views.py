@@ -181,3 +181,13 @@ def test_a_run_without_its_tables_is_told_in_words(open_view: Open, runs: Path) 
     finally:
         shutil.rmtree(bare, ignore_errors=True)
         shutil.rmtree(runs / "broken", ignore_errors=True)
+
+
+def test_sizing_tells_what_binds_and_what_flips(open_view: Open, bundle: Bundle) -> None:
+    app = open_view("sizing")
+    said = [entry.value.replace("\\$", "$") for entry in app.markdown]
+    for name, found in bundle.decision["topologies"].items():
+        assert any(f"**{name}**" in text and found["months"][-1]["binding"] in text for text in said)
+    notes = next(text for text in said if "the winner stays" in text or "at about" in text)
+    assert len(notes.splitlines()) == len(bundle.decision["flips"])
+    assert not app.button(key="sizing.run").disabled

@@ -115,3 +115,13 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     assert left.scenario.topologies["own"].pools[0].replicas == 4, "eight replicas stood on the server that is lost"
     limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
     assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * (4 * 355 + 1 * 250), rel=0.1)
+
+
+def test_sizes_that_are_searched_anew_are_open_and_the_rest_of_the_change_stays(tmp_path: Path) -> None:
+    sets = assignments(load_scenario(SCENARIO), Change(demand=2.0, replicas=2))
+    file = tmp_path / "scenario.yaml"
+    file.write_text(changed_text(SCENARIO, sets, anew=True))
+    found = load_scenario(file).scenario
+    (own,), (base, burst) = (topology.pools for topology in found.topologies.values())
+    assert (own.replicas, base.replicas, burst.autoscaler) == ("auto", "auto", "auto")
+    assert found.workload.classes[0].arrivals.rate_rps == 8

@@ -1,0 +1,94 @@
+"""Sizing: how many GPUs, for how long, and what would change it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import jobs
+from dashboard.changes import changed_text, open_sizes
+from dashboard.components.decision import show_months, show_sizes, size_words, trail_rows
+from dashboard.components.job_panel import show_job
+from dashboard.components.words import markdown, plain
+from dashboard.context import Context
+from dashboard.loading import decision, resolved
+from dashboard.settings import settings
+from simulator.figures.table import NONE, figure, lasts_words
+from simulator.report.flips import flip_chart, flip_notes
+
+_MOST_EXPLORE_MIN = 20
+
+
+def show(context: Context) -> None:
+    """Sizes, what binds them and what was tried; months; what flips the verdict; and a search anew."""
+    st.title("Sizing")
+    st.caption("How many GPUs, for how long, and what would change it? Each topology is compared at its own best size.")
+    out = Path(settings().out)
+    if job := st.query_params.get("job"):
+        show_job(out, job)
+    decided = decision(context.bundle)
+    show_sizes(decided, context.topologies, with_trail=False)
+    st.subheader("What binds")
+    for name, found in context.topologies.items():
+        st.markdown(f"- **{plain(name)}** {markdown(_bound(decided['topologies'][name], found))}")
+    _trail(context)
+    show_months(decided, context.names, list(context.topologies))
+    st.subheader("What flips the verdict")
+    flips = decided["flips"]
+    if any(flip["factor"] for flip in flips):
+        st.altair_chart(flip_chart(flips), key="sizing.flips_chart")
+    st.markdown("\n".join(f"- {markdown(note)}" for note in flip_notes(flips)) or "Nothing was looked at.")
+    _search(context, out)
+
+
+def _bound(decided: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """What a topology is nearest to missing, or misses, and what a smaller one of it missed."""
+    months, until = decided["months"], decided["lasts_until"]
+    failed = next((month for month in months if not month["meets"]), None)
+    lasts = lasts_words(until) if until == 0 else f"lasts until {lasts_words(until)}"
+    said = (
+        f"in month {failed['month']} {failed['binding']}" if failed else f"nearest to failing: {months[-1]['binding']}"
+    )
+    trail = (summary.get("search") or {}).get("trail", ())
+    smaller = next((step for step in trail if step["word"] in ("refused", "missed")), None)
+    why = f". Tried, and not enough: {smaller['sizes']}, as {smaller['reason']}" if smaller else ""
+    size = size_words(decided, summary)
+    return f"{f'({size}) ' if size != NONE else ''}{lasts}; {said}{why}."
+
+
+def _trail(context: Context) -> None:
+    """Every size that was tried, for the topologies and outcomes that are chosen."""
+    rows = pd.DataFrame(trail_rows(context.topologies))
+    if rows.empty:
+        return
+    st.subheader(f"What was tried ({len(rows)} sizes)")
+    words = list(dict.fromkeys(rows["outcome"]))
+    chosen = st.pills("Outcome", words, selection_mode="multi", key="sizing.outcome", default=words)
+    kept = rows[rows["outcome"].isin(chosen or words)].copy()
+    kept["$ per month"] = [figure("usd_per_month").text(usd) for usd in kept["$ per month"]]
+    st.dataframe(kept, hide_index=True, key="sizing.trail")
+
+
+def _search(context: Context, out: Path) -> None:
+    st.subheader("Search again")
+    loaded = resolved(context.bundle)
+    sets = open_sizes(loaded)
+    minutes = st.slider(
+        "Minutes for further trials",
+        0,
+        _MOST_EXPLORE_MIN,
+        1,
+        key="sizing.minutes",
+        help="capacity, break-even by volume, and which load, growth, limits or prices would flip the verdict",
+    )
+    if not sets:
+        st.caption("No pool's size can be searched here: token APIs have none, schedules are written.")
+    if st.button("Search the sizes", key="sizing.run", type="primary", icon=":material/search:"):
+        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets)
+        job = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path, explore_s=60.0 * minutes)
+        st.query_params["job"] = job
+        st.rerun()

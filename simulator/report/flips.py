@@ -1,0 +1,45 @@
+"""What would change the winner, as a chart and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+_ROW_PX, _AXIS_PX = 44, 80
+
+
+def flip_notes(flips: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each assumption that was looked at."""
+    return [_note(flip) for flip in flips]
+
+
+def _note(flip: Mapping[str, Any]) -> str:
+    if flip["factor"] is None and flip["words"]:
+        return f"{flip['assumption']}: not searched, as {flip['words']}."
+    if flip["factor"] is None:
+        low, high = flip["beyond"]
+        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."
+    about = "" if flip["sure"] else "about "
+    at = flip["words"] or f"× {flip['factor']:.2f}"
+    return f"{flip['assumption']} at {about}{at}: {flip['winner']}."
+
+
+def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:
+    """From today's value (× 1) to where the winner changes, on a logarithmic scale, the nearest first."""
+    found = sorted((flip for flip in flips if flip["factor"]), key=lambda flip: max(flip["factor"], 1 / flip["factor"]))
+    rows = [
+        {"assumption": flip["assumption"], "today": 1.0, "factor": flip["factor"], "winner": f"then {flip['winner']}"}
+        for flip in found
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        y=alt.Y("assumption:N", sort=[row["assumption"] for row in rows], title=None, axis=alt.Axis(labelLimit=220)),
+        tooltip=["assumption", alt.Tooltip("factor", format=".2f"), "winner"],
+    )
+    x = alt.X("today:Q", scale=alt.Scale(type="log", nice=False, padding=60), title="multiple of today's value")
+    bars = base.mark_rule(strokeWidth=6, opacity=0.5).encode(x=x, x2="factor:Q")
+    ends = base.mark_point(filled=True, size=110).encode(x="factor:Q")
+    words = base.mark_text(align="center", dy=-13, color="gray").encode(x="factor:Q", text="winner:N")
+    return (bars + ends + words).properties(height=_ROW_PX * len(rows) + _AXIS_PX)
