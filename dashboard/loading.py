@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from simulator.results.bundle import Bundle, read_bundle
+from simulator.results.bundle import Bundle, read_bundle, read_manifest
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 
@@ -79,7 +78,7 @@ def _bundle(folder: str, written: str) -> Bundle:
 @st.cache_data(max_entries=16, show_spinner="Reading the sweep")
 def _sweep(folder: str, written: str) -> Any:
     place = Path(folder)
-    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(place)
     return Bundle(place, manifest, {}).table("sweep"), tuple(manifest["grid"])
 
 
@@ -95,4 +94,4 @@ def _decision(folder: str, written: str) -> Any:
 
 @st.cache_resource(max_entries=64, show_spinner="Reading the scenario")
 def _resolved(folder: str, written: str) -> LoadedScenario:
-    return load_scenario(Path(folder) / "scenario.resolved.yaml")
+    return load_scenario(_bundle(folder, written).scenario_file)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain, count
 from pathlib import Path
 
-from simulator.results.bundle import MANIFEST
+from simulator.results.seal import MANIFEST
 
 _VARIABLE = "SERVECAST_DASHBOARD"
 _MAX_MANIFEST_BYTES = 4_000_000

@@ -102,7 +102,7 @@ def _text(name: str | None, upload: object, context: Context | None) -> str:
         except UnicodeDecodeError as error:
             raise InputError(Problem("is not UTF-8 text", "the upload")) from error
     if name == _OWN and context is not None:
-        return (context.bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8")
+        return context.bundle.scenario_file.read_text(encoding="utf-8")
     return _shipped_text(str(name))
 
 

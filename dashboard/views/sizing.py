@@ -88,7 +88,7 @@ def _search(context: Context, out: Path) -> None:
     if not sets:
         st.caption("No pool's size can be searched here: token APIs have none, schedules are written.")
     if st.button("Search the sizes", key="sizing.run", type="primary", icon=":material/search:"):
-        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets)
+        text = changed_text(context.bundle.scenario_file, sets)
         job = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path, explore_s=60.0 * minutes)
         st.query_params["job"] = job
         st.rerun()

@@ -59,7 +59,7 @@ def show(context: Context) -> None:
             st.caption(markdown(said))
     anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
-        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets, anew)
+        text = changed_text(context.bundle.scenario_file, sets, anew)
         st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)
         st.query_params["compare.other"] = context.bundle.path.name
         st.rerun()

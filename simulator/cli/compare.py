@@ -173,7 +173,7 @@ def _bundle(path: Path, out: Path, quiet: bool) -> Bundle:
 def _resolved(bundle: Bundle) -> dict[str, Any]:
     from simulator.scenario.document import read_document
 
-    data: dict[str, Any] = read_document(bundle.path / "scenario.resolved.yaml").data
+    data: dict[str, Any] = read_document(bundle.scenario_file).data
     return data
 
 

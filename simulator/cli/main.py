@@ -41,7 +41,8 @@ _COMMANDS = (
 )
 for _name in _COMMANDS:
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
-verify = App(name="verify", help="Check the simulator against recordings of the real engine.")
+verify = App(name="verify", help="Check bundles, and the simulator against recordings of the real engine.")
+verify.command("simulator.cli.verify:bundle", name="bundle")
 verify.command("simulator.cli.verify:schedule", name="schedule")
 verify.command("simulator.cli.verify:versions", name="versions")
 verify.command("calibrate.commands.verify_latency:latency", name="latency")

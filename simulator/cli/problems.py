@@ -17,7 +17,7 @@ def in_words(error: ServecastError) -> str:
     """An error as it is printed."""
     if not isinstance(error, InputError):
         return _plain(str(error), MOST_MESSAGE * MOST_PROBLEMS)
-    lines = [str(_short(problem)) for problem in error.problems[:MOST_PROBLEMS]]
+    lines = [str(told(problem)) for problem in error.problems[:MOST_PROBLEMS]]
     more = len(error.problems) - MOST_PROBLEMS
     return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])
 
@@ -29,7 +29,8 @@ def of_system(error: OSError) -> str:
     return f"{' and '.join(files)}: {reason}" if files else reason
 
 
-def _short(problem: Problem) -> Problem:
+def told(problem: Problem) -> Problem:
+    """A problem as it is printed."""
     return replace(
         problem,
         message=_plain(problem.message, MOST_MESSAGE),

@@ -1,4 +1,4 @@
-"""`servecast verify schedule` and `versions`: against recordings of the real scheduler."""
+"""`servecast verify`: bundles against their checksums; the scheduler against recordings of the real one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,36 @@ if TYPE_CHECKING:
     from simulator.engine.verify import Replay, ScheduleCheck
 
 Engine = Literal["both", "kernel", "reference"]
+
+
+def bundle(bundles: list[Path], /) -> int:
+    """Whether run bundles are as they were written: each file that was cut, altered, added or taken away is named.
+
+    Exits with 1 on any difference.
+
+    For example:
+
+        servecast verify bundle runs/quickstart-4fb36670
+
+    Parameters
+    ----------
+    bundles
+        Folders written by `servecast run` or `sweep`.
+    """
+    from simulator.cli.problems import told
+    from simulator.results.bundle import read_manifest
+    from simulator.results.seal import differences
+
+    different = False
+    for folder in bundles:
+        manifest = read_manifest(folder)
+        found = list(differences(manifest, folder))
+        different |= bool(found)
+        for problem in found:
+            print(told(problem))
+        if not found:
+            print(f"{folder}: {len(manifest['sha256'])} files, all as they were written")
+    return 1 if different else 0
 
 
 def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:

@@ -53,7 +53,7 @@ def render(bundle: Bundle) -> str:
         uncalibrated=[
             name for name, found in topologies.items() if not found["calibrated"] and not found["expected_error"]
         ],
-        scenario=(bundle.path / "scenario.resolved.yaml").read_text(encoding="utf-8"),
+        scenario=bundle.scenario_file.read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         charts=[spec(chart) for chart in _charts(bundle, topologies)],
         money_notes=money_notes(topologies),

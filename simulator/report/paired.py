@@ -88,7 +88,7 @@ def same_requests(bundles: Sequence[Bundle]) -> bool:
     """
     asked = []
     for bundle in bundles:
-        data: dict[str, Any] = read_document(bundle.path / "scenario.resolved.yaml").data
+        data: dict[str, Any] = read_document(bundle.scenario_file).data
         hashes = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
         run = [data["run"][name] for name in ("seed", "replications", "horizon_s")]
         asked.append((data["workload"], run, hashes))

@@ -13,15 +13,16 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from simulator.errors import InputError, Problem
+from simulator.results.inputs import input_json
+from simulator.results.seal import MANIFEST, check_manifest, checked_file, sealed
 
-BUNDLE_VERSION = 4
-MANIFEST = "manifest.json"
+BUNDLE_VERSION = 5
 
 
 def bundle_name(scenario: str, content: bytes) -> str:
@@ -97,7 +98,8 @@ class BundleWriter:
         try:
             self._close_tables()
             status = "complete" if error is None else "partial"
-            self.json(MANIFEST, {**self._manifest, "bundle_version": BUNDLE_VERSION, "status": status})
+            manifest = finite({**self._manifest, "bundle_version": BUNDLE_VERSION, "status": status})
+            self.json(MANIFEST, sealed(manifest, self._folder))
             target = self.path if error is None else self.path.with_name(f"{self.path.name}.partial")
             self._publish(target)
         except (OSError, InputError) as failure:
@@ -170,7 +172,29 @@ class Bundle:
         ------
         InputError : the bundle has none, or it is broken
         """
-        return _read_json(self.path, "decision.json")
+        return _object(self.file("decision.json"))
+
+    def file(self, name: str) -> Path:
+        """One file of the bundle, as it was written.
+
+        Raises
+        ------
+        InputError : it is missing, no regular file, or altered
+        """
+        return checked_file(self.manifest, self.path, name)
+
+    @property
+    def scenario_file(self) -> Path:
+        """The resolved scenario, with the copies of the files that it names.
+
+        Raises
+        ------
+        InputError : as `file`
+        """
+        for name in self.manifest["sha256"]:
+            if "/" in name:
+                self.file(name)
+        return self.file("scenario.resolved.yaml")
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -180,7 +204,7 @@ class Bundle:
         ------
         InputError : the bundle has none, or it is broken
         """
-        return _read_json(self.path, "figures.json")
+        return _object(self.file("figures.json"))
 
     def table(self, name: str) -> Any:
         """One Parquet file as a DataFrame.
@@ -192,9 +216,9 @@ class Bundle:
         import pandas as pd
         import pyarrow as pa
 
-        file = self.path / f"{name}.parquet"
-        if not file.is_file():
+        if not (self.path / f"{name}.parquet").exists():
             raise InputError(Problem(f"has no table {name!r}: run its scenario again", str(self.path)))
+        file = self.file(f"{name}.parquet")
         try:
             return pd.read_parquet(file)
         except (OSError, pa.ArrowException) as error:
@@ -209,39 +233,42 @@ def read_bundle(path: str | Path) -> Bundle:
     InputError : not a run bundle, broken, partial without a summary, or written by another version
     """
     folder = Path(path)
-    manifest = _read_json(folder, MANIFEST)
-    version = manifest.get("bundle_version")
-    if version != BUNDLE_VERSION:
-        raise InputError(
-            Problem(
-                f"has bundle version {version}, this servecast reads {BUNDLE_VERSION}: run its scenario again",
-                str(folder),
-            )
-        )
+    manifest = read_manifest(folder)
     if manifest.get("kind") == "sweep":
         raise InputError(Problem("is the result of a sweep, not of a run: its table is sweep.parquet", str(folder)))
-    if manifest.get("status") == "partial" and not (folder / "summary.json").exists():
+    if manifest["status"] == "partial" and "summary.json" not in manifest["sha256"]:
         raise InputError(Problem("holds what an interrupted run left, without a summary; run it again", str(folder)))
-    summary = _read_json(folder, "summary.json")
+    summary = _object(checked_file(manifest, folder, "summary.json"))
     topologies, order = summary.get("topologies"), summary.get("order")
     if not isinstance(topologies, dict) or not topologies or not isinstance(order, list) or {*order} != {*topologies}:
         raise InputError(Problem("broken: holds no topologies; run its scenario again", str(folder / "summary.json")))
     return Bundle(folder, manifest, summary)
 
 
-def _read_json(folder: Path, name: str) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle, as it was written.
+
+    Raises
+    ------
+    InputError : not a bundle, broken or altered, or written by another version
+    """
+    if not folder.is_dir():
+        raise InputError(Problem("is not a run bundle: no such folder", str(folder)))
     try:
-        if (folder / name).exists() and not (folder / name).is_file():
-            raise InputError(Problem(f"is not a run bundle: {name} is no file", str(folder)))
-        data = json.loads((folder / name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"is not a run bundle: {name} cannot be read", str(folder))) from error
-    except RecursionError as error:
-        raise InputError(Problem("broken: nested too deeply", str(folder / name))) from error
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(f"broken: {error.msg}", str(folder / name), error.lineno, error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem("broken: not UTF-8 text", str(folder / name))) from error
+        manifest = _object(folder / MANIFEST)
+    except InputError as error:
+        found = error.problems[0]
+        raise InputError(replace(found, message=f"is not a run bundle, or broken: {found.message}")) from error
+    version = manifest.get("bundle_version")
+    if version != BUNDLE_VERSION:
+        text = f"has bundle version {str(version)[:20]}, this servecast reads {BUNDLE_VERSION}: run its scenario again"
+        raise InputError(Problem(text, str(folder)))
+    check_manifest(manifest, folder)
+    return manifest
+
+
+def _object(file: Path) -> dict[str, Any]:
+    data = input_json(file)
     if not isinstance(data, dict):
-        raise InputError(Problem("broken: not a JSON object", str(folder / name)))
+        raise InputError(Problem("broken: not a JSON object", str(file)))
     return data

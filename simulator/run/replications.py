@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from simulator.fleet.records import RECORD
 from simulator.resolve.topology import PlannedTopology
 from simulator.results.bundle import BundleWriter
 from simulator.run.tables import demand_frame, events_frame, fleet_frame, request_frame
@@ -67,6 +68,8 @@ def simulate_into(
             rows = _RequestRows(bundle, topology, number)
             outcome = _with_rows(subject_of(topology), demand, number, rows.keep, store, kept, tick)
             rows.write()
+            nothing = request_frame(np.empty(0, RECORD), topology, number)
+            bundle.append("requests.parquet", nothing.astype({"topology": "str"}))
         else:
             outcome = stored_outcome(subject_of(topology), demand, number, store, tick)
         bundle.append("fleet.parquet", fleet_frame(outcome.run, topology, number))

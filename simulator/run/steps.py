@@ -72,7 +72,7 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
     ------
     InputError : unknown names, no rows of requests, a pool that hands over or a cascade, or too many rows
     """
-    loaded = load_scenario(bundle.path / "scenario.resolved.yaml")
+    loaded = load_scenario(bundle.scenario_file)
     planned, k = _pool(loaded, topology, pool)
     rows = _rows(bundle, topology, pool, replica, start_s + seconds)
     spec = planned.fleet.pools[k]
@@ -94,9 +94,9 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
 
 
 def _query(bundle: Bundle, sql: str, values: list[Any]) -> pd.DataFrame:
-    file = bundle.path / _TABLE
-    if not file.is_file():
+    if not (bundle.path / _TABLE).exists():
         raise InputError(Problem("kept no rows of requests: run it with run.keep_requests: true", str(bundle.path)))
+    file = bundle.file(_TABLE)
     with duckdb.connect() as connection:
         connection.read_parquet(str(file)).create_view("rows")
         found: pd.DataFrame = connection.execute(sql, values).df()

@@ -21,7 +21,7 @@ from dashboard.loading import stamp
 from dashboard.settings import bundle_folders, named_folders
 from dashboard.workspace import lay_out, load_confined
 from simulator.errors import InputError, Problem
-from simulator.results.bundle import read_bundle
+from simulator.results.bundle import BundleWriter, read_bundle
 from simulator.results.scratch import is_alive
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
@@ -83,11 +83,11 @@ def test_what_is_no_plain_manifest_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_summary_without_topologies_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text('{"bundle_version": 4}')
-    for text in ("{}", '{"topologies": {}, "order": []}', '{"topologies": {"a": {}}, "order": ["b"]}'):
-        (tmp_path / "summary.json").write_text(text)
+    for summary in ({}, {"topologies": {}, "order": []}, {"topologies": {"a": {}}, "order": ["b"]}):
+        with BundleWriter(tmp_path / "run", {}) as bundle:
+            bundle.json("summary.json", summary)
         with pytest.raises(InputError, match="holds no topologies"):
-            read_bundle(tmp_path)
+            read_bundle(tmp_path / "run")
 
 
 def test_runs_of_one_name_are_told_apart_and_a_rewritten_file_is_read_again(tmp_path: Path) -> None:

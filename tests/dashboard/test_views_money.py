@@ -21,6 +21,7 @@ from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.sweep.grid import read_sweep
 from simulator.sweep.sweep import run_sweep
+from tests.bundle_cases import reseal
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 SHORT = ["run.horizon_s=60", "run.warmup_s=5"]
@@ -139,11 +140,13 @@ def test_without_further_points_the_cheapest_is_the_decision_s(open_money: Open,
         data["winners"] = ["own", "cloud", "api"]
         data["verdict"] = f"{said}. And why."
         (forged / "decision.json").write_text(json.dumps(data), encoding="utf-8")
+        reseal(forged)
         equal = open_money("pareto", run=forged.name).success[0].value
         assert all(f"**{name}**" in equal for name in data["winners"])
         assert open_money("overview", run=forged.name).info[0].value == f"**{said}.** And why."
         data["withheld_by"] = ["api"]
         (forged / "decision.json").write_text(json.dumps(data), encoding="utf-8")
+        reseal(forged)
         os.utime(forged / "manifest.json", (1, 1))
         assert said in open_money("pareto", run=forged.name).warning[0].value
     finally:

@@ -16,7 +16,9 @@ from simulator.cli.main import run_command
 from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
 from simulator.resolve.memory import Question, answer
+from simulator.results.bundle import read_bundle
 from simulator.results.inputs import input_json, input_text
+from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from tests.scenario_cases import chat
 
@@ -120,3 +122,20 @@ def test_what_the_system_refuses_is_no_bug_of_ours(tmp_path: Path, capsys: pytes
 
 def test_a_config_of_the_catalog_stays_what_it_was() -> None:
     assert shape_from_config("mine", json.loads(json.dumps(CONFIG))).layers == CONFIG["num_hidden_layers"]
+
+
+def test_a_run_in_which_nothing_arrived_has_all_its_files_and_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = "api: {providers: [{name: api, offer: together/llama-3.3-70b}]}"
+    text = chat(api, study="months: 6", horizon_s=10, warmup_s=0).replace("rate_rps: 15", "rate_rps: 1.0e-9")
+    (tmp_path / "scenario.yaml").write_text(text.replace("keep_requests: false", "keep_requests: true"))
+    folder = simulate(load_scenario(tmp_path / "scenario.yaml"), tmp_path).bundle
+    requests = read_bundle(folder).table("requests")
+    assert len(requests) == 0
+    assert {"topology", "class", "arrival_s", "status"} <= {*requests.columns}
+    assert run_command(["verify", "bundle", str(folder)]) == 0
+    (folder / "costs.parquet").write_bytes((folder / "costs.parquet").read_bytes()[:-1])
+    assert run_command(["verify", "bundle", str(folder)]) == 1
+    assert "costs.parquet: was altered" in capsys.readouterr().out
+    assert run_command(["report", str(folder)]) == 2

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from simulator.errors import InputError
-from simulator.results.bundle import BundleWriter, bundle_name, read_bundle
+from simulator.results.bundle import BUNDLE_VERSION, BundleWriter, bundle_name, read_bundle
+from simulator.results.seal import differences
 
 _ONE = {"order": ["x"], "topologies": {"x": {}}}
 
@@ -49,6 +50,8 @@ def test_an_interrupted_run_keeps_partial_results_marked(tmp_path: Path, error: 
     manifest = json.loads((tmp_path / "run.partial" / "manifest.json").read_text())
     assert manifest["status"] == "partial"
     assert len(pd.read_parquet(tmp_path / "run.partial" / "t.parquet")) == 1
+    with pytest.raises(InputError, match="interrupted run"):
+        read_bundle(tmp_path / "run.partial")
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,9 +70,8 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monke
         ({}, "is not a run bundle"),
         ({"manifest.json": "{", "summary.json": "{}"}, "broken"),
         ({"manifest.json": '{"bundle_version": 3}', "summary.json": "{}"}, "bundle version 3.*run its scenario"),
-        ({"manifest.json": '{"bundle_version": 4}'}, "summary.json"),
+        ({"manifest.json": f'{{"bundle_version": {BUNDLE_VERSION}}}'}, "altered since it was written"),
         ({"manifest.json": "[]", "summary.json": "{}"}, "not a JSON object"),
-        ({"manifest.json": '{"bundle_version": 4, "status": "partial"}'}, "interrupted run"),
     ],
 )
 def test_what_is_no_bundle_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
@@ -110,8 +112,40 @@ def test_a_broken_table_is_named(tmp_path: Path) -> None:
     write(tmp_path / "one")
     table = tmp_path / "one" / "t.parquet"
     table.write_bytes(table.read_bytes()[:20])
-    with pytest.raises(InputError, match=r"t\.parquet: cannot be read"):
+    with pytest.raises(InputError, match=r"t\.parquet: was altered since it was written"):
         read_bundle(tmp_path / "one").table("t")
+
+
+def test_what_is_not_as_it_was_written_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "one")
+    folder = tmp_path / "one"
+    read = read_bundle(folder)
+    assert list(differences(read.manifest, folder)) == []
+    (folder / "report.html").write_text("")
+    (folder / "timing.json").write_text("{}")
+    assert list(differences(read.manifest, folder)) == []
+    (folder / "t.parquet").unlink()
+    (folder / "t.parquet").mkdir()
+    (folder / "foreign.csv").write_text("")
+    (folder / "link").symlink_to("link")
+    named = {Path(problem.file or "").name for problem in differences(read.manifest, folder)}
+    assert named == {"t.parquet", "foreign.csv", "link"}
+    with pytest.raises(InputError, match="it is a folder"):
+        read.table("t")
+
+
+@pytest.mark.parametrize("key", ["scenario", "sha256", "status", "seal"])
+def test_a_manifest_with_a_key_missing_or_changed_is_refused(tmp_path: Path, key: str) -> None:
+    write(tmp_path / "one")
+    file = tmp_path / "one" / "manifest.json"
+    sound = json.loads(file.read_text())
+    for value in ({}, 7, None):
+        file.write_text(json.dumps({**sound, key: value}))
+        with pytest.raises(InputError, match="altered"):
+            read_bundle(tmp_path / "one")
+    file.write_text(json.dumps({name: sound[name] for name in sound if name != key}))
+    with pytest.raises(InputError, match="altered"):
+        read_bundle(tmp_path / "one")
 
 
 def test_an_older_bundle_survives_when_the_new_one_cannot_take_its_name(
