@@ -203,9 +203,9 @@ def _sentence(
     parts = [
         f"{words.format(digits(math.fsum(reason.amount for reason in side)))} ({_listed(side)})"
         for words, side in ((gain, more), (loss, less))
-        if side
+        if any(reason.words != _OTHERS for reason in side)
     ]
-    return f"{begin}: {' and '.join(parts)}."
+    return f"{begin}: {' and '.join(parts)}." if parts else f"{begin}."
 
 
 def _listed(side: Sequence[Reason]) -> str:

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-COUNTS = ("arrived", "overflowed")
+from simulator.fleet.records import Reason, Status
+
+LOST = (
+    *(reason.name.lower() for reason in Reason if reason),
+    *(status.name.lower() for status in Status if status),
+)
+"""Why a request was lost: its reason, or where it has none how it ended."""
+COUNTS = ("arrived", "overflowed", *LOST)
 MOST_PERIODS = 360
 
 
@@ -21,8 +28,8 @@ class Demand:
 
     Attributes
     ----------
-    counts : int64 (periods, targets + 1, 2), in the order of `COUNTS`; the last target stands for requests that were
-        sent nowhere
+    counts : int64 (periods, targets + 1, counts), in the order of `COUNTS`; the last target stands for requests that
+        were sent nowhere
     """
 
     def __init__(self, horizon_s: float, targets: int) -> None:
@@ -38,3 +45,7 @@ class Demand:
         flat = self.counts.reshape(-1, width)
         for k, values in enumerate((None, records["overflowed"])):
             flat[:, k] += np.bincount(cell, values, len(flat)).astype(np.int64)
+        status, reason = records["status"], records["reason"]
+        why = np.where(reason > 0, reason - 1, len(Reason) - 1 + status - 1)
+        lost = status != Status.COMPLETED
+        np.add.at(flat, (cell[lost], width - len(LOST) + why[lost]), 1)

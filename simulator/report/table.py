@@ -249,10 +249,6 @@ _COST: tuple[Row, ...] = (
     _of("cost", "capex_usd"),
     _labelled("probability_cheapest", _cheapest),
 )
-_SELDOM = {
-    figure(name).label for name in ("availability", "escalated_share", "owed_usd", *SAVED, "job_s", "usd_per_job")
-}
-"""Rows that are left out where no topology has something to say in them."""
 _SHORT = {
     figure(name).label
     for name in (
@@ -285,7 +281,7 @@ _SHORT = {
 
 
 def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False) -> tuple[list[list[str]], list[str]]:
-    """Rows and headers: a row per figure, a column per topology.
+    """Rows and headers: a row per figure that some topology has a value of, a column per topology.
 
     Parameters
     ----------
@@ -294,8 +290,7 @@ def comparison(topologies: Mapping[str, Mapping[str, Any]], short: bool = False)
     terms = _terms(topologies)
     shown = [*_FIRST, *terms, *(row for row in (*_SERVICE, *_COST) if not short or row[0] in _SHORT)]
     rows = [[label, *(cell(summary) for summary in topologies.values())] for label, cell in shown]
-    kept = [row for row in rows if row[0] not in _SELDOM or any(cell != NONE for cell in row[1:])]
-    return kept, ["", *topologies]
+    return [row for row in rows if any(cell != NONE for cell in row[1:])], ["", *topologies]
 
 
 def warnings(topologies: Mapping[str, Mapping[str, Any]], kinds: Collection[str] = KINDS) -> list[str]:

@@ -9,8 +9,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.metrics.demand import LOST
 from simulator.report.charts import PALETTE, stacked
+from simulator.report.time_axis import time_axis
 
+Along = Callable[[str], alt.X]
+"""The time axis of a column."""
+NOWHERE = "no target"
+"""Who had requests that were sent nowhere."""
 _ROW_HEIGHT, _EVENT_PX = 120, 24
 _ROWS = (
     ("output_tokens_per_s", "output tokens per s"),
@@ -46,16 +52,20 @@ class LoadTables:
     ----------
     targets : pools, then providers; colours go by them
     demand : requests per s by target and period; columns minutes, target, arrived_per_s, overflowed_per_s
+    lost : requests that were lost; columns minutes, end_min, target, why, lost and share (of those that came)
     capacity : requests per s that the ready replicas could serve; columns minutes, target, capacity_per_s
     samples : state of the pools; columns minutes, target and those of the rows
     events : columns start_min, end_min, target, what, kind, replica, count
+    clock_s : local time at minute 0, in s since Monday 00:00
     """
 
     targets: tuple[str, ...]
     demand: pd.DataFrame
+    lost: pd.DataFrame
     capacity: pd.DataFrame
     samples: pd.DataFrame
     events: pd.DataFrame
+    clock_s: float = 0.0
 
 
 def load_tables(
@@ -96,23 +106,47 @@ def load_tables(
     return LoadTables(
         targets,
         sent[["minutes", "target", "arrived_per_s", "overflowed_per_s"]],
+        _lost(demand),
         capacity.dropna(subset="capacity_per_s"),
         samples[["minutes", "target", *(column for column, _ in _ROWS)]],
         shown[["start_min", "end_min", "target", "what", "kind", "replica", "count"]],
+        float(summary.get("clock_s") or 0.0),
     )
+
+
+def _lost(demand: pd.DataFrame) -> pd.DataFrame:
+    """A row for each period, target and reason for which requests were lost."""
+    causes = [name for name in LOST if name in demand]
+    keys = ["time_s", "period_s", "target", "arrived"]
+    found = demand.melt(id_vars=keys, value_vars=causes, var_name="why", value_name="lost")
+    found = found[found["lost"] > 0].copy()
+    found["minutes"], found["end_min"] = found["time_s"] / 60, (found["time_s"] + found["period_s"]) / 60
+    found["share"] = found["lost"] / found["arrived"]
+    found["why"] = found["why"].str.replace("_", " ")
+    found["target"] = found["target"].replace("", NOWHERE)
+    return found[["minutes", "end_min", "target", "why", "lost", "share"]]
 
 
 def load_over_time(tables: LoadTables) -> Any:
     """One row a quantity, one colour a pool or provider, all on the same minutes; drag to move, scroll to zoom."""
+    nowhere = [NOWHERE] if (tables.lost["target"] == NOWHERE).any() else []
+    names = [*tables.targets, *nowhere]
     colour = alt.Color(
         "target:N",
-        scale=alt.Scale(domain=list(tables.targets), range=list(PALETTE)),
+        scale=alt.Scale(domain=names, range=[*PALETTE[: len(tables.targets)], *["gray"] * len(nowhere)]),
         title="pool or token API",
         legend=alt.Legend(orient="bottom"),
     )
     times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
-    x = alt.Scale(domain=[0, float(times.max())], nice=False)
+    span_min = float(times.max())
+    scale, axis = alt.Scale(domain=[0, span_min], nice=False), time_axis(span_min, tables.clock_s)
+
+    def x(column: str) -> alt.X:
+        return alt.X(f"{column}:Q", scale=scale, axis=axis)
+
     rows = [_demand(tables, colour, x)]
+    if len(tables.lost):
+        rows.append(_losses(tables.lost, colour, x))
     if tables.demand["overflowed_per_s"].any():
         rows.append(_line(tables.demand, "overflowed_per_s", "requests per s that overflowed to it", colour, x))
     rows += [
@@ -125,14 +159,12 @@ def load_over_time(tables: LoadTables) -> Any:
     return stacked(rows)
 
 
-def _line(
-    data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: alt.Scale, dash: Sequence[int] = ()
-) -> Any:
+def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Along, dash: Sequence[int] = ()) -> Any:
     return (
         alt.Chart(data)
         .mark_line(interpolate="step-after", strokeDash=list(dash), clip=True)
         .encode(
-            x=alt.X("minutes:Q", title="minutes", scale=x),
+            x=x("minutes"),
             y=alt.Y(f"{column}:Q", title=None),
             color=colour,
             tooltip=[
@@ -145,7 +177,7 @@ def _line(
     )
 
 
-def _demand(tables: LoadTables, colour: alt.Color, x: alt.Scale) -> Any:
+def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:
     title = "requests arriving per s; dashed: what the ready replicas could serve"
     offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour, x)
     if not len(tables.capacity):
@@ -154,13 +186,27 @@ def _demand(tables: LoadTables, colour: alt.Color, x: alt.Scale) -> Any:
     return alt.layer(offered, able).properties(title=title, width=700, height=_ROW_HEIGHT)
 
 
-def _events(events: pd.DataFrame, colour: alt.Color, x: alt.Scale) -> Any:
+def _losses(lost: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
+    """A row for each reason; the deeper the colour, the larger the share of those that came then."""
+    why = list(dict.fromkeys(lost["why"]))
+    chart = alt.Chart(lost).mark_bar(height=_EVENT_PX - 6, clip=True)
+    return chart.encode(
+        x=x("minutes"),
+        x2="end_min:Q",
+        y=alt.Y("why:N", sort=why, title=None),
+        color=colour,
+        opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.25, 1]), legend=None),
+        tooltip=["why", alt.Tooltip("target", title="pool or token API"), "lost", alt.Tooltip("share", format=".1%")],
+    ).properties(title="requests lost, by why", width=700, height=_EVENT_PX * len(why))
+
+
+def _events(events: pd.DataFrame, colour: alt.Color, x: Along) -> Any:
     """A bar from beginning to end of each event, and a tick where it begins: many are too short for a bar."""
     what = [words for words in dict.fromkeys(_EVENTS.values()) if (events["what"] == words).any()]
     tooltip: list[Any] = ["what", "kind", "target", "replica", "count"]
     tooltip += [alt.Tooltip(f"{end}_min", format=".2f", title=f"{end} [min]") for end in ("start", "end")]
     base = alt.Chart(events).encode(
-        x=alt.X("start_min:Q", title="minutes", scale=x),
+        x=x("start_min"),
         y=alt.Y("what:N", sort=what, title=None),
         color=colour,
         tooltip=tooltip,

@@ -32,7 +32,8 @@ from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
 from simulator.simulate.priced import Priced, Replication
-from simulator.units import SECONDS_PER_HOUR
+from simulator.study.demand import When
+from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 
 def summarise(
@@ -65,6 +66,7 @@ def summarise(
             *remarks("basis", [_span_words(loaded, priced, shown)]),
         ],
         "period": shown,
+        "clock_s": _clock_s(replications[0].usage.when),
         "periods": periods_of(priced),
         "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
         "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
@@ -247,6 +249,11 @@ def _span_words(loaded: LoadedScenario, priced: Priced, shown: str) -> str:
     if n < 2:
         return f"a month is scaled from {hours:g} h simulated"
     return f"a month is scaled from {n} periods of {hours:g} h simulated; figures are of {shown}, costs of all"
+
+
+def _clock_s(when: When) -> float:
+    """Local time at simulated second 0, in s since Monday 00:00."""
+    return (when.clock_s + when.ahead_h * SECONDS_PER_HOUR) % SECONDS_PER_WEEK
 
 
 def periods_of(priced: Priced) -> list[dict[str, Any]]:

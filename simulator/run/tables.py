@@ -70,7 +70,7 @@ def demand_frame(demand: Demand, planned: PlannedTopology, number: int) -> pd.Da
     """Rows of `demand.parquet`: requests by time of arrival and target, one for each period and target.
 
     Columns: `topology`, `replication`, `time_s` and `period_s` (start and length of the period), `target` (that had the
-    request last; empty for none), `arrived` and `overflowed`.
+    request last; empty for none), `arrived`, `overflowed` and, by why they were lost, those of `metrics.demand.LOST`.
     """
     periods, targets, _ = demand.counts.shape
     frame = pd.DataFrame(demand.counts.reshape(-1, len(COUNTS)), columns=list(COUNTS))

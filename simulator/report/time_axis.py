@@ -1,0 +1,40 @@
+"""Simulated time as people read it: minutes, the time of day, weekdays."""
+
+from __future__ import annotations
+
+import math
+
+import altair as alt
+
+_STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160)
+_MOST_TICKS = 14
+_HOUR, _DAY, _WEEK = 60, 1440, 10_080
+_DAYS = "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']"
+
+
+def time_axis(span_min: float, clock_s: float = 0.0) -> alt.Axis:
+    """Axis of a chart over minutes of the run; ticks stand at round times of the day.
+
+    Up to two hours it shows minutes, up to two days the time of the day, beyond that weekdays, beyond a month days.
+
+    Parameters
+    ----------
+    clock_s : local time at minute 0, in s since Monday 00:00
+    """
+    least = span_min / _MOST_TICKS
+    step = next((step for step in _STEPS_MIN if step >= least), _STEPS_MIN[-1] * math.ceil(least / _STEPS_MIN[-1]))
+    if span_min <= 2 * _HOUR:
+        return alt.Axis(title="minutes", values=[step * k for k in range(int(span_min // step) + 1)])
+    clock_min = clock_s / 60
+    first = -clock_min % step
+    ticks = [first + step * k for k in range(int((span_min - first) // step) + 1)]
+    local = f"(datum.value + {clock_min % _WEEK:.6f})"
+    minute = f"round({local} % {_DAY})"
+    time = f"pad(floor({minute} / 60) % 24, 2, '0', 'left') + ':' + pad({minute} % 60, 2, '0', 'left')"
+    day = f"{_DAYS}[floor({local} / {_DAY} + 0.0001) % 7]"
+    if span_min <= 2 * _DAY:
+        return alt.Axis(title="time of the day", values=ticks, labelExpr=time)
+    if span_min <= 5 * _WEEK:
+        words = day if step >= _DAY else f"{minute} % {_DAY} == 0 ? {day} : {time}"
+        return alt.Axis(title="weekday and time of the day", values=ticks, labelExpr=words)
+    return alt.Axis(title="days", values=ticks, labelExpr=f"format(datum.value / {_DAY}, '.0f')")
