@@ -51,7 +51,8 @@ class Previewer:
         return found
 
     def _answer(self, folder: Path, stamp: str, sets: list[str]) -> Json:
-        file, bundle = folder / "scenario.resolved.yaml", read_bundle(folder)
+        bundle = read_bundle(folder)
+        file = bundle.scenario_file
         loaded, changed = load_scenario(file), load_scenario(file, sets=sets)
         if stays_alike(bundle.decision) and only_prices_differ(loaded, changed):
             sides = {side: repriced(one, bundle) for side, one in (("plain", loaded), ("changed", changed))}

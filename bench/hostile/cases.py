@@ -45,6 +45,7 @@ CHAT: dict[str, Any] = {
     "cost": {"draws": 20},
     "run": {"horizon_s": 20, "replications": 2},
 }
+LIMITS = ("--time-limit", "15", "--memory-limit", "1.5")
 QUIET = ("--quiet", "--fresh", "--no-advice", "--jobs", "1")
 
 
@@ -93,7 +94,7 @@ def valid(rng: Random, folder: Path) -> Run:
     file = folder / "drawn.yaml"
     file.write_text(text_of(drawn(rng, folder)))
     return command(
-        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4"
+        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4", *LIMITS
     )
 
 
@@ -105,7 +106,7 @@ def altered(rng: Random, folder: Path) -> Run:
     file = folder / "chat.yaml"
     file.write_text(text_of(tree))
     return command(
-        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4"
+        "run", str(file), "--out", str(folder / "runs"), *QUIET, "--search-seconds", "2", "--max-replicas", "4", *LIMITS
     )
 
 

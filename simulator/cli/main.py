@@ -104,4 +104,7 @@ def run_command(arguments: list[str]) -> int:
     except OSError as error:
         print(f"servecast: {of_system(error)}", file=sys.stderr)
         return 2
+    except MemoryError:
+        print("servecast: needs more memory than there is: make it smaller", file=sys.stderr)
+        return 2
     return result if isinstance(result, int) else 0

@@ -23,6 +23,8 @@ def plan(
     month: int | None = None,
     error: float | None = None,
     fresh: bool = False,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     quiet: bool = False,
@@ -60,6 +62,10 @@ def plan(
         Relative error of step times to plan for, instead of the profile's, as 0.1.
     fresh
         Simulate every size anew, instead of looking up what was simulated before.
+    time_limit
+        Seconds of wall clock.
+    memory_limit
+        GiB of each process; what the machine has left unless given.
     format
         Table for people, json for programs.
     check
@@ -73,6 +79,7 @@ def plan(
     from simulator.plan.plan import plan_fleet
     from simulator.plan.table import notes, table
     from simulator.results.bundle import finite
+    from simulator.run.budget import checked_budget, within
     from simulator.scenario.load import load_scenario
     from simulator.simulate.store import Store, user_store
 
@@ -91,7 +98,7 @@ def plan(
     )
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
-    with progress_bar(quiet) as progress:
+    with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
         found = plan_fleet(loaded, options, progress, store)
     store.record()
     if format == "json":

@@ -20,6 +20,8 @@ def run(
     fresh: bool = False,
     advice: Annotated[bool, Parameter(negative="--no-advice")] = True,
     jobs: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     format: Literal["table", "json"] = "table",
     check: bool = False,
     explore_s: float = 0.0,
@@ -53,6 +55,11 @@ def run(
         Look whether sizes that are written would meet the SLO for less, and what share of its capacity a fleet uses.
     jobs
         Processes; one for each core unless given, one alone where the work is small.
+    time_limit
+        Seconds of wall clock; what had finished is kept, marked as partial. Without it nothing begins that needs more
+        than a day of one core.
+    memory_limit
+        GiB of a process; what the machine has left unless given. What needs more does not begin.
     format
         Table for people, json for programs.
     check
@@ -69,6 +76,7 @@ def run(
     from simulator.processes import cores
     from simulator.report.decision import decision_screen
     from simulator.report.screen import first_screen
+    from simulator.run.budget import checked_budget, within
     from simulator.run.simulate import simulate
     from simulator.scenario.load import load_scenario
     from simulator.simulate.store import Store, user_store
@@ -78,9 +86,9 @@ def run(
         raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
     loaded = load_scenario(scenario, overlay or (), set_ or ())
     store = Store() if fresh else user_store()
-    with progress_bar(quiet) as progress:
-        limits = checked_limits(max_replicas, search_seconds)
-        result = simulate(loaded, out, progress, limits, store, advice, explore_s, jobs or cores())
+    limits, budget = checked_limits(max_replicas, search_seconds), checked_budget(time_limit, memory_limit)
+    with progress_bar(quiet) as progress, within(budget):
+        result = simulate(loaded, out, progress, limits, store, advice, explore_s, jobs or cores(), budget)
     store.record()
     if format == "json":
         print_json({**result.summary, "decision": result.decision, "bundle": str(result.bundle)})

@@ -18,6 +18,8 @@ def sweep(
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     out: Path = Path("runs"),
     jobs: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: float | None = None,
     format: Literal["table", "json", "csv"] = "table",
     check: bool = False,
     quiet: bool = False,
@@ -43,6 +45,10 @@ def sweep(
         Folder for the results.
     jobs
         Processes; one for each core unless given.
+    time_limit
+        Seconds of wall clock; the same sweep goes on from there.
+    memory_limit
+        GiB of each process; what the machine has left unless given.
     format
         Table for people, json or csv for programs.
     check
@@ -52,6 +58,7 @@ def sweep(
     """
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError, Problem
+    from simulator.run.budget import checked_budget, within
     from simulator.sweep.grid import read_sweep
     from simulator.sweep.sweep import run_sweep
     from simulator.sweep.table import error_lines, table
@@ -59,7 +66,7 @@ def sweep(
     if jobs is not None and jobs < 1:
         raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
     wanted = read_sweep(scenario, grid or (), overlay or (), set_ or ())
-    with progress_bar(quiet) as progress:
+    with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
         found = run_sweep(wanted, out, jobs, progress)
     if found.resumed:
         print(f"servecast: {found.resumed} simulations had finished before", file=sys.stderr)

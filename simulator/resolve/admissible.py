@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
 from simulator.workload.description import read_description
 from simulator.workload.jobs import JobWorkload
-from simulator.workload.lengths import length_least
+from simulator.workload.lengths import length_least, length_mean
 from simulator.workload.replay import trace_rows
 from simulator.workload.spec import (
     ClassWorkload,
@@ -27,6 +29,10 @@ from simulator.workload.spec import (
     Sessions,
     Trace,
 )
+
+_RECORDED_TOKENS = 200.0
+"""Output tokens that a recorded request is taken to have, where only their order matters."""
+_MOST_ROUNDS = 1e9
 
 
 def check_admissible(loaded: LoadedScenario, fleet: FleetSpec) -> None:
@@ -112,21 +118,59 @@ def _most_tokens(fleet: FleetSpec, target: int) -> float:
     return longest_request(engine)
 
 
+def expected_requests(loaded: LoadedScenario, k: int) -> float:
+    """Requests of class `k` that come in a replication, about; users in a closed loop send one a second at most."""
+    spec = workload_spec(loaded.scenario, loaded.path.parent).classes[k]
+    horizon_s = loaded.scenario.run.horizon_s
+    if isinstance(spec.arrivals, ClosedLoopArrivals):
+        return spec.arrivals.concurrency * horizon_s / (1.0 + spec.arrivals.think_s)
+    return _requests(spec, horizon_s)
+
+
+def mean_output_tokens(loaded: LoadedScenario, k: int) -> float:
+    """Output tokens of a request of class `k` in the mean; those of recorded traffic about."""
+    spec = workload_spec(loaded.scenario, loaded.path.parent).classes[k]
+    return _RECORDED_TOKENS if spec.osl is None else float(length_mean(spec.osl))
+
+
+def _scheduled(arrivals: Schedule, horizon_s: float) -> float:
+    """Requests of a schedule: its mean rate over the week, and what its spikes do to it."""
+    mean_rps = arrivals.rate_rps
+    for factors in (arrivals.hourly, arrivals.weekly):
+        mean_rps *= sum(factors) / len(factors) if factors else 1.0
+    ends = {end for spike in arrivals.spikes for end in (spike.start_s, spike.start_s + spike.duration_s)}
+    edges = sorted({0.0, horizon_s, *(end for end in ends if 0 < end < horizon_s)})
+    count = 0.0
+    for start_s, end_s in pairwise(edges):
+        on = [spike.factor for spike in arrivals.spikes if spike.start_s <= start_s < spike.start_s + spike.duration_s]
+        count += mean_rps * math.prod(on) * (end_s - start_s)
+    return count
+
+
+def _replayed(trace: Trace, name: str, horizon_s: float) -> float:
+    rows = trace_rows(trace, name)
+    span_s = float(rows.arrival_s[: rows.n_open].max()) / trace.rate_scale
+    rounds = max(horizon_s / max(span_s, horizon_s / _MOST_ROUNDS), 1.0) if trace.loop else 1.0
+    return len(rows) * trace.row_factor * rounds
+
+
 def _requests(spec: ClassWorkload, horizon_s: float) -> float:
     """Requests that come in a replication, about; of users in a closed loop their number, as each waits for answers."""
     if isinstance(spec, JobWorkload):
         return spec.requests or spec.tokens / _least_tokens(spec)
     match spec.arrivals:
-        case Poisson() | Gamma() | Schedule() | Sessions() as timed:
+        case Poisson() | Gamma() | Sessions() as timed:
             return timed.rate_rps * horizon_s
+        case Schedule() as schedule:
+            return _scheduled(schedule, horizon_s)
         case ClosedLoopArrivals() as users:
             return users.concurrency
         case Profile() as profile:
             traffic = read_description(profile.file)
             rounds = horizon_s / traffic.duration_s
             return float(traffic.counts.sum()) * profile.rate_scale * (rounds if profile.loop else min(rounds, 1.0))
-        case _:
-            return 0.0
+        case Trace() as trace:
+            return _replayed(trace, spec.name, horizon_s)
 
 
 def _least_tokens(spec: ClassWorkload) -> int:

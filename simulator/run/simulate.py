@@ -17,13 +17,14 @@ from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.resolve.agreed import Spell
-from simulator.resolve.sizes import has_open_sizes
+from simulator.resolve.sizes import at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.results.scratch import scratch
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
+from simulator.run.budget import Budget, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
@@ -85,6 +86,7 @@ def simulate(
     advise: bool = False,
     explore_s: float = 0.0,
     jobs: int = 1,
+    budget: Budget | None = None,
 ) -> Run:
     """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
 
@@ -99,6 +101,7 @@ def simulate(
         share of its capacity each one uses
     explore_s : wall-clock time for further trials: capacity, break-even by volume, flips of load and limits
     jobs : processes at most, as far as the work is worth their start; their number changes no byte
+    budget : what it may need; nothing is estimated unless given
 
     Raises
     ------
@@ -107,7 +110,7 @@ def simulate(
     """
     with scratch() as folder:
         store = Store() if store is None else store
-        return _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, Path(folder))
+        return _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, budget, Path(folder))
 
 
 def _simulate(
@@ -119,6 +122,7 @@ def _simulate(
     advise: bool,
     explore_s: float,
     jobs: int,
+    budget: Budget | None,
     folder: Path,
 ) -> Run:
     started = time.perf_counter()
@@ -126,6 +130,8 @@ def _simulate(
     check_events(loaded)
     check_catalog_names(loaded)
     loads = loads_of(loaded)
+    if budget is not None:
+        check_needs(needs_of(loaded, plan_topologies(at_start(loaded))), budget)
     rows = Rows(folder, loads.shown.period) if loaded.scenario.run.keep_requests else None
     work = Work(loaded, loads, Sizer(store, limits), rows, advise)
     searched = _SEARCH_SHARE if any(map(has_open_sizes, loaded.scenario.topologies.values())) else 0.0

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
+from simulator.schema.base import IS_NUMBER, Count, Day, NotNegative, Positive, Settings, Share, Switch
 
 Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
 
@@ -16,7 +16,7 @@ class SpeculativeConfig(Settings):
 
     method: Literal["eagle", "mtp", "draft_model", "ngram"] = "eagle"
     """How tokens are drafted."""
-    num_speculative_tokens: AtLeastOne
+    num_speculative_tokens: Annotated[int, Field(ge=1, le=256), IS_NUMBER]
     """Tokens drafted per request and step."""
     acceptance: Share
     """Probability that a drafted token is accepted, given that all before it were."""
@@ -42,7 +42,7 @@ class Throughput(Settings):
 class EplbConfig(Settings):
     """Balancing of the load over experts."""
 
-    num_redundant_experts: Count = 0
+    num_redundant_experts: Annotated[int, Field(ge=0, le=16_384), IS_NUMBER] = 0
     """Copies of busy experts in each layer, dealt out over the GPUs with the others."""
 
 
@@ -66,17 +66,17 @@ class EngineSettings(Settings):
     """Format of the weights; the model's own unless given, none for weights in `dtype`."""
     kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "int8"] = "auto"
     """Type of the KV cache; auto is that of the activations."""
-    block_size: AtLeastOne = 16
+    block_size: Annotated[int, Field(ge=1, le=65_536), IS_NUMBER] = 16
     """Tokens in one KV block."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] | None = None
     """Share of GPU memory the engine may use; vLLM's default unless given: 0.92, and 0.9 before 0.20."""
-    num_gpu_blocks_override: AtLeastOne | None = None
+    num_gpu_blocks_override: Annotated[int, Field(ge=1, le=2**31 - 1), IS_NUMBER] | None = None
     """KV blocks, instead of the number that the memory plan gives."""
-    max_num_seqs: AtLeastOne | None = None
+    max_num_seqs: Annotated[int, Field(ge=1, le=65_536), IS_NUMBER] | None = None
     """Most requests running at once; vLLM's default for the GPU unless given."""
-    max_num_batched_tokens: AtLeastOne | None = None
+    max_num_batched_tokens: Annotated[int, Field(ge=1, le=1_048_576), IS_NUMBER] | None = None
     """Token budget of one step; vLLM's default for the GPU unless given."""
-    max_model_len: AtLeastOne | None = None
+    max_model_len: Annotated[int, Field(ge=1, le=2**31 - 1), IS_NUMBER] | None = None
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
     enable_prefix_caching: Switch = True
     """Reuse KV blocks of equal prompt beginnings."""
@@ -107,7 +107,7 @@ class EngineSettings(Settings):
     """Throughput of a replica that is given, instead of step times."""
     gpu_power: GpuPower | None = None
     """Power of a GPU that is given, instead of the catalog's."""
-    data_parallel_size: AtLeastOne = 1
+    data_parallel_size: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] = 1
     """Replicas that each compute attention for their own requests and share one set of experts."""
     speculative_config: SpeculativeConfig | None = None
     """Speculative decoding; off unless given."""

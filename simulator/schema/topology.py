@@ -143,9 +143,9 @@ class Pool(Settings):
     """GPU of the catalog."""
     hardware: HardwareSettings | str | None = None
     """What differs of one's own GPUs and links from that one, its nearest measured relative; or a YAML file of it."""
-    tensor_parallel_size: AtLeastOne = 1
+    tensor_parallel_size: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] = 1
     """Tensor-parallel GPUs."""
-    pipeline_parallel_size: AtLeastOne = 1
+    pipeline_parallel_size: Annotated[int, Field(ge=1, le=4096), IS_NUMBER] = 1
     """Pipeline stages."""
     replicas: Count | Auto = 1
     """Replicas at the start (of an autoscaler its minimum); auto looks for the cheapest number that meets the SLO."""

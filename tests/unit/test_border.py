@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulator.catalog.models import models
@@ -15,9 +18,12 @@ from simulator.catalog.shapes.config import shape_from_config
 from simulator.cli.main import run_command
 from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
+from simulator.resolve.admissible import expected_requests
 from simulator.resolve.memory import Question, answer
+from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import read_bundle
 from simulator.results.inputs import input_json, input_text
+from simulator.run.budget import Budget, check_needs, checked_budget, needs_of, within
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from tests.scenario_cases import chat
@@ -139,3 +145,50 @@ def test_a_run_in_which_nothing_arrived_has_all_its_files_and_is_checked(
     assert run_command(["verify", "bundle", str(folder)]) == 1
     assert "costs.parquet: was altered" in capsys.readouterr().out
     assert run_command(["report", str(folder)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("horizon_s: 60", "horizon_s: 300000000"),
+            r"needs about .* of one core: make it shorter, or raise --time-limit",
+        ),
+        (("max_model_len: 8192", "max_model_len: 8192, num_gpu_blocks_override: 2000000000"), r"raise --memory-limit"),
+    ],
+)
+def test_what_needs_too_much_does_not_begin(tmp_path: Path, change: tuple[str, str], words: str) -> None:
+    text = chat(OWN, study="months: 6", rate_rps=50).replace("run: {", "run: {max_requests: 1000000000000000, ")
+    text = text.replace("enable_prefix_caching: false", "enable_prefix_caching: true")
+    (tmp_path / "scenario.yaml").write_text(text.replace(*change))
+    loaded = load_scenario(tmp_path / "scenario.yaml")
+    with pytest.raises(InputError, match=words):
+        check_needs(needs_of(loaded, plan_topologies(loaded)), checked_budget(None, 1.0))
+
+
+def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> None:
+    spikes = "spikes: [{start_s: 10, duration_s: 20, factor: 100}, {start_s: 20, duration_s: 10, factor: 10}]"
+    schedule = f"{{kind: schedule, rate_rps: 2, {spikes}}}"
+    (tmp_path / "t.csv").write_text("arrival_s,input_tokens,output_tokens\n0,10,1\n1,10,1\n2,10,1\n")
+    trace = "{kind: trace, file: t.csv, loop: true}"
+    for arrivals, expected in ((schedule, 2 * (40 + 10 * 100 + 10 * 1000)), (trace, 3 * 60 / 2)):
+        text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", arrivals)
+        (tmp_path / "scenario.yaml").write_text(text)
+        assert expected_requests(load_scenario(tmp_path / "scenario.yaml"), 0) == pytest.approx(expected)
+
+
+def test_time_and_memory_that_are_over_end_it_by_design() -> None:
+    with (
+        pytest.raises(InputError, match=r"--time-limit: the time limit of 0\.05 s is over"),
+        within(Budget(0.05, 2.0**40)),
+    ):
+        time.sleep(60)
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    with (
+        pytest.raises(InputError, match=r"--memory-limit: the memory limit of 0\.5 GiB"),
+        within(Budget(None, 2.0**29)),
+    ):
+        np.ones(2**31)
+    assert np.ones(2**20).sum() == 2**20
+    with pytest.raises(InputError, match=r"--time-limit.*\n.*--memory-limit"):
+        checked_budget(float("nan"), 0.0)

@@ -1,0 +1,213 @@
+"""What a run needs, estimated before it begins, and limits of time and memory that end it by design."""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from simulator.engine import state
+from simulator.engine.config import EngineConfig
+from simulator.errors import InputError, Problem
+from simulator.resolve.admissible import expected_requests, mean_output_tokens
+from simulator.resolve.topology import PlannedTopology
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import QueueAutoscaler
+from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, SECONDS_PER_HOUR
+
+LONGEST_S = SECONDS_PER_DAY
+"""Estimated time beyond which a run is not begun unless more is allowed."""
+_REQUEST_S, _TOKEN_S, _DECISION_S = 1e-5, 1e-8, 1e-5
+"""Of one core: for a request, an output token, a decision of an autoscaler (docs/reliability.md)."""
+_PROGRAM_BYTES = 400 * 2**20
+_RECORD_BYTES = 200
+"""Of a user who waits for answers: requests drawn ahead, timers."""
+_LEAST_BYTES = 2**28
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a run may need.
+
+    Attributes
+    ----------
+    seconds : of wall clock; None for as long as it takes, if that is estimated below `LONGEST_S`
+    memory_bytes : of each process
+    """
+
+    seconds: float | None
+    memory_bytes: float
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a run needs at least, about.
+
+    Attributes
+    ----------
+    requests : over all topologies and replications
+    seconds : of one core
+    """
+
+    requests: float
+    seconds: float
+    memory_bytes: float
+
+    def __str__(self) -> str:
+        return f"about {self.memory_bytes / BYTES_PER_GIB:.3g} GiB and {_duration(self.seconds)} of one core"
+
+
+class OverTimeError(BaseException):
+    """The time is over; not caught by what goes on after errors."""
+
+
+def checked_budget(time_limit: float | None, memory_limit: float | None) -> Budget:
+    """A budget as the command line gives it; unless given the memory that the machine has left.
+
+    Raises
+    ------
+    InputError : a number that is out of range
+    """
+    wrong = []
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        wrong.append(Problem("must be a positive number of seconds", "--time-limit", got=str(time_limit)))
+    if memory_limit is not None and not _LEAST_BYTES / BYTES_PER_GIB <= memory_limit < math.inf:
+        text = f"must be GiB, at least {_LEAST_BYTES / BYTES_PER_GIB:g}"
+        wrong.append(Problem(text, "--memory-limit", got=str(memory_limit)))
+    if wrong:
+        raise InputError(*wrong)
+    return Budget(time_limit, memory_left() if memory_limit is None else memory_limit * BYTES_PER_GIB)
+
+
+def memory_left() -> float:
+    """Bytes that the machine, or the group of this process, has left."""
+    left = math.inf
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            left = float(line.split()[1]) * 1024
+    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
+    if limit and used and limit[0].isdecimal():
+        left = min(left, float(limit[0]) - float(used[0]))
+    return max(left, _LEAST_BYTES)
+
+
+def _lines(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Needs:
+    r"""What the replications of all topologies need under the load that is shown.
+
+    .. math:: t = n (10 µs + o\,10 ns) + d\,10 µs
+
+    Of one core, with n requests of o output tokens and d decisions of autoscalers; searches, months and events come on
+    top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet.
+    """
+    run, runs = loaded.scenario.run, loaded.scenario.run.replications * len(planned)
+    counts = [expected_requests(loaded, k) for k in range(len(loaded.scenario.workload.classes))]
+    tokens = [mean_output_tokens(loaded, k) for k in range(len(counts))]
+    decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
+    seconds = runs * sum(n * (_REQUEST_S + o * _TOKEN_S) for n, o in zip(counts, tokens, strict=True))
+    waiting = [cls.arrivals for cls in loaded.scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
+    memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
+    memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)
+    return Needs(runs * sum(counts), seconds + decisions * _DECISION_S, memory)
+
+
+def check_needs(needs: Needs, budget: Budget) -> None:
+    """Refuse what needs more than it may, before it begins.
+
+    Raises
+    ------
+    InputError : naming the limit to raise
+    """
+    most_s = LONGEST_S if budget.seconds is None else budget.seconds
+    wrong = []
+    if needs.memory_bytes > budget.memory_bytes:
+        allowed = f"{budget.memory_bytes / BYTES_PER_GIB:.3g} GiB"
+        wrong.append(Problem(f"needs {needs}: make it smaller, or raise --memory-limit ({allowed}) to go on"))
+    if needs.seconds > max(most_s, LONGEST_S):
+        allowed = f"{_duration(most_s)} unless given" if budget.seconds is None else f"{budget.seconds:g} s"
+        wrong.append(Problem(f"needs {needs}: make it shorter, or raise --time-limit ({allowed}) to go on"))
+    if wrong:
+        raise InputError(*wrong)
+
+
+@contextmanager
+def within(budget: Budget) -> Iterator[None]:
+    """End what is done inside when its time or memory is over.
+
+    Raises
+    ------
+    InputError : which limit ended it
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = budget.memory_bytes + _data_bytes()
+    limits = [limit for limit in (most, soft, hard) if limit not in (resource.RLIM_INFINITY, math.inf)]
+    handler, began = signal.getsignal(signal.SIGALRM), time.monotonic()
+    before_s = 0.0
+    if limits:
+        resource.setrlimit(resource.RLIMIT_DATA, (int(min(limits)), hard))
+    if budget.seconds is not None:
+        signal.signal(signal.SIGALRM, _over)
+        before_s = signal.setitimer(signal.ITIMER_REAL, budget.seconds)[0]
+    try:
+        yield
+    except OverTimeError:
+        text = f"the time limit of {budget.seconds:g} s is over; what had finished is kept beside the bundle"
+        raise InputError(Problem(text, "--time-limit")) from None
+    except MemoryError:
+        allowed = f"{budget.memory_bytes / BYTES_PER_GIB:.3g} GiB"
+        text = f"the memory limit of {allowed} is reached: make it smaller, or raise it"
+        raise InputError(Problem(text, "--memory-limit")) from None
+    finally:
+        if budget.seconds is not None:
+            left_s = max(before_s - (time.monotonic() - began), 1e-3) if before_s else 0.0
+            signal.setitimer(signal.ITIMER_REAL, left_s)
+            signal.signal(signal.SIGALRM, handler)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _over(number: int, frame: FrameType | None) -> None:
+    raise OverTimeError
+
+
+def _data_bytes() -> float:
+    """Memory that this process has by now."""
+    pages = _lines("/proc/self/statm")
+    return float(pages[0].split()[5]) * resource.getpagesize() if pages else 0.0
+
+
+def _fleet_bytes(topology: PlannedTopology) -> float:
+    pools = topology.fleet.pools
+    return float(sum(pool.most_replicas * _replica_bytes(pool.engine) for pool in pools))
+
+
+def _replica_bytes(config: EngineConfig) -> float:
+    """Arrays of one replica: calendar and phases of its decode lane, block tables, and the prefix cache's blocks."""
+    bytes_ = 4 * state.CALENDAR_STEPS + 8 * config.block_size + state.REPLICA.itemsize + 256 * config.max_num_seqs
+    if config.enable_prefix_caching:
+        entries = 1 << int(2 * config.num_blocks - 1).bit_length()
+        bytes_ += config.num_blocks * state.BLOCK.itemsize + entries * state.HASH_ENTRY.itemsize
+    return float(bytes_)
+
+
+def _decisions(topology: PlannedTopology, horizon_s: float) -> float:
+    scalers = [pool.autoscaler for pool in topology.settings.pools]
+    return sum(horizon_s / scaler.period_s for scaler in scalers if isinstance(scaler, QueueAutoscaler))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours = seconds / SECONDS_PER_HOUR
+    return f"{seconds / 60:.0f} min" if hours < 2 else f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} days"
