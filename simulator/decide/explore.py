@@ -152,11 +152,14 @@ def trial_flips(
     engines: Collection[str] = (),
     drafts: Mapping[str, float] | None = None,
     owned: Collection[str] = (),
+    binding: Explorer | None = None,
+    month: int = 0,
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
 
     Each topology is at its best size under what is asked. An error of the speed, or of the acceptance, moves the SLO or
-    the size; prices stay. Trials are of the first month: where it has other winners, nothing is searched.
+    the size; prices stay. All but growth are asked of the month that asks for the most: where it has other winners than
+    the study, nothing is searched.
 
     Parameters
     ----------
@@ -164,9 +167,11 @@ def trial_flips(
     engines : topologies with engines that are simulated
     drafts : acceptance of drafted tokens of the topologies that have any
     owned : topologies with hardware of their own
+    binding, month : answers for the month that asks for the most, and its number; the first month, as all others are,
+        unless given
     """
     found: list[Flip] = []
-    drafts = drafts or {}
+    drafts, there = drafts or {}, binding or explorer
     questions: list[tuple[str, float, Callable[[str, float], Asked]]] = [
         ("volume", LOAD_REACH, lambda name, factor: Asked(name, load=factor)),
         ("latency limits of the SLO", SLO_REACH, lambda name, factor: Asked(name, limits=factor)),
@@ -190,20 +195,21 @@ def trial_flips(
     for assumption, reach, ask in questions:
 
         def winners(factor: float, ask: Callable[[str, float], Asked] = ask) -> Winners:
-            return _least(explorer, (ask(name, factor) for name in names))
+            return _least(there, (ask(name, factor) for name in names))
 
         try:
             now = winners(1.0)
             if not now & today:
-                words = f"in the first month alone {named(now, names)} is cheapest"
-                found.append(Flip(assumption, None, None, (1.0, 1.0), words=words))
+                when = f"month {month}" if month else "the first month"
+                words = f"in {when} alone {named(now, names)} is cheapest"
+                found.append(Flip(assumption, None, None, (1.0, 1.0), words=words, month=month))
                 continue
             at = smallest_change(winners, today, reach)
         except OutOfTime:
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
         then = None if at is None else named(winners(at), names)
-        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words))
+        found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month))
     try:
         flip = growth_flip(explorer, names, months, growth, owned, today)
     except OutOfTime:

@@ -164,12 +164,13 @@ def _by_category(one: Costed) -> dict[str, float]:
 def flip_words(flip: Flip) -> str:
     """One flip as a sentence without its stop."""
     about = "" if flip.sure else "about "
+    when = f" in month {flip.month}" if flip.month else ""
     if flip.factor is None and flip.words:
         return f"{flip.assumption}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
-        return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}"
-    return f"{flip.assumption} at {about}{flip.words or f'× {flip.factor:.2f}'}: {flip.winner}"
+        return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}{when}"
+    return f"{flip.assumption} at {about}{flip.words or f'× {flip.factor:.2f}'}{when}: {flip.winner}"
 
 
 def flips_sentence(flips: Sequence[Flip]) -> str:

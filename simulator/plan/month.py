@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from simulator.run.binding import binding_month
 from simulator.run.loads import Loads
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
 from simulator.schema.study import Event
-from simulator.study.demand import Growth, Level, Period
+from simulator.study.demand import Growth, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,10 @@ class PlanMonth:
 
 
 def plan_month(loaded: LoadedScenario, loads: Loads, asked: int | None) -> PlanMonth:
-    """The month that is asked for, else the one that binds: with the most tokens in a second, the first of equal ones.
-
-    Tokens of a period are those of each class in the scenario's own load, as often as it comes there.
-    """
+    """The month that is asked for, else the one that binds."""
     horizon = loads.horizon
     levels = [horizon.level(month) for month in horizon.numbers]
-    busiest = _busiest(levels, horizon.periods, loads) if any(level != levels[0] for level in levels) else 1
+    busiest = binding_month(loads)
     number = busiest if asked is None else asked
     load = levels[number - 1]
     shares = [now / then for now, then in zip(load, levels[0], strict=True)]
@@ -98,26 +95,3 @@ def like_month(loads: Loads, month: PlanMonth) -> Loads:
 def in_month(loaded: LoadedScenario, month: PlanMonth) -> LoadedScenario:
     """The scenario with its topologies as the events up to a month leave them."""
     return replace(loaded, scenario=at_month(loaded.scenario, month.number)) if month.done else loaded
-
-
-def _busiest(levels: Sequence[Level], periods: Sequence[Period], loads: Loads) -> int:
-    tokens = _tokens_by_class(loads)
-
-    def most(level: Level) -> float:
-        return max(
-            math.fsum(n * factor for n, factor in zip(tokens, period.at(level).level, strict=True))
-            for period in periods
-        )
-
-    return max(range(len(levels)), key=lambda k: most(levels[k])) + 1
-
-
-def _tokens_by_class(loads: Loads) -> list[int]:
-    """Prompt and output tokens of each class in the scenario's own load."""
-    source = loads.demand.source(0)
-    found = [0] * len(loads.demand.classes)
-    for rows in (*source.chunks(), *(loop.rows for loop in source.closed_loops)):
-        for k in range(len(found)):
-            mine = rows.class_id == k
-            found[k] += int(rows.isl[mine].sum()) + int(rows.osl[mine].sum())
-    return found

@@ -19,12 +19,13 @@ def flip_notes(flips: Sequence[Mapping[str, Any]]) -> list[str]:
 def _note(flip: Mapping[str, Any]) -> str:
     if flip["factor"] is None and flip["words"]:
         return f"{flip['assumption']}: not searched, as {flip['words']}."
+    when = f" in month {flip['month']}" if flip.get("month") else ""
     if flip["factor"] is None:
         low, high = flip["beyond"]
-        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}."
+        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}{when}."
     about = "" if flip["sure"] else "about "
     at = flip["words"] or f"× {flip['factor']:.2f}"
-    return f"{flip['assumption']} at {about}{at}: {flip['winner']}."
+    return f"{flip['assumption']} at {about}{at}{when}: {flip['winner']}."
 
 
 def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,25 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class AtMonth:
+    """What further trials ask of one month of a study.
+
+    Attributes
+    ----------
+    demand : its busiest period
+    absent : classes of which nobody comes in it
+    resized : from the answers of topologies at their sizes to those at the best size under what is asked
+    changed : topologies that events have changed by then, as they have left them
+    """
+
+    month: int
+    demand: Demand
+    absent: Collection[int]
+    resized: Callable[[Serve], Serve]
+    changed: Mapping[str, Measured] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict, what it was taken from, and both as plain data; capacities as in the data."""
 
@@ -72,6 +91,7 @@ def decide_run(
     estimate: bool = False,
     absent: Collection[int] = (),
     store: Store | None = None,
+    binding: AtMonth | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -84,6 +104,7 @@ def decide_run(
     estimate : find the capacity of each fleet by a few trials, where there is no time for more
     absent : classes of which nobody comes in `demand`
     store : where trials are looked up and kept
+    binding : the month that asks for the most, where it is not like the first
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
@@ -102,12 +123,26 @@ def decide_run(
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
         drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
         owned = [one.name for one in found if one.terms.owned]
-        flips += trial_flips(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned)
+        flips += trial_flips(
+            *(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned),
+            *_in_binding_month(binding, measured, explorer, store),
+        )
     elif estimate:
         known = estimated(measured, demand, absent, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)
     told = {name: capacity_row(one) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
+
+
+def _in_binding_month(
+    binding: AtMonth | None, measured: Sequence[Measured], explorer: Explorer, store: Store
+) -> tuple[Explorer | None, int]:
+    if binding is None:
+        return None, 0
+    there = {one.costed.name: one for one in measured} | dict(binding.changed)
+    stays = _as_it_is(there, binding.demand, binding.absent, store)
+    limit_s, started_s = explorer.limit_s, explorer.started_s
+    return Explorer(binding.resized(stays), stays, limit_s, started_s=started_s), binding.month
 
 
 def estimated(

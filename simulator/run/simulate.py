@@ -29,6 +29,7 @@ from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
+from simulator.run.further import in_binding_month
 from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
@@ -173,6 +174,7 @@ def _simulate(
         decision = decide_run(
             *(sized, demand, measured, least, explore_s, unmeasured, resized),
             *(work.estimates, loads.absent, store),
+            in_binding_month(asked, loads, measured, store, reach) if explore_s else None,
         )
         for one in decision.topologies:
             summaries[one.name]["lasts_until"] = one.lasts_until

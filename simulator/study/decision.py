@@ -223,6 +223,7 @@ class Flip:
     beyond : (smallest, largest) multiple that was looked at
     sure : False where sizes were not searched anew at the changed value
     words : of the changed value, where a multiple says little
+    month : of the study in which it was searched, the one that asks for the most; 0 for all months
     """
 
     assumption: str
@@ -231,6 +232,7 @@ class Flip:
     beyond: tuple[float, float]
     sure: bool = True
     words: str = ""
+    month: int = 0
 
 
 @dataclass(frozen=True, slots=True)

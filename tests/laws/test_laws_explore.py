@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,24 @@ def test_flips_of_volume_limits_and_growth() -> None:
     assert usd[0] > usd[1]
     assert before[0] < before[1]
     assert f"{(growth.factor or 1.0) - 1:.0%} (now 0%): large" in flip_words(growth)
+
+
+def test_flips_of_a_growing_study_are_of_the_month_that_asks_for_the_most() -> None:
+    """Half as much again in month 13: what flips at twice today's load flips at 4/3 of that month's."""
+    explorer, _ = _explorer()
+    names = ["fixed", "large"]
+
+    def then(asked: Asked) -> Answered:
+        return explorer.serve(replace(asked, load=1.5 * asked.load))
+
+    binding = Explorer(then, then, 60.0)
+    found = trial_flips(explorer, names, FIXED_WINS, 13, 0.5, binding=binding, month=13)
+    flips = {one.assumption: one for one in found}
+    assert flips["volume"].factor == pytest.approx(4 / 3, rel=0.011)
+    assert flip_words(flips["volume"]) == f"volume at × {flips['volume'].factor:.2f} in month 13: large"
+    assert flips["growth per year"].month == 0
+    (volume, *_) = trial_flips(explorer, names, frozenset({"large"}), 13, 0.5, binding=binding, month=13)
+    assert flip_words(volume) == "volume: not searched, as in month 13 alone fixed is cheapest"
 
 
 def _at_growth(name: str, per_year: float) -> list[float]:
