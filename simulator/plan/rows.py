@@ -83,7 +83,7 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
 
 def _figures(evaluation: Evaluation) -> dict[str, Any]:
     summary = evaluation.summary
-    metrics, cost = summary["metrics"], summary["cost"]
+    metrics, cost = summary.metrics, summary.cost
     return {
         "slo_met": evaluation.slo_met,
         "replications": len(evaluation.met),
@@ -93,11 +93,11 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
         "slo_attainment_high": metrics["slo_attainment_high"],
         "ttft_p99_s": metrics["ttft_s"]["p99"],
         "tpot_p99_s": metrics["tpot_s"]["p99"],
-        "time_in_steps": summary["time_in_steps"],
+        "time_in_steps": summary.time_in_steps,
         "usd_per_month": cost["usd_per_month"],
         **{name: cost[name] for name in cost if name.startswith("usd_per_million_")},
         "served_share": metrics["served_share"],
         "binding_term": metrics["binding_term"],
-        "calibrated": summary["calibrated"],
-        "warnings": summary["warnings"],
+        "calibrated": summary.calibrated,
+        "warnings": list(summary.warnings),
     }

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from simulator.metrics.intervals import t_interval
 from simulator.perf.speculative import expected_tokens_per_step
 from simulator.resolve.sixteen_bit import sixteen_bit_steps
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.topology_summary import Compared
 from simulator.simulate.priced import Priced
 from simulator.size.speeds import AtSpeed
 from simulator.study.bill import Line
@@ -159,45 +160,53 @@ def cost_frame(name: str, found: Priced) -> pd.DataFrame:
     return frame
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The money of all topologies beside each other.
+
+    Attributes
+    ----------
+    compared : of each, its swings and what the draws say of it
+    cheapest_in : of those that meet the SLO, the draws in which no other of them costs less
+    """
+
+    compared: dict[str, Compared]
+    cheapest_in: dict[str, NDArray[np.bool_]]
+
+
 def compare_costs(
-    topologies: Mapping[str, dict[str, Any]],
     cases: Mapping[str, Case],
+    met: Collection[str],
     settings: Any,
     seed: int,
     speeds: Mapping[str, Sequence[AtSpeed]] | None = None,
-) -> dict[str, NDArray[np.bool_]]:
-    """Add to each topology's summary: `tornado` and `uncertainty`.
+) -> Comparison:
+    """Swings and draws of all topologies, which share what is drawn.
 
     Parameters
     ----------
+    met : those that meet the SLO in what is shown
     settings : the scenario's cost section
     seed : of the draws
     speeds : size needed where the engine is slower, as forecast, and faster; of topologies for which it is known
-
-    Returns
-    -------
-    Of those that meet the SLO, by name, the draws in which no other of them costs less
     """
     speeds = speeds or {}
-    for name, summary in topologies.items():
-        summary["tornado"] = [_swing(swing) for swing in tornado_of(cases[name], settings.overrides)]
-        summary["uncertainty"] = None
+    swings = {
+        name: tuple(_swing(swing) for swing in tornado_of(case, settings.overrides)) for name, case in cases.items()
+    }
     if not settings.draws:
-        return {}
+        return Comparison({name: Compared(found) for name, found in swings.items()}, {})
     inputs = draw_inputs(list(cases.values()), settings.overrides, settings.draws, seed)
     draws = {
         name: draw_costs(case, settings.overrides, inputs, seed, _shifts_usd(speeds.get(name, ())))
         for name, case in cases.items()
     }
-    meeting = [
-        name
-        for name, case in cases.items()
-        if topologies[name]["metrics"]["slo_met"] and all(month.meets for month in case.priced.walked)
-    ]
+    meeting = [name for name, case in cases.items() if name in met and all(month.meets for month in case.priced.walked)]
     said = summarise_draws(draws, meeting)
-    for name, found in said.items():
-        topologies[name]["uncertainty"] = _how_sure(found)
-    return {name: found.cheapest_in for name, found in said.items() if found.cheapest_in is not None}
+    return Comparison(
+        {name: Compared(found, _how_sure(said[name])) for name, found in swings.items()},
+        {name: found.cheapest_in for name, found in said.items() if found.cheapest_in is not None},
+    )
 
 
 def _shifts_usd(speeds: Sequence[AtSpeed]) -> tuple[float, float]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from simulator.decide.months import lasts_until
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.run.loads import Loads, loads_of
@@ -15,6 +13,7 @@ from simulator.run.phases import check_events, walk_study
 from simulator.run.priced import priced_months
 from simulator.run.sizer import Sizer
 from simulator.run.summary import summarise
+from simulator.run.topology_summary import TopologySummary
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import Priced
@@ -65,18 +64,18 @@ class Evaluation:
 
     Attributes
     ----------
-    summary : as `simulate` gives it for the topology
+    summary : what is said of the topology
     met : for each replication, whether it alone meets every SLO term
     """
 
-    summary: dict[str, Any]
+    summary: TopologySummary
     met: tuple[bool, ...]
 
     @property
     def slo_met(self) -> bool | None:
         """Whether every SLO term is met in every period and month over all replications; None where it is not known."""
-        met: bool | None = self.summary["metrics"]["slo_met"]
-        return met if met is None else met and self.summary["lasts_until"] is None
+        met: bool | None = self.summary.metrics["slo_met"]
+        return met if met is None else met and self.summary.lasts_until is None
 
 
 def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
@@ -108,5 +107,4 @@ def evaluated(
     period : whose requests are shown
     """
     met = tuple(bool(one.metrics.summary()["slo_met"]) for one in done.replications)
-    summary = summarise(loaded, planned, done, prices, period)
-    return Evaluation(summary | {"lasts_until": lasts_until(done.walked)}, met)
+    return Evaluation(summarise(loaded, planned, done, prices, period), met)

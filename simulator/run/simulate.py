@@ -34,12 +34,13 @@ from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
 from simulator.run.priced import first_month_usd
-from simulator.run.remarks import remarks, turns_apart
+from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
 from simulator.run.resized import at_best_size
 from simulator.run.sizer import Sizer
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
+from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import expected_errors
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
@@ -147,7 +148,7 @@ def _simulate(
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
     scenario, files = sized.scenario, references(sized)
-    summaries: dict[str, dict[str, Any]] = {}
+    said: dict[str, TopologySummary] = {}
     cases: dict[str, Case] = {}
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(sized, planned, identity, files)) as bundle:
@@ -156,29 +157,30 @@ def _simulate(
             if file.copy is not None:
                 bundle.copy(file.copy, file.file)
         for k, topology in enumerate(planned):
-            case, told = study.run(bundle, topology, k / len(planned), 1 / len(planned))
-            cases[topology.name], summaries[topology.name] = case, told
-        apart = turns_apart(found["metrics"]["arrived"] for found in summaries.values())
+            cases[topology.name], said[topology.name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
+        apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = unused_overrides(scenario.cost, [case.prices for case in cases.values()])
-        for told in summaries.values():
-            told["warnings"] += remarks("basis", [*apart, *unused])
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
         speeds = _speeds(asked, planned, periods, work.sizer, explore_s)
-        for name, at in speeds.items():
-            summaries[name]["at_speeds"] = [asdict(one) for one in at]
-        least = compare_costs(summaries, cases, scenario.cost, scenario.run.seed, speeds)
-        measured = [_measured(case, summaries[name]) for name, case in cases.items()]
+        met = [name for name, one in said.items() if one.metrics["slo_met"]]
+        costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, speeds)
+        measured = [_measured(case, said[name]) for name, case in cases.items()]
         reach = replace(limits or Limits(), seconds=explore_s)
         resized = partial(at_best_size, asked, set(answers), periods, store, reach)
-        demand, unmeasured = loads.shown.demand, unmeasured_classes(summaries)
+        demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
-            *(sized, demand, measured, least, explore_s, unmeasured, resized),
+            *(sized, demand, measured, costs.cheapest_in, explore_s, unmeasured, resized),
             *(work.estimates, loads.absent, store),
             in_binding_month(asked, loads, measured, store, reach) if explore_s else None,
         )
-        for one in decision.topologies:
-            summaries[one.name]["lasts_until"] = one.lasts_until
-            summaries[one.name]["capacity"] = decision.capacities.get(one.name)
+        summaries = {
+            name: replace(
+                one.warned("basis", [*apart, *unused]),
+                at_speeds=tuple(asdict(at) for at in speeds.get(name, ())),
+                compared=replace(costs.compared[name], capacity=decision.capacities.get(name)),
+            ).row()
+            for name, one in said.items()
+        }
         bundle.json("decision.json", decision.data)
         summary = {
             "scenario": scenario.name,
@@ -216,7 +218,7 @@ class _Study:
 
     def run(
         self, bundle: BundleWriter, topology: PlannedTopology, begun: float, part: float
-    ) -> tuple[Case, dict[str, Any]]:
+    ) -> tuple[Case, TopologySummary]:
         """Simulate and bill a topology; what it gave goes to the bundle, and what is said of it is returned.
 
         Parameters
@@ -239,19 +241,18 @@ class _Study:
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
         told = summarise(self.sized, topology, found, course.prices, shown.period.name)
-        arrived_rps = told["metrics"]["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
-        if not kept_up(told["metrics"], arrived_rps):
+        arrived_rps = told.metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
+        if not kept_up(told.metrics, arrived_rps):
             offered = load_of(demand.source(0), demand.horizon_s)
-            told["warnings"][:0] = remarks("load", load_warnings(offered, topology))
+            told = told.warned("load", load_warnings(offered, topology), first=True)
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
-        told["fleet"] = _fleet_over_months(fleet, journey.months, journey.spells)
-        told["warnings"] += remarks("basis", event_words(work.loaded, name, journey.hours))
+        told = replace(told, fleet=_fleet_over_months(fleet, journey.months, journey.spells))
+        told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
-            told["search"] = answer.row()
-            told["warnings"] += remarks("size", size_warnings(answer))
+            told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
         elif work.advise:
             words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
-            told["warnings"] += remarks("size", [words] if words else [])
+            told = told.warned("size", [words] if words else [])
         return Case(topology, course.prices, found), told
 
 
@@ -263,12 +264,12 @@ def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Sp
     return fleet if stays else f"{fleet} {sizes} {sorted(later)}"
 
 
-def _measured(case: Case, summary: Mapping[str, Any]) -> Measured:
-    search = summary.get("search")
+def _measured(case: Case, summary: TopologySummary) -> Measured:
+    search = summary.search
     trail = Trail(search["claim"], search["tried"], search["gap_usd"], edge_of(search)) if search else FIXED
     return Measured(
         subject_of(case.planned),
-        costed_of(case.planned.name, case.priced, trail, summary["fleet"]),
+        costed_of(case.planned.name, case.priced, trail, summary.fleet),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from simulator.bill.clock import HOURS_PER_DAY
 from simulator.catalog.sites import site
+from simulator.decide.months import lasts_until
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import not_known, sentence
@@ -27,6 +28,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
+from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
@@ -38,8 +40,8 @@ from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 def summarise(
     loaded: LoadedScenario, planned: PlannedTopology, priced: Priced, prices: ResolvedTerms, shown: str = ""
-) -> dict[str, Any]:
-    """Summary of one topology, JSON-ready.
+) -> TopologySummary:
+    """What is said of one topology by itself.
 
     Parameters
     ----------
@@ -52,26 +54,27 @@ def summarise(
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]
     cost = cost_summary(priced, planned)
     behind = drivers(planned, prices, priced)
-    return {
-        "metrics": metrics,
-        "replications": [_figures(replication) for replication in replications],
-        "pools": pools,
-        "providers": [_provider(planned, replications, k) for k in range(len(planned.fleet.providers))],
-        "time_in_steps": time_in_steps([pool for found in replications for pool in found.usage.pools]),
-        "replicas": _replica_range(replications),
-        "cost": cost,
-        "drivers": behind,
-        "warnings": [
+    return TopologySummary(
+        metrics=metrics,
+        replications=tuple(_figures(replication) for replication in replications),
+        pools=tuple(pools),
+        providers=tuple(_provider(planned, replications, k) for k in range(len(planned.fleet.providers))),
+        time_in_steps=time_in_steps([pool for found in replications for pool in found.usage.pools]),
+        replicas=_replica_range(replications),
+        cost=cost,
+        drivers=tuple(behind),
+        warnings=(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
-        ],
-        "period": shown,
-        "clock_s": _clock_s(replications[0].usage.when),
-        "periods": periods_of(priced),
-        "step_time": sorted({engine.step_time.origin for engine in planned.engines}),
-        "calibrated": all(engine.step_time.calibrated for engine in planned.engines),
-        "expected_error": expected_errors(planned.engines),
-    }
+        ),
+        period=shown,
+        clock_s=_clock_s(replications[0].usage.when),
+        periods=tuple(periods_of(priced)),
+        step_time=tuple(sorted({engine.step_time.origin for engine in planned.engines})),
+        calibrated=all(engine.step_time.calibrated for engine in planned.engines),
+        expected_error=expected_errors(planned.engines),
+        lasts_until=lasts_until(priced.walked),
+    )
 
 
 def _intervals(found: list[MetricAccumulator]) -> dict[str, Any]:
@@ -174,7 +177,7 @@ def _provider(planned: PlannedTopology, replications: Sequence[Replication], k: 
     }
 
 
-def _replica_range(replications: Sequence[Replication]) -> list[int] | None:
+def _replica_range(replications: Sequence[Replication]) -> tuple[int, int] | None:
     totals = [
         pd.DataFrame(replication.run.samples).groupby("time_s")["ready"].sum()
         for replication in replications
@@ -182,7 +185,7 @@ def _replica_range(replications: Sequence[Replication]) -> list[int] | None:
     ]
     if not totals:
         return None
-    return [int(min(total.min() for total in totals)), int(max(total.max() for total in totals))]
+    return int(min(total.min() for total in totals)), int(max(total.max() for total in totals))
 
 
 def _warnings(
@@ -314,15 +317,20 @@ def _zone_words(loaded: LoadedScenario, prices: ResolvedTerms) -> list[str]:
     ]
 
 
-def unmeasured_classes(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Classes that keep some topology from a verdict, as none of their requests came."""
-    open_ = [found["metrics"] for found in topologies.values() if found["metrics"]["slo_met"] is None]
+def unmeasured_classes(topologies: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Classes that keep some topology from a verdict, as none of their requests came.
+
+    Parameters
+    ----------
+    topologies : their metrics
+    """
+    open_ = [metrics for metrics in topologies if metrics["slo_met"] is None]
     return list(dict.fromkeys(row["class"] for metrics in open_ for row in metrics["slo_terms"] if row["met"] is None))
 
 
 def verdict(topologies: Mapping[str, Mapping[str, Any]]) -> str:
     """The cheapest topology that meets every SLO term, or the one that comes closest."""
     found = contenders(topologies)
-    if not rank(found).order and (unknown := unmeasured_classes(topologies)):
+    if not rank(found).order and (unknown := unmeasured_classes(one["metrics"] for one in topologies.values())):
         return not_known(unknown)
     return sentence(found)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.bill.category import usd_by_category
 from simulator.bill.ledger_file import read_usage
 from simulator.bill.study import bill_study, settled_terms, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
-from simulator.decide.months import lasts_until
 from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import listed, not_known, sentence
@@ -79,14 +78,14 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, excerpt: Excerpt, s
     course = course_of(loaded, loads, planned, outcomes, Sizer(store))
     found = summarise(loaded, planned, course.priced, course.prices, shown.period.name)
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
-    return found | {"lasts_until": lasts_until(course.priced.walked), "fleet": fleet, "uncertainty": None}
+    return replace(found, fleet=fleet).row() | {"uncertainty": None}
 
 
 def words_of(summaries: Mapping[str, Mapping[str, Any]], excerpt: Excerpt) -> str:
     """The verdict of what was simulated; not known where the run has hours that were not."""
     found = contenders(summaries)
     ranking = rank(found)
-    if not ranking.order and (unknown := unmeasured_classes(summaries)):
+    if not ranking.order and (unknown := unmeasured_classes(one["metrics"] for one in summaries.values())):
         return not_known(unknown)
     if excerpt.has_all_time:
         part = "" if excerpt.is_whole else f"In {excerpt.replications} of {excerpt.of} replications: "

@@ -36,15 +36,15 @@ _SHARES = ("p50", "p95", "p99")
 def figures(outcome: Evaluation) -> dict[str, Any]:
     """What a row says of an outcome: times in s, money in USD, NaN as None."""
     summary = outcome.summary
-    metrics, cost = summary["metrics"], summary["cost"]
-    span = summary["replicas"] or [None, None]
+    metrics, cost = summary.metrics, summary.cost
+    span = summary.replicas or (None, None)
     row = {name: metrics[name] for name in _METRICS}
-    row |= {"slo_met": outcome.slo_met, "lasts_until": summary["lasts_until"]}
+    row |= {"slo_met": outcome.slo_met, "lasts_until": summary.lasts_until}
     for name in ("ttft", "tpot", "e2e"):
         row |= {f"{name}_{share}_s": metrics[f"{name}_s"][share] for share in _SHARES}
-    row |= {"time_in_steps": summary["time_in_steps"], "replicas_min": span[0], "replicas_max": span[1]}
+    row |= {"time_in_steps": summary.time_in_steps, "replicas_min": span[0], "replicas_max": span[1]}
     row |= {name: cost[name] for name in _COSTS}
-    row["calibrated"] = summary["calibrated"]
+    row["calibrated"] = summary.calibrated
     found: dict[str, Any] = finite(row)
     return found
 

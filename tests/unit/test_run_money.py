@@ -31,7 +31,7 @@ from simulator.report.table import comparison
 from simulator.resolve.offers import unknown_prices
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
-from simulator.run.cost_summary import compare_costs
+from simulator.run.cost_summary import Comparison, compare_costs
 from simulator.run.loads import loads_of
 from simulator.run.months import served, walk_months
 from simulator.run.priced import priced_months
@@ -216,25 +216,28 @@ def test_a_commitment_keeps_its_price_for_its_term() -> None:
     assert drawn.usd_per_month[0] == pytest.approx(usd + 0.5 * reserved)
 
 
+def uncertainty(found: Comparison, name: str) -> dict[str, Any]:
+    said = found.compared[name].uncertainty
+    assert said is not None
+    return said
+
+
 def test_topologies_share_their_draws(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
     scenario, cases = three
-    summaries: dict[str, dict[str, Any]] = {
-        name: {"metrics": {"slo_met": name != "v"}} for name in ("a", "twin", "c", "v")
-    }
-    least = compare_costs(summaries, {**cases, "twin": cases["a"]}, scenario.scenario.cost, 7)
-    shares = {name: found["uncertainty"]["probability_cheapest"] for name, found in summaries.items()}
+    found = compare_costs({**cases, "twin": cases["a"]}, {"a", "twin", "c"}, scenario.scenario.cost, 7)
+    said = {name: uncertainty(found, name) for name in ("a", "twin", "c", "v")}
+    shares = {name: one["probability_cheapest"] for name, one in said.items()}
     assert shares["a"] == shares["twin"]
     assert sum(shares.values()) - shares["twin"] == pytest.approx(1.0), "a fleet under two names is counted once"
-    among = [found["uncertainty"]["probability_cheapest_meeting_slo"] for found in summaries.values()]
+    among = [one["probability_cheapest_meeting_slo"] for one in said.values()]
     assert among[3] is None
     assert sum(share for share in among if share is not None) - among[1] == pytest.approx(1.0)
-    assert set(least) == {"a", "twin", "c"}
-    for found in summaries.values():
-        interval = found["uncertainty"]["usd_per_month"]
+    assert set(found.cheapest_in) == {"a", "twin", "c"}
+    for one in said.values():
+        interval = one["usd_per_month"]
         assert interval["low"] < interval["median"] < interval["high"]
-    again: dict[str, dict[str, Any]] = {"a": {"metrics": {"slo_met": True}}}
-    compare_costs(again, {"a": cases["a"]}, scenario.scenario.cost, 7)
-    assert again["a"]["uncertainty"]["usd_per_month"] == summaries["a"]["uncertainty"]["usd_per_month"]
+    again = compare_costs({"a": cases["a"]}, {"a"}, scenario.scenario.cost, 7)
+    assert uncertainty(again, "a")["usd_per_month"] == said["a"]["usd_per_month"]
 
 
 def test_swings_hold_the_base_and_only_inputs_that_matter(three: tuple[LoadedScenario, dict[str, Case]]) -> None:
@@ -260,10 +263,9 @@ def test_an_error_of_the_speed_moves_no_price(three: tuple[LoadedScenario, dict[
         for engine in cases["a"].planned.engines
     )
     measured = replace(cases["a"], planned=replace(cases["a"].planned, engines=engines))
-    summaries: dict[str, dict[str, Any]] = {name: {"metrics": {"slo_met": True}} for name in ("plain", "measured")}
-    compare_costs(summaries, {"plain": cases["a"], "measured": measured}, scenario.scenario.cost, 7)
-    for name in ("tornado", "uncertainty"):
-        assert summaries["plain"][name] == summaries["measured"][name]
+    both = {"plain": cases["a"], "measured": measured}
+    compared = compare_costs(both, set(both), scenario.scenario.cost, 7).compared
+    assert compared["plain"] == compared["measured"]
 
 
 def test_the_export_adds_up_to_the_summary(tmp_path: Path) -> None:
