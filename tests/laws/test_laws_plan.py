@@ -226,8 +226,8 @@ def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
 
 
-def test_a_plan_is_for_the_month_that_binds_and_says_which() -> None:
-    """The fleets are those of a study that has this load from its first month on."""
+def test_a_plan_is_for_the_month_that_binds_and_says_which(tmp_path: Path) -> None:
+    """The fleets are those of a study that has this load from its first month on, and what a run has in that month."""
     grows = ["study.months=13", "study.growth_per_year=1.0"]
     found = plan_fleet(load_scenario(SIZED, sets=grows), own_only())
     doubled = load_scenario(SIZED, sets=["study.months=13", "study.load_steps=[{from_month: 1, load: 2}]"])
@@ -236,6 +236,9 @@ def test_a_plan_is_for_the_month_that_binds_and_says_which() -> None:
     assert row["pools"] == right["pools"]
     assert row["usd_per_month"] == right["usd_per_month"]
     assert "own: the cheapest fleet that meets the SLO in month 13" in found.verdict
+    base = "{pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: auto}]}"
+    run = simulate(load_scenario(SIZED, sets=[*grows, f"topologies={{own: {base}}}", "run.replications=2"]), tmp_path)
+    assert run.decision["topologies"]["own"]["months"][-1]["replicas"] == [row["pools"][0]["replicas"]]
     assert "".join(notes(found)).startswith("! all: for month 13 of 13, the busiest, with 2 times the load of month 1")
     falls = plan_fleet(load_scenario(SIZED, sets=["study.growth_per_year=-0.5"]), own_only())
     first = plan_fleet(load_scenario(SIZED, sets=grows), own_only(month=1))
