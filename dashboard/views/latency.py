@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboard.context import Context
 from dashboard.loading import resolved, table
+from simulator.figures.table import figure, met_words
 from simulator.report.latency_charts import TITLES, breakdown, distribution
 
 
@@ -18,8 +19,12 @@ def show(context: Context) -> None:
     class_name = st.selectbox("Class", list(first["metrics"]["classes"]), key="latency.class", bind="query-params")
     data = table(context.bundle, "latency")
     data = data[(data["class"] == class_name) & data["topology"].isin(list(context.topologies))]
+    if data.empty:
+        st.info("No request of this class was completed, so there is no latency to show.", icon=":material/inbox:")
+        _terms(context)
+        return
     columns = st.columns(2)
-    for k, metric in enumerate(TITLES):
+    for k, metric in enumerate(metric for metric in TITLES if (data["metric"] == metric).any()):
         chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
         columns[k % 2].altair_chart(chart, key=f"latency.{metric}")
     st.subheader("Where the time goes")
@@ -40,14 +45,19 @@ def _limits(context: Context, class_name: str, metric: str) -> list[tuple[float,
 
 def _terms(context: Context) -> None:
     rows = [
-        {"topology": name, "class": term["class"], "term": term["term"], "held by": term["share"], "met": term["met"]}
+        {
+            "topology": name,
+            "class": term["class"],
+            "term": term["term"],
+            "held by": "not known" if term["met"] is None else figure("slo_attainment").text(term["share"]),
+            "met": met_words(term["met"]),
+        }
         for name, found in context.topologies.items()
         for term in found["metrics"]["slo_terms"]
     ]
     if rows:
         st.subheader("Terms of the SLO")
-        config = {"held by": st.column_config.NumberColumn(format="percent")}
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="latency.terms", column_config=config)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="latency.terms", height="content")
 
 
 def _itl(context: Context) -> None:

@@ -159,7 +159,7 @@ def _with_facts(
     facts = _quantity(mine.get(reason.words, ()), theirs.get(reason.words, ()))
     if reason.words == _UNUSED_WORDS["starting"]:
         rates = {pool: rate for pool, rate in side.launches_per_hour.items() if rate}
-        facts = ", ".join(f"{pool} launches {rate:.2g} replicas an hour" for pool, rate in rates.items())
+        facts = ", ".join(f"{pool} launches {_rate(rate)} replicas an hour" for pool, rate in rates.items())
     return Reason(f"{reason.words} ({facts})", reason.amount, reason.share) if facts else reason
 
 
@@ -215,8 +215,14 @@ def _listed(side: Sequence[Reason]) -> str:
     return ", ".join(f"{reason.share:.0%} {reason.words}" for reason in side if round(100 * reason.share))
 
 
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
 def _s(seconds: float) -> str:
-    return f"{seconds * 1e3:,.0f} ms" if seconds < 1 else f"{seconds:,.3g} s"
+    if seconds < 1:
+        return f"{seconds * 1e3:,.0f} ms"
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _percent(share: float) -> str:
