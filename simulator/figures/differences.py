@@ -117,7 +117,7 @@ def _side(amounts: Mapping[str, float], least: float) -> tuple[Reason, ...]:
     whole = math.fsum(amounts.values())
     if whole <= least:
         return (Reason(_OTHERS, whole, 1.0),) if whole > 0 else ()
-    ranked = sorted(amounts.items(), key=lambda item: -item[1])
+    ranked = sorted(amounts.items(), key=lambda item: (-item[1], item[0]))
     told = [item for item in ranked[:MOST_TOLD] if item[1] >= least]
     rest = math.fsum(amount for _, amount in ranked[len(told) :])
     return tuple(Reason(name, usd, usd / whole) for name, usd in [*told, *([(_OTHERS, rest)] if rest > 0 else [])])
