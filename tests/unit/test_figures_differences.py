@@ -57,15 +57,15 @@ def test_the_same_hours_at_another_price_are_told_by_the_price() -> None:
 def test_what_nobody_used_is_one_reason_whatever_it_is_made_of() -> None:
     own = side(
         "own",
-        gpu("busy", 10, 100, "hardware"),
+        gpu("busy", 10, 120, "hardware"),
         gpu("spare", 10, 60, "hardware"),
         gpu("spare", 10, 40, "maintenance"),
     )
-    api = side("api", CostLine("p", "tokens", "input", 5e6, "tokens", 150.0))
+    api = side("api", CostLine("p", "tokens", "input", 5e6, "tokens", 170.0))
     (found,) = differences_in_words(own, api)
     assert [(reason.words, reason.share) for reason in found.more] == [
-        ("hardware", 0.5),
-        ("GPUs that stand by as spares", 0.5),
+        ("hardware", 120 / 220),
+        ("GPUs that stand by as spares", 100 / 220),
     ]
     assert [reason.words for reason in found.less] == ["input tokens"]
     assert found.text.startswith("own costs $50.00 a month more than api")
