@@ -17,7 +17,7 @@ import platformdirs
 from filelock import FileLock
 
 _ROOT = Path(__file__).parent
-_IMPORT = re.compile(r"^\s*from simulator\.([\w.]+) import", re.MULTILINE)
+_IMPORT = re.compile(r"^\s*from simulator([\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
 _KERNEL = re.compile(r"^@(?:array_|inline_)?(?:kernel|entry)$", re.MULTILINE)
 
 
@@ -30,7 +30,9 @@ def kernel_sources() -> list[Path]:
         if path in texts or not path.exists():
             continue
         texts[path] = path.read_text("utf-8")
-        waiting += [_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in _IMPORT.findall(texts[path])]
+        for module, names in _IMPORT.findall(texts[path]):
+            place = _ROOT.joinpath(*module.split("."))
+            waiting += [place.with_suffix(".py"), *(place / f"{name}.py" for name in re.findall(r"\w+", names))]
     return sorted(texts)
 
 

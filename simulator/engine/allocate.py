@@ -13,7 +13,7 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
 from simulator.engine.modes.spec import Flight
-from simulator.engine.modes.tables.arrays import OneTable, allocate_groups, block_tokens, reset_groups, widen_groups
+from simulator.engine.modes.tables.arrays import allocate_groups, block_tokens, reset_groups, widen_groups
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -242,9 +242,7 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     tables = np.empty((engines.tables.shape[0], width), np.int32)
     rows = engines.slots["row"][np.isin(engines.slots["state"], _WITH_ROW)]
     tables[rows, : engines.tables.shape[1]] = engines.tables[rows]
-    groups = engines.groups
-    if not isinstance(groups, OneTable):
-        groups = widen_groups(groups, width, rows[rows < len(groups.rows)])
+    groups = widen_groups(engines.groups, width, rows)
     return engines._replace(tables=tables, hits=np.zeros(width, np.int32), groups=groups)
 
 

@@ -7,13 +7,12 @@ a text of its own that later prompts may continue. In a cache that never forgets
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.jit import array_entry, array_kernel
 from simulator.workload.description import PrefixSharing
+from simulator.workload.prefix_rings import grow_rings
 
 _WINDOW = 8192
 """Earlier prompts that can be continued."""
@@ -70,7 +69,7 @@ def grow(
     segment_id = np.empty((len(isl), _MAX_PATH), np.int64)
     segment_tokens = np.empty((len(isl), _MAX_PATH), np.int32)
     counts = np.empty(len(isl), np.int64)
-    _grow(
+    grow_rings(
         (tree.arrival_s, tree.tokens, tree.path_length, tree.path_id, tree.path_tokens),
         tree.grown,
         (arrival_s, isl.astype(np.int64), depth.astype(np.int64), lag_s),
@@ -80,61 +79,3 @@ def grow(
     listed = np.arange(_MAX_PATH) < counts[:, None]
     segment_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return segment_start, segment_id[listed], segment_tokens[listed]
-
-
-@array_entry
-def _grow(rings: Any, grown: int, prompts: Any, out: Any) -> None:
-    ring_s, ring_tokens, ring_length, ring_id, ring_path_tokens = rings
-    arrival_s, isl, depth, lag_s = prompts
-    counts, segment_id, segment_tokens = out
-    for k in range(len(isl)):
-        row = grown + k
-        used, shared = 0, 0
-        if depth[k] > 0 and row > 0:
-            parent = _parent(ring_s, ring_tokens, row, arrival_s[k] - lag_s[k], depth[k])
-            for step in range(ring_length[parent]):
-                if shared == depth[k]:
-                    break
-                take = min(depth[k] - shared, np.int64(ring_path_tokens[parent, step]))
-                segment_id[k, used] = ring_id[parent, step]
-                segment_tokens[k, used] = take
-                shared += take
-                used += 1
-        if shared < isl[k] and used < segment_id.shape[1]:
-            segment_id[k, used] = row
-            segment_tokens[k, used] = isl[k] - shared
-            shared = isl[k]
-            used += 1
-        counts[k] = used
-        slot = row % len(ring_s)
-        ring_s[slot] = arrival_s[k]
-        ring_tokens[slot] = shared
-        ring_length[slot] = used
-        ring_id[slot, :used] = segment_id[k, :used]
-        ring_path_tokens[slot, :used] = segment_tokens[k, :used]
-
-
-@array_kernel
-def _parent(ring_s: Any, ring_tokens: Any, row: int, wanted_s: float, depth: int) -> int:
-    """Slot of the prompt nearest in order to `wanted_s` that has `depth` tokens to share, else of the longest one."""
-    size = len(ring_s)
-    oldest, newest = max(0, row - size), row - 1
-    low, high = oldest, newest
-    while low < high:
-        middle = (low + high + 1) // 2
-        if ring_s[middle % size] <= wanted_s:
-            low = middle
-        else:
-            high = middle - 1
-    best, best_tokens = low % size, np.int64(-1)
-    for distance in range(newest - oldest + 1):
-        for side in range(2):
-            candidate = low - distance if side == 0 else low + distance
-            if candidate < oldest or candidate > newest:
-                continue
-            tokens = ring_tokens[candidate % size]
-            if tokens >= depth:
-                return candidate % size
-            if tokens > best_tokens:
-                best, best_tokens = candidate % size, tokens
-    return best

@@ -28,34 +28,6 @@ known_tokens = door(_known_plain, _known_in_flight)
 
 
 @kernel
-def _none_in_flight(engines: Engines, index: int) -> int:
-    return 0
-
-
-@kernel
-def _tokens_in_flight(engines: Engines, index: int) -> int:
-    return engines.flight.aloft[index].in_flight
-
-
-in_flight_tokens = door(_none_in_flight, _tokens_in_flight)
-"""Tokens of a request whose output has not come, outside the lanes."""
-
-
-@kernel
-def _no_plan(engines: Engines, r: int) -> int:
-    return 0
-
-
-@kernel
-def _plan_number(engines: Engines, r: int) -> int:
-    return engines.flight.replicas[r].plan_number
-
-
-plan_number = door(_no_plan, _plan_number)
-"""Number of the plan that is being made."""
-
-
-@kernel
 def _never_held_back(engines: Engines, r: int, slot: Any, index: int) -> bool:
     return False
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulator.engine.general import plan_general
-from simulator.engine.modes.flight.ring import close_plan, leave_lanes
+from simulator.engine.modes.flight.lanes import leave_lanes
+from simulator.engine.modes.flight.ring import close_plan
 from simulator.engine.state import Engines
 from simulator.engine.step import plan_lanes
 from simulator.engine.timing import go_idle

@@ -10,7 +10,7 @@ from typing import Any
 from simulator.engine import blocks
 from simulator.engine.blocks import take_row
 from simulator.engine.doors import table_door
-from simulator.engine.modes.flight.answers import in_flight_tokens, known_tokens, plan_number
+from simulator.engine.modes.flight.answers import known_tokens
 from simulator.engine.modes.tables import holding, prefix
 from simulator.engine.modes.tables.arrays import JUNCTION, N_WRITTEN
 from simulator.engine.modes.tables.lane import note_plan
@@ -171,7 +171,7 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     """Blocks for `scheduled` more tokens of a running request; what is no longer read is given back in any case."""
     main = slot.computed + scheduled
     reach = min(main + pool.num_lookahead_tokens, pool.max_model_len)
-    holding.remove_skipped(engines, rep, slot, max(slot.computed - in_flight_tokens(engines, index), 0))
+    holding.remove_skipped(engines, rep, slot, max(slot.computed - engines.flight.aloft[index].in_flight, 0))
     if holding.blocks_to_extend(engines, rep, slot, reach, main) > rep.free_blocks:
         return False
     holding.extend(engines, rep, slot, reach, main)
@@ -225,9 +225,11 @@ def _in_step(engines: Engines, rep: Any, slot: Any) -> bool:
 @kernel
 def _in_step_by_groups(engines: Engines, rep: Any, slot: Any) -> bool:
     head = engines.groups.pools[rep.pool]
+    if head.n_groups == 0:
+        return True
     note = engines.groups.rows[slot.row]
     in_step = note.planned == 1 and note.processed == slot.computed - 1 - head.lag
-    return head.n_groups == 0 or (in_step and (head.lag == 0 or note.plan == plan_number(engines, slot.replica)))
+    return in_step and (head.lag == 0 or note.plan == engines.flight.replicas[slot.replica].plan_number)
 
 
 is_regular = table_door(_in_step, _in_step_by_groups, inline=True)

@@ -72,7 +72,8 @@ class OneTable(NamedTuple):
 class Groups(NamedTuple):
     """Several groups draw blocks from one pool. Pools of one group among them serve as plain ones do.
 
-    All that a request holds is found by its row; groups of one kind hold the same places of different blocks.
+    Engines with groups have the arrays of plans in flight too, at a depth of 1 if each output is awaited. All that a
+    request holds is found by its row; groups of one kind hold the same places of different blocks.
     """
 
     pools: NDArray[np.void]
@@ -225,10 +226,11 @@ def reset_groups(groups: Any, r: int) -> None:
 
 
 def widen_groups(groups: Any, width: int, rows: NDArray[np.int32]) -> Any:
-    """Tables of `width` blocks; `rows` are in use."""
+    """Tables of `width` blocks; `rows` are in use, those beyond the first ones by pools of one table."""
     if isinstance(groups, OneTable):
         return groups
     old = groups.tables
+    rows = rows[rows < len(old)]
     tables = np.empty((*old.shape[:2], width), np.int32)
     tables[rows, :, : old.shape[2]] = old[rows]
     hits = np.zeros((old.shape[1], width), np.int32)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.modes.flight.answers import plan_number
 from simulator.engine.modes.tables.holding import extend, remove_skipped
 from simulator.engine.modes.tables.prefix import register
 from simulator.engine.state import NONE, Engines
@@ -22,7 +21,7 @@ from simulator.jit import inline_kernel, kernel
 def note_plan(engines: Engines, slot: Any, tokens: int) -> None:
     """Remember what a request got in the plan that is being made."""
     note = engines.groups.rows[slot.row]
-    note.plan = plan_number(engines, slot.replica)
+    note.plan = engines.flight.replicas[slot.replica].plan_number
     note.planned = tokens
 
 
@@ -30,7 +29,8 @@ def note_plan(engines: Engines, slot: Any, tokens: int) -> None:
 def _tokens_on_their_way(engines: Engines, r: int, rep: Any, slot: Any) -> int:
     """Tokens of a request in the prefill lane that the plan before has, if that is in flight."""
     note = engines.groups.rows[slot.row]
-    if engines.groups.pools[rep.pool].lag == 0 or rep.in_step == 0 or note.plan != plan_number(engines, r) - 1:
+    before = engines.flight.replicas[r].plan_number - 1
+    if engines.groups.pools[rep.pool].lag == 0 or rep.in_step == 0 or note.plan != before:
         return 0
     return int(note.planned)
 
