@@ -57,11 +57,15 @@ IN_FLIGHT = (
     *("b_async_nochunk", "b_async_plain", "b_async_prefix_preempt", "b_async_priority", "b_async_stop"),
     *("e_pp2", "e_pp2_async_v2", "e_pp4_preempt", "h_priority"),
 )
+IN_GROUPS = (
+    *("c_chunked_local", "c_gemma", "c_gemma_prefix", "c_gptoss", "c_gptoss_async", "c_mamba", "c_mamba_align"),
+    *("c_window_only", "c_window_only_prefix"),
+)
 
 
 @pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
-@pytest.mark.parametrize("name", IN_FLIGHT)
-def test_kernel_reproduces_plans_in_flight(name: str, version: str) -> None:
+@pytest.mark.parametrize("name", IN_FLIGHT + IN_GROUPS)
+def test_kernel_reproduces_modes(name: str, version: str) -> None:
     (check,) = check_schedule(MODES / version / f"{name}.json.gz", {"kernel": replay_kernel})
     assert check.missing == ""
     assert check.first_difference is None
@@ -90,21 +94,6 @@ def test_clients_that_leave_while_they_wait_are_timeouts(version: str) -> None:
 def test_other_events_are_not_replayed(name: str, missing: str) -> None:
     with pytest.raises(ModeMissing, match=missing):
         replay_kernel(load_schedule_trace(MODES / "0.32.0" / f"{name}.json.gz"))
-
-
-IN_GROUPS = (
-    *("c_chunked_local", "c_gemma", "c_gemma_prefix", "c_gptoss", "c_gptoss_async", "c_mamba", "c_mamba_align"),
-    *("c_window_only", "c_window_only_prefix"),
-)
-
-
-@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
-@pytest.mark.parametrize("name", IN_GROUPS)
-def test_kernel_reproduces_several_groups(name: str, version: str) -> None:
-    (check,) = check_schedule(MODES / version / f"{name}.json.gz", {"kernel": replay_kernel})
-    assert check.missing == ""
-    assert check.first_difference is None
-    assert check.identical_steps == check.n_steps > 100
 
 
 def test_kernel_with_other_groups_differs() -> None:
