@@ -68,7 +68,8 @@ def _try_admit(
     slot.scheduled = scheduled
     slot.drafts = -padding
     slot.catching_up = 1 if hit_tokens + scheduled < tokens else 0
-    admit_with_blocks(engines, rep, pool, slot, n_hits, fresh, reach, min(hit_tokens + scheduled, tokens))
+    known = min(hit_tokens + scheduled, tokens - pool.hash_lookahead)
+    admit_with_blocks(engines, rep, pool, slot, n_hits, fresh, reach, known)
     if rep.lanes != 0:
         join_prefill(engines, rep, index)
     else:

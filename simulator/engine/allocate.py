@@ -92,6 +92,7 @@ def allocate_engines(
     plain = _ONE_AT_A_TIME if any(pool.config.modes.groups for pool in pools) else None
     flights = [pool.config.modes.flight or plain for pool in pools for _ in range(pool.n_replicas)]
     plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
+    drafts = [pool.config.num_speculative_tokens > 0 for pool in pools for _ in range(pool.n_replicas)]
     engines = Engines(
         slots=np.zeros(n_slots, state.SLOT),
         free_slots=np.arange(n_slots - 1, -1, -1, dtype=np.int32),
@@ -118,12 +119,23 @@ def allocate_engines(
         load=np.zeros(n_replicas, np.int32),
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
-        flight=allocate_flight(flights or [_ONE_AT_A_TIME], plan_s or [0.0], most_seqs, n_classes, n_slots),
+        verdicts=np.zeros((0, 0), np.int8),
+        flight=allocate_flight(
+            flights or [_ONE_AT_A_TIME], plan_s or [0.0], drafts or [False], most_seqs, n_classes, n_slots
+        ),
         groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs),
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf
     return widen_tables(engines, longest_tokens)
+
+
+def _reach_tokens(config: EngineConfig) -> int:
+    """Tokens beyond a request's own that its blocks may reach: drafts of all plans in flight, and lookahead slots."""
+    if config.num_speculative_tokens == 0:
+        return 0
+    depth = config.modes.flight.depth if config.modes.flight else 1
+    return config.num_speculative_tokens * depth + depth + config.num_lookahead_tokens
 
 
 def _fill_pool(
@@ -153,7 +165,10 @@ def _fill_pool(
         "num_speculative_tokens": speculative,
         "num_lookahead_tokens": config.num_lookahead_tokens if speculative else 0,
         "draft_slots": config.draft_slots if speculative else 0,
+        "reach_tokens": _reach_tokens(config),
         "drop_last_hit_block": config.drop_last_hit_block,
+        "hash_lookahead": config.hash_lookahead_tokens,
+        "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
         "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),
@@ -234,8 +249,7 @@ def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
     sizes = engines.pools["block_size"][engines.pools["tracks_blocks"] != 0]
     if not engines.pools["prefix_caching"].any():
         return engines
-    drafts = int((engines.pools["num_lookahead_tokens"] + engines.pools["num_speculative_tokens"]).max())
-    needed = (longest_tokens + drafts) // int(sizes.min()) + 2
+    needed = (longest_tokens + int(engines.pools["reach_tokens"].max())) // int(sizes.min()) + 2
     width = 1 << (needed - 1).bit_length()
     if width <= engines.tables.shape[1]:
         return engines

@@ -172,7 +172,13 @@ def take_row(engines: Engines, rep: Any, slot: Any) -> None:
 @kernel
 def shareable_blocks(pool: Any, slot: Any, blocks: int) -> int:
     """How many of the first `blocks` blocks hold only content that other requests may have."""
-    return blocks if continues(slot) else min(blocks, slot.listed_tokens // pool.block_size)
+    return blocks if continues(slot) else min(blocks, hashed_blocks(pool, slot.listed_tokens))
+
+
+@kernel
+def hashed_blocks(pool: Any, known: int) -> int:
+    """How many blocks have a hash when `known` tokens are known: a hash may cover tokens beyond its block."""
+    return max(known - pool.hash_lookahead, 0) // pool.block_size
 
 
 @kernel
@@ -195,7 +201,7 @@ def _register_range(engines: Engines, rep: Any, pool: Any, slot: Any, end: int) 
     while slot.n_registered < end:
         first = slot.n_registered
         count = min(end - first, len(chains))
-        slot.chain = extend_chain(engines, slot, first, count, pool.block_size, chains)
+        slot.chain = extend_chain(engines, pool, slot, first, count, chains)
         for k in range(count):
             register_block(engines, rep, engines.tables[slot.row, first + k], chains[k])
         slot.n_registered = first + count
@@ -248,11 +254,12 @@ plans in flight, where the token that fills it is not known yet, in the plan aft
 def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     """Number of leading blocks of `slot` found in the prefix cache, their indices in `engines.hits`.
 
-    At most tokens - 1 tokens hit, since the last token is always recomputed; EAGLE gives up one block more. Private
-    blocks can only be there if the request was preempted.
+    At most tokens - 1 tokens hit, since the last token is always recomputed; EAGLE gives up one block more (0.32), or
+    its hashes cover the token after a block (0.33). Private blocks can only be there if the request was preempted.
     """
     hits = engines.hits
-    limit = (slot.isl + slot.generated - 1) // pool.block_size
+    tokens = slot.isl + slot.generated
+    limit = min((tokens - 1) // pool.block_size, hashed_blocks(pool, tokens))
     if slot.preemptions == 0:
         limit = shareable_blocks(pool, slot, limit)
     chains = engines.chains
@@ -260,7 +267,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     before = slot.chain
     while found < limit:
         count = min(limit - found, len(chains))
-        slot.chain = extend_chain(engines, slot, found, count, pool.block_size, chains)
+        slot.chain = extend_chain(engines, pool, slot, found, count, chains)
         miss = False
         for k in range(count):
             entry = engines.hashes[find_entry(engines, rep, chains[k])]

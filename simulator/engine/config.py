@@ -80,6 +80,11 @@ class EngineConfig:
     modes: Modes = _PLAIN
 
     @property
+    def hash_lookahead_tokens(self) -> int:
+        """Tokens after a block that its hash covers (0.33, drafters that read hidden states)."""
+        return self.modes.drafts.num_hash_lookahead_tokens if self.modes.drafts else 0
+
+    @property
     def tracks_blocks(self) -> bool:
         """Whether it matters which blocks a request holds, not only how many."""
         return self.enable_prefix_caching or bool(self.modes.groups)

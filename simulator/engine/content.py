@@ -51,14 +51,16 @@ def continues(slot: Any) -> bool:
 
 
 @kernel
-def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, block_size: int, out: Any) -> Any:
+def extend_chain(engines: Engines, pool: Any, slot: Any, first_block: int, n_blocks: int, out: Any) -> Any:
     """Chain hashes of blocks `first_block .. first_block + n_blocks - 1`, into `out` from 0; returns the last.
 
     The chain before `first_block` is `slot.chain` (`ROOT` before the first block). Content is cut into runs of one
-    segment; the prompt's last segment goes on into the output when `output_continues`.
+    segment; the prompt's last segment goes on into the output when `output_continues`. Where hashes cover tokens beyond
+    their block, all of them do, so that each run begins as much later.
     """
     chain = slot.chain if first_block > 0 else ROOT
-    position = first_block * block_size
+    ahead = pool.hash_lookahead
+    position = first_block * pool.block_size + ahead if first_block > 0 else 0
     listed = slot.listed_tokens
     shared = continues(slot)
     index = slot.segment_start
@@ -66,7 +68,7 @@ def extend_chain(engines: Engines, slot: Any, first_block: int, n_blocks: int, b
     before = 0  # tokens of the segments before `index`
     private = private_segment(slot.request)
     for block in range(n_blocks):
-        end = (first_block + block + 1) * block_size
+        end = (first_block + block + 1) * pool.block_size + ahead
         while position < end:
             if position >= listed and not shared:
                 chain = run_hash(chain, private, position, end - position)

@@ -29,7 +29,7 @@ from simulator.engine.queues import (
     push_waiting,
     remove_running,
 )
-from simulator.engine.speculation import NO_PADDING, PADS_ALL, PADS_COMPUTED, accepted_drafts
+from simulator.engine.speculation import NO_PADDING, PADS_ALL, PADS_COMPUTED, right_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
 from simulator.engine.timing import count_scheduled, open_step, write_log
 from simulator.engine.tokens import emit_tokens
@@ -136,7 +136,7 @@ def _extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     for _ in range(fresh):
         append_block(engines, rep, slot)
     known = known_tokens(engines, slot, index)
-    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, known))
+    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, known - pool.hash_lookahead))
     return True
 
 
@@ -243,9 +243,11 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
                 slot.catching_up = 0
                 accepted = 0
                 if slot.drafts >= 0:
-                    accepted = accepted_drafts(slot.luck, slot.generated, drafted, pool.draft_acceptance)
+                    accepted = right_drafts(engines, pool, slot, slot.generated, drafted)
                 slot.computed -= drafted - accepted
                 emit_tokens(engines, rep, slot, accepted + 1, now)
+                if pool.registers_with_output != 0 and pool.prefix_caching != 0:
+                    register_full_blocks(engines, rep, pool, slot, slot.isl + slot.generated - 1)
                 slot.drafts = pool.num_speculative_tokens
                 if slot.generated >= slot.osl:
                     engines.scratch[n_done] = index

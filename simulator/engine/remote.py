@@ -147,7 +147,7 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
         following = slot.wait_next
         if slot.state == RECEIVED:
             if pool.prefix_caching != 0:
-                register_full_blocks(engines, rep, pool, slot, slot.isl)
+                register_full_blocks(engines, rep, pool, slot, slot.isl - pool.hash_lookahead)
             padding = first_step_padding(pool, slot.isl, slot.isl - 1, pads)
             if padding > 0 and 1 + padding > budget - slots:
                 return 0

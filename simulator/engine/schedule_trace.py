@@ -160,7 +160,13 @@ class ScheduleTrace:
         config, modes, requests = self.config, self.config.modes, self.requests
         by_priority = config.policy == Policy.PRIORITY
         found = {
-            "speculative decoding as recorded": modes.drafts is not None,
+            "drafts by batch size": modes.drafts is not None and bool(modes.drafts.by_batch_size),
+            "drafts of changing number": any(row.drafts for row in requests),
+            "several MTP modules": modes.drafts is not None and modes.drafts.num_prefill_lookahead_tokens > 1,
+            "drafts in a synchronous pipeline": modes.drafts is not None
+            and modes.flight is not None
+            and not modes.flight.asynchronous,
+            "two budgets": modes.drafts is not None and modes.drafts.slots > 0 and modes.max_num_scheduled_tokens > 0,
             refuses(config): bool(refuses(config)),
             "KV connector": modes.connector,
             "encoder inputs": modes.encoder is not None,
@@ -224,6 +230,7 @@ def config_from_limits(limits: Mapping[str, Any]) -> EngineConfig:
         values |= {
             "num_speculative_tokens": modes.drafts.num_speculative_tokens,
             "num_lookahead_tokens": modes.drafts.num_lookahead_tokens,
+            "draft_slots": modes.drafts.slots,
             "drop_last_hit_block": bool(limits["speculative"].get("eagle_block_drop")),
         }
     return EngineConfig(**values, rules=rules, modes=modes)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import mix
+from simulator.engine.state import Engines
 from simulator.jit import kernel
 
 _REQUEST = np.int64(-7046029254386353131)
@@ -24,6 +25,18 @@ def first_step_padding(pool: Any, tokens: int, computed: int, pads: int) -> int:
         return 0
     drafts = pool.num_speculative_tokens
     return drafts if computed + 2 + drafts <= pool.max_model_len else 0
+
+
+@kernel
+def right_drafts(engines: Engines, pool: Any, slot: Any, delivered: int, drafted: int) -> int:
+    """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded."""
+    if len(engines.verdicts) == 0:
+        return accepted_drafts(slot.luck, delivered, drafted, pool.draft_acceptance)
+    right = 0
+    most = engines.verdicts.shape[1]
+    while right < drafted and delivered + right < most and engines.verdicts[slot.request, delivered + right] != 0:
+        right += 1
+    return right
 
 
 @kernel

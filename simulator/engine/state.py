@@ -184,7 +184,13 @@ POOL = np.dtype(
         ("num_speculative_tokens", np.int64),
         ("num_lookahead_tokens", np.int64),
         ("draft_slots", np.int64),
+        ("reach_tokens", np.int64),  # see `allocate`
         ("drop_last_hit_block", np.int64),
+        ("hash_lookahead", np.int64),  # tokens after a block that its hash covers
+        (
+            "registers_with_output",
+            np.int64,
+        ),  # blocks that drafts filled are findable with the output, not the next plan
         ("self_preemption_ends_loop", np.int64),
         ("draft_acceptance", np.float64),
         ("token_time_base", np.int64),
@@ -268,6 +274,7 @@ class Engines(NamedTuple):
     load: NDArray[np.int32]  # (replica,) running + waiting
     counters: NDArray[np.int64]  # see COUNTERS
     log: NDArray[np.int64]  # (rows, 4) step log, empty when off
+    verdicts: NDArray[np.int8]  # (request, output token): whether a draft of it is right; empty: drawn
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
 

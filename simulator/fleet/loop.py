@@ -82,7 +82,7 @@ def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
             tokens = rows[number].isl + rows[number].osl
             for k in range(len(engines.pools)):
                 pool = engines.pools[k]
-                longest = tokens + pool.num_lookahead_tokens + pool.num_speculative_tokens
+                longest = tokens + pool.reach_tokens
                 if pool.tracks_blocks != 0 and longest // pool.block_size + 2 > width and tokens <= pool.max_model_len:
                     return WIDEN_TABLES
         number = rows[number].next_turn

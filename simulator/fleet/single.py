@@ -59,27 +59,33 @@ def run_single(
     *,
     log: bool = False,
     timeouts_s: Sequence[float] = (),
+    verdicts: NDArray[np.int8] | None = None,
 ) -> SingleRun:
     """Serve `requests` on one replica until all have ended.
 
     Parameters
     ----------
     timeouts_s : of classes, see `ClassSpec`; those beyond have none
+    verdicts : whether a draft is right, by number of the request and output token; None draws it
     """
     pool = PoolSpec("replica", "", 1, 1, config, step_time, np.zeros(config.max_num_seqs + 1))
     n_classes = int(requests.class_id.max(initial=0)) + 1
     padded = (*timeouts_s, *(0.0,) * (n_classes - len(timeouts_s)))
     classes = tuple(ClassSpec(str(k), (True,), timeout_s) for k, timeout_s in enumerate(padded))
     spec = FleetSpec("single", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
-    return run_replicas(spec, requests, log=log)
+    return run_replicas(spec, requests, log=log, verdicts=verdicts)
 
 
-def run_replicas(spec: FleetSpec, requests: Requests, *, log: bool = False) -> SingleRun:
-    """Serve `requests` on a fleet of one replica a pool until all have ended."""
+def run_replicas(
+    spec: FleetSpec, requests: Requests, *, log: bool = False, verdicts: NDArray[np.int8] | None = None
+) -> SingleRun:
+    """Serve `requests` on a fleet of one replica a pool until all have ended; `verdicts` as in `run_single`."""
     records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
     rows: list[NDArray[np.int64]] = []
     source, ones = RequestList(requests), (1,) * len(spec.pools)
     plane = DataPlane(spec, source, ones, 0, records.append, rows.append if log else None)
+    if verdicts is not None:
+        plane.engines = plane.engines._replace(verdicts=verdicts)
     for r in range(len(spec.pools)):
         plane.activate(r, 0.0)
     plane.advance(np.inf)
@@ -151,7 +157,14 @@ def _replayed_steps(
     in_flight = config.modes.flight is not None
     step_time = constant_step_time(0.0 if in_flight else 1.0, config.max_num_batched_tokens, config.max_num_seqs)
     ids = [request.id for request in ordered]
-    run = run_single(config, replace(step_time, plan_s=1.0), workload, log=True, timeouts_s=timeouts_s)
+    run = run_single(
+        config,
+        replace(step_time, plan_s=1.0),
+        workload,
+        log=True,
+        timeouts_s=timeouts_s,
+        verdicts=_verdicts([request.accept for request in ordered]) if config.num_speculative_tokens else None,
+    )
     return [
         TraceStep(
             round(step.start_s),
@@ -161,3 +174,11 @@ def _replayed_steps(
         )
         for step in run.steps
     ]
+
+
+def _verdicts(recorded: Sequence[str]) -> NDArray[np.int8]:
+    """Recorded strings of 0 and 1, a row each; what none tells is wrong."""
+    rows = np.zeros((len(recorded), max(map(len, recorded), default=0)), np.int8)
+    for row, bits in zip(rows, recorded, strict=True):
+        row[: len(bits)] = np.frombuffer(bits.encode(), np.int8) - ord("0")
+    return rows

@@ -67,7 +67,7 @@ class _Engine:
         idle = not plan.scheduled and not plan.preempted
         self.plan = None if idle else plan
         self.start_s = now
-        self.next_s = math.inf if idle else now + step_duration_s(self.step_time, self.scheduler, plan)
+        self.next_s = math.inf if idle else now + step_duration_s(self.step_time, plan)
         return plan
 
     def finish_step(self, plan: StepPlan) -> None:

@@ -69,18 +69,19 @@ class ReferenceRun:
     end_s: float
 
 
-def decodes(request: Request, computed_before: int) -> bool:
+def decodes(request: Request, computed_before: int, drafts: int) -> bool:
     """Whether a scheduled request was caught up before the step: one token due, besides drafts, beyond its prompt.
 
     So is one whose prompt's KV was fetched and that computes the last prompt token again. Placeholders are tokens,
     but not that of the step itself.
     """
-    ahead = max(request.num_output_placeholders - (not request.is_prefill_chunk), 0)
+    in_step = 0 if request.is_prefill_chunk else 1 + drafts
+    ahead = max(request.num_output_placeholders - in_step, 0)
     due = request.num_tokens + ahead - computed_before
     return due == 1 and (computed_before >= request.isl or request.kv_loaded)
 
 
-def step_duration_s(step_time: StepTime, scheduler: Scheduler, plan: StepPlan) -> float:
+def step_duration_s(step_time: StepTime, plan: StepPlan) -> float:
     """Duration of a planned step in seconds: the equation of `StepTime`, summed from left to right in float64.
 
     The attention sums are exact integers; prefill's is kept doubled, q(2c + q + 1), and halved once at the end. A step
@@ -88,9 +89,10 @@ def step_duration_s(step_time: StepTime, scheduler: Scheduler, plan: StepPlan) -
     """
     n_seqs = len(plan.scheduled)
     n_tokens = prefill_units = decode_context = 0
-    for number, tokens, before in plan.scheduled:
+    for entry in plan.entries:
+        tokens, before = entry.tokens, entry.computed_before
         n_tokens += tokens
-        if decodes(scheduler.requests[number], before):
+        if decodes(entry.request, before, entry.drafts):
             decode_context += before + tokens
         else:
             prefill_units += tokens * (2 * before + tokens + 1)
@@ -135,7 +137,7 @@ def run_reference(
             empty = not plan.scheduled and not plan.preempted
             if empty and depth == 1:
                 raise InvariantError(f"nothing can be scheduled at {now} s although requests wait")
-            duration = 0.0 if empty else step_duration_s(step_time, run.scheduler, plan)
+            duration = 0.0 if empty else step_duration_s(step_time, plan)
             start, end = pass_through(stage_free_s, max(now, last_ends[0]), duration)
             ends.append(end)
             last_ends.append(end)

@@ -49,7 +49,8 @@ ENTRY = np.dtype(
         ("request", np.int64),  # guards against a slot that was used again
         ("slot", np.int32),
         ("tokens", np.int32),
-        ("yields", np.int32),  # it brings a token
+        ("yields", np.int32),  # tokens that it brings at most: one and one for each draft, none before the prompt's end
+        ("drafts", np.int32),  # drafts that it verifies; negative: placeholders, as `slot.drafts`
         ("last", np.int32),  # with that token the request has all it asked for
         ("lands", np.int32),  # the token is counted with those of the decode lane
     ],
@@ -85,20 +86,31 @@ class Flight(NamedTuple):
 
 
 def allocate_flight(
-    flights: list[spec.Flight | None], plan_s: list[float], seqs: int, n_classes: int, n_slots: int
+    flights: list[spec.Flight | None],
+    plan_s: list[float],
+    drafts: list[bool],
+    seqs: int,
+    n_classes: int,
+    n_slots: int,
 ) -> NoFlight | Flight:
-    """Arrays for replicas of the given modes, one entry a replica; none if all of them are plain."""
+    """Arrays for replicas of the given modes, one entry a replica; none if all of them are plain.
+
+    Parameters
+    ----------
+    drafts : whether a replica verifies drafts, which are as many as they are: then no lane can be kept
+    """
     if not any(flights):
         return NoFlight()
     n, depth = len(flights), max(flight.depth for flight in flights if flight)
     replicas = np.zeros(n, REPLICA)
-    for row, flight, least_s in zip(replicas, flights, plan_s, strict=True):
+    for row, flight, least_s, drafting in zip(replicas, flights, plan_s, drafts, strict=True):
         row["depth"] = row["stages"] = 1
         row["plan_s"] = least_s
         if flight is not None:
             row["depth"], row["asynchronous"], row["stages"] = flight.depth, flight.asynchronous, flight.stages
             row["eligible_after"] = flight.eligible_after
-            row["keeps_lanes"] = flight.asynchronous and flight.depth == 2 and flight.eligible_after < 2
+            laned = flight.asynchronous and flight.depth == 2 and flight.eligible_after < 2
+            row["keeps_lanes"] = laned and not drafting
     return Flight(
         replicas=replicas,
         plans=np.zeros((n, depth), PLAN),

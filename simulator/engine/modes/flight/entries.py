@@ -9,11 +9,12 @@ from simulator.jit import inline_kernel, kernel
 
 
 @inline_kernel
-def add_entry(engines: Engines, r: int, k: int, index: int, tokens: int, yields: int, last: int, lands: int) -> None:
+def add_entry(engines: Engines, r: int, k: int, index: int, tokens: int, yields: int, last: int, lands: int) -> Any:
     plan = engines.flight.plans[r, k]
     entry = engines.flight.entries[r, k, plan.n_entries]
     plan.n_entries += 1
     _fill(entry, engines.slots[index].request, index, tokens, yields, last, lands)
+    return entry
 
 
 @inline_kernel

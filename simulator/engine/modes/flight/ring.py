@@ -10,6 +10,7 @@ from simulator.engine.modes.flight.entries import add_entry, is_here
 from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, leave_lanes
 from simulator.engine.modes.tables.answers import free_blocks, register_full_blocks
 from simulator.engine.queues import remove_running, remove_waiting, sort_by_running_order
+from simulator.engine.speculation import right_drafts
 from simulator.engine.state import NONE, WAITING, Engines
 from simulator.engine.timing import log_step, step_duration_s
 from simulator.engine.tokens import itl_bin
@@ -53,13 +54,13 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     if rep.lanes != 0:
         advance_lanes(engines, r, rep, pool, k)
     else:
-        _advance_each(engines, r, rep, k)
+        _advance_each(engines, r, rep, pool, k)
         if head.keeps_lanes != 0:
             enter_lanes(engines, r, rep, pool)
 
 
 @kernel
-def _advance_each(engines: Engines, r: int, rep: Any, k: int) -> None:
+def _advance_each(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> None:
     head = engines.flight.replicas[r]
     index = rep.run_head
     while index != NONE:
@@ -68,16 +69,19 @@ def _advance_each(engines: Engines, r: int, rep: Any, k: int) -> None:
             aloft = engines.flight.aloft[index]
             slot.computed += slot.scheduled
             aloft.in_flight += slot.scheduled
-            ended = slot.computed >= slot.isl + slot.generated
-            if ended:
+            yields = max(slot.computed - slot.isl - slot.generated + 1, 0)
+            entry = add_entry(engines, r, k, index, slot.scheduled, yields, 0, 0)
+            entry.drafts = -(yields - 1) if slot.drafts < 0 else yields - 1
+            slot.drafts = 0
+            if yields > 0:
                 slot.catching_up = 0
-            if ended and head.asynchronous != 0:
-                slot.generated += 1
-                aloft.placeholders += 1
+            if yields > 0 and head.asynchronous != 0:
+                slot.generated += yields
+                aloft.placeholders += yields
+                slot.drafts = pool.num_speculative_tokens
+                entry.last = 1 if yields == 1 and slot.generated >= slot.osl else 0
                 if head.eligible_after > 0:
                     aloft.eligible = head.plan_number + head.eligible_after
-            last = ended and slot.generated >= slot.osl and head.asynchronous != 0
-            add_entry(engines, r, k, index, slot.scheduled, 1 if ended else 0, 1 if last else 0, 0)
             slot.scheduled = 0
         index = slot.run_next
 
@@ -134,39 +138,67 @@ def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now:
         aloft.stale -= entry.tokens
         if entry.yields == 0:
             return False
-        slot.generated += 1
-        _deliver(engines, rep, slot, now)
+        right = right_drafts(engines, pool, slot, slot.generated, entry.drafts)
+        tokens = min(1 + right, slot.osl - slot.generated)
+        slot.generated += tokens
+        _deliver(engines, rep, slot, tokens, now)
         return slot.generated >= slot.osl
-    asynchronous = engines.flight.replicas[r].asynchronous != 0
-    ahead = 0
     if rep.lanes == 0:
         aloft.in_flight -= entry.tokens
-        if asynchronous:
-            aloft.placeholders -= entry.yields
-        else:
-            slot.generated += entry.yields
-        ahead = aloft.placeholders
     if entry.yields == 0:
         return False
+    if rep.lanes == 0:
+        return _apply_to_each(engines, r, rep, pool, entry, now)
     if entry.lands == 0:
-        _deliver(engines, rep, slot, now)
-    ended = entry.last != 0 or (not asynchronous and slot.generated >= slot.osl)
-    if ended and slot.generated > slot.osl:
-        ahead = slot.generated - slot.osl
-        slot.generated = slot.osl
-    if asynchronous and pool.prefix_caching != 0 and (rep.lanes == 0 or ended):
+        _deliver(engines, rep, slot, 1, now)
+    if entry.last == 0:
+        return False
+    ahead = max(slot.generated - slot.osl, 0)
+    slot.generated -= ahead
+    if pool.prefix_caching != 0:
         register_full_blocks(engines, rep, pool, slot, slot.computed - ahead)
+    return True
+
+
+@inline_kernel
+def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now: float) -> bool:
+    """Outside the lanes: drafts that were wrong are taken back; blocks of known tokens become findable."""
+    slot = engines.slots[entry.slot]
+    aloft = engines.flight.aloft[entry.slot]
+    if engines.flight.replicas[r].asynchronous == 0:
+        slot.generated += entry.yields
+        _deliver(engines, rep, slot, 1, now)
+        return slot.generated >= slot.osl
+    delivered = slot.generated - aloft.placeholders
+    tokens = 1
+    if entry.yields > 1:
+        right = right_drafts(engines, pool, slot, delivered, entry.drafts)
+        wrong = entry.yields - 1 - right
+        slot.computed -= wrong
+        slot.generated -= wrong
+        aloft.placeholders -= wrong
+        tokens = min(1 + right, slot.osl - delivered)
+    aloft.placeholders -= tokens
+    _deliver(engines, rep, slot, tokens, now)
+    ended = delivered + tokens >= slot.osl
+    if pool.prefix_caching != 0:
+        register_full_blocks(engines, rep, pool, slot, slot.computed - aloft.placeholders)
+    if ended:
+        slot.generated = slot.osl
     return ended
 
 
 @kernel
-def _deliver(engines: Engines, rep: Any, slot: Any, now: float) -> None:
+def _deliver(engines: Engines, rep: Any, slot: Any, tokens: int, now: float) -> None:
+    """Hand tokens out; several at once have no gap between."""
     if np.isnan(slot.first_token_s):
         slot.first_token_s = now
     else:
         engines.itl_counts[slot.class_id, itl_bin(now - slot.last_token_s)] += 1
+    if tokens > 1:
+        engines.itl_counts[slot.class_id, 0] += tokens - 1
     slot.last_token_s = now
-    rep.output_tokens += 1
+    rep.output_tokens += tokens
 
 
 @kernel

@@ -30,7 +30,7 @@ def _chain_to(engines: Engines, pool: Any, slot: Any, known: int, wanted: int) -
     """Bring the chain hashes in `groups.chains` to at least `wanted` blocks; how many there are now."""
     while known < wanted:
         count = min(wanted - known, len(engines.chains))
-        slot.chain = extend_chain(engines, slot, known, count, pool.block_size, engines.chains)
+        slot.chain = extend_chain(engines, pool, slot, known, count, engines.chains)
         for n in range(count):
             engines.groups.chains[known + n] = engines.chains[n]
         known += count
@@ -274,7 +274,7 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
     while note.n_chained < chained:
         first = note.n_chained
         count = min(chained - first, len(engines.chains))
-        slot.chain = extend_chain(engines, slot, first, count, pool.block_size, engines.chains)
+        slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
         for n in range(count):
             if first + n >= slot.n_registered:
                 _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end)
@@ -316,7 +316,7 @@ def _chain_at(engines: Engines, rep: Any, pool: Any, slot: Any, place: int) -> A
     chain = before
     while known <= place:
         count = min(place + 1 - known, len(engines.chains))
-        chain = extend_chain(engines, slot, known, count, pool.block_size, engines.chains)
+        chain = extend_chain(engines, pool, slot, known, count, engines.chains)
         slot.chain = chain
         known += count
     slot.chain = before
@@ -329,7 +329,7 @@ def list_private(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
     known = 0
     while known < slot.n_registered:
         count = min(slot.n_registered - known, len(engines.chains))
-        slot.chain = extend_chain(engines, slot, known, count, pool.block_size, engines.chains)
+        slot.chain = extend_chain(engines, pool, slot, known, count, engines.chains)
         for n in range(count):
             _list_place(engines, rep, slot, known + n, engines.chains[n])
         known += count
