@@ -13,14 +13,15 @@ from pathlib import Path
 
 from simulator.resolve.engines import plan_engine
 from simulator.run.bench import GPU, MODEL, Setting, bench_source, fleet_spec, measure
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, SpeculativeConfig
 from simulator.study.fleet import FleetSpec
 
 WARM_UP_REQUESTS = 3_000
 STAGES = 4
 PIPELINE_RPS = 30.0
-PIPELINE_SHARE = 0.1
-"""Of the requests of the others: a pipeline takes ten times as long."""
+SHARE = 0.1
+"""Of the requests of the others, with stages and drafts: they are taken request by request, ten times as long."""
+DRAFTING = {"drafts": False, "drafts, plans in flight": True}
 
 
 def pipeline() -> FleetSpec:
@@ -30,6 +31,26 @@ def pipeline() -> FleetSpec:
     pool = replace(
         spec.pools[0],
         gpus_per_replica=STAGES,
+        engine=planned.config,
+        step_time=planned.step_time,
+        power_w_by_seqs=planned.power_w_by_seqs,
+    )
+    return replace(spec, pools=(pool,))
+
+
+def drafting(asynchronous: bool) -> FleetSpec:
+    """The benchmark's replica with three drafts a step, of which seven in ten are right."""
+    drafts = SpeculativeConfig(method="eagle", num_speculative_tokens=3, acceptance=0.7)
+    settings = EngineSettings(
+        quantization="none",
+        enable_prefix_caching=False,
+        async_scheduling=asynchronous,
+        speculative_config=drafts,
+    )
+    planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
+    spec = fleet_spec(Setting(asynchronous=True))
+    pool = replace(
+        spec.pools[0],
         engine=planned.config,
         step_time=planned.step_time,
         power_w_by_seqs=planned.power_w_by_seqs,
@@ -54,7 +75,9 @@ RATES_RPS = {False: 8.0, True: 9.0}
 def runs(kind: str, requests: int) -> Callable[[], float]:
     """Gives the requests per CPU second of one more run."""
     if kind == "pipeline":
-        setting, spec, rate_rps, requests = Setting(), pipeline(), PIPELINE_RPS, int(PIPELINE_SHARE * requests)
+        setting, spec, rate_rps, requests = Setting(), pipeline(), PIPELINE_RPS, int(SHARE * requests)
+    elif kind in DRAFTING:
+        setting, spec, rate_rps, requests = Setting(), drafting(DRAFTING[kind]), RATES_RPS[False], int(SHARE * requests)
     else:
         setting = Setting(**KINDS[kind])  # type: ignore[arg-type]
         spec, rate_rps = fleet_spec(setting), RATES_RPS[setting.prefix_caching]
@@ -69,7 +92,7 @@ def runs(kind: str, requests: int) -> Callable[[], float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("kinds", nargs="*", default=[*KINDS, "pipeline"])
+    parser.add_argument("kinds", nargs="*", default=[*KINDS, "pipeline", *DRAFTING])
     parser.add_argument("--requests", type=int, default=60_000)
     parser.add_argument("--best-of", type=int, default=4)
     given = parser.parse_args()

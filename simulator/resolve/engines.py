@@ -15,7 +15,7 @@ from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
-from simulator.engine.modes.spec import Flight, Modes
+from simulator.engine.modes.spec import Drafts, Flight, Modes
 from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
@@ -111,9 +111,7 @@ def plan_engine(
     notes = machine.notes + memory.notes + plans.notes
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
-    config = _config(settings, limits, memory, plans.flight)
-    if config.drop_last_hit_block and config.enable_prefix_caching and not rules.drops_last_hit_block:
-        notes += (f"with drafts the last block of a prefix hit is computed again, which vLLM {rules.version} does not",)
+    config = _config(settings, limits, memory, plans.flight, role)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
@@ -212,7 +210,24 @@ def _rules(version: str | None) -> RuleSet:
     return V0_33 if newer else V0_32
 
 
-def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None) -> EngineConfig:
+def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | None:
+    """With a connector hit blocks are given up in every version."""
+    spec = settings.speculative_config
+    if spec is None:
+        return None
+    reads = spec.method in READS_HIDDEN_STATES
+    return Drafts(
+        num_speculative_tokens=spec.num_speculative_tokens,
+        num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),
+        reads_hidden_states=reads,
+        num_hash_lookahead_tokens=int(reads and role == "both" and not rules.drops_last_hit_block),
+        slots=draft_slots(spec.method, spec.num_speculative_tokens),
+    )
+
+
+def _config(
+    settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None, role: str
+) -> EngineConfig:
     if not settings.enable_chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
         raise InputError(
             Problem(
@@ -231,7 +246,9 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_
             )
         )
     spec = settings.speculative_config
-    method, drafts = (spec.method, spec.num_speculative_tokens) if spec else ("", 0)
+    rules = _rules(settings.version)
+    drafting = _drafts(settings, rules, role)
+    drafts = drafting.num_speculative_tokens if drafting else 0
     if spec is not None and limits.max_num_batched_tokens < drafts + 2:
         raise InputError(
             Problem(
@@ -256,15 +273,18 @@ def _config(settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_
         watermark=settings.watermark,
         batching=_BATCHING[settings.batching],
         num_speculative_tokens=drafts,
-        num_lookahead_tokens=lookahead_slots(method, drafts),
+        num_lookahead_tokens=drafting.num_lookahead_tokens if drafting else 0,
         draft_acceptance=spec.acceptance if spec else 0.0,
-        draft_slots=draft_slots(method, drafts),
-        drop_last_hit_block=method in READS_HIDDEN_STATES,
-        rules=_rules(settings.version),
+        draft_slots=drafting.slots if drafting else 0,
+        drop_last_hit_block=drafting is not None
+        and drafting.reads_hidden_states
+        and drafting.num_hash_lookahead_tokens == 0,
+        rules=rules,
         modes=Modes(
             groups=memory.groups,
             chunks_end_at_states=any(group.aligned for group in memory.groups),
             max_in_flight_tokens=in_flight_tokens if memory.groups else 0,
             flight=in_flight,
+            drafts=drafting,
         ),
     )

@@ -50,8 +50,11 @@ def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Plan
     """
     asked = settings.async_scheduling
     missing = _not_simulated(settings, pp, role)
-    synchronous = Flight(pp, False, stages=pp) if pp > 1 and missing is None else None
+    drafts = settings.speculative_config is not None
+    synchronous = Flight(pp, False, stages=pp) if pp > 1 and missing is None and not drafts else None
     if asked is False:
+        if pp > 1 and drafts and _is_vllm(settings):
+            raise InputError(Problem(f"{_refused(settings, pp, version)}", path="engine.async_scheduling", got="false"))
         return Planning(synchronous, False)
     if asked is None and not _is_vllm(settings):
         return Planning(synchronous)
@@ -76,7 +79,7 @@ def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     if settings.async_scheduling == "auto" and not row_of(settings.version).async_scheduling:
         return f"vLLM {settings.version} does not schedule asynchronously unless told to"
     asked = Asked(
-        async_scheduling=True if settings.async_scheduling is True else None,
+        async_scheduling=settings.async_scheduling if isinstance(settings.async_scheduling, bool) else None,
         pipeline_parallel_size=pp,
         use_v2_model_runner=version_key(settings.version or version)[:2] >= version_key(V0_32.version)[:2],
         method=drafts.method if drafts else "",
@@ -89,8 +92,6 @@ def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
 def _not_simulated(settings: EngineSettings, pp: int, role: str) -> str | None:
     if settings.batching != "continuous":
         return f"asynchronous scheduling is vLLM's, batching {settings.batching} is not"
-    if settings.speculative_config is not None:
-        return "asynchronous scheduling with drafts is not simulated, though vLLM has it"
     if pp > 1 and (settings.profile or settings.throughput):
         return "of a pipeline whose steps are measured or given the plans in flight are not known"
     if role in ("prefill", "decode"):

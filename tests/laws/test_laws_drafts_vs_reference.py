@@ -62,6 +62,7 @@ def large_case(seed: int, drafter: str, flight: str) -> tuple[EngineConfig, Requ
     rng = stream(seed, "kernel", "drafts")
     requests = random_requests(rng, 200, float(rng.choice([2.0, 8.0, 40.0])))
     config = replace(random_config(rng), draft_acceptance=(0.6, 0.9, 0.3)[seed % 3])
+    config = replace(config, num_blocks=max(config.num_blocks // (1 + seed % 2), 200 // config.block_size + 2))
     config = drafting(config, drafter, flight, sorted(RULE_SETS)[seed % 2], 1 + int(rng.integers(4)))
     return config, replace(requests, stops=(rng.random(200) < 0.3) & (flight != "sync"))
 

@@ -69,12 +69,9 @@ def test_without_it_the_host_works_before_each_step() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"pp": 2, "speculative_config": drafts("eagle")}, "with drafts is not simulated"),
         ({"role": "decode"}, "prefill and decode apart is not simulated"),
         ({"batching": "static"}, "batching static is not"),
         ({"speculative_config": drafts("ngram")}, "ngram-based speculative decoding"),
-        ({"speculative_config": drafts("eagle")}, "with drafts is not simulated"),
-        ({"speculative_config": drafts("ngram"), "version": "0.33.0"}, "with drafts is not simulated"),
     ],
 )
 def test_where_it_cannot_be_it_is_refused_or_turned_off_with_a_warning(settings: dict[str, object], words: str) -> None:
@@ -136,10 +133,40 @@ def test_the_version_chooses_the_rules(version: str | None, rules: object) -> No
     assert planned(version=version).config.rules == rules
 
 
-@pytest.mark.parametrize(("version", "doubted"), [("0.32.0", False), ("0.33.0", True)])
-def test_hits_that_a_newer_version_has_with_drafts_are_doubted(version: str, doubted: bool) -> None:
-    engine = planned(speculative_config=drafts("eagle"), version=version, enable_prefix_caching=True)
-    assert any("last block of a prefix hit" in note for note in engine.notes) == doubted
+@pytest.mark.parametrize(
+    ("settings", "flight"),
+    [
+        ({"speculative_config": drafts("eagle")}, Flight(2, True)),
+        ({"speculative_config": drafts("ngram"), "version": "0.33.0"}, Flight(2, True)),
+        ({"speculative_config": drafts("eagle"), "pp": 2}, Flight(3, True, eligible_after=2, stages=2)),
+        ({"speculative_config": drafts("eagle"), "async_scheduling": False}, None),
+        ({"speculative_config": drafts("eagle"), "pp": 2, "version": "0.20"}, None),
+    ],
+)
+def test_drafts_are_planned_ahead_as_the_version_does(settings: dict[str, object], flight: Flight | None) -> None:
+    assert planned(**settings).config.modes.flight == flight  # type: ignore[arg-type]
+
+
+def test_a_synchronous_pipeline_with_drafts_stands_still() -> None:
+    with pytest.raises(InputError, match="it stands still"):
+        planned(pp=2, async_scheduling=False, speculative_config=drafts("eagle"))
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "role", "gives_up", "covers"),
+    [
+        ("eagle", "0.32.0", "both", True, 0),
+        ("eagle", "0.33.0", "both", False, 1),
+        ("eagle", "0.33.1", "both", False, 1),
+        ("eagle", "0.33.0", "decode", True, 0),
+        ("ngram", "0.33.0", "both", False, 0),
+    ],
+)
+def test_what_drafters_give_up_of_a_hit_follows_the_version(
+    method: str, version: str, role: str, gives_up: bool, covers: int
+) -> None:
+    config = planned(role=role, speculative_config=drafts(method), version=version, enable_prefix_caching=True).config
+    assert (config.drop_last_hit_block, config.hash_lookahead_tokens) == (gives_up, covers)
 
 
 def test_the_quickstart_runs_on_one_set_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
