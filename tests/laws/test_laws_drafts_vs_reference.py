@@ -41,7 +41,7 @@ def drafting(config: EngineConfig, drafter: str, flight: str, version: str, k: i
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     configs(),
     workloads(),
