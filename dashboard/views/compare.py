@@ -65,7 +65,7 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
         st.info("There is nothing to compare: no request was served.", icon=":material/inbox:")
         return
     st.altair_chart(differences_chart(found, baseline, names), key=f"{key}_chart")
-    unsure = [entry for entry in found if not entry.is_sure]
+    unsure = [entry for entry in found if not entry.is_sure and (entry.mean or entry.half_width)]
     if any(math.isfinite(entry.half_width) for entry in found):
         words = "all are sure" if not unsure else f"{len(unsure)} of {len(found)}, pale, may be chance"
         st.caption(f"Bars: 95 % intervals; {words}.")

@@ -24,6 +24,8 @@ from simulator.figures.table import figure, met_words
 from simulator.report.table import comparison
 
 _MINUTE_S = 60.0
+_LABEL_PX = 250
+"""Of the longest name of a figure."""
 _FAULT_SHARE = 0.1
 """Of the run, in the middle of its busiest time, unless another time is chosen."""
 _SLO_BADGE = {True: ":green-badge[SLO met]", False: ":red-badge[SLO missed]", None: ":orange-badge[SLO not known]"}
@@ -189,7 +191,7 @@ def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
             _money_metric(money, before["cost"]["usd_per_month"], after["cost"]["usd_per_month"])
             kept = figure("slo_attainment")
             share, was = after["metrics"][kept.id], before["metrics"][kept.id]
-            known = share is not None and was is not None and share != was
+            known = share is not None and was is not None and kept.text(share) != kept.text(was)
             st.metric(kept.label, kept.text(share), f"{100 * (share - was):+.2f} points" if known else None)
     both: dict[str, Mapping[str, Any]] = {}
     for name in context.topologies:
