@@ -20,6 +20,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.one import subject_of
+from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed, under
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
@@ -226,23 +227,33 @@ def test_pools_that_prefill_and_decode_are_sized_together() -> None:
     assert all(pool["replicas"] > 0 for row in found.fleets for pool in row["pools"])
 
 
+STORE = Store()
+"""What these plans and runs simulate alike is simulated once."""
+
+
+def planned(loaded: LoadedScenario, month: int | None = None) -> Plan:
+    return plan_fleet(loaded, own_only(error=0.0, month=month), store=STORE)
+
+
 def test_a_plan_is_for_the_month_that_binds_and_says_which(tmp_path: Path) -> None:
     """The fleets are those of a study that has this load from its first month on, and what a run has in that month."""
     grows = ["study.months=13", "study.growth_per_year=1.0"]
-    found = plan_fleet(load_scenario(SIZED, sets=grows), own_only())
+    found = planned(load_scenario(SIZED, sets=grows))
     doubled = load_scenario(SIZED, sets=["study.months=13", "study.load_steps=[{from_month: 1, load: 2}]"])
-    (row,), (right,) = found.fleets, plan_fleet(doubled, own_only()).fleets
+    (row,), (right,) = found.fleets, planned(doubled).fleets
     assert found.month.number == 13
     assert row["pools"] == right["pools"]
     assert row["usd_per_month"] == right["usd_per_month"]
     assert "own: the cheapest fleet that meets the SLO in month 13" in found.verdict
     base = "{pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: auto}]}"
-    run = simulate(load_scenario(SIZED, sets=[*grows, f"topologies={{own: {base}}}", "run.replications=2"]), tmp_path)
+    run = simulate(
+        load_scenario(SIZED, sets=[*grows, f"topologies={{own: {base}}}", "run.replications=2"]), tmp_path, store=STORE
+    )
     assert run.decision["topologies"]["own"]["months"][-1]["replicas"] == [row["pools"][0]["replicas"]]
     assert "".join(notes(found)).startswith("! all: for month 13 of 13, the busiest, with 2 times the load of month 1")
-    falls = plan_fleet(load_scenario(SIZED, sets=["study.growth_per_year=-0.5"]), own_only())
-    first = plan_fleet(load_scenario(SIZED, sets=grows), own_only(month=1))
-    alike = plan_fleet(load_scenario(SIZED, sets=["study.months=13"]), own_only())
+    falls = planned(load_scenario(SIZED, sets=["study.growth_per_year=-0.5"]))
+    first = planned(load_scenario(SIZED, sets=grows), month=1)
+    alike = planned(load_scenario(SIZED, sets=["study.months=13"]))
     assert first.fleets == alike.fleets
     assert [row["pools"] for row in falls.fleets] == [row["pools"] for row in alike.fleets]
     assert (falls.month.number, first.month.number, alike.beyond) == (1, 1, "")
@@ -251,10 +262,10 @@ def test_a_plan_is_for_the_month_that_binds_and_says_which(tmp_path: Path) -> No
 
 def test_a_plan_is_for_topologies_as_events_have_left_them_by_then() -> None:
     event = "study.events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h200}]}}]"
-    now = plan_fleet(load_scenario(SIZED, sets=[event]), own_only())
-    then = plan_fleet(load_scenario(SIZED, sets=[event]), own_only(month=2))
-    written = plan_fleet(load_scenario(SIZED, sets=["topologies.own.pools[base].gpu=h200"]), own_only())
-    assert now.fleets == plan_fleet(load_scenario(SIZED), own_only()).fleets
+    now = planned(load_scenario(SIZED, sets=[event]))
+    then = planned(load_scenario(SIZED, sets=[event]), month=2)
+    written = plan_fleet(load_scenario(SIZED, sets=["topologies.own.pools[base].gpu=h200"]), own_only(error=0.0))
+    assert now.fleets == planned(load_scenario(SIZED)).fleets
     assert "without new of month 2 (own)" in now.beyond
     assert [{**row, "set": []} for row in written.fleets] == then.fleets
     assert "own as new leaves it in month 2" in then.beyond
