@@ -22,6 +22,7 @@ from simulator.report.paired import FIGURES, differences_chart, differences_to, 
 from simulator.report.pareto import MEASURES, frontier, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import baseline, comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
+from simulator.results.seal import MANIFEST, sealed
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -106,6 +107,7 @@ def test_only_the_same_requests_are_paired(bundle: Bundle, tmp_path: Path) -> No
     for old, new in (("rate_rps: 4.0", "rate_rps: 5.0"), ("seed: 3", "seed: 4"), ("horizon_s: 120", "horizon_s: 121")):
         assert text.count(old) == 1
         (other / "scenario.resolved.yaml").write_text(text.replace(old, new), encoding="utf-8")
+        (other / MANIFEST).write_text(json.dumps(sealed(bundle.manifest, other)), encoding="utf-8")
         assert not same_requests([bundle, read_bundle(other)])
 
 
