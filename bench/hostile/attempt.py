@@ -17,7 +17,9 @@ from types import FrameType
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = (0, 1, 2)
 MOST_REFUSED_S = 10.0
-MOST_DONE_S = 40.0
+MOST_DONE_S = 90.0
+OVER = "--time-limit: the time limit of"
+"""In the words of a run that its own limit ended, which is no refusal."""
 MOST_BYTES = 2 * 1024**3
 """Address space beyond what the program needs by itself."""
 MOST_TEXT = 6000
@@ -34,7 +36,7 @@ class Ended:
 
     Attributes
     ----------
-    code : its exit code
+    code, seconds : its exit code, and the CPU time that it took
     kind : what was wrong with it, in which place of the program; empty where nothing was
     """
 
@@ -73,7 +75,7 @@ def command(*arguments: str) -> Callable[[], int]:
 def attempt(run: Callable[[], int]) -> Ended:
     """Call `run` with limits of time; what it prints is kept."""
     bounded()
-    said, began, code, kind = io.StringIO(), time.perf_counter(), 3, ""
+    said, began, code, kind = io.StringIO(), time.process_time(), 3, ""
     try:
         with (
             _limited(MOST_DONE_S),
@@ -90,11 +92,11 @@ def attempt(run: Callable[[], int]) -> Ended:
         _unbounded()
         kind = f"{type(error).__name__} in {_place(error)}"
         said.write("".join(traceback.format_exception(error)[-12:]))
-    seconds, text = time.perf_counter() - began, said.getvalue()
+    seconds, text = time.process_time() - began, said.getvalue()
     if not kind and code not in ALLOWED:
         kind = f"exit {code}: {text.strip()[:90]}"
-    if not kind and code == 2 and seconds > MOST_REFUSED_S:
-        kind = f"refused after {seconds:.0f} s"
+    if not kind and code == 2 and seconds > MOST_REFUSED_S and OVER not in text:
+        kind = f"refused after {seconds:.0f} CPU-s"
     if not kind and code == 2 and len(text) > MOST_TEXT:
         kind = f"refused with {len(text)} characters"
     if not kind and code == 2 and not text.strip():

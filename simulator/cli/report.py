@@ -29,9 +29,10 @@ def report(
     from simulator.results.binary import write_bytes
     from simulator.results.bundle import read_bundle
     from simulator.results.files import write_text
+    from simulator.results.outputs import output_file
 
-    target = out or bundle / _NAMES[format]
     found = read_bundle(bundle)
+    target = output_file(out or bundle / _NAMES[format])
     if format == "html":
         from simulator.report.html import render
 

@@ -50,11 +50,13 @@ def steps(
     from simulator.report.perfetto import perfetto_trace
     from simulator.results.bundle import read_bundle
     from simulator.results.files import write_text
+    from simulator.results.outputs import output_file
     from simulator.run.steps import replica_steps, replicas
 
     if not (start_s >= 0 and seconds > 0):
         raise InputError(Problem("must start at 0 or later and be longer than 0", "--start-s, --seconds"))
     found = read_bundle(bundle)
+    out = None if out is None else output_file(out)
     names = [topology] if topology else list(found.summary["order"])
     known = {name: replicas(found, name) for name in names}
     name = next((name for name in names if known[name]), names[0])

@@ -13,7 +13,7 @@ from simulator.results.inputs import input_file
 
 MANIFEST = "manifest.json"
 _UNSEALED = (MANIFEST, "timing.json")
-_ADDED = ("report.html", "memo.md", "memo.html", "memo.docx")
+_ADDED = ("report.html", "memo.md", "memo.html", "memo.docx", "bill.xlsx")
 """What commands write beside the files of a run."""
 _ALTERED = "was altered since it was written: take it from its source again, or run its scenario again"
 

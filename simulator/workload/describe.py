@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import InputError
 from simulator.results.files import write_text
+from simulator.results.outputs import output_file
 from simulator.rng import stream
 from simulator.workload.description import FORMAT
 from simulator.workload.histogram import JointHistogram, joint_histogram, log_edges
@@ -83,7 +84,7 @@ def write_description(description: dict[str, Any], file: str | Path) -> None:
         f" {json.dumps(name)}: {json.dumps(value, separators=(',', ':'), ensure_ascii=False)}"
         for name, value in description.items()
     ]
-    write_text(Path(file), "{\n" + ",\n".join(lines) + "\n}\n")
+    write_text(output_file(file), "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _spread(arrival_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from simulator.resolve.memory import Question, answer
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import read_bundle
 from simulator.results.inputs import input_json, input_text
+from simulator.results.outputs import output_file
 from simulator.run.budget import Budget, check_needs, checked_budget, needs_of, within
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -192,3 +193,18 @@ def test_time_and_memory_that_are_over_end_it_by_design() -> None:
     assert np.ones(2**20).sum() == 2**20
     with pytest.raises(InputError, match=r"--time-limit.*\n.*--memory-limit"):
         checked_budget(float("nan"), 0.0)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link", "nowhere"])
+def test_nothing_but_a_plain_file_is_replaced(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / ("no/such" if kind == "nowhere" else "place")
+    match kind:
+        case "folder":
+            place.mkdir()
+        case "pipe":
+            os.mkfifo(place)
+        case "link":
+            place.symlink_to("/dev/null")
+    with pytest.raises(InputError, match="cannot be written"):
+        output_file(place)
+    assert output_file(tmp_path / "new") == tmp_path / "new"
