@@ -10,9 +10,9 @@ def serving(
     /,
     *,
     data: Path | None = None,
-    date: str = "2026-11-24",
+    date: str = "2026-11-27",
     output: Path | None = None,
-    rounds: int = 6,
+    rounds: int = 2,
     quiet: bool = False,
 ) -> int:
     """Fit engine overheads and sustained shares, cross-validate them, and write both as catalog data.
@@ -26,13 +26,14 @@ def serving(
     tables
         CSV files as `servecast verify gpu` reads them.
     data
-        Folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given.
+        Folder of tables by their usual names, used when no table is given; else the environment variable
+        SERVECAST_SERVING_DATA.
     date
         Date of the fit, for the provenance.
     output
         Folder of engine_overheads.yaml and expected_errors.yaml; the catalog's own unless given.
     rounds
-        Most steps of the least squares.
+        Most steps of the least squares, which begin at the catalog's values.
     quiet
         No progress bar.
     """
@@ -40,7 +41,7 @@ def serving(
     from calibrate.serving.crossval import cross_validate, error_groups
     from calibrate.serving.crossval import tables as summaries
     from calibrate.serving.fit import fit
-    from calibrate.serving.parameters import PARAMETERS
+    from calibrate.serving.parameters import PARAMETERS, present_values
     from calibrate.serving.publish import write_errors, write_overheads
     from calibrate.serving.read import read_tables
     from calibrate.serving.select import fit_runs
@@ -49,12 +50,12 @@ def serving(
 
     runs = fit_runs(read_tables(table_files(tables, data)))
     with progress_bar(quiet) as progress:
-        result = fit(runs.composed, PARAMETERS, progress, rounds)
+        result = fit(runs.composed, PARAMETERS, progress, rounds, present_values())
     print_table(
         [[one.name, f"{one.start:.3g}", f"{result.values[one.name]:.3g}", one.unit] for one in PARAMETERS],
         ("parameter", "expected", "fitted", "unit"),
     )
-    validation = cross_validate(runs.all, result, PARAMETERS)
+    validation = cross_validate(runs.all, runs.composed, result, PARAMETERS)
     write_overheads(result, PARAMETERS, date, output or DATA)
     write_errors(error_groups(validation), summaries(validation), date, output or DATA)
     return 0

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from calibrate.serving.report import Comparison
 
 DATA_VARIABLE = "SERVECAST_SERVING_DATA"
-DEFAULT_FILES = ("serving_points.csv", "silicon_vllm_points.csv")
+DEFAULT_FILES = (
+    "serving_points.csv",
+    "silicon_vllm_points.csv",
+    "gpustack_points.csv",
+    "mlenergy_points.csv",
+    "llmservingsim_points.csv",
+)
 
 
 def gpu(
@@ -20,7 +26,8 @@ def gpu(
     /,
     *,
     data: Path | None = None,
-    format: Literal["table", "json"] = "table",
+    format: Literal["table", "json", "csv"] = "table",
+    rows: bool = False,
     check: bool = False,
     skip_bad: bool = False,
     plots: Path | None = None,
@@ -39,10 +46,12 @@ def gpu(
     tables
         CSV files, one measured point a row.
     data
-        Folder with serving_points.csv and silicon_vllm_points.csv, used when no table is given; else the
+        Folder of tables by their usual names (serving_points.csv and others), used when no table is given; else the
         environment variable SERVECAST_SERVING_DATA.
     format
-        Table, or JSON with errors as fractions.
+        Table; JSON with errors as fractions, of every row in `lines`; or CSV with a line for each row and metric.
+    rows
+        Print the error of every row and metric too; JSON and CSV have them anyway.
     check
         Exit with 1 when the errors are above the project's limits.
     skip_bad
@@ -57,7 +66,7 @@ def gpu(
         No progress bar.
     """
     from calibrate.serving.read import read_tables
-    from calibrate.serving.report import HEADERS, as_json, compare_rows, table_rows
+    from calibrate.serving.report import HEADERS, LINE_HEADERS, as_json, compare_rows, line_rows, table_rows
     from calibrate.serving.steps import catalog_steps
     from calibrate.serving.targets import missed
     from simulator.cli.output import print_json, print_table, progress_bar
@@ -68,7 +77,12 @@ def gpu(
     result = as_json(comparison)
     if format == "json":
         print_json(result)
+    elif format == "csv":
+        print(comparison.lines.to_csv(index=False), end="")
     else:
+        if rows:
+            print_table(line_rows(comparison.lines), LINE_HEADERS)
+            print()
         print_table(table_rows(result), HEADERS)
         _print_knees(result)
         _print_excluded(result)
@@ -92,7 +106,8 @@ def _write_docs(path: Path, comparison: Comparison, table: ServingTable, seed: i
     from calibrate.serving.sources import length_spreads
     from calibrate.serving.steps import catalog_steps
 
-    random = replace(table, rows=tuple(row for row in table.rows if any(s.cv > 0 for s in length_spreads(row))))
+    assumed = tuple(row for row in table.rows if row.osl_cv is None and any(s.cv > 0 for s in length_spreads(row)))
+    random = replace(table, rows=assumed)
     titles = {0.0: "all of mean length", 0.5: "half the spread", 1.0: "as simulated", 1.5: "half as much again"}
     spreads = {
         title: as_json(compare_rows(random, catalog_steps, seed=seed, cv_scale=scale))

@@ -12,7 +12,15 @@ from tabulate import tabulate
 from calibrate.sections import write_section
 from calibrate.serving.report import Comparison, as_json
 from simulator.catalog.expected import error_table
-from simulator.catalog.overheads import family_rows, host_rows, link_rows, overhead_rows
+from simulator.catalog.overheads import (
+    expert_rows,
+    family_rows,
+    front_end,
+    host_rows,
+    link_rows,
+    overhead_rows,
+    penalty_seq_s,
+)
 
 BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
 END = "<!-- serving: end -->"
@@ -25,8 +33,12 @@ loop with its concurrency, burst), with as many requests, and the same statistic
 simulated/measured - 1. An open loop is *saturated* when its mean TTFT is above one second and five times that of a
 request alone, or less than 93 % of the rate is served in a long run; a closed loop when the KV cache does not hold all
 contexts. There TTFT is a place in a queue, so only TPOT and throughput are scored. *Left out* means: the overheads were
-fitted without any row of that model (or GPU) and then forecast it; that is the error to expect for a model (GPU) that
-was never measured. The kernels themselves are measured per GPU and not refitted.
+fitted without any row of that model (GPU, source) and then forecast at most six rows of each of its series; that is the
+error to expect for a model (GPU, source) that was never measured. The kernels themselves are measured per GPU and not
+refitted. *Only compared* are rows whose source gives a reason not to trust them for that (below, and `not_fitted` in
+`calibrate/serving/data/sources.yaml`): they are in no fit and in no error to expect. This section is written by
+`servecast verify gpu --data FOLDER --write-docs docs/accuracy.md` with the tables named under *Sources*; `--rows`,
+`--format csv` and `--format json` give the error of every row.
 
 Two published runs of the same configuration differ by up to 1 % (TPOT, throughput, mean TTFT), so nothing below 2 % is
 real. TTFT of sources that do not say which statistic they give counts in the line of their file alone.
@@ -40,6 +52,8 @@ _SOURCES = """Sources:
 [IOG-Foundation/llm-inference-benchmarks](https://github.com/IOG-Foundation/llm-inference-benchmarks),
 [gpustack performance lab](https://github.com/gpustack/gpustack), inference-sim/training,
 [LLMServingSim](https://github.com/casys-kaist/LLMServingSim), [inference-perf](https://github.com/kubernetes-sigs/inference-perf),
+[ML.ENERGY Leaderboard](https://github.com/ml-energy/leaderboard) (v3.0: median time
+between tokens where prefill shares at most a quarter of the steps, prompt lengths estimated),
 and the vLLM points in [aiconfigurator](https://github.com/ai-dynamo/aiconfigurator) (most from
 [InferenceX](https://github.com/InferenceMAX/InferenceMAX); their statistic is not documented, taken as the mean).
 """
@@ -62,11 +76,14 @@ def serving_section(comparison: Comparison, spreads: Mapping[str, Mapping[str, A
         _cross_validation(),
         "### By GPU, below saturation\n",
         _groups(result["by_gpu"], "GPU"),
-        "### By model, below saturation\n",
-        _groups(result["by_model"], "model"),
+        "### By family of models, below saturation\n",
+        _groups(result["by_family"], "type in config.json"),
+        "### By source, below saturation\n",
+        _groups(result["by_dataset"], "source"),
         "### By load level: requests in flight, below saturation\n",
         _groups(result["by_load_level"], "requests in flight"),
-        "### Saturated and burst, by model\n",
+        "### Saturated and burst, by source and by model\n",
+        _groups(result["saturated_and_burst_by_dataset"], "source"),
         _groups(result["saturated_and_burst_by_model"], "model"),
         _KNEE.format(close=sum(knee.steps_apart <= 1 for knee in comparison.knees), all=len(comparison.knees)),
         _knees(result["knees"]),
@@ -99,14 +116,18 @@ def _cells(metrics: Mapping[str, Any], wanted: Sequence[str] = _METRICS) -> list
         one = metrics.get(metric, {})
         if one.get("rows"):
             median, p90, bias = (100 * one[part] for part in ("median_abs_error", "p90_abs_error", "bias"))
-            cells.append(f"{median:.1f} / {p90:.0f} / {bias:+.0f} ({one['rows']})")
+            covered = f", {100 * one['coverage']:.0f} %" if "coverage" in one else ""
+            cells.append(f"{median:.1f} / {p90:.0f} / {bias:+.0f} ({one['rows']}{covered})")
         else:
             cells.append("")
     return cells
 
 
 _ERRORS = [f"{metric} error" for metric in _METRICS]
-_READING = "Median / p90 of the absolute error / median signed error in %, and number of rows.\n\n"
+_READING = (
+    "Median / p90 of the absolute error / median signed error in %, number of rows, and the share of them that keeps "
+    "within the error stated for nine of ten.\n\n"
+)
 
 
 def _summary(result: Mapping[str, Any]) -> str:
@@ -114,6 +135,8 @@ def _summary(result: Mapping[str, Any]) -> str:
         [title, *_cells(result[key])]
         for key, title in (("overall", "below saturation"), ("saturated", "saturated"), ("burst", "burst"))
     ]
+    for key, title in (("fitted_sources", "without those only compared"), ("compared_only", "only compared")):
+        rows += [[f"{title}, {regime}", *_cells(part)] for regime, part in result[key].items() if part]
     rows += [[f"{name}, below saturation", *_cells(part)] for name, part in result["by_file"].items()]
     return _READING + _table(rows, ["rows", *_ERRORS])
 
@@ -127,7 +150,7 @@ def _cross_validation() -> str:
         for regime, metrics in regimes.items()
         if metrics
     ]
-    return _READING + _table(rows, ["table", "regime", "fit", *_ERRORS])
+    return _READING + _table(rows, ["source", "regime", "fit", *_ERRORS])
 
 
 def _groups(groups: Mapping[str, Any], title: str) -> str:
@@ -170,6 +193,16 @@ def _overheads() -> str:
     )
     rows = [[name, *(_range(getattr(row, name)) for row in vllm)] for name in names]
     text = _table(rows, ["µs", *(f"from vLLM {row.since}" for row in vllm)])
+    formats = list(expert_rows()[0].shares)
+    experts = [[f"from vLLM {row.since}", *(_share(row.shares[name]) for name in formats)] for row in expert_rows()]
+    text += "\nShare of the experts' measured speed (kernels of vLLM 0.24) that an engine reaches:\n\n"
+    text += _table(experts, ["", *formats])
+    front, penalty = front_end(), penalty_seq_s()
+    text += (
+        f"\nThe API process takes {1e3 * front.template_s.value:.1f} ms for each chat by a model's template, "
+        f"{1e3 * front.own_s.value:.1f} ms where vLLM renders the format itself ({', '.join(front.own_models)}); a "
+        f"repetition penalty adds {1e6 * penalty.value:.0f} µs to each sequence of a step.\n"
+    )
     shares = [[row.name, ", ".join(row.gpus), _share(row.compute)] for row in family_rows()]
     text += "\nShare of the kernels' measured compute speed that serving sustains:\n\n"
     text += _table(shares, ["family", "GPUs", "compute"])

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from calibrate.serving.forecast import Case, Forecast, simulate_runs
+from calibrate.serving.forecast import Case, Forecast
+from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.score import BELOW, SCORED, counts, regime
 from calibrate.serving.sources import source_of
-from calibrate.serving.trial import trial_key, trial_steps
+from calibrate.serving.trial import trial_forecast, trial_key
 
 Floats = NDArray[np.float64]
 Runs = tuple[Case, ...]
 """One row, made ready once or several times."""
 Progress = Callable[[str, float], None]
 
-STEP = 0.08
+STEP = 0.2
 """Relative step of the finite differences: larger than the steps that discrete batches make."""
 SOFT = 0.1
 """Log error from which on errors count linearly, not squared."""
@@ -37,7 +37,7 @@ class Parameter:
 
     Attributes
     ----------
-    start : what is expected of it before any result is seen; also where the fit begins
+    start : what is expected of it before any result is seen; where a fit begins unless told otherwise
     low, high : physical bounds
     spread : standard deviation of its logarithm around `start`
     """
@@ -104,9 +104,9 @@ class Forecasts:
         return [self._one(k, cases, values) for k, cases in enumerate(self.runs)]
 
     def _one(self, number: int, cases: Runs, values: Mapping[str, float]) -> Forecast:
-        key = (number, *trial_key(values, cases[0]))
+        key = (number, service_s(cases[0].row, values), *trial_key(values, cases[0]))
         if key not in self.known:
-            self.known[key] = simulate_runs(cases, partial(trial_steps, values))
+            self.known[key] = trial_forecast(values, cases)
         return self.known[key]
 
 
@@ -120,11 +120,21 @@ def log_errors(
 
 
 def fit(
-    runs: Sequence[Runs], parameters: Sequence[Parameter], progress: Progress | None = None, rounds: int = 6
+    runs: Sequence[Runs],
+    parameters: Sequence[Parameter],
+    progress: Progress | None = None,
+    rounds: int = 6,
+    begin: Mapping[str, float] | None = None,
 ) -> Fit:
-    """Least squares of the log errors with a soft-L1 loss, in the logarithms of the parameters."""
+    """Least squares of the log errors with a soft-L1 loss, in the logarithms of the parameters.
+
+    Parameters
+    ----------
+    rounds : most steps
+    begin : values to begin at; what is expected of the parameters unless given
+    """
     names = [one.name for one in parameters]
-    start = {one.name: one.start for one in parameters}
+    start = {one.name: one.start for one in parameters} | dict(begin or {})
     forecasts = Forecasts(runs)
     keys = residual_keys(runs, forecasts(start))
     calls = [0]
@@ -144,7 +154,13 @@ def fit(
         return np.concatenate([_jacobian(errors, log_values), prior.slopes])
 
     result = least_squares(
-        whole, prior.start, jac=slopes, bounds=prior.bounds, loss="soft_l1", f_scale=SOFT, max_nfev=rounds
+        whole,
+        np.log([start[name] for name in names]),
+        jac=slopes,
+        bounds=prior.bounds,
+        loss="soft_l1",
+        f_scale=SOFT,
+        max_nfev=rounds,
     )
     jacobian, residuals = _jacobian(errors, result.x), errors(result.x)
     every = np.concatenate([jacobian, prior.slopes])
@@ -177,12 +193,13 @@ class _Prior:
 
 
 def _jacobian(errors: Callable[[Floats], Floats], at: Floats) -> Floats:
-    """Central differences."""
+    """Forward differences."""
+    base = errors(at)
     columns = []
     for k in range(len(at)):
         step = np.zeros_like(at)
         step[k] = STEP
-        columns.append((errors(at + step) - errors(at - step)) / (2 * STEP))
+        columns.append((errors(at + step) - base) / STEP)
     return np.stack(columns, axis=1)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calibrate.serving.front_end import heard_s, service_s
 from calibrate.serving.measured import ClosedLoop, MeasuredRow
 from calibrate.serving.names import NotSupported
-from calibrate.serving.sources import engine_limits, engine_version, length_spreads, source_of
+from calibrate.serving.sources import async_scheduling, engine_limits, engine_version, length_spreads, source_of
 from calibrate.serving.traffic import Traffic, make_traffic, number_of_requests
 from simulator.errors import InputError
 from simulator.fleet.records import Status
@@ -117,9 +120,9 @@ def prepare_runs(row: MeasuredRow, *, seed: int = 0, cv_scale: float = 1.0) -> t
     return tuple(prepare(row, seed=seed * REPLICATIONS + k, cv_scale=cv_scale) for k in range(runs))
 
 
-def simulate_runs(cases: Sequence[Case], step_model: StepModel) -> Forecast:
-    """Mean of the figures over the runs of one row."""
-    forecasts = [simulate_case(case, step_model(case)) for case in cases]
+def simulate_runs(cases: Sequence[Case], step_model: StepModel, each_s: float | None = None) -> Forecast:
+    """Mean of the figures over the runs of one row; `each_s` as in `simulate_case`."""
+    forecasts = [simulate_case(case, step_model(case), each_s) for case in cases]
     first = forecasts[0]
     figures = {key: float(np.mean([one.figures[key] for one in forecasts])) for key in first.figures}
     return replace(first, figures=figures, mean_running=float(np.mean([one.mean_running for one in forecasts])))
@@ -133,7 +136,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
         seats = row.load.concurrency
     kv_dtype = row.kv_dtype
     if kv_dtype == "auto":
-        kv_dtype = source.get("kv_dtype_by_gpu", {}).get(row.gpu, "auto")
+        kv_dtype = source.get("kv_dtype", "auto")
     length = limits.get("max_model_len")
     tokens = int(limits["max_num_batched_tokens"])
     chunked = row.chunked_prefill is not False
@@ -152,19 +155,24 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "enable_chunked_prefill": chunked,
             "enable_expert_parallel": row.expert_parallel,
             "version": engine_version(row),
+            "async_scheduling": async_scheduling(row),
         }
     )
 
 
-def simulate_case(case: Case, step_time: StepTime) -> Forecast:
+def simulate_case(case: Case, step_time: StepTime, each_s: float | None = None) -> Forecast:
     """Serve the case's requests and take the statistics that published results give.
 
     Requests longer than the client's timeout count as failed. The server is not told: until the first one fails that
     changes nothing, and after it the queue stays too long for any to succeed.
+
+    Parameters
+    ----------
+    each_s : time of the API process for each request; None takes the catalog's
     """
     if source_of(case.row).get("times") == "engine":
         step_time = replace(step_time, request_overhead_s=0.0)
-    records = run_single(case.engine.config, step_time, case.traffic.requests).records
+    records = _served(case, step_time, service_s(case.row) if each_s is None else each_s)
     counted = records[records["arrival_s"] >= case.traffic.origin_s]
     done = counted[counted["status"] == Status.COMPLETED]
     patience_s = source_of(case.row).get("client_timeout_s", np.inf)
@@ -195,6 +203,17 @@ def simulate_case(case: Case, step_time: StepTime) -> Forecast:
         (case.engine.config.num_blocks - 1) * case.engine.config.block_size,
         float((e2e - ttft).sum()) / span_s,
     )
+
+
+def _served(case: Case, step_time: StepTime, each_s: float) -> NDArray[Any]:
+    """Records of the case's requests. Where the API process takes its time, their arrivals are those at the server."""
+    requests = case.traffic.requests
+    if not each_s or requests.n_open < len(requests):
+        return run_single(case.engine.config, step_time, requests).records
+    heard = heard_s(requests.arrival_s, each_s) - each_s
+    records = run_single(case.engine.config, step_time, replace(requests, arrival_s=heard)).records
+    records["arrival_s"] = requests.arrival_s[records["request"]]
+    return records
 
 
 def alone_ttft_s(case: Case, step_time: StepTime) -> float:

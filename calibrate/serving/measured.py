@@ -44,10 +44,13 @@ class MeasuredRow:
     engine_version : as published, empty where it is not stated
     isl, osl : mean prompt and output tokens as published (throughputs count these)
     generated_tokens : output tokens of a request that the engine generates, where a client counted otherwise
-    dataset, workload, text : name of the data set, what is said of the prompts, and both with source and notes
+    dataset, workload, source_path : name of the data set, what is said of the prompts, the file of the result
+    measured_on : day of the measurement, as 2025-10-29; empty where it is not stated
+    endpoint : `chat` where the API renders the prompt from messages, else empty
     num_requests : requests sent, those that failed included; None where it is not stated
     limits : engine limits that the row states, by vLLM's names
-    prefix_caching, chunked_prefill : as stated, None for the engine's default
+    prefix_caching, chunked_prefill, async_scheduling : as stated, None for the engine's default
+    isl_cv, osl_cv : coefficients of variation of the lengths; None where they are not stated
     """
 
     place: str
@@ -67,10 +70,15 @@ class MeasuredRow:
     num_requests: int | None
     dataset: str
     workload: str
-    text: str
+    source_path: str
+    measured_on: str
+    endpoint: str
     limits: Mapping[str, float]
     prefix_caching: bool | None
     chunked_prefill: bool | None
+    async_scheduling: bool | None
+    isl_cv: float | None
+    osl_cv: float | None
     figures: Figures
 
     @property

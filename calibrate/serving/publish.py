@@ -11,14 +11,22 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from calibrate.serving.fit import Fit, Parameter
-from simulator.catalog.overheads import FIGURES, family_rows, host_rows, link_rows, overhead_rows
+from simulator.catalog.overheads import (
+    FIGURES,
+    expert_rows,
+    family_rows,
+    front_end,
+    host_rows,
+    link_rows,
+    overhead_rows,
+)
 from simulator.catalog.quantity import DATA
 from simulator.results.files import write_text
 
 SERVING_SOURCES = (
     "fitted on published vLLM serving results: IOG-Foundation/llm-inference-benchmarks (Apache-2.0), gpustack "
     "(Apache-2.0), inference-sim/training, LLMServingSim (MIT), kubernetes-sigs/inference-perf (Apache-2.0), vLLM "
-    "points of aiconfigurator-core 0.12.0 (Apache-2.0)"
+    "points of aiconfigurator-core 0.12.0 (Apache-2.0), ML.ENERGY Leaderboard v3 (Apache-2.0)"
 )
 
 
@@ -35,6 +43,7 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
             "from": "serving",
         }
 
+    assumed = {"value": 1.0, "unit": "share", "kind": "estimate", "from": "serving", "note": "no result bears on it"}
     vllm = []
     for row in overhead_rows():
         names = {name: f"{name}.{row.since}" if f"{name}.{row.since}" in units else name for name in FIGURES}
@@ -53,6 +62,22 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
             },
         },
         "vllm": vllm,
+        "experts": [
+            {
+                "since": row.since,
+                "shares": {
+                    name: quantity(fitted) if (fitted := f"experts.{name}.{row.since}") in units else dict(assumed)
+                    for name in row.shares
+                },
+            }
+            for row in expert_rows()
+        ],
+        "front_end": {
+            "template_s": quantity("template_s"),
+            "own_s": quantity("own_s"),
+            "own_models": list(front_end().own_models),
+        },
+        "penalty_seq_s": quantity("penalty_seq_s"),
         "hosts": [{"gpus": list(row.gpus), "factor": quantity("host_factor")} for row in host_rows()],
         "links": [
             {"name": row.name, "gpus": list(row.gpus), "share": quantity(f"links.{row.name}")} for row in link_rows()

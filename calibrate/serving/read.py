@@ -12,6 +12,7 @@ from pathlib import Path
 from calibrate.serving.measured import Burst, ClosedLoop, Excluded, Figures, Load, MeasuredRow, OpenLoop
 from calibrate.serving.names import NotSupported, gpu_name, kv_format, model_name, weight_format
 from calibrate.serving.silicon import as_serving_columns, is_silicon
+from calibrate.serving.sources import known_source
 from simulator.errors import InputError, Problem
 
 WHOLE = ("tp", "pp", "n_gpu", "num_requests")
@@ -26,8 +27,6 @@ THROUGHPUTS = {
 }
 LIMITS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_mem_util", "kv_blocks")
 MS_PER_S = 1000.0
-_TRUE_OSL = re.compile(r"true osl = (\d+)")
-_FAILURES = re.compile(r"failures=(\d+)")
 _NUMBER = re.compile(r"[-+]?\d[\d_]*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -44,7 +43,8 @@ def columns_help() -> str:
     return (
         f"needed columns: {', '.join(REQUIRED)}, and at least one of {', '.join(THROUGHPUTS)}, "
         f"{', '.join(LATENCIES[:6])}, …; used where present: n_gpu, pp, ep, dp, dtype, kv_dtype, engine_version, "
-        f"num_requests, {', '.join(LIMITS)}, prefix_caching, chunked_prefill, dataset, workload, notes"
+        f"num_requests, {', '.join(LIMITS)}, prefix_caching, chunked_prefill, async_scheduling, isl_cv, osl_cv, "
+        "generated_tokens, failed_requests, measured_on, endpoint, dataset, workload, source_path"
     )
 
 
@@ -166,15 +166,14 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
         raise NotSupported("nothing was measured")
     model = str(folder / cells["model"]) if cells["model"].endswith(".json") else model_name(cells["model"])
     gpu = gpu_name(cells["gpu"])
-    text = " | ".join(cells.get(name, "") for name in ("dataset", "source", "workload", "arrival", "notes"))
-    true_osl = _TRUE_OSL.search(text)
+    generated = _stated(cells, gpu, "generated_tokens")
     pp = int(number("pp", 1.0) or 1)
     n_gpu = number("n_gpu")
     if n_gpu is not None and n_gpu < tp * pp:
         raise NotSupported(f"tp x pp = {tp * pp:.0f} on {n_gpu:.0f} GPUs")
-    requests, failures = number("num_requests"), _FAILURES.search(text)
-    if requests is not None and failures:
-        requests += int(failures.group(1))
+    requests = number("num_requests")
+    if requests is not None:
+        requests += int(_stated(cells, gpu, "failed_requests") or 0)
     return MeasuredRow(
         place=place,
         row_id=row_id,
@@ -188,17 +187,31 @@ def _row(cells: Mapping[str, str], place: str, row_id: str, folder: Path) -> Mea
         engine_version=cells.get("engine_version", ""),
         isl=isl,
         osl=osl,
-        generated_tokens=float(true_osl.group(1)) if true_osl else osl,
+        generated_tokens=float(generated) if generated else osl,
         load=_load(cells["concurrency_or_rate"], cells["arrival"]),
         num_requests=None if requests is None else int(requests),
         dataset=cells.get("dataset", ""),
         workload=cells.get("workload", ""),
-        text=text.lower(),
+        source_path=cells.get("source_path", ""),
+        measured_on=cells.get("measured_on", ""),
+        endpoint=cells.get("endpoint", "").lower(),
         limits={name: value for name in LIMITS if (value := number(name)) is not None},
         prefix_caching=_switch(cells.get("prefix_caching", "")),
         chunked_prefill=_switch(cells.get("chunked_prefill", "")),
+        async_scheduling=_switch(_stated(cells, gpu, "async_scheduling")),
+        isl_cv=number("isl_cv"),
+        osl_cv=number("osl_cv"),
         figures=figures,
     )
+
+
+def _stated(cells: Mapping[str, str], gpu: str, name: str) -> str:
+    """A column, or where the table lacks it what the notes of its source say in a form of their own."""
+    if cells.get(name):
+        return cells[name]
+    pattern = known_source({**cells, "gpu": gpu, "model": ""}).get("notes", {}).get(name)
+    found = re.search(pattern, cells.get("notes", "")) if pattern else None
+    return found.group(1) if found else ""
 
 
 def _figures(cells: Mapping[str, str]) -> Figures:
@@ -217,7 +230,7 @@ def _figures(cells: Mapping[str, str]) -> Figures:
 
 def _switch(text: str) -> bool | None:
     word = text.lower()
-    if word.startswith(("off", "false", "no", "0")) or "likely off" in word:
+    if word.removeprefix("likely ").startswith(("off", "false", "no", "0")):
         return False
     return True if word else None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from calibrate.serving.forecast import StepModel, prepare_runs, simulate_runs
@@ -60,21 +61,31 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     """
     lines = comparison.lines
     below = lines[lines["regime"] == BELOW]
-    stated = _documented(below)
+    stated = stated_of(below)
     return {
         "rows": {"simulated": len(comparison.scored), "excluded": len(comparison.excluded)},
         "overall": by_metric(stated),
         "saturated": by_metric(lines[lines["regime"] == SATURATED]),
         "burst": by_metric(lines[lines["regime"] == BURST]),
+        "compared_only": {
+            regime: by_metric(lines[(lines["regime"] == regime) & lines["compared_only"].astype(bool)])
+            for regime in (BELOW, SATURATED, BURST)
+        },
+        "fitted_sources": {
+            regime: by_metric(stated_of(lines[(lines["regime"] == regime) & ~lines["compared_only"].astype(bool)]))
+            for regime in (BELOW, SATURATED, BURST)
+        },
         "by_file": grouped(below, lambda part: part["place"].str.rsplit(":", n=1).str[0]),
         "by_gpu": grouped(stated, "gpu"),
         "by_model": grouped(stated, "model"),
+        "by_family": grouped(stated, "family"),
         "by_dataset": grouped(stated, "dataset"),
         "by_load_level": grouped(stated, "level"),
         "by_gpus": grouped(stated, "gpus"),
         "by_dtype": grouped(stated, "dtype"),
         "saturated_and_burst_by_gpu": grouped(lines[lines["regime"] != BELOW], "gpu"),
         "saturated_and_burst_by_model": grouped(lines[lines["regime"] != BELOW], "model"),
+        "saturated_and_burst_by_dataset": grouped(lines[lines["regime"] != BELOW], "dataset"),
         "knees": [
             {
                 "series": knee.series,
@@ -85,13 +96,22 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             for knee in comparison.knees
         ],
         "worst": worst(lines),
+        "lines": as_records(lines),
         "excluded": [{"place": e.place, "row_id": e.row_id, "reason": e.reason} for e in comparison.excluded],
     }
 
 
-def _documented(lines: pd.DataFrame) -> pd.DataFrame:
+def stated_of(lines: pd.DataFrame) -> pd.DataFrame:
     """Without TTFT whose statistic the source does not say."""
     return lines[lines["documented"].astype(bool) | (lines["metric"] != "ttft")]
+
+
+def as_records(lines: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every line as it is printed: JSON has no NaN, so what is not known is null."""
+    return [
+        {str(name): None if isinstance(value, float) and np.isnan(value) else value for name, value in line.items()}
+        for line in lines.to_dict("records")
+    ]
 
 
 def worst(lines: pd.DataFrame, most: int = 15) -> list[dict[str, Any]]:
@@ -105,7 +125,8 @@ def worst(lines: pd.DataFrame, most: int = 15) -> list[dict[str, Any]]:
 
 GROUPS: Sequence[tuple[str, str]] = (
     ("by_gpu", "GPU"),
-    ("by_model", "model"),
+    ("by_family", "family"),
+    ("by_dataset", "source"),
     ("by_load_level", "requests in flight"),
 )
 METRICS = ("tpot", "throughput", "ttft", "e2e")
@@ -120,7 +141,37 @@ def table_rows(result: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-HEADERS = ("rows", *(f"{metric} {part}" for metric in METRICS for part in ("n", "median", "p90", "bias")))
+HEADERS = ("rows", *(f"{metric} {part}" for metric in METRICS for part in ("n", "median", "p90", "bias", "covered")))
+
+
+LINE_HEADERS = (
+    "row",
+    "source",
+    "model",
+    "GPUs",
+    "load",
+    "regime",
+    "metric",
+    "measured",
+    "simulated",
+    "error",
+    "stated",
+)
+
+
+def line_rows(lines: pd.DataFrame) -> list[list[str]]:
+    """Rows of the printed table of every line; latencies in ms."""
+    return [_line_row(one) for one in as_records(lines)]
+
+
+def _line_row(one: dict[str, Any]) -> list[str]:
+    scale = 1.0 if one["metric"] == "throughput" else 1e3
+    load = one["load"] if one["amount"] is None else f"{one['load']} {one['amount']:g}"
+    stated = "" if one["stated_p90"] is None else f"±{100 * one['stated_p90']:.0f}%"
+    names = [one["row_id"], one["dataset"], f"{one['model']} {one['dtype']}", f"{one['gpus']} x {one['gpu']}"]
+    figures = [f"{scale * one[which]:.4g}" for which in ("measured", "simulated")]
+    metric = f"{one['metric']} {one['statistic']}"
+    return [*names, load, one["regime"], metric, *figures, f"{100 * one['error']:+.1f}%", stated]
 
 
 def _line(title: str, metrics: dict[str, Any]) -> list[str]:
@@ -128,9 +179,9 @@ def _line(title: str, metrics: dict[str, Any]) -> list[str]:
     for metric in METRICS:
         found = metrics.get(metric, {})
         if not found:
-            cells += ["-"] * 4
+            cells += ["-"] * 5
             continue
         cells.append(str(found["rows"]))
         cells += [f"{100 * found[part]:.1f}%" for part in ("median_abs_error", "p90_abs_error")]
-        cells.append(f"{100 * found['bias']:+.1f}%")
+        cells += [f"{100 * found['bias']:+.1f}%", f"{100 * found['coverage']:.0f}%"]
     return cells

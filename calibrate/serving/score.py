@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ import pandas as pd
 from calibrate.serving.forecast import Forecast
 from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.sources import source_of
+from simulator.catalog.expected import expected_error
+from simulator.catalog.models import models
+from simulator.resolve.checkpoint import architecture
 
 SCORED: dict[str, tuple[str, ...]] = {
     "ttft": ("p50", "mean"),
@@ -90,7 +94,8 @@ def score(row: MeasuredRow, forecast: Forecast) -> Scored:
 def frame(scored: Iterable[Scored]) -> pd.DataFrame:
     """One line per row and metric: names, load, measured, simulated and relative error (simulated/measured - 1).
 
-    `documented` is false where the source does not say which statistic it gives.
+    `documented` is false where the source does not say which statistic it gives; `stated_p90` is the error that the
+    catalog says nine of ten such forecasts keep within, and `within` whether this one does.
     """
     lines: list[dict[str, Any]] = []
     for one in scored:
@@ -101,12 +106,13 @@ def frame(scored: Iterable[Scored]) -> pd.DataFrame:
             if not stat:
                 continue
             measured, simulated = one.row.figures[metric, stat], one.forecast.figures[metric, stat]
+            error, stated = simulated / measured - 1.0, stated_p90(one.row, metric)
             lines.append(
                 _names(one)
-                | {"metric": metric, "statistic": stat, "measured": measured}
-                | {"simulated": simulated, "error": simulated / measured - 1.0}
+                | {"metric": metric, "statistic": stat, "measured": measured, "simulated": simulated, "error": error}
+                | {"stated_p90": stated, "within": bool(abs(error) <= stated)}
             )
-    columns = [*_NAMES, "metric", "statistic", "measured", "simulated", "error"]
+    columns = [*_NAMES, "metric", "statistic", "measured", "simulated", "error", "stated_p90", "within"]
     return pd.DataFrame(lines, columns=columns)
 
 
@@ -115,15 +121,35 @@ _NAMES = (
     "place",
     "dataset",
     "model",
+    "family",
     "gpu",
     "gpus",
     "dtype",
     "version",
+    "isl",
+    "osl",
     "load",
+    "amount",
     "regime",
     "level",
     "documented",
+    "compared_only",
 )
+"""`family` is the model's type in its config.json; `amount` a rate in requests/s or a concurrency, by `load`;
+`compared_only` says that the source's data file keeps the row out of the fit and of the errors to expect."""
+
+
+def stated_p90(row: MeasuredRow, metric: str) -> float:
+    """Error that nine of ten forecasts of a model that was not measured are said to keep within; E2E as TPOT."""
+    arch, _ = architecture(row.model, Path())
+    error = expected_error(row.gpu, arch.experts > 0)
+    stated: float | None = getattr(error, f"{'tpot' if metric == 'e2e' else metric}_p90")
+    return float("nan") if stated is None else stated
+
+
+def family(name: str) -> str:
+    """Type of a model's architecture in its config.json; empty for a model that is not in the catalog."""
+    return str(models()[name].config.get("model_type", "")) if name in models() else ""
 
 
 def _names(one: Scored) -> dict[str, Any]:
@@ -131,8 +157,11 @@ def _names(one: Scored) -> dict[str, Any]:
     level = np.searchsorted(LEVELS, one.in_flight, side="right") - 1 if np.isfinite(one.in_flight) else 0
     titles = level_titles()
     documented = "statistic" not in source_of(row)
-    values = (row.row_id, row.place, row.dataset, row.model, row.gpu, row.gpus, row.dtype, row.engine_version)
-    return dict(zip(_NAMES, (*values, type(row.load).__name__, one.regime, titles[level], documented), strict=True))
+    values = (row.row_id, row.place, row.dataset, row.model, family(row.model), row.gpu, row.gpus, row.dtype)
+    amount = getattr(row.load, "rate_rps", getattr(row.load, "concurrency", np.nan))
+    load = (row.engine_version, row.isl, row.osl, type(row.load).__name__, amount)
+    told = (one.regime, titles[level], documented, "not_fitted" in source_of(row))
+    return dict(zip(_NAMES, (*values, *load, *told), strict=True))
 
 
 def counts(metric: str, regime_name: str) -> bool:
@@ -140,15 +169,18 @@ def counts(metric: str, regime_name: str) -> bool:
     return regime_name == BELOW or metric in ("tpot", "throughput")
 
 
-def summary(errors: pd.Series) -> dict[str, float | int]:
-    """Rows, median and 90th percentile of the absolute error, and median signed error (bias), as fractions."""
-    if errors.empty:
+def summary(lines: pd.DataFrame) -> dict[str, float | int]:
+    """Rows, median and 90th percentile of the absolute error, median signed error (bias), and `coverage`: the share
+    that keeps within the error stated for nine of ten; as fractions."""
+    if lines.empty:
         return {"rows": 0}
+    errors = lines["error"]
     return {
         "rows": len(errors),
         "median_abs_error": float(errors.abs().median()),
         "p90_abs_error": float(errors.abs().quantile(0.9)),
         "bias": float(errors.median()),
+        "coverage": float(lines["within"].mean()),
     }
 
 
@@ -156,11 +188,7 @@ def by_metric(lines: pd.DataFrame) -> dict[str, dict[str, float | int]]:
     """Summary per metric over the lines in which it counts."""
     scored = np.array([counts(m, r) for m, r in zip(lines["metric"], lines["regime"], strict=True)], dtype=np.bool_)
     kept = lines[scored]
-    return {
-        metric: summary(kept.loc[kept["metric"] == metric, "error"])
-        for metric in SCORED
-        if (kept["metric"] == metric).any()
-    }
+    return {metric: summary(kept[kept["metric"] == metric]) for metric in SCORED if (kept["metric"] == metric).any()}
 
 
 def grouped(lines: pd.DataFrame, key: str | Callable[[pd.DataFrame], pd.Series]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,10 @@ from calibrate.serving.forecast import prepare_runs
 from calibrate.serving.measured import ClosedLoop, MeasuredRow
 from calibrate.serving.names import NotSupported
 from calibrate.serving.read import ServingTable
+from calibrate.serving.sources import source_of
 from calibrate.serving.trial import composed
 
-MOST_PER_SERIES = 5
+MOST_PER_SERIES = 3
 """Rows of one series that are fitted on, spread evenly over it; a series weighs the same however long it is."""
 
 
@@ -26,7 +28,8 @@ class FitRuns:
 
 
 def fit_runs(table: ServingTable) -> FitRuns:
-    """Prepare the rows; those whose step time is composed of kernels are fitted on, thinned where a series is long."""
+    """Prepare the rows; those whose step time is composed of kernels are fitted on, thinned where a series is long,
+    unless their source is one to compare with only."""
     every: list[Runs] = []
     for row in table.rows:
         try:
@@ -35,13 +38,24 @@ def fit_runs(table: ServingTable) -> FitRuns:
             continue
     series: dict[tuple[object, ...], list[Runs]] = {}
     for runs in every:
-        if composed(runs[0]):
+        if composed(runs[0]) and "not_fitted" not in source_of(runs[0].row):
             series.setdefault(_series(runs[0].row), []).append(runs)
-    chosen: list[Runs] = []
-    for members in series.values():
-        n = min(len(members), MOST_PER_SERIES)
-        chosen += [members[k] for k in np.unique(np.linspace(0, len(members) - 1, n).round().astype(int))]
+    chosen = [runs for members in series.values() for runs in spread(members, MOST_PER_SERIES)]
     return FitRuns(tuple(every), tuple(chosen))
+
+
+def thinned(every: Sequence[Runs], most: int) -> list[Runs]:
+    """At most so many rows of each series."""
+    series: dict[tuple[object, ...], list[Runs]] = {}
+    for runs in every:
+        series.setdefault(_series(runs[0].row), []).append(runs)
+    return [runs for members in series.values() for runs in spread(members, most)]
+
+
+def spread(members: Sequence[Runs], most: int) -> list[Runs]:
+    """At most so many of them, evenly."""
+    places = np.linspace(0, len(members) - 1, min(len(members), most)).round().astype(int)
+    return [members[k] for k in np.unique(places)]
 
 
 def _series(row: MeasuredRow) -> tuple[object, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from calibrate.serving.names import read_data
 
 MARK = "silicon_tpot_ms"
 _RENAMED = {
@@ -16,7 +19,6 @@ _RENAMED = {
     "backend_version": "engine_version",
     "isl": "isl",
     "osl": "osl",
-    "silicon_data_source": "notes",
 }
 
 
@@ -35,8 +37,13 @@ def as_serving_columns(cells: Mapping[str, str]) -> dict[str, str]:
     row["arrival"] = "closed loop"
     row["ep"] = cells.get("moe_ep_size", "")
     row["dp"] = cells.get("attention_dp_size", "")
-    row["dataset"] = "aiconfigurator"
-    row["source"] = cells.get("silicon_data_source", "")
+    fields = [field.strip() for field in cells.get("silicon_data_source", "").split(";")]
+    row["source_path"] = fields[0]
+    row["dataset"] = next(
+        e["dataset"] for e in read_data("sources.yaml")["silicon"] if fnmatchcase(fields[0], e["file"])
+    )
+    stated = dict(field.split("=", 1) for field in fields if "=" in field)
+    row["measured_on"] = stated.get("measured", "")[:10]
     if cells.get("mode", "agg") != "agg":
         row["engine"] = f"disaggregated {row['engine']}"
     return row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from calibrate.serving.measured import MeasuredRow
@@ -32,11 +33,21 @@ class Spread:
 
 def source_of(row: MeasuredRow) -> Mapping[str, Any]:
     """What is known of the row's source; empty for one that is not in the data file."""
+    columns = {"dataset": row.dataset, "source_path": row.source_path, "gpu": row.gpu, "model": row.model}
+    return known_source(columns)
+
+
+def known_source(columns: Mapping[str, str]) -> Mapping[str, Any]:
+    """First entry of the data file whose `when` fits the columns; empty where none does."""
     for entry in read_data("sources.yaml")["sources"]:
-        if re.search(entry["when"], row.text):
+        if all(_fits(columns.get(name, "").lower(), patterns) for name, patterns in entry["when"].items()):
             found: Mapping[str, Any] = entry
             return found
     return {}
+
+
+def _fits(text: str, patterns: str) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns.split("|"))
 
 
 def length_spreads(row: MeasuredRow, cv_scale: float = 1.0) -> tuple[Spread, Spread]:
@@ -46,10 +57,14 @@ def length_spreads(row: MeasuredRow, cv_scale: float = 1.0) -> tuple[Spread, Spr
         spread = Spread(stated["kind"], stated["low"], stated["high"], 0.0, 1, 10**7)
         return spread, spread
     lengths = read_data("sources.yaml")["lengths"]
-    kind = next((name for name in lengths if name in row.text), "other")
-    both = lengths[kind]["isl"], lengths[kind]["osl"]
-    isl, osl = (Spread("lognormal", 1, 1, entry["cv"] * cv_scale, entry["min"], entry["max"]) for entry in both)
-    return isl, osl
+    columns = row.dataset.lower(), row.workload.lower()
+    kind = next((name for name in lengths if any(text.startswith(name) for text in columns)), "other")
+    spreads = []
+    for side, own in (("isl", row.isl_cv), ("osl", row.osl_cv)):
+        entry = lengths[kind if own is None else "other"][side]
+        cv = entry["cv"] if own is None else own
+        spreads.append(Spread("lognormal", 1, 1, cv * cv_scale, entry["min"], entry["max"]))
+    return spreads[0], spreads[1]
 
 
 def version_numbers(text: str) -> tuple[int, ...]:
@@ -71,11 +86,17 @@ def engine_limits(row: MeasuredRow) -> dict[str, float]:
 
 
 def engine_version(row: MeasuredRow) -> str | None:
-    """Version whose behaviour the row shows: as stated, or the first with asynchronous scheduling by default where the
-    source switched that on before; None for the newest."""
-    version = version_numbers(row.engine_version)
-    if version == NEWEST:
-        return None
-    first = str(read_data("sources.yaml")["async_since"])
-    switched_on = "--async-scheduling" in row.text or source_of(row).get("async_scheduling", False)
-    return first if switched_on and version < version_numbers(first) else row.engine_version
+    """Version of the engine: as stated, else by the day of the measurement where the source has that; None for the
+    newest."""
+    if version_numbers(row.engine_version) != NEWEST:
+        return row.engine_version
+    for entry in source_of(row).get("versions", ()) if row.measured_on else ():
+        if row.measured_on <= entry["until"]:
+            return str(entry["version"])
+    return None
+
+
+def async_scheduling(row: MeasuredRow) -> bool | None:
+    """Whether the host works beside the GPU: as the row or its source states; None for the version's default."""
+    stated: bool | None = source_of(row).get("async_scheduling")
+    return stated if row.async_scheduling is None else row.async_scheduling

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
-from calibrate.serving.forecast import Case
+from calibrate.serving.forecast import Case, Forecast, simulate_runs
+from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import MeasuredRow
-from calibrate.serving.sources import engine_version
+from calibrate.serving.sources import async_scheduling, engine_version, source_of
 from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.overheads import OverheadRow, family_rows, host_rows, link_rows, row_of, slowed
+from simulator.catalog.overheads import (
+    HOST_FIGURES,
+    OverheadRow,
+    experts_row,
+    family_rows,
+    host_row,
+    host_rows,
+    link_rows,
+    penalty_seq_s,
+    row_of,
+    slowed,
+)
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
@@ -21,24 +33,27 @@ from simulator.resolve.checkpoint import architecture
 
 def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverheads:
     """Overheads of a row from trial values: `NAME.SINCE` for one generation of the engine, or `NAME` for all."""
-    generation = row_of(engine_version(row))
-    host = values["host_factor"] if any(row.gpu in one.gpus for one in host_rows()) else 1.0
+    version, asynchronous = engine_version(row), async_scheduling(row)
+    own, hosts, experts = row_of(version), host_row(version, asynchronous), experts_row(version)
+    factor = values["host_factor"] if any(row.gpu in one.gpus for one in host_rows()) else 1.0
 
-    def value(name: str) -> float:
+    def value(generation: OverheadRow, name: str) -> float:
         return values.get(f"{name}.{generation.since}", values.get(name, _planned(generation, name)))
 
+    def share(weights: str, planned: float) -> float:
+        return values.get(f"experts.{weights}.{experts.since}", planned)
+
+    penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source_of(row).get("penalties") else 0.0
+    host = {name: factor * value(hosts, name) for name in HOST_FIGURES}
     return EngineOverheads(
-        version=f"vLLM {generation.since}",
-        exposed_s=host * value("exposed_s"),
-        exposed_seq_s=host * value("exposed_seq_s"),
-        host_s=host * value("host_s"),
-        host_seq_s=host * value("host_seq_s"),
-        launch_layer_s=host * value("launch_layer_s"),
-        async_scheduling=generation.async_scheduling,
-        layer_s=value("layer_s"),
-        collective_wait_s=value("collective_wait_s"),
-        request_s=value("request_s"),
-        max_graph_tokens=int(generation.max_graph_tokens.value),
+        version=f"vLLM {own.since}",
+        **host | {"exposed_seq_s": host["exposed_seq_s"] + penalty},
+        async_scheduling=own.async_scheduling if asynchronous is None else asynchronous,
+        layer_s=value(own, "layer_s"),
+        collective_wait_s=value(own, "collective_wait_s"),
+        request_s=value(own, "request_s"),
+        max_graph_tokens=int(own.max_graph_tokens.value),
+        experts=tuple((name, share(name, one.value)) for name, one in experts.shares.items() if name == row.dtype),
     )
 
 
@@ -57,6 +72,11 @@ def composed(case: Case) -> bool:
     arch, _ = architecture(case.row.model, Path())
     hardware = hardware_profile(case.row.gpu)
     return hardware is not None and missing_kernel(arch, hardware, case.engine.layout) is None
+
+
+def trial_forecast(values: Mapping[str, float], cases: Sequence[Case]) -> Forecast:
+    """A row forecast with trial values."""
+    return simulate_runs(cases, partial(trial_steps, values), service_s(cases[0].row, values))
 
 
 def trial_key(values: Mapping[str, float], case: Case) -> tuple[EngineOverheads, float, float]:

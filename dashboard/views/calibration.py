@@ -33,9 +33,11 @@ def show(context: Context | None) -> None:
     for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
         column.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}")
     config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
+    config |= {f"{name} p90": st.column_config.NumberColumn("nine of ten", format="percent") for name in _METRICS}
     config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
     st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
-    st.caption(f"Median absolute error, each model left out in turn ({table.fitted}): {table.basis.source}.")
+    folds = f"each model left out in turn ({table.fitted})"
+    st.caption(f"Absolute error in the median and in nine of ten cases, {folds}: {table.basis.source}.")
     _measurements()
     _live()
 
@@ -45,7 +47,12 @@ def _row(group: ErrorGroup) -> dict[str, Any]:
     row: dict[str, Any] = {"gpu": group.gpu, "kind": group.kind}
     for metric in _METRICS:
         found = getattr(group, metric)
-        row |= {metric: found.error, f"{metric} points": found.rows, f"{metric} models": found.models}
+        row |= {
+            metric: found.error,
+            f"{metric} p90": found.p90,
+            f"{metric} points": found.rows,
+            f"{metric} models": found.models,
+        }
     return row
 
 

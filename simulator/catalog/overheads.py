@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 from simulator.catalog.gpus import gpu
 from simulator.catalog.quantity import Entry, Quantity, read_yaml
@@ -14,6 +15,7 @@ from simulator.perf.overheads import EngineOverheads
 
 FILE = "engine_overheads.yaml"
 HOST_FIGURES = ("exposed_s", "exposed_seq_s", "host_s", "host_seq_s", "launch_layer_s")
+Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
 
 
@@ -58,6 +60,48 @@ class LinkRow(Entry):
     share: Quantity
 
 
+class ExpertsRow(Entry):
+    """Share of the measured expert kernels' speed that engines from one version on reach, by weight format: the tables
+    are of a newer one, whose kernels and tuned shapes are quicker."""
+
+    since: str
+    shares: dict[str, Quantity]
+
+
+class FrontEnd(Entry):
+    """The API process as a queue: time for each request, before the engine hears of it.
+
+    Attributes
+    ----------
+    template_s : to put a chat into the model's template
+    own_s : the same where vLLM renders the model's format by itself
+    own_models : names of these models, as shell patterns
+    """
+
+    template_s: Quantity
+    own_s: Quantity
+    own_models: tuple[str, ...]
+
+
+@lru_cache
+def expert_rows() -> tuple[ExpertsRow, ...]:
+    """Shares of the experts' speed, oldest version first."""
+    rows = (ExpertsRow(**fields) for fields in read_yaml(FILE)["experts"])
+    return tuple(sorted(rows, key=lambda row: version_key(row.since)))
+
+
+@lru_cache
+def front_end() -> FrontEnd:
+    """The API process."""
+    return FrontEnd(**read_yaml(FILE)["front_end"])
+
+
+@lru_cache
+def penalty_seq_s() -> Quantity:
+    """Time that a repetition penalty adds to a step for each sequence."""
+    return Quantity(**read_yaml(FILE)["penalty_seq_s"])
+
+
 @lru_cache
 def overhead_rows() -> tuple[OverheadRow, ...]:
     """All rows, oldest first."""
@@ -85,26 +129,50 @@ def link_rows() -> tuple[LinkRow, ...]:
 
 def row_of(version: str | None) -> OverheadRow:
     """The newest row not newer than vLLM `version`; None is the newest; a version older than all takes the oldest."""
-    rows = overhead_rows()
+    return _newest(overhead_rows(), version)
+
+
+def experts_row(version: str | None) -> ExpertsRow:
+    """The experts' row of vLLM `version`, chosen as by `row_of`."""
+    return _newest(expert_rows(), version)
+
+
+def _newest(rows: tuple[Row, ...], version: str | None) -> Row:
     known = rows if version is None else [row for row in rows if version_key(row.since) <= version_key(version)]
     return known[-1] if known else rows[0]
 
 
-def engine_overheads(version: str | None = None, gpu_name: str | None = None) -> EngineOverheads:
+def host_row(version: str | None, asynchronous: bool | None) -> OverheadRow:
+    """The row whose host works as the engine's does: where it is told to schedule asynchronously before that was the
+    default, the first that does."""
+    row = row_of(version)
+    if asynchronous and not row.async_scheduling:
+        return next(one for one in overhead_rows() if one.async_scheduling)
+    return row
+
+
+def engine_overheads(
+    version: str | None = None, gpu_name: str | None = None, asynchronous: bool | None = None
+) -> EngineOverheads:
     """Overheads of vLLM `version`, as `0.11` or `0.8.5`, on a host as they stand beside the GPU.
+
+    Parameters
+    ----------
+    asynchronous : whether the host works beside the GPU; None takes the version's default
 
     Raises
     ------
     InputError : not a version number
     """
-    row = row_of(version)
-    figures = {name: getattr(row, name).value for name in FIGURES}
+    row, host = row_of(version), host_row(version, asynchronous)
+    figures = {name: getattr(host if name in HOST_FIGURES else row, name).value for name in FIGURES}
     factor = next((host.factor.value for host in host_rows() if gpu_name in host.gpus), 1.0)
     figures |= {name: factor * figures[name] for name in HOST_FIGURES}
     return EngineOverheads(
         version=f"vLLM {row.since}",
-        async_scheduling=row.async_scheduling,
+        async_scheduling=row.async_scheduling if asynchronous is None else asynchronous,
         max_graph_tokens=int(row.max_graph_tokens.value),
+        experts=tuple((name, share.value) for name, share in experts_row(version).shares.items()),
         **figures,
     )
 

@@ -109,8 +109,8 @@ def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, la
     return time + small_kernels_s(batch, arch.mlp_matrices * inner, 1, hardware)
 
 
-def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
-    """Router, routed and shared experts of one layer.
+def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0) -> Floats:
+    """Router, routed and shared experts of one layer; the routed ones at `share` of their kernels' measured speed.
 
     With `layout.dp` replicas sharing the experts, the tokens of all of them are routed. Where experts are dealt out
     whole, the busiest of g GPUs sets the time: about :math:`\\mu + \\sqrt{2 \\ln g\\, \\sigma^2}` of its rows and
@@ -124,13 +124,13 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
     if layout.expert_parallel:
         spread = math.sqrt(2 * math.log(group))
         own = held.experts / group
-        share = active / held.experts
-        active = np.minimum(own, own * share + spread * np.sqrt(own * share * (1 - share)))
+        called = active / held.experts
+        active = np.minimum(own, own * called + spread * np.sqrt(own * called * (1 - called)))
         rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
         width = arch.moe_intermediate_size
     shape = ExpertShape(arch.hidden_size, width, arch.experts_per_token, layout.weights.weight_bytes)
     kernel = hardware.kernels.experts[layout.weights.name]
-    time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active)
+    time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
     time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
     time = time + small_kernels_s(batch, arch.experts, 1, hardware)
     if arch.shared_experts:

@@ -137,7 +137,8 @@ def model_s(
     if arch.dense_layers:
         time = time + arch.dense_layers * mlp_s(batch, arch.intermediate_size, arch, hardware, layout)
     if arch.moe_layers:
-        time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout)
+        share = overheads.experts_share(layout.weights.name)
+        time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout, share)
     windowed = window_layers(arch) * arch.sliding_window * layer_pair_s(arch, hardware, layout)
     time = time + tokens * windowed
     time = time + layer_collectives_s(padded, arch, hardware, layout, overheads)

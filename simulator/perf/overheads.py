@@ -24,6 +24,7 @@ class EngineOverheads:
     collective_wait_s : time that one collective waits for its slowest GPU
     request_s : time that a request spends outside the engine's steps
     max_graph_tokens : largest captured batch; batches up to it are padded to a captured size
+    experts : by weight format the share of the measured expert kernels' speed that the version's reach
     """
 
     version: str
@@ -37,6 +38,11 @@ class EngineOverheads:
     collective_wait_s: float
     request_s: float
     max_graph_tokens: int
+    experts: tuple[tuple[str, float], ...] = ()
+
+    def experts_share(self, weights: str) -> float:
+        """Share of the measured speed of the experts in a weight format; 1 where nothing is known of it."""
+        return dict(self.experts).get(weights, 1.0)
 
 
 def captured_sizes(max_graph_tokens: int) -> Floats:

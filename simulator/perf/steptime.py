@@ -13,12 +13,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class ExpectedError:
-    """Median absolute relative error to expect of a forecast, by metric, and the measurements that say so."""
+    """Absolute relative error to expect of a forecast, by metric, and the measurements that say so.
+
+    Attributes
+    ----------
+    ttft, tpot, throughput : in the median
+    ttft_p90, tpot_p90, throughput_p90 : in nine of ten cases; None where only the median is known
+    """
 
     ttft: float
     tpot: float
     throughput: float
     basis: str
+    ttft_p90: float | None = None
+    tpot_p90: float | None = None
+    throughput_p90: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

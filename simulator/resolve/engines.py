@@ -196,9 +196,7 @@ def step_time(
         parts.append((drafting.draft, drafting.layout(layout)))
     if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting, in_flight)
-    overheads = engine_overheads(version, machine.like or card.name)
-    if plans.asynchronous is not None:
-        overheads = replace(overheads, async_scheduling=plans.asynchronous)
+    overheads = engine_overheads(version, machine.like or card.name, plans.asynchronous)
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
     if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla:
         return step

@@ -13,12 +13,16 @@ METRICS = ("ttft", "tpot", "throughput")
 
 
 def expected_errors(engines: Sequence[PlannedEngine]) -> dict[str, Any] | None:
-    """Largest expected median absolute error of the engines, by metric, and what says so; None where one has none."""
+    """Largest expected absolute error of the engines by metric, in the median and in nine of ten cases (`…_p90`, None
+    where that is not known), and what says so; None where one has none."""
     known = [engine.step_time.expected_error for engine in engines]
     errors = [error for error in known if error is not None]
     if not errors or len(errors) < len(known):
         return None
     found: dict[str, Any] = {metric: max(getattr(error, metric) for error in errors) for metric in METRICS}
+    for name in (f"{metric}_p90" for metric in METRICS):
+        tails = [tail for error in errors if (tail := getattr(error, name)) is not None]
+        found[name] = max(tails) if len(tails) == len(errors) else None
     return found | {"basis": sorted({error.basis for error in errors})}
 
 
@@ -63,14 +67,21 @@ def sources(engines: Sequence[PlannedEngine]) -> list[str]:
     found = [f"step times from {origin}" for origin in sorted({step.origin for step in measured})]
     errors = expected_errors(engines)
     if errors is not None:
-        figures = ", ".join(
-            f"{metric.upper() if metric != 'throughput' else metric} {errors[metric]:.0%}" for metric in METRICS
+        tails = [f"{metric}_p90" for metric in METRICS if errors[f"{metric}_p90"] is not None]
+        within = f"; in nine of ten cases: {_errors_in_words(errors, tails)}" if tails else ""
+        found.append(
+            f"expected error (median): {_errors_in_words(errors, METRICS)}{within}; {'; '.join(errors['basis'])}"
         )
-        found.append(f"expected error (median): {figures}; {'; '.join(errors['basis'])}")
     tables = {in_words(engine.config.modes.groups) for engine in engines if engine.config.modes.groups}
     found += [f"KV cache: block tables by group from one pool: {words}" for words in sorted(tables)]
     synchronous = {engine.config.rules.version for engine in engines if _plans_one_at_a_time(engine)}
     return found + [f"schedule: vLLM {version}'s, one plan at a time" for version in sorted(synchronous)]
+
+
+def _errors_in_words(errors: dict[str, Any], keys: Sequence[str]) -> str:
+    names = [key.removesuffix("_p90") for key in keys]
+    titles = [name if name == "throughput" else name.upper() for name in names]
+    return ", ".join(f"{title} {errors[key]:.0%}" for title, key in zip(titles, keys, strict=True))
 
 
 def _plans_one_at_a_time(engine: PlannedEngine) -> bool:

@@ -12,16 +12,23 @@ import pytest
 
 from calibrate.serving.crossval import Validation, cross_validate, error_groups, tables
 from calibrate.serving.fit import Fit, Forecasts, Parameter, Runs, fit, refit_without
-from calibrate.serving.forecast import prepare_runs, simulate_runs
+from calibrate.serving.forecast import Forecast, prepare_runs, simulate_runs
 from calibrate.serving.measured import MeasuredRow, OpenLoop
 from calibrate.serving.parameters import PARAMETERS
 from calibrate.serving.publish import write_errors, write_overheads
 from calibrate.serving.read import ServingTable, read_tables
 from calibrate.serving.score import BELOW, BURST, SATURATED
-from calibrate.serving.select import fit_runs
+from calibrate.serving.select import MOST_PER_SERIES, fit_runs
 from calibrate.serving.trial import overheads_of, trial_steps
 from simulator.catalog.expected import LEAST_ROWS, error_table, expected_error
-from simulator.catalog.overheads import engine_overheads, family_rows, link_rows, overhead_rows
+from simulator.catalog.overheads import (
+    engine_overheads,
+    expert_rows,
+    family_rows,
+    front_end,
+    link_rows,
+    overhead_rows,
+)
 
 POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
 TWO = (
@@ -38,9 +45,11 @@ def measured_with(values: dict[str, float], model: str, gpu: str) -> MeasuredRow
     return replace(row, figures=figures)
 
 
+PLACES = (("llama-3.1-8b", "h100-sxm"), ("qwen3-14b", "a100-80"), ("qwen3-4b", "l40s"))
+
+
 def runs_with(values: dict[str, float]) -> tuple[Runs, ...]:
-    places = (("llama-3.1-8b", "h100-sxm"), ("qwen3-14b", "a100-80"), ("qwen3-4b", "l40s"))
-    return tuple(prepare_runs(measured_with(values, *place)) for place in places)
+    return tuple(prepare_runs(measured_with(values, *place)) for place in PLACES)
 
 
 def test_known_overheads_are_found_again() -> None:
@@ -66,6 +75,25 @@ def test_a_fold_forgets_its_rows() -> None:
     assert np.log(without_first["exposed_s"] / 1e-3) == pytest.approx(0.01, abs=1e-3)
 
 
+def test_a_fold_leaves_out_the_rows_that_were_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All rows are forecast, some in another order are fitted on: a fold goes by their names."""
+    free = (Parameter("exposed_s", 1e-3, 1e-5, 1e-1, "s", 1e6),)
+    l40s, a100, h100 = (prepare_runs(measured_with({"exposed_s": 1e-3}, model, gpu)) for model, gpu in PLACES[::-1])
+    seen: list[tuple[str, float]] = []
+
+    def forecast(values: dict[str, float], cases: Runs) -> Forecast:
+        seen.append((cases[0].row.gpu, float(np.log(values["exposed_s"] / 1e-3))))
+        return Forecast(dict(cases[0].row.figures), 1, 0.1, 10**6, 1.0)
+
+    monkeypatch.setattr("calibrate.serving.crossval.trial_forecast", forecast)
+    result = linear([0, 1], [0.02, -0.04])
+    cross_validate([l40s, a100, h100], [h100, l40s], result, free)
+    by_gpu = dict(seen[3:6])
+    assert by_gpu["h100-sxm"] == pytest.approx(0.04, abs=1e-3), "what is left is the other's error"
+    assert by_gpu["l40s"] == pytest.approx(-0.02, abs=1e-3)
+    assert by_gpu["a100-80"] == pytest.approx(0.01, abs=1e-3), "it was not fitted on, so nothing is left out"
+
+
 def test_without_rows_a_parameter_is_what_was_expected() -> None:
     expected = (Parameter("exposed_s", 5e-3, 1e-5, 1e-1, "s", 0.5),)
     result = linear([0, 0], [0.3, 0.3])
@@ -77,7 +105,7 @@ def test_cross_validation_and_what_is_written(tmp_path: Path) -> None:
     start = {one.name: one.start for one in PARAMETERS}
     none = np.zeros((0, len(PARAMETERS)))
     result = Fit(start, none, np.zeros(0), np.zeros(0, np.int64), dict.fromkeys(start, 0.1))
-    validation = cross_validate(runs, result, PARAMETERS)
+    validation = cross_validate(runs, runs, result, PARAMETERS)
     assert len(validation.in_sample) == len(validation.model) == len(validation.gpu)
     groups = error_groups(validation)
     measured = [group[metric] for group in groups for metric in ("tpot", "ttft", "throughput")]
@@ -100,6 +128,7 @@ def lines(
     rows: int = LEAST_ROWS,
 ) -> pd.DataFrame:
     names = {"gpu": gpu, "model": "llama-3.1-8b", "regime": regime, "metric": metric, "documented": documented}
+    names |= {"compared_only": False}
     return pd.DataFrame([names | {"error": error, "dataset": dataset, "gpus": 1, "dtype": "bf16"}] * rows)
 
 
@@ -117,13 +146,18 @@ def test_an_expected_error_takes_each_metric_where_it_says_something() -> None:
             lines("l40s", BELOW, "tpot", 0.1).head(LEAST_ROWS - 1),
         ]
     )
-    groups = {group["gpu"]: group for group in error_groups(Validation(seen, seen, seen)) if group["kind"] == "dense"}
+    groups = {
+        group["gpu"]: group for group in error_groups(Validation(seen, seen, seen, seen)) if group["kind"] == "dense"
+    }
     known = groups["h100-sxm"]
     assert [known[metric]["error"] for metric in ("tpot", "ttft", "throughput")] == [0.1, 0.2, 0.3]
     rows = LEAST_ROWS, LEAST_ROWS, LEAST_ROWS + 16 + 30
     assert tuple(known[metric]["rows"] for metric in ("tpot", "ttft", "throughput")) == rows
     assert [groups["a100-80"][metric]["error"] for metric in ("tpot", "throughput")] == [None, 0.4]
     assert "l40s" not in groups
+    doubted = pd.concat([seen, lines("h100-sxm", BELOW, "tpot", 9.0, rows=99).assign(compared_only=True)])
+    found = error_groups(Validation(doubted, doubted, doubted, doubted))
+    assert next(group for group in found if group["gpu"] == "h100-sxm") == known, "rows only compared say nothing"
 
 
 def test_a_parameter_that_bears_on_no_row_costs_no_simulation() -> None:
@@ -143,8 +177,10 @@ def test_a_long_series_is_thinned() -> None:
     rows = tuple(replace(row, row_id=str(k), load=OpenLoop(1.0 + k, "poisson")) for k in range(30))
     chosen = fit_runs(ServingTable(rows, ()))
     assert len(chosen.all) == 30
-    assert len(chosen.composed) == 5
+    assert len(chosen.composed) == MOST_PER_SERIES
     assert [runs[0].row.row_id for runs in (chosen.composed[0], chosen.composed[-1])] == ["0", "29"]
+    b200 = tuple(replace(one, dataset="mlenergy", gpu="b200") for one in rows)
+    assert not fit_runs(ServingTable(b200, ())).composed, "a source to compare with, not to fit on"
 
 
 def test_trial_values_speak_for_their_generation() -> None:
@@ -163,7 +199,11 @@ def test_every_parameter_has_its_place_in_the_catalog() -> None:
     assert {f"links.{row.name}" for row in link_rows()} <= names
     for name in names - {"host_factor"}:
         head, _, tail = name.partition(".")
-        assert head in ("compute", "links") or hasattr(overhead_rows()[0], head)
+        if head == "experts":
+            assert any(row.since in tail and tail.partition(".")[0] in row.shares for row in expert_rows()), name
+            continue
+        known = head in ("compute", "links", "penalty_seq_s") or hasattr(front_end(), head)
+        assert known or hasattr(overhead_rows()[0], head)
         places = (*family_rows(), *link_rows())
         assert not tail or tail in {row.since for row in overhead_rows()} | {row.name for row in places}
 

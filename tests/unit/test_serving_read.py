@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import Burst, ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.names import NotSupported, gpu_name, model_name, weight_format
 from calibrate.serving.read import read_tables
-from calibrate.serving.sources import engine_limits, engine_version
+from calibrate.serving.sources import engine_limits, engine_version, length_spreads, source_of
 from simulator.errors import InputError
 
 DATA = Path(__file__).parents[1] / "data" / "serving"
@@ -58,6 +60,26 @@ def test_a_client_that_counts_otherwise_and_requests_that_failed() -> None:
     assert found["constant"].generated_tokens == 220
     assert found["constant"].osl == 217
     assert found["burst"].num_requests == 20
+
+
+def test_what_the_notes_say_decides_nothing(tmp_path: Path) -> None:
+    """Sources are told by columns: words in notes that name another source, a flag or a count change no row."""
+    words = "published by blis; kimi-k2; no http; failures=9; true osl = 999; --async-scheduling; db-dump; sharegpt"
+    (one,) = (
+        row for row in read_tables([changed(tmp_path, "open", notes=words, source=words)]).rows if row.row_id == "open"
+    )
+    assert replace(one, place="") == replace(rows()["open"], place="")
+    assert source_of(one) == {}
+
+
+def test_a_source_is_known_by_its_columns_and_reads_its_own_notes(tmp_path: Path) -> None:
+    path = changed(tmp_path, "open", dataset="blis_training", notes="true osl = 70; failures=3")
+    (one,) = (row for row in read_tables([path]).rows if row.row_id == "open")
+    assert (one.generated_tokens, one.num_requests) == (70, 43)
+    assert source_of(one)["client_timeout_s"] == 300
+    lab = replace(one, dataset="gpustack")
+    assert service_s(lab) > service_s(replace(lab, model="gpt-oss-20b")) > service_s(one) == 0
+    assert length_spreads(replace(one, osl_cv=0.4))[1].cv == 0.4
 
 
 def test_formats_follow_the_models_name_and_what_the_gpu_computes_in() -> None:

@@ -64,7 +64,7 @@ def test_users_of_a_closed_loop_send_one_request_after_the_other() -> None:
 
 
 def test_the_sources_own_draw_and_its_earlier_passes() -> None:
-    known = replace(row("open"), text="results of llm-inference-benchmarks", load=OpenLoop(16.0, "poisson"))
+    known = replace(row("open"), dataset="iog", load=OpenLoop(16.0, "poisson"))
     traffic = make_traffic(known, 8192)
     n = 40
     assert traffic.origin_s == PASS_GAP_S

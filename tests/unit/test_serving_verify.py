@@ -102,7 +102,7 @@ def test_a_closed_loop_obeys_littles_law() -> None:
 
 def test_an_earlier_pass_of_the_same_prompts_shortens_the_prefill() -> None:
     base = replace(row("open"), isl=4000.0, prefix_caching=None, limits={})
-    source = replace(base, text="llm-inference-benchmarks", load=OpenLoop(4.0, "poisson"))
+    source = replace(base, dataset="iog", load=OpenLoop(4.0, "poisson"))
     first = replace(source, load=OpenLoop(32.0, "poisson"))
 
     def ttft(one: MeasuredRow) -> float:
@@ -125,7 +125,7 @@ def test_what_is_longer_than_the_context_is_left_out() -> None:
 
 def test_requests_beyond_the_clients_patience_count_as_failed() -> None:
     crowd = replace(row("open"), load=OpenLoop(100.0, "poisson"), num_requests=20000, generated_tokens=1000.0)
-    patient, impatient = prepare(crowd), prepare(replace(crowd, text="inference-sim/training"))
+    patient, impatient = prepare(crowd), prepare(replace(crowd, dataset="blis_training"))
     all_served = simulate_case(patient, catalog_steps(patient))
     served = simulate_case(impatient, catalog_steps(impatient))
     assert all_served.completed == 20000

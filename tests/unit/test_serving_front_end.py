@@ -1,0 +1,49 @@
+"""The API process as a queue before the engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibrate.serving.forecast import prepare, simulate_case
+from calibrate.serving.front_end import heard_s
+from calibrate.serving.read import read_tables
+from calibrate.serving.steps import catalog_steps
+
+POINTS = Path(__file__).parents[1] / "data" / "serving" / "points.csv"
+
+
+def test_of_a_burst_the_engine_hears_after_all_are_rendered() -> None:
+    np.testing.assert_allclose(heard_s(np.zeros(50), 0.01), np.full(50, 0.5))
+
+
+def test_requests_far_apart_wait_for_none() -> None:
+    arrival_s = np.arange(20.0)
+    np.testing.assert_allclose(heard_s(arrival_s, 0.01), arrival_s + 0.01)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=40), st.floats(1e-4, 0.5))
+def test_laws_of_the_queue(gaps: list[float], each_s: float) -> None:
+    arrival_s = np.cumsum(gaps)
+    heard = heard_s(arrival_s, each_s)
+    assert np.all(heard >= arrival_s + each_s - 1e-9)
+    assert np.all(np.diff(heard) >= -1e-9), "first come, first heard"
+    alone_s = arrival_s[0]
+    for at in arrival_s:
+        alone_s = max(alone_s, at) + each_s
+    assert heard[-1] == pytest.approx(alone_s), "the process works whenever somebody waits"
+
+
+def test_a_burst_waits_for_the_api_process() -> None:
+    case = prepare(next(row for row in read_tables([POINTS]).rows if row.row_id == "burst"))
+    chat = replace(case, row=replace(case.row, endpoint="chat"))
+    plain, waiting = (simulate_case(one, catalog_steps(one), 0.5 if one is chat else None) for one in (case, chat))
+    n = len(case.traffic.requests)
+    added_s = waiting.figures["ttft", "mean"] - plain.figures["ttft", "mean"]
+    assert added_s == pytest.approx(0.5 * (n - 1), rel=0.05)
