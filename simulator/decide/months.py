@@ -80,20 +80,20 @@ class _Walk:
         return len({end.meets for end in ends}) == 1
 
     def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
-        """A month between two nodes of other sizes: the sizes before it as long as they meet, else the least that do.
+        """A month between two nodes of other sizes: the least that serve it.
 
-        The sizes after it are tried where they are one replica more; else, and where they miss, sizes are searched.
+        The smaller of both is tried first, and the larger one where it has one replica more; else sizes are searched.
         """
         level = self.horizon.level(month)
         loads = [period.at(level) for period in self.horizon.periods_of(month)]
-        if self.misses is None or not any(self.misses(before, load) for load in loads):
-            first = self.own(before, month)
-            if first.meets:
-                return first
-        if after != before and sum(max(b - a, 0) for a, b in zip(before, after, strict=True)) <= 1:
-            second = self.own(after, month)
-            if second.meets:
-                return second
+        falls = after != before and all(b <= a for a, b in zip(before, after, strict=True))
+        first, second = (after, before) if falls else (before, after)
+        more = sum(max(b - a, 0) for a, b in zip(first, second, strict=True))
+        for sizes in (first, second) if first != second and more <= 1 else (first,):
+            if self.misses is None or not any(self.misses(sizes, load) for load in loads):
+                tried = self.own(sizes, month)
+                if tried.meets:
+                    return tried
         best = self.search(level, before) if self.search else None
         if best is None:
             return self.own(_kept(before, after, self.owned), month)
@@ -127,8 +127,8 @@ def walk(
 
     Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
     taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
-    month of its failure is exact. Where sizes change, each month between is tried with those before it first, and sizes
-    are searched for it where those after it are not the next larger. Each period is judged by itself: a month meets the
+    month of its failure is exact. Where sizes change, each month between is tried with the smaller ones first, and
+    sizes are searched for it where the larger ones are not the next. Each period is judged by itself: a month meets the
     SLO if all its periods do. A fleet that fails stays and is billed.
 
     Parameters

@@ -11,7 +11,7 @@ from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, OpenPool, alone, has_open_sizes, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.loads import Loads
-from simulator.run.months import Progress, Sizing
+from simulator.run.months import Progress, Sizing, replicas
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import subject_of
@@ -112,12 +112,11 @@ def _from(pool: OpenPool, before: Sizes, last: PlannedTopology | None, pools: in
 
     Parameters
     ----------
-    last : the topology of before, where no class comes less than then
+    last : the topology as it was found where no class comes more often
     """
-    least, rises = 0, last is not None and pools == 1
-    if refinable(pool):
-        scaler = last.fleet.pools[0].autoscaler if last is not None and rises else None
-        least = scaler.min_replicas if scaler else 0
-    elif rises or pool.owned:
-        least = before[pool.index]
+    least = before[pool.index] if pool.owned and not refinable(pool) else 0
+    if last is not None and pools == 1:
+        scaler = last.fleet.pools[0].autoscaler
+        fewest = scaler.min_replicas if scaler else 0
+        least = max(least, fewest if refinable(pool) else replicas(last, (pool.name,))[0])
     return replace(pool, low=max(pool.low, math.ceil(least / pool.step)))

@@ -98,6 +98,16 @@ def test_sizes_that_grow_always_meet_and_owned_ones_do_not_shrink(growth: float,
     assert sizes == [math.ceil(horizon.level(month.month)[0] - 1e-12) for month in walked], "no month has more"
 
 
+@given(st.floats(-0.9, 3.0), st.integers(2, 48), st.floats(1.0, 8.0))
+@settings(max_examples=40, deadline=None)
+def test_rented_sizes_are_what_each_month_needs(growth: float, months: int, first: float) -> None:
+    horizon = Horizon(months, (Growth(growth, ((1, first),)),))
+    fleet = Fleet()
+    walked = walk(horizon, fleet, (math.ceil(first),), fleet.search, (False,))
+    assert all(month.meets for month in walked)
+    assert [month.sizes[0] for month in walked] == [math.ceil(month.level[0] - 1e-12) for month in walked]
+
+
 def test_owned_hardware_stays_where_the_load_falls_and_rented_does_not() -> None:
     growth = Growth(steps=((1, 3.0), (5, 1.0)))
     horizon = Horizon(8, (growth,))
