@@ -14,6 +14,7 @@ from simulator.catalog.models import model
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
+from simulator.perf.blocks import Batch, experts_block_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
@@ -243,3 +244,19 @@ def test_copies_of_experts_spread_rows_and_are_read_themselves() -> None:
     small, large = 256, 2048
     assert twice.token_time_s[0, large] > plain.token_time_s[0, large]
     assert plain.token_time_s[0, small] < twice.token_time_s[0, small] < 2 * plain.token_time_s[0, small]
+
+
+def test_an_engine_told_to_schedule_asynchronously_has_the_host_of_one_that_does() -> None:
+    old, told, newer = engine_overheads("0.11"), engine_overheads("0.11", None, True), engine_overheads("0.14")
+    assert (old.async_scheduling, told.async_scheduling) == (False, True)
+    assert told.exposed_seq_s == newer.exposed_seq_s != old.exposed_seq_s
+    assert told.experts == old.experts != newer.experts, "its kernels stay those of its version"
+
+
+def test_experts_of_an_older_engine_take_longer_in_proportion() -> None:
+    arch, hardware = model("mixtral-8x7b").architecture, hardware_profile("h100-sxm")
+    assert hardware is not None
+    batch = Batch(np.array([4.0, 64.0]), np.array([False, False]))
+    whole, half = (experts_block_s(batch, arch, hardware, layout("bf16"), share) for share in (1.0, 0.5))
+    none = experts_block_s(batch, arch, hardware, layout("bf16"), 1e12)
+    np.testing.assert_allclose(half - none, 2 * (whole - none), rtol=1e-6)

@@ -14,7 +14,7 @@ from calibrate.serving.knee import knees
 from calibrate.serving.measured import MeasuredRow, OpenLoop
 from calibrate.serving.names import NotSupported
 from calibrate.serving.read import read_tables
-from calibrate.serving.report import as_json, compare_rows
+from calibrate.serving.report import as_json, compare_rows, line_rows
 from calibrate.serving.score import BELOW, BURST, SATURATED, regime, score
 from calibrate.serving.steps import catalog_steps
 from calibrate.serving.targets import missed
@@ -66,6 +66,25 @@ def test_known_errors_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert code == (1 if factor > 1 else 0)
     assert _run(["verify", "gpu", str(path), "--format", "json", "--quiet"]) == 0
     assert capsys.readouterr().out == text
+
+
+def test_every_row_is_told_with_the_error_stated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = simulated_table(tmp_path, 1.25)
+    capsys.readouterr()
+    assert _run(["verify", "gpu", str(path), "--format", "csv", "--quiet"]) == 0
+    lines = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert {line["row_id"] for line in lines} == {"open", "closed", "burst", "constant"}
+    for line in lines:
+        error = float(line["error"])
+        assert error == pytest.approx(float(line["simulated"]) / float(line["measured"]) - 1)
+        assert line["within"] == str(abs(error) <= float(line["stated_p90"]))
+    table = compare_rows(read_tables([path]), catalog_steps)
+    result = as_json(table)
+    assert len(result["lines"]) == len(lines)
+    kept = [line for line in lines if line["regime"] == BELOW and line["metric"] == "tpot"]
+    share = sum(line["within"] == "True" for line in kept) / len(kept)
+    assert result["overall"]["tpot"]["coverage"] == pytest.approx(share)
+    assert all(f"{line['row_id']}" in {row[0] for row in line_rows(table.lines)} for line in lines)
 
 
 def test_the_command_refuses_bad_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
