@@ -28,8 +28,6 @@ def show(context: Context) -> None:
     st.title("Sizing")
     st.caption("How many GPUs, for how long, and what would change it? Each topology is compared at its own best size.")
     out = Path(settings().out)
-    if job := st.query_params.get("job"):
-        show_job(out, job)
     decided = decision(context.bundle)
     show_sizes(decided, context.topologies, with_trail=False)
     st.subheader("What binds")
@@ -91,4 +89,5 @@ def _search(context: Context, out: Path) -> None:
         text = changed_text(context.bundle.scenario_file, sets)
         job = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path, explore_s=60.0 * minutes)
         st.query_params["job"] = job
-        st.rerun()
+    if started := st.query_params.get("job"):
+        show_job(out, started)

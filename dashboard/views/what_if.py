@@ -26,6 +26,14 @@ from simulator.report.table import comparison
 _MINUTE_S = 60.0
 _LABEL_PX = 250
 """Of the longest name of a figure."""
+_BEFORE, _SHOWN = "full_run.before", "full_run.shown"
+"""The last run in full with the run that it was changed from, and the run that the page showed last."""
+_UNCHANGED: dict[str, float | None] = {
+    **dict.fromkeys(("demand", "limits", "rent", "tokens", "server"), 1.0),
+    "electricity": 0.0,
+    "replicas": 0,
+    "fault": None,
+}
 _FAULT_SHARE = 0.1
 """Of the run, in the middle of its busiest time, unless another time is chosen."""
 _SLO_BADGE = {True: ":green-badge[SLO met]", False: ":red-badge[SLO missed]", None: ":orange-badge[SLO not known]"}
@@ -38,15 +46,14 @@ def show(context: Context) -> None:
         "The shown run with a few values changed: both sides serve the same requests over the same span with the same "
         "luck, at the sizes that the run has, so that only the change differs."
     )
-    out = Path(settings().out)
-    if job := st.query_params.get("job"):
-        show_job(out, job)
+    _forget_changes(context)
     loaded = resolved(context.bundle)
     change = _sliders(context)
     sets = assignments(loaded, change)
     if not sets:
         st.info(verdict_words(decision(context.bundle)["verdict"]), icon=":material/gavel:")
         st.caption("Changed: nothing yet. This is the run itself, as Overview shows it.")
+        _full_run(context)
         return
     found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets))
     st.info(verdict_words(found["words"]), icon=":material/gavel:")
@@ -61,10 +68,34 @@ def show(context: Context) -> None:
             st.caption(markdown(said))
     anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
-        text = changed_text(context.bundle.scenario_file, sets, anew)
-        st.query_params["job"] = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path)
-        st.query_params["compare.other"] = context.bundle.path.name
-        st.rerun()
+        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets, anew)
+        job = jobs.start(Path(settings().out), "scenario.yaml", text, {}, context.bundle.path)
+        st.query_params["job"] = job
+        st.session_state[_BEFORE] = job, context.bundle.path.name
+    _full_run(context)
+
+
+def _full_run(context: Context) -> None:
+    """How the run in full goes; once it is done and shown, the way to compare it with the one it was changed from."""
+    job = st.query_params.get("job")
+    if not job:
+        return
+    show_job(Path(settings().out), job)
+    started, before = st.session_state.get(_BEFORE, ("", ""))
+    known = started == job and before in context.others
+    if known and st.button(f"Compare with {before}", key="what_if.compare", icon=":material/compare_arrows:"):
+        st.session_state["compare.other"] = before
+        st.switch_page(st.session_state["pages"]["compare"])
+
+
+def _forget_changes(context: Context) -> None:
+    """Where another run is shown than before, nothing is changed of it yet."""
+    name = context.bundle.path.name
+    if st.session_state.get(_SHOWN, name) != name:
+        growth = round(100 * resolved(context.bundle).scenario.study.growth_per_year)
+        for key, value in {**_UNCHANGED, "growth": growth}.items():
+            st.session_state[f"what_if.{key}"] = value
+    st.session_state[_SHOWN] = name
 
 
 @st.cache_data(max_entries=512, show_spinner="Simulating")

@@ -191,3 +191,13 @@ def test_sizing_tells_what_binds_and_what_flips(open_view: Open, bundle: Bundle)
     notes = next(text for text in said if "the winner stays" in text or "at about" in text)
     assert len(notes.splitlines()) == len(bundle.decision["flips"])
     assert not app.button(key="sizing.run").disabled
+
+
+def test_changes_of_one_run_are_not_laid_over_another(open_view: Open, runs: Path) -> None:
+    app = open_view("what_if", **{"what_if.server": "2.0"})
+    assert app.slider(key="what_if.server").value == 2.0
+    (busier,) = runs.glob("busier-*")
+    app.selectbox(key="run").set_value(busier.name).run()
+    assert [error.value for error in app.error] == []
+    assert app.slider(key="what_if.server").value == 1.0
+    assert any("nothing yet" in caption.value for caption in app.caption)
