@@ -7,6 +7,7 @@ import gzip
 import json
 import lzma
 import re
+import warnings
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 PACKINGS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 """What unpacks a file, by the last end of its name."""
 JSON_LINES = (".jsonl", ".ndjson")
+_REST = "\0"
 ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
 """Kinds of files that are read."""
 _MAX_TOKENS = 2**31 - 1
@@ -136,7 +138,11 @@ def _read_csv(file: Path, separator: str) -> Table:
         with _opened(file) as text:
             head = text.readline()
         separator = next((each for each in (separator, ";", "\t") if each in head), separator)
-        frame = pd.read_csv(file, sep=separator, dtype=str, index_col=False, **_AS_WRITTEN)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = _rows_of_csv(file, separator)
+    except pd.errors.ParserWarning as error:
+        raise InputError(Problem("its rows have more values than its first line has names", file=str(file))) from error
     except pd.errors.ParserError as error:
         place = re.search(r"line (\d+)", str(error))
         line = int(place[1]) if place else None
@@ -145,6 +151,21 @@ def _read_csv(file: Path, separator: str) -> Table:
         raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
     filled = (frame.fillna("") != "").any(axis=1).to_numpy()
     return Table(file, frame[filled], np.flatnonzero(filled) + 2)
+
+
+def _rows_of_csv(file: Path, separator: str) -> pd.DataFrame:
+    """Rows of a CSV file; one separator at the end of each line names no column and holds nothing."""
+    import pandas as pd
+
+    how: Any = {"sep": separator, "dtype": str, "index_col": False, **_AS_WRITTEN}
+    try:
+        return pd.read_csv(file, **how)
+    except pd.errors.ParserWarning:
+        names = list(pd.read_csv(file, nrows=0, **how).columns)
+        frame = pd.read_csv(file, header=0, names=[*names, _REST], **how)
+        if (frame[_REST].fillna("") != "").any():
+            raise
+        return frame.drop(columns=_REST)
 
 
 def _column(table: Table, name: str) -> pd.Series:

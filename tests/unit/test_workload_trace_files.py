@@ -319,3 +319,12 @@ def test_a_trace_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
     assert load_trace(file) is load_trace(file)
     written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n1,20,5\n")
     assert load_trace(file).requests.isl.tolist() == [10, 20]
+
+
+def test_rows_with_more_values_than_names_are_refused_and_not_cut(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens\n0.0,10,5,7\n1.0,20,5,7\n")
+    with pytest.raises(InputError, match="more values than its first line has names"):
+        load_trace(file)
+    file.write_text("arrival_s,input_tokens,output_tokens\n0.0,10,5,\n1.0,20,5,\n")
+    assert len(load_trace(file).requests) == 2
