@@ -159,13 +159,14 @@ def _rows_of_csv(file: Path, separator: str) -> pd.DataFrame:
 
     how: Any = {"sep": separator, "dtype": str, "index_col": False, **_AS_WRITTEN}
     try:
-        return pd.read_csv(file, **how)
+        frame: pd.DataFrame = pd.read_csv(file, **how)
     except pd.errors.ParserWarning:
         names = list(pd.read_csv(file, nrows=0, **how).columns)
         frame = pd.read_csv(file, header=0, names=[*names, _REST], **how)
         if (frame[_REST].fillna("") != "").any():
             raise
-        return frame.drop(columns=_REST)
+        frame = frame.drop(columns=_REST)
+    return frame
 
 
 def _column(table: Table, name: str) -> pd.Series:
