@@ -11,6 +11,7 @@ import sys
 
 from cyclopts import App, CycloptsError, Parameter
 
+from simulator.cli.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
 from simulator.errors import ServecastError
 
@@ -82,6 +83,7 @@ def _run(arguments: list[str]) -> int:
 def run_command(arguments: list[str]) -> int:
     """Run a command, and return the exit code of everything that is no bug of ours."""
     try:
+        ensure_cache()
         if arguments in ([], ["--help"], ["-h"]):
             _load_all()
         result = app(

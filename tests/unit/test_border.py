@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import signal
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 
 from simulator.catalog.models import models
 from simulator.catalog.shapes.config import shape_from_config
+from simulator.cli.cache_folder import ensure_cache
 from simulator.cli.main import run_command
 from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
@@ -208,3 +211,23 @@ def test_nothing_but_a_plain_file_is_replaced(tmp_path: Path, kind: str) -> None
     with pytest.raises(InputError, match="cannot be written"):
         output_file(place)
     assert output_file(tmp_path / "new") == tmp_path / "new"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="cache folders are named by XDG_CACHE_HOME")
+def test_a_cache_folder_that_cannot_be_written_is_replaced_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    ensure_cache()
+    instead = Path(os.environ["XDG_CACHE_HOME"])
+    assert instead.parent == tmp_path
+    assert instead.stat().st_mode & 0o077 == 0
+    assert "cannot be written" in capsys.readouterr().err
+    ensure_cache()
+    assert capsys.readouterr().err == ""
+    instead.chmod(0o777)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match="XDG_CACHE_HOME"):
+        ensure_cache()
