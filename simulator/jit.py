@@ -16,9 +16,11 @@ import numba
 import platformdirs
 from filelock import FileLock
 
+from simulator.linked_kernels import LinkedCompiler
+
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*from simulator([\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
-_KERNEL = re.compile(r"^@(?:array_|inline_)?(?:kernel|entry)$", re.MULTILINE)
+_KERNEL = re.compile(r"^@(?:array_|inline_|shared_)?(?:kernel|entry)$", re.MULTILINE)
 
 
 def kernel_sources() -> list[Path]:
@@ -51,25 +53,32 @@ setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 _TURNS: list[FileLock] = []
 """What this process compiles, a kernel's callers before it."""
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
+LINKED: Any = {"pipeline_class": LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Any) -> Any:
     """Compile `function` in nopython mode; arithmetic is IEEE as written, so results are reproducible.
 
     Kernels own no memory: they only index arrays that Python keeps alive. So reference counting is off (`_nrt`), which
-    would otherwise cost more than the work itself, and a kernel must not allocate. It is cached with its entries.
+    would otherwise cost more than the work itself, and a kernel must not allocate. It is compiled into its entries, and
+    cached with them; Python does not call it.
     """
+    return numba.njit(**OPTIONS, **LINKED)(function)
+
+
+def shared_kernel(function: Any) -> Any:
+    """As `kernel`, for what Python calls too."""
     return numba.njit(**OPTIONS)(function)
 
 
 def inline_kernel(function: Any) -> Any:
     """As `kernel`, compiled into its callers: a call passes every array, which may take longer than what it does."""
-    return numba.njit(forceinline=True, **OPTIONS)(function)
+    return numba.njit(forceinline=True, **OPTIONS, **LINKED)(function)
 
 
 def array_kernel(function: Any) -> Any:
     """As `kernel`, for functions that make arrays or slices, which only reference counting keeps alive."""
-    return numba.njit(**{**OPTIONS, "_nrt": True})(function)
+    return numba.njit(**{**OPTIONS, **LINKED, "_nrt": True})(function)
 
 
 def entry(function: Any) -> Any:

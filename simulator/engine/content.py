@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.state import Engines
-from simulator.jit import kernel
+from simulator.jit import kernel, shared_kernel
 
 ROOT = np.int64(0x51_7C_C1_B7_27_22_0A_95)
 NO_HASH, PRIVATE = 0, 1
@@ -21,7 +21,7 @@ _LOW_33, _LOW_34, _LOW_37 = np.int64((1 << 33) - 1), np.int64((1 << 34) - 1), np
 _PRIVATE_SALT = np.int64(0x3A_8B_4D_19_66_E5_70_2F)
 
 
-@kernel
+@shared_kernel
 def mix(value: Any) -> Any:
     """Finaliser of splitmix64 on the bits of signed 64-bit integers: a bijection that spreads every bit.
 

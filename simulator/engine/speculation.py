@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine.content import mix
 from simulator.engine.state import Engines
-from simulator.jit import kernel
+from simulator.jit import kernel, shared_kernel
 
 _REQUEST = np.int64(-7046029254386353131)
 _TOKEN = np.int64(-4417276706812531889)
@@ -39,7 +39,7 @@ def right_drafts(engines: Engines, pool: Any, slot: Any, delivered: int, drafted
     return right
 
 
-@kernel
+@shared_kernel
 def uniform(a: int, b: int) -> float:
     """Number in [0, 1) that belongs to the pair (a, b): the same in every topology and at every repetition."""
     return (
@@ -47,7 +47,7 @@ def uniform(a: int, b: int) -> float:
     ) / 2.0**53
 
 
-@kernel
+@shared_kernel
 def accepted_drafts(request: int, generated: int, drafted: int, acceptance: float) -> int:
     """Leading drafts accepted, each with probability `acceptance` given that all before it were.
 

@@ -37,7 +37,7 @@ def test_what_a_kernel_source_imports_is_one() -> None:
 
 
 def test_every_file_with_kernels_is_one() -> None:
-    marks = {"kernel", "inline_kernel", "array_kernel", "entry", "array_entry"}
+    marks = {"kernel", "inline_kernel", "shared_kernel", "array_kernel", "entry", "array_entry"}
     holding = {
         path
         for path in ROOT.rglob("*.py")
@@ -51,7 +51,7 @@ def test_every_file_with_kernels_is_one() -> None:
 
 def test_files_that_only_python_reads_are_none() -> None:
     rooms = {path.relative_to(ROOT).parts[0] for path in kernel_sources()}
-    assert rooms == {"engine", "fleet", "study", "workload", "jit.py", "units.py"}
+    assert rooms == {"engine", "fleet", "study", "workload", "jit.py", "linked_kernels.py", "units.py"}
     assert {path.name for path in kernel_sources() if path.parent.name == "workload"} == {"prefix_rings.py"}
 
 
