@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,10 @@ def rank(share: float, n: int) -> int:
     return math.ceil(share * n * (1 - _ROUNDING))
 
 
+@cache
 def _edges() -> NDArray[np.float64]:
     bits = (np.arange(ITL_BINS + 1, dtype=np.int64) + ITL_FIRST_BIN) << ITL_SHIFT
+    bits.flags.writeable = False
     return bits.view(np.float64)
 
 
@@ -45,6 +48,8 @@ class Sketch:
     def add(self, values: NDArray[np.float64]) -> None:
         """Count finite values; NaN (no such time) is left out."""
         finite = np.ascontiguousarray(values[np.isfinite(values)], np.float64)
+        if not len(finite):
+            return
         bins = (finite.view(np.int64) >> ITL_SHIFT) - ITL_FIRST_BIN
         self.counts += np.bincount(np.clip(bins, 0, ITL_BINS - 1), minlength=ITL_BINS)
         self.total += float(finite.sum())
@@ -77,6 +82,13 @@ class Sketch:
     def quantile(self, q: float) -> float:
         """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
         return self.at(max(rank(q, self.n), 1)) if self.n else float("nan")
+
+    def values_at(self, shares: Sequence[float]) -> NDArray[np.float64]:
+        """`quantile` of many shares, of a sketch with values."""
+        n = self.n
+        places = [max(rank(float(share), n), 1) for share in shares]
+        position, edges = np.searchsorted(np.cumsum(self.counts), places), _edges()
+        return (edges[position] + edges[position + 1]) / 2
 
     def at(self, place: int) -> float:
         """The value at this place in rising order, from 1 on; inf beyond the last one."""

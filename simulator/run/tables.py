@@ -32,7 +32,7 @@ def latency_frame(topology: str, metrics: MetricAccumulator) -> pd.DataFrame:
         for metric in METRICS:
             sketch = tally.sketches[metric]
             if sketch.n:
-                values_s = [sketch.quantile(float(share)) for share in _SHARES]
+                values_s = sketch.values_at(_SHARES)
                 frames.append(
                     pd.DataFrame({"metric": metric, "share": _SHARES, "value_s": values_s, "class": slo.name})
                 )

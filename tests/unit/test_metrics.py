@@ -103,3 +103,10 @@ def test_laws_can_fail() -> None:
         check_roofline(pool, 9.9, 6.0)
     with pytest.raises(InvariantError, match="output"):
         check_roofline(pool, 10.0, 5.7)
+
+
+def test_many_quantiles_are_those_of_one_at_a_time() -> None:
+    sketch = Sketch()
+    sketch.add(np.array([0.001, 0.02, 0.02, 3.0, np.nan]))
+    shares = [0.0, 0.25, 0.5, 0.999, 1.0]
+    assert sketch.values_at(shares).tolist() == [sketch.quantile(share) for share in shares]
