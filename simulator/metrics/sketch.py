@@ -83,7 +83,7 @@ class Sketch:
         """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
         return self.at(max(rank(q, self.n), 1)) if self.n else float("nan")
 
-    def values_at(self, shares: Sequence[float]) -> NDArray[np.float64]:
+    def values_at(self, shares: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
         """`quantile` of many shares, of a sketch with values."""
         n = self.n
         places = [max(rank(float(share), n), 1) for share in shares]
