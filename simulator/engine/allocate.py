@@ -170,6 +170,7 @@ def _fill_pool(
         "hash_lookahead": config.hash_lookahead_tokens,
         "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
+        "fenced": config.modes.connector and config.modes.flight is not None and config.modes.flight.depth > 1,
         "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),
         "token_time_rows": step.token_time_s.shape[0],

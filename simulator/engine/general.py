@@ -12,7 +12,7 @@ from simulator.engine.admission import admit_waiting, prefill_cap
 from simulator.engine.blocks import append_block, register_full_blocks
 from simulator.engine.config import Policy
 from simulator.engine.doors import table_door
-from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale
+from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale, may_preempt
 from simulator.engine.modes.tables.answers import (
     begin_plan,
     chunk_tokens,
@@ -183,8 +183,12 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
             continue
         placed = _allocate(engines, rep, pool, slot, index, scheduled)
         following = NONE
+        must_stay = False
         while not placed:
             victim = _victim(engines, rep, pool)
+            must_stay = not may_preempt(engines, pool, victim)
+            if must_stay:
+                break
             if engines.slots[victim].scheduled > 0:
                 budget += engines.slots[victim].scheduled + slots
             _uncount(rep, engines.slots[victim])
@@ -194,7 +198,7 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
             if victim == index:
                 break
             placed = _allocate(engines, rep, pool, slot, index, scheduled)
-        if not placed and pool.self_preemption_ends_loop != 0:
+        if not placed and (must_stay or pool.self_preemption_ends_loop != 0):
             break
         if not placed:
             index = following

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.kept import give_back
 from simulator.engine.modes.flight.answers import clear_aloft
 from simulator.engine.queues import push_waiting, remove_waiting
 from simulator.engine.state import (
@@ -23,7 +24,7 @@ from simulator.engine.state import (
 from simulator.fleet.providers import count_call, provider_wait, refuse_call, retry_delay_s, start_provider
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.routing import choose_replica, choose_target, is_first_answer, is_held_back, why_no_target
-from simulator.fleet.slots import forget_progress, give_back, release_blocks
+from simulator.fleet.slots import forget_progress, release_blocks
 from simulator.fleet.state import (
     CLOSING,
     TIMER_ARRIVE,
@@ -66,6 +67,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.listed_tokens = row.listed_tokens
     slot.output_continues = row.output_continues
     slot.stops = row.stops
+    slot.full_stops = row.stops
     slot.think_s = row.think_s
     slot.closed_loop = closed_loop
     slot.next_turn = NONE
@@ -124,6 +126,7 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """Choose a target and hand the request over, queue it before a pool that is starting, or reject it."""
     slot = engines.slots[index]
     slot.osl = slot.full_osl
+    slot.stops = slot.full_stops
     slot.keeps_blocks = 0
     target = choose_target(fleet, engines, index, now)
     slot.target = target
@@ -138,6 +141,7 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     pool = engines.pools[target]
     if pool.hands_to != NONE:
         slot.osl = 1
+        slot.stops = 0
         slot.keeps_blocks = 1
     queue_at_pool(fleet, engines, index, pool, now)
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.kept import keep_blocks
 from simulator.engine.state import NONE, RECEIVED, Engines
 from simulator.fleet.gateway import leave_replica, queue_at_pool
-from simulator.fleet.slots import forget_progress, keep_blocks, release_blocks, wake
+from simulator.fleet.slots import forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_TRANSFER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
@@ -34,6 +35,7 @@ def hand_over(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.transferred_s = np.nan
     slot.first_token_s = np.nan
     slot.osl = slot.full_osl
+    slot.stops = slot.full_stops
     slot.keeps_blocks = 0
     forget_progress(slot)
     slot.target = engines.pools[slot.target].hands_to

@@ -225,10 +225,14 @@ def _end_step_in_flight(engines: Engines, fleet: Fleet, r: int) -> bool:
         n_done = apply_output(engines, r, now)
         for k in range(n_done):
             _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if rep.sent_head != NONE:
+            drop_sent(engines, rep)
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
     take_turn(engines, r, now)
-    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
 end_step = door(_end_step, _end_step_in_flight)

@@ -8,6 +8,7 @@ import numpy as np
 
 from simulator.engine.doors import door
 from simulator.engine.general import materialise
+from simulator.engine.kept import drop_kept
 from simulator.engine.modes.flight.ring import cut_plans
 from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.queues import remove_running, remove_waiting
@@ -37,7 +38,7 @@ from simulator.fleet.gateway import (
 from simulator.fleet.providers import count_call, cut_provider
 from simulator.fleet.records import Reason
 from simulator.fleet.routing import is_held_back
-from simulator.fleet.slots import drop_kept, forget_progress, release_blocks, wake
+from simulator.fleet.slots import forget_progress, release_blocks, wake
 from simulator.fleet.state import TIMER_LEASE, Fleet
 from simulator.fleet.timers import set_timer, update_winner
 from simulator.jit import entry, kernel

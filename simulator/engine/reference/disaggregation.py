@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.connector.reference import ConnectorRoom
-from simulator.engine.reference.engine import LoggedStep, RequestRecord, make_request, step_duration_s
+from simulator.engine.reference.engine import (
+    LoggedStep,
+    RequestRecord,
+    make_request,
+    pass_through,
+    step_duration_s,
+)
 from simulator.engine.reference.limits import can_receive, can_serve
 from simulator.engine.reference.plan import StepPlan
 from simulator.engine.reference.scheduler import Scheduler
@@ -43,38 +50,66 @@ class DisaggregatedRun:
     decode_steps: list[LoggedStep]
 
 
+@dataclass(slots=True)
+class _Made:
+    """A plan on its way: what is written down of it once its output has come."""
+
+    plan: StepPlan
+    made_s: float
+    start_s: float
+    end_s: float
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.plan.scheduled and not self.plan.preempted
+
+
 class _Engine:
-    """One replica in time: its step under way, or None while it is idle until `next_s`."""
+    """One replica in time: its plans on their way, or none while it is idle until `next_s`."""
 
     def __init__(self, config: EngineConfig, step_time: StepTime, accepted: AcceptedDrafts | None) -> None:
         self.config, self.step_time = config, step_time
         self.scheduler = Scheduler(config, accepted)
         self.connector = self.scheduler.room(ConnectorRoom)
-        self.plan: StepPlan | None = None
-        self.start_s = 0.0
+        flight = config.modes.flight
+        self.depth, stages = (flight.depth, flight.stages) if flight else (1, 1)
+        self.made: deque[_Made] = deque()
+        self.waits = False
+        self.has_finished = False
         self.next_s = math.inf
         self.sent: list[int] = []
         self.steps: list[LoggedStep] = []
+        self._stage_free_s = [0.0] * stages
+        self._last_ends = deque([0.0] * stages, maxlen=stages)
 
     def wake(self, now: float) -> None:
-        """An idle engine looks at its queue at this very instant; one in a step does when the step ends."""
-        if self.plan is None:
+        """An idle engine looks at its queue at this very instant; one with plans on their way when an output comes."""
+        if not self.made:
             self.next_s = min(self.next_s, now)
 
-    def schedule(self, now: float) -> StepPlan:
-        """Plan the next step; without anything to compute the engine idles until something happens."""
-        plan = self.scheduler.schedule()
-        idle = not plan.scheduled and not plan.preempted
-        self.plan = None if idle else plan
-        self.start_s = now
-        self.next_s = math.inf if idle else now + step_duration_s(self.step_time, plan)
-        return plan
-
-    def finish_step(self, plan: StepPlan) -> None:
-        self.plan = None
-        self.steps.append(
-            LoggedStep(self.start_s, self.next_s, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks)
-        )
+    def plan(self, now: float) -> list[StepPlan]:
+        """Make plans until enough are on their way; without anything to compute idle until something happens."""
+        made = []
+        while self.scheduler.has_requests or self.has_finished:
+            self.has_finished = False
+            plan = self.scheduler.schedule()
+            made.append(plan)
+            empty = not plan.scheduled and not plan.preempted
+            duration = 0.0 if empty else step_duration_s(self.step_time, plan)
+            start, end = pass_through(self._stage_free_s, max(now, self._last_ends[0]), duration)
+            self._last_ends.append(end)
+            self.made.append(_Made(plan, now, start, end))
+            if not empty:
+                self.steps.append(
+                    LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks)
+                )
+            if len(self.made) == self.depth or not self.scheduler.has_requests:
+                break
+        if self.scheduler.has_requests and all(one.is_empty for one in self.made):
+            self.made.clear()
+        self.waits = bool(self.made)
+        self.next_s = max(now, self.made[0].end_s) if self.made else math.inf
+        return made
 
 
 def run_disaggregated(
@@ -145,7 +180,7 @@ class _Run:
         self.in_flight[row].transferred_s = now
         self.decode.connector.finish_load(row)
         self.decode.wake(now)
-        if self.prefill.plan is None:
+        if not self.prefill.made:
             self.prefill.connector.finish_sending(row)
         else:
             self.prefill.sent.append(row)
@@ -153,24 +188,27 @@ class _Run:
 
     def _step(self, engine: _Engine) -> None:
         now = engine.next_s
-        if engine.plan is not None:
-            self._finish_step(engine, engine.plan, now)
+        if engine.waits:
+            engine.waits = False
+            self._finish_step(engine, engine.made.popleft(), now)
         if self.transfers and self.transfers[0][0] <= now:
             return
-        for row, blocks in engine.schedule(now).loads:
-            done_s = max(now, self.link_free_s) + blocks * self.link.block_bytes / self.link.bytes_per_s
-            self.link_free_s = done_s
-            heapq.heappush(self.transfers, (done_s + self.link.latency_s, self.n_transfers, row))
-            self.n_transfers += 1
+        for plan in engine.plan(now):
+            for row, blocks in plan.loads:
+                done_s = max(now, self.link_free_s) + blocks * self.link.block_bytes / self.link.bytes_per_s
+                self.link_free_s = done_s
+                heapq.heappush(self.transfers, (done_s + self.link.latency_s, self.n_transfers, row))
+                self.n_transfers += 1
 
-    def _finish_step(self, engine: _Engine, plan: StepPlan, now: float) -> None:
-        engine.finish_step(plan)
-        scheduler = engine.scheduler
-        before = {row: scheduler.requests[row] for row, _, _ in plan.scheduled}
+    def _finish_step(self, engine: _Engine, made: _Made, now: float) -> None:
+        scheduler, plan = engine.scheduler, made.plan
+        before = {row: scheduler.requests[row] for row, _, _ in plan.scheduled if row in scheduler.requests}
         result = scheduler.update(plan)
+        engine.has_finished = bool(result.finished) and engine.depth > 1
         for row, _, _ in plan.scheduled:
-            record = self.in_flight[row]
-            record.scheduled_s = engine.start_s if record.scheduled_s is None else record.scheduled_s
+            record = self.in_flight.get(row)
+            if record is not None:
+                record.scheduled_s = made.made_s if record.scheduled_s is None else record.scheduled_s
         for row, tokens in result.tokens:
             if engine is self.decode:
                 record = self.in_flight[row]

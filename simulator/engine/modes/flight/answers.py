@@ -101,6 +101,20 @@ make_stale = door(_nothing_stale, _become_stale)
 
 
 @kernel
+def _anybody(engines: Engines, pool: Any, index: int) -> bool:
+    return True
+
+
+@kernel
+def _not_in_flight(engines: Engines, pool: Any, index: int) -> bool:
+    return pool.fenced == 0 or engines.flight.aloft[index].in_flight == 0
+
+
+may_preempt = door(_anybody, _not_in_flight)
+"""Whether a running request may be preempted: with a connector not while a plan in flight uses its blocks."""
+
+
+@kernel
 def _nothing_aloft(engines: Engines, index: int) -> None:
     return
 

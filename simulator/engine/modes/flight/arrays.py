@@ -15,6 +15,7 @@ REPLICA = np.dtype(
         ("last_output_s", np.float64),  # when the last output was applied
         ("last_end_s", np.float64),  # of the newest plan
         ("last_decode_step", np.int64),  # of the last applied plan of the decode lane
+        ("last_given", np.int64),  # number of the newest plan with tokens
         ("plan_number", np.int64),
         ("depth", np.int32),  # plans made before the oldest output is waited for; 1: plain serving
         ("asynchronous", np.int32),
@@ -25,6 +26,8 @@ REPLICA = np.dtype(
         ("waits", np.int32),  # the next event applies the oldest output
         ("has_finished", np.int32),  # a request has ended since the last plan
         ("passed", np.int32),  # waiting requests that were passed over, by `wait_next`
+        ("fence_head", np.int32),  # kept blocks of ended requests that plans in flight use, by `run_next`
+        ("fence_tail", np.int32),
     ],
     align=True,
 )
@@ -40,6 +43,7 @@ PLAN = np.dtype(
         ("n_decode", np.int32),  # members of the decode lane that it has, besides its entries
         ("n_entries", np.int32),
         ("n_seqs", np.int32),
+        ("is_empty", np.int32),  # nothing was scheduled, nobody preempted
     ],
     align=True,
 )
@@ -128,7 +132,8 @@ def reset_flight(flight: Any, r: int) -> None:
     row = flight.replicas[r]
     for name in ("last_output_s", "last_end_s", "first", "waits", "has_finished"):
         row[name] = 0
-    row["last_decode_step"] = row["passed"] = -1
+    for name in ("last_decode_step", "passed", "fence_head", "fence_tail"):
+        row[name] = -1
     flight.stage_free_s[r] = 0.0
     flight.plans["end_s"][r] = 0.0
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.modes.flight.entries import add_entry, is_here
+from simulator.engine.modes.flight.fences import give_back_blocks, pass_fences
 from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, leave_lanes
-from simulator.engine.modes.tables.answers import free_blocks, register_full_blocks
-from simulator.engine.queues import remove_running, remove_waiting, sort_by_running_order
+from simulator.engine.modes.tables.answers import register_full_blocks
+from simulator.engine.queues import leave_decode, remove_running, remove_waiting, sort_by_running_order
 from simulator.engine.speculation import right_drafts
-from simulator.engine.state import NONE, WAITING, Engines
+from simulator.engine.state import DECODE, NONE, WAITING, Engines
 from simulator.engine.timing import log_step, step_duration_s
 from simulator.engine.tokens import itl_bin
 from simulator.jit import inline_kernel, kernel
@@ -41,9 +42,12 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     plan.n_entries = 0
     plan.n_decode = 0
     plan.decode_step = -1
+    plan.is_empty = 1 if empty else 0
     rep.in_step += 1
     if empty:
         return
+    if rep.step_seqs > 0:
+        head.last_given = head.plan_number
     rep.steps += 1
     rep.busy_s += plan.busy_s
     rep.energy_j += plan.busy_s * engines.power_w[pool.power_base + plan.n_seqs]
@@ -99,6 +103,8 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
     plan = engines.flight.plans[r, k]
     head.first = (k + 1) % head.depth
     rep.in_step -= 1
+    if head.fence_head != NONE:
+        pass_fences(engines, r, plan.number)
     if plan.n_decode > 0:
         gap = itl_bin(now - head.last_output_s)
         for c in range(engines.flight.classes.shape[2]):
@@ -123,7 +129,8 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
             pool.n_waiting -= 1
         else:
             remove_running(engines, rep, index)
-            free_blocks(engines, rep, pool, slot)
+            if slot.keeps_blocks == 0:
+                give_back_blocks(engines, r, rep, pool, index)
     if n_done > 0:
         head.has_finished = 1
     return n_done
@@ -153,6 +160,8 @@ def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now:
         _deliver(engines, rep, slot, 1, now)
     if entry.last == 0:
         return False
+    if slot.state == DECODE:
+        leave_decode(engines, r, rep, pool, entry.slot)
     ahead = max(slot.generated - slot.osl, 0)
     slot.generated -= ahead
     if pool.prefix_caching != 0:
@@ -212,6 +221,7 @@ def cut_plans(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None
         rep.energy_j -= unused_s * engines.power_w[pool.power_base + plan.n_seqs]
         rep.kv_block_s -= unused_s * plan.used_blocks
     leave_lanes(engines, r, rep, pool)
+    head.fence_head = NONE
     index = rep.run_head
     while index != NONE:
         engines.slots[index].generated -= engines.flight.aloft[index].placeholders

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simulator.engine.general import plan_general
 from simulator.engine.modes.flight.lanes import leave_lanes
 from simulator.engine.modes.flight.ring import close_plan
 from simulator.engine.state import Engines
 from simulator.engine.step import plan_lanes
 from simulator.engine.timing import go_idle
-from simulator.jit import inline_kernel
+from simulator.jit import inline_kernel, kernel
 
 
 @inline_kernel
@@ -27,11 +29,22 @@ def _make_plan(engines: Engines, r: int, now: float) -> bool:
     return rep.n_running > 0 or rep.n_waiting > 0
 
 
+@kernel
+def _nothing_in_flight(engines: Engines, r: int, rep: Any) -> bool:
+    """Whether all plans in flight are empty: those that wait can do so only until something comes from elsewhere."""
+    head = engines.flight.replicas[r]
+    filled = 0
+    for place in range(rep.in_step):
+        filled += 1 - engines.flight.plans[r, (head.first + place) % head.depth].is_empty
+    return filled == 0
+
+
 @inline_kernel
 def take_turn(engines: Engines, r: int, now: float) -> None:
     """Make plans until enough are in flight, and wait for the oldest one's output; idle without anything to do."""
     rep = engines.replicas[r]
     head = engines.flight.replicas[r]
+    more = False
     while rep.n_running > 0 or rep.n_waiting > 0 or head.has_finished != 0:
         more = _make_plan(engines, r, now)
         if rep.in_step == head.depth or not more:
@@ -39,6 +52,8 @@ def take_turn(engines: Engines, r: int, now: float) -> None:
         if head.plan_s > 0.0:
             rep.step_end_s = now + head.plan_s
             return
+    if more and rep.step_seqs == 0 and _nothing_in_flight(engines, r, rep):
+        rep.in_step = 0
     if rep.in_step == 0:
         go_idle(rep, now)
         return
