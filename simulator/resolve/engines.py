@@ -107,7 +107,7 @@ def plan_engine(
     memory = kv_blocks(replace(asked, card=machine.card), one_table_because(settings, role))
     limits = memory.limits
     rules = _rules(settings.version)
-    plans = planning(settings, pp, role, rules.version)
+    plans = planning(settings, pp, rules.version)
     notes = machine.notes + memory.notes + plans.notes
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
@@ -284,5 +284,6 @@ def _config(
             max_in_flight_tokens=in_flight_tokens if memory.groups else 0,
             flight=in_flight,
             drafts=drafting,
+            connector=role != "both",
         ),
     )

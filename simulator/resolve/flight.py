@@ -34,7 +34,7 @@ class Planning:
 PLAIN = Planning()
 
 
-def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Planning:
+def planning(settings: EngineSettings, pp: int, version: str) -> Planning:
     """Plans in flight of a pool's engines: as vLLM does where nothing, or `auto`, is asked for.
 
     `true` is refused where vLLM refuses it or it is not simulated; else it is turned off there, with a warning where
@@ -49,7 +49,7 @@ def planning(settings: EngineSettings, pp: int, role: str, version: str) -> Plan
     InputError : asynchronous scheduling that vLLM refuses, or that is not simulated
     """
     asked = settings.async_scheduling
-    missing = _not_simulated(settings, pp, role)
+    missing = _not_simulated(settings, pp)
     drafts = settings.speculative_config is not None
     synchronous = Flight(pp, False, stages=pp) if pp > 1 and missing is None and not drafts else None
     if asked is False:
@@ -89,11 +89,9 @@ def _refused(settings: EngineSettings, pp: int, version: str) -> str | None:
     return next((finding.message for finding in found), None)
 
 
-def _not_simulated(settings: EngineSettings, pp: int, role: str) -> str | None:
+def _not_simulated(settings: EngineSettings, pp: int) -> str | None:
     if settings.batching != "continuous":
         return f"asynchronous scheduling is vLLM's, batching {settings.batching} is not"
     if pp > 1 and (settings.profile or settings.throughput):
         return "of a pipeline whose steps are measured or given the plans in flight are not known"
-    if role in ("prefill", "decode"):
-        return "asynchronous scheduling with prefill and decode apart is not simulated, though vLLM has it"
     return None

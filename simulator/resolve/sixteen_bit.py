@@ -31,6 +31,6 @@ def sixteen_bit_steps(planned: PlannedTopology, k: int) -> StepTime | None:
         BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs),
         settings.version,
         drafting_of(settings, arch, loaded.path.parent),
-        planning(settings, parts.pp, pool.role, engine.config.rules.version),
+        planning(settings, parts.pp, engine.config.rules.version),
     )
     return found if found.calibrated == engine.step_time.calibrated else None

@@ -53,7 +53,7 @@ def test_what_is_no_vllm_that_plans_ahead_does_not_and_says_nothing(settings: di
 
 def test_the_wait_for_the_plan_in_flight_is_counted_once() -> None:
     """It is in a request's overhead where plans are not simulated, and in the plans where they are."""
-    simulated, off, not_simulated = planned(), planned(async_scheduling=False), planned(role="decode")
+    simulated, off, not_simulated = planned(), planned(async_scheduling=False), planned(batching="static")
     request_s = engine_overheads(None, "h100-sxm").request_s
     assert simulated.step_time.request_overhead_s == off.step_time.request_overhead_s == request_s
     assert not_simulated.step_time.request_overhead_s > request_s
@@ -69,7 +69,6 @@ def test_without_it_the_host_works_before_each_step() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "decode"}, "prefill and decode apart is not simulated"),
         ({"batching": "static"}, "batching static is not"),
         ({"speculative_config": drafts("ngram")}, "ngram-based speculative decoding"),
     ],
@@ -140,11 +139,18 @@ def test_the_version_chooses_the_rules(version: str | None, rules: object) -> No
         ({"speculative_config": drafts("ngram"), "version": "0.33.0"}, Flight(2, True)),
         ({"speculative_config": drafts("eagle"), "pp": 2}, Flight(3, True, eligible_after=2, stages=2)),
         ({"speculative_config": drafts("eagle"), "async_scheduling": False}, None),
+        ({"role": "prefill"}, Flight(2, True)),
+        ({"role": "decode", "speculative_config": drafts("eagle")}, Flight(2, True)),
+        ({"role": "decode", "pp": 2}, Flight(3, True, eligible_after=2, stages=2)),
         ({"speculative_config": drafts("eagle"), "pp": 2, "version": "0.20"}, None),
     ],
 )
-def test_drafts_are_planned_ahead_as_the_version_does(settings: dict[str, object], flight: Flight | None) -> None:
-    assert planned(**settings).config.modes.flight == flight  # type: ignore[arg-type]
+def test_drafts_and_transfers_are_planned_ahead_as_the_version_does(
+    settings: dict[str, object], flight: Flight | None
+) -> None:
+    modes = planned(**settings).config.modes  # type: ignore[arg-type]
+    assert modes.flight == flight
+    assert modes.connector == ("role" in settings)
 
 
 def test_a_synchronous_pipeline_with_drafts_stands_still() -> None:
