@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_cases import configs, workloads
+from fleet_cases import poisson, serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_laws_disaggregation import LINKS, assert_same, large_case
+from test_laws_disaggregation import LINKS, assert_same, disaggregated, large_case
 
 from simulator.engine.config import Batching, EngineConfig
 from simulator.engine.modes.spec import Flight, Modes
 from simulator.engine.reference.disaggregation import KvLink
 from simulator.engine.rules import RULE_SETS
+from simulator.engine.state import FREE
+from simulator.fleet.records import Status
 from simulator.rng import stream
+from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests
 
 FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
@@ -26,7 +30,7 @@ def in_flight(config: EngineConfig, flight: str, version: str) -> EngineConfig:
     return replace(config, batching=Batching.CONTINUOUS, modes=modes, rules=RULE_SETS[version])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     configs(),
     configs(),
@@ -62,3 +66,29 @@ def test_large_random_runs(seed: int, flights: str) -> None:
         in_flight(prefill, first, version), in_flight(decode, second, version), link, replace(requests, stops=stops)
     )
     assert all(np.isfinite(record.finish_s) for record in run.records)
+
+
+@settings(max_examples=60, deadline=None)
+@given(disaggregated(), st.integers(0, 10), st.sampled_from([2.0, 1e5]), st.integers(-1, 4), st.floats(0.1, 8.0))
+def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: float, lost: int, lost_s: float) -> None:
+    """One status for each request, whole answers, and all blocks and slots come back on both sides."""
+    flights = sorted(FLIGHTS)
+    pools = tuple(
+        replace(pool, engine=in_flight(pool.engine, flights[(seed + k) % 3], sorted(RULE_SETS)[seed % 2]))
+        for k, pool in enumerate(spec.pools)
+    )
+    rng = stream(seed, "laws", "disaggregation in flight")
+    stops = (rng.random(120) < 0.4) & (pools[0].engine.modes.flight is not None)
+    requests = replace(poisson(rng, 120, 25.0, priority=rng.integers(0, 3, 120)), stops=stops)
+    n_replicas = sum(pool.replicas for pool in pools)
+    lose = (lost, min(lost_s, until_s)) if 0 <= lost < n_replicas else None
+    run = serve(replace(spec, pools=pools), requests, until_s=until_s, lose=lose)
+    records, engines = run.records, run.plane.engines
+    assert sorted(records["request"]) == list(range(int((requests.arrival_s <= until_s).sum())))
+    assert (engines.slots["state"] == FREE).all()
+    done = records[records["status"] == Status.COMPLETED]
+    assert (done["generated"] == requests.osl[done["request"]]).all()
+    for r, replica in enumerate(engines.replicas):
+        if until_s == 1e5 and (lose is None or lose[0] != r):
+            assert replica["free_blocks"] == pools[replica["pool"]].engine.num_blocks - 1
+        assert replica["n_kept"] == replica["n_holding"] == replica["n_received"] == 0
