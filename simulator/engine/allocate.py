@@ -93,6 +93,7 @@ def allocate_engines(
     flights = [pool.config.modes.flight or plain for pool in pools for _ in range(pool.n_replicas)]
     plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
     drafts = [pool.config.num_speculative_tokens > 0 for pool in pools for _ in range(pool.n_replicas)]
+    connectors = [pool.config.modes.connector for pool in pools for _ in range(pool.n_replicas)]
     engines = Engines(
         slots=np.zeros(n_slots, state.SLOT),
         free_slots=np.arange(n_slots - 1, -1, -1, dtype=np.int32),
@@ -121,7 +122,13 @@ def allocate_engines(
         log=np.zeros((log_rows, 4), np.int64),
         verdicts=np.zeros((0, 0), np.int8),
         flight=allocate_flight(
-            flights or [_ONE_AT_A_TIME], plan_s or [0.0], drafts or [False], most_seqs, n_classes, n_slots
+            flights or [_ONE_AT_A_TIME],
+            plan_s or [0.0],
+            drafts or [False],
+            connectors or [False],
+            most_seqs,
+            n_classes,
+            n_slots,
         ),
         groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs),
     )
@@ -170,7 +177,6 @@ def _fill_pool(
         "hash_lookahead": config.hash_lookahead_tokens,
         "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
-        "fenced": config.modes.connector and config.modes.flight is not None and config.modes.flight.depth > 1,
         "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),
         "token_time_rows": step.token_time_s.shape[0],

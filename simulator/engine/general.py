@@ -186,7 +186,7 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
         must_stay = False
         while not placed:
             victim = _victim(engines, rep, pool)
-            must_stay = not may_preempt(engines, pool, victim)
+            must_stay = not may_preempt(engines, r, victim)
             if must_stay:
                 break
             if engines.slots[victim].scheduled > 0:

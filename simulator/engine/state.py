@@ -86,8 +86,7 @@ SLOT = np.dtype(
         ("due_prev", np.int32),  # calendar of finish steps
         ("due_next", np.int32),
         # prefill and decode on different pools
-        ("full_osl", np.int32),  # tokens asked for; `osl` is 1, `stops` 0, where only the prefill is done
-        ("full_stops", np.int32),
+        ("full_osl", np.int32),  # tokens asked for; `osl` is 1 where only the prefill is done
         ("keeps_blocks", np.int32),  # its blocks stay when it has finished
         (
             "peer",
@@ -193,7 +192,6 @@ POOL = np.dtype(
             np.int64,
         ),  # blocks that drafts filled are findable with the output, not the next plan
         ("self_preemption_ends_loop", np.int64),
-        ("fenced", np.int64),  # a connector: blocks that a plan in flight uses are not given back
         ("draft_acceptance", np.float64),
         ("token_time_base", np.int64),
         ("token_time_rows", np.int64),

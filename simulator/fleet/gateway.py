@@ -67,7 +67,6 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.listed_tokens = row.listed_tokens
     slot.output_continues = row.output_continues
     slot.stops = row.stops
-    slot.full_stops = row.stops
     slot.think_s = row.think_s
     slot.closed_loop = closed_loop
     slot.next_turn = NONE
@@ -126,7 +125,6 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """Choose a target and hand the request over, queue it before a pool that is starting, or reject it."""
     slot = engines.slots[index]
     slot.osl = slot.full_osl
-    slot.stops = slot.full_stops
     slot.keeps_blocks = 0
     target = choose_target(fleet, engines, index, now)
     slot.target = target
@@ -141,7 +139,6 @@ def place(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     pool = engines.pools[target]
     if pool.hands_to != NONE:
         slot.osl = 1
-        slot.stops = 0
         slot.keeps_blocks = 1
     queue_at_pool(fleet, engines, index, pool, now)
 

@@ -35,7 +35,6 @@ def hand_over(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     slot.transferred_s = np.nan
     slot.first_token_s = np.nan
     slot.osl = slot.full_osl
-    slot.stops = slot.full_stops
     slot.keeps_blocks = 0
     forget_progress(slot)
     slot.target = engines.pools[slot.target].hands_to

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.doors import door
+from simulator.engine.modes.flight.entries import may_stop
 from simulator.engine.queues import push_waiting, remove_waiting
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
@@ -35,7 +36,7 @@ def _never_held_back(engines: Engines, r: int, slot: Any, index: int) -> bool:
 @kernel
 def _held_back_in_flight(engines: Engines, r: int, slot: Any, index: int) -> bool:
     aloft = engines.flight.aloft[index]
-    if aloft.placeholders > 0 and slot.computed + 2 - aloft.placeholders >= slot.isl + slot.osl + slot.stops:
+    if aloft.placeholders > 0 and slot.computed + 2 - aloft.placeholders >= slot.isl + slot.osl + may_stop(slot):
         return True
     return engines.flight.replicas[r].plan_number < aloft.eligible
 
@@ -101,13 +102,13 @@ make_stale = door(_nothing_stale, _become_stale)
 
 
 @kernel
-def _anybody(engines: Engines, pool: Any, index: int) -> bool:
+def _anybody(engines: Engines, r: int, index: int) -> bool:
     return True
 
 
 @kernel
-def _not_in_flight(engines: Engines, pool: Any, index: int) -> bool:
-    return pool.fenced == 0 or engines.flight.aloft[index].in_flight == 0
+def _not_in_flight(engines: Engines, r: int, index: int) -> bool:
+    return engines.flight.replicas[r].fenced == 0 or engines.flight.aloft[index].in_flight == 0
 
 
 may_preempt = door(_anybody, _not_in_flight)

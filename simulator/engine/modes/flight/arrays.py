@@ -23,6 +23,7 @@ REPLICA = np.dtype(
         ("keeps_lanes", np.int32),  # whether the decode lane may be kept lazily
         ("stages", np.int32),
         ("first", np.int32),  # oldest plan in the ring
+        ("fenced", np.int32),  # a connector: blocks that a plan in flight uses are not given back
         ("waits", np.int32),  # the next event applies the oldest output
         ("has_finished", np.int32),  # a request has ended since the last plan
         ("passed", np.int32),  # waiting requests that were passed over, by `wait_next`
@@ -93,6 +94,7 @@ def allocate_flight(
     flights: list[spec.Flight | None],
     plan_s: list[float],
     drafts: list[bool],
+    connectors: list[bool],
     seqs: int,
     n_classes: int,
     n_slots: int,
@@ -102,12 +104,13 @@ def allocate_flight(
     Parameters
     ----------
     drafts : whether a replica verifies drafts, which are as many as they are: then no lane can be kept
+    connectors : whether a replica sends KV blocks or receives them
     """
     if not any(flights):
         return NoFlight()
     n, depth = len(flights), max(flight.depth for flight in flights if flight)
     replicas = np.zeros(n, REPLICA)
-    for row, flight, least_s, drafting in zip(replicas, flights, plan_s, drafts, strict=True):
+    for row, flight, least_s, drafting, connected in zip(replicas, flights, plan_s, drafts, connectors, strict=True):
         row["depth"] = row["stages"] = 1
         row["plan_s"] = least_s
         if flight is not None:
@@ -115,6 +118,7 @@ def allocate_flight(
             row["eligible_after"] = flight.eligible_after
             laned = flight.asynchronous and flight.depth == 2 and flight.eligible_after < 2
             row["keeps_lanes"] = laned and not drafting
+            row["fenced"] = connected and flight.depth > 1
     return Flight(
         replicas=replicas,
         plans=np.zeros((n, depth), PLAN),

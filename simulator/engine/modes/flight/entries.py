@@ -28,6 +28,12 @@ def _fill(entry: Any, request: int, index: int, tokens: int, yields: int, last: 
 
 
 @inline_kernel
+def may_stop(slot: Any) -> int:
+    """1 if a stop token ends a request, which is not known in advance; a prefill that is handed on has one token."""
+    return 0 if slot.keeps_blocks != 0 else slot.stops
+
+
+@inline_kernel
 def is_here(engines: Engines, r: int, entry: Any) -> bool:
     """Whether the request of an entry still runs or waits at replica `r`."""
     slot = engines.slots[entry.slot]

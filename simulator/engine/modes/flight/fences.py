@@ -14,10 +14,10 @@ from simulator.jit import kernel
 def give_back_blocks(engines: Engines, r: int, rep: Any, pool: Any, index: int) -> None:
     """Free the blocks of a request that has ended: now, or when all plans made so far have been applied."""
     slot = engines.slots[index]
-    if pool.fenced == 0 or not _is_in_flight(engines, r, rep, index):
+    head = engines.flight.replicas[r]
+    if head.fenced == 0 or not _is_in_flight(engines, r, rep, index):
         free_blocks(engines, rep, pool, slot)
         return
-    head = engines.flight.replicas[r]
     kept = keep_blocks(engines, index)
     slot.n_blocks = 0
     slot.n_registered = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.modes.flight.entries import add_entry, count_entries, sort_entries
+from simulator.engine.modes.flight.entries import add_entry, count_entries, may_stop, sort_entries
 from simulator.engine.modes.tables.answers import is_regular, join_irregular
 from simulator.engine.queues import advance_decode, close_lanes, join_decode, join_prefill, leave_decode, leave_prefill
 from simulator.engine.state import DECODE, LANDING, NONE, PREFILL, Engines
@@ -59,7 +59,7 @@ def advance_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> None
 @kernel
 def _goes_on(pool: Any, slot: Any) -> int:
     """Plans that hold a request after the one that brings its last token: 1 if a stop token ends it."""
-    return slot.stops if slot.isl + slot.osl < pool.max_model_len else 0
+    return may_stop(slot) if slot.isl + slot.osl < pool.max_model_len else 0
 
 
 @kernel
