@@ -107,15 +107,16 @@ def test_the_v1_model_runner_refuses_asynchronous_plans_of_a_pipeline() -> None:
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
 def test_a_batch_takes_as_long_through_all_stages_as_through_one_gpu_but_for_hosts_and_hand_overs(model: str) -> None:
-    """The kernels of all layers and their attention are the same; stages add hosts and transport, a few percent."""
+    """The kernels of all layers and their attention are the same; stages add transport, and a host each at most."""
     one, four = (
         plan_engine(model, "h200", 1, pp, EngineSettings(quantization="fp8"), Path()).step_time for pp in (1, 4)
     )
     batch = np.array([8, 64, 256])
-    alone, staged = (step.token_time_s[0][batch] + step.seq_time_s[batch] for step in (one, four))
+    kernels, hosts = zip(*((step.token_time_s[0][batch], step.seq_time_s[batch]) for step in (one, four)), strict=True)
     assert len(four.token_time_s) == 1
     assert four.stages == 4
-    assert ((staged > alone) & (staged < 1.4 * alone)).all()
+    assert ((kernels[1] > kernels[0]) & (kernels[1] < 1.1 * kernels[0])).all()
+    assert ((hosts[1] > hosts[0]) & (hosts[1] < 4 * hosts[0])).all()
     assert four.prefill_attn_s == pytest.approx(one.prefill_attn_s)
     assert four.decode_attn_s == pytest.approx(one.decode_attn_s)
 
