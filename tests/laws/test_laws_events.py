@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.fleet.events import EVENT, KINDS, MOST_EVENTS, STAGES, bounded_events, merged_events
+from simulator.fleet.records import Reason
 from simulator.fleet.simulate import MOST_SAMPLES, sample_period_s
-from simulator.metrics.demand import COUNTS
+from simulator.metrics.demand import COUNTS, LOST
 from simulator.report.time_charts import load_over_time, load_tables
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
@@ -84,9 +85,12 @@ def test_replicas_serve_in_the_events_when_they_are_ready_in_the_samples(bundle:
 
 def test_demand_counts_every_request_once_where_it_ended(bundle: Bundle) -> None:
     demand = bundle.table("demand")
+    why = {reason.name.lower(): f"status <> 'completed' and reason = {reason:d}" for reason in Reason if reason}
+    why |= {name: f"status = '{name}' and reason = 0" for name in LOST if name not in why}
+    lost = ", ".join(f"count(*) filter ({where}) as {name}" for name, where in why.items())
     requests = rows_of(
         bundle,
-        "select topology, coalesce(target, '') as target, count(*) as arrived, sum(overflowed) as overflowed "
+        f"select topology, coalesce(target, '') as target, count(*) as arrived, sum(overflowed) as overflowed, {lost} "
         "from requests group by all order by 1, 2",
     )
     summed = demand.groupby(["topology", "target"], as_index=False)[list(COUNTS)].sum()

@@ -125,5 +125,5 @@ def test_a_scenario_that_was_changed_after_the_run_is_told(tmp_path: Path) -> No
     found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
     file = found.path / "scenario.resolved.yaml"
     file.write_text(file.read_text().replace("seed: 3", "seed: 4"))
-    with pytest.raises(InputError, match="changed after the run"):
+    with pytest.raises(InputError, match="was altered since it was written"):
         replica_steps(found, "own", "base", 0, 0.0, 30.0)

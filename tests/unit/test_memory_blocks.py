@@ -184,7 +184,7 @@ def test_utilization_is_a_share(utilization: float) -> None:
         ("llama-3.1-8b", {"tp": 3}, r"does not divide the 32 attention heads.*works: 1, 2, 4, 8"),
         ("qwen2.5-7b", {"tp": 7}, r"neither divides the 4 KV heads"),
         ("llama-3.1-8b", {"pp": 33}, "more than the 32 layers"),
-        ("llama-3.1-8b", {"tp": 0}, "at least 1"),
+        ("llama-3.1-8b", {"tp": 0}, "must be from 1 to 4,096"),
         ("llama-3.1-8b", {"expert_parallel": True}, "dense model"),
         ("llama-3.1-8b", {"dp": 2}, "dense model"),
         ("deepseek-v3", {"tp": 8, "redundant_experts": 8}, "enable_expert_parallel"),

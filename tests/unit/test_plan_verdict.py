@@ -30,4 +30,4 @@ def test_equal_bills_share_the_first_place(usd: dict[str, float], told: str) -> 
         {"topology": name, "cheapest": True, "slo_met": True, "slo_attainment": 1.0, "usd_per_month": value}
         for name, value in usd.items()
     ]
-    assert _verdict(rows) == told
+    assert _verdict(rows, "") == told

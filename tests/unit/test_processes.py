@@ -16,7 +16,7 @@ from simulator.errors import InputError
 from simulator.results.scratch import is_alive
 
 SLEEPERS = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from simulator.processes import results
 
@@ -25,6 +25,7 @@ def sleep(folder, task):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell's script
     list(results(sleep, Path(sys.argv[1]), [1, 2], 2))
 """
 

@@ -36,12 +36,13 @@ TOPOLOGIES = (
 )
 GROWS = "months: 3, growth_per_year: 6.0"
 INTERRUPTED = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from simulator.run import ahead
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a shell's script
 ahead.WORTH_FORKING = ahead.WORTH_SPAWNING = 0
 place = Path(sys.argv[1])
 search = ahead.Sizer.answer

@@ -79,7 +79,7 @@ def test_bad_values_are_listed_by_line(tmp_path: Path) -> None:
         (lambda: Lognormal(10.0, -1.0), "lognormal.cv"),
         (lambda: Uniform(9, 3), "uniform.high"),
         (lambda: length_sampler(Uniform(0, 3)), "whole tokens"),
-        (lambda: length_sampler(Empirical("nowhere.csv", "isl")), "no such file"),
+        (lambda: length_sampler(Empirical("nowhere.csv", "isl")), "No such file"),
     ],
 )
 def test_impossible_lengths_are_refused(make: object, message: str) -> None:
