@@ -88,6 +88,8 @@ def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: flo
     assert (engines.slots["state"] == FREE).all()
     done = records[records["status"] == Status.COMPLETED]
     assert (done["generated"] == requests.osl[done["request"]]).all()
+    if until_s == 1e5 and lose is None:
+        assert not (records["status"] == Status.UNFINISHED).any()
     for r, replica in enumerate(engines.replicas):
         if until_s == 1e5 and (lose is None or lose[0] != r):
             assert replica["free_blocks"] == pools[replica["pool"]].engine.num_blocks - 1
