@@ -95,7 +95,8 @@ def test_check_answers_no_when_nothing_meets_the_slo(tmp_path: Path, capsys: Cap
 
 def test_an_unstable_load_is_warned_of_before_and_counted_after(tmp_path: Path, capsys: Capture) -> None:
     flood = ["--set", "workload.classes[chat].arrivals.rate_rps=900", "--set", "topologies.mixed.providers=[]"]
-    flood += ["--set", "topologies.mixed.routing={kind: weighted}", "--set", "run={horizon_s: 60, drain_s: 0}"]
+    flood += ["--set", "topologies.mixed.routing={kind: weighted}"]
+    flood += ["--set", "run={horizon_s: 10, drain_s: 0, replications: 1}"]
     assert _run(["validate", SMALL, *flood]) == 0
     assert "unstable" in capsys.readouterr().out
     assert _run(["run", SMALL, "--out", str(tmp_path), *flood]) == 0

@@ -125,7 +125,7 @@ def test_electricity_by_the_clocks_of_any_site_costs_the_same_by_both(
     )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=25)
 @given(when=dated(), zone=ZONES, ahead_h=st.sampled_from([0.0, -4.0, 5.5]), seed=st.integers(0, 1_000))
 def test_peaks_by_the_clocks_of_any_provider_cost_the_same_by_both(
     when: When, zone: str, ahead_h: float, seed: int

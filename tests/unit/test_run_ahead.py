@@ -67,7 +67,7 @@ def worth(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("keep", ["true", "false"])
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = chat(*TOPOLOGIES, study=GROWS, rate_rps=20, horizon_s=10, warmup_s=2, replications=2)
+    text = chat(*TOPOLOGIES, study=GROWS, rate_rps=20, horizon_s=5, warmup_s=1, replications=2)
     loaded = written(tmp_path, text, f"run.keep_requests={keep}")
     alone = simulate(loaded, tmp_path / "1", advise=True)
     here: list[int] = []
@@ -128,7 +128,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 def _open(tmp_path: Path, **more: Any) -> Any:
-    return written(tmp_path, chat(*TOPOLOGIES[:3], study="months: 1", rate_rps=20, horizon_s=10, warmup_s=2, **more))
+    return written(tmp_path, chat(*TOPOLOGIES[:3], study="months: 1", rate_rps=20, horizon_s=5, warmup_s=1, **more))
 
 
 def test_a_run_whose_worker_is_killed_says_so(tmp_path: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def at_nodes(loaded: LoadedScenario, months: tuple[Walked, ...]) -> list[Walked]
 def test_one_number_is_that_of_a_search_from_scratch(
     tmp_path: Path, topology: str, study: str, rate_rps: float
 ) -> None:
-    loaded, store = written(tmp_path, chat(topology, study=study, rate_rps=rate_rps, horizon_s=20)), Store()
+    loaded, store = written(tmp_path, chat(topology, study=study, rate_rps=rate_rps, horizon_s=10, warmup_s=2)), Store()
     _, months = walked(loaded, store)
     loads, most = loads_of(loaded), 0
     seen = set()
