@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
 import os
 import shutil
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from bench.hostile.attempt import ROOT, command
+from bench.hostile.bundles import bundle
+from bench.hostile.chat import CHAT, LIMITS, QUIET, Kind, Run, chat_with
 from bench.hostile.draw import drawn
 from bench.hostile.mutate import NUMBERS, OTHERS, damaged, json_of, mutated, places, rescaled, text_of
+from bench.hostile.traces import trace
 from simulator.catalog.models import models
 from simulator.scenario.document import read_document
-
-Run = Callable[[], int]
-Kind = Callable[[Random, Path], Run]
-
-CHAT: dict[str, Any] = {
-    "schema_version": 1,
-    "name": "chat",
-    "model": "llama-3.1-8b-instruct",
-    "engine": {"max_model_len": 8192},
-    "workload": {
-        "classes": [
-            {
-                "name": "chat",
-                "arrivals": {"kind": "poisson", "rate_rps": 3.0},
-                "lengths": {"isl": 300, "osl": 40},
-                "slo": {"ttft_s": {"p99": 1.0}},
-            }
-        ]
-    },
-    "topologies": {
-        "own": {"pools": [{"name": "base", "site": "datacentre", "gpu": "h100-sxm", "billing": "owned"}]},
-        "api": {"providers": [{"name": "api", "offer": "together/llama-3.3-70b"}]},
-    },
-    "study": {"months": 6},
-    "cost": {"draws": 20},
-    "run": {"horizon_s": 20, "replications": 2},
-}
-LIMITS = ("--time-limit", "15", "--memory-limit", "1.5")
-QUIET = ("--quiet", "--fresh", "--no-advice", "--jobs", "1")
 
 
 @cache
@@ -124,7 +95,7 @@ def config(rng: Random, folder: Path) -> Run:
             "--tp",
             rng.choice("1248"),
         )
-    return _with(folder, {"model": "config.json"})
+    return chat_with(folder, {"model": "config.json"})
 
 
 def hardware(rng: Random, folder: Path) -> Run:
@@ -135,7 +106,7 @@ def hardware(rng: Random, folder: Path) -> Run:
         return command("memory", "qwen3-14b", "--gpu", str(folder / "gpu.yaml"))
     (folder / "gpu.yaml").write_text(text_of(mutated(own, rng)))
     pool = CHAT["topologies"]["own"]["pools"][0] | {"gpu": "rtx-5090", "hardware": "gpu.yaml"}
-    return _with(folder, {"topologies": {"own": {"pools": [pool]}}})
+    return chat_with(folder, {"topologies": {"own": {"pools": [pool]}}})
 
 
 @cache
@@ -165,66 +136,11 @@ def profile(rng: Random, folder: Path) -> Run:
     content = json_of(mutated(_profile(), rng))
     (folder / "profile.json").write_bytes(content if rng.random() < 0.85 else damaged(content, rng))
     own = {"own": CHAT["topologies"]["own"]}
-    return _with(
+    return chat_with(
         folder,
         {"engine": {"max_model_len": 8192, "profile": "profile.json"}, "topologies": own},
         run=rng.random() < 0.3,
     )
-
-
-def trace(rng: Random, folder: Path) -> Run:
-    """A trace in any of its forms, broken."""
-    file = rng.choice(sorted((ROOT / "tests" / "data" / "traces").iterdir()))
-    name = rng.choice((file.name, "t.csv", "t.jsonl", "t.parquet", "t.csv.gz", "t.jsonl.gz", "t.csv.xz", "t.csv.bz2"))
-    (folder / name).write_bytes(_table(rng, file, name))
-    if rng.random() < 0.6:
-        return command("traces", str(folder / name))
-    cls = CHAT["workload"]["classes"][0] | {"arrivals": {"kind": "trace", "file": name, "loop": rng.random() < 0.5}}
-    return _with(folder, {"workload": {"classes": [cls]}}, run=True)
-
-
-def _table(rng: Random, file: Path, name: str) -> bytes:
-    if file.name == name:
-        return damaged(file.read_bytes(), rng)
-    rows = [
-        {
-            "arrival_s": 0.5 * k,
-            "input_tokens": 50 + k,
-            "output_tokens": 5,
-            "class": "chat",
-            "session_id": k % 3,
-            "hash_ids": [k % 2],
-        }
-        for k in range(12)
-    ]
-    keys = rng.sample(list(rows[0]), rng.randint(3, 6))
-    rows = [{key: row[key] for key in ("arrival_s", "input_tokens", "output_tokens", *keys)} for row in rows]
-    tree = mutated(rows, rng) if rng.random() < 0.8 else rows
-    rows = [row for row in tree if isinstance(row, dict)] if isinstance(tree, list) else []
-    content = _packed(rows, name)
-    return damaged(content, rng) if rng.random() < 0.3 else content
-
-
-def _packed(rows: list[Any], name: str) -> bytes:
-    import bz2
-    import lzma
-
-    import pandas as pd
-
-    if ".jsonl" in name:
-        content = "\n".join(json.dumps(row) for row in rows).encode()
-    else:
-        frame = pd.DataFrame(rows)
-        if name.endswith(".parquet"):
-            held = io.BytesIO()
-            try:
-                frame.to_parquet(held)
-            except Exception:
-                frame.astype(str).to_parquet(held)
-            return held.getvalue()
-        content = frame.to_csv(index=False).encode("utf-8", "replace")
-    ending = name.rpartition(".")[2]
-    return {"gz": gzip.compress, "xz": lzma.compress, "bz2": bz2.compress}.get(ending, lambda same: same)(content)
 
 
 def description(rng: Random, folder: Path) -> Run:
@@ -233,7 +149,7 @@ def description(rng: Random, folder: Path) -> Run:
     (folder / "traffic.json").write_bytes(content if rng.random() < 0.9 else damaged(content, rng))
     cls = CHAT["workload"]["classes"][0] | {"arrivals": {"kind": "profile", "file": "traffic.json"}}
     cls = {key: value for key, value in cls.items() if key != "lengths"}
-    return _with(folder, {"workload": {"classes": [cls]}}, run=True)
+    return chat_with(folder, {"workload": {"classes": [cls]}}, run=True)
 
 
 @cache
@@ -299,104 +215,6 @@ def options(rng: Random, folder: Path) -> Run:
             )
         )
     )
-
-
-BUNDLES: list[Path] = []
-"""A sound bundle, made once, that others are damaged copies of."""
-
-
-def bundle(rng: Random, folder: Path) -> Run:
-    """A damaged run bundle, read by every command and by the dashboard's loaders."""
-    place = folder / "bundle"
-    shutil.copytree(_sound(folder), place)
-    for _ in range(rng.randint(1, 2)):
-        _damage(place, rng)
-    others = ("report", "--format", "md"), ("report", "--format", "html"), ("steps",), ("compare",), ("verify bundle",)
-    chosen = rng.choice((*others, ("dashboard",)))
-    match chosen[0]:
-        case "report":
-            return command("report", str(place), *chosen[1:], "--out", str(folder / "written"))
-        case "verify bundle":
-            return command("verify", "bundle", str(place))
-        case "dashboard":
-            return _loaders(place)
-        case name:
-            return command(name, str(place))
-
-
-def _sound(folder: Path) -> Path:
-    if not BUNDLES:
-        file = folder / "sound.yaml"
-        tree = json.loads(json.dumps(CHAT))
-        tree["cost"]["draws"] = 50
-        file.write_text(text_of(tree))
-        command("run", str(file), "--out", str(folder.parent / "sound"), *QUIET)()
-        BUNDLES.append(next((folder.parent / "sound").iterdir()))
-    return BUNDLES[0]
-
-
-def _damage(place: Path, rng: Random) -> None:
-    files = sorted(file for file in place.rglob("*") if file.is_file() and not file.is_symlink())
-    if not files:
-        return
-    file = rng.choice([each for each in files if each.suffix in (".json", ".parquet")] or files)
-    match rng.randrange(8):
-        case 0:
-            file.unlink()
-        case 1:
-            file.unlink()
-            file.mkdir()
-        case 2:
-            file.unlink()
-            file.symlink_to(file.name)
-        case 3:
-            file.write_bytes(damaged(file.read_bytes(), rng))
-        case 4:
-            import pandas as pd
-
-            file.unlink()
-            pd.DataFrame({"x": []}).to_parquet(file.with_suffix(".parquet"))
-        case 5:
-            file.write_bytes(rng.choice(files).read_bytes())
-        case _ if file.suffix == ".json":
-            try:
-                tree = json.loads(file.read_bytes())
-            except ValueError:
-                return
-            file.write_bytes(json_of(mutated(tree, rng)))
-        case _:
-            file.write_bytes(b"")
-
-
-def _loaders(place: Path) -> Run:
-    def read() -> int:
-        from dashboard.loading import decision, open_bundle, resolved, table
-        from dashboard.settings import bundle_folders, named_folders
-        from simulator.cli.problems import in_words
-        from simulator.errors import InputError
-
-        named_folders((str(place.parent),))
-        bundle_folders((str(place),))
-        try:
-            found = open_bundle(place)
-            decision(found)
-            resolved(found)
-            for name in ("costs", "latency", "fleet", "demand", "events", "requests"):
-                table(found, name)
-        except InputError as error:
-            print(in_words(error))
-            return 2
-        return 0
-
-    return read
-
-
-def _with(folder: Path, changes: dict[str, Any], run: bool = False) -> Run:
-    file = folder / "chat.yaml"
-    file.write_text(text_of(CHAT | changes))
-    if run:
-        return command("run", str(file), "--out", str(folder / "runs"), *QUIET)
-    return command("validate", str(file))
 
 
 def special(rng: Random, folder: Path) -> Run:
