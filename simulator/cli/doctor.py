@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
-def doctor(*, warm: bool = False) -> int:
+if TYPE_CHECKING:
+    from simulator.run.bench import Setting
+
+
+def doctor(*, warm: bool = False, warm_all: bool = False) -> int:
     """Say who owns the import names, which versions run, and where compiled kernels are kept. Exits with 1 on trouble.
 
     For example:
@@ -14,6 +19,8 @@ def doctor(*, warm: bool = False) -> int:
     ----------
     warm
         Compile the kernels now, so that the first run does not wait for it.
+    warm_all
+        Compile those of fleets that plan one step at a time and of several KV cache groups too, in parallel.
     """
     from importlib.metadata import packages_distributions, version
     from importlib.util import find_spec
@@ -31,8 +38,8 @@ def doctor(*, warm: bool = False) -> int:
         rows.append([name, f"also claimed by {', '.join(other)}" if other else ("ok" if found else "not found")])
     rows += [[name, version(name)] for name in ("numba", "numpy", "pandas", "pyarrow", "scipy", "simpy")]
     rows.append(["compiled kernels", str(CACHE_DIR)])
-    if warm:
-        warm_up()
+    if warm or warm_all:
+        warm_up_all() if warm_all else warm_up()
         rows.append(["warm", "kernels are compiled"])
     print_table(rows, ["what", "state"])
     return 1 if trouble else 0
@@ -55,3 +62,19 @@ def warm_up() -> None:
     config = EngineConfig(num_blocks=64, max_num_seqs=8, max_num_batched_tokens=64, max_model_len=256, modes=modes)
     requests = make_requests(np.array([0.0]), np.array([16]), np.array([4]))
     run_single(config, constant_step_time(0.01, 64, 8), requests)
+
+
+def warm_up_all() -> None:
+    """Compile the kernels of every kind of fleet, those that take longest first, on all cores."""
+    from simulator.processes import cores, results
+    from simulator.run.bench import Setting
+
+    kinds = (Setting(windows=True), Setting(asynchronous=True), Setting())
+    for _ in results(_warm_up, None, kinds, min(cores(), len(kinds))):
+        pass
+
+
+def _warm_up(_: None, kind: Setting) -> None:
+    from simulator.run.bench import warm_up
+
+    warm_up(kind)

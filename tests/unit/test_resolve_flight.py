@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.catalog.overheads import engine_overheads
-from simulator.cli.doctor import warm_up
+from simulator.cli.doctor import warm_up, warm_up_all
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.flight.arrays import Flight as InFlight
 from simulator.engine.modes.spec import Flight
@@ -191,3 +191,13 @@ def test_the_quickstart_runs_on_one_set_of_kernels(monkeypatch: pytest.MonkeyPat
     planes = [DataPlane(fleet, nobody, (1,) * len(fleet.pools), 0, print) for fleet in fleets]
     assert {len(fleet.pools) for fleet in fleets} >= {0, 1}
     assert {type(plane.engines.flight) for plane in planes} == {InFlight}
+
+
+def test_all_that_is_warmed_is_every_kind_of_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmed: list[tuple[bool, bool]] = []
+    monkeypatch.setattr("simulator.processes.cores", lambda: 1)
+    monkeypatch.setattr(
+        "simulator.run.bench.warm_up", lambda setting: warmed.append((setting.windows, setting.asynchronous))
+    )
+    warm_up_all()
+    assert sorted(warmed) == [(False, False), (False, True), (True, False)]
