@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import pdtr, pdtrc
 
 from simulator.engine.modes.tables.room import requests_at_once
 from simulator.perf.speculative import expected_tokens_per_step
@@ -25,11 +27,19 @@ def replica_capacity_rps(
 ) -> float:
     """Requests per second that one replica can keep up with, from its step time at a full batch.
 
-    A request of mean lengths takes its prompt's share of full prefill steps, and `osl` decode steps shared by the
-    B requests that fit: 1 / (isl·(1 - h)·T(budget)/budget + A_p·isl²·(1 - h²)/2 + osl·T(B)/B), B = min(max_num_seqs,
-    KV tokens/context), h the share of the prompt that is found in the prefix cache; with k drafts a step yields several
-    tokens and computes 1 + k for each request; with p pipeline stages a prompt takes 1/p of its steps' time, and T(B)
-    is that of a plan of B/p requests. A replica that does not `prefill`, or not `decode`, spares itself that part.
+    In a round each of the B requests that fit gets its tokens, by a plan in each of p pipeline stages, and those that
+    end make room for others, whose prompts come with the plans. A plan passes all stages, none overtakes, and so a
+    round takes as long as its longest plan: with N_i ~ Poisson(λ) chunks of prompts in plan i, λ = B·c/(p·n),
+
+        1 / (t·E[max N_i]/(λ·p) + n·T(B)/B),  t = isl·(1 - h)·T(budget)/budget + A_p·isl²·(1 - h²)/2.
+
+    B = min(max_num_seqs, KV tokens/context), h is the share of the prompt that is found in the prefix cache, c the
+    chunks of the rest; n are the rounds of an answer: `osl`, fewer with drafts, of which T then computes k more for
+    each request; T(B) is of plans of B/p requests. Without a pipeline E[max N_i] = λ. A replica that does not
+    `prefill`, or not `decode`, spares itself that part.
+
+    A synchronous pipeline gathers its requests in one plan (p = 1) until chunks overfill that: both are weighed by the
+    chance that they do in some round of an answer. Long prompts that queue already may spread it further than that.
 
     Parameters
     ----------
@@ -46,8 +56,28 @@ def replica_capacity_rps(
     prefill_s = isl * (1 - hit) * row[budget] / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
     drafts = engine.num_speculative_tokens
     steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
-    decode_s = steps * step.round_s(np.array(batch), drafts, context) / batch
-    return float(1.0 / (prefill_s / step.stages * prefill + decode_s * decode))
+    rounds = max(steps, 1.0) if decode else 1.0
+    chunk_tokens = max(min(isl * (1 - hit), budget), 1.0)
+    chunks = batch / rounds * max(isl * (1 - hit) / budget, 1.0)
+
+    def rate_rps(stages: int) -> float:
+        decode_s = steps * replace(step, stages=stages).round_s(np.array(batch), drafts, context) / batch
+        return float(1.0 / (prefill_s * (_most_of(chunks / stages, stages) / chunks) * prefill + decode_s * decode))
+
+    flight = engine.modes.flight
+    if step.stages == 1 or flight is None or flight.asynchronous:
+        return rate_rps(step.stages)
+    overfills = pdtrc(max((budget - batch) // chunk_tokens, 0.0), chunks)
+    spread = 1.0 - (1.0 - overfills) ** rounds
+    return float((1.0 - spread) * rate_rps(1) + spread * rate_rps(step.stages))
+
+
+def _most_of(mean: float, n: int) -> float:
+    """Mean of the largest of n independent Poisson numbers."""
+    if n == 1:
+        return mean
+    numbers = np.arange(math.ceil(mean + 12.0 * math.sqrt(mean) + 12.0))
+    return float(np.sum(1.0 - pdtr(numbers, mean) ** n))
 
 
 class Load(NamedTuple):
