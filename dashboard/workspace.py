@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import scenarios
 from dashboard.limits import check_size, refuse_long_text, refuse_many_uploads
 from simulator.errors import InputError, Problem
-from simulator.scenario.document import Document, join, read_document
-from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.scenario.document import read_document
+from simulator.scenario.load import LoadedScenario, load_scenario, place
+from simulator.scenario.named_files import texts_of_files
+from simulator.scenario.references import FOLDERS
 
-_NAMING = ("file", "profile", "model")
-"""Keys whose values may name files."""
 _UPLOAD = re.compile(r"[^/\\\x00-\x1f]*[^/\\\x00-\x1f.][^/\\\x00-\x1f]*")
 _MAX_NAME = 200
 
@@ -52,7 +51,7 @@ def lay_out(
     refuse_many_uploads(uploads or {})
     file = _inside(root, root / place)
     file.parent.mkdir(parents=True, exist_ok=True)
-    for name in ("traffic", "profiles", "models"):
+    for name in FOLDERS.values():
         source = (base or shipped()) / name
         if source.is_dir():
             shutil.copytree(source, root / name, dirs_exist_ok=True)
@@ -83,8 +82,8 @@ def load_confined(file: Path, root: Path) -> tuple[LoadedScenario, float]:
     """
     document = read_document(file)
     problems = [
-        Problem("no such file in the scenario's folder: upload it", *_place(document, path), path=path, got=name[:100])
-        for path, name in _file_names(document.data, "")
+        Problem("no such file in the scenario's folder: upload it", *place(document, path), path=path, got=name[:100])
+        for path, _, name in texts_of_files(document.data)
         if not _is_below(file.parent, name, root)
     ]
     if problems:
@@ -108,20 +107,3 @@ def within(root: Path, problem: Problem) -> Problem:
         return text and text.replace(inside, "")
 
     return replace(problem, message=short(problem.message) or "", file=short(problem.file), got=short(problem.got))
-
-
-def _place(document: Document, path: str) -> tuple[str, int | None, int | None]:
-    origin = document.origins[path]
-    return origin.file, origin.line, origin.column
-
-
-def _file_names(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Path and value of every key that may name a file, wherever it stands."""
-    if not isinstance(node, dict | list):
-        return
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        where = join(path, key)
-        if isinstance(value, str) and key in _NAMING:
-            yield where, value
-        else:
-            yield from _file_names(value, where)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.scenario.jobs import job_problems
 from simulator.scenario.money_checks import money_problems, topology_money_problems, twice
 from simulator.scenario.months import study_problems
+from simulator.scenario.named_files import missing_files
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
 from simulator.schema.engine import EngineSettings
@@ -30,7 +30,7 @@ from simulator.schema.topology import (
     WeightedRouting,
     WindowsRouting,
 )
-from simulator.schema.workload import Constant, Empirical, Lognormal, RequestClass, Uniform
+from simulator.schema.workload import Constant, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""
@@ -52,9 +52,10 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
     if run.warmup_s >= run.horizon_s:
         found.append(("run.warmup_s", f"must be less than horizon_s ({run.horizon_s:g})", run.warmup_s))
     found += money_problems(scenario)
+    found += missing_files(scenario.model_dump(mode="json"), folder)
     found += twice("workload.classes", [cls.name for cls in scenario.workload.classes])
     for k, cls in enumerate(scenario.workload.classes):
-        found += _class_problems(f"workload.classes[{k}]", cls, folder)
+        found += _class_problems(f"workload.classes[{k}]", cls)
     timed = list(time_problems(scenario))
     found += job_problems(scenario)
     found += timed or study_problems(scenario)
@@ -78,18 +79,15 @@ def _topology_problems(path: str, topology: Topology, scenario: Scenario) -> Ite
     yield from disaggregation_problems(path, topology, scenario)
 
 
-def _class_problems(path: str, cls: RequestClass, folder: Path) -> Iterator[Found]:
+def _class_problems(path: str, cls: RequestClass) -> Iterator[Found]:
     if cls.lengths is None and cls.arrivals.kind not in ("profile", "trace"):
         yield path, f"'lengths' is missing: {cls.arrivals.kind} arrivals come without lengths", None
     if cls.prefixes is not None and cls.arrivals.kind == "sessions":
         yield f"{path}.prefixes", "conversations share 'system_tokens': remove prefixes", None
-    file = getattr(cls.arrivals, "file", None)
-    if file and not os.path.isfile(folder / file):
-        yield f"{path}.arrivals.file", f"no such file in {folder}", file
     for section, keys in LENGTH_KEYS.items():
         for key in keys:
             length = getattr(getattr(cls, section), key, None)
-            yield from _length_problems(f"{path}.{section}.{key}", length, folder)
+            yield from _length_problems(f"{path}.{section}.{key}", length)
     yield from _complexity_problems(f"{path}.complexity", cls.complexity)
     yield from _unit_problems(path, cls)
     if cls.service_tier == "batch" and (cls.timeout_s or cls.slo.ttft_s or cls.slo.tpot_s):
@@ -123,11 +121,9 @@ def _order_problems(path: str, length: Any) -> Iterator[Found]:
         yield f"{path}.min", f"must be at most max ({length.max})", length.min
 
 
-def _length_problems(path: str, length: Any, folder: Path) -> Iterator[Found]:
+def _length_problems(path: str, length: Any) -> Iterator[Found]:
     yield from _order_problems(path, length)
     yield from _whole_problems(path, length)
-    if isinstance(length, Empirical) and not os.path.isfile(folder / length.file):
-        yield f"{path}.file", f"no such file in {folder}", length.file
 
 
 def _whole_problems(path: str, length: Any) -> Iterator[Found]:

@@ -130,6 +130,7 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         .replace("Input should be", "must be")
         .replace("Value error, ", "")
         .replace("a valid tuple", "a list")
+        .replace("a valid boolean", "true or false")
     )
     return path, message, value if not isinstance(value, dict | list) else None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from simulator.errors import InputError, Problem
 from simulator.scenario.checks import cross_problems
@@ -15,6 +15,8 @@ from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
 from simulator.scenario.merge import apply_sets, merge_overlays
 from simulator.schema.scenario import Scenario
+
+Section = TypeVar("Section", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class LoadedScenario:
 
 
 def place(document: Document, path: str) -> tuple[str, int | None, int | None]:
+    """File, line and column of the value at `path` of a document, or of the closest one around it."""
     while path not in document.origins and path:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     origin = document.origins[path]
@@ -65,15 +68,9 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     file = Path(path)
     document = read_document(file)
     extra = [read_document(Path(overlay)) for overlay in overlays]
-    problems = [
-        Problem("must be a mapping of keys to values", *place(part, ""))
-        for part in (document, *extra)
-        if not isinstance(part.data, dict)
-    ]
-    if problems:
-        raise InputError(*problems)
+    check_mappings(document, *extra)
     apply_sets(document, sets, merge_overlays(document, extra))
-    scenario = _validate(document)
+    scenario = validated(document, Scenario)
     found = [
         _positioned(document, where, message, got) for where, message, got in cross_problems(scenario, file.parent)
     ]
@@ -82,12 +79,31 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     return LoadedScenario(scenario, file, document)
 
 
-def _validate(document: Document) -> Scenario:
+def check_mappings(*documents: Document) -> None:
+    """Refuse documents that are no mappings of keys to values.
+
+    Raises
+    ------
+    InputError : every one of them
+    """
+    others = [document for document in documents if not isinstance(document.data, dict)]
+    if others:
+        raise InputError(*(Problem("must be a mapping of keys to values", *place(other, "")) for other in others))
+
+
+def validated(document: Document, model: type[Section]) -> Section:
+    """What a document says, as a model.
+
+    Raises
+    ------
+    InputError : every problem found, each with file, line and column
+    """
+    check_mappings(document)
     try:
-        return Scenario.model_validate(document.data)
+        return model.model_validate(document.data)
     except ValidationError as error:
         problems = [
-            _positioned(document, *explain(document.data, detail)) for detail in own_errors(document.data, error)
+            _positioned(document, *explain(document.data, detail, model)) for detail in own_errors(document.data, error)
         ]
         raise InputError(*dict.fromkeys(problems)) from None
 

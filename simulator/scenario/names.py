@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from simulator.errors import InputError, Problem
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.named_files import is_config
 from simulator.schema.engine import EngineSettings
 from simulator.schema.money import Servers
 
@@ -21,7 +20,7 @@ def check_names(
 ) -> None:
     """Look up every model, GPU, site and token offer that the scenario names.
 
-    A model that is a `config.json` or a folder holding one is no name; it has to exist.
+    A model that is a `config.json` or a folder holding one is no name.
 
     Raises
     ------
@@ -32,9 +31,6 @@ def check_names(
     for path, kind, name in _names(loaded):
         file, line, column = loaded.place(path)
         if kind == "model" and is_config(loaded.path.parent, name):
-            if not os.path.exists(loaded.path.parent / name):
-                missing = f"no such file in {loaded.path.parent}"
-                problems.append(Problem(missing, file, line, column, path, name))
             continue
         try:
             look_up[kind](name)
@@ -76,8 +72,3 @@ def _server_names(path: str, section: Sequence[Servers]) -> Iterator[tuple[str, 
 def _draft_names(path: str, engine: EngineSettings) -> Iterator[tuple[str, str, str]]:
     if engine.speculative_config is not None and engine.speculative_config.model is not None:
         yield f"{path}.speculative_config.model", "model", engine.speculative_config.model
-
-
-def is_config(folder: Path, name: str) -> bool:
-    """Whether a model is named by its `config.json`, or the folder that holds it, and not by the catalog."""
-    return name.endswith(".json") or (folder / name).is_dir()

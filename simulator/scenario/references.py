@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from simulator.errors import InputError, Problem
-from simulator.scenario.document import join
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.names import is_config
+from simulator.scenario.named_files import named_files
 
 MAX_COPIED_BYTES = 5_000_000
 """Larger files are not copied into a run bundle."""
-_FOLDERS = {"file": "traffic", "profile": "profiles", "model": "models"}
+FOLDERS = {"file": "traffic", "profile": "profiles", "hardware": "hardware", "model": "models"}
 """Folder of the copy, by the key that names the file."""
 
 
@@ -51,7 +48,7 @@ def references(loaded: LoadedScenario) -> list[Reference]:
     """
     taken: dict[str, str] = {}
     found: list[Reference] = []
-    for path, key, written in _named(loaded, loaded.scenario.model_dump(mode="json"), ""):
+    for path, key, written in named_files(loaded.scenario.model_dump(mode="json"), loaded.path.parent):
         file = loaded.path.parent / written
         file = file / "config.json" if file.is_dir() else file
         try:
@@ -66,21 +63,9 @@ def references(loaded: LoadedScenario) -> list[Reference]:
     return found
 
 
-def _named(loaded: LoadedScenario, node: Any, path: str) -> Iterator[tuple[str, str, str]]:
-    """Path, key and value of everything that names a file."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        where = join(path, key)
-        if isinstance(value, dict | list):
-            yield from _named(loaded, value, where)
-        elif isinstance(value, str) and (
-            key in ("file", "profile") or (key == "model" and is_config(loaded.path.parent, value))
-        ):
-            yield where, str(key), value
-
-
 def _copy_name(key: str, file: Path, digest: str, taken: dict[str, str]) -> str:
     """Name of the copy below the bundle; a model keeps its folder, which may name it."""
-    folder = Path(_FOLDERS[key])
+    folder = Path(FOLDERS[key])
     if key == "model":
         folder /= file.resolve().parent.name
     name = (folder / file.name).as_posix()

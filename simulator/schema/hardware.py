@@ -24,6 +24,18 @@ class LinkSettings(Settings):
     """Bandwidth of a bridge between two GPUs, in one direction: replicas of two GPUs go over it."""
 
 
+class OwnCard(Settings):
+    """A GPU like none of the catalog, as the engine's start-up sees it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    memory_gib: Annotated[Positive, Field(le=1e6)]
+    """Memory that the engine sees (total_memory of torch)."""
+    generation: str
+    """As the catalog calls it."""
+    peers: Switch = False
+    """Whether its links join peers."""
+
+
 class HardwareSettings(Settings):
     """What differs of a pool's GPUs from those of `gpu`, whose kernels stand in."""
 

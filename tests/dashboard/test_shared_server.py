@@ -116,6 +116,7 @@ def test_runs_of_one_name_are_told_apart_and_a_rewritten_file_is_read_again(tmp_
             "period_s: must be at least",
         ),
         (POISSON, 'kind: trace, file: "a\\0b"', "upload it"),
+        ("lambda, gpu: h100-sxm", "lambda, gpu: h100-sxm, hardware: /etc/hostname", r"hardware: .* upload it"),
         (POISSON, f"kind: trace, file: {'a' * 5000}", "no such file"),
         ("name: small", "name: .hidden", "begin with a dot"),
         ("name: small", f"name: {'n' * 300}", "at most 100 characters"),

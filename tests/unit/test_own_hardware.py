@@ -18,7 +18,11 @@ from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.memory import Question, answer
 from simulator.resolve.topology import plan_topology
+from simulator.run.fingerprint import fingerprint
 from simulator.run.trust import doubts, expected_errors
+from simulator.scenario.load import LoadedScenario
+from simulator.scenario.references import references
+from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -141,10 +145,13 @@ def test_cards_whose_driver_gives_no_peer_access_are_slower_over_the_same_links(
     assert reduce_s(server, 2, 2**28) == reduce_s(told, 2, 2**28)
 
 
-def memory_of(folder: Path, hardware: str) -> float:
+def with_hardware(folder: Path, hardware: str) -> LoadedScenario:
     pool = f"one: {{pools: [{{name: main, site: aws-us-east, gpu: h100-sxm, hardware: {hardware}}}]}}"
-    loaded = written(folder, chat(pool, study=""))
-    (engine,) = plan_topology(loaded, "one").engines
+    return written(folder, chat(pool, study=""))
+
+
+def memory_of(folder: Path, hardware: str) -> float:
+    (engine,) = plan_topology(with_hardware(folder, hardware), "one").engines
     return engine.memory.plan.terms.total_bytes
 
 
@@ -154,14 +161,25 @@ def test_hardware_stands_in_a_scenario_or_in_a_file(tmp_path: Path) -> None:
     assert memory_of(tmp_path, own) == memory_of(tmp_path, "mine.yaml") == 61.5 * 2**30
 
 
+def test_a_file_of_hardware_goes_into_the_bundle_and_decides_its_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("{memory_gib: 61.5}", encoding="utf-8")
+    loaded = with_hardware(tmp_path, "mine.yaml")
+    (file,) = references(loaded)
+    assert (file.path, file.copy) == ("topologies.one.pools[0].hardware", "hardware/mine.yaml")
+    assert 'hardware: "hardware/mine.yaml"' in resolved_yaml(loaded, [file])
+    before = fingerprint(loaded, [file])
+    (tmp_path / "mine.yaml").write_text("{memory_gib: 40.5}", encoding="utf-8")
+    assert fingerprint(loaded, references(loaded)) != before
+
+
 @pytest.mark.parametrize(
     ("hardware", "message"),
     [
         ("{memory_gb: 61.5}", r"scenario.yaml:\d+:\d+.*memory_gb"),
         ("{power_limit_w: -1}", "power_limit_w"),
         ("{links: {pcie_generation: 7}}", "pcie_generation"),
-        ("nowhere.yaml", "cannot be read: No such file"),
-        ("wrong.yaml", "memory_gb"),
+        ("nowhere.yaml", r"scenario.yaml:\d+:\d+: .*pools\[0\].hardware: no such file"),
+        ("wrong.yaml", r"wrong.yaml:1:13: memory_gb: unknown key"),
     ],
 )
 def test_hardware_that_is_not_understood_is_named(tmp_path: Path, hardware: str, message: str) -> None:
@@ -183,7 +201,9 @@ def test_a_file_of_hardware_is_a_gpu_of_servecast_memory(tmp_path: Path) -> None
         ("generation: blackwell-rtx", ""),
         ("generation: blackwell-rtx, peers: true", ""),
         ("generation: blackwell-rtx, peers: yes", "peers: must be true or false"),
-        ("generation: volta", "unknown generation"),
+        ("generation: volta", r"mine.yaml:1:44: generation: unknown generation"),
+        ("generation: [ada]", r"mine.yaml:1:32: generation: must be a valid string"),
+        ("like: mine.yaml", "unknown GPU"),
     ],
 )
 def test_a_card_of_any_generation_of_the_catalog_may_be_described(tmp_path: Path, card: str, refused: str) -> None:

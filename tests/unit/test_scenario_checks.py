@@ -69,7 +69,7 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("run.seed=true", "run.seed: must be a number (got True)"),
         ("run.seed='7'", "run.seed: must be a number (got 7)"),
         ("run.seed=1.5", "run.seed: must be a valid integer"),
-        ("engine.enable_prefix_caching=1", "engine.enable_prefix_caching: must be a valid boolean (got 1)"),
+        ("engine.enable_prefix_caching=1", "engine.enable_prefix_caching: must be true or false (got 1)"),
         ("engine.speculative_config={num_speculative_tokens: 3}", "engine.speculative_config: 'acceptance' is missing"),
         (
             "engine.speculative_config={method: draft_model, num_speculative_tokens: 3, acceptance: 0.7}",
