@@ -11,11 +11,12 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.components.job_panel import show_job
+from dashboard.components.problems import problem_texts, show_problems
 from dashboard.components.words import plain
 from dashboard.context import choose
 from dashboard.pages import Page
 from dashboard.settings import settings
-from dashboard.workspace import gallery, shipped, within
+from dashboard.workspace import gallery, shipped
 from simulator.errors import InputError, ServecastError
 
 _LOG = logging.getLogger(__name__)
@@ -28,8 +29,7 @@ def page(entry: Page) -> Callable[[], None]:
         try:
             _show(entry)
         except InputError as error:
-            for text in _texts(error):
-                st.error(text, icon=":material/error:")
+            show_problems(error)
         except ServecastError as error:
             _LOG.exception("a law of the simulation was broken")
             words = f"A law of the simulation was broken; please report this: {plain(str(error))}"
@@ -43,14 +43,6 @@ def page(entry: Page) -> Callable[[], None]:
 
     run.__name__ = entry.view
     return run
-
-
-def _texts(error: InputError) -> list[str]:
-    """What is wrong, with folders of runs named as they were given to the server, whatever is above them."""
-    problems = list(error.problems)
-    for folder in (*settings().runs, settings().out):
-        problems = [within(Path(folder).parent, problem) for problem in problems]
-    return [plain(str(problem)) for problem in problems]
 
 
 def _offer_first_run() -> None:
@@ -76,7 +68,7 @@ def _show(entry: Page) -> None:
         if entry.needs_run:
             raise
         context = None
-        for text in _texts(error):
+        for text in problem_texts(error):
             st.warning(text, icon=":material/warning:")
     if context is None and entry.needs_run:
         st.title(entry.title)

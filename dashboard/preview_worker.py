@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.limits import limit_memory
+from dashboard.previews import PREVIEW_REQUESTS
 from dashboard.processes import answer_lines
 from dashboard.workspace import shipped
 from simulator.decide.why import sentence
@@ -20,8 +21,6 @@ from simulator.run.what_if import Summaries, only_prices_differ, repriced, serve
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import Store
 
-PREVIEW_REQUESTS = 350_000
-"""Simulated requests on each side, over all topologies and months: one to two seconds."""
 _STORE_BYTES = 200_000_000
 _KEPT = 8
 """Unchanged runs whose side is kept."""

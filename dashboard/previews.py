@@ -9,6 +9,8 @@ from dashboard import processes
 from dashboard.workspace import within
 from simulator.errors import InputError, Problem
 
+PREVIEW_REQUESTS = 350_000
+"""Simulated requests on each side, over all topologies and months: one to two seconds."""
 _WAIT_S = 180.0
 """A first answer may have to wait for kernels to be compiled."""
 

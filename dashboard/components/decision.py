@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard.components.words import markdown, plain
 from simulator.bill.cents import dollars
-from simulator.figures.table import figure, lasts_words
+from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.charts import Summaries
 from simulator.report.decision import (
     MONTH_HEADERS,
@@ -22,18 +22,11 @@ from simulator.report.decision import (
     used_words,
 )
 
-NONE = "-"
 
-
-def show_verdict(decision: Decision) -> None:
-    """The verdict's paragraph, who is cheapest first."""
-    st.info(verdict_words(decision["verdict"]), icon=":material/gavel:")
-
-
-def verdict_words(verdict: str) -> str:
-    """A verdict as Markdown, its first sentence bold."""
+def show_verdict(verdict: str) -> None:
+    """A verdict's paragraph, its first sentence bold."""
     first, stop, rest = markdown(verdict).partition(". ")
-    return f"**{first}{stop.strip()}** {rest}".strip()
+    st.info(f"**{first}{stop.strip()}** {rest}".strip(), icon=":material/gavel:")
 
 
 def show_winners(decision: Decision) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.comparison import show_comparison
 from dashboard.components.why import show_across, show_why
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
 from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
-from simulator.report.table import comparison, ordered
+from simulator.report.table import ordered
 from simulator.scenario.differences import differences, in_words, leaves
 
 
@@ -55,8 +56,7 @@ def show(context: Context) -> None:
         _figures(both, base, list(dict.fromkeys([*here, *both])), "compare.across")
     else:
         st.caption("The runs served other requests, so their figures stand side by side and are not paired.")
-    rows, headers = comparison(both)
-    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="compare.table")
+    show_comparison(both, "compare.table")
 
 
 def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: str) -> None:

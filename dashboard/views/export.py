@@ -50,7 +50,7 @@ def show(context: Context) -> None:
         ("memo_html", "Memo (HTML, prints as PDF)", ":material/print:", lambda: memo_page(bundle), f"{name}-memo.html"),
         ("memo_docx", "Memo (Word)", ":material/article:", lambda: memo_document(bundle), f"{name}.docx"),
         ("bill", "Bill (Excel, with formulas)", ":material/table:", lambda: bill_workbook(bundle), f"{name}.xlsx"),
-        ("report", "Report (HTML, works without a network)", ":material/web:", lambda: render(bundle), f"{name}.html"),
+        ("report", "Report (HTML, offline)", ":material/web:", lambda: render(bundle), f"{name}.html"),
     )
     columns = st.columns(3)
     for k, (key, label, icon, content, called) in enumerate(files):

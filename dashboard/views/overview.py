@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
+from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_months, show_sizes, show_verdict
 from dashboard.components.why import show_why
 from dashboard.components.words import markdown, plain
@@ -15,17 +15,10 @@ from dashboard.context import Context
 from dashboard.loading import decision
 from simulator.figures.table import figure
 from simulator.report.charts import cost_against_attainment
-from simulator.report.table import comparison, warnings
+from simulator.report.table import warnings
 
-_BADGES = {
-    True: ":green-badge[:material/check: SLO met]",
-    False: ":red-badge[:material/close: SLO missed]",
-    None: ":orange-badge[:material/question_mark: SLO not known]",
-}
 _METRIC_PX = 155
 """One below the other on a desk, two beside each other on a phone."""
-_LABEL_PX = 250
-"""Of the longest name of a figure."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -38,25 +31,16 @@ def show(context: Context) -> None:
     if context.bundle.manifest.get("status") == "partial":
         st.warning("This run was interrupted: it holds what was done by then.", icon=":material/warning:")
     decided = decision(context.bundle)
-    show_verdict(decided)
+    show_verdict(decided["verdict"])
     _trust(context)
     columns = st.columns(min(len(context.topologies), 4))
     for k, (name, found) in enumerate(context.topologies.items()):
         with columns[k % len(columns)].container(border=True, height="stretch"):
-            _card(
-                name, found, decided["topologies"][name], context.topologies[context.baseline], name == context.baseline
-            )
+            _card(name, found, context.topologies[context.baseline], name == context.baseline)
     show_why(context)
     show_sizes(decided, context.topologies)
     show_months(decided, context.names, list(context.topologies))
-    rows, headers = comparison(context.topologies)
-    st.dataframe(
-        pd.DataFrame(rows, columns=["figure", *headers[1:]]),
-        hide_index=True,
-        key="overview.table",
-        height="content",
-        column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},
-    )
+    show_comparison(context.topologies, "overview.table")
     st.altair_chart(
         cost_against_attainment(context.topologies, context.names).properties(width="container", height=_CHART_PX),
         key="overview.chart",
@@ -64,10 +48,8 @@ def show(context: Context) -> None:
     _warnings(context)
 
 
-def _card(
-    name: str, found: Mapping[str, Any], decided: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool
-) -> None:
-    st.markdown(f"**{plain(name)}** {_badge(found, decided)}" + (" :gray-badge[baseline]" if is_baseline else ""))
+def _card(name: str, found: Mapping[str, Any], base: Mapping[str, Any], is_baseline: bool) -> None:
+    st.markdown(f"**{plain(name)}** {slo_badge(found)}" + (" :gray-badge[baseline]" if is_baseline else ""))
     row = st.container(horizontal=True)
     cost, base_cost = found["cost"]["usd_per_month"], base["cost"]["usd_per_month"]
     change = None if is_baseline or not base_cost else _delta(100 * (cost / base_cost - 1), "+.0f", "%")
@@ -91,12 +73,6 @@ def _delta(value: float, digits: str, unit: str) -> str | None:
     """A difference with its sign; None where its digits are all zero."""
     text = format(value, digits)
     return f"{text} {unit}" if text.strip("+-0.") else None
-
-
-def _badge(found: Mapping[str, Any], decided: Mapping[str, Any]) -> str:
-    if decided["lasts_until"]:
-        return f":red-badge[:material/close: SLO met until month {decided['lasts_until']}]"
-    return _BADGES[decided["meets"] if found["metrics"]["slo_met"] is not None else None]
 
 
 def _trust(context: Context) -> None:

@@ -21,6 +21,8 @@ from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.flips import flip_chart, flip_notes
 
 _MOST_EXPLORE_MIN = 20
+_SIZE_PX = 130
+"""Of an autoscaler's settings."""
 
 
 def show(context: Context) -> None:
@@ -68,7 +70,8 @@ def _trail(context: Context) -> None:
     chosen = st.pills("Outcome", words, selection_mode="multi", key="sizing.outcome", default=words)
     kept = rows[rows["outcome"].isin(chosen or words)].copy()
     kept["$ per month"] = [figure("usd_per_month").text(usd) for usd in kept["$ per month"]]
-    st.dataframe(kept, hide_index=True, key="sizing.trail")
+    config = {"size": st.column_config.TextColumn(width=_SIZE_PX)}
+    st.dataframe(kept, hide_index=True, key="sizing.trail", column_config=config)
 
 
 def _search(context: Context, out: Path) -> None:

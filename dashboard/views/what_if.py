@@ -11,21 +11,24 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.changes import Change, as_events_write, assignments, changed_text
-from dashboard.components.decision import verdict_words
+from dashboard.components.comparison import show_comparison, slo_badge
+from dashboard.components.decision import show_verdict
 from dashboard.components.job_panel import show_job
+from dashboard.components.problems import show_problems
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.faults import Fault, possible_faults
-from dashboard.loading import decision, resolved, stamp, table
-from dashboard.previews import preview
+from dashboard.loading import decision, resolved, stamp
+from dashboard.previews import PREVIEW_REQUESTS, preview
 from dashboard.settings import settings
-from simulator.bill.cents import dollars
+from simulator.bill.cents import amount
+from simulator.decide.standing import met_throughout
+from simulator.errors import InputError
 from simulator.figures.table import figure, met_words
-from simulator.report.table import comparison
+from simulator.run.excerpt import excerpt_of
+from simulator.scenario.load import LoadedScenario
 
 _MINUTE_S = 60.0
-_LABEL_PX = 250
-"""Of the longest name of a figure."""
 _BEFORE, _SHOWN = "full_run.before", "full_run.shown"
 """The last run in full with the run that it was changed from, and the run that the page showed last."""
 _UNCHANGED: dict[str, float | None] = {
@@ -36,7 +39,7 @@ _UNCHANGED: dict[str, float | None] = {
 }
 _FAULT_SHARE = 0.1
 """Of the run, in the middle of its busiest time, unless another time is chosen."""
-_SLO_BADGE = {True: ":green-badge[SLO met]", False: ":red-badge[SLO missed]", None: ":orange-badge[SLO not known]"}
+_LEAST_FAULT_MIN = 0.1
 
 
 def show(context: Context) -> None:
@@ -51,28 +54,37 @@ def show(context: Context) -> None:
     change = _sliders(context)
     sets = assignments(loaded, change)
     if not sets:
-        st.info(verdict_words(decision(context.bundle)["verdict"]), icon=":material/gavel:")
+        show_verdict(decision(context.bundle)["verdict"])
         st.caption("Changed: nothing yet. This is the run itself, as Overview shows it.")
         _full_run(context)
         return
-    found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets))
-    st.info(verdict_words(found["words"]), icon=":material/gavel:")
-    if "priced" in found:
-        _show_priced(context, found["priced"])
-        words = "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
+    try:
+        found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets))
+    except InputError as error:
+        show_problems(error)
+        words = "Nothing was simulated here."
     else:
-        words = _show_simulated(context, found)
+        words = _show_answer(context, found)
     st.caption(f"{words} Changed: {_words(sets)}.")
     for said in (as_events_write(loaded), _sizes_stay(context)):
         if said:
             st.caption(markdown(said))
     anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
-        text = changed_text(context.bundle.path / "scenario.resolved.yaml", sets, anew)
+        text = changed_text(context.bundle.scenario_file, sets, anew)
         job = jobs.start(Path(settings().out), "scenario.yaml", text, {}, context.bundle.path)
         st.query_params["job"] = job
         st.session_state[_BEFORE] = job, context.bundle.path.name
     _full_run(context)
+
+
+def _show_answer(context: Context, found: Mapping[str, Any]) -> str:
+    """Verdict, cards and table of both sides; in words what they rest on."""
+    show_verdict(found["words"])
+    if "priced" in found:
+        _show_priced(context, found["priced"])
+        return "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
+    return _show_simulated(context, found)
 
 
 def _full_run(context: Context) -> None:
@@ -92,8 +104,7 @@ def _forget_changes(context: Context) -> None:
     """Where another run is shown than before, nothing is changed of it yet."""
     name = context.bundle.path.name
     if st.session_state.get(_SHOWN, name) != name:
-        growth = round(100 * resolved(context.bundle).scenario.study.growth_per_year)
-        for key, value in {**_UNCHANGED, "growth": growth}.items():
+        for key, value in {**_UNCHANGED, "growth": _growth_percent(context)}.items():
             st.session_state[f"what_if.{key}"] = value
     st.session_state[_SHOWN] = name
 
@@ -105,15 +116,15 @@ def _cached(folder: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
 
 def _sliders(context: Context) -> Change:
     columns = st.columns(3)
-    study = resolved(context.bundle).scenario.study
+    growth_now = _growth_percent(context)
     with columns[0]:
         demand = _factor("Demand", "demand", 0.25, 4.0, "requests arrive this many times as often")
         limits = _factor("SLO limits", "limits", 0.25, 4.0, "times the latency limits of every class")
         growth = st.slider(
             "Growth [% a year]",
-            -50,
-            200,
-            round(100 * study.growth_per_year),
+            min(-50, growth_now),
+            max(200, growth_now),
+            growth_now,
             5,
             key="what_if.growth",
             bind="query-params",
@@ -144,8 +155,12 @@ def _sliders(context: Context) -> Change:
             help="in every pool; at least one stays",
         )
         fault = _fault(context)
-    moved = growth != round(100 * study.growth_per_year)
-    return Change(demand, replicas, rent, server, tokens, electricity, limits, growth / 100 if moved else None, fault)
+    grows = growth / 100 if growth != growth_now else None
+    return Change(demand, replicas, rent, server, tokens, electricity, limits, grows, fault)
+
+
+def _growth_percent(context: Context) -> int:
+    return round(100 * resolved(context.bundle).scenario.study.growth_per_year)
 
 
 def _factor(label: str, name: str, low: float, high: float, words: str) -> float:
@@ -162,44 +177,47 @@ def _fault(context: Context) -> Fault | None:
         placeholder="nothing",
         key="what_if.fault",
         bind="query-params",
-        format_func=str,
     )
     if chosen is None or not (fault := known[chosen]).is_timed:
         return known.get(chosen) if chosen else None
-    run_s = resolved(context.bundle).scenario.run.horizon_s
-    lasts_min = _FAULT_SHARE * run_s / _MINUTE_S
+    run_min = resolved(context.bundle).scenario.run.horizon_s / _MINUTE_S
+    lasts_min = _FAULT_SHARE * run_min
     begins_min = max(_busiest_s(context) / _MINUTE_S - lasts_min / 2, 0.0)
     row = st.columns(2)
-    start = row[0].number_input("from minute", 0.0, run_s / _MINUTE_S, begins_min, key="what_if.from", format="%.1f")
-    span = row[1].number_input("for minutes", 0.1, run_s / _MINUTE_S, lasts_min, key="what_if.for", format="%.1f")
+    start = row[0].number_input("from minute", 0.0, run_min, begins_min, key="what_if.from", format="%.1f")
+    least = min(_LEAST_FAULT_MIN, lasts_min)
+    span = row[1].number_input("for minutes", least, run_min, lasts_min, key="what_if.for", format="%.1f")
     return Fault(fault.kind, fault.target, _MINUTE_S * start, _MINUTE_S * span)
 
 
 def _busiest_s(context: Context) -> float:
-    """Middle of the time in which most requests came."""
-    frame = table(context.bundle, "demand")
-    arrived = frame.groupby("time_s")["arrived"].sum()
-    smooth = arrived.rolling(max(len(arrived) // 20, 1), center=True, min_periods=1).mean()
-    return float(smooth.index[int(smooth.to_numpy().argmax())]) if len(smooth) else 0.0
+    """Middle of what is simulated of the run here; of a run that is not simulated here, its own middle."""
+    loaded = resolved(context.bundle)
+    if loaded.scenario.study.cut is not None:
+        return loaded.scenario.run.horizon_s / 2
+    return _peak_s(str(context.bundle.path), stamp(context.bundle.path), loaded)
+
+
+@st.cache_data(max_entries=64, show_spinner="Looking for the busiest time")
+def _peak_s(folder: str, written: str, _loaded: LoadedScenario) -> float:
+    return excerpt_of(_loaded, PREVIEW_REQUESTS).peak_s
 
 
 def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> None:
     """Bills of both sides, whole and by what is paid for."""
-    decided = decision(context.bundle)["topologies"]
     columns = st.columns(max(len(context.topologies), 1))
     for column, name in zip(columns, context.topologies, strict=True):
         before, after = sides["plain"][name], sides["changed"][name]
         with column.container(border=True):
-            known = context.topologies[name]["metrics"]["slo_met"] is not None
-            st.markdown(f"**{plain(name)}** {_SLO_BADGE[decided[name]['meets'] if known else None]}")
+            st.markdown(f"**{plain(name)}** {slo_badge(context.topologies[name])}")
             _money_metric(figure("usd_per_month").label, before["usd_per_month"], after["usd_per_month"])
     rows = []
     for name in context.topologies:
         was, now = (sides[side][name]["usd_by_category"] for side in ("plain", "changed"))
         for category in {**was, **now}:
             cost, then = was.get(category, 0.0), now.get(category, 0.0)
-            rows.append([name, category, dollars(cost), dollars(then), _signed(then - cost)])
-    frame = pd.DataFrame(rows, columns=["topology", "paid for", "$ per month in the run", "changed", "difference"])
+            rows.append([name, category, amount(cost), amount(then), _signed(then - cost)])
+    frame = pd.DataFrame(rows, columns=["topology", "paid for", "$ per month as it is", "changed", "difference"])
     st.dataframe(frame, hide_index=True, key="what_if.table", height="content")
 
 
@@ -227,25 +245,19 @@ def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
     both: dict[str, Mapping[str, Any]] = {}
     for name in context.topologies:
         both |= {f"{name} as it is": found["plain"][name], f"{name} changed": found["changed"][name]}
-    rows, headers = comparison(both)
-    st.dataframe(
-        pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key="what_if.table", height="content"
-    )
+    show_comparison(both, "what_if.table")
     return f"Simulated on both sides: {excerpt['words']}."
 
 
 def _badge(found: Mapping[str, Any], excerpt: Mapping[str, Any]) -> str:
-    met, lasts = found["metrics"]["slo_met"], found["lasts_until"]
     if not excerpt["has_all_time"]:
-        return f":orange-badge[SLO not known; in the busiest time: {met_words(met and lasts is None)}]"
-    if met and lasts:
-        return f":red-badge[SLO met until month {lasts}]"
-    return _SLO_BADGE[met if met is None else met and lasts is None]
+        return f":orange-badge[SLO not known; in the busiest time: {met_words(met_throughout(found))}]"
+    return slo_badge(found)
 
 
 def _money_metric(label: str, before: float, after: float) -> None:
-    change = None if dollars(before) == dollars(after) else _signed(after - before)
-    st.metric(label, figure("usd_per_month").text(after), change, delta_color="inverse")
+    change = None if amount(before) == amount(after) else _signed(after - before)
+    st.metric(label, amount(after), change, delta_color="inverse")
 
 
 def _signed(usd: float) -> str:

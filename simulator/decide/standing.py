@@ -9,6 +9,12 @@ from typing import Any
 from simulator.study.decision import HOLDS_ON_FRESH, Contender
 
 
+def met_throughout(summary: Mapping[str, Any]) -> bool | None:
+    """Whether a topology of a summary meets the SLO in every month; None where it is not known."""
+    met: bool | None = summary["metrics"]["slo_met"]
+    return met and summary.get("lasts_until") is None
+
+
 def contenders(topologies: Mapping[str, Mapping[str, Any]]) -> list[Contender]:
     """Topologies of summaries, as `simulate` gives them or a bundle holds them."""
     return [_of_summary(name, summary) for name, summary in topologies.items()]
@@ -19,7 +25,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
     search = summary.get("search") or {}
     return Contender(
         name,
-        bool(metrics["slo_met"]) and summary.get("lasts_until") is None,
+        bool(met_throughout(summary)),
         _usd(summary["cost"]["usd_per_month"]),
         tuple(_usd(one["usd_per_month"]) for one in summary.get("replications", ())),
         metrics["slo_attainment"] or 0.0,

@@ -182,9 +182,8 @@ def _quantity(mine: Sequence[CostLine], theirs: Sequence[CostLine]) -> str:
 def _time(one: Side, other: Side) -> Difference:
     more, less = decompose(one.seconds, other.seconds)
     amount = math.fsum(one.seconds.values()) - math.fsum(other.seconds.values())
-    begin = (
-        f"A mean answer of {one.name} takes {_s(abs(amount))} {'longer' if amount > 0 else 'less'} than of {other.name}"
-    )
+    differs = f"{_s(abs(amount))} {'longer' if amount > 0 else 'less'}"
+    begin = f"The mean answer of {one.name} takes {differs} than that of {other.name}"
     text = _sentence(begin, more, less, "{} more", "{} less", _s)
     return Difference(one.name, other.name, "e2e_s", amount, more, less, text)
 
@@ -210,7 +209,7 @@ def _sentence(
 
 def _listed(side: Sequence[Reason]) -> str:
     """Shares as they add up to 100 %; those that round to nothing are not told."""
-    if len(side) == 1:
+    if round(100 * side[0].share) == 100:
         return f"all of it {side[0].words}"
     return ", ".join(f"{reason.share:.0%} {reason.words}" for reason in side if round(100 * reason.share))
 

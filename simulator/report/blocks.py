@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+_NOTHING = "nothing to tell"
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -26,9 +28,13 @@ class Paragraph:
 
 @dataclass(frozen=True, slots=True)
 class Bullets:
-    """A list."""
+    """A list, never an empty one."""
 
     lines: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if not self.lines:
+            object.__setattr__(self, "lines", (_NOTHING,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Paragraph):
         return f"**{block.text}**" if block.strong else block.text
     if isinstance(block, Bullets):
-        return "\n".join(f"- {line}" for line in block.lines) or "- nothing to tell"
+        return "\n".join(f"- {line}" for line in block.lines)
     if isinstance(block, Table):
         return tabulate(block.rows, headers=list(block.headers), tablefmt="github", disable_numparse=True)
     return ""

@@ -13,6 +13,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.decide.standing import met_throughout
 from simulator.figures.table import figure, met_words
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9650F0", "#7A4A28")
@@ -71,7 +72,7 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             "topology": name,
             "usd_per_month": summary["cost"]["usd_per_month"],
             "attainment": summary["metrics"]["slo_attainment"],
-            "SLO met": met_words(summary["metrics"]["slo_met"]),
+            "SLO met": met_words(met_throughout(summary)),
         }
         for name, summary in topologies.items()
     ]
@@ -83,7 +84,7 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
             y=alt.Y(
                 "attainment:Q",
                 title=figure("slo_attainment").label,
-                axis=alt.Axis(format=".1%"),
+                axis=alt.Axis(format=".4~%"),
                 scale=alt.Scale(zero=False),
             ),
             color=topology_colour(list(names or topologies)),

@@ -9,8 +9,8 @@ import altair as alt
 import pandas as pd
 from tabulate import tabulate
 
-from simulator.bill.cents import dollars
-from simulator.figures.table import figure, lasts_words
+from simulator.bill.cents import amount, dollars
+from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.charts import topology_colour
 from simulator.report.flips import flip_notes
 from simulator.report.month_table import month_table
@@ -44,10 +44,10 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
                 name,
                 f"{met} of {len(months)} months",
                 lasts_words(found["lasts_until"]),
-                _span(servers) if max(servers) else "-",
-                dollars(months[0]["usd"]).removeprefix("$"),
-                dollars(months[-1]["usd"]).removeprefix("$"),
-                dollars(months[-1]["liability_usd"]).removeprefix("$"),
+                _span(servers) if max(servers) else NONE,
+                amount(months[0]["usd"]),
+                amount(months[-1]["usd"]),
+                amount(months[-1]["liability_usd"]),
             ]
         )
     return rows
@@ -101,13 +101,13 @@ def _month(value: float | None) -> str:
 
 def _hours(value: float | None) -> str:
     if value is None:
-        return "-"
+        return NONE
     return "never" if value >= 24 else f"above {value:.2f}"
 
 
 def _volume(found: Mapping[str, Any] | None) -> str:
     if not found:
-        return "-"
+        return NONE
     if found["factor"] is None:
         return str(found["side"])
     tokens = found["tokens_per_month"]

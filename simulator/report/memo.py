@@ -15,7 +15,7 @@ from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import WIDTH, money_notes
 from simulator.report.paired import differences_to, paired
-from simulator.report.table import baseline, binding_words, comparison, ordered, term_value, warnings
+from simulator.report.table import SAVED, baseline, binding_words, comparison, ordered, term_value, warnings
 from simulator.report.why import sides, why_notes
 from simulator.results.bundle import Bundle
 
@@ -125,17 +125,10 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-_SAVED = {
-    "saved_by_prefix_caching": "without prefix caching",
-    "saved_by_batching": "one request at a time",
-    "saved_by_quantisation": "with weights and KV cache in 16 bit",
-}
-
-
 def _saved(cost: Mapping[str, Any]) -> list[str]:
     """What is not in the bill as it was saved."""
     texts = []
-    for key, words in _SAVED.items():
+    for key, words in SAVED.items():
         found = cost[key]
         usd = sum(row["usd_per_month"] for row in found)
         parts = ", ".join(f"{row['owner']} {dollars(row['usd_per_month'])}" for row in found) if len(found) > 1 else ""

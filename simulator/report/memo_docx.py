@@ -45,7 +45,7 @@ def _add(document: Any, block: Block) -> None:
     elif isinstance(block, Paragraph):
         document.add_paragraph().add_run(block.text).bold = block.strong
     elif isinstance(block, Bullets):
-        for line in block.lines or ["nothing to tell"]:
+        for line in block.lines:
             document.add_paragraph(line, style="List Bullet")
     elif isinstance(block, Table):
         _add_table(document, block)

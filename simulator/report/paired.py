@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.bill.cents import places
-from simulator.figures.table import AMOUNT, figure
+from simulator.figures.table import AMOUNT, NONE, figure
 from simulator.metrics.intervals import paired_difference
 from simulator.report.charts import Summaries, topology_colour
 from simulator.results.bundle import Bundle
@@ -120,10 +120,10 @@ def differences_to(topologies: Summaries, baseline: str) -> tuple[list[list[str]
 
 def _cell(found: PairedFigure | None, digits: str) -> str:
     if found is None:
-        return "-"
+        return NONE
     if digits == AMOUNT:
         digits = f",.{places(found.mean)}f"
-    text = f"{found.mean:+{digits}}"
+    text = f"{found.mean:+z{digits}}"
     return f"{text} ± {found.half_width:{digits}}" if math.isfinite(found.half_width) else text
 
 

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from simulator.decide.rivals import rank
-from simulator.decide.standing import of_row
+from simulator.decide.standing import met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.report.charts import plain_legend, topology_colour
 
@@ -37,7 +37,7 @@ def point(run: str, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "run": run,
         "topology": name,
         "usd_per_month": summary["cost"]["usd_per_month"],
-        "slo_met": metrics["slo_met"] is True and summary.get("lasts_until") is None,
+        "slo_met": bool(met_throughout(summary)),
         "missed_share": _missed(metrics["slo_attainment"]),
         **{
             f"{metric}_{share}_s": metrics[f"{metric}_s"][share]

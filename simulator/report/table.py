@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.bill.cents import places
 from simulator.decide.rivals import cheapest
-from simulator.decide.standing import contenders
+from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
 from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
@@ -140,10 +140,9 @@ def _cheapest(summary: Summary) -> str:
 
 
 def _met(summary: Summary) -> str:
-    lasts_until = summary.get("lasts_until")
-    if summary["metrics"]["slo_met"] and lasts_until is not None:
-        return f"until month {lasts_until}" if lasts_until else met_words(False)
-    return met_words(summary["metrics"]["slo_met"])
+    if summary["metrics"]["slo_met"] and (lasts_until := summary.get("lasts_until")):
+        return f"until month {lasts_until}"
+    return met_words(met_throughout(summary))
 
 
 def _owed(summary: Summary) -> str:
@@ -155,7 +154,12 @@ def _capacity_used(summary: Summary) -> str:
     return used_words(found) if found else NONE
 
 
-SAVED = ("saved_by_prefix_caching", "saved_by_batching", "saved_by_quantisation")
+SAVED = {
+    "saved_by_prefix_caching": "without prefix caching",
+    "saved_by_batching": "one request at a time",
+    "saved_by_quantisation": "with weights and KV cache in 16 bit",
+}
+"""What is not in a bill as it was saved, and what would cost more by it."""
 
 
 def _saved(name: str) -> Row:

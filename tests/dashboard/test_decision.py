@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.components.comparison import slo_badge
 from dashboard.components.decision import size_words, trail_rows
 from dashboard.settings import Settings
+from simulator.errors import InputError
 from simulator.figures.table import lasts_words
+from simulator.report.charts import cost_against_attainment
 from simulator.report.decision import month_rows, volumes_chart
-from simulator.report.table import ordered
+from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -53,6 +56,43 @@ def test_months_sizes_and_trail_are_those_of_the_bundle(
     (trail,) = [shown for shown in frames if "outcome" in shown]
     assert len(trail) == len(topologies["cloud"]["search"]["trail"]) > 0
     assert set(trail["topology"]) == {"cloud"}
+
+
+def test_what_if_of_any_growth_and_length_that_cannot_be_simulated_can_be_run_in_full(
+    grown: Bundle, open_view: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("run it in full")
+
+    folder = str(grown.path.parent)
+    monkeypatch.setattr("dashboard.context.settings", lambda: Settings((folder,), folder))
+    monkeypatch.setattr("dashboard.views.what_if.preview", refuse)
+    app = open_view("what_if", run=grown.path.name, **{"what_if.fault": "the token API together is down"})
+    assert [error.value for error in app.error] == ["run it in full"]
+    assert app.slider(key="what_if.growth").value == 4000
+    assert app.number_input(key="what_if.for").value == pytest.approx(4 / 60)
+    assert app.button(key="what_if.run").label == "Run in full"
+
+
+@pytest.mark.parametrize(
+    ("met", "lasts_until", "cell", "badge", "mark"),
+    [
+        (True, None, "yes", "SLO met]", "yes"),
+        (True, 2, "until month 2", "SLO met until month 2]", "no"),
+        (True, 0, "no", "SLO missed]", "no"),
+        (False, 0, "no", "SLO missed]", "no"),
+        (None, None, "not known", "SLO not known]", "not known"),
+    ],
+)
+def test_whether_the_slo_is_met_is_the_same_in_table_badge_and_chart(
+    grown: Bundle, met: bool | None, lasts_until: int | None, cell: str, badge: str, mark: str
+) -> None:
+    found = grown.summary["topologies"]["cloud"]
+    summary = found | {"metrics": found["metrics"] | {"slo_met": met}, "lasts_until": lasts_until}
+    rows, _ = comparison({"cloud": summary})
+    assert rows[0] == ["SLO met", cell]
+    assert slo_badge(summary).endswith(badge)
+    assert cost_against_attainment({"cloud": summary}).data["SLO met"].tolist() == [mark]
 
 
 def test_sizes_that_grow_are_told_by_their_first_and_last_month() -> None:

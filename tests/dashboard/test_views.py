@@ -12,11 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.pages import PAGES
 from dashboard.preview_worker import warm_up
+from dashboard.previews import PREVIEW_REQUESTS
 from dashboard.workspace import shipped
 from simulator.figures.table import figure
 from simulator.report.paired import differences_to
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
+from simulator.run.excerpt import excerpt_of
 from simulator.scenario.load import load_scenario
 
 Open = Callable[..., AppTest]
@@ -105,10 +107,12 @@ def test_what_if_changes_only_what_its_slider_says(open_view: Open, bundle: Bund
     assert own in [metric.value for metric in app.metric]
 
 
-def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open) -> None:
+def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open, bundle: Bundle) -> None:
     app = open_view("what_if", **{"what_if.fault": "the token API together is down"})
     assert [error.value for error in app.error] == []
     assert app.number_input(key="what_if.for").value == pytest.approx(0.2)
+    peak_s = excerpt_of(load_scenario(bundle.scenario_file), PREVIEW_REQUESTS).peak_s
+    assert app.number_input(key="what_if.from").value == pytest.approx(max(peak_s / 60 - 0.1, 0))
     app.number_input(key="what_if.from").set_value(0.5).run()
     assert [error.value for error in app.error] == []
     assert any('"start_s": 30.0, "duration_s": 12.0' in caption.value for caption in app.caption)

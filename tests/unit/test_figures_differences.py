@@ -83,10 +83,16 @@ def test_time_and_losses_are_told_by_where_they_come_from() -> None:
     fast = side("fast", seconds={"queue": 0.0, "decode": 1.0, "prefill": 0.5}, lost={"failed": 0.02})
     time, lost = differences_in_words(slow, fast)
     assert time.text == (
-        "A mean answer of slow takes 3.5 s longer than of fast: 4 s more (75% queue, 25% decode) and 500 ms less "
-        "(all of it prefill)."
+        "The mean answer of slow takes 3.5 s longer than that of fast: 4 s more (75% queue, 25% decode) and 500 ms "
+        "less (all of it prefill)."
     )
     assert lost.text == "slow loses 10.0% of its requests, fast 2.00%: 8.00% more (all of it rejected (rate limit))."
+
+
+def test_a_reason_that_rounds_to_the_whole_is_all_of_it() -> None:
+    slow = side("slow", seconds={"decode": 100.0, "queue": 0.3})
+    (time,) = differences_in_words(slow, side("fast"))
+    assert time.text.endswith("100 s more (all of it decode).")
 
 
 def test_lost_requests_are_told_by_status_and_reason() -> None:
