@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="about how long")
     parser.add_argument("--cases", type=int, default=10**9, help="at most")
     parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--only", action="append", default=[], help="KIND:NUMBER, again and with what it says")
+    parser.add_argument("--only", action="append", default=[], help="KIND:NUMBER, told, and its files kept")
     given = parser.parse_args()
     kinds = given.kinds.split(",")
     if given.only:
@@ -78,15 +78,14 @@ def _through(
             "seconds": 0.0,
             "text": "",
             "mib": 0,
+            "fault": f"the process ended with {worker.exitcode}",
         }
-        ended["fault"] = f"the process ended with {worker.exitcode}"
         done.append(ended)
         found.setdefault(ended["fault"], []).append(ended)
     return found, done
 
 
 def _work(plan: list[tuple[str, int]], first: int, seed: int, until: float, aloud: bool, pipe: Any) -> None:
-    os.environ["PYTHONHASHSEED"] = "0"
     home = Path(tempfile.mkdtemp(prefix="hostile-"))
     os.chdir(home)
     try:
@@ -101,7 +100,7 @@ def _work(plan: list[tuple[str, int]], first: int, seed: int, until: float, alou
             faulthandler.cancel_dump_traceback_later()
             if aloud:
                 print(f"== {kind}:{number}: exit {ended.code}, {ended.seconds:.1f} s, {ended.kind}\n{ended.text}")
-                shutil.copytree(folder, f"/tmp/hostile-{kind}-{number}", dirs_exist_ok=True, symlinks=True)
+                print(f"   its files: {_kept(folder, f'{kind}-{number}')}")
             mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             text = ended.text[-3000:] if ended.kind else ""
             pipe.send(
@@ -112,6 +111,17 @@ def _work(plan: list[tuple[str, int]], first: int, seed: int, until: float, alou
     finally:
         os.chdir("/")
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _kept(folder: Path, name: str) -> Path:
+    """A copy of a case's files, to look at."""
+    kept = Path(tempfile.mkdtemp(prefix=f"hostile-{name}-")) / folder.name
+    shutil.copytree(folder, kept, symlinks=True, ignore=_no_pipes)
+    return kept
+
+
+def _no_pipes(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_fifo()]
 
 
 def _tell(found: dict[str, list[Any]], done: list[Any]) -> None:

@@ -106,10 +106,10 @@ def doubts(held_out: Mapping[str, Mapping[str, float]], folder: Path) -> list[st
     """Why a profile is not to be trusted: a design cut short, a regime without points of its own, large errors."""
     from calibrate.recording.bundle import META
     from calibrate.recording.steps import REGIMES
-    from simulator.results.files import read_json
+    from simulator.results.inputs import input_json
 
     found = []
-    meta = read_json(folder / META) if folder.is_dir() else {}
+    meta = input_json(folder / META) if folder.is_dir() else {}
     if meta.get("status", "complete") != "complete":
         measured, design = meta["points"]["measured"], meta["design"]
         wanted = design["points"] * design["repeats"]

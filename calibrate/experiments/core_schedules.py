@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from simulator.engine.modes.refusals import Asked, refusals
 from simulator.engine.schedule_trace import FORMAT
 from simulator.engine.trace_modes import KINDS
 from simulator.engine.verify import ScheduleCheck, check_schedule
+from simulator.results.files import write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,4 @@ def write_recording(path: Path, recording: dict[str, Any]) -> None:
     """Write a recording compressed, whole or not at all; equal content gives equal bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(recording, sort_keys=True, separators=(",", ":")) + "\n"
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_bytes(gzip.compress(text.encode(), mtime=0))
-    scratch.rename(path)
+    write_bytes(path, gzip.compress(text.encode(), mtime=0))

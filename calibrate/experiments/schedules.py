@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from calibrate.vllm_process import VllmProcess, engine_arguments
 from simulator.engine.schedule_trace import FORMAT
 from simulator.engine.verify import ScheduleCheck, check_schedule
 from simulator.errors import InputError, Problem
+from simulator.results.files import write_text
 
 TINY_MODEL = Path(__file__).parents[1] / "models" / "tiny-llama"
 SYNCHRONOUS = {"load-format": "dummy", "skip-tokenizer-init": None, "no-async-scheduling": None}
@@ -101,7 +101,5 @@ def _write(path: Path, made: dict[str, Any], requests: list[dict[str, Any]]) -> 
     from simulator.fleet.single import replay_kernel
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(json.dumps({"format": FORMAT, **made, "requests": requests}, sort_keys=True) + "\n")
-    scratch.rename(path)
+    write_text(path, json.dumps({"format": FORMAT, **made, "requests": requests}, sort_keys=True) + "\n")
     return Recording(path, check_schedule(path, {"kernel": replay_kernel, "reference": replay_by_reference}))

@@ -31,6 +31,7 @@ from simulator.catalog.models import model
 from simulator.catalog.precisions import kv_formats, precisions
 from simulator.perf.device import Device
 from simulator.perf.kernels import GemmKernel, Peaks
+from simulator.results.files import write_text
 
 GEMM_TABLES = {"bf16": "bfloat16", "fp8": "fp8", "fp4": "nvfp4"}
 """Weight format of the catalog → name in the tables. Block-scaled fp8 is left out: below a few thousand tokens its rows
@@ -210,9 +211,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write `content` atomically, keys in the order given."""
     import json
 
-    scratch = path.with_suffix(".partial")
-    scratch.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
-    scratch.replace(path)
+    write_text(path, json.dumps(content, indent=1, default=_plain) + "\n")
 
 
 def _plain(value: object) -> object:

@@ -10,7 +10,7 @@ import numpy as np
 from calibrate.recording.run import Recording, engine_config, read_run
 from calibrate.recording.steps import steps_from_batches
 from simulator.errors import InputError, Problem
-from simulator.results.files import read_json
+from simulator.results.inputs import input_json
 
 STEPS, META = "steps.parquet", "meta.json"
 _COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")
@@ -26,7 +26,7 @@ def read_steps(source: Path) -> tuple[Recording, list[Path]]:
     if not source.is_dir():
         return read_run(source), [source]
     meta_path, steps_path = source / META, source / STEPS
-    meta = read_json(meta_path)
+    meta = input_json(meta_path)
     try:
         return _recording(source, meta, steps_path), [meta_path, steps_path]
     except KeyError as error:

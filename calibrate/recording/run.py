@@ -15,7 +15,7 @@ from calibrate.recording.steps import Steps, steps_from_batches
 from simulator.engine.config import EngineConfig
 from simulator.engine.schedule_trace import config_from_limits
 from simulator.errors import InputError, Problem
-from simulator.results.files import read_format
+from simulator.results.inputs import input_format
 
 FORMAT = "vllm-run/1"
 _LIMITS = ("num_gpu_blocks", "block_size", "max_num_batched_tokens", "max_num_seqs", "max_model_len")
@@ -67,7 +67,7 @@ def read_run(file: str | Path) -> Recording:
     ------
     InputError : no such file, another format, or an entry that is missing or makes no sense, by its path
     """
-    value = read_format(file, FORMAT)
+    value = input_format(file, FORMAT, None)
     try:
         return _recording(str(file), value)
     except KeyError as error:

@@ -26,10 +26,8 @@ def report(
         Html for the report with charts to move in; md, memo (HTML to print) or docx for the memo; xlsx for the bill
         with formulas. The last two need `pip install 'servecast[memo]'`.
     """
-    from simulator.results.binary import write_bytes
     from simulator.results.bundle import read_bundle
-    from simulator.results.files import write_text
-    from simulator.results.outputs import output_file
+    from simulator.results.files import output_file, write_bytes, write_text
 
     found = read_bundle(bundle)
     target = output_file(out or bundle / _NAMES[format])

@@ -49,8 +49,7 @@ def steps(
     from simulator.errors import InputError, Problem
     from simulator.report.perfetto import perfetto_trace
     from simulator.results.bundle import read_bundle
-    from simulator.results.files import write_text
-    from simulator.results.outputs import output_file
+    from simulator.results.files import output_file, write_text
     from simulator.run.steps import replica_steps, replicas
 
     if not (start_s >= 0 and seconds > 0):

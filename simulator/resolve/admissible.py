@@ -118,18 +118,15 @@ def _most_tokens(fleet: FleetSpec, target: int) -> float:
     return longest_request(engine)
 
 
-def expected_requests(loaded: LoadedScenario, k: int) -> float:
-    """Requests of class `k` that come in a replication, about; users in a closed loop send one a second at most."""
-    spec = workload_spec(loaded.scenario, loaded.path.parent).classes[k]
-    horizon_s = loaded.scenario.run.horizon_s
+def expected_requests(spec: ClassWorkload, horizon_s: float) -> float:
+    """Requests of a class that come in a replication, about; users in a closed loop send one a second at most."""
     if isinstance(spec.arrivals, ClosedLoopArrivals):
         return spec.arrivals.concurrency * horizon_s / (1.0 + spec.arrivals.think_s)
     return _requests(spec, horizon_s)
 
 
-def mean_output_tokens(loaded: LoadedScenario, k: int) -> float:
-    """Output tokens of a request of class `k` in the mean; those of recorded traffic about."""
-    spec = workload_spec(loaded.scenario, loaded.path.parent).classes[k]
+def mean_output_tokens(spec: ClassWorkload) -> float:
+    """Output tokens of a request of a class in the mean; those of recorded traffic about."""
     return _RECORDED_TOKENS if spec.osl is None else float(length_mean(spec.osl))
 
 

@@ -1,17 +1,20 @@
-"""Files that stand whole or not at all, and JSON files of a named format."""
+"""Files that are written whole or not at all, where nothing else than a plain file stands."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import Any
 
 from simulator.errors import InputError, Problem
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a text file (UTF-8) under a scratch name beside it, then give it its own.
+    """Write a text file (UTF-8), as `write_bytes`."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file under a scratch name beside it, then give it its own.
 
     Raises
     ------
@@ -19,7 +22,7 @@ def write_text(file: Path, text: str) -> None:
     """
     scratch = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(content)
         scratch.replace(file)
     except OSError as error:
         scratch.unlink(missing_ok=True)
@@ -39,32 +42,19 @@ def make_folder(folder: Path) -> None:
         raise InputError(Problem(f"cannot be made: {error.strerror}", str(folder))) from error
 
 
-def read_json(file: str | Path) -> Any:
-    """The value of a JSON file.
+def output_file(file: str | Path) -> Path:
+    """A place for a file: nothing stands there yet, or a regular file that may be replaced.
 
     Raises
     ------
-    InputError : it cannot be read, or is not JSON, at its line and column
+    InputError : a folder, device, pipe or link, which would be replaced by the file; or no folder to write in
     """
+    path = Path(file)
     try:
-        return json.loads(Path(file).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", str(file))) from error
-    except json.JSONDecodeError as error:
-        raise InputError(Problem(f"is not JSON: {error.msg}", str(file), error.lineno, error.colno)) from error
-    except UnicodeDecodeError as error:
-        raise InputError(Problem("is not UTF-8 text", str(file))) from error
-
-
-def read_format(file: str | Path, format_name: str) -> dict[str, Any]:
-    """The object of a JSON file whose `format` must be the one named.
-
-    Raises
-    ------
-    InputError : as `read_json`, or no object, or another format
-    """
-    value = read_json(file)
-    if not isinstance(value, dict) or value.get("format") != format_name:
-        got = str(value.get("format")) if isinstance(value, dict) else type(value).__name__
-        raise InputError(Problem(f"format must be {format_name!r}", str(file), path="format", got=got))
-    return value
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise InputError(Problem("cannot be written: something else than a plain file stands there", str(file)))
+        if not path.absolute().parent.is_dir():
+            raise InputError(Problem(f"cannot be written: there is no folder {path.parent}", str(file)))
+    except (OSError, ValueError) as error:
+        raise InputError(Problem(f"cannot be written: {getattr(error, 'strerror', error)}", str(file))) from error
+    return path

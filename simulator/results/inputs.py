@@ -35,7 +35,7 @@ def input_file(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Path:
     return path
 
 
-def input_text(file: str | Path, most_bytes: int = MOST_BYTES) -> str:
+def input_text(file: str | Path, most_bytes: int | None = MOST_BYTES) -> str:
     """The text (UTF-8) of a regular file of at most so many bytes.
 
     Raises
@@ -51,7 +51,7 @@ def input_text(file: str | Path, most_bytes: int = MOST_BYTES) -> str:
         raise InputError(Problem("is not UTF-8 text", file=str(file))) from error
 
 
-def input_json(file: str | Path, most_bytes: int = MOST_BYTES) -> Any:
+def input_json(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Any:
     """The value of a JSON file.
 
     Raises
@@ -69,14 +69,14 @@ def input_json(file: str | Path, most_bytes: int = MOST_BYTES) -> Any:
         ) from error
 
 
-def input_format(file: str | Path, format_name: str) -> dict[str, Any]:
+def input_format(file: str | Path, format_name: str, most_bytes: int | None = MOST_BYTES) -> dict[str, Any]:
     """The object of a JSON file whose `format` must be the one named.
 
     Raises
     ------
     InputError : as `input_json`, or no object, or another format
     """
-    value = input_json(file)
+    value = input_json(file, most_bytes)
     if not isinstance(value, dict) or value.get("format") != format_name:
         got = str(value.get("format"))[:60] if isinstance(value, dict) else type(value).__name__
         raise InputError(Problem(f"format must be {format_name!r}", str(file), path="format", got=got))

@@ -16,6 +16,7 @@ from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
 from simulator.resolve.admissible import expected_requests, mean_output_tokens
+from simulator.resolve.demand import workload_spec
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import QueueAutoscaler
@@ -51,11 +52,9 @@ class Needs:
 
     Attributes
     ----------
-    requests : over all topologies and replications
-    seconds : of one core
+    seconds : of one core, over all topologies and replications
     """
 
-    requests: float
     seconds: float
     memory_bytes: float
 
@@ -113,14 +112,15 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     top. Memory is that of the largest topology: its replicas' blocks and tables, users who wait, samples of the fleet.
     """
     run, runs = loaded.scenario.run, loaded.scenario.run.replications * len(planned)
-    counts = [expected_requests(loaded, k) for k in range(len(loaded.scenario.workload.classes))]
-    tokens = [mean_output_tokens(loaded, k) for k in range(len(counts))]
+    specs = workload_spec(loaded.scenario, loaded.path.parent).classes
+    counts = [expected_requests(spec, run.horizon_s) for spec in specs]
+    tokens = [mean_output_tokens(spec) for spec in specs]
     decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
     seconds = runs * sum(n * (_REQUEST_S + o * _TOKEN_S) for n, o in zip(counts, tokens, strict=True))
     waiting = [cls.arrivals for cls in loaded.scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
     memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
     memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)
-    return Needs(runs * sum(counts), seconds + decisions * _DECISION_S, memory)
+    return Needs(seconds + decisions * _DECISION_S, memory)
 
 
 def check_needs(needs: Needs, budget: Budget) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
-from simulator.results.files import write_text
-from simulator.results.outputs import output_file
+from simulator.results.files import output_file, write_text
 from simulator.rng import stream
 from simulator.workload.description import FORMAT
 from simulator.workload.histogram import JointHistogram, joint_histogram, log_edges

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
-from simulator.results.files import read_format
+from simulator.results.inputs import input_format
 from simulator.workload.arrivals import Rate
 from simulator.workload.histogram import JointHistogram
 
@@ -73,7 +73,7 @@ def read_description(file: str | Path) -> Description:
     ------
     InputError : no such file, not JSON, another format, or a field that is missing or makes no sense
     """
-    value = read_format(file, FORMAT)
+    value = input_format(file, FORMAT)
     try:
         return _description(value)
     except KeyError as error:

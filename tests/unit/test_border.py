@@ -22,11 +22,12 @@ from simulator.cli.main import run_command
 from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
 from simulator.resolve.admissible import expected_requests
+from simulator.resolve.demand import workload_spec
 from simulator.resolve.memory import Question, answer
 from simulator.resolve.topology import plan_topologies
 from simulator.results.bundle import read_bundle
+from simulator.results.files import output_file
 from simulator.results.inputs import input_json, input_text
-from simulator.results.outputs import output_file
 from simulator.run.budget import Budget, check_needs, checked_budget, needs_of, within
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -178,7 +179,8 @@ def test_spikes_and_rounds_of_a_trace_are_in_the_estimate(tmp_path: Path) -> Non
     for arrivals, expected in ((schedule, 2 * (40 + 10 * 100 + 10 * 1000)), (trace, 3 * 60 / 2)):
         text = chat(OWN, study="months: 6").replace("{kind: poisson, rate_rps: 15}", arrivals)
         (tmp_path / "scenario.yaml").write_text(text)
-        assert expected_requests(load_scenario(tmp_path / "scenario.yaml"), 0) == pytest.approx(expected)
+        (spec,) = workload_spec(load_scenario(tmp_path / "scenario.yaml").scenario, tmp_path).classes
+        assert expected_requests(spec, 60) == pytest.approx(expected)
 
 
 def test_time_and_memory_that_are_over_end_it_by_design() -> None:

@@ -137,8 +137,6 @@ _MAYBE_NONE = (
     *(
         "q_lora_rank",
         "kv_lora_rank",
-        "sliding_window",
-        "attention_chunk_size",
         "index_topk",
         "mamba_head_dim",
         "mamba_d_head",
@@ -166,7 +164,7 @@ _EXPERTS = (
     *("experts_per_token", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "n_shared_experts"),
     *("num_shared_experts", "moe_num_shared_experts"),
 )
-_ONE_OR_LISTED = (*_EXPERTS, "intermediate_size", "moe_intermediate_size", "expert_ffn_hidden_size", "image_size")
+_ONE_OR_LISTED = ("intermediate_size", "moe_intermediate_size", "expert_ffn_hidden_size", "image_size")
 _SWITCHES = (
     *("tie_word_embeddings", "attn_output_gate", "use_sliding_window", "multi_query", "new_decoder_architecture"),
     *("attention_k_eq_v", "use_double_wide_mlp", "enable_moe_block", "mla_use_output_gate", "use_full_rank_gate"),
