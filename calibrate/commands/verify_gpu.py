@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from calibrate.serving.measured import MeasuredRow
     from calibrate.serving.read import ServingTable
     from calibrate.serving.report import Comparison
 
@@ -106,13 +107,17 @@ def _write_docs(path: Path, comparison: Comparison, table: ServingTable, seed: i
     from calibrate.serving.sources import length_spreads
     from calibrate.serving.steps import catalog_steps
 
-    assumed = tuple(row for row in table.rows if row.osl_cv is None and any(s.cv > 0 for s in length_spreads(row)))
-    random = replace(table, rows=assumed)
+    def assumed(row: MeasuredRow) -> bool:
+        return row.osl_cv is None and any(spread.cv > 0 for spread in length_spreads(row))
+
+    def scaled(scale: float) -> Comparison:
+        if scale == 1.0:
+            return replace(comparison, scored=tuple(one for one in comparison.scored if assumed(one.row)))
+        random = replace(table, rows=tuple(row for row in table.rows if assumed(row)))
+        return compare_rows(random, catalog_steps, seed=seed, cv_scale=scale)
+
     titles = {0.0: "all of mean length", 0.5: "half the spread", 1.0: "as simulated", 1.5: "half as much again"}
-    spreads = {
-        title: as_json(compare_rows(random, catalog_steps, seed=seed, cv_scale=scale))
-        for scale, title in titles.items()
-    }
+    spreads = {title: as_json(scaled(scale)) for scale, title in titles.items()}
     write_docs(path, serving_section(comparison, spreads))
 
 
@@ -133,29 +138,14 @@ def table_files(tables: list[Path] | None, data: Path | None) -> list[Path]:
 
 
 def _print_knees(result: dict[str, object]) -> None:
+    from calibrate.serving.report import knee_rows
     from simulator.cli.output import print_table
 
     knees = result["knees"]
     assert isinstance(knees, list)
     if knees:
         print()
-        rows = [
-            [
-                k["series"],
-                ", ".join(f"{rate:g}" for rate in k["rates_rps"]),
-                _rate(k, "measured"),
-                _rate(k, "simulated"),
-            ]
-            for k in knees
-        ]
-        print_table(rows, ("open-loop series", "req/s", "TTFT leaves its flat part at", "simulated"))
-
-
-def _rate(knee: dict[str, object], which: str) -> str:
-    step, rates = knee[f"{which}_step"], knee["rates_rps"]
-    assert isinstance(step, int)
-    assert isinstance(rates, list)
-    return f"{rates[step]:g}" if step < len(rates) else "never"
+        print_table(knee_rows(knees), ("open-loop series", "req/s", "TTFT leaves its flat part at", "simulated"))
 
 
 def _print_excluded(result: dict[str, object]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from tabulate import tabulate
 
 from calibrate.sections import write_section
-from calibrate.serving.report import Comparison, as_json
+from calibrate.serving.report import METRICS, Comparison, as_json, knee_rows
 from simulator.catalog.expected import error_table
 from simulator.catalog.overheads import (
+    FIGURES,
     expert_rows,
     family_rows,
     front_end,
@@ -21,11 +22,11 @@ from simulator.catalog.overheads import (
     overhead_rows,
     penalty_seq_s,
 )
+from simulator.catalog.quantity import Quantity
 
 BEGIN = "<!-- serving: begin (servecast verify gpu --write-docs) -->"
 END = "<!-- serving: end -->"
 TITLE = "# Accuracy\n\nHow far forecasts are from what was measured.\n"
-_METRICS = ("tpot", "throughput", "ttft", "e2e")
 _METHOD = """## Serving: published results of real GPUs
 
 Every row is simulated with the exact scheduler at the source's engine limits and load (open loop with its rate, closed
@@ -110,9 +111,9 @@ def _table(rows: Sequence[Sequence[str]], headers: Sequence[str]) -> str:
     return tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True) + "\n"
 
 
-def _cells(metrics: Mapping[str, Any], wanted: Sequence[str] = _METRICS) -> list[str]:
+def _cells(metrics: Mapping[str, Any]) -> list[str]:
     cells = []
-    for metric in wanted:
+    for metric in METRICS:
         one = metrics.get(metric, {})
         if one.get("rows"):
             median, p90, bias = (100 * one[part] for part in ("median_abs_error", "p90_abs_error", "bias"))
@@ -123,7 +124,7 @@ def _cells(metrics: Mapping[str, Any], wanted: Sequence[str] = _METRICS) -> list
     return cells
 
 
-_ERRORS = [f"{metric} error" for metric in _METRICS]
+_ERRORS = [f"{metric} error" for metric in METRICS]
 _READING = (
     "Median / p90 of the absolute error / median signed error in %, number of rows, and the share of them that keeps "
     "within the error stated for nine of ten.\n\n"
@@ -158,15 +159,7 @@ def _groups(groups: Mapping[str, Any], title: str) -> str:
 
 
 def _knees(knees: Sequence[Mapping[str, Any]]) -> str:
-    def rate(knee: Mapping[str, Any], which: str) -> str:
-        step, rates = knee[f"{which}_step"], knee["rates_rps"]
-        return f"{rates[step]:g}" if step < len(rates) else "none"
-
-    rows = [
-        [k["series"], ", ".join(f"{r:g}" for r in k["rates_rps"]), rate(k, "measured"), rate(k, "simulated")]
-        for k in knees
-    ]
-    return _table(rows, ["series", "req/s", "measured", "simulated"])
+    return _table(knee_rows(knees), ["series", "req/s", "measured", "simulated"])
 
 
 def _spreads(result: Mapping[str, Any], spreads: Mapping[str, Mapping[str, Any]]) -> str:
@@ -181,17 +174,7 @@ def _spreads(result: Mapping[str, Any], spreads: Mapping[str, Mapping[str, Any]]
 
 def _overheads() -> str:
     vllm = overhead_rows()
-    names = (
-        "exposed_s",
-        "exposed_seq_s",
-        "launch_layer_s",
-        "host_s",
-        "host_seq_s",
-        "layer_s",
-        "collective_wait_s",
-        "request_s",
-    )
-    rows = [[name, *(_range(getattr(row, name)) for row in vllm)] for name in names]
+    rows = [[name, *(_range(getattr(row, name)) for row in vllm)] for name in FIGURES]
     text = _table(rows, ["µs", *(f"from vLLM {row.since}" for row in vllm)])
     formats = list(expert_rows()[0].shares)
     experts = [[f"from vLLM {row.since}", *(_share(row.shares[name]) for name in formats)] for row in expert_rows()]
@@ -212,12 +195,12 @@ def _overheads() -> str:
     return text + f"\nHost times beside consumer GPUs, as a multiple: {hosts}.\n"
 
 
-def _range(quantity: Any) -> str:
+def _range(quantity: Quantity) -> str:
     value, low, high = (1e6 * (one or 0.0) for one in (quantity.value, quantity.low, quantity.high))
     return f"{value:.3g} ({low:.2g} to {high:.2g})" if quantity.low is not None else f"{value:.3g}"
 
 
-def _share(quantity: Any) -> str:
+def _share(quantity: Quantity) -> str:
     return (
         f"{quantity.value:.2f} ({quantity.low:.2f} to {quantity.high:.2f})" if quantity.low else f"{quantity.value:.2f}"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,10 +134,20 @@ METRICS = ("tpot", "throughput", "ttft", "e2e")
 
 def table_rows(result: dict[str, Any]) -> list[list[str]]:
     """Rows of the printed table: overall, saturated, burst, then groups below saturation."""
-    rows = [_line(title, result[key]) for key, title in (("overall", "all rows below saturation"),)]
-    rows += [_line(title, result[key]) for key, title in (("saturated", "saturated"), ("burst", "burst"))]
+    regimes = (("overall", "all rows below saturation"), ("saturated", "saturated"), ("burst", "burst"))
+    rows = [_line(title, result[key]) for key, title in regimes]
     for key, title in GROUPS:
         rows += [_line(f"{title} {name}", metrics) for name, metrics in result[key].items()]
+    return rows
+
+
+def knee_rows(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Rows of the table of knees: series, its rates, and the rate of the knee as measured and as simulated."""
+    rows = []
+    for knee in found:
+        rates = [f"{rate:g}" for rate in knee["rates_rps"]]
+        places = [knee[f"{which}_step"] for which in ("measured", "simulated")]
+        rows.append([knee["series"], ", ".join(rates), *((*rates, "never")[place] for place in places)])
     return rows
 
 

@@ -36,12 +36,8 @@ def fit_runs(table: ServingTable) -> FitRuns:
             every.append(prepare_runs(row))
         except NotSupported:
             continue
-    series: dict[tuple[object, ...], list[Runs]] = {}
-    for runs in every:
-        if composed(runs[0]) and "not_fitted" not in source_of(runs[0].row):
-            series.setdefault(_series(runs[0].row), []).append(runs)
-    chosen = [runs for members in series.values() for runs in spread(members, MOST_PER_SERIES)]
-    return FitRuns(tuple(every), tuple(chosen))
+    fitted = [runs for runs in every if composed(runs[0]) and "not_fitted" not in source_of(runs[0].row)]
+    return FitRuns(tuple(every), tuple(thinned(fitted, MOST_PER_SERIES)))
 
 
 def thinned(every: Sequence[Runs], most: int) -> list[Runs]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -11,18 +12,7 @@ from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import MeasuredRow
 from calibrate.serving.sources import async_scheduling, engine_version, source_of
 from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.overheads import (
-    HOST_FIGURES,
-    OverheadRow,
-    experts_row,
-    family_rows,
-    host_row,
-    host_rows,
-    link_rows,
-    penalty_seq_s,
-    row_of,
-    slowed,
-)
+from simulator.catalog.overheads import engine_overheads, family_rows, link_rows, penalty_seq_s, slowed
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
@@ -32,33 +22,15 @@ from simulator.resolve.checkpoint import architecture
 
 
 def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverheads:
-    """Overheads of a row from trial values: `NAME.SINCE` for one generation of the engine, or `NAME` for all."""
-    version, asynchronous = engine_version(row), async_scheduling(row)
-    own, hosts, experts = row_of(version), host_row(version, asynchronous), experts_row(version)
-    factor = values["host_factor"] if any(row.gpu in one.gpus for one in host_rows()) else 1.0
-
-    def value(generation: OverheadRow, name: str) -> float:
-        return values.get(f"{name}.{generation.since}", values.get(name, _planned(generation, name)))
-
-    def share(weights: str, planned: float) -> float:
-        return values.get(f"experts.{weights}.{experts.since}", planned)
-
+    """Overheads of a row from trial values: those of its engine, with the source's penalties, and the experts' share
+    in its own format alone, so that others do not bear on it."""
+    found = engine_overheads(engine_version(row), row.gpu, async_scheduling(row), values)
     penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source_of(row).get("penalties") else 0.0
-    host = {name: factor * value(hosts, name) for name in HOST_FIGURES}
-    return EngineOverheads(
-        version=f"vLLM {own.since}",
-        **host | {"exposed_seq_s": host["exposed_seq_s"] + penalty},
-        async_scheduling=own.async_scheduling if asynchronous is None else asynchronous,
-        layer_s=value(own, "layer_s"),
-        collective_wait_s=value(own, "collective_wait_s"),
-        request_s=value(own, "request_s"),
-        max_graph_tokens=int(own.max_graph_tokens.value),
-        experts=tuple((name, share(name, one.value)) for name, one in experts.shares.items() if name == row.dtype),
+    return replace(
+        found,
+        exposed_seq_s=found.exposed_seq_s + penalty,
+        experts=tuple(one for one in found.experts if one[0] == row.dtype),
     )
-
-
-def _planned(generation: OverheadRow, name: str) -> float:
-    return float(getattr(generation, name).value)
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
@@ -14,9 +15,9 @@ from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 
 FILE = "engine_overheads.yaml"
-HOST_FIGURES = ("exposed_s", "exposed_seq_s", "host_s", "host_seq_s", "launch_layer_s")
-Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
+HOST_FIGURES = ("exposed_s", "exposed_seq_s", "launch_layer_s", "host_s", "host_seq_s")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
+Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
 
 
 class OverheadRow(Entry):
@@ -152,27 +153,40 @@ def host_row(version: str | None, asynchronous: bool | None) -> OverheadRow:
 
 
 def engine_overheads(
-    version: str | None = None, gpu_name: str | None = None, asynchronous: bool | None = None
+    version: str | None = None,
+    gpu_name: str | None = None,
+    asynchronous: bool | None = None,
+    trial: Mapping[str, float] | None = None,
 ) -> EngineOverheads:
     """Overheads of vLLM `version`, as `0.11` or `0.8.5`, on a host as they stand beside the GPU.
 
     Parameters
     ----------
     asynchronous : whether the host works beside the GPU; None takes the version's default
+    trial : values of a fit before those of the rows: `NAME.SINCE` of one row, `NAME` of all, `experts.FORMAT.SINCE`,
+        `host_factor`
 
     Raises
     ------
     InputError : not a version number
     """
-    row, host = row_of(version), host_row(version, asynchronous)
-    figures = {name: getattr(host if name in HOST_FIGURES else row, name).value for name in FIGURES}
-    factor = next((host.factor.value for host in host_rows() if gpu_name in host.gpus), 1.0)
-    figures |= {name: factor * figures[name] for name in HOST_FIGURES}
+    values = trial or {}
+    row, host, experts = row_of(version), host_row(version, asynchronous), experts_row(version)
+
+    def figure(name: str) -> float:
+        own = host if name in HOST_FIGURES else row
+        planned: float = getattr(own, name).value
+        return values.get(f"{name}.{own.since}", values.get(name, planned))
+
+    beside = next((one.factor.value for one in host_rows() if gpu_name in one.gpus), None)
+    factor = 1.0 if beside is None else values.get("host_factor", beside)
+    figures = {name: factor * figure(name) if name in HOST_FIGURES else figure(name) for name in FIGURES}
+    shares = ((name, values.get(f"experts.{name}.{experts.since}", one.value)) for name, one in experts.shares.items())
     return EngineOverheads(
         version=f"vLLM {row.since}",
         async_scheduling=row.async_scheduling if asynchronous is None else asynchronous,
         max_graph_tokens=int(row.max_graph_tokens.value),
-        experts=tuple((name, share.value) for name, share in experts_row(version).shares.items()),
+        experts=tuple(shares),
         **figures,
     )
 

@@ -60,7 +60,7 @@ def test_large_random_runs(seed: int, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(FLIGHTS))
 def test_a_request_that_preempts_itself_holds_back_one_that_ends(name: str) -> None:
-    """By the rules of 0.32 nobody behind it is in that plan, so a last token may come while its request still decodes."""
+    """By the rules of 0.32 nobody behind it is in that plan: a last token comes while its request still decodes."""
     preemptions = 0
     for num_blocks in (7, 8):
         config = EngineConfig(
