@@ -134,7 +134,7 @@ def disaggregated(draw: st.DrawFn) -> FleetSpec:
     return fleet(pools, routing=routing, classes=tuple(ClassSpec(name, (True,) * 3, timeout, 2) for name in "ab"))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(disaggregated(), st.integers(0, 10), st.sampled_from([2.0, 1e5]), st.integers(-1, 4), st.floats(0.1, 8.0))
 def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: float, lost: int, lost_s: float) -> None:
     """One status for each request, blocks of both sides come back, Little's law holds at every pool."""

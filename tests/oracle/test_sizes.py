@@ -21,7 +21,7 @@ def found(topology: str, tmp_path: Path, *sets: str) -> dict[str, Any]:
     return run_at(SIZED, topology, sets, tmp_path)
 
 
-@pytest.mark.parametrize("rate_rps", [40, 260])
+@pytest.mark.parametrize("rate_rps", [40, 150, 260])
 def test_one_number(rate_rps: int, tmp_path: Path) -> None:
     rate = f"workload.classes[chat].arrivals.rate_rps={rate_rps}"
     best = cheapest(SIZED, "own", numbers(["base"], "own", 7), tmp_path, (rate,))

@@ -107,7 +107,8 @@ def test_the_v1_model_runner_refuses_asynchronous_plans_of_a_pipeline() -> None:
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b"])
 def test_a_batch_takes_as_long_through_all_stages_as_through_one_gpu_but_for_hosts_and_hand_overs(model: str) -> None:
-    """The kernels of all layers and their attention are the same; stages add transport, and a host each at most."""
+    """The kernels of all layers and their attention are the same; stages add transport, and their hosts' work: what
+    shows in each step does so once a stage, what runs beside the GPU at most that often."""
     one, four = (
         plan_engine(model, "h200", 1, pp, EngineSettings(quantization="fp8"), Path()).step_time for pp in (1, 4)
     )
@@ -116,7 +117,12 @@ def test_a_batch_takes_as_long_through_all_stages_as_through_one_gpu_but_for_hos
     assert len(four.token_time_s) == 1
     assert four.stages == 4
     assert ((kernels[1] > kernels[0]) & (kernels[1] < 1.1 * kernels[0])).all()
-    assert ((hosts[1] > hosts[0]) & (hosts[1] < 4 * hosts[0])).all()
+    host = engine_overheads(None, "h200")
+    shown = host.exposed_s + host.exposed_seq_s * batch
+    more = kernels[1] + hosts[1] - kernels[0] - hosts[0]
+    transport = kernels[1] - kernels[0]
+    assert (more > 3 * shown).all()
+    assert (more < 3 * (shown + host.host_s + host.host_seq_s * batch) + transport).all()
     assert four.prefill_attn_s == pytest.approx(one.prefill_attn_s)
     assert four.decode_attn_s == pytest.approx(one.decode_attn_s)
 
