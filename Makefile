@@ -39,7 +39,7 @@ test-break: setup  ## hostile inputs for BREAK_S seconds from BREAK_SEED on: eve
 
 sbom: setup  ## what is installed, as a bill of materials in build/sbom.json (CycloneDX)
 	$(PYTHON) -m venv .venv-sbom
-	.venv-sbom/bin/pip install --quiet cyclonedx-bom
+	.venv-sbom/bin/pip install --quiet -c constraints.txt cyclonedx-bom
 	mkdir -p build
 	.venv-sbom/bin/cyclonedx-py environment $(BIN)/python --output-format JSON --output-file build/sbom.json
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.catalog.overheads import engine_overheads
-from simulator.cli.doctor import warm_up, warm_up_all
-from simulator.engine.config import EngineConfig
+from simulator.cli.doctor import warm_up
 from simulator.engine.modes.flight.arrays import Flight as InFlight
 from simulator.engine.modes.spec import Flight
 from simulator.engine.rules import V0_32, V0_33
@@ -18,6 +17,7 @@ from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.single import RequestList
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.topology import plan_topologies
+from simulator.run.bench import Setting, fleet_spec
 from simulator.scenario.load import load_scenario
 from simulator.schema.engine import EngineSettings, SpeculativeConfig
 from simulator.workload.requests import make_requests
@@ -184,10 +184,10 @@ def test_what_drafters_give_up_of_a_hit_follows_the_version(
 
 def test_the_quickstart_runs_on_one_set_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of plans in flight, which `servecast doctor --warm` compiles; token APIs alone run on it too."""
-    warmed: list[EngineConfig] = []
-    monkeypatch.setattr("simulator.fleet.single.run_single", lambda config, *_: warmed.append(config))
+    warmed: list[Setting] = []
+    monkeypatch.setattr("simulator.run.bench.warm_up", warmed.append)
     warm_up()
-    assert warmed[0].modes.flight == Flight(2, True)
+    assert [fleet_spec(kind).pools[0].engine.modes.flight for kind in warmed] == [Flight(2, True)]
     quickstart = Path(__file__).resolve().parents[2] / "scenarios/quickstart.yaml"
     nobody = RequestList(make_requests(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64)))
     replicas = [f"{name}.pools[0].replicas=4" for name in ("on_prem", "hybrid")]
@@ -200,10 +200,13 @@ def test_the_quickstart_runs_on_one_set_of_kernels(monkeypatch: pytest.MonkeyPat
 
 
 def test_all_that_is_warmed_is_every_kind_of_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    warmed: list[tuple[bool, bool]] = []
+    warmed: list[Setting] = []
     monkeypatch.setattr("simulator.processes.cores", lambda: 1)
-    monkeypatch.setattr(
-        "simulator.run.bench.warm_up", lambda setting: warmed.append((setting.windows, setting.asynchronous))
-    )
-    warm_up_all()
-    assert sorted(warmed) == [(False, False), (False, True), (True, False)]
+    monkeypatch.setattr("simulator.run.bench.warm_up", warmed.append)
+    warm_up(everything=True)
+    modes = [fleet_spec(kind).pools[0].engine.modes for kind in warmed]
+    assert sorted((bool(mode.groups), mode.flight is not None) for mode in modes) == [
+        (False, False),
+        (False, True),
+        (True, False),
+    ]
