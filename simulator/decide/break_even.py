@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
         rival.name,
         None if never else payback_months(ours, theirs),
         None if never else payback_months(ours, theirs, rate),
-        hours_per_day(mine.usd_per_month, rival.bill.lines) if by_hours else None,
+        hours_per_day(mine.bill.lines, rival.bill.lines) if by_hours else None,
     )
 
 
@@ -86,23 +87,50 @@ def without_resale(bill: Bill, months: float) -> Bill:
     return replace(bill, once_usd=once, running_usd=running)
 
 
-def hours_per_day(mine_usd_per_month: float, rival: Sequence[Line]) -> float | None:
+def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
     """Hours of use a day above which a choice that stands all the time costs less than renting for these hours alone.
 
-    h = 24 (C - F) / U, with U what the rival's instances cost by the hour when rented around the clock and F what it
-    pays anyway. Above 24: not even then. Independent of the load, as long as the fleets stay.
+    h = 24 (C - V - F) / (U + T - V), with C what the choice costs, V what of it goes with requests, which come in these
+    hours only, U what the rival's instances cost by the hour when rented around the clock, T what goes with its
+    requests and F what it pays anyway; fees that are a share of a bill are that share of each of them. Above 24: not
+    even then. Independent of the load, as long as the fleets stay and V and T, tokens and traffic, are equal.
 
     Returns
     -------
     None for a rival that pays by the token, or nothing by the hour; it is not asked of a finite job, nor of a rival
     whose rent stops at some hours: they are paid for these hours already
     """
-    use = [line for line in rival if line.kind == "by_use"]
-    by_hour = math.fsum(mean(line.usd) for line in use if line.unit == "GPU-hours")
-    if by_hour <= 0 or any("tokens" in line.unit for line in use):
+    ours, theirs = _parted(mine), _parted(rival)
+    if theirs.by_hour <= 0 or any(line.kind == "by_use" and "tokens" in line.unit for line in rival):
         return None
-    fixed = math.fsum(mean(line.usd) for line in rival if line.kind != "by_use")
-    return max(HOURS_PER_DAY * (mine_usd_per_month - fixed) / by_hour, 0.0)
+    fixed_more = ours.anyway + ours.by_hour - theirs.anyway
+    saved = theirs.by_hour + theirs.with_requests - ours.with_requests
+    if saved <= 0:
+        return HOURS_PER_DAY if fixed_more >= 0 else 0.0
+    return max(HOURS_PER_DAY * fixed_more / saved, 0.0)
+
+
+class _Parted(NamedTuple):
+    """A bill by what it goes with, each with its part of the fees that are a share of the bill."""
+
+    anyway: float
+    by_hour: float
+    with_requests: float
+
+
+def _parted(lines: Sequence[Line]) -> _Parted:
+    sums = {"anyway": 0.0, "by_hour": 0.0, "with_requests": 0.0, "shared": 0.0}
+    for line in lines:
+        sums[_goes_with(line)] += mean(line.usd)
+    rest = sums["anyway"] + sums["by_hour"] + sums["with_requests"]
+    fees = 1.0 + (sums["shared"] / rest if rest else 0.0)
+    return _Parted(fees * sums["anyway"], fees * sums["by_hour"], fees * sums["with_requests"])
+
+
+def _goes_with(line: Line) -> str:
+    if line.kind != "by_use" or line.unit == "kWh":
+        return "anyway"
+    return {"GPU-hours": "by_hour", "USD": "shared"}.get(line.unit, "with_requests")
 
 
 def _between(left: tuple[float, float, float], right: tuple[float, float, float]) -> float:

@@ -75,7 +75,7 @@ def test_hours_of_rent_a_day_that_cost_as_much_as_an_h200_server() -> None:
     bill = own(server, 8, 60, (Fee("running", usd_per_month=given["owned_running_usd_per_hour"] * HOURS),))
     assert bill.paid_usd.sum() == pytest.approx(right["owned_usd_five_years"], abs=0.01)
     price = given["rented_usd_per_hour"]
-    hours = hours_per_day(float(total_usd(bill.lines)), rent(price, 8, 60).lines)
+    hours = hours_per_day(bill.lines, rent(price, 8, 60).lines)
     assert hours is not None
     assert hours == pytest.approx(right["hours_of_rent_per_day"], rel=0.005)
     assert hours / 24 == pytest.approx(right["share_of_hours"], rel=0.005)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from bill_cases import fixed, pool, rented
 
-from simulator.decide.break_even import break_evens
+from simulator.decide.break_even import break_evens, hours_per_day
 from simulator.decide.costed import Costed, costed
 from simulator.decide.months import walk
+from simulator.study.bill import Kind, Line
 from simulator.study.decision import BreakEven, Served
 from simulator.study.demand import Growth, Horizon
 from simulator.study.terms import Commitment, RentedTerms, Terms
@@ -59,3 +60,32 @@ def test_a_window_within_an_hour_is_all_the_time() -> None:
     rent = costed("rent", Terms("rent", rented=(rented(usd=14.0),), months=24), walked)
     dear = replace(_rent("dear", rented(usd=28.0)))
     assert _pairs(rent, dear)["dear", "rent"].hours_per_day == pytest.approx(48.0)
+
+
+def _line(unit: str, usd: float, kind: Kind = "by_use") -> Line:
+    return Line("one", "of", "it", 1.0, unit, usd, kind)
+
+
+@pytest.mark.parametrize("traffic_usd", [0.0, 300.0])
+@pytest.mark.parametrize("fee", [0.0, 0.25])
+def test_hours_of_use_know_of_traffic_and_of_fees_that_follow_the_bill(traffic_usd: float, fee: float) -> None:
+    """$3,000 committed and $100 of storage, against $4,000 around the clock and $80: 18.12 hours with or without."""
+
+    def bill(*lines: Line) -> list[Line]:
+        rest = [*lines, _line("GB", traffic_usd)]
+        return [*rest, _line("USD", fee * sum(float(line.usd) for line in rest))]
+
+    committed = bill(_line("GPU-hours", 3000.0, "committed"), _line("GB", 100.0, "by_month"))
+    demand = bill(_line("GPU-hours", 4000.0), _line("GB", 80.0, "by_month"))
+    assert hours_per_day(committed, demand) == pytest.approx(24 * (3000 + 100 - 80) / 4000)
+    free = [line for line in committed if line.kind != "by_use"]
+    at = hours_per_day(free, demand)
+    assert at is not None
+    assert (1 + fee) * (80 + at / 24 * (4000 + traffic_usd)) == pytest.approx(3100.0)
+
+
+def test_tokens_are_paid_for_in_the_hours_of_use_alone() -> None:
+    demand = [_line("GPU-hours", 2000.0)]
+    assert hours_per_day([_line("tokens", 1000.0)], demand) == 0.0
+    assert hours_per_day([_line("tokens", 3000.0)], demand) == 24.0
+    assert hours_per_day([_line("tokens", 1000.0), _line("months", 500.0, "by_month")], demand) == pytest.approx(12.0)

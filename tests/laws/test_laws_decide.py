@@ -279,7 +279,7 @@ def test_a_side_that_cannot_serve_costs_without_end() -> None:
 
 
 def test_hours_have_no_meaning_against_tokens() -> None:
-    assert hours_per_day(100.0, _tokens(5.0).bill.lines) is None
+    assert hours_per_day(_rent(1.0).bill.lines, _tokens(5.0).bill.lines) is None
     assert smallest_change(lambda factor: frozenset({"same"}), frozenset({"same"})) is None
 
 
