@@ -10,8 +10,7 @@ from itertools import accumulate
 
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.costed import Costed
-from simulator.decide.flips import ASSUMPTIONS, MOST, Winners, named, smallest_change
+from simulator.decide.flips import Winners, named, smallest_change
 from simulator.decide.rivals import least
 from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
@@ -34,7 +33,6 @@ class Asked:
     load, limits : requests of all classes, and every latency limit
     steps : time of every engine step: how far the forecast of the speed is off
     acceptance : of drafted tokens, up to certainty
-    price, price_factor : one of `flips.ASSUMPTIONS`, and its multiple
     """
 
     topology: str
@@ -42,8 +40,6 @@ class Asked:
     limits: float = 1.0
     steps: float = 1.0
     acceptance: float = 1.0
-    price: str = ""
-    price_factor: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +72,16 @@ class Explorer:
     known: dict[tuple[bool, Asked], Answered] = field(default_factory=dict)
     started_s: float = field(default_factory=time.monotonic)
 
+    @property
+    def left_s(self) -> float:
+        """Wall-clock time that is left."""
+        return self.limit_s - (time.monotonic() - self.started_s)
+
+    def check(self) -> None:
+        """Raise `OutOfTime` where none is left."""
+        if self.left_s < 0:
+            raise OutOfTime
+
     def best(self, asked: Asked) -> Answered:
         return self._ask(True, asked)
 
@@ -84,8 +90,7 @@ class Explorer:
 
     def _ask(self, resized: bool, asked: Asked) -> Answered:
         if (resized, asked) not in self.known:
-            if time.monotonic() - self.started_s > self.limit_s:
-                raise OutOfTime
+            self.check()
             self.known[resized, asked] = (self.serve if resized else self.stays)(asked)
         return self.known[resized, asked]
 
@@ -215,35 +220,6 @@ def trial_flips(
     except OutOfTime:
         flip = None
     return found if flip is None else [*found, flip]
-
-
-def price_flips(explorer: Explorer, costed: Sequence[Costed], today: Winners) -> list[Flip]:
-    """Flips of prices with every size searched anew at the changed price; those that time cuts off are left out."""
-    meeting = [one for one in costed if one.meets]
-    found: list[Flip] = []
-    for name, (_, applies) in ASSUMPTIONS.items():
-        concerned = {one.name for one in meeting if applies(one.terms)}
-        if len(meeting) < 2 or not concerned:
-            continue
-
-        def winners(factor: float, price: str = name, concerned: set[str] = concerned) -> Winners:
-            return _least(
-                explorer,
-                (
-                    Asked(one.name, price=price, price_factor=factor) if one.name in concerned else Asked(one.name)
-                    for one in meeting
-                ),
-            )
-
-        try:
-            if not winners(1.0) & today:
-                continue
-            at = smallest_change(winners, today, MOST)
-        except OutOfTime:
-            continue
-        then = None if at is None else named(winners(at), [one.name for one in meeting])
-        found.append(Flip(name, at, then, (1 / MOST, MOST)))
-    return found
 
 
 def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:

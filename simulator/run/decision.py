@@ -17,16 +17,15 @@ from simulator.decide.explore import (
     Asked,
     Explorer,
     capacities,
-    price_flips,
     trial_flips,
     with_volumes,
 )
-from simulator.decide.flips import usd_under
+from simulator.decide.price_flips import Search, price_flips
 from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
 from simulator.decide.verdict import decide
 from simulator.run.months import served
-from simulator.run.resized import Serve, asked_demand, changed_terms
+from simulator.run.resized import Serve, asked_demand
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
@@ -35,6 +34,10 @@ from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed, under
 from simulator.study.decision import Capacity, Trail, Verdict
+from simulator.study.terms import Terms
+
+_PRICES_SHARE = 0.5
+"""Of the time for further trials, that flips of prices may take: they have an answer without it, all others have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,20 @@ class AtMonth:
 
 
 @dataclass(frozen=True, slots=True)
+class AtPrices:
+    """What is asked of prices.
+
+    Attributes
+    ----------
+    search : of the sizes, as long as there is time
+    terms : of topologies that leave sizes open, as `price_flips` takes them
+    """
+
+    search: Callable[[Explorer], Search]
+    terms: Mapping[str, Sequence[Terms]]
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict, what it was taken from, and both as plain data; capacities as in the data."""
 
@@ -92,6 +109,7 @@ def decide_run(
     absent: Collection[int] = (),
     store: Store | None = None,
     binding: AtMonth | None = None,
+    prices: AtPrices | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -105,6 +123,7 @@ def decide_run(
     absent : classes of which nobody comes in `demand`
     store : where trials are looked up and kept
     binding : the month that asks for the most, where it is not like the first
+    prices : searches sizes under other prices
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
@@ -116,8 +135,9 @@ def decide_run(
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
         study = loaded.scenario.study
-        if all(_steady(one) for one in found):
-            flips = price_flips(explorer, found, today)
+        if prices is not None:
+            search = prices.search(Explorer(stays, stays, _PRICES_SHARE * explore_s))
+            flips = price_flips(found, today, search, prices.terms)
         known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
         pairs = with_volumes(explorer, pairs)
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
@@ -154,14 +174,6 @@ def estimated(
     return capacities(Explorer(stays, stays, math.inf), firsts, ESTIMATE_TRIALS)
 
 
-def _steady(one: Costed) -> bool:
-    """Whether all its months are alike, so that the first says what the study costs."""
-    return all(
-        (month.level, month.sizes, month.event) == (one.walked[0].level, one.walked[0].sizes, "")
-        for month in one.walked
-    )
-
-
 def _first(one: Measured) -> float:
     """The load that is tried first: of a size that was searched, the one that a replica less would have now."""
     replicas = sum(pool.most_replicas for pool in one.subject.fleet.pools)
@@ -175,8 +187,6 @@ def _as_it_is(
 
     def stays(asked: Asked) -> Answered:
         one = measured[asked.topology]
-        if asked.price:
-            return Answered(one.costed.meets, usd_under(one.costed, changed_terms(asked)(one.costed.terms)))
         there = asked_demand(demand, asked)
         trial = try_fleet(under(one.subject, Assumed(asked.steps, asked.acceptance)), there, store)
         if trial.refutation is not None:

@@ -100,6 +100,7 @@ def walk_study(
     sizer: Sizer,
     found: Answer | None = None,
     progress: Progress | None = None,
+    known: Known | None = None,
 ) -> Journey:
     """All months of a topology, through every event that changes it.
 
@@ -108,10 +109,11 @@ def walk_study(
     written : the scenario with its sizes as open as they are written
     planned, base : as `walk_months` takes them for the months before the first event
     found : the sizes of the first month, where they are open
+    known : what was simulated before
     """
     later = phases(written, planned.name)
     ends = [phase.event.from_month - 1 for phase in later] + [math.ceil(loads.horizon.months)]
-    known = Known(sizer.store)
+    known = Known(sizer.store) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from simulator.decide.explore import Answered, Asked
-from simulator.decide.flips import ASSUMPTIONS
 from simulator.metrics.slo import ClassSlo
 from simulator.resolve.sizes import alone, open_pools
 from simulator.run.loads import demand_at
@@ -20,7 +19,6 @@ from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials
 from simulator.study.demand import Load
-from simulator.study.terms import Terms
 
 Serve = Callable[[Asked], Answered]
 
@@ -35,12 +33,6 @@ def asked_demand(demand: Demand, asked: Asked) -> Demand:
 
 def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
     return replace(slo, terms=tuple(replace(term, limit_s=term.limit_s * factor) for term in slo.terms))
-
-
-def changed_terms(asked: Asked) -> Callable[[Terms], Terms]:
-    """Terms with the price that is asked about."""
-    change, _ = ASSUMPTIONS[asked.price]
-    return lambda terms: change(terms, asked.price_factor)
 
 
 def at_best_size(
@@ -59,14 +51,9 @@ def at_best_size(
     periods : what the first month asks, the busiest first
     stays : answers where the size stays
     """
-    today: dict[str, Trials] = {}
 
     def trials(asked: Asked) -> Trials:
         name = asked.topology
-        if asked.price:
-            if name not in today:
-                today[name] = trials(Asked(name))
-            return today[name].at_prices(changed_terms(asked))
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
         assumed = Assumed(asked.steps, asked.acceptance)
         return Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)

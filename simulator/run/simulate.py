@@ -24,9 +24,10 @@ from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.results.scratch import scratch
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
+from simulator.run.at_prices import best_at_prices, terms_of_open
 from simulator.run.budget import Budget, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
-from simulator.run.decision import Measured, costed_of, decide_run
+from simulator.run.decision import AtPrices, Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
 from simulator.run.further import in_binding_month
@@ -172,6 +173,7 @@ def _simulate(
             *(sized, demand, measured, costs.cheapest_in, explore_s, unmeasured, resized),
             *(work.estimates, loads.absent, store),
             in_binding_month(asked, loads, measured, store, reach) if explore_s else None,
+            AtPrices(partial(best_at_prices, loaded, loads, work.sizer), terms_of_open(loaded)) if explore_s else None,
         )
         summaries = {
             name: replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.open_windows import with_hours
@@ -19,6 +19,7 @@ from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, searched, sized_scenario
+from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.search import refinable
 from simulator.size.trials import Point, Trials
@@ -35,10 +36,14 @@ class Sizer:
     ----------
     store : where the search looks up and keeps what was simulated
     limits : of each search
+    assumed : what is taken to be otherwise
+    planned : topologies at the sizes that were looked at
     """
 
     store: Store
     limits: Limits | None = None
+    assumed: Assumed = AS_IT_IS
+    planned: dict[str, PlannedTopology] = field(default_factory=dict, repr=False, compare=False)
 
     def answer(
         self,
@@ -60,7 +65,11 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        return best_window(loaded, name, loads.first_month, self.store, self.limits, progress, rows)
+        pools = open_pools(loaded, name)
+        return best_window(
+            *(loaded, name, loads.first_month, self.store, self.limits, progress, rows),
+            *(pools, self.assumed, self.planned),
+        )
 
     def sizing(self, loaded: LoadedScenario, found: Answer, level: Level) -> Sizing:
         """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed.
@@ -86,7 +95,9 @@ class Sizer:
             now: Level, periods: Sequence[PeriodDemand], before: Sizes, last: PlannedTopology | None
         ) -> PlannedTopology | None:
             opened = tuple(_from(pool, before, last, len(pools)) for pool in open_pools(loaded, name))
-            trials = Trials(alone(loaded, name), name, opened, periods, self.store)
+            trials = Trials(
+                alone(loaded, name), name, opened, periods, self.store, assumed=self.assumed, planned=self.planned
+            )
             below = [points for then, points in refused.items() if all(a <= b for a, b in zip(then, now, strict=True))]
             guess = [before[pool.index] for pool in opened]
             best = searched(trials, limits, refused=frozenset[Point]().union(*below), guess=guess)

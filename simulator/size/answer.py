@@ -14,6 +14,7 @@ from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
+from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.one import Outcome
@@ -21,6 +22,7 @@ from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
+from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import search
@@ -81,6 +83,8 @@ def answer(
     limits: Limits | None = None,
     progress: Progress | None = None,
     rows: Rows | None = None,
+    assumed: Assumed = AS_IT_IS,
+    planned: dict[str, PlannedTopology] | None = None,
 ) -> Answer:
     """Search the open sizes of a topology.
 
@@ -88,12 +92,14 @@ def answer(
     ----------
     periods : what is asked in a month, the busiest first
     rows : keeps the requests of the best
+    assumed, planned : as `Trials` takes them
 
     Raises
     ------
     InputError : the topology cannot be planned or priced at any size, at its place
     """
-    trials = Trials(alone(loaded, name), name, open_pools(loaded, name), periods, store, progress, rows=rows)
+    pools = open_pools(loaded, name)
+    trials = Trials(alone(loaded, name), name, pools, periods, store, progress, rows, assumed, planned)
     return answered(loaded, trials, searched(trials, limits))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,7 +23,6 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
-from simulator.study.terms import Terms
 
 Point = tuple[Size, ...]
 """A size for each open pool."""
@@ -99,6 +97,7 @@ class Trials:
     periods : what is asked in a month, the busiest first; each is judged by itself, and the bill is that of all
     rows : keeps the requests of the cheapest point that met
     assumed : what is taken to be otherwise
+    planned : the topology at sizes that others looked at, by what it then is; filled here
 
     Attributes
     ----------
@@ -116,11 +115,13 @@ class Trials:
         progress: Progress | None = None,
         rows: Rows | None = None,
         assumed: Assumed = AS_IT_IS,
+        planned: dict[str, PlannedTopology] | None = None,
     ) -> None:
         self.loaded, self.name, self.pools = loaded, name, tuple(pools)
         self.periods = tuple(periods)
         self.demand = self.periods[0].demand
         self.assumed = assumed
+        self._planned = {} if planned is None else planned
         self.simulated = 0
         self.store, self._progress = store, progress
         self._rows = rows and rows.owned()
@@ -142,16 +143,16 @@ class Trials:
         """
         if point not in self._sized:
             loaded = with_sizes(self.loaded, self.name, self.sizes(point))
-            planned = plan_topology(loaded, self.name)
+            planned = self._plan(loaded)
             self._sized[point] = Sized(planned, resolve_terms(planned), under(subject_of(planned), self.assumed))
         found, change = self._sized[point], self.assumed.terms
         return found if change is None else replace(found, terms=replace(found.terms, terms=change(found.terms.terms)))
 
-    def at_prices(self, change: Callable[[Terms], Terms]) -> Trials:
-        """The same points under other terms; what was planned is not planned again."""
-        found = copy(self)
-        found.assumed, found.simulated, found._bounds = replace(self.assumed, terms=change), 0, {}
-        return found
+    def _plan(self, loaded: LoadedScenario) -> PlannedTopology:
+        key = f"{self.name} {loaded.scenario.topologies[self.name].model_dump_json()}"
+        if key not in self._planned:
+            self._planned[key] = plan_topology(loaded, self.name)
+        return self._planned[key]
 
     def bound_usd(self, point: Point) -> float:
         """USD per month that the point costs whatever happens."""

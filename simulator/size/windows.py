@@ -11,6 +11,7 @@ import numpy as np
 from simulator.errors import InputError, Problem
 from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open_windows, with_hours
 from simulator.resolve.sizes import Fixed, OpenPool, alone, open_pools
+from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.week import HOURS_PER_DAY
 from simulator.schema.clock import WeekWindow
@@ -18,6 +19,7 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, answered, searched
+from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.trials import Progress, Trials
 from simulator.units import SECONDS_PER_DAY
@@ -70,6 +72,8 @@ def best_window(
     progress: Progress | None = None,
     rows: Rows | None = None,
     pools: Sequence[OpenPool] | None = None,
+    assumed: Assumed = AS_IT_IS,
+    planned: dict[str, PlannedTopology] | None = None,
 ) -> Answer:
     """The cheapest hours of the windows that a topology leaves open, together with its sizes.
 
@@ -84,6 +88,7 @@ def best_window(
     periods : what is asked in a month, the busiest first
     rows : keeps the requests of the best of each window's hours
     pools : to size; those that leave their size open unless given
+    assumed, planned : as `Trials` takes them
 
     Raises
     ------
@@ -91,7 +96,7 @@ def best_window(
     """
     windows = open_windows(loaded.scenario.topologies[name])
     if not windows:
-        return answer(loaded, name, periods, store, limits, progress, rows)
+        return answer(loaded, name, periods, store, limits, progress, rows, assumed, planned)
     candidates = _candidates(loaded, name, windows[0], periods)
     most = len(_FIRST_LENGTHS) + 2 * len(_STEPS)
     if limits is not None and limits.seconds is not None:
@@ -109,7 +114,7 @@ def best_window(
                 progress(f"{what}, {hours} h", min((before + share) / most, 1.0))
 
         there = alone(with_hours(loaded, name, hours), name)
-        trials = Trials(there, name, opened, periods, store, tick, rows=rows)
+        trials = Trials(there, name, opened, periods, store, tick, rows, assumed, planned)
         rival = tried[_cheapest(tried)].search.best if tried else None
         tried[length] = Window(hours, trials, searched(trials, limits, rival))
 

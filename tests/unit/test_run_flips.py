@@ -1,4 +1,4 @@
-"""Flips by further trials of whole runs: of the month of a study that asks for the most."""
+"""Flips by further trials of whole runs: at their best under other prices, and of the month that asks for the most."""
 
 from __future__ import annotations
 
@@ -9,14 +9,28 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
-from simulator.decide.flips import Winners
-from simulator.run.simulate import simulate
+from simulator.decide.flips import ASSUMPTIONS, Winners
+from simulator.run.simulate import Run, simulate
 
 OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: 2}]}"
 API = (
     "api: {providers: [{name: api, offer: together/llama-3.3-70b, price_scale: PRICE, ttft_s: {median: 0.2, sigma: 0}, "
     "tpot_s: {median: 0.01, sigma: 0}, requests_per_minute: 0, tokens_per_minute: 0}]}"
 )
+
+MIX = (
+    "mix: {staff: {base_fte: 0}, routing: {kind: overflow, order: [base, burst]}, servers: "
+    "[{name: one, site: datacentre, gpu: h100-sxm, gpus_per_server: 1, capex_usd: CAPEX, spares: 0}], "
+    "pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: auto}, "
+    "{name: burst, site: aws-us-east, gpu: h100-sxm, billing: on_demand, gpus_per_instance: 1, "
+    "price_usd_per_gpu_hour: 2.5, replicas: auto}]}"
+)
+CAPEX = 30_000.0
+SKIPPED = {
+    "with_volumes": lambda explorer, pairs: pairs,
+    "trial_flips": lambda *asked: [],
+    "capacities": lambda *asked: {},
+}
 
 
 def flips(folder: Path, study: str, price: int) -> dict[str, dict[str, Any]]:
@@ -45,3 +59,37 @@ def test_flips_of_a_study_that_grows_are_those_of_its_last_month(
         assert alike[name]["month"] == 0
     assert (grows["volume"]["factor"], grows["volume"]["winner"]) == (0.1, "api")
     assert grows["growth per year"]["month"] == 0
+
+
+def test_a_price_flips_where_a_run_at_that_price_has_another_winner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Load that grows, and dear servers at which fewer are owned and the rest is rented: both at their best then."""
+    servers = "price of servers"
+    monkeypatch.setattr("simulator.decide.price_flips.ASSUMPTIONS", {servers: ASSUMPTIONS[servers]})
+    for name, nothing in SKIPPED.items():
+        monkeypatch.setattr(f"simulator.run.decision.{name}", nothing)
+
+    def run(capex_usd: float, explore_s: float = 0.0) -> Run:
+        text = chat(
+            MIX.replace("CAPEX", str(capex_usd)),
+            API.replace("PRICE", "0.05"),
+            study="months: 2, load_steps: [{from_month: 2, load: 1.5}]",
+            rate_rps=80,
+            horizon_s=8,
+            warmup_s=2,
+        )
+        return simulate(written(tmp_path, text), tmp_path / "out", explore_s=explore_s)
+
+    today = run(CAPEX, 100.0)
+    flip = next(one for one in today.decision["flips"] if one["assumption"] == servers)
+    assert flip["sure"]
+    assert flip["winner"] == "api"
+    just_before, just_after = run(CAPEX * flip["factor"] / 1.02), run(CAPEX * flip["factor"])
+    assert just_before.summary["verdict"].startswith("mix: the cheapest")
+    assert just_after.summary["verdict"].startswith("api: the cheapest")
+    assert replicas(just_after) != replicas(today)
+
+
+def replicas(found: Run) -> list[list[int]]:
+    return [month["replicas"] for month in found.decision["topologies"]["mix"]["months"]]

@@ -1,0 +1,150 @@
+"""Flips of prices: each topology at the sizes that are best under the changed price."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from simulator.bill.study import study_usd_per_month
+from simulator.bill.sums import mean
+from simulator.decide.costed import Costed
+from simulator.decide.explore import OutOfTime
+from simulator.decide.flips import ASSUMPTIONS, MOST, Change, Winners, named, smallest_change
+from simulator.decide.rivals import least
+from simulator.study.bill import MonthUse
+from simulator.study.decision import Flip
+from simulator.study.terms import Terms
+
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Months in which a topology meets the SLO.
+
+    Attributes
+    ----------
+    terms : what they are billed by, at today's prices
+    """
+
+    terms: Terms
+    uses: tuple[MonthUse, ...]
+
+
+Search = Callable[[str, Callable[[Terms], Terms]], Way | None]
+"""A topology through all months of the study at the sizes that cost least under changed terms; None if none meets.
+`OutOfTime` where the time for it is over."""
+
+
+@dataclass
+class _AtPrice:
+    """Topologies at multiples of one price.
+
+    What a way to serve costs is a straight line in the price, so the best of all ways is concave: between two prices at
+    which sizes were searched it costs no less than the chord, and no more than the cheapest way that is known.
+
+    Parameters
+    ----------
+    ways : of each topology, those that are known
+    fixed : topologies of which no size is open: their way is the only one
+    """
+
+    change: Change
+    ways: Mapping[str, list[Way]]
+    fixed: Collection[str]
+    search: Search
+    usd: dict[tuple[int, float], float] = field(default_factory=dict)
+    searched: dict[str, set[float]] = field(default_factory=dict)
+
+    def most_usd(self, name: str, factor: float) -> float:
+        """The cheapest way that is known."""
+        return min(self._usd(way, factor) for way in self.ways[name])
+
+    def least_usd(self, name: str, factor: float) -> float:
+        """What the best way costs at least."""
+        most = self.most_usd(name, factor)
+        at = sorted(self.searched.get(name, ()))
+        if name in self.fixed or factor in at:
+            return most
+        k = bisect_left(at, factor)
+        if k in (0, len(at)):
+            return 0.0
+        (low, high), way = at[k - 1 : k + 1], (factor - at[k - 1]) / (at[k] - at[k - 1])
+        return min(most, (1 - way) * self.most_usd(name, low) + way * self.most_usd(name, high))
+
+    def look(self, names: Iterable[str], factor: float) -> bool:
+        """Search these topologies at a multiple of the price; whether there is anything that was not known."""
+        found = False
+        for name in names:
+            if name in self.fixed or factor in self.searched.setdefault(name, set()):
+                continue
+            most = self.most_usd(name, factor)
+            way = self.search(name, lambda terms: self.change(terms, factor))
+            if way is not None and self._usd(way, factor) < most * (1 - _ROUNDING):
+                self.ways[name].append(way)
+            self.searched[name].add(factor)
+            found = True
+        return found
+
+    def _usd(self, way: Way, factor: float) -> float:
+        key = id(way), factor
+        if key not in self.usd:
+            self.usd[key] = mean(study_usd_per_month(self.change(way.terms, factor), way.uses))
+        return self.usd[key]
+
+
+def price_flips(
+    found: Sequence[Costed],
+    today: Winners,
+    search: Search,
+    terms: Mapping[str, Sequence[Terms]],
+    most: float = MOST,
+) -> list[Flip]:
+    """For each price the multiple nearest to 1 at which none of today's winners is cheapest, all at their best sizes.
+
+    Sizes are searched at both ends of the reach, and then wherever what is known leaves a nearer flip possible, until
+    the nearest possible one is one indeed. Where time ends that, it is what is known by then, and not sure.
+
+    Parameters
+    ----------
+    today : the winners of the verdict
+    terms : of each topology that leaves sizes open, with all of its pools, before and after each event
+    """
+    meeting = [one for one in found if one.meets]
+    ways = {one.name: [Way(one.terms, one.uses)] for one in meeting}
+    fixed = frozenset(ways) - frozenset(terms)
+    flips: list[Flip] = []
+    for name, (change, applies) in ASSUMPTIONS.items():
+        concerned = [one.name for one in meeting if any(map(applies, (one.terms, *terms.get(one.name, ()))))]
+        if len(meeting) < 2 or not concerned:
+            continue
+        there = _AtPrice(change, ways, fixed | (frozenset(ways) - frozenset(concerned)), search)
+        there.searched = {one: {1.0} for one in concerned}
+        flip = _flip(name, there, concerned, today, most)
+        if flip is not None:
+            flips.append(flip)
+    return flips
+
+
+def _flip(name: str, there: _AtPrice, concerned: Sequence[str], today: Winners, most: float) -> Flip | None:
+    def winners(factor: float) -> Winners:
+        return least({one: there.most_usd(one, factor) for one in there.ways})
+
+    def perhaps(factor: float) -> Winners:
+        cost = {one: (there.most_usd if one in today else there.least_usd)(one, factor) for one in there.ways}
+        return least(cost)
+
+    if not winners(1.0) & today:
+        return None
+    sure = True
+    try:
+        for end in (most, 1 / most):
+            there.look(concerned, end)
+        at = smallest_change(perhaps, today, most)
+        while at is not None and there.look(concerned, at):
+            at = smallest_change(perhaps, today, most)
+    except OutOfTime:
+        sure, at = False, smallest_change(winners, today, most)
+    then = None if at is None else named(winners(at), list(there.ways))
+    return Flip(name, at, then, (1 / most, most), sure=sure)

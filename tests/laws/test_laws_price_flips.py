@@ -1,0 +1,123 @@
+"""Flips of prices with sizes searched anew, on topologies whose every way to serve is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from bill_cases import fixed, pool, provider, rented
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from simulator.bill.sums import mean
+from simulator.decide.costed import Costed, costed
+from simulator.decide.explore import OutOfTime
+from simulator.decide.flips import money_flips
+from simulator.decide.months import walk
+from simulator.decide.price_flips import Way, price_flips
+from simulator.decide.rivals import least
+from simulator.study.decision import Flip, Served
+from simulator.study.demand import Growth, Horizon
+from simulator.study.terms import ApiTerms, Terms, TokenPrices
+from simulator.study.usage import Usage
+
+RENT = "price of rented GPUs"
+HOUR_S = 3600.0
+USAGE = Usage(
+    HOUR_S,
+    (pool(gpus=8, stays=fixed(1, HOUR_S), end_s=HOUR_S),),
+    (provider([[[1_000_000, 0, 0, 0]]]),),
+)
+Line = tuple[float, float]
+"""USD an hour of rent, and of tokens."""
+
+
+def _way(name: str, line: Line) -> Costed:
+    rent, tokens = line
+    api = ApiTerms("api", (TokenPrices(0, *(tokens,) * 4),), (1.0,))
+    walked = walk(Horizon(2, (Growth(),)), lambda sizes, load: Served(True, 1.0, "", (USAGE,)), (1,))
+    return costed(name, Terms(name, rented=(rented(usd=rent),), apis=(api,), months=2), walked)
+
+
+def _usd(line: Line, factor: float) -> float:
+    return 730 * (factor * line[0] + line[1])
+
+
+class Known:
+    """Topologies by their ways to serve; the search finds the cheapest of a topology's."""
+
+    def __init__(self, lines: dict[str, Sequence[Line]]) -> None:
+        self.lines = lines
+        self.ways = {name: [_way(name, line) for line in each] for name, each in lines.items()}
+        self.today = [self.ways[name][self._best(name, 1.0)] for name in lines]
+        self.winners = least({one.name: one.usd_per_month for one in self.today})
+        for one in self.today:
+            assert one.usd_per_month == pytest.approx(min(_usd(line, 1.0) for line in lines[one.name]))
+        self.asked: list[str] = []
+
+    def search(self, name: str, change: Callable[[Terms], Terms]) -> Way:
+        self.asked.append(name)
+        changed = change(self.today[0].terms).rented[0].usd_per_instance_hour[0]
+        factor = mean(changed) / mean(self.today[0].terms.rented[0].usd_per_instance_hour[0])
+        best = self.ways[name][self._best(name, factor)]
+        return Way(best.terms, best.uses)
+
+    def _best(self, name: str, factor: float) -> int:
+        usd = [_usd(line, factor) for line in self.lines[name]]
+        return usd.index(min(usd))
+
+    def flip(self, search: Callable[[str, Callable[[Terms], Terms]], Way | None] | None = None) -> Flip:
+        terms = {name: [way.terms for way in each] for name, each in self.ways.items() if len(each) > 1}
+        found = price_flips(self.today, self.winners, search or self.search, terms)
+        return next(one for one in found if one.assumption == RENT)
+
+    def flips_at(self, factor: float) -> bool:
+        cost = {name: min(_usd(line, factor) for line in each) for name, each in self.lines.items()}
+        return not least(cost) & self.winners
+
+
+USD = st.floats(0.1, 100.0)
+WAYS = st.lists(st.tuples(USD, USD), min_size=1, max_size=4)
+
+
+@given(WAYS, WAYS)
+@settings(max_examples=25, deadline=None)
+def test_both_sides_are_at_their_best_at_the_flip(a: list[Line], b: list[Line]) -> None:
+    """Wherever the lines cross: the flip is one with all ways known, and nothing nearer is."""
+    known = Known({"a": a, "b": b})
+    assume(len(known.winners) == 1)
+    flip = known.flip()
+    assert flip.sure
+    far = 10.0 if flip.factor is None else max(flip.factor, 1 / flip.factor)
+    steps = [10 ** (0.1 * k) for k in range(11) if 10 ** (0.1 * k) < far / 1.011]
+    assert not any(known.flips_at(each) for step in steps for each in (step, 1 / step))
+    assert flip.factor is None or known.flips_at(flip.factor)
+    assert len(known.asked) <= 30
+
+
+def test_a_size_that_only_the_new_price_favours_moves_the_flip_either_way() -> None:
+    """The winner that rents less puts it off, the loser that rents more brings it nearer."""
+    once = Known({"a": [(10.0, 10.0)], "b": [(1.0, 49.0)]}).flip()
+    assert once.factor == pytest.approx(13 / 3, rel=0.011)
+    later = Known({"a": [(10.0, 10.0), (5.0, 20.0)], "b": [(1.0, 49.0)]}).flip()
+    assert later.factor == pytest.approx(29 / 4, rel=0.011)
+    sooner = Known({"a": [(10.0, 10.0)], "b": [(1.0, 49.0), (0.1, 50.5)]}).flip()
+    assert sooner.factor == pytest.approx(40.5 / 9.9, rel=0.011)
+
+
+def test_without_time_it_is_the_flip_of_sizes_that_stay() -> None:
+    known = Known({"a": [(10.0, 10.0), (5.0, 20.0)], "b": [(1.0, 49.0)]})
+
+    def late(name: str, change: Callable[[Terms], Terms]) -> Way:
+        raise OutOfTime
+
+    flip = known.flip(late)
+    (stays,) = (one for one in money_flips(known.today) if one.assumption == RENT)
+    assert not flip.sure
+    assert (flip.factor, flip.winner) == (stays.factor, stays.winner)
+
+
+def test_a_topology_whose_size_is_written_is_not_searched() -> None:
+    known = Known({"a": [(10.0, 10.0), (5.0, 20.0)], "b": [(1.0, 49.0)]})
+    known.flip()
+    assert set(known.asked) == {"a"}
