@@ -37,7 +37,7 @@ from simulator.study.decision import Capacity, Trail, Verdict
 from simulator.study.terms import Terms
 
 _PRICES_SHARE = 0.5
-"""Of the time for further trials, that flips of prices may take: they have an answer without it, all others have none."""
+"""Of the time for further trials, what flips of prices may take: they have an answer without, the others have none."""
 
 
 @dataclass(frozen=True, slots=True)
