@@ -9,16 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.bill.owned import servers_by_month
-from simulator.bill.spans import as_in_first_month
 from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import Bill, MonthUse, PeriodUse
-from simulator.study.decision import Contender, Month, Served, Trail, Walked
+from simulator.study.decision import Contender, Month, Trail, Walked
 from simulator.study.terms import Terms
-from simulator.units import HOURS_PER_MONTH
 
 FIXED = Trail("fixed", 1)
 
@@ -103,14 +101,6 @@ def _month_use(month: Walked, replication: int | None) -> MonthUse:
         usages = share.served.usages if replication is None else share.served.usages[replication : replication + 1]
         periods += period_uses(share.hours, usages)
     return MonthUse(tuple(periods))
-
-
-def usd_per_month(terms: Terms, gave: Served) -> float:
-    """USD per month of a study all of whose months are served like this, at the terms of the first."""
-    terms = as_in_first_month(terms)
-    hours = HOURS_PER_MONTH / len(gave.usages)
-    month = MonthUse(tuple(PeriodUse(usage, hours) for usage in gave.usages))
-    return mean(study_usd_per_month(terms, (month,) * math.ceil(terms.months)))
 
 
 def months(found: Costed) -> tuple[Month, ...]:

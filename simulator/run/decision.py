@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.decide.break_even import break_evens
-from simulator.decide.costed import FIXED, Costed, usd_per_month
+from simulator.decide.costed import FIXED, Costed
 from simulator.decide.explore import (
     ESTIMATE_TRIALS,
     Answered,
@@ -32,7 +32,6 @@ from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
-from simulator.size.assumed import Assumed, under
 from simulator.study.decision import Capacity, Trail, Verdict
 from simulator.study.terms import Terms
 
@@ -50,35 +49,30 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class AtMonth:
-    """What further trials ask of one month of a study.
-
-    Attributes
-    ----------
-    demand : its busiest period
-    absent : classes of which nobody comes in it
-    resized : from the answers of topologies at their sizes to those at the best size under what is asked
-    changed : topologies that events have changed by then, as they have left them
-    """
+    """What further trials ask of one month of a study: topologies at their best size under what is asked."""
 
     month: int
-    demand: Demand
-    absent: Collection[int]
-    resized: Callable[[Serve], Serve]
-    changed: Mapping[str, Measured] = field(default_factory=dict)
+    serve: Serve
 
 
 @dataclass(frozen=True, slots=True)
-class AtPrices:
-    """What is asked of prices.
+class Further:
+    """What is asked where there is time for further trials.
 
     Attributes
     ----------
-    search : of the sizes, as long as there is time
+    seconds : of wall clock
+    serve : topologies at their best size under what is asked of the first month
+    search : of sizes under other prices, as long as there is time
     terms : of topologies that leave sizes open, as `price_flips` takes them
+    binding : the month that asks for the most, where that is not the first
     """
 
+    seconds: float
+    serve: Serve
     search: Callable[[Explorer], Search]
     terms: Mapping[str, Sequence[Terms]]
+    binding: AtMonth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +96,11 @@ def decide_run(
     demand: Demand,
     measured: Sequence[Measured],
     cheapest_in: Mapping[str, NDArray[np.bool_]] | None = None,
-    explore_s: float = 0.0,
     unmeasured: Sequence[str] = (),
-    resized: Callable[[Serve], Serve] = lambda stays: stays,
+    further: Further | None = None,
     estimate: bool = False,
     absent: Collection[int] = (),
     store: Store | None = None,
-    binding: AtMonth | None = None,
-    prices: AtPrices | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
 
@@ -117,27 +108,23 @@ def decide_run(
     ----------
     cheapest_in : of those that meet, the draws in which no other of them costs less; none without draws
     unmeasured : classes of which no request was measured
-    explore_s : wall-clock time for trials at other loads and limits; 0 leaves volumes and these flips out
-    resized : from the answers of topologies at their sizes to those at the best size under what is asked
+    further : trials at other loads, limits and prices; None leaves volumes and these flips out
     estimate : find the capacity of each fleet by a few trials, where there is no time for more
     absent : classes of which nobody comes in `demand`
     store : where trials are looked up and kept
-    binding : the month that asks for the most, where it is not like the first
-    prices : searches sizes under other prices
     """
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
     store = Store() if store is None else store
-    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, store)
-    if explore_s > 0:
-        explorer = Explorer(resized(stays), stays, explore_s)
+    if further is not None:
+        stays = _carries(measured, demand, absent, store)
+        explorer = Explorer(further.serve, stays, further.seconds)
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
         study = loaded.scenario.study
-        if prices is not None:
-            search = prices.search(Explorer(stays, stays, _PRICES_SHARE * explore_s))
-            flips = price_flips(found, today, search, prices.terms)
+        search = further.search(Explorer(further.serve, stays, _PRICES_SHARE * further.seconds))
+        flips = price_flips(found, today, search, further.terms)
         known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
         pairs = with_volumes(explorer, pairs)
         engines = [one.costed.name for one in measured if one.subject.fleet.pools]
@@ -145,7 +132,7 @@ def decide_run(
         owned = [one.name for one in found if one.terms.owned]
         flips += trial_flips(
             *(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned),
-            *_in_binding_month(binding, measured, explorer, store),
+            *_in_binding_month(further.binding, explorer),
         )
     elif estimate:
         known = estimated(measured, demand, absent, store)
@@ -154,22 +141,18 @@ def decide_run(
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
 
 
-def _in_binding_month(
-    binding: AtMonth | None, measured: Sequence[Measured], explorer: Explorer, store: Store
-) -> tuple[Explorer | None, int]:
+def _in_binding_month(binding: AtMonth | None, explorer: Explorer) -> tuple[Explorer | None, int]:
     if binding is None:
         return None, 0
-    there = {one.costed.name: one for one in measured} | dict(binding.changed)
-    stays = _as_it_is(there, binding.demand, binding.absent, store)
     limit_s, started_s = explorer.limit_s, explorer.started_s
-    return Explorer(binding.resized(stays), stays, limit_s, started_s=started_s), binding.month
+    return Explorer(binding.serve, binding.serve, limit_s, started_s=started_s), binding.month
 
 
 def estimated(
     measured: Sequence[Measured], demand: Demand, absent: Collection[int], store: Store
 ) -> dict[str, Capacity]:
     """The capacity of each topology as it is, by a few trials."""
-    stays = _as_it_is({one.costed.name: one for one in measured}, demand, absent, store)
+    stays = _carries(measured, demand, absent, store)
     firsts = {one.costed.name: _first(one) for one in measured}
     return capacities(Explorer(stays, stays, math.inf), firsts, ESTIMATE_TRIALS)
 
@@ -180,22 +163,14 @@ def _first(one: Measured) -> float:
     return replicas / (replicas - 1) if replicas > 1 and one.costed.trail != FIXED else 2.0
 
 
-def _as_it_is(
-    measured: Mapping[str, Measured], demand: Demand, absent: Collection[int], store: Store
-) -> Callable[[Asked], Answered]:
-    """Each topology at its size, under other loads, limits and prices; refused as early as is certain."""
+def _carries(measured: Sequence[Measured], demand: Demand, absent: Collection[int], store: Store) -> Serve:
+    """Whether each topology meets the SLO at its size under other loads; refused as early as is certain."""
+    subjects = {one.costed.name: one.subject for one in measured}
 
     def stays(asked: Asked) -> Answered:
-        one = measured[asked.topology]
-        there = asked_demand(demand, asked)
-        trial = try_fleet(under(one.subject, Assumed(asked.steps, asked.acceptance)), there, store)
-        if trial.refutation is not None:
-            return Answered(False, None)
-        gave = served(trial.outcomes, absent, demand.jobs_per_month)
-        if not gave.meets:
-            return Answered(False, None)
-        tokens = math.fsum(found.delivered for found in gave.tokens) / len(gave.tokens)
-        return Answered(True, usd_per_month(one.costed.terms, gave), tokens)
+        trial = try_fleet(subjects[asked.topology], asked_demand(demand, asked), store)
+        meets = trial.refutation is None and served(trial.outcomes, absent, demand.jobs_per_month).meets
+        return Answered(meets, None)
 
     return stays
 

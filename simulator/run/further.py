@@ -1,61 +1,56 @@
-"""What further trials ask of the month of a study that asks for the most."""
+"""What is asked where there is time for further trials."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from simulator.resolve.open_windows import open_windows
-from simulator.resolve.sizes import has_open_sizes
-from simulator.resolve.terms import resolve_terms
-from simulator.resolve.topology import plan_topology
+from simulator.resolve.open_windows import with_hours
+from simulator.run.at_prices import best_at_prices, terms_of_open
 from simulator.run.binding import binding_month
-from simulator.run.decision import AtMonth, Measured
-from simulator.run.loads import Loads, absent_classes
-from simulator.run.resized import at_best_size
+from simulator.run.decision import AtMonth, Further
+from simulator.run.loads import Loads
+from simulator.run.resized import Serve, at_best_size
+from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
-from simulator.simulate.one import subject_of
-from simulator.simulate.store import Store
 from simulator.size.found import Limits
 
+Hours = Mapping[str, Mapping[int, str]]
+"""Of each topology's windows that leave them open, by the month from which they hold."""
 
-def in_binding_month(
-    asked: LoadedScenario, loads: Loads, measured: Sequence[Measured], store: Store, limits: Limits
-) -> AtMonth | None:
-    """The month that asks for the most, with topologies as events have left them by then.
+
+def further_trials(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, seconds: float) -> Further:
+    """Topologies at their best under other loads, limits and prices.
 
     Parameters
     ----------
-    asked : the scenario with its sizes as open as they are written, and the hours of its windows filled in
-    measured : the topologies as they are in the first month
-
-    Returns
-    -------
-    None where that is the first month, or where an event leaves hours of windows open, which are not searched anew
+    written : the scenario with its sizes as open as they are written
+    sizer : of the run
     """
-    month = binding_month(loads)
-    if month == loads.horizon.from_month:
-        return None
-    then = replace(asked, scenario=at_month(asked.scenario, month))
-    topologies = then.scenario.topologies
-    if any(open_windows(topology) for topology in topologies.values()):
-        return None
-    level = loads.horizon.level(month)
-    periods = loads.periods(level)
-    opened = {name for name, topology in topologies.items() if has_open_sizes(topology)}
-    events = {event.topology for event in asked.scenario.study.events if event.from_month <= month}
-    changed = {one.costed.name: _as_then(then, one) for one in measured if one.costed.name in events - opened}
-    return AtMonth(
-        month,
-        periods[0].demand,
-        absent_classes(periods[0].period.at(level)),
-        partial(at_best_size, then, opened, periods, store, limits),
-        changed,
+    reach = replace(sizer, limits=replace(sizer.limits or Limits(), seconds=seconds))
+    return Further(
+        seconds,
+        _in_month(written, loads, reach, hours, loads.horizon.from_month),
+        partial(best_at_prices, written, loads, sizer),
+        terms_of_open(written),
+        in_binding_month(written, loads, reach, hours),
     )
 
 
-def _as_then(then: LoadedScenario, one: Measured) -> Measured:
-    planned = plan_topology(then, one.costed.name)
-    return Measured(subject_of(planned), replace(one.costed, terms=resolve_terms(planned).terms))
+def in_binding_month(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours) -> AtMonth | None:
+    """The month that asks for the most, with topologies as events have left them by then; None where it is month 1."""
+    month = binding_month(loads)
+    if month == loads.horizon.from_month:
+        return None
+    return AtMonth(month, _in_month(written, loads, sizer, hours, month))
+
+
+def _in_month(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, month: int) -> Serve:
+    """Topologies as they are in a month, with the hours that their windows have then and their sizes open."""
+    then = replace(written, scenario=at_month(written.scenario, month))
+    for name, found in hours.items():
+        since = max((first for first in found if first <= month), default=None)
+        then = then if since is None else with_hours(then, name, found[since])
+    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits)

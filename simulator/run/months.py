@@ -202,6 +202,11 @@ def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
     return tuple(found.get(name, 0) for name in pools)
 
 
+def hours_of_jobs(outcomes: Sequence[Outcome], jobs: float) -> float:
+    """Hours that so many finite jobs take, one after another."""
+    return jobs * max(outcome.metrics.end_s for outcome in outcomes) / SECONDS_PER_HOUR
+
+
 def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: float = 0.0) -> Served:
     """What a fleet gave under one load, replications pooled.
 
@@ -220,7 +225,7 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
-    hours = jobs * max(found.end_s for found in metrics) / SECONDS_PER_HOUR
+    hours = hours_of_jobs(outcomes, jobs)
     if hours > HOURS_PER_MONTH:
         words = f"{jobs:g} jobs take {hours:,.0f} hours, a month has {HOURS_PER_MONTH:g}"
     return Served(

@@ -1,17 +1,19 @@
-"""Topologies whose sizes are open, at their best size under other loads and limits."""
+"""Topologies at their best size under other loads and limits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from simulator.decide.explore import Answered, Asked
+from simulator.decide.explore import Answered, Asked, OutOfTime
 from simulator.metrics.slo import ClassSlo
 from simulator.resolve.sizes import alone, open_pools
 from simulator.run.loads import demand_at
+from simulator.run.months import hours_of_jobs
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
+from simulator.simulate.one import Outcome
 from simulator.simulate.priced import tokens_per_month
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
@@ -19,6 +21,7 @@ from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials
 from simulator.study.demand import Load
+from simulator.units import HOURS_PER_MONTH
 
 Serve = Callable[[Asked], Answered]
 
@@ -36,34 +39,27 @@ def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
 
 
 def at_best_size(
-    loaded: LoadedScenario,
-    names: Collection[str],
-    periods: Sequence[PeriodDemand],
-    store: Store,
-    limits: Limits,
-    stays: Serve,
+    loaded: LoadedScenario, periods: Sequence[PeriodDemand], store: Store, limits: Limits | None = None
 ) -> Serve:
-    """Each topology at the cheapest size that meets the SLO under what is asked.
+    """Each topology at the cheapest size that meets the SLO in all periods, or at the size that is written.
+
+    It raises `OutOfTime` where the limit of time ends a search.
 
     Parameters
     ----------
-    loaded : with the sizes of `names` left open; the others stay as they are written
-    periods : what the first month asks, the busiest first
-    stays : answers where the size stays
+    periods : what a month asks, the busiest first
     """
 
-    def trials(asked: Asked) -> Trials:
+    def serve(asked: Asked) -> Answered:
         name = asked.topology
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
         assumed = Assumed(asked.steps, asked.acceptance)
-        return Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)
-
-    def serve(asked: Asked) -> Answered:
-        if asked.topology not in names:
-            return stays(asked)
-        found = trials(asked)
-        best = search(found, limits).best
-        if best is None:
+        found = Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)
+        searched = search(found, limits)
+        if searched.claim == "not finished":
+            raise OutOfTime
+        best = searched.best
+        if best is None or any(map(_too_long, there, best.outcomes)):
             return Answered(False, None)
         hours = math.fsum(one.period.hours for one in found.periods)
         tokens = math.fsum(
@@ -74,3 +70,8 @@ def at_best_size(
         return Answered(True, best.usd_per_month, tokens)
 
     return serve
+
+
+def _too_long(one: PeriodDemand, gave: Sequence[Outcome]) -> bool:
+    """Whether a month's jobs do not fit into a month."""
+    return hours_of_jobs(gave, one.demand.jobs_per_month) > HOURS_PER_MONTH

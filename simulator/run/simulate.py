@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,18 @@ from simulator.results.bundle import BundleWriter, bundle_name, finite
 from simulator.results.scratch import scratch
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
-from simulator.run.at_prices import best_at_prices, terms_of_open
 from simulator.run.budget import Budget, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
-from simulator.run.decision import AtPrices, Measured, costed_of, decide_run
+from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
-from simulator.run.further import in_binding_month
+from simulator.run.further import further_trials
 from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
 from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
-from simulator.run.resized import at_best_size
 from simulator.run.sizer import Sizer
 from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
@@ -151,6 +148,7 @@ def _simulate(
     scenario, files = sized.scenario, references(sized)
     said: dict[str, TopologySummary] = {}
     cases: dict[str, Case] = {}
+    hours: dict[str, Mapping[int, str]] = {}
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(sized, planned, identity, files)) as bundle:
         bundle.text("scenario.resolved.yaml", resolved_yaml(sized, files))
@@ -158,7 +156,8 @@ def _simulate(
             if file.copy is not None:
                 bundle.copy(file.copy, file.file)
         for k, topology in enumerate(planned):
-            cases[topology.name], said[topology.name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
+            name = topology.name
+            cases[name], said[name], hours[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = unused_overrides(scenario.cost, [case.prices for case in cases.values()])
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
@@ -166,14 +165,11 @@ def _simulate(
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(case, said[name]) for name, case in cases.items()]
-        reach = replace(limits or Limits(), seconds=explore_s)
-        resized = partial(at_best_size, asked, set(answers), periods, store, reach)
+        further = further_trials(loaded, loads, work.sizer, hours, explore_s) if explore_s > 0 else None
         demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
-            *(sized, demand, measured, costs.cheapest_in, explore_s, unmeasured, resized),
+            *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
             *(work.estimates, loads.absent, store),
-            in_binding_month(asked, loads, measured, store, reach) if explore_s else None,
-            AtPrices(partial(best_at_prices, loaded, loads, work.sizer), terms_of_open(loaded)) if explore_s else None,
         )
         summaries = {
             name: replace(
@@ -220,12 +216,16 @@ class _Study:
 
     def run(
         self, bundle: BundleWriter, topology: PlannedTopology, begun: float, part: float
-    ) -> tuple[Case, TopologySummary]:
-        """Simulate and bill a topology; what it gave goes to the bundle, and what is said of it is returned.
+    ) -> tuple[Case, TopologySummary, Mapping[int, str]]:
+        """Simulate and bill a topology; what it gave goes to the bundle.
 
         Parameters
         ----------
         begun, part : shares of all topologies: those before it, and it alone
+
+        Returns
+        -------
+        what is said of it, and hours of its windows that leave them open, by the month from which they hold
         """
         work, name, searched = self.work, topology.name, self.searched
         shown, sizer, answer = work.loads.shown, work.sizer, self.answers.get(name)
@@ -255,7 +255,8 @@ class _Study:
         elif work.advise:
             words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
             told = told.warned("size", [words] if words else [])
-        return Case(topology, course.prices, found), told
+        hours = {1: answer.hours} if answer is not None and answer.hours else {}
+        return Case(topology, course.prices, found), told, {**hours, **journey.hours}
 
 
 def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Spell]) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenario_cases import written
 
+from simulator.decide.explore import Asked, Explorer
 from simulator.errors import InputError
 from simulator.plan.plan import plan_fleet
 from simulator.plan.table import notes
@@ -148,24 +149,44 @@ def test_a_plan_answers_open_hours_with_those_that_the_search_finds(tmp_path: Pa
     assert row["usd_per_month"] == pytest.approx(run.summary["topologies"]["t"]["cost"]["usd_per_month"])
 
 
+def dearer_from_month_2(folder: Path, **study: Any) -> Any:
+    api = scenario(folder, 9, 14, 0.02).scenario.topologies["t"].providers[0]
+    prices = [{**price.model_dump(exclude_unset=True), "input": 20.0} for price in api.prices]
+    change = {"providers": [{"name": "api", "prices": prices}]}
+    event = {"name": "dearer", "from_month": 2, "topology": "t", "change": change}
+    return scenario(folder, 9, 14, 0.02, "study=" + json.dumps({**study, "events": [event]}))
+
+
 def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
     """From month 2 on the API costs a thousand times as much: the GPUs take all hours in which requests come."""
-    loaded = scenario(tmp_path, 9, 14, 0.02, "study.months=2")
-    api = loaded.scenario.topologies["t"].providers[0]
-    dearer = [{**price.model_dump(exclude_unset=True), "input": 20.0} for price in api.prices]
-    events = [
-        {
-            "name": "dearer",
-            "from_month": 2,
-            "topology": "t",
-            "change": {"providers": [{"name": "api", "prices": dearer}]},
-        }
-    ]
-    study = "study=" + json.dumps({"months": 2, "events": events})
-    run = simulate(scenario(tmp_path, 9, 14, 0.02, study), tmp_path / "runs")
+    loaded = dearer_from_month_2(tmp_path, months=2)
+    run = simulate(loaded, tmp_path / "runs")
     of_dear_alone = best_window(scenario(tmp_path, 9, 14), "t", whole_month(demand_of(loaded)), Store()).search.best
     assert of_dear_alone is not None
     first, last = (month["usd"] for month in run.decision["topologies"]["t"]["months"])
     assert first < last == pytest.approx(of_dear_alone.usd_per_month)
     words = [each["text"] for each in run.summary["topologies"]["t"]["warnings"]]
     assert "from month 2: dearer, window 9-14 h" in words
+
+
+def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked for nothing else they answer what the month costs in the run, on the hours and sizes that it has there."""
+    asked: list[tuple[int, Explorer]] = []
+
+    def trial_flips(*known: Any) -> list[Any]:
+        asked.append((known[-1], known[-2]))
+        return []
+
+    monkeypatch.setattr("simulator.run.decision.trial_flips", trial_flips)
+    monkeypatch.setattr("simulator.run.decision.price_flips", lambda *known: [])
+    monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
+    grows = {"months": 2, "load_steps": [{"from_month": 2, "load": 1.5}]}
+    run = simulate(dearer_from_month_2(tmp_path, **grows), tmp_path / "runs", explore_s=100.0)
+    ((month, explorer),) = asked
+    there = run.decision["topologies"]["t"]["months"][1]
+    assert (month, there["event"]) == (2, "dearer")
+    answer = explorer.best(Asked("t"))
+    assert answer.meets == there["meets"]
+    assert answer.usd_per_month == pytest.approx(there["usd"])

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from simulator.decide.explore import Answered, Asked
+from simulator.decide.explore import Asked, OutOfTime
 from simulator.run.loads import loads_of
 from simulator.run.resized import at_best_size
+from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import Store
 from simulator.size.answer import answer
@@ -22,8 +23,7 @@ def test_open_sizes_are_searched_at_the_load_that_is_asked() -> None:
     loaded = load_scenario(SIZED, sets=sets)
     loads, store = loads_of(loaded), Store()
     periods = loads.periods(loads.horizon.level(1))
-    kept = Answered(True, 1.0, 2.0)
-    serve = at_best_size(loaded, {"own"}, periods, store, Limits(), lambda asked: kept)
+    serve = at_best_size(loaded, periods, store)
     today, much = serve(Asked("own")), serve(Asked("own", load=3.0))
     best = answer(loaded, "own", periods, store).search.best
     assert best is not None
@@ -32,8 +32,29 @@ def test_open_sizes_are_searched_at_the_load_that_is_asked() -> None:
     assert today.usd_per_month < much.usd_per_month
     assert today.tokens_per_month is not None
     assert much.tokens_per_month == pytest.approx(3 * today.tokens_per_month, rel=0.1)
-    assert serve(Asked("elastic", load=3.0)) is kept
+    assert not serve(Asked("elastic", load=3.0)).meets, "a size that is written stays"
     slow = serve(Asked("own", steps=1.5, limits=2.0))
     assert slow.usd_per_month is not None
     assert slow.usd_per_month > today.usd_per_month, "steps that take longer need more replicas, at the same prices"
     assert not serve(Asked("own", limits=1e-4)).meets
+    with pytest.raises(OutOfTime):
+        at_best_size(loaded, periods, store, Limits(seconds=-1.0))(Asked("own"))
+
+
+def test_every_side_is_billed_for_all_hours_of_a_month_as_a_run_is(tmp_path: Path) -> None:
+    """Open sizes, written ones and token APIs alike: not as if every hour were the busiest."""
+    api = (
+        "providers: [{name: api, prices: [{above_tokens: 0, input: 1, output: 4}], ttft_s: {median: 0.2, sigma: 0}, "
+        "tpot_s: {median: 0.01, sigma: 0}, data_classes: [internal]}]"
+    )
+    pool = "name: base, site: datacentre, gpu: h100-sxm, billing: owned"
+    sets = [
+        f"topologies={{a: {{pools: [{{{pool}, replicas: auto}}]}}, b: {{pools: [{{{pool}, replicas: 4}}]}}, api: {{{api}}}}}",
+        *("study.months=1", "run.horizon_s=20", "run.replications=1"),
+        "study.periods=[{name: day, hours_per_month: 200}, {name: night, load: 0.1}]",
+    ]
+    loaded, store = load_scenario(SIZED, sets=sets), Store()
+    run = simulate(loaded, tmp_path, store=store).decision["topologies"]
+    serve = at_best_size(loaded, loads_of(loaded).first_month, store)
+    for name, found in run.items():
+        assert serve(Asked(name)).usd_per_month == pytest.approx(found["months"][0]["usd"], rel=1e-9)
