@@ -47,9 +47,12 @@ def test_every_side_is_billed_for_all_hours_of_a_month_as_a_run_is(tmp_path: Pat
         "providers: [{name: api, prices: [{above_tokens: 0, input: 1, output: 4}], ttft_s: {median: 0.2, sigma: 0}, "
         "tpot_s: {median: 0.01, sigma: 0}, data_classes: [internal]}]"
     )
-    pool = "name: base, site: datacentre, gpu: h100-sxm, billing: owned"
+
+    def pools(replicas: str) -> str:
+        return f"{{pools: [{{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: {replicas}}}]}}"
+
     sets = [
-        f"topologies={{a: {{pools: [{{{pool}, replicas: auto}}]}}, b: {{pools: [{{{pool}, replicas: 4}}]}}, api: {{{api}}}}}",
+        f"topologies={{open: {pools('auto')}, written: {pools('4')}, api: {{{api}}}}}",
         *("study.months=1", "run.horizon_s=20", "run.replications=1"),
         "study.periods=[{name: day, hours_per_month: 200}, {name: night, load: 0.1}]",
     ]
