@@ -33,6 +33,7 @@ from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
+from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -104,11 +105,20 @@ def plan_engine(
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
-    memory = kv_blocks(replace(asked, card=machine.card), one_table_because(settings, role))
-    limits = memory.limits
     rules = _rules(settings.version)
+    of_vllm = asked_for(settings, role, shape, native, folder)
+    made = as_made(of_vllm, rules.version)
+    asked = replace(
+        asked,
+        card=machine.card,
+        max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
+        disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
+    )
+    memory = kv_blocks(asked, one_table_because(settings, role))
+    limits = memory.limits
+    told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
-    notes = machine.notes + memory.notes + plans.notes
+    notes = machine.notes + memory.notes + told + plans.notes
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     config = _config(settings, limits, memory, plans.flight, role)
@@ -226,23 +236,6 @@ def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | Non
 def _config(
     settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None, role: str
 ) -> EngineConfig:
-    if not settings.enable_chunked_prefill and limits.max_num_batched_tokens < memory.max_model_len:
-        raise InputError(
-            Problem(
-                f"without chunked prefill a prompt has to fit one step: set max_num_batched_tokens to at least "
-                f"max_model_len ({memory.max_model_len}), or max_model_len to at most {limits.max_num_batched_tokens}",
-                path="engine.enable_chunked_prefill",
-                got="false",
-            )
-        )
-    if not settings.enable_chunked_prefill and any(group.aligned for group in memory.groups):
-        raise InputError(
-            Problem(
-                "chunked prefill is required for the prefix caching of linear attention",
-                path="engine.enable_chunked_prefill",
-                got="false",
-            )
-        )
     spec = settings.speculative_config
     rules = _rules(settings.version)
     drafting = _drafts(settings, rules, role)

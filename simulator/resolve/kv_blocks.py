@@ -85,6 +85,7 @@ def question(
         version=settings.version,
         block_size=settings.block_size,
         enable_prefix_caching=settings.enable_prefix_caching,
+        enable_chunked_prefill=settings.enable_chunked_prefill,
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         speculative_method=spec.method if spec else None,
         draft_model=spec.model if spec else None,

@@ -22,9 +22,16 @@ def located(loaded: LoadedScenario, path: str) -> Iterator[None]:
 def _placed(loaded: LoadedScenario, path: str, problem: Problem) -> Problem:
     if problem.file:
         return problem
-    whole = f"{path}.{problem.path}" if problem.path else path
+    whole = _where_given(loaded, f"{path}.{problem.path}" if problem.path else path)
     file, line, column = loaded.place(whole)
     return replace(problem, file=file, line=line, column=column, path=whole)
+
+
+def _where_given(loaded: LoadedScenario, path: str) -> str:
+    """The path itself, or that of the engine of all pools where a pool's value comes from there."""
+    shared = f"engine.{path.partition('.engine.')[2]}"
+    given = loaded.document.origins
+    return shared if path not in given and shared in given else path
 
 
 def place_of(loaded: LoadedScenario, path: str) -> str:

@@ -91,6 +91,7 @@ class Question:
     enforce_eager: bool = False
     block_size: int = 16
     enable_prefix_caching: bool = True
+    enable_chunked_prefill: bool = True
     disable_hybrid_kv_cache_manager: bool | None = None
     redundant_experts: int = 0
     speculative_method: str | None = None
@@ -304,14 +305,18 @@ def _kv_bytes(question: Question, shape: ModelShape) -> float:
 
 
 def _limits(question: Question, card: Card, shape: ModelShape) -> BatchLimits:
-    """The server's defaults, with no more tokens than all sequences could have."""
+    """The server's defaults, with no more tokens than all sequences could have, and no more sequences than tokens.
+
+    Without chunked prefill the longest prompt fits a step.
+    """
     defaults = default_limits(question.version, card.name, card.memory_bytes)
     sequences = question.max_num_seqs or defaults.max_num_seqs
     tokens = question.max_num_batched_tokens
     if tokens is None:
         longest = question.max_model_len or shape.context
-        tokens = min(defaults.max_num_batched_tokens, sequences * longest)
-    return BatchLimits(tokens, sequences)
+        least = 0 if question.enable_chunked_prefill else longest
+        tokens = min(max(defaults.max_num_batched_tokens, least), sequences * longest)
+    return BatchLimits(tokens, sequences if question.max_num_seqs else min(sequences, tokens))
 
 
 def _length(question: Question, shape: ModelShape) -> int:

@@ -90,7 +90,7 @@ class EngineSettings(Settings):
     """Order of the waiting queue."""
     scheduler_reserve_full_isl: Switch = True
     """Admit a request only if its whole prompt fits."""
-    watermark: Share = 0.0
+    watermark: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] = 0.0
     """Share of the KV blocks that an admission leaves free."""
     async_scheduling: Literal["auto"] | Switch | None = None
     """Plan a step while the one before it is computed: auto (as unless given) where vLLM does, true, or false with the

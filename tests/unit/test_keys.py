@@ -23,7 +23,7 @@ def test_every_field_of_every_section_is_a_key_with_a_meaning() -> None:
 
 def test_a_key_says_what_may_stand_there_and_what_holds_without_it() -> None:
     share = BY_PATH["engine.watermark"]
-    assert (share.values, share.default) == ("number at least 0 and at most 1", "0.0")
+    assert (share.values, share.default) == ("number at least 0 and below 1", "0.0")
     assert BY_PATH["workload.classes[].name"].unless_given == "must be given"
     assert BY_PATH["run.time_zone"].unless_given == "may be left out"
     assert BY_PATH["engine.scheduling_policy"].values == "fcfs or priority"

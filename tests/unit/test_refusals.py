@@ -14,8 +14,9 @@ V32, V33 = "0.32.0", "0.33.0"
 
 
 @pytest.mark.parametrize("version", [V32, V33])
-def test_a_plain_engine_is_taken_as_it_is_and_runs_asynchronously(version: str) -> None:
-    made, findings = settle(Asked(), version)
+@pytest.mark.parametrize("layers", [{FULL}, {FULL, CHUNK}, {FULL, WINDOW}])
+def test_a_plain_engine_is_taken_as_it_is_and_runs_asynchronously(version: str, layers: frozenset[GroupKind]) -> None:
+    made, findings = settle(Asked(layers=layers), version)
     assert findings == []
     assert made.async_scheduling is True
 
@@ -96,6 +97,7 @@ def test_a_plain_engine_is_taken_as_it_is_and_runs_asynchronously(version: str) 
             "slots of its drafts",
         ),
         ({"enable_chunked_prefill": False, "max_model_len": 9000}, (V32, V33), "max_num_batched_tokens", "(9000)"),
+        ({"kv_cache_dtype": "float16"}, (V33,), "kv_cache_dtype", "float16 is incompatible with a model in bfloat16"),
         ({"max_num_seqs": 9000}, (V32, V33), "max_num_batched_tokens", "at least max_num_seqs (9000)"),
         ({"max_num_active_seqs": 257}, (V32, V33), "max_num_active_seqs", "(257) cannot be greater"),
         ({"long_prefill_token_threshold": 8193}, (V32, V33), "long_prefill_token_threshold", "(8193)"),
@@ -144,11 +146,11 @@ def test_what_is_refused(asked: dict[str, Any], versions: tuple[str, ...], key: 
             {"drafts_by_batch_size": False},
         ),
         (
-            {"layers": {FULL, CHUNK}},
-            (V32, V33),
-            "disable_hybrid_kv_cache_manager",
+            {"method": "draft_model", "num_speculative_tokens": 3, "draft_max_model_len": 1024},
+            (V33,),
+            "max_model_len",
             Effect.CHANGED,
-            {"disable_hybrid_kv_cache_manager": True},
+            {"max_model_len": 1024},
         ),
         (
             {"layers": {FULL, CHUNK}, "method": "eagle"},

@@ -44,6 +44,8 @@ class Asked:
     layers : kinds of the model's layers
     connector_takes_groups : the KV connector can carry hybrid groups (vLLM `SupportsHMA`); None without a connector
     mamba_cache_mode : `none` or `align`
+    dtype, kv_cache_dtype : of activations, empty where it is not known, and of the KV cache
+    draft_max_model_len : longest sequence that a draft model takes; None without one
     on_cpu : vLLM's CPU backend
     """
 
@@ -70,6 +72,9 @@ class Asked:
     max_num_active_seqs: int | None = None
     max_model_len: int = 8192
     long_prefill_token_threshold: int = 0
+    dtype: str = "bfloat16"
+    kv_cache_dtype: str = "auto"
+    draft_max_model_len: int | None = None
     on_cpu: bool = False
 
     @property
@@ -171,7 +176,6 @@ def _no_room_for_drafts(version: str, takes: Callable[[Asked], int], what: str) 
     )
 
 
-_CHUNKS_OFF = "chunked local attention costs latency with the hybrid KV cache manager, which is turned off by default"
 _CONNECTOR_OFF = "the KV connector does not support hybrid groups, so the hybrid KV cache manager is turned off"
 _DRAFTS_CHUNKS = "the hybrid KV cache manager does not support chunked local attention with EAGLE or MTP"
 _RULES: tuple[_Rule, ...] = (
@@ -290,23 +294,32 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         "disable_hybrid_kv_cache_manager",
         Effect.CHANGED,
-        lambda a: a.disable_hybrid_kv_cache_manager is None and a.has_chunks,
-        _CHUNKS_OFF + " (VLLM_ALLOW_CHUNKED_LOCAL_ATTN_WITH_HYBRID_KV_CACHE=1 keeps it)",
-        lambda _: {"disable_hybrid_kv_cache_manager": True},
-    ),
-    _Rule(
-        "disable_hybrid_kv_cache_manager",
-        Effect.CHANGED,
         lambda a: a.disable_hybrid_kv_cache_manager is None and a.connector_takes_groups is False and len(a.layers) > 1,
         _CONNECTOR_OFF,
         lambda _: {"disable_hybrid_kv_cache_manager": True},
+    ),
+    _Rule(
+        "kv_cache_dtype",
+        Effect.REFUSED,
+        lambda a: a.kv_cache_dtype in ("float16", "bfloat16") and a.dtype not in ("", a.kv_cache_dtype),
+        "a KV cache in {kv_cache_dtype} is incompatible with a model in {dtype}: take auto or {dtype}",
+        versions=(V0_33.version,),
+    ),
+    _Rule(
+        "max_model_len",
+        Effect.CHANGED,
+        lambda a: a.use_v2_model_runner and (a.draft_max_model_len or a.max_model_len) < a.max_model_len,
+        "the draft model takes sequences of {draft_max_model_len} tokens, and Model Runner V2 cannot skip drafting for"
+        " longer ones: max_model_len ({max_model_len}) is reduced to that",
+        lambda a: {"max_model_len": a.draft_max_model_len},
+        (V0_33.version,),
     ),
     _Rule(
         "max_num_batched_tokens",
         Effect.REFUSED,
         lambda a: not a.enable_chunked_prefill and a.max_num_batched_tokens < a.max_model_len,
         "max_num_batched_tokens ({max_num_batched_tokens}) is smaller than max_model_len ({max_model_len}), and without"
-        " chunked prefill longer prompts would be rejected",
+        " chunked prefill longer prompts would be rejected: increase the one or decrease the other",
     ),
     _Rule(
         "max_num_batched_tokens",
