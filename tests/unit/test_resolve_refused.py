@@ -76,7 +76,9 @@ def test_a_cache_of_another_float_is_refused_since_0_33() -> None:
 
 
 def test_the_draft_models_context_bounds_requests_since_0_33() -> None:
-    before, after = (planned("llama-2-13b", version=version, speculative_config=BY_MODEL) for version in ("0.32", "0.33"))
+    before, after = (
+        planned("llama-2-13b", version=version, speculative_config=BY_MODEL) for version in ("0.32", "0.33")
+    )
     assert before.config.max_model_len == 4096
     assert after.config.max_model_len == 2048
     assert [note for note in after.notes if note.startswith("max_model_len: the draft model takes sequences of 2048")]
