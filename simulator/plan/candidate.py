@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from simulator.resolve.open_windows import open_windows, with_hours
-from simulator.resolve.sizes import OpenPool, Size, assignments, is_open, open_pool, replaceable, stated
+from simulator.resolve.sizes import OpenPool, Size, is_open, open_pool, replaceable, size_values, stated
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.set_lines import Given, item
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Candidate:
         found = open_pool(self.loaded, self.settings, k, _open_part(pool))
         return replace(found, low=0) if replaceable(self.settings, pool) and not is_open(pool) else found
 
-    def assignments(self, sizes: Mapping[int, Size]) -> list[str]:
-        """What `--set` needs to make the scenario's topology this fleet."""
-        texts = [f"topologies.{self.topology}.{path}.hours={self.hours}" for path in self.windows]
+    def values(self, sizes: Mapping[int, Size]) -> list[Given]:
+        """What makes the topology this fleet: paths below it, and what stands there."""
+        found: list[Given] = [(f"{path}.hours", self.hours) for path in self.windows]
         for k, size in sizes.items():
-            root = f"topologies.{self.topology}.pools[{self.settings.pools[k].name}]"
-            texts += [f"{root}.{key}={json.dumps(value).strip(chr(34))}" for key, value in self.hardware.items()]
-            texts += assignments(self.loaded, self.topology, {k: size})
-        return texts
+            root = f"pools{item(self.settings.pools, k)}"
+            found += [(f"{root}.{key}", value) for key, value in self.hardware.items()]
+            found += size_values(self.loaded, self.topology, {k: size})
+        return found
 
 
 def _open_part(pool: Any) -> tuple[int | None, int | None, float | None] | None:

@@ -35,11 +35,6 @@ class PlanMonth:
     done: tuple[Event, ...]
     later: tuple[Event, ...]
 
-    @property
-    def changed(self) -> frozenset[str]:
-        """Topologies that events have changed by then."""
-        return frozenset(event.topology for event in self.done)
-
     def words(self, alike: bool) -> str:
         """What whoever reads the plan should know of the month; empty for a study whose months are all alike.
 

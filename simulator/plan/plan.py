@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from simulator.bill.cents import dollars
@@ -21,6 +22,7 @@ from simulator.resolve.topology import check_catalog_names
 from simulator.run.loads import loads_of
 from simulator.run.phases import check_events
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.set_lines import set_lines
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
 from simulator.size.search import search
@@ -101,7 +103,7 @@ def plan_fleet(
     study = loads_of(loaded)
     check_month(loaded, chosen)
     month = plan_month(loaded, study, chosen.month)
-    loaded, loads = in_month(loaded, month), like_month(study, month)
+    written, loaded, loads = loaded, in_month(loaded, month), like_month(study, month)
     check_options(loaded, chosen)
     names = chosen.topologies or tuple(loaded.scenario.topologies)
     found = [one for name in names for one in candidates(loaded, name, chosen.pools, chosen.gpus, chosen.tps)]
@@ -113,7 +115,11 @@ def plan_fleet(
     for one in found:
         sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
-    rows = [row for sizing in sizings for row in rows_of(sizing, chosen.spare, month.changed)]
+    rows = [
+        row
+        for sizing in sizings
+        for row in rows_of(sizing, chosen.spare, partial(set_lines, written.scenario, month.number))
+    ]
     sure: dict[str, dict[str, Any]] = {}
     for name in names:
         best = _cheapest([sizing for sizing in sizings if sizing.candidate.topology == name], chosen.spare)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simulator.plan.candidate import Candidate
 from simulator.plan.sizing import Sizing
 from simulator.resolve.sizes import Scaled
 from simulator.run.evaluate import Evaluation
+from simulator.scenario.set_lines import Given
 from simulator.size.trials import Point
 
+SetLines = Callable[[str, Sequence[Given]], list[str]]
 
-def rows_of(sizing: Sizing, spare: int, changed: Collection[str] = ()) -> list[dict[str, Any]]:
+
+def rows_of(sizing: Sizing, spare: int, set_lines: SetLines) -> list[dict[str, Any]]:
     """A row for each minimal fleet; one with the reason where there is none.
 
     Parameters
     ----------
-    changed : topologies as events leave them, of which no `--set` makes this fleet
+    set_lines : what `--set` needs to give a topology values at paths below it
     """
     candidate = sizing.candidate
     head = {"topology": candidate.topology, "hours": candidate.hours, **_hardware(candidate)}
@@ -38,15 +41,15 @@ def rows_of(sizing: Sizing, spare: int, changed: Collection[str] = ()) -> list[d
             }
         ]
     shared = {**head, "feasible": True, "reason": None, "cheapest": False, **searched}
-    return [{**shared, **_fleet(sizing, point, spare, candidate.topology not in changed)} for point in sizing.points]
+    return [{**shared, **_fleet(sizing, point, spare, set_lines)} for point in sizing.points]
 
 
-def _fleet(sizing: Sizing, point: Point, spare: int, settable: bool) -> dict[str, Any]:
+def _fleet(sizing: Sizing, point: Point, spare: int, set_lines: SetLines) -> dict[str, Any]:
     pools = _pools(sizing, point, spare)
     return {
         "pools": pools,
         "gpus": sum(pool["gpus"] for pool in pools),
-        "set": sizing.candidate.assignments(sizing.trials.sizes(point)) if settable else [],
+        "set": set_lines(sizing.candidate.topology, sizing.candidate.values(sizing.trials.sizes(point))),
         **_figures(sizing.evaluation(point, spare)),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -90,9 +91,7 @@ def notes(plan: Plan) -> list[str]:
     lines += [line for row in best for line in _wrapped(_trail(row))]
     lines += [line for row in best for line in _wrapped(_sure(row, plan.sure[row["topology"]]))]
     lines += warning_lines({row["topology"]: row for row in best}, _WIDTH)
-    commands = [
-        f"--set '{text}'" if set(text) & set("[]* ") else f"--set {text}" for row in best for text in row["set"]
-    ]
+    commands = [f"--set {shlex.quote(text)}" for row in best for text in row["set"]]
     return [*lines, "", "to run the cheapest fleets:", *(f"  {text}" for text in commands)] if commands else lines
 
 

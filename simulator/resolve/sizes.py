@@ -9,6 +9,7 @@ from typing import Any, Literal
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.topology import Pool, QueueAutoscaler, Topology, WeightedRouting
 
@@ -191,28 +192,29 @@ def _routing_without(topology: Topology, empty: list[str]) -> Any:
     return routing
 
 
-def assignments(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[str]:
-    """What `--set` needs to give a topology these sizes."""
-    texts: list[str] = []
+def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[Given]:
+    """What gives a topology these sizes: paths below it, and what stands there."""
+    found: list[Given] = []
+    pools = loaded.scenario.topologies[name].pools
     for k, size in sizes.items():
-        pool = loaded.scenario.topologies[name].pools[k]
-        root = f"topologies.{name}.pools[{pool.name}]"
+        pool, root = pools[k], f"pools{item(pools, k)}"
         if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
-            texts += [
-                f"{root}.schedule[{j}].replicas={size.replicas}"
+            found += [
+                (f"{root}.schedule[{j}].replicas", size.replicas)
                 for j, window in enumerate(pool.schedule)
                 if window.replicas == AUTO
             ]
         elif isinstance(size, Fixed):
-            texts += [f"{root}.autoscaler=null"] * (pool.autoscaler is not None) + [f"{root}.replicas={size.replicas}"]
-        elif isinstance(pool.autoscaler, QueueAutoscaler):
+            found += [(f"{root}.autoscaler", None)] * (pool.autoscaler is not None)
+            found.append((f"{root}.replicas", size.replicas))
+        else:
             numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
-            texts += [
-                f"{root}.autoscaler.{key}={value:g}"
+            if not isinstance(pool.autoscaler, QueueAutoscaler):
+                found.append((f"{root}.autoscaler", numbers))
+                continue
+            found += [
+                (f"{root}.autoscaler.{key}", value)
                 for key, value in numbers.items()
                 if key == "max" or getattr(pool.autoscaler, key) != value
             ]
-        else:
-            values = f"{{min: {size.least}, max: {size.most}, target_per_replica: {size.target:g}}}"
-            texts.append(f"{root}.autoscaler={values}")
-    return texts
+    return found

@@ -31,16 +31,16 @@ def at_event(scenario: Scenario, k: int) -> Scenario:
     ValidationError : the change makes no topology of it
     """
     event = scenario.study.events[k]
-    changed = Topology.model_validate(_laid_over(_before(scenario, event), event.change))
+    changed = Topology.model_validate(laid_over(before_event(scenario, event), event.change))
     return scenario.model_copy(update={"topologies": {**scenario.topologies, event.topology: changed}})
 
 
-def _before(scenario: Scenario, event: Event) -> dict[str, Any]:
+def before_event(scenario: Scenario, event: Event) -> dict[str, Any]:
     """What is given of an event's topology, with what the earlier ones change."""
     data: dict[str, Any] = _given(scenario.topologies[event.topology])
     for one in _in_order(scenario.study.events):
         if one.topology == event.topology and one.from_month < event.from_month:
-            data = _laid_over(data, one.change)
+            data = laid_over(data, one.change)
     return data
 
 
@@ -77,19 +77,19 @@ def over_time(scenario: Scenario, name: str) -> list[Topology]:
     return [scenario.topologies[name], *(at_event(scenario, k).topologies[name] for k in events)]
 
 
-def _laid_over(old: Any, new: Any) -> Any:
+def laid_over(old: Any, new: Any) -> Any:
     """As overlays: maps merge, lists of named things by name, all else is replaced, and so is a map of another kind."""
     if isinstance(old, Mapping) and isinstance(new, Mapping) and old.get("kind") == new.get("kind", old.get("kind")):
-        return {**old, **{key: _laid_over(old.get(key), value) for key, value in new.items()}}
-    if _is_named(old) and _is_named(new):
+        return {**old, **{key: laid_over(old.get(key), value) for key, value in new.items()}}
+    if is_named(old) and is_named(new):
         found = {item["name"]: item for item in old}
         for item in new:
-            found[item["name"]] = _laid_over(found.get(item["name"]), item)
+            found[item["name"]] = laid_over(found.get(item["name"]), item)
         return list(found.values())
     return new
 
 
-def _is_named(value: Any) -> bool:
+def is_named(value: Any) -> bool:
     return (
         isinstance(value, list | tuple) and bool(value) and all(isinstance(x, Mapping) and "name" in x for x in value)
     )
@@ -119,7 +119,7 @@ def _shape_problems(scenario: Scenario) -> Iterator[Found]:
     for event in _in_order(scenario.study.events):
         if event.topology in broken or event.topology not in scenario.topologies:
             continue
-        k, data = scenario.study.events.index(event), _laid_over(_before(scenario, event), event.change)
+        k, data = scenario.study.events.index(event), laid_over(before_event(scenario, event), event.change)
         try:
             Topology.model_validate(data)
         except ValidationError as error:
@@ -136,17 +136,18 @@ def in_change(scenario: Scenario, k: int, where: str, message: str, got: Any) ->
     where : below the topology
     """
     event = scenario.study.events[k]
-    before = _before(scenario, event)
-    after = _laid_over(before, event.change)
+    before = before_event(scenario, event)
+    after = laid_over(before, event.change)
     item = _ITEM.fullmatch(where)
     if item is not None:
         section, number = item["section"], int(item["number"])
         known = [one["name"] for one in before.get(section, ())]
-        if known and _is_named(after[section]) and after[section][number]["name"] not in known:
+        if known and is_named(after[section]) and after[section][number]["name"] not in known:
             unknown = unknown_name(_NAMED[section], str(after[section][number]["name"]), known)
             message = f"{unknown} (in a new one {message})"
     path, rest = _own_key(after, event.change, where)
-    return join(f"study.events[{k}].change", path), f"{rest}: {message}" if rest else message, got
+    here = f"study.events[{k}].change"
+    return join(here, path) if path else here, f"{rest}: {message}" if rest else message, got
 
 
 def _own_key(changed: Any, change: Any, where: str) -> tuple[str, str]:
@@ -158,7 +159,7 @@ def _own_key(changed: Any, change: Any, where: str) -> tuple[str, str]:
     for step in _STEP.finditer(where):
         key: int | str = int(step["number"]) if step["number"] else step["name"]
         at = key
-        if isinstance(key, int) and _is_named(changed) and _is_named(change):
+        if isinstance(key, int) and is_named(changed) and is_named(change):
             names = [item["name"] for item in change]
             at = names.index(changed[key]["name"]) if changed[key]["name"] in names else len(names)
         if not has(change, at):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scenario_cases import written
 
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
@@ -264,10 +265,12 @@ def test_a_plan_is_for_topologies_as_events_have_left_them_by_then() -> None:
     event = "study.events=[{name: new, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h200}]}}]"
     now = planned(load_scenario(SIZED, sets=[event]))
     then = planned(load_scenario(SIZED, sets=[event]), month=2)
-    written = plan_fleet(load_scenario(SIZED, sets=["topologies.own.pools[base].gpu=h200"]), own_only(error=0.0))
+    alike = plan_fleet(load_scenario(SIZED, sets=["topologies.own.pools[base].gpu=h200"]), own_only(error=0.0))
     assert now.fleets == planned(load_scenario(SIZED)).fleets
     assert "without new of month 2 (own)" in now.beyond
-    assert [{**row, "set": []} for row in written.fleets] == then.fleets
+    assert [{**row, "set": []} for row in alike.fleets] == [{**row, "set": []} for row in then.fleets]
+    replicas = then.fleets[0]["pools"][0]["replicas"]
+    assert then.fleets[0]["set"] == [f"study.events[new].change.pools[base].replicas={replicas}"]
     assert "own as new leaves it in month 2" in then.beyond
 
 
@@ -275,3 +278,25 @@ def test_a_plan_is_for_topologies_as_events_have_left_them_by_then() -> None:
 def test_a_plan_is_for_a_month_of_the_study(month: int) -> None:
     with pytest.raises(InputError, match="the study has months 1 to 36"):
         plan_fleet(load_scenario(SIZED), own_only(month=month))
+
+
+def test_what_a_plan_prints_gives_a_run_its_fleet_where_events_have_changed_it(tmp_path: Path) -> None:
+    """Size and bill of the month, whether or not the event speaks of the pool that was sized."""
+    dearer = "{name: dearer, from_month: 2, topology: own, change: {staff: {base_fte: 2}}}"
+    newer = (
+        "{name: newer, from_month: 2, topology: elastic, change: {pools: [{name: rented, site: aws-us-east, gpu: h200, "
+        "price_usd_per_gpu_hour: 5, autoscaler: null, replicas: auto}]}}"
+    )
+    text = SIZED.read_text() + f"study: {{months: 2, events: [{dearer}, {newer}]}}\n"
+    sets = ["run.horizon_s=20", "run.replications=1"]
+    options = PlanOptions(topologies=("own", "elastic"), month=2, error=0.0)
+    found = plan_fleet(written(tmp_path, text, *sets), options, store=STORE)
+    lines = [text for row in found.fleets for text in row["set"]]
+    assert {text.split(".change")[0] for text in lines} == {"study.events[dearer]", "study.events[newer]"}
+    assert all(any(text in note for note in notes(found)) for text in lines)
+    run = simulate(written(tmp_path, text, *sets, *lines), tmp_path, store=STORE).decision["topologies"]
+    for row in found.fleets:
+        assert row["cheapest"]
+        month = run[row["topology"]]["months"][1]
+        assert month["replicas"] == [row["pools"][0]["replicas"]]
+        assert month["usd"] == pytest.approx(row["usd_per_month"], rel=1e-9)
