@@ -13,6 +13,7 @@ from simulator.memory.shape import ModelShape
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout
 from simulator.resolve.memory import precision_of_checkpoint, shape_of
+from simulator.scenario.named_files import is_config
 from simulator.schema.engine import EngineSettings
 
 _UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
@@ -26,15 +27,10 @@ def architecture(name: str, folder: Path) -> tuple[Architecture, str]:
     ------
     InputError : unknown name; a config.json that is not understood, its `quantization_config` included
     """
-    if is_file(name, folder):
+    if is_config(folder, name):
         return architecture_of(shape_of(name, folder)), precision_of_checkpoint(name, folder)
     found = model(name)
     return found.architecture, found.native_dtype
-
-
-def is_file(name: str, folder: Path) -> bool:
-    """Whether a model's name is a config.json or a folder that holds one."""
-    return name.endswith(".json") or (folder / name).is_dir()
 
 
 def weight_format(settings: EngineSettings, native: str, shape: ModelShape) -> str:

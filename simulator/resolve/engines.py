@@ -26,7 +26,7 @@ from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
-from simulator.resolve.checkpoint import architecture, is_file, layout_of, weight_format
+from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
@@ -34,6 +34,7 @@ from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
+from simulator.scenario.named_files import is_config
 from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
@@ -138,7 +139,7 @@ def plan_engine(
         steps = step_time(arch, machine, parts, limits, settings.version, drafting, plans)
         notes += notes_of(arch.name, shape.unmodelled)
     return PlannedEngine(
-        model=(arch.name if is_file(name, folder) else name).lower(),
+        model=(arch.name if is_config(folder, name) else name).lower(),
         config=config,
         step_time=steps,
         notes=notes,

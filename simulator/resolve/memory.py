@@ -25,6 +25,7 @@ from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
 from simulator.resolve.mtp import check_mtp
+from simulator.scenario.named_files import is_config
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
@@ -234,9 +235,8 @@ def precision_of_checkpoint(name: str, folder: Path) -> str:
 
 def _checkpoint(name: str, folder: Path) -> _Checkpoint:
     """A model by its catalog name, or from a config.json or a folder that holds one."""
-    path = folder / name
-    if name.endswith(".json") or path.is_dir():
-        label, values, file = read_config(path)
+    if is_config(folder, name):
+        label, values, file = read_config(folder / name)
         native = str(values.get("torch_dtype") or values.get("dtype") or "bfloat16")
         return _Checkpoint(shape_from_config(label, values, file), values, file, native, None, {})
     return _of_catalog(name)
