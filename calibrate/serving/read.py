@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ THROUGHPUTS = {
 }
 LIMITS = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "gpu_mem_util", "kv_blocks")
 MS_PER_S = 1000.0
+TOO_LONG = "has more values than the first line has names"
 _NUMBER = re.compile(r"[-+]?\d[\d_]*\.?\d*(?:e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -57,7 +58,8 @@ def read_tables(paths: Iterable[Path], *, skip_bad: bool = False) -> ServingTabl
 
     Raises
     ------
-    InputError : a file that cannot be read, missing columns, and every impossible value as `file:line`
+    InputError : a file that cannot be read, a row longer than the first line, missing columns, and every impossible
+        value as `file:line`
     """
     rows: list[MeasuredRow] = []
     excluded: list[Excluded] = []
@@ -85,7 +87,11 @@ def _cells(path: Path) -> list[tuple[int, dict[str, str]]]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.DictReader(file)
             header = list(reader.fieldnames or ())
-            lines = [(reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}) for row in reader]
+            lines = []
+            for row in reader:
+                if None in row:
+                    raise InputError(Problem(TOO_LONG, file=str(path), line=reader.line_num))
+                lines.append((reader.line_num, {k: (v or "").strip() for k, v in row.items() if k}))
     except OSError as error:
         raise InputError(Problem(f"cannot read: {error.strerror}", file=str(path))) from error
     except (csv.Error, UnicodeDecodeError) as error:
@@ -128,8 +134,7 @@ def _problems(cells: Mapping[str, str], file: str, line: int) -> Iterable[Proble
     yield from _contradictions(cells, wrong)
 
 
-def _contradictions(cells: Mapping[str, str], wrong: object) -> Iterable[Problem]:
-    assert callable(wrong)
+def _contradictions(cells: Mapping[str, str], wrong: Callable[[str, str], Problem]) -> Iterable[Problem]:
     value = {name: _number(cells.get(name, "")) for name in (*LATENCIES, *THROUGHPUTS, "tp", "pp", "n_gpu")}
 
     def above(low: str, high: str) -> bool:

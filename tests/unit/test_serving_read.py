@@ -156,6 +156,14 @@ def test_what_cannot_be_simulated_is_left_out_with_its_reason(
     assert reason in table.excluded[0].reason
 
 
+def test_a_row_with_more_values_than_names_is_refused_not_cut(tmp_path: Path) -> None:
+    lines = (DATA / "points.csv").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "longer.csv"
+    path.write_text("\n".join([*lines[:2], f"{lines[2]},9"]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"longer\.csv:3.*more values than the first line has names"):
+        read_tables([path])
+
+
 def test_missing_columns_are_named(tmp_path: Path) -> None:
     path = tmp_path / "short.csv"
     path.write_text("model,gpu,tp,ttft_p50_ms\nx,y,1,2\n", encoding="utf-8")
