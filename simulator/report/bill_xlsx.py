@@ -23,15 +23,15 @@ BILL_HEADERS = (
     "quantity per month",
     "unit",
     "$ per unit",
-    "$ per month",
+    figure("usd_per_month").label,
     "used",
 )
 SUMMARY_HEADERS = (
     "topology",
-    "$ per month",
+    figure("usd_per_month").label,
     "delivered tokens per month",
-    "$ per 1M tokens, delivered",
-    "share paid but unused",
+    figure("usd_per_million_tokens").label,
+    figure("unused_share").label,
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings as warnings_module
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -25,22 +24,16 @@ from simulator.report.money import WIDTH, money_charts, money_notes
 from simulator.report.paired import differences_chart, paired
 from simulator.report.table import baseline, comparison, ordered, warnings
 from simulator.report.time_charts import load_over_time, load_tables
-from simulator.results.bundle import Bundle, read_bundle
-from simulator.results.files import write_text
-
-
-def write_report(bundle_path: str | Path, out_path: str | Path) -> None:
-    """Write the report of a bundle to `out_path`.
-
-    Raises
-    ------
-    InputError : not a bundle, or the page cannot be written
-    """
-    write_text(Path(out_path), render(read_bundle(bundle_path)))
+from simulator.results.bundle import Bundle
 
 
 def render(bundle: Bundle) -> str:
-    """The page as text."""
+    """The page as text.
+
+    Raises
+    ------
+    InputError : a broken bundle
+    """
     topologies = ordered(bundle.summary)
     rows, headers = comparison(topologies)
     environment = Environment(loader=PackageLoader("simulator.report"), autoescape=select_autoescape())

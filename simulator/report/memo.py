@@ -66,11 +66,11 @@ def _picture(chart: Any, words: str) -> Picture:
 
 
 def _service(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    lines = []
+    lines, kept = [], figure("slo_attainment")
     for name, found in topologies.items():
         metrics = found["metrics"]
         missed = [
-            f"{term['class']}: {term['term']} ({term_value(term)}, held by {term['share']:.1%})"
+            f"{term['class']}: {term['term']} ({term_value(term)}, held by {kept.text(term['share'])})"
             for term in metrics["slo_terms"]
             if term["met"] is False
         ]
@@ -107,7 +107,11 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, found in topologies.items():
         cost = found["cost"]
         share = cost["unused_share"]
-        unused = "" if share is None else f", {share:.0%} of it for what is idle, spare, unused, starting or down"
+        unused = (
+            ""
+            if share is None
+            else f", {figure('unused_share').text(share)} of it for what is idle, spare, unused, starting or down"
+        )
         prices = ", ".join(
             f"${figure(key).text(cost[key])} {words}"
             for key, words in (

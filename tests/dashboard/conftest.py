@@ -27,6 +27,13 @@ def own_main() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
+@pytest.fixture(autouse=True)
+def no_foreign_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest looks through all installed packages for components on every page; no view has one."""
+    found = "streamlit.components.v2.component_manager.BidiComponentManager.discover_and_register_components"
+    monkeypatch.setattr(found, lambda *_, **__: None)
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs of one scenario, the second at twice the demand."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from simulator.cli.report import report
 from simulator.errors import InputError
 from simulator.report.decision import PAIR_HEADERS
-from simulator.report.html import write_report
+from simulator.report.html import render
+from simulator.results.bundle import read_bundle
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -17,10 +19,12 @@ SMALL = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
 
 def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None:
     run = simulate(load_scenario(SMALL, sets=["run.replications=1", "run.horizon_s=60"]), tmp_path)
-    write_report(run.bundle, tmp_path / "a.html")
-    write_report(run.bundle, tmp_path / "b.html")
-    page = (tmp_path / "a.html").read_text()
-    assert page == (tmp_path / "b.html").read_text()
+    page = render(read_bundle(run.bundle))
+    assert page == render(read_bundle(run.bundle))
+    report(run.bundle, out=tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text() == page
+    with pytest.raises(InputError, match=r"a\.html: cannot be written"):
+        report(run.bundle, out=tmp_path / "missing" / "a.html")
     for words in (
         run.summary["verdict"],
         "expected error (median)",
@@ -37,9 +41,3 @@ def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None
     assert f"<th>{PAIR_HEADERS[2]}</th>" in page
     for words in ("Money: how sure", "2,000 draws", "a month more than", "moves no price"):
         assert words in page
-
-
-def test_a_page_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
-    run = simulate(load_scenario(SMALL, sets=["run.replications=1", "run.horizon_s=60"]), tmp_path)
-    with pytest.raises(InputError, match=r"a\.html: cannot be written"):
-        write_report(run.bundle, tmp_path / "missing" / "a.html")
