@@ -147,13 +147,15 @@ def excerpt_demand(loaded: LoadedScenario, excerpt: Excerpt) -> Demand:
 
 def in_excerpt(planned: PlannedTopology, excerpt: Excerpt, demand: Demand) -> PlannedTopology:
     """The topology with outages at the times that they have in the excerpt."""
+    if excerpt.has_all_time:
+        return planned
     later = partial(_later, start_s=demand.start_s)
     fleet: FleetSpec = replace(
         planned.fleet,
         pools=tuple(map(later, planned.fleet.pools)),
         providers=tuple(map(later, planned.fleet.providers)),
     )
-    return planned if excerpt.has_all_time else replace(planned, fleet=fleet)
+    return replace(planned, fleet=fleet)
 
 
 def _first_s(demand: Demand, excerpt: Excerpt) -> float:

@@ -133,15 +133,17 @@ def repriced(changed: LoadedScenario, bundle: Bundle) -> dict[str, Repriced]:
     replications = int(bundle.manifest["replications"])
     found: dict[str, Repriced] = {}
     for name in bundle.summary["order"]:
-        months = read_usage(ledger[name])
-        terms = settled_terms(resolve_terms(plan_topology(changed, name)).terms, months)
+        months, planned = read_usage(ledger[name]), plan_topology(changed, name)
+        prices = resolve_terms(planned).terms
+        terms = settled_terms(prices, months)
         bill = bill_study(terms, months)
         alone = tuple(mean(study_usd_per_month(terms, _of_one(months, k, replications))) for k in range(replications))
-        was = standing[name]
-        now = Contender(
-            *(name, was.meets, mean(total_usd(bill.lines)), alone, was.attainment, was.fleet),
-            lasts_until=was.lasts_until,
-            edge=was.edge,
+        now = replace(
+            standing[name],
+            usd_per_month=mean(total_usd(bill.lines)),
+            usd_by_replication=alone,
+            fleet=digest(fleet_key(subject_of(planned)), agreed(prices)),
+            gap_usd=0.0,
         )
         found[name] = Repriced(now, usd_by_category(bill.lines))
     return found

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenario_cases import chat, written
 
+from simulator.decide.rivals import rank
 from simulator.errors import InputError
 from simulator.resolve.topology import plan_topology
 from simulator.results.bundle import Bundle, read_bundle
@@ -115,6 +117,24 @@ def test_prices_alone_are_billed_by_the_run_s_own_use(bundle: Bundle, tmp_path: 
     for name, one in repriced(changed, bundle).items():
         assert one.contender.usd_per_month == pytest.approx(full[name]["cost"]["usd_per_month"])
         assert sum(one.usd_by_category.values()) == pytest.approx(one.contender.usd_per_month)
+
+
+def test_the_same_fleet_at_another_price_is_another_one(tmp_path: Path) -> None:
+    api = "{{name: {0}, offer: together/llama-3.3-70b, price_scale: {1}, requests_per_minute: 0, tokens_per_minute: 0}}"
+    text = chat(
+        *(f"{name}: {{providers: [{api.format('api', 1)}]}}" for name in ("first", "second")),
+        study="months: 1",
+        rate_rps=2,
+        horizon_s=10,
+        warmup_s=0,
+    )
+    loaded = written(tmp_path, text)
+    bundle = read_bundle(simulate(loaded, tmp_path / "out").bundle)
+    cheaper = written(tmp_path, text, "topologies[second].providers[api].price_scale=0.5")
+    same, apart = (rank([one.contender for one in repriced(each, bundle).values()]) for each in (loaded, cheaper))
+    assert same.same
+    assert not apart.same
+    assert list(apart.winners) == ["second"]
 
 
 @pytest.mark.parametrize(
