@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.scenario.document import join
 from simulator.scenario.unknown import models_in, unknown_key, unknown_value
-from simulator.schema.base import Day, Name, pattern_of
+from simulator.schema.base import NOT_A_NUMBER, Day, Name, pattern_of
 from simulator.schema.clock import Country, Days, Hours, Moment, OpenHours
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Month
@@ -30,6 +30,20 @@ PATTERNS = {
     pattern_of(Month): "a month of the calendar, as 2027-01",
 }
 """What text has to look like, by the pattern that checks it."""
+UNITS = {
+    "s": "s",
+    "ms": "ms",
+    "h": "hours",
+    "w": "W",
+    "kw": "kW",
+    "kwh": "kWh",
+    "gib": "GiB",
+    "gb": "GB",
+    "rps": "requests a second",
+    "usd": "USD",
+    "tokens": "tokens",
+}
+"""What numbers count, by the last word of their key."""
 MAPPING_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -132,6 +146,9 @@ def explain(data: Any, error: Any, root: type[BaseModel] = Scenario) -> tuple[st
         .replace("a valid tuple", "a list")
         .replace("a valid boolean", "true or false")
     )
+    unit = UNITS.get(str(loc[-1]).rpartition("_")[2])
+    if unit is not None and message == NOT_A_NUMBER:
+        message += f", in {unit}"
     return path, message, value if not isinstance(value, dict | list) else None
 
 

@@ -17,6 +17,7 @@ class Settings(BaseModel):
 
 LARGEST = 1e15
 SMALLEST = 1e-12
+NOT_A_NUMBER = "must be a number"
 
 
 def _number(value: Any) -> Any:
@@ -25,7 +26,7 @@ def _number(value: Any) -> Any:
     Between these bounds no product of a few numbers leaves the range of a float.
     """
     if isinstance(value, bool | str):
-        raise ValueError("must be a number")
+        raise ValueError(NOT_A_NUMBER)
     if isinstance(value, int | float) and abs(value) > LARGEST and value not in (math.inf, -math.inf):
         raise ValueError(f"must be at most {LARGEST:g} in size")
     if isinstance(value, float) and 0 < abs(value) < SMALLEST:
