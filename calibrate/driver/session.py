@@ -21,6 +21,7 @@ from calibrate.driver.internals import (
     set_step_budget,
     tracing_scheduler,
 )
+from calibrate.driver.processors import cpu_share, processor_time
 from calibrate.driver.tokens import vocabulary_tokens
 
 _PRIVATE_SEGMENTS = 2**32
@@ -141,14 +142,13 @@ class Session:
         """
         rows: list[dict[str, Any]] = []
         alive: list[str] = []
-        cpu_s = time.process_time()
-        began_s = perf_counter()
+        before = processor_time(["self"])
         try:
             for phase in phases:
                 alive = self._change(phase, alive)
                 self.set_step_budget(phase.get("budget"))
                 rows += self._run_phase(phase, alive)
-            share = cpu_share(time.process_time() - cpu_s, perf_counter() - began_s)
+            share = cpu_share(before, processor_time(["self"]))
         finally:
             self.set_step_budget(None)
             self.drop([name for name in alive if self.is_busy])
@@ -199,7 +199,7 @@ class Session:
         steps: list[list[float]] = []
         self.collect()
         start_s = perf_counter()
-        cpu_s = time.process_time()
+        before = processor_time(["self"])
         position = 0
         while position < len(coming) or self.is_busy:
             now_s = perf_counter() - start_s
@@ -224,13 +224,5 @@ class Session:
                     # synchronous: the wall time of one call, output handling included
                     span = (step.done_s - start_s - dur_s, dur_s) if self.is_async else (begin_s, end_s - begin_s)
                     steps.append([*span, len(step.batch), sum(tokens for _, tokens, _ in step.batch)])
-        share = cpu_share(time.process_time() - cpu_s, sum(duration_s for _, duration_s, *_ in steps))
+        share = cpu_share(before, processor_time(["self"]))
         return {"requests": list(served.values()), "steps": steps, "cpu_share": share}
-
-
-def cpu_share(cpu_s: float, busy_s: float) -> float:
-    """Processor time that the process got for each second in which its engine worked; in one thread at most about 1.
-
-    Less says that something else had the processor.
-    """
-    return cpu_s / busy_s if busy_s > 0 else 1.0

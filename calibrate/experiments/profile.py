@@ -34,11 +34,14 @@ def check_counts(sides: dict[str, dict[str, int]], version: str) -> dict[str, di
     return sides
 
 
-def contention(cpu_share: float, device: Mapping[str, Any]) -> str | None:
-    """A remark where a CPU engine of one thread did not have its processor for itself."""
-    if device["type"] != "cpu" or device.get("threads") != 1 or cpu_share >= _LEAST_CPU_SHARE:
+def contention(cpu_share: float | None, device: Mapping[str, Any]) -> str | None:
+    """A remark where the threads of a CPU engine did not have their processors for themselves."""
+    if device["type"] != "cpu" or cpu_share is None or cpu_share >= _LEAST_CPU_SHARE:
         return None
-    return f"the engine had its processor for {100 * cpu_share:.0f} % of the time: other work slows what is measured"
+    return (
+        f"the engine's threads had a processor for {100 * cpu_share:.0f} % of the time that they wanted one: other "
+        "work, or more threads than processors, slows what is measured"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +103,10 @@ class Profiler:
         return complete
 
     @property
-    def cpu_share(self) -> float:
-        """Median over the points of the processor time that the engine got while it worked; 1 with one thread alone."""
-        return float(median(point["cpu_share"] for point in self.store.measured))
+    def cpu_share(self) -> float | None:
+        """Median over the points of the share of time that the engine's threads got of what they wanted."""
+        known = [point["cpu_share"] for point in self.store.measured if point["cpu_share"] is not None]
+        return float(median(known)) if known else None
 
     def _close(self) -> None:
         if self._process is not None:

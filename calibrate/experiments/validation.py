@@ -179,6 +179,10 @@ def serve_over_http(
         for k, load in enumerate(loads):
             report(f"server, {load.label} at {load.rate_rps:.3g} requests/s: {load.arrival_s[-1]:.0f} s")
             run = server.serve(load, f"load-{k}")
+            if run["failed"]:
+                report(f"{run['failed']} of {len(load.isl)} requests failed and are left out")
+            if remark := contention(run["cpu_share"], measured.meta["hardware"]):
+                report(remark)
             runs.append({"arrivals": load.label, "load": load.share, **run})
     return runs
 

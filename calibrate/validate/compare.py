@@ -9,7 +9,7 @@ import numpy as np
 
 from calibrate.recording.run import MeasuredRun
 from calibrate.recording.steps import Steps
-from calibrate.validate.simulate import Served, drift_factor, measured, simulate
+from calibrate.validate.simulate import DRIFT_BOUND, Served, measured, measured_slowness, simulate
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 
@@ -66,10 +66,17 @@ def _within(error: float, tolerance: float | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One run: its rate, the machine's drift in it, and all statistics; `samples` are for plots."""
+    """One run: its rate, the machine's drift in it, and all statistics; `samples` are for plots.
+
+    Attributes
+    ----------
+    slowness : measured decode steps over simulated ones
+    drift : as much of it as a machine drifts by itself, within 1 +- `DRIFT_BOUND`: what is corrected
+    """
 
     rate_rps: float
     requests: int
+    slowness: float
     drift: float
     rows: tuple[Row, ...]
     samples: Mapping[str, Served] = field(repr=False)
@@ -77,6 +84,18 @@ class Comparison:
     @property
     def within(self) -> bool:
         return all(row.within for row in self.rows)
+
+    @property
+    def remark(self) -> str | None:
+        """That the steps are further off than a machine drifts, and what that means; None where they are not."""
+        if self.slowness == self.drift:
+            return None
+        way, when = ("longer", "run") if self.slowness > 1 else ("shorter", "profile")
+        return (
+            f"decode steps took {100 * abs(self.slowness - 1):.0f} % {way} than profiled, and a machine drifts by "
+            f"{100 * DRIFT_BOUND:.0f} % at most: other work had its processors during the {when}, or the profile is "
+            "another machine's"
+        )
 
 
 def compare_run(
@@ -97,7 +116,8 @@ def compare_run(
     """
     truth = measured(run)
     plain, steps = simulate(run, config, step_time)
-    drift = drift_factor(run, steps, profiled)
+    slowness = measured_slowness(run, steps, profiled)
+    drift = min(max(slowness, 1 - DRIFT_BOUND), 1 + DRIFT_BOUND)
     shifted, _ = simulate(run, config, step_time.scaled(drift))
     rows = [
         Row(
@@ -120,7 +140,7 @@ def compare_run(
             limits = _limits(metric, q, raw, corrected)
             rows.append(Row(metric, f"p{q}", true, plain_q, shifted_q, *limits))
     samples = {"measured": truth, "simulated": plain, "drift-corrected": shifted}
-    return Comparison(run.rate_rps, len(run.isl), drift, tuple(rows), samples)
+    return Comparison(run.rate_rps, len(run.isl), slowness, drift, tuple(rows), samples)
 
 
 def _limits(metric: str, q: int, raw: Tolerance, corrected: Tolerance) -> tuple[float | None, float | None]:

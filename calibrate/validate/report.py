@@ -35,9 +35,10 @@ def table_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def heading(comparison: Comparison) -> str:
-    """Rate, number of requests and the machine's drift."""
+    """Rate, number of requests and the machine's drift, or why its steps differ by more."""
     drift = 100 * (comparison.drift - 1)
-    return f"{comparison.rate_rps:g} requests/s, {comparison.requests} requests, drift of the machine {drift:+.1f} %"
+    speed = comparison.remark or f"drift of the machine {drift:+.1f} %"
+    return f"{comparison.rate_rps:g} requests/s, {comparison.requests} requests, {speed}"
 
 
 def _number(row: Row, value: float) -> str:
@@ -49,7 +50,9 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
     return {
         "rate_rps": comparison.rate_rps,
         "requests": comparison.requests,
+        "slowness": comparison.slowness,
         "drift": comparison.drift,
+        "remark": comparison.remark,
         "within": comparison.within,
         "rows": [
             {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from calibrate.commands.verify_latency import latency
 from calibrate.fit.fit import fit_steps
 from calibrate.recording.run import read_run
 from calibrate.validate.compare import compare_run
+from calibrate.validate.report import heading
 from simulator.engine.config import Policy
 from simulator.errors import InputError
 from simulator.perf.profile import profile_step_time
@@ -55,6 +57,24 @@ def test_beyond_its_tolerance_the_check_says_no(capsys: pytest.CaptureFixture[st
     assert latency([RUN], check=True, tolerances=Tolerances(median=0.001)) == 1
     assert "beyond tolerance" in capsys.readouterr().out
     assert latency([RUN], tolerances=Tolerances(median=0.001)) == 0
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1.4, "longer than profiled"), (0.6, "shorter than profiled")])
+def test_steps_further_off_than_a_machine_drifts_are_told_and_not_corrected_away(factor: float, words: str) -> None:
+    recording = read_run(RUN)
+    limits, run = recording.config, recording.runs[1]
+    coefficients = fit_steps(recording.steps).solution.coefficients
+    step_time = profile_step_time(coefficients, limits.max_num_batched_tokens, limits.max_num_seqs, "own")
+    other = replace(run, step_duration_s=factor * run.step_duration_s)
+    plain, off = (
+        compare_run(each, limits, step_time, recording.steps, USUAL.raw, USUAL.corrected) for each in (run, other)
+    )
+    assert plain.remark is None
+    assert plain.slowness == plain.drift
+    assert off.slowness == pytest.approx(factor * plain.slowness)
+    assert off.drift == pytest.approx(1.15 if factor > 1 else 0.85)
+    assert words in str(off.remark)
+    assert words in heading(off)
 
 
 @pytest.mark.parametrize(
