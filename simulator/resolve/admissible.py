@@ -157,17 +157,18 @@ def _requests(spec: ClassWorkload, horizon_s: float) -> float:
         return spec.requests or spec.tokens / _least_tokens(spec)
     match spec.arrivals:
         case Poisson() | Gamma() | Sessions() as timed:
-            return timed.rate_rps * horizon_s
+            return timed.rate_rps * horizon_s * spec.n
         case Schedule() as schedule:
-            return _scheduled(schedule, horizon_s)
+            return _scheduled(schedule, horizon_s) * spec.n
         case ClosedLoopArrivals() as users:
             return users.concurrency
         case Profile() as profile:
             traffic = read_description(profile.file)
             rounds = horizon_s / traffic.duration_s
-            return float(traffic.counts.sum()) * profile.rate_scale * (rounds if profile.loop else min(rounds, 1.0))
+            rounds = rounds if profile.loop else min(rounds, 1.0)
+            return float(traffic.counts.sum()) * profile.rate_scale * rounds * spec.n
         case Trace() as trace:
-            return _replayed(trace, spec.name, horizon_s)
+            return _replayed(trace, spec.name, horizon_s) * spec.n
 
 
 def _least_tokens(spec: ClassWorkload) -> int:

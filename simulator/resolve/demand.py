@@ -68,6 +68,8 @@ def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float,
         priority=priority,
         complexity=_complexity(cls.complexity),
         stop_token_share=cls.stop_token_share,
+        n=cls.n,
+        cache_salts=cls.cache_salts,
     )
 
 

@@ -116,7 +116,7 @@ def plan_engine(
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
     memory = kv_blocks(asked, one_table_because(settings, role))
-    limits = memory.limits
+    limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
     notes = machine.notes + memory.notes + told + plans.notes
@@ -151,6 +151,14 @@ def plan_engine(
         power_w_by_seqs=power_w_by_seqs(_power_curve(settings, machine.power), parts.gpus, limits.max_num_seqs),
         power_is_given=settings.gpu_power is not None,
         is_latent=arch.is_mla,
+    )
+
+
+def _of_plans(settings: EngineSettings, limits: BatchLimits) -> BatchLimits:
+    """Most tokens and sequences of a plan, within the limits that memory is kept for."""
+    return BatchLimits(
+        min(settings.max_num_scheduled_tokens or limits.max_num_batched_tokens, limits.max_num_batched_tokens),
+        settings.max_num_active_seqs or limits.max_num_seqs,
     )
 
 
@@ -250,11 +258,20 @@ def _config(
                 got=f"{drafts}",
             )
         )
-    in_flight_tokens = limits.max_num_batched_tokens * (in_flight.depth if in_flight else 1)
+    step_tokens, plan_tokens = memory.limits.max_num_batched_tokens, limits.max_num_batched_tokens
+    in_flight_tokens = step_tokens * (in_flight.depth if in_flight else 1)
+    if plan_tokens < step_tokens and drafting and drafting.slots:
+        raise InputError(
+            Problem(
+                "fewer tokens in a plan than in a step are not simulated with a draft model, whose inputs count apart",
+                path="engine.max_num_scheduled_tokens",
+                got=f"{plan_tokens}",
+            )
+        )
     return EngineConfig(
         num_blocks=settings.num_gpu_blocks_override or memory.num_blocks,
         block_size=memory.block_size,
-        max_num_batched_tokens=limits.max_num_batched_tokens,
+        max_num_batched_tokens=plan_tokens,
         max_num_seqs=limits.max_num_seqs,
         max_model_len=memory.max_model_len,
         enable_prefix_caching=memory.prefix_caching,
@@ -276,6 +293,7 @@ def _config(
             groups=memory.groups,
             chunks_end_at_states=any(group.aligned for group in memory.groups),
             max_in_flight_tokens=in_flight_tokens if memory.groups else 0,
+            max_num_scheduled_tokens=plan_tokens if plan_tokens < step_tokens else 0,
             flight=in_flight,
             drafts=drafting,
             connector=role != "both",

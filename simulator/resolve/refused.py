@@ -56,6 +56,7 @@ def asked_for(settings: EngineSettings, role: str, shape: ModelShape, native: st
         enable_prefix_caching=settings.enable_prefix_caching,
         enable_chunked_prefill=settings.enable_chunked_prefill,
         block_size=settings.block_size,
+        max_num_active_seqs=settings.max_num_active_seqs,
         max_model_len=settings.max_model_len or shape.context,
         long_prefill_token_threshold=settings.long_prefill_token_threshold,
         dtype=native if settings.dtype == "auto" else settings.dtype,

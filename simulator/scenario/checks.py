@@ -14,6 +14,7 @@ from simulator.scenario.jobs import job_problems
 from simulator.scenario.money_checks import money_problems, topology_money_problems, twice
 from simulator.scenario.months import study_problems
 from simulator.scenario.named_files import missing_files
+from simulator.scenario.parallel_samples import sampling_problems
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
 from simulator.schema.engine import EngineSettings
@@ -58,6 +59,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found += _class_problems(f"workload.classes[{k}]", cls)
     timed = list(time_problems(scenario))
     found += job_problems(scenario)
+    found += sampling_problems(scenario)
     found += timed or study_problems(scenario)
     events = list(event_problems(scenario))
     found += events

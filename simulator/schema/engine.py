@@ -76,6 +76,10 @@ class EngineSettings(Settings):
     """Most requests running at once; vLLM's default for the GPU unless given."""
     max_num_batched_tokens: Annotated[int, Field(ge=1, le=1_048_576), IS_NUMBER] | None = None
     """Token budget of one step; vLLM's default for the GPU unless given."""
+    max_num_active_seqs: Annotated[int, Field(ge=1, le=65_536), IS_NUMBER] | None = None
+    """Most requests running at once, below the `max_num_seqs` that memory is kept for; the same unless given."""
+    max_num_scheduled_tokens: Annotated[int, Field(ge=1, le=1_048_576), IS_NUMBER] | None = None
+    """Tokens that one plan holds at most, within the token budget of a step; the same unless given."""
     max_model_len: Annotated[int, Field(ge=1, le=2**31 - 1), IS_NUMBER] | None = None
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
     enable_prefix_caching: Switch = True

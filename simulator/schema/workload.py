@@ -278,6 +278,12 @@ class RequestClass(Settings):
     stop_token_share: Share = 0.0
     """Share of the answers that a stop token ends, so that the engine does not know their length before; the others end
     with their last token allowed (`max_tokens`). With plans in flight each takes one token more that nobody gets."""
+    n: Annotated[int, Field(ge=1, le=128), IS_NUMBER] = 1
+    """Answers to each request (vLLM's `n`): so many requests with one prompt at one time, on one replica, of the same
+    length, each counted as a request."""
+    cache_salts: Annotated[int, Field(ge=1, le=1_000_000), IS_NUMBER] = 1
+    """Tenants whose prompts share no prefix cache with each other's (vLLM's `cache_salt`); each request or conversation
+    is of one of them."""
     slo: Slo = Slo()
     """Service levels that the class is held to."""
     timeout_s: NotNegative = 0.0

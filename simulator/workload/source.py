@@ -19,6 +19,8 @@ from simulator.workload.lengths import length_sampler
 from simulator.workload.replay import replay_blocks, trace_rows
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.rows import merge, rechunk
+from simulator.workload.salts import salted
+from simulator.workload.samples import sampled
 from simulator.workload.sessions import session_blocks
 from simulator.workload.spec import (
     Arrivals,
@@ -146,12 +148,13 @@ def _closed_loop(workload: ClassWorkload, arrivals: ClosedLoopArrivals, class_id
 
 
 def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int) -> Iterator[Requests]:
-    """The class's blocks with its number, priority, complexity and stop tokens; segments and sessions become unique
-    over classes."""
-    generator, stops = stream(seed, "complexity"), stream(seed, "stop tokens")
-    first_id = class_id * _IDS_PER_CLASS
-    for block in blocks():
-        n = len(block)
+    """The class's blocks with its number, priority, complexity, salts, samples and stop tokens; segments and sessions
+    become unique over classes."""
+    generator, stops, salts = (stream(seed, name) for name in ("complexity", "stop tokens", "cache salts"))
+    first_id, before = class_id * _IDS_PER_CLASS, 0
+    for asked in blocks():
+        block = sampled(salted(asked, workload.cache_salts, salts, seed), workload.n, before)
+        n, before = len(block), before + len(asked)
         yield replace(
             block,
             class_id=np.full(n, class_id, np.int32),

@@ -266,6 +266,8 @@ class ClassWorkload:
     priority : lower is served first
     complexity : 0 (simple) to 1, one value or uniform between two
     stop_token_share : share of the answers that a stop token ends, whose length the engine does not know before
+    n : answers that each request asks for
+    cache_salts : tenants that share no prefix cache, of which each request or conversation has one
     """
 
     name: str
@@ -276,10 +278,16 @@ class ClassWorkload:
     priority: int = 0
     complexity: float | Uniform = 0.0
     stop_token_share: float = 0.0
+    n: int = 1
+    cache_salts: int = 1
 
     def __post_init__(self) -> None:
         path = f"class {self.name}"
         _share(f"{path}: stop_token_share", self.stop_token_share)
+        _at_least(1, f"{path}: n", self.n)
+        _at_least(1, f"{path}: cache_salts", self.cache_salts)
+        if self.n > 1 and isinstance(self.arrivals, Sessions | ClosedLoopArrivals):
+            raise InputError(Problem("several answers leave open which of them goes on", path=f"{path}: n"))
         for bound in (self.complexity,) if not isinstance(self.complexity, Uniform) else (self.complexity.high,):
             _share(f"{path}: complexity", bound)
         sessions = isinstance(self.arrivals, Sessions)

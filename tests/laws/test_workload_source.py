@@ -275,3 +275,60 @@ def test_stop_tokens_end_their_share_of_the_answers_and_change_nothing_else(work
     assert abs(some.stops.mean() - 0.7) < 4 * np.sqrt(0.21 / len(some))
     assert (some.osl == none.osl).all()
     assert np.array_equal(some.arrival_s, none.arrival_s, equal_nan=True)
+
+
+def contents(requests: Requests) -> list[tuple[int, ...]]:
+    return [row_of(requests, row)[-2] for row in range(len(requests))]
+
+
+@pytest.mark.parametrize("workload", [CHAT, TALK, DOCS, REPLAY])
+def test_salts_keep_tenants_apart_and_change_nothing_else(workload: ClassWorkload) -> None:
+    """Each salted text belongs to one text, each conversation to one salt."""
+
+    def drawn(salts: int) -> Requests:
+        spec = WorkloadSpec((replace(workload, cache_salts=salts),))
+        return next(iter(build_source(spec, 400.0, 3, 2_000).chunks()))
+
+    plain, apart = drawn(1), drawn(3)
+    assert np.array_equal(plain.isl, apart.isl)
+    assert np.array_equal(plain.segment_tokens, apart.segment_tokens)
+    of_plain = dict(zip(apart.segment_id.tolist(), plain.segment_id.tolist(), strict=True))
+    assert [of_plain[text] for text in apart.segment_id.tolist()] == plain.segment_id.tolist()
+    salts = apart.segment_id % 3
+    pieces = np.unique(np.stack([plain.segment_id, salts]), axis=1)
+    shared = plain.segment_id == np.bincount(plain.segment_id).argmax()
+    assert len(set(salts[shared].tolist())) > 1
+    assert set(salts.tolist()) == {0, 1, 2}
+    assert len(np.unique(apart.segment_id)) == pieces.shape[1]
+    by_session: dict[int, set[int]] = {}
+    for row in np.flatnonzero(apart.session_id >= 0).tolist():
+        span = slice(apart.segment_start[row], apart.segment_start[row + 1])
+        by_session.setdefault(int(apart.session_id[row]), set()).update((apart.segment_id[span] % 3).tolist())
+    assert all(len(of_one) <= 1 for of_one in by_session.values())
+
+
+@pytest.mark.parametrize("workload", [CHAT, DOCS, REPLAY])
+def test_answers_of_one_request_have_its_whole_prompt_in_common(workload: ClassWorkload) -> None:
+    def drawn(n: int, chunk: int = 10_000) -> Requests:
+        source = build_source(WorkloadSpec((replace(workload, n=n),)), 60.0, 3, chunk)
+        return next(iter(source.chunks()))
+
+    one, three = drawn(1), drawn(3)
+    assert len(three) == 3 * len(one)
+    for name in ("arrival_s", "isl", "osl"):
+        assert np.array_equal(getattr(three, name), np.repeat(getattr(one, name), 3))
+    of_all = contents(three)
+    for first in range(0, len(three), 3):
+        assert of_all[first] == of_all[first + 1] == of_all[first + 2]
+        tokens = sum(row_of(three, first)[-1])
+        assert tokens == three.isl[first]
+    assert {text for content in contents(one) for text in content} <= {text for content in of_all for text in content}
+    assert len(np.unique(three.session_id)) <= len(one)
+    assert (three.session_id >= 0).all()
+    cut = drawn(3, 50)
+    assert np.array_equal(cut.segment_id, three.segment_id[: len(cut.segment_id)])
+
+
+def test_several_answers_need_requests_that_nothing_follows() -> None:
+    with pytest.raises(InputError, match="class talk: n"):
+        replace(TALK, n=2)
