@@ -19,6 +19,7 @@ from simulator.report.decision import (
     grows,
     month_rows,
     months_chart,
+    months_met_words,
     used_words,
 )
 
@@ -82,7 +83,7 @@ def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dic
         "topology": name,
         "size": size_words(found, summary),
         "size is": found["trail"]["word"],
-        "SLO met": f"{sum(month['meets'] for month in months)} of {len(months)} months",
+        "SLO met": months_met_words(months),
         "lasts until": lasts_words(found["lasts_until"]),
         figure("capacity_used_share").label: NONE if capacity is None else used_words(capacity),
         money.label: money.text(found["usd_per_month"]),

@@ -8,8 +8,17 @@ import streamlit as st
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import table
+from simulator.bill.cents import dollars
 from simulator.figures.table import figure
-from simulator.report.cost_charts import BASES, cumulative_spending, horizon_months, items, line_items
+from simulator.report.charts import Summaries
+from simulator.report.cost_charts import (
+    BASES,
+    cumulative_spending,
+    horizon_months,
+    items,
+    line_items,
+    paid_usd,
+)
 
 _FLOWS = {"paid": "as it is paid", "present": "present value"}
 
@@ -26,7 +35,7 @@ def show(context: Context) -> None:
     st.altair_chart(line_items(data, list(context.topologies), BASES[basis]), key="cost.items")
     if basis == "horizon":
         st.caption("The mean month, repeated; purchases, replacements and resale are in the spending below.")
-    _unused(data)
+    _unused(data, context.topologies)
     _spending(context)
     _whose(context)
     st.subheader("Line items")
@@ -64,13 +73,14 @@ def _whose(context: Context) -> None:
     )
 
 
-def _unused(data: pd.DataFrame) -> None:
+def _unused(data: pd.DataFrame, topologies: Summaries) -> None:
+    share = figure("unused_share")
     wasted = data[data["is_unused"]].groupby("topology", sort=False)["usd"].sum()
     parts = []
     for name, usd in wasted.items():
-        whole = data.loc[data["topology"] == name, "usd"].sum()
-        parts.append(f"{plain(str(name))} {usd / whole if whole else 0.0:.0%} (\\${usd:,.{0 if whole > 100 else 3}f})")
-    st.caption(f"{figure('unused_share').words.capitalize()}: {', '.join(parts) or 'nothing'}.")
+        known = share.text(topologies[str(name)]["cost"]["unused_share"])
+        parts.append(f"{plain(str(name))} {known} (\\{dollars(usd)})")
+    st.caption(f"{share.words.capitalize()}: {', '.join(parts) or 'nothing'}.")
 
 
 def _spending(context: Context) -> None:
@@ -93,8 +103,8 @@ def _spending(context: Context) -> None:
         {
             "topology": name,
             "months": horizon_months(found),
-            "paid at the start [$]": found["cost"]["capex_usd"],
-            "paid over the horizon [$]": -sum(found["cost"]["cash_flow_usd"]),
+            "paid at the start [$]": found["cost"]["upfront_usd"],
+            "paid over the horizon [$]": paid_usd(found),
             "present value [$]": -found["cost"]["npv_usd"],
         }
         for name, found in context.topologies.items()

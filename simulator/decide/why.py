@@ -169,7 +169,7 @@ def flip_words(flip: Flip) -> str:
         return f"{flip.assumption}: not searched, as {flip.words}"
     if flip.factor is None:
         low, high = flip.beyond
-        return f"{flip.assumption}: no change of the winner from × {low:g} to × {high:g}{when}"
+        return f"{flip.assumption}: the winner stays from × {low:g} to × {high:g}{when}"
     return f"{flip.assumption} at {about}{flip.words or f'× {flip.factor:.2f}'}{when}: {flip.winner}"
 
 

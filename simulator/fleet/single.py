@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.logged_step import LoggedStep
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest, TraceStep
 from simulator.engine.state import LOG_PREEMPTED, LOG_STEP
 from simulator.engine.verify import ModeMissing
@@ -31,17 +32,6 @@ class RequestList:
 
     def chunks(self) -> Iterator[Requests]:
         yield self.requests
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedStep:
-    """One step of the log: what was scheduled, as (request number, tokens, computed before), in scheduling order."""
-
-    replica: int
-    start_s: float
-    scheduled: tuple[tuple[int, int, int], ...]
-    preempted: tuple[int, ...]
-    free_blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +93,7 @@ def _steps(log: NDArray[np.int64]) -> Iterator[LoggedStep]:
         scheduled = tuple((row[1], row[2], row[3]) for row in body if row[0] != LOG_PREEMPTED)
         if scheduled or preempted:
             start_s = float(log[head, 2].view(np.float64))
-            yield LoggedStep(int(log[head, 1]), start_s, scheduled, preempted, int(log[head, 3]))
+            yield LoggedStep(start_s, scheduled, preempted, int(log[head, 3]), replica=int(log[head, 1]))
         preempted = tuple(row[1] for row in body if row[0] == LOG_PREEMPTED)
 
 

@@ -115,31 +115,23 @@ def plan_fleet(
     for one in found:
         sizings.append(size(one, loads, store, limits_of(one, chosen.max_replicas), marks.tick))
         marks.next()
-    rows = [
-        row
-        for sizing in sizings
-        for row in rows_of(sizing, chosen.spare, partial(set_lines, written.scenario, month.number))
-    ]
+    lines = partial(set_lines, written.scenario, month.number)
+    told = [(sizing, rows_of(sizing, chosen.spare, lines)) for sizing in sizings]
+    rows = [row for _, each in told for row in each]
     sure: dict[str, dict[str, Any]] = {}
     for name in names:
-        best = _cheapest([sizing for sizing in sizings if sizing.candidate.topology == name], chosen.spare)
-        if best is not None:
-            sure[name] = _sure(*best, chosen, marks.tick)
-            _mark([row for row in rows if row["topology"] == name and row["feasible"]])
+        mine = [(sizing, each) for sizing, each in told if sizing.candidate.topology == name]
+        fleets = [(row, sizing, k) for sizing, each in mine for k, row in enumerate(each) if row["feasible"]]
+        if fleets:
+            best = int(cheapest([of_row(str(k), row) for k, (row, _, _) in enumerate(fleets)]))
+            row, sizing, k = fleets[best]
+            row["cheapest"] = True
+            sure[name] = _sure(sizing, sizing.points[k], chosen, marks.tick)
         marks.next()
     words = month.words(all_months_alike(study))
     return Plan(
         loaded.scenario.name, rows, sure, _verdict(rows, f" in month {month.number}" if words else ""), month, words
     )
-
-
-def _cheapest(sizings: Sequence[Sizing], spare: int) -> tuple[Sizing, Point] | None:
-    fleets = [(sizing, point) for sizing in sizings for point in sizing.points]
-    return min(fleets, key=lambda fleet: fleet[0].usd_per_month(fleet[1], spare), default=None)
-
-
-def _mark(rows: Sequence[dict[str, Any]]) -> None:
-    rows[int(cheapest([of_row(str(k), row) for k, row in enumerate(rows)]))]["cheapest"] = True
 
 
 def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress) -> dict[str, Any]:

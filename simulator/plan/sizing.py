@@ -70,13 +70,9 @@ class Sizing:
             self.known[point] = priced_months(shown, self.trials.sized(point).terms.terms, walked)
         return self.known[point]
 
-    def usd_per_month(self, point: Point, spare: int) -> float:
-        """Cost of the fleet with its spare replicas."""
-        return self._priced(with_spare(point, spare)).usd_per_month
-
     def cheapest(self, spare: int) -> Point:
-        """The cheapest of the minimal fleets; the first of equal ones."""
-        return min(self.points, key=lambda point: self.usd_per_month(point, spare))
+        """The cheapest of the minimal fleets with their spare replicas; the first of equal ones."""
+        return min(self.points, key=lambda point: self._priced(with_spare(point, spare)).usd_per_month)
 
 
 def with_spare(point: Point, spare: int) -> Point:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,13 @@ _BELOW = alt.Legend(orient="bottom", columns=2)
 def horizon_months(summary: Mapping[str, Any]) -> float:
     """Months of the study."""
     return float(summary["cost"]["months"])
+
+
+def paid_usd(summary: Mapping[str, Any]) -> float:
+    """What is paid from the start to the end of the study; what commitments still cost after it is not in it."""
+    cost = summary["cost"]
+    paid = zip(cost["at_months"], cost["cash_flow_usd"], strict=True)
+    return 0.0 - math.fsum(usd for at, usd in paid if at <= cost["months"])
 
 
 def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFrame:

@@ -37,12 +37,11 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
     for name in names:
         found = decision["topologies"][name]
         months = found["months"]
-        met = sum(month["meets"] for month in months)
         servers = [month["servers"] for month in months]
         rows.append(
             [
                 name,
-                f"{met} of {len(months)} months",
+                months_met_words(months),
                 lasts_words(found["lasts_until"]),
                 _span(servers) if max(servers) else NONE,
                 amount(months[0]["usd"]),
@@ -51,6 +50,11 @@ def month_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def months_met_words(months: Sequence[Mapping[str, Any]]) -> str:
+    """In how many months the SLO is met."""
+    return f"{sum(month['meets'] for month in months)} of {len(months)} months"
 
 
 def months_notes(decision: Decision, names: Collection[str]) -> list[str]:

@@ -8,24 +8,15 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from simulator.decide.why import flip_words
+from simulator.study.decision import Flip
+
 _ROW_PX, _AXIS_PX = 44, 80
 
 
 def flip_notes(flips: Sequence[Mapping[str, Any]]) -> list[str]:
     """A sentence for each assumption that was looked at."""
-    return [_note(flip) for flip in flips]
-
-
-def _note(flip: Mapping[str, Any]) -> str:
-    if flip["factor"] is None and flip["words"]:
-        return f"{flip['assumption']}: not searched, as {flip['words']}."
-    when = f" in month {flip['month']}" if flip.get("month") else ""
-    if flip["factor"] is None:
-        low, high = flip["beyond"]
-        return f"{flip['assumption']}: the winner stays from × {low:g} to × {high:g}{when}."
-    about = "" if flip["sure"] else "about "
-    at = flip["words"] or f"× {flip['factor']:.2f}"
-    return f"{flip['assumption']} at {about}{at}{when}: {flip['winner']}."
+    return [f"{flip_words(Flip(**flip))}." for flip in flips]
 
 
 def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:

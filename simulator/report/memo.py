@@ -9,13 +9,22 @@ from simulator.bill.cents import dollars
 from simulator.figures.table import figure
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Picture, Table, markdown
 from simulator.report.charts import cost_against_attainment
-from simulator.report.cost_charts import BASES, horizon_months, items, line_items
+from simulator.report.cost_charts import BASES, horizon_months, items, line_items, paid_usd
 from simulator.report.decision import decision_notes
 from simulator.report.html import spec
 from simulator.report.inputs import input_unit, input_value
 from simulator.report.money import WIDTH, money_notes
 from simulator.report.paired import differences_to, paired
-from simulator.report.table import SAVED, baseline, binding_words, comparison, ordered, term_value, warnings
+from simulator.report.table import (
+    SAVED,
+    baseline,
+    binding_words,
+    comparison,
+    ordered,
+    saved_usd,
+    term_value,
+    warnings,
+)
 from simulator.report.why import sides, why_notes
 from simulator.results.bundle import Bundle
 
@@ -122,8 +131,8 @@ def _bills(topologies: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         lines.append(
             f"{name}: {dollars(cost['usd_per_month'])} per month{unused}; per 1M tokens {prices} ones; "
-            f"over {horizon_months(found):g} months {dollars(-sum(cost['cash_flow_usd']))}, present value "
-            f"{dollars(-cost['npv_usd'])}, {dollars(cost['capex_usd'])} of it at the start; {_shares(cost['split'])}."
+            f"over {horizon_months(found):g} months {dollars(paid_usd(found))}, {dollars(cost['upfront_usd'])} of it "
+            f"at the start, present value of all payments {dollars(-cost['npv_usd'])}; {_shares(cost['split'])}."
         )
         lines += [f"{name}: {text}." for text in (*_commitments(cost), *_saved(cost), *_speeds(found))]
     return lines
@@ -133,8 +142,7 @@ def _saved(cost: Mapping[str, Any]) -> list[str]:
     """What is not in the bill as it was saved."""
     texts = []
     for key, words in SAVED.items():
-        found = cost[key]
-        usd = sum(row["usd_per_month"] for row in found)
+        found, usd = cost[key], saved_usd(cost, key)
         parts = ", ".join(f"{row['owner']} {dollars(row['usd_per_month'])}" for row in found) if len(found) > 1 else ""
         if usd:
             texts.append(f"{words} a month would cost {dollars(usd)} more{f' ({parts})' if parts else ''}")

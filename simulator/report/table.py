@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Callable, Collection, Mapping
@@ -162,9 +163,14 @@ SAVED = {
 """What is not in a bill as it was saved, and what would cost more by it."""
 
 
+def saved_usd(cost: Mapping[str, Any], name: str) -> float:
+    """What is not in the bill by one of `SAVED`, of all owners."""
+    return math.fsum(row["usd_per_month"] for row in cost[name])
+
+
 def _saved(name: str) -> Row:
     def cell(summary: Summary) -> str:
-        return figure(name).text(sum(row["usd_per_month"] for row in summary["cost"][name]) or None)
+        return figure(name).text(saved_usd(summary["cost"], name) or None)
 
     return _labelled(name, cell)
 

@@ -160,7 +160,9 @@ def test_spending_can_be_seen_as_present_value(open_money: Open, first: Bundle) 
     assert any(f"Discounted at {rate:.1%}" in caption.value for caption in app.caption)
     shown = frames(app, "present value [$]")[0].set_index("topology")
     for name, found in first.summary["topologies"].items():
-        assert shown.loc[name, "present value [$]"] == pytest.approx(-found["cost"]["npv_usd"], abs=0.5)
+        cost = found["cost"]
+        assert shown.loc[name, "present value [$]"] == pytest.approx(-cost["npv_usd"], abs=0.5)
+        assert shown.loc[name, "paid at the start [$]"] == pytest.approx(-cost["cash_flow_usd"][0], abs=0.5)
 
 
 def test_break_even_is_that_of_the_decision(open_money: Open, first: Bundle) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +28,12 @@ from simulator.decide.draws import (
 )
 from simulator.errors import InputError
 from simulator.perf.steptime import ExpectedError
+from simulator.report.cost_charts import paid_usd
 from simulator.report.table import comparison
 from simulator.resolve.offers import unknown_prices
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import plan_topology
-from simulator.run.cost_summary import Comparison, compare_costs
+from simulator.run.cost_summary import Comparison, compare_costs, cost_summary
 from simulator.run.loads import loads_of
 from simulator.run.months import served, walk_months
 from simulator.run.priced import priced_months
@@ -329,3 +331,16 @@ def test_an_outage_of_a_provider_is_in_the_summary(tmp_path: Path) -> None:
     during = chat[(chat["arrival_s"] > 30) & (chat["arrival_s"] < 45)]
     assert set(during["target"]) == {"base"}
     assert (during["overflowed"] == 1).all()
+
+
+def test_what_is_paid_over_the_horizon_ends_with_the_study() -> None:
+    """A year's commitment in a study of four months: eight months of it are owed, not paid."""
+    pool = "name: rented, site: aws-us-east, gpu: h100-sxm, replicas: 1, billing: reserved_1y, upfront_share: 0.25"
+    found = case(only(f"{{r: {{pools: [{{{pool}}}]}}}}", "study.months=4", ONCE), "r")
+    cost = cost_summary(found.priced, found.planned)
+    (term,) = cost["commitments"]
+    whole_usd = term["instances"] * term["usd_per_instance_hour"] * 730 * 12
+    by_month = math.fsum(float(line.usd) for line in found.priced.bill.lines if line.kind != "committed")
+    assert cost["upfront_usd"] == pytest.approx(0.25 * whole_usd)
+    assert cost["liability_usd"] == pytest.approx(0.75 * whole_usd * 8 / 12)
+    assert paid_usd({"cost": cost}) == pytest.approx(whole_usd - cost["liability_usd"] + 4 * by_month)

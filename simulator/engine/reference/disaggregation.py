@@ -12,10 +12,11 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.logged_step import LoggedStep
 from simulator.engine.modes.connector.reference import ConnectorRoom
 from simulator.engine.reference.engine import (
-    LoggedStep,
     RequestRecord,
+    logged,
     make_request,
     pass_through,
     step_duration_s,
@@ -100,9 +101,7 @@ class _Engine:
             self._last_ends.append(end)
             self.made.append(_Made(plan, now, start, end))
             if not empty:
-                self.steps.append(
-                    LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks)
-                )
+                self.steps.append(logged(plan, start, end))
             if len(self.made) == self.depth or not self.scheduler.has_requests:
                 break
         if self.scheduler.has_requests and all(one.is_empty for one in self.made):

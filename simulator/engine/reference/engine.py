@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.logged_step import LoggedStep
 from simulator.engine.modes.flight.reference import PlanQueue
 from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.plan import StepPlan
@@ -47,17 +48,6 @@ class RequestRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedStep:
-    """One step: when, and what was planned for it (see `StepPlan`)."""
-
-    start_s: float
-    end_s: float
-    scheduled: tuple[tuple[int, int, int], ...]
-    preempted: tuple[int, ...]
-    free_blocks: int
-
-
-@dataclass(frozen=True, slots=True)
 class ReferenceRun:
     """Result of `run_reference`: ended requests in order of their end, and all steps in order of time.
 
@@ -67,6 +57,11 @@ class ReferenceRun:
     records: list[RequestRecord]
     steps: list[LoggedStep]
     end_s: float
+
+
+def logged(plan: StepPlan, start_s: float, end_s: float) -> LoggedStep:
+    """What the log tells of a plan."""
+    return LoggedStep(start_s, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks, end_s=end_s)
 
 
 def decodes(request: Request, computed_before: int, drafts: int) -> bool:
@@ -142,7 +137,7 @@ def run_reference(
             ends.append(end)
             last_ends.append(end)
             if not empty:
-                run.log(now, LoggedStep(start, end, tuple(plan.scheduled), tuple(plan.preempted), plan.free_blocks))
+                run.log(now, logged(plan, start, end))
             if queue.push(plan, run.scheduler.has_requests):
                 continue
         if len(queue):
