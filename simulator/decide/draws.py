@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulator.bill.annuity import MONTHS_PER_YEAR
 from simulator.bill.study import study_usd_per_month, with_commitments_of
 from simulator.bill.sums import mean
+from simulator.bill.unit import usd_per_million
 from simulator.decide.costed import month_uses
 from simulator.decide.rivals import cheapest_in, share_together
 from simulator.decide.sensitivity import (
@@ -29,7 +30,6 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.rng import stream
 from simulator.simulate.priced import Priced, Replication
 from simulator.study.terms import Money, Terms
-from simulator.units import TOKENS_PER_MILLION
 
 COVERAGE = 0.9
 """Share of the draws within the intervals that are shown."""
@@ -76,9 +76,10 @@ class Draws:
     tokens_per_month: NDArray[np.float64]
 
     @property
-    def usd_per_million_tokens(self) -> NDArray[np.float64]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(self.usd_per_month / self.tokens_per_month * TOKENS_PER_MILLION, dtype=np.float64)
+    def usd_per_million_tokens(self) -> NDArray[np.float64] | None:
+        """None where no token is there to divide by, in any draw."""
+        found = usd_per_million(self.usd_per_month, self.tokens_per_month)
+        return None if found is None else np.asarray(found, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +174,8 @@ def summarise_draws(draws: Mapping[str, Draws], meeting: Sequence[str]) -> dict[
     }
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
-    return central_interval(values, COVERAGE) if np.isfinite(values).all() else Interval(math.inf, math.inf, math.inf)
+def _interval(values: NDArray[np.float64] | None) -> Interval:
+    return Interval(math.inf, math.inf, math.inf) if values is None else central_interval(values, COVERAGE)
 
 
 def tornado_of(case: Case, overrides: Overrides) -> tuple[Swing, ...]:

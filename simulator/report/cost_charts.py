@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simulator.bill.annuity import discount_factors
+from simulator.bill.unit import usd_per_million
 from simulator.bill.unused import UNUSED
 from simulator.figures.table import figure
 from simulator.report.charts import Summaries, plain_legend, topology_colour
@@ -55,7 +56,7 @@ def items(costs: pd.DataFrame, topologies: Summaries, basis: str) -> pd.DataFram
 def _factor(summary: Mapping[str, Any], basis: str) -> float:
     cost = summary["cost"]
     if basis == "million":
-        return 1e6 / cost["tokens_per_month"] if cost["tokens_per_month"] else float("nan")
+        return float(usd_per_million(1.0, cost["tokens_per_month"]) or math.nan)
     return horizon_months(summary) if basis == "horizon" else 1.0
 
 

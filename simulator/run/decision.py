@@ -49,10 +49,20 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class AtMonth:
-    """What further trials ask of one month of a study: topologies at their best size under what is asked."""
+    """What further trials ask of one month of a study.
 
-    month: int
+    Attributes
+    ----------
+    month : None for the first, where no other asks for more
+    serve : topologies at their best size under what is asked
+    engines : topologies with engines that are simulated
+    drafts : acceptance of drafted tokens of the topologies that have any
+    """
+
+    month: int | None
     serve: Serve
+    engines: Collection[str]
+    drafts: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +75,14 @@ class Further:
     serve : topologies at their best size under what is asked of the first month
     search : of sizes under other prices, as long as there is time
     terms : of topologies that leave sizes open, as `price_flips` takes them
-    binding : the month that asks for the most, where that is not the first
+    binding : the month that asks for the most
     """
 
     seconds: float
     serve: Serve
     search: Callable[[Explorer], Search]
     terms: Mapping[str, Sequence[Terms]]
-    binding: AtMonth | None = None
+    binding: AtMonth
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +137,11 @@ def decide_run(
         flips = price_flips(found, today, search, further.terms)
         known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
         pairs = with_volumes(explorer, pairs)
-        engines = [one.costed.name for one in measured if one.subject.fleet.pools]
-        drafts = {one.costed.name: _acceptance(one.subject) for one in measured if _acceptance(one.subject) > 0}
+        there = further.binding
         owned = [one.name for one in found if one.terms.owned]
         flips += trial_flips(
-            *(explorer, names, today, study.months, study.growth_per_year, engines, drafts, owned),
-            *_in_binding_month(further.binding, explorer),
+            *(explorer, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
+            *_in_binding_month(there, explorer),
         )
     elif estimate:
         known = estimated(measured, demand, absent, store)
@@ -141,11 +150,11 @@ def decide_run(
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
 
 
-def _in_binding_month(binding: AtMonth | None, explorer: Explorer) -> tuple[Explorer | None, int]:
-    if binding is None:
+def _in_binding_month(there: AtMonth, explorer: Explorer) -> tuple[Explorer | None, int]:
+    if there.month is None:
         return None, 0
     limit_s, started_s = explorer.limit_s, explorer.started_s
-    return Explorer(binding.serve, binding.serve, limit_s, started_s=started_s), binding.month
+    return Explorer(there.serve, there.serve, limit_s, started_s=started_s), there.month
 
 
 def estimated(
@@ -173,8 +182,3 @@ def _carries(measured: Sequence[Measured], demand: Demand, absent: Collection[in
         return Answered(meets, None)
 
     return stays
-
-
-def _acceptance(subject: Subject) -> float:
-    """Of drafted tokens, the highest of its pools; 0 where nothing is drafted."""
-    return max((pool.engine.draft_acceptance for pool in subject.fleet.pools), default=0.0)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 from simulator.resolve.open_windows import with_hours
+from simulator.resolve.sizes import alone, at_start
+from simulator.resolve.topology import plan_topology
 from simulator.run.at_prices import best_at_prices, terms_of_open
 from simulator.run.binding import binding_month
 from simulator.run.decision import AtMonth, Further
@@ -15,6 +17,7 @@ from simulator.run.resized import Serve, at_best_size
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_month
+from simulator.simulate.one import subject_of
 from simulator.size.found import Limits
 
 Hours = Mapping[str, Mapping[int, str]]
@@ -30,27 +33,40 @@ def further_trials(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: H
     sizer : of the run
     """
     reach = replace(sizer, limits=replace(sizer.limits or Limits(), seconds=seconds))
+    first, month = loads.horizon.from_month, binding_month(loads)
     return Further(
         seconds,
-        _in_month(written, loads, reach, hours, loads.horizon.from_month),
+        _serve(_in_month(written, hours, first), loads, reach, first),
         partial(best_at_prices, written, loads, sizer),
         terms_of_open(written),
-        in_binding_month(written, loads, reach, hours),
+        at_binding_month(written, loads, reach, hours, None if month == first else month),
     )
 
 
-def in_binding_month(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours) -> AtMonth | None:
-    """The month that asks for the most, with topologies as events have left them by then; None where it is month 1."""
-    month = binding_month(loads)
-    if month == loads.horizon.from_month:
-        return None
-    return AtMonth(month, _in_month(written, loads, sizer, hours, month))
+def at_binding_month(
+    written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, month: int | None = None
+) -> AtMonth:
+    """A month, None for the first, with topologies as events have left them by then; arguments as `further_trials`."""
+    number = loads.horizon.from_month if month is None else month
+    then = _in_month(written, hours, number)
+    engines: list[str] = []
+    drafts: dict[str, float] = {}
+    for name in then.scenario.topologies:
+        pools = subject_of(plan_topology(at_start(alone(then, name)), name)).fleet.pools
+        engines += [name] * bool(pools)
+        acceptance = max((pool.engine.draft_acceptance for pool in pools), default=0.0)
+        drafts |= {name: acceptance} if acceptance else {}
+    return AtMonth(month, _serve(then, loads, sizer, number), engines, drafts)
 
 
-def _in_month(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, month: int) -> Serve:
+def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, month: int) -> Serve:
+    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits)
+
+
+def _in_month(written: LoadedScenario, hours: Hours, month: int) -> LoadedScenario:
     """Topologies as they are in a month, with the hours that their windows have then and their sizes open."""
     then = replace(written, scenario=at_month(written.scenario, month))
     for name, found in hours.items():
         since = max((first for first in found if first <= month), default=None)
         then = then if since is None else with_hours(then, name, found[since])
-    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits)
+    return then

@@ -10,7 +10,11 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.decide.flips import ASSUMPTIONS, Winners
+from simulator.run.further import at_binding_month
+from simulator.run.loads import loads_of
 from simulator.run.simulate import Run, simulate
+from simulator.run.sizer import Sizer
+from simulator.simulate.store import Store
 
 OWN = "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned, replicas: 2}]}"
 API = (
@@ -93,3 +97,20 @@ def test_a_price_flips_where_a_run_at_that_price_has_another_winner(
 
 def replicas(found: Run) -> list[list[int]]:
     return [month["replicas"] for month in found.decision["topologies"]["mix"]["months"]]
+
+
+def test_engines_and_drafts_are_those_of_the_month_that_is_asked(tmp_path: Path) -> None:
+    """From month 2 on the topology drafts, and the token API has a pool beside it."""
+    drafts = "engine: {speculative_config: {method: ngram, num_speculative_tokens: 3, acceptance: 0.6}}"
+    pool = "pools: [{name: more, site: datacentre, gpu: h100-sxm, billing: owned, replicas: auto}]"
+    routing = "routing: {kind: overflow, order: [more, api]}"
+    events = (
+        f"{{name: a, from_month: 2, topology: own, change: {{pools: [{{name: base, {drafts}}}]}}}}, "
+        f"{{name: b, from_month: 2, topology: api, change: {{{pool}, {routing}}}}}"
+    )
+    text = chat(OWN, API.replace("PRICE", "8"), study=f"months: 2, events: [{events}]", horizon_s=12, warmup_s=2)
+    loaded = written(tmp_path, text)
+    loads, sizer = loads_of(loaded), Sizer(Store())
+    first, then = (at_binding_month(loaded, loads, sizer, {}, month) for month in (None, 2))
+    assert (list(first.engines), first.drafts) == (["own"], {})
+    assert (list(then.engines), then.drafts) == (["own", "api"], {"own": 0.6})
