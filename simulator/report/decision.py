@@ -106,7 +106,7 @@ def _month(value: float | None) -> str:
 def _hours(value: float | None) -> str:
     if value is None:
         return NONE
-    return "never" if value >= 24 else f"above {value:.2f}"
+    return "never" if round(value, 2) >= 24 else f"above {value:.2f}"
 
 
 def _volume(found: Mapping[str, Any] | None) -> str:

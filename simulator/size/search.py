@@ -13,6 +13,7 @@ from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.size.found import Limits, Search
 from simulator.size.guess import guess_replicas, targets
 from simulator.size.numbers import minimal_points, smallest
+from simulator.size.several import close, descents, exchanges
 from simulator.size.trials import Point, Trials, Tried
 
 CLOSED_ONE_BY_ONE = 16
@@ -23,6 +24,10 @@ _DEARER = 2
 """Larger sizes in a row that cost more, after which no further one is looked at if no bound rises."""
 _FROM_GUESS = 3
 """Place among the rising targets at which the search for the largest that meets begins."""
+
+
+_LOOKS = 400
+"""Bounds of points of three and more numbers that are looked at, after which what may cost less is left."""
 
 
 class _Spent(Exception):
@@ -203,7 +208,7 @@ def _numbers(searcher: _Searcher) -> None:
     elif len(pools) == 2:
         minimal_points(lambda numbers: searcher.enough(point(numbers)), ranges, tuple(guesses))
     else:
-        _descend(searcher, point, ranges, guesses)
+        _several(searcher, point, ranges, guesses)
 
 
 def _guess(searcher: _Searcher, k: int, start: Point) -> int:
@@ -258,29 +263,41 @@ def _close_larger(searcher: _Searcher, point: Callable[[int], Point], numbers: r
             break
 
 
-def _descend(
+def _several(
     searcher: _Searcher,
     point: Callable[[tuple[int, ...]], Point],
     ranges: list[tuple[int, int]],
     guesses: list[int],
 ) -> None:
-    """Three and more numbers: all of them up until they are enough, then each down as far as it goes, in turn."""
-    at = tuple(min(max(n, low), high) for n, (low, high) in zip(guesses, ranges, strict=True))
-    while not searcher.enough(point(at)):
-        larger = tuple(min(max(2 * n, 1), high) for n, (_, high) in zip(at, ranges, strict=True))
-        if larger == at:
-            return
-        at = larger
-    before: tuple[int, ...] = ()
-    while at != before:
-        before = at
-        for k, (low, _) in enumerate(ranges):
+    """Three and more numbers: down in several orders, then whatever may cost less, then one exchanged for another."""
+    numbers: dict[Point, tuple[int, ...]] = {}
 
-            def with_number(n: int, k: int = k, at: tuple[int, ...] = at) -> tuple[int, ...]:
-                return (*at[:k], n, *at[k + 1 :])
+    def enough(at: tuple[int, ...]) -> bool:
+        numbers[point(at)] = at
+        return searcher.enough(point(at))
 
-            n = smallest(lambda n, put=with_number: searcher.enough(point(put(n))), low, at[k], at[k])  # type: ignore[misc]
-            at = with_number(at[k] if n is None else n)
+    def best() -> tuple[int, ...] | None:
+        return None if searcher.best is None else numbers.get(searcher.best.point)
+
+    descents(enough, ranges, tuple(guesses), _dearest_first(searcher, point, ranges))
+    if searcher.limits.prune:
+        close(enough, ranges, lambda at: searcher.excluded(point(at)) is None, _LOOKS)
+    exchanges(enough, ranges, best)
+
+
+def _dearest_first(
+    searcher: _Searcher, point: Callable[[tuple[int, ...]], Point], ranges: list[tuple[int, int]]
+) -> list[int]:
+    """Places of the numbers by what one more replica costs at least, beside as few of the others as may be."""
+    low = [least for least, _ in ranges]
+
+    def usd(k: int) -> float:
+        try:
+            return searcher.trials.bound_usd(point((*low[:k], low[k] + 1, *low[k + 1 :])))
+        except InputError:
+            return math.inf
+
+    return sorted(range(len(ranges)), key=usd, reverse=True)
 
 
 def _settings(searcher: _Searcher, k: int) -> None:
