@@ -49,7 +49,7 @@ class Candidate:
     def _open(self, k: int) -> OpenPool:
         pool = self.settings.pools[k]
         found = open_pool(self.loaded, self.settings, k, _open_part(pool))
-        return replace(found, low=0) if replaceable(self.settings, pool) and not is_open(pool) else found
+        return replace(found, low=0, stays=False) if replaceable(self.settings, pool) and not is_open(pool) else found
 
     def values(self, sizes: Mapping[int, Size]) -> list[Given]:
         """What makes the topology this fleet: paths below it, and what stands there."""

@@ -59,6 +59,7 @@ class OpenPool:
     ----------
     index : place among the topology's pools
     low : fewest replicas that make sense: 0 where another target can stand in; a topology that owns keeps owning
+    stays : one of several owned pools, of which any may get none, but not all
     step : replicas come in groups of so many
     owned : paid for whether used or not; not where a job pays for its share of the time
     scaler : None where the number is fixed; else what the autoscaler has of min, max and target, None for what is open
@@ -70,6 +71,7 @@ class OpenPool:
     step: int
     owned: bool
     scaler: tuple[int | None, int | None, float | None] | None = None
+    stays: bool = False
 
 
 def has_open_sizes(topology: Topology) -> bool:
@@ -92,8 +94,10 @@ def open_pool(
     given = "data_parallel_size" in engine.model_fields_set
     shared_by = engine.data_parallel_size if given else loaded.scenario.engine.data_parallel_size
     owned = pool.billing == "owned" and not jobs_per_month(loaded.scenario)
-    low = 0 if replaceable(topology, pool) and not owned else 1
-    return OpenPool(k, pool.name, low, shared_by, owned, scaler)
+    others = [one for j, one in enumerate(topology.pools) if j != k and one.billing == "owned"]
+    low = 0 if replaceable(topology, pool) and (others or not owned) else 1
+    stays = owned and not low and all(is_open(one) for one in others)
+    return OpenPool(k, pool.name, low, shared_by, owned, scaler, stays)
 
 
 def is_open(pool: Pool) -> bool:

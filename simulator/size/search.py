@@ -162,8 +162,7 @@ def _result(searcher: _Searcher, finished: bool) -> Search:
         claim = f"proved but for {skipped} skipped" if skipped else "proved"
     gap = 0.0
     if not finished and best is not None:
-        least = tuple(Fixed(pool.low * pool.step) for pool in pools)
-        gap = max(best.usd_per_month - searcher.trials.bound_usd(least), 0.0)
+        gap = max(best.usd_per_month - searcher.trials.least_usd(), 0.0)
     return Search(best, trail, claim, gap, searcher.monotone)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulator.bill.cents import dollars
-from simulator.errors import InputError
-from simulator.resolve.sizes import OpenPool, Size, with_sizes
+from simulator.errors import InputError, Problem
+from simulator.resolve.sizes import Fixed, OpenPool, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
@@ -139,8 +139,12 @@ class Trials:
 
         Raises
         ------
-        InputError : a model that does not fit, a split that does not divide, a price that is not known
+        InputError : a model that does not fit, a split that does not divide, a price that is not known; owned pools of
+            which none is left
         """
+        staying = [size.most for pool, size in zip(self.pools, point, strict=True) if pool.stays]
+        if staying and not any(staying):
+            raise InputError(Problem("a topology that owns keeps owning", path=f"topologies.{self.name}"))
         if point not in self._sized:
             loaded = with_sizes(self.loaded, self.name, self.sizes(point))
             planned = self._plan(loaded)
@@ -160,6 +164,21 @@ class Trials:
             sized = self.sized(point)
             self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, self.periods)
         return self._bounds[point]
+
+    def least_usd(self) -> float:
+        """USD per month that every point costs whatever happens: the fewest replicas of all pools, or one of one."""
+        low = tuple(Fixed(pool.low * pool.step) for pool in self.pools)
+        ones = [(*low[:k], Fixed(pool.step), *low[k + 1 :]) for k, pool in enumerate(self.pools) if not pool.low]
+        found = self._bound_if_planned(low)
+        if found is not None:
+            return found
+        return min((usd for one in ones if (usd := self._bound_if_planned(one)) is not None), default=0.0)
+
+    def _bound_if_planned(self, point: Point) -> float | None:
+        try:
+            return self.bound_usd(point)
+        except InputError:
+            return None
 
     def least(self, k: int, point: Point) -> int:
         """Fewest replicas of the k-th open pool with which the work can be done at all."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.open_windows import arrivals_by_hour, busiest_hours, open_windows, with_hours
-from simulator.resolve.sizes import Fixed, OpenPool, alone, open_pools
+from simulator.resolve.sizes import OpenPool, alone, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.week import HOURS_PER_DAY
@@ -47,7 +47,7 @@ class Window:
     def least_usd(self) -> float:
         """What a size that its search left open could cost."""
         if self.search.claim == "not finished" and self.search.best is None:
-            return self.trials.bound_usd(tuple(Fixed(pool.low * pool.step) for pool in self.trials.pools))
+            return self.trials.least_usd()
         return self.usd_per_month - self.search.gap_usd
 
     def row(self) -> dict[str, Any]:

@@ -129,23 +129,3 @@ def test_of_equal_bills_the_fewest_replicas_win(tmp_path: Path) -> None:
     assert (search["sizes"], search["claim"], search["equal"]) == ({"r": "1", "burst": "0"}, "minimal", ["2 + 0"])
     assert found["cost"]["usd_per_month"] == pytest.approx(8 * 3.0 * 730)
     assert "the same cost: 2 + 0" in {warning["text"] for warning in found["warnings"]}
-
-
-def test_of_three_numbers_the_dearest_is_left_out_whatever_their_order(tmp_path: Path) -> None:
-    """GPUs rented singly serve it; an instance of eight used to be left over where it stood last."""
-    singly, dearer, eight = (
-        f"{{name: {name}, site: lambda, gpu: h100-sxm, replicas: auto, gpus_per_instance: {gpus}, "
-        f"price_usd_per_gpu_hour: {usd}}}"
-        for name, gpus, usd in (("singly", 1, 3), ("dearer", 1, 9), ("eight", 8, 5))
-    )
-    routing = "routing: {kind: overflow, order: [singly, dearer, eight], when: {outstanding_per_replica: 8}}"
-    one = f"one: {{pools: [{singly}]}}"
-    three = f"three: {{pools: [{singly}, {dearer}, {eight}], {routing}}}"
-    turned = f"turned: {{pools: [{eight}, {dearer}, {singly}], {routing}}}"
-    text = chat(one, three, turned, study="", rate_rps=30, tpot_s=0.009, horizon_s=20, warmup_s=2)
-    topologies = simulate(written(tmp_path, text), tmp_path / "runs").summary["topologies"]
-    alone = topologies["one"]["search"]["sizes"]["singly"]
-    assert int(alone) > 1
-    for name in ("three", "turned"):
-        assert topologies[name]["search"]["sizes"] == {"singly": alone, "dearer": "0", "eight": "0"}
-        assert topologies[name]["fleet"] == topologies["one"]["fleet"]

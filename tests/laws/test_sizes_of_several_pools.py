@@ -1,0 +1,77 @@
+"""Topologies of several open pools: any may be left out, whatever they cost and in whatever order they stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import chat, written
+
+from simulator.resolve.sizes import alone, open_pools
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import demand_of, whole_month
+from simulator.simulate.store import Store
+from simulator.size.found import Limits, Search
+from simulator.size.search import search
+from simulator.size.trials import Trials
+
+RENTED = (
+    "{{name: {0}, site: lambda, gpu: h100-sxm, replicas: auto, gpus_per_instance: {1}, price_usd_per_gpu_hour: {2}}}"
+)
+OWNED = "{{name: {0}, site: datacentre, gpu: {1}, replicas: auto, billing: owned}}"
+SERVERS = (
+    "servers: [{name: small, site: datacentre, gpu: l40s, gpus_per_server: 1, capex_usd: 60000, spares: 0}, "
+    "{name: large, site: datacentre, gpu: h100-sxm, gpus_per_server: 1, capex_usd: 50000, spares: 0}]"
+)
+
+
+def searched(scenario: LoadedScenario, limits: Limits | None = None) -> Search:
+    (name,) = scenario.scenario.topologies
+    demand = whole_month(demand_of(scenario))
+    return search(Trials(alone(scenario, name), name, open_pools(scenario, name), demand, Store()), limits)
+
+
+def of(folder: Path, *pools: str, rest: str = "", rate_rps: float = 8, tpot_s: float = 0.06) -> LoadedScenario:
+    order = [pool.split(",")[0].removeprefix("{name: ") for pool in pools]
+    when = "when: {outstanding_per_replica: 8}"
+    routing = f"routing: {{kind: overflow, order: [{', '.join(sorted(order, reverse=True))}], {when}}}"
+    topology = f"several: {{pools: [{', '.join(pools)}], {routing}{rest}}}"
+    return written(folder, chat(topology, study="", rate_rps=rate_rps, tpot_s=tpot_s, horizon_s=20, warmup_s=2))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_instance_of_eight_is_not_left_over_where_single_gpus_do(turned: bool, tmp_path: Path) -> None:
+    pools = [RENTED.format("singly", 1, 3), RENTED.format("middle", 1, 9), RENTED.format("eight", 8, 5)]
+    found = searched(of(tmp_path, *pools[:: -1 if turned else 1], rate_rps=30, tpot_s=0.009))
+    assert found.best is not None
+    assert sorted(size.most for size in found.best.point)[:2] == [0, 0]
+    assert found.best.usd_per_month == pytest.approx(3 * 730 * found.best.replicas)
+
+
+@pytest.mark.parametrize("kept", ["l40s", "h100-sxm"])
+def test_of_two_kinds_of_owned_servers_the_cheaper_one_may_be_all(kept: str, tmp_path: Path) -> None:
+    """Either may be the one that is not bought; neither stands for the other where it does what both do for less."""
+    servers = SERVERS if kept == "h100-sxm" else SERVERS.replace("60000", "20000").replace("50000", "90000")
+    scenario = of(tmp_path, OWNED.format("a", "l40s"), OWNED.format("h", "h100-sxm"), rest=f", {servers}, staff: {{}}")
+    found = searched(scenario)
+    assert found.best is not None
+    numbers = dict(zip(("l40s", "h100-sxm"), (size.most for size in found.best.point), strict=True))
+    assert numbers.pop(kept) > 0
+    assert set(numbers.values()) == {0}
+
+
+def test_what_owns_keeps_owning(tmp_path: Path) -> None:
+    """Rented GPUs at next to nothing do not drive both kinds of owned servers out."""
+    pools = (OWNED.format("a", "l40s"), OWNED.format("h", "h100-sxm"), RENTED.format("z", 1, 0.01))
+    found = searched(of(tmp_path, *pools, rest=f", {SERVERS}, staff: {{}}"))
+    assert found.best is not None
+    owned, other, _ = (size.most for size in found.best.point)
+    assert owned + other == 1
+
+
+def test_the_gap_of_a_search_that_was_cut_off_knows_that_something_must_run(tmp_path: Path) -> None:
+    scenario = of(tmp_path, RENTED.format("a", 1, 3), RENTED.format("b", 1, 4))
+    cut = searched(scenario, Limits(max_trials=2))
+    assert cut.claim == "not finished"
+    assert cut.best is not None
+    assert cut.best.usd_per_month - cut.gap_usd == pytest.approx(3 * 730)
