@@ -27,6 +27,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
+from simulator.run.other_hours import other_hours
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
@@ -231,6 +232,7 @@ def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: M
         workload = workload_spec(loaded.scenario, loaded.path.parent)
         found += part_of_the_week(workload, loaded.scenario.run)
         found += beyond_the_trace(workload, loaded.scenario.run.horizon_s)
+    found += other_hours(loaded.scenario, planned.settings)
     if any(planned.offers):
         found.append("provider latency and rate limits are catalog estimates")
     if metrics["escalations_denied"]:

@@ -1,0 +1,98 @@
+"""Warnings where a period stands for hours in which something else happens than in its simulated time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from simulator.resolve.clock import clock_of, period_clock_s
+from simulator.scenario.week import period_window, week_spans, windows_of
+from simulator.schema.clock import AUTO_HOURS
+from simulator.schema.scenario import Scenario
+from simulator.schema.study import Period
+from simulator.schema.topology import Topology
+from simulator.schema.workload import Schedule
+from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.workload.spec import DAYS_PER_WEEK, HOURS_PER_DAY
+
+Spans = Sequence[tuple[float, float]]
+_APART = 0.01
+
+
+def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
+    """Windows, schedules and load by the hour that differ between a period's hours and what is simulated of them.
+
+    Periods that name neither days nor hours say nothing of what they stand for.
+    """
+    found: list[str] = []
+    for period in scenario.study.periods:
+        window = period_window(period)
+        if window is not None:
+            meant, simulated = week_spans(window), _simulated(scenario, period)
+            found += _windows(scenario, topology, period.name, meant, simulated)
+            found += _loads(scenario, period.name, meant, simulated)
+    return found
+
+
+def _simulated(scenario: Scenario, period: Period) -> Spans:
+    """Times of the week that are simulated and count, in s since Monday 00:00."""
+    clock, run = clock_of(scenario), scenario.run
+    begin_s = float(clock.week_s(np.array([period_clock_s(scenario, period, clock)]))[0]) + run.warmup_s
+    length_s = run.horizon_s - run.warmup_s
+    if length_s >= SECONDS_PER_WEEK:
+        return [(0.0, SECONDS_PER_WEEK)]
+    begin_s %= SECONDS_PER_WEEK
+    end_s = begin_s + length_s
+    return [(begin_s, min(end_s, SECONDS_PER_WEEK)), (0.0, max(end_s - SECONDS_PER_WEEK, 0.0))]
+
+
+def _windows(scenario: Scenario, topology: Topology, period: str, meant: Spans, simulated: Spans) -> Iterator[str]:
+    for path, window in windows_of(topology):
+        if window.hours == AUTO_HOURS or window.time_zone not in (None, scenario.run.time_zone):
+            continue
+        holds = week_spans(window)
+        of_hours, of_time = (
+            _shared_s(holds, meant) / _length_s(meant),
+            _shared_s(holds, simulated) / _length_s(simulated),
+        )
+        if abs(of_hours - of_time) > _APART:
+            yield (
+                f"{path} ({window.days} {window.hours}) holds for {of_hours:.0%} of the hours of {period} and for "
+                f"{of_time:.0%} of the time that is simulated for them: give periods of the same hours, or simulate all"
+            )
+
+
+def _loads(scenario: Scenario, period: str, meant: Spans, simulated: Spans) -> Iterator[str]:
+    for cls in scenario.workload.classes:
+        if not isinstance(cls.arrivals, Schedule):
+            continue
+        ones = (1.0,)
+        table = np.outer(
+            np.broadcast_to(cls.arrivals.weekly or ones, DAYS_PER_WEEK),
+            np.broadcast_to(cls.arrivals.hourly or ones, HOURS_PER_DAY),
+        ).ravel()
+        of_hours, of_time = (cls.arrivals.rate_rps * _mean(table.tolist(), spans) for spans in (meant, simulated))
+        if abs(of_hours - of_time) > _APART * max(of_hours, of_time):
+            yield (
+                f"{period} stands for hours with {of_hours:.3g} requests/s of {cls.name} by its schedule and simulates "
+                f"{of_time:.3g}: give periods of the same hours, or simulate all of them"
+            )
+
+
+def _mean(by_hour_of_week: Sequence[float], spans: Spans) -> float:
+    parts = (
+        value * _shared_s([(k * SECONDS_PER_HOUR, (k + 1) * SECONDS_PER_HOUR)], spans)
+        for k, value in enumerate(by_hour_of_week)
+        if value
+    )
+    return math.fsum(parts) / _length_s(spans)
+
+
+def _length_s(spans: Spans) -> float:
+    return math.fsum(end_s - start_s for start_s, end_s in spans)
+
+
+def _shared_s(some: Spans, others: Spans) -> float:
+    return math.fsum(max(min(b, d) - max(a, c), 0.0) for a, b in some for c, d in others)
