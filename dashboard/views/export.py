@@ -18,6 +18,7 @@ from simulator.report.html import render
 from simulator.report.memo import memo
 from simulator.report.memo_docx import memo_document
 from simulator.report.memo_html import memo_page
+from simulator.report.memo_pdf import memo_pdf
 from simulator.results.bundle import Bundle
 
 _MAX_BYTES = 100_000_000
@@ -33,10 +34,11 @@ _OFFICE = "application/vnd.openxmlformats-officedocument"
 _MIME = {
     ".md": "text/markdown",
     ".html": "text/html",
+    ".pdf": "application/pdf",
     ".docx": f"{_OFFICE}.wordprocessingml.document",
     ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
 }
-_NEEDS = {".docx": "docx", ".xlsx": "openpyxl"}
+_NEEDS = {".pdf": "reportlab", ".docx": "docx", ".xlsx": "openpyxl"}
 
 
 def show(context: Context) -> None:
@@ -47,7 +49,8 @@ def show(context: Context) -> None:
     name = bundle.path.name
     files: tuple[tuple[str, str, str, Callable[[], str | bytes] | str, str], ...] = (
         ("memo", "Memo (Markdown)", ":material/description:", text, f"{name}.md"),
-        ("memo_html", "Memo (HTML, prints as PDF)", ":material/print:", lambda: memo_page(bundle), f"{name}-memo.html"),
+        ("memo_html", "Memo (HTML)", ":material/web:", lambda: memo_page(bundle), f"{name}-memo.html"),
+        ("memo_pdf", "Memo (PDF)", ":material/picture_as_pdf:", lambda: memo_pdf(bundle), f"{name}.pdf"),
         ("memo_docx", "Memo (Word)", ":material/article:", lambda: memo_document(bundle), f"{name}.docx"),
         ("bill", "Bill (Excel, with formulas)", ":material/table:", lambda: bill_workbook(bundle), f"{name}.xlsx"),
         ("report", "Report (HTML, offline)", ":material/web:", lambda: render(bundle), f"{name}.html"),

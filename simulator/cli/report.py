@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def report(
-    bundle: Path, /, *, out: Path | None = None, format: Literal["html", "md", "memo", "docx", "xlsx"] = "html"
+    bundle: Path, /, *, out: Path | None = None, format: Literal["html", "md", "memo", "pdf", "docx", "xlsx"] = "html"
 ) -> int:
     """Write a self-contained HTML report of a run bundle, a memo, or a workbook of its bill.
 
@@ -21,10 +21,10 @@ def report(
     bundle
         Folder written by `servecast run`.
     out
-        File to write; report.html, memo.md, memo.html, memo.docx or bill.xlsx in the bundle unless given.
+        File to write; report.html, memo.md, memo.html, memo.pdf, memo.docx or bill.xlsx in the bundle unless given.
     format
-        Html for the report with charts to move in; md, memo (HTML to print) or docx for the memo; xlsx for the bill
-        with formulas. The last two need `pip install 'servecast[memo]'`.
+        Html for the report with charts to move in; md, memo (one HTML page), pdf or docx for the memo; xlsx for the
+        bill with formulas. The last three need `pip install 'servecast[memo]'`.
     """
     from simulator.results.bundle import read_bundle
     from simulator.results.files import output_file, write_bytes, write_text
@@ -43,6 +43,10 @@ def report(
         from simulator.report.memo_html import memo_page
 
         write_text(target, memo_page(found))
+    elif format == "pdf":
+        from simulator.report.memo_pdf import memo_pdf
+
+        write_bytes(target, memo_pdf(found))
     elif format == "docx":
         from simulator.report.memo_docx import memo_document
 
@@ -55,4 +59,11 @@ def report(
     return 0
 
 
-_NAMES = {"html": "report.html", "md": "memo.md", "memo": "memo.html", "docx": "memo.docx", "xlsx": "bill.xlsx"}
+_NAMES = {
+    "html": "report.html",
+    "md": "memo.md",
+    "memo": "memo.html",
+    "pdf": "memo.pdf",
+    "docx": "memo.docx",
+    "xlsx": "bill.xlsx",
+}

@@ -1,4 +1,4 @@
-"""The memo as one HTML page without scripts, which a browser prints, or saves as PDF, as it is."""
+"""The memo as one HTML page without scripts, which a browser prints as it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run as files: memo in three forms, the bill as a workbook that adds up, a comment, a trace of steps."""
+"""A run as files: memo in four forms, the bill as a workbook that adds up, a comment, a trace of steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,28 @@ def test_every_form_of_the_memo_says_the_same(bundle: Bundle) -> None:
     assert "url(http" not in page
 
 
+def test_the_memo_as_pdf_says_the_same_and_is_reproducible(bundle: Bundle) -> None:
+    pypdf = pytest.importorskip("pypdf")
+    pytest.importorskip("reportlab")
+    from simulator.report.memo_pdf import memo_pdf
+
+    summary = {**bundle.summary, "scenario": "\u6771 & <b>own</b>"}
+    content = memo_pdf(replace(bundle, summary=summary))
+    assert content == memo_pdf(replace(bundle, summary=summary))
+    document = pypdf.PdfReader(io.BytesIO(content))
+    said = "".join("".join(page.extract_text() for page in document.pages).split())
+    assert "?&<b>own</b>" in said
+    for block in memo_blocks(bundle):
+        lines = (
+            [block.text] if isinstance(block, Heading | Paragraph) and block.text != bundle.summary["scenario"] else []
+        )
+        lines += block.lines if isinstance(block, Bullets) else []
+        lines += [*block.headers, *(cell for row in block.rows for cell in row)] if isinstance(block, Table) else []
+        for line in lines:
+            assert "".join(line.split()) in said
+    assert sum(len(page.images) for page in document.pages) == 2
+
+
 def test_a_comment_folds_what_is_long_and_mentions_nobody(bundle: Bundle) -> None:
     topologies = {f"@team/{name}": found for name, found in ordered(bundle.summary).items()}
     why, differing = ["own costs $1 less: *all*"], [["name", "a", "b"]]
@@ -123,15 +146,20 @@ def test_a_trace_has_every_step_and_every_part_of_a_request(bundle: Bundle) -> N
     assert named - {0} == {event["tid"] for event in parts} - {0}
 
 
-@pytest.mark.parametrize(("form", "name"), [("memo", "memo.html"), ("docx", "memo.docx"), ("xlsx", "bill.xlsx")])
+@pytest.mark.parametrize(
+    ("form", "name"), [("memo", "memo.html"), ("pdf", "memo.pdf"), ("docx", "memo.docx"), ("xlsx", "bill.xlsx")]
+)
 def test_the_command_writes_each_form(bundle: Bundle, form: str, name: str, tmp_path: Path, capsys: Capture) -> None:
     pytest.importorskip("docx")
     pytest.importorskip("openpyxl")
+    pytest.importorskip("reportlab")
     target = tmp_path / name
     assert _run(["report", str(bundle.path), "--format", form, "--out", str(target)]) == 0
     assert capsys.readouterr().out.strip() == str(target)
     if form == "memo":
         assert target.read_text(encoding="utf-8") == memo_page(bundle)
+    elif form == "pdf":
+        assert target.read_bytes().startswith(b"%PDF-")
     else:
         assert zipfile.is_zipfile(target)
     assert [path.name for path in tmp_path.iterdir()] == [name]
