@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,20 +42,23 @@ Search = Callable[[str, Callable[[Terms], Terms]], Way | None]
 class _AtPrice:
     """Topologies at multiples of one price.
 
-    What a way to serve costs is a straight line in the price, so the best of all ways is concave: between two prices at
-    which sizes were searched it costs no less than the chord, and no more than the cheapest way that is known.
+    What a way to serve costs is a straight line in the price that nowhere falls or is below 0, so the best of all ways
+    is concave: between two prices at which sizes were searched it costs no less than the chord, at higher prices no
+    less than at the highest, at lower ones no less in proportion; and never more than the cheapest way that is known.
 
     Parameters
     ----------
     ways : of each topology, those that are known
     fixed : topologies of which no size is open: their way is the only one
+    lines : by identity of a way: it, its USD per month at today's price, and what once more of that adds
+    searched : by topology, multiples of the price at which its sizes were searched
     """
 
     change: Change
     ways: Mapping[str, list[Way]]
     fixed: Collection[str]
     search: Search
-    usd: dict[tuple[int, float], float] = field(default_factory=dict)
+    lines: dict[int, tuple[Way, float, float]] = field(default_factory=dict)
     searched: dict[str, set[float]] = field(default_factory=dict)
 
     def most_usd(self, name: str, factor: float) -> float:
@@ -64,12 +68,14 @@ class _AtPrice:
     def least_usd(self, name: str, factor: float) -> float:
         """What the best way costs at least."""
         most = self.most_usd(name, factor)
-        at = sorted(self.searched.get(name, ()))
-        if name in self.fixed or factor in at:
+        if name in self.fixed or factor in self.searched[name]:
             return most
+        at = sorted(self.searched[name])
         k = bisect_left(at, factor)
-        if k in (0, len(at)):
-            return 0.0
+        if k == len(at):
+            return self.most_usd(name, at[-1])
+        if k == 0:
+            return self.most_usd(name, at[0]) * factor / at[0]
         (low, high), way = at[k - 1 : k + 1], (factor - at[k - 1]) / (at[k] - at[k - 1])
         return min(most, (1 - way) * self.most_usd(name, low) + way * self.most_usd(name, high))
 
@@ -77,7 +83,7 @@ class _AtPrice:
         """Search these topologies at a multiple of the price; whether there is anything that was not known."""
         found = False
         for name in names:
-            if name in self.fixed or factor in self.searched.setdefault(name, set()):
+            if name in self.fixed or factor in self.searched[name]:
                 continue
             most = self.most_usd(name, factor)
             way = self.search(name, lambda terms: self.change(terms, factor))
@@ -87,11 +93,19 @@ class _AtPrice:
             found = True
         return found
 
+    def middle(self, names: Iterable[str], factor: float) -> float:
+        """Half the way, by ratio, from a multiple to the next one beyond it at which all of these were searched."""
+        searched = [self.searched[name] for name in names if name not in self.fixed]
+        known = set.intersection(*searched) if searched else set()
+        beyond = [one for one in known if abs(math.log(one)) > abs(math.log(factor)) and (one > 1) == (factor > 1)]
+        return math.sqrt(factor * min(beyond, key=lambda one: abs(math.log(one / factor)), default=factor))
+
     def _usd(self, way: Way, factor: float) -> float:
-        key = id(way), factor
-        if key not in self.usd:
-            self.usd[key] = mean(study_usd_per_month(self.change(way.terms, factor), way.uses))
-        return self.usd[key]
+        if id(way) not in self.lines:
+            once, twice = (mean(study_usd_per_month(self.change(way.terms, by), way.uses)) for by in (1.0, 2.0))
+            self.lines[id(way)] = way, once, twice - once
+        _, usd, more = self.lines[id(way)]
+        return usd + (factor - 1.0) * more
 
 
 def price_flips(
@@ -103,8 +117,8 @@ def price_flips(
 ) -> list[Flip]:
     """For each price the multiple nearest to 1 at which none of today's winners is cheapest, all at their best sizes.
 
-    Sizes are searched at both ends of the reach, and then wherever what is known leaves a nearer flip possible, until
-    the nearest possible one is one indeed. Where time ends that, it is what is known by then, and not sure.
+    Sizes are searched where what is known leaves a flip possible, first at the end of the reach that lies beyond it,
+    until the nearest possible one is one indeed. Where time ends that, it is what is known by then, and not sure.
 
     Parameters
     ----------
@@ -137,12 +151,21 @@ def _flip(name: str, there: _AtPrice, concerned: Sequence[str], today: Winners, 
 
     if not winners(1.0) & today:
         return None
-    sure = True
+
+    def decide_it(factor: float) -> list[str]:
+        """Today's winners, and those that may cost less there."""
+        bar = min(there.most_usd(one, factor) for one in there.ways if one in today)
+        return [one for one in concerned if one in today or there.least_usd(one, factor) <= bar]
+
+    sure, missed = True, False
     try:
-        for end in (most, 1 / most):
-            there.look(concerned, end)
         at = smallest_change(perhaps, today, most)
-        while at is not None and there.look(concerned, at):
+        while at is not None:
+            names = decide_it(at)
+            if not there.look(names, most if at > 1 else 1 / most):
+                missed = not (missed and there.look(names, there.middle(names, at)))
+                if missed and not there.look(names, at):
+                    break
             at = smallest_change(perhaps, today, most)
     except OutOfTime:
         sure, at = False, smallest_change(winners, today, most)
