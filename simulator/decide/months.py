@@ -14,8 +14,10 @@ Trial = Callable[[Sizes, Load], Served]
 Search = Callable[[Level, Sizes | None], Sizes | None]
 """The cheapest sizes that meet the SLO in every period of a month of this level, searched from those of the month
 before; None if no allowed size does."""
-Misses = Callable[[Sizes, Load], bool]
-"""Whether a fleet of these sizes misses the SLO under this load: known sooner than what a trial gives."""
+Cheaper = Callable[[Level, Sizes], Sizes]
+"""Sizes of a node once those of all nodes are known: the same, or others that cost less there."""
+Alike = Callable[[Level, Level], bool]
+"""Whether a search found the same fleet for both levels, with the same settings of its autoscalers."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class _Walk:
     sizes: tuple[Sizes, ...]
     search: Search | None
     owned: Sequence[bool]
-    misses: Misses | None
+    alike: Alike | None
 
     def at(self, sizes: Sizes, month: int, period: Period) -> Served:
         return self.trial(sizes, period.at(self.horizon.level(month)))
@@ -73,32 +75,22 @@ class _Walk:
         return _walked(month, level, sizes, shares, meets)
 
     def stays(self, low: int, high: int) -> bool:
-        """Whether the months between two nodes have their sizes: where these are open, a month may need others."""
+        """Whether the months between two nodes have their fleet: where sizes are open, a month may need others."""
+        first, last = (self.horizon.numbers[self.found[k]] for k in (low, high))
         if self.sizes[low] != self.sizes[high] or self.search is None:
             return self.sizes[low] == self.sizes[high]
-        ends = (self.own(self.sizes[k], self.horizon.numbers[self.found[k]]) for k in (low, high))
-        return len({end.meets for end in ends}) == 1
+        if self.alike is not None and not self.alike(self.horizon.level(first), self.horizon.level(last)):
+            return False
+        return self.own(self.sizes[low], first).meets == self.own(self.sizes[high], last).meets
 
     def changed(self, month: int, before: Sizes, after: Sizes) -> Walked:
-        """A month between two nodes of other sizes: the least that serve it.
-
-        The smaller of both is tried first, and the larger one where it has one replica more; else sizes are searched.
-        """
+        """A month between two nodes of other fleets: searched for itself."""
         level = self.horizon.level(month)
-        loads = [period.at(level) for period in self.horizon.periods_of(month)]
-        falls = after != before and all(b <= a for a, b in zip(before, after, strict=True))
-        first, second = (after, before) if falls else (before, after)
-        more = sum(max(b - a, 0) for a, b in zip(first, second, strict=True))
-        for sizes in (first, second) if first != second and more <= 1 else (first,):
-            if self.misses is None or not any(self.misses(sizes, load) for load in loads):
-                tried = self.own(sizes, month)
-                if tried.meets:
-                    return tried
         best = self.search(level, before) if self.search else None
         if best is None:
             return self.own(_kept(before, after, self.owned), month)
         sizes = _kept(before, best, self.owned)
-        for load in loads:
+        for load in (period.at(level) for period in self.horizon.periods_of(month)):
             self.trial.forget(sizes, load)
         return self.own(sizes, month)
 
@@ -121,29 +113,31 @@ def walk(
     sizes: Sizes,
     search: Search | None = None,
     owned: Sequence[bool] = (),
-    misses: Misses | None = None,
+    cheaper: Cheaper | None = None,
+    alike: Alike | None = None,
 ) -> list[Walked]:
     """The months of a topology.
 
     Months are simulated at the nodes of `decide.levels.nodes` alone. A fleet that meets the SLO at both neighbours is
     taken to meet it between; where it meets at one, the months between are tried at their own load by halving, so the
-    month of its failure is exact. Where sizes change, each month between is tried with the smaller ones first, and
-    sizes are searched for it where the larger ones are not the next. Each period is judged by itself: a month meets the
-    SLO if all its periods do. A fleet that fails stays and is billed.
+    month of its failure is exact. Where searches found other fleets for the two, each month between is searched for
+    itself. Each period is judged by itself: a month meets the SLO if all its periods do. A fleet that fails stays and
+    is billed.
 
     Parameters
     ----------
     sizes : of month 1, or of all months where none is open
     search : makes sizes open: finds those of each node; a node that no allowed size serves keeps the sizes before it
     owned : by number of `sizes`, whether it is of owned hardware, which does not shrink from month to month
-    misses : asked before sizes that may miss are tried
+    cheaper : asked for each node but the first, the last one first, once all are searched
+    alike : whether two nodes of the same sizes have the same fleet; they have unless given
     """
     known = _Known(trial)
     numbers = horizon.numbers
     levels = [horizon.level(month) for month in numbers]
     found = nodes(levels)
-    at_nodes = _sizes(horizon, [numbers[k] for k in found], sizes, search, owned)
-    way = _Walk(horizon, known, found, at_nodes, search, owned, misses)
+    at_nodes = _sizes(horizon, [numbers[k] for k in found], sizes, search, owned, cheaper)
+    way = _Walk(horizon, known, found, at_nodes, search, owned, alike)
     walked: list[Walked] = []
     for index, month in enumerate(numbers):
         low, high = neighbours(found, index)
@@ -162,7 +156,12 @@ def lasts_until(walked: Sequence[Walked]) -> int | None:
 
 
 def _sizes(
-    horizon: Horizon, months: Sequence[int], sizes: Sizes, search: Search | None, owned: Sequence[bool]
+    horizon: Horizon,
+    months: Sequence[int],
+    sizes: Sizes,
+    search: Search | None,
+    owned: Sequence[bool],
+    cheaper: Cheaper | None,
 ) -> tuple[Sizes, ...]:
     if search is None:
         return (sizes,) * len(months)
@@ -171,6 +170,9 @@ def _sizes(
         before = found[-1] if found else None
         best = search(horizon.level(month), before) or before or sizes
         found.append(_kept(before, best, owned))
+    if cheaper is not None:
+        for k in range(len(months) - 2, 0, -1):
+            found[k] = cheaper(horizon.level(months[k]), found[k])
     return tuple(found)
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from simulator.decide.levels import nodes
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.slo import binding_term, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
+from simulator.run.growth import Growth
 from simulator.run.loads import Loads, absent_classes
-from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import digest, fleet_key
 from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
-from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.study.decision import Served, Sizes, Walked
@@ -42,16 +41,13 @@ class Sizing:
     ----------
     pools : names of all pools of the topology; a fleet leaves out those without replicas
     owned : by pool, whether it is of owned hardware
-    meets : whether a fleet meets the SLO in every period of a month
-    search : the topology at the cheapest sizes that do in a month of that level, from what it was before (None where
-        some class comes less than then); None if none does
+    growth : finds the cheapest for one load after the other
     at : the topology with so many replicas in each pool
     """
 
     pools: tuple[str, ...]
     owned: tuple[bool, ...]
-    meets: Callable[[PlannedTopology, Sequence[PeriodDemand]], bool]
-    search: Callable[[Level, Sequence[PeriodDemand], Sizes, PlannedTopology | None], PlannedTopology | None]
+    growth: Growth
     at: Callable[[Sizes], PlannedTopology]
 
 
@@ -92,8 +88,7 @@ def walk_months(
     pools = sizing.pools if sizing else tuple(pool.name for pool in planned.fleet.pools)
     now = replicas(planned, pools)
     planned_at = {now: planned}
-    found_for: dict[tuple[Sizes, Level], PlannedTopology] = {}
-    searched: list[Found] = []
+    found_at: dict[Level, PlannedTopology | None] = {}
 
     def at(sizes: Sizes) -> PlannedTopology:
         if sizes not in planned_at:
@@ -102,9 +97,13 @@ def walk_months(
         return planned_at[sizes]
 
     def under(sizes: Sizes, load: Load) -> PlannedTopology:
-        """What was found for that load; settings of an autoscaler may differ at equal sizes."""
-        searched = (one for (n, level), one in found_for.items() if n == sizes and load in _loads(horizon, level))
-        return next(searched, None) or at(sizes)
+        """What was found for that load, or the nearest; settings of an autoscaler may differ at equal sizes."""
+        there = [
+            (_distance(horizon, level, load), k, one)
+            for k, (level, one) in enumerate(found_at.items())
+            if one is not None and replicas(one, pools) == sizes
+        ]
+        return min(there)[2] if there else at(sizes)
 
     def trial(sizes: Sizes, load: Load) -> Served:
         one = under(sizes, load)
@@ -118,69 +117,33 @@ def walk_months(
         known.served[key] = served(outcomes, absent_classes(load), there.jobs_per_month)
         return known.served[key]
 
-    def search(level: Level, before: Sizes | None) -> Sizes | None:
-        if before is None or sizing is None:
-            best = planned if base is None or base.meets else None
-        else:
-            best = _next_best(loads, searched, level, before, sizing)
-        searched.append((level, best))
+    def found(level: Level, best: PlannedTopology | None) -> Sizes | None:
+        found_at[level] = best
         if best is None:
             return None
         sizes = replicas(best, pools)
         planned_at.setdefault(sizes, best)
-        found_for[sizes, level] = best
         return sizes
 
-    def misses(sizes: Sizes, load: Load) -> bool:
-        subject = subject_of(under(sizes, load))
-        return try_fleet(subject, loads.at(load), known.store).refutation is not None
+    def search(level: Level, before: Sizes | None) -> Sizes | None:
+        if before is None or sizing is None:
+            return found(level, planned if base is None or base.meets else None)
+        return found(level, sizing.growth.cheapest(level, loads.periods(level), before))
 
-    walked = walk(horizon, trial, now, search if sizing else None, sizing.owned if sizing else (), misses)
+    def cheaper(level: Level, sizes: Sizes) -> Sizes:
+        best = sizing.growth.cheaper(level, loads.periods(level)) if sizing else None
+        return sizes if best is None else found(level, best) or sizes
+
+    def alike(first: Level, last: Level) -> bool:
+        one, other = found_at.get(first), found_at.get(last)
+        return one is other or (one is not None and other is not None and _fleet(one) == _fleet(other))
+
+    if sizing is None:
+        walked = walk(horizon, trial, now)
+    else:
+        walked = walk(horizon, trial, now, search, sizing.owned, None if any(sizing.owned) else cheaper, alike)
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
-
-
-Found = tuple[Level, PlannedTopology | None]
-"""What a search found at a level."""
-
-
-def _next_best(
-    loads: Loads, searched: Sequence[Found], level: Level, before: Sizes, sizing: Sizing
-) -> PlannedTopology | None:
-    """The cheapest sizes of a month, from what was found at other levels.
-
-    Where the load of no class falls, what met before and still does is kept, settings of an autoscaler too: what it was
-    chosen from does not meet more of a higher load. Where nothing met before, nothing does now. Between two nodes the
-    settings of the higher one are taken where they meet: an autoscaler follows the load, and its bill with it.
-    """
-    known, best = _since(searched, level)
-    rises = _rises(known, level)
-    periods = loads.periods(level)
-    if rises and (best is None or (replicas(best, sizing.pools) == before and sizing.meets(best, periods))):
-        return best
-    above = _above(loads, searched, level)
-    if above is not None and any(pool.autoscaler for pool in above.fleet.pools) and sizing.meets(above, periods):
-        return above
-    return sizing.search(level, periods, before, best if rises else None)
-
-
-def _above(loads: Loads, searched: Sequence[Found], level: Level) -> PlannedTopology | None:
-    """What was found at the next higher load, for a month between nodes."""
-    levels = [loads.horizon.level(month) for month in loads.horizon.numbers]
-    if any(levels[k] == level for k in nodes(levels)):
-        return None
-    higher = [(sum(then), k) for k, (then, found) in enumerate(searched) if found and _rises(level, then)]
-    return searched[min(higher)[1]][1] if higher else None
-
-
-def _since(searched: Sequence[Found], level: Level) -> Found:
-    """What was found where no class comes more often, as near as can be; else what was found last."""
-    below = [one for one in searched if _rises(one[0], level)]
-    return max(below, key=lambda one: sum(one[0])) if below else searched[-1]
-
-
-def _rises(then: Level, now: Level) -> bool:
-    return all(b >= a for a, b in zip(then, now, strict=True))
 
 
 def _fleet(planned: PlannedTopology) -> str:
@@ -189,8 +152,16 @@ def _fleet(planned: PlannedTopology) -> str:
     return digest(fleet_key(subject), subject.targets)
 
 
-def _loads(horizon: Horizon, level: Level) -> set[Load]:
-    return {period.at(level) for period in horizon.periods}
+def _distance(horizon: Horizon, level: Level, load: Load) -> float:
+    """How far a load is from the nearest period of a month of that level."""
+    loads = (period.at(level) for period in horizon.periods)
+    return min(
+        math.inf if one.window_s != load.window_s or one.when != load.when else _apart(one, load) for one in loads
+    )
+
+
+def _apart(one: Load, other: Load) -> float:
+    return math.fsum(abs(a - b) for a, b in zip(one.level, other.level, strict=True))
 
 
 def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:

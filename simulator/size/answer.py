@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
+from simulator.size.lighter import Lighter
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
@@ -107,7 +108,9 @@ def searched(
     trials: Trials,
     limits: Limits | None = None,
     rival: Tried | None = None,
-    refused: Collection[Point] = (),
+    lighter: Lighter | None = None,
+    first: Sequence[Point] = (),
+    then: Sequence[Point] = (),
     guess: Sequence[int] = (),
 ) -> Search:
     """Search the sizes of a topology that can be planned at its smallest; arguments are those of `search`.
@@ -117,7 +120,7 @@ def searched(
     InputError : it cannot
     """
     trials.sized(tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools))
-    return search(trials, limits, rival=rival, refused=refused, guess=guess)
+    return search(trials, limits, rival=rival, lighter=lighter, first=first, then=then, guess=guess)
 
 
 def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from simulator.bill.cents import dollars
@@ -12,6 +12,7 @@ from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.size.found import Limits, Search
 from simulator.size.guess import guess_replicas, targets
+from simulator.size.lighter import Lighter
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.several import close, descents, exchanges
 from simulator.size.trials import Point, Trials, Tried
@@ -40,7 +41,9 @@ class _Searcher:
     limits: Limits
     best: Tried | None = None
     rival: Tried | None = None
-    refused: Collection[Point] = ()
+    lighter: Lighter = field(default_factory=Lighter)
+    first: Sequence[Point] = ()
+    then: Sequence[Point] = ()
     guess: Sequence[int] = ()
     monotone: bool = True
     proved: bool = True
@@ -62,9 +65,9 @@ class _Searcher:
         """
         if point in self.trail:
             return self.trail[point]
-        if point in self.refused:
-            self.trail[point] = Tried(point, "refused", reason="refused at a lower load")
-            return self.trail[point]
+        if point not in self.first and (known := self._known(point)):
+            self.trail[point] = known
+            return known
         excluded = None if ties and self._ties(point) else self.excluded(point)
         if excluded is None:
             spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
@@ -76,6 +79,18 @@ class _Searcher:
         if tried.word == "met" and (self.best is None or tried.beats(self.best)):
             self.best = tried
         return tried
+
+    def _known(self, point: Point) -> Tried | None:
+        """The point, if lighter loads say that it misses the SLO, or costs no less than the best."""
+        if point not in self.then and self.lighter.refuses(point):
+            return Tried(point, "refused", reason="refused at a lower load")
+        bar = self.bar
+        if bar is None or not self.limits.prune:
+            return None
+        usd = self.lighter.least_usd(point)
+        if usd < bar.usd_per_month or bar.costs_as(usd):
+            return None
+        return Tried(point, "raced out", reason=f"{dollars(usd)} at a lower load")
 
     def excluded(self, point: Point) -> Tried | None:
         """The point, if it costs no less than the best whatever happens."""
@@ -110,7 +125,9 @@ def search(
     limits: Limits | None = None,
     known: Tried | None = None,
     rival: Tried | None = None,
-    refused: Collection[Point] = (),
+    lighter: Lighter | None = None,
+    first: Sequence[Point] = (),
+    then: Sequence[Point] = (),
     guess: Sequence[int] = (),
 ) -> Search:
     """Find the cheapest sizes of a topology that meet the SLO.
@@ -123,18 +140,24 @@ def search(
     ----------
     known : a point that is known to meet; what costs no less is excluded
     rival : the best of other points, as those of another window: what costs no less is excluded or raced out too
-    refused : points that miss the SLO where less is asked: these are not simulated
+    lighter : what is known of points under lighter loads: those that miss the SLO or cost too much are not simulated
+    first, then : points with which it begins, and those that come after the numbers and before the settings of
+        autoscalers, as the best of other loads
     guess : replicas of each pool with which it begins; by their rough capacity unless given
     """
     limits = limits or Limits()
-    searcher = _Searcher(trials, limits, known, rival, refused, guess)
+    searcher = _Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
         searcher.until_s = time.monotonic() + limits.seconds
     finished = True
     try:
+        for point in first:
+            searcher.close(point)
         _numbers(searcher)
+        for point in then:
+            searcher.close(point)
         for k, pool in enumerate(trials.pools):
             if refinable(pool):
                 _settings(searcher, k)

@@ -74,14 +74,14 @@ def test_one_number_is_that_of_a_search_from_scratch(
 @pytest.mark.parametrize("topology", [SCALED, BOTH])
 def test_what_still_meets_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topology: str) -> None:
     searched: list[Any] = []
-    real = import_module("simulator.run.sizer").searched
+    real = import_module("simulator.run.growth").searched
 
     def counted(*rest: Any, **more: Any) -> Search:
         found: Search = real(*rest, **more)
         searched.append(found)
         return found
 
-    monkeypatch.setattr(import_module("simulator.run.sizer"), "searched", counted)
+    monkeypatch.setattr(import_module("simulator.run.growth"), "searched", counted)
     loaded = written(tmp_path, chat(topology, study=GROWS, rate_rps=20, horizon_s=30))
     _, months = walked(loaded, Store())
     own = at_nodes(loaded, months)
@@ -95,7 +95,7 @@ def test_where_nothing_meets_no_later_month_is_searched(tmp_path: Path, monkeypa
     def never(*_: object, **__: object) -> None:
         raise AssertionError("searched again")
 
-    monkeypatch.setattr(import_module("simulator.run.sizer"), "searched", never)
+    monkeypatch.setattr(import_module("simulator.run.growth"), "searched", never)
     text = chat(RENTED, study=GROWS, rate_rps=1, horizon_s=20, tpot_s=0.001)
     found = evaluate(written(tmp_path, text), "t")
     assert not found.slo_met

@@ -1,0 +1,176 @@
+"""The open sizes of a topology from month to month, each from what was found under other loads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from simulator.resolve.sizes import OpenPool, Scaled, alone, open_pools, with_sizes
+from simulator.resolve.topology import PlannedTopology, plan_topology
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.store import Store
+from simulator.size.answer import searched
+from simulator.size.assumed import AS_IT_IS, Assumed
+from simulator.size.found import Limits
+from simulator.size.guess import targets
+from simulator.size.lighter import lighter
+from simulator.size.search import refinable
+from simulator.size.trials import Point, Trials, Tried
+from simulator.study.decision import Sizes
+from simulator.study.demand import Level
+
+NEAR = 0.005
+"""Share of a bill that is not searched for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtLevel:
+    """What was found under one load.
+
+    Attributes
+    ----------
+    best : the cheapest that meets the SLO; None where none does
+    least_usd : per month, what no size that meets costs less than
+    trail : of the search, and what was tried without one
+    """
+
+    level: Level
+    best: Tried | None
+    least_usd: float
+    trail: tuple[Tried, ...]
+
+
+@dataclass
+class Growth:
+    """The cheapest sizes of a topology under one load after the other.
+
+    A size that meets the SLO under a load meets it under a lighter one, for no more. So a month's cheapest costs no
+    less than that of any lighter month: what costs as much, but for `NEAR`, is as cheap as can be, and no search is
+    needed. Else the month is searched, the cheapest of the nearest lighter and heavier loads first.
+
+    Attributes
+    ----------
+    loaded : with the sizes of the topology open, and the hours of its windows found
+    found : so far, the first month's first
+    assumed, planned : as `Trials` takes them
+    """
+
+    loaded: LoadedScenario
+    name: str
+    store: Store
+    limits: Limits
+    found: list[AtLevel] = field(default_factory=list)
+    assumed: Assumed = AS_IT_IS
+    planned: dict[str, PlannedTopology] = field(default_factory=dict)
+
+    def cheapest(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> PlannedTopology | None:
+        """The topology at the cheapest sizes that meet the SLO in a month of that level; None if none does.
+
+        Parameters
+        ----------
+        before : replicas of each pool in the month before; owned ones do not shrink
+        """
+        here = self._at(level, periods, before)
+        self.found.append(here)
+        return None if here.best is None else self._planned(here.best.point)
+
+    def cheaper(self, level: Level, periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
+        """The topology at what was found since for the next heavier load, where that costs less here too."""
+        k = max(k for k, one in enumerate(self.found) if one.level == level)
+        here, above = self.found[k], self._heavier(level)
+        if here.best is None or above is None or above.best is None or not above.best.beats(here.best):
+            return None
+        tried = self._trials(periods, self._opened(None))(above.best.point)
+        if tried.word != "met" or not tried.beats(here.best):
+            return None
+        best = _bare(tried)
+        self.found[k] = replace(here, best=best, least_usd=best.usd_per_month, trail=(*here.trail, best))
+        return self._planned(tried.point)
+
+    def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
+        below = [one for one in self.found if _rises(one.level, level)]
+        last = max(below, key=lambda one: sum(one.level), default=None)
+        if last is not None and last.best is None:
+            return AtLevel(level, None, math.inf, ())
+        opened = self._opened(before)
+        trials = self._trials(periods, opened)
+        least_usd = 0.0 if last is None else last.least_usd
+        near = least_usd * (1 + NEAR)
+        above = self._heavier(level) or (self.found[-1] if last is None else None)
+        then = above.best if above is not None and above.best and _allowed(above.best.point, opened) else None
+        tried: list[Tried] = []
+        for point in self._nearby(trials, last, then if then and then.usd_per_month <= near else None):
+            tried.append(_bare(trials(point)))
+            if tried[-1].word == "met":
+                break
+        best = tried[-1] if tried and tried[-1].word == "met" else None
+        if best is not None and best.usd_per_month <= near:
+            return AtLevel(level, best, least_usd, tuple(tried))
+        found = searched(
+            trials,
+            self.limits,
+            lighter=lighter(one.trail for one in below),
+            first=[best.point] if best else (),
+            then=[then.point] if then else (),
+            guess=[before[pool.index] for pool in opened],
+        ).without_outcomes()
+        least_usd = math.inf if found.best is None else found.best.usd_per_month
+        return AtLevel(level, found.best, least_usd, (*tried, *found.trail))
+
+    def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
+        """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.
+
+        Parameters
+        ----------
+        above : the cheapest of the nearest heavier load where it cannot be far from the cheapest
+        """
+        if last is None or last.best is None or not _allowed(last.best.point, trials.pools):
+            return
+        point = last.best.point
+        yield point
+        if above is not None:
+            yield above.point
+        for pool, size in zip(trials.pools, point, strict=True):
+            if len(point) == 1 and isinstance(size, Scaled) and pool.scaler is not None and pool.scaler[2] is None:
+                spec = trials.sized(point).subject.fleet.pools[pool.index]
+                lower = [target for target in targets(spec, trials.demand) if target < size.target]
+                yield from ((replace(size, target=target),) for target in lower[-1:])
+
+    def _heavier(self, level: Level) -> AtLevel | None:
+        above = [one for one in self.found if one.level != level and _rises(level, one.level)]
+        return min(above, key=lambda one: sum(one.level), default=None)
+
+    def _opened(self, before: Sizes | None) -> tuple[OpenPool, ...]:
+        """The open pools; owned ones from what they were before."""
+        pools = open_pools(self.loaded, self.name)
+        return pools if before is None else tuple(_from(pool, before[pool.index]) for pool in pools)
+
+    def _trials(self, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> Trials:
+        loaded = alone(self.loaded, self.name)
+        return Trials(loaded, self.name, opened, periods, self.store, assumed=self.assumed, planned=self.planned)
+
+    def _planned(self, point: Point) -> PlannedTopology:
+        opened = open_pools(self.loaded, self.name)
+        sizes = {pool.index: size for pool, size in zip(opened, point, strict=True)}
+        return plan_topology(with_sizes(self.loaded, self.name, sizes), self.name)
+
+
+def _from(pool: OpenPool, before: int) -> OpenPool:
+    least = before if pool.owned and not refinable(pool) else 0
+    return replace(pool, low=max(pool.low, math.ceil(least / pool.step)))
+
+
+def _allowed(point: Point, opened: Sequence[OpenPool]) -> bool:
+    """Whether owned pools have no fewer replicas than they may."""
+    return all(size.least >= pool.low * pool.step for size, pool in zip(point, opened, strict=True) if pool.owned)
+
+
+def _bare(tried: Tried) -> Tried:
+    """Without what it gave, which is large."""
+    return replace(tried, outcomes=())
+
+
+def _rises(then: Level, now: Level) -> bool:
+    return all(b >= a for a, b in zip(then, now, strict=True))

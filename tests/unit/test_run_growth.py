@@ -1,0 +1,77 @@
+"""Each month of a study that grows is as cheap as a search of that month alone finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import chat, written
+
+from simulator.decide.costed import costed, months
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topology
+from simulator.run.growth import NEAR
+from simulator.run.loads import loads_of
+from simulator.run.months import served
+from simulator.run.phases import walk_study
+from simulator.run.sizer import Sizer
+from simulator.scenario.load import LoadedScenario
+from simulator.simulate.one import subject_of
+from simulator.simulate.store import Store
+from simulator.simulate.stored import stored_outcome
+from simulator.size.answer import answer, sized_scenario
+
+QUICK = "{provision_s: 5, image_s: 0, weights_s: 0, engine_s: 0}"
+SCALED = (
+    "t: {pools: [{name: base, site: lambda, gpu: h100-sxm, cold_start: " + QUICK + ", "
+    "autoscaler: {min: auto, max: auto, target_per_replica: auto, period_s: 5, down_window_s: 20}}]}"
+)
+INSTEAD = (
+    "t: {pools: [{name: gpus, site: lambda, gpu: h100-sxm, replicas: auto}], "
+    "providers: [{name: api, offer: openai/gpt-4o-mini}], "
+    "routing: {kind: overflow, order: [gpus, api], when: {outstanding_per_replica: 60}}}"
+)
+SURGES = (
+    "workload.classes[chat].arrivals={kind: schedule, rate_rps: 25, spikes: ["
+    "{start_s: 100, duration_s: 60, factor: 2.5}, {start_s: 220, duration_s: 30, factor: 3.5}]}"
+)
+LIMITS = "workload.classes[chat].slo={ttft_s: {p99: 3.0}, tpot_s: {p95: 0.05}}"
+
+
+def last_month_usd(loaded: LoadedScenario) -> tuple[float, float]:
+    """As the study bills it, and as a search of this month alone finds it."""
+    store, loads = Store(), loads_of(loaded)
+    sizer = Sizer(store)
+    found = sizer.answer(loaded, "t", loads)
+    assert found is not None
+    planned, demand = plan_topology(sized_scenario(loaded, [found]), "t"), loads.shown.demand
+    base = served([stored_outcome(subject_of(planned), demand, 0, store)])
+    journey = walk_study(loaded, loads, planned, base, sizer, found)
+    terms = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ()).terms
+    assert all(month.meets for month in journey.months)
+    best = answer(loaded, "t", loads.periods(journey.months[-1].level), store).search.best
+    assert best is not None
+    return float(months(costed("t", terms, journey.months))[-1].usd), best.usd_per_month
+
+
+@pytest.mark.parametrize(
+    ("topology", "sets", "study"),
+    [
+        pytest.param(
+            SCALED,
+            [SURGES, LIMITS, "run.horizon_s=300"],
+            "months: 5, growth_per_year: 2.0",
+            id="settings of an autoscaler",
+        ),
+        pytest.param(
+            INSTEAD,
+            [LIMITS.replace("0.05", "0.1")],
+            "months: 2, load_steps: [{from_month: 2, load: 6}]",
+            id="replicas instead of a token API",
+        ),
+    ],
+)
+def test_a_month_costs_no_more_than_a_search_of_it(tmp_path: Path, topology: str, sets: list[str], study: str) -> None:
+    text = chat(topology, study=study, rate_rps=2, horizon_s=40)
+    usd, alone = last_month_usd(written(tmp_path, text, *sets))
+    assert usd <= alone * (1 + NEAR)
