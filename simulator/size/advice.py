@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from simulator.bill.cents import dollars
 from simulator.errors import InputError
@@ -46,10 +47,11 @@ def advice(
     requests = sum(one.demand.requests for one in periods)
     if not 0 < len(topology.pools) <= _MOST_POOLS or requests > MOST_REQUESTS:
         return ""
-    pools = tuple(
+    opened = (
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
         for k, pool in enumerate(topology.pools)
     )
+    pools = tuple(replace(pool, stays=pool.owned and not pool.low) for pool in opened)
     trials = Trials(alone(loaded, name), name, pools, periods, store)
     written = tuple(_written(pool) for pool in topology.pools)
     known = Tried(written, "met", usd)

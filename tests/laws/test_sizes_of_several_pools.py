@@ -11,6 +11,7 @@ from simulator.resolve.sizes import alone, open_pools
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
+from simulator.size.advice import advice
 from simulator.size.found import Limits, Search
 from simulator.size.search import search
 from simulator.size.trials import Trials
@@ -31,8 +32,10 @@ def searched(scenario: LoadedScenario, limits: Limits | None = None) -> Search:
     return search(Trials(alone(scenario, name), name, open_pools(scenario, name), demand, Store()), limits)
 
 
-def of(folder: Path, *pools: str, rest: str = "", rate_rps: float = 8, tpot_s: float = 0.06) -> LoadedScenario:
-    order = [pool.split(",")[0].removeprefix("{name: ") for pool in pools]
+def of(
+    folder: Path, *pools: str, rest: str = "", apis: tuple[str, ...] = (), rate_rps: float = 8, tpot_s: float = 0.06
+) -> LoadedScenario:
+    order = [*(pool.split(",")[0].removeprefix("{name: ") for pool in pools), *apis]
     when = "when: {outstanding_per_replica: 8}"
     routing = f"routing: {{kind: overflow, order: [{', '.join(sorted(order, reverse=True))}], {when}}}"
     topology = f"several: {{pools: [{', '.join(pools)}], {routing}{rest}}}"
@@ -75,3 +78,15 @@ def test_the_gap_of_a_search_that_was_cut_off_knows_that_something_must_run(tmp_
     assert cut.claim == "not finished"
     assert cut.best is not None
     assert cut.best.usd_per_month - cut.gap_usd == pytest.approx(3 * 730)
+
+
+def test_advice_on_what_owns_keeps_owning(tmp_path: Path) -> None:
+    """Tokens at next to nothing would serve alone: that is another topology, not another size of this one."""
+    written_pools = [OWNED.format(name, gpu).replace("auto", "2") for name, gpu in (("a", "l40s"), ("h", "h100-sxm"))]
+    api = "{name: z, prices: [{input: 0.001, output: 0.001}], ttft_s: {median: 0.1}, tpot_s: {median: 0.001}, "
+    rest = f", providers: [{api}data_classes: [internal]}}], {SERVERS}, staff: {{}}"
+    scenario = of(tmp_path, *written_pools, rest=rest, apis=("z",))
+    (name,) = scenario.scenario.topologies
+    said = advice(scenario, name, (1e6,), whole_month(demand_of(scenario)), Store())
+    assert "meets the SLO for" in said
+    assert "a 0, h 0" not in said
