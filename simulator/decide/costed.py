@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulator.bill.owned import servers_by_month
-from simulator.bill.study import bill_study, study_usd_per_month
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
@@ -67,20 +66,6 @@ class Costed:
             self.lasts_until or 0,
             self.trail.edge,
         )
-
-
-def costed(name: str, terms: Terms, walked: Sequence[Walked], trail: Trail = FIXED, fleet: str = "") -> Costed:
-    """Bill the months of a topology; arguments are attributes of `Costed`.
-
-    Raises
-    ------
-    InputError : use without a price
-    """
-    uses = month_uses(walked)
-    replications = len(walked[0].shares[0].served.usages)
-    bill = bill_study(terms, uses)
-    alone = [mean(study_usd_per_month(terms, month_uses(walked, k))) for k in range(replications)]
-    return Costed(name, terms, tuple(walked), uses, bill, tuple(alone), trail, fleet)
 
 
 def month_uses(walked: Sequence[Walked], replication: int | None = None) -> tuple[MonthUse, ...]:

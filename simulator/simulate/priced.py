@@ -57,18 +57,6 @@ class Priced:
         return mean(total_usd(self.bill.lines))
 
 
-def priced(outcomes: Sequence[Outcome], terms: Terms) -> Priced:
-    """Price the replications of a topology, each month of the study used like the one that was simulated."""
-    usages = with_peaks([outcome.usage for outcome in outcomes])
-    return priced_by(
-        outcomes,
-        terms,
-        study_months(usages, terms.months),
-        lambda k: study_months([usages[k]], terms.months),
-        lambda k: tokens_per_month(outcomes[k].metrics, terms.jobs_per_month),
-    )
-
-
 def priced_by(
     outcomes: Sequence[Outcome],
     terms: Terms,
@@ -127,11 +115,6 @@ def _months_of(uses: Sequence[tuple[Period, Sequence[Usage]]], terms: Terms) -> 
 def period_uses(hours: float, usages: Sequence[Usage]) -> tuple[PeriodUse, ...]:
     """Uses that stand for equal parts of so many hours of a month."""
     return tuple(PeriodUse(usage, hours / len(usages)) for usage in usages)
-
-
-def study_months(usages: Sequence[Usage], months: float) -> tuple[MonthUse, ...]:
-    """Months that are all alike, the usages standing for equal parts of each."""
-    return (MonthUse(period_uses(HOURS_PER_MONTH, usages)),) * math.ceil(months)
 
 
 def with_peaks(usages: Sequence[Usage]) -> list[Usage]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 from bill_cases import fixed, pool, rented
+from priced_cases import costed
 
 from simulator.decide.break_even import break_evens, hours_per_day
-from simulator.decide.costed import Costed, costed
+from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.study.bill import Kind, Line
 from simulator.study.decision import BreakEven, Served

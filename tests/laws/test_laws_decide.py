@@ -10,10 +10,11 @@ import pytest
 from bill_cases import FREE, PLAIN_SERVER, fixed, month, owned, pool, provider, rented, servers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from priced_cases import costed
 
 from simulator.bill.cents import dollars
 from simulator.decide.break_even import break_evens, hours_per_day, volume
-from simulator.decide.costed import Costed, costed, months
+from simulator.decide.costed import Costed, months
 from simulator.decide.flips import smallest_change
 from simulator.decide.months import walk
 from simulator.decide.rivals import cheapest_in, share_together

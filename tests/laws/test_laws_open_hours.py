@@ -12,13 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenario_cases import written
 
-from simulator.decide.explore import Asked, Explorer
+from simulator.bill.study import study_usd_per_month
+from simulator.decide.explore import Answered, Asked, Explorer
+from simulator.decide.flips import ASSUMPTIONS
 from simulator.errors import InputError
 from simulator.plan.plan import plan_fleet
 from simulator.plan.table import notes
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
+from simulator.run.at_prices import best_at_prices
+from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
+from simulator.run.sizer import Sizer
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import demand_of, whole_month
@@ -190,3 +195,19 @@ def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     answer = explorer.best(Asked("t"))
     assert answer.meets == there["meets"]
     assert answer.usd_per_month == pytest.approx(there["usd"])
+
+
+def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the search of a scenario at those prices finds them, and nothing that it simulated is simulated again."""
+    store, change = Store(), ASSUMPTIONS["price of tokens"][0]
+    prices = "topologies.t.providers[api].prices=[{above_tokens: 0, input: %g, output: %g}]"
+    dear, cheap = (scenario(tmp_path, 9, 14, 20.0, prices % each) for each in ((20.0, 9.0), (0.02, 0.009)))
+    right = best_window(dear, "t", whole_month(demand_of(dear)), store).search.best
+    explorer = Explorer(lambda asked: Answered(True, None), lambda asked: Answered(True, None), 100.0)
+    search = best_at_prices(cheap, loads_of(cheap), Sizer(store), explorer)
+    for room in ("refusal", "stored"):
+        monkeypatch.delattr(f"simulator.simulate.{room}.simulate_one")
+    found = search("t", lambda terms: change(terms, 1000.0))
+    assert found is not None
+    assert right is not None
+    assert study_usd_per_month(change(found.terms, 1000.0), found.uses) == pytest.approx(right.usd_per_month)

@@ -8,9 +8,10 @@ import pytest
 from bill_cases import fixed, pool, provider, rented
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from priced_cases import costed
 
 from simulator.bill.sums import mean
-from simulator.decide.costed import Costed, costed
+from simulator.decide.costed import Costed
 from simulator.decide.explore import OutOfTime
 from simulator.decide.flips import money_flips
 from simulator.decide.months import walk

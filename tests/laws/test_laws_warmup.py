@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from priced_cases import priced
 
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import Outcome, simulate_one, subject_of
-from simulator.simulate.priced import Priced, priced
+from simulator.simulate.priced import Priced
 
 SCENARIO = """
 schema_version: 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from priced_cases import priced
 
 from simulator.engine.config import Policy
 from simulator.resolve.demand import request_source
@@ -13,7 +14,7 @@ from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
-from simulator.simulate.priced import Priced, priced
+from simulator.simulate.priced import Priced
 
 SCENARIO = """
 schema_version: 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from priced_cases import priced
 from scenario_cases import written
 
 from simulator.catalog.grids import grid
@@ -17,7 +18,6 @@ from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import simulate_one, subject_of
-from simulator.simulate.priced import priced
 from simulator.study.terms import Facility
 
 SCENARIO = """
