@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: p
     explorer = Explorer(lambda asked: Answered(True, None), lambda asked: Answered(True, None), 100.0)
     search = best_at_prices(cheap, loads_of(cheap), Sizer(store), explorer)
     for room in ("refusal", "stored"):
-        monkeypatch.delattr(f"simulator.simulate.{room}.simulate_one")
+        monkeypatch.delattr(sys.modules[f"simulator.simulate.{room}"], "simulate_one")
     found = search("t", lambda terms: change(terms, 1000.0))
     assert found is not None
     assert right is not None
