@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from simulator.decide.costed import month_uses
-from simulator.decide.explore import Explorer
+from simulator.decide.explore import Explorer, OutOfTime
 from simulator.decide.price_flips import Search, Way
+from simulator.errors import InputError
 from simulator.resolve.sizes import alone, at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
@@ -36,9 +37,17 @@ def best_at_prices(written: LoadedScenario, loads: Loads, sizer: Sizer, explorer
 
     def search(name: str, change: Callable[[Terms], Terms]) -> Way | None:
         explorer.check()
+        try:
+            return best(name, change)
+        except InputError as error:  # it was planned before: time ended a search before its first size
+            raise OutOfTime from error
+
+    def best(name: str, change: Callable[[Terms], Terms]) -> Way | None:
         limits = replace(sizer.limits or Limits(), seconds=explorer.left_s)
         there = replace(sizer, limits=limits, assumed=Assumed(terms=change))
         found = there.answer(written, name, loads)
+        if found and found.search.claim == "not finished":
+            raise OutOfTime
         planned = plan_topology(sized_scenario(written, [found] if found else []), name)
         subject, demand = subject_of(planned), loads.shown.demand
         outcomes = [stored_outcome(subject, demand, k, sizer.store) for k in range(demand.replications)]

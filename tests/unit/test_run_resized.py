@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from simulator.decide.explore import Asked, OutOfTime
+from simulator.decide.explore import Answered, Asked, Explorer, OutOfTime
+from simulator.run.at_prices import best_at_prices
 from simulator.run.loads import loads_of
 from simulator.run.resized import at_best_size
 from simulator.run.simulate import simulate
+from simulator.run.sizer import Sizer
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import Store
 from simulator.size.answer import answer
@@ -61,3 +63,14 @@ def test_every_side_is_billed_for_all_hours_of_a_month_as_a_run_is(tmp_path: Pat
     serve = at_best_size(loaded, loads_of(loaded).first_month, store)
     for name, found in run.items():
         assert serve(Asked(name)).usd_per_month == pytest.approx(found["months"][0]["usd"], rel=1e-9)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 1e-3])
+def test_a_search_at_other_prices_that_time_ends_is_no_answer(seconds: float) -> None:
+    sets = ["topologies.own.pools[base].replicas=auto", "run.horizon_s=20", "run.replications=1"]
+    loaded = load_scenario(SIZED, sets=sets)
+    loads = loads_of(loaded)
+    explorer = Explorer(lambda asked: Answered(True, None), lambda asked: Answered(True, None), seconds)
+    search = best_at_prices(loaded, loads, Sizer(Store()), explorer)
+    with pytest.raises(OutOfTime):
+        search("own", lambda terms: terms)
