@@ -55,11 +55,12 @@ def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
     Parameters
     ----------
     traces
-        Recordings in the format vllm-schedule-trace/1, JSON or JSON compressed with gzip.
+        Recordings in the format vllm-schedule-trace/1, JSON or JSON compressed with gzip, or folders of them.
     engine
         The compiled engine, its plain-Python reference, or both.
     """
-    checks = [check for trace in traces for check in _check(trace, engine)]
+    files = _files(traces)
+    checks = [check for file in files for check in _check(file, engine)]
     for check in checks:
         if check.missing:
             print(f"{check.file}: {check.engine}: not replayed, the engine does not have: {check.missing}")
@@ -67,7 +68,7 @@ def schedule(traces: list[Path], /, *, engine: Engine = "both") -> int:
         print(f"{check.file}: {check.engine}: {check.identical_steps} / {check.n_steps} steps identical")
         if check.first_difference:
             print(check.first_difference)
-    if len(traces) > 1:
+    if len(files) > 1:
         print()
         _print_by_mode(checks)
     _say_unproven(checks)
@@ -91,11 +92,14 @@ def versions(traces: list[Path], /, *, engine: Engine = "both") -> int:
     engine
         The compiled engine, its plain-Python reference, or both.
     """
-    files = [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
-    checks = [check for file in files for check in _check(file, engine)]
+    checks = [check for file in _files(traces) for check in _check(file, engine)]
     _print_by_mode(checks)
     _say_unproven(checks)
     return 1 if any(check.first_difference for check in checks) else 0
+
+
+def _files(traces: list[Path]) -> list[Path]:
+    return [file for trace in traces for file in (sorted(trace.rglob("*.json*")) if trace.is_dir() else [trace])]
 
 
 def _say_unproven(checks: list[ScheduleCheck]) -> None:

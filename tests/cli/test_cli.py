@@ -193,9 +193,9 @@ def test_verify_schedule_reports_by_mode_and_names_a_version_that_is_not_proven(
 ) -> None:
     newer = json.loads((TRACES / "plain.json").read_text())
     newer["config"]["vllm_version"] = "0.99.0"
-    path = tmp_path / "newer.json"
-    path.write_text(json.dumps(newer))
-    assert _run(["verify", "schedule", str(path), str(TRACES / "nochunk.json"), "--engine", "reference"]) == 0
+    (tmp_path / "newer.json").write_text(json.dumps(newer))
+    (tmp_path / "nochunk.json").write_bytes((TRACES / "nochunk.json").read_bytes())
+    assert _run(["verify", "schedule", str(tmp_path), "--engine", "reference"]) == 0
     shown = capsys.readouterr().out
     assert "vLLM 0.99.0: no recordings have proven it; replayed by the rules of 0.33.0" in shown
     (row,) = [line for line in shown.splitlines() if line.startswith("plain ")]
