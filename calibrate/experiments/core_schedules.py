@@ -104,7 +104,7 @@ def _record(process: VllmProcess, drawn: DrawnEngine) -> dict[str, Any]:
 
 def _replay(path: Path) -> tuple[ScheduleCheck, ...]:
     from simulator.engine.verify import replay_by_reference
-    from simulator.fleet.single import replay_kernel
+    from simulator.fleet.replay import replay_kernel
 
     return check_schedule(path, {"kernel": replay_kernel, "reference": replay_by_reference})
 

@@ -98,7 +98,7 @@ def limit_arguments(limits: dict[str, Any]) -> list[str]:
 def _write(path: Path, made: dict[str, Any], requests: list[dict[str, Any]]) -> Recording:
     """Write a recording whole or not at all, and replay it."""
     from simulator.engine.verify import replay_by_reference
-    from simulator.fleet.single import replay_kernel
+    from simulator.fleet.replay import replay_kernel
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"format": FORMAT, **made, "requests": requests}, sort_keys=True) + "\n")

@@ -48,15 +48,15 @@ def doctor(*, warm: bool = False, warm_all: bool = False) -> int:
 def warm_up(*, everything: bool = False) -> None:
     """Compile into the cache what most fleets run on, plans in flight as vLLM has them by default, or every kind.
 
-    Fleets whose pools all plan one step at a time, and engines with several KV cache groups, run on kernels of their
-    own, compiled when first asked for. Those that take longest come first, on all cores.
+    Fleets whose pools all plan one step at a time, engines with several KV cache groups, and those with rarer modes run
+    on kernels of their own, compiled when first asked for. Those that take longest come first, on all cores.
     """
     from simulator.processes import cores, results
     from simulator.run.bench import Setting
 
     kinds = [Setting(asynchronous=True)]
     if everything:
-        kinds = [Setting(windows=True), *kinds, Setting()]
+        kinds = [Setting(adapters=True), Setting(windows=True), *kinds, Setting()]
     for _ in results(_compiled, None, kinds, min(cores(), len(kinds))):
         pass
 

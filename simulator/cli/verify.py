@@ -142,7 +142,7 @@ def _cell(checks: list[ScheduleCheck]) -> str:
 
 def _check(trace: Path, engine: Engine) -> tuple[ScheduleCheck, ...]:
     from simulator.engine.verify import check_schedule, replay_by_reference
-    from simulator.fleet.single import replay_kernel
+    from simulator.fleet.replay import replay_kernel
 
     replays: dict[str, Replay] = {"kernel": replay_kernel, "reference": replay_by_reference}
     return check_schedule(trace, replays if engine == "both" else {engine: replays[engine]})

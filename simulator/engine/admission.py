@@ -25,7 +25,8 @@ _NO_BLOCKS, _NO_BUDGET = 0, -2
 def prefill_cap(rep: Any, pool: Any) -> int:
     """Most prompt tokens of one request in this step (vLLM `long_prefill_token_threshold`; off for a lone request)."""
     if pool.long_prefill_token_threshold > 0 and rep.n_running + rep.n_waiting > 1:
-        return pool.long_prefill_token_threshold
+        share = pool.adaptive_cap_tokens // (rep.n_running + rep.n_waiting)
+        return max(pool.long_prefill_token_threshold, share)
     return pool.max_num_batched_tokens
 
 
@@ -68,7 +69,7 @@ def _try_admit(
     slot.scheduled = scheduled
     slot.drafts = -padding
     slot.catching_up = 1 if hit_tokens + scheduled < tokens else 0
-    known = min(hit_tokens + scheduled, tokens - pool.hash_lookahead)
+    known = min(hit_tokens + scheduled, tokens - pool.unhashed)
     admit_with_blocks(engines, rep, pool, slot, n_hits, fresh, reach, known)
     if rep.lanes != 0:
         join_prefill(engines, rep, index)
@@ -79,7 +80,7 @@ def _try_admit(
 
 
 @kernel
-def _batch_limit(rep: Any, pool: Any) -> int:
+def batch_limit(rep: Any, pool: Any) -> int:
     """Most requests running once those that the present batch still takes in have been admitted.
 
     A batch is formed with nothing running, of those that wait then, and is filled over as many steps as the budget
@@ -104,7 +105,7 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
         rep.batch_room = 0
         return
     running = rep.n_running
-    most = pool.max_num_seqs if pool.batching == _CONTINUOUS else _batch_limit(rep, pool)
+    most = pool.max_num_seqs if pool.batching == _CONTINUOUS else batch_limit(rep, pool)
     if rep.n_received > 0:
         budget = admit_received(engines, rep, pool, budget, most, pads, now)
     cap = prefill_cap(rep, pool)

@@ -11,9 +11,18 @@ from numpy.typing import NDArray
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
+from simulator.engine.modes.drafts.kernels import draft_counts
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
+from simulator.engine.modes.rooms.arrays import NoRooms, allocate_rooms, grow_rooms, reset_rooms
 from simulator.engine.modes.spec import Flight
-from simulator.engine.modes.tables.arrays import allocate_groups, block_tokens, reset_groups, widen_groups
+from simulator.engine.modes.tables.arrays import (
+    allocate_groups,
+    block_tokens,
+    grow_group_rows,
+    reads_ahead_tokens,
+    reset_groups,
+    widen_groups,
+)
 from simulator.engine.state import NONE, Engines
 from simulator.perf.steptime import StepTime
 
@@ -51,6 +60,7 @@ def allocate_engines(
     n_slots: int = 1024,
     longest_tokens: int = 0,
     log_rows: int = 0,
+    asks: bool = False,
 ) -> Engines:
     """Arrays for all replicas of `pools`, off until `reset_replica`; grow them with `grow_slots`, `grow_rows` and
     `widen_tables`.
@@ -60,6 +70,7 @@ def allocate_engines(
     record : dtype of the records of ended requests
     longest_tokens : prompt + output tokens of the longest request expected, for the block tables
     log_rows : rows of the step log; 0 switches it off
+    asks : every request is looked at in every plan, whether or not a mode needs it
     """
     n_replicas = sum(pool.n_replicas for pool in pools)
     pool_table = np.zeros(len(pools), state.POOL)
@@ -89,7 +100,9 @@ def allocate_engines(
         first += pool.n_replicas
     largest_block = max(block_tokens(pool.config) for pool in pools) if pools else 1
     most_seqs = max((pool.config.max_num_seqs for pool in pools), default=1)
-    plain = _ONE_AT_A_TIME if any(pool.config.modes.groups for pool in pools) else None
+    rooms = allocate_rooms([pool.config for pool in pools], replicas["pool"].tolist(), n_slots, asks)
+    asked = not isinstance(rooms, NoRooms)
+    plain = _ONE_AT_A_TIME if asked or any(pool.config.modes.groups for pool in pools) else None
     flights = [pool.config.modes.flight or plain for pool in pools for _ in range(pool.n_replicas)]
     plan_s = [pool.step_time.plan_s for pool in pools for _ in range(pool.n_replicas)]
     drafts = [pool.config.num_speculative_tokens > 0 for pool in pools for _ in range(pool.n_replicas)]
@@ -121,6 +134,8 @@ def allocate_engines(
         counters=np.zeros(8, np.int64),
         log=np.zeros((log_rows, 4), np.int64),
         verdicts=np.zeros((0, 0), np.int8),
+        drafted=np.zeros((0, 0), np.int8),
+        draft_counts=draft_counts([pool.config for pool in pools], most_seqs),
         flight=allocate_flight(
             flights or [_ONE_AT_A_TIME],
             plan_s or [0.0],
@@ -130,7 +145,8 @@ def allocate_engines(
             n_classes,
             n_slots,
         ),
-        groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs),
+        groups=allocate_groups([pool.config for pool in pools], n_replicas, rows, most_seqs, asked),
+        rooms=rooms,
     )
     engines.counters[state.N_FREE_SLOTS] = n_slots
     replicas["step_end_s"] = np.inf
@@ -145,6 +161,11 @@ def _reach_tokens(config: EngineConfig) -> int:
     return config.num_speculative_tokens * depth + depth + config.num_lookahead_tokens
 
 
+def _adaptive_cap_tokens(config: EngineConfig) -> int:
+    modes = config.modes
+    return (modes.adaptive_cap_tokens or config.max_num_batched_tokens) if modes.adaptive_prefill_cap else 0
+
+
 def _fill_pool(
     row: np.void,
     pool: EnginePool,
@@ -154,7 +175,8 @@ def _fill_pool(
     powers: list[NDArray[np.float64]],
 ) -> None:
     config, step = pool.config, pool.step_time
-    speculative = config.num_speculative_tokens
+    speculative, drafts = config.num_speculative_tokens, config.modes.drafts
+    reads_ahead = reads_ahead_tokens(config)
     values = {
         "num_blocks": config.num_blocks,
         "block_size": block_tokens(config),
@@ -165,6 +187,7 @@ def _fill_pool(
         "tracks_blocks": config.tracks_blocks,
         "chunked_prefill": config.enable_chunked_prefill,
         "long_prefill_token_threshold": config.long_prefill_token_threshold,
+        "adaptive_cap_tokens": _adaptive_cap_tokens(config),
         "policy": config.policy,
         "reserve_full_isl": config.reserve_full_isl,
         "watermark_blocks": int(config.watermark * config.num_blocks),
@@ -175,6 +198,9 @@ def _fill_pool(
         "reach_tokens": _reach_tokens(config),
         "drop_last_hit_block": config.drop_last_hit_block,
         "hash_lookahead": config.hash_lookahead_tokens,
+        "reads_ahead": reads_ahead,
+        "unhashed": max(config.hash_lookahead_tokens - reads_ahead, 0),
+        "drafts_by_seqs": drafts is not None and len(drafts.by_batch_size) > 0,
         "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
         "draft_acceptance": config.draft_acceptance,
@@ -208,9 +234,10 @@ def reset_replica(engines: Engines, r: int) -> None:
         rep[name] = NONE
     for name in _COUNTS:
         rep[name] = 0
-    rep["lanes"] = 1
+    rep["lanes"] = isinstance(engines.rooms, NoRooms)
     reset_flight(engines.flight, r)
     reset_groups(engines.groups, r)
+    reset_rooms(engines.rooms, r, int(rep["pool"]))
     rep["step_end_s"] = np.inf
     rep["free_blocks"] = pool["num_blocks"] - 1
     engines.calendar[r] = NONE
@@ -248,7 +275,8 @@ def grow_slots(engines: Engines, minimum: int) -> Engines:
     free[: new - old] = np.arange(new - 1, old - 1, -1)
     free[new - old : new - old + n_free] = engines.free_slots[:n_free]
     engines.counters[state.N_FREE_SLOTS] = n_free + new - old
-    return engines._replace(slots=slots, free_slots=free, flight=grow_flight(engines.flight, new))
+    flight, rooms = grow_flight(engines.flight, new), grow_rooms(engines.rooms, new)
+    return engines._replace(slots=slots, free_slots=free, flight=flight, rooms=rooms)
 
 
 def widen_tables(engines: Engines, longest_tokens: int) -> Engines:
@@ -280,9 +308,10 @@ def grow_rows(engines: Engines, r: int) -> Engines:
     own = holds & (slots["replica"] == r)
     tables[slots["row"][own] + shift] = engines.tables[slots["row"][own]]
     slots["row"][own] += shift
+    groups = grow_group_rows(engines.groups, len(tables), slots["row"][own], shift)
     fresh = new_base + np.arange(2 * capacity - 1, capacity - 1, -1)
     free = engines.free_rows[base : base + n_free] + shift
     stack = np.zeros(2 * capacity, np.int32)
     stack[: capacity + n_free] = np.concatenate([fresh, free])
     rep["row_base"], rep["row_capacity"], rep["n_free_rows"] = new_base, 2 * capacity, capacity + n_free
-    return engines._replace(tables=tables, free_rows=np.concatenate([engines.free_rows, stack]))
+    return engines._replace(tables=tables, free_rows=np.concatenate([engines.free_rows, stack]), groups=groups)

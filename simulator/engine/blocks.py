@@ -183,12 +183,12 @@ def hashed_blocks(pool: Any, known: int) -> int:
 
 @kernel
 def register_full_blocks(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> None:
-    """Register every block that `tokens` computed tokens fill and that is not registered yet.
+    """Register every block that `tokens` computed tokens fill for good and that is not registered yet.
 
     Private blocks are only marked: nobody else can look for them. Their owner can, but only after a preemption, and
     `list_private_blocks` registers them then.
     """
-    full = tokens // pool.block_size
+    full = (tokens - pool.reads_ahead) // pool.block_size
     _register_range(engines, rep, pool, slot, shareable_blocks(pool, slot, full))
     while slot.n_registered < full:
         engines.blocks[rep.block_base + engines.tables[slot.row, slot.n_registered]].hash = PRIVATE

@@ -1,7 +1,7 @@
 """Questions that a mode answers in compiled code: which answer is compiled in follows from the type of its arrays.
 
 An engine without a mode has an empty type in its place (`NoFlight()` in `Engines.flight`, `OneTable()` in
-`Engines.groups`): its kernels hold neither the mode's code nor a branch.
+`Engines.groups`, `NoRooms()` in `Engines.rooms`): its kernels hold neither the mode's code nor a branch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from numba.extending import overload
 
 from simulator.engine.modes.flight.arrays import Flight
+from simulator.engine.modes.rooms.arrays import Rooms
 from simulator.engine.modes.tables.arrays import Groups
 from simulator.jit import OPTIONS
 
@@ -44,3 +45,13 @@ def table_door(plain: Any, groups: Any, inline: bool = False) -> Callable[..., A
     inline : it is compiled into its callers
     """
     return _door(plain, groups, "groups", Groups, inline)
+
+
+def room_door(plain: Any, rooms: Any, inline: bool = False) -> Callable[..., Any]:
+    """A kernel that is `plain` for engines that ask nobody, else `rooms`.
+
+    Parameters
+    ----------
+    inline : it is compiled into its callers
+    """
+    return _door(plain, rooms, "rooms", Rooms, inline)

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.admission import admit_waiting, prefill_cap
+from simulator.engine.admission import prefill_cap
 from simulator.engine.blocks import append_block, register_full_blocks
 from simulator.engine.config import Policy
 from simulator.engine.doors import table_door
-from simulator.engine.modes.flight.answers import held_back, known_tokens, make_stale, may_preempt
+from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
+from simulator.engine.modes.flight.answers import known_tokens, make_stale, may_preempt
+from simulator.engine.modes.rooms.answers import (
+    admit_waiting,
+    cut_chunk,
+    is_passed_over,
+    open_rooms,
+    tell_given,
+    tell_left,
+    tell_taken_back,
+)
 from simulator.engine.modes.tables.answers import (
     begin_plan,
-    chunk_tokens,
     extend_groups,
     free_blocks,
     is_regular,
@@ -97,12 +106,20 @@ def _ranks_above(engines: Engines, a: int, b: int) -> bool:
 
 
 @kernel
-def _preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+def preempt(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     slot = engines.slots[index]
     remove_running(engines, rep, index)
     if pool.prefix_caching != 0:
         list_private_blocks(engines, rep, pool, slot)
     free_blocks(engines, rep, pool, slot)
+    set_back(engines, rep, pool, index)
+
+
+@kernel
+def set_back(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+    """A request that has given up its blocks waits again, and is computed from its beginning."""
+    slot = engines.slots[index]
+    tell_left(engines, slot.replica, index)
     make_stale(engines, slot, index)
     slot.computed = 0
     slot.scheduled = 0
@@ -136,7 +153,7 @@ def _extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     for _ in range(fresh):
         append_block(engines, rep, slot)
     known = known_tokens(engines, slot, index)
-    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, known - pool.hash_lookahead))
+    register_full_blocks(engines, rep, pool, slot, min(slot.computed + scheduled, known - pool.unhashed))
     return True
 
 
@@ -158,12 +175,13 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
     """
     open_step(rep)
     begin_plan(engines, r)
+    open_rooms(engines, r, rep, now)
     budget = pool.max_num_batched_tokens
     cap = prefill_cap(rep, pool)
     preempted = False
     middle = False
     slots = pool.draft_slots
-    pads = NO_PADDING if pool.num_speculative_tokens == 0 else PADS_COMPUTED
+    pads = NO_PADDING if pool.num_speculative_tokens == 0 or pool.drafts_by_seqs != 0 else PADS_COMPUTED
     index = rep.run_head
     while index != NONE:
         engines.slots[index].scheduled = 0
@@ -171,13 +189,13 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
     index = rep.run_head
     while index != NONE and budget > slots:
         slot = engines.slots[index]
-        if held_back(engines, r, slot, index):
+        if is_passed_over(engines, r, slot, index):
             index = slot.run_next
             continue
         due = slot.isl + slot.generated + slot.drafts - slot.computed
         scheduled = min(min(due, cap), min(budget - slots, pool.max_model_len - slot.computed - 1))
         known = known_tokens(engines, slot, index)
-        scheduled = chunk_tokens(engines, rep, pool, slot, known, slot.computed, scheduled, False)
+        scheduled = cut_chunk(engines, r, rep, pool, index, known, slot.computed, scheduled, False)
         if scheduled <= 0:
             index = slot.run_next
             continue
@@ -191,9 +209,10 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
                 break
             if engines.slots[victim].scheduled > 0:
                 budget += engines.slots[victim].scheduled + slots
+                tell_taken_back(engines, r, victim)
             _uncount(rep, engines.slots[victim])
             following = slot.run_next
-            _preempt(engines, rep, pool, victim)
+            preempt(engines, rep, pool, victim)
             preempted = True
             if victim == index:
                 break
@@ -205,6 +224,7 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
             continue
         slot.scheduled = scheduled
         count_scheduled(rep, slot, slot.computed, scheduled, _is_decoding(slot, due))
+        tell_given(engines, r, rep, index)
         budget -= scheduled + slots
         if pads != NO_PADDING:
             middle = middle or slot.catching_up != 0
@@ -252,7 +272,7 @@ def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) 
                 emit_tokens(engines, rep, slot, accepted + 1, now)
                 if pool.registers_with_output != 0 and pool.prefix_caching != 0:
                     register_full_blocks(engines, rep, pool, slot, slot.isl + slot.generated - 1)
-                slot.drafts = pool.num_speculative_tokens
+                slot.drafts = made_drafts(engines, slot, asked_drafts(engines, rep, pool))
                 if slot.generated >= slot.osl:
                     engines.scratch[n_done] = index
                     n_done += 1

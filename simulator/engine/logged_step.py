@@ -16,6 +16,7 @@ class LoggedStep:
     preempted : request numbers in order of preemption
     free_blocks : right after scheduling
     end_s : NaN where the log does not tell
+    loads : (request number, blocks) to be fetched, -1 for a request that has left before its KV was
     """
 
     start_s: float
@@ -24,3 +25,4 @@ class LoggedStep:
     free_blocks: int
     replica: int = 0
     end_s: float = math.nan
+    loads: tuple[tuple[int, int], ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 from simulator.engine.blocks import append_block, cached_prefix, in_free_list, register_full_blocks, take_row, touch
 from simulator.engine.config import Policy
 from simulator.engine.queues import append_running, join_prefill, remove_waiting, served_before
-from simulator.engine.speculation import first_step_padding
+from simulator.engine.speculation import first_step_padding, spec_decode_tokens
 from simulator.engine.state import NONE, PREFILL, RECEIVED, RECEIVING, Engines
 from simulator.engine.timing import count_scheduled
 from simulator.jit import kernel
@@ -19,16 +19,8 @@ _PRIORITY = int(Policy.PRIORITY)
 
 
 @kernel
-def _spec_decode_tokens(pool: Any) -> int:
-    """Tokens that a first decode step may hold beyond those known; none without speculative decoding."""
-    if pool.num_speculative_tokens == 0:
-        return 0
-    return 1 + pool.num_speculative_tokens + pool.num_lookahead_tokens
-
-
-@kernel
 def _remaining_blocks(pool: Any, slot: Any) -> int:
-    tokens = min(slot.isl + slot.generated, pool.max_model_len) + _spec_decode_tokens(pool)
+    tokens = min(slot.isl + slot.generated, pool.max_model_len) + spec_decode_tokens(pool)
     return max((tokens + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0)
 
 
@@ -39,7 +31,7 @@ def _reserved_blocks(engines: Engines, rep: Any, pool: Any) -> int:
     Without speculative decoding, those whose KV is on its way hold all they need.
     """
     speculative = pool.num_speculative_tokens > 0
-    total = (_spec_decode_tokens(pool) + pool.block_size - 1) // pool.block_size
+    total = (spec_decode_tokens(pool) + pool.block_size - 1) // pool.block_size
     index = rep.run_head if speculative else rep.prefill_head
     if rep.lanes == 0 and not speculative:
         index = rep.run_head
@@ -81,7 +73,7 @@ def start_load(engines: Engines, rep: Any, pool: Any, index: int) -> int:
         slot.n_blocks = fresh
     slot.state = RECEIVING
     slot.catching_up = 1
-    _hold(engines, rep, pool, index)
+    hold(engines, rep, pool, index)
     slot.run_next = NONE
     if rep.load_head == NONE:
         rep.load_head = index
@@ -92,7 +84,7 @@ def start_load(engines: Engines, rep: Any, pool: Any, index: int) -> int:
 
 
 @kernel
-def _hold(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+def hold(engines: Engines, rep: Any, pool: Any, index: int) -> None:
     """Join the waiting requests that hold blocks: FCFS in order of their transfers, or by priority."""
     slot = engines.slots[index]
     rep.n_waiting += 1
@@ -147,7 +139,7 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
         following = slot.wait_next
         if slot.state == RECEIVED:
             if pool.prefix_caching != 0:
-                register_full_blocks(engines, rep, pool, slot, slot.isl - pool.hash_lookahead)
+                register_full_blocks(engines, rep, pool, slot, slot.isl - pool.unhashed)
             padding = first_step_padding(pool, slot.isl, slot.isl - 1, pads)
             if padding > 0 and 1 + padding > budget - slots:
                 return 0

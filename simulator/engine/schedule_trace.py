@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.modes.rooms.arrays import asks
 from simulator.engine.modes.tables.arrays import refuses
 from simulator.engine.rules import RULE_SETS, V0_33
 from simulator.engine.trace_modes import modes_from
@@ -160,27 +161,27 @@ class ScheduleTrace:
         config, modes, requests = self.config, self.config.modes, self.requests
         by_priority = config.policy == Policy.PRIORITY
         found = {
-            "drafts by batch size": modes.drafts is not None and bool(modes.drafts.by_batch_size),
-            "drafts of changing number": any(row.drafts for row in requests),
-            "several MTP modules": modes.drafts is not None and modes.drafts.num_prefill_lookahead_tokens > 1,
             "drafts in a synchronous pipeline": modes.drafts is not None
             and modes.flight is not None
+            and modes.flight.depth > 1
             and not modes.flight.asynchronous,
             "two budgets": modes.drafts is not None and modes.drafts.slots > 0 and modes.max_num_scheduled_tokens > 0,
             refuses(config): bool(refuses(config)),
-            "KV connector": modes.connector,
-            "encoder inputs": modes.encoder is not None,
-            "LoRA slots": modes.max_loras > 0,
-            "data-parallel ranks": modes.waves is not None,
-            "adaptive prefill cap": modes.adaptive_prefill_cap,
-            "cache resets": any(event.reset for event in self.events),
-            "clients that leave while they are served": self._leave_while_served(),
-            "clients that leave while plans are in flight": modes.flight is not None
-            and any(event.abort for event in self.events),
-            "grammars": any(row.grammar_ready_step is not None for row in requests),
             "parallel sampling by priority": by_priority and any(row.n_parent is not None for row in requests),
         }
         return [words for words, used in found.items() if used]
+
+    def asks(self) -> bool:
+        """Whether its engine looks at every request in every plan, or something came from outside meanwhile."""
+        return (
+            asks(self.config.modes)
+            or self.config.modes.connector
+            or bool(self.ranks)
+            or any(event.reset for event in self.events)
+            or any(row.grammar_ready_step is not None for row in self.requests)
+            or self._leave_while_served()
+            or (self.config.modes.flight is not None and any(event.abort for event in self.events))
+        )
 
     def _leave_while_served(self) -> bool:
         first: dict[int, int] = {}

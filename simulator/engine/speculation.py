@@ -28,6 +28,14 @@ def first_step_padding(pool: Any, tokens: int, computed: int, pads: int) -> int:
 
 
 @kernel
+def spec_decode_tokens(pool: Any) -> int:
+    """Tokens that a first decode step may hold beyond those known; none without speculative decoding."""
+    if pool.num_speculative_tokens == 0:
+        return 0
+    return 1 + pool.num_speculative_tokens + pool.num_lookahead_tokens
+
+
+@kernel
 def right_drafts(engines: Engines, pool: Any, slot: Any, delivered: int, drafted: int) -> int:
     """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded."""
     if len(engines.verdicts) == 0:

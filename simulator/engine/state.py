@@ -45,6 +45,7 @@ SLOT = np.dtype(
         ("first_token_s", np.float64),
         ("last_token_s", np.float64),
         ("think_s", np.float64),  # pause before `next_turn` arrives is that slot's think_s
+        ("leaves_s", np.float64),  # after its arrival, when its client leaves whatever has come; 0: it stays
         ("session_id", np.int64),
         ("segment_start", np.int64),
         ("join_step", np.int64),  # decode step of the replica at which the slot joined the decode lane
@@ -177,6 +178,7 @@ POOL = np.dtype(
         ("tracks_blocks", np.int64),  # which block a request holds matters, not only how many
         ("chunked_prefill", np.int64),
         ("long_prefill_token_threshold", np.int64),
+        ("adaptive_cap_tokens", np.int64),  # an equal share of them is the least cap; 0: it is not adaptive
         ("policy", np.int64),
         ("reserve_full_isl", np.int64),
         ("watermark_blocks", np.int64),
@@ -187,6 +189,12 @@ POOL = np.dtype(
         ("reach_tokens", np.int64),  # see `allocate`
         ("drop_last_hit_block", np.int64),
         ("hash_lookahead", np.int64),  # tokens after a block that its hash covers
+        (
+            "reads_ahead",
+            np.int64,
+        ),  # known tokens that several MTP modules may compute again
+        ("unhashed", np.int64),  # known tokens beyond those that blocks have no hash of
+        ("drafts_by_seqs", np.int64),  # drafts depend on the number of requests in the step
         (
             "registers_with_output",
             np.int64,
@@ -275,16 +283,20 @@ class Engines(NamedTuple):
     counters: NDArray[np.int64]  # see COUNTERS
     log: NDArray[np.int64]  # (rows, 4) step log, empty when off
     verdicts: NDArray[np.int8]  # (request, output token): whether a draft of it is right; empty: drawn
+    drafted: NDArray[np.int8]  # (request, output tokens): drafts made after so many; empty, or -1: all asked for
+    draft_counts: NDArray[np.int32]  # (pool, requests in the step): drafts asked for
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
+    rooms: Any  # NoRooms or Rooms
 
 
 N_FREE_SLOTS, N_OUT, N_LOG, N_REQUESTS, N_IN_FLIGHT, N_KEPT = range(6)
 """Entries of `Engines.counters`."""
 
-LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED = range(3)
-"""Kinds of rows in `Engines.log`: first (kind, request, 0, 0) for each preempted one, then the step as (kind, replica,
-bits of the start time, free blocks), then its requests as (kind, request, tokens scheduled, tokens computed before)."""
+LOG_STEP, LOG_SCHEDULED, LOG_PREEMPTED, LOG_LOAD = range(4)
+"""Kinds of rows in `Engines.log`: first (kind, request, 0, 0) for each preempted one and (kind, request, blocks, 0) for
+each whose KV is to be fetched (-1: it has left, the other side frees them), then the step as (kind, replica, bits of
+the start time, free blocks), then its requests as (kind, request, tokens scheduled, tokens computed before)."""
 
 ITL_SHIFT = 45
 """Bits of a float64 dropped to bin it: 7 bits of mantissa stay, so a bin is at most 0.8 % wide."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.engine import state as engine_state
 from simulator.engine.allocate import EnginePool, allocate_engines, grow_rows, grow_slots, reset_replica, widen_tables
+from simulator.engine.modes.rooms.arrays import PICTURE, NoRooms
 from simulator.engine.state import NONE, Engines
 from simulator.fleet import loop, loss, prompt_cache, state
 from simulator.fleet.records import RECORD
@@ -51,6 +52,7 @@ class DataPlane:
     seed : of routing and provider latencies
     sink : called with records of ended requests (dtype RECORD), in order of their end
     log_sink : called with rows of the step log; None switches the log off
+    asks : every request is looked at in every plan, whether or not a mode needs it
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class DataPlane:
         seed: int,
         sink: Sink,
         log_sink: LogSink | None = None,
+        asks: bool = False,
     ) -> None:
         self.spec = spec
         self._sink = sink
@@ -80,7 +83,11 @@ class DataPlane:
             RECORD,
             longest_tokens=self._loader.longest_closed_tokens,
             log_rows=_LOG_ROWS + 8 * most_seqs * most_plans if log_sink else 0,
+            asks=asks,
         )
+        if not isinstance(self.engines.rooms, NoRooms):
+            pictures = np.append(self._loader.closed_pictures, np.zeros(1, PICTURE))
+            self.engines = self.engines._replace(rooms=self.engines.rooms._replace(pictures=pictures))
         self.engines = self.engines._replace(
             segment_id=self._loader.segment_id, segment_tokens=self._loader.segment_tokens
         )
@@ -110,7 +117,8 @@ class DataPlane:
         scalars[state.SEED] = stream_seed(seed, "gateway") >> 2
         scalars[state.ROUTING_KIND] = spec.routing.kind
         scalars[state.MARK_FREE] = NONE
-        scalars[state.REMOTE] = any(pool.hands_to is not None for pool in spec.pools)
+        asks = not isinstance(self.engines.rooms, NoRooms)
+        scalars[state.REMOTE] = asks or any(pool.hands_to is not None for pool in spec.pools)
         scalars[state.OPENING_CYCLE_S] = min(spec.routing.cycle_s, _ENDLESS_S)
         return state.Fleet(
             chunk=np.zeros(0, state.ROW),
@@ -219,6 +227,7 @@ class DataPlane:
         chunk, segment_id, segment_tokens = self._loader.load(requests, self.engines)
         self.fleet = self.fleet._replace(chunk=chunk)
         self._need_cache(chunk)
+        self.engines = self._loader.load_pictures(requests, chunk, self.engines)
         self.engines = self.engines._replace(segment_id=segment_id, segment_tokens=segment_tokens)
 
     def drain_records(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulator.engine.kept import give_back
 from simulator.engine.modes.flight.answers import clear_aloft
-from simulator.engine.queues import push_waiting, remove_waiting
+from simulator.engine.queues import push_waiting
 from simulator.engine.state import (
     FUTURE,
     GATEWAY,
@@ -21,6 +21,7 @@ from simulator.engine.state import (
     WAITING,
     Engines,
 )
+from simulator.fleet.extras import begin_waiting, load_extras
 from simulator.fleet.providers import count_call, provider_wait, refuse_call, retry_delay_s, start_provider
 from simulator.fleet.records import Reason, Status
 from simulator.fleet.routing import choose_replica, choose_target, is_first_answer, is_held_back, why_no_target
@@ -29,6 +30,7 @@ from simulator.fleet.state import (
     CLOSING,
     TIMER_ARRIVE,
     TIMER_CLOSED,
+    TIMER_LEAVE,
     TIMER_PROVIDER,
     TIMER_RETRY,
     TIMER_TIMEOUT,
@@ -68,6 +70,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.output_continues = row.output_continues
     slot.stops = row.stops
     slot.think_s = row.think_s
+    slot.leaves_s = row.leaves_s
     slot.closed_loop = closed_loop
     slot.next_turn = NONE
     slot.scheduled_s = np.nan
@@ -84,6 +87,7 @@ def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int
     slot.no_replica_s = 0.0
     slot.target = NONE
     slot.replica = NONE
+    load_extras(engines, index, row)
     return index
 
 
@@ -117,6 +121,8 @@ def arrive(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     timeout = fleet.classes[slot.class_id].timeout_s
     if timeout > 0.0:
         set_timer(fleet, now + timeout, TIMER_TIMEOUT, index, slot.request)
+    if slot.leaves_s > 0.0:
+        set_timer(fleet, now + slot.leaves_s, TIMER_LEAVE, index, slot.request)
     place(fleet, engines, index, now)
 
 
@@ -260,6 +266,7 @@ def enqueue(fleet: Fleet, engines: Engines, index: int, pool: Any, now: float) -
     _count_in(pool, now)
     pool.n_waiting += 1
     clear_aloft(engines, index)
+    begin_waiting(engines, fleet, index, now)
     push_waiting(engines, rep, pool.policy, index, False)
     engines.load[r] += 1
     if rep.in_step == 0 and rep.step_end_s > now:
@@ -273,26 +280,6 @@ def leave_replica(engines: Engines, index: int, now: float) -> None:
     slot = engines.slots[index]
     engines.load[slot.replica] -= 1
     _count_out(engines.pools[slot.target], slot, now)
-
-
-@kernel
-def time_out(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
-    """Drop a request that still waits for its first token; one that is being computed is served to its end."""
-    slot = engines.slots[index]
-    if not np.isnan(slot.first_token_s):
-        return
-    if slot.state == GATEWAY:
-        leave_gateway(engines, index, engines.pools[slot.target], now)
-    elif slot.state == WAITING:
-        pool = engines.pools[slot.target]
-        rep = engines.replicas[slot.replica]
-        remove_waiting(engines, rep, pool.policy, index)
-        rep.batch_room = min(rep.batch_room, rep.n_waiting)
-        pool.n_waiting -= 1
-        leave_replica(engines, index, now)
-    elif slot.state != RETRYING:
-        return
-    end_request(fleet, engines, index, TIMED_OUT, now)
 
 
 @kernel

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.doors import room_door
 from simulator.engine.kept import keep_blocks
-from simulator.engine.state import NONE, RECEIVED, Engines
+from simulator.engine.state import NONE, RECEIVED, RECEIVING, SENDING, Engines
 from simulator.fleet.gateway import leave_replica, queue_at_pool
 from simulator.fleet.slots import forget_progress, release_blocks, wake
-from simulator.fleet.state import TIMER_TRANSFER, Fleet
+from simulator.fleet.state import TIMER_LOADED, TIMER_TRANSFER, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.jit import kernel
 
@@ -51,8 +52,12 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
     """
     pool = engines.pools[rep.pool]
     while rep.load_head != NONE:
-        slot = engines.slots[rep.load_head]
+        index = rep.load_head
+        slot = engines.slots[index]
         rep.load_head = slot.run_next
+        if slot.peer == NONE:
+            start_load(engines, fleet, index, now)
+            continue
         kept = engines.slots[slot.peer]
         source = engines.replicas[kept.replica]
         speed = min(pool.kv_link_bytes_per_s, engines.pools[kept.target].kv_link_bytes_per_s)
@@ -64,15 +69,52 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
 
 
 @kernel
+def _nothing_to_load(engines: Engines, fleet: Fleet, index: int, now: float) -> None:
+    return
+
+
+@kernel
+def _load_from_outside(engines: Engines, fleet: Fleet, index: int, now: float) -> None:
+    mine = engines.rooms.slots[index]
+    mine.loaded_s = now + mine.load_s
+    set_timer(fleet, mine.loaded_s, TIMER_LOADED, index, engines.slots[index].request)
+
+
+start_load = room_door(_nothing_to_load, _load_from_outside)
+"""Begin a load from a store, or from an engine outside the fleet."""
+
+
+@kernel
+def end_load(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
+    """The KV of a request has arrived from a store, or from outside."""
+    slot = engines.slots[index]
+    if slot.state != RECEIVING:
+        return
+    slot.state = RECEIVED
+    engines.replicas[slot.replica].n_received += 1
+    wake_asking(fleet, engines, slot.replica, now)
+
+
+@kernel
+def wake_asking(fleet: Fleet, engines: Engines, r: int, now: float) -> None:
+    """Let an idle replica look at its queue; one that turns does so anyway."""
+    if engines.rooms.replicas[r].turns == 0:
+        wake(fleet, engines, r, now)
+
+
+@kernel
 def end_transfer(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
     """The blocks kept in slot `index` have been sent: the request may run, the blocks are freed."""
     kept = engines.slots[index]
     if kept.peer == NONE:
         return
     slot = engines.slots[kept.peer]
-    slot.state = RECEIVED
-    slot.transferred_s = now
-    slot.peer = NONE
-    engines.replicas[slot.replica].n_received += 1
-    wake(fleet, engines, slot.replica, now)
+    if slot.state == SENDING:
+        release_blocks(fleet, engines, kept.peer, now)
+    else:
+        slot.state = RECEIVED
+        slot.transferred_s = now
+        slot.peer = NONE
+        engines.replicas[slot.replica].n_received += 1
+        wake(fleet, engines, slot.replica, now)
     release_blocks(fleet, engines, index, now)

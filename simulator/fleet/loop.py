@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.doors import door
+from simulator.engine.doors import door, room_door
 from simulator.engine.modes.flight.answers import most_plans
 from simulator.engine.modes.flight.ring import apply_output
 from simulator.engine.modes.flight.skip import skip_plans
 from simulator.engine.modes.flight.turn import take_turn
+from simulator.engine.modes.rooms.turn import take_turn_asking
 from simulator.engine.skip import skip_decode_steps
 from simulator.engine.state import DRAINING, N_FREE_SLOTS, N_LOG, N_OUT, NONE, PROVIDER, RETRYING, Engines
 from simulator.engine.step import complete, schedule
+from simulator.fleet.asking import act_for_rooms, hand_over_or_keep, reset_cache
 from simulator.fleet.cascade import escalate, finish_answer
 from simulator.fleet.gateway import (
     TIMED_OUT,
@@ -29,9 +31,9 @@ from simulator.fleet.gateway import (
     leave_replica,
     load_request,
     place,
-    time_out,
 )
-from simulator.fleet.handover import end_transfer, hand_over, start_transfers
+from simulator.fleet.handover import end_transfer, start_transfers
+from simulator.fleet.leaving import drop_request
 from simulator.fleet.loss import end_lease
 from simulator.fleet.providers import count_call
 from simulator.fleet.records import Reason
@@ -59,6 +61,9 @@ from simulator.fleet.state import (
     TIMER_CLOSED,
     TIMER_ESCALATE,
     TIMER_LEASE,
+    TIMER_LEAVE,
+    TIMER_RESET,
+    TIMER_RESET_RUNNING,
     TIMER_RETRY,
     TIMER_TIMEOUT,
     TIMER_TRANSFER,
@@ -121,6 +126,8 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
         loop.sent += 1
         arrive(fleet, engines, loaded, now)
         return DONE
+    if kind == TIMER_LEAVE and engines.counters[N_FREE_SLOTS] == 0:
+        return GROW_SLOTS
     drop_first_timer(fleet)
     if kind == TIMER_CLOSED:
         return DONE
@@ -129,9 +136,11 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
             drop_turns(engines, index)
         else:
             arrive(fleet, engines, index, now)
+    elif kind >= TIMER_RESET:
+        reset_cache(engines, index, kind == TIMER_RESET_RUNNING)
     elif engines.slots[index].request == request:
-        if kind == TIMER_TIMEOUT:
-            time_out(fleet, engines, index, now)
+        if kind in (TIMER_TIMEOUT, TIMER_LEAVE):
+            drop_request(fleet, engines, index, now, kind == TIMER_LEAVE)
         elif kind == TIMER_TRANSFER:
             end_transfer(fleet, engines, index, now)
         elif kind == TIMER_LEASE:
@@ -141,6 +150,8 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
         elif kind == TIMER_RETRY:
             if engines.slots[index].state == RETRYING:
                 place(fleet, engines, index, now)
+        elif kind > TIMER_LEAVE:
+            act_for_rooms(engines, fleet, kind, index, now)
         else:
             _end_at_provider(fleet, engines, index, now)
     return DONE
@@ -150,8 +161,7 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
 def _end_on_replica(fleet: Fleet, engines: Engines, r: int, index: int, now: float) -> None:
     """A request has all the tokens that replica `r` is to give it. Its prompt counts where it was computed."""
     slot = engines.slots[index]
-    if slot.keeps_blocks != 0:
-        hand_over(fleet, engines, index, now)
+    if slot.keeps_blocks != 0 and hand_over_or_keep(engines, fleet, index, now):
         return
     prefilled = engines.replicas[r if slot.prefill_target == NONE else slot.prefill_replica]
     prefilled.input_tokens += slot.isl
@@ -189,7 +199,7 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
         return GROW_SLOTS
     if fleet.scalars[N_TIMERS] + rep.n_waiting + len(engines.scratch) + 4 > len(fleet.timers):
         return GROW_TIMERS
-    if pool.prefix_caching != 0 and rep.n_free_rows < min(rep.n_waiting, pool.num_blocks):
+    if pool.tracks_blocks != 0 and rep.n_free_rows < min(rep.n_waiting, pool.num_blocks):
         fleet.scalars[EVENT_REPLICA] = r
         return GROW_ROWS
     return DONE
@@ -235,12 +245,56 @@ def _end_step_in_flight(engines: Engines, fleet: Fleet, r: int) -> bool:
     return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
-end_step = door(_end_step, _end_step_in_flight)
+_end_step_by_depth = door(_end_step, _end_step_in_flight)
+
+
+@kernel
+def _end_step_of_lanes(engines: Engines, fleet: Fleet, r: int) -> bool:
+    return _end_step_by_depth(engines, fleet, r)
+
+
+@kernel
+def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
+    head, room = engines.flight.replicas[r], engines.rooms.replicas[r]
+    rep = engines.replicas[r]
+    now = rep.step_end_s
+    if head.waits != 0:
+        head.waits = 0
+        n_done = apply_output(engines, r, now)
+        for k in range(n_done):
+            _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if rep.sent_head != NONE:
+            drop_sent(engines, rep)
+        if room.pause_s > 0.0:
+            rep.step_end_s = now + room.pause_s
+            return False
+        if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
+            return False
+    take_turn_asking(engines, r, now)
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
+
+
+end_step = room_door(_end_step_of_lanes, _end_step_asking)
 """Complete the replica's step, if one is under way, and start the next; True when a draining one is empty.
 
 A turn that follows without a pause arrives before the next step is scheduled: its timer goes first.
 """
-skip_steps = door(skip_decode_steps, skip_plans)
+_skip_by_depth = door(skip_decode_steps, skip_plans)
+
+
+@kernel
+def _skip_steps(engines: Engines, r: int, until_s: float) -> None:
+    _skip_by_depth(engines, r, until_s)
+
+
+@kernel
+def _skip_none(engines: Engines, r: int, until_s: float) -> None:
+    return
+
+
+skip_steps = room_door(_skip_steps, _skip_none)
 
 
 @kernel

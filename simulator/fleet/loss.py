@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.doors import door
+from simulator.engine.doors import door, room_door
 from simulator.engine.general import materialise
 from simulator.engine.kept import drop_kept
 from simulator.engine.modes.flight.ring import cut_plans
@@ -64,7 +64,15 @@ def _cut_in_flight(engines: Engines, r: int, rep: Any, pool: Any, now: float) ->
         cut_plans(engines, r, rep, pool, now)
 
 
-cut_steps = door(_cut_step, _cut_in_flight)
+_cut_by_depth = door(_cut_step, _cut_in_flight)
+
+
+@kernel
+def _cut_laned(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None:
+    _cut_by_depth(engines, r, rep, pool, now)
+
+
+cut_steps = room_door(_cut_laned, cut_plans)
 """What a replica computes ends at `now`; its running requests are brought up to date."""
 
 

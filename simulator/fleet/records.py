@@ -16,7 +16,7 @@ class Status(IntEnum):
     FAILED = 2
     """Lost with its replica or token API after it had begun to stream, or after the last retry; no provider up."""
     TIMED_OUT = 3
-    """No first token before its class's timeout."""
+    """No first token before its class's timeout, or its client left."""
     UNFINISHED = 4
     """Still in the system when the run ended."""
 
@@ -51,6 +51,8 @@ class Reason(IntEnum):
     ERROR = 7
     """The token API gave an error."""
     REPLICA_LOST = 8
+    LEFT = 9
+    """Its client left before it had all its tokens."""
 
 
 RECORD = np.dtype(

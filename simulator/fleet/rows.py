@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.engine.modes.rooms.arrays import MOST_PICTURES, PICTURE, NoRooms
 from simulator.engine.state import FREE, Engines
 from simulator.fleet.state import ROW
 from simulator.workload.requests import ClosedLoop, Requests
@@ -40,8 +41,8 @@ def draw_luck(requests: Requests, sent: dict[int, int]) -> NDArray[np.int64]:
     return luck
 
 
-def to_rows(requests: Requests, segment_base: int) -> NDArray[np.void]:
-    """Rows of a chunk whose segments will stand in the arena from `segment_base`."""
+def to_rows(requests: Requests, segment_base: int, picture_base: int = 0) -> NDArray[np.void]:
+    """Rows of a chunk whose segments and pictures will stand in their arenas from these places on."""
     rows = np.zeros(len(requests), ROW)
     for name in ("arrival_s", "think_s", "session_id", "next_turn", "isl", "osl", "class_id", "priority"):
         rows[name] = getattr(requests, name)
@@ -52,7 +53,32 @@ def to_rows(requests: Requests, segment_base: int) -> NDArray[np.void]:
     rows["n_segments"] = np.diff(requests.segment_start)
     total = np.concatenate([[0], np.cumsum(requests.segment_tokens, dtype=np.int64)])
     rows["listed_tokens"] = total[requests.segment_start[1:]] - total[requests.segment_start[:-1]]
+    rows["grammar_s"] = -1.0
+    extras = requests.extras
+    if extras is not None:
+        for name in ("leaves_s", "adapter", "grammar_s", "stored_tokens", "stored_apart", "load_s", "remote", "send_s"):
+            rows[name] = getattr(extras, name)
+        rows["first_picture"] = extras.picture_start[:-1] + picture_base
+        rows["n_pictures"] = np.diff(extras.picture_start)
     return rows
+
+
+def to_pictures(requests: Requests) -> NDArray[np.void]:
+    """Pictures of a chunk, in the order of its rows.
+
+    Raises
+    ------
+    ValueError : a request with more pictures than an engine tells apart
+    """
+    extras = requests.extras
+    if extras is None:
+        return np.zeros(0, PICTURE)
+    if np.diff(extras.picture_start).max(initial=0) > MOST_PICTURES:
+        raise ValueError(f"a request has at most {MOST_PICTURES} pictures")
+    pictures = np.zeros(len(extras.picture_offset), PICTURE)
+    for name in ("offset", "tokens", "content"):
+        pictures[name] = getattr(extras, f"picture_{name}")
+    return pictures
 
 
 class RowLoader:
@@ -61,20 +87,28 @@ class RowLoader:
     def __init__(self, closed_loops: Sequence[ClosedLoop]) -> None:
         rows, ids, tokens = [np.zeros(0, ROW)], [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
         base = 0
+        pictures = [np.zeros(0, PICTURE)]
         for loop in closed_loops:
-            loaded = to_rows(loop.rows, base)
+            loaded = to_rows(loop.rows, base, sum(map(len, pictures)))
             loaded["next_turn"] = -1
             loaded["luck"] = loaded["class_id"].astype(np.int64) * _LUCK_PER_CLASS
             rows.append(loaded)
             ids.append(loop.rows.segment_id)
             tokens.append(loop.rows.segment_tokens)
             base += len(loop.rows.segment_id)
+            pictures.append(to_pictures(loop.rows))
         self.closed_rows: NDArray[np.void] = np.concatenate(rows)
         self._sent: dict[int, int] = {}
         self._closed_id = np.concatenate(ids)
         self._closed_tokens = np.concatenate(tokens)
+        self._closed_pictures = np.concatenate(pictures)
         self.segment_id = np.append(self._closed_id, np.int64(0))
         self.segment_tokens = np.append(self._closed_tokens, np.int32(0))
+
+    @property
+    def closed_pictures(self) -> NDArray[np.void]:
+        """Pictures of closed loops, which stand at the front of theirs."""
+        return self._closed_pictures
 
     @property
     def longest_closed_tokens(self) -> int:
@@ -101,3 +135,20 @@ class RowLoader:
         rows = to_rows(requests, front + len(kept))
         rows["luck"] = draw_luck(requests, self._sent)
         return rows, ids.astype(np.int64), tokens.astype(np.int32)
+
+    def load_pictures(self, requests: Requests, rows: NDArray[np.void], engines: Engines) -> Engines:
+        """Put the pictures of a chunk behind those of closed loops and of requests in flight, which move up."""
+        rooms, slots = engines.rooms, engines.slots
+        if isinstance(rooms, NoRooms):
+            return engines
+        front = len(self._closed_pictures)
+        mine = rooms.slots
+        moving = np.flatnonzero((slots["state"] != FREE) & (mine["n_pictures"] > 0) & (mine["first_picture"] >= front))
+        counts = mine["n_pictures"][moving].astype(np.int64)
+        starts, ends = mine["first_picture"][moving], np.cumsum(counts)
+        kept = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+        mine["first_picture"][moving] = front + ends - counts
+        rows["first_picture"] += front + len(kept)
+        last = np.zeros(1, PICTURE)
+        pictures = np.concatenate([self._closed_pictures, rooms.pictures[kept], to_pictures(requests), last])
+        return engines._replace(rooms=rooms._replace(pictures=pictures))

@@ -24,6 +24,16 @@ ROW = np.dtype(
         ("output_continues", np.int32),
         ("stops", np.int32),
         ("complexity", np.float32),
+        ("leaves_s", np.float64),
+        ("grammar_s", np.float64),
+        ("load_s", np.float64),
+        ("send_s", np.float64),
+        ("first_picture", np.int64),
+        ("n_pictures", np.int32),
+        ("adapter", np.int32),
+        ("stored_tokens", np.int32),
+        ("stored_apart", np.int32),
+        ("remote", np.int32),
     ],
     align=True,
 )
@@ -42,7 +52,13 @@ CLOSED = np.dtype(
     TIMER_LEASE,
     TIMER_ESCALATE,
     TIMER_RETRY,
-) = range(8)
+    TIMER_LEAVE,
+    TIMER_GRAMMAR,
+    TIMER_LOADED,
+    TIMER_SENT,
+    TIMER_RESET,
+    TIMER_RESET_RUNNING,
+) = range(14)
 
 TIMER = np.dtype(
     [

@@ -49,6 +49,7 @@ class Setting:
     prefix_caching : caching on, and half of the prompts begin with one of 64 texts of 256 tokens
     asynchronous : plans in flight (asynchronous scheduling, vLLM's default); else one step at a time
     windows : every second layer sees 128 tokens, so that there are two KV cache groups
+    adapters : as many LoRA adapters as fit, so that every request is looked at in every plan
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
 
@@ -57,6 +58,7 @@ class Setting:
     constant_lengths: bool = False
     asynchronous: bool = False
     windows: bool = False
+    adapters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,8 @@ def fleet_spec(setting: Setting) -> FleetSpec:
     )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     engine = planned.config if setting.asynchronous else replace(planned.config, modes=Modes())
+    if setting.adapters:
+        engine = replace(engine, modes=replace(engine.modes, max_loras=engine.max_num_seqs))
     pool = PoolSpec(
         name="bench",
         site="bench",
@@ -238,6 +242,7 @@ BENCHMARKS = {
     "single_replica_prefix_caching_async": (Setting(prefix_caching=True, asynchronous=True), 300_000),
     "single_replica_windows": (Setting(windows=True), 300_000),
     "single_replica_prefix_caching_windows": (Setting(prefix_caching=True, windows=True), 200_000),
+    "single_replica_adapters": (Setting(adapters=True), 20_000),
     "fleet_64": (Setting(replicas=64), 500_000),
 }
 """Setting and expected number of requests of each."""

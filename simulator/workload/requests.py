@@ -15,6 +15,69 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What requests bring for an engine's modes beyond plain serving, a row a request.
+
+    Attributes
+    ----------
+    leaves_s : float64 (n,), seconds after its arrival at which its client leaves, whatever has come; 0: it stays
+    adapter : int32 (n,), LoRA adapter; 0 is the model itself
+    grammar_s : float64 (n,), seconds from its arrival until its grammar is compiled; negative: it has none
+    stored_tokens : int32 (n,), tokens that a store of KV caches has of its beginning
+    stored_apart : bool (n,), they load apart from the step, else with it
+    load_s : float64 (n,), seconds that such a load takes
+    remote : bool (n,), an engine outside the fleet has computed its prompt
+    send_s : float64 (n,), seconds after its end until an engine outside the fleet has fetched its KV; 0: nobody does
+    picture_start : int64 (n + 1,), row i's pictures are `picture_start[i]:picture_start[i + 1]`
+    picture_offset, picture_tokens, picture_content : int32, int32, int64 (m,), in order of their offsets in the prompt;
+        equal contents are the same picture. Their tokens are part of the prompt, and of its segments where they are
+        shared
+    """
+
+    leaves_s: NDArray[np.float64]
+    adapter: NDArray[np.int32]
+    grammar_s: NDArray[np.float64]
+    stored_tokens: NDArray[np.int32]
+    stored_apart: NDArray[np.bool_]
+    load_s: NDArray[np.float64]
+    remote: NDArray[np.bool_]
+    send_s: NDArray[np.float64]
+    picture_start: NDArray[np.int64]
+    picture_offset: NDArray[np.int32]
+    picture_tokens: NDArray[np.int32]
+    picture_content: NDArray[np.int64]
+
+
+def make_extras(n: int, **columns: NDArray[Any]) -> Extras:
+    """Extras of `n` requests from the columns given; the others bring nothing.
+
+    Raises
+    ------
+    TypeError : a name that is no column
+    """
+    values: dict[str, NDArray[Any]] = {
+        "leaves_s": np.zeros(n),
+        "adapter": np.zeros(n, np.int32),
+        "grammar_s": np.full(n, -1.0),
+        "stored_tokens": np.zeros(n, np.int32),
+        "stored_apart": np.zeros(n, np.bool_),
+        "load_s": np.zeros(n),
+        "remote": np.zeros(n, np.bool_),
+        "send_s": np.zeros(n),
+        "picture_start": np.zeros(n + 1, np.int64),
+        "picture_offset": np.zeros(0, np.int32),
+        "picture_tokens": np.zeros(0, np.int32),
+        "picture_content": np.zeros(0, np.int64),
+    }
+    unknown = set(columns) - set(values)
+    if unknown:
+        raise TypeError(f"not columns of Extras: {sorted(unknown)}")
+    return Extras(
+        **{name: np.ascontiguousarray(columns.get(name, value), dtype=value.dtype) for name, value in values.items()}
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """A chunk of requests.
 
@@ -36,6 +99,7 @@ class Requests:
     segment_start : int64 (n + 1,), row i's segments are `segment_start[i]:segment_start[i + 1]`
     segment_id, segment_tokens : int64, int32 (m,); per request the tokens add up to at most isl
     n_open : rows that arrive by the clock
+    extras : what they bring for modes beyond plain serving; None is nothing
     """
 
     arrival_s: NDArray[np.float64]
@@ -53,6 +117,7 @@ class Requests:
     segment_id: NDArray[np.int64]
     segment_tokens: NDArray[np.int32]
     n_open: int
+    extras: Extras | None = None
 
     def __len__(self) -> int:
         return len(self.isl)
@@ -121,5 +186,6 @@ def make_requests(
         isl=np.ascontiguousarray(isl, np.int32),
         osl=np.ascontiguousarray(osl, np.int32),
         n_open=int(np.count_nonzero(~np.isnan(arrival_s))),
+        extras=None,
         **typed,
     )

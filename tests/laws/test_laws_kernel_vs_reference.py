@@ -17,7 +17,7 @@ from simulator.fleet.single import SingleRun, run_single
 from simulator.rng import stream
 from simulator.workload.requests import Requests, make_requests
 
-STATUS = {"completed": int(Status.COMPLETED), "rejected": int(Status.REJECTED)}
+STATUS = {"completed": Status.COMPLETED, "rejected": Status.REJECTED, "left": Status.TIMED_OUT}
 
 
 def reference(config: EngineConfig, requests: Requests) -> ReferenceRun:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from simulator.engine.trace_reader import load_schedule_trace
-from simulator.engine.verify import ModeMissing, check_schedule, compare_steps
-from simulator.fleet.single import replay_kernel
+from simulator.engine.verify import check_schedule, compare_steps
+from simulator.fleet.replay import replay_kernel
 
 TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 STEPS = {
@@ -87,17 +87,31 @@ def test_clients_that_leave_while_they_wait_are_timeouts(version: str) -> None:
     assert not compare_steps("without those who left", trace.steps, steps).identical
 
 
-@pytest.mark.parametrize(
-    ("name", "missing"),
-    [
-        ("h_abort", "clients that leave while they are served"),
-        ("h_abort_async", "clients that leave while plans are in flight"),
-        ("h_reset_cache", "cache resets"),
-    ],
+FROM_OUTSIDE = (
+    *("d_decode", "d_decode_async", "d_decode_priority", "d_decode_spec", "d_external", "d_prefill"),
+    *("h_abort", "h_abort_async", "h_reset_cache"),
 )
-def test_other_events_are_not_replayed(name: str, missing: str) -> None:
-    with pytest.raises(ModeMissing, match=missing):
-        replay_kernel(load_schedule_trace(MODES / "0.32.0" / f"{name}.json.gz"))
+ASKED = (
+    *("a_spec_dynamic", "a_spec_mtp_modules", "a_spec_ngram", "a_spec_ngram_fullhit", "h_long_prefill_adaptive"),
+    *("f_dp2", "f_dp2_async", "f_dp4_interval", "g_encoder", "g_encoder_whole", "g_lora", "g_lora_priority"),
+    *("g_structured", "g_structured_async"),
+)
+
+
+@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
+@pytest.mark.parametrize("name", FROM_OUTSIDE + ASKED)
+def test_kernel_reproduces_modes_that_ask_and_what_comes_from_outside(name: str, version: str) -> None:
+    (check,) = check_schedule(MODES / version / f"{name}.json.gz", {"kernel": replay_kernel})
+    assert check.missing == ""
+    assert check.first_difference is None
+    assert check.identical_steps == check.n_steps > 60
+
+
+@pytest.mark.parametrize("name", ["h_abort", "h_reset_cache"])
+def test_without_what_came_from_outside_it_differs(name: str) -> None:
+    trace = load_schedule_trace(MODES / "0.33.0" / f"{name}.json.gz")
+    (steps,) = replay_kernel(dataclasses.replace(trace, events=()))
+    assert not compare_steps(name, trace.steps, steps).identical
 
 
 def test_kernel_with_other_drafts_differs() -> None:

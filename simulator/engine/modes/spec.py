@@ -114,8 +114,11 @@ class Modes:
     max_in_flight_tokens : most tokens in flight at once, which windows reserve for
     max_num_scheduled_tokens : tokens in a plan; 0 is `max_num_batched_tokens`
     adaptive_prefill_cap : the cap of long prefills grows where few requests are present
+    adaptive_cap_tokens : of which it is a share; 0 is `max_num_batched_tokens`
     connector : KV caches come from or go elsewhere
     max_loras : adapters in one step; 0 is no limit
+    grammars : requests may have a grammar, which has to be compiled first
+    stores : beginnings of requests may lie in a store of KV caches
     """
 
     groups: tuple[KvGroup, ...] = ()
@@ -123,9 +126,12 @@ class Modes:
     max_in_flight_tokens: int = 0
     max_num_scheduled_tokens: int = 0
     adaptive_prefill_cap: bool = False
+    adaptive_cap_tokens: int = 0
     flight: Flight | None = None
     drafts: Drafts | None = None
     connector: bool = False
     encoder: Encoder | None = None
     max_loras: int = 0
+    grammars: bool = False
+    stores: bool = False
     waves: Waves | None = None

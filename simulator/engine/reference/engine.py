@@ -12,7 +12,7 @@ from simulator.engine.logged_step import LoggedStep
 from simulator.engine.modes.flight.reference import PlanQueue
 from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.plan import StepPlan
-from simulator.engine.reference.request import Request
+from simulator.engine.reference.request import Request, RequestStatus
 from simulator.engine.reference.scheduler import Scheduler
 from simulator.engine.reference.worker import AcceptedDrafts
 from simulator.errors import InvariantError
@@ -27,7 +27,7 @@ class RequestRecord:
     Attributes
     ----------
     row : row of the request in `Requests`
-    status : rejected requests never fit the replica (`can_serve`)
+    status : rejected requests never fit the replica (`can_serve`); of those that left the client was gone
     scheduled_s : start of the first step that took it up
     prefilled_s, transferred_s : end of the prefill on another engine, and when its KV had arrived
     first_token_s, finish_s : ends of the steps that brought its first and last token; a rejected one ends at arrival
@@ -35,7 +35,7 @@ class RequestRecord:
     """
 
     row: int
-    status: Literal["completed", "rejected"]
+    status: Literal["completed", "rejected", "left"]
     arrival_s: float
     finish_s: float
     scheduled_s: float | None = None
@@ -142,7 +142,8 @@ def run_reference(
                 continue
         if len(queue):
             now = max(now, ends.popleft())
-            has_finished = run.finish_step(now, queue.pop()) and depth > 1
+            left = run.let_leave(now)
+            has_finished = (run.finish_step(now, queue.pop()) or left) and depth > 1
     return ReferenceRun(run.records, run.steps, now)
 
 
@@ -171,6 +172,7 @@ class _Run:
     accepted: AcceptedDrafts | None
     scheduler: Scheduler = field(init=False)
     arrivals: list[tuple[float, int]] = field(init=False)  # heap of (time, row)
+    leaving: list[tuple[float, int]] = field(default_factory=list)  # heap of (time, row)
     in_flight: dict[int, tuple[Request, RequestRecord]] = field(default_factory=dict)
     records: list[RequestRecord] = field(default_factory=list)
     steps: list[LoggedStep] = field(default_factory=list)
@@ -191,6 +193,24 @@ class _Run:
                 continue
             self.in_flight[row] = (request, RequestRecord(row, "completed", arrival_s, float("nan")))
             self.scheduler.add(request)
+            extras = self.requests.extras
+            if extras is not None and extras.leaves_s[row] > 0:
+                heapq.heappush(self.leaving, (arrival_s + float(extras.leaves_s[row]), row))
+
+    def let_leave(self, now: float) -> bool:
+        """Take out the requests whose clients have left by `now`, before the output of that time; whether any ran."""
+        ran = False
+        while self.leaving and self.leaving[0][0] <= now:
+            left_s, row = heapq.heappop(self.leaving)
+            if row not in self.in_flight:
+                continue
+            request, record = self.in_flight.pop(row)
+            ran |= request.status is RequestStatus.RUNNING
+            self.scheduler.abort(row)
+            record.status, record.finish_s = "left", left_s
+            record.cached_tokens, record.preemptions = request.num_cached_tokens or 0, request.num_preemptions
+            self.records.append(record)
+        return ran
 
     def log(self, now: float, step: LoggedStep) -> None:
         """Write down a step that was planned at `now`."""

@@ -51,13 +51,19 @@ def _never_passed(engines: Engines, r: int, rep: Any, pool: Any) -> bool:
 
 
 @kernel
-def _passed_in_flight(engines: Engines, r: int, rep: Any, pool: Any) -> bool:
+def set_aside(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    """Take the head of the waiting queue out of this plan; `return_passed` gives it its place again."""
     index = rep.wait_head
-    if engines.flight.aloft[index].stale == 0:
-        return False
     remove_waiting(engines, rep, pool.policy, index)
     engines.slots[index].wait_next = engines.flight.replicas[r].passed
     engines.flight.replicas[r].passed = index
+
+
+@kernel
+def _passed_in_flight(engines: Engines, r: int, rep: Any, pool: Any) -> bool:
+    if engines.flight.aloft[rep.wait_head].stale == 0:
+        return False
+    set_aside(engines, r, rep, pool)
     return True
 
 
@@ -92,7 +98,7 @@ def _nothing_stale(engines: Engines, slot: Any, index: int) -> None:
 def _become_stale(engines: Engines, slot: Any, index: int) -> None:
     aloft = engines.flight.aloft[index]
     slot.generated -= aloft.placeholders
-    aloft.stale = aloft.in_flight
+    aloft.stale += aloft.in_flight
     aloft.placeholders = 0
     aloft.in_flight = 0
 

@@ -6,9 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from simulator.engine.doors import room_door
+from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
 from simulator.engine.modes.flight.entries import add_entry, is_here
 from simulator.engine.modes.flight.fences import give_back_blocks, pass_fences
 from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, leave_lanes
+from simulator.engine.modes.rooms.answers import (
+    is_dropped,
+    log_empty,
+    tell_confirmed,
+    tell_ended,
+    tell_planned,
+)
 from simulator.engine.modes.tables.answers import register_full_blocks
 from simulator.engine.queues import leave_decode, remove_running, remove_waiting, sort_by_running_order
 from simulator.engine.speculation import right_drafts
@@ -45,6 +54,7 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     plan.is_empty = 1 if empty else 0
     rep.in_step += 1
     if empty:
+        log_empty(engines, r, rep, plan.start_s)
         return
     if rep.step_seqs > 0:
         head.last_given = head.plan_number
@@ -55,12 +65,7 @@ def close_plan(engines: Engines, r: int, rep: Any, pool: Any, now: float, preemp
     rep.step_start_s = plan.start_s
     if len(engines.log) > 0:
         log_step(engines, r, rep)
-    if rep.lanes != 0:
-        advance_lanes(engines, r, rep, pool, k)
-    else:
-        _advance_each(engines, r, rep, pool, k)
-        if head.keeps_lanes != 0:
-            enter_lanes(engines, r, rep, pool)
+    _advance(engines, r, rep, pool, k)
 
 
 @kernel
@@ -79,15 +84,44 @@ def _advance_each(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> None
             slot.drafts = 0
             if yields > 0:
                 slot.catching_up = 0
+                tell_planned(engines, r, index)
             if yields > 0 and head.asynchronous != 0:
                 slot.generated += yields
                 aloft.placeholders += yields
-                slot.drafts = pool.num_speculative_tokens
+                slot.drafts = asked_drafts(engines, rep, pool)
                 entry.last = 1 if yields == 1 and slot.generated >= slot.osl else 0
                 if head.eligible_after > 0:
                     aloft.eligible = head.plan_number + head.eligible_after
             slot.scheduled = 0
         index = slot.run_next
+
+
+@kernel
+def _advance_by_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> None:
+    if rep.lanes != 0:
+        advance_lanes(engines, r, rep, pool, k)
+        return
+    _advance_each(engines, r, rep, pool, k)
+    if engines.flight.replicas[r].keeps_lanes != 0:
+        enter_lanes(engines, r, rep, pool)
+
+
+_advance = room_door(_advance_by_lanes, _advance_each)
+"""The plan's tokens count as computed; with rooms nobody is in a lane."""
+
+
+@kernel
+def _leave_none(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    return
+
+
+@kernel
+def _leave_both(engines: Engines, r: int, rep: Any, pool: Any) -> None:
+    leave_lanes(engines, r, rep, pool)
+
+
+leave_all_lanes = room_door(_leave_both, _leave_none)
+"""Bring every running request up to date."""
 
 
 @inline_kernel
@@ -115,7 +149,8 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
         entry = engines.flight.entries[r, k, e]
         if not is_here(engines, r, entry):
             continue
-        if _apply_entry(engines, r, rep, pool, entry, now):
+        if _apply_entry(engines, r, rep, pool, plan, entry, now):
+            tell_ended(engines, r, rep, entry.slot)
             engines.scratch[n_done] = entry.slot
             n_done += 1
     sort_by_running_order(engines, n_done)
@@ -137,13 +172,13 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
 
 
 @inline_kernel
-def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now: float) -> bool:
+def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry: Any, now: float) -> bool:
     """Whether the request has all its tokens now."""
     slot = engines.slots[entry.slot]
     aloft = engines.flight.aloft[entry.slot]
     if aloft.stale > 0:
         aloft.stale -= entry.tokens
-        if entry.yields == 0:
+        if entry.yields == 0 or is_dropped(engines, entry.slot):
             return False
         right = right_drafts(engines, pool, slot, slot.generated, entry.drafts)
         tokens = min(1 + right, slot.osl - slot.generated)
@@ -153,9 +188,10 @@ def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now:
     if rep.lanes == 0:
         aloft.in_flight -= entry.tokens
     if entry.yields == 0:
+        tell_confirmed(engines, r, entry.slot)
         return False
     if rep.lanes == 0:
-        return _apply_to_each(engines, r, rep, pool, entry, now)
+        return _apply_to_each(engines, r, rep, pool, plan, entry, now)
     if entry.lands == 0:
         _deliver(engines, rep, slot, 1, now)
     if entry.last == 0:
@@ -170,14 +206,12 @@ def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now:
 
 
 @inline_kernel
-def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, now: float) -> bool:
+def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry: Any, now: float) -> bool:
     """Outside the lanes: drafts that were wrong are taken back; blocks of known tokens become findable."""
     slot = engines.slots[entry.slot]
     aloft = engines.flight.aloft[entry.slot]
     if engines.flight.replicas[r].asynchronous == 0:
-        slot.generated += entry.yields
-        _deliver(engines, rep, slot, 1, now)
-        return slot.generated >= slot.osl
+        return _apply_awaited(engines, r, rep, pool, plan, entry, now)
     delivered = slot.generated - aloft.placeholders
     tokens = 1
     if entry.yields > 1:
@@ -187,6 +221,7 @@ def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, no
         slot.generated -= wrong
         aloft.placeholders -= wrong
         tokens = min(1 + right, slot.osl - delivered)
+    tell_confirmed(engines, r, entry.slot)
     aloft.placeholders -= tokens
     _deliver(engines, rep, slot, tokens, now)
     ended = delivered + tokens >= slot.osl
@@ -195,6 +230,38 @@ def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, entry: Any, no
     if ended:
         slot.generated = slot.osl
     return ended
+
+
+@kernel
+def _awaited_token(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry: Any, now: float) -> bool:
+    slot = engines.slots[entry.slot]
+    slot.generated += entry.yields
+    _deliver(engines, rep, slot, 1, now)
+    return slot.generated >= slot.osl
+
+
+@kernel
+def _awaited_drafts(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry: Any, now: float) -> bool:
+    slot = engines.slots[entry.slot]
+    right = right_drafts(engines, pool, slot, slot.generated, entry.drafts) if entry.yields > 1 else 0
+    slot.computed -= entry.yields - 1 - right
+    tell_confirmed(engines, r, entry.slot)
+    tokens = min(1 + right, slot.osl - slot.generated)
+    slot.generated += tokens
+    if engines.rooms.pools[rep.pool].takes_back_trimmed != 0:
+        slot.computed -= 1 + right - tokens
+    _deliver(engines, rep, slot, tokens, now)
+    if pool.registers_with_output != 0 and pool.prefix_caching != 0:
+        register_full_blocks(engines, rep, pool, slot, slot.isl + slot.generated - 1)
+    asked = pool.num_speculative_tokens
+    if pool.drafts_by_seqs != 0:
+        asked = engines.draft_counts[rep.pool, plan.n_seqs]
+    slot.drafts = made_drafts(engines, slot, asked)
+    return slot.generated >= slot.osl
+
+
+_apply_awaited = room_door(_awaited_token, _awaited_drafts)
+"""Plans that do not count on the one before; with rooms those of one at a time are here, too, and have drafts."""
 
 
 @kernel
@@ -220,7 +287,7 @@ def cut_plans(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> None
         rep.busy_s -= unused_s
         rep.energy_j -= unused_s * engines.power_w[pool.power_base + plan.n_seqs]
         rep.kv_block_s -= unused_s * plan.used_blocks
-    leave_lanes(engines, r, rep, pool)
+    leave_all_lanes(engines, r, rep, pool)
     head.fence_head = NONE
     index = rep.run_head
     while index != NONE:

@@ -67,7 +67,7 @@ def _at_a_state(engines: Engines, rep: Any, pool: Any, slot: Any, known: int, st
         if aligned > start or size <= most:
             end = aligned
     stop = end
-    last = prefix.last_state_before(known, size)
+    last = prefix.last_state_before(known, size, groups.pools[rep.pool].gives_up, pool.hash_lookahead)
     if start < last < end:
         stop = min(stop, last)
     if start % size != 0 and (start // size + 1) * size < end:
@@ -106,9 +106,10 @@ def _room_in_groups(
         return _room_in_table(engines, rep, pool, slot, n_hits, tokens, reach, reserve)
     whole = min(tokens, pool.max_model_len)
     free = rep.free_blocks - reserve
-    if pool.reserve_full_isl != 0 and holding.blocks_to_admit(engines, rep, n_hits, whole, True) > free:
+    hit = n_hits * pool.block_size
+    if pool.reserve_full_isl != 0 and holding.blocks_to_admit(engines, rep, n_hits, hit, whole, True) > free:
         return _NO_ROOM
-    needed = holding.blocks_to_admit(engines, rep, n_hits, reach, False)
+    needed = holding.blocks_to_admit(engines, rep, n_hits, hit, reach, False)
     return _NO_ROOM if needed > free else needed
 
 
@@ -139,7 +140,7 @@ def _admit_to_groups(
         _admit_to_table(engines, rep, pool, slot, n_hits, fresh, reach, known)
         return
     take_row(engines, rep, slot)
-    prefix.adopt(engines, rep, pool, slot, n_hits)
+    prefix.adopt(engines, rep, pool, slot, n_hits, n_hits * pool.block_size)
     holding.extend(engines, rep, slot, reach, reach)
     if pool.prefix_caching != 0:
         prefix.register(engines, rep, pool, slot, known)
@@ -171,12 +172,13 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     """Blocks for `scheduled` more tokens of a running request; what is no longer read is given back in any case."""
     main = slot.computed + scheduled
     reach = min(main + pool.num_lookahead_tokens, pool.max_model_len)
-    holding.remove_skipped(engines, rep, slot, max(slot.computed - engines.flight.aloft[index].in_flight, 0))
+    aloft = engines.flight.aloft[index]
+    holding.remove_skipped(engines, rep, slot, max(slot.computed - aloft.in_flight - aloft.stale, 0))
     if holding.blocks_to_extend(engines, rep, slot, reach, main) > rep.free_blocks:
         return False
     holding.extend(engines, rep, slot, reach, main)
     if pool.prefix_caching != 0:
-        prefix.register(engines, rep, pool, slot, min(main, known_tokens(engines, slot, index)))
+        prefix.register(engines, rep, pool, slot, min(main, known_tokens(engines, slot, index) - pool.unhashed))
     note_plan(engines, slot, scheduled)
     return True
 

@@ -26,6 +26,8 @@ POOL = np.dtype(
         ("linear", np.int64),  # kind of linear attention with the prefix cache, else -1
         ("chunk_tokens", np.int64),  # most tokens of a chunk, 0 where chunks need not end at states
         ("state_written_once", np.int64),
+        ("gives_up", np.int64),  # a drafter needs the last block of a hit computed again
+        ("junction_kept_one_lower", np.int64),
         ("keeps_lanes", np.int64),  # whether the decode lane may be kept lazily
         ("lag", np.int64),  # tokens of a decoding request on their way when it is planned
         ("n_phases", np.int64),  # computed tokens, modulo the block, at which a decoding request's blocks change
@@ -44,6 +46,9 @@ KIND = np.dtype(
         ("more", np.int64),  # blocks beyond those of its tokens
         ("n_groups", np.int64),
         ("tail", np.int64),  # blocks that a window reads before the place where a request resumes
+        ("gives_up", np.int64),  # its drafter gives up the last block of a hit
+        ("grows", np.int64),  # whether a request's blocks of it grow with its tokens
+        ("most_fetched", np.int64),  # most blocks of a request that come from another engine
     ],
     align=True,
 )
@@ -98,10 +103,10 @@ def refuses(config: EngineConfig) -> str:
         return ""
     linear = [group for group in groups if group.kind == GroupKind.LINEAR]
     sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
-    if config.num_speculative_tokens > 0 or modes.drafts is not None:
-        return "KV cache groups with speculative decoding"
-    if modes.connector:
-        return "KV cache groups with a connector"
+    if any(group.aligned and (group.draft_states or modes.connector) for group in linear):
+        return "states for the prefix cache with drafts or a connector"
+    if modes.drafts is not None and modes.drafts.num_prefill_lookahead_tokens > 1 and len(groups) > 1:
+        return "several KV cache groups with several MTP modules"
     if config.enable_prefix_caching and (len(sizes) > 1 or any(not group.aligned for group in linear)):
         return "prefix caching over blocks of several lengths"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
@@ -120,18 +125,33 @@ def block_tokens(config: EngineConfig) -> int:
     return min(growing or [config.block_size])
 
 
+def gives_up(config: EngineConfig, spec: KvGroup) -> bool:
+    """Whether layers of this kind give up the last block of a hit: those of the drafter, or all if none are said."""
+    groups = config.modes.groups
+    named = [group for group in groups if group.has_draft_layers]
+    ours = any(replace(group, has_draft_layers=False) == spec for group in named)
+    return config.drop_last_hit_block and (ours or not named)
+
+
 def kinds_of(groups: Sequence[KvGroup]) -> list[KvGroup]:
     """One group of each kind, full attention first: in this order their hits are made to agree."""
     found = list(dict.fromkeys(replace(group, has_draft_layers=False) for group in groups))
     return sorted(found, key=lambda kind: kind.kind != GroupKind.FULL)
 
 
-def allocate_groups(configs: Sequence[EngineConfig], n_replicas: int, n_rows: int, most_seqs: int) -> OneTable | Groups:
-    """Arrays for pools of these configurations; none if all of them have one group of full attention."""
-    if not any(config.modes.groups for config in configs):
+def allocate_groups(
+    configs: Sequence[EngineConfig], n_replicas: int, n_rows: int, most_seqs: int, anyhow: bool = False
+) -> OneTable | Groups:
+    """Arrays for pools of these configurations; none if all of them have one group of full attention.
+
+    Parameters
+    ----------
+    anyhow : beside rooms, which are compiled with groups alone
+    """
+    if not anyhow and not any(config.modes.groups for config in configs):
         return OneTable()
-    n_groups = max(len(config.modes.groups) for config in configs)
-    n_kinds = max(len(kinds_of(config.modes.groups)) for config in configs)
+    n_groups = max(1, *(len(config.modes.groups) for config in configs))
+    n_kinds = max(1, *(len(kinds_of(config.modes.groups)) for config in configs))
     pools = np.zeros(len(configs), POOL)
     kinds = np.zeros((len(configs), n_kinds), KIND)
     kind_of = np.zeros((len(configs), n_groups), np.int32)
@@ -160,6 +180,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     if reason:
         raise ValueError(reason)
     modes, size = config.modes, block_tokens(config)
+    ahead = reads_ahead_tokens(config)
     specs = kinds_of(modes.groups)
     for g, group in enumerate(modes.groups):
         kind_of[g] = specs.index(replace(group, has_draft_layers=False))
@@ -169,7 +190,12 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
         if spec.kind == GroupKind.LINEAR and not spec.aligned:
             row["kind"], row["more"] = GroupKind.FULL, spec.draft_states
         row["cap"] = most_blocks(config, spec)
-        row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size) if spec.kind == GroupKind.WINDOW else 0
+        row["gives_up"], row["grows"] = gives_up(config, spec), spec.kind != GroupKind.LINEAR
+        row["most_fetched"] = NO_CAP
+        if spec.kind == GroupKind.WINDOW:
+            row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size)
+            row["window"] += ahead
+            row["most_fetched"] = -(-spec.window_tokens // spec.block_size) + 1
         row["n_groups"] = int((kind_of[: len(modes.groups)] == specs.index(spec)).sum())
     aligned = [spec.aligned for spec in specs]
     pool["n_groups"], pool["n_kinds"] = len(modes.groups), len(specs)
@@ -179,6 +205,8 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["registers_all"] = any(spec.kind == GroupKind.CHUNK for spec in specs)
     pool["linear"] = aligned.index(True) if any(aligned) else -1
     pool["state_written_once"] = config.rules.state_written_once
+    pool["gives_up"] = config.drop_last_hit_block
+    pool["junction_kept_one_lower"] = config.rules.junction_kept_one_lower
     if modes.chunks_end_at_states:
         most = modes.max_num_scheduled_tokens or config.max_num_batched_tokens
         cap = config.long_prefill_token_threshold
@@ -197,6 +225,12 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["keeps_lanes"] = not uneven and len(found) == len(phases)
 
 
+def reads_ahead_tokens(config: EngineConfig) -> int:
+    """Tokens that several MTP modules may compute again."""
+    drafts = config.modes.drafts
+    return max(0, drafts.num_prefill_lookahead_tokens - 1) if drafts else 0
+
+
 def most_blocks(config: EngineConfig, spec: KvGroup) -> int:
     """Most blocks of a group that a request holds at once, `NO_CAP` if that is all of them."""
     in_flight_tokens = config.modes.max_in_flight_tokens or config.max_num_batched_tokens
@@ -204,7 +238,7 @@ def most_blocks(config: EngineConfig, spec: KvGroup) -> int:
     size, window, longest = spec.block_size, spec.window_tokens, config.max_model_len
     match spec.kind:
         case GroupKind.WINDOW:
-            return -(-min(window - 1 + in_flight_tokens, longest) // size) + 1
+            return -(-min(window - 1 + reads_ahead_tokens(config) + in_flight_tokens, longest) // size) + 1
         case GroupKind.CHUNK:
             return -(-min(window + in_flight_tokens, longest) // size)
         case GroupKind.LINEAR:
@@ -235,3 +269,16 @@ def widen_groups(groups: Any, width: int, rows: NDArray[np.int32]) -> Any:
     tables[rows, :, : old.shape[2]] = old[rows]
     hits = np.zeros((old.shape[1], width), np.int32)
     return groups._replace(tables=tables, hits=hits, chains=np.zeros(width, np.int64))
+
+
+def grow_group_rows(groups: Any, n_rows: int, moved: NDArray[np.int32], shift: int) -> Any:
+    """Room for `n_rows` rows; the rows `moved` were `shift` lower before."""
+    if isinstance(groups, OneTable):
+        return groups
+    n = len(groups.rows)
+    rows, held = np.zeros(n_rows, ROW), np.zeros((n_rows, groups.held.shape[1]), HELD)
+    tables = np.empty((n_rows, *groups.tables.shape[1:]), np.int32)
+    for new, old in ((rows, groups.rows), (held, groups.held), (tables, groups.tables)):
+        new[:n] = old
+        new[moved] = old[moved - shift]
+    return groups._replace(rows=rows, held=held, tables=tables)

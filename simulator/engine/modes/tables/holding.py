@@ -86,6 +86,21 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
     return total
 
 
+@kernel
+def blocks_to_come(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> int:
+    """As `blocks_to_extend`, of each kind no more than a request ever holds at once."""
+    groups = engines.groups
+    total = 0
+    for k in range(groups.pools[rep.pool].n_kinds):
+        kind = groups.kinds[rep.pool, k]
+        end = groups.held[slot.row, k].end
+        if kind.kind == _LINEAR:
+            total += min(blocks_for(main, kind) - end, 1) * kind.n_groups
+        else:
+            total += max(min(blocks_for(reach, kind) + kind.more, kind.cap) - end, 0) * kind.n_groups
+    return total
+
+
 @inline_kernel
 def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None:
     """New blocks up to `reach` tokens; of linear attention one state, the places before it are null."""
@@ -138,11 +153,12 @@ def _was_written(engines: Engines, chain: Any) -> bool:
 
 
 @kernel
-def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, reach: int, capped: bool) -> int:
+def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reach: int, capped: bool) -> int:
     """Free blocks used up when a request is admitted with a hit of `n_hits` blocks and comes to hold `reach` tokens.
 
     Parameters
     ----------
+    computed : tokens that are there once it runs: hit ones, and those that come from elsewhere
     capped : count no more than a request ever holds at once
     """
     groups = engines.groups
@@ -157,7 +173,7 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, reach: int, capped:
             continue
         if capped:
             required = min(required, kind.cap)
-        skip = skipped_blocks(kind, n_hits * kind.block_size)
+        skip = skipped_blocks(kind, computed)
         total += max(required - max(skip, n_hits), 0) * kind.n_groups
         total += _idle_hits(engines, rep, k, max(skip, groups.found[k]), n_hits)
     return total

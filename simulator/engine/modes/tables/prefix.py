@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.engine.blocks import find_entry, register_block, shareable_blocks, unlink_free
+from simulator.engine.blocks import find_entry, hashed_blocks, register_block, shareable_blocks, unlink_free
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, extend_chain, mix
 from simulator.engine.modes.spec import GroupKind
 from simulator.engine.modes.tables.arrays import JUNCTION, N_WRITTEN
@@ -67,13 +67,14 @@ def _from_the_left(
 
 @kernel
 def _find(
-    engines: Engines, rep: Any, pool: Any, slot: Any, k: int, most: int, listed: int, known: int
+    engines: Engines, rep: Any, pool: Any, slot: Any, k: int, most: int, listed: int, known: int, gives_up: int
 ) -> tuple[int, int]:
     """Blocks of the longest cached prefix of at most `most` tokens in one kind, and the chain hashes known now.
 
     Parameters
     ----------
     listed : blocks that can be in the cache at all
+    gives_up : 1 if the last of them is dropped
     """
     groups = engines.groups
     kind = groups.kinds[rep.pool, k]
@@ -81,7 +82,8 @@ def _find(
     able = min(limit, listed)
     if kind.kind == _FULL:
         groups.found[k] = 0
-        return _from_the_left(engines, rep, pool, slot, k, 0, able, known)
+        hit, known = _from_the_left(engines, rep, pool, slot, k, 0, able, known)
+        return max(hit - gives_up, 0), known
     if kind.kind == _CHUNK:
         start = most // kind.window * kind.window // kind.block_size
         groups.found[k] = start
@@ -94,11 +96,11 @@ def _find(
             run = 0
             continue
         run += 1
-        if kind.kind == _LINEAR or run >= kind.tail:
+        if kind.kind == _LINEAR or run >= kind.tail + gives_up:
             groups.found[k] = place
-            return place + run, known
+            return place + run - (0 if kind.kind == _LINEAR else gives_up), known
     groups.found[k] = 0
-    return (0, known) if kind.kind == _LINEAR else (run, known)
+    return (0, known) if kind.kind == _LINEAR else (max(run - gives_up, 0), known)
 
 
 @kernel
@@ -106,19 +108,21 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     """Leading blocks of `slot` that are cached in every kind of layers; their junction is noted.
 
     Full attention first, then each other kind within the length so far; a shorter length starts over, not with two.
+    Layers that give up a block look one block further and drop it, once for each length that is tried.
     """
     groups = engines.groups
     head = groups.pools[rep.pool]
     size = pool.block_size
-    most = slot.isl + slot.generated - 1
-    listed = most // size
+    hashed = hashed_blocks(pool, slot.isl + slot.generated)
+    most = min(slot.isl + slot.generated - 1, max(slot.isl + slot.generated - pool.hash_lookahead, 0))
+    listed = hashed
     if slot.preemptions == 0:
         listed = shareable_blocks(pool, slot, listed)
     groups.scalars[JUNCTION] = 0
     before = slot.chain
     known = 0
     if head.agree == 0:
-        hit, known = _find(engines, rep, pool, slot, 0, most, listed, known)
+        hit, known = _find(engines, rep, pool, slot, 0, most, listed, known, groups.kinds[rep.pool, 0].gives_up)
         _chain_to(engines, pool, slot, known, hit)
         slot.chain = before
         return hit
@@ -126,13 +130,21 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
     length = most
     longest = 0
     full = NONE
+    gave_up = 0
     while True:
         now = length
         for k in range(head.n_kinds):
             if groups.kinds[rep.pool, k].kind == _FULL and full != NONE:
                 now = min(now, full)
                 continue
-            hit, known = _find(engines, rep, pool, slot, k, now, listed, known)
+            kind = groups.kinds[rep.pool, k]
+            gives_up = 1 if kind.gives_up != 0 and gave_up & (1 << k) == 0 else 0
+            reach = min(now + size, hashed * size) if gives_up != 0 and kind.kind != _LINEAR else now
+            hit, known = _find(engines, rep, pool, slot, k, reach, listed, known, gives_up)
+            if gives_up != 0:
+                gave_up |= 1 << k
+            elif hit * size < now:
+                gave_up = 0
             now = hit * size
             if groups.kinds[rep.pool, k].kind == _FULL:
                 full = now
@@ -150,16 +162,22 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
 
 
 @kernel
-def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int) -> None:
-    """Let `slot`, which has just got its row, hold the hit blocks; those no longer read become the null block."""
+def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, computed: int) -> None:
+    """Let `slot`, which has just got its row, hold the hit blocks; those no longer read become the null block.
+
+    Parameters
+    ----------
+    computed : tokens that are there once it runs: hit ones, and those that come from elsewhere
+    """
     groups = engines.groups
     head = groups.pools[rep.pool]
     row = slot.row
     for k in range(head.n_kinds):
         kind = groups.kinds[rep.pool, k]
         held = groups.held[row, k]
-        held.begin = max(skipped_blocks(kind, n_hits * kind.block_size), groups.found[k]) if n_hits > 0 else 0
-        held.end = n_hits
+        first = groups.found[k] if n_hits > 0 else 0
+        held.begin = max(skipped_blocks(kind, computed), first) if computed > 0 else 0
+        held.end = max(n_hits, held.begin)
     for g in range(head.n_groups):
         for place in range(groups.held[row, groups.kind_of[rep.pool, g]].begin, n_hits):
             index = groups.hits[g, place]
@@ -178,37 +196,56 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int) -> None
 
 
 @kernel
-def last_state_before(tokens: int, size: int) -> int:
+def last_state_before(tokens: int, size: int, gives_up: int, lookahead: int) -> int:
     """Last multiple of a block at which a request of so many tokens can be resumed."""
-    return max(tokens - 1, 0) // size * size
+    if gives_up != 0:
+        return max(tokens // size * size - size, 0)
+    return max(tokens - max(1, lookahead), 0) // size * size
 
 
 @inline_kernel
-def _keeps(kind: Any, place: int, end: int, junction: int) -> bool:
+def _reads(kind: Any, place: int, end: int) -> bool:
+    """Whether a window or a state reads the block at `place` where a request resumes after `end` blocks."""
+    if kind.kind == _LINEAR:
+        return place == end - 1
+    return end - kind.tail <= place < end + kind.gives_up
+
+
+@inline_kernel
+def _keeps(head: Any, kind: Any, place: int, end: int, whole: int, junction: int) -> bool:
     """Whether the full block at `place` becomes findable: windows and states keep what is read where one resumes.
 
     Parameters
     ----------
     end : blocks before the last token of the prompt
+    whole : full blocks of the prompt
     junction : blocks that some kind had more than all of them
     """
-    if kind.kind == _WINDOW:
-        return end - kind.tail <= place < end or junction - kind.tail <= place < junction
-    if kind.kind == _LINEAR:
-        return place == end - 1 or (junction > 0 and place == junction - 1)
-    return True
+    if kind.kind != _WINDOW and kind.kind != _LINEAR:
+        return True
+    if head.gives_up != 0:
+        kept = _reads(kind, place, max(end - 1, 0)) or _reads(kind, place, max(whole - 1, 0))
+    else:
+        kept = _reads(kind, place, end)
+    if junction > 0 and not kept:
+        kept = _reads(kind, place, junction)
+        if kind.gives_up != 0 and head.junction_kept_one_lower != 0:
+            kept = kept or _reads(kind, place, junction - 1)
+    return kept
 
 
 @inline_kernel
 def _register_place(engines: Engines, rep: Any, slot: Any, place: int, chain: Any, listed: int, end: int) -> None:
     groups = engines.groups
     head = groups.pools[rep.pool]
-    junction = groups.rows[slot.row].junction // groups.kinds[rep.pool, 0].block_size
+    size = groups.kinds[rep.pool, 0].block_size
+    junction = groups.rows[slot.row].junction // size
+    whole = slot.isl // size
     for g in range(head.n_groups):
         k = groups.kind_of[rep.pool, g]
         kind = groups.kinds[rep.pool, k]
         held = groups.held[slot.row, k]
-        if place < held.begin or place >= held.end or not _keeps(kind, place, end, junction):
+        if place < held.begin or place >= held.end or not _keeps(head, kind, place, end, whole, junction):
             continue
         index = groups.tables[slot.row, g, place]
         if index == NULL:
@@ -247,11 +284,12 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> N
     """Register the blocks that `tokens` known tokens fill and that are kept."""
     size = pool.block_size
     head = engines.groups.pools[rep.pool]
+    tokens = max(tokens - pool.reads_ahead, 0)
     if full_blocks(tokens, engines.groups.kinds[rep.pool, 0]) > slot.n_registered:
         _register_new(engines, rep, pool, slot, tokens)
     if head.linear != NONE:
         whole = tokens // size * size if head.agree != 0 else tokens
-        if whole > 0 and whole == last_state_before(slot.isl, size):
+        if whole > 0 and whole == last_state_before(slot.isl, size, head.gives_up, pool.hash_lookahead):
             _register_last_state(engines, rep, pool, slot, whole // size - 1)
 
 
@@ -268,7 +306,7 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
     full = tokens // pool.block_size
     listed = shareable_blocks(pool, slot, full)
     end = (slot.isl - 1) // pool.block_size
-    chained = max(listed, min(full, max(end, note.junction // pool.block_size)))
+    chained = max(listed, min(full, max(end + head.gives_up, note.junction // pool.block_size + head.gives_up)))
     if head.registers_all != 0:
         chained = full
     while note.n_chained < chained:

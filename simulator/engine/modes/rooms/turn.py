@@ -1,0 +1,44 @@
+"""An iteration of an engine whose requests are looked at one by one (vLLM `step`, `step_with_batch_queue`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simulator.engine.modes.flight.turn import make_plan, nothing_in_flight
+from simulator.engine.state import Engines
+from simulator.engine.timing import go_idle
+from simulator.jit import inline_kernel, kernel
+
+
+@kernel
+def _waits_elsewhere(engines: Engines, r: int, rep: Any) -> bool:
+    """Whether something is on its way for requests that are no longer scheduled, which vLLM waits for turn by turn."""
+    room = engines.rooms.replicas[r]
+    return room.turns != 0 and rep.n_kept > 0
+
+
+@inline_kernel
+def take_turn_asking(engines: Engines, r: int, now: float) -> None:
+    """Make plans until enough are in flight, and wait for the oldest one's output.
+
+    A plan whose sampling waits for the one before is followed by that one's output. Without anything to do the engine
+    idles; one that turns goes on with empty plans while requests wait.
+    """
+    rep = engines.replicas[r]
+    head = engines.flight.replicas[r]
+    room = engines.rooms.replicas[r]
+    more = False
+    while rep.n_running > 0 or rep.n_waiting > 0 or head.has_finished != 0 or _waits_elsewhere(engines, r, rep):
+        more = make_plan(engines, r, now) or _waits_elsewhere(engines, r, rep)
+        if rep.in_step == head.depth or not more or room.sampling_waits != 0:
+            break
+        if head.plan_s > 0.0:
+            rep.step_end_s = now + head.plan_s
+            return
+    if room.turns == 0 and more and rep.step_seqs == 0 and nothing_in_flight(engines, r, rep):
+        rep.in_step = 0
+    if rep.in_step == 0:
+        go_idle(rep, now)
+        return
+    head.waits = 1
+    rep.step_end_s = max(engines.flight.plans[r, head.first].end_s, now + head.plan_s - room.pause_s)

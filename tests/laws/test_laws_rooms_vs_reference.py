@@ -1,0 +1,147 @@
+"""Where modes have a say, the compiled engine gives what the reference gives: every plan, in random combinations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
+from simulator.engine.reference.replay import replay_reference
+from simulator.engine.rules import V0_32, V0_33, RuleSet
+from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest
+from simulator.fleet.replay import replay_kernel
+
+SIZE, BUDGET = 4, 24
+GROUPS = {
+    "one table": (),
+    "windows": (KvGroup(GroupKind.WINDOW, SIZE, 9),),
+    "both": (KvGroup(GroupKind.FULL, SIZE), KvGroup(GroupKind.WINDOW, SIZE, 6), KvGroup(GroupKind.WINDOW, SIZE, 6)),
+}
+FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
+PICTURES = (("a", 5), ("b", 8), ("c", 3))
+
+
+def with_drafts(kind: str, rules: RuleSet) -> dict[str, Any]:
+    """Fields of the engine's configuration, and its drafts, by the drafter."""
+    if kind == "none":
+        return {"drafts": None}
+    k = 2
+    ahead = {"eagle": 1, "modules": k}.get(kind, 0)
+    looks_ahead = ahead if rules is V0_33 else 0
+    drafts = Drafts(
+        k,
+        0 if kind == "n-gram" else k,
+        reads_hidden_states=ahead > 0,
+        num_prefill_lookahead_tokens=ahead if kind == "modules" or rules is V0_33 else 0,
+        num_hash_lookahead_tokens=looks_ahead,
+        by_batch_size=((1, 2, 2), (3, 99, 1)) if kind == "by batch" else (),
+    )
+    return {
+        "drafts": drafts,
+        "num_speculative_tokens": k,
+        "num_lookahead_tokens": drafts.num_lookahead_tokens,
+        "drop_last_hit_block": ahead > 0 and rules is V0_32,
+    }
+
+
+@st.composite
+def engines(draw: st.DrawFn) -> EngineConfig:
+    rules = draw(st.sampled_from([V0_32, V0_33]))
+    groups = GROUPS[draw(st.sampled_from(sorted(GROUPS)))]
+    flight = FLIGHTS[draw(st.sampled_from(sorted(FLIGHTS)))]
+    kinds = ["none", "eagle", "by batch"]
+    kinds += ["n-gram"] if flight is None else []
+    kinds += [] if len(groups) > 1 else ["modules"]
+    fields = with_drafts(draw(st.sampled_from(kinds)), rules)
+    modes = Modes(
+        groups=groups,
+        flight=flight,
+        drafts=fields.pop("drafts"),
+        connector=draw(st.booleans()),
+        encoder=draw(st.sampled_from([None, Encoder(8, 13), Encoder(12, 16, whole_items=True)])),
+        max_loras=draw(st.sampled_from([0, 1, 2])),
+        waves=draw(st.sampled_from([None, None, Waves(1, 3)])),
+    )
+    return EngineConfig(
+        num_blocks=draw(st.integers(40, 70)),
+        block_size=SIZE,
+        max_num_batched_tokens=BUDGET,
+        max_num_seqs=draw(st.sampled_from([2, 4])),
+        max_model_len=80,
+        enable_prefix_caching=draw(st.booleans()),
+        long_prefill_token_threshold=draw(st.sampled_from([0, 0, 9])),
+        policy=draw(st.sampled_from(Policy)),
+        reserve_full_isl=draw(st.booleans()),
+        watermark=draw(st.sampled_from([0.0, 0.05])),
+        rules=rules,
+        modes=modes,
+        **fields,
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn, config: EngineConfig) -> tuple[TraceRequest, ...]:
+    found = []
+    step = 0
+    for number in range(draw(st.integers(2, 8))):
+        step += draw(st.sampled_from([0, 0, 1, 4]))
+        shared = draw(st.sampled_from([0, 8, 16]))
+        isl = shared + draw(st.integers(1, 24))
+        osl = draw(st.integers(1, 8))
+        pictures = [PICTURES[k] for k in draw(st.lists(st.integers(0, 2), max_size=2))] if config.modes.encoder else []
+        images, offset = [], draw(st.integers(0, 6))
+        for name, tokens in pictures:
+            if offset + tokens < isl:
+                images.append((offset, tokens, name))
+                offset += tokens + draw(st.integers(0, 4))
+        loads = draw(st.sampled_from(["no", "no", "remote", "stored", "apart"])) if config.modes.connector else "no"
+        found.append(
+            TraceRequest(
+                number,
+                step,
+                ((0, shared), (100 + number, isl - shared)) if shared else ((100 + number, isl),),
+                osl,
+                draw(st.integers(0, 1)),
+                accept=draw(st.text("01", min_size=osl, max_size=osl)),
+                drafts=draw(st.sampled_from(["", "012", "2101"])) if config.modes.flight is None else "",
+                stop_after=draw(st.sampled_from([0, 0, 2])),
+                lora=draw(st.sampled_from([None, 1, 2, 3])),
+                images=tuple(images),
+                grammar_ready_step=step + draw(st.integers(0, 4)) if draw(st.booleans()) else None,
+                remote_prefill=loads == "remote",
+                remote_decode=config.modes.connector and draw(st.booleans()) and osl == 1,
+                stored_tokens=draw(st.integers(4, 30)) if loads in ("stored", "apart") else 0,
+                async_load=loads == "apart",
+                load_steps=draw(st.integers(0, 3)),
+                send_steps=draw(st.integers(0, 3)),
+            )
+        )
+    return tuple(found)
+
+
+@st.composite
+def traces(draw: st.DrawFn) -> ScheduleTrace:
+    config = draw(engines())
+    asked = draw(requests(config))
+    events = [
+        TraceEvent(asked[number].arrival_step + draw(st.integers(0, 12)), (number,), draw(st.booleans()))
+        for number in draw(st.lists(st.integers(0, len(asked) - 1), max_size=2, unique=True))
+    ]
+    events += [
+        TraceEvent(draw(st.integers(1, 12)), reset=draw(st.sampled_from(["idle", "running"])))
+        for _ in range(draw(st.sampled_from([0, 0, 1])))
+    ]
+    events.sort(key=lambda event: event.step)
+    trace = ScheduleTrace("random", config.rules.version, config, asked, (), events=tuple(events))
+    return replace(trace, steps=tuple(replay_reference(trace)))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(traces())
+def test_random_combinations(trace: ScheduleTrace) -> None:
+    (steps,) = replay_kernel(trace)
+    assert steps == [step.plain() for step in trace.steps]
