@@ -60,9 +60,9 @@ def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float,
     return kind(
         name=cls.name,
         arrivals=_arrivals(cls.arrivals, folder, clock, start_s),
-        isl=_length(lengths.isl, folder) if lengths else None,
-        osl=_length(lengths.osl, folder) if lengths else None,
-        prefixes=spec.Prefixes(prefixes.groups, _length(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
+        isl=length_of(lengths.isl, folder) if lengths else None,
+        osl=length_of(lengths.osl, folder) if lengths else None,
+        prefixes=spec.Prefixes(prefixes.groups, length_of(prefixes.tokens, folder), prefixes.share, prefixes.zipf)
         if prefixes
         else None,
         priority=priority,
@@ -70,10 +70,22 @@ def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float,
         stop_token_share=cls.stop_token_share,
         n=cls.n,
         cache_salts=cls.cache_salts,
+        brought=_brought(cls, folder),
     )
 
 
-def _length(dist: schema.Length, folder: Path) -> spec.Length:
+def _brought(cls: schema.RequestClass, folder: Path) -> spec.Brought:
+    leaves, adapters, grammar, images = cls.leaves, cls.adapters, cls.structured_outputs, cls.images
+    return spec.Brought(
+        spec.Leaves(leaves.share, leaves.after_s) if leaves else None,
+        spec.Adapters(adapters.number, adapters.share, adapters.zipf) if adapters else None,
+        spec.StructuredOutputs(grammar.share, grammar.compile_s) if grammar else None,
+        spec.Images(images.number, length_of(images.tokens, folder), images.share, images.distinct) if images else None,
+    )
+
+
+def length_of(dist: schema.Length, folder: Path) -> spec.Length:
+    """A length of the scenario as plain values; files are in `folder`."""
     if isinstance(dist, int | float):
         return spec.Constant(int(dist))
     match dist:
@@ -121,9 +133,9 @@ def _arrivals(arrivals: schema.Arrivals, folder: Path, clock: Clock, start_s: fl
         case schema.Sessions():
             return spec.Sessions(
                 arrivals.rate_rps,
-                _length(arrivals.turns, folder),
+                length_of(arrivals.turns, folder),
                 arrivals.think_s,
-                None if arrivals.user_tokens is None else _length(arrivals.user_tokens, folder),
+                None if arrivals.user_tokens is None else length_of(arrivals.user_tokens, folder),
                 arrivals.system_tokens,
             )
         case schema.Job():

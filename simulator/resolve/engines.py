@@ -26,6 +26,7 @@ from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
+from simulator.resolve.brought import NOTHING, Brings, modes_brought, notes_of_brought
 from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
@@ -35,7 +36,7 @@ from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.scenario.named_files import is_config
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, SpeculativeConfig
 from simulator.schema.hardware import HardwareSettings
 
 _BATCHING = {
@@ -84,6 +85,7 @@ def plan_engine(
     folder: Path,
     role: str = "both",
     own: HardwareSettings | str | None = None,
+    brought: Brings = NOTHING,
 ) -> PlannedEngine:
     """Plan one replica.
 
@@ -91,6 +93,7 @@ def plan_engine(
     ----------
     role : whether it computes prompts, answers, or both
     own : what differs of the user's hardware, or the file that says it
+    brought : what requests bring that it has modes for
 
     Raises
     ------
@@ -107,7 +110,7 @@ def plan_engine(
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
     rules = _rules(settings.version)
-    of_vllm = asked_for(settings, role, shape, native, folder)
+    of_vllm = asked_for(settings, role, shape, native, folder, brought.adapters > 0)
     made = as_made(of_vllm, rules.version)
     asked = replace(
         asked,
@@ -119,10 +122,11 @@ def plan_engine(
     limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
-    notes = machine.notes + memory.notes + told + plans.notes
+    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
-    config = _config(settings, limits, memory, plans.flight, role)
+    modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)
+    config = _config(settings, limits, memory, plans.flight, role, modes)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
@@ -228,7 +232,7 @@ def _rules(version: str | None) -> RuleSet:
 
 
 def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | None:
-    """With a connector hit blocks are given up in every version."""
+    """With a connector hit blocks are given up in every version; with data parallelism drafts are always all."""
     spec = settings.speculative_config
     if spec is None:
         return None
@@ -239,11 +243,21 @@ def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | Non
         reads_hidden_states=reads,
         num_hash_lookahead_tokens=int(reads and role == "both" and not rules.drops_last_hit_block),
         slots=draft_slots(spec.method, spec.num_speculative_tokens),
+        by_batch_size=_by_batch_size(spec) if settings.data_parallel_size == 1 else (),
+    )
+
+
+def _by_batch_size(spec: SpeculativeConfig) -> tuple[tuple[int, int, int], ...]:
+    """Rows without gaps: what is between two has the drafts of the first."""
+    rows = spec.num_speculative_tokens_per_batch_size
+    ends = [low - 1 for low, _, _ in rows[1:]] + [high for _, high, _ in rows[-1:]]
+    return tuple(
+        (low, end, min(drafts, spec.num_speculative_tokens)) for (low, _, drafts), end in zip(rows, ends, strict=True)
     )
 
 
 def _config(
-    settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None, role: str
+    settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None, role: str, brought: Modes
 ) -> EngineConfig:
     spec = settings.speculative_config
     rules = _rules(settings.version)
@@ -289,11 +303,13 @@ def _config(
         and drafting.reads_hidden_states
         and drafting.num_hash_lookahead_tokens == 0,
         rules=rules,
-        modes=Modes(
+        modes=replace(
+            brought,
             groups=memory.groups,
             chunks_end_at_states=any(group.aligned for group in memory.groups),
             max_in_flight_tokens=in_flight_tokens if memory.groups else 0,
             max_num_scheduled_tokens=plan_tokens if plan_tokens < step_tokens else 0,
+            adaptive_cap_tokens=step_tokens if plan_tokens < step_tokens else 0,
             flight=in_flight,
             drafts=drafting,
             connector=role != "both",

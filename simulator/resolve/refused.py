@@ -19,6 +19,8 @@ from simulator.schema.engine import EngineSettings
 _KEYS = {
     "speculative.method": "speculative_config.method",
     "speculative.num_speculative_tokens": "speculative_config.num_speculative_tokens",
+    "speculative.num_speculative_tokens_per_batch_size": "speculative_config.num_speculative_tokens_per_batch_size",
+    "enable_lora": "max_loras",
 }
 """Keys that the scenario calls otherwise."""
 _OF_OTHERS = ("async_scheduling", "mamba_cache_mode")
@@ -33,13 +35,16 @@ _KINDS = {
 _ACTIVATIONS = {"bf16": "bfloat16", "bfloat16": "bfloat16", "fp16": "float16", "float16": "float16"}
 
 
-def asked_for(settings: EngineSettings, role: str, shape: ModelShape, native: str, folder: Path) -> Asked:
+def asked_for(
+    settings: EngineSettings, role: str, shape: ModelShape, native: str, folder: Path, with_adapters: bool = False
+) -> Asked:
     """An engine of the scenario as vLLM is asked for it; limits that are left to it are not in it yet.
 
     Parameters
     ----------
     role : of the pool
     native : the model's own format; its activations' type is not known where weights are quantized
+    with_adapters : requests ask for LoRA adapters
     """
     spec = settings.speculative_config
     native = "" if settings.quantization else _ACTIVATIONS.get(native, "")
@@ -50,11 +55,15 @@ def asked_for(settings: EngineSettings, role: str, shape: ModelShape, native: st
         use_v2_model_runner=newer,
         method=spec.method if spec else "",
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
+        drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
         layers=frozenset(_KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         connector_takes_groups=None if role == "both" else True,
         enable_prefix_caching=settings.enable_prefix_caching,
         enable_chunked_prefill=settings.enable_chunked_prefill,
+        disable_chunked_mm_input=settings.disable_chunked_mm_input,
+        enable_lora=with_adapters,
+        prefill_schedule_interval=settings.prefill_schedule_interval,
         block_size=settings.block_size,
         max_num_active_seqs=settings.max_num_active_seqs,
         max_model_len=settings.max_model_len or shape.context,

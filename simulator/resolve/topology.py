@@ -13,6 +13,7 @@ from simulator.errors import InputError, Problem, collect
 from simulator.resolve.admissible import check_admissible
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.batches import with_policy
+from simulator.resolve.brought import brings
 from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
@@ -157,8 +158,8 @@ def _plan_pool_engine(loaded: LoadedScenario, pool: Pool) -> PlannedEngine:
     _check_shared_experts(pool, settings.data_parallel_size)
     widths = pool.tensor_parallel_size, pool.pipeline_parallel_size
     folder = loaded.path.parent
-    own = pool.hardware
-    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, folder, pool.role, own)
+    own, brought = pool.hardware, brings(scenario.workload.classes, folder)
+    return plan_engine(pool.model or scenario.model, pool.gpu, *widths, settings, folder, pool.role, own, brought)
 
 
 def _check_shared_experts(pool: Pool, shared_by: int) -> None:

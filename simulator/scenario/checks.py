@@ -42,7 +42,12 @@ MAX_TOKENS = 2**31 - 1
 LONGEST_S = {"ttft_s": 300.0, "tpot_s": 10.0}
 """Limits of an SLO that no one who waits for an answer means, in seconds."""
 
-LENGTH_KEYS = {"lengths": ("isl", "osl"), "arrivals": ("turns", "user_tokens"), "prefixes": ("tokens",)}
+LENGTH_KEYS = {
+    "lengths": ("isl", "osl"),
+    "arrivals": ("turns", "user_tokens"),
+    "prefixes": ("tokens",),
+    "images": ("tokens",),
+}
 """Where a class has length distributions."""
 
 
@@ -86,6 +91,12 @@ def _class_problems(path: str, cls: RequestClass) -> Iterator[Found]:
         yield path, f"'lengths' is missing: {cls.arrivals.kind} arrivals come without lengths", None
     if cls.prefixes is not None and cls.arrivals.kind == "sessions":
         yield f"{path}.prefixes", "conversations share 'system_tokens': remove prefixes", None
+    if cls.images is not None and cls.arrivals.kind == "sessions":
+        yield (
+            f"{path}.images",
+            "pictures within conversations are not simulated: all of their prompts is repeated",
+            None,
+        )
     for section, keys in LENGTH_KEYS.items():
         for key in keys:
             length = getattr(getattr(cls, section), key, None)
@@ -185,6 +196,14 @@ def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]
         return
     if spec.method == "draft_model" and spec.model is None:
         yield f"{path}.speculative_config", "'model' is missing: say which model drafts", None
+    rows = spec.num_speculative_tokens_per_batch_size
+    if rows:
+        at = f"{path}.speculative_config.num_speculative_tokens_per_batch_size"
+        if rows[0][0] != 1:
+            yield f"{at}[0]", "the first row must begin with 1, so that every number of requests has drafts", rows[0][0]
+        for k, (low, high, _) in enumerate(rows):
+            if low > high or (k and low <= rows[k - 1][1]):
+                yield f"{at}[{k}]", "rows must go up, each from a number to no smaller one, and not overlap", low
     if spec.method != "draft_model" and spec.model is not None:
         yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, Count, Day, NotNegative, Positive, Settings, Share, Switch
+from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
 
 Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
 
@@ -18,6 +18,9 @@ class SpeculativeConfig(Settings):
     """How tokens are drafted."""
     num_speculative_tokens: Annotated[int, Field(ge=1, le=256), IS_NUMBER]
     """Tokens drafted per request and step."""
+    num_speculative_tokens_per_batch_size: tuple[tuple[AtLeastOne, AtLeastOne, Count], ...] = ()
+    """Drafts by requests in the step, as `[[1, 8, 3], [9, 64, 1]]` (from, to, drafts), at most the number above;
+    a number that is in no row has the drafts of the row before. Always all unless given."""
     acceptance: Share
     """Probability that a drafted token is accepted, given that all before it were."""
     model: str | None = None
@@ -90,6 +93,14 @@ class EngineSettings(Settings):
     """Let a prompt be computed over several steps."""
     long_prefill_token_threshold: Count = 0
     """Most prompt tokens of one request in one step while others are present; 0 is off."""
+    long_prefill_token_threshold_adaptive: Switch = False
+    """Let that grow to an equal part of the token budget where few requests are present."""
+    prefill_schedule_interval: Annotated[int, Field(ge=1, le=1_000_000), IS_NUMBER] = 1
+    """Plans from one with prompts to the next while others decode; 1 is each. From vLLM 0.33 on."""
+    max_loras: Annotated[int, Field(ge=1, le=10_000), IS_NUMBER] = 1
+    """Adapters in one step, where requests ask for any."""
+    disable_chunked_mm_input: Switch = False
+    """Do not compute a part of a picture in a step."""
     scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
     """Order of the waiting queue."""
     scheduler_reserve_full_isl: Switch = True

@@ -237,6 +237,48 @@ class Prefixes(Settings):
     """Exponent of their popularity; 0 is uniform."""
 
 
+class Leaves(Settings):
+    """Clients that leave before their answer is complete, waiting or being served."""
+
+    share: Share
+    """Share of the clients that have no more patience than that."""
+    after_s: Positive
+    """Their mean patience in seconds from the request on, exponentially distributed."""
+
+
+class Adapters(Settings):
+    """LoRA adapters that requests ask for; prompts of different adapters share no prefix cache."""
+
+    number: Annotated[int, Field(ge=1, le=10_000), IS_NUMBER]
+    """Adapters, numbered from 1; those of all classes are the same."""
+    share: Share = 1.0
+    """Share of the requests, or conversations, that have one."""
+    zipf: NotNegative = 0.0
+    """Exponent of their popularity; 0 is uniform."""
+
+
+class StructuredOutputs(Settings):
+    """Answers that follow a grammar, which has to be compiled before a request can be scheduled."""
+
+    share: Share = 1.0
+    """Share of the requests that ask for one."""
+    compile_s: NotNegative
+    """Seconds that it takes, from the request on; 0 where it was compiled before."""
+
+
+class Images(Settings):
+    """Pictures in prompts: part of `isl`, behind what the prompt shares, as far as they fit."""
+
+    tokens: Length
+    """Tokens of a picture."""
+    number: Annotated[int, Field(ge=1, le=62), IS_NUMBER] = 1
+    """Pictures of a request that has any."""
+    share: Share = 1.0
+    """Share of the requests that have any."""
+    distinct: AtLeastOne | None = None
+    """Pictures that there are in all; no two are alike unless given."""
+
+
 class Slo(Settings):
     """Limits in seconds by percentile, as `ttft_s: {p99: 1.0}`."""
 
@@ -284,6 +326,14 @@ class RequestClass(Settings):
     cache_salts: Annotated[int, Field(ge=1, le=1_000_000), IS_NUMBER] = 1
     """Tenants whose prompts share no prefix cache with each other's (vLLM's `cache_salt`); each request or conversation
     is of one of them."""
+    leaves: Leaves | None = None
+    """Clients that leave before their answer is complete; none unless given."""
+    adapters: Adapters | None = None
+    """LoRA adapters that they ask for; the model itself unless given."""
+    structured_outputs: StructuredOutputs | None = None
+    """Answers that follow a grammar; none unless given."""
+    images: Images | None = None
+    """Pictures in prompts; none unless given."""
     slo: Slo = Slo()
     """Service levels that the class is held to."""
     timeout_s: NotNegative = 0.0

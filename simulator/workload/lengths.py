@@ -69,6 +69,19 @@ def length_least(spec: Length) -> int:
     assert_never(spec)
 
 
+def length_most(spec: Length) -> int:
+    """Largest number of tokens that can be drawn."""
+    if isinstance(spec, Constant):
+        return spec.value
+    if isinstance(spec, Uniform):
+        return _whole_bounds(spec)[1]
+    if isinstance(spec, Lognormal):
+        return int(spec.max) if spec.cv else length_least(spec)
+    if isinstance(spec, Empirical):
+        return int(read_lengths(spec.file, spec.column).max())
+    assert_never(spec)
+
+
 def read_lengths(file: str | Path, column: str) -> NDArray[np.int32]:
     """Column of token lengths of a CSV or Parquet file, every value checked.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.workload.extras import joined, selected
 from simulator.workload.requests import Requests
 
 _PER_ROW = (
@@ -34,6 +35,7 @@ def select(requests: Requests, opens: NDArray[np.int64]) -> Requests:
         segment_id=requests.segment_id[segment_index],
         segment_tokens=requests.segment_tokens[segment_index],
         n_open=len(opens),
+        extras=selected(requests.extras, order),
     )
 
 
@@ -75,6 +77,7 @@ def cut(requests: Requests, first: int, last: int) -> Requests:
         segment_id=requests.segment_id[low:high],
         segment_tokens=requests.segment_tokens[low:high],
         n_open=last - first,
+        extras=selected(requests.extras, np.arange(first, last)),
     )
 
 
@@ -99,6 +102,7 @@ def join(pieces: Sequence[Requests]) -> Requests:
         segment_id=np.concatenate([piece.segment_id for piece in pieces]),
         segment_tokens=np.concatenate([piece.segment_tokens for piece in pieces]),
         n_open=sum(piece.n_open for piece in pieces),
+        extras=joined([(piece.extras, len(piece)) for piece in pieces]),
     )
     opens = np.concatenate(
         [np.arange(offset, offset + piece.n_open) for piece, offset in zip(pieces, offsets, strict=False)]

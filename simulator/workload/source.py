@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from simulator.errors import InputError, Problem
 from simulator.rng import stream, stream_seed
 from simulator.workload.arrivals import Rate, arrival_times, constant_rate, schedule_rate
+from simulator.workload.brought import bringer
 from simulator.workload.content import Lengths, class_sharing, fill
 from simulator.workload.description import Description, read_description
+from simulator.workload.each import drawn_each
 from simulator.workload.jobs import JobWorkload, job_blocks
 from simulator.workload.lengths import length_sampler
 from simulator.workload.replay import replay_blocks, trace_rows
-from simulator.workload.requests import ClosedLoop, Requests, RequestSource
+from simulator.workload.requests import ClosedLoop, Extras, Requests, RequestSource
 from simulator.workload.rows import merge, rechunk
-from simulator.workload.salts import salted
+from simulator.workload.salts import kept_apart
 from simulator.workload.samples import sampled
 from simulator.workload.sessions import session_blocks
 from simulator.workload.spec import (
@@ -151,9 +153,10 @@ def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int
     """The class's blocks with its number, priority, complexity, salts, samples and stop tokens; segments and sessions
     become unique over classes."""
     generator, stops, salts = (stream(seed, name) for name in ("complexity", "stop tokens", "cache salts"))
-    first_id, before = class_id * _IDS_PER_CLASS, 0
+    first_id, before, bring = class_id * _IDS_PER_CLASS, 0, bringer(workload.brought, seed)
     for asked in blocks():
-        block = sampled(salted(asked, workload.cache_salts, salts, seed), workload.n, before)
+        salt = (drawn_each(asked, salts, seed) * workload.cache_salts).astype(np.int64)
+        block = sampled(bring(kept_apart(asked, salt, workload.cache_salts)), workload.n, before)
         n, before = len(block), before + len(asked)
         yield replace(
             block,
@@ -163,7 +166,12 @@ def _labelled(blocks: _Blocks, workload: ClassWorkload, class_id: int, seed: int
             stops=stops.random(n) < workload.stop_token_share,
             session_id=np.where(block.session_id >= 0, block.session_id + first_id, -1),
             segment_id=block.segment_id + first_id,
+            extras=_of_class(block.extras, first_id),
         )
+
+
+def _of_class(extras: Extras | None, first_id: int) -> Extras | None:
+    return None if extras is None else replace(extras, picture_content=extras.picture_content + first_id)
 
 
 def _complexity(spec: float | Uniform, generator: np.random.Generator, n: int) -> NDArray[np.float32]:

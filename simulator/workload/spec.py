@@ -256,6 +256,70 @@ class Prefixes:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaves:
+    """Clients that leave before they have their answer: a share of them, each after an exponential time."""
+
+    share: float
+    after_s: float
+
+    def __post_init__(self) -> None:
+        _share("leaves.share", self.share)
+        _positive("leaves.after_s", self.after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """LoRA adapters: adapter k (from 1) is chosen with weight k^−zipf, by a share of the requests."""
+
+    number: int
+    share: float = 1.0
+    zipf: float = 0.0
+
+    def __post_init__(self) -> None:
+        _at_least(1, "adapters.number", self.number)
+        _share("adapters.share", self.share)
+        _at_least(0.0, "adapters.zipf", self.zipf)
+
+
+@dataclass(frozen=True, slots=True)
+class StructuredOutputs:
+    """A share of the answers follows a grammar, which takes `compile_s` to compile."""
+
+    share: float
+    compile_s: float
+
+    def __post_init__(self) -> None:
+        _share("structured_outputs.share", self.share)
+        _at_least(0.0, "structured_outputs.compile_s", self.compile_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Pictures of a share of the requests, so many in each, of so many tokens; `distinct` of them in all, or no two."""
+
+    number: int
+    tokens: Length
+    share: float = 1.0
+    distinct: int | None = None
+
+    def __post_init__(self) -> None:
+        _at_least(1, "images.number", self.number)
+        _share("images.share", self.share)
+        if self.distinct is not None:
+            _at_least(1, "images.distinct", self.distinct)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What requests of a class bring beyond plain serving."""
+
+    leaves: Leaves | None = None
+    adapters: Adapters | None = None
+    structured_outputs: StructuredOutputs | None = None
+    images: Images | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClassWorkload:
     """One class of requests.
 
@@ -268,6 +332,7 @@ class ClassWorkload:
     stop_token_share : share of the answers that a stop token ends, whose length the engine does not know before
     n : answers that each request asks for
     cache_salts : tenants that share no prefix cache, of which each request or conversation has one
+    brought : what its requests bring for modes of an engine
     """
 
     name: str
@@ -280,6 +345,7 @@ class ClassWorkload:
     stop_token_share: float = 0.0
     n: int = 1
     cache_salts: int = 1
+    brought: Brought = Brought()
 
     def __post_init__(self) -> None:
         path = f"class {self.name}"

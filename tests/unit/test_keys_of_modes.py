@@ -9,16 +9,25 @@ import numpy as np
 import pytest
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import Encoder, Waves
 from simulator.errors import InputError
 from simulator.resolve.demand import workload_spec
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of
+from simulator.workload.spec import Adapters, Brought, Constant, Images, Leaves, StructuredOutputs
 from tests.scenario_cases import chat
 
 CLASS = "workload.classes[0]"
 ONE = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]}"
 TWO = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 2, billing: owned}]}"
+SEQS = "engine.max_num_seqs=64"
+WHOLE = "engine.disable_chunked_mm_input=true"
+EAGLE = "engine.speculative_config={method: eagle, num_speculative_tokens: 3, acceptance: 0.7}"
+BY_SIZE = (
+    "engine.speculative_config={method: eagle, num_speculative_tokens: 3, acceptance: 0.7,"
+    " num_speculative_tokens_per_batch_size: %s}"
+)
 API = "a: {providers: [{name: together, offer: together/llama-3.3-70b}]}"
 
 
@@ -91,3 +100,92 @@ def test_keys_of_a_class_reach_its_requests(tmp_path: Path) -> None:
     assert np.array_equal(requests.session_id[::2], requests.session_id[1::2])
     one = next(iter(demand_of(load_scenario(file)).source(0).chunks()))
     assert len(requests) == 2 * len(one)
+
+
+def test_what_requests_bring_is_what_their_engine_has_modes_for(tmp_path: Path) -> None:
+    assert engine(tmp_path).modes == replace(engine(tmp_path).modes, max_loras=0, encoder=None, grammars=False)
+    adapters = f"{CLASS}.adapters={{number: 9}}"
+    assert engine(tmp_path, adapters).modes.max_loras == 1
+    assert engine(tmp_path, adapters, "engine.max_loras=4").modes.max_loras == 4
+    assert engine(tmp_path, "engine.max_loras=4").modes.max_loras == 0
+    assert engine(tmp_path, f"{CLASS}.structured_outputs={{compile_s: 0.2}}").modes.grammars
+    images = f"{CLASS}.images={{tokens: {{kind: uniform, low: 100, high: 900}}}}"
+    assert engine(tmp_path, images).modes.encoder == Encoder(8192, 8192)
+    whole = engine(tmp_path, images, "engine.max_num_batched_tokens=900", "engine.disable_chunked_mm_input=true", SEQS)
+    assert whole.modes.encoder == Encoder(900, 900, whole_items=True)
+    assert engine(tmp_path, images, "engine.max_num_batched_tokens=512", SEQS).modes.encoder == Encoder(900, 900)
+
+
+def test_how_prompts_share_the_steps(tmp_path: Path) -> None:
+    capped = ("engine.long_prefill_token_threshold=64", "engine.long_prefill_token_threshold_adaptive=true")
+    assert engine(tmp_path, *capped).modes.adaptive_prefill_cap
+    assert not engine(tmp_path, capped[0]).modes.adaptive_prefill_cap
+    later = ("engine.prefill_schedule_interval=8",)
+    assert engine(tmp_path, *later, "engine.version=0.33.0").modes.waves == Waves(1, 8)
+    assert engine(tmp_path, *later, "engine.version=0.32.0").modes.waves is None
+
+
+def test_drafts_by_batch_size_have_no_gaps_and_no_more_than_are_asked_for(tmp_path: Path) -> None:
+    spec = "method: eagle, num_speculative_tokens: 3, acceptance: 0.7"
+    table = "num_speculative_tokens_per_batch_size: [[1, 4, 5], [9, 16, 1], [17, 64, 0]]"
+    drafts = engine(tmp_path, f"engine.speculative_config={{{spec}, {table}}}").modes.drafts
+    assert drafts is not None
+    assert drafts.by_batch_size == ((1, 8, 3), (9, 16, 1), (17, 64, 0))
+    plain = engine(tmp_path, f"engine.speculative_config={{{spec}}}").modes.drafts
+    assert plain == replace(drafts, by_batch_size=())
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        (
+            (f"{CLASS}.images={{tokens: 900}}", "engine.max_num_batched_tokens=512", WHOLE, SEQS),
+            "engine.disable_chunked_mm_input: a picture of 900 tokens does not fit a step whole",
+        ),
+        ((f"{CLASS}.images={{tokens: 900, number: 63}}",), "images.number: must be less than or equal to 62"),
+        (
+            (
+                f"{CLASS}.images={{tokens: 90}}",
+                f"{CLASS}.arrivals={{kind: sessions, rate_rps: 1, turns: 2, think_s: 1}}",
+            ),
+            f"{CLASS}.images: pictures within conversations are not simulated",
+        ),
+        (
+            (f"{CLASS}.adapters={{number: 9}}", "engine.batching=static"),
+            "engine.batching: adapters, pictures, grammars",
+        ),
+        (
+            (f"{CLASS}.adapters={{number: 9}}", EAGLE, "engine.max_num_batched_tokens=2048"),
+            "engine.max_loras: with adapters max_num_batched_tokens (2048) must hold max_num_seqs (1024) times",
+        ),
+        ((f"{CLASS}.leaves={{share: 0.1}}",), f"{CLASS}.leaves: 'after_s' is missing"),
+        ((BY_SIZE % "[[2, 9, 1]]",), "per_batch_size[0]: the first row must begin with 1"),
+        ((BY_SIZE % "[[1, 9, 1], [5, 12, 0]]",), "per_batch_size[1]: rows must go up"),
+    ],
+)
+def test_what_cannot_be_brought_is_refused_at_its_key(tmp_path: Path, sets: tuple[str, ...], told: str) -> None:
+    assert told in refused(tmp_path, ONE, *sets)
+
+
+def test_a_class_says_who_leaves_and_what_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(chat(ONE, study="months: 1", rate_rps=3, horizon_s=20))
+    asked = {
+        "leaves": "{share: 0.5, after_s: 4}",
+        "adapters": "{number: 3, share: 0.9, zipf: 1}",
+        "structured_outputs": "{share: 0.4, compile_s: 0.2}",
+        "images": "{tokens: 50, number: 2, share: 0.8, distinct: 7}",
+    }
+    loaded = load_scenario(file, sets=[f"{CLASS}.{key}={value}" for key, value in asked.items()])
+    (cls,) = workload_spec(loaded.scenario, tmp_path).classes
+    images = Images(2, Constant(50), 0.8, 7)
+    assert cls.brought == Brought(Leaves(0.5, 4.0), Adapters(3, 0.9, 1.0), StructuredOutputs(0.4, 0.2), images)
+    extras = next(iter(demand_of(loaded).source(0).chunks())).extras
+    assert extras is not None
+    assert (extras.leaves_s > 0).any()
+    assert set(extras.adapter.tolist()) <= {0, 1, 2, 3}
+    assert set(extras.grammar_s.tolist()) == {-1.0, 0.2}
+    assert set(extras.picture_tokens.tolist()) == {50}
+    (planned,) = plan_topology(loaded, "a").engines
+    assert any(note.startswith("adapters: ") for note in planned.notes)
+    assert any(note.startswith("images: ") for note in planned.notes)

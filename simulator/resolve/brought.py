@@ -1,0 +1,92 @@
+"""What requests of a scenario bring that its engines have modes for: adapters, pictures, grammars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.engine.modes.spec import Encoder, Modes, Waves
+from simulator.errors import InputError, Problem
+from simulator.perf.device import BatchLimits
+from simulator.resolve.demand import length_of
+from simulator.schema.engine import EngineSettings
+from simulator.schema.workload import RequestClass
+from simulator.workload.lengths import length_most
+
+
+@dataclass(frozen=True, slots=True)
+class Brings:
+    """What requests of any class bring.
+
+    Attributes
+    ----------
+    adapters : most that any class tells apart
+    largest_image_tokens : 0 without pictures
+    grammars : whether answers may follow one
+    """
+
+    adapters: int = 0
+    largest_image_tokens: int = 0
+    grammars: bool = False
+
+
+NOTHING = Brings()
+
+
+def brings(classes: tuple[RequestClass, ...], folder: Path) -> Brings:
+    """What requests of these classes bring; files are in `folder`."""
+    return Brings(
+        max((cls.adapters.number for cls in classes if cls.adapters), default=0),
+        max((length_most(length_of(cls.images.tokens, folder)) for cls in classes if cls.images), default=0),
+        any(cls.structured_outputs for cls in classes),
+    )
+
+
+def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits, interval: int) -> Modes:
+    """Modes that requests and settings ask for, beside those of blocks, drafts and plans in flight.
+
+    vLLM's encoder computes as many embeddings in a step, and keeps as many, as a step has tokens, or as the largest
+    picture.
+
+    Parameters
+    ----------
+    limits : those that memory is kept for
+    interval : plans from one with prompts to the next
+
+    Raises
+    ------
+    InputError : a picture that has to fit a step whole and does not, ranks whose plans are held back together, or
+        batching that is not vLLM's
+    """
+    tokens, largest = limits.max_num_batched_tokens, brought.largest_image_tokens
+    if settings.disable_chunked_mm_input and largest > tokens:
+        problem = (
+            f"a picture of {largest} tokens does not fit a step whole: raise max_num_batched_tokens ({tokens}), or let"
+            " a step compute a part of it"
+        )
+        raise InputError(Problem(problem, path="engine.disable_chunked_mm_input", got="true"))
+    if interval > 1 and settings.data_parallel_size > 1:
+        problem = "ranks that hold prompts back together are not simulated: leave it out with data_parallel_size"
+        raise InputError(Problem(problem, path="engine.prefill_schedule_interval", got=f"{interval}"))
+    budget = max(tokens, largest)
+    found = Modes(
+        adaptive_prefill_cap=settings.long_prefill_token_threshold_adaptive,
+        encoder=Encoder(budget, budget, settings.disable_chunked_mm_input) if largest else None,
+        max_loras=settings.max_loras if brought.adapters else 0,
+        grammars=brought.grammars,
+        waves=Waves(1, interval) if interval > 1 else None,
+    )
+    if settings.batching != "continuous" and found != Modes():
+        problem = "adapters, pictures, grammars and prompts that are held back are of vLLM's own batching: continuous"
+        raise InputError(Problem(problem, path="engine.batching", got=settings.batching))
+    return found
+
+
+def notes_of_brought(brought: Brings) -> tuple[str, ...]:
+    """What the figures do not have of it."""
+    notes: tuple[str, ...] = ()
+    if brought.adapters:
+        notes += ("adapters: who is scheduled with whom is simulated, not their memory and the time they take",)
+    if brought.largest_image_tokens:
+        notes += ("images: which are encoded when is simulated, not the time that the vision encoder takes",)
+    return notes
