@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from priced_cases import costed
 from scenario_cases import chat, written
 
-from simulator.decide.costed import costed, months
+from simulator.decide.costed import months
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.growth import NEAR
