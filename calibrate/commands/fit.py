@@ -104,17 +104,13 @@ def fit(
 
 def doubts(held_out: Mapping[str, Mapping[str, float]], folder: Path) -> list[str]:
     """Why a profile is not to be trusted: a design cut short, a regime without points of its own, large errors."""
-    from calibrate.recording.bundle import META
+    from calibrate.recording.bundle import missing_points
     from calibrate.recording.steps import REGIMES
-    from simulator.results.inputs import input_json
 
     found = []
-    meta = input_json(folder / META) if folder.is_dir() else {}
-    if meta.get("status", "complete") != "complete":
-        measured, design = meta["points"]["measured"], meta["design"]
-        wanted = design["points"] * design["repeats"]
+    if (points := missing_points(folder)) is not None:
         how = "the same `servecast calibrate profile` goes on"
-        found.append(f"{folder}: only {measured} of {wanted} points were measured: {how}")
+        found.append(f"{folder}: only {points[0]} of {points[1]} points were measured: {how}")
     missing = [regime for regime in REGIMES if regime not in held_out]
     if missing:
         found.append(f"no held-out steps of {', '.join(missing)}: nothing says how far these are off")

@@ -18,6 +18,8 @@ _DRAWS = 2000
 _LEVEL = 0.95
 _ROUNDS = 6
 _SETTLED = 0.002
+_UNKNOWN = (0.0, float("inf"))
+"""Interval of a factor of which nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def estimate(observation: Observation, simulate: Callable[[float], Twin], *, thr
     """Find the factor on the step times at which the mean gap between tokens is the measured one.
 
     A slower engine also batches more, so the factor is searched by simulating again: f ← f · measured / predicted
-    until it settles.
+    until it settles. Where one side has no gaps between tokens nothing is known of it.
 
     Parameters
     ----------
@@ -69,6 +71,8 @@ def estimate(observation: Observation, simulate: Callable[[float], Twin], *, thr
     measured_s = observation.histogram("itl_s").mean
     factor, first = 1.0, simulate(1.0)
     twin = first
+    if not (measured_s > 0 and twin.mean_s("itl_s") > 0):
+        return Drift(factor, *_UNKNOWN, _ttft_excess(observation, first), (), False)
     for _ in range(_ROUNDS):
         change = measured_s / twin.mean_s("itl_s")
         factor *= change
@@ -108,7 +112,7 @@ def slices(observation: Observation, twin: Twin) -> list[Slice]:
 def _interval(weights: NDArray[np.float64], ratios: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """Bootstrap interval of the weighted mean ratio over slices, about 1; without two slices nothing is known."""
     if len(ratios) < 2:
-        return 0.0, float("inf")
+        return _UNKNOWN
     drawn = stream(seed, "live", "bootstrap").integers(0, len(ratios), (_DRAWS, len(ratios)))
     means = (weights[drawn] * ratios[drawn]).sum(axis=1) / weights[drawn].sum(axis=1)
     centre = float((weights * ratios).sum() / weights.sum())
@@ -121,5 +125,7 @@ def _ttft_excess(observation: Observation, twin: Twin) -> float | None:
     """What a request spends outside the steps and the profile does not know of, from the mean TTFT; s."""
     excess_s = observation.histogram("ttft_s").mean - twin.mean_s("ttft_s")
     values = twin.latencies_s["ttft_s"]
+    if not np.isfinite(values).any():
+        return None
     noise_s = 2.0 * float(np.nanstd(values)) / np.sqrt(max(len(values), 1))
     return float(excess_s) if abs(excess_s) > noise_s else None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrate.recording.run import Recording, engine_config, read_run
 from calibrate.recording.steps import steps_from_batches
@@ -13,6 +14,8 @@ from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_json
 
 STEPS, META = "steps.parquet", "meta.json"
+_MOST = 1e9
+"""Seconds of a step, tokens of a request."""
 _COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")
 
 
@@ -31,6 +34,27 @@ def read_steps(source: Path) -> tuple[Recording, list[Path]]:
         return _recording(source, meta, steps_path), [meta_path, steps_path]
     except KeyError as error:
         raise InputError(Problem(f"{error.args[0]!r} is missing", str(meta_path))) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(Problem(f"is no description of measured steps: {error}", str(meta_path))) from error
+
+
+def missing_points(source: Path) -> tuple[int, int] | None:
+    """Points that were measured, and those of the design, where a profile is not complete.
+
+    Raises
+    ------
+    InputError : its `meta.json` does not say
+    """
+    if not source.is_dir():
+        return None
+    meta = input_json(source / META)
+    try:
+        if meta.get("status", "complete") == "complete":
+            return None
+        design = meta["design"]
+        return int(meta["points"]["measured"]), int(design["points"]) * int(design["repeats"])
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(Problem("does not say how much of its design was measured", str(source / META))) from error
 
 
 def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recording:
@@ -46,7 +70,7 @@ def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recordin
         raise InputError(Problem(f"lacks the columns {', '.join(missing)}", str(steps_path)))
     if not table.num_rows:
         raise InputError(Problem("has no steps", str(steps_path)))
-    column = {name: table.column(name).to_numpy() for name in _COLUMNS if name != "tag"}
+    column = {name: _numbers(table, name, steps_path) for name in _COLUMNS if name != "tag"}
     first = np.flatnonzero(np.diff(column["step"], prepend=column["step"][0] - 1))
     pairs = np.column_stack([column["tokens"], column["computed_before"]]).tolist()
     ends = [*first[1:].tolist(), table.num_rows]
@@ -62,3 +86,17 @@ def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recordin
         steps_from_batches(column["dur_s"][first], batches, column["gap_s"][first].tolist()),
         (),
     )
+
+
+def _numbers(table: Any, name: str, file: Path) -> NDArray[np.float64]:
+    """A column of `steps.parquet`: counts, or times of which only gaps may be unknown."""
+    import pyarrow as pa
+
+    try:
+        values = table.column(name).cast(pa.float64()).to_numpy()
+    except pa.ArrowException as error:
+        raise InputError(Problem(f"{name} must be numbers", str(file))) from error
+    least = np.nextafter(0.0, 1.0) if name == "dur_s" else 0.0
+    if not np.where(np.isnan(values), name == "gap_s", (values >= least) & (values <= _MOST)).all():
+        raise InputError(Problem(f"{name} must be numbers from {'above ' if least else ''}0 to {_MOST:g}", str(file)))
+    return np.asarray(values, np.float64)

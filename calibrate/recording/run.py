@@ -18,6 +18,7 @@ from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_format
 
 FORMAT = "vllm-run/1"
+_MOST_TOKENS = 1_000_000_000
 _LIMITS = ("num_gpu_blocks", "block_size", "max_num_batched_tokens", "max_num_seqs", "max_model_len")
 
 
@@ -121,7 +122,12 @@ def _run(path: str, value: dict[str, Any]) -> MeasuredRun:
     late = (columns["first_token_s"] < columns["arrival_s"]) | (columns["finished_s"] < columns["first_token_s"])
     if late.any() or not all(np.isfinite(column).all() for column in columns.values()):
         raise ValueError(f"{path}.requests: times must be numbers with arrival <= first token <= finish")
+    lengths = np.array([columns["isl"], columns["osl"]])
+    if not ((lengths >= 1) & (lengths <= _MOST_TOKENS)).all():
+        raise ValueError(f"{path}.requests: isl and osl must be from 1 to {_MOST_TOKENS:,}")
     steps = np.array(value.get("steps", ()), np.float64).reshape(-1, 4)
+    if not (np.isfinite(steps).all() and (steps[:, 1:] >= 0).all() and (steps[:, 2:] <= _MOST_TOKENS).all()):
+        raise ValueError(f"{path}.steps: start, duration, sequences and tokens must be numbers from 0 on")
     gaps = [gap for request in requests for gap in request.get("itls_s", ())]
     return MeasuredRun(
         float(value["rate_rps"]),

@@ -13,7 +13,7 @@ from simulator.results.inputs import input_file
 
 MANIFEST = "manifest.json"
 _UNSEALED = (MANIFEST, "timing.json")
-_ADDED = ("report.html", "memo.md", "memo.html", "memo.docx", "bill.xlsx")
+ADDED = ("report.html", "memo.md", "memo.html", "memo.pdf", "memo.docx", "bill.xlsx")
 """What commands write beside the files of a run."""
 _ALTERED = "was altered since it was written: take it from its source again, or run its scenario again"
 
@@ -66,7 +66,7 @@ def differences(manifest: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
             yield from error.problems
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        known = name in manifest["sha256"] or name in (*_UNSEALED, *_ADDED)
+        known = name in manifest["sha256"] or name in (*_UNSEALED, *ADDED)
         if not known and not (file.is_dir() and not file.is_symlink()):
             yield Problem("is no file that its run wrote", str(file))
 

@@ -62,6 +62,15 @@ def test_a_made_up_drift_is_found(factor: float) -> None:
     assert len(drift.slices) > 5
 
 
+def test_without_gaps_between_tokens_no_drift_is_known() -> None:
+    observation = watched(1.2, n=200)
+    twin = twin_of(observation, 1.0)
+    single = dataclasses.replace(twin, osl=np.ones_like(twin.osl))
+    drift = estimate(observation, lambda _: single, threshold=0.05, seed=11)
+    assert (drift.factor, drift.low, drift.high, drift.significant) == (1.0, 0.0, np.inf, False)
+    assert drift.slices == ()
+
+
 def test_time_outside_the_steps_shows_in_ttft() -> None:
     observation = watched(1.0, overhead_s=0.08)
     drift = estimate(observation, lambda scale: twin_of(observation, scale), threshold=0.05, seed=11)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,24 @@ def test_a_broken_file_is_named(change: dict[str, Any], message: str, tmp_path: 
     with pytest.raises(InputError, match=message) as caught:
         read_run(path)
     assert "run.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: run["steps"][3].__setitem__(3, float("nan")), r"runs\[0\]\.steps: start, duration"),
+        (lambda run: run["steps"][3].__setitem__(2, 1e300), r"runs\[0\]\.steps: start, duration"),
+        (lambda run: run["requests"][0].__setitem__("isl", 1e300), r"runs\[0\]\.requests: isl and osl"),
+        (lambda run: run["requests"][0].__setitem__("osl", 0), r"runs\[0\]\.requests: isl and osl"),
+    ],
+)
+def test_what_no_engine_counts_is_refused(change: Callable[[Any], None], message: str, tmp_path: Path) -> None:
+    value = json.loads(RUN.read_text())
+    change(value["runs"][0])
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match=message):
+        read_run(path)
 
 
 def test_limits_that_a_recording_states_are_the_engine_s(tmp_path: Path) -> None:

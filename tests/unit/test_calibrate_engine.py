@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from calibrate.commands.fit import MOST_HELD_OUT, doubts
 from calibrate.experiments.validation import Measured
+from calibrate.recording.bundle import read_steps
 from calibrate.recording.run import Recording
 from calibrate.vllm_process import child_environment
+from simulator.errors import InputError
 from simulator.perf.steptime import constant_step_time
 
 REPOSITORY = Path(__file__).parents[2]
@@ -60,3 +65,42 @@ def test_a_profile_says_why_it_is_not_to_be_trusted(tmp_path: Path) -> None:
     assert "only 9 of 96 points" in cut
     assert "mixed" in missing
     assert "prefill steps are off by 62 %" in far
+    for broken in ({"points": 3}, {"design": None}, {"design": {"points": "x", "repeats": 1}}):
+        (tmp_path / "meta.json").write_text(json.dumps(meta | {"status": "partial"} | broken), encoding="utf-8")
+        with pytest.raises(InputError, match="does not say how much of its design was measured"):
+            doubts(GOOD, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("dur_s", [0.01, 0.0], "dur_s must be numbers from above 0 to"),
+        ("dur_s", [0.01, None], "dur_s must be numbers from above 0"),
+        ("tokens", [4.0, -1.0], "tokens must be numbers from 0 to"),
+        ("step", [None, None], "step must be numbers"),
+        ("gap_s", ["a", "b"], "gap_s must be numbers"),
+        ("computed_before", [0, 10**15], "computed_before must be numbers from 0 to 1e"),
+    ],
+)
+def test_a_column_of_measured_steps_holds_what_it_counts(
+    column: str, values: list[Any], message: str, recording: Recording, tmp_path: Path
+) -> None:
+    good: dict[str, list[Any]] = {
+        "step": [0, 1],
+        "tag": ["a", "a"],
+        "repeat": [0, 0],
+        "dur_s": [0.01, 0.02],
+        "gap_s": [None, 0.001],
+        "tokens": [4, 1],
+        "computed_before": [0, 4],
+    }
+    limits = {name: getattr(recording.config, name) for name in ("block_size", "max_num_seqs", "max_model_len")}
+    config = {**limits, "num_gpu_blocks": 100, "max_num_batched_tokens": 512}
+    (tmp_path / "meta.json").write_text(json.dumps({"model": {}, "config": config}), encoding="utf-8")
+    pd.DataFrame(good).to_parquet(tmp_path / "steps.parquet")
+    found, _ = read_steps(tmp_path)
+    assert found.steps.duration_s.tolist() == [0.01, 0.02]
+    assert np.isnan(found.steps.gap_s[0])
+    pd.DataFrame(good | {column: values}).to_parquet(tmp_path / "steps.parquet")
+    with pytest.raises(InputError, match=message):
+        read_steps(tmp_path)

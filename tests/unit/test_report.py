@@ -6,15 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from simulator.cli.report import report
+from simulator.cli.report import _NAMES, report
 from simulator.errors import InputError
 from simulator.report.decision import PAIR_HEADERS
 from simulator.report.html import render
 from simulator.results.bundle import read_bundle
+from simulator.results.seal import ADDED
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
 SMALL = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
+
+
+def test_what_the_command_writes_into_a_bundle_is_no_stranger_there() -> None:
+    assert set(_NAMES.values()) == set(ADDED)
 
 
 def test_the_report_holds_everything_and_is_reproducible(tmp_path: Path) -> None:

@@ -205,8 +205,9 @@ def test_all_that_is_warmed_is_every_kind_of_engine(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("simulator.run.bench.warm_up", warmed.append)
     warm_up(everything=True)
     modes = [fleet_spec(kind).pools[0].engine.modes for kind in warmed]
-    assert sorted((bool(mode.groups), mode.flight is not None) for mode in modes) == [
-        (False, False),
-        (False, True),
-        (True, False),
+    assert sorted((bool(mode.groups), mode.flight is not None, mode.max_loras > 0) for mode in modes) == [
+        (False, False, False),
+        (False, False, True),
+        (False, True, False),
+        (True, False, False),
     ]
