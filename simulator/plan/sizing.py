@@ -20,7 +20,8 @@ from simulator.simulate.priced import Priced
 from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
 from simulator.size.found import Limits, Search
-from simulator.size.search import refinable, search
+from simulator.size.search import search
+from simulator.size.settings import refinable
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
 

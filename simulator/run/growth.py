@@ -16,7 +16,7 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits
 from simulator.size.guess import targets
 from simulator.size.lighter import lighter
-from simulator.size.search import refinable
+from simulator.size.settings import refinable
 from simulator.size.trials import Point, Trials, Tried
 from simulator.study.decision import Sizes
 from simulator.study.demand import Level

@@ -19,6 +19,7 @@ from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event, in_change
 from simulator.schema.study import Event
+from simulator.schema.topology import Pool
 from simulator.size.answer import Answer, sized_scenario
 from simulator.study.decision import Served
 from simulator.study.demand import Level
@@ -118,12 +119,14 @@ def walk_study(
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours = list(begun.months), list(begun.spells), {}
+    last = written
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
         horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
-            found = sizer.answer(phase.loaded, planned.name, here)
+            standing = _standing(last, phase.loaded, spells[-1].planned)
+            found = sizer.answer(phase.loaded, planned.name, here, standing=standing)
             sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
             sized = sized_scenario(phase.loaded, [found] if found else [])
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
@@ -132,7 +135,22 @@ def walk_study(
         first, *others = then.months
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)
+        last = phase.loaded
     return Journey(tuple(months), tuple(spells), hours)
+
+
+def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> list[str]:
+    """Owned pools with replicas that an event leaves where they are, on the GPUs that they have."""
+    there = {pool.name for pool in planned.fleet.pools}
+    owned = [
+        {pool.name: (pool.site, pool.gpu) for pool in one.scenario.topologies[planned.name].pools if _is_owned(pool)}
+        for one in (before, after)
+    ]
+    return [name for name, place in owned[1].items() if name in there and owned[0].get(name) == place]
+
+
+def _is_owned(pool: Pool) -> bool:
+    return pool.billing == "owned"
 
 
 def _first(loads: Loads) -> Level:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
@@ -47,12 +48,15 @@ class Sizer:
         loads: Loads,
         progress: Progress | None = None,
         rows: Rows | None = None,
+        standing: Collection[str] = (),
     ) -> Answer | None:
         """Sizes for all periods of the first of these months; None for a topology that leaves nothing open.
 
         Parameters
         ----------
         rows : keeps the requests of what is found
+        standing : owned pools that are in place already: what is left out of the fleet would be sold, which no size is
+            charged with, so each keeps a replica
 
         Raises
         ------
@@ -60,7 +64,10 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        pools = open_pools(loaded, name)
+        pools = tuple(
+            replace(pool, low=max(pool.low, 1), stays=False) if pool.name in standing else pool
+            for pool in open_pools(loaded, name)
+        )
         return best_window(
             *(loaded, name, loads.first_month, self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),

@@ -13,7 +13,7 @@ from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, Scaled, Size, alone, open_pools, with_sizes
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
@@ -84,6 +84,7 @@ def answer(
     limits: Limits | None = None,
     progress: Progress | None = None,
     rows: Rows | None = None,
+    pools: Sequence[OpenPool] | None = None,
     assumed: Assumed = AS_IT_IS,
     planned: dict[str, PlannedTopology] | None = None,
 ) -> Answer:
@@ -93,13 +94,14 @@ def answer(
     ----------
     periods : what is asked in a month, the busiest first
     rows : keeps the requests of the best
+    pools : to size; those that leave their size open unless given
     assumed, planned : as `Trials` takes them
 
     Raises
     ------
     InputError : the topology cannot be planned or priced at any size, at its place
     """
-    pools = open_pools(loaded, name)
+    pools = open_pools(loaded, name) if pools is None else pools
     trials = Trials(alone(loaded, name), name, pools, periods, store, progress, rows, assumed, planned)
     return answered(loaded, trials, searched(trials, limits))
 

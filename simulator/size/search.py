@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.size.found import Limits, Search
-from simulator.size.guess import guess_replicas, targets
+from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
 from simulator.size.numbers import minimal_points, smallest
+from simulator.size.searcher import Searcher, Spent
+from simulator.size.settings import refinable, settings
 from simulator.size.several import close, descents, exchanges
 from simulator.size.trials import Point, Trials, Tried
 
@@ -23,101 +23,8 @@ _FAR = 0.25
 """A size that has used up its allowance within this share of its requests misses by far."""
 _DEARER = 2
 """Larger sizes in a row that cost more, after which no further one is looked at if no bound rises."""
-_FROM_GUESS = 3
-"""Place among the rising targets at which the search for the largest that meets begins."""
-
-
 _LOOKS = 400
 """Bounds of points of three and more numbers that are looked at, after which what may cost less is left."""
-
-
-class _Spent(Exception):
-    """The limit of trials or time is reached."""
-
-
-@dataclass
-class _Searcher:
-    trials: Trials
-    limits: Limits
-    best: Tried | None = None
-    rival: Tried | None = None
-    lighter: Lighter = field(default_factory=Lighter)
-    first: Sequence[Point] = ()
-    then: Sequence[Point] = ()
-    guess: Sequence[int] = ()
-    monotone: bool = True
-    proved: bool = True
-    trail: dict[Point, Tried] = field(default_factory=dict)
-    until_s: float = math.inf
-
-    @property
-    def bar(self) -> Tried | None:
-        """What a point has to cost less than: the best of these points, or of those that they compete with."""
-        known = [one for one in (self.best, self.rival) if one is not None]
-        return min(known, key=lambda one: one.usd_per_month, default=None)
-
-    def close(self, point: Point, ties: bool = False) -> Tried:
-        """The point, looked at once: excluded by its bound, or simulated.
-
-        Parameters
-        ----------
-        ties : simulate, too, what may cost as much as the best with fewer replicas
-        """
-        if point in self.trail:
-            return self.trail[point]
-        if point not in self.first and (known := self._known(point)):
-            self.trail[point] = known
-            return known
-        excluded = None if ties and self._ties(point) else self.excluded(point)
-        if excluded is None:
-            spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
-            if spent or time.monotonic() > self.until_s:
-                raise _Spent
-        racing = self.bar if self.limits.prune else None
-        tried = excluded or self.trials(point, racing)
-        self.trail[point] = tried
-        if tried.word == "met" and (self.best is None or tried.beats(self.best)):
-            self.best = tried
-        return tried
-
-    def _known(self, point: Point) -> Tried | None:
-        """The point, if lighter loads say that it misses the SLO, or costs no less than the best."""
-        if point not in self.then and self.lighter.refuses(point):
-            return Tried(point, "refused", reason="refused at a lower load")
-        bar = self.bar
-        if bar is None or not self.limits.prune:
-            return None
-        usd = self.lighter.least_usd(point)
-        if usd < bar.usd_per_month or bar.costs_as(usd):
-            return None
-        return Tried(point, "raced out", reason=f"{dollars(usd)} at a lower load")
-
-    def excluded(self, point: Point) -> Tried | None:
-        """The point, if it costs no less than the best whatever happens."""
-        bar = self.bar
-        if bar is None or not self.limits.prune:
-            return None
-        try:
-            bound = self.trials.bound_usd(point)
-        except InputError:
-            return None
-        if bound < bar.usd_per_month:
-            return None
-        return Tried(point, "excluded", reason=f"costs at least {dollars(bound)}")
-
-    def _ties(self, point: Point) -> bool:
-        """Whether the best may cost as much with these replicas, which are fewer."""
-        best = self.best
-        if best is None or best is not self.bar or sum(size.most for size in point) >= best.replicas:
-            return False
-        try:
-            return best.costs_as(self.trials.bound_usd(point))
-        except InputError:
-            return False
-
-    def enough(self, point: Point) -> bool:
-        """Whether the point may be enough: it is not refused."""
-        return self.close(point, ties=True).word != "refused"
 
 
 def search(
@@ -146,7 +53,7 @@ def search(
     guess : replicas of each pool with which it begins; by their rough capacity unless given
     """
     limits = limits or Limits()
-    searcher = _Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
+    searcher = Searcher(trials, limits, known, rival, lighter or Lighter(), first, then, guess)
     if known is not None:
         searcher.trail[known.point] = known
     if limits.seconds is not None:
@@ -160,13 +67,13 @@ def search(
             searcher.close(point)
         for k, pool in enumerate(trials.pools):
             if refinable(pool):
-                _settings(searcher, k)
-    except _Spent:
+                settings(searcher, k)
+    except Spent:
         finished = False
     return _result(searcher, finished)
 
 
-def _result(searcher: _Searcher, finished: bool) -> Search:
+def _result(searcher: Searcher, finished: bool) -> Search:
     best, pools = searcher.best, searcher.trials.pools
     trail = tuple(searcher.trail.values())
     skipped = sum(tried.word == "skipped" for tried in trail)
@@ -189,11 +96,6 @@ def _result(searcher: _Searcher, finished: bool) -> Search:
     return Search(best, trail, claim, gap, searcher.monotone)
 
 
-def refinable(pool: OpenPool) -> bool:
-    """Whether it has an autoscaler of which more than the most replicas is open."""
-    return pool.scaler is not None and (pool.scaler[0] is None or pool.scaler[2] is None)
-
-
 def _sized(pool: OpenPool, n: int) -> Size:
     """The pool with n replicas; of an autoscaler of which only the most is open, n is that."""
     if pool.scaler is None or refinable(pool) or n == 0:
@@ -204,7 +106,7 @@ def _sized(pool: OpenPool, n: int) -> Size:
     return Scaled(min(least, n), n, target)
 
 
-def _numbers(searcher: _Searcher) -> None:
+def _numbers(searcher: Searcher) -> None:
     """Find the fewest replicas that meet, in all pools."""
     pools, high = searcher.trials.pools, searcher.limits.max_replicas
 
@@ -233,7 +135,7 @@ def _numbers(searcher: _Searcher) -> None:
         _several(searcher, point, ranges, guesses)
 
 
-def _guess(searcher: _Searcher, k: int, start: Point) -> int:
+def _guess(searcher: Searcher, k: int, start: Point) -> int:
     trials = searcher.trials
     try:
         subject = trials.sized(start).subject
@@ -242,7 +144,7 @@ def _guess(searcher: _Searcher, k: int, start: Point) -> int:
     return guess_replicas(subject, trials.demand, trials.loaded.scenario.topologies[trials.name].pools[k].name)
 
 
-def _prove(searcher: _Searcher, point: Callable[[int], Point], bounds: tuple[int, int], found: int) -> None:
+def _prove(searcher: Searcher, point: Callable[[int], Point], bounds: tuple[int, int], found: int) -> None:
     """Close every smaller number, then the next larger ones that might cost less; one of these that fails is a sign.
 
     Where a larger number is refused, more is not always better here: nothing is skipped then.
@@ -265,7 +167,7 @@ def _prove(searcher: _Searcher, point: Callable[[int], Point], bounds: tuple[int
     _close_larger(searcher, point, range(found + 1, high + 1 if searcher.limits.prune else found))
 
 
-def _close_larger(searcher: _Searcher, point: Callable[[int], Point], numbers: range) -> None:
+def _close_larger(searcher: Searcher, point: Callable[[int], Point], numbers: range) -> None:
     """Close larger numbers: a larger instance may be cheaper by the GPU, and a started server has room for more.
 
     Where nothing of a rented replica is sure to be paid, no bound rises with the number: the search then ends at the
@@ -286,7 +188,7 @@ def _close_larger(searcher: _Searcher, point: Callable[[int], Point], numbers: r
 
 
 def _several(
-    searcher: _Searcher,
+    searcher: Searcher,
     point: Callable[[tuple[int, ...]], Point],
     ranges: list[tuple[int, int]],
     guesses: list[int],
@@ -308,7 +210,7 @@ def _several(
 
 
 def _dearest_first(
-    searcher: _Searcher, point: Callable[[tuple[int, ...]], Point], ranges: list[tuple[int, int]]
+    searcher: Searcher, point: Callable[[tuple[int, ...]], Point], ranges: list[tuple[int, int]]
 ) -> list[int]:
     """Places of the numbers by what one more replica costs at least, beside as few of the others as may be."""
     low = [least for least, _ in ranges]
@@ -320,90 +222,3 @@ def _dearest_first(
             return math.inf
 
     return sorted(range(len(ranges)), key=usd, reverse=True)
-
-
-def _settings(searcher: _Searcher, k: int) -> None:
-    """Settings of the k-th pool's autoscaler, beside each number of the others that may be enough."""
-    pool = searcher.trials.pools[k]
-    assert pool.scaler is not None
-    fewest: dict[Point, int] = {}
-    for tried in searcher.trail.values():
-        size = tried.point[k]
-        if isinstance(size, Fixed) and tried.word != "refused":
-            others = (*tried.point[:k], Fixed(0), *tried.point[k + 1 :])
-            fewest[others] = min(fewest.get(others, size.replicas), size.replicas)
-    for others, n in _every_number(searcher, k, fewest):
-        if n > max(pool.low, 1) or (n > 0 and pool.low == 0):
-            _grid(searcher, k, others, n)
-
-
-def _every_number(searcher: _Searcher, k: int, fewest: dict[Point, int]) -> list[tuple[Point, int]]:
-    """Each number of the other pool up to where the k-th is not needed, most first, with the fewest the k-th needs.
-
-    Where its own fixed replicas cost too much to be looked at, at least what the other falls short of is taken.
-    """
-    pools = searcher.trials.pools
-    if len(pools) != 2 or pools[1 - k].scaler is not None:
-        return sorted(fewest.items(), key=lambda item: -sum(size.most for size in item[0]))
-    other = pools[1 - k]
-    known = {others[1 - k].most: n for others, n in fewest.items()}
-    found: list[tuple[Point, int]] = []
-    alone = min((number for number, n in known.items() if n == 0), default=None)
-    for number in range(other.low, max(known, default=-1) + 1, other.step):
-        n = known.get(number, 1)
-        others = (Fixed(number), Fixed(0)) if k == 1 else (Fixed(0), Fixed(number))
-        if alone is not None:
-            n = max(n, alone - number) if number < alone else 0
-        found.append((others, min(n, searcher.limits.max_replicas)))
-        if n == 0:
-            break
-    return found[::-1]
-
-
-def _grid(searcher: _Searcher, k: int, others: Point, n: int) -> None:
-    """Settings that might do with fewer than the n replicas that are enough, from the fewest on.
-
-    With at most n replicas an autoscaler never costs more than these; where it is too slow with so many, it may have
-    half as many again.
-    """
-    pool = searcher.trials.pools[k]
-    assert pool.scaler is not None
-    least, most, target = pool.scaler
-    fixed = searcher.trials.sized((*others[:k], Fixed(n), *others[k + 1 :])).subject.fleet
-    spec = next(one for one in fixed.pools if one.name == pool.name)
-    choices = (target,) if target is not None else targets(spec, searcher.trials.demand)
-    begin = min(_FROM_GUESS, len(choices) - 1)
-    wider = min(n + math.ceil(n / 2), max(searcher.limits.max_replicas, n))
-    for fewest in (least,) if least is not None else range(pool.low, n + 1):
-        for limit in (most,) if most is not None else (n, wider):
-            if fewest > limit or fewest == limit == n:
-                continue
-
-            def point(target: float, fewest: int = fewest, limit: int = limit) -> Point:
-                return (*others[:k], Scaled(fewest, limit, target), *others[k + 1 :])
-
-            at = _largest_target(searcher, point, choices, begin)
-            if at is None:
-                return
-            if at >= 0:
-                begin = at
-                break
-
-
-def _largest_target(
-    searcher: _Searcher, point: Callable[[float], Point], choices: tuple[float, ...], begin: int
-) -> int | None:
-    """Place of the largest target that is enough, -1 for none; its neighbour is tried too. None once all cost more."""
-    good, bad, at = -1, len(choices), begin
-    while bad - good > 1:
-        tried = searcher.close(point(choices[at]))
-        if tried.word == "excluded":
-            return None
-        if tried.word == "refused":
-            bad = at
-        else:
-            good = at
-        at = (good + bad) // 2
-    if good > 0 and searcher.trail[point(choices[good])].word == "met":
-        searcher.close(point(choices[good - 1]))
-    return good

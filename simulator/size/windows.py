@@ -96,7 +96,7 @@ def best_window(
     """
     windows = open_windows(loaded.scenario.topologies[name])
     if not windows:
-        return answer(loaded, name, periods, store, limits, progress, rows, assumed, planned)
+        return answer(loaded, name, periods, store, limits, progress, rows, pools, assumed, planned)
     candidates = _candidates(loaded, name, windows[0], periods)
     most = len(_FIRST_LENGTHS) + 2 * len(_STEPS)
     if limits is not None and limits.seconds is not None:

@@ -8,6 +8,8 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.resolve.sizes import alone, open_pools
+from simulator.run.phases import phases
+from simulator.run.simulate import simulate
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
@@ -90,3 +92,18 @@ def test_advice_on_what_owns_keeps_owning(tmp_path: Path) -> None:
     said = advice(scenario, name, (1e6,), whole_month(demand_of(scenario)), Store())
     assert "meets the SLO for" in said
     assert "a 0, h 0" not in said
+
+
+@pytest.mark.parametrize(("moved", "kept"), [("", True), ("{name: a, gpu: h100-sxm}, ", False)])
+def test_an_event_that_adds_owned_servers_leaves_those_in_place(moved: str, kept: bool, tmp_path: Path) -> None:
+    """What it sells is charged to no size: a kind that stands keeps a replica, one that moves need not."""
+    added = OWNED.format("h", "h100-sxm")
+    routing = "routing: {kind: overflow, order: [h, a], when: {outstanding_per_replica: 8}}"
+    event = f"{{name: more, from_month: 3, topology: several, change: {{pools: [{moved}{added}], {routing}}}}}"
+    topology = f"several: {{pools: [{OWNED.format('a', 'l40s')}], {SERVERS}, staff: {{}}}}"
+    text = chat(topology, study=f"months: 4, events: [{event}]", rate_rps=8, tpot_s=0.06, horizon_s=20, warmup_s=2)
+    loaded = written(tmp_path, text)
+    (phase,) = phases(loaded, "several")
+    assert min(size.most for size in searched(alone(phase.loaded, "several")).best.point) == 0  # type: ignore[union-attr]
+    months = simulate(loaded, tmp_path).decision["topologies"]["several"]["months"]
+    assert {min(month["replicas"]) > 0 for month in months[2:]} == {kept}
