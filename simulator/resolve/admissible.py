@@ -17,7 +17,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.study.fleet import FleetSpec
 from simulator.workload.description import read_description
 from simulator.workload.jobs import JobWorkload
-from simulator.workload.lengths import length_least, length_mean
+from simulator.workload.lengths import length_bounds, length_mean
 from simulator.workload.replay import trace_rows
 from simulator.workload.spec import (
     ClassWorkload,
@@ -174,13 +174,13 @@ def _requests(spec: ClassWorkload, horizon_s: float) -> float:
 def _least_tokens(spec: ClassWorkload) -> int:
     """Prompt and answer of the shortest request that the class can have; what it says itself replaces the recorded."""
     arrivals = spec.arrivals
-    given = tuple(None if length is None else length_least(length) for length in (spec.isl, spec.osl))
+    given = tuple(None if length is None else length_bounds(length)[0] for length in (spec.isl, spec.osl))
     if isinstance(arrivals, Trace | Profile):
         stat = Path(arrivals.file).stat()
         return _least_recorded(arrivals, spec.name, *given, stat.st_mtime_ns, stat.st_size)
     user = arrivals.user_tokens if isinstance(arrivals, Sessions) and arrivals.user_tokens is not None else spec.isl
     system = arrivals.system_tokens if isinstance(arrivals, Sessions) else 0
-    return system + sum(length_least(length) for length in (user, spec.osl) if length is not None)
+    return system + sum(length_bounds(length)[0] for length in (user, spec.osl) if length is not None)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from simulator.perf.device import BatchLimits
 from simulator.resolve.demand import length_of
 from simulator.schema.engine import EngineSettings
 from simulator.schema.workload import RequestClass
-from simulator.workload.lengths import length_most
+from simulator.workload.lengths import length_bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def brings(classes: tuple[RequestClass, ...], folder: Path) -> Brings:
     """What requests of these classes bring; files are in `folder`."""
     return Brings(
         max((cls.adapters.number for cls in classes if cls.adapters), default=0),
-        max((length_most(length_of(cls.images.tokens, folder)) for cls in classes if cls.images), default=0),
+        max((length_bounds(length_of(cls.images.tokens, folder))[1] for cls in classes if cls.images), default=0),
         any(cls.structured_outputs for cls in classes),
     )
 

@@ -11,13 +11,14 @@ from simulator.memory.cache import Group
 from simulator.memory.planner import Plan
 from simulator.schema.engine import EngineSettings
 
-_KINDS = {
+KINDS = {
     "full": GroupKind.FULL,
     "latent": GroupKind.FULL,
     "window": GroupKind.WINDOW,
     "chunk": GroupKind.CHUNK,
     "state": GroupKind.LINEAR,
 }
+"""The scheduler's kinds of KV cache groups by the memory plan's."""
 WORDS = {
     GroupKind.FULL: "full attention",
     GroupKind.WINDOW: "sliding window",
@@ -40,7 +41,7 @@ def _group(group: Group, longest_tokens: int, prefix_caching: bool) -> KvGroup:
     page = group.page
     if page.kind == "state" and not prefix_caching:
         return KvGroup(GroupKind.LINEAR, longest_tokens)
-    return KvGroup(_KINDS[page.kind], page.tokens, page.reach, aligned=page.kind == "state")
+    return KvGroup(KINDS[page.kind], page.tokens, page.reach, aligned=page.kind == "state")
 
 
 def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from simulator.catalog.overheads import version_key
 from simulator.engine.modes.refusals import Asked, Effect, Finding, settle
-from simulator.engine.modes.spec import GroupKind
 from simulator.engine.rules import V0_32
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.resolve.kv_blocks import KvBlocks
+from simulator.resolve.kv_groups import KINDS
 from simulator.resolve.memory import shape_of
 from simulator.schema.engine import EngineSettings
 
@@ -25,13 +25,6 @@ _KEYS = {
 """Keys that the scenario calls otherwise."""
 _OF_OTHERS = ("async_scheduling", "mamba_cache_mode")
 """Keys that are settled elsewhere (`resolve.flight`), or that no scenario has."""
-_KINDS = {
-    "full": GroupKind.FULL,
-    "latent": GroupKind.FULL,
-    "window": GroupKind.WINDOW,
-    "chunk": GroupKind.CHUNK,
-    "state": GroupKind.LINEAR,
-}
 _ACTIVATIONS = {"bf16": "bfloat16", "bfloat16": "bfloat16", "fp16": "float16", "float16": "float16"}
 
 
@@ -56,7 +49,7 @@ def asked_for(
         method=spec.method if spec else "",
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
         drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
-        layers=frozenset(_KINDS[cache.kind] for cache in shape.caches),
+        layers=frozenset(KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         connector_takes_groups=None if role == "both" else True,
         enable_prefix_caching=settings.enable_prefix_caching,

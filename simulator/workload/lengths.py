@@ -56,29 +56,18 @@ def length_mean(spec: Length) -> float:
     assert_never(spec)
 
 
-def length_least(spec: Length) -> int:
-    """Smallest number of tokens that can be drawn."""
+def length_bounds(spec: Length) -> tuple[int, int]:
+    """Smallest and largest number of tokens that can be drawn."""
     if isinstance(spec, Constant):
-        return spec.value
+        return spec.value, spec.value
     if isinstance(spec, Uniform):
-        return _whole_bounds(spec)[0]
+        return _whole_bounds(spec)
     if isinstance(spec, Lognormal):
-        return int(spec.min) if spec.cv else int(np.clip(round(spec.mean), spec.min, spec.max))
+        always = int(np.clip(round(spec.mean), spec.min, spec.max))
+        return (int(spec.min), int(spec.max)) if spec.cv else (always, always)
     if isinstance(spec, Empirical):
-        return int(read_lengths(spec.file, spec.column).min())
-    assert_never(spec)
-
-
-def length_most(spec: Length) -> int:
-    """Largest number of tokens that can be drawn."""
-    if isinstance(spec, Constant):
-        return spec.value
-    if isinstance(spec, Uniform):
-        return _whole_bounds(spec)[1]
-    if isinstance(spec, Lognormal):
-        return int(spec.max) if spec.cv else length_least(spec)
-    if isinstance(spec, Empirical):
-        return int(read_lengths(spec.file, spec.column).max())
+        tokens = read_lengths(spec.file, spec.column)
+        return int(tokens.min()), int(tokens.max())
     assert_never(spec)
 
 
