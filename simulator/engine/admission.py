@@ -31,9 +31,7 @@ def prefill_cap(rep: Any, pool: Any) -> int:
 
 
 @kernel
-def _try_admit(
-    engines: Engines, r: int, rep: Any, pool: Any, index: int, budget: int, cap: int, pads: int, now: float
-) -> int:
+def _try_admit(engines: Engines, rep: Any, pool: Any, index: int, budget: int, cap: int, pads: int, now: float) -> int:
     """Admit the head of the queue; returns the tokens scheduled, or why it has to wait.
 
     One whose KV has to be fetched begins to wait for it instead: -1.
@@ -75,7 +73,7 @@ def _try_admit(
         join_prefill(engines, rep, index)
     else:
         slot.state = PREFILL
-    count_scheduled(rep, slot, hit_tokens, scheduled, tokens - hit_tokens == 1 and hit_tokens >= slot.isl)
+    count_scheduled(rep, hit_tokens, scheduled, tokens - hit_tokens == 1 and hit_tokens >= slot.isl)
     return scheduled
 
 
@@ -107,13 +105,13 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
     running = rep.n_running
     most = pool.max_num_seqs if pool.batching == _CONTINUOUS else batch_limit(rep, pool)
     if rep.n_received > 0:
-        budget = admit_received(engines, rep, pool, budget, most, pads, now)
+        budget = admit_received(engines, rep, pool, budget, most, pads)
     cap = prefill_cap(rep, pool)
     slots = pool.draft_slots
     while rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
         if pass_over(engines, r, rep, pool):
             continue
-        scheduled = _try_admit(engines, r, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
+        scheduled = _try_admit(engines, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
         if scheduled == _NO_BLOCKS:
             rep.batch_room = 0
         if scheduled in (_NO_BLOCKS, _NO_BUDGET):

@@ -35,7 +35,10 @@ _COUNTS = (
     *("n_running", "n_waiting", "n_decode", "n_prefill", "context_tokens", "decode_step", "in_step"),
     *("n_holding", "n_received", "n_kept", "link_free_s", "batch_room"),
 )
-_WITH_ROW = (state.PREFILL, state.DECODE, state.LANDING, state.RECEIVING, state.RECEIVED, state.SENDING, state.SENT)
+_WITH_ROW = (
+    *(state.PREFILL, state.DECODE, state.LANDING, state.RECEIVING, state.RECEIVED, state.REQUEUED),
+    *(state.SENDING, state.SENT),
+)
 _CHAIN_SCRATCH = 64
 _ONE_AT_A_TIME = Flight(depth=1, asynchronous=False)
 """Of plain replicas where the kernels of plans in flight run them too: beside several KV cache groups, so that these

@@ -223,7 +223,7 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
             index = following
             continue
         slot.scheduled = scheduled
-        count_scheduled(rep, slot, slot.computed, scheduled, _is_decoding(slot, due))
+        count_scheduled(rep, slot.computed, scheduled, _is_decoding(slot, due))
         tell_given(engines, r, rep, index)
         budget -= scheduled + slots
         if pads != NO_PADDING:
@@ -250,7 +250,7 @@ def _uncount(rep: Any, slot: Any) -> None:
 
 
 @kernel
-def complete_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> int:
+def complete_general(engines: Engines, rep: Any, pool: Any, now: float) -> int:
     """Apply a general step; the slots that end stand in `scratch`, their number is returned."""
     n_done = 0
     index = rep.run_head

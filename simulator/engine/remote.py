@@ -74,13 +74,19 @@ def start_load(engines: Engines, rep: Any, pool: Any, index: int) -> int:
     slot.state = RECEIVING
     slot.catching_up = 1
     hold(engines, rep, pool, index)
-    slot.run_next = NONE
+    ask_for_load(engines, rep, index)
+    return -1
+
+
+@kernel
+def ask_for_load(engines: Engines, rep: Any, index: int) -> None:
+    """Join the requests whose transfer begins with the present step."""
+    engines.slots[index].run_next = NONE
     if rep.load_head == NONE:
         rep.load_head = index
     else:
         engines.slots[rep.load_tail].run_next = index
     rep.load_tail = index
-    return -1
 
 
 @kernel
@@ -126,7 +132,16 @@ def leave_hold(engines: Engines, rep: Any, index: int) -> None:
 
 
 @kernel
-def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int, pads: int, now: float) -> int:
+def leave_queue(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+    """Leave whichever waiting requests it is among; what blocks it holds stay its own."""
+    if engines.slots[index].state in (RECEIVING, RECEIVED):
+        leave_hold(engines, rep, index)
+    else:
+        remove_waiting(engines, rep, pool.policy, index)
+
+
+@kernel
+def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int, pads: int) -> int:
     """Let requests run whose KV has arrived; returns the budget left, 0 when one has to wait and so everybody behind.
 
     Its blocks become findable now, and its last token is computed again, for the logits.
@@ -164,7 +179,7 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
                 join_prefill(engines, rep, index)
             else:
                 slot.state = PREFILL
-            count_scheduled(rep, slot, slot.computed, 1 + padding, True)
+            count_scheduled(rep, slot.computed, 1 + padding, True)
             budget -= 1 + padding + slots
         index = following
     return budget

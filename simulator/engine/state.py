@@ -28,12 +28,14 @@ NONE = -1
     CHECKED,
     RETRYING,
     LANDING,
-) = range(14)
+    REQUEUED,
+) = range(15)
 """Where a slot is: unused, a turn still to come, queued before its pool, queued at a replica, running with tokens to
 catch up, running with one new token a step (kept lazily, see `lanes`), at a token API; waiting with blocks whose
 content is on its way, or has arrived. The next two are no requests but blocks of a finished prefill that are kept:
-until they have been sent, or until the step ends in which they were. The last two: between the targets of a cascade,
-before a call to a token API is repeated; and running, with the last token on its way."""
+until they have been sent, or until the step ends in which they were. The last four: between the targets of a cascade,
+before a call to a token API is repeated; running, with the last token on its way; and with blocks whose content has
+arrived, but queued at its replica among those without."""
 
 SLOT = np.dtype(
     [

@@ -73,7 +73,7 @@ def _take_prefill_blocks(engines: Engines, rep: Any, pool: Any) -> None:
                     append_block(engines, rep, slot)
                 register_full_blocks(engines, rep, pool, slot, reach)
             due = slot.isl + slot.generated - slot.computed
-            count_scheduled(rep, slot, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)
+            count_scheduled(rep, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)
         index = slot.lane_next
 
 
@@ -170,7 +170,7 @@ def complete(engines: Engines, r: int) -> int:
     now = rep.step_end_s
     rep.in_step = 0
     if rep.lanes == 0:
-        n_done = complete_general(engines, r, rep, pool, now)
+        n_done = complete_general(engines, rep, pool, now)
         if pool.num_speculative_tokens == 0:
             enter_lanes(engines, r, rep, pool)
         return n_done

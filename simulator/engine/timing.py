@@ -11,7 +11,7 @@ from simulator.jit import kernel
 
 
 @kernel
-def count_scheduled(rep: Any, slot: Any, computed: int, tokens: int, decoding: bool) -> None:
+def count_scheduled(rep: Any, computed: int, tokens: int, decoding: bool) -> None:
     """Add one request's `tokens` of this step to the step's totals."""
     rep.step_seqs += 1
     rep.step_tokens += tokens

@@ -48,7 +48,7 @@ _REJECTED_PAUSE_S = 1.0
 
 
 @kernel
-def _load_row(fleet: Fleet, engines: Engines, row: Any, closed_loop: int) -> int:
+def _load_row(engines: Engines, row: Any, closed_loop: int) -> int:
     engines.counters[N_FREE_SLOTS] -= 1
     index = engines.free_slots[engines.counters[N_FREE_SLOTS]]
     slot = engines.slots[index]
@@ -97,13 +97,13 @@ def load_request(fleet: Fleet, engines: Engines, rows: Any, number: int, closed_
 
     A closed loop's requests are told apart by how many it has sent.
     """
-    first = _load_row(fleet, engines, rows[number], closed_loop)
+    first = _load_row(engines, rows[number], closed_loop)
     if closed_loop != NONE:
         engines.slots[first].luck += fleet.closed[closed_loop].sent
     previous = first
     following = rows[number].next_turn
     while following >= 0:
-        index = _load_row(fleet, engines, rows[following], NONE)
+        index = _load_row(engines, rows[following], NONE)
         engines.slots[previous].next_turn = index
         previous = index
         following = rows[following].next_turn

@@ -12,8 +12,7 @@ from simulator.engine.leave import leave_running
 from simulator.engine.modes.rooms.answers import tell_ended
 from simulator.engine.modes.tables.answers import free_blocks
 from simulator.engine.modes.waves.kernels import end_deferral
-from simulator.engine.queues import remove_waiting
-from simulator.engine.remote import leave_hold
+from simulator.engine.remote import leave_queue
 from simulator.engine.state import (
     DECODE,
     GATEWAY,
@@ -23,6 +22,7 @@ from simulator.engine.state import (
     PREFILL,
     RECEIVED,
     RECEIVING,
+    REQUEUED,
     RETRYING,
     WAITING,
     Engines,
@@ -43,13 +43,10 @@ def _take_waiting(engines: Engines, rep: Any, pool: Any, index: int) -> int:
     """Take a request out that has not begun to run. Its blocks go back, or stay in a slot while a load fills them."""
     slot = engines.slots[index]
     kept = NONE
-    if slot.state == WAITING:
-        remove_waiting(engines, rep, pool.policy, index)
-    elif slot.state == RECEIVED:
-        leave_hold(engines, rep, index)
+    leave_queue(engines, rep, pool, index)
+    if slot.state in (RECEIVED, REQUEUED):
         free_blocks(engines, rep, pool, slot)
-    else:
-        leave_hold(engines, rep, index)
+    elif slot.state == RECEIVING:
         kept = keep_blocks(engines, index)
         engines.slots[kept].peer = NONE
         if slot.peer != NONE:
@@ -119,7 +116,7 @@ def drop_request(fleet: Fleet, engines: Engines, index: int, now: float, left: b
         return
     if state == GATEWAY:
         leave_gateway(engines, index, engines.pools[slot.target], now)
-    elif state == WAITING or (left and state in (PREFILL, DECODE, LANDING, RECEIVING, RECEIVED)):
+    elif state == WAITING or (left and state in (PREFILL, DECODE, LANDING, RECEIVING, RECEIVED, REQUEUED)):
         if not leave_engine(engines, fleet, index, now):
             return
     elif state != RETRYING:

@@ -11,8 +11,8 @@ from simulator.engine.general import materialise
 from simulator.engine.kept import drop_kept
 from simulator.engine.modes.flight.ring import cut_plans
 from simulator.engine.modes.tables.answers import free_blocks
-from simulator.engine.queues import remove_running, remove_waiting
-from simulator.engine.remote import leave_hold
+from simulator.engine.queues import remove_running
+from simulator.engine.remote import leave_queue
 from simulator.engine.state import (
     CHECKED,
     GATEWAY,
@@ -114,15 +114,17 @@ def _let_go(engines: Engines, rep: Any, pool: Any) -> int:
         remove_running(engines, rep, index)
         free_blocks(engines, rep, pool, engines.slots[index])
         return index
-    pool.n_waiting -= 1
-    if rep.wait_head != NONE:
-        index = rep.wait_head
-        remove_waiting(engines, rep, pool.policy, index)
-        return index
-    index = rep.hold_head
-    leave_hold(engines, rep, index)
-    free_blocks(engines, rep, pool, engines.slots[index])
+    index = rep.wait_head if rep.wait_head != NONE else rep.hold_head
+    _take_waiting(engines, rep, pool, index)
     return index
+
+
+@kernel
+def _take_waiting(engines: Engines, rep: Any, pool: Any, index: int) -> None:
+    leave_queue(engines, rep, pool, index)
+    if engines.slots[index].state != WAITING:
+        free_blocks(engines, rep, pool, engines.slots[index])
+    pool.n_waiting -= 1
 
 
 @kernel
@@ -178,13 +180,7 @@ def _recall(fleet: Fleet, engines: Engines, rep: Any, now: float, again: int) ->
         if slot.state == GATEWAY:
             leave_gateway(engines, index, pool, now)
         else:
-            other = engines.replicas[slot.replica]
-            if slot.state == WAITING:
-                remove_waiting(engines, other, pool.policy, index)
-            else:
-                leave_hold(engines, other, index)
-                free_blocks(engines, other, pool, slot)
-            pool.n_waiting -= 1
+            _take_waiting(engines, engines.replicas[slot.replica], pool, index)
             leave_replica(engines, index, now)
             wake(fleet, engines, slot.replica, now)
         again = _fail_or_retry(fleet, engines, index, now, again)

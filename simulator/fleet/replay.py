@@ -29,8 +29,8 @@ from simulator.workload.requests import Requests, make_extras, make_requests
 
 _MOST_IDLE_S = 1_000.0
 _PLAN_S, _PAUSE_S, _DURING_S, _NOTICED_S = 0.5, 0.5, 0.75, 0.25
-"""In each second of a replay outputs come first, then loads and sends that have ended are noticed, then events and
-arrivals come and a plan is made, then events that came while its output was awaited."""
+"""In each second of a replay outputs come first, then loads and sends that have ended are noticed in order of ids, then
+events and arrivals come and a plan is made, then events that came while its output was awaited."""
 
 
 def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
@@ -210,6 +210,7 @@ def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth
         leaves_s.append(min((time_s for time_s in after if time_s > 0), default=0.0))
     pictures: dict[str, int] = {}
     images = [image for row in ordered for image in row.images]
+    noticed_s = _NOTICED_S * (1.0 + np.argsort(np.argsort([row.id for row in ordered])) / len(ordered))
     grammars = [-1.0 if row.grammar_ready_step is None else _after(row.grammar_ready_step, row) for row in ordered]
     return make_extras(
         len(ordered),
@@ -218,9 +219,10 @@ def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth
         grammar_s=np.array(grammars),
         stored_tokens=np.array([row.stored_tokens for row in ordered]),
         stored_apart=np.array([row.async_load for row in ordered]),
-        load_s=np.array([row.load_steps + depth - _NOTICED_S for row in ordered]),
+        load_s=np.array([row.load_steps + depth - _PLAN_S for row in ordered]) + noticed_s,
         remote=np.array([row.remote_prefill for row in ordered]),
-        send_s=np.array([(row.send_steps + depth + _NOTICED_S) * row.remote_decode for row in ordered]),
+        send_s=(np.array([row.send_steps + depth for row in ordered]) + noticed_s)
+        * np.array([row.remote_decode for row in ordered]),
         picture_start=np.cumsum([0, *(len(row.images) for row in ordered)]),
         picture_offset=np.array([offset for offset, _, _ in images]),
         picture_tokens=np.array([tokens for _, tokens, _ in images]),

@@ -90,8 +90,8 @@ def requests(draw: st.DrawFn, config: EngineConfig) -> tuple[TraceRequest, ...]:
     for number in range(draw(st.integers(2, 8))):
         step += draw(st.sampled_from([0, 0, 1, 4]))
         shared = draw(st.sampled_from([0, 8, 16]))
-        isl = shared + draw(st.integers(1, 24))
-        osl = draw(st.integers(1, 8))
+        isl = shared + draw(st.just(1) | st.integers(1, 24))
+        osl = draw(st.just(1) | st.integers(1, 8))
         pictures = [PICTURES[k] for k in draw(st.lists(st.integers(0, 2), max_size=2))] if config.modes.encoder else []
         images, offset = [], draw(st.integers(0, 6))
         for name, tokens in pictures:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.engine.modes.flight.answers import put_aside
 from simulator.engine.modes.rooms import blocks
-from simulator.engine.remote import hold
+from simulator.engine.remote import ask_for_load, hold, leave_hold
 from simulator.engine.speculation import spec_decode_tokens
-from simulator.engine.state import LOG_LOAD, NONE, RECEIVING, Engines
+from simulator.engine.state import LOG_LOAD, NONE, RECEIVING, REQUEUED, Engines
 from simulator.engine.timing import write_log
 from simulator.jit import kernel
 
 
 @kernel
-def external_tokens(engines: Engines, rep: Any, pool: Any, index: int, tokens: int, local: int) -> tuple[int, bool]:
+def external_tokens(engines: Engines, pool: Any, index: int, tokens: int, local: int) -> tuple[int, bool]:
     """Tokens that come from elsewhere behind `local` ones, and whether apart from the step.
 
     Another engine has the whole prompt, but for what several MTP modules read ahead; a store whole blocks.
@@ -35,7 +36,7 @@ def external_tokens(engines: Engines, rep: Any, pool: Any, index: int, tokens: i
 
 
 @kernel
-def blocks_on_the_way(engines: Engines, rep: Any, pool: Any) -> int:
+def blocks_on_the_way(engines: Engines, r: int, rep: Any, pool: Any) -> int:
     """Blocks that requests on their way to their first decode step still need, and one such step."""
     extra = spec_decode_tokens(pool)
     total = blocks.blocks_at_least(engines, rep, pool, extra)
@@ -48,6 +49,9 @@ def blocks_on_the_way(engines: Engines, rep: Any, pool: Any) -> int:
     while index != NONE:
         total += _to_come(engines, rep, pool, index, extra)
         index = engines.slots[index].wait_next
+    for index in range(len(engines.slots) if engines.rooms.replicas[r].requeues != 0 else 0):
+        if engines.slots[index].state == REQUEUED and engines.slots[index].replica == r:
+            total += _to_come(engines, rep, pool, index, extra)
     return total
 
 
@@ -59,9 +63,7 @@ def _to_come(engines: Engines, rep: Any, pool: Any, index: int, extra: int) -> i
 
 
 @kernel
-def tell_load(
-    engines: Engines, r: int, rep: Any, pool: Any, index: int, external: int, apart: bool, now: float
-) -> None:
+def tell_load(engines: Engines, rep: Any, pool: Any, index: int, external: int, apart: bool) -> None:
     """Blocks were given at an admission: another engine or store is told which ones are to be filled."""
     slot, mine = engines.slots[index], engines.rooms.slots[index]
     asked = slot.peer != NONE or mine.remote != 0
@@ -74,12 +76,7 @@ def tell_load(
     if len(engines.log) > 0:
         write_log(engines, LOG_LOAD, slot.request, many, 0)
     if apart:
-        slot.run_next = NONE
-        if rep.load_head == NONE:
-            rep.load_head = index
-        else:
-            engines.slots[rep.load_tail].run_next = index
-        rep.load_tail = index
+        ask_for_load(engines, rep, index)
 
 
 @kernel
@@ -101,3 +98,15 @@ def take_in(engines: Engines, rep: Any, pool: Any, index: int) -> None:
         blocks.register(engines, rep, pool, slot, min(slot.computed, slot.isl + slot.generated - pool.unhashed))
     if slot.computed == slot.isl + slot.generated:
         slot.computed -= 1
+
+
+@kernel
+def requeue(engines: Engines, r: int, rep: Any, index: int) -> None:
+    """One whose KV has arrived was passed over with nothing computed: it waits among those that hold no blocks.
+
+    A prompt of one token comes to that, since its last token is computed again.
+    """
+    leave_hold(engines, rep, index)
+    engines.slots[index].state = REQUEUED
+    engines.rooms.replicas[r].requeues = 1
+    put_aside(engines, r, index)

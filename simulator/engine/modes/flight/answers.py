@@ -55,6 +55,12 @@ def set_aside(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     """Take the head of the waiting queue out of this plan; `return_passed` gives it its place again."""
     index = rep.wait_head
     remove_waiting(engines, rep, pool.policy, index)
+    put_aside(engines, r, index)
+
+
+@kernel
+def put_aside(engines: Engines, r: int, index: int) -> None:
+    """`return_passed` queues a request that stands in no queue, before all that wait."""
     engines.slots[index].wait_next = engines.flight.replicas[r].passed
     engines.flight.replicas[r].passed = index
 

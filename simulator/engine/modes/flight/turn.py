@@ -72,9 +72,7 @@ def take_turn(engines: Engines, r: int, now: float) -> None:
         if head.plan_s > 0.0:
             rep.step_end_s = now + head.plan_s
             return
-    if more and rep.step_seqs == 0 and nothing_in_flight(engines, r, rep):
-        rep.in_step = 0
-    if rep.in_step == 0:
+    if rep.in_step == 0 or (more and rep.step_seqs == 0 and nothing_in_flight(engines, r, rep)):
         go_idle(rep, now)
         return
     head.waits = 1

@@ -16,6 +16,7 @@ from simulator.engine.modes.connector.kernels import (
     blocks_on_the_way,
     external_tokens,
     hold_for_load,
+    requeue,
     take_in,
     tell_load,
 )
@@ -25,10 +26,10 @@ from simulator.engine.modes.lora.kernels import add_adapter, gather_adapters, la
 from simulator.engine.modes.rooms import blocks
 from simulator.engine.modes.tables.answers import cached_prefix, chunk_tokens
 from simulator.engine.modes.waves.kernels import defer
-from simulator.engine.queues import append_running, remove_waiting
-from simulator.engine.remote import leave_hold
+from simulator.engine.queues import append_running
+from simulator.engine.remote import leave_queue
 from simulator.engine.speculation import first_step_padding
-from simulator.engine.state import NONE, PREFILL, RECEIVED, Engines
+from simulator.engine.state import NONE, PREFILL, RECEIVED, WAITING, Engines
 from simulator.engine.timing import count_scheduled
 from simulator.jit import kernel
 
@@ -88,6 +89,8 @@ def admit_asking(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pad
             budget -= got + slots
         elif got == _PASS:
             defer(engines, r, index)
+            if engines.slots[index].state == RECEIVED and engines.slots[index].computed == 0:
+                requeue(engines, r, rep, index)
         index = following
     while goes_on and rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
         index = rep.wait_head
@@ -119,14 +122,14 @@ def _try_admit(
     slot = engines.slots[index]
     mine, rules = engines.rooms.slots[index], engines.rooms.pools[rep.pool]
     tokens = slot.isl + slot.generated
-    fresh = slot.state != RECEIVED
+    fresh = slot.state == WAITING
     n_hits = 0
     external = 0
     apart = False
     computed = slot.computed
     if fresh:
         n_hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
-        external, apart = external_tokens(engines, rep, pool, index, tokens, n_hits * pool.block_size)
+        external, apart = external_tokens(engines, pool, index, tokens, n_hits * pool.block_size)
         computed = n_hits * pool.block_size + external
     scheduled = 0
     padding = 0
@@ -147,7 +150,7 @@ def _try_admit(
             at_state = chunk_tokens(engines, rep, pool, slot, tokens, computed, wanted, fresh)
             return _STOP if rules.ends_at_states != 0 and at_state <= 0 else _PASS
     reserve = pool.watermark_blocks if rep.n_running > 0 else 0
-    reserved = blocks_on_the_way(engines, rep, pool) if apart else 0
+    reserved = blocks_on_the_way(engines, r, rep, pool) if apart else 0
     main = min(computed, pool.max_model_len) + scheduled
     reach = min(main + (0 if apart else pool.num_lookahead_tokens), pool.max_model_len)
     needed = blocks.blocks_wanted(engines, rep, pool, index, fresh, n_hits, external, tokens, reach, main, reserve)
@@ -159,21 +162,17 @@ def _try_admit(
     blocks.extend_table(engines, rep, pool, slot, reach, main)
     if not apart and pool.prefix_caching != 0:
         blocks.register(engines, rep, pool, slot, min(main, tokens - pool.unhashed))
-    tell_load(engines, r, rep, pool, index, external, apart, now)
+    tell_load(engines, rep, pool, index, external, apart)
     if np.isnan(slot.scheduled_s) and not apart:
         slot.scheduled_s = now
     if mine.seen == 0:
         mine.seen = 1
         slot.cached_tokens = n_hits * pool.block_size if apart else computed
     slot.computed = computed
+    leave_queue(engines, rep, pool, index)
     if apart:
-        remove_waiting(engines, rep, pool.policy, index)
         hold_for_load(engines, rep, pool, index)
         return _PASS
-    if fresh:
-        remove_waiting(engines, rep, pool.policy, index)
-    else:
-        leave_hold(engines, rep, index)
     pool.n_waiting -= 1
     append_running(engines, rep, index)
     slot.state = PREFILL
@@ -182,7 +181,7 @@ def _try_admit(
     if fresh:
         slot.catching_up = 1 if computed + scheduled < tokens else 0
     decoding = tokens - computed == 1 and (computed >= slot.isl or mine.loaded != 0)
-    count_scheduled(rep, slot, computed, scheduled, decoding)
+    count_scheduled(rep, computed, scheduled, decoding)
     add_adapter(engines, r, index)
     encode_wanted(engines, r, index)
     return scheduled

@@ -48,6 +48,7 @@ REPLICA = np.dtype(
         ("turns", np.int32),  # goes on with empty plans while something is on its way, as vLLM does
         ("sampling_waits", np.int32),  # the plan just made needs the tokens of the one before
         ("drops_output", np.int32),  # of those that are preempted now
+        ("requeues", np.int32),  # some request has waited among those without blocks although it holds some
         ("n_adapters", np.int32),
         ("n_arrived", np.int32),
         ("encoder_free", np.int64),

@@ -47,10 +47,10 @@ def blocks_wanted(
         computed = n_hits * size + external
         fits = fits or holding.blocks_to_admit(engines, rep, n_hits, computed, whole, True) <= free
         return holding.blocks_to_admit(engines, rep, n_hits, computed, reach, False) if fits else NO_CAP
-    if not fits and holding.blocks_to_come(engines, rep, slot, whole, whole) > free:
+    if not fits and holding.blocks_to_extend(engines, rep, slot, whole, whole, True) > free:
         return NO_CAP
     holding.remove_skipped(engines, rep, slot, slot.computed)
-    return holding.blocks_to_extend(engines, rep, slot, reach, main)
+    return holding.blocks_to_extend(engines, rep, slot, reach, main, False)
 
 
 @kernel
@@ -97,7 +97,7 @@ def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> N
 def blocks_to_come(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int, main: int) -> int:
     """Blocks that a request which holds some still needs up to `reach` tokens."""
     if engines.groups.pools[rep.pool].n_groups != 0:
-        return holding.blocks_to_come(engines, rep, slot, reach, main)
+        return holding.blocks_to_extend(engines, rep, slot, reach, main, True)
     return max((reach + pool.block_size - 1) // pool.block_size - slot.n_blocks, 0)
 
 

@@ -35,9 +35,8 @@ def take_turn_asking(engines: Engines, r: int, now: float) -> None:
         if head.plan_s > 0.0:
             rep.step_end_s = now + head.plan_s
             return
-    if room.turns == 0 and more and rep.step_seqs == 0 and nothing_in_flight(engines, r, rep):
-        rep.in_step = 0
-    if rep.in_step == 0:
+    stands = room.turns == 0 and more and rep.step_seqs == 0
+    if rep.in_step == 0 or (stands and nothing_in_flight(engines, r, rep)):
         go_idle(rep, now)
         return
     head.waits = 1

@@ -160,7 +160,7 @@ def _table_needs(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int) -
 def _groups_need(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int) -> int:
     if engines.groups.pools[rep.pool].n_groups == 0:
         return _table_needs(engines, rep, pool, slot, reach)
-    return holding.blocks_to_extend(engines, rep, slot, reach, reach)
+    return holding.blocks_to_extend(engines, rep, slot, reach, reach, False)
 
 
 blocks_needed = table_door(_table_needs, _groups_need)
@@ -174,7 +174,7 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     reach = min(main + pool.num_lookahead_tokens, pool.max_model_len)
     aloft = engines.flight.aloft[index]
     holding.remove_skipped(engines, rep, slot, max(slot.computed - aloft.in_flight - aloft.stale, 0))
-    if holding.blocks_to_extend(engines, rep, slot, reach, main) > rep.free_blocks:
+    if holding.blocks_to_extend(engines, rep, slot, reach, main, False) > rep.free_blocks:
         return False
     holding.extend(engines, rep, slot, reach, main)
     if pool.prefix_caching != 0:

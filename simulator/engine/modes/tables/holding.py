@@ -72,8 +72,13 @@ def remove_skipped(engines: Engines, rep: Any, slot: Any, processed: int) -> Non
 
 
 @kernel
-def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> int:
-    """Blocks that a running request takes to hold `reach` tokens; `main` are those without look-ahead slots."""
+def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int, capped: bool) -> int:
+    """Blocks that a request which holds some takes to hold `reach` tokens; `main` are those without look-ahead slots.
+
+    Parameters
+    ----------
+    capped : count of each kind no more than a request ever holds at once
+    """
     groups = engines.groups
     total = 0
     for k in range(groups.pools[rep.pool].n_kinds):
@@ -82,22 +87,10 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
         if kind.kind == _LINEAR:
             total += min(blocks_for(main, kind) - end, 1) * kind.n_groups
         else:
-            total += max(blocks_for(reach, kind) + kind.more - end, 0) * kind.n_groups
-    return total
-
-
-@kernel
-def blocks_to_come(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> int:
-    """As `blocks_to_extend`, of each kind no more than a request ever holds at once."""
-    groups = engines.groups
-    total = 0
-    for k in range(groups.pools[rep.pool].n_kinds):
-        kind = groups.kinds[rep.pool, k]
-        end = groups.held[slot.row, k].end
-        if kind.kind == _LINEAR:
-            total += min(blocks_for(main, kind) - end, 1) * kind.n_groups
-        else:
-            total += max(min(blocks_for(reach, kind) + kind.more, kind.cap) - end, 0) * kind.n_groups
+            required = blocks_for(reach, kind) + kind.more
+            if capped:
+                required = min(required, kind.cap)
+            total += max(required - end, 0) * kind.n_groups
     return total
 
 

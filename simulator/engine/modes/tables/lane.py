@@ -36,7 +36,7 @@ def _tokens_on_their_way(engines: Engines, r: int, rep: Any, slot: Any) -> int:
 
 
 @kernel
-def _known_tokens(engines: Engines, rep: Any, slot: Any, lag: int) -> int:
+def _known_tokens(slot: Any, lag: int) -> int:
     """Tokens of a request in the prefill lane whose values are known; one that decodes may wait for its last."""
     known = slot.isl + slot.generated
     return known - 1 if lag > 0 and slot.computed >= slot.isl else known
@@ -116,10 +116,10 @@ def change_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
         remove_skipped(engines, rep, slot, slot.computed - lag)
         extend(engines, rep, slot, min(reach, pool.max_model_len), reach)
         if pool.prefix_caching != 0:
-            register(engines, rep, pool, slot, min(reach, _known_tokens(engines, rep, slot, lag)))
+            register(engines, rep, pool, slot, min(reach, _known_tokens(slot, lag)))
         note_plan(engines, slot, slot.scheduled)
         due = slot.isl + slot.generated - slot.computed
-        count_scheduled(rep, slot, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)
+        count_scheduled(rep, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)
         index = _scheduled_from(engines, slot.lane_next)
 
 

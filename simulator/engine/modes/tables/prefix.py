@@ -340,14 +340,14 @@ def _register_last_state(engines: Engines, rep: Any, pool: Any, slot: Any, place
         known = block.hash != NO_HASH
         if known and head.state_written_once != 0:
             continue
-        chain = _chain_at(engines, rep, pool, slot, place)
+        chain = _chain_at(engines, pool, slot, place)
         if not known:
             register_block(engines, rep, index, group_key(chain, g))
         _note_written(engines, chain)
 
 
 @kernel
-def _chain_at(engines: Engines, rep: Any, pool: Any, slot: Any, place: int) -> Any:
+def _chain_at(engines: Engines, pool: Any, slot: Any, place: int) -> Any:
     """Chain hash of the block at `place`, computed from the beginning."""
     before = slot.chain
     known = 0
