@@ -77,7 +77,7 @@ _ERROR = int(Reason.ERROR)
 
 
 @kernel
-def _fits(engines: Engines, rows: Any, number: int) -> int:
+def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
     """Whether there is room for a row and its later turns: DONE, GROW_SLOTS or WIDEN_TABLES."""
     width = len(engines.hits)
     needed = 0
@@ -118,7 +118,7 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
     if kind == TIMER_CLOSED and fleet.scalars[CLOSING] == 0:
         loop = fleet.closed[index]
         row = loop.first_row + loop.sent % loop.n_rows
-        room = _fits(engines, fleet.closed_rows, row)
+        room = _fits(fleet, engines, fleet.closed_rows, row)
         if room != DONE:
             return room
         drop_first_timer(fleet)
@@ -205,26 +205,6 @@ def _lacks_room(fleet: Fleet, engines: Engines, r: int) -> int:
     return DONE
 
 
-@kernel
-def _give_output(engines: Engines, fleet: Fleet, r: int, now: float) -> None:
-    """The output of the oldest plan has come."""
-    rep = engines.replicas[r]
-    engines.flight.replicas[r].waits = 0
-    n_done = apply_output(engines, r, now)
-    for k in range(n_done):
-        _end_on_replica(fleet, engines, r, engines.scratch[k], now)
-    if rep.sent_head != NONE:
-        drop_sent(engines, rep)
-
-
-@inline_kernel
-def _is_emptied(fleet: Fleet, engines: Engines, rep: Any, now: float) -> bool:
-    """A step was planned: its transfers begin. Whether a draining replica has nothing left."""
-    if rep.load_head != NONE:
-        start_transfers(fleet, engines, rep, now)
-    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
-
-
 @inline_kernel
 def _end_step(engines: Engines, fleet: Fleet, r: int) -> bool:
     rep = engines.replicas[r]
@@ -238,7 +218,9 @@ def _end_step(engines: Engines, fleet: Fleet, r: int) -> bool:
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
     schedule(engines, r, now)
-    return _is_emptied(fleet, engines, rep, now)
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
 @kernel
@@ -249,11 +231,18 @@ def _end_step_in_flight(engines: Engines, fleet: Fleet, r: int) -> bool:
     rep = engines.replicas[r]
     now = rep.step_end_s
     if head.waits != 0:
-        _give_output(engines, fleet, r, now)
+        head.waits = 0
+        n_done = apply_output(engines, r, now)
+        for k in range(n_done):
+            _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if rep.sent_head != NONE:
+            drop_sent(engines, rep)
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
     take_turn(engines, r, now)
-    return _is_emptied(fleet, engines, rep, now)
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
 _end_step_by_depth = door(_end_step, _end_step_in_flight)
@@ -270,14 +259,21 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
     rep = engines.replicas[r]
     now = rep.step_end_s
     if head.waits != 0:
-        _give_output(engines, fleet, r, now)
+        head.waits = 0
+        n_done = apply_output(engines, r, now)
+        for k in range(n_done):
+            _end_on_replica(fleet, engines, r, engines.scratch[k], now)
+        if rep.sent_head != NONE:
+            drop_sent(engines, rep)
         if room.pause_s > 0.0:
             rep.step_end_s = now + room.pause_s
             return False
         if fleet.scalars[N_TIMERS] > 0 and fleet.timers[0].time_s <= now:
             return False
     take_turn_asking(engines, r, now)
-    return _is_emptied(fleet, engines, rep, now)
+    if rep.load_head != NONE:
+        start_transfers(fleet, engines, rep, now)
+    return rep.state == DRAINING and rep.in_step == 0 and rep.n_waiting == 0 and rep.n_kept == 0
 
 
 end_step = room_door(_end_step_of_lanes, _end_step_asking)
@@ -346,7 +342,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
             if arrival_s > until_s or arrival_s == float("inf"):
                 return DONE
             number = fleet.scalars[CHUNK_NEXT]
-            fits = _fits(engines, rows, number)
+            fits = _fits(fleet, engines, rows, number)
             if fits != DONE:
                 return fits
             fleet.scalars[CHUNK_NEXT] += 1
