@@ -101,7 +101,12 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
 
 
 def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
-    """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one."""
+    """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one.
+
+    Models that have none in some layers give it no width, and it takes no time.
+    """
+    if not width:
+        return np.zeros_like(batch.tokens)
     plain = layout.weights.experts_only
     inner = width / layout.tp
     time = gemm(batch, (arch.mlp_matrices - 1) * inner, arch.hidden_size, hardware, layout, plain)

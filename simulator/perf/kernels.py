@@ -143,10 +143,10 @@ class CollectiveKernel:
 
 
 def smooth_max(left: Floats, right: Floats, exponent: float) -> Floats:
-    """(l^p + r^p)^(1/p), scaled by the larger so that tiny times keep their digits."""
+    """(l^p + r^p)^(1/p) of times, scaled by the larger so that tiny ones keep their digits; 0 where both are."""
     high = np.maximum(left, right)
-    low = np.minimum(left, right)
-    return np.asarray(high * (1.0 + (low / high) ** exponent) ** (1.0 / exponent))
+    share = np.divide(np.minimum(left, right), high, out=np.zeros_like(high, np.float64), where=high > 0)
+    return np.asarray(high * (1.0 + share**exponent) ** (1.0 / exponent))
 
 
 def wave_ratio(m: Floats, n: Floats, multiprocessors: int) -> Floats:
@@ -173,7 +173,7 @@ def gemm_s(
     activation_bytes: float,
     ragged: NDArray[np.bool_],
 ) -> Floats:
-    """Seconds of (m, k) x (k, n).
+    """Seconds of (m, k) x (k, n); none for a weight without values, for which no kernel runs.
 
     .. math:: t_0 + \\frac{q\\,m k}{b} +
         \\left(\\left(\\frac{w n k + m (a k + 2 n)}{\\eta_b b} (1 + \\kappa \\log_2 m)\\right)^p +
@@ -183,6 +183,8 @@ def gemm_s(
     """
     n = np.asarray(n, dtype=np.float64)
     k = np.asarray(k, dtype=np.float64)
+    exists = (n > 0) & (k > 0)
+    n, k = np.where(exists, n, 1.0), np.where(exists, k, 1.0)
     moved = weight_bytes * n * k + m * (activation_bytes * k + 2.0 * n)
     crowded = 1.0 + fit.crowding * np.log2(np.maximum(m, 1.0))
     memory = moved / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s) * crowded
@@ -190,13 +192,13 @@ def gemm_s(
     loss *= (1.0 + fit.depth_half / k) * np.where(ragged, 1.0 + fit.ragged_loss, 1.0)
     compute = FLOPS_PER_MAC * m * n * k / (fit.compute_share * peaks.flops_per_s) * loss
     quantise = fit.quantise_bytes * m * k / peaks.bandwidth_bytes_per_s
-    return np.asarray(fit.launch_s + quantise + smooth_max(memory, compute, fit.exponent))
+    return np.where(exists, fit.launch_s + quantise + smooth_max(memory, compute, fit.exponent), 0.0)
 
 
 def experts_s(
     fit: ExpertsKernel, peaks: Peaks, shape: ExpertShape, tokens: Floats, rows: Floats, active: Floats
 ) -> Floats:
-    """Seconds of a layer's routed experts on one GPU.
+    """Seconds of a layer's routed experts on one GPU; none for experts without values, for which no kernel runs.
 
     .. math:: t_0 + \\frac{q\\,m k H}{b} + \\left(\\left(\\frac{3 w H I a}{\\eta_b b}\\right)^p + C^p\\right)^{1/p},
         \\quad C = \\frac{2 H I (r + a \\tau)}{\\eta_c c} \\Bigl(2 (1 + \\tfrac{k_h}{H}) + 1 + \\tfrac{k_h}{I}\\Bigr)
@@ -207,13 +209,15 @@ def experts_s(
     rows : copies of them that this GPU computes
     active : experts among its own that get at least one
     """
-    matrix = shape.hidden_size * shape.width
+    exists = np.asarray(shape.width) > 0
+    width = np.where(exists, shape.width, 1.0)
+    matrix = shape.hidden_size * width
     memory = 3 * matrix * shape.weight_bytes * active / (fit.bandwidth_share * peaks.bandwidth_bytes_per_s)
-    loss = 2 * (1 + fit.depth_half / shape.hidden_size) + 1 + fit.depth_half / shape.width
+    loss = 2 * (1 + fit.depth_half / shape.hidden_size) + 1 + fit.depth_half / width
     worked = np.maximum(rows, active) + active * fit.tile_rows
     compute = FLOPS_PER_MAC * matrix * worked / (fit.compute_share * peaks.flops_per_s) * loss
     routed = fit.routed_bytes * tokens * shape.copies * shape.hidden_size / peaks.bandwidth_bytes_per_s
-    return np.asarray(fit.launch_s + routed + smooth_max(memory, compute, fit.exponent))
+    return np.where(exists, fit.launch_s + routed + smooth_max(memory, compute, fit.exponent), 0.0)
 
 
 def pair_s(fit: AttentionKernel, peaks: Peaks, flops: float) -> float:

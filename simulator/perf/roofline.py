@@ -9,6 +9,7 @@ from simulator.perf.architecture import Architecture, body_parameters_per_token,
 from simulator.perf.communication import hand_over_s, layer_communication_s
 from simulator.perf.device import BatchLimits, Coefficients, Device, Layout, check_layout
 from simulator.perf.drafts import DraftTimes, with_drafts
+from simulator.perf.kernels import smooth_max
 from simulator.perf.reads import (
     ACTIVATION_BYTES,
     always_read_moe_bytes,
@@ -131,7 +132,7 @@ def layers_s(
     memory = weight_read_bytes(tokens, arch, layout) / bandwidth
     flops = FLOPS_PER_PARAMETER * body_parameters_per_token(arch) / layout.tp * tokens
     compute = flops / _gemm_flops_per_s(device, layout.weights.compute, coefficients)
-    products = _smooth_max(memory, compute, coefficients.smooth_max_exponent)
+    products = smooth_max(memory, compute, coefficients.smooth_max_exponent)
     elementwise = tokens * _activation_traffic_bytes(arch, layout, coefficients) / bandwidth
     windowed = tokens * arch.sliding_layers * arch.sliding_window * _pair_s(arch, device, layout, coefficients)
     return products + elementwise + windowed + arch.layers * coefficients.layer_overhead_s
@@ -172,7 +173,7 @@ def _decode_layer_s(arch: Architecture, device: Device, layout: Layout, coeffici
     if arch.is_mla:
         flops = 2 * (2 * arch.kv_lora_rank + arch.qk_rope_head_dim) * arch.heads / layout.tp
     compute = flops / (device.peak_flops[PLAIN] * coefficients.attention_compute_efficiency)
-    return float(_smooth_max(np.array(read), np.array(compute), coefficients.smooth_max_exponent))
+    return float(smooth_max(np.array(read), np.array(compute), coefficients.smooth_max_exponent))
 
 
 def _attention_flops(arch: Architecture, layout: Layout) -> float:
@@ -206,11 +207,4 @@ def _head_s(
     share = embedding_parameters(arch) / layout.tp
     read = share * ACTIVATION_BYTES / (device.bandwidth_bytes_per_s * coefficients.bandwidth_efficiency)
     compute = FLOPS_PER_PARAMETER * share * samples / _gemm_flops_per_s(device, PLAIN, coefficients)
-    return _smooth_max(np.full_like(samples, read), compute, coefficients.smooth_max_exponent)
-
-
-def _smooth_max(left: NDArray[np.float64], right: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-    """(l^p + r^p)^(1/p), scaled by the larger so that tiny times keep their digits."""
-    high = np.maximum(left, right)
-    low = np.minimum(left, right)
-    return np.asarray(high * (1.0 + (low / high) ** exponent) ** (1.0 / exponent))
+    return smooth_max(np.full_like(samples, read), compute, coefficients.smooth_max_exponent)

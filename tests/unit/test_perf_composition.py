@@ -10,7 +10,7 @@ import pytest
 
 from simulator.catalog.gpus import gpu, gpus
 from simulator.catalog.hardware import hardware_profile
-from simulator.catalog.models import model
+from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
@@ -19,6 +19,7 @@ from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.hardware import Hardware
+from simulator.perf.kernels import ExpertShape, experts_s, gemm_s, smooth_max
 from simulator.perf.overheads import captured_sizes, padded_tokens
 from simulator.perf.reads import attention_is_plain
 from simulator.perf.steptime import StepTime
@@ -48,6 +49,33 @@ def test_every_gpu_has_a_profile_and_it_says_what_it_rests_on(name: str) -> None
     assert step.calibrated == (profile.transferred_from is None)
     assert name in step.origin
     assert "aiconfigurator-core" in step.origin
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_every_model_of_the_catalog_has_a_finite_step_time() -> None:
+    """Nemotron 3 Nano has layers without an MLP: a product of no width, which takes no time."""
+    split, card = layout(), hardware("h100-sxm")
+    composed = [
+        kernel_step_time(one.architecture, card, split, BatchLimits(64, 8), engine_overheads(None))
+        for one in models().values()
+        if missing_kernel(one.architecture, card, split) is None
+    ]
+    assert len(composed) > len(models()) / 2
+    assert all(np.isfinite([*step.token_time_s.ravel(), *step.seq_time_s]).all() for step in composed)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_weights_without_values_take_no_time() -> None:
+    card, tokens = hardware("h100-sxm"), np.array([1.0, 64.0])
+    kernels, peaks, ragged = card.kernels, card.peaks("bf16"), np.zeros(2, np.bool_)
+    for n, k in ((0.0, 4096.0), (4096.0, 0.0), (0.0, 0.0)):
+        assert np.all(gemm_s(kernels.gemm["bf16"], peaks, tokens, n, k, 2.0, 2.0, ragged) == 0.0)
+    assert np.all(gemm_s(kernels.gemm["bf16"], peaks, tokens, 4096.0, 4096.0, 2.0, 2.0, ragged) > 0.0)
+    nothing = ExpertShape(4096.0, 0.0, 8.0, 2.0)
+    assert np.all(experts_s(kernels.experts["bf16"], peaks, nothing, tokens, 8 * tokens, tokens) == 0.0)
+    np.testing.assert_array_equal(
+        smooth_max(np.array([0.0, 0.0, 3.0]), np.array([0.0, 2.0, 4.0]), 2.0), [0.0, 2.0, 5.0]
+    )
 
 
 @pytest.mark.parametrize("name", sorted(gpus()))
