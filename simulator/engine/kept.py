@@ -53,8 +53,15 @@ def keep_blocks(engines: Engines, index: int) -> int:
 def drop_kept(engines: Engines, index: int) -> None:
     """Free kept blocks and their slot."""
     kept = engines.slots[index]
+    free_blocks(engines, engines.replicas[kept.replica], engines.pools[kept.target], kept)
+    forget_kept(engines, index)
+
+
+@kernel
+def forget_kept(engines: Engines, index: int) -> None:
+    """Free the slot of kept blocks that have gone back."""
+    kept = engines.slots[index]
     rep = engines.replicas[kept.replica]
-    free_blocks(engines, rep, engines.pools[kept.target], kept)
     if kept.wait_prev != NONE:
         engines.slots[kept.wait_prev].wait_next = kept.wait_next
     else:

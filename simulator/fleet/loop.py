@@ -77,7 +77,7 @@ _ERROR = int(Reason.ERROR)
 
 
 @kernel
-def _fits(fleet: Fleet, engines: Engines, rows: Any, number: int) -> int:
+def _fits(engines: Engines, rows: Any, number: int) -> int:
     """Whether there is room for a row and its later turns: DONE, GROW_SLOTS or WIDEN_TABLES."""
     width = len(engines.hits)
     needed = 0
@@ -118,7 +118,7 @@ def _fire_timer(fleet: Fleet, engines: Engines) -> int:
     if kind == TIMER_CLOSED and fleet.scalars[CLOSING] == 0:
         loop = fleet.closed[index]
         row = loop.first_row + loop.sent % loop.n_rows
-        room = _fits(fleet, engines, fleet.closed_rows, row)
+        room = _fits(engines, fleet.closed_rows, row)
         if room != DONE:
             return room
         drop_first_timer(fleet)
@@ -342,7 +342,7 @@ def advance(fleet: Fleet, engines: Engines, until_s: float) -> int:
             if arrival_s > until_s or arrival_s == float("inf"):
                 return DONE
             number = fleet.scalars[CHUNK_NEXT]
-            fits = _fits(fleet, engines, rows, number)
+            fits = _fits(engines, rows, number)
             if fits != DONE:
                 return fits
             fleet.scalars[CHUNK_NEXT] += 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.kept import drop_kept, keep_blocks
-from simulator.engine.modes.tables.answers import free_blocks
+from simulator.engine.kept import forget_kept, keep_blocks
+from simulator.engine.modes.tables.answers import free_blocks, free_blocks_backwards
 from simulator.engine.state import NONE, SENT, Engines
 from simulator.jit import kernel
 
@@ -47,9 +47,11 @@ def _is_in_flight(engines: Engines, r: int, rep: Any, index: int) -> bool:
 
 @kernel
 def pass_fences(engines: Engines, r: int, number: int) -> None:
-    """Plan `number` has been computed: free what was kept for it."""
+    """Plan `number` has been computed: free what was kept for it, all groups as one list (vLLM `[::-1]`)."""
     head = engines.flight.replicas[r]
     while head.fence_head != NONE and engines.slots[head.fence_head].join_step <= number:
         kept = head.fence_head
-        head.fence_head = engines.slots[kept].run_next
-        drop_kept(engines, kept)
+        slot = engines.slots[kept]
+        head.fence_head = slot.run_next
+        free_blocks_backwards(engines, engines.replicas[slot.replica], engines.pools[slot.target], slot)
+        forget_kept(engines, kept)

@@ -212,11 +212,23 @@ def _free_groups(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
     if engines.groups.pools[rep.pool].n_groups == 0:
         blocks.free_table(engines, rep, pool, slot)
     else:
-        holding.free_groups(engines, rep, slot)
+        holding.free_groups(engines, rep, slot, False)
 
 
 free_blocks = table_door(blocks.free_table, _free_groups)
 """Give back all blocks of a request."""
+
+
+@kernel
+def _free_groups_backwards(engines: Engines, rep: Any, pool: Any, slot: Any) -> None:
+    if engines.groups.pools[rep.pool].n_groups == 0:
+        blocks.free_table(engines, rep, pool, slot)
+    else:
+        holding.free_groups(engines, rep, slot, True)
+
+
+free_blocks_backwards = table_door(blocks.free_table, _free_groups_backwards)
+"""Give back all blocks of a request as one list, from its end."""
 
 
 @kernel

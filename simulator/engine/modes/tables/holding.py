@@ -173,14 +173,20 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
 
 
 @kernel
-def free_groups(engines: Engines, rep: Any, slot: Any) -> None:
-    """Give back all blocks of a request, group by group, the last first; its row is free."""
+def free_groups(engines: Engines, rep: Any, slot: Any, backwards: bool) -> None:
+    """Give back all blocks of a request, group by group, the last block first; its row is free.
+
+    Parameters
+    ----------
+    backwards : the last group first
+    """
     groups = engines.groups
     head = groups.pools[rep.pool]
     for k in range(head.n_kinds if head.tracks == 0 else 0):
         held = groups.held[slot.row, k]
         rep.free_blocks += (held.end - held.begin) * groups.kinds[rep.pool, k].n_groups
-    for g in range(head.n_groups if head.tracks != 0 else 0):
+    for n in range(head.n_groups if head.tracks != 0 else 0):
+        g = head.n_groups - 1 - n if backwards else n
         held = groups.held[slot.row, groups.kind_of[rep.pool, g]]
         for place in range(held.end - 1, held.begin - 1, -1):
             if groups.tables[slot.row, g, place] != NULL:
