@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -83,6 +83,14 @@ def open_pools(loaded: LoadedScenario, name: str) -> tuple[OpenPool, ...]:
     """Pools of a topology with a size that is `auto`."""
     topology = loaded.scenario.topologies[name]
     return tuple(open_pool(loaded, topology, k, stated(pool)) for k, pool in enumerate(topology.pools) if is_open(pool))
+
+
+def with_standing(pools: Iterable[OpenPool], standing: Collection[str]) -> tuple[OpenPool, ...]:
+    """Open pools of which those that stand already keep a replica.
+
+    What is left out of the fleet would be sold, which no size is charged with.
+    """
+    return tuple(replace(pool, low=max(pool.low, 1), stays=False) if pool.name in standing else pool for pool in pools)
 
 
 def open_pool(

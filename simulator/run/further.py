@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import alone, at_start
@@ -20,11 +21,26 @@ from simulator.scenario.phases import at_month
 from simulator.simulate.one import subject_of
 from simulator.size.found import Limits
 
-Hours = Mapping[str, Mapping[int, str]]
-"""Of each topology's windows that leave them open, by the month from which they hold."""
+Found = TypeVar("Found")
 
 
-def further_trials(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, seconds: float) -> Further:
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What a topology has of its own from a month on.
+
+    Attributes
+    ----------
+    hours : of its windows that leave them open, by the month from which they hold
+    standing : owned pools that an event leaves in place, by its month
+    """
+
+    hours: Mapping[int, str] = field(default_factory=dict)
+    standing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+def further_trials(
+    written: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], seconds: float
+) -> Further:
     """Topologies at their best under other loads, limits and prices.
 
     Parameters
@@ -36,19 +52,19 @@ def further_trials(written: LoadedScenario, loads: Loads, sizer: Sizer, hours: H
     first, month = loads.horizon.from_month, binding_month(loads)
     return Further(
         seconds,
-        _serve(_in_month(written, hours, first), loads, reach, first),
+        _serve(_in_month(written, since, first), loads, reach, since, first),
         partial(best_at_prices, written, loads, sizer),
         terms_of_open(written),
-        at_binding_month(written, loads, reach, hours, None if month == first else month),
+        at_binding_month(written, loads, reach, since, None if month == first else month),
     )
 
 
 def at_binding_month(
-    written: LoadedScenario, loads: Loads, sizer: Sizer, hours: Hours, month: int | None = None
+    written: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], month: int | None = None
 ) -> AtMonth:
     """A month, None for the first, with topologies as events have left them by then; arguments as `further_trials`."""
     number = loads.horizon.from_month if month is None else month
-    then = _in_month(written, hours, number)
+    then = _in_month(written, since, number)
     engines: list[str] = []
     drafts: dict[str, float] = {}
     for name in then.scenario.topologies:
@@ -56,17 +72,23 @@ def at_binding_month(
         engines += [name] * bool(pools)
         acceptance = max((pool.engine.draft_acceptance for pool in pools), default=0.0)
         drafts |= {name: acceptance} if acceptance else {}
-    return AtMonth(month, _serve(then, loads, sizer, number), engines, drafts)
+    return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts)
 
 
-def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, month: int) -> Serve:
-    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits)
+def _serve(then: LoadedScenario, loads: Loads, sizer: Sizer, since: Mapping[str, Since], month: int) -> Serve:
+    standing = {name: _latest(one.standing, month) or () for name, one in since.items()}
+    return at_best_size(then, loads.periods(loads.horizon.level(month)), sizer.store, sizer.limits, standing)
 
 
-def _in_month(written: LoadedScenario, hours: Hours, month: int) -> LoadedScenario:
+def _in_month(written: LoadedScenario, since: Mapping[str, Since], month: int) -> LoadedScenario:
     """Topologies as they are in a month, with the hours that their windows have then and their sizes open."""
     then = replace(written, scenario=at_month(written.scenario, month))
-    for name, found in hours.items():
-        since = max((first for first in found if first <= month), default=None)
-        then = then if since is None else with_hours(then, name, found[since])
+    for name, one in since.items():
+        hours = _latest(one.hours, month)
+        then = with_hours(then, name, hours) if hours else then
     return then
+
+
+def _latest(since: Mapping[int, Found], month: int) -> Found | None:
+    """What holds in a month of what holds from some months on."""
+    return since.get(max((first for first in since if first <= month), default=0))

@@ -58,11 +58,13 @@ class Journey:
     Attributes
     ----------
     hours : found for windows that leave them open after an event, by the month from which they hold
+    standing : names of owned pools that an event leaves in place, by its month
     """
 
     months: tuple[Walked, ...]
     spells: tuple[Spell, ...]
     hours: Mapping[int, str] = field(default_factory=dict)
+    standing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def walk_months(

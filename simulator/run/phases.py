@@ -118,15 +118,15 @@ def walk_study(
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
-    months, spells, hours = list(begun.months), list(begun.spells), {}
+    months, spells, hours, standing = list(begun.months), list(begun.spells), {}, {}
     last = written
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
         horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
-            standing = _standing(last, phase.loaded, spells[-1].planned)
-            found = sizer.answer(phase.loaded, planned.name, here, standing=standing)
+            stands = _standing(last, phase.loaded, spells[-1].planned)
+            found = sizer.answer(phase.loaded, planned.name, here, standing=stands)
             sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
             sized = sized_scenario(phase.loaded, [found] if found else [])
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
@@ -135,18 +135,19 @@ def walk_study(
         first, *others = then.months
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)
+        standing[event.from_month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours)
+    return Journey(tuple(months), tuple(spells), hours, standing)
 
 
-def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> list[str]:
+def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> tuple[str, ...]:
     """Owned pools with replicas that an event leaves where they are, on the GPUs that they have."""
     there = {pool.name for pool in planned.fleet.pools}
     owned = [
         {pool.name: (pool.site, pool.gpu) for pool in one.scenario.topologies[planned.name].pools if _is_owned(pool)}
         for one in (before, after)
     ]
-    return [name for name, place in owned[1].items() if name in there and owned[0].get(name) == place]
+    return tuple(name for name, place in owned[1].items() if name in there and owned[0].get(name) == place)
 
 
 def _is_owned(pool: Pool) -> bool:

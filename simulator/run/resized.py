@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from simulator.decide.explore import Answered, Asked, OutOfTime
 from simulator.metrics.slo import ClassSlo
-from simulator.resolve.sizes import alone, open_pools
+from simulator.resolve.sizes import alone, open_pools, with_standing
 from simulator.run.loads import demand_at
 from simulator.run.months import hours_of_jobs
 from simulator.scenario.load import LoadedScenario
@@ -39,7 +39,11 @@ def _loosened(slo: ClassSlo, factor: float) -> ClassSlo:
 
 
 def at_best_size(
-    loaded: LoadedScenario, periods: Sequence[PeriodDemand], store: Store, limits: Limits | None = None
+    loaded: LoadedScenario,
+    periods: Sequence[PeriodDemand],
+    store: Store,
+    limits: Limits | None = None,
+    standing: Mapping[str, Collection[str]] | None = None,
 ) -> Serve:
     """Each topology at the cheapest size that meets the SLO in all periods, or at the size that is written.
 
@@ -48,13 +52,15 @@ def at_best_size(
     Parameters
     ----------
     periods : what a month asks, the busiest first
+    standing : pools of each topology that are in place already, see `with_standing`
     """
 
     def serve(asked: Asked) -> Answered:
         name = asked.topology
         there = [PeriodDemand(one.period, asked_demand(one.demand, asked)) for one in periods]
         assumed = Assumed(asked.steps, asked.acceptance)
-        found = Trials(alone(loaded, name), name, open_pools(loaded, name), there, store, assumed=assumed)
+        pools = with_standing(open_pools(loaded, name), (standing or {}).get(name, ()))
+        found = Trials(alone(loaded, name), name, pools, there, store, assumed=assumed)
         searched = search(found, limits)
         if searched.claim == "not finished":
             raise OutOfTime

@@ -28,7 +28,7 @@ from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
-from simulator.run.further import further_trials
+from simulator.run.further import Since, further_trials
 from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
@@ -148,7 +148,7 @@ def _simulate(
     scenario, files = sized.scenario, references(sized)
     said: dict[str, TopologySummary] = {}
     cases: dict[str, Case] = {}
-    hours: dict[str, Mapping[int, str]] = {}
+    since: dict[str, Since] = {}
     path = Path(out) / bundle_name(scenario.name, identity)
     with BundleWriter(path, _manifest(sized, planned, identity, files)) as bundle:
         bundle.text("scenario.resolved.yaml", resolved_yaml(sized, files))
@@ -157,7 +157,7 @@ def _simulate(
                 bundle.copy(file.copy, file.file)
         for k, topology in enumerate(planned):
             name = topology.name
-            cases[name], said[name], hours[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
+            cases[name], said[name], since[name] = study.run(bundle, topology, k / len(planned), 1 / len(planned))
         apart = turns_apart(one.metrics["arrived"] for one in said.values())
         unused = unused_overrides(scenario.cost, [case.prices for case in cases.values()])
         asked, periods = with_found_hours(loaded, list(answers.values())), loads.first_month
@@ -165,7 +165,7 @@ def _simulate(
         met = [name for name, one in said.items() if one.metrics["slo_met"]]
         costs = compare_costs(cases, met, scenario.cost, scenario.run.seed, speeds)
         measured = [_measured(case, said[name]) for name, case in cases.items()]
-        further = further_trials(loaded, loads, work.sizer, hours, explore_s) if explore_s > 0 else None
+        further = further_trials(loaded, loads, work.sizer, since, explore_s) if explore_s > 0 else None
         demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
             *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
@@ -216,7 +216,7 @@ class _Study:
 
     def run(
         self, bundle: BundleWriter, topology: PlannedTopology, begun: float, part: float
-    ) -> tuple[Case, TopologySummary, Mapping[int, str]]:
+    ) -> tuple[Case, TopologySummary, Since]:
         """Simulate and bill a topology; what it gave goes to the bundle.
 
         Parameters
@@ -225,7 +225,7 @@ class _Study:
 
         Returns
         -------
-        what is said of it, and hours of its windows that leave them open, by the month from which they hold
+        what is said of it, and what it has of its own from a month on
         """
         work, name, searched = self.work, topology.name, self.searched
         shown, sizer, answer = work.loads.shown, work.sizer, self.answers.get(name)
@@ -256,7 +256,7 @@ class _Study:
             words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
-        return Case(topology, course.prices, found), told, {**hours, **journey.hours}
+        return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
 
 
 def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Spell]) -> str:

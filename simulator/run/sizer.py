@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes
+from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes, with_standing
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import AtLevel, Growth
 from simulator.run.loads import Loads
@@ -55,8 +55,7 @@ class Sizer:
         Parameters
         ----------
         rows : keeps the requests of what is found
-        standing : owned pools that are in place already: what is left out of the fleet would be sold, which no size is
-            charged with, so each keeps a replica
+        standing : pools that are in place already, see `with_standing`
 
         Raises
         ------
@@ -64,10 +63,7 @@ class Sizer:
         """
         if not has_open_sizes(loaded.scenario.topologies[name]):
             return None
-        pools = tuple(
-            replace(pool, low=max(pool.low, 1), stays=False) if pool.name in standing else pool
-            for pool in open_pools(loaded, name)
-        )
+        pools = with_standing(open_pools(loaded, name), standing)
         return best_window(
             *(loaded, name, loads.first_month, self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),

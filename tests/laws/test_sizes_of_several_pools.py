@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scenario_cases import chat, written
 
+from simulator.decide.explore import Asked, Explorer
 from simulator.resolve.sizes import alone, open_pools
+from simulator.run.further import Since, at_binding_month
+from simulator.run.loads import loads_of
 from simulator.run.phases import phases
 from simulator.run.simulate import simulate
+from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
@@ -95,15 +100,43 @@ def test_advice_on_what_owns_keeps_owning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("moved", "kept"), [("", True), ("{name: a, gpu: h100-sxm}, ", False)])
-def test_an_event_that_adds_owned_servers_leaves_those_in_place(moved: str, kept: bool, tmp_path: Path) -> None:
+def test_an_event_that_adds_owned_servers_leaves_those_in_place(
+    moved: str, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it sells is charged to no size: a kind that stands keeps a replica, one that moves need not."""
     added = OWNED.format("h", "h100-sxm")
     routing = "routing: {kind: overflow, order: [h, a], when: {outstanding_per_replica: 8}}"
     event = f"{{name: more, from_month: 3, topology: several, change: {{pools: [{moved}{added}], {routing}}}}}"
     topology = f"several: {{pools: [{OWNED.format('a', 'l40s')}], {SERVERS}, staff: {{}}}}"
-    text = chat(topology, study=f"months: 4, events: [{event}]", rate_rps=8, tpot_s=0.06, horizon_s=20, warmup_s=2)
+    text = chat(
+        topology,
+        study=f"months: 4, load_steps: [{{from_month: 3, load: 1.01}}], events: [{event}]",
+        rate_rps=8,
+        tpot_s=0.06,
+        horizon_s=20,
+        warmup_s=2,
+    )
     loaded = written(tmp_path, text)
     (phase,) = phases(loaded, "several")
     assert min(size.most for size in searched(alone(phase.loaded, "several")).best.point) == 0  # type: ignore[union-attr]
-    months = simulate(loaded, tmp_path).decision["topologies"]["several"]["months"]
+    asked: list[tuple[int, Explorer]] = []
+
+    def trial_flips(*known: Any) -> list[Any]:
+        asked.append((known[-1], known[-2]))
+        return []
+
+    monkeypatch.setattr("simulator.run.decision.trial_flips", trial_flips)
+    monkeypatch.setattr("simulator.run.decision.price_flips", lambda *known: [])
+    monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
+    run = simulate(loaded, tmp_path, explore_s=100.0)
+    months = run.decision["topologies"]["several"]["months"]
     assert {min(month["replicas"]) > 0 for month in months[2:]} == {kept}
+    loads, sizer = loads_of(loaded), Sizer(Store())
+    stands, free = (
+        at_binding_month(loaded, loads, sizer, {"several": Since(standing={3: names})}, 3).serve(Asked("several"))
+        for names in (("a",), ())
+    )
+    assert stands.usd_per_month > free.usd_per_month
+    ((month, explorer),) = asked
+    assert month == 3
+    assert explorer.best(Asked("several")) == (stands if kept else free)
