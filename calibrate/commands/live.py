@@ -69,6 +69,7 @@ def live(
     from calibrate.live.twin import Twin, compare, server_config, simulate_twin
     from calibrate.live.window import observe
     from calibrate.recording.run import engine_config
+    from calibrate.recording.shape import Limits, checked
     from simulator.catalog.profiles import read_profile
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError
@@ -98,7 +99,7 @@ def live(
     if not observation.windows:
         raise InputError("the watch has no two readings in a row without a gap between them; watch for longer")
     load = seen_load(observation)
-    config = server_config(engine_config(known.value["engine"]), observation.cache)
+    config = server_config(engine_config(checked(Limits, known.value["engine"], profile), profile), observation.cache)
     step_time = known.step_time(BatchLimits(config.max_num_batched_tokens, config.max_num_seqs))
 
     @cache

@@ -112,7 +112,8 @@ def parse(text: str, time_s: float, model: str | None = None) -> Snapshot:
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
-        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        families = text_string_to_metric_families(text)
+        samples = [sample._replace(value=_number(sample.value)) for family in families for sample in family.samples]
     except ValueError as error:
         raise InputError(f"this is not a Prometheus metrics page: {shown(error)}") from error
     own = [sample for sample in samples if sample.name.startswith(_PREFIX)]
@@ -155,10 +156,10 @@ def check(snapshot: Snapshot) -> None:
         raise ValueError(f"histograms must be {', '.join(HISTOGRAMS)}")
     for name, found in snapshot.histograms.items():
         edges, cumulative = found.edges, found.cumulative
-        rises = len(edges) == len(cumulative) > 0 and edges[-1] == math.inf and bool(np.all(np.diff(edges) > 0))
+        rises = len(edges) == len(cumulative) > 0 and edges[-1] == math.inf and bool(np.all(edges[1:] > edges[:-1]))
         if not (rises and (len(edges) == 1 or 0 <= edges[0] <= edges[-2] <= MOST_COUNTED)):
             raise ValueError(f"the buckets of {HISTOGRAMS[name]} do not rise to infinity")
-        if not (cumulative[0] >= 0 and cumulative[-1] <= MOST_COUNTED and np.all(np.diff(cumulative) >= 0)):
+        if not (cumulative[0] >= 0 and cumulative[-1] <= MOST_COUNTED and np.all(cumulative[1:] >= cumulative[:-1])):
             raise ValueError(f"the buckets of {HISTOGRAMS[name]} do not add up")
         if not 0 <= found.total <= MOST_COUNTED:
             raise ValueError(f"{HISTOGRAMS[name]}_sum is {found.total:g}")
@@ -177,6 +178,13 @@ def _check_series(samples: list[Any]) -> None:
             "the server's metrics are not those of vLLM 0.32; missing: "
             f"{', '.join(missing)}; run a vLLM version that writes them"
         )
+
+
+def _number(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _sum(samples: Iterable[Any], name: str) -> float:

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.recording.run import Recording, engine_config, read_run
+from calibrate.recording.run import Recording, device_name, engine_config, read_run
+from calibrate.recording.shape import MOST_S, Described, checked
 from calibrate.recording.steps import steps_from_batches
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_json
 
 STEPS, META = "steps.parquet", "meta.json"
-_MOST = 1e9
-"""Seconds of a step, tokens of a request."""
 _COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")
 
 
@@ -29,13 +28,8 @@ def read_steps(source: Path) -> tuple[Recording, list[Path]]:
     if not source.is_dir():
         return read_run(source), [source]
     meta_path, steps_path = source / META, source / STEPS
-    meta = input_json(meta_path)
-    try:
-        return _recording(source, meta, steps_path), [meta_path, steps_path]
-    except KeyError as error:
-        raise InputError(Problem(f"{error.args[0]!r} is missing", str(meta_path))) from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(Problem(f"is no description of measured steps: {error}", str(meta_path))) from error
+    said = checked(Described, input_json(meta_path), meta_path)
+    return _recording(source, said, meta_path, steps_path), [meta_path, steps_path]
 
 
 def missing_points(source: Path) -> tuple[int, int] | None:
@@ -57,7 +51,7 @@ def missing_points(source: Path) -> tuple[int, int] | None:
         raise InputError(Problem("does not say how much of its design was measured", str(source / META))) from error
 
 
-def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recording:
+def _recording(source: Path, said: Described, meta_path: Path, steps_path: Path) -> Recording:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -75,14 +69,13 @@ def _recording(source: Path, meta: dict[str, Any], steps_path: Path) -> Recordin
     pairs = np.column_stack([column["tokens"], column["computed_before"]]).tolist()
     ends = [*first[1:].tolist(), table.num_rows]
     batches = [pairs[begin:end] for begin, end in zip(first.tolist(), ends, strict=True)]
-    config = meta["config"]
     return Recording(
         str(source),
-        meta["model"],
-        str(meta.get("vllm_version", "unknown")),
-        str(meta.get("device", "unknown")),
-        engine_config(config),
-        tuple(config.get("cudagraph_capture_sizes") or ()),
+        said.model,
+        said.vllm_version,
+        device_name(said.device),
+        engine_config(said.config, meta_path),
+        said.capture_sizes,
         steps_from_batches(column["dur_s"][first], batches, column["gap_s"][first].tolist()),
         (),
     )
@@ -97,6 +90,6 @@ def _numbers(table: Any, name: str, file: Path) -> NDArray[np.float64]:
     except pa.ArrowException as error:
         raise InputError(Problem(f"{name} must be numbers", str(file))) from error
     least = np.nextafter(0.0, 1.0) if name == "dur_s" else 0.0
-    if not np.where(np.isnan(values), name == "gap_s", (values >= least) & (values <= _MOST)).all():
-        raise InputError(Problem(f"{name} must be numbers from {'above ' if least else ''}0 to {_MOST:g}", str(file)))
+    if not np.where(np.isnan(values), name == "gap_s", (values >= least) & (values <= MOST_S)).all():
+        raise InputError(Problem(f"{name} must be numbers from {'above ' if least else ''}0 to {MOST_S:g}", str(file)))
     return np.asarray(values, np.float64)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.recording.shape import Limits, RunFile, ServedRun, checked
 from calibrate.recording.steps import Steps, steps_from_batches
 from simulator.engine.config import EngineConfig
 from simulator.engine.schedule_trace import config_from_limits
@@ -18,8 +19,6 @@ from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_format
 
 FORMAT = "vllm-run/1"
-_MOST_TOKENS = 1_000_000_000
-_LIMITS = ("num_gpu_blocks", "block_size", "max_num_batched_tokens", "max_num_seqs", "max_model_len")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,75 +67,53 @@ def read_run(file: str | Path) -> Recording:
     ------
     InputError : no such file, another format, or an entry that is missing or makes no sense, by its path
     """
-    value = input_format(file, FORMAT, None)
-    try:
-        return _recording(str(file), value)
-    except KeyError as error:
-        raise InputError(Problem(f"{error.args[0]!r} is missing", str(file))) from error
-    except (TypeError, ValueError, IndexError) as error:
-        raise InputError(Problem(f"is no valid {FORMAT} file: {error}", str(file))) from error
-
-
-def _recording(file: str, value: dict[str, Any]) -> Recording:
-    profiled = value["profile_steps"]
-    if not profiled:
-        raise ValueError("profile_steps is empty")
-    durations = [float(step["dur_s"]) for step in profiled]
-    if not (np.isfinite(durations).all() and min(durations) > 0):
-        raise ValueError("profile_steps: every dur_s must be a positive number")
-    gaps = [float("nan") if step.get("gap_s") is None else float(step["gap_s"]) for step in profiled]
+    said = checked(RunFile, input_format(file, FORMAT, None), file)
+    steps = said.profile_steps
     return Recording(
-        file,
-        value["model"],
-        str(value.get("vllm_version", "unknown")),
-        _device(value.get("device", "unknown")),
-        engine_config(value["config"]),
-        tuple(value["config"].get("cudagraph_capture_sizes") or ()),
-        steps_from_batches(durations, [step["batch"] for step in profiled], gaps),
-        tuple(_run(f"runs[{k}]", run) for k, run in enumerate(value.get("runs", ()))),
+        str(file),
+        said.model,
+        said.vllm_version,
+        device_name(said.device),
+        engine_config(said.config, file),
+        said.capture_sizes,
+        steps_from_batches(
+            [step.dur_s for step in steps],
+            [step.batch for step in steps],
+            [float("nan") if step.gap_s is None else step.gap_s for step in steps],
+        ),
+        tuple(map(_run, said.runs)),
     )
 
 
-def _device(value: Any) -> str:
-    return str(value.get("name", json.dumps(value, sort_keys=True))) if isinstance(value, dict) else str(value)
+def device_name(value: str | Mapping[str, Any]) -> str:
+    """A device by its name, or all that is said of it."""
+    return value if isinstance(value, str) else str(value.get("name", json.dumps(value, sort_keys=True)))
 
 
-def engine_config(config: Mapping[str, Any]) -> EngineConfig:
-    """The engine's resolved limits; what a recording does not say is vLLM's default."""
-    missing = [name for name in _LIMITS if name not in config]
-    if missing:
-        raise KeyError(f"config.{missing[0]}")
-    return config_from_limits(config)
+def engine_config(limits: Limits, file: str | Path) -> EngineConfig:
+    """The engine's resolved limits; what a recording does not say is vLLM's default.
+
+    Raises
+    ------
+    InputError : limits of no engine
+    """
+    try:
+        return config_from_limits(limits.model_dump(exclude_unset=True))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(Problem(f"are no limits of an engine: {error}", str(file), path="config")) from error
 
 
-def _run(path: str, value: dict[str, Any]) -> MeasuredRun:
-    requests = value["requests"]
-    if not requests:
-        raise ValueError(f"{path}.requests is empty")
-    columns = {
-        name: np.array([float(request[name]) for request in requests])
-        for name in ("arrival_s", "isl", "osl", "first_token_s", "finished_s")
-    }
-    order = np.argsort(columns["arrival_s"], kind="stable")
-    columns = {name: column[order] for name, column in columns.items()}
-    late = (columns["first_token_s"] < columns["arrival_s"]) | (columns["finished_s"] < columns["first_token_s"])
-    if late.any() or not all(np.isfinite(column).all() for column in columns.values()):
-        raise ValueError(f"{path}.requests: times must be numbers with arrival <= first token <= finish")
-    lengths = np.array([columns["isl"], columns["osl"]])
-    if not ((lengths >= 1) & (lengths <= _MOST_TOKENS)).all():
-        raise ValueError(f"{path}.requests: isl and osl must be from 1 to {_MOST_TOKENS:,}")
-    steps = np.array(value.get("steps", ()), np.float64).reshape(-1, 4)
-    if not (np.isfinite(steps).all() and (steps[:, 1:] >= 0).all() and (steps[:, 2:] <= _MOST_TOKENS).all()):
-        raise ValueError(f"{path}.steps: start, duration, sequences and tokens must be numbers from 0 on")
-    gaps = [gap for request in requests for gap in request.get("itls_s", ())]
+def _run(said: ServedRun) -> MeasuredRun:
+    requests = sorted(said.requests, key=lambda request: request.arrival_s)
+    steps = np.array(said.steps, np.float64).reshape(-1, 4)
     return MeasuredRun(
-        float(value["rate_rps"]),
-        columns["arrival_s"],
-        columns["isl"].astype(np.int32),
-        columns["osl"].astype(np.int32),
-        columns["first_token_s"],
-        columns["finished_s"],
-        np.array(gaps, np.float64),
+        said.rate_rps,
+        np.array([request.arrival_s for request in requests]),
+        np.array([request.isl for request in requests], np.int32),
+        np.array([request.osl for request in requests], np.int32),
+        np.array([request.first_token_s for request in requests]),
+        np.array([request.finished_s for request in requests]),
+        np.array([gap for request in said.requests for gap in request.itls_s], np.float64),
         steps[:, 0],
         steps[:, 1],
         steps[:, 2].astype(np.int64),

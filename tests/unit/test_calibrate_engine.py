@@ -104,3 +104,20 @@ def test_a_column_of_measured_steps_holds_what_it_counts(
     pd.DataFrame(good | {column: values}).to_parquet(tmp_path / "steps.parquet")
     with pytest.raises(InputError, match=message):
         read_steps(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "meta-llama/Llama-3.1-8B"}, r"meta\.json: model: .*dictionary"),
+        ({"model": [["a", 1]]}, r"meta\.json: model: .*dictionary"),
+        ({"config": {}}, r"meta\.json: config\.num_gpu_blocks: is missing"),
+        ({"vllm_version": {}}, r"meta\.json: vllm_version: .*string"),
+    ],
+)
+def test_what_describes_measured_steps_is_checked(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    config = dict.fromkeys(("num_gpu_blocks", "block_size", "max_num_batched_tokens", "max_num_seqs"), 64)
+    meta = {"model": {}, "config": config | {"max_model_len": 4096}} | change
+    (tmp_path / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_steps(tmp_path)

@@ -122,6 +122,7 @@ def _page() -> str:
 
 
 PAGE = _page()
+TWO_ENDS = {"edges": ["+Inf", "+Inf"], "cumulative": [1.0, 2.0], "sum": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,8 @@ PAGE = _page()
         ("vllm:prompt_tokens_total{", "NaN"),
         ("vllm:time_to_first_token_seconds_sum{", "-3"),
         ("vllm:time_to_first_token_seconds_sum{", "1e300"),
+        ("vllm:time_to_first_token_seconds_sum{", "9" * 400),
+        ("vllm:request_prompt_tokens_bucket{", "9" * 400),
         ("vllm:request_prompt_tokens_bucket{", "-1"),
     ],
 )
@@ -216,6 +219,7 @@ def test_a_histogram_that_falls_is_a_restart() -> None:
         {"time_s": "now"},
         {"gauges": {"running": 1.0}},
         {"histograms": {"isl": {"edges": ["+Inf"], "cumulative": [1.0, 2.0], "sum": 1.0}}},
+        {"histograms": {**parse(PAGE, 1.0).as_json()["histograms"], "isl": TWO_ENDS}},
         {"cache": []},
     ],
 )
