@@ -40,6 +40,7 @@ def architecture_of(shape: ModelShape) -> Architecture:
         sliding_window=max((cache.reach for cache in windows), default=0),
         sliding_layers=len(windows),
         attention_sinks=shape.sinks,
+        norms_span_heads=shape.norms_span_heads,
         gated=not _lacks_gates(shape),
     )
 

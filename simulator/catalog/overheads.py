@@ -15,6 +15,8 @@ from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 
 FILE = "engine_overheads.yaml"
+FUSION = "all_reduce_fusion.yaml"
+BYTES_PER_MIB = 2.0**20
 HOST_FIGURES = ("exposed_s", "exposed_seq_s", "launch_layer_s", "host_s", "host_seq_s")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
 Row = TypeVar("Row", "OverheadRow", "ExpertsRow")
@@ -69,6 +71,18 @@ class ExpertsRow(Entry):
     shares: dict[str, Quantity]
 
 
+class FusionRow(Entry):
+    """All-reduces that take the norm after them along, between these GPUs from one version on: the largest message by
+    size of the group."""
+
+    gpus: tuple[str, ...]
+    since: str
+    max_mib: dict[int, float]
+    source: str
+    url: str
+    date: str
+
+
 class FrontEnd(Entry):
     """The API process as a queue: time for each request, before the engine hears of it.
 
@@ -89,6 +103,20 @@ def expert_rows() -> tuple[ExpertsRow, ...]:
     """Shares of the experts' speed, oldest version first."""
     rows = (ExpertsRow(**fields) for fields in read_yaml(FILE)["experts"])
     return tuple(sorted(rows, key=lambda row: version_key(row.since)))
+
+
+@lru_cache
+def fusion_rows() -> tuple[FusionRow, ...]:
+    """GPUs whose all-reduces are fused with norms."""
+    return tuple(FusionRow(**fields) for fields in read_yaml(FUSION)["rows"])
+
+
+def fused_reduce_bytes(version: str | None, gpu_name: str | None) -> tuple[tuple[int, float], ...]:
+    """Largest fused message by group size; empty where the version's default has none on the GPU."""
+    for row in fusion_rows():
+        if gpu_name in row.gpus and (version is None or version_key(version) >= version_key(row.since)):
+            return tuple((group, mib * BYTES_PER_MIB) for group, mib in row.max_mib.items())
+    return ()
 
 
 @lru_cache
@@ -187,6 +215,7 @@ def engine_overheads(
         async_scheduling=row.async_scheduling if asynchronous is None else asynchronous,
         max_graph_tokens=int(row.max_graph_tokens.value),
         experts=tuple(shares),
+        fused_reduce_bytes=fused_reduce_bytes(version, gpu_name),
         **figures,
     )
 

@@ -132,6 +132,7 @@ class ModelShape:
     streams : residual streams
     latent : one latent per token instead of keys and values
     sinks : attention has a learned sink per head
+    norms_span_heads : queries and keys are normalised over all heads together
     dtype_bytes : of the weights that are not quantised
     quantization : the config's own section, empty without
     towers : encoders of other modalities
@@ -159,6 +160,7 @@ class ModelShape:
     streams: int = 1
     latent: Latent | None = None
     sinks: bool = False
+    norms_span_heads: bool = False
     dtype_bytes: int = 2
     quantization: dict[str, object] | None = None
     towers: tuple[Tower, ...] = ()

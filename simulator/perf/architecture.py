@@ -24,6 +24,8 @@ class Architecture:
     popularity_ratio : tokens of a layer's most popular expert over those of its least; 1 is uniform routing
     sliding_window, sliding_layers : window in tokens and the number of layers that see only it
     attention_sinks : attention has a learned sink per head, which not every attention kernel computes
+    norms_span_heads : queries and keys are normalised over all heads together, so a tensor-parallel group joins their
+        sums of squares
     """
 
     name: str
@@ -50,6 +52,7 @@ class Architecture:
     sliding_window: int = 0
     sliding_layers: int = 0
     attention_sinks: bool = False
+    norms_span_heads: bool = False
     gated: bool = True
 
     @property

@@ -100,6 +100,13 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
     return time + small_kernels_s(batch, values, kernels, hardware)
 
 
+def norms_s(tokens: Floats, arch: Architecture, hardware: Hardware) -> Floats:
+    """Both norms of one layer, as kernels of their own."""
+    moved = tokens * NORM_PASSES * arch.hidden_size * ACTIVATION_BYTES
+    stream = hardware.kernels.stream
+    return np.asarray(stream_s(stream, hardware.peaks(PLAIN), moved) + (NORMS - 1) * stream.launch_s)
+
+
 def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
     """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one.
 

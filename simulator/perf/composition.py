@@ -15,6 +15,7 @@ from simulator.perf.blocks import (
     layer_pair_s,
     layer_sequence_s,
     mlp_s,
+    norms_s,
     window_layers,
 )
 from simulator.perf.device import BatchLimits, Layout, check_layout
@@ -22,6 +23,7 @@ from simulator.perf.drafts import DraftTimes, with_drafts
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import Floats
 from simulator.perf.overheads import EngineOverheads, padded_tokens, step_host_s
+from simulator.perf.reads import ACTIVATION_BYTES
 from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 from simulator.perf.transport import hand_over_s, layer_collectives_s
@@ -142,7 +144,20 @@ def model_s(
     windowed = window_layers(arch) * arch.sliding_window * layer_pair_s(arch, hardware, layout)
     time = time + tokens * windowed
     time = time + layer_collectives_s(padded, arch, hardware, layout, overheads)
+    time = time - fused_norms_s(padded, arch, hardware, layout, overheads)
     return np.asarray(time + hand_over_s(padded, arch, hardware, layout, overheads))
+
+
+def fused_norms_s(
+    tokens: Floats, arch: Architecture, hardware: Hardware, layout: Layout, overheads: EngineOverheads
+) -> Floats:
+    """What all layers save where an all-reduce takes the norm after it along: the norms as kernels of their own.
+
+    Source: `AllReduceFusionPass` of vLLM, which fuses messages up to a size by group and GPU.
+    """
+    limit = overheads.fused_up_to_bytes(layout.tp) if layout.tp > 1 and layout.dp == 1 else 0.0
+    fused = tokens * arch.hidden_size * ACTIVATION_BYTES <= limit
+    return np.where(fused, arch.layers * norms_s(tokens, arch, hardware), 0.0)
 
 
 def _seq_time_s(

@@ -25,6 +25,7 @@ class EngineOverheads:
     request_s : time that a request spends outside the engine's steps
     max_graph_tokens : largest captured batch; batches up to it are padded to a captured size
     experts : by weight format the share of the measured expert kernels' speed that the version's reach
+    fused_reduce_bytes : by group the largest message whose all-reduce takes the norm after it along; 0 without
     """
 
     version: str
@@ -39,10 +40,15 @@ class EngineOverheads:
     request_s: float
     max_graph_tokens: int
     experts: tuple[tuple[str, float], ...] = ()
+    fused_reduce_bytes: tuple[tuple[int, float], ...] = ()
 
     def experts_share(self, weights: str) -> float:
         """Share of the measured speed of the experts in a weight format; 1 where nothing is known of it."""
         return dict(self.experts).get(weights, 1.0)
+
+    def fused_up_to_bytes(self, group: int) -> float:
+        """Largest message of a group of GPUs whose all-reduce is fused with a norm; 0 where none is."""
+        return dict(self.fused_reduce_bytes).get(group, 0.0)
 
 
 def captured_sizes(max_graph_tokens: int) -> Floats:

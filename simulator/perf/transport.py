@@ -14,6 +14,9 @@ from simulator.perf.kernels import CollectiveKernel, Floats, collective_s
 from simulator.perf.overheads import EngineOverheads
 from simulator.perf.reads import ACTIVATION_BYTES
 
+SQUARES_WIDTH = 4.0
+"""Two sums of squares in 32 bits a token, in 16-bit values."""
+
 
 def all_reduce_s(tokens: Floats, width: float, group: int, hardware: Hardware) -> Floats:
     """One all-reduce of `width` values per token over `group` GPUs.
@@ -61,22 +64,27 @@ def layer_collectives_s(
     """Collectives of all layers: an all-reduce after attention and one after the MLP or the experts.
 
     Experts dealt out whole within one tensor-parallel group compute their share for every token and are joined by the
-    same all-reduce, as vLLM does without data parallelism. Replicas that share their experts (`layout.dp`) exchange
+    same all-reduce, as vLLM does without data parallelism. Norms over all heads of queries and keys join their sums of
+    squares by one more, of two numbers a token. Replicas that share their experts (`layout.dp`) exchange
     tokens instead: there and back by all-to-all, or by gathering and reducing all of their tokens where the GPU has
     no measured all-to-all.
     """
     wait = overheads.collective_wait_s
     width = arch.hidden_size
     reduce = all_reduce_s(tokens, width, layout.tp, hardware) + wait if layout.tp > 1 else np.zeros_like(tokens)
+    squares = np.zeros_like(tokens)
+    if layout.tp > 1 and arch.norms_span_heads:
+        squares = arch.layers * (all_reduce_s(tokens, SQUARES_WIDTH, layout.tp, hardware) + wait)
+        squares = squares + arch.layers * hardware.kernels.stream.launch_s
     if layout.dp == 1 or not arch.moe_layers:
-        return 2 * arch.layers * reduce
+        return squares + 2 * arch.layers * reduce
     group = layout.expert_gpus
     if hardware.kernels.all_to_all and layout.expert_parallel:
         own = tokens / layout.tp
         exchange = 2 * (all_to_all_s(own, width, arch.experts_per_token, group, hardware) + wait)
     else:
         exchange = all_reduce_s(tokens * layout.dp, width, group, hardware) + 2 * wait
-    return (arch.layers + arch.dense_layers) * reduce + arch.moe_layers * exchange
+    return squares + (arch.layers + arch.dense_layers) * reduce + arch.moe_layers * exchange
 
 
 def hand_over_s(

@@ -25,6 +25,7 @@ class Family:
     expert_bias : experts have biases
     gated_attention : `attn_output_gate` defaults to on
     queries_normed : norms over queries and keys
+    norms_span_heads : such a norm is over all heads together, not over each
     sinks : attention has a learned sink per head
     """
 
@@ -36,6 +37,7 @@ class Family:
     expert_bias: bool = False
     gated_attention: bool = False
     queries_normed: bool = False
+    norms_span_heads: bool = False
     sinks: bool = False
 
 
@@ -286,6 +288,7 @@ def finish(
         streams=built.streams,
         latent=built.latent,
         sinks=family.sinks,
+        norms_span_heads=family.norms_span_heads,
         dtype_bytes=2,
         quantization=quantization(config, top),
         towers=towers,
