@@ -14,9 +14,9 @@ from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
-from simulator.perf.blocks import Batch, experts_block_s
+from simulator.perf.blocks import Batch, experts_block_s, norms_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
-from simulator.perf.composition import kernel_step_time, missing_kernel
+from simulator.perf.composition import fused_norms_s, kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.hardware import Hardware
 from simulator.perf.kernels import ExpertShape, experts_s, gemm_s, smooth_max
@@ -182,6 +182,32 @@ def test_sharing_experts_between_replicas_saves_weight_reads_and_costs_an_exchan
     machine, free = hardware("h200"), engine_overheads()
     assert np.all(layer_collectives_s(tokens, arch, machine, alone, free) == 0)
     assert np.all(layer_collectives_s(tokens, arch, machine, shared, free) > 0)
+
+
+def test_norms_over_all_heads_cost_groups_one_more_all_reduce() -> None:
+    from simulator.perf.transport import SQUARES_WIDTH, all_reduce_s, layer_collectives_s
+
+    arch = model("minimax-m2.5").architecture
+    assert arch.norms_span_heads
+    each_head = replace(arch, norms_span_heads=False)
+    tokens, machine, engine = np.array([1.0, 64.0, 4096.0]), hardware("b200"), engine_overheads()
+    more = all_reduce_s(tokens, SQUARES_WIDTH, 4, machine) + engine.collective_wait_s + machine.kernels.stream.launch_s
+    whole, less = (layer_collectives_s(tokens, one, machine, layout("fp8", tp=4), engine) for one in (arch, each_head))
+    assert whole - less == pytest.approx(arch.layers * more)
+    assert np.all(layer_collectives_s(tokens, arch, machine, layout("fp8"), engine) == 0)
+
+
+def test_norms_ride_on_all_reduces_up_to_a_size() -> None:
+    arch, machine, split = model("llama-3.1-70b").architecture, hardware("h200"), layout("fp8", tp=8)
+    tokens = np.array([1.0, 32.0, 33.0])
+    newest = engine_overheads(None, "h200")
+    saved = fused_norms_s(tokens, arch, machine, split, newest)
+    assert saved[:2] == pytest.approx(arch.layers * norms_s(tokens[:2], arch, machine))
+    assert saved[2] == 0
+    assert np.all(fused_norms_s(tokens, arch, machine, layout("fp8"), newest) == 0)
+    for version, name in (("0.11", "h200"), ("0.24", "h100-pcie"), ("0.17", "b300")):
+        assert np.all(fused_norms_s(tokens, arch, machine, split, engine_overheads(version, name)) == 0)
+    assert fused_norms_s(tokens, arch, machine, split, engine_overheads("0.19", "b300"))[0] > 0
 
 
 def test_shared_experts_need_a_mixture_and_experts_that_divide() -> None:
