@@ -155,6 +155,7 @@ def _settings(row: MeasuredRow) -> EngineSettings:
             "enable_chunked_prefill": chunked,
             "enable_expert_parallel": row.expert_parallel,
             "version": engine_version(row),
+            **source.get("engine", {}),
             "async_scheduling": async_scheduling(row),
         }
     )

@@ -26,6 +26,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("launch_layer_s.0.8", 1e-4, 1e-5, 3e-4, "s", 0.7),
     Parameter("launch_layer_s.0.10", 5e-5, 1e-6, 3e-4, "s", 1.0),
     Parameter("launch_layer_s.0.14", 3e-5, 1e-6, 3e-4, "s", 1.0),
+    Parameter("eager_layer_s.blackwell", 5e-4, 1e-5, 3e-3, "s", 0.7),
     Parameter("host_factor", 1.5, 0.5, 6.0, "-", 0.7),
     Parameter("host_s", 5e-4, 1e-5, 5e-3, "s", 0.7),
     Parameter("host_seq_s", 3e-6, 1e-8, 5e-5, "s", 1.0),
@@ -63,6 +64,7 @@ def present_values() -> dict[str, float]:
     """The catalog's values of the parameters, where a fit begins."""
     known = {f"experts.{name}.{row.since}": one.value for row in expert_rows() for name, one in row.shares.items()}
     known |= {f"compute.{row.name}": row.compute.value for row in family_rows()}
+    known |= {f"eager_layer_s.{row.name}": row.eager_layer_s.value for row in family_rows() if row.eager_layer_s}
     known |= {f"links.{row.name}": row.share.value for row in link_rows()}
     known |= {"host_factor": host_rows()[0].factor.value, "penalty_seq_s": penalty_seq_s().value}
     known |= {name: getattr(front_end(), name).value for name in ("template_s", "own_s")}

@@ -87,6 +87,7 @@ def write_overheads(result: Fit, parameters: Sequence[Parameter], date: str, fol
                 "name": row.name,
                 "gpus": list(row.gpus),
                 "compute": quantity(f"compute.{row.name}"),
+                **({"eager_layer_s": quantity(f"eager_layer_s.{row.name}")} if row.eager_layer_s else {}),
             }
             for row in family_rows()
         ],

@@ -33,8 +33,8 @@ class Spread:
 
 def source_of(row: MeasuredRow) -> Mapping[str, Any]:
     """What is known of the row's source; empty for one that is not in the data file."""
-    columns = {"dataset": row.dataset, "source_path": row.source_path, "gpu": row.gpu, "model": row.model}
-    return known_source(columns)
+    names = ("dataset", "source_path", "gpu", "model", "dtype", "engine_version", "measured_on")
+    return known_source({name: getattr(row, name) for name in names})
 
 
 def known_source(columns: Mapping[str, str]) -> Mapping[str, Any]:
@@ -82,7 +82,10 @@ def engine_limits(row: MeasuredRow) -> dict[str, float]:
     memory_gib = gpu(row.gpu).device.memory_bytes / BYTES_PER_GIB
     small = memory_gib < LARGE_MEMORY_GIB or row.gpu.startswith(tuple(entry["small_gpus"]))
     limits = {"gpu_mem_util": entry["gpu_mem_util"], **entry["small" if small else "large"]}
-    return {**limits, **source_of(row).get("limits", {}), **row.limits}
+    source = source_of(row)
+    if "tokens_per_isl" in source:
+        limits["max_num_batched_tokens"] = source["tokens_per_isl"] * row.isl
+    return {**limits, **source.get("limits", {}), **row.limits}
 
 
 def engine_version(row: MeasuredRow) -> str | None:

@@ -18,18 +18,28 @@ from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 from simulator.perf.steptime import StepTime
-from simulator.resolve.checkpoint import architecture
+from simulator.resolve.checkpoint import MARLIN, architecture
 
 
 def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverheads:
     """Overheads of a row from trial values: those of its engine, with the source's penalties, and the experts' share
     in its own format alone, so that others do not bear on it."""
-    found = engine_overheads(engine_version(row), row.gpu, async_scheduling(row), values)
-    penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source_of(row).get("penalties") else 0.0
+    source = source_of(row)
+    told = source.get("engine", {})
+    found = engine_overheads(
+        engine_version(row),
+        row.gpu,
+        async_scheduling(row),
+        values,
+        fused=told.get("fuse_allreduce_rms"),
+        captured_tokens=told.get("max_cudagraph_capture_size"),
+    )
+    penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source.get("penalties") else 0.0
+    kernel = MARLIN if told.get("moe_backend") == "marlin" else row.dtype
     return replace(
         found,
         exposed_seq_s=found.exposed_seq_s + penalty,
-        experts=tuple(one for one in found.experts if one[0] == row.dtype),
+        experts=tuple(one for one in found.experts if one[0] == kernel),
     )
 
 

@@ -47,11 +47,13 @@ class HostRow(Entry):
 
 class FamilyRow(Entry):
     """Share of the matrix products' compute speed that GPUs of a family keep up in serving: power and clocks under
-    lasting load, what kernels lose beside each other, and for transferred kernels how well they fit."""
+    lasting load, what kernels lose beside each other, and for transferred kernels how well they fit. And the host's
+    launches of one layer without a graph, where results show them."""
 
     name: str
     gpus: tuple[str, ...]
     compute: Quantity
+    eager_layer_s: Quantity | None = None
 
 
 class LinkRow(Entry):
@@ -111,12 +113,24 @@ def fusion_rows() -> tuple[FusionRow, ...]:
     return tuple(FusionRow(**fields) for fields in read_yaml(FUSION)["rows"])
 
 
-def fused_reduce_bytes(version: str | None, gpu_name: str | None) -> tuple[tuple[int, float], ...]:
-    """Largest fused message by group size; empty where the version's default has none on the GPU."""
+def fused_reduce_bytes(
+    version: str | None, gpu_name: str | None, asked: bool | None = None
+) -> tuple[tuple[int, float], ...]:
+    """Largest fused message by group size; empty where the GPU has none, or is not `asked` to: by default from a
+    version on."""
     for row in fusion_rows():
-        if gpu_name in row.gpus and (version is None or version_key(version) >= version_key(row.since)):
+        default = version is None or version_key(version) >= version_key(row.since)
+        if gpu_name in row.gpus and (default if asked is None else asked):
             return tuple((group, mib * BYTES_PER_MIB) for group, mib in row.max_mib.items())
     return ()
+
+
+def eager_layer_s(gpu_name: str | None, trial: Mapping[str, float]) -> float:
+    """Host's launches of one layer without a graph, beside a GPU; 0 where no result shows them."""
+    family = next((row for row in family_rows() if gpu_name in row.gpus), None)
+    if family is None or family.eager_layer_s is None:
+        return 0.0
+    return trial.get(f"eager_layer_s.{family.name}", family.eager_layer_s.value)
 
 
 @lru_cache
@@ -185,6 +199,9 @@ def engine_overheads(
     gpu_name: str | None = None,
     asynchronous: bool | None = None,
     trial: Mapping[str, float] | None = None,
+    *,
+    fused: bool | None = None,
+    captured_tokens: int | None = None,
 ) -> EngineOverheads:
     """Overheads of vLLM `version`, as `0.11` or `0.8.5`, on a host as they stand beside the GPU.
 
@@ -193,6 +210,8 @@ def engine_overheads(
     asynchronous : whether the host works beside the GPU; None takes the version's default
     trial : values of a fit before those of the rows: `NAME.SINCE` of one row, `NAME` of all, `experts.FORMAT.SINCE`,
         `host_factor`
+    fused : whether all-reduces take the norm after them along; None takes the version's default
+    captured_tokens : the largest captured batch; None takes vLLM's default
 
     Raises
     ------
@@ -215,7 +234,9 @@ def engine_overheads(
         async_scheduling=row.async_scheduling if asynchronous is None else asynchronous,
         max_graph_tokens=int(row.max_graph_tokens.value),
         experts=tuple(shares),
-        fused_reduce_bytes=fused_reduce_bytes(version, gpu_name),
+        eager_layer_s=eager_layer_s(gpu_name, values),
+        captured_tokens=captured_tokens or 0,
+        fused_reduce_bytes=fused_reduce_bytes(version, gpu_name, fused),
         **figures,
     )
 

@@ -141,7 +141,7 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
         rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
         width = arch.moe_intermediate_size
     shape = ExpertShape(arch.hidden_size, width, arch.experts_per_token, layout.weights.weight_bytes)
-    kernel = hardware.kernels.experts[layout.weights.name]
+    kernel = hardware.kernels.experts[layout.weights.experts_kernel]
     time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
     time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
     time = time + small_kernels_s(batch, arch.experts, 1, hardware)

@@ -115,7 +115,9 @@ def origin(arch: Architecture, hardware: Hardware, layout: Layout, overheads: En
 
 
 def graph_tokens(overheads: EngineOverheads, limits: BatchLimits) -> int:
-    """Largest batch that vLLM captures: min(2 max_num_seqs, 512 or what its version takes)."""
+    """Largest captured batch: as the settings say, else min(2 max_num_seqs, the most that the version takes)."""
+    if overheads.captured_tokens:
+        return min(overheads.captured_tokens, limits.max_num_batched_tokens)
     return min(overheads.max_graph_tokens, 2 * limits.max_num_seqs)
 
 
@@ -124,8 +126,8 @@ def missing_kernel(arch: Architecture, hardware: Hardware, layout: Layout) -> st
     kernels, form = hardware.kernels, layout.weights
     if not form.experts_only and form.name not in kernels.gemm:
         return f"matrix products in {form.name}"
-    if arch.experts and form.name not in kernels.experts:
-        return f"experts in {form.name}"
+    if arch.experts and form.experts_kernel not in kernels.experts:
+        return f"experts in {form.experts_kernel}"
     return "latent attention" if arch.is_mla and not kernels.latent else None
 
 
@@ -139,12 +141,13 @@ def model_s(
     if arch.dense_layers:
         time = time + arch.dense_layers * mlp_s(batch, arch.intermediate_size, arch, hardware, layout)
     if arch.moe_layers:
-        share = overheads.experts_share(layout.weights.name)
+        share = overheads.experts_share(layout.weights.experts_kernel)
         time = time + arch.moe_layers * experts_block_s(batch, arch, hardware, layout, share)
     windowed = window_layers(arch) * arch.sliding_window * layer_pair_s(arch, hardware, layout)
     time = time + tokens * windowed
     time = time + layer_collectives_s(padded, arch, hardware, layout, overheads)
     time = time - fused_norms_s(padded, arch, hardware, layout, overheads)
+    time = np.where(tokens > graphs, np.maximum(time, arch.layers * overheads.eager_layer_s), time)
     return np.asarray(time + hand_over_s(padded, arch, hardware, layout, overheads))
 
 

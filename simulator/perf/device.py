@@ -45,12 +45,19 @@ class Precision:
     weight_bytes : bytes per quantised weight, scales included; embeddings and LM head stay at 2 bytes
     compute : key into `Device.peak_flops`; weight-only formats compute in bf16
     experts_only : only the experts are quantised (MXFP4 of gpt-oss), the rest stays at 2 bytes
+    experts_as : format whose kernel computes the experts, as Marlin's does any weight-only one; empty for their own
     """
 
     name: str
     weight_bytes: float
     compute: str
     experts_only: bool = False
+    experts_as: str = ""
+
+    @property
+    def experts_kernel(self) -> str:
+        """Format of the record of the routed experts' kernel."""
+        return self.experts_as or self.name
 
 
 @dataclass(frozen=True, slots=True)

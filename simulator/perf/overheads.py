@@ -20,10 +20,12 @@ class EngineOverheads:
     host_s, host_seq_s : host time that runs beside the GPU with asynchronous scheduling, and before it without
     async_scheduling : whether the host prepares the next step while the GPU computes
     launch_layer_s : host time that launches one layer's kernels; it runs beside the GPU and shows where it is longer
+    eager_layer_s : launches of one layer in a step larger than any captured; such a step takes no less
     layer_s : gaps between the kernels of one layer
     collective_wait_s : time that one collective waits for its slowest GPU
     request_s : time that a request spends outside the engine's steps
     max_graph_tokens : largest captured batch; batches up to it are padded to a captured size
+    captured_tokens : the largest captured batch where the engine's settings say it, whatever its sequences; else 0
     experts : by weight format the share of the measured expert kernels' speed that the version's reach
     fused_reduce_bytes : by group the largest message whose all-reduce takes the norm after it along; 0 without
     """
@@ -39,6 +41,8 @@ class EngineOverheads:
     collective_wait_s: float
     request_s: float
     max_graph_tokens: int
+    eager_layer_s: float = 0.0
+    captured_tokens: int = 0
     experts: tuple[tuple[str, float], ...] = ()
     fused_reduce_bytes: tuple[tuple[int, float], ...] = ()
 

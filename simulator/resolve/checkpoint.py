@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from simulator.catalog.architecture import architecture_of
@@ -12,10 +13,13 @@ from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout
+from simulator.perf.roofline import PLAIN
 from simulator.resolve.memory import precision_of_checkpoint, shape_of
 from simulator.scenario.named_files import is_config
 from simulator.schema.engine import EngineSettings
 
+MARLIN = "int4"
+"""Format in which Marlin's kernel of experts was measured: what it reads and computes is the same in any of 4 bits."""
 _UNQUANTIZED = {"bfloat16": "bf16", "float16": "fp16"}
 """Formats of 16 bits, by the type of the activations; one takes as long as the other."""
 
@@ -77,9 +81,14 @@ def _check_checkpoint(asked: str, native: str) -> None:
 
 
 def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int, pp: int) -> Layout:
-    """How a replica spreads, and its formats; a KV cache of `auto` is the checkpoint's own, else 16 bit."""
+    """How a replica spreads, and its formats; a KV cache of `auto` is the checkpoint's own, else 16 bit.
+
+    Raises
+    ------
+    InputError : Marlin's kernel for experts that it does not compute, or of which nothing was measured
+    """
     own_fp8 = settings.kv_cache_dtype == "auto" and kv_bytes_of(shape.quantization) == 1.0
-    return layout(
+    parts = layout(
         "bf16" if weights in _UNQUANTIZED.values() else weights,
         "fp8" if own_fp8 else settings.kv_cache_dtype,
         tp=tp,
@@ -88,3 +97,15 @@ def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int
         dp=settings.data_parallel_size,
         redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
     )
+    if settings.moe_backend == "auto":
+        return parts
+    if parts.weights.compute != PLAIN or parts.weights.weight_bytes >= 1:
+        raise InputError(
+            Problem(
+                f"Marlin's kernel was measured with 4-bit weights that compute in 16 bit (int4, mxfp4), not {weights}: "
+                "leave it out",
+                path="engine.moe_backend",
+                got=settings.moe_backend,
+            )
+        )
+    return replace(parts, weights=replace(parts.weights, experts_as=MARLIN))

@@ -140,7 +140,7 @@ def plan_engine(
     elif profile is not None:
         steps = profile.step_time(limits)
     else:
-        steps = step_time(arch, machine, parts, limits, settings.version, drafting, plans)
+        steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
         notes += notes_of(arch.name, shape.unmodelled)
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),
@@ -198,7 +198,7 @@ def step_time(
     machine: Machine,
     layout: Layout,
     limits: BatchLimits,
-    version: str | None = None,
+    settings: EngineSettings,
     drafting: Drafting | None = None,
     plans: Planning = PLAIN,
 ) -> StepTime:
@@ -219,7 +219,13 @@ def step_time(
         parts.append((drafting.draft, drafting.layout(layout)))
     if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting, in_flight)
-    overheads = engine_overheads(version, machine.like or card.name, plans.asynchronous)
+    overheads = engine_overheads(
+        settings.version,
+        machine.like or card.name,
+        plans.asynchronous,
+        fused=settings.fuse_allreduce_rms,
+        captured_tokens=settings.max_cudagraph_capture_size,
+    )
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
     if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla:
         return step

@@ -29,7 +29,7 @@ def sixteen_bit_steps(planned: PlannedTopology, k: int) -> StepTime | None:
         engine.machine,
         parts,
         BatchLimits(engine.config.max_num_batched_tokens, engine.config.max_num_seqs),
-        settings.version,
+        settings,
         drafting_of(settings, arch, loaded.path.parent),
         planning(settings, parts.pp, engine.config.rules.version),
     )

@@ -112,6 +112,13 @@ class EngineSettings(Settings):
     host's time before each step."""
     batching: Literal["continuous", "static", "one_at_a_time"] = "continuous"
     """Continuous is vLLM; the others show what it is worth."""
+    max_cudagraph_capture_size: Annotated[int, Field(ge=1, le=65_536), IS_NUMBER] | None = None
+    """Most tokens of a step that runs as a captured graph; unless given, twice `max_num_seqs` and at most 512."""
+    fuse_allreduce_rms: Switch | None = None
+    """Let all-reduces take the norm after them along, where the GPU can; vLLM's choice unless given."""
+    moe_backend: Literal["auto", "marlin"] = "auto"
+    """Kernel of routed experts: the fastest known of their format, or Marlin's for 4-bit weights, which is slower with
+    many tokens."""
     enable_expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     eplb_config: EplbConfig | None = None

@@ -314,3 +314,54 @@ def test_experts_of_an_older_engine_take_longer_in_proportion() -> None:
     whole, half = (experts_block_s(batch, arch, hardware, layout("bf16"), share) for share in (1.0, 0.5))
     none = experts_block_s(batch, arch, hardware, layout("bf16"), 1e12)
     np.testing.assert_allclose(half - none, 2 * (whole - none), rtol=1e-6)
+
+
+def planned(**settings: object) -> StepTime:
+    engine = EngineSettings.model_validate({"version": "0.18.0", **settings})
+    return plan_engine("gpt-oss-120b", "h100-sxm", 2, 1, engine, Path()).step_time
+
+
+def test_marlin_takes_longer_with_many_tokens_as_other_4_bit_weights_do() -> None:
+    """gpt-oss-120b, 2 x H100: 7,400 tokens take 0.16 to 0.2 s by Marlin (InferenceX, VLLM_MXFP4_USE_MARLIN)."""
+    fastest, marlin = planned().token_time_s[0], planned(moe_backend="marlin").token_time_s[0]
+    assert marlin[16] == pytest.approx(fastest[16], rel=0.15)
+    assert 1.3 < marlin[7400] / fastest[7400] < 1.9
+    assert 0.15 < marlin[7400] < 0.21
+    whole = kernel_step_time(
+        model("kimi-k2").architecture, hardware("h100-sxm"), layout("int4", tp=8), LIMITS, engine_overheads()
+    )
+    own = replace(layout("int4", tp=8), weights=replace(layout("int4").weights, experts_as="int4"))
+    same = kernel_step_time(model("kimi-k2").architecture, hardware("h100-sxm"), own, LIMITS, engine_overheads())
+    np.testing.assert_array_equal(whole.token_time_s, same.token_time_s)
+
+
+def test_marlin_is_refused_where_it_was_not_measured() -> None:
+    for name, weights in (("qwen3-235b-a22b", "fp8"), ("qwen3-235b-a22b", "w8a16"), ("mixtral-8x7b", None)):
+        engine = EngineSettings(moe_backend="marlin", quantization=weights)
+        with pytest.raises(InputError, match="measured with 4-bit weights that compute in 16 bit"):
+            plan_engine(name, "h100-sxm", 8, 1, engine, Path())
+
+
+def test_a_larger_graph_pads_and_spares_launches() -> None:
+    machine, split, arch = hardware("b200"), layout("fp8", tp=8), model("llama-3.1-70b").architecture
+    launches = engine_overheads(None, "b200").eager_layer_s * arch.layers
+    assert launches > 0 == engine_overheads(None, "h100-sxm").eager_layer_s
+    default = engine_overheads(None, "b200")
+    small = kernel_step_time(arch, machine, split, LIMITS, default)
+    plain = kernel_step_time(arch, machine, split, LIMITS, replace(default, eager_layer_s=0.0))
+    graphs = engine_overheads(None, "b200", captured_tokens=1024)
+    large = kernel_step_time(arch, machine, split, LIMITS, graphs)
+    assert np.all(small.token_time_s[0][513:] >= launches)
+    np.testing.assert_array_equal(small.token_time_s[0][:513], plain.token_time_s[0][:513])
+    assert large.token_time_s[0][600] < launches <= large.token_time_s[0][1025]
+    assert large.token_time_s[0][593] == large.token_time_s[0][608], "one captured size"
+    beyond = kernel_step_time(arch, machine, split, LIMITS, replace(graphs, captured_tokens=10**6))
+    assert np.all(np.isfinite(beyond.token_time_s)), "no graph is larger than a step"
+
+
+def test_an_engine_told_to_fuse_norms_does_so_in_any_version() -> None:
+    default, told = (engine_overheads("0.10.2", "b200", fused=asked).fused_reduce_bytes for asked in (None, True))
+    assert default == () != told == engine_overheads("0.19", "b200").fused_reduce_bytes
+    assert engine_overheads("0.19", "b200", fused=False).fused_reduce_bytes == ()
+    assert engine_overheads("0.19", "l4", fused=True).fused_reduce_bytes == ()
+    assert planned(fuse_allreduce_rms=False).token_time_s[0][8] > planned().token_time_s[0][8]

@@ -7,17 +7,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from calibrate.serving.forecast import prepare, prepare_runs, simulate_case, simulate_runs
 from calibrate.serving.knee import knees
-from calibrate.serving.measured import MeasuredRow, OpenLoop
+from calibrate.serving.measured import ClosedLoop, MeasuredRow, OpenLoop
 from calibrate.serving.names import NotSupported
+from calibrate.serving.parameters import present_values
 from calibrate.serving.read import read_tables
 from calibrate.serving.report import as_json, compare_rows, line_rows
 from calibrate.serving.score import BELOW, BURST, SATURATED, regime, score
+from calibrate.serving.sources import engine_limits, engine_version
 from calibrate.serving.steps import catalog_steps
 from calibrate.serving.targets import missed
+from calibrate.serving.trial import overheads_of, trial_steps
 from simulator.cli.main import _run
 
 DATA = Path(__file__).parents[1] / "data" / "serving"
@@ -117,6 +121,33 @@ def test_a_closed_loop_obeys_littles_law() -> None:
     figures = simulate_case(case, catalog_steps(case)).figures
     in_flight = figures["throughput", "requests"] * figures["e2e", "mean"]
     assert 0.9 * 8 < in_flight <= 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "capture"),
+    [
+        ({"measured_on": "2026-03-27", "engine_version": "0.18.0"}, 2048),
+        ({"measured_on": "2025-12-08", "engine_version": "0.11.2"}, 2048),
+        ({"measured_on": "2025-11-02", "engine_version": ""}, None),
+    ],
+)
+def test_an_engine_is_set_as_its_source_says_on_that_day(changes: dict[str, str], capture: int | None) -> None:
+    """What the catalog and the fit's trial values make of the same row is the same."""
+    one = replace(row("open"), dataset="inferencex", model="gpt-oss-120b", gpu="h200", dtype="mxfp4", **changes)
+    one = replace(one, limits={}, load=ClosedLoop(16), async_scheduling=None)
+    case = prepare(one)
+    assert case.engine.layout.weights.experts_kernel == ("int4" if "2026" in one.measured_on else "mxfp4")
+    assert overheads_of(one, {}).captured_tokens == (capture or 0)
+    assert engine_version(replace(one, measured_on="2025-11-02", engine_version="")) == "0.10.2"
+    told, tried = catalog_steps(case), trial_steps(present_values(), case)
+    np.testing.assert_allclose(tried.token_time_s, told.token_time_s, rtol=1e-12)
+    np.testing.assert_allclose(tried.seq_time_s, told.seq_time_s, rtol=1e-12)
+
+
+def test_a_token_budget_may_follow_the_prompts() -> None:
+    one = replace(row("open"), dataset="inferencex", model="minimax-m2.5", engine_version="0.19.0", limits={})
+    assert engine_limits(one)["max_num_batched_tokens"] == 2 * one.isl
+    assert engine_limits(replace(one, engine_version="0.17.0"))["max_num_batched_tokens"] == 8192
 
 
 def test_an_earlier_pass_of_the_same_prompts_shortens_the_prefill() -> None:
