@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from calibrate.serving.forecast import Case, Forecast
 from calibrate.serving.front_end import service_s
 from calibrate.serving.measured import MeasuredRow
-from calibrate.serving.score import BELOW, SCORED, counts, regime
+from calibrate.serving.score import BELOW, BURST, SCORED, counts, regime
 from calibrate.serving.sources import source_of
 from calibrate.serving.trial import trial_forecast, trial_key
 
@@ -71,7 +71,10 @@ class Fit:
 
 
 def residual_keys(runs: Sequence[Runs], forecasts: Sequence[Forecast]) -> list[tuple[int, str, str, float]]:
-    """What is fitted: (case, metric, statistic, weight). Every series weighs as the square root of its rows."""
+    """What is fitted: (case, metric, statistic, weight). Every series weighs as the square root of its rows.
+
+    Of a burst the throughput alone: it says how fast the engine was, TPOT how long admission left prompts to the others.
+    """
     series = [_series(cases[0].row) for cases in runs]
     keys: list[tuple[int, str, str, float]] = []
     for k, (cases, forecast) in enumerate(zip(runs, forecasts, strict=True)):
@@ -81,7 +84,7 @@ def residual_keys(runs: Sequence[Runs], forecasts: Sequence[Forecast]) -> list[t
             stat = next((s for s in SCORED[metric] if (metric, s) in row.figures), None)
             if stat is None or not counts(metric, where) or (metric, stat) not in forecast.figures:
                 continue
-            if metric == "throughput" and where == BELOW:
+            if (metric == "throughput" and where == BELOW) or (metric == "tpot" and where == BURST):
                 continue
             if metric == "ttft" and "statistic" in source_of(row):
                 continue

@@ -48,6 +48,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("experts.fp8.0.18", 1.0, 0.4, 1.5, "share", 0.15),
     Parameter("experts.mxfp4.0.18", 1.0, 0.4, 1.5, "share", 0.15),
     Parameter("experts.fp4.0.18", 1.0, 0.4, 1.5, "share", 0.15),
+    Parameter("experts.int4.0.18", 1.0, 0.4, 1.5, "share", 0.15),
     Parameter("links.nvlink", 0.9, 0.3, 1.3, "share", 0.25),
     Parameter("links.pcie", 0.7, 0.1, 1.2, "share", 0.5),
     Parameter("compute.ampere", 0.85, 0.4, 1.5, "share", 0.2),
