@@ -31,7 +31,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("host_s", 5e-4, 1e-5, 5e-3, "s", 0.7),
     Parameter("host_seq_s", 3e-6, 1e-8, 5e-5, "s", 1.0),
     Parameter("layer_s", 1e-6, 1e-8, 2e-5, "s", 1.0),
-    Parameter("collective_wait_s", 2e-6, 1e-8, 3e-5, "s", 1.0),
+    Parameter("collective_wait_s", 2e-6, 1e-8, 3e-5, "s", 0.4),
     Parameter("request_s", 6e-3, 5e-4, 5e-2, "s", 0.7),
     Parameter("template_s", 9e-3, 1e-3, 3e-2, "s", 0.5),
     Parameter("own_s", 1.5e-3, 1e-4, 1e-2, "s", 0.5),
