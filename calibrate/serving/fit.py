@@ -73,7 +73,7 @@ class Fit:
 def residual_keys(runs: Sequence[Runs], forecasts: Sequence[Forecast]) -> list[tuple[int, str, str, float]]:
     """What is fitted: (case, metric, statistic, weight). Every series weighs as the square root of its rows.
 
-    Of a burst the throughput alone: it says how fast the engine was, TPOT how long admission left prompts to the others.
+    Of a burst the throughput alone: that says how fast the engine was, TPOT how long prompts of others came between.
     """
     series = [_series(cases[0].row) for cases in runs]
     keys: list[tuple[int, str, str, float]] = []
