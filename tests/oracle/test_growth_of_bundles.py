@@ -56,7 +56,7 @@ def test_a_pool_that_the_first_month_does_not_need_is_added_when_growth_needs_it
 
 
 def test_rented_pools_are_on_the_instances_that_hold_each_size_for_least(tmp_path: Path) -> None:
-    months, study = told(run(tmp_path, RENTED, "5.0"), "rent")
+    months, study = told(run(tmp_path, RENTED, "9.0"), "rent")
     sizes = [month["replicas"][0] for month in months]
     assert sizes[0] < sizes[2]
     for k, n in enumerate(sizes):
