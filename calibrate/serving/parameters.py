@@ -39,6 +39,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("experts.bf16.0.8", 0.9, 0.3, 1.5, "share", 0.25),
     Parameter("experts.fp8.0.8", 0.9, 0.3, 1.5, "share", 0.25),
     Parameter("experts.mxfp4.0.8", 0.9, 0.3, 1.5, "share", 0.25),
+    Parameter("experts.int4.0.8", 0.95, 0.3, 1.5, "share", 0.2),
     Parameter("experts.w8a16.0.8", 0.9, 0.3, 1.5, "share", 0.25),
     Parameter("experts.fp8.0.14", 0.95, 0.3, 1.5, "share", 0.2),
     Parameter("experts.mxfp4.0.14", 0.95, 0.3, 1.5, "share", 0.2),

@@ -18,10 +18,10 @@ from simulator.perf.device import BatchLimits
 from simulator.perf.hardware import Hardware
 from simulator.perf.overheads import EngineOverheads
 from simulator.perf.steptime import StepTime
-from simulator.resolve.checkpoint import MARLIN, architecture
+from simulator.resolve.checkpoint import architecture
 
 
-def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverheads:
+def overheads_of(row: MeasuredRow, values: Mapping[str, float], kernel: str | None = None) -> EngineOverheads:
     """Overheads of a row from trial values: those of its engine, with the source's penalties, and the experts' share
     in its own format alone, so that others do not bear on it."""
     source = source_of(row)
@@ -35,11 +35,10 @@ def overheads_of(row: MeasuredRow, values: Mapping[str, float]) -> EngineOverhea
         captured_tokens=told.get("max_cudagraph_capture_size"),
     )
     penalty = values.get("penalty_seq_s", penalty_seq_s().value) if source.get("penalties") else 0.0
-    kernel = MARLIN if told.get("moe_backend") == "marlin" else row.dtype
     return replace(
         found,
         exposed_seq_s=found.exposed_seq_s + penalty,
-        experts=tuple(one for one in found.experts if one[0] == kernel),
+        experts=tuple(one for one in found.experts if one[0] == (kernel or row.dtype)),
     )
 
 
@@ -68,7 +67,7 @@ def trial_key(values: Mapping[str, float], case: Case) -> tuple[EngineOverheads,
     family = next((one.name for one in family_rows() if row.gpu in one.gpus), "")
     links = next((one.name for one in link_rows() if row.gpu in one.gpus and row.tp > 1), "")
     shares = values.get(f"compute.{family}", 1.0), values.get(f"links.{links}", 1.0)
-    return overheads_of(row, values), *shares
+    return overheads_of(row, values, case.engine.layout.weights.experts_kernel), *shares
 
 
 def trial_steps(values: Mapping[str, float], case: Case) -> StepTime:

@@ -16,6 +16,7 @@ from simulator.perf.overheads import EngineOverheads
 
 FILE = "engine_overheads.yaml"
 FUSION = "all_reduce_fusion.yaml"
+EXPERT_KERNELS = "expert_kernels.yaml"
 BYTES_PER_MIB = 2.0**20
 HOST_FIGURES = ("exposed_s", "exposed_seq_s", "launch_layer_s", "host_s", "host_seq_s")
 FIGURES = (*HOST_FIGURES, "layer_s", "collective_wait_s", "request_s")
@@ -85,6 +86,18 @@ class FusionRow(Entry):
     date: str
 
 
+class KernelRow(Entry):
+    """Routed experts in `weights` that run by the kernel of another format on these GPUs, before a version."""
+
+    gpus: tuple[str, ...]
+    weights: str
+    before: str
+    kernel: str
+    source: str
+    url: str
+    date: str
+
+
 class FrontEnd(Entry):
     """The API process as a queue: time for each request, before the engine hears of it.
 
@@ -111,6 +124,22 @@ def expert_rows() -> tuple[ExpertsRow, ...]:
 def fusion_rows() -> tuple[FusionRow, ...]:
     """GPUs whose all-reduces are fused with norms."""
     return tuple(FusionRow(**fields) for fields in read_yaml(FUSION)["rows"])
+
+
+@lru_cache
+def kernel_rows() -> tuple[KernelRow, ...]:
+    """Kernels of experts that are not those of the tables."""
+    return tuple(KernelRow(**fields) for fields in read_yaml(EXPERT_KERNELS)["rows"])
+
+
+def experts_as(weights: str, gpu_name: str, version: str | None) -> str:
+    """Format whose kernel computes the routed experts by vLLM's own choice; empty for their own."""
+    if version is None:
+        return ""
+    for row in kernel_rows():
+        if weights == row.weights and gpu_name in row.gpus and version_key(version) < version_key(row.before):
+            return row.kernel
+    return ""
 
 
 def fused_reduce_bytes(

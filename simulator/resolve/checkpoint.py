@@ -7,6 +7,7 @@ from pathlib import Path
 
 from simulator.catalog.architecture import architecture_of
 from simulator.catalog.models import model
+from simulator.catalog.overheads import experts_as
 from simulator.catalog.precisions import aliases, layout, precisions
 from simulator.catalog.shapes.quantization import kv_bytes_of
 from simulator.errors import InputError, Problem
@@ -80,7 +81,7 @@ def _check_checkpoint(asked: str, native: str) -> None:
         )
 
 
-def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int, pp: int) -> Layout:
+def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int, pp: int, gpu_name: str) -> Layout:
     """How a replica spreads, and its formats; a KV cache of `auto` is the checkpoint's own, else 16 bit.
 
     Raises
@@ -98,7 +99,8 @@ def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int
         redundant_experts=settings.eplb_config.num_redundant_experts if settings.eplb_config else 0,
     )
     if settings.moe_backend == "auto":
-        return parts
+        kernel = experts_as(parts.weights.name, gpu_name, settings.version)
+        return replace(parts, weights=replace(parts.weights, experts_as=kernel))
     if parts.weights.compute != PLAIN or parts.weights.weight_bytes >= 1:
         raise InputError(
             Problem(

@@ -104,7 +104,7 @@ def plan_engine(
     card = machine.gpu
     shape = shape_of(name, folder)
     weights = weight_format(settings, native, shape)
-    parts = layout_of(settings, weights, shape, tp, pp)
+    parts = layout_of(settings, weights, shape, tp, pp, machine.like or card.name)
     check_layout(arch, card.device, parts)
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)

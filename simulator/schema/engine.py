@@ -117,8 +117,8 @@ class EngineSettings(Settings):
     fuse_allreduce_rms: Switch | None = None
     """Let all-reduces take the norm after them along, where the GPU can; vLLM's choice unless given."""
     moe_backend: Literal["auto", "marlin"] = "auto"
-    """Kernel of routed experts: the fastest known of their format, or Marlin's for 4-bit weights, which is slower with
-    many tokens."""
+    """Kernel of routed experts: vLLM's choice for the GPU and version, or Marlin's for 4-bit weights, which is slower
+    with many tokens."""
     enable_expert_parallel: Switch = False
     """Spread experts over the GPUs of a replica instead of cutting each one."""
     eplb_config: EplbConfig | None = None

@@ -335,6 +335,25 @@ def test_marlin_takes_longer_with_many_tokens_as_other_4_bit_weights_do() -> Non
     np.testing.assert_array_equal(whole.token_time_s, same.token_time_s)
 
 
+@pytest.mark.parametrize(
+    ("gpu_name", "version", "kernel"),
+    [
+        ("h100-sxm", "0.11.1", "int4"),
+        ("h200", "0.10.2", "int4"),
+        ("h100-sxm", "0.12", "mxfp4"),
+        ("h100-sxm", None, "mxfp4"),
+        ("a100-80", "0.11.1", "mxfp4"),
+        ("b200", "0.11.1", "mxfp4"),
+    ],
+)
+def test_experts_run_by_the_kernel_that_the_version_takes(gpu_name: str, version: str | None, kernel: str) -> None:
+    """Releases before 0.12 lack the package of Triton's kernels, and take Marlin's on Hopper."""
+    engine = plan_engine("gpt-oss-20b", gpu_name, 1, 1, EngineSettings(version=version), Path())
+    assert engine.layout.weights.experts_kernel == kernel
+    other = plan_engine("qwen3-30b-a3b", gpu_name, 2, 1, EngineSettings(version=version), Path())
+    assert other.layout.weights.experts_kernel == "bf16"
+
+
 def test_marlin_is_refused_where_it_was_not_measured() -> None:
     for name, weights in (("qwen3-235b-a22b", "fp8"), ("qwen3-235b-a22b", "w8a16"), ("mixtral-8x7b", None)):
         engine = EngineSettings(moe_backend="marlin", quantization=weights)
