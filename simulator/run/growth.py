@@ -11,7 +11,7 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
-from simulator.size.answer import searched
+from simulator.size.answer import searched, why_infeasible
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits
 from simulator.size.guess import targets
@@ -34,12 +34,14 @@ class AtLevel:
     best : the cheapest that meets the SLO; None where none does
     least_usd : per month, what no size that meets costs less than
     trail : of the search, and what was tried without one
+    infeasible : why no size meets the SLO; empty where one does
     """
 
     level: Level
     best: Tried | None
     least_usd: float
     trail: tuple[Tried, ...]
+    infeasible: str = ""
 
 
 @dataclass
@@ -89,11 +91,16 @@ class Growth:
         self.found[k] = replace(here, best=best, least_usd=best.usd_per_month, trail=(*here.trail, best))
         return self._planned(tried.point)
 
+    def infeasible(self, level: Level) -> str:
+        """Why no size meets the SLO at that level, or at a lighter one; empty where that is not known."""
+        reasons = {one.level: one.infeasible for one in self.found if one.infeasible and _rises(one.level, level)}
+        return reasons[max(reasons, key=sum)] if reasons else ""
+
     def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
         below = [one for one in self.found if _rises(one.level, level)]
         last = max(below, key=lambda one: sum(one.level), default=None)
         if last is not None and last.best is None:
-            return AtLevel(level, None, math.inf, ())
+            return AtLevel(level, None, math.inf, (), last.infeasible)
         opened = self._opened(before)
         trials = self._trials(periods, opened)
         least_usd = 0.0 if last is None else last.least_usd
@@ -116,8 +123,10 @@ class Growth:
             then=[then.point] if then else (),
             guess=[before[pool.index] for pool in opened],
         ).without_outcomes()
-        least_usd = math.inf if found.best is None else found.best.usd_per_month
-        return AtLevel(level, found.best, least_usd, (*tried, *found.trail))
+        trail = (*tried, *found.trail)
+        if found.best is None:
+            return AtLevel(level, None, math.inf, trail, why_infeasible(trials, found))
+        return AtLevel(level, found.best, found.best.usd_per_month, trail)
 
     def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
@@ -144,8 +144,16 @@ def walk_months(
         walked = walk(horizon, trial, now)
     else:
         walked = walk(horizon, trial, now, search, sizing.owned, None if any(sizing.owned) else cheaper, alike)
+    if sizing is not None:
+        walked = [_with_reason(month, sizing.growth) for month in walked]
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
+
+
+def _with_reason(month: Walked, growth: Growth) -> Walked:
+    """A month that no size serves says why none does, rather than what the fleet misses that is left."""
+    why = "" if month.meets else growth.infeasible(month.level)
+    return replace(month, binding=f"no size meets the SLO ({why})") if why else month
 
 
 def _fleet(planned: PlannedTopology) -> str:

@@ -84,7 +84,9 @@ class Sizer:
 
         limits = replace(self.limits or Limits(), probe=False)
         best = found.search.best
-        first = AtLevel(level, best, math.inf if best is None else best.usd_per_month, found.search.trail)
+        first = AtLevel(
+            level, best, math.inf if best is None else best.usd_per_month, found.search.trail, found.infeasible
+        )
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)
 
         def at(sizes: Sizes) -> PlannedTopology:

@@ -10,6 +10,8 @@ from simulator.errors import InputError, Problem
 from simulator.metrics.intervals import paired_difference
 from simulator.size.trials import Tried, Word
 
+MOST_REPLICAS = 64
+"""Of each pool, unless told otherwise."""
 _REPLICATIONS_OF_AN_INTERVAL = 2
 
 
@@ -27,7 +29,7 @@ class Limits:
     probe : whether the next larger size is tried though it cannot cost less, as a sign that more is not always better
     """
 
-    max_replicas: int = 64
+    max_replicas: int = MOST_REPLICAS
     max_trials: int | None = None
     seconds: float | None = None
     prune: bool = True
@@ -63,6 +65,7 @@ class Search:
     claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
     gap_usd : best less the least bound of what is open; 0 where the search ended by itself
     monotone : False where more replicas were seen to serve worse
+    max_replicas : of each pool, beyond which nothing was looked at
     """
 
     best: Tried | None
@@ -70,6 +73,7 @@ class Search:
     claim: str
     gap_usd: float = 0.0
     monotone: bool = True
+    max_replicas: int = MOST_REPLICAS
 
     @property
     def tried(self) -> int:

@@ -93,7 +93,7 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     gap = 0.0
     if not finished and best is not None:
         gap = max(best.usd_per_month - searcher.trials.least_usd(), 0.0)
-    return Search(best, trail, claim, gap, searcher.monotone)
+    return Search(best, trail, claim, gap, searcher.monotone, searcher.limits.max_replicas)
 
 
 def _sized(pool: OpenPool, n: int) -> Size:

@@ -21,6 +21,7 @@ from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.answer import answer, sized_scenario
+from simulator.size.found import Limits
 
 QUICK = "{provision_s: 5, image_s: 0, weights_s: 0, engine_s: 0}"
 SCALED = (
@@ -76,3 +77,21 @@ def test_a_month_costs_no_more_than_a_search_of_it(tmp_path: Path, topology: str
     text = chat(topology, study=study, rate_rps=2, horizon_s=40)
     usd, alone = last_month_usd(written(tmp_path, text, *sets))
     assert usd <= alone * (1 + NEAR)
+
+
+@pytest.mark.parametrize("load", [1, 8])
+def test_a_month_that_no_allowed_size_serves_names_the_limit_and_how_to_raise_it(tmp_path: Path, load: int) -> None:
+    """In a later month as in the first, and in the months after it that nobody searched."""
+    topology = "t: {pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: auto}]}"
+    study = f"months: 6, load_steps: [{{from_month: 3, load: {load}}}, {{from_month: 5, load: {2 * load}}}]"
+    loaded = written(tmp_path, chat(topology, study=study, rate_rps=30 / load, horizon_s=40, tpot_s=0.008))
+    loads, sizer = loads_of(loaded), Sizer(Store(), Limits(max_replicas=1))
+    found = sizer.answer(loaded, "t", loads)
+    assert found is not None
+    planned, demand = plan_topology(sized_scenario(loaded, [found]), "t"), loads.shown.demand
+    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)])
+    months = walk_study(loaded, loads, planned, base, sizer, found).months
+    assert [month.meets for month in months] == [load > 1] * 2 + [False] * 4
+    missed = [month.binding for month in months if not month.meets]
+    assert all(text.startswith("no size meets the SLO (with at most 1 replica: chat: tpot") for text in missed)
+    assert all("--max-replicas 1 may be raised" in text for text in missed)
