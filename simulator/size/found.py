@@ -86,11 +86,7 @@ class Search:
         best = self.best
         if best is None:
             return []
-        others = [tried for tried in self.by_word("met") if tried is not best and len(tried.usd) == len(best.usd)]
-        if len(best.usd) < _REPLICATIONS_OF_AN_INTERVAL:
-            return [tried for tried in others if tried.costs_as(best.usd_per_month)]
-        differences = [(tried, *paired_difference(tried.usd, best.usd)) for tried in others]
-        return [tried for tried, mean, half_width in differences if abs(mean) <= half_width]
+        return [tried for tried in self.by_word("met") if tried is not best and same_cost(tried, best)]
 
     def rows(self) -> list[dict[str, Any]]:
         """The trail, JSON-ready."""
@@ -114,3 +110,13 @@ class Search:
     def by_word(self, word: Word) -> list[Tried]:
         """Points with this word."""
         return [tried for tried in self.trail if tried.word == word]
+
+
+def same_cost(one: Tried, other: Tried) -> bool:
+    """Whether two bills are one, or differ by less than their paired interval over replications."""
+    if len(one.usd) != len(other.usd):
+        return False
+    if len(one.usd) < _REPLICATIONS_OF_AN_INTERVAL:
+        return one.costs_as(other.usd_per_month)
+    mean, half_width = paired_difference(one.usd, other.usd)
+    return abs(mean) <= half_width

@@ -20,8 +20,8 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.answer import Answer, answer, answered, searched
 from simulator.size.assumed import AS_IT_IS, Assumed
-from simulator.size.found import Limits, Search
-from simulator.size.trials import Progress, Trials
+from simulator.size.found import Limits, Search, same_cost
+from simulator.size.trials import Progress, Trials, Tried
 from simulator.units import SECONDS_PER_DAY
 
 _FIRST_LENGTHS = (24, 20, 16, 12, 8, 4)
@@ -50,8 +50,22 @@ class Window:
             return self.trials.least_usd()
         return self.usd_per_month - self.search.gap_usd
 
-    def row(self) -> dict[str, Any]:
-        """As a summary holds it."""
+    @property
+    def word(self) -> str:
+        """Met, refused (no size meets the SLO), dearer (none meets it for less than in other hours), or open."""
+        if self.search.best is not None:
+            return "met"
+        if self.search.claim == "not finished":
+            return "open"
+        return "refused" if all(tried.word == "refused" for tried in self.search.trail) else "dearer"
+
+    def row(self, found: Tried | None) -> dict[str, Any]:
+        """As a summary holds it.
+
+        Parameters
+        ----------
+        found : the best of all hours
+        """
         best, last = self.search.best, self.search.trail[-1]
         shown = (best or last).point
         return {
@@ -59,6 +73,8 @@ class Window:
             "sizes": {pool.name: str(size) for pool, size in zip(self.trials.pools, shown, strict=True)},
             "usd_per_month": None if best is None else best.usd_per_month,
             "tried": self.search.tried,
+            "word": self.word,
+            "equal": best is not None and found is not None and best is not found and same_cost(best, found),
             "reason": "" if best is not None else f"{self.search.claim}; {last}: {last.reason}",
         }
 
@@ -138,7 +154,7 @@ def _cheapest(tried: dict[int, Window]) -> int:
 def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
     best = tried[_cheapest(tried)]
     found = best.search
-    rows = tuple(tried[length].row() for length in sorted(tried))
+    rows = tuple(tried[length].row(found.best) for length in sorted(tried))
     searches = [window.search for window in tried.values()]
     n = sum(search.tried for search in searches)
     claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from simulator.bill.cents import dollars
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
+from simulator.size.trials import Tried
 
 
 def size_warnings(answer: Answer) -> list[str]:
@@ -17,13 +21,14 @@ def size_warnings(answer: Answer) -> list[str]:
     if empty:
         lines.append(f"its best needs no {' and no '.join(empty)}")
     if answer.windows:
-        bills = [(row["hours"], row["usd_per_month"]) for row in answer.windows]
-        told = ", ".join(f"{hours} {'never' if usd is None else dollars(usd)}" for hours, usd in bills)
+        told = ", ".join(f"{row['hours']} {_hours_word(row)}" for row in answer.windows)
         lines.append(f"window {answer.hours} h, the cheapest of those tried, the busiest hours of each length: {told}")
+        alike = [row["hours"] for row in answer.windows if row["equal"]]
+        if alike:
+            lines.append(f"the same cost{_noise(found.best)}: window {', '.join(alike)} h")
     if found.equal:
         sizes = ", ".join(map(str, found.equal))
-        noise = " within the noise of the replications" if len(found.equal[0].usd) > 1 else ""
-        lines.append(f"the same cost{noise}: {sizes}")
+        lines.append(f"the same cost{_noise(found.best)}: {sizes}")
     if found.gap_usd and found.best is not None:
         share = found.gap_usd / found.best.usd_per_month
         lines.append(f"the search was not finished: at most {share:.0%} could be saved")
@@ -36,3 +41,13 @@ def size_warnings(answer: Answer) -> list[str]:
 
 def _sizes(answer: Answer) -> str:
     return ", ".join(f"{name} {size}" for name, size in zip(answer.pools, answer.sizes.values(), strict=True))
+
+
+def _noise(best: Tried | None) -> str:
+    return " within the noise of the replications" if best is not None and len(best.usd) > 1 else ""
+
+
+def _hours_word(row: Mapping[str, Any]) -> str:
+    """What hours cost, or why that is not known."""
+    words = {"refused": "never meets the SLO", "dearer": "costs more", "open": "not finished"}
+    return words.get(row["word"]) or dollars(row["usd_per_month"])

@@ -31,6 +31,7 @@ from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
 from simulator.size.answer import answer, sized_scenario
 from simulator.size.windows import best_window
+from simulator.size.words import size_warnings
 
 HOUR_S = 3600.0
 SCENARIO = """
@@ -107,10 +108,26 @@ def test_windows_are_raced_and_the_cheapest_has_dearer_ones_on_either_side(tmp_p
     raced = [row for row in found.windows if "raced out" in row["reason"] or "cost more" in row["reason"]]
     assert raced, "some hours cost so much more that one replication says so"
     assert all(usd[row["hours"]] > usd[found.hours] for row in raced)
+    assert {row["word"] for row in raced} == {"dearer"}
+    (said,) = (line for line in size_warnings(found) if line.startswith("window"))
+    assert said.count("costs more") == len(raced)
+    assert "never" not in said, "each of these hours meets the SLO"
     lengths = {
         (int(end) - int(begin) - 1) % 24 + 1 for begin, end in (row["hours"].split("-") for row in found.windows)
     }
     assert {4, 6} <= lengths
+
+
+def test_hours_of_the_same_bill_are_named(tmp_path: Path) -> None:
+    """GPUs that cost nothing by the hour and do all the work: it makes no difference how long they stand idle."""
+    free = "topologies.t.pools[gpus].price_usd_per_gpu_hour=0"
+    loaded = scenario(tmp_path, 9, 12, 20.0, free)
+    found = best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
+    bills = {row["hours"]: row["usd_per_month"] for row in found.windows}
+    same = [row["hours"] for row in found.windows if row["equal"]]
+    assert same == [hours for hours, usd in bills.items() if hours != found.hours and usd == bills[found.hours]]
+    assert same
+    assert f"the same cost: window {', '.join(same)} h" in size_warnings(found)
 
 
 def test_where_the_api_is_cheap_the_window_is_as_short_as_can_be(tmp_path: Path) -> None:
