@@ -14,8 +14,9 @@ from simulator.schema.topology import QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.found import Limits
+from simulator.size.larger import larger_points
 from simulator.size.search import search
-from simulator.size.trials import Trials, Tried
+from simulator.size.trials import Point, Trials, Tried
 
 MOST_TRIALS = 5
 """Sizes that are looked at for one topology."""
@@ -23,6 +24,8 @@ MOST_REQUESTS = 500_000
 """Of all replications: a larger demand is not simulated for the sake of advice."""
 _WORTH_SAYING = 0.01
 _MOST_POOLS = 2
+_WIDER = 2
+"""Times the larger sizes that are proposed, up to which a search may go."""
 
 
 def advice(
@@ -39,7 +42,8 @@ def advice(
     usd : USD of the first month of the topology as it is written, by replication
     periods : what is asked in that month, the busiest first
 
-    At most `MOST_TRIALS` sizes are simulated, so it finds a cheaper one often and never proves that there is none.
+    At most `MOST_TRIALS` sizes and those of `larger_points` are simulated, so it finds a cheaper one often and never
+    proves that there is none.
     """
     topology = loaded.scenario.topologies[name]
     if any(pool.schedule for pool in topology.pools):
@@ -55,9 +59,11 @@ def advice(
     trials = Trials(alone(loaded, name), name, pools, periods, store)
     written = tuple(_written(pool) for pool in topology.pools)
     known = Tried(written, "met", usd)
-    limits = Limits(_most(pools, written), max_trials=MOST_TRIALS, prove=False)
     try:
-        best = search(trials, limits, known).best
+        larger = larger_points(trials, written)
+        most = min(_most(pools, written, larger), loaded.scenario.run.max_replicas)
+        limits = Limits(most, max_trials=MOST_TRIALS + len(larger), prove=False)
+        best = search(trials, limits, known, first=larger).best
     except InputError:
         return ""
     mean = known.usd_per_month
@@ -78,6 +84,13 @@ def _written(pool: object) -> Size:
     return Fixed(int(getattr(pool, "replicas", 1)))
 
 
-def _most(pools: tuple[OpenPool, ...], written: tuple[Size, ...]) -> int:
-    """Replicas up to which it is worth looking: a size above what is written seldom costs less."""
-    return max(max(size.most for size in written), *(pool.low * pool.step for pool in pools), 1)
+def _most(pools: tuple[OpenPool, ...], written: Point, larger: Sequence[Point]) -> int:
+    """Replicas up to which it is worth looking: bounds of bills end the search before, as a rule."""
+    sizes = [*(pool.low * pool.step for pool in pools), *(size.most for size in written), 1]
+    sizes += [_WIDER * size.most for point in larger for size in point]
+    sizes += [_wider(size.most) for pool, size in zip(pools, written, strict=True) if pool.scaler is not None]
+    return max(sizes)
+
+
+def _wider(most: int) -> int:
+    return most + math.ceil(most / 2)

@@ -63,9 +63,14 @@ def _hits(chunk: Requests) -> float:
 
 def guess_replicas(subject: Subject, demand: Demand, pool_name: str) -> int:
     """Replicas whose rough capacity is the busy load, all targets of one kind taking equal shares; 1 without a load."""
+    return max(math.ceil(replicas_needed(subject, demand, pool_name)), 1)
+
+
+def replicas_needed(subject: Subject, demand: Demand, pool_name: str) -> float:
+    """As `guess_replicas`, before it is rounded up to whole ones."""
     load = busy_load(demand)
     if load is None:
-        return 1
+        return 1.0
     pools = subject.fleet.pools
     k = next(k for k, pool in enumerate(pools) if pool.name == pool_name)
     prefills, decodes = pools[k].hands_to is not None, any(pool.hands_to == k for pool in pools)
@@ -75,7 +80,7 @@ def guess_replicas(subject: Subject, demand: Demand, pool_name: str) -> int:
     )
     isl = load.isl - (load.cached if pools[k].engine.enable_prefix_caching else 0.0)
     capacity = replica_capacity_rps(pools[k], max(isl, 1.0), load.osl, prefill=not decodes, decode=not prefills)
-    return max(math.ceil(load.rate_rps / alike / capacity), 1)
+    return load.rate_rps / alike / capacity
 
 
 def targets(pool: PoolSpec, demand: Demand) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.decide.explore import Asked, Explorer
-from simulator.resolve.sizes import alone, open_pools
+from simulator.resolve.sizes import Scaled, alone, open_pool, open_pools
 from simulator.run.further import Since, at_binding_month
 from simulator.run.loads import loads_of
 from simulator.run.phases import phases
@@ -20,6 +20,7 @@ from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.found import Limits, Search
+from simulator.size.larger import larger_points
 from simulator.size.search import search
 from simulator.size.trials import Trials
 
@@ -140,3 +141,26 @@ def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     ((month, explorer),) = asked
     assert month == 3
     assert explorer.best(Asked("several")) == (stands if kept else free)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_advice_tries_more_of_a_cheap_pool_than_any_number_that_is_written(turned: bool, tmp_path: Path) -> None:
+    """One dear replica of each kind, and of the cheap kind several do the work of both for less."""
+    pools = [RENTED.format("a", 1, 0.5).replace("h100-sxm", "l40s"), RENTED.format("h", 1, 60)]
+    fixed = [pool.replace("auto", "1") for pool in pools[:: -1 if turned else 1]]
+    scenario = of(tmp_path, *fixed, rate_rps=14)
+    said = advice(scenario, "several", (60.5 * 730,), whole_month(demand_of(scenario)), Store())
+    assert "h 0" in said
+    assert "meets the SLO for" in said
+    cheap = int(said.split("a ")[1].split(",")[0].split(" ")[0])
+    assert cheap > 1
+
+
+def test_larger_settings_of_an_autoscaler_are_proposed_from_fewer_replicas_on(tmp_path: Path) -> None:
+    scaler = "{min: 2, max: 2, target_per_replica: 20}"
+    pool = f"{{name: a, site: lambda, gpu: h100-sxm, autoscaler: {scaler}}}"
+    loaded = written(tmp_path, chat(f"t: {{pools: [{pool}]}}", study="", rate_rps=4, horizon_s=20, warmup_s=2))
+    topology = loaded.scenario.topologies["t"]
+    opened = (open_pool(loaded, topology, 0, (None, None, None)),)
+    trials = Trials(alone(loaded, "t"), "t", opened, whole_month(demand_of(loaded)), Store())
+    assert larger_points(trials, (Scaled(2, 2, 20),)) == [(Scaled(1, 3, 20),)]

@@ -1,0 +1,66 @@
+"""Larger sizes that may cost less than what is written: of one pool for another, of an autoscaler from fewer on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from simulator.errors import InputError
+from simulator.resolve.sizes import Fixed, Scaled, Size, replaceable
+from simulator.size.guess import replicas_needed
+from simulator.size.trials import Point, Trials
+
+_ROUNDING = 1e-9
+MOST = 2
+"""Points that are proposed, the cheapest by their bounds."""
+
+
+def larger_points(trials: Trials, written: Sequence[Size]) -> list[Point]:
+    """Points with more of a pool than is written, the cheapest first.
+
+    Of two pools between which requests are free to go, one takes over what the other carries, as far as rough
+    capacities tell; an autoscaler begins with its fewest and may have half as many again.
+    """
+    usd: dict[Point, float] = {}
+    for point in (*_instead(trials, written), *_from_fewer(trials, written)):
+        try:
+            usd[point] = trials.bound_usd(point)
+        except InputError:
+            continue
+    return sorted(usd, key=usd.__getitem__)[:MOST]
+
+
+def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
+    topology = trials.loaded.scenario.topologies[trials.name]
+    if len(written) != 2:
+        return
+    ones = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
+    try:
+        subject = trials.sized(ones).subject
+    except InputError:
+        return
+    needed = [replicas_needed(subject, trials.demand, pool.name) for pool in trials.pools]
+    for less, more in ((0, 1), (1, 0)):
+        low = trials.pools[less].low * trials.pools[less].step
+        gone = written[less].most - low
+        if gone <= 0 or not replaceable(topology, topology.pools[trials.pools[less].index]):
+            continue
+        step = trials.pools[more].step
+        extra = math.ceil(gone * needed[more] / needed[less] / step - _ROUNDING) * step
+        point: list[Size] = [Fixed(low)] * 2
+        point[more] = _grown(written[more], extra)
+        yield tuple(point)
+
+
+def _grown(size: Size, extra: int) -> Size:
+    if isinstance(size, Scaled):
+        return Scaled(size.least, size.most + extra, size.target)
+    return Fixed(size.replicas + extra)
+
+
+def _from_fewer(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
+    for k, (pool, size) in enumerate(zip(trials.pools, written, strict=True)):
+        fewest = max(pool.low, 1)
+        if isinstance(size, Scaled) and size.least > fewest:
+            wider = Scaled(fewest, size.most + math.ceil(size.most / 2), size.target)
+            yield (*written[:k], wider, *written[k + 1 :])
