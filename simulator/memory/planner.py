@@ -32,6 +32,7 @@ class Request:
     kv_bytes : bytes of a KV value; 0 follows the weights' 16-bit type
     max_model_len : longest request, None for the model's context
     enforce_eager : no graphs
+    max_cudagraph_capture_size : tokens of the largest graph, None for vLLM's choice
     """
 
     split: Split
@@ -41,6 +42,7 @@ class Request:
     max_model_len: int | None = None
     block_size: int = 16
     enforce_eager: bool = False
+    max_cudagraph_capture_size: int | None = None
     enable_prefix_caching: bool = True
 
 
@@ -145,7 +147,8 @@ def _stages(
 ) -> list[Terms]:
     usable = card.memory_bytes * request.gpu_memory_utilization
     pp = request.split.pp
-    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp)
+    most = request.max_cudagraph_capture_size
+    graphs = 0.0 if request.enforce_eager else graph_bytes(shape, request.limits, rules, overheads, pp, most)
     runtime = runtime_bytes(card, request.split, rules, overheads)
     stages = []
     for stage, weight in enumerate(weight_bytes_by_stage(shape, weights, request.split)):

@@ -108,9 +108,15 @@ def _tower_bytes(tower: Tower, budget: int) -> float:
     return patches * (tower.hidden + tower.inner) * ACTIVATION_BYTES
 
 
-def captured_graphs(limits: BatchLimits, rules: Rules) -> int:
-    """Graphs that vLLM captures: sizes up to twice the sequences, and decode's up to the sequences."""
-    most = min(2 * limits.max_num_seqs, rules.most_captured, max(limits.max_num_batched_tokens, 1))
+def captured_graphs(limits: BatchLimits, rules: Rules, most_tokens: int | None = None) -> int:
+    """Graphs that vLLM captures: sizes up to twice the sequences, and decode's up to the sequences.
+
+    Parameters
+    ----------
+    most_tokens : the largest size where the engine's settings say it
+    """
+    most = min(2 * limits.max_num_seqs, rules.most_captured) if most_tokens is None else most_tokens
+    most = min(most, max(limits.max_num_batched_tokens, 1))
     mixed = _sizes(most)
     if rules.graph_mode == "piecewise":
         return mixed
@@ -123,9 +129,11 @@ def _sizes(most: int) -> int:
     return small + dense + max(0, most - DENSE_SIZES_END) // (2 * DENSE_SIZES_STEP)
 
 
-def graph_bytes(shape: ModelShape, limits: BatchLimits, rules: Rules, overheads: Overheads, pp: int) -> float:
-    """Memory of the captured graphs on one GPU."""
-    more = overheads.graph_layer * captured_graphs(limits, rules) * math.ceil(shape.layers / pp)
+def graph_bytes(
+    shape: ModelShape, limits: BatchLimits, rules: Rules, overheads: Overheads, pp: int, most_tokens: int | None = None
+) -> float:
+    """Memory of the captured graphs on one GPU; `most_tokens` as in `captured_graphs`."""
+    more = overheads.graph_layer * captured_graphs(limits, rules, most_tokens) * math.ceil(shape.layers / pp)
     return overheads.graph_first + more
 
 

@@ -83,6 +83,7 @@ def question(
         max_num_batched_tokens=settings.max_num_batched_tokens,
         max_num_seqs=settings.max_num_seqs,
         version=settings.version,
+        max_cudagraph_capture_size=settings.max_cudagraph_capture_size,
         block_size=settings.block_size,
         enable_prefix_caching=settings.enable_prefix_caching,
         enable_chunked_prefill=settings.enable_chunked_prefill,

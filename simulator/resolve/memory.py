@@ -90,6 +90,7 @@ class Question:
     max_num_seqs: int | None = None
     version: str | None = None
     enforce_eager: bool = False
+    max_cudagraph_capture_size: int | None = None
     block_size: int = 16
     enable_prefix_caching: bool = True
     enable_chunked_prefill: bool = True
@@ -158,6 +159,7 @@ def answer(question: Question) -> Answer:
         max_model_len=longest,
         block_size=question.block_size,
         enforce_eager=question.enforce_eager,
+        max_cudagraph_capture_size=question.max_cudagraph_capture_size,
         enable_prefix_caching=question.enable_prefix_caching,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))

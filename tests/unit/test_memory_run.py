@@ -174,3 +174,13 @@ def test_one_group_of_layers_has_the_blocks_of_its_layers() -> None:
     """DeepSeek V3.2: 61 layers with a latent of 512 + 64 in 16 bit, and an indexer's 128 bytes with a scale of 4."""
     planned = plan_engine("deepseek-v3.2", "h200", 8, 1, EngineSettings(max_model_len=8192), Path())
     assert planned.memory.block_bytes == 61 * (576 * 2 + 132) * 16
+
+
+def test_larger_graphs_leave_fewer_blocks_where_they_are_in_the_budget() -> None:
+    def blocks(version: str, most: int | None) -> int:
+        settings = EngineSettings(version=version, max_cudagraph_capture_size=most)
+        return plan_engine("llama-3.1-8b", "h100-sxm", 1, 1, settings, Path()).memory.num_blocks
+
+    assert blocks("0.32.0", 8) > blocks("0.32.0", None) == blocks("0.32.0", 512) > blocks("0.32.0", 2048)
+    assert blocks("0.32.0", 8192) == blocks("0.32.0", 65536), "no graph is larger than a step"
+    assert blocks("0.19.0", 8) == blocks("0.19.0", 2048)
