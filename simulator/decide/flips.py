@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
-from simulator.decide.costed import Costed
+from simulator.decide.costed import FIXED, Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
 from simulator.study.terms import Money, Terms, TokenPrices
@@ -20,6 +20,8 @@ Winners = frozenset[str]
 MOST = 10.0
 """How far an assumption is moved, up and (as 1/MOST) down."""
 PRECISION = 0.01
+PRECISION_OF_BILLS = 0.001
+"""Where no trial is asked for: as exact as a multiple is shown."""
 
 
 def _servers(terms: Terms, factor: float) -> Terms:
@@ -128,18 +130,24 @@ ASSUMPTIONS: dict[str, tuple[Change, Callable[[Terms], bool]]] = {
 def money_flips(found: Sequence[Costed], most: float = MOST) -> list[Flip]:
     """For each price the nearest multiple of today's at which none of today's winners is among the cheapest.
 
-    Stored uses are billed again; sizes stay as they are, so a size that only the new price favours is not seen.
+    Stored uses are billed again; sizes stay as they are, so a size that only the new price favours is not seen. Where
+    all sizes are written there is no other: these flips are sure.
     """
     meeting = [one for one in found if one.meets]
     today = frozenset(rank([one.contender for one in found]).winners)
     flips = []
     for name, (change, applies) in ASSUMPTIONS.items():
         if len(meeting) > 1 and any(applies(one.terms) for one in meeting):
-            flips.append(_money_flip(name, change, meeting, today, most))
+            flips.append(_money_flip(name, change, meeting, today, most, sure=all(map(_is_written, meeting))))
     return flips
 
 
-def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Winners, most: float) -> Flip:
+def _is_written(one: Costed) -> bool:
+    """Whether its sizes are as written in all months; an event may leave some open."""
+    return one.trail == FIXED and not any(month.event for month in one.walked)
+
+
+def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Winners, most: float, sure: bool) -> Flip:
     known: dict[float, Winners] = {}
 
     def winners(factor: float) -> Winners:
@@ -147,9 +155,9 @@ def _money_flip(name: str, change: Change, meeting: Sequence[Costed], today: Win
             known[factor] = least({one.name: usd_under(one, change(one.terms, factor)) for one in meeting})
         return known[factor]
 
-    at = smallest_change(winners, today, most)
+    at = smallest_change(winners, today, most, PRECISION_OF_BILLS)
     then = None if at is None else named(winners(at), [one.name for one in meeting])
-    return Flip(name, at, then, (1 / most, most), sure=False)
+    return Flip(name, at, then, (1 / most, most), sure=sure)
 
 
 def named(winners: Winners, order: Sequence[str]) -> str:

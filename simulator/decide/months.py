@@ -155,6 +155,11 @@ def lasts_until(walked: Sequence[Walked]) -> int | None:
     return next((month.month - 1 for month in walked if not month.meets), None)
 
 
+def alike(walked: Sequence[Walked]) -> bool:
+    """Whether every month has the load, the sizes and the topology of the first."""
+    return len({(month.level, month.sizes) for month in walked}) == 1 and not any(month.event for month in walked)
+
+
 def _sizes(
     horizon: Horizon,
     months: Sequence[int],

@@ -11,7 +11,7 @@ from simulator.bill.study import study_usd_per_month
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.explore import OutOfTime
-from simulator.decide.flips import ASSUMPTIONS, MOST, Change, Winners, named, smallest_change
+from simulator.decide.flips import ASSUMPTIONS, MOST, PRECISION_OF_BILLS, Change, Winners, named, smallest_change
 from simulator.decide.rivals import least
 from simulator.study.bill import MonthUse
 from simulator.study.decision import Flip
@@ -159,15 +159,15 @@ def _flip(name: str, there: _AtPrice, concerned: Sequence[str], today: Winners, 
 
     sure, missed = True, False
     try:
-        at = smallest_change(perhaps, today, most)
+        at = smallest_change(perhaps, today, most, PRECISION_OF_BILLS)
         while at is not None:
             names = decide_it(at)
             if not there.look(names, most if at > 1 else 1 / most):
                 missed = not (missed and there.look(names, there.middle(names, at)))
                 if missed and not there.look(names, at):
                     break
-            at = smallest_change(perhaps, today, most)
+            at = smallest_change(perhaps, today, most, PRECISION_OF_BILLS)
     except OutOfTime:
-        sure, at = False, smallest_change(winners, today, most)
+        sure, at = False, smallest_change(winners, today, most, PRECISION_OF_BILLS)
     then = None if at is None else named(winners(at), list(there.ways))
     return Flip(name, at, then, (1 / most, most), sure=sure)

@@ -113,10 +113,15 @@ def _volume(found: Mapping[str, Any] | None) -> str:
     if not found:
         return NONE
     if found["factor"] is None:
-        return str(found["side"])
+        return f"{found['side']}{_of_month(found)}"
     tokens = found["tokens_per_month"]
     volume = f", {tokens / TOKENS_PER_MILLION:,.0f}M tokens a month" if tokens else ""
-    return f"{found['side']} × {found['factor']:.3g}{volume}"
+    return f"{found['side']} × {found['factor']:.3g}{_of_month(found)}{volume}"
+
+
+def _of_month(found: Mapping[str, Any]) -> str:
+    """The month of which a capacity or a volume is, where months differ."""
+    return f" of month {found['month']}" if found.get("month") else ""
 
 
 def decision_notes(decision: Decision, names: Collection[str]) -> list[str]:
@@ -132,8 +137,10 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
     for name in names:
         capacity = decision["topologies"][name]["capacity"]
         if capacity:
-            used = f"{used_words(capacity)} of its capacity is used"
-            notes.append(f"{name} carries {_times(capacity)} the load within the SLO: {used}.")
+            month = capacity.get("month")
+            its = f"the capacity that it has in month {month}" if month else "its capacity"
+            used = f"{_share_used(capacity)} of {its} is used"
+            notes.append(f"{name} carries {_times(capacity)} the load{_of_month(capacity)} within the SLO: {used}.")
     return notes
 
 
@@ -147,7 +154,12 @@ def _times(capacity: Mapping[str, Any]) -> str:
 
 
 def used_words(capacity: Mapping[str, Any]) -> str:
-    """The share of a fleet's capacity that the load takes, as far as it is known."""
+    """The share of a fleet's capacity that the load takes, as far as it is known, and in which month if they differ."""
+    month = capacity.get("month")
+    return _share_used(capacity) + (f" in month {month}" if month else "")
+
+
+def _share_used(capacity: Mapping[str, Any]) -> str:
     low, high = capacity["used_share_low"], capacity["used_share_high"]
     shown = figure("capacity_used_share")
     if not low:
@@ -211,6 +223,12 @@ def months_chart(decision: Decision, names: Sequence[str], shown: Collection[str
     return (base.mark_line(interpolate="step-after") + marks).properties(height=_CHART_PX)
 
 
+def _whose_load(decision: Decision, names: Sequence[str]) -> str:
+    volumes = (pair["volume"] for name in names for pair in decision["topologies"][name]["break_even"])
+    month = next((found.get("month") for found in volumes if found), 0)
+    return f"that of month {month}" if month else "the run's"
+
+
 def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[str]) -> Any | None:
     """Cost at each multiple of the load that was tried, sizes that no load allows left out; None if none was tried."""
     points: dict[tuple[str, float], float] = {}
@@ -229,7 +247,11 @@ def volumes_chart(decision: Decision, names: Sequence[str], shown: Collection[st
         alt.Chart(pd.DataFrame(rows))
         .mark_line(point=True)
         .encode(
-            x=alt.X("load:Q", title="load, as a multiple of the run's", scale=alt.Scale(type="log", nice=False)),
+            x=alt.X(
+                "load:Q",
+                title=f"load, as a multiple of {_whose_load(decision, names)}",
+                scale=alt.Scale(type="log", nice=False),
+            ),
             y=alt.Y("usd:Q", title="$ per month"),
             color=topology_colour(names),
             tooltip=["topology", alt.Tooltip("load", format=".2f"), alt.Tooltip("usd", format=",.0f")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from simulator.decide.explore import (
     trial_flips,
     with_volumes,
 )
+from simulator.decide.months import alike
 from simulator.decide.price_flips import Search, price_flips
 from simulator.decide.record import Json, capacity_row, record
 from simulator.decide.rivals import rank
@@ -32,7 +33,7 @@ from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.store import Store
-from simulator.study.decision import Capacity, Trail, Verdict
+from simulator.study.decision import BreakEven, Capacity, Trail, Verdict
 from simulator.study.terms import Terms
 
 _PRICES_SHARE = 0.5
@@ -126,6 +127,7 @@ def decide_run(
     found = [one.costed for one in measured]
     pairs = break_evens(found)
     known, flips = {}, []
+    shown = 0 if all(alike(one.walked) for one in found) else min(month.month for month in found[0].walked)
     store = Store() if store is None else store
     if further is not None:
         stays = _carries(measured, demand, absent, store)
@@ -136,23 +138,27 @@ def decide_run(
         search = further.search(Explorer(further.serve, stays, _PRICES_SHARE * further.seconds))
         flips = price_flips(found, today, search, further.terms)
         known = capacities(explorer, {one.costed.name: _first(one) for one in measured})
-        pairs = with_volumes(explorer, pairs)
+        pairs = [_of_month(pair, shown) for pair in with_volumes(explorer, pairs)]
         there = further.binding
         owned = [one.name for one in found if one.terms.owned]
         flips += trial_flips(
             *(explorer, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
-            *_in_binding_month(there, explorer),
+            *_in_binding_month(there, explorer, shown),
         )
     elif estimate:
         known = estimated(measured, demand, absent, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)
-    told = {name: capacity_row(one) for name, one in known.items()}
+    told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
 
 
-def _in_binding_month(there: AtMonth, explorer: Explorer) -> tuple[Explorer | None, int]:
+def _of_month(pair: BreakEven, month: int) -> BreakEven:
+    return pair if pair.volume is None else replace(pair, volume=replace(pair.volume, month=month))
+
+
+def _in_binding_month(there: AtMonth, explorer: Explorer, first: int) -> tuple[Explorer | None, int]:
     if there.month is None:
-        return None, 0
+        return None, first
     limit_s, started_s = explorer.limit_s, explorer.started_s
     return Explorer(there.serve, there.serve, limit_s, started_s=started_s), there.month
 

@@ -177,11 +177,13 @@ class Capacity:
     ----------
     factor : largest multiple of the load, of all classes, at which it meets the SLO; 0 if at none that was tried
     fails_at : smallest multiple tried at which it does not; inf if it met at all
+    month : of the study whose fleet and load it is; 0 where all months are alike
     """
 
     factor: float
     fails_at: float
     tried: tuple[tuple[float, bool], ...]
+    month: int = 0
 
     @property
     def used_share_low(self) -> float:
@@ -221,9 +223,9 @@ class Flip:
     factor : multiple of today's value from which the winner is another; None if none was found up to `beyond`
     winner : who is cheapest there
     beyond : (smallest, largest) multiple that was looked at
-    sure : False where sizes were not searched anew at the changed value
+    sure : False where sizes that are open were not searched anew at the changed value, or loads are rounded
     words : of the changed value, where a multiple says little
-    month : of the study in which it was searched, the one that asks for the most; 0 for all months
+    month : of the study in which it was searched, the one that asks for the most; 0 for all, or where they are alike
     """
 
     assumption: str
@@ -244,12 +246,14 @@ class Crossing:
     factor : where the bills cross first; None for always and never, on what was tried
     tried : (multiple, USD per month, the rival's) by rising multiple; inf where no allowed size serves the load
     tokens_per_month : delivered there, prompts and answers; None where it is not known
+    month : of the study whose topologies and load it is; 0 where all months are alike
     """
 
     side: Side
     factor: float | None
     tried: tuple[tuple[float, float, float], ...]
     tokens_per_month: float | None = None
+    month: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from dashboard.settings import Settings
 from simulator.errors import InputError
 from simulator.figures.table import lasts_words
 from simulator.report.charts import cost_against_attainment
-from simulator.report.decision import month_rows, volumes_chart
+from simulator.report.decision import capacity_notes, month_rows, pair_rows, used_words, volumes_chart
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle, read_bundle
 from simulator.run.simulate import simulate
@@ -112,6 +112,25 @@ def test_costs_by_load_are_the_points_that_were_tried() -> None:
     assert data.to_numpy().tolist() == [["a", 0.5, 10.0], ["b", 0.5, 7.0], ["b", 2.0, 9.0]]
     assert set(volumes_chart(decision, ["a", "b"], ["a"]).data["topology"]) == {"a"}
     assert volumes_chart(decision, ["a", "b"], ["b"]) is None
+
+
+@pytest.mark.parametrize(("month", "where", "of"), [(0, "", ""), (1, " in month 1", " of month 1")])
+def test_capacity_and_volume_name_their_month_where_months_differ(month: int, where: str, of: str) -> None:
+    used = {"factor": 2.0, "fails_at": 4.0, "used_share_low": 0.25, "used_share_high": 0.5, "month": month}
+    volume = {"side": "above", "factor": 1.5, "tried": [[1.0, 2.0, 1.0]], "tokens_per_month": None, "month": month}
+    pair = {"rival": "b", "months": None, "months_discounted": None, "hours_per_day": None, "volume": volume}
+    months = [{"meets": True}]
+    decision = {"topologies": {"a": {"break_even": [pair], "months": months, "capacity": used}}}
+    decision["topologies"]["b"] = {"break_even": [], "months": months, "capacity": None}
+    assert used_words(used) == f"25% to 50%{where}"
+    assert pair_rows(decision, ["a", "b"])[0][-1] == f"above × 1.5{of}"
+    its = "the capacity that it has in month 1" if month else "its capacity"
+    said = f"a carries between 2.00 and 4.00 times the load{of} within the SLO: 25% to 50% of {its} is used."
+    assert capacity_notes(decision, ["a", "b"]) == [said]
+    title = volumes_chart(decision, ["a", "b"], ["a", "b"]).to_dict()["encoding"]["x"]["title"]
+    assert (
+        title == f"load, as a multiple of {'that of month 1' if month else 'the run'}{'' if month else chr(39) + 's'}"
+    )
 
 
 def test_a_fleet_that_misses_from_the_first_month_lasts_until_no_month() -> None:

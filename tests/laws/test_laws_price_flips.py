@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from bill_cases import fixed, pool, provider, rented
@@ -17,7 +18,8 @@ from simulator.decide.flips import money_flips
 from simulator.decide.months import walk
 from simulator.decide.price_flips import Way, price_flips
 from simulator.decide.rivals import least
-from simulator.study.decision import Flip, Served
+from simulator.decide.why import flip_words
+from simulator.study.decision import Flip, Served, Trail
 from simulator.study.demand import Growth, Horizon
 from simulator.study.terms import ApiTerms, Terms, TokenPrices
 from simulator.study.usage import Usage
@@ -125,3 +127,14 @@ def test_a_topology_whose_size_is_written_is_not_searched() -> None:
     known = Known({"a": [(10.0, 10.0), (5.0, 20.0)], "b": [(1.0, 49.0)]})
     known.flip()
     assert set(known.asked) == {"a"}
+
+
+def test_at_sizes_that_are_written_a_flip_is_sure_and_as_exact_as_it_is_shown() -> None:
+    """10 f + 10 = f + 49: there is no other size to search, so it is not about there but there."""
+    written = Known({"a": [(10.0, 10.0)], "b": [(1.0, 49.0)]})
+    (flip,) = (one for one in money_flips(written.today) if one.assumption == RENT)
+    assert flip.sure
+    assert flip_words(flip).startswith("price of rented GPUs at × 4.3")
+    assert flip.factor == pytest.approx(39 / 9, rel=0.001)
+    searched = [replace(one, trail=Trail("proved", 3)) if one.name == "b" else one for one in written.today]
+    assert [one.sure for one in money_flips(searched)] == [False] * len(money_flips(searched))

@@ -15,6 +15,7 @@ from simulator.run.growth import NEAR
 from simulator.run.loads import loads_of
 from simulator.run.months import served
 from simulator.run.phases import walk_study
+from simulator.run.simulate import simulate
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import subject_of
@@ -95,3 +96,11 @@ def test_a_month_that_no_allowed_size_serves_names_the_limit_and_how_to_raise_it
     missed = [month.binding for month in months if not month.meets]
     assert all(text.startswith("no size meets the SLO (with at most 1 replica: chat: tpot") for text in missed)
     assert all("--max-replicas 1 may be raised" in text for text in missed)
+
+
+@pytest.mark.parametrize(("growth", "month"), [(0.0, 0), (1.0, 1)])
+def test_a_capacity_that_is_of_the_first_month_says_so(tmp_path: Path, growth: float, month: int) -> None:
+    topology = "t: {pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: 2}]}"
+    text = chat(topology, study=f"months: 2, growth_per_year: {growth}", rate_rps=2, horizon_s=10, warmup_s=1)
+    found = simulate(written(tmp_path, text), tmp_path / "out", advise=True)
+    assert found.decision["topologies"]["t"]["capacity"]["month"] == month
