@@ -198,10 +198,10 @@ class _Simulation:
         if env.now < until_s:
             env.run(until=until_s)
 
-    def run_job(self, last_arrival_s: float, until_s: float, progress: Progress | None) -> float:
+    def run_job(self, last_arrival_s: float, until_s: float, look_s: float, progress: Progress | None) -> float:
         """Run to the last answer, or as long as allowed; returns when that was."""
         while self.env.now < until_s and (self.env.now <= last_arrival_s or self.plane.in_flight()):
-            self.run_until(min(self.env.now + until_s / _LOOKS, until_s), progress)
+            self.run_until(min(self.env.now + look_s, until_s), progress)
         self.plane.drain_records()
         return until_s if self.plane.in_flight() or not self.last_s else min(self.last_s, until_s)
 
@@ -241,7 +241,9 @@ _USUAL_SAMPLES = 360
 _HAND_OVER_S = 1e-6
 """From the moment in which the last machine is up to that in which a job begins on them."""
 _LOOKS = 1000
-"""How often in the longest time of a job it is looked whether the job is done."""
+"""How often in the horizon it is looked whether a job is done."""
+JOB_HORIZONS = 100
+"""A job that is not done by the horizon is simulated on to its last answer, for so many horizons at most."""
 
 
 def sample_period_s(sample_s: float | None, horizon_s: float) -> float:
@@ -278,8 +280,8 @@ def simulate_fleet(
     flush_s : the sink gets what has ended at least so often; when its buffer is full unless told
     progress : called with the simulated time
     job_s : where all that is served is a job: the time of its last arrival. Rented pools then begin with a cold start,
-        the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon, if
-        it comes before that; a horizon that ends before the hand-over counts from there
+        the job is handed over when all of them are up and is as old as they are, and the last answer is the horizon,
+        however late it is, up to `JOB_HORIZONS` of them; a horizon that ends before the hand-over counts from there
     """
     spec, targets = canonical(_at_start(spec))
     order = Order(targets, tuple(_places(pool) for pool in spec.pools))
@@ -317,7 +319,7 @@ def simulate_fleet(
         simulation.run_until(horizon_s, progress)
         plane.drain_records()
     else:
-        horizon_s = simulation.run_job(job_s, horizon_s, progress)
+        horizon_s = simulation.run_job(job_s, horizon_s * JOB_HORIZONS, horizon_s / _LOOKS, progress)
     usage = simulation.usage(begun, horizon_s)
     events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T

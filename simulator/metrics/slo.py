@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.fleet.records import Status
 from simulator.metrics.intervals import share_interval
 from simulator.metrics.sketch import Sketch, rank
+from simulator.units import SECONDS_PER_HOUR
 
 METRICS = ("ttft_s", "tpot_s", "e2e_s", "queue_s")
 LEAST_SERVED = 0.99
@@ -101,7 +102,8 @@ def term_rows(
     -------
     rows : `class`, `term`, `metric`, `share` that keeps it with its 95 % interval `low` to `high`, `required` share,
         `of` how many, `value` at the required share (in s; a request that was not completed is beyond any limit, so inf
-        where too many are lost) and its `limit`, `allowance_used`, `met`
+        where too many are lost) and its `limit`, `allowance_used`, `met`,
+        `deadline`: whether the limit is that of a job
     """
     rows = []
     for j, (words, required) in enumerate(zip(slo.words, slo.shares, strict=True)):
@@ -125,6 +127,7 @@ def term_rows(
                 "limit": term.limit_s if term else required,
                 "allowance_used": whole.allowance_used(required),
                 "met": whole.met(required),
+                "deadline": bool(term and term.is_deadline),
             }
         )
     return rows
@@ -137,6 +140,20 @@ def _value(term: SloTerm, arrived: int, completed: int, sketches: dict[str, Sket
     sketch = sketches[term.metric]
     place = rank(term.quantile, arrived) - (completed - sketch.n if term.metric == "tpot_s" else 0)
     return sketch.at(place) if place > 0 else 0.0
+
+
+def late_words(row: Mapping[str, Any]) -> str:
+    """When a job that misses its deadline is done, and how late that is; empty for any other term."""
+    if not row.get("deadline") or row["met"] is not False:
+        return ""
+    value = row["value"]
+    if value is None or not math.isfinite(value):
+        return "never done: too many of its requests have no answer"
+    return f"done after {_span_words(value)}, {_span_words(value - row['limit'])} late"
+
+
+def _span_words(span_s: float) -> str:
+    return f"{span_s / SECONDS_PER_HOUR:,.1f} h" if span_s >= SECONDS_PER_HOUR else f"{span_s:,.3g} s"
 
 
 def binding_term(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from simulator.bill.cents import places
 from simulator.decide.rivals import cheapest
 from simulator.decide.standing import contenders, met_throughout
 from simulator.figures.table import NONE, figure, met_words
+from simulator.metrics.slo import late_words
 from simulator.report.decision import used_words
 from simulator.run.remarks import KINDS
 
@@ -104,7 +105,8 @@ def binding_words(summary: Summary) -> str:
     row = summary["metrics"]["binding_term"]
     if row is None:
         return NONE
-    return f"{row['class']}: {row['term']} ({_used(row)} of the misses allowed)"
+    late = late_words(row)
+    return f"{row['class']}: {row['term']} ({late or f'{_used(row)} of the misses allowed'})"
 
 
 def _binding(summary: Summary) -> str:

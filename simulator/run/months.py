@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
-from simulator.metrics.slo import binding_term, slo_met
+from simulator.metrics.slo import binding_term, late_words, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
@@ -204,6 +204,8 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
     words = "no request was measured" if len(quiet) < len(whole.classes) else "nobody comes"
     if near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
+        late = late_words(near)
+        kept += f"; {late}" if late else ""
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
     hours = hours_of_jobs(outcomes, jobs)

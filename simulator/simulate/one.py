@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -107,7 +108,8 @@ def simulate_one(
     """
     fleet = in_steady_use(replace(subject.fleet, clock_s=demand.when.clock_s), demand, number)
     targets = subject.targets
-    metrics = MetricAccumulator(demand.classes, demand.warmup_s, demand.horizon_s, targets, len(fleet.pools))
+    end_s = demand.horizon_s if demand.last_job_s is None else math.inf
+    metrics = MetricAccumulator(demand.classes, demand.warmup_s, end_s, targets, len(fleet.pools))
     arrivals = Arrivals(demand.horizon_s, len(targets))
 
     def sink(records: Records) -> None:

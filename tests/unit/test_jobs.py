@@ -85,6 +85,28 @@ def test_a_job_whose_machines_are_up_after_the_horizon_is_done_late_not_unknown(
     assert run.usage.pools[0].requests == 64
 
 
+@pytest.mark.parametrize("horizon_s", [1e5, 100.0, 10.0, 1.0])
+def test_a_job_ends_when_its_work_is_done_wherever_the_horizon_is(horizon_s: float) -> None:
+    """The twin of a job in time holds for one that is late: T·ceil(N / (B·R)), paid to its end."""
+    end_s, run = run_job(8_000, 1, horizon_s=horizon_s)
+    assert end_s == pytest.approx(cases.STEP_S * 1_000)
+    assert run.usage.pools[0].billed_s == pytest.approx(end_s)
+
+
+def test_a_late_job_is_billed_to_its_end_and_says_how_late_it_is(tmp_path: Path) -> None:
+    """What it costs and how long it takes do not depend on its deadline."""
+    done = simulate(load(tmp_path), tmp_path).summary["topologies"]["rent"]["cost"]
+    sooner = ("workload.classes[docs].arrivals.deadline_s=60", "run.horizon_s=60", "run.drain_s=0")
+    found = simulate(load(tmp_path, *sooner), tmp_path)
+    late = found.summary["topologies"]["rent"]
+    assert late["metrics"]["slo_met"] is False
+    assert late["cost"]["job"] == done["job"]
+    assert late["cost"]["tokens_per_month"] == pytest.approx(done["tokens_per_month"])
+    term = late["metrics"]["binding_term"]
+    assert 60 < term["value"] <= done["job"]["job_s"]
+    assert " s late" in found.decision["topologies"]["rent"]["months"][0]["binding"]
+
+
 def test_a_job_by_tokens_has_the_fewest_requests_that_hold_so_many() -> None:
     job = JobWorkload("a", NEVER, Lognormal(500, 0.5), Lognormal(100, 0.5), tokens=30_000_000)
     chunks = list(build_source(WorkloadSpec((job,)), 10.0, 3).chunks())
