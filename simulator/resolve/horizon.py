@@ -8,7 +8,7 @@ from dataclasses import replace
 from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.months import MONTHS_PER_YEAR, calendar_months
+from simulator.scenario.months import calendar_months, reached_months, reached_periods
 from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
@@ -39,16 +39,19 @@ def _growth(scenario: Scenario, name: str) -> Growth:
 
 
 def _periods(scenario: Scenario) -> tuple[Period, ...]:
-    """The periods; one whose hours are left out has the rest of each month, a period for each different rest."""
+    """Periods that the study reaches; one whose hours are left out has the rest of each month, a period for each."""
     clock = clock_of(scenario)
-    given = [_period(settings, scenario, clock) for settings in scenario.study.periods]
+    reached = reached_periods(scenario)
+    given = [_period(settings, scenario, clock) for settings in reached]
     found: list[Period] = []
-    for settings, period in zip(scenario.study.periods, given, strict=True):
+    for settings, period in zip(reached, given, strict=True):
         if hours_per_month(settings) is not None:
             found.append(period)
             continue
         rests: dict[float, list[int]] = {}
-        for month in period.months or range(1, MONTHS_PER_YEAR + 1):
+        for month in reached_months(scenario):
+            if period.months and month not in period.months:
+                continue
             others = [one.hours for one in given if one is not period and (not one.months or month in one.months)]
             rests.setdefault(HOURS_PER_MONTH - math.fsum(others), []).append(month)
         found += [replace(period, hours=rest, months=tuple(months)) for rest, months in rests.items() if rest > 0]

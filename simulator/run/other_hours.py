@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simulator.resolve.clock import clock_of, period_clock_s
+from simulator.scenario.months import reached_periods
 from simulator.scenario.week import period_window, week_spans, windows_of
 from simulator.schema.clock import AUTO_HOURS
 from simulator.schema.scenario import Scenario
@@ -27,7 +28,7 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
     Periods that name neither days nor hours say nothing of what they stand for.
     """
     found: list[str] = []
-    for period in scenario.study.periods:
+    for period in reached_periods(scenario):
         window = period_window(period)
         if window is not None:
             meant, simulated = week_spans(window), _simulated(scenario, period)

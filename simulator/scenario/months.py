@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.errors import unknown_name
-from simulator.scenario.week import hours_per_month
+from simulator.scenario.week import first_calendar_month, hours_per_month
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -24,7 +24,7 @@ _MOST_LOAD = 1000.0
 
 def study_problems(scenario: Scenario) -> Iterator[Found]:
     """Classes that there are not, steps given twice, periods that do not make a month."""
-    study = scenario.study
+    study, reached = scenario.study, reached_periods(scenario)
     classes = [cls.name for cls in scenario.workload.classes]
     named = [(f"study.growth_per_year_by_class.{name}", name) for name in study.growth_per_year_by_class]
     named += [
@@ -54,10 +54,11 @@ def study_problems(scenario: Scenario) -> Iterator[Found]:
         yield "study.months", f"must be {words}", f"{study.months:g}"
     else:
         yield from _load_problems(scenario)
-    yield from _period_problems(study.periods)
+    yield from _period_problems(study.periods, reached_months(scenario))
     for name in classes:
-        if study.periods and not any(period.load_by_class.get(name, period.load) for period in study.periods):
-            yield "study.periods", f"nobody of class {name} comes in any period: give one a load above 0", None
+        if reached and not any(period.load_by_class.get(name, period.load) for period in reached):
+            words = "any period" if len(reached) == len(study.periods) else "any period that the study reaches"
+            yield "study.periods", f"nobody of class {name} comes in {words}: give one a load above 0", None
     if study.cut is not None:
         if study.periods:
             yield "study.cut", "give periods or a cut, not both", None
@@ -76,7 +77,7 @@ def _load_problems(scenario: Scenario) -> Iterator[Found]:
         rate = math.log1p(study.growth_per_year_by_class.get(name, study.growth_per_year))
         loads = {step.from_month: step.load_by_class.get(name, step.load) for step in study.load_steps}
         steps = {month: load for month, load in loads.items() if load is not None}
-        period = max((one.load_by_class.get(name, one.load) for one in study.periods), default=1.0)
+        period = max((one.load_by_class.get(name, one.load) for one in reached_periods(scenario)), default=1.0)
         since, load = 1, 1.0
         for month in range(1, math.ceil(study.months) + 1):
             if month in steps:
@@ -93,14 +94,14 @@ def _load_problems(scenario: Scenario) -> Iterator[Found]:
             break
 
 
-def _period_problems(periods: tuple[Period, ...]) -> Iterator[Found]:
+def _period_problems(periods: tuple[Period, ...], months: tuple[int, ...]) -> Iterator[Found]:
     if not periods:
         return
     names = Counter(period.name for period in periods)
     for name, count in names.items():
         if count > 1:
             yield "study.periods", f"the name {name!r} is used {count} times", None
-    for month in range(1, MONTHS_PER_YEAR + 1):
+    for month in months:
         there = [period for period in periods if not calendar_months(period) or month in calendar_months(period)]
         open_ = [period.name for period in there if hours_per_month(period) is None]
         given = math.fsum(hours_per_month(period) or 0.0 for period in there)
@@ -115,6 +116,18 @@ def _period_problems(periods: tuple[Period, ...]) -> Iterator[Found]:
                 f"{given:g}",
             )
             return
+
+
+def reached_months(scenario: Scenario) -> tuple[int, ...]:
+    """Calendar months, 1 to 12, that the study has, in its order."""
+    first, count = first_calendar_month(scenario), math.ceil(min(scenario.study.months, MONTHS_PER_YEAR))
+    return tuple((first + k - 1) % MONTHS_PER_YEAR + 1 for k in range(count))
+
+
+def reached_periods(scenario: Scenario) -> list[Period]:
+    """Periods that some month of the study has."""
+    months = set(reached_months(scenario))
+    return [one for one in scenario.study.periods if not calendar_months(one) or months & set(calendar_months(one))]
 
 
 def calendar_months(period: Period) -> tuple[int, ...]:

@@ -32,8 +32,8 @@ class Period(Settings):
     name: Name
     """As peak, ordinary, night."""
     hours_per_month: NotNegative | None = None
-    """Hours of a month that it stands for; those of a month add up to 730, so one period may leave them out. With
-    `days` or `hours` they are their share of the week, unless given."""
+    """Hours of a month that it stands for; those of each month of the study add up to 730, so one may leave them out.
+    With `days` or `hours` they are their share of the week, unless given."""
     load: NotNegative = 1.0
     """Multiple of the workload's load in these hours; 0 is nobody."""
     load_by_class: dict[Name, NotNegative] = {}
@@ -48,7 +48,7 @@ class Period(Settings):
     hours: Hours | None = None
     """Hours of these days that it stands for, as `8-20`: it begins with them, and its use is spread over them."""
     quarters: tuple[Quarter, ...] = ()
-    """Quarters of the year that have it; all unless given."""
+    """Quarters of the year that have it, those that the study does not reach too; all unless given."""
     months: tuple[CalendarMonth, ...] = ()
     """Calendar months that have it, beside those of the quarters."""
 

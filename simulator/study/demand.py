@@ -107,7 +107,7 @@ class Horizon:
     ----------
     months : its length; may end within a month
     growth : by class
-    periods : those of each calendar month add up to 730 hours
+    periods : those of each of its months add up to 730 hours
     first_month : of the calendar, 1 to 12
     from_month : the first that counts; later where an event has changed what serves them
     """

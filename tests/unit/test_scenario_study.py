@@ -57,9 +57,37 @@ def test_hours_left_out_are_the_rest_of_each_month() -> None:
     assert set(peak.at(found.level(1)).level) == {2.0}
 
 
+QUARTERS = "[{name: a, hours_per_month: 730, quarters: [1]}, {name: b, hours_per_month: 10, quarters: [4]}]"
+
+
+@pytest.mark.parametrize(("first", "months", "names"), [("2027-01", 3, {"a"}), ("2027-02", 1.5, {"a"})])
+def test_periods_of_months_that_a_study_never_reaches_are_left_alone(
+    first: str, months: float, names: set[str]
+) -> None:
+    found = _horizon(f"study={{months: {months}, first_month: {first}, periods: {QUARTERS}}}")
+    assert {period.name for period in found.periods} == names
+    assert [sum(period.hours for period in found.periods_of(month)) for month in found.numbers] == [730] * len(
+        found.numbers
+    )
+
+
+def test_a_rest_is_that_of_the_months_of_the_study() -> None:
+    a, b = "{name: a, hours_per_month: 30, quarters: [1]}", "{name: b, hours_per_month: 1, months: [7]}"
+    found = _horizon(f"study={{months: 2, first_month: 2027-12, periods: [{{name: rest}}, {a}, {b}]}}")
+    assert {(period.name, period.hours) for period in found.periods_of(1)} == {("rest", 730)}
+    assert {(period.name, period.hours) for period in found.periods_of(2)} == {("rest", 700), ("a", 30)}
+    assert {period.hours for period in found.periods} == {730, 700, 30}
+
+
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
+        (f"study={{months: 3.5, first_month: 2027-01, periods: {QUARTERS}}}", "calendar month 4 must add up to 730"),
+        (f"study={{months: 3, first_month: 2027-10, periods: {QUARTERS}}}", "calendar month 10 must add up to 730"),
+        (
+            "study={months: 1, periods: [{name: a, load: 0, months: [1]}, {name: b, months: [2]}]}",
+            "comes in any period that the study reaches",
+        ),
         ("study.months=0", "study.months: must be greater than 0"),
         ("study.growth_per_year=-1", "study.growth_per_year: must be greater than -1"),
         ("study.growth_per_year_by_class={caht: 1}", "unknown class 'caht': did you mean 'chat'?"),
