@@ -10,9 +10,8 @@ from simulator.decide.costed import FIXED
 from simulator.errors import InputError, Problem, ServecastError, collect
 from simulator.processes import forks, results, tell
 from simulator.resolve.sizes import is_open
-from simulator.resolve.topology import plan_topology
 from simulator.run.decision import Measured, costed_of, estimated
-from simulator.run.evaluate import course_of
+from simulator.run.evaluate import course_of, planned_at
 from simulator.run.loads import Loads
 from simulator.run.months import Progress
 from simulator.run.priced import first_month_usd
@@ -22,7 +21,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.size.advice import MOST_REQUESTS, advice
-from simulator.size.answer import Answer, sized_scenario
+from simulator.size.answer import Answer
 from simulator.study.decision import Trail
 
 WORTH_FORKING = 20_000
@@ -130,8 +129,7 @@ def _ahead(work: Work, name: str) -> _Ahead:
 
 def _into_store(work: Work, name: str, found: Answer | None) -> None:
     """Simulate what a topology still needs: its replications, months and advice; whoever needs it meets its errors."""
-    sized = sized_scenario(work.loaded, [found] if found else [])
-    planned, shown = plan_topology(sized, name), work.loads.shown
+    planned, shown = planned_at(work.loaded, name, found), work.loads.shown
     outcomes = []
     for number in range(shown.demand.replications):
         tell(name, 0.5 + 0.25 * number / shown.demand.replications)
@@ -143,4 +141,4 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         measured = Measured(subject_of(planned), costed_of(name, course.priced, trail))
         estimated([measured], shown.demand, work.loads.absent, work.sizer.store)
     if work.advise and found is None:
-        advice(sized, name, first_month_usd(course.priced), work.loads.first_month, work.sizer.store)
+        advice(work.loaded, name, first_month_usd(course.priced), work.loads.first_month, work.sizer.store)

@@ -12,14 +12,12 @@ from simulator.errors import InputError
 from simulator.resolve.sizes import alone, at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
+from simulator.run.evaluate import planned_at, shown_outcomes, walk_with_prices
 from simulator.run.loads import Loads
-from simulator.run.months import Known, served
-from simulator.run.phases import phases, walk_study
+from simulator.run.months import Known
+from simulator.run.phases import phases
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
-from simulator.simulate.one import subject_of
-from simulator.simulate.stored import stored_outcome
-from simulator.size.answer import sized_scenario
 from simulator.size.assumed import Assumed
 from simulator.size.found import Limits
 from simulator.study.terms import Terms
@@ -48,15 +46,12 @@ def best_at_prices(written: LoadedScenario, loads: Loads, sizer: Sizer, explorer
         found = there.answer(written, name, loads)
         if found and found.search.claim == "not finished":
             raise OutOfTime
-        planned = plan_topology(sized_scenario(written, [found] if found else []), name)
-        subject, demand = subject_of(planned), loads.shown.demand
-        outcomes = [stored_outcome(subject, demand, k, sizer.store) for k in range(demand.replications)]
-        base = served(outcomes, loads.absent, demand.jobs_per_month)
-        journey = walk_study(written, loads, planned, base, there, found, known=known)
+        planned = planned_at(written, name, found)
+        outcomes = shown_outcomes(planned, loads, sizer.store)
+        journey, prices = walk_with_prices(written, loads, planned, outcomes, there, found, known=known)
         explorer.check()
-        terms = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ()).terms
         meets = all(month.meets for month in journey.months)
-        return Way(terms, month_uses(journey.months)) if meets else None
+        return Way(prices.terms, month_uses(journey.months)) if meets else None
 
     return search
 

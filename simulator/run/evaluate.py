@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.run.loads import Loads, loads_of
-from simulator.run.months import Journey, Progress, served
+from simulator.run.months import Journey, Known, Progress, served
 from simulator.run.phases import check_events, walk_study
 from simulator.run.priced import priced_months
 from simulator.run.sizer import Sizer
@@ -36,6 +36,39 @@ class Course:
     priced: Priced
 
 
+def planned_at(written: LoadedScenario, name: str, found: Answer | None) -> PlannedTopology:
+    """A topology at the sizes, and hours of windows, that a search found; as written where nothing is open."""
+    return plan_topology(sized_scenario(written, [found] if found else []), name)
+
+
+def shown_outcomes(planned: PlannedTopology, loads: Loads, store: Store) -> list[Outcome]:
+    """Every replication of a topology under the load that is shown."""
+    subject, demand = subject_of(planned), loads.shown.demand
+    return [stored_outcome(subject, demand, k, store) for k in range(demand.replications)]
+
+
+def walk_with_prices(
+    written: LoadedScenario,
+    loads: Loads,
+    planned: PlannedTopology,
+    outcomes: Sequence[Outcome],
+    sizer: Sizer,
+    found: Answer | None = None,
+    progress: Progress | None = None,
+    known: Known | None = None,
+) -> tuple[Journey, ResolvedTerms]:
+    """Serve all months of a topology, and the prices of all that it is in them.
+
+    Parameters
+    ----------
+    written, found, progress, known : as `walk_study` takes them
+    outcomes : of its replications under the load that is shown
+    """
+    base = served(outcomes, loads.absent, loads.shown.demand.jobs_per_month)
+    journey = walk_study(written, loads, planned, base, sizer, found, progress, known)
+    return journey, resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ())
+
+
 def course_of(
     written: LoadedScenario,
     loads: Loads,
@@ -52,9 +85,7 @@ def course_of(
     written, found, progress : as `walk_study` takes them
     outcomes : of its replications under the load that is shown
     """
-    base = served(outcomes, loads.absent, loads.shown.demand.jobs_per_month)
-    journey = walk_study(written, loads, planned, base, sizer, found, progress)
-    prices = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ())
+    journey, prices = walk_with_prices(written, loads, planned, outcomes, sizer, found, progress)
     return Course(journey, prices, priced_months(outcomes, prices.terms, journey.months))
 
 
@@ -90,11 +121,9 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     loads, sizer = loads_of(loaded), Sizer(Store())
     found = sizer.answer(loaded, name, loads)
     sized = sized_scenario(loaded, [found] if found else [])
-    planned, shown = plan_topology(sized, name), loads.shown
-    numbers = range(shown.demand.replications)
-    outcomes = [stored_outcome(subject_of(planned), shown.demand, k, sizer.store) for k in numbers]
-    course = course_of(loaded, loads, planned, outcomes, sizer, found)
-    return evaluated(sized, planned, course.priced, course.prices, shown.period.name)
+    planned = plan_topology(sized, name)
+    course = course_of(loaded, loads, planned, shown_outcomes(planned, loads, sizer.store), sizer, found)
+    return evaluated(sized, planned, course.priced, course.prices, loads.shown.period.name)
 
 
 def evaluated(
