@@ -13,6 +13,7 @@ from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
 from simulator.run.loads import Loads, absent_classes
+from simulator.simulate.jobs import beyond_month
 from simulator.simulate.key import digest, fleet_key
 from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
@@ -20,7 +21,6 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 Progress = Callable[[str, float], None]
 
@@ -183,11 +183,6 @@ def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
     return tuple(found.get(name, 0) for name in pools)
 
 
-def hours_of_jobs(outcomes: Sequence[Outcome], jobs: float) -> float:
-    """Hours that so many finite jobs take, one after another."""
-    return jobs * max(outcome.metrics.end_s for outcome in outcomes) / SECONDS_PER_HOUR
-
-
 def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: float = 0.0) -> Served:
     """What a fleet gave under one load, replications pooled.
 
@@ -208,13 +203,11 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
         kept += f"; {late}" if late else ""
         words = f"{near['class']}: {near['term']} is {kept}"
     arrived = whole.total.arrived
-    hours = hours_of_jobs(outcomes, jobs)
-    if hours > HOURS_PER_MONTH:
-        words = f"{jobs:g} jobs take {hours:,.0f} hours, a month has {HOURS_PER_MONTH:g}"
+    beyond = beyond_month(outcomes, jobs)
     return Served(
-        slo_met(terms) is True and hours <= HOURS_PER_MONTH,
+        slo_met(terms) is True and not beyond,
         whole.total.good / arrived if arrived else float(len(quiet) == len(whole.classes)),
-        words,
+        beyond or words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),
         min((1.0 - row["required"] / row["share"] if row["share"] else 0.0 for row in terms), default=0.0),

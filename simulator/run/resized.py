@@ -10,10 +10,8 @@ from simulator.decide.explore import Answered, Asked, OutOfTime
 from simulator.metrics.slo import ClassSlo
 from simulator.resolve.sizes import alone, open_pools, with_standing
 from simulator.run.loads import demand_at
-from simulator.run.months import hours_of_jobs
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, PeriodDemand
-from simulator.simulate.one import Outcome
 from simulator.simulate.priced import tokens_per_month
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
@@ -21,7 +19,6 @@ from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials
 from simulator.study.demand import Load
-from simulator.units import HOURS_PER_MONTH
 
 Serve = Callable[[Asked], Answered]
 
@@ -65,7 +62,7 @@ def at_best_size(
         if searched.claim == "not finished":
             raise OutOfTime
         best = searched.best
-        if best is None or any(map(_too_long, there, best.outcomes)):
+        if best is None:
             return Answered(False, None)
         hours = math.fsum(one.period.hours for one in found.periods)
         tokens = math.fsum(
@@ -76,8 +73,3 @@ def at_best_size(
         return Answered(True, best.usd_per_month, tokens)
 
     return serve
-
-
-def _too_long(one: PeriodDemand, gave: Sequence[Outcome]) -> bool:
-    """Whether a month's jobs do not fit into a month."""
-    return hours_of_jobs(gave, one.demand.jobs_per_month) > HOURS_PER_MONTH

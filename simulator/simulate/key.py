@@ -44,7 +44,7 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
 
 def trial_key(subject: Subject, demand: Demand) -> str:
     """Key of the answer whether a fleet meets its service levels over all replications."""
-    return digest(outcome_key(subject, demand, 0), demand.replications)
+    return digest(outcome_key(subject, demand, 0), demand.replications, demand.jobs_per_month)
 
 
 def fleet_key(subject: Subject) -> str:

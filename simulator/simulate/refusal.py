@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.metrics.sketch import rank
 from simulator.simulate.demand import Demand
+from simulator.simulate.jobs import beyond_month, hours_of_jobs
 from simulator.simulate.key import outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
+from simulator.units import HOURS_PER_MONTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Refutation:
     misses, allowed : of the term, over all replications; `misses` up to where the trial ended
     ended : requests of the class that had ended by then, as a share of the most that can count; 1 after a whole trial
     replication, at_s : where the trial ended
+    words : where it is no term of requests that is missed
     """
 
     class_name: str
@@ -33,9 +36,13 @@ class Refutation:
     ended: float
     replication: int
     at_s: float
+    words: str = ""
 
     def __str__(self) -> str:
-        return f"{self.class_name}: {self.term} is missed by {self.misses} requests, {self.allowed} are allowed"
+        return (
+            self.words
+            or f"{self.class_name}: {self.term} is missed by {self.misses} requests, {self.allowed} are allowed"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +147,19 @@ def try_fleet(
         done = (*done, outcome)
     if most < demand.replications:
         return Trial(done)
-    refutation = judge.verdict(done[-1].run.end_s)
+    refutation = judge.verdict(done[-1].run.end_s) or _too_long(done, demand)
     if refutation:
         store.put(key, refutation)
     return Trial(done, refutation)
+
+
+def _too_long(done: tuple[Outcome, ...], demand: Demand) -> Refutation | None:
+    """A month's jobs that do not fit into it."""
+    words = beyond_month(done, demand.jobs_per_month)
+    if not words:
+        return None
+    ended = HOURS_PER_MONTH / hours_of_jobs(done, demand.jobs_per_month)
+    return Refutation(demand.classes[0].name, "jobs of a month", 0, 0, ended, len(done) - 1, done[-1].run.end_s, words)
 
 
 def _outcome(

@@ -12,6 +12,7 @@ from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.study.fleet import PoolSpec
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 from simulator.workload.requests import Requests
 
 _BUSIEST_S = 600.0
@@ -45,10 +46,12 @@ def busy_load(demand: Demand) -> BusyLoad | None:
 
 
 def _of_job(demand: Demand, first: Requests) -> BusyLoad:
-    """A job in its time: to the last deadline."""
+    """A job in its time: to the last deadline, or its part of a month."""
     deadlines_s = [term.limit_s for slo in demand.classes for term in slo.terms if term.is_deadline]
     requests = sum(n or 0 for n in demand.most_requests) / demand.replications
-    return BusyLoad(requests / max(deadlines_s), float(first.isl.mean()), float(first.osl.mean()), _hits(first))
+    share_s = HOURS_PER_MONTH * SECONDS_PER_HOUR / demand.jobs_per_month
+    rate_rps = requests / min(max(deadlines_s), share_s)
+    return BusyLoad(rate_rps, float(first.isl.mean()), float(first.osl.mean()), _hits(first))
 
 
 def _hits(chunk: Requests) -> float:

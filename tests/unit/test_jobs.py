@@ -156,10 +156,23 @@ def test_the_fleet_is_sized_to_the_deadline(tmp_path: Path) -> None:
     assert not simulate(fewer, tmp_path).summary["topologies"]["rent"]["metrics"]["slo_met"]
 
 
+def test_the_fleet_is_sized_so_that_a_months_jobs_fit_into_it(tmp_path: Path) -> None:
+    """One replica keeps the deadline and takes 844 hours for all jobs; two take half of that."""
+    often = "workload.classes[docs].arrivals.per_month=5000"
+    found = simulate(load(tmp_path, often, "topologies.rent.pools[p].replicas=auto"), tmp_path)
+    rent = found.summary["topologies"]["rent"]
+    assert rent["search"]["sizes"]["p"] == "2"
+    assert rent["cost"]["job"]["job_s"] * 5000 <= 730 * 3600
+    assert found.decision["winners"] == ["rent"]
+
+
 def test_jobs_that_do_not_fit_into_a_month_miss_the_slo(tmp_path: Path) -> None:
     found = simulate(load(tmp_path, "workload.classes[docs].arrivals.per_month=100000"), tmp_path)
     assert "a month has 730" in found.decision["topologies"]["rent"]["months"][0]["binding"]
     assert found.decision["winners"] == []
+    job_s = found.summary["topologies"]["rent"]["cost"]["job"]["job_s"]
+    fit = int(730 * 3600 / job_s)
+    assert f"about {fit:,} fit" in found.decision["topologies"]["rent"]["months"][0]["binding"]
 
 
 @pytest.mark.parametrize(
