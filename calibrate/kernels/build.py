@@ -22,7 +22,7 @@ from simulator.errors import InputError, unknown_name
 FORMAT = "servecast-hardware/1"
 WEIGHT_ONLY_DONORS = {"gemm": "a100-80", "experts": "l40s"}
 """GPUs whose tables have weight-only formats of these kernels."""
-MISSING_KERNELS = {"stream": "h100-sxm", "latent": "l40s"}
+MISSING_KERNELS = {"stream": "h100-sxm", "latent": "l40s", "state": "l40s"}
 """Kernels that some GPUs have no table of, and the GPU that lends them."""
 
 SINKS_DONOR = "l40s"

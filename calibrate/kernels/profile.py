@@ -25,6 +25,8 @@ from calibrate.kernels.gemm import COLUMNS as GEMM_COLUMNS
 from calibrate.kernels.gemm import Format, fit_gemm
 from calibrate.kernels.latent import COLUMNS as LATENT_COLUMNS
 from calibrate.kernels.latent import fit_latent
+from calibrate.kernels.state import COLUMNS as STATE_COLUMNS
+from calibrate.kernels.state import fit_state
 from calibrate.kernels.tables import Tables
 from simulator.catalog.gpus import gpu
 from simulator.catalog.models import model
@@ -45,6 +47,8 @@ EXPERT_TABLES = {
 }
 """Weight format → names in the tables, first choice first: fp8 mixtures are published with block scales."""
 KV_TABLES = {"bf16": "bfloat16", "fp8": "fp8"}
+STATE_TABLES = {"gated_delta_net": ("linear_attention", "gdn"), "kda": ("kda", "kda")}
+"""Kind of layer with a state → operation and table."""
 HEAD_DIMS = (64, 128, 256)
 GROUPS = (2, 4, 8)
 ACTIVATION_BYTES = 2.0
@@ -82,6 +86,7 @@ def build_profile(tables: Tables, name: str, entry: Mapping[str, Any]) -> Profil
     _attention(profile)
     _latent(profile)
     _experts(profile)
+    _state(profile)
     _stream(profile)
     _all_reduce(profile)
     _all_to_all(profile)
@@ -159,6 +164,19 @@ def _experts(profile: Profile) -> None:
         rows = next((rows for choice in choices if len(rows := table[table["moe_dtype"] == choice])), None)
         if rows is not None and precisions()[name].compute in profile.device.peak_flops:
             profile.keep("experts", name, *fit_experts(rows, _format(profile, name)))
+
+
+def _state(profile: Profile) -> None:
+    """Records of the layers with a state; their convolution is one kernel, read from the first table."""
+    entry, tables = profile.entry, profile.tables
+    convolution = None
+    for kind, (operation, name) in STATE_TABLES.items():
+        place = (entry["system"], operation, "vllm", entry.get("state", {}).get(kind, entry["vllm"]), name)
+        if not tables.has(*place):
+            continue
+        table = tables.read(*place, STATE_COLUMNS)
+        convolution = table if convolution is None else convolution
+        profile.keep("state", kind, *fit_state(table, convolution, profile.peaks("bf16")))
 
 
 def _stream(profile: Profile) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.memory.shape import LayerCache, ModelShape
 from simulator.memory.weights import layer_of
-from simulator.perf.architecture import Architecture
+from simulator.perf.architecture import Architecture, StateLayers
 
 
 def architecture_of(shape: ModelShape) -> Architecture:
     """Architecture of a shape; what it leaves out, the shape names (`unmodelled`)."""
     latent = shape.latent
     sparse = {layer_of(matrix.name) for matrix in shape.matrices if matrix.cut == "experts"}
+    dense = {layer_of(matrix.name) for matrix in shape.matrices if matrix.name.endswith(".down_proj")} - sparse
+    states = [(layer, cache) for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.scan]
     attention = [cache for cache in shape.caches if cache.kind != "state"]
     windows = _windows(shape)
     head_dim = next((cache.head_dim for cache in attention if cache.kind != "latent"), 0)
@@ -30,7 +32,10 @@ def architecture_of(shape: ModelShape) -> Architecture:
         experts_per_token=shape.moe_per_token,
         shared_experts=shape.shared_width // shape.moe_inner if shape.moe_inner else 0,
         moe_intermediate_size=shape.moe_inner,
-        dense_layers=shape.layers - len(sparse),
+        dense_layers=len(dense),
+        bare_layers=shape.layers - len(sparse) - len(dense),
+        attention_layers_or_all=_attending(shape) if states else None,
+        state=_state(shape, states) if states else None,
         popularity_ratio=popularity_ratio() if shape.experts else 1.0,
         kv_lora_rank=latent.kv_rank if latent else 0,
         q_lora_rank=latent.q_rank if latent else 0,
@@ -41,8 +46,63 @@ def architecture_of(shape: ModelShape) -> Architecture:
         sliding_layers=len(windows),
         attention_sinks=shape.sinks,
         norms_span_heads=shape.norms_span_heads,
+        query_gates=_gates_queries(shape),
+        expert_hidden=_expert_hidden(shape),
         gated=not _lacks_gates(shape),
     )
+
+
+MIXERS = {
+    "gated_delta_net": "linear_attn",
+    "kda": "self_attn",
+    "mamba2": "mamba",
+    "lightning": "self_attn",
+    "short_convolution": "conv",
+}
+"""Where a kind of layer with a state has its matrices."""
+
+
+def _attending(shape: ModelShape) -> int:
+    """Layers with attention, which each keep a cache of their own."""
+    return len({layer for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if not cache.scan})
+
+
+def _state(shape: ModelShape, states: list[tuple[int, LayerCache]]) -> StateLayers:
+    layer, cache = states[0]
+    own = [matrix for matrix in shape.matrices if f".layers.{layer}.{MIXERS[cache.scan]}." in f".{matrix.name}"]
+    widths = [matrix for matrix in own if matrix.columns > 1]
+    passed = [matrix for matrix in widths if matrix.name.rpartition(".")[2].startswith("conv")]
+    tail, held = cache.state[0].values if passed else 0, cache.state[-1]
+    channels = sum(matrix.rows for matrix in passed)
+    keeps = cache.heads * cache.head_dim * cache.value_dim
+    return StateLayers(
+        kind=cache.scan,
+        layers=len(states),
+        projections=tuple((matrix.rows, matrix.columns) for matrix in widths if matrix not in passed),
+        heads=cache.heads if keeps else 0,
+        values=keeps,
+        value_bytes=float(held.value_bytes or shape.dtype_bytes),
+        key_values=(channels - cache.heads * cache.value_dim) // 2 if channels else cache.heads * cache.head_dim,
+        value_values=cache.heads * cache.value_dim if keeps else shape.hidden,
+        channels=channels,
+        tail=tail,
+        chunk=cache.chunk,
+    )
+
+
+def _gates_queries(shape: ModelShape) -> bool:
+    """Whether queries are projected twice as wide as what attention gives back."""
+    width = {matrix.name: matrix for matrix in shape.matrices if ".self_attn." in matrix.name}
+    for name, queries in width.items():
+        if name.endswith(".q_proj") and (back := width.get(name.removesuffix("q_proj") + "o_proj")):
+            return queries.rows == 2 * back.columns
+    return False
+
+
+def _expert_hidden(shape: ModelShape) -> int:
+    """Width that routed experts read and write, 0 where it is the hidden state's."""
+    narrow = next((matrix.columns for matrix in shape.matrices if matrix.cut == "experts" and matrix.columns > 1), 0)
+    return narrow if narrow != shape.hidden else 0
 
 
 def _lacks_gates(shape: ModelShape) -> bool:

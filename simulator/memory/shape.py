@@ -72,6 +72,8 @@ class LayerCache:
     tokens_per_row : tokens that one row stands for
     block_tokens, alignment : tokens of its own blocks and what their bytes are a multiple of; 0 tokens are the engine's
     state : arrays of a state
+    scan : what kind of layer keeps it (`simulator.perf.architecture.StateLayers`)
+    chunk : tokens of the chunks that its scan computes side by side, 0 where one follows another
     """
 
     kind: CacheKind
@@ -84,6 +86,8 @@ class LayerCache:
     block_tokens: int = 0
     alignment: int = 1
     state: tuple[StatePart, ...] = ()
+    scan: str = ""
+    chunk: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,44 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class StateLayers:
+    """Layers with a state per sequence, which does not grow with its context.
+
+    Attributes
+    ----------
+    kind : `gated_delta_net`, `kda`, `mamba2`, `lightning` or `short_convolution`
+    layers : how many; they may have attention beside it
+    projections : (n, k) of their matrix products, without tensor parallelism
+    heads, values, value_bytes : of the state of one layer: its matrices, their values together, bytes of a value
+    key_values, value_values : values of a token's keys, and of its values over all heads
+    channels, tail : that a convolution passes, and values of them that a sequence keeps
+    chunk : tokens of the chunks that a scan computes side by side; 0 where it goes through them one after another
+    """
+
+    kind: str
+    layers: int
+    projections: tuple[tuple[int, int], ...]
+    heads: int = 0
+    values: int = 0
+    value_bytes: float = 4.0
+    key_values: int = 0
+    value_values: int = 0
+    channels: int = 0
+    tail: int = 0
+    chunk: int = 0
+
+    @property
+    def held_bytes(self) -> float:
+        """State and convolution's tail of one sequence in one layer, the tail in 16 bit."""
+        return self.values * self.value_bytes + 2 * self.tail
+
+    @property
+    def parameters(self) -> int:
+        """Of the projections of one layer."""
+        return sum(n * k for n, k in self.projections)
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """Shape of a decoder-only transformer, as its Hugging Face `config.json` gives it.
 
@@ -23,6 +61,11 @@ class Architecture:
         a latent rank of 0 is ordinary attention; a q rank of 0 projects queries directly
     popularity_ratio : tokens of a layer's most popular expert over those of its least; 1 is uniform routing
     sliding_window, sliding_layers : window in tokens and the number of layers that see only it
+    query_gates : attention projects a gate of its output as wide as its queries
+    expert_hidden : width of the latent that routed experts work in; 0 is the hidden state
+    bare_layers : layers with neither a dense MLP nor experts
+    attention_layers_or_all : layers with attention, where these are not all
+    state : layers with a state per sequence
     attention_sinks : attention has a learned sink per head, which not every attention kernel computes
     norms_span_heads : queries and keys are normalised over all heads together, so a tensor-parallel group joins their
         sums of squares
@@ -54,6 +97,26 @@ class Architecture:
     attention_sinks: bool = False
     norms_span_heads: bool = False
     gated: bool = True
+    query_gates: bool = False
+    expert_hidden: int = 0
+    bare_layers: int = 0
+    attention_layers_or_all: int | None = None
+    state: StateLayers | None = None
+
+    @property
+    def attention_layers(self) -> int:
+        """Layers with keys and values, or a latent, per token."""
+        return self.layers if self.attention_layers_or_all is None else self.attention_layers_or_all
+
+    @property
+    def routed_hidden(self) -> int:
+        """Width that routed experts read and write."""
+        return self.expert_hidden or self.hidden_size
+
+    @property
+    def mixers(self) -> int:
+        """Attentions and states of all layers."""
+        return self.attention_layers + (self.state.layers if self.state else 0)
 
     @property
     def mlp_matrices(self) -> int:
@@ -66,11 +129,11 @@ class Architecture:
     @property
     def full_layers(self) -> int:
         """Layers that attend to the whole context."""
-        return self.layers - self.sliding_layers
+        return self.attention_layers - self.sliding_layers
 
     @property
     def moe_layers(self) -> int:
-        return self.layers - self.dense_layers
+        return self.layers - self.dense_layers - self.bare_layers
 
     @property
     def mlp_width(self) -> int:
@@ -95,7 +158,7 @@ def attention_parameters(arch: Architecture, tp: int = 1) -> float:
         up = (arch.q_lora_rank or hidden) * arch.heads * qk_dim
         up += arch.kv_lora_rank * arch.heads * (arch.qk_nope_head_dim + arch.v_head_dim)
         return down + (up + arch.heads * arch.v_head_dim * hidden) / tp
-    queries_and_output = 2 * hidden * arch.heads * arch.head_dim
+    queries_and_output = (3 if arch.query_gates else 2) * hidden * arch.heads * arch.head_dim
     return queries_and_output / tp + 2 * hidden * kv_heads_per_gpu(arch, tp) * arch.head_dim
 
 
@@ -111,6 +174,11 @@ def mlp_parameters(arch: Architecture) -> int:
 
 def expert_parameters(arch: Architecture) -> int:
     """Parameters of one expert."""
+    return arch.mlp_matrices * arch.routed_hidden * arch.moe_intermediate_size
+
+
+def shared_expert_parameters(arch: Architecture) -> int:
+    """Parameters of one shared expert."""
     return arch.mlp_matrices * arch.hidden_size * arch.moe_intermediate_size
 
 
@@ -126,8 +194,11 @@ def parameters(arch: Architecture) -> int:
     """All parameters: embeddings, attention, MLPs, experts, routers and norms (biases, below 0.1 %, are left out)."""
     embeddings = embedding_parameters(arch) * (1 if arch.tie_embeddings else 2)
     norms = (2 * arch.layers + 1) * arch.hidden_size
-    attention = arch.layers * attention_parameters(arch)
-    moe = router_parameters(arch) + (arch.experts + arch.shared_experts) * expert_parameters(arch)
+    attention = arch.attention_layers * attention_parameters(arch)
+    if arch.state:
+        attention += arch.state.layers * arch.state.parameters
+    moe = router_parameters(arch) + arch.experts * expert_parameters(arch)
+    moe += arch.shared_experts * shared_expert_parameters(arch) + 2 * arch.expert_hidden * arch.hidden_size
     return round(embeddings + norms + attention + arch.dense_layers * mlp_parameters(arch) + arch.moe_layers * moe)
 
 

@@ -34,12 +34,12 @@ class Batch:
 
 def full_layers(arch: Architecture) -> int:
     """Layers whose attention grows with the context; windows that few contexts exceed count as full."""
-    return arch.layers if arch.sliding_window > LONG_WINDOW else arch.full_layers
+    return arch.attention_layers if arch.sliding_window > LONG_WINDOW else arch.full_layers
 
 
 def window_layers(arch: Architecture) -> int:
     """Layers whose attention is bounded by a short window."""
-    return arch.layers - full_layers(arch)
+    return arch.attention_layers - full_layers(arch)
 
 
 def projections(arch: Architecture, tp: int) -> tuple[tuple[float, float], ...]:
@@ -60,7 +60,8 @@ def projections(arch: Architecture, tp: int) -> tuple[tuple[float, float], ...]:
         )
     queries = heads * arch.head_dim
     keys = kv_heads_per_gpu(arch, tp) * arch.head_dim
-    return ((queries + 2 * keys, arch.hidden_size), (arch.hidden_size, queries))
+    into = (2 if arch.query_gates else 1) * queries + 2 * keys
+    return ((into, arch.hidden_size), (arch.hidden_size, queries))
 
 
 def gemm(batch: Batch, n: float, k: float, hardware: Hardware, layout: Layout, plain: bool = False) -> Floats:
@@ -140,11 +141,14 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
         active = np.minimum(own, own * called + spread * np.sqrt(own * called * (1 - called)))
         rows = np.minimum(rows, rows / group + spread * np.sqrt(rows / group))
         width = arch.moe_intermediate_size
-    shape = ExpertShape(arch.hidden_size, width, arch.experts_per_token, layout.weights.weight_bytes)
+    shape = ExpertShape(arch.routed_hidden, width, arch.experts_per_token, layout.weights.weight_bytes)
     kernel = hardware.kernels.experts[layout.weights.experts_kernel]
     time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
     time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
     time = time + small_kernels_s(batch, arch.experts, 1, hardware)
+    if arch.expert_hidden:
+        for n, k in ((arch.expert_hidden, arch.hidden_size), (arch.hidden_size, arch.expert_hidden)):
+            time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
     if arch.shared_experts:
         time = time + mlp_s(batch, arch.shared_experts * arch.moe_intermediate_size, arch, hardware, layout)
     return time

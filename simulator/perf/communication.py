@@ -57,6 +57,6 @@ def layer_communication_s(
     """Collectives of all layers for a micro-batch of `tokens`: one after attention, one after the MLP."""
     reduce = all_reduce_s(tokens, arch, device, layout.tp, coefficients)
     if not layout.expert_parallel:
-        return 2 * arch.layers * reduce
+        return (arch.mixers + arch.dense_layers + arch.moe_layers) * reduce
     exchange = all_to_all_s(tokens, arch, device, layout.tp, coefficients)
-    return (arch.layers + arch.dense_layers) * reduce + arch.moe_layers * exchange
+    return (arch.mixers + arch.dense_layers) * reduce + arch.moe_layers * exchange

@@ -25,6 +25,7 @@ from simulator.perf.kernels import Floats
 from simulator.perf.overheads import EngineOverheads, padded_tokens, step_host_s
 from simulator.perf.reads import ACTIVATION_BYTES
 from simulator.perf.speculative import Drafting
+from simulator.perf.state import state_block_s, state_sequence_s
 from simulator.perf.steptime import StepTime
 from simulator.perf.transport import hand_over_s, layer_collectives_s
 
@@ -128,6 +129,8 @@ def missing_kernel(arch: Architecture, hardware: Hardware, layout: Layout) -> st
         return f"matrix products in {form.name}"
     if arch.experts and form.experts_kernel not in kernels.experts:
         return f"experts in {form.experts_kernel}"
+    if arch.state and not kernels.state:
+        return "layers with a state"
     return "latent attention" if arch.is_mla and not kernels.latent else None
 
 
@@ -137,7 +140,9 @@ def model_s(
     """All layers and their communication for `tokens` tokens, in seconds, without the LM head."""
     padded = padded_tokens(tokens, graphs)
     batch = Batch(padded, tokens > graphs)
-    time = arch.layers * (attention_block_s(batch, arch, hardware, layout) + overheads.layer_s)
+    time = arch.attention_layers * attention_block_s(batch, arch, hardware, layout) + arch.layers * overheads.layer_s
+    if arch.state:
+        time = time + arch.state.layers * state_block_s(batch, arch, hardware, layout)
     if arch.dense_layers:
         time = time + arch.dense_layers * mlp_s(batch, arch.intermediate_size, arch, hardware, layout)
     if arch.moe_layers:
@@ -177,7 +182,9 @@ def _seq_time_s(
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     windows = window_layers(arch) * arch.sliding_window * layer_context_s(arch, hardware, layout)
-    each = (arch.layers * layer_sequence_s(arch, hardware, layout) + windows) * stages / layout.pp
+    rows = arch.attention_layers * layer_sequence_s(arch, hardware, layout)
+    states = arch.state.layers * state_sequence_s(arch, hardware, layout) if arch.state else 0.0
+    each = (rows + states + windows) * stages / layout.pp
     gpu = sequences * each + head_s(sequences * (1 + drafted), arch, hardware, layout)
     places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
     time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu, stages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simulator.perf.device import Device
 from simulator.perf.kernels import (
@@ -12,8 +12,12 @@ from simulator.perf.kernels import (
     ExpertsKernel,
     GemmKernel,
     Peaks,
+    StateKernel,
     StreamKernel,
 )
+
+MEASURED_STATE = "gated_delta_net"
+"""Kind of state layer that every GPU with tables has a table of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class KernelSet:
     stream : element-wise kernels
     all_reduce : by number of GPUs
     all_to_all : one way of routed tokens, by number of GPUs
+    state : layers that carry a state, by their kind
     sink_factor : time of prefill's attention with sinks over that without: 1 where the GPU's own kernel computes them
     """
 
@@ -57,6 +62,7 @@ class KernelSet:
     all_reduce: Mapping[int, CollectiveKernel]
     all_to_all: Mapping[int, CollectiveKernel]
     sink_factor: float = 1.0
+    state: Mapping[str, StateKernel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class Hardware:
     def peaks(self, precision: str) -> Peaks:
         """Published peaks with compute in `precision` (a key of `Device.peak_flops`)."""
         return Peaks(self.device.bandwidth_bytes_per_s, self.device.peak_flops[precision], self.kernels.multiprocessors)
+
+    def state(self, kind: str) -> StateKernel:
+        """Record of layers with a state of that kind; where none was measured, the gated delta net's."""
+        return self.kernels.state.get(kind) or self.kernels.state[MEASURED_STATE]
 
     def attention(self, head_dim: int, kv_value_bytes: float, latent: bool = False) -> AttentionKernel:
         """Record of the nearest head size, of the same KV format where there is one."""

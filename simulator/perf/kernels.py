@@ -119,6 +119,27 @@ class AttentionKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class StateKernel:
+    """Layer that carries a state per sequence: its convolution and its recurrence.
+
+    Attributes
+    ----------
+    launch_s, scan_launch_s : fixed time of a decode step's kernels, and of those of prompts
+    state_share : share of bandwidth at which decoding reads and writes the state
+    stream_share : share of bandwidth at which prompts pass the convolution
+    serial_s : time per token of one prompt, whose chunks follow one another
+    head_s : time per token and head where the GPU is full
+    """
+
+    launch_s: float
+    scan_launch_s: float
+    state_share: float
+    stream_share: float
+    serial_s: float
+    head_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StreamKernel:
     """Element-wise kernel: norms, rotary embedding, activations, quantisation."""
 

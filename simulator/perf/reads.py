@@ -9,6 +9,7 @@ from simulator.perf.architecture import (
     kv_heads_per_gpu,
     mlp_parameters,
     router_parameters,
+    shared_expert_parameters,
 )
 from simulator.perf.device import Layout
 
@@ -40,6 +41,14 @@ def attention_weight_bytes(arch: Architecture, layout: Layout) -> float:
     return attention_parameters(arch, layout.tp) * plain + 2 * arch.hidden_size * ACTIVATION_BYTES
 
 
+def state_weight_bytes(arch: Architecture, layout: Layout) -> float:
+    """Bytes of the projections of all layers with a state on one GPU."""
+    if arch.state is None:
+        return 0.0
+    plain = ACTIVATION_BYTES if attention_is_plain(arch, layout) else layout.weights.weight_bytes
+    return arch.state.layers * arch.state.parameters * plain / layout.tp
+
+
 def mlp_weight_bytes(arch: Architecture, layout: Layout) -> float:
     """Bytes of one dense MLP on one GPU."""
     plain = ACTIVATION_BYTES if layout.weights.experts_only else layout.weights.weight_bytes
@@ -53,5 +62,5 @@ def expert_weight_bytes(arch: Architecture, layout: Layout) -> float:
 
 def always_read_moe_bytes(arch: Architecture, layout: Layout) -> float:
     """Bytes of router and shared experts of one MoE layer on one GPU."""
-    shared = arch.shared_experts * expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
+    shared = arch.shared_experts * shared_expert_parameters(arch) * layout.weights.weight_bytes / layout.tp
     return router_parameters(arch) * ACTIVATION_BYTES + shared

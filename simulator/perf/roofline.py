@@ -17,6 +17,7 @@ from simulator.perf.reads import (
     expert_weight_bytes,
     kv_bytes_per_token_layer,
     mlp_weight_bytes,
+    state_weight_bytes,
 )
 from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
@@ -116,7 +117,8 @@ def active_experts(tokens: NDArray[np.float64], arch: Architecture) -> NDArray[n
 
 def weight_read_bytes(tokens: NDArray[np.float64], arch: Architecture, layout: Layout) -> NDArray[np.float64]:
     """Weight bytes of all layers that one tensor-parallel rank reads in a step of `tokens` tokens (no LM head)."""
-    dense = arch.layers * attention_weight_bytes(arch, layout) + arch.dense_layers * mlp_weight_bytes(arch, layout)
+    dense = arch.attention_layers * attention_weight_bytes(arch, layout)
+    dense += arch.dense_layers * mlp_weight_bytes(arch, layout) + state_weight_bytes(arch, layout)
     read = np.full_like(tokens, dense)
     if arch.experts:
         experts = active_experts(tokens * layout.dp, arch) * expert_weight_bytes(arch, layout)
@@ -142,7 +144,7 @@ def _activation_traffic_bytes(arch: Architecture, layout: Layout, coefficients: 
     """Bytes per token that small kernels move: hidden states, and gate, up and product of the MLPs."""
     dense = arch.dense_layers * arch.intermediate_size
     routed = arch.moe_layers * arch.moe_intermediate_size * (arch.experts_per_token + arch.shared_experts)
-    hidden = arch.layers * coefficients.activation_passes * arch.hidden_size
+    hidden = arch.mixers * coefficients.activation_passes * arch.hidden_size
     return ACTIVATION_BYTES * (hidden + arch.mlp_matrices * (dense + routed) / layout.tp)
 
 
@@ -195,6 +197,9 @@ def _seq_time_s(
     sequences = np.arange(max_num_seqs + 1, dtype=np.float64)
     drafted = drafting.num_tokens if drafting else 0
     window = arch.sliding_layers * arch.sliding_window * _decode_layer_s(arch, device, layout, coefficients)
+    if arch.state:
+        bandwidth = device.bandwidth_bytes_per_s * coefficients.attention_bandwidth_efficiency
+        window += arch.state.layers * 2 * arch.state.held_bytes / layout.tp / bandwidth
     time = sequences * (coefficients.host_seq_s + window * stages / layout.pp)
     time += _head_s(sequences * (1 + drafted), arch, device, layout, coefficients)
     time[0] = 0.0

@@ -54,5 +54,8 @@ def one_layer_draft(arch: Architecture) -> Architecture:
         shared_experts=0,
         moe_intermediate_size=0,
         sliding_layers=0,
+        bare_layers=0,
+        attention_layers_or_all=None,
+        state=None,
         tie_embeddings=True,
     )

@@ -74,17 +74,17 @@ def layer_collectives_s(
     reduce = all_reduce_s(tokens, width, layout.tp, hardware) + wait if layout.tp > 1 else np.zeros_like(tokens)
     squares = np.zeros_like(tokens)
     if layout.tp > 1 and arch.norms_span_heads:
-        squares = arch.layers * (all_reduce_s(tokens, SQUARES_WIDTH, layout.tp, hardware) + wait)
-        squares = squares + arch.layers * hardware.kernels.stream.launch_s
+        squares = arch.attention_layers * (all_reduce_s(tokens, SQUARES_WIDTH, layout.tp, hardware) + wait)
+        squares = squares + arch.attention_layers * hardware.kernels.stream.launch_s
     if layout.dp == 1 or not arch.moe_layers:
-        return squares + 2 * arch.layers * reduce
+        return squares + (arch.mixers + arch.dense_layers + arch.moe_layers) * reduce
     group = layout.expert_gpus
     if hardware.kernels.all_to_all and layout.expert_parallel:
         own = tokens / layout.tp
         exchange = 2 * (all_to_all_s(own, width, arch.experts_per_token, group, hardware) + wait)
     else:
         exchange = all_reduce_s(tokens * layout.dp, width, group, hardware) + 2 * wait
-    return squares + (arch.layers + arch.dense_layers) * reduce + arch.moe_layers * exchange
+    return squares + (arch.mixers + arch.dense_layers) * reduce + arch.moe_layers * exchange
 
 
 def hand_over_s(

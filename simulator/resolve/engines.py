@@ -31,7 +31,7 @@ from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
-from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
+from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, notes_of_state, question
 from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
@@ -141,7 +141,7 @@ def plan_engine(
         steps = profile.step_time(limits)
     else:
         steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
-        notes += notes_of(arch.name, shape.unmodelled)
+        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch)
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),
         config=config,

@@ -10,6 +10,7 @@ from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import stage_of_layer
+from simulator.perf.architecture import Architecture
 from simulator.perf.device import BatchLimits, Split
 from simulator.resolve.advice import ways_out
 from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
@@ -55,6 +56,25 @@ def notes_of(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
     return (
         f"{name}: the step-time model does not know {', '.join(parts)} and computes those layers as plain attention: "
         "its times are a guess; KV blocks are planned by layer",
+    )
+
+
+STATES_WITHOUT_TABLE = {
+    "mamba2": "Mamba-2 layers",
+    "lightning": "lightning attention",
+    "short_convolution": "short convolutions",
+}
+"""Layers with a state for which no GPU has a measured table, and their name."""
+
+
+def notes_of_state(arch: Architecture) -> tuple[str, ...]:
+    """What stands in for the layers with a state where none of their kind was measured."""
+    words = STATES_WITHOUT_TABLE.get(arch.state.kind) if arch.state else None
+    if words is None:
+        return ()
+    return (
+        f"{arch.name}: the time of {words} is an estimate: bandwidths are those measured of a gated delta rule's "
+        "kernels, operations are counted",
     )
 
 

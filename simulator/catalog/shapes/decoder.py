@@ -199,7 +199,6 @@ def add_delta_net(config: Config, built: Built, layer: int) -> None:
     built.matrices += parts.delta_net(prefix, hidden, key_heads, value_heads, key_dim, value_dim, kernel)
     built.cache(layer, parts.delta_net_state(key_heads, value_heads, key_dim, value_dim, kernel, state_bytes(config)))
     built.projection = max(built.projection, 2 * key_heads * key_dim + 2 * value_heads * value_dim)
-    built.lacks("linear attention (Gated DeltaNet)")
 
 
 def state_bytes(config: Config) -> int | None:
@@ -344,4 +343,4 @@ def context(config: Config, top: Config) -> int:
 
 def conv_state(width: int, kernel: int) -> LayerCache:
     """Tail of a short convolution."""
-    return LayerCache("state", state=(StatePart(width * (kernel - 1)),))
+    return LayerCache("state", state=(StatePart(width * (kernel - 1)),), scan="short_convolution")

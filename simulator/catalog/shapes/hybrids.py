@@ -88,6 +88,15 @@ def _narrow_experts(built: Built, layer: int, hidden: int, latent: int) -> None:
     built.matrices += [parts.whole(f"{prefix}.fc2_latent_proj", hidden, latent)]
 
 
+LIGHTNING_BLOCK = 256
+"""Tokens of a block of vLLM's lightning attention (`lightning_attn.py`)."""
+
+
+def scan_chunk(config: Config) -> int:
+    """Tokens of the chunks of a Mamba-2 scan; vLLM's default is 256."""
+    return config.first("mamba_chunk_size", "chunk_size", default=256)
+
+
 def add_mamba2(config: Config, built: Built, layer: int) -> None:
     hidden = config.number("hidden_size")
     heads = config.first("mamba_num_heads", "mamba_n_heads")
@@ -99,9 +108,8 @@ def add_mamba2(config: Config, built: Built, layer: int) -> None:
     kernel = config.first("conv_kernel", "mamba_d_conv", default=4)
     prefix = f"model.layers.{layer}.mamba"
     built.matrices += parts.mamba2(prefix, hidden, heads, width, state, groups, kernel)
-    built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, state_bytes(config)))
+    built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, state_bytes(config), scan_chunk(config)))
     built.projection = max(built.projection, 2 * heads * width + 2 * groups * state + heads)
-    built.lacks("state-space layers (Mamba-2)")
 
 
 def granite_hybrid(config: Config, family: Family, built: Built) -> None:
@@ -131,10 +139,9 @@ def falcon_h1(config: Config, family: Family, built: Built) -> None:
         width, groups = config.number("mamba_d_head"), config.number("mamba_n_groups", 1)
         kernel = config.number("mamba_d_conv", 4)
         built.matrices += parts.mamba2(f"model.layers.{layer}.mamba", hidden, heads, width, state, groups, kernel)
-        built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, None))
+        built.cache(layer, parts.mamba2_state(heads, width, state, groups, kernel, None, scan_chunk(config)))
         add_attention(config, family, built, layer, "full")
         add_mlp(config, family, built, layer, config.number("intermediate_size"))
-    built.lacks("state-space layers (Mamba-2)")
 
 
 def lfm2(config: Config, family: Family, built: Built) -> None:
@@ -158,7 +165,6 @@ def lfm2(config: Config, family: Family, built: Built) -> None:
             add_experts(config, family, built, layer, count, per_token, inner, shared)
         else:
             add_mlp(config, family, built, layer, _lfm2_width(config))
-    built.lacks("short convolutions")
 
 
 def _lfm2_width(config: Config) -> int:
@@ -189,9 +195,19 @@ def minimax_m1(config: Config, family: Family, built: Built) -> None:
                 parts.linear(f"{prefix}.output_gate", heads * width, hidden),
                 parts.linear(f"{prefix}.out_proj", hidden, heads * width),
             ]
-            built.cache(layer, LayerCache("state", state=(StatePart(heads * width * width, 4),)))
+            built.cache(
+                layer,
+                LayerCache(
+                    "state",
+                    heads=heads,
+                    head_dim=width,
+                    value_dim=width,
+                    state=(StatePart(heads * width * width, 4),),
+                    scan="lightning",
+                    chunk=LIGHTNING_BLOCK,
+                ),
+            )
         add_experts(config, family, built, layer, count, per_token, inner, shared)
-    built.lacks("lightning attention")
 
 
 def kimi_linear(config: Config, family: Family, built: Built) -> None:
@@ -230,10 +246,16 @@ def kimi_linear(config: Config, family: Family, built: Built) -> None:
             ]
             built.cache(
                 layer,
-                LayerCache("state", state=(StatePart(3 * inner * (kernel - 1)), StatePart(heads * width * width, 4))),
+                LayerCache(
+                    "state",
+                    heads=heads,
+                    head_dim=width,
+                    value_dim=width,
+                    state=(StatePart(3 * inner * (kernel - 1)), StatePart(heads * width * width, 4)),
+                    scan="kda",
+                ),
             )
         feed_forward(config, family, built, layer)
         latent = config.number("routed_expert_hidden_size", 0)
         if latent and is_sparse(config, layer):
             _narrow_experts(built, layer, hidden, latent)
-    built.lacks("linear attention (KDA)")

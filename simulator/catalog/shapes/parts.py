@@ -93,7 +93,11 @@ def delta_net_state(
     channels = 2 * key_heads * key_dim + value_heads * value_dim
     return LayerCache(
         "state",
+        heads=value_heads,
+        head_dim=key_dim,
+        value_dim=value_dim,
         state=(StatePart(channels * (kernel - 1)), StatePart(value_heads * key_dim * value_dim, state_bytes)),
+        scan="gated_delta_net",
     )
 
 
@@ -109,9 +113,15 @@ def mamba2(prefix: str, hidden: int, heads: int, head_dim: int, state: int, grou
 
 
 def mamba2_state(
-    heads: int, head_dim: int, state: int, groups: int, kernel: int, state_bytes: int | None
+    heads: int, head_dim: int, state: int, groups: int, kernel: int, state_bytes: int | None, chunk: int
 ) -> LayerCache:
     channels = heads * head_dim + 2 * groups * state
     return LayerCache(
-        "state", state=(StatePart(channels * (kernel - 1)), StatePart(heads * head_dim * state, state_bytes))
+        "state",
+        heads=heads,
+        head_dim=state,
+        value_dim=head_dim,
+        state=(StatePart(channels * (kernel - 1)), StatePart(heads * head_dim * state, state_bytes)),
+        scan="mamba2",
+        chunk=chunk,
     )

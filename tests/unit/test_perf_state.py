@@ -1,0 +1,120 @@
+"""Layers with a state per sequence: their sizes, what of them grows with what, and their record from a table."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calibrate.kernels.state import fit_state
+from simulator.catalog.hardware import hardware_profile
+from simulator.catalog.models import model
+from simulator.catalog.precisions import layout
+from simulator.perf.kernels import Peaks, StateKernel
+from simulator.perf.state import projections, state_sequence_s, token_scan_s
+from simulator.perf.steptime import StepTime
+from simulator.resolve.engines import plan_engine
+from simulator.schema.engine import EngineSettings
+
+PEAKS = Peaks(bandwidth_bytes_per_s=2e12, flops_per_s=5e14, multiprocessors=100)
+TRUTH = StateKernel(launch_s=6e-6, scan_launch_s=1.6e-5, state_share=0.8, stream_share=0.5, serial_s=4e-8, head_s=4e-10)
+
+
+def steps(name: str, gpu: str, tp: int) -> StepTime:
+    return plan_engine(name, gpu, tp, 1, EngineSettings(max_model_len=32_768), Path()).step_time
+
+
+def table(kernel: StateKernel) -> pd.DataFrame:
+    rows = []
+    for batch, length, heads in product((1, 4, 16, 64, 256, 1024), (1, 64, 1024, 8192), (8, 32)):
+        state, channels = heads * 128 * 128, 2 * (heads // 2) * 128 + heads * 128
+        base = {"num_k_heads": heads // 2, "head_k_dim": 128, "num_v_heads": heads, "head_v_dim": 128}
+        base |= {"batch_size": batch, "seq_len": length}
+        if length == 1:
+            moved = 2 * batch * (4 * state + 2 * channels) / (kernel.state_share * PEAKS.bandwidth_bytes_per_s)
+            rows.append(base | {"phase": "generation", "kernel_source": "fused", "latency_s": kernel.launch_s + moved})
+            rows.append(base | {"phase": "generation", "kernel_source": "causal_conv1d_update", "latency_s": 1e-12})
+        passed = 4 * batch * length * channels / (kernel.stream_share * PEAKS.bandwidth_bytes_per_s)
+        rows.append(base | {"phase": "context", "kernel_source": "causal_conv1d_fn", "latency_s": 4e-6 + passed})
+        scan = max(length * kernel.serial_s, batch * length * heads * kernel.head_s)
+        rows.append(base | {"phase": "context", "kernel_source": "chunk", "latency_s": 1.2e-5 + scan})
+    return pd.DataFrame(rows)
+
+
+def test_a_table_gives_its_parameters_back() -> None:
+    rows = table(TRUTH)
+    found, errors = fit_state(rows, rows, PEAKS)
+    for name in ("launch_s", "scan_launch_s", "state_share", "stream_share", "serial_s", "head_s"):
+        assert getattr(found, name) == pytest.approx(getattr(TRUTH, name), rel=0.02), name
+    assert max(each.median_abs for each in errors.values()) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "attending", "states", "kind"),
+    [
+        ("qwen3-next-80b-a3b", 12, 36, "gated_delta_net"),
+        ("qwen3.6-27b", 16, 48, "gated_delta_net"),
+        ("nemotron-3-nano-30b-a3b", 6, 23, "mamba2"),
+        ("kimi-k3", 24, 69, "kda"),
+    ],
+)
+def test_layers_are_counted_by_what_they_do(name: str, attending: int, states: int, kind: str) -> None:
+    arch = model(name).architecture
+    assert arch.state is not None
+    assert (arch.attention_layers, arch.state.layers, arch.state.kind) == (attending, states, kind)
+    assert arch.dense_layers + arch.moe_layers + arch.bare_layers == arch.layers
+
+
+def test_nemotron_has_one_mixer_a_layer() -> None:
+    arch = model("nemotron-3-nano-30b-a3b").architecture
+    assert arch.state is not None
+    assert (arch.dense_layers, arch.moe_layers, arch.bare_layers) == (0, 23, 29)
+    assert arch.mixers + arch.moe_layers == arch.layers
+    assert (arch.state.key_values, arch.state.value_values) == (8 * 128, 64 * 64)
+
+
+def test_only_attention_reads_the_context() -> None:
+    """Decode's time per token of context is that of 12 of 48 layers, read from the KV cache."""
+    arch, hardware = model("qwen3-next-80b-a3b").architecture, hardware_profile("h100-sxm")
+    assert hardware is not None
+    layer_bytes = 2 * 1 * 256 * 2
+    kernel = hardware.attention(256, 2.0)
+    read = layer_bytes / (kernel.kv_share * hardware.device.bandwidth_bytes_per_s)
+    assert steps(arch.name, "h100-sxm", 4).decode_attn_s == pytest.approx(12 * read)
+
+
+def test_a_sequence_moves_its_state_once_in_each_step() -> None:
+    """The state of 48 layers in fp32, read and written at the share that the table shows."""
+    arch, hardware = model("qwen3.6-27b").architecture, hardware_profile("h200")
+    assert hardware is not None
+    assert arch.state is not None
+    one, two = layout("bf16", tp=1), layout("bf16", tp=2)
+    moved = 2 * (48 * 128 * 128 * 4 + 3 * (2 * 16 * 128 + 48 * 128) * 2)
+    fit = hardware.state("gated_delta_net")
+    each = moved / (fit.state_share * hardware.device.bandwidth_bytes_per_s)
+    assert state_sequence_s(arch, hardware, one) == pytest.approx(each - token_scan_s(arch, hardware, one))
+    assert state_sequence_s(arch, hardware, two) == pytest.approx(each / 2 - token_scan_s(arch, hardware, two))
+
+
+def test_projections_are_cut_by_their_wide_side() -> None:
+    state = model("qwen3-next-80b-a3b").architecture.state
+    assert state is not None
+    assert projections(state, 2048, 4) == (((8192 + 4096 + 64) / 4, 2048), (2048, 4096 / 4))
+
+
+def test_a_hybrid_model_s_times_are_finite_and_rise_with_tokens() -> None:
+    for name, gpu, tp in (("nemotron-3-nano-30b-a3b", "h100-sxm", 1), ("qwen3.6-35b-a3b", "l40s", 4)):
+        found = steps(name, gpu, tp)
+        assert np.isfinite(found.token_time_s).all()
+        assert np.isfinite(found.seq_time_s).all()
+        assert found.token_time_s[0, -1] > found.token_time_s[0, 64]
+
+
+def test_times_without_a_table_of_their_own_are_called_estimates() -> None:
+    notes = plan_engine("nemotron-3-nano-30b-a3b", "h100-sxm", 1, 1, EngineSettings(max_model_len=8192), Path()).notes
+    assert any("the time of Mamba-2 layers is an estimate" in note for note in notes)
+    notes = plan_engine("qwen3.6-27b", "h100-sxm", 2, 1, EngineSettings(max_model_len=8192), Path()).notes
+    assert not any("estimate" in note or "does not know" in note for note in notes)
