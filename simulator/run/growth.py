@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import OpenPool, Scaled, alone, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
@@ -18,6 +19,7 @@ from simulator.size.guess import targets
 from simulator.size.lighter import lighter
 from simulator.size.settings import refinable
 from simulator.size.trials import Point, Trials, Tried
+from simulator.size.windows import best_window
 from simulator.study.decision import Sizes
 from simulator.study.demand import Level
 
@@ -35,6 +37,7 @@ class AtLevel:
     least_usd : per month, what no size that meets costs less than
     trail : of the search, and what was tried without one
     infeasible : why no size meets the SLO; empty where one does
+    hours : of its windows that leave them open; empty where none does
     """
 
     level: Level
@@ -42,6 +45,7 @@ class AtLevel:
     least_usd: float
     trail: tuple[Tried, ...]
     infeasible: str = ""
+    hours: str = ""
 
 
 @dataclass
@@ -50,11 +54,12 @@ class Growth:
 
     A size that meets the SLO under a load meets it under a lighter one, for no more. So a month's cheapest costs no
     less than that of any lighter month: what costs as much, but for `NEAR`, is as cheap as can be, and no search is
-    needed. Else the month is searched, the cheapest of the nearest lighter and heavier loads first.
+    needed. Else the month is searched, the cheapest of the nearest lighter and heavier loads first; where hours of
+    windows are open, each month that is searched finds its own.
 
     Attributes
     ----------
-    loaded : with the sizes of the topology open, and the hours of its windows found
+    loaded : with the sizes of the topology open, and the hours of its windows as they are left
     found : so far, the first month's first
     assumed, planned : as `Trials` takes them
     """
@@ -76,7 +81,7 @@ class Growth:
         """
         here = self._at(level, periods, before)
         self.found.append(here)
-        return None if here.best is None else self._planned(here.best.point)
+        return None if here.best is None else self._planned(here.best.point, here.hours)
 
     def cheaper(self, level: Level, periods: Sequence[PeriodDemand]) -> PlannedTopology | None:
         """The topology at what was found since for the next heavier load, where that costs less here too."""
@@ -84,29 +89,36 @@ class Growth:
         here, above = self.found[k], self._heavier(level)
         if here.best is None or above is None or above.best is None or not above.best.beats(here.best):
             return None
-        tried = self._trials(periods, self._opened(None))(above.best.point)
+        tried = self._trials(periods, self._opened(None), above.hours)(above.best.point)
         if tried.word != "met" or not tried.beats(here.best):
             return None
         best = _bare(tried)
-        self.found[k] = replace(here, best=best, least_usd=best.usd_per_month, trail=(*here.trail, best))
-        return self._planned(tried.point)
+        trail = (*here.trail, best) if here.hours == above.hours else (best,)
+        self.found[k] = AtLevel(level, best, best.usd_per_month, trail, hours=above.hours)
+        return self._planned(tried.point, above.hours)
 
     def infeasible(self, level: Level) -> str:
         """Why no size meets the SLO at that level, or at a lighter one; empty where that is not known."""
         reasons = {one.level: one.infeasible for one in self.found if one.infeasible and _rises(one.level, level)}
         return reasons[max(reasons, key=sum)] if reasons else ""
 
+    def hours(self, level: Level) -> str:
+        """Of the windows at a level that was searched; empty where it was not, or where none are open."""
+        return next((one.hours for one in self.found if one.level == level and one.best is not None), "")
+
     def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
         below = [one for one in self.found if _rises(one.level, level)]
         last = max(below, key=lambda one: sum(one.level), default=None)
         if last is not None and last.best is None:
-            return AtLevel(level, None, math.inf, (), last.infeasible)
+            return AtLevel(level, None, math.inf, (), last.infeasible, last.hours)
         opened = self._opened(before)
-        trials = self._trials(periods, opened)
+        hours = (self.found[-1] if last is None else last).hours
+        trials = self._trials(periods, opened, hours)
         least_usd = 0.0 if last is None else last.least_usd
         near = least_usd * (1 + NEAR)
         above = self._heavier(level) or (self.found[-1] if last is None else None)
-        then = above.best if above is not None and above.best and _allowed(above.best.point, opened) else None
+        same = above is not None and above.hours == hours
+        then = above.best if same and above and above.best and _allowed(above.best.point, opened) else None
         tried: list[Tried] = []
         for point in self._nearby(trials, last, then if then and then.usd_per_month <= near else None):
             tried.append(_bare(trials(point)))
@@ -114,7 +126,9 @@ class Growth:
                 break
         best = tried[-1] if tried and tried[-1].word == "met" else None
         if best is not None and best.usd_per_month <= near:
-            return AtLevel(level, best, least_usd, tuple(tried))
+            return AtLevel(level, best, least_usd, tuple(tried), hours=hours)
+        if hours:
+            return self._at_any_hours(level, periods, opened)
         found = searched(
             trials,
             self.limits,
@@ -127,6 +141,22 @@ class Growth:
         if found.best is None:
             return AtLevel(level, None, math.inf, trail, why_infeasible(trials, found))
         return AtLevel(level, found.best, found.best.usd_per_month, trail)
+
+    def _at_any_hours(self, level: Level, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> AtLevel:
+        """At the best hours of windows; what lighter loads say of sizes is of theirs."""
+        told = best_window(
+            self.loaded,
+            self.name,
+            periods,
+            self.store,
+            self.limits,
+            pools=opened,
+            assumed=self.assumed,
+            planned=self.planned,
+        )
+        best = told.search.best
+        least_usd = math.inf if best is None else best.usd_per_month
+        return AtLevel(level, best, least_usd, told.search.trail, told.infeasible, told.hours)
 
     def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.
@@ -156,14 +186,14 @@ class Growth:
         pools = open_pools(self.loaded, self.name)
         return pools if before is None else tuple(_from(pool, before[pool.index]) for pool in pools)
 
-    def _trials(self, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> Trials:
-        loaded = alone(self.loaded, self.name)
+    def _trials(self, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool], hours: str) -> Trials:
+        loaded = alone(with_hours(self.loaded, self.name, hours), self.name)
         return Trials(loaded, self.name, opened, periods, self.store, assumed=self.assumed, planned=self.planned)
 
-    def _planned(self, point: Point) -> PlannedTopology:
+    def _planned(self, point: Point, hours: str) -> PlannedTopology:
         opened = open_pools(self.loaded, self.name)
         sizes = {pool.index: size for pool, size in zip(opened, point, strict=True)}
-        return plan_topology(with_sizes(self.loaded, self.name, sizes), self.name)
+        return plan_topology(with_sizes(with_hours(self.loaded, self.name, hours), self.name, sizes), self.name)
 
 
 def _from(pool: OpenPool, before: int) -> OpenPool:

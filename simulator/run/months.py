@@ -57,7 +57,7 @@ class Journey:
 
     Attributes
     ----------
-    hours : found for windows that leave them open after an event, by the month from which they hold
+    hours : found for windows that leave them open after the first month, by the month from which they hold
     standing : names of owned pools that an event leaves in place, by its month
     """
 
@@ -147,7 +147,18 @@ def walk_months(
     if sizing is not None:
         walked = [_with_reason(month, sizing.growth) for month in walked]
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
-    return Journey(tuple(walked), tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes))
+    spells = tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes)
+    return Journey(tuple(walked), spells, _changed_hours(walked, sizing.growth) if sizing else {})
+
+
+def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
+    """Hours of windows by the month from which they are others than before."""
+    now, changed = growth.hours(walked[0].level), {}
+    for month in walked[1:]:
+        hours = growth.hours(month.level) or now
+        if hours != now:
+            changed[month.month] = now = hours
+    return changed
 
 
 def _with_reason(month: Walked, growth: Growth) -> Walked:

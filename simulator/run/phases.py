@@ -70,12 +70,14 @@ def event_words(loaded: LoadedScenario, name: str, hours: Mapping[int, str]) -> 
     ----------
     hours : of its windows that leave them open, by the month from which they hold
     """
+    events = phases(loaded, name)
+    grown = sorted(set(hours) - {phase.event.from_month for phase in events})
     return [
         f"from month {phase.event.from_month}: {phase.event.name}"
         + (f", {phase.event.downtime_h:g} h without service" if phase.event.downtime_h else "")
         + (f", window {hours[phase.event.from_month]} h" if phase.event.from_month in hours else "")
-        for phase in phases(loaded, name)
-    ]
+        for phase in events
+    ] + [f"from month {month}: window {hours[month]} h" for month in grown]
 
 
 @contextmanager
@@ -118,7 +120,7 @@ def walk_study(
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
-    months, spells, hours, standing = list(begun.months), list(begun.spells), {}, {}
+    months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
     last = written
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
@@ -131,7 +133,7 @@ def walk_study(
             sized = sized_scenario(phase.loaded, [found] if found else [])
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
         if found and found.hours:
-            hours[event.from_month] = found.hours
+            hours |= {event.from_month: found.hours, **then.hours}
         first, *others = then.months
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)

@@ -77,21 +77,19 @@ class Sizer:
         found : the sizes of the first of these months, whose load is `level`
         """
         name = found.name
-        loaded = with_hours(loaded, name, found.hours) if found.hours else loaded
         loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
         pools = loaded.scenario.topologies[name].pools
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False)
         best = found.search.best
-        first = AtLevel(
-            level, best, math.inf if best is None else best.usd_per_month, found.search.trail, found.infeasible
-        )
+        least_usd = math.inf if best is None else best.usd_per_month
+        first = AtLevel(level, best, least_usd, found.search.trail, found.infeasible, found.hours)
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)
 
         def at(sizes: Sizes) -> PlannedTopology:
             fixed = {k: Fixed(n) for k, n in enumerate(sizes) if k in open_}
-            return plan_topology(with_sizes(loaded, name, fixed), name)
+            return plan_topology(with_sizes(with_hours(loaded, name, found.hours), name, fixed), name)
 
         owned = tuple(pool.billing == "owned" for pool in pools)
         return Sizing(tuple(pool.name for pool in pools), owned, growth, at)

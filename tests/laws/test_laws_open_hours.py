@@ -22,6 +22,7 @@ from simulator.plan.table import notes
 from simulator.resolve.open_windows import busiest_hours, open_windows, with_hours
 from simulator.resolve.topology import plan_topology
 from simulator.run.at_prices import best_at_prices
+from simulator.run.growth import NEAR
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
 from simulator.run.sizer import Sizer
@@ -229,3 +230,19 @@ def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: p
     assert found is not None
     assert right is not None
     assert study_usd_per_month(change(found.terms, 1000.0), found.uses) == pytest.approx(right.usd_per_month)
+
+
+def test_a_month_that_grows_has_the_hours_that_a_search_of_it_finds(tmp_path: Path) -> None:
+    """A few requests at night are the token API's until there are so many that GPUs are worth these hours too."""
+    hourly = [1.0 if 9 <= hour < 14 else 0.3 for hour in range(24)]
+    text = SCENARIO.replace("HOURLY", str(hourly)).replace("PRICE", "0.35").replace("rate_rps: 0.2", "rate_rps: 0.02")
+    growing = "study={months: 3, load_steps: [{from_month: 3, load: 8}]}"
+    loaded = written(tmp_path, text, "topologies.t.pools[gpus].price_usd_per_gpu_hour=0.05", growing)
+    run = simulate(loaded, tmp_path / "runs")
+    months = run.decision["topologies"]["t"]["months"]
+    right = best_window(loaded, "t", loads_of(loaded).periods(tuple(months[2]["level"])), Store())
+    assert right.search.best is not None
+    assert (run.summary["topologies"]["t"]["search"]["hours"], right.hours) == ("9-14", "0-24")
+    assert months[2]["usd"] <= right.search.best.usd_per_month * (1 + NEAR)
+    words = [each["text"] for each in run.summary["topologies"]["t"]["warnings"]]
+    assert "from month 3: window 0-24 h" in words
