@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 from simulator.decide.months import walk
 from simulator.metrics.accumulate import MetricAccumulator
@@ -59,12 +60,27 @@ class Journey:
     ----------
     hours : found for windows that leave them open after the first month, by the month from which they hold
     standing : names of owned pools that an event leaves in place, by its month
+    fleets : keys of those that searches of the months found, in their order; empty where one stays between events
     """
 
     months: tuple[Walked, ...]
     spells: tuple[Spell, ...]
     hours: Mapping[int, str] = field(default_factory=dict)
     standing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    fleets: tuple[str, ...] = ()
+
+    def fleet(self, first: str) -> str:
+        """Key of a fleet and of what it grows to and is changed to; what stays as it is leaves the key as it is.
+
+        Parameters
+        ----------
+        first : key of the fleet of the first month
+        """
+        sizes = [tuple(n for n in month.sizes if n) for month in self.months]
+        later = sorted({fleet_key(subject_of(spell.planned)) for spell in self.spells if spell.stage})
+        if len(set(sizes)) == 1 and not later and not self.fleets:
+            return first
+        return f"{first} {sizes} {later} {self.fleets}"
 
 
 def walk_months(
@@ -148,7 +164,12 @@ def walk_months(
         walked = [_with_reason(month, sizing.growth) for month in walked]
     changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
     spells = tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes)
-    return Journey(tuple(walked), spells, _changed_hours(walked, sizing.growth) if sizing else {})
+    if sizing is None:
+        return Journey(tuple(walked), spells)
+    at_levels = (found_at.get(month.level) for month in walked)
+    keys = tuple(key for key, _ in groupby(fleet_key(subject_of(one)) for one in at_levels if one is not None))
+    hours = _changed_hours(walked, sizing.growth)
+    return Journey(tuple(walked), spells, hours, fleets=keys if len(keys) > 1 else ())
 
 
 def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:

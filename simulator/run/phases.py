@@ -121,6 +121,7 @@ def walk_study(
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
+    fleets = list(begun.fleets)
     last = written
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
@@ -137,9 +138,10 @@ def walk_study(
         first, *others = then.months
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)
+        fleets += then.fleets
         standing[event.from_month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours, standing)
+    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets))
 
 
 def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> tuple[str, ...]:

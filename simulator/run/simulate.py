@@ -15,7 +15,6 @@ from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
-from simulator.resolve.agreed import Spell
 from simulator.resolve.sizes import at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
@@ -54,7 +53,7 @@ from simulator.size.answer import Answer, sized_scenario, with_found_hours
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.words import size_warnings
-from simulator.study.decision import Trail, Walked
+from simulator.study.decision import Trail
 
 _SEARCH_SHARE = 0.6
 _AHEAD_SHARE = 0.8
@@ -248,7 +247,7 @@ class _Study:
             offered = load_of(demand.source(0), demand.horizon_s)
             told = told.warned("load", load_warnings(offered, topology), first=True)
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
-        told = replace(told, fleet=_fleet_over_months(fleet, journey.months, journey.spells))
+        told = replace(told, fleet=journey.fleet(fleet))
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
@@ -257,14 +256,6 @@ class _Study:
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)
-
-
-def _fleet_over_months(fleet: str, walked: Sequence[Walked], spells: Sequence[Spell]) -> str:
-    """Key of a fleet and of what it grows to and is changed to; sizes that stay leave the key as it is."""
-    sizes = [tuple(n for n in month.sizes if n) for month in walked]
-    later = {fleet_key(subject_of(spell.planned)) for spell in spells if spell.stage}
-    stays = len(set(sizes)) == 1 and not later
-    return fleet if stays else f"{fleet} {sizes} {sorted(later)}"
 
 
 def _measured(case: Case, summary: TopologySummary) -> Measured:

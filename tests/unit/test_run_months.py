@@ -8,7 +8,9 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.report.decision import month_rows, months_notes
+from simulator.run.months import Journey
 from simulator.run.simulate import simulate
+from simulator.study.decision import Walked
 
 STUDY = "months: 12, growth_per_year: 3.0"
 
@@ -73,3 +75,12 @@ def test_fleets_that_fail_from_the_first_month_are_said_so(tmp_path: Path) -> No
     assert row[:3] == ["own", "0 of 12 months", "fails in month 1"]
     assert months_notes(result.decision, ["own"])[0].startswith("own misses the SLO in every month, from the first on")
     assert "own misses the SLO from month 1 on: chat: " in result.summary["verdict"]
+
+
+@pytest.mark.parametrize(("fleets", "same"), [((), True), (("a", "b"), False)])
+def test_a_fleet_that_other_settings_or_hours_change_is_not_the_one_that_stays(
+    fleets: tuple[str, ...], same: bool
+) -> None:
+    """At equal sizes: an autoscaler's target, or the hours of a window, that a later month finds anew."""
+    months = tuple(Walked(k, (float(k),), (2,), True, 1.0, "", ()) for k in (1, 2))
+    assert (Journey(months, (), fleets=fleets).fleet("first") == "first") == same
