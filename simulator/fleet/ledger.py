@@ -91,6 +91,24 @@ def within(control: PoolControl, start_s: float, end_s: float) -> list[Span]:
     return [span._replace(start_s=max(span.start_s, start_s)) for span in control.spans(end_s) if span.end_s > start_s]
 
 
+def launched_before(spans: Iterable[Span], start_s: float) -> tuple[tuple[int, float], ...]:
+    """Servers held at `start_s`, and since when without a gap; not those that were there at time 0, who knows how long.
+
+    Parameters
+    ----------
+    spans : stays of the replicas from time 0 on
+    """
+    held: dict[int, tuple[float, float]] = {}
+    for span in sorted(spans, key=lambda span: span.start_s):
+        if span.start_s > start_s or span.end_s <= span.start_s:
+            continue
+        for server in span.servers:
+            since_s, until_s = held.get(server, (span.start_s, span.start_s))
+            since_s = since_s if span.start_s <= until_s else span.start_s
+            held[server] = since_s, max(until_s, span.end_s)
+    return tuple((server, since) for server, (since, until) in sorted(held.items()) if 0 < since < start_s < until)
+
+
 def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
     """Most of the spans that are open at once; one that begins as another ends takes its place."""
     changes = sorted((time_s, change) for start_s, stop_s in spans for time_s, change in ((start_s, 1), (stop_s, -1)))
@@ -145,6 +163,7 @@ def pool_usage(
             for span in sorted(spans, key=lambda span: (span.start_s, span.replica))
             for server in span.servers
         ),
+        before_s=launched_before(control.spans(end_s), start_s),
     )
 
 

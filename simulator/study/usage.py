@@ -52,6 +52,7 @@ class PoolUsage:
     requests, input_tokens, cached_tokens, output_tokens : delivered work (all requests that ended here)
     outages, zone_down_s : outages of its zone that began, and seconds that the zone was down
     stays : where each replica was within the window
+    before_s : (server, start_s) of each that was launched in the warm-up and is held without a gap into the window
     work : shape (classes, 6), of what completed in the window: requests, uncached input tokens, cached input tokens,
         output tokens, KV tokens read in decoding, prompt attention pairs; answers that a cascade threw away included
     steps : of its engines, that began in the window
@@ -81,6 +82,7 @@ class PoolUsage:
     outages: int = 0
     zone_down_s: float = 0.0
     stays: tuple[Stay, ...] = ()
+    before_s: tuple[tuple[int, float], ...] = ()
     work: NDArray[np.int64] = field(default_factory=lambda: _none(0, 6))
     thrown_tokens: NDArray[np.int64] = field(default_factory=lambda: _none(0, 2))
     steps: int = 0

@@ -52,6 +52,25 @@ def test_a_stay_that_the_simulation_cuts_is_billed_as_it_is() -> None:
         assert total_usd(bill_of(offer, stays).lines) == pytest.approx(730 * 55.04 * 500 / (2 * HOUR_S))
 
 
+@pytest.mark.parametrize(
+    ("launched_s", "end_s", "billed_s"),
+    [
+        (3_000.0, 4_000.0, HOUR_S - 600.0),  # 1,000 s in all, paid for an hour, 600 s of it before the window
+        (1_000.0, 5_000.0, 2 * HOUR_S - 2_600.0),
+        (3_000.0, 10_800.0, HOUR_S * 2),  # goes on beyond the window
+    ],
+)
+def test_a_rental_that_crosses_into_the_window_pays_its_minimum_where_it_ends(
+    launched_s: float, end_s: float, billed_s: float
+) -> None:
+    offer = rented(minimum_s=HOUR_S, granularity_s=HOUR_S)
+    stays = (Stay(0, 0, "serving", HOUR_S, end_s),)
+    used = replace(pool(gpus=4, stays=stays), before_s=((0, launched_s),))
+    usage = Usage(3 * HOUR_S, (used,), (), (), HOUR_S)
+    bill = bill_study(Terms("cloud", rented=(offer,), months=1.0), [month(usage)])
+    assert total_usd(bill.lines) == pytest.approx(730 * 55.04 * billed_s / (2 * HOUR_S))
+
+
 def test_a_replica_that_follows_on_the_same_instance_goes_on_with_it_and_a_later_one_rents_anew() -> None:
     offer = rented(granularity_s=1_000.0)
     follows = (Stay(0, 0, "serving", 100.0, 600.0), Stay(1, 0, "serving", 600.0, 1_100.0))

@@ -20,13 +20,15 @@ def rentals(pool: Row, offer: Row, usage: Row, is_job: bool = False) -> list[tup
         else:
             mine.append([stay["start_s"], stay["end_s"]])
     paid = []
-    for begin, end in (span for spans in by_server.values() for span in spans):
-        seconds = end - begin
-        if is_job or (begin > usage["start_s"] and end < usage["end_s"]):
+    launched = dict(pool.get("before_s", ()))
+    for server, begin, end in ((server, *span) for server, spans in by_server.items() for span in spans):
+        first = launched.get(server, begin) if begin <= usage["start_s"] else begin
+        seconds = end - first
+        if is_job or ((begin > usage["start_s"] or first < begin) and end < usage["end_s"]):
             seconds = max(seconds, offer["minimum_s"])
             if offer["granularity_s"]:
                 seconds = math.ceil((seconds - 1e-6) / offer["granularity_s"]) * offer["granularity_s"]
-        paid.append((begin, begin + seconds))
+        paid.append((begin, first + seconds))
     return paid
 
 

@@ -1,0 +1,26 @@
+"""What the ledger knows of the time before its window."""
+
+from __future__ import annotations
+
+from simulator.fleet.ledger import launched_before
+from simulator.fleet.lifecycle import Span
+
+
+def span(start_s: float, end_s: float, *servers: int) -> Span:
+    return Span("serving", start_s, end_s, 0, servers, ())
+
+
+def test_servers_held_into_the_window_know_since_when() -> None:
+    spans = (
+        span(0.0, 900.0, 0),  # there at time 0
+        span(100.0, 900.0, 1),
+        span(100.0, 200.0, 2),  # followed by another on the same server
+        span(200.0, 900.0, 2),
+        span(100.0, 200.0, 3),  # given back, and rented anew
+        span(300.0, 900.0, 3),
+        span(100.0, 400.0, 4),  # gone before the window
+        span(600.0, 900.0, 5),  # launched in it
+        span(150.0, 900.0, 6, 7),  # one replica over two servers
+    )
+    assert launched_before(spans, 500.0) == ((1, 100.0), (2, 100.0), (3, 300.0), (6, 150.0), (7, 150.0))
+    assert launched_before(spans, 0.0) == ()
