@@ -30,7 +30,10 @@ def _spread_by(scenario: Scenario, topology: Topology) -> str:
         return "a token API reads a prompt once for all of them: leave it out"
     if len(topology.pools) > 1:
         return "requests are sent on one by one to several pools: keep one"
-    (pool,) = topology.pools
+    return "".join(_spread_over(scenario, pool) for pool in topology.pools)
+
+
+def _spread_over(scenario: Scenario, pool: Pool) -> str:
     engine = pool.engine if pool.engine and "scheduling_policy" in pool.engine.model_fields_set else scenario.engine
     if engine.scheduling_policy == "priority":
         return "vLLM's order of equal priorities among them is not simulated: take scheduling_policy fcfs"

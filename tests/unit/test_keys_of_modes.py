@@ -73,6 +73,7 @@ def test_limits_below_those_that_memory_is_kept_for(tmp_path: Path) -> None:
         ),
         (TWO, (f"{CLASS}.n=2",), f"{CLASS}.n: topology a: the answers of a request come from one replica, but routing"),
         (API, (f"{CLASS}.n=2",), "a token API reads a prompt once for all of them"),
+        ("a: {}", (f"{CLASS}.n=2",), "topologies.a: needs at least one pool or provider"),
         (ONE, (f"{CLASS}.n=2", "engine.scheduling_policy=priority"), "order of equal priorities among them"),
         (
             ONE,
