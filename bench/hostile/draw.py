@@ -195,7 +195,9 @@ def _value(node: dict[str, Any], key: str, rng: Random, share: float) -> Any:
             names = node.get("propertyNames", {}).get("enum") or ["p0", "c0", "a0"]
             return {rng.choice(names): _value(inner, key, rng, share)} if isinstance(inner, dict) else {}
         case "array":
-            return [_value(node.get("items", {}), key, rng, share) for _ in range(max(node.get("minItems", 1), 1))]
+            items = node.get("items", {})
+            each = items if isinstance(items, list) else [items] * max(node.get("minItems", 1), 1)
+            return [_value(item, key, rng, share) for item in each]
         case "boolean":
             return rng.random() < 0.5
         case "integer":
