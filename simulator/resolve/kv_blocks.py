@@ -59,22 +59,28 @@ def notes_of(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-STATES_WITHOUT_TABLE = {
+STATES = {
+    "gated_delta_net": "Gated DeltaNet layers",
+    "kda": "KDA layers",
     "mamba2": "Mamba-2 layers",
     "lightning": "lightning attention",
     "short_convolution": "short convolutions",
 }
-"""Layers with a state for which no GPU has a measured table, and their name."""
+"""Layers with a state, in words."""
+WITHOUT_TABLE = ("mamba2", "lightning", "short_convolution")
+"""Those of which no GPU has a measured table."""
 
 
 def notes_of_state(arch: Architecture) -> tuple[str, ...]:
-    """What stands in for the layers with a state where none of their kind was measured."""
-    words = STATES_WITHOUT_TABLE.get(arch.state.kind) if arch.state else None
-    if words is None:
+    """What the time of layers with a state rests on, which no published serving result was compared with."""
+    if arch.state is None:
         return ()
+    kind = arch.state.kind
+    basis = "an estimate by bandwidths of a gated delta rule's kernels and counted operations"
+    known = basis if kind in WITHOUT_TABLE else "that of their measured kernels"
     return (
-        f"{arch.name}: the time of {words} is an estimate: bandwidths are those measured of a gated delta rule's "
-        "kernels, operations are counted",
+        f"{arch.name}: the time of its {STATES[kind]} is {known}; no published serving result of a model with such "
+        "layers was compared: the expected error is that of models without",
     )
 
 

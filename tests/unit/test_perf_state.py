@@ -113,8 +113,18 @@ def test_a_hybrid_model_s_times_are_finite_and_rise_with_tokens() -> None:
         assert found.token_time_s[0, -1] > found.token_time_s[0, 64]
 
 
-def test_times_without_a_table_of_their_own_are_called_estimates() -> None:
-    notes = plan_engine("nemotron-3-nano-30b-a3b", "h100-sxm", 1, 1, EngineSettings(max_model_len=8192), Path()).notes
-    assert any("the time of Mamba-2 layers is an estimate" in note for note in notes)
-    notes = plan_engine("qwen3.6-27b", "h100-sxm", 2, 1, EngineSettings(max_model_len=8192), Path()).notes
-    assert not any("estimate" in note or "does not know" in note for note in notes)
+@pytest.mark.parametrize(
+    ("name", "tp", "words"),
+    [
+        ("nemotron-3-nano-30b-a3b", 1, "the time of its Mamba-2 layers is an estimate"),
+        ("qwen3.6-27b", 2, "the time of its Gated DeltaNet layers is that of their measured kernels"),
+    ],
+)
+def test_a_run_says_what_such_times_rest_on(name: str, tp: int, words: str) -> None:
+    (note,) = [
+        note
+        for note in plan_engine(name, "h100-sxm", tp, 1, EngineSettings(max_model_len=8192), Path()).notes
+        if "such layers" in note
+    ]
+    assert words in note
+    assert "the expected error is that of models without" in note
