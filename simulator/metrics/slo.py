@@ -153,7 +153,9 @@ def late_words(row: Mapping[str, Any]) -> str:
 
 
 def _span_words(span_s: float) -> str:
-    return f"{span_s / SECONDS_PER_HOUR:,.1f} h" if span_s >= SECONDS_PER_HOUR else f"{span_s:,.3g} s"
+    if span_s >= SECONDS_PER_HOUR:
+        return f"{span_s / SECONDS_PER_HOUR:,.1f} h"
+    return f"{span_s:,.0f} s" if span_s >= 100 else f"{span_s:.3g} s"
 
 
 def binding_term(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

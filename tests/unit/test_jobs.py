@@ -13,6 +13,7 @@ from scenario_cases import written
 
 from simulator.errors import InputError
 from simulator.fleet.simulate import simulate_fleet
+from simulator.metrics.slo import late_words
 from simulator.run.simulate import simulate
 from simulator.study.fleet import ColdStart
 from simulator.workload.jobs import JobWorkload
@@ -211,3 +212,19 @@ def test_luck_of_a_job_is_named() -> None:
     assert np.array_equal(both[0], both[1])
     assert not np.array_equal(both[0], both[2])
     assert len(both[0]) == 40_000
+
+
+@pytest.mark.parametrize(
+    ("value_s", "words"),
+    [
+        (600.0, ""),
+        (605.7, "done after 606 s, 5.7 s late"),
+        (3_100.0, "done after 3,100 s, 2,500 s late"),
+        (7_800.0, "done after 2.2 h, 2.0 h late"),
+        (math.inf, "never done: too many of its requests have no answer"),
+    ],
+)
+def test_how_late_a_job_is_reads_as_people_say_it(value_s: float, words: str) -> None:
+    row = {"deadline": True, "met": value_s <= 600.0, "value": value_s, "limit": 600.0}
+    assert late_words(row) == words
+    assert late_words(row | {"deadline": False}) == ""
