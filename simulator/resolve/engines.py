@@ -204,8 +204,8 @@ def step_time(
 ) -> StepTime:
     """Step time from the GPU's measured kernels, or from its published peaks where a kernel is missing.
 
-    The expected error was measured without drafts, with experts on one node, and of no model with latent attention:
-    else it is not known.
+    The expected error was measured without drafts, with experts on one node, and of no model with latent attention
+    or layers with a state: else it is not known.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def step_time(
         captured_tokens=settings.max_cudagraph_capture_size,
     )
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
-    if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla:
+    if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla or arch.state:
         return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 

@@ -80,7 +80,7 @@ def notes_of_state(arch: Architecture) -> tuple[str, ...]:
     known = basis if kind in WITHOUT_TABLE else "that of their measured kernels"
     return (
         f"{arch.name}: the time of its {STATES[kind]} is {known}; no published serving result of a model with such "
-        "layers was compared: the expected error is that of models without",
+        "layers was compared: its expected error is not known",
     )
 
 

@@ -25,6 +25,7 @@ from simulator.perf.speculative import Drafting, expected_tokens_per_step, one_l
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import step_time
 from simulator.resolve.hardware import machine_of
+from simulator.schema.engine import EngineSettings
 
 LIMITS = BatchLimits(max_num_batched_tokens=2048, max_num_seqs=256)
 IDEAL: dict[str, Any] = {
@@ -198,9 +199,9 @@ def test_drafting_costs_time_and_n_grams_do_not() -> None:
 def test_a_model_that_drafts_for_itself_computes_every_token_twice(gpu_name: str) -> None:
     """One draft by the target: its whole step once more, in the kernels' model and in the roofline alike."""
     arch, card, split = model("llama-3.1-8b").architecture, machine_of(gpu_name, None, Path()), layout()
-    plain = step_time(arch, card, split, LIMITS)
-    twice = step_time(arch, card, split, LIMITS, drafting=Drafting(1, arch))
-    n_gram = step_time(arch, card, split, LIMITS, drafting=Drafting(1))
+    plain = step_time(arch, card, split, LIMITS, EngineSettings())
+    twice = step_time(arch, card, split, LIMITS, EngineSettings(), drafting=Drafting(1, arch))
+    n_gram = step_time(arch, card, split, LIMITS, EngineSettings(), drafting=Drafting(1))
     hidden = plain.token_time_s[0, 64] * 0.25
     assert twice.token_time_s[0, 64] == pytest.approx(2 * plain.token_time_s[0, 64], abs=hidden)
     assert twice.decode_attn_s == pytest.approx(2 * plain.decode_attn_s)

@@ -121,10 +121,8 @@ def test_a_hybrid_model_s_times_are_finite_and_rise_with_tokens() -> None:
     ],
 )
 def test_a_run_says_what_such_times_rest_on(name: str, tp: int, words: str) -> None:
-    (note,) = [
-        note
-        for note in plan_engine(name, "h100-sxm", tp, 1, EngineSettings(max_model_len=8192), Path()).notes
-        if "such layers" in note
-    ]
+    found = plan_engine(name, "h100-sxm", tp, 1, EngineSettings(max_model_len=8192), Path())
+    (note,) = [note for note in found.notes if "such layers" in note]
     assert words in note
-    assert "the expected error is that of models without" in note
+    assert "its expected error is not known" in note
+    assert found.step_time.expected_error is None
