@@ -12,6 +12,7 @@ from simulator.errors import InputError
 from simulator.questions.answers import AMOUNTS, Answers, is_asked, questions
 from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
 from simulator.resolve.memory import Answer, Question, answer
+from simulator.schema.base import SMALLEST
 
 DEGREES = (1, 2, 4, 8)
 REQUESTS_AT_ONCE = 16
@@ -154,7 +155,7 @@ def _pool(name: str, place: str, gpu: str, tp: int, size: str) -> str:
 def _study(answers: Answers) -> Sequence[str]:
     growth = (1 + answers.growth_per_month) ** 12 - 1
     lines = ["study:", f"  months: {answers.months:g}"]
-    if growth:
+    if abs(growth) >= SMALLEST:
         lines.append(f"  growth_per_year: {growth:.6g}")
     kinds = BUSY_HOURS[answers.busy]
     if kinds:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from simulator.catalog.tokens import token_offer
@@ -33,6 +33,18 @@ BUSY = st.sampled_from(["always", "daytime", "working_hours"])
     owned=st.sampled_from([0, 8, 13]),
     offer=st.sampled_from([None, "openai/gpt-4o-mini", "together/llama-3.3-70b"]),
     growth=st.floats(-0.2, 0.1),
+)
+@example(
+    model="llama-3.1-8b",
+    rate=193.6,
+    isl=1804,
+    osl=26,
+    shared=5.960464477539063e-08,
+    busy="daytime",
+    data_class="confidential",
+    owned=13,
+    offer="openai/gpt-4o-mini",
+    growth=2.220446049250313e-16,
 )
 @settings(deadline=None, max_examples=15, phases=(Phase.explicit, Phase.generate))
 def test_any_answers_make_a_scenario_that_holds(
