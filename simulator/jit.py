@@ -16,7 +16,7 @@ import numba
 import platformdirs
 from filelock import FileLock
 
-from simulator.linked_kernels import LinkedCompiler
+from simulator.linked_kernels import LinkedCompiler, OptimisedCompiler
 
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*from simulator([\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
@@ -54,6 +54,7 @@ _TURNS: list[FileLock] = []
 """What this process compiles, a kernel's callers before it."""
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 LINKED: Any = {"pipeline_class": LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+OPTIMISED: Any = {**LINKED, "pipeline_class": OptimisedCompiler}
 
 
 def kernel(function: Any) -> Any:

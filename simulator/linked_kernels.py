@@ -19,11 +19,8 @@ _REFUSED = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).valu
 """Address of what a call from Python runs: it raises a TypeError."""
 
 
-class LinkedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
-    """Code of a function as it was lowered, for others to link in."""
-
-    def _optimize_final_module(self) -> None:
-        pass
+class OptimisedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """Code of a function that is optimised with all that it calls, for others to link in."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -31,14 +28,22 @@ class LinkedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
 
+class LinkedLibrary(OptimisedLibrary):
+    """Code of a function as it was lowered, for others to link in."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
 class LinkedLowering(NativeLowering):  # type: ignore[misc]
     """Lowering into a `LinkedLibrary`, without machine code."""
 
     _name = "linked_lowering"
+    _library: type[OptimisedLibrary] = LinkedLibrary
 
     def run_pass(self, state: Any) -> bool:
-        state.library = LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = self._library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
         lowered = state["cr"]
@@ -57,12 +62,28 @@ class LinkedLowering(NativeLowering):  # type: ignore[misc]
         return True
 
 
+@register_pass(mutates_CFG=True, analysis_only=False)
+class OptimisedLowering(LinkedLowering):
+    """Lowering into an `OptimisedLibrary`, without machine code."""
+
+    _name = "optimised_lowering"
+    _library = OptimisedLibrary
+
+
 class LinkedCompiler(compiler.CompilerBase):  # type: ignore[misc]
     """Numba's nopython pipeline, but for its lowering."""
+
+    _lowering: type[LinkedLowering] = LinkedLowering
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("linked")
         for step, text in compiler.DefaultPassBuilder.define_nopython_pipeline(self.state).passes:
-            passes.add_pass(LinkedLowering if step is NativeLowering else step, text)
+            passes.add_pass(self._lowering if step is NativeLowering else step, text)
         passes.finalize()
         return [passes]
+
+
+class OptimisedCompiler(LinkedCompiler):
+    """As `LinkedCompiler`, for functions that are optimised before they are linked in."""
+
+    _lowering = OptimisedLowering

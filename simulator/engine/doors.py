@@ -14,9 +14,10 @@ from numba.extending import overload
 from simulator.engine.modes.flight.arrays import Flight
 from simulator.engine.modes.rooms.arrays import Rooms
 from simulator.engine.modes.tables.arrays import Groups
-from simulator.jit import OPTIONS
+from simulator.jit import OPTIMISED, OPTIONS
 
-_INLINE: Any = {**OPTIONS, "forceinline": True}
+_ANSWER: Any = {**OPTIONS, **OPTIMISED}
+_INLINE: Any = {**_ANSWER, "forceinline": True}
 
 
 def _door(plain: Any, other: Any, field: str, mode: type, inline: bool = False) -> Callable[..., Any]:
@@ -28,7 +29,7 @@ def _door(plain: Any, other: Any, field: str, mode: type, inline: bool = False) 
         return (other if kind is mode else plain).py_func
 
     ask.__name__ = choose.__name__ = plain.__name__
-    overload(ask, strict=False, jit_options=_INLINE if inline else OPTIONS)(choose)
+    overload(ask, strict=False, jit_options=_INLINE if inline else _ANSWER)(choose)
     return ask
 
 
