@@ -7,13 +7,15 @@ import pandas as pd
 
 from calibrate.kernels.fit import Floats, Residuals, fit_log, residuals
 from simulator.perf.kernels import Peaks, StateKernel
+from simulator.perf.reads import ACTIVATION_BYTES
+from simulator.perf.state import PASSES, STATE_BYTES
 
-COLUMNS = ("phase", "kernel_source", "batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim")
+SHAPE = ["batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim"]
+COLUMNS = ("phase", "kernel_source", *SHAPE)
 CONVOLUTION = "causal_conv1d"
 """How the names of the convolution's kernels begin; all others are the recurrence."""
 LEAST_BYTES, MOST_BYTES = 256 * 2**20, 2**20
 """What moves less than the one and more than the other is answered by the second-level cache, of up to 128 MB."""
-VALUE_BYTES, STATE_BYTES, PASSES = 2.0, 4.0, 2
 
 Point = np.ndarray[tuple[int, ...], np.dtype[np.intp]]
 
@@ -35,43 +37,38 @@ def fit_state(table: pd.DataFrame, convolution: pd.DataFrame, peaks: Peaks) -> t
 def _rows(table: pd.DataFrame, phase: str, convolution: bool) -> pd.DataFrame:
     """The quickest kernel of each shape."""
     of = table["kernel_source"].str.startswith(CONVOLUTION) == convolution
-    keys = ["batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim"]
     rows = table[(table["phase"] == phase) & of]
-    return pd.DataFrame(rows.groupby(keys, as_index=False)["latency_s"].min())
+    return pd.DataFrame(rows.groupby(SHAPE, as_index=False)["latency_s"].min())
 
 
 def _fit_decode(table: pd.DataFrame, peaks: Peaks) -> tuple[float, float, Residuals]:
-    both = _rows(table, "generation", True).merge(
-        _rows(table, "generation", False),
-        on=["batch_size", "seq_len", "num_k_heads", "head_k_dim", "num_v_heads", "head_v_dim"],
-    )
+    both = _rows(table, "generation", True).merge(_rows(table, "generation", False), on=SHAPE)
     batch = _column(both, "batch_size")
     state = _column(both, "num_v_heads") * _column(both, "head_k_dim") * _column(both, "head_v_dim")
-    moved = batch * PASSES * (STATE_BYTES * state + VALUE_BYTES * _channels(both))
-    measured = _column(both, "latency_s_x") + _column(both, "latency_s_y")
-    batch, moved, measured = _beyond_cache(moved, batch, moved, measured)
-
-    def time(p: Floats, at: Point) -> Floats:
-        return np.asarray(p[0] + moved[at] / (p[1] * peaks.bandwidth_bytes_per_s))
-
-    found = fit_log(time, measured, (5e-6, 0.8), (0, 0.02), (1e-4, 1.0))
-    errors = residuals(time(found, np.arange(measured.size)), measured, {"batch": batch})
-    return float(found[0]), float(found[1]), errors
+    moved = batch * PASSES * (STATE_BYTES * state + ACTIVATION_BYTES * _channels(both))
+    return _fit_moved(moved, _column(both, "latency_s_x") + _column(both, "latency_s_y"), {"batch": batch}, peaks)
 
 
 def _fit_convolution(table: pd.DataFrame, peaks: Peaks) -> tuple[float, float, Residuals]:
     rows = _rows(table, "context", True)
     tokens = _column(rows, "batch_size") * _column(rows, "seq_len")
-    moved = tokens * PASSES * VALUE_BYTES * _channels(rows)
-    measured = _column(rows, "latency_s")
-    tokens, moved, measured = _beyond_cache(moved, tokens, moved, measured)
+    moved = tokens * PASSES * ACTIVATION_BYTES * _channels(rows)
+    return _fit_moved(moved, _column(rows, "latency_s"), {"tokens": tokens}, peaks)
+
+
+def _fit_moved(
+    moved: Floats, measured: Floats, regressors: dict[str, Floats], peaks: Peaks
+) -> tuple[float, float, Residuals]:
+    """Fixed time and share of the bandwidth, of what the second-level cache does not answer."""
+    kept = (moved >= LEAST_BYTES) | (moved <= MOST_BYTES)
+    moved, measured = moved[kept], measured[kept]
 
     def time(p: Floats, at: Point) -> Floats:
         return np.asarray(p[0] + moved[at] / (p[1] * peaks.bandwidth_bytes_per_s))
 
-    found = fit_log(time, measured, (4e-6, 0.6), (0, 0.02), (1e-4, 1.0))
-    errors = residuals(time(found, np.arange(measured.size)), measured, {"tokens": tokens})
-    return float(found[0]), float(found[1]), errors
+    found = fit_log(time, measured, (5e-6, 0.7), (0, 0.02), (1e-4, 1.0))
+    ranges = {name: values[kept] for name, values in regressors.items()}
+    return float(found[0]), float(found[1]), residuals(time(found, np.arange(measured.size)), measured, ranges)
 
 
 def _fit_scan(table: pd.DataFrame) -> tuple[float, float, float, Residuals]:
@@ -88,11 +85,6 @@ def _fit_scan(table: pd.DataFrame) -> tuple[float, float, float, Residuals]:
     )
     launch, serial, head = (float(value) for value in found)
     return launch, serial, head, errors
-
-
-def _beyond_cache(moved_bytes: Floats, *columns: Floats) -> tuple[Floats, ...]:
-    kept = (moved_bytes >= LEAST_BYTES) | (moved_bytes <= MOST_BYTES)
-    return tuple(column[kept] for column in columns)
 
 
 def _channels(rows: pd.DataFrame) -> Floats:

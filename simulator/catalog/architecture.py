@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.catalog.quantity import Quantity, read_yaml
-from simulator.memory.shape import LayerCache, ModelShape
+from simulator.memory.shape import LayerCache, Matrix, ModelShape
 from simulator.memory.weights import layer_of
 from simulator.perf.architecture import Architecture, StateLayers
 
@@ -34,7 +34,7 @@ def architecture_of(shape: ModelShape) -> Architecture:
         moe_intermediate_size=shape.moe_inner,
         dense_layers=len(dense),
         bare_layers=shape.layers - len(sparse) - len(dense),
-        attention_layers_or_all=_attending(shape) if states else None,
+        idle_layers=shape.layers - _attending(shape) if states else 0,
         state=_state(shape, states) if states else None,
         popularity_ratio=popularity_ratio() if shape.experts else 1.0,
         kv_lora_rank=latent.kv_rank if latent else 0,
@@ -72,22 +72,27 @@ def _state(shape: ModelShape, states: list[tuple[int, LayerCache]]) -> StateLaye
     own = [matrix for matrix in shape.matrices if f".layers.{layer}.{MIXERS[cache.scan]}." in f".{matrix.name}"]
     widths = [matrix for matrix in own if matrix.columns > 1]
     passed = [matrix for matrix in widths if matrix.name.rpartition(".")[2].startswith("conv")]
-    tail, held = cache.state[0].values if passed else 0, cache.state[-1]
+    products = [matrix for matrix in widths if matrix not in passed]
     channels = sum(matrix.rows for matrix in passed)
     keeps = cache.heads * cache.head_dim * cache.value_dim
     return StateLayers(
         kind=cache.scan,
         layers=len(states),
-        projections=tuple((matrix.rows, matrix.columns) for matrix in widths if matrix not in passed),
+        projected=sum(matrix.rows for matrix in products if _reads_hidden(matrix, shape.hidden)),
+        projections=tuple((m.rows, m.columns) for m in products if not _reads_hidden(m, shape.hidden)),
         heads=cache.heads if keeps else 0,
         values=keeps,
-        value_bytes=float(held.value_bytes or shape.dtype_bytes),
+        value_bytes=float(cache.state[-1].value_bytes or shape.dtype_bytes),
         key_values=(channels - cache.heads * cache.value_dim) // 2 if channels else cache.heads * cache.head_dim,
         value_values=cache.heads * cache.value_dim if keeps else shape.hidden,
         channels=channels,
-        tail=tail,
+        tail=cache.state[0].values if passed else 0,
         chunk=cache.chunk,
     )
+
+
+def _reads_hidden(matrix: Matrix, hidden: int) -> bool:
+    return matrix.columns == hidden and not matrix.name.endswith(("out_proj", "o_proj"))
 
 
 def _gates_queries(shape: ModelShape) -> bool:

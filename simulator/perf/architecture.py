@@ -13,7 +13,8 @@ class StateLayers:
     ----------
     kind : `gated_delta_net`, `kda`, `mamba2`, `lightning` or `short_convolution`
     layers : how many; they may have attention beside it
-    projections : (n, k) of their matrix products, without tensor parallelism
+    projected : values that the hidden state is projected to, in one product
+    projections : (n, k) of the products after it; all without tensor parallelism
     heads, values, value_bytes : of the state of one layer: its matrices, their values together, bytes of a value
     key_values, value_values : values of a token's keys, and of its values over all heads
     channels, tail : that a convolution passes, and values of them that a sequence keeps
@@ -22,6 +23,7 @@ class StateLayers:
 
     kind: str
     layers: int
+    projected: int
     projections: tuple[tuple[int, int], ...]
     heads: int = 0
     values: int = 0
@@ -36,11 +38,6 @@ class StateLayers:
     def held_bytes(self) -> float:
         """State and convolution's tail of one sequence in one layer, the tail in 16 bit."""
         return self.values * self.value_bytes + 2 * self.tail
-
-    @property
-    def parameters(self) -> int:
-        """Of the projections of one layer."""
-        return sum(n * k for n, k in self.projections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,7 @@ class Architecture:
     query_gates : attention projects a gate of its output as wide as its queries
     expert_hidden : width of the latent that routed experts work in; 0 is the hidden state
     bare_layers : layers with neither a dense MLP nor experts
-    attention_layers_or_all : layers with attention, where these are not all
+    idle_layers : layers without attention
     state : layers with a state per sequence
     attention_sinks : attention has a learned sink per head, which not every attention kernel computes
     norms_span_heads : queries and keys are normalised over all heads together, so a tensor-parallel group joins their
@@ -100,13 +97,13 @@ class Architecture:
     query_gates: bool = False
     expert_hidden: int = 0
     bare_layers: int = 0
-    attention_layers_or_all: int | None = None
+    idle_layers: int = 0
     state: StateLayers | None = None
 
     @property
     def attention_layers(self) -> int:
         """Layers with keys and values, or a latent, per token."""
-        return self.layers if self.attention_layers_or_all is None else self.attention_layers_or_all
+        return self.layers - self.idle_layers
 
     @property
     def routed_hidden(self) -> int:
@@ -162,6 +159,11 @@ def attention_parameters(arch: Architecture, tp: int = 1) -> float:
     return queries_and_output / tp + 2 * hidden * kv_heads_per_gpu(arch, tp) * arch.head_dim
 
 
+def state_parameters(state: StateLayers, hidden: int) -> int:
+    """Parameters of the projections of one layer with a state."""
+    return state.projected * hidden + sum(n * k for n, k in state.projections)
+
+
 def kv_heads_per_gpu(arch: Architecture, tp: int) -> int:
     """max(1, kv_heads / tp): a KV head is replicated where there are fewer of them than GPUs."""
     return max(1, arch.kv_heads // tp)
@@ -196,7 +198,7 @@ def parameters(arch: Architecture) -> int:
     norms = (2 * arch.layers + 1) * arch.hidden_size
     attention = arch.attention_layers * attention_parameters(arch)
     if arch.state:
-        attention += arch.state.layers * arch.state.parameters
+        attention += arch.state.layers * state_parameters(arch.state, arch.hidden_size)
     moe = router_parameters(arch) + arch.experts * expert_parameters(arch)
     moe += arch.shared_experts * shared_expert_parameters(arch) + 2 * arch.expert_hidden * arch.hidden_size
     return round(embeddings + norms + attention + arch.dense_layers * mlp_parameters(arch) + arch.moe_layers * moe)

@@ -98,28 +98,16 @@ def attention_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layo
     values, kernels = float(NORM_PASSES * arch.hidden_size), NORMS
     if not arch.is_mla:
         values, kernels = values + passing_values(arch, layout.tp) / 2, kernels + ROTARY_AND_WRITE
-    return time + small_kernels_s(batch, values, kernels, hardware)
-
-
-def norms_s(tokens: Floats, arch: Architecture, hardware: Hardware) -> Floats:
-    """Both norms of one layer, as kernels of their own."""
-    moved = tokens * NORM_PASSES * arch.hidden_size * ACTIVATION_BYTES
-    stream = hardware.kernels.stream
-    return np.asarray(stream_s(stream, hardware.peaks(PLAIN), moved) + (NORMS - 1) * stream.launch_s)
+    return time + small_kernels_s(batch.tokens, values, kernels, hardware)
 
 
 def mlp_s(batch: Batch, width: float, arch: Architecture, hardware: Hardware, layout: Layout) -> Floats:
-    """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one.
-
-    Models that have none in some layers give it no width, and it takes no time.
-    """
-    if not width:
-        return np.zeros_like(batch.tokens)
+    """One MLP of `width`, split over the tensor-parallel group; its activation reads each way up and writes one."""
     plain = layout.weights.experts_only
     inner = width / layout.tp
     time = gemm(batch, (arch.mlp_matrices - 1) * inner, arch.hidden_size, hardware, layout, plain)
     time = time + gemm(batch, arch.hidden_size, inner, hardware, layout, plain)
-    return time + small_kernels_s(batch, arch.mlp_matrices * inner, 1, hardware)
+    return time + small_kernels_s(batch.tokens, arch.mlp_matrices * inner, 1, hardware)
 
 
 def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: Layout, share: float = 1.0) -> Floats:
@@ -145,7 +133,7 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
     kernel = hardware.kernels.experts[layout.weights.experts_kernel]
     time = experts_s(kernel, hardware.peaks(layout.weights.compute), shape, tokens, rows, active) / share
     time = time + gemm(batch, arch.experts, arch.hidden_size, hardware, layout, plain=True)
-    time = time + small_kernels_s(batch, arch.experts, 1, hardware)
+    time = time + small_kernels_s(batch.tokens, arch.experts, 1, hardware)
     if arch.expert_hidden:
         for n, k in ((arch.expert_hidden, arch.hidden_size), (arch.hidden_size, arch.expert_hidden)):
             time = time + gemm(batch, n, k, hardware, layout, layout.weights.experts_only)
@@ -154,9 +142,9 @@ def experts_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout
     return time
 
 
-def small_kernels_s(batch: Batch, values: float, kernels: int, hardware: Hardware) -> Floats:
+def small_kernels_s(tokens: Floats, values: float, kernels: int, hardware: Hardware) -> Floats:
     """Element-wise kernels that move `values` values per token between them."""
-    moved = stream_s(hardware.kernels.stream, hardware.peaks(PLAIN), batch.tokens * values * ACTIVATION_BYTES)
+    moved = stream_s(hardware.kernels.stream, hardware.peaks(PLAIN), tokens * values * ACTIVATION_BYTES)
     return np.asarray(moved + (kernels - 1) * hardware.kernels.stream.launch_s)
 
 

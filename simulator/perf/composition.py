@@ -6,6 +6,8 @@ import numpy as np
 
 from simulator.perf.architecture import Architecture
 from simulator.perf.blocks import (
+    NORM_PASSES,
+    NORMS,
     Batch,
     attention_block_s,
     experts_block_s,
@@ -15,7 +17,7 @@ from simulator.perf.blocks import (
     layer_pair_s,
     layer_sequence_s,
     mlp_s,
-    norms_s,
+    small_kernels_s,
     window_layers,
 )
 from simulator.perf.device import BatchLimits, Layout, check_layout
@@ -165,7 +167,7 @@ def fused_norms_s(
     """
     limit = overheads.fused_up_to_bytes(layout.tp) if layout.tp > 1 and layout.dp == 1 else 0.0
     fused = tokens * arch.hidden_size * ACTIVATION_BYTES <= limit
-    return np.where(fused, arch.layers * norms_s(tokens, arch, hardware), 0.0)
+    return np.where(fused, arch.layers * small_kernels_s(tokens, NORM_PASSES * arch.hidden_size, NORMS, hardware), 0.0)
 
 
 def _seq_time_s(

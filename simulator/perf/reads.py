@@ -10,6 +10,7 @@ from simulator.perf.architecture import (
     mlp_parameters,
     router_parameters,
     shared_expert_parameters,
+    state_parameters,
 )
 from simulator.perf.device import Layout
 
@@ -46,7 +47,7 @@ def state_weight_bytes(arch: Architecture, layout: Layout) -> float:
     if arch.state is None:
         return 0.0
     plain = ACTIVATION_BYTES if attention_is_plain(arch, layout) else layout.weights.weight_bytes
-    return arch.state.layers * arch.state.parameters * plain / layout.tp
+    return arch.state.layers * state_parameters(arch.state, arch.hidden_size) * plain / layout.tp
 
 
 def mlp_weight_bytes(arch: Architecture, layout: Layout) -> float:

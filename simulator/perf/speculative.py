@@ -55,7 +55,7 @@ def one_layer_draft(arch: Architecture) -> Architecture:
         moe_intermediate_size=0,
         sliding_layers=0,
         bare_layers=0,
-        attention_layers_or_all=None,
+        idle_layers=0,
         state=None,
         tie_embeddings=True,
     )

@@ -17,6 +17,8 @@ from simulator.perf.roofline import PLAIN
 
 PASSES = 2
 """A value that a kernel reads and writes."""
+STATE_BYTES = 4
+"""States between the kernels of a chunked scan are in 32 bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,6 @@ def traffic(state: StateLayers, tp: int) -> StateTraffic:
     return StateTraffic(token_bytes / tp, flops / tp, PASSES * state.held_bytes / tp)
 
 
-STATE_BYTES = 4
-"""States between the kernels of a chunked scan are in 32 bit."""
-
-
 def token_scan_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:
     """Seconds that a token of a prompt adds to one layer's convolution and scan.
 
@@ -82,14 +80,13 @@ def state_block_s(batch: Batch, arch: Architecture, hardware: Hardware, layout: 
     time = np.where(batch.ragged, fit.scan_launch_s, fit.launch_s) + batch.tokens * token_scan_s(arch, hardware, layout)
     for n, k in projections(state, arch.hidden_size, layout.tp):
         time = time + gemm(batch, n, k, hardware, layout, plain)
-    inner = state.value_values / layout.tp
-    return np.asarray(time + small_kernels_s(batch, NORM_PASSES * arch.hidden_size + PASSES * inner, NORMS, hardware))
+    values = NORM_PASSES * arch.hidden_size + PASSES * state.value_values / layout.tp
+    return np.asarray(time + small_kernels_s(batch.tokens, values, NORMS, hardware))
 
 
 def projections(state: StateLayers, hidden: int, tp: int) -> tuple[tuple[float, float], ...]:
-    """(n, k) of the matrix products of one layer on one GPU: all that read the hidden state as one, then the rest."""
-    into = sum(n for n, k in state.projections if k == hidden)
-    return ((into / tp, hidden), *((n, k / tp) for n, k in state.projections if k != hidden))
+    """(n, k) of the matrix products of one layer on one GPU."""
+    return ((state.projected / tp, hidden), *((n, k / tp) for n, k in state.projections))
 
 
 def state_sequence_s(arch: Architecture, hardware: Hardware, layout: Layout) -> float:

@@ -22,6 +22,7 @@ from simulator.perf.architecture import Architecture
 from simulator.perf.bounds import TokenBound, max_tokens_per_gpu_s
 from simulator.perf.composition import kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout, check_layout
+from simulator.perf.hardware import Hardware
 from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
@@ -31,10 +32,11 @@ from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
-from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, notes_of_state, question
+from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
+from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
 from simulator.schema.engine import EngineSettings, SpeculativeConfig
 from simulator.schema.hardware import HardwareSettings
@@ -141,7 +143,7 @@ def plan_engine(
         steps = profile.step_time(limits)
     else:
         steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
-        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch)
+        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, kernels_of(machine, arch, parts))
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),
         config=config,
@@ -193,6 +195,12 @@ def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> D
     return Drafting(spec.num_speculative_tokens, draft, layout(native, settings.kv_cache_dtype).weights)
 
 
+def kernels_of(machine: Machine, arch: Architecture, layout: Layout) -> Hardware | None:
+    """The GPU's measured kernels, where it has all that the model needs; else its published peaks are what is known."""
+    hardware = machine.hardware
+    return None if hardware is None or missing_kernel(arch, hardware, layout) else hardware
+
+
 def step_time(
     arch: Architecture,
     machine: Machine,
@@ -213,11 +221,11 @@ def step_time(
         request's wait for the plan in flight is part of its overhead
     """
     in_flight = plans.flight is not None
-    card, hardware = machine.gpu, machine.hardware
+    card, hardware = machine.gpu, kernels_of(machine, arch, layout)
     parts = [(arch, layout)]
     if drafting and drafting.draft:
         parts.append((drafting.draft, drafting.layout(layout)))
-    if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
+    if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts[1:]):
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting, in_flight)
     overheads = engine_overheads(
         settings.version,

@@ -10,7 +10,6 @@ from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import stage_of_layer
-from simulator.perf.architecture import Architecture
 from simulator.perf.device import BatchLimits, Split
 from simulator.resolve.advice import ways_out
 from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
@@ -56,31 +55,6 @@ def notes_of(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
     return (
         f"{name}: the step-time model does not know {', '.join(parts)} and computes those layers as plain attention: "
         "its times are a guess; KV blocks are planned by layer",
-    )
-
-
-STATES = {
-    "gated_delta_net": "Gated DeltaNet layers",
-    "kda": "KDA layers",
-    "mamba2": "Mamba-2 layers",
-    "lightning": "lightning attention",
-    "short_convolution": "short convolutions",
-}
-"""Layers with a state, in words."""
-WITHOUT_TABLE = ("mamba2", "lightning", "short_convolution")
-"""Those of which no GPU has a measured table."""
-
-
-def notes_of_state(arch: Architecture) -> tuple[str, ...]:
-    """What the time of layers with a state rests on, which no published serving result was compared with."""
-    if arch.state is None:
-        return ()
-    kind = arch.state.kind
-    basis = "an estimate by bandwidths of a gated delta rule's kernels and counted operations"
-    known = basis if kind in WITHOUT_TABLE else "that of their measured kernels"
-    return (
-        f"{arch.name}: the time of its {STATES[kind]} is {known}; no published serving result of a model with such "
-        "layers was compared: its expected error is not known",
     )
 
 

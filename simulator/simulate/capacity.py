@@ -121,7 +121,7 @@ def load_warnings(load: Load | None, planned: PlannedTopology) -> list[str]:
     if load is None or planned.fleet.providers or not planned.fleet.pools or jobs_per_month(planned.loaded.scenario):
         return []
     capacity = _capacity_rps(planned.fleet, load)
-    if not load.rate_rps > capacity:
+    if load.rate_rps <= capacity:
         return []
     return [
         f"unstable: {load.rate_rps:.3g} requests/s are offered, about {capacity:.3g} can be served; "

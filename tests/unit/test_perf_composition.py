@@ -14,7 +14,7 @@ from simulator.catalog.models import model, models
 from simulator.catalog.overheads import engine_overheads, slowed
 from simulator.catalog.precisions import layout
 from simulator.errors import InputError
-from simulator.perf.blocks import Batch, experts_block_s, norms_s
+from simulator.perf.blocks import NORM_PASSES, NORMS, Batch, experts_block_s, small_kernels_s
 from simulator.perf.bounds import max_tokens_per_gpu_s
 from simulator.perf.composition import fused_norms_s, kernel_step_time, missing_kernel
 from simulator.perf.device import BatchLimits, Layout
@@ -202,7 +202,9 @@ def test_norms_ride_on_all_reduces_up_to_a_size() -> None:
     tokens = np.array([1.0, 32.0, 33.0])
     newest = engine_overheads(None, "h200")
     saved = fused_norms_s(tokens, arch, machine, split, newest)
-    assert saved[:2] == pytest.approx(arch.layers * norms_s(tokens[:2], arch, machine))
+    assert saved[:2] == pytest.approx(
+        arch.layers * small_kernels_s(tokens[:2], NORM_PASSES * arch.hidden_size, NORMS, machine)
+    )
     assert saved[2] == 0
     assert np.all(fused_norms_s(tokens, arch, machine, layout("fp8"), newest) == 0)
     for version, name in (("0.11", "h200"), ("0.24", "h100-pcie"), ("0.17", "b300")):

@@ -117,7 +117,7 @@ def test_a_hybrid_model_s_times_are_finite_and_rise_with_tokens() -> None:
     ("name", "tp", "words"),
     [
         ("nemotron-3-nano-30b-a3b", 1, "the time of its Mamba-2 layers is an estimate"),
-        ("qwen3.6-27b", 2, "the time of its Gated DeltaNet layers is that of their measured kernels"),
+        ("qwen3.6-27b", 2, "the time of its Gated DeltaNet layers is that of measured kernels"),
     ],
 )
 def test_a_run_says_what_such_times_rest_on(name: str, tp: int, words: str) -> None:

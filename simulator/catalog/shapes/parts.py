@@ -91,14 +91,16 @@ def delta_net_state(
 ) -> LayerCache:
     """Convolution tail in the model's type, and a matrix per value head."""
     channels = 2 * key_heads * key_dim + value_heads * value_dim
-    return LayerCache(
-        "state",
-        heads=value_heads,
-        head_dim=key_dim,
-        value_dim=value_dim,
-        state=(StatePart(channels * (kernel - 1)), StatePart(value_heads * key_dim * value_dim, state_bytes)),
-        scan="gated_delta_net",
-    )
+    return recurrence("gated_delta_net", value_heads, key_dim, value_dim, channels * (kernel - 1), state_bytes)
+
+
+def recurrence(
+    scan: str, heads: int, key_dim: int, value_dim: int, tail: int, state_bytes: int | None, chunk: int = 0
+) -> LayerCache:
+    """A matrix per head, and the tail of a convolution in the model's type where there is one."""
+    matrix = StatePart(heads * key_dim * value_dim, state_bytes)
+    state = (StatePart(tail), matrix) if tail else (matrix,)
+    return LayerCache("state", heads, key_dim, value_dim, state=state, scan=scan, chunk=chunk)
 
 
 def mamba2(prefix: str, hidden: int, heads: int, head_dim: int, state: int, groups: int, kernel: int) -> list[Matrix]:
@@ -116,12 +118,4 @@ def mamba2_state(
     heads: int, head_dim: int, state: int, groups: int, kernel: int, state_bytes: int | None, chunk: int
 ) -> LayerCache:
     channels = heads * head_dim + 2 * groups * state
-    return LayerCache(
-        "state",
-        heads=heads,
-        head_dim=state,
-        value_dim=head_dim,
-        state=(StatePart(channels * (kernel - 1)), StatePart(heads * head_dim * state, state_bytes)),
-        scan="mamba2",
-        chunk=chunk,
-    )
+    return recurrence("mamba2", heads, state, head_dim, channels * (kernel - 1), state_bytes, chunk)
