@@ -69,13 +69,14 @@ def live(
     from calibrate.live.twin import Twin, compare, server_config, simulate_twin
     from calibrate.live.window import observe
     from calibrate.recording.run import engine_config
-    from calibrate.recording.shape import Limits, checked
+    from calibrate.recording.shape import Limits
     from simulator.catalog.profiles import read_profile
     from simulator.cli.output import print_json, print_table, progress_bar
     from simulator.errors import InputError
     from simulator.perf.device import BatchLimits
     from simulator.results.bundle import finite
     from simulator.results.files import make_folder, write_text
+    from simulator.schema.checked import checked
     from simulator.workload.describe import write_description
 
     if (url is None) == (from_ is None):

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.recording.run import Recording, device_name, engine_config, read_run
-from calibrate.recording.shape import MOST_S, Described, checked
+from calibrate.recording.shape import MOST_S, Described
 from calibrate.recording.steps import steps_from_batches
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_json
+from simulator.schema.checked import checked
 
 STEPS, META = "steps.parquet", "meta.json"
 _COLUMNS = ("step", "tag", "repeat", "dur_s", "gap_s", "tokens", "computed_before")

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.recording.shape import Limits, RunFile, ServedRun, checked
+from calibrate.recording.shape import Limits, RunFile, ServedRun
 from calibrate.recording.steps import Steps, steps_from_batches
 from simulator.engine.config import EngineConfig
 from simulator.engine.schedule_trace import config_from_limits
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_format
+from simulator.schema.checked import checked
 
 FORMAT = "vllm-run/1"
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from simulator.errors import InputError, Problem
 from simulator.schema.base import IS_NUMBER
 
 MOST_S = 1e9
 MOST_TOKENS = 1_000_000_000
-_MOST_TOLD = 10
-"""Entries of a file that are told."""
 Size = Annotated[int, Field(ge=1, le=2**31 - 1), IS_NUMBER]
 Seconds = Annotated[float, Field(ge=0, le=MOST_S), IS_NUMBER]
 Since = Annotated[float, Field(ge=-MOST_S, le=MOST_S), IS_NUMBER]
 Duration = Annotated[float, Field(gt=0, le=MOST_S), IS_NUMBER]
 Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS), IS_NUMBER]
 Length = Annotated[int, Field(ge=1, le=MOST_TOKENS), IS_NUMBER]
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -92,28 +86,3 @@ class RunFile(Described):
 
     profile_steps: tuple[ProfiledStep, ...] = Field(min_length=1)
     runs: tuple[ServedRun, ...] = ()
-
-
-def checked(shape: type[Shape], value: Any, file: Path | str) -> Shape:
-    """The value as it must be.
-
-    Raises
-    ------
-    InputError : an entry that is missing or makes no sense, by its path
-    """
-    try:
-        return shape.model_validate(value)
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)
-    raise InputError(*(Problem(_words(each), str(file), path=_path(each["loc"])) for each in wrong[:_MOST_TOLD]))
-
-
-def _path(place: tuple[int | str, ...]) -> str | None:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.removeprefix(".") or None
-
-
-def _words(error: Any) -> str:
-    if error["type"] == "missing":
-        return "is missing"
-    return str(error["msg"]).replace("Input should", "must").replace("Value error, ", "")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
@@ -17,6 +17,7 @@ from simulator.perf.profile import COEFFICIENTS, StepCoefficients, profile_step_
 from simulator.perf.steptime import ExpectedError, StepTime
 from simulator.results.inputs import input_format
 from simulator.schema.base import IS_NUMBER, NotNegative, Positive
+from simulator.schema.checked import checked
 
 FORMAT = "servecast-profile/1"
 _SHAPE = {
@@ -152,18 +153,10 @@ def read_profile(file: str | Path) -> Profile:
     InputError : no such file, another format, or an entry that is missing or makes no sense
     """
     value = input_format(file, FORMAT)
-    try:
-        found = ProfileFile.model_validate(value)
-    except ValidationError as error:
-        wrong = [(".".join(map(str, each["loc"])), _words(each)) for each in error.errors(include_url=False)]
-        raise InputError(*(Problem(text, str(file), path=path or None) for path, text in wrong)) from None
+    found = checked(ProfileFile, value, file)
     if found.lacking:
         raise InputError(*(Problem("is missing", str(file), path=name) for name in found.lacking))
     return _profile(found, value)
-
-
-def _words(error: Any) -> str:
-    return str(error["msg"]).replace("Input should be", "must be").replace("Value error, ", "")
 
 
 def _profile(file: ProfileFile, value: dict[str, Any]) -> Profile:
