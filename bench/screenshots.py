@@ -13,6 +13,8 @@ _WIDTHS_PX = {"desk": 1280, "phone": 390}
 _THEMES = ("light", "dark")
 _HEIGHT_PX = 900
 _DRAWING_MS = 1500
+_IS_DRAWN = "!document.querySelector('[data-testid=\"stSkeleton\"]')"
+"""Nothing on the page is a placeholder of what is still on its way."""
 
 
 def main(runs: Path, out: Path, views: list[str]) -> None:
@@ -37,6 +39,7 @@ def _take(page: Any, address: str, file: Path) -> None:
     page.wait_for_timeout(_DRAWING_MS)
     inside = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": max(int(inside), _HEIGHT_PX)})
+    page.wait_for_function(_IS_DRAWN)
     page.wait_for_timeout(_DRAWING_MS)
     page.screenshot(path=file)
     print(file)
