@@ -62,7 +62,7 @@ class Costed:
             self.usd_by_replication,
             self.walked[0].attainment,
             self.fleet,
-            self.trail.gap_usd,
+            self.trail.least_usd,
             self.lasts_until or 0,
             self.trail.edge,
         )

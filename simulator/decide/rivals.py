@@ -27,11 +27,8 @@ def rank(contenders: Sequence[Contender]) -> Ranking:
     winners = [one for one in meeting if equal(meeting[0], one)]
     names = {one.name for one in winners}
     best = meeting[0].usd_per_month if meeting else math.inf
-    # an open search that met nothing yet has no bill to compare: its bound is what it says
     withheld = [
-        one.name
-        for one in contenders
-        if one.gap_usd > 0 and one.name not in names and one.usd_per_month - one.gap_usd < best
+        one.name for one in contenders if one.least_usd is not None and one.name not in names and one.least_usd < best
     ]
     closest = None if meeting or not contenders else _closest(contenders)
     return Ranking(

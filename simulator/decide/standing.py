@@ -30,7 +30,7 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         tuple(_usd(one["usd_per_month"]) for one in summary.get("replications", ())),
         metrics["slo_attainment"] or 0.0,
         summary.get("fleet", ""),
-        search.get("gap_usd") or 0.0,
+        summary.get("least_usd_per_month"),
         summary.get("lasts_until") or 0,
         edge_of(search),
     )

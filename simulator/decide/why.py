@@ -9,7 +9,7 @@ from simulator.bill.cents import dollars
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.rivals import rank
-from simulator.study.decision import Binding, Contender, Flip, Ranking
+from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip, Ranking
 
 _AS_PERCENT, _SAID = 10.0, 1_000.0
 """Multiples of a bill below which another is told in percent, and is told at all."""
@@ -31,7 +31,12 @@ def sentence(contenders: Sequence[Contender], sure: str = "") -> str:
     by_name = {one.name: one for one in contenders}
     if not ranking.order:
         return _nobody(ranking, by_name)
-    parts = [_first(ranking, by_name), *_edges(ranking, by_name), *_next(ranking, by_name, sure), *_rest(ranking)]
+    parts = [
+        _first(ranking, by_name),
+        *_edges(ranking, by_name),
+        *_next(ranking, by_name, sure),
+        *_rest(ranking, by_name),
+    ]
     return "; ".join(part for part in parts if part) + "."
 
 
@@ -45,16 +50,18 @@ def _nobody(ranking: Ranking, by_name: dict[str, Contender]) -> str:
         text = "No topology meets the SLO, for any request"
     else:
         text = f"No topology meets the SLO; {best.name} comes closest with {best.attainment:.1%} of the requests"
-    if ranking.withheld_by:
-        text += f"; the search of {listed(ranking.withheld_by)} was not finished"
-    return text + "."
+    return text + _unfinished([one for one in by_name.values() if one.least_usd is not None]) + "."
+
+
+def _unfinished(open_: Sequence[Contender]) -> str:
+    return f"; the search of {listed([one.name for one in open_])} was not finished" if open_ else ""
 
 
 def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     best = by_name[ranking.order[0]]
     if ranking.withheld_by:
         open_ = [by_name[name] for name in ranking.withheld_by]
-        gaps = listed([f"{one.name} from {dollars(one.usd_per_month - one.gap_usd)}" for one in open_])
+        gaps = listed([f"{one.name} from {dollars(one.least_usd or 0.0)}" for one in open_])
         return (
             f"No verdict: {best.name} meets the SLO for {usd(best)}, but sizes that would cost less are not excluded "
             f"({gaps})"
@@ -93,10 +100,14 @@ def _more(times: float) -> str:
     return f" ({times:,.0f} times as much)" if times < _SAID else ""
 
 
-def _rest(ranking: Ranking) -> list[str]:
+def _rest(ranking: Ranking, by_name: dict[str, Contender]) -> list[str]:
     found = [f"{name} is the same fleet as {first}" for name, first in ranking.same]
-    if ranking.missing:
-        found.append(f"{listed(ranking.missing)} {'misses' if len(ranking.missing) == 1 else 'miss'} the SLO")
+    missing = [name for name in ranking.missing if by_name[name].least_usd is None]
+    if missing:
+        found.append(f"{listed(missing)} {'misses' if len(missing) == 1 else 'miss'} the SLO")
+    unknown = [name for name in ranking.missing if name not in missing]
+    if unknown:
+        found.append(f"of {listed(unknown)} no size was found in time")
     return found
 
 
@@ -144,6 +155,9 @@ def _binding(one: Costed, winner: Costed | None) -> Binding:
 
 def _missed(one: Costed) -> Binding:
     failed = next(month for month in one.walked if not month.meets)
+    if failed.binding == NOT_FINISHED:
+        when = f" in month {failed.month}" if len({month.level for month in one.walked}) > 1 else ""
+        return Binding(one.name, "search", failed.binding, f"{one.name}{when}: {failed.binding}")
     if one.lasts_until:
         text = f"{one.name} meets the SLO until month {one.lasts_until}; in month {failed.month} {failed.binding}"
     elif len({month.level for month in one.walked}) > 1:

@@ -10,7 +10,9 @@ from simulator.plan.sizing import Sizing
 from simulator.resolve.sizes import Scaled
 from simulator.run.evaluate import Evaluation
 from simulator.scenario.set_lines import Given
+from simulator.size.found import Search
 from simulator.size.trials import Point
+from simulator.size.words import limit_words
 
 SetLines = Callable[[str, Sequence[Given]], list[str]]
 
@@ -50,7 +52,7 @@ def _fleet(sizing: Sizing, point: Point, spare: int, set_lines: SetLines) -> dic
         "pools": pools,
         "gpus": sum(pool["gpus"] for pool in pools),
         "set": set_lines(sizing.candidate.topology, sizing.candidate.values(sizing.trials.sizes(point))),
-        **_figures(sizing.evaluation(point, spare)),
+        **_figures(sizing.evaluation(point, spare), sizing.found),
     }
 
 
@@ -84,8 +86,10 @@ def _pools(sizing: Sizing, point: Point, spare: int) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(evaluation: Evaluation) -> dict[str, Any]:
+def _figures(evaluation: Evaluation, found: Search | None) -> dict[str, Any]:
     summary = evaluation.summary
+    if found and found.limited:
+        summary = summary.warned("size", [limit_words(found.limited, found.max_replicas)], first=True)
     metrics, cost = summary.metrics, summary.cost
     return {
         "slo_met": evaluation.slo_met,

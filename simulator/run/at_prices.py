@@ -8,7 +8,6 @@ from dataclasses import replace
 from simulator.decide.costed import month_uses
 from simulator.decide.explore import Explorer, OutOfTime
 from simulator.decide.price_flips import Search, Way
-from simulator.errors import InputError
 from simulator.resolve.sizes import alone, at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
@@ -35,21 +34,17 @@ def best_at_prices(written: LoadedScenario, loads: Loads, sizer: Sizer, explorer
 
     def search(name: str, change: Callable[[Terms], Terms]) -> Way | None:
         explorer.check()
-        try:
-            return best(name, change)
-        except InputError as error:  # it was planned before: time ended a search before its first size
-            raise OutOfTime from error
-
-    def best(name: str, change: Callable[[Terms], Terms]) -> Way | None:
         limits = replace(sizer.limits or Limits(), seconds=explorer.left_s)
         there = replace(sizer, limits=limits, assumed=Assumed(terms=change))
         found = there.answer(written, name, loads)
-        if found and found.search.claim == "not finished":
+        if found and not found.search.is_finished:
             raise OutOfTime
         planned = planned_at(written, name, found)
         outcomes = shown_outcomes(planned, loads, sizer.store)
         journey, prices = walk_with_prices(written, loads, planned, outcomes, there, found, known=known)
         explorer.check()
+        if journey.open:
+            raise OutOfTime
         meets = all(month.meets for month in journey.months)
         return Way(prices.terms, month_uses(journey.months)) if meets else None
 

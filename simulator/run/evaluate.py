@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
+from simulator.run.left_open import least_usd_per_month
 from simulator.run.loads import Loads, loads_of
 from simulator.run.months import Journey, Known, Progress, served
 from simulator.run.phases import check_events, walk_study
@@ -34,6 +35,11 @@ class Course:
     journey: Journey
     prices: ResolvedTerms
     priced: Priced
+
+    @property
+    def least_usd_per_month(self) -> float | None:
+        """What the mean month costs at least, where time ended a search; else None."""
+        return least_usd_per_month(self.journey.open, self.priced.bill)
 
 
 def planned_at(written: LoadedScenario, name: str, found: Answer | None) -> PlannedTopology:

@@ -14,7 +14,7 @@ from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.answer import searched, why_infeasible
 from simulator.size.assumed import AS_IT_IS, Assumed
-from simulator.size.found import Limits
+from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
 from simulator.size.lighter import lighter
 from simulator.size.settings import refinable
@@ -35,6 +35,8 @@ class AtLevel:
     ----------
     best : the cheapest that meets the SLO; None where none does
     least_usd : per month, what no size that meets costs less than
+    open_usd : per month, what nothing that time kept from being looked at costs less than; None where nothing is open
+    limited : pools of which more than are looked at might cost less
     trail : of the search, and what was tried without one
     infeasible : why no size meets the SLO; empty where one does
     hours : of its windows that leave them open; empty where none does
@@ -46,6 +48,25 @@ class AtLevel:
     trail: tuple[Tried, ...]
     infeasible: str = ""
     hours: str = ""
+    open_usd: float | None = None
+    limited: tuple[str, ...] = ()
+
+
+def at_level(level: Level, found: Search, infeasible: str, hours: str = "", least_usd: float = 0.0) -> AtLevel:
+    """What a search found under a load.
+
+    Parameters
+    ----------
+    infeasible, hours : as `AtLevel` has them
+    least_usd : what no size costs less than, by what is known of lighter loads
+    """
+    best = found.best
+    usd = math.inf if best is None else best.usd_per_month
+    open_usd = None if found.least_usd is None else max(found.least_usd, least_usd)
+    if open_usd is not None and open_usd >= usd:
+        open_usd = None
+    least_usd = usd if open_usd is None else open_usd
+    return AtLevel(level, best, least_usd, found.trail, infeasible, hours, open_usd, found.limited)
 
 
 @dataclass
@@ -87,14 +108,17 @@ class Growth:
         """The topology at what was found since for the next heavier load, where that costs less here too."""
         k = max(k for k, one in enumerate(self.found) if one.level == level)
         here, above = self.found[k], self._heavier(level)
-        if here.best is None or above is None or above.best is None or not above.best.beats(here.best):
+        if here.best is None and here.open_usd is None:
+            return None
+        if above is None or above.best is None or (here.best is not None and not above.best.beats(here.best)):
             return None
         tried = self._trials(periods, self._opened(None), above.hours)(above.best.point)
-        if tried.word != "met" or not tried.beats(here.best):
+        if tried.word != "met" or (here.best is not None and not tried.beats(here.best)):
             return None
         best = _bare(tried)
         trail = (*here.trail, best) if here.hours == above.hours else (best,)
-        self.found[k] = AtLevel(level, best, best.usd_per_month, trail, hours=above.hours)
+        least_usd = best.usd_per_month if here.open_usd is None else min(best.usd_per_month, here.least_usd)
+        self.found[k] = replace(here, best=best, least_usd=least_usd, trail=trail, infeasible="", hours=above.hours)
         return self._planned(tried.point, above.hours)
 
     def infeasible(self, level: Level) -> str:
@@ -109,7 +133,7 @@ class Growth:
     def _at(self, level: Level, periods: Sequence[PeriodDemand], before: Sizes) -> AtLevel:
         below = [one for one in self.found if _rises(one.level, level)]
         last = max(below, key=lambda one: sum(one.level), default=None)
-        if last is not None and last.best is None:
+        if last is not None and last.best is None and last.open_usd is None:
             return AtLevel(level, None, math.inf, (), last.infeasible, last.hours)
         opened = self._opened(before)
         hours = (self.found[-1] if last is None else last).hours
@@ -137,10 +161,9 @@ class Growth:
             then=[then.point] if then else (),
             guess=[before[pool.index] for pool in opened],
         ).without_outcomes()
-        trail = (*tried, *found.trail)
-        if found.best is None:
-            return AtLevel(level, None, math.inf, trail, why_infeasible(trials, found))
-        return AtLevel(level, found.best, found.best.usd_per_month, trail)
+        found = found if found.best or best is None else replace(found, best=best)
+        why = "" if found.best else why_infeasible(trials, found)
+        return at_level(level, replace(found, trail=(*tried, *found.trail)), why, least_usd=least_usd)
 
     def _at_any_hours(self, level: Level, periods: Sequence[PeriodDemand], opened: Sequence[OpenPool]) -> AtLevel:
         """At the best hours of windows; what lighter loads say of sizes is of theirs."""
@@ -154,9 +177,7 @@ class Growth:
             assumed=self.assumed,
             planned=self.planned,
         )
-        best = told.search.best
-        least_usd = math.inf if best is None else best.usd_per_month
-        return AtLevel(level, best, least_usd, told.search.trail, told.infeasible, told.hours)
+        return at_level(level, told.search, told.infeasible, told.hours)
 
     def _nearby(self, trials: Trials, last: AtLevel | None, above: Tried | None) -> Iterator[Point]:
         """The cheapest of the nearest lighter load, that of the heavier one, the first with the next lower target.

@@ -13,6 +13,7 @@ from simulator.metrics.slo import binding_term, late_words, slo_met
 from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
+from simulator.run.left_open import LeftOpen, limited_months, open_months
 from simulator.run.loads import Loads, absent_classes
 from simulator.simulate.jobs import beyond_month
 from simulator.simulate.key import digest, fleet_key
@@ -20,6 +21,7 @@ from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import tokens_per_month, with_peaks
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
+from simulator.size.words import nothing_meets
 from simulator.study.decision import Served, Sizes, Walked
 from simulator.study.demand import Horizon, Level, Load
 
@@ -60,6 +62,8 @@ class Journey:
     ----------
     hours : found for windows that leave them open after the first month, by the month from which they hold
     standing : names of owned pools that an event leaves in place, by its month
+    open : months that time kept from their cheapest size, by number
+    limited : pools of which more than are looked at might cost less, and the first such month
     fleets : keys of those that searches of the months found, in their order; empty where one stays between events
     """
 
@@ -68,6 +72,8 @@ class Journey:
     hours: Mapping[int, str] = field(default_factory=dict)
     standing: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     fleets: tuple[str, ...] = ()
+    open: Mapping[int, LeftOpen] = field(default_factory=dict)
+    limited: Mapping[str, int] = field(default_factory=dict)
 
     def fleet(self, first: str) -> str:
         """Key of a fleet and of what it grows to and is changed to; what stays as it is leaves the key as it is.
@@ -169,7 +175,14 @@ def walk_months(
     at_levels = (found_at.get(month.level) for month in walked)
     keys = tuple(key for key, _ in groupby(fleet_key(subject_of(one)) for one in at_levels if one is not None))
     hours = _changed_hours(walked, sizing.growth)
-    return Journey(tuple(walked), spells, hours, fleets=keys if len(keys) > 1 else ())
+    return Journey(
+        tuple(walked),
+        spells,
+        hours,
+        fleets=keys if len(keys) > 1 else (),
+        open=open_months(walked, sizing.growth, sizing.owned),
+        limited=limited_months(walked, sizing.growth),
+    )
 
 
 def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
@@ -185,7 +198,7 @@ def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
 def _with_reason(month: Walked, growth: Growth) -> Walked:
     """A month that no size serves says why none does, rather than what the fleet misses that is left."""
     why = "" if month.meets else growth.infeasible(month.level)
-    return replace(month, binding=f"no size meets the SLO ({why})") if why else month
+    return replace(month, binding=nothing_meets(why)) if why else month
 
 
 def _fleet(planned: PlannedTopology) -> str:

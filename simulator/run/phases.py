@@ -121,7 +121,7 @@ def walk_study(
     sizing = sizer.sizing(written, found, _first(before)) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
-    fleets = list(begun.fleets)
+    fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
     last = written
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
@@ -139,9 +139,11 @@ def walk_study(
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
         spells += _told(then.spells, stage, event)
         fleets += then.fleets
+        open_ |= then.open
+        limited = dict(then.limited) | limited
         standing[event.from_month] = stands
         last = phase.loaded
-    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets))
+    return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited)
 
 
 def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def at_best_size(
         pools = with_standing(open_pools(loaded, name), (standing or {}).get(name, ()))
         found = Trials(alone(loaded, name), name, pools, there, store, assumed=assumed)
         searched = search(found, limits)
-        if searched.claim == "not finished":
+        if not searched.is_finished:
             raise OutOfTime
         best = searched.best
         if best is None:

@@ -28,6 +28,7 @@ from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
 from simulator.run.fingerprint import fingerprint
 from simulator.run.further import Since, further_trials
+from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
@@ -247,11 +248,13 @@ class _Study:
             offered = load_of(demand.source(0), demand.horizon_s)
             told = told.warned("load", load_warnings(offered, topology), first=True)
         fleet = digest(fleet_key(subject_of(topology)), agreed(course.prices.terms))
-        told = replace(told, fleet=journey.fleet(fleet))
+        told = replace(told, fleet=journey.fleet(fleet), least_usd_per_month=course.least_usd_per_month)
         told = told.warned("basis", event_words(work.loaded, name, journey.hours))
         if answer is not None:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
-        elif work.advise:
+        most = (sizer.limits or Limits()).max_replicas
+        told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
+        if answer is None and work.advise:
             words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
@@ -260,7 +263,8 @@ class _Study:
 
 def _measured(case: Case, summary: TopologySummary) -> Measured:
     search = summary.search
-    trail = Trail(search["claim"], search["tried"], search["gap_usd"], edge_of(search)) if search else FIXED
+    trail = Trail(search["claim"], search["tried"], edge=edge_of(search)) if search else FIXED
+    trail = replace(trail, least_usd=summary.least_usd_per_month)
     return Measured(
         subject_of(case.planned),
         costed_of(case.planned.name, case.priced, trail, summary.fleet),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +9,7 @@ from simulator.resolve.agreed import committed_instances_stay
 from simulator.resolve.open_windows import with_hours
 from simulator.resolve.sizes import Fixed, has_open_sizes, open_pools, with_sizes, with_standing
 from simulator.resolve.topology import PlannedTopology, plan_topology
-from simulator.run.growth import AtLevel, Growth
+from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
 from simulator.scenario.load import LoadedScenario
@@ -82,9 +81,7 @@ class Sizer:
         open_ = {pool.index for pool in open_pools(loaded, name)}
 
         limits = replace(self.limits or Limits(), probe=False)
-        best = found.search.best
-        least_usd = math.inf if best is None else best.usd_per_month
-        first = AtLevel(level, best, least_usd, found.search.trail, found.infeasible, found.hours)
+        first = at_level(level, found.search, found.infeasible, found.hours)
         growth = Growth(loaded, name, self.store, limits, [first], self.assumed, self.planned)
 
         def at(sizes: Sizes) -> PlannedTopology:

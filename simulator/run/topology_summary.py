@@ -38,6 +38,7 @@ class TopologySummary:
     period, periods : whose requests are shown, and how those of the first month were served
     clock_s : what the clock shows at second 0 of what is shown
     lasts_until : the last month before the first that misses the SLO; None if all meet it
+    least_usd_per_month : that the mean month costs at least where time ended a search; None where none is open
     fleet : key of what runs and what is paid over the months; empty where nothing is compared
     search : how its size was found; None where it is written
     at_speeds : the size needed where the engine is slower, as forecast, and faster; empty where that is not known
@@ -60,6 +61,7 @@ class TopologySummary:
     calibrated: bool
     expected_error: Json | None
     lasts_until: int | None
+    least_usd_per_month: float | None = None
     fleet: str = ""
     search: Json | None = None
     at_speeds: tuple[Json, ...] = ()
@@ -89,6 +91,7 @@ class TopologySummary:
             "calibrated": self.calibrated,
             "expected_error": self.expected_error,
             "lasts_until": self.lasts_until,
+            "least_usd_per_month": self.least_usd_per_month,
         }
         if self.fleet:
             found["fleet"] = self.fleet

@@ -143,7 +143,7 @@ def repriced(changed: LoadedScenario, bundle: Bundle) -> dict[str, Repriced]:
             usd_per_month=mean(total_usd(bill.lines)),
             usd_by_replication=alone,
             fleet=digest(fleet_key(subject_of(planned)), agreed(prices)),
-            gap_usd=0.0,
+            least_usd=None,
         )
         found[name] = Repriced(now, usd_by_category(bill.lines))
     return found

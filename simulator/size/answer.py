@@ -25,10 +25,11 @@ from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.lighter import Lighter
+from simulator.size.limited import is_full
 from simulator.size.reasons import empty_engine_misses, shortfall
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
-from simulator.study.decision import HOLDS_ON_FRESH
+from simulator.study.decision import HOLDS_ON_FRESH, NOT_FINISHED
 from simulator.study.fleet import ColdStart, FleetSpec
 
 SURE = 2.0
@@ -67,7 +68,9 @@ class Answer:
             "tried": found.tried,
             "equal": [str(tried) for tried in found.equal],
             "gap_usd": found.gap_usd,
+            "least_usd": found.least_usd,
             "monotone": found.monotone,
+            "limited": list(found.limited),
             "infeasible": self.infeasible,
             "edge": self.edge,
             "trail": found.rows(),
@@ -136,7 +139,7 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
     told = found.without_outcomes()
     if found.best is not None:
         return Answer(name, names, trials.sizes(found.best.point), told, edge=_edge(trials, found))
-    furthest = _furthest(found)
+    furthest = _furthest(found) or (None if found.is_finished else smallest_tried(trials))
     if furthest is None:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
@@ -169,8 +172,19 @@ def _furthest(found: Search) -> Tried | None:
     return max(refused, key=far, default=None)
 
 
+def smallest_tried(trials: Trials) -> Tried:
+    """The size that stands where time ended a search before its first trial."""
+    point = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
+    return Tried(point, "open")
+
+
 def why_infeasible(trials: Trials, found: Search) -> str:
-    """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for."""
+    """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for.
+
+    Of a search that time ended nothing is known.
+    """
+    if not found.is_finished:
+        return NOT_FINISHED
     refused = [tried for tried in found.trail if tried.refutation is not None]
     if not refused:
         return next((tried.reason for tried in found.trail), "no size was tried")
@@ -193,11 +207,7 @@ def why_infeasible(trials: Trials, found: Search) -> str:
 
 def _limit(trials: Trials, tried: Tried, most: int) -> str:
     """That a pool has as many replicas as a search looks at, and how it looks at more; empty where none has."""
-    full = [
-        pool.name
-        for pool, size in zip(trials.pools, tried.point, strict=True)
-        if size.most <= most < size.most + pool.step and not (pool.scaler and pool.scaler[1] == size.most)
-    ]
+    full = [pool.name for pool, size in zip(trials.pools, tried.point, strict=True) if is_full(pool, size, most)]
     return f" ({', '.join(full)} has the most that is searched: --max-replicas {most} may be raised)" if full else ""
 
 

@@ -63,17 +63,31 @@ class Search:
     best : the cheapest that met; None if none did
     trail : every point that was looked at, in that order
     claim : proved, proved but for n skipped, minimal, best of n tried, or not finished
-    gap_usd : best less the least bound of what is open; 0 where the search ended by itself
+    least_usd : per month, what nothing that was left open costs less than; None where the search ended by itself
     monotone : False where more replicas were seen to serve worse
     max_replicas : of each pool, beyond which nothing was looked at
+    limited : pools of which more than that might cost less than the best
     """
 
     best: Tried | None
     trail: tuple[Tried, ...]
     claim: str
-    gap_usd: float = 0.0
+    least_usd: float | None = None
     monotone: bool = True
     max_replicas: int = MOST_REPLICAS
+    limited: tuple[str, ...] = ()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended by itself."""
+        return self.least_usd is None
+
+    @property
+    def gap_usd(self) -> float:
+        """The best less what is left open; 0 where nothing is, or where nothing met."""
+        if self.best is None or self.least_usd is None:
+            return 0.0
+        return max(self.best.usd_per_month - self.least_usd, 0.0)
 
     @property
     def tried(self) -> int:

@@ -11,6 +11,7 @@ from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
 from simulator.size.found import Limits, Search
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
+from simulator.size.limited import limited_pools
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.searcher import Searcher, Spent
 from simulator.size.settings import refinable, settings
@@ -90,10 +91,10 @@ def _result(searcher: Searcher, finished: bool) -> Search:
         claim = "minimal"
     else:
         claim = f"proved but for {skipped} skipped" if skipped else "proved"
-    gap = 0.0
-    if not finished and best is not None:
-        gap = max(best.usd_per_month - searcher.trials.least_usd(), 0.0)
-    return Search(best, trail, claim, gap, searcher.monotone, searcher.limits.max_replicas)
+    least_usd = None if finished else searcher.trials.least_usd()
+    return Search(
+        best, trail, claim, least_usd, searcher.monotone, searcher.limits.max_replicas, limited_pools(searcher)
+    )
 
 
 def _sized(pool: OpenPool, n: int) -> Size:

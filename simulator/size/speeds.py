@@ -14,6 +14,8 @@ from simulator.size.found import Limits
 from simulator.size.search import search
 from simulator.size.trials import Trials, Tried
 
+_SPEEDS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class AtSpeed:
@@ -37,10 +39,11 @@ def at_speeds(
     store: Store,
     error: float,
     limits: Limits | None = None,
-) -> tuple[AtSpeed, AtSpeed, AtSpeed]:
+) -> tuple[AtSpeed, ...]:
     """A topology at steps longer by `error`, as forecast, and shorter by it: each sized by the same search.
 
-    All three are judged on one replication, the middle one too, so they differ in the speed alone.
+    All three are judged on one replication, the middle one too, so they differ in the speed alone. Nothing is told
+    where time ended the search of one of them before it had a size.
 
     Parameters
     ----------
@@ -50,15 +53,17 @@ def at_speeds(
     pools = open_pools(loaded, name)
     once = [replace(one, demand=replace(one.demand, replications=1)) for one in periods]
 
-    def at(factor: float) -> AtSpeed:
+    def at(factor: float) -> AtSpeed | None:
         trials = Trials(alone(loaded, name), name, pools, once, store, assumed=Assumed(factor))
-        best = search(trials, limits).best if pools else _met(trials(()))
+        found = search(trials, limits) if pools else None
+        best = found.best if found else _met(trials(()))
         if best is None:
-            return AtSpeed(factor, {}, None)
+            return AtSpeed(factor, {}, None) if found is None or found.is_finished else None
         sizes = {pool.name: str(size) for pool, size in zip(pools, best.point, strict=True)}
         return AtSpeed(factor, sizes, best.usd_per_month)
 
-    return at(1.0 + error), at(1.0), at(1.0 - error)
+    told = [one for factor in (1.0 + error, 1.0, 1.0 - error) if (one := at(factor)) is not None]
+    return tuple(told) if len(told) == _SPEEDS else ()
 
 
 def _met(tried: Tried) -> Tried | None:

@@ -18,7 +18,7 @@ from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.answer import Answer, answer, answered, searched
+from simulator.size.answer import Answer, answer, answered, searched, smallest_tried
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search, same_cost
 from simulator.size.trials import Progress, Trials, Tried
@@ -46,16 +46,14 @@ class Window:
     @property
     def least_usd(self) -> float:
         """What a size that its search left open could cost."""
-        if self.search.claim == "not finished" and self.search.best is None:
-            return self.trials.least_usd()
-        return self.usd_per_month - self.search.gap_usd
+        return self.usd_per_month if self.search.least_usd is None else self.search.least_usd
 
     @property
     def word(self) -> str:
         """Met, refused (no size meets the SLO), dearer (none meets it for less than in other hours), or open."""
         if self.search.best is not None:
             return "met"
-        if self.search.claim == "not finished":
+        if not self.search.is_finished:
             return "open"
         return "refused" if all(tried.word == "refused" for tried in self.search.trail) else "dearer"
 
@@ -66,8 +64,8 @@ class Window:
         ----------
         found : the best of all hours
         """
-        best, last = self.search.best, self.search.trail[-1]
-        shown = (best or last).point
+        best, last = self.search.best, next(reversed(self.search.trail), None)
+        shown = (best or last or smallest_tried(self.trials)).point
         return {
             "hours": self.hours,
             "sizes": {pool.name: str(size) for pool, size in zip(self.trials.pools, shown, strict=True)},
@@ -75,7 +73,9 @@ class Window:
             "tried": self.search.tried,
             "word": self.word,
             "equal": best is not None and found is not None and best is not found and same_cost(best, found),
-            "reason": "" if best is not None else f"{self.search.claim}; {last}: {last.reason}",
+            "reason": ""
+            if best is not None
+            else "; ".join([self.search.claim, *([f"{last}: {last.reason}"] if last else [])]),
         }
 
 
@@ -158,12 +158,17 @@ def _answer(loaded: LoadedScenario, tried: dict[int, Window]) -> Answer:
     searches = [window.search for window in tried.values()]
     n = sum(search.tried for search in searches)
     claim = f"best of {n} tried" if found.best is not None else f"none of {n} tried meets"
-    if any(search.claim == "not finished" for search in searches):
-        claim = "not finished"
-    least = min(window.least_usd for window in tried.values())
-    gap = max(best.usd_per_month - least, 0.0) if found.best is not None else 0.0
-    told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, found)
-    return replace(told, search=replace(told.search, claim=claim, gap_usd=gap), hours=best.hours, windows=rows)
+    least = None
+    if not all(search.is_finished for search in searches):
+        claim, least = "not finished", min(window.least_usd for window in tried.values())
+    whole = replace(found, claim=claim, least_usd=least, limited=_limited(searches))
+    told = answered(with_hours(loaded, best.trials.name, best.hours), best.trials, whole)
+    return replace(told, hours=best.hours, windows=rows)
+
+
+def _limited(searches: Sequence[Search]) -> tuple[str, ...]:
+    """Pools of which more might cost less in any of the hours."""
+    return tuple(dict.fromkeys(name for search in searches for name in search.limited))
 
 
 def _candidates(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simulator.bill.cents import dollars
 from simulator.resolve.sizes import Fixed
 from simulator.size.answer import Answer
 from simulator.size.trials import Tried
+from simulator.study.decision import NOT_FINISHED
 
 
 def size_warnings(answer: Answer) -> list[str]:
     """What whoever reads a result should know of the size at which a topology was compared."""
     found = answer.search
     if answer.infeasible:
-        return [f"no size meets the SLO ({answer.infeasible}); shown at {_sizes(answer)}"]
+        return [f"{nothing_meets(answer.infeasible)}; shown at {_sizes(answer)}"]
     lines = [f"sized at {_sizes(answer)}: {found.claim}"]
     empty = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == Fixed(0)]
     if empty:
@@ -32,11 +33,23 @@ def size_warnings(answer: Answer) -> list[str]:
     if found.gap_usd and found.best is not None:
         share = found.gap_usd / found.best.usd_per_month
         lines.append(f"the search was not finished: at most {share:.0%} could be saved")
+    if found.limited:
+        lines.append(limit_words(found.limited, found.max_replicas))
     if not found.monotone:
         lines.append("not monotone: a larger size was refused, so none was skipped")
     if answer.edge:
         lines.append(answer.edge)
     return lines
+
+
+def nothing_meets(why: str) -> str:
+    """That no size meets the SLO, and why; or that none was found in time."""
+    return why if why == NOT_FINISHED else f"no size meets the SLO ({why})"
+
+
+def limit_words(pools: Sequence[str], most: int) -> str:
+    """That a search ended at the most replicas that it looks at, and how it looks at more."""
+    return f"more of {', '.join(pools)} might cost less: --max-replicas {most} may be raised"
 
 
 def _sizes(answer: Answer) -> str:

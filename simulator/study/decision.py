@@ -20,6 +20,10 @@ HOLDS_ON_FRESH = "holds on fresh traffic"
 """Said of a size that hardly keeps its SLO, and keeps it on a replication that its search never saw."""
 
 
+NOT_FINISHED = "no size was found in time: the search was not finished"
+"""Said of a topology for which time ended the search before a size met the SLO."""
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """One topology at its best, as it is compared with the others.
@@ -32,7 +36,7 @@ class Contender:
     attainment : share of the requests that were answered within the SLO, in the first month
     lasts_until : the last month before the first that misses the SLO, where one does; 0 if that is the first
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
-    gap_usd : what a size that was not excluded could cost less; 0 where the search is closed
+    least_usd : per month, what sizes that time kept from being looked at cost at least; None where nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
     """
 
@@ -42,7 +46,7 @@ class Contender:
     usd_by_replication: tuple[float, ...] = ()
     attainment: float = 0.0
     fleet: str = ""
-    gap_usd: float = 0.0
+    least_usd: float | None = None
     lasts_until: int = 0
     edge: str = ""
 
@@ -75,13 +79,14 @@ class Trail:
     Attributes
     ----------
     word : `fixed` as written, `proved`, `minimal` (one fewer of any pool fails), `best of n tried`, `open`
-    gap_usd : per month, what an open candidate could cost less than the best
+    least_usd : per month, what sizes that time kept from being looked at, in any month, cost at least; None where
+        nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
     """
 
     word: str
     tried: int
-    gap_usd: float = 0.0
+    least_usd: float | None = None
     edge: str = ""
 
 

@@ -79,7 +79,7 @@ def test_bills_within_their_paired_interval_are_equal() -> None:
 def test_a_winner_that_misses_on_fresh_traffic_is_said_to_be_at_the_edge(edge: str, said: bool) -> None:
     def told(usd: float, edge: str) -> dict[str, Any]:
         metrics = {"slo_met": True, "slo_attainment": 0.99}
-        return {"metrics": metrics, "cost": {"usd_per_month": usd}, "search": {"gap_usd": None, "edge": edge}}
+        return {"metrics": metrics, "cost": {"usd_per_month": usd}, "search": {"edge": edge}}
 
     text = sentence(contenders({"a": told(100.0, edge), "b": told(300.0, "at the edge: of a loser")}))
     assert (f"$100 per month; a is {edge}; next is b at $300" in text) == said
@@ -125,11 +125,11 @@ def test_a_copy_shares_the_verdict_and_one_fleet_is_said_once() -> None:
 
 def test_a_gap_that_reaches_below_the_winner_withholds_the_verdict() -> None:
     best = Contender("best", True, 100.0)
-    assert rank([best, Contender("open", True, 120.0, gap_usd=15.0)]).withheld_by == ()
-    found = [best, Contender("open", True, 120.0, gap_usd=25.0)]
+    assert rank([best, Contender("open", True, 120.0, least_usd=105.0)]).withheld_by == ()
+    found = [best, Contender("open", True, 120.0, least_usd=95.0)]
     assert rank(found).withheld_by == ("open",)
     assert sentence(found).startswith("No verdict")
-    unmet = Contender("unmet", False, 90.0, gap_usd=1.0)
+    unmet = Contender("unmet", False, 120.0, least_usd=89.0)
     assert rank([best, unmet]).withheld_by == ("unmet",)
 
 

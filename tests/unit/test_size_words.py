@@ -9,6 +9,7 @@ from simulator.size.answer import Answer
 from simulator.size.found import Search
 from simulator.size.trials import Tried
 from simulator.size.words import size_warnings
+from simulator.study.decision import NOT_FINISHED
 
 BEST = Tried((Fixed(4),), "met", (100.0, 102.0, 98.0))
 
@@ -38,12 +39,13 @@ def test_one_replication_has_no_interval_but_two_bills_may_be_one() -> None:
 
 
 def test_what_a_search_leaves_open_is_said() -> None:
-    cut = Search(BEST, (BEST,), "not finished", gap_usd=25.0, monotone=False)
+    cut = Search(BEST, (BEST,), "not finished", least_usd=75.0, monotone=False, limited=("p",))
     words = size_warnings(Answer("t", ("p", "q"), {0: Fixed(4), 1: Fixed(0)}, cut, edge="holds on fresh traffic"))
     assert words == [
         "sized at p 4, q 0: not finished",
         "its best needs no q",
         "the search was not finished: at most 25% could be saved",
+        "more of p might cost less: --max-replicas 64 may be raised",
         "not monotone: a larger size was refused, so none was skipped",
         "holds on fresh traffic",
     ]
@@ -53,3 +55,6 @@ def test_where_no_size_meets_the_reason_comes_first() -> None:
     nothing = Search(None, (), "none of 3 tried meets")
     (words,) = size_warnings(Answer("t", ("p",), {0: Fixed(2)}, nothing, infeasible="GPU: too slow"))
     assert words == "no size meets the SLO (GPU: too slow); shown at p 2"
+    cut = Search(None, (), "not finished", least_usd=10.0)
+    (words,) = size_warnings(Answer("t", ("p",), {0: Fixed(2)}, cut, infeasible=NOT_FINISHED))
+    assert words == "no size was found in time: the search was not finished; shown at p 2"

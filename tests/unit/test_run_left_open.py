@@ -1,0 +1,87 @@
+"""A search that time or its largest size ended says so in every month, and withholds what it cannot know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import chat, written
+
+from simulator.run.left_open import spans
+from simulator.run.simulate import Run, simulate
+from simulator.size.found import Limits
+
+TWO = (
+    "few: {pools: [{name: dear, site: lambda, gpu: h100-sxm, replicas: 4, price_usd_per_gpu_hour: 40}]}, "
+    "many: {pools: [{name: cheap, site: lambda, gpu: h100-sxm, replicas: auto, price_usd_per_gpu_hour: 1}]}"
+)
+MIXED = (
+    "mixed: {{pools: [{{name: cheap, site: lambda, gpu: h100-sxm, replicas: auto, price_usd_per_gpu_hour: {0}}}, "
+    "{{name: dear, site: lambda, gpu: h100-sxm, tensor_parallel_size: 2, replicas: auto, price_usd_per_gpu_hour: 3}}], "
+    "routing: {{kind: overflow, order: [cheap, dear], when: {{outstanding_per_replica: 8}}}}}}"
+)
+HEAVY = 22
+"""Times the load from month 2 on: several replicas are needed then."""
+
+
+def run(folder: Path, topologies: str, limits: Limits, study: str = "", **chat_of: float) -> Run:
+    given = {"rate_rps": 2.0, "horizon_s": 20.0, "warmup_s": 2.0, **chat_of}
+    return simulate(written(folder, chat(topologies, study=study, **given)), folder / "runs", limits=limits)
+
+
+def said(found: Run, name: str) -> str:
+    return " ".join(one["text"] for one in found.summary["topologies"][name]["warnings"])
+
+
+@pytest.mark.parametrize("most", [1, 64])
+def test_a_later_month_whose_search_was_cut_withholds_the_verdict(tmp_path: Path, most: int) -> None:
+    """The loser has no size in month 2, or one that may cost less: that is not known, so nobody is cheapest."""
+    found = run(tmp_path, TWO, Limits(max_trials=most), f"months: 2, load_steps: [{{from_month: 2, load: {HEAVY}}}]")
+    many = found.summary["topologies"]["many"]
+    if most > 1:
+        assert many["least_usd_per_month"] is None
+        assert found.decision["withheld_by"] == []
+        assert "time ended" not in said(found, "many")
+        return
+    assert many["search"]["claim"] == "proved"
+    assert many["least_usd_per_month"] <= many["cost"]["usd_per_month"]
+    assert many["least_usd_per_month"] == pytest.approx(730)
+    assert found.decision["withheld_by"] == ["many"]
+    assert found.summary["verdict"].startswith("No verdict: few meets the SLO")
+    assert "many misses" not in found.summary["verdict"]
+    assert "time ended the search for month 2" in said(found, "many")
+    assert found.decision["topologies"]["many"]["binding"]["kind"] == "search"
+
+
+@pytest.mark.parametrize(("trials", "held"), [(1, True), (64, False)])
+def test_what_one_month_may_have_too_much_of_is_owned_in_all_months_after_it(
+    tmp_path: Path, trials: int, held: bool
+) -> None:
+    """The first month was cut before it knew that one replica would do; the second one's search ended by itself."""
+    owned = (
+        "own: {pools: [{name: base, site: datacentre, gpu: h100-sxm, replicas: auto, billing: owned}], staff: {}}, "
+        "few: {pools: [{name: dear, site: lambda, gpu: h100-sxm, replicas: 4, price_usd_per_gpu_hour: 90}]}"
+    )
+    found = run(
+        tmp_path, owned, Limits(max_trials=trials), "months: 3, load_steps: [{from_month: 3, load: 1.1}]", rate_rps=60
+    )
+    own = found.summary["topologies"]["own"]
+    assert (own["least_usd_per_month"] is not None) == held
+    assert ("time ended the search for months 2 to 3" in said(found, "own")) == held
+
+
+@pytest.mark.parametrize(("usd", "most", "limited"), [(1, 1, True), (1, 4, False), (9, 1, False)])
+def test_more_of_a_pool_than_is_looked_at_is_said_where_it_might_cost_less(
+    tmp_path: Path, usd: float, most: int, limited: bool
+) -> None:
+    """Two of the cheap one are enough and cost less than the dear one, unless each costs more than that does."""
+    found = run(tmp_path, MIXED.format(usd), Limits(max_replicas=most), rate_rps=60, tpot_s=0.02)
+    search = found.summary["topologies"]["mixed"]["search"]
+    assert search["limited"] == (["cheap"] if limited else [])
+    words = f"more of cheap might cost less: --max-replicas {most} may be raised"
+    assert (words in said(found, "mixed")) == limited
+
+
+def test_months_in_words() -> None:
+    assert spans([4]) == "month 4"
+    assert spans([2, 3, 4, 7, 12, 13]) == "months 2 to 4, 7, 12 to 13"
