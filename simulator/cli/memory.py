@@ -26,6 +26,7 @@ def memory(
     enforce_eager: bool = False,
     disable_hybrid_kv_cache_manager: bool | None = None,
     speculative_method: Literal["eagle", "mtp", "draft_model", "ngram"] | None = None,
+    num_speculative_tokens: int = 0,
     draft_model: str | None = None,
     flashinfer: bool = False,
     table: Path | None = None,
@@ -76,6 +77,8 @@ def memory(
         also in versions that have none by default.
     speculative_method
         What drafts.
+    num_speculative_tokens
+        Drafts of a request and step, with speculative_method; layers with a state keep one for each.
     draft_model
         Model that drafts, with speculative_method draft_model.
     flashinfer
@@ -116,6 +119,7 @@ def memory(
         enforce_eager=enforce_eager,
         disable_hybrid_kv_cache_manager=disable_hybrid_kv_cache_manager,
         speculative_method=speculative_method,
+        num_speculative_tokens=num_speculative_tokens,
         draft_model=draft_model,
         flashinfer=flashinfer,
     )

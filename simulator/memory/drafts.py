@@ -17,8 +17,8 @@ def with_head(shape: ModelShape, weights: Weights, method: str, inner: int) -> t
     """The model with a draft head that shares its embeddings.
 
     With `mtp` it is one more layer as the model's last that caches tokens, in the checkpoint's formats; with `eagle`
-    attention as there and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and hidden state.
-    Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
+    attention as there, to all tokens, and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and
+    hidden state. Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
 
     Raises
     ------
@@ -41,6 +41,7 @@ def with_head(shape: ModelShape, weights: Weights, method: str, inner: int) -> t
         found = [matrix for matrix in found if not any(part in matrix.name for part in MLP_PARTS)]
         found.append(Matrix(f"model.layers.{layer}.mlp", 3 * inner, shape.hidden, "tp", plain=True))
         found = [replace(matrix, plain=True) for matrix in found]
+        caches = [replace(cache, kind="full", reach=0) if cache.reach else cache for cache in caches]
     return _added(shape, weights, [*found, joined], caches, weights.format_of)
 
 

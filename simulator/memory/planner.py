@@ -33,6 +33,7 @@ class Request:
     max_model_len : longest request, None for the model's context
     enforce_eager : no graphs
     max_cudagraph_capture_size : tokens of the largest graph, None for vLLM's choice
+    num_speculative_tokens : drafts of a request and step
     """
 
     split: Split
@@ -44,6 +45,7 @@ class Request:
     enforce_eager: bool = False
     max_cudagraph_capture_size: int | None = None
     enable_prefix_caching: bool = True
+    num_speculative_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,8 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
 
     def needed(tokens: int) -> int:
         in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight
-        return sum(
-            request_blocks(group, tokens, in_flight, rules, request.enable_prefix_caching) for group in found.groups
-        )
+        caching, drafts = request.enable_prefix_caching, request.num_speculative_tokens
+        return sum(request_blocks(group, tokens, in_flight, rules, caching, drafts) for group in found.groups)
 
     free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
     longest = _longest(needed, free, length)

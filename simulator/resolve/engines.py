@@ -33,7 +33,6 @@ from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
-from simulator.resolve.kv_groups import one_table_because
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
@@ -120,7 +119,8 @@ def plan_engine(
         max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
-    memory = kv_blocks(asked, one_table_because(settings, role))
+    drafts = _drafts(settings, rules, role)
+    memory = kv_blocks(asked, Modes(drafts=drafts, connector=role != "both"))
     limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
@@ -128,7 +128,7 @@ def plan_engine(
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)
-    config = _config(settings, limits, memory, plans.flight, role, modes)
+    config = _config(settings, limits, memory, plans.flight, role, modes, drafts)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
@@ -255,6 +255,7 @@ def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | Non
         num_speculative_tokens=spec.num_speculative_tokens,
         num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),
         reads_hidden_states=reads,
+        num_prefill_lookahead_tokens=int(reads),
         num_hash_lookahead_tokens=int(reads and role == "both" and not rules.drops_last_hit_block),
         slots=draft_slots(spec.method, spec.num_speculative_tokens),
         by_batch_size=_by_batch_size(spec) if settings.data_parallel_size == 1 else (),
@@ -271,11 +272,16 @@ def _by_batch_size(spec: SpeculativeConfig) -> tuple[tuple[int, int, int], ...]:
 
 
 def _config(
-    settings: EngineSettings, limits: BatchLimits, memory: KvBlocks, in_flight: Flight | None, role: str, brought: Modes
+    settings: EngineSettings,
+    limits: BatchLimits,
+    memory: KvBlocks,
+    in_flight: Flight | None,
+    role: str,
+    brought: Modes,
+    drafting: Drafts | None,
 ) -> EngineConfig:
     spec = settings.speculative_config
     rules = _rules(settings.version)
-    drafting = _drafts(settings, rules, role)
     drafts = drafting.num_speculative_tokens if drafting else 0
     if spec is not None and limits.max_num_batched_tokens < drafts + 2:
         raise InputError(

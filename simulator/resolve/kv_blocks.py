@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simulator.engine.modes.spec import KvGroup
+from simulator.engine.modes.spec import KvGroup, Modes
 from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
 from simulator.memory.planner import NULL_BLOCK, Plan
@@ -16,8 +16,13 @@ from simulator.resolve.kv_groups import kv_groups, not_simulated, shortest_block
 from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.engine import EngineSettings
 
-_KEYS = {"speculative_method": "speculative_config.method", "draft_model": "speculative_config.model"}
+_KEYS = {
+    "speculative_method": "speculative_config.method",
+    "num_speculative_tokens": "speculative_config.num_speculative_tokens",
+    "draft_model": "speculative_config.model",
+}
 """Keys of an engine that a question's fields come from, where they are called otherwise."""
+_PLAIN = Modes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +94,18 @@ def question(
         enable_chunked_prefill=settings.enable_chunked_prefill,
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         speculative_method=spec.method if spec else None,
+        num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
         draft_model=spec.model if spec else None,
         folder=folder,
     )
 
 
-def kv_blocks(asked: Question, one_table: str = "") -> KvBlocks:
+def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
     """Blocks of a replica; a length that was not asked for is cut to what fits.
 
     Parameters
     ----------
-    one_table : why it is simulated with one block table even where its layers differ
+    modes : what its engine does beyond plain serving, beside its groups
 
     Raises
     ------
@@ -114,8 +120,8 @@ def kv_blocks(asked: Question, one_table: str = "") -> KvBlocks:
     plan, size = found.plan, asked.block_size
     states = any(group.page.kind == "state" for group in plan.groups)
     caching = asked.enable_prefix_caching and (found.rules.state_prefix_cache or not states)
-    groups = kv_groups(plan, caching)
-    one_table = one_table or not_simulated(groups, caching)
+    groups = kv_groups(plan, caching, asked.speculative_method, asked.num_speculative_tokens)
+    one_table = not_simulated(groups, caching, modes)
     if groups and not one_table:
         return KvBlocks(
             num_blocks=plan.num_blocks,

@@ -9,7 +9,6 @@ from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
 from simulator.engine.modes.tables.arrays import refuses
 from simulator.memory.cache import Group
 from simulator.memory.planner import Plan
-from simulator.schema.engine import EngineSettings
 
 KINDS = {
     "full": GroupKind.FULL,
@@ -27,21 +26,35 @@ WORDS = {
 }
 
 
-def kv_groups(plan: Plan, prefix_caching: bool) -> tuple[KvGroup, ...]:
+def kv_groups(
+    plan: Plan, prefix_caching: bool, method: str | None = None, draft_states: int = 0
+) -> tuple[KvGroup, ...]:
     """Groups of a plan; empty where one table of all tokens does.
 
-    A state without prefix caching is one block for all of a request.
+    A state without prefix caching is one block for all of a request. The last layer of a plan with `mtp` is the
+    drafter's, which tells the group that gives up a hit block; of other drafters vLLM knows no group, so that all do
+    (`_annotate_eagle_groups`, vLLM 0.32.0).
+
+    Parameters
+    ----------
+    method : of speculative decoding
+    draft_states : states kept for drafts, one each
     """
     if len(plan.groups) == 1 and plan.groups[0].page.kind in ("full", "latent"):
         return ()
-    return tuple(_group(group, plan.max_model_len, prefix_caching) for group in plan.groups)
+    found = [_group(group, plan.max_model_len, prefix_caching, draft_states) for group in plan.groups]
+    if method == "mtp":
+        drafts = max(range(len(found)), key=lambda k: max(plan.groups[k].members))
+        found[drafts] = replace(found[drafts], has_draft_layers=True)
+    return tuple(found)
 
 
-def _group(group: Group, longest_tokens: int, prefix_caching: bool) -> KvGroup:
+def _group(group: Group, longest_tokens: int, prefix_caching: bool, draft_states: int) -> KvGroup:
     page = group.page
-    if page.kind == "state" and not prefix_caching:
-        return KvGroup(GroupKind.LINEAR, longest_tokens)
-    return KvGroup(KINDS[page.kind], page.tokens, page.reach, aligned=page.kind == "state")
+    if page.kind != "state":
+        return KvGroup(KINDS[page.kind], page.tokens, page.reach)
+    size = page.tokens if prefix_caching else longest_tokens
+    return KvGroup(GroupKind.LINEAR, size, aligned=prefix_caching, draft_states=draft_states)
 
 
 def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:
@@ -51,20 +64,18 @@ def shortest_block(groups: tuple[KvGroup, ...], otherwise: int) -> int:
     )
 
 
-def one_table_because(settings: EngineSettings, role: str) -> str:
-    """Why an engine is simulated with one block table though its layers differ; empty if it is not."""
-    if settings.speculative_config is not None:
-        return "drafts with several KV cache groups are not simulated, though vLLM has them"
-    if role in ("prefill", "decode"):
-        return "prefill and decode apart with several KV cache groups are not simulated, though vLLM has them"
-    return ""
+def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool, modes: Modes) -> str:
+    """Why these groups are simulated with one block table; empty if they are not.
 
-
-def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool) -> str:
-    """Why these groups are simulated with one block table; empty if they are not."""
-    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=Modes(groups=groups))
+    Parameters
+    ----------
+    modes : drafts and connector of the engine
+    """
+    probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=replace(modes, groups=groups))
     reason = refuses(replace(probe, block_size=shortest_block(groups, probe.block_size)))
-    return f"{reason} is not simulated, though vLLM has it" if reason else ""
+    if groups and modes.connector and not reason:
+        reason = "prefill and decode apart with several KV cache groups"
+    return f"{reason}: not simulated, though vLLM has it" if reason else ""
 
 
 def told(groups: tuple[KvGroup, ...]) -> list[dict[str, object]]:

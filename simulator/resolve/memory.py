@@ -43,6 +43,8 @@ KV_DTYPES = {
 }
 MOST_GPUS = 4096
 """Along one axis of a split."""
+MOST_DRAFTS = 256
+"""Of a request and step."""
 METHODS = ("eagle", "mtp", "draft_model", "ngram")
 """Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
@@ -71,6 +73,7 @@ class Question:
     ----------
     redundant_experts : copies of busy experts in each layer
     speculative_method, draft_model : `eagle`, `mtp`, `draft_model` or `ngram`; the model that drafts
+    num_speculative_tokens : drafts of a request and step, for each of which a layer with a state keeps one more
     flashinfer : FlashInfer is installed, as in vLLM's container images, where the version does not require it
     card : the GPU itself, instead of the one called `gpu`
     folder : of files that are named by relative paths
@@ -97,6 +100,7 @@ class Question:
     disable_hybrid_kv_cache_manager: bool | None = None
     redundant_experts: int = 0
     speculative_method: str | None = None
+    num_speculative_tokens: int = 0
     draft_model: str | None = None
     flashinfer: bool = False
     card: Card | None = None
@@ -161,6 +165,7 @@ def answer(question: Question) -> Answer:
         enforce_eager=question.enforce_eager,
         max_cudagraph_capture_size=question.max_cudagraph_capture_size,
         enable_prefix_caching=question.enable_prefix_caching,
+        num_speculative_tokens=question.num_speculative_tokens if question.speculative_method else 0,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
 
@@ -174,6 +179,7 @@ def _check_numbers(question: Question) -> None:
     """
     sizes = dict.fromkeys(("max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size"), (1, TOKENS))
     sizes |= dict.fromkeys(("tp", "pp", "dp"), (1, MOST_GPUS)) | {"redundant_experts": (0, EXPERTS)}
+    sizes["num_speculative_tokens"] = (0, MOST_DRAFTS)
     wrong = [
         Problem(f"must be from {low} to {high:,}", path=name, got=str(value)[:60])
         for name, (low, high) in sizes.items()

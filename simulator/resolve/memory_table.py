@@ -133,6 +133,7 @@ _READERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "disable_hybrid_kv_cache_manager": _SWITCH,
     "redundant_experts": (_whole, "a whole number"),
     "speculative_method": _NAME,
+    "num_speculative_tokens": (_whole, "a whole number"),
     "draft_model": _NAME,
     "flashinfer": _SWITCH,
 }

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from simulator.catalog.models import model
 from simulator.catalog.shapes.quantization import named
+from simulator.engine.modes.spec import Modes
 from simulator.errors import InputError
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import Weights, weight_bytes_by_stage
@@ -250,6 +251,13 @@ def test_a_draft_head_is_one_more_layer() -> None:
     assert plan("llama-3.1-70b", "h100-sxm", tp=4, speculative_method="ngram") == target
 
 
+def test_the_head_of_eagle_reads_all_tokens() -> None:
+    """Of Gemma 3 27B's 62 layers the last has a window; a head of Llama's kind beside it joins those that have none."""
+    asked = {"tp": 2, "max_model_len": 8192, "speculative_method": "eagle", "num_speculative_tokens": 3}
+    groups = plan("gemma-3-27b", "h100-sxm", **asked).groups
+    assert {group.page.kind: len(group.members) for group in groups} == {"window": 10, "full": 11}
+
+
 def test_what_drafts_lies_on_the_last_stage() -> None:
     drafts = {"speculative_method": "draft_model", "draft_model": "llama-3.1-8b"}
     alone, both = (plan("llama-3.1-70b", "h100-sxm", tp=2, pp=2, **each) for each in ({}, drafts))
@@ -262,7 +270,7 @@ def test_windows_are_kept_aside_where_an_engine_has_one_block_table(tmp_path: Pa
     """Of eight layers six see 128 tokens: blocks hold the other two, beside windows of as many sequences as run."""
     kinds = ["sliding_attention"] * 6 + ["full_attention"] * 2
     mixed = str(write_config(tmp_path / "m", LLAMA | {"sliding_window": 128, "layer_types": kinds}))
-    apart = "prefill and decode apart"
+    apart = Modes(connector=True)
     layer = 2 * LLAMA["num_key_value_heads"] * LLAMA["hidden_size"] // LLAMA["num_attention_heads"] * 2
     found = kv_blocks(Question(mixed, "l4", max_num_seqs=32), apart)
     assert found.block_bytes == 16 * 2 * layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from simulator.resolve.kv_groups import in_words, told
 from simulator.resolve.memory import Question, answer
 from simulator.run.trust import sources
 from simulator.schema.engine import EngineSettings
+
+EAGLE: dict[str, Any] = {"method": "eagle", "num_speculative_tokens": 3, "acceptance": 0.7}
+MTP: dict[str, Any] = EAGLE | {"method": "mtp"}
 
 
 def planned(model: str, tp: int = 1, role: str = "both", **engine: Any) -> PlannedEngine:
@@ -75,10 +79,10 @@ def test_states_of_the_prefix_cache_need_chunked_prefill() -> None:
     [
         ("gpt-oss-20b", "decode", {}, "prefill and decode apart with several KV cache groups"),
         (
-            "gpt-oss-20b",
+            "qwen3.6-27b",
             "both",
-            {"speculative_config": {"method": "ngram", "num_speculative_tokens": 2, "acceptance": 0.5}},
-            "drafts with several KV cache groups",
+            {"speculative_config": MTP, "max_num_seqs": 64},
+            "states for the prefix cache with drafts",
         ),
         ("gemma-4-31b", "both", {}, "prefix caching over blocks of several lengths"),
     ],
@@ -90,6 +94,56 @@ def test_what_does_not_combine_has_one_table_and_says_so(
     assert found.config.modes.groups == ()
     (note,) = [note for note in found.notes if "one block table" in note]
     assert reason in note
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "drafts", "layers"),
+    [
+        ("gpt-oss-20b", "0.32.0", EAGLE, ["window", "full"]),
+        ("gpt-oss-20b", "0.33.0", EAGLE | {"method": "ngram"}, ["window", "full"]),
+        ("gemma-3-27b", "0.33.0", EAGLE, ["window"] * 5 + ["full"]),
+    ],
+)
+def test_drafts_have_the_groups_of_the_plan(
+    model: str, version: str, drafts: dict[str, Any], layers: list[str]
+) -> None:
+    """All groups give up a hit block of EAGLE's, whose layer vLLM cannot tell; none is named."""
+    found = planned(model, 2, version=version, speculative_config=drafts)
+    assert sorted(group.kind.name.lower() for group in found.config.modes.groups) == sorted(layers)
+    assert not any(group.has_draft_layers for group in found.config.modes.groups)
+    assert not any("one block table" in note for note in found.notes)
+    assert found.config.num_blocks == found.memory.plan.num_blocks
+    reads_ahead = found.config.modes.drafts
+    assert reads_ahead is not None
+    assert reads_ahead.num_prefill_lookahead_tokens == (drafts["method"] == "eagle")
+
+
+def test_the_layer_of_mtp_names_its_group_and_each_draft_keeps_a_state() -> None:
+    states, attention = (
+        planned("qwen3-next-80b-a3b", 4, enable_prefix_caching=False, speculative_config=MTP).config.modes.groups[k]
+        for k in (0, -1)
+    )
+    assert (states.kind, states.draft_states, states.has_draft_layers) == (GroupKind.LINEAR, 3, False)
+    assert (attention.kind, attention.draft_states, attention.has_draft_layers) == (GroupKind.FULL, 0, True)
+
+
+def test_each_draft_takes_a_state_of_the_memory_plan() -> None:
+    """One request holds its state and one for each draft in every group (`MambaSpec.max_memory_usage_bytes`)."""
+    asked = Question("qwen3-next-80b-a3b", "h100-sxm", tp=4, speculative_method="ngram", enable_prefix_caching=False)
+    alone, drafted = (answer(replace(asked, num_speculative_tokens=k)).plan for k in (0, 5))
+    states = sum(group.page.kind == "state" for group in alone.groups)
+    assert drafted.num_blocks == alone.num_blocks
+    with pytest.raises(InputError, match=r"^num_speculative_tokens: must be from 0 to 256"):
+        answer(replace(asked, num_speculative_tokens=257))
+    needs = [plan.num_blocks / plan.max_concurrency for plan in (alone, drafted)]
+    assert needs[1] - needs[0] == pytest.approx(5 * states)
+
+
+def test_chunks_with_eagle_have_one_table_as_in_vllm() -> None:
+    """vLLM turns the hybrid manager off there, so nothing is left to say."""
+    found = planned("llama-4-scout", 8, max_model_len=32768, speculative_config=EAGLE)
+    assert found.config.modes.groups == ()
+    assert not any("simulated with one block table" in note for note in found.notes)
 
 
 def test_a_version_without_groups_has_one_table() -> None:

@@ -30,7 +30,7 @@ def _decoding_blocks(group: KvGroup, tokens: float) -> float:
         case GroupKind.CHUNK:
             return min(tokens, group.window_tokens) / size
         case GroupKind.LINEAR:
-            return 1.0
+            return 1.0 + group.draft_states
         case _:
             return tokens / size
 
