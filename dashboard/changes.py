@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Change:
     ----------
     demand, rent, server, tokens : factors on the load and on prices
     replicas : more or fewer in each pool
-    electricity_usd_per_kwh : 0 keeps the sites'
+    electricity_usd_per_kwh : at all sites; None keeps what they pay
     limits : factor on the latency limits of the SLO
     growth_per_year : of the load; None keeps the study's
     fault : what fails, and when
@@ -43,7 +44,7 @@ class Change:
     rent: float = 1.0
     server: float = 1.0
     tokens: float = 1.0
-    electricity_usd_per_kwh: float = 0.0
+    electricity_usd_per_kwh: float | None = None
     limits: float = 1.0
     growth_per_year: float | None = None
     fault: Fault | None = None
@@ -59,8 +60,6 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
     sets = [*_demand(loaded, change.demand), *_limits(loaded, change.limits)]
     if change.growth_per_year not in (None, loaded.scenario.study.growth_per_year):
         sets.append(f"study.growth_per_year={change.growth_per_year:g}")
-    if change.electricity_usd_per_kwh:
-        sets.append(f"cost.electricity_usd_per_kwh={change.electricity_usd_per_kwh:g}")
     for name, topology in loaded.scenario.topologies.items():
         for pool in topology.pools:
             sets += _pool(f"topologies[{name}].pools[{pool.name}]", pool, change)
@@ -71,7 +70,26 @@ def assignments(loaded: LoadedScenario, change: Change) -> list[str]:
             ]
     if change.fault is not None:
         sets += fault_sets(loaded, change.fault)
-    return sets + (_prices(loaded, change) if change.rent != 1 or change.server != 1 else [])
+    if change.rent != 1 or change.server != 1:
+        sets += _prices(loaded, change)
+    if change.electricity_usd_per_kwh is not None:
+        sets += _electricity(loaded, change.electricity_usd_per_kwh)
+    return sets
+
+
+def electricity_usd_per_kwh(loaded: LoadedScenario) -> dict[str, float]:
+    """What electricity costs by site of owned servers, of prices by the hour their mean; none where nothing is owned.
+
+    Raises
+    ------
+    InputError : the scenario cannot be planned or priced
+    """
+    found: dict[str, list[float]] = {}
+    for planned in plan_topologies(at_start(loaded)):
+        for place in resolve_terms(planned).terms.owned:
+            paid = [float(np.mean(usd)) for usd in place.facility.electricity_usd_per_kwh]
+            found.setdefault(place.site, []).append(fmean(paid))
+    return {site: fmean(prices) for site, prices in found.items()}
 
 
 def open_sizes(loaded: LoadedScenario) -> list[str]:
@@ -118,6 +136,24 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
                     max(round(value * factor, digits), 1) if key == "concurrency" else round(value * factor, digits)
                 )
                 sets.append(f"workload.classes[{cls.name}].arrivals.{key}={scaled:g}")
+    return sets
+
+
+def _electricity(loaded: LoadedScenario, usd_per_kwh: float) -> list[str]:
+    """One price everywhere: instead of prices by the hour, and of those that servers have of their own."""
+    hours, one = "electricity_by_hour_usd_per_kwh", "electricity_usd_per_kwh"
+    scenario = loaded.scenario
+    sections = [("servers", scenario.servers)]
+    sections += [(f"topologies[{name}].servers", topology.servers) for name, topology in scenario.topologies.items()]
+    sets = []
+    for path, given in [
+        ("cost", scenario.cost),
+        *((f"{at}[{own.name}]", own) for at, each in sections for own in each),
+    ]:
+        if getattr(given, hours) is not None:
+            sets.append(f"{path}.{hours}=null")
+        if path == "cost" or getattr(given, hours) is not None or getattr(given, one) is not None:
+            sets.append(f"{path}.{one}={usd_per_kwh:g}")
     return sets
 
 

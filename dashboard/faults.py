@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,9 +12,10 @@ from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Pool
 from simulator.simulate.capacity import offered_load
 
-Kind = Literal["server", "place", "vendor", "no_capacity", "limit"]
+Kind = Literal["server", "server_lost", "place", "vendor", "no_capacity", "limit"]
 _WORDS: dict[Kind, str] = {
-    "server": "one server at {} is lost for good",
+    "server": "one server at {} fails",
+    "server_lost": "one server at {} is lost for good",
     "place": "{} is down",
     "vendor": "the token API {} is down",
     "no_capacity": "{} has no machine for new launches",
@@ -31,9 +32,10 @@ class Fault:
 
     Attributes
     ----------
-    kind : a server, a site or zone, a token API, launches at a site, or the rate of a token API
-    target : site, `site/zone`, or name of the provider
-    start_s, duration_s : of an outage; other faults last as long as the run
+    kind : a server until its repair or for good, a site or zone, a token API, launches at a site, or the rate of a
+        token API
+    target : site, `site/zone`, `topology: pool`, or name of the provider
+    start_s, duration_s : of an outage, or to a repair; other faults last as long as the run
     """
 
     kind: Kind
@@ -48,7 +50,7 @@ class Fault:
     @property
     def is_timed(self) -> bool:
         """Whether it has a beginning and an end."""
-        return self.kind in ("place", "vendor")
+        return self.kind in ("server", "place", "vendor")
 
 
 def possible_faults(loaded: LoadedScenario) -> list[Fault]:
@@ -56,7 +58,8 @@ def possible_faults(loaded: LoadedScenario) -> list[Fault]:
     pools = [pool for topology in loaded.scenario.topologies.values() for pool in topology.pools]
     providers = [one.name for topology in loaded.scenario.topologies.values() for one in topology.providers]
     sites = dict.fromkeys(pool.site for pool in pools)
-    found = [Fault("server", site) for site in sites]
+    found = [Fault("server", place) for place in [*sites, *_among_others(loaded)]]
+    found += [Fault("server_lost", site) for site in sites]
     found += [Fault("place", place) for place in dict.fromkeys(map(_place, pools))]
     found += [Fault("vendor", name) for name in dict.fromkeys(providers)]
     found += [Fault("no_capacity", site) for site in dict.fromkeys(p.site for p in pools if p.billing != "owned")]
@@ -79,14 +82,16 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
     window = {"start_s": fault.start_s, "duration_s": fault.duration_s}
     whole = {"start_s": 0.0, "duration_s": loaded.scenario.run.horizon_s + loaded.scenario.run.drain_s}
     for planned in plan_topologies(loaded):
-        name = planned.name
+        name, first = planned.name, _first_at_site(planned.settings.pools)
         for pool, spec in zip(planned.settings.pools, planned.fleet.pools, strict=True):
             path = f"topologies[{name}].pools[{pool.name}]"
             if fault.kind == "place" and _place(pool) == fault.target:
                 yield f"{path}.outages={json.dumps({'windows': [window]})}"
             elif fault.kind == "no_capacity" and pool.site == fault.target and pool.billing != "owned":
                 yield f"{path}.reliability.unavailable_probability={_NO_CAPACITY}"
-            elif fault.kind == "server" and pool.site == fault.target and isinstance(pool.replicas, int):
+            elif fault.kind == "server" and fault.target in (_named(name, pool), first.get(pool.name)):
+                yield f"{path}.server_failures={json.dumps([window])}"
+            elif fault.kind == "server_lost" and pool.site == fault.target and isinstance(pool.replicas, int):
                 if pool.autoscaler is not None or pool.schedule or not pool.replicas:
                     continue
                 left = pool.replicas - max(spec.server_gpus // spec.gpus_per_replica, 1)
@@ -98,6 +103,25 @@ def _sets(loaded: LoadedScenario, fault: Fault) -> Iterator[str]:
             elif fault.kind == "limit" and provider.name == fault.target and (load := offered_load(loaded)):
                 tokens = load.rate_rps * (load.isl + load.osl) * _SECONDS_PER_MINUTE
                 yield f"{path}.tokens_per_minute={_LIMIT_SHARE * tokens:.0f}"
+
+
+def _among_others(loaded: LoadedScenario) -> list[str]:
+    """Pools that have not their site for themselves, `topology: pool`: whose server fails is to be chosen there."""
+    return [
+        _named(name, pool)
+        for name, topology in loaded.scenario.topologies.items()
+        for pool in topology.pools
+        if sum(other.site == pool.site for other in topology.pools) > 1
+    ]
+
+
+def _first_at_site(pools: Sequence[Pool]) -> dict[str, str]:
+    """Site by the first pool that stands there."""
+    return {pool: site for site, pool in {pool.site: pool.name for pool in reversed(pools)}.items()}
+
+
+def _named(topology: str, pool: Pool) -> str:
+    return f"{topology}: {pool.name}"
 
 
 def _place(pool: Pool) -> str:

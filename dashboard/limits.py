@@ -52,7 +52,15 @@ _MOST = tuple(
     )
 )
 """Largest numbers, by the path of the value."""
-_LONGEST = {"topologies": 32, "classes": 64, "pools": 32, "providers": 32, "windows": 1_000, "spikes": 1_000}
+_LONGEST = {
+    "topologies": 32,
+    "classes": 64,
+    "pools": 32,
+    "providers": 32,
+    "windows": 1_000,
+    "server_failures": 1_000,
+    "spikes": 1_000,
+}
 """Most entries, by the name of the list."""
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import jobs
-from dashboard.changes import Change, as_events_write, assignments, changed_text
+from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_verdict
 from dashboard.components.job_panel import show_job
+from dashboard.components.positions import steps_back
 from dashboard.components.problems import show_problems
+from dashboard.components.typed_slider import typed_slider
+from dashboard.components.wide_chart import show_wide
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.faults import Fault, possible_faults
@@ -25,15 +29,15 @@ from simulator.bill.cents import amount
 from simulator.decide.standing import met_throughout
 from simulator.errors import InputError
 from simulator.figures.table import figure, met_words
+from simulator.report.felt_charts import felt_over_time
 from simulator.run.excerpt import excerpt_of
 from simulator.scenario.load import LoadedScenario
 
 _MINUTE_S = 60.0
 _BEFORE, _SHOWN = "full_run.before", "full_run.shown"
 """The last run in full with the run that it was changed from, and the run that the page showed last."""
-_UNCHANGED: dict[str, float | None] = {
+_UNCHANGED: dict[str, Any] = {
     **dict.fromkeys(("demand", "limits", "rent", "tokens", "server"), 1.0),
-    "electricity": 0.0,
     "replicas": 0,
     "fault": None,
 }
@@ -51,7 +55,7 @@ def show(context: Context) -> None:
     )
     _forget_changes(context)
     loaded = resolved(context.bundle)
-    change = _sliders(context)
+    change = _values(context)
     sets = assignments(loaded, change)
     if not sets:
         show_verdict(decision(context.bundle)["verdict"])
@@ -64,7 +68,7 @@ def show(context: Context) -> None:
         show_problems(error)
         words = "Nothing was simulated here."
     else:
-        words = _show_answer(context, found)
+        words = _show_answer(context, found, change.fault)
     st.caption(f"{words} Changed: {_words(sets)}.")
     for said in (as_events_write(loaded), _sizes_stay(context)):
         if said:
@@ -78,13 +82,15 @@ def show(context: Context) -> None:
     _full_run(context)
 
 
-def _show_answer(context: Context, found: Mapping[str, Any]) -> str:
+def _show_answer(context: Context, found: Mapping[str, Any], fault: Fault | None) -> str:
     """Verdict, cards and table of both sides; in words what they rest on."""
     show_verdict(found["words"])
     if "priced" in found:
         _show_priced(context, found["priced"])
         return "Only prices differ, so nothing is simulated: the run's own use, all of it, is billed again."
-    return _show_simulated(context, found)
+    words = _show_simulated(context, found)
+    _show_over_time(context, found, fault)
+    return words
 
 
 def _full_run(context: Context) -> None:
@@ -104,7 +110,7 @@ def _forget_changes(context: Context) -> None:
     """Where another run is shown than before, nothing is changed of it yet."""
     name = context.bundle.path.name
     if st.session_state.get(_SHOWN, name) != name:
-        for key, value in {**_UNCHANGED, "growth": _growth_percent(context)}.items():
+        for key, value in _unchanged(context).items():
             st.session_state[f"what_if.{key}"] = value
     st.session_state[_SHOWN] = name
 
@@ -114,57 +120,95 @@ def _cached(folder: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
     return preview(Path(folder), written, sets)
 
 
-def _sliders(context: Context) -> Change:
+def _values(context: Context) -> Change:
+    """Everything that may be changed, dragged or typed, with the steps back."""
+    start = _unchanged(context)
+    paid = _electricity(context)
     columns = st.columns(3)
-    growth_now = _growth_percent(context)
     with columns[0]:
-        demand = _factor("Demand", "demand", 0.25, 4.0, "requests arrive this many times as often")
-        limits = _factor("SLO limits", "limits", 0.25, 4.0, "times the latency limits of every class")
-        growth = st.slider(
+        demand = _factor("Demand", "demand", 4.0, "requests arrive this many times as often")
+        limits = _factor("SLO limits", "limits", 4.0, "times the latency limits of every class")
+        growth_now = start["growth"]
+        growth = typed_slider(
             "Growth [% a year]",
-            min(-50, growth_now),
-            max(200, growth_now),
+            "what_if.growth",
+            (min(-50, growth_now), max(200, growth_now)),
             growth_now,
-            5,
-            key="what_if.growth",
-            bind="query-params",
+            step=5,
+            typed=(-100, 100_000),
             help="of the load, over the months of the study",
         )
     with columns[1]:
-        rent = _factor("Price of rented GPUs", "rent", 0.25, 3.0, "times the price of the scenario")
-        tokens = _factor("Price of tokens", "tokens", 0.25, 3.0, "of token APIs, times the price of the scenario")
-        server = _factor("Price of servers", "server", 0.25, 3.0, "of owned pools, times the present one")
+        rent = _factor("Price of rented GPUs", "rent", 3.0, "times the price of the scenario")
+        tokens = _factor("Price of tokens", "tokens", 3.0, "of token APIs, times the price of the scenario")
+        server = _factor("Price of servers", "server", 3.0, "of owned pools, times the present one")
     with columns[2]:
-        electricity = st.slider(
+        electricity = typed_slider(
             "Electricity [$/kWh]",
-            0.0,
-            0.6,
-            0.0,
-            0.01,
-            key="what_if.electricity",
-            bind="query-params",
-            help="0 keeps the sites'",
+            "what_if.electricity",
+            (0.0, max(0.6, start["electricity"])),
+            start["electricity"],
+            step=0.01,
+            typed=(0.0, 100.0),
+            help=_electricity_words(paid),
+            disabled=not paid,
         )
-        replicas = st.slider(
+        replicas = typed_slider(
             "Replicas more or fewer",
-            -4,
-            8,
+            "what_if.replicas",
+            (-4, 8),
             0,
-            key="what_if.replicas",
-            bind="query-params",
+            step=1,
+            typed=(-10_000, 10_000),
             help="in every pool; at least one stays",
         )
         fault = _fault(context)
-    grows = growth / 100 if growth != growth_now else None
-    return Change(demand, replicas, rent, server, tokens, electricity, limits, grows, fault)
+    keys = [f"what_if.{name}" for name in (*start, "from", "for")]
+    begun = {f"what_if.{name}": value for name, value in start.items()}
+    steps_back("what_if", keys, begun, context.bundle.path.name)
+    return Change(
+        demand=demand,
+        replicas=int(replicas),
+        rent=rent,
+        server=server,
+        tokens=tokens,
+        electricity_usd_per_kwh=None if electricity == start["electricity"] else electricity,
+        limits=limits,
+        growth_per_year=None if growth == growth_now else growth / 100,
+        fault=fault,
+    )
 
 
-def _growth_percent(context: Context) -> int:
-    return round(100 * resolved(context.bundle).scenario.study.growth_per_year)
+def _unchanged(context: Context) -> dict[str, Any]:
+    """What each field holds where nothing is changed."""
+    paid = _electricity(context)
+    return {
+        **_UNCHANGED,
+        "growth": round(100 * resolved(context.bundle).scenario.study.growth_per_year),
+        "electricity": round(fmean(paid.values()), 4) if paid else 0.0,
+    }
 
 
-def _factor(label: str, name: str, low: float, high: float, words: str) -> float:
-    return float(st.slider(f"{label} ×", low, high, 1.0, 0.05, key=f"what_if.{name}", bind="query-params", help=words))
+def _electricity(context: Context) -> dict[str, float]:
+    folder = context.bundle.path
+    return _paid(str(folder), stamp(folder), resolved(context.bundle))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _paid(folder: str, written: str, _loaded: LoadedScenario) -> dict[str, float]:
+    return electricity_usd_per_kwh(_loaded)
+
+
+def _electricity_words(paid: Mapping[str, float]) -> str:
+    if not paid:
+        return "of owned servers, which this run has none of"
+    sites = ", ".join(f"{site} {usd:.4g}" for site, usd in paid.items())
+    return f"of owned servers, as the scenario has it: {sites}; another price here is that of all sites and hours"
+
+
+def _factor(label: str, name: str, high: float, words: str) -> float:
+    ends = (0.25, high)
+    return typed_slider(f"{label} ×", f"what_if.{name}", ends, 1.0, step=0.05, typed=(0.001, 1_000.0), help=words)
 
 
 def _fault(context: Context) -> Fault | None:
@@ -184,9 +228,13 @@ def _fault(context: Context) -> Fault | None:
     lasts_min = _FAULT_SHARE * run_min
     begins_min = max(_busiest_s(context) / _MINUTE_S - lasts_min / 2, 0.0)
     row = st.columns(2)
-    start = row[0].number_input("from minute", 0.0, run_min, begins_min, key="what_if.from", format="%.1f")
+    start = row[0].number_input(
+        "from minute", 0.0, run_min, begins_min, key="what_if.from", format="%.1f", bind="query-params"
+    )
     least = min(_LEAST_FAULT_MIN, lasts_min)
-    span = row[1].number_input("for minutes", least, run_min, lasts_min, key="what_if.for", format="%.1f")
+    span = row[1].number_input(
+        "for minutes", least, run_min, lasts_min, key="what_if.for", format="%.1f", bind="query-params"
+    )
     return Fault(fault.kind, fault.target, _MINUTE_S * start, _MINUTE_S * span)
 
 
@@ -247,6 +295,19 @@ def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
         both |= {f"{name} as it is": found["plain"][name], f"{name} changed": found["changed"][name]}
     show_comparison(both, "what_if.table")
     return f"Simulated on both sides: {excerpt['words']}."
+
+
+def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | None) -> None:
+    """Both sides over the time of the first replication, with when the fault is."""
+    st.subheader("Over time")
+    window = (fault.start_s, fault.start_s + fault.duration_s) if fault is not None and fault.is_timed else None
+    sides = {
+        words: {name: found[side][name]["over_time"] for name in context.topologies}
+        for side, words in (("plain", "as it is"), ("changed", "changed"))
+    }
+    clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
+    show_wide(felt_over_time(sides, context.names, window, clock_s), "what_if.over_time")
+    st.caption("Of the first replication. Shaded: while the fault lasts." if window else "Of the first replication.")
 
 
 def _badge(found: Mapping[str, Any], excerpt: Mapping[str, Any]) -> str:

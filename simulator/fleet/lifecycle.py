@@ -289,6 +289,13 @@ class PoolControl:
             self._deferred -= 1
             self.launch()
 
+    def fail_one(self, start_s: float, end_s: float) -> Generator[Any, Any, None]:
+        """Between these times one of the servers that the pool stands on has failed: the first of them that works."""
+        yield self.env.timeout(start_s)
+        found = {server.number: server for replica in self.replicas for server in replica.servers if not server.failed}
+        if found:
+            self.servers.fail(found[min(found)], end_s - start_s)
+
     def failed(self, replica: Replica) -> None:
         """Its server has failed: it is down until that is restored, and gone if it was leaving."""
         if replica.state in (None, DOWN):

@@ -182,9 +182,10 @@ class Servers:
             if at_s > self.env.now:
                 yield self.env.timeout(at_s - self.env.now)
                 if server.tenants and not server.failed:
-                    self._fail(server, repair_s)
+                    self.fail(server, repair_s)
 
-    def _fail(self, server: Server, repair_s: float) -> None:
+    def fail(self, server: Server, repair_s: float) -> None:
+        """A server fails with all that stands on it; it works again after its repair, or once a spare stands in."""
         server.failed = True
         for tenant in list(server.tenants):
             tenant.withdraw()

@@ -109,6 +109,8 @@ class _Simulation:
             site.servers.begin([replica for control in begin for replica in control.at_start])
         for k, (pool, control) in enumerate(zip(spec.pools, self.controls, strict=True)):
             control.begin(cold=is_job and not pool.owned)
+            for failure in pool.reliability.known:
+                self.env.process(control.fail_one(*failure))
             if pool.autoscaler:
                 self.env.process(autoscale(control, pool.autoscaler, k))
             if pool.schedule:

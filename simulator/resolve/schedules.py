@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
@@ -52,8 +53,10 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
     if pool.reclaims and not spot:
         raise InputError(Problem("only spot capacity is reclaimed", path="reclaims", got=pool.billing))
     own = pool.reliability
+    known = tuple((failure.start_s, failure.start_s + failure.duration_s) for failure in pool.server_failures)
     found = replace(
         Reliability(),
+        known=known,
         mttr_s=catalog.mttr_s,
         reclaim_notice_s=catalog.reclaim_notice_s,
         reclaim_mtbf_s=catalog.reclaim_mtbf_s,
@@ -61,7 +64,7 @@ def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:
     if pool.failures:
         found = replace(found, mtbf_s=catalog.mtbf_s, unavailable_probability=catalog.unavailable_probability)
     if own is not None:
-        values = {
+        values: dict[str, Any] = {
             "mtbf_s": in_seconds(own.mtbf_h),
             "mttr_s": in_seconds(own.mttr_h),
             "reclaim_mtbf_s": in_seconds(own.reclaim_mtbf_h),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -146,13 +147,13 @@ def excerpt_demand(loaded: LoadedScenario, excerpt: Excerpt) -> Demand:
 
 
 def in_excerpt(planned: PlannedTopology, excerpt: Excerpt, demand: Demand) -> PlannedTopology:
-    """The topology with outages at the times that they have in the excerpt."""
+    """The topology with outages and known failures at the times that they have in the excerpt."""
     if excerpt.has_all_time:
         return planned
     later = partial(_later, start_s=demand.start_s)
     fleet: FleetSpec = replace(
         planned.fleet,
-        pools=tuple(map(later, planned.fleet.pools)),
+        pools=tuple(_failing(later(pool), demand.start_s) for pool in planned.fleet.pools),
         providers=tuple(map(later, planned.fleet.providers)),
     )
     return replace(planned, fleet=fleet)
@@ -163,8 +164,15 @@ def _first_s(demand: Demand, excerpt: Excerpt) -> float:
 
 
 def _later(target: _Target, start_s: float) -> _Target:
-    windows = [(first - start_s, last - start_s) for first, last in target.outages.windows]
-    found: Outages = replace(
-        target.outages, windows=tuple((max(first, 0.0), last) for first, last in windows if last > 0)
-    )
+    found: Outages = replace(target.outages, windows=_windows(target.outages.windows, start_s))
     return replace(target, outages=found)
+
+
+def _failing(pool: PoolSpec, start_s: float) -> PoolSpec:
+    return replace(pool, reliability=replace(pool.reliability, known=_windows(pool.reliability.known, start_s)))
+
+
+def _windows(windows: Sequence[tuple[float, float]], start_s: float) -> tuple[tuple[float, float], ...]:
+    """Windows counted from `start_s` on, without those that were over by then."""
+    later = [(first - start_s, last - start_s) for first, last in windows]
+    return tuple((max(first, 0.0), last) for first, last in later if last > 0)

@@ -22,6 +22,7 @@ from simulator.results.bundle import Bundle
 from simulator.run.evaluate import course_of
 from simulator.run.excerpt import Excerpt, excerpt_demand, in_excerpt
 from simulator.run.loads import Loads
+from simulator.run.over_time import outcome_over_time
 from simulator.run.phases import check_events
 from simulator.run.sizer import Sizer
 from simulator.run.summary import summarise, unmeasured_classes
@@ -54,6 +55,8 @@ class Repriced:
 def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summaries:
     """Summaries of all topologies over an excerpt, as `simulate` gives them; sizes stay as they are.
 
+    Each has `over_time`, too: how the first replication went (`OverTime.row`).
+
     Raises
     ------
     InputError : what cannot be planned or priced
@@ -74,11 +77,13 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, excerpt: Excerpt, s
     shown = loads.shown
     planned = in_excerpt(plan_topology(loaded, name), excerpt, shown.demand)
     subject = subject_of(planned)
-    outcomes = [stored_outcome(subject, shown.demand, k, store) for k in range(excerpt.replications)]
+    first, felt = outcome_over_time(subject, shown.demand, 0, store)
+    outcomes = [first, *(stored_outcome(subject, shown.demand, k, store) for k in range(1, excerpt.replications))]
     course = course_of(loaded, loads, planned, outcomes, Sizer(store))
     found = summarise(loaded, planned, course.priced, course.prices, shown.period.name)
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
-    return replace(found, fleet=fleet).row() | {"uncertainty": None}
+    row = replace(found, fleet=fleet).row()
+    return row | {"uncertainty": None, "over_time": felt.row(shown.demand.start_s)}
 
 
 def words_of(summaries: Mapping[str, Mapping[str, Any]], excerpt: Excerpt) -> str:

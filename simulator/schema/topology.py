@@ -99,6 +99,15 @@ class OutageWindow(Settings):
     """Length."""
 
 
+class ServerFailure(Settings):
+    """One server that fails at a known time."""
+
+    start_s: NotNegative
+    """When it fails, in simulated time."""
+    duration_s: Positive
+    """To its repair; a spare stands in before that, a rented instance is replaced after it."""
+
+
 class Outages(Settings):
     """When the whole of a provider or of a site's zone is down: at random, at given times, or both."""
 
@@ -216,6 +225,9 @@ class Pool(Settings):
     """Faults that differ from the site's."""
     outages: Outages | None = None
     """When the zone of the pool is down, with all its replicas; never unless given."""
+    server_failures: tuple[ServerFailure, ...] = ()
+    """Failures at known times, whatever `failures` says: each takes one server, or rented instance, that the pool
+    stands on, the first in use, with all replicas on it."""
     max_waiting_per_replica: Count = 0
     """Reject a request that would wait behind more than this; 0 is no limit."""
     role: Literal["both", "prefill", "decode"] = "both"

@@ -81,8 +81,9 @@ def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerU
 
 
 def _undisturbed(pool: PoolSpec) -> bool:
-    faults = (pool.reliability.mtbf_s, pool.reliability.reclaim_mtbf_s, pool.reliability.unavailable_probability)
-    return faults == (0.0, 0.0, 0.0) and pool.outages == Outages() and pool.schedule is None
+    faults = pool.reliability
+    rates = (faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability)
+    return rates == (0.0, 0.0, 0.0) and not faults.known and pool.outages == Outages() and pool.schedule is None
 
 
 def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, counted: bool) -> PoolUsage:

@@ -97,6 +97,7 @@ class Reliability:
     reclaim_correlation : share of the reclaims that take all spot replicas of the zone at once
     unavailable_probability : chance that the launch of a server finds no capacity
     retry_s : pause before the next try to launch
+    known : (start, end) in s of simulated time: failures of one server each, the first in use, and their repairs
     """
 
     mtbf_s: float = 0.0
@@ -106,6 +107,7 @@ class Reliability:
     reclaim_correlation: float = 0.0
     unavailable_probability: float = 0.0
     retry_s: float = 60.0
+    known: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

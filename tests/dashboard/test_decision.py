@@ -69,7 +69,7 @@ def test_what_if_of_any_growth_and_length_that_cannot_be_simulated_can_be_run_in
     monkeypatch.setattr("dashboard.views.what_if.preview", refuse)
     app = open_view("what_if", run=grown.path.name, **{"what_if.fault": "the token API together is down"})
     assert [error.value for error in app.error] == ["run it in full"]
-    assert app.slider(key="what_if.growth").value == 4000
+    assert app.number_input(key="what_if.growth").value == 4000
     assert app.number_input(key="what_if.for").value == pytest.approx(4 / 60)
     assert app.button(key="what_if.run").label == "Run in full"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -98,13 +99,51 @@ def test_what_if_changes_only_what_its_slider_says(open_view: Open, bundle: Bund
     assert [error.value for error in app.error] == []
     assert app.info[0].value.replace("\\$", "$").replace("**", "") == bundle.decision["verdict"]
     assert not app.metric, "nothing is changed, so nothing is simulated"
-    app.slider(key="what_if.server").set_value(2.0).run()
+    app.slider(key="what_if.server.drag").set_value(2.0).run()
     assert [error.value for error in app.error] == []
     dear = frame(app, "paid for").set_index(["topology", "paid for"])["difference"]
     assert set(dear[dear != "0"].index.get_level_values(0)) == {"own"}
     assert dear.loc[("own", "hardware")] != "0"
     own = figure("usd_per_month").text(bundle.summary["topologies"]["cloud"]["cost"]["usd_per_month"])
     assert own in [metric.value for metric in app.metric]
+
+
+def test_what_is_dragged_and_what_is_typed_are_one_value_and_can_be_taken_back(open_view: Open) -> None:
+    app = open_view("what_if")
+
+    def both(name: str) -> tuple[object, object]:
+        return app.number_input(key=f"what_if.{name}").value, app.slider(key=f"what_if.{name}.drag").value
+
+    assert both("electricity") == (0.12, 0.12), "what the data centre of the scenario pays"
+    app.number_input(key="what_if.server").set_value(17.25).run()
+    assert both("server") == (17.25, 3.0), "a slider ends before what may be typed"
+    app.slider(key="what_if.electricity.drag").set_value(0.3).run()
+    assert both("electricity") == (0.3, 0.3)
+    changed = next(caption.value for caption in app.caption if "Changed:" in caption.value)
+    assert "`cost.electricity_usd_per_kwh=0.3`" in changed
+    assert [error.value for error in app.error] == []
+    app.button(key="what_if.undo").click().run()
+    assert both("electricity") == (0.12, 0.12)
+    assert both("server") == (17.25, 3.0)
+    app.button(key="what_if.undo").click().run()
+    assert both("server") == (1.0, 1.0)
+    assert app.button(key="what_if.undo").disabled
+    app.number_input(key="what_if.rent").set_value(2.0).run()
+    app.button(key="what_if.reset").click().run()
+    assert both("rent") == (1.0, 1.0)
+    assert any("nothing yet" in caption.value for caption in app.caption)
+
+
+def test_a_server_that_fails_for_a_while_is_seen_in_what_users_wait(open_view: Open, bundle: Bundle) -> None:
+    fault = {"what_if.fault": "one server at lambda fails", "what_if.from": "0.5", "what_if.for": "0.4"}
+    app = open_view("what_if", **fault)
+    assert [error.value for error in app.error] == []
+    assert any('server_failures=[{"start_s": 30.0, "duration_s": 24.0}]' in caption.value for caption in app.caption)
+    (chart,) = app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")
+    spec = json.loads(chart.proto.spec)
+    titles = [row["title"] for row in spec["vconcat"]]
+    assert titles[0].startswith("time to first token, p95")
+    assert titles[1] == "requests waiting"
 
 
 def test_an_outage_comes_in_the_busiest_time_unless_it_is_moved(open_view: Open, bundle: Bundle) -> None:
@@ -199,9 +238,9 @@ def test_sizing_tells_what_binds_and_what_flips(open_view: Open, bundle: Bundle)
 
 def test_changes_of_one_run_are_not_laid_over_another(open_view: Open, runs: Path) -> None:
     app = open_view("what_if", **{"what_if.server": "2.0"})
-    assert app.slider(key="what_if.server").value == 2.0
+    assert app.number_input(key="what_if.server").value == 2.0
     (busier,) = runs.glob("busier-*")
     app.selectbox(key="run").set_value(busier.name).run()
     assert [error.value for error in app.error] == []
-    assert app.slider(key="what_if.server").value == 1.0
+    assert app.number_input(key="what_if.server").value == 1.0
     assert any("nothing yet" in caption.value for caption in app.caption)

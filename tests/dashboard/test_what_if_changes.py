@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.changes import Change, as_events_write, assignments, changed_text
+from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.faults import Fault, possible_faults
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
@@ -92,6 +92,8 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     assert set(known) == {
         ("server", "datacentre"),
         ("server", "lambda"),
+        ("server_lost", "datacentre"),
+        ("server_lost", "lambda"),
         ("place", "datacentre"),
         ("place", "lambda"),
         ("vendor", "api"),
@@ -108,13 +110,47 @@ def test_a_fault_hits_what_it_names_and_nothing_else() -> None:
     assert all(pool.outages is None for pool in vendor.pools)
     launches = after("no_capacity", "lambda").scenario.topologies["mixed"].pools
     assert [pool.reliability is not None for pool in launches] == [False, True]
-    lone = after("server", "datacentre").scenario.topologies["own"].pools[0]
+    failing = after("server", "datacentre").scenario.topologies
+    hit = {(name, pool.name): pool.server_failures for name, one in failing.items() for pool in one.pools}
+    assert {place: [(one.start_s, one.duration_s) for one in found] for place, found in hit.items() if found} == {
+        ("own", "base"): [(60.0, 30.0)],
+        ("mixed", "base"): [(60.0, 30.0)],
+    }
+    lone = after("server_lost", "datacentre").scenario.topologies["own"].pools[0]
     assert lone.outages is not None, "the only server is lost: nothing is left"
     two = load_scenario(SCENARIO, sets=["topologies[own].pools[base].replicas=12"])
-    left = load_scenario(SCENARIO, sets=assignments(two, Change(fault=known["server", "datacentre"])))
+    left = load_scenario(SCENARIO, sets=assignments(two, Change(fault=known["server_lost", "datacentre"])))
     assert left.scenario.topologies["own"].pools[0].replicas == 4, "eight replicas stood on the server that is lost"
     limited = after("limit", "api").scenario.topologies["mixed"].providers[0]
     assert limited.tokens_per_minute == pytest.approx(0.5 * 60 * (4 * 355 + 1 * 250), rel=0.1)
+
+
+def test_of_several_pools_at_a_site_it_is_chosen_whose_server_fails() -> None:
+    pools = ", ".join(
+        f"{{name: {name}, site: lambda, gpu: h100-sxm, replicas: 2, zone: {zone}}}"
+        for name, zone in (("p", "a"), ("q", "b"))
+    )
+    here = [f"topologies[mixed].pools=[{pools}]", "topologies[mixed].routing={kind: weighted}"]
+    here.append("workload.classes[secret].data_class=internal")
+    plain = load_scenario(SCENARIO, sets=here)
+    faults = [fault for fault in possible_faults(plain) if fault.kind == "server"]
+    assert [fault.target for fault in faults] == ["datacentre", "lambda", "mixed: p", "mixed: q"]
+    for target, hit in (("mixed: q", ["q"]), ("mixed: p", ["p"]), ("lambda", ["p"])):
+        fault = Fault("server", target, 10.0, 5.0)
+        found = load_scenario(SCENARIO, sets=[*here, *assignments(plain, Change(fault=fault))]).scenario
+        assert [pool.name for pool in found.topologies["mixed"].pools if pool.server_failures] == hit
+
+
+@pytest.mark.parametrize(
+    "servers", ["electricity_usd_per_kwh: 0.3", f"electricity_by_hour_usd_per_kwh: [{'0.3, ' * 24}]"]
+)
+def test_electricity_is_what_is_paid_wherever_the_scenario_says_it(servers: str, tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(SCENARIO.read_text() + f"servers: [{{name: here, site: datacentre, {servers}}}]\n")
+    plain = load_scenario(file)
+    assert electricity_usd_per_kwh(plain) == {"datacentre": pytest.approx(0.3)}
+    sets = assignments(plain, Change(electricity_usd_per_kwh=0.05, server=2.0))
+    assert electricity_usd_per_kwh(load_scenario(file, sets=sets)) == {"datacentre": pytest.approx(0.05)}
 
 
 def test_sizes_that_are_searched_anew_are_open_and_the_rest_of_the_change_stays(tmp_path: Path) -> None:

@@ -238,3 +238,40 @@ def test_who_leaves_a_lost_instance_is_served_elsewhere() -> None:
     records = np.concatenate(ended)
     assert len(records) == 150
     assert (records["status"] == Status.COMPLETED).mean() > 0.9
+
+
+def test_a_failure_at_a_known_time_takes_one_server_for_as_long_as_it_says() -> None:
+    """Two replicas on each server: those of the first in use are down from 20 s to 50 s, and nothing else is."""
+    spec = pool(replicas=4, gpus_per_server=2, owned=True, cold_start=ColdStart(8.0, 4.0, 2.0, 1.0))
+    found = run(replace(spec, reliability=Reliability(known=((20.0, 50.0),))))
+    assert [(stay.server, stay.start_s, stay.end_s) for stay in down(found)] == [(0, 20.0, 50.0)] * 2
+    assert found.usage.pools[0].failures == 2
+    starts = [(stay.start_s, stay.end_s) for stay in found.usage.pools[0].stays if stay.state == "starting"]
+    assert starts == [(50.0, 51.0)] * 2, "the repaired machine starts its engine"
+    both = run(replace(spec, reliability=Reliability(known=((20.0, 50.0), (30.0, 40.0)))))
+    assert [(stay.server, stay.start_s, stay.end_s) for stay in sorted(down(both), key=lambda stay: stay.start_s)] == [
+        *[(0, 20.0, 50.0)] * 2,
+        *[(1, 30.0, 40.0)] * 2,
+    ], "a second failure takes the first server that still works"
+
+
+def test_a_known_failure_of_a_rented_instance_or_with_a_spare() -> None:
+    spec = pool(
+        gpus_per_server=1, cold_start=ColdStart(8.0, 4.0, 2.0, 1.0), reliability=Reliability(known=((20.0, 50.0),))
+    )
+    rented = run(spec).usage.pools[0]
+    assert [(stay.start_s, stay.end_s) for stay in rented.stays if stay.state == "starting"] == [(50.0, 65.0)]
+    spared = run(replace(spec, owned=True, spares=1, swap_s=3.0))
+    assert [(stay.start_s, stay.end_s) for stay in down(spared)] == [(20.0, 23.0)]
+
+
+def test_luck_stays_where_a_server_also_fails_at_a_known_time() -> None:
+    """Random failures of other servers are those that they would have had."""
+    faults = Reliability(mtbf_s=40.0, mttr_s=2.0)
+    spec = pool(replicas=3, gpus_per_server=1, owned=True)
+    plain, hit = (
+        run(replace(spec, reliability=replace(faults, known=known)), horizon_s=300.0)
+        for known in ((), ((100.0, 130.0),))
+    )
+    others = [[(stay.server, stay.start_s) for stay in down(found) if stay.server > 0] for found in (plain, hit)]
+    assert others[0] == others[1]

@@ -1,0 +1,71 @@
+"""What users felt over time, of runs side by side: how long they waited, who queued, who was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from simulator.report.charts import plain_legend, stacked, topology_colour
+from simulator.report.time_axis import time_axis
+
+_HEIGHT = 130
+_ROWS = (
+    ("ttft_p95_s", "time to first token, p95 of those that came then [s]"),
+    ("waiting", "requests waiting"),
+    ("lost_percent", "requests lost, of those that came then [%]"),
+)
+"""Column and title of each row; the last is left out where nothing is lost."""
+
+Sides = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
+"""Columns (`minutes` and those of the rows) by topology, by the words of a side."""
+
+
+def felt_over_time(
+    sides: Sides, names: Sequence[str], window_s: tuple[float, float] | None = None, clock_s: float = 0.0
+) -> Any:
+    """A row for each quantity, a colour for each topology, dashes for each side but the last; all on the same minutes.
+
+    Parameters
+    ----------
+    names : all topologies that colours go by
+    window_s : of simulated time, shaded
+    clock_s : local time at minute 0, in s since Monday 00:00
+    """
+    frames = [
+        pd.DataFrame(columns).astype(float).assign(topology=name, side=side)
+        for side, found in sides.items()
+        for name, columns in found.items()
+    ]
+    data = pd.concat(frames, ignore_index=True)
+    first, last = float(data["minutes"].min()), float(data["minutes"].max())
+    scale, axis = alt.Scale(domain=[first, last], nice=False), time_axis(last, clock_s)
+    x = alt.X("minutes:Q", scale=scale, axis=axis)
+    shade = None
+    if window_s is not None:
+        begins, ends = (min(max(at_s / 60, first), last) for at_s in window_s)
+        shade = alt.Chart(pd.DataFrame({"minutes": [begins], "end": [ends]})).mark_rect(opacity=0.2, color="#D55E00")
+        shade = shade.encode(x=x, x2="end:Q")
+    dashes = alt.StrokeDash(
+        "side:N",
+        scale=alt.Scale(domain=list(sides), range=[*[[5, 4]] * (len(sides) - 1), [1, 0]]),
+        title=None,
+        legend=plain_legend(orient="bottom"),
+    )
+    rows = []
+    for column, title in _ROWS:
+        if column == "lost_percent" and not data[column].any():
+            continue
+        line = alt.Chart(data.dropna(subset=column)[["minutes", "topology", "side", column]])
+        chart = line.mark_line(clip=True, interpolate="step-after").encode(
+            x=x,
+            y=alt.Y(f"{column}:Q", title=None),
+            color=topology_colour(names),
+            strokeDash=dashes,
+            tooltip=["topology", "side", alt.Tooltip("minutes", format=".1f"), alt.Tooltip(column, format=",.3g")],
+        )
+        layered = chart if shade is None else alt.layer(shade, chart)
+        rows.append(layered.properties(title=title, width=700, height=_HEIGHT))
+    return stacked(rows)
