@@ -141,4 +141,5 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
         measured = Measured(subject_of(planned), costed_of(name, course.priced, trail))
         estimated([measured], shown.demand, work.loads.absent, work.sizer.store)
     if work.advise and found is None:
-        advice(work.loaded, name, first_month_usd(course.priced), work.loads.first_month, work.sizer.store)
+        usd, first = first_month_usd(course.priced), work.loads.first_month
+        advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets)

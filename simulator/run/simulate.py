@@ -255,7 +255,8 @@ class _Study:
         most = (sizer.limits or Limits()).max_replicas
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:
-            words = advice(self.sized, name, first_month_usd(found), work.loads.first_month, sizer.store)
+            usd, first = first_month_usd(found), work.loads.first_month
+            words = advice(self.sized, name, usd, first, sizer.store, journey.months[0].meets)
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)

@@ -13,17 +13,16 @@ from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
-from simulator.size.found import Limits
+from simulator.size.found import MOST_REPLICAS, Limits
 from simulator.size.larger import larger_points
 from simulator.size.search import search
 from simulator.size.trials import Point, Trials, Tried
 
 MOST_TRIALS = 5
-"""Sizes that are looked at for one topology."""
+"""Sizes that are looked at for one topology, for each of its pools beyond the second as many again."""
 MOST_REQUESTS = 500_000
 """Of all replications: a larger demand is not simulated for the sake of advice."""
 _WORTH_SAYING = 0.01
-_MOST_POOLS = 2
 _WIDER = 2
 """Times the larger sizes that are proposed, up to which a search may go."""
 
@@ -34,13 +33,17 @@ def advice(
     usd: tuple[float, ...],
     periods: Sequence[PeriodDemand],
     store: Store,
+    meets: bool = True,
 ) -> str:
     """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
+
+    Where the topology as written misses the SLO it is the cheapest that was found to meet it, whatever it costs.
 
     Parameters
     ----------
     usd : USD of the first month of the topology as it is written, by replication
     periods : what is asked in that month, the busiest first
+    meets : whether it meets the SLO in that month as it is written
 
     At most `MOST_TRIALS` sizes and those of `larger_points` are simulated, so it finds a cheaper one often and never
     proves that there is none.
@@ -49,7 +52,7 @@ def advice(
     if any(pool.schedule for pool in topology.pools):
         return ""
     requests = sum(one.demand.requests for one in periods)
-    if not 0 < len(topology.pools) <= _MOST_POOLS or requests > MOST_REQUESTS:
+    if not topology.pools or requests > MOST_REQUESTS:
         return ""
     opened = (
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))
@@ -58,20 +61,26 @@ def advice(
     pools = tuple(replace(pool, stays=pool.owned and not pool.low) for pool in opened)
     trials = Trials(alone(loaded, name), name, pools, periods, store)
     written = tuple(_written(pool) for pool in topology.pools)
-    known = Tried(written, "met", usd)
+    known = Tried(written, "met", usd) if meets else None
+    trial_limit = MOST_TRIALS * max(len(pools) - 1, 1)
     try:
-        larger = larger_points(trials, written)
-        most = min(_most(pools, written, larger), loaded.scenario.run.max_replicas)
-        limits = Limits(most, max_trials=MOST_TRIALS + len(larger), prove=False)
+        larger = larger_points(trials, written) if meets else []
+        most = _most(pools, written, larger) if meets else MOST_REPLICAS
+        limits = Limits(min(most, loaded.scenario.run.max_replicas), max_trials=trial_limit + len(larger), prove=False)
         best = search(trials, limits, known, first=larger).best
     except InputError:
         return ""
-    mean = known.usd_per_month
-    if best is None or best is known or not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
+    if best is None or best is known:
         return ""
     sizes = ", ".join(f"{pool.name} {size}" for pool, size in zip(pools, best.point, strict=True))
+    found = f"{sizes} meets the SLO for {dollars(best.usd_per_month)} per month"
+    if known is None:
+        return f"misses the SLO as written; {found}"
+    mean = known.usd_per_month
+    if not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
+        return ""
     saved = 1 - best.usd_per_month / mean if mean > 0 and math.isfinite(mean) else math.nan
-    return f"{sizes} meets the SLO for {dollars(best.usd_per_month)} per month, {saved:.0%} less than as written"
+    return f"{found}, {saved:.0%} less than as written"
 
 
 def _written(pool: object) -> Size:

@@ -139,7 +139,7 @@ def answered(loaded: LoadedScenario, trials: Trials, found: Search) -> Answer:
     told = found.without_outcomes()
     if found.best is not None:
         return Answer(name, names, trials.sizes(found.best.point), told, edge=_edge(trials, found))
-    furthest = _furthest(found) or (None if found.is_finished else smallest_tried(trials))
+    furthest = _furthest(found)
     if furthest is None:
         reason = next((tried.reason for tried in found.trail), "no size was tried")
         raise InputError(Problem(reason, *loaded.place(f"topologies.{name}"), path=f"topologies.{name}"))
@@ -170,12 +170,6 @@ def _furthest(found: Search) -> Tried | None:
         return tried.refutation.replication, tried.refutation.at_s
 
     return max(refused, key=far, default=None)
-
-
-def smallest_tried(trials: Trials) -> Tried:
-    """The size that stands where time ended a search before its first trial."""
-    point = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
-    return Tried(point, "open")
 
 
 def why_infeasible(trials: Trials, found: Search) -> str:

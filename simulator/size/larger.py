@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, Scaled, Size, replaceable
@@ -18,8 +19,8 @@ MOST = 2
 def larger_points(trials: Trials, written: Sequence[Size]) -> list[Point]:
     """Points with more of a pool than is written, the cheapest first.
 
-    Of two pools between which requests are free to go, one takes over what the other carries, as far as rough
-    capacities tell; an autoscaler begins with its fewest and may have half as many again.
+    Of pools between which requests are free to go, one takes over what another carries, as far as rough capacities
+    tell; an autoscaler begins with its fewest and may have half as many again.
     """
     usd: dict[Point, float] = {}
     for point in (*_instead(trials, written), *_from_fewer(trials, written)):
@@ -32,23 +33,21 @@ def larger_points(trials: Trials, written: Sequence[Size]) -> list[Point]:
 
 def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
     topology = trials.loaded.scenario.topologies[trials.name]
-    if len(written) != 2:
-        return
     ones = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
     try:
         subject = trials.sized(ones).subject
     except InputError:
         return
     needed = [replicas_needed(subject, trials.demand, pool.name) for pool in trials.pools]
-    for less, more in ((0, 1), (1, 0)):
+    for less, more in permutations(range(len(written)), 2):
         low = trials.pools[less].low * trials.pools[less].step
         gone = written[less].most - low
         if gone <= 0 or not replaceable(topology, topology.pools[trials.pools[less].index]):
             continue
         step = trials.pools[more].step
         extra = math.ceil(gone * needed[more] / needed[less] / step - _ROUNDING) * step
-        point: list[Size] = [Fixed(low)] * 2
-        point[more] = _grown(written[more], extra)
+        point = list(written)
+        point[less], point[more] = Fixed(low), _grown(written[more], extra)
         yield tuple(point)
 
 

@@ -79,6 +79,7 @@ def _result(searcher: Searcher, finished: bool) -> Search:
     trail = tuple(searcher.trail.values())
     skipped = sum(tried.word == "skipped" for tried in trail)
     simulated = Search(best, trail, "").tried
+    least_usd = None if finished else searcher.trials.least_usd()
     if not finished:
         claim = "not finished"
     elif best is None and any(tried.word in ("raced out", "excluded") for tried in trail):
@@ -91,7 +92,6 @@ def _result(searcher: Searcher, finished: bool) -> Search:
         claim = "minimal"
     else:
         claim = f"proved but for {skipped} skipped" if skipped else "proved"
-    least_usd = None if finished else searcher.trials.least_usd()
     return Search(
         best, trail, claim, least_usd, searcher.monotone, searcher.limits.max_replicas, limited_pools(searcher)
     )

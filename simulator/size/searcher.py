@@ -40,7 +40,7 @@ class Searcher:
         return min(known, key=lambda one: one.usd_per_month, default=None)
 
     def close(self, point: Point, ties: bool = False) -> Tried:
-        """The point, looked at once: excluded by its bound, or simulated.
+        """The point, looked at once: excluded by its bound, or simulated; one is, however little time there is.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class Searcher:
         excluded = None if ties and self._ties(point) else self.excluded(point)
         if excluded is None:
             spent = self.limits.max_trials is not None and self.trials.simulated >= self.limits.max_trials
-            if spent or time.monotonic() > self.until_s:
+            if spent or (self.trials.simulated and time.monotonic() > self.until_s):
                 raise Spent
         racing = self.bar if self.limits.prune else None
         tried = excluded or self.trials(point, racing)

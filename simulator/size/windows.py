@@ -18,7 +18,7 @@ from simulator.schema.clock import WeekWindow
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.answer import Answer, answer, answered, searched, smallest_tried
+from simulator.size.answer import Answer, answer, answered, searched
 from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search, same_cost
 from simulator.size.trials import Progress, Trials, Tried
@@ -64,8 +64,8 @@ class Window:
         ----------
         found : the best of all hours
         """
-        best, last = self.search.best, next(reversed(self.search.trail), None)
-        shown = (best or last or smallest_tried(self.trials)).point
+        best, last = self.search.best, self.search.trail[-1]
+        shown = (best or last).point
         return {
             "hours": self.hours,
             "sizes": {pool.name: str(size) for pool, size in zip(self.trials.pools, shown, strict=True)},
@@ -73,9 +73,7 @@ class Window:
             "tried": self.search.tried,
             "word": self.word,
             "equal": best is not None and found is not None and best is not found and same_cost(best, found),
-            "reason": ""
-            if best is not None
-            else "; ".join([self.search.claim, *([f"{last}: {last.reason}"] if last else [])]),
+            "reason": "" if best is not None else f"{self.search.claim}; {last}: {last.reason}",
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,36 @@ def test_advice_tries_more_of_a_cheap_pool_than_any_number_that_is_written(turne
     assert "meets the SLO for" in said
     cheap = int(said.split("a ")[1].split(",")[0].split(" ")[0])
     assert cheap > 1
+
+
+def test_advice_on_a_size_that_misses_names_one_that_meets(tmp_path: Path) -> None:
+    """It costs more than what is written, which does not serve."""
+    topology = f"several: {{pools: [{RENTED.format('a', 1, 3).replace('auto', '1')}]}}"
+    scenario = written(tmp_path, chat(topology, study="", rate_rps=60, tpot_s=0.02, horizon_s=20, warmup_s=2))
+    month = whole_month(demand_of(scenario))
+    said = advice(scenario, "several", (3 * 730,), month, Store(), meets=False)
+    opened = alone(scenario, "several")
+    pools = tuple(
+        replace(pool, scaler=None) for pool in (open_pool(opened, opened.scenario.topologies["several"], 0, None),)
+    )
+    best = search(Trials(opened, "several", pools, month, Store())).best
+    assert best is not None
+    assert best.replicas > 1
+    assert said.startswith("misses the SLO as written; a ")
+    assert float(said.split("$")[1].split(" ")[0].replace(",", "")) <= best.usd_per_month
+    assert advice(scenario, "several", (3 * 730,), month, Store()) == "", (
+        "a size that meets is told only where it costs less"
+    )
+
+
+def test_advice_on_three_pools(tmp_path: Path) -> None:
+    """Two cheap replicas do what two of each kind were bought for."""
+    prices = {"a": 3, "b": 4, "c": 5}
+    pools = [RENTED.format(name, 1, usd).replace("auto", "2") for name, usd in prices.items()]
+    scenario = of(tmp_path, *pools, rate_rps=40, tpot_s=0.03)
+    said = advice(scenario, "several", (2 * 730.0 * sum(prices.values()),), whole_month(demand_of(scenario)), Store())
+    assert "b 0, c 0 meets the SLO for" in said
+    assert "less than as written" in said
 
 
 def test_larger_settings_of_an_autoscaler_are_proposed_from_fewer_replicas_on(tmp_path: Path) -> None:
