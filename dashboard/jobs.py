@@ -1,12 +1,12 @@
 """Runs in processes of their own: they outlive the page that started them and are told apart by an id in the URL.
 
-A job is a folder: `scenario/` with what it runs, `status.json` that the worker rewrites, whole each time.
+A job is a folder: `scenario/` with what it runs, `status.json` that the worker rewrites, whole each time. As many run
+at a time as there are cores beside the one for pages; the others wait in line.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import secrets
@@ -16,68 +16,42 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from dashboard.checks import check
+from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_status, write_status
 from dashboard.processes import spare_cores
 from dashboard.workspace import lay_out
 from simulator.errors import InputError
-from simulator.results.files import make_folder, write_text
+from simulator.results.files import make_folder
 from simulator.results.scratch import is_alive
 
-_FOLDER = ".jobs"
-_STATUS = "status.json"
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
 MAX_RUNNING = spare_cores(4)
+MAX_WAITING = 20
+"""Runs in line behind them."""
 _STARTING = threading.Lock()
 """Held from the count of the runs until the next one is among them."""
 _KEPT_S = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a job says of itself.
-
-    Attributes
-    ----------
-    state : `running`, `done`, `cancelled`, `refused` (bad input), `failed` (ours) or `killed`
-    share, doing : how far it is, and with what
-    began_s : wall-clock time of the start
-    bundle : name of the bundle, once done
-    problems : what was wrong, a line each
-    """
-
-    state: str
-    share: float = 0.0
-    doing: str = "starting"
-    began_s: float = 0.0
-    bundle: str | None = None
-    problems: tuple[str, ...] = ()
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left at this pace; None before there is one."""
-        if self.share < 0.02:
-            return None
-        return (time.time() - self.began_s) * (1 - self.share) / self.share
-
-
-def write_status(folder: Path, status: Status) -> None:
-    """Rewrite a job's status, whole."""
-    write_text(folder / _STATUS, json.dumps(asdict(status)))
 
 
 _PROCESSES: dict[str, subprocess.Popen[bytes]] = {}
 """Of this server; those of an earlier one are known by their folders alone."""
 
 
-def running(out: Path) -> dict[str, Status]:
-    """Every run that is going on, those of earlier servers included, the oldest first."""
-    found = {folder.name: status(out, folder.name) for folder in (out / _FOLDER).glob("*")}
-    going = {job: status for job, status in found.items() if status is not None and status.state == "running"}
-    return dict(sorted(going.items(), key=lambda item: item[1].began_s))
+def going(out: Path) -> dict[str, Status]:
+    """Every run that goes on or waits, those of earlier servers included: first those that run, then in their order."""
+    found = {folder.name: status(out, folder.name) for folder in (out / FOLDER).glob("*")}
+    open_ = {job: status for job, status in found.items() if status is not None and status.is_open}
+    return dict(sorted(open_.items(), key=lambda item: (item[1].state != "running", item[1].queued_s)))
+
+
+def place(out: Path, job: str) -> int:
+    """How many go before a job that waits, of those that wait, itself included."""
+    waiting = [name for name, status in going(out).items() if status.state == "waiting"]
+    return waiting.index(job) + 1 if job in waiting else 0
 
 
 def start(
@@ -88,7 +62,7 @@ def start(
     base: Path | None = None,
     explore_s: float = 0.0,
 ) -> str:
-    """Begin a run and return its id; the scenario is laid out as `lay_out` does.
+    """Begin a run, or put it in line, and return its id; the scenario is laid out as `lay_out` does.
 
     Parameters
     ----------
@@ -96,29 +70,24 @@ def start(
 
     Raises
     ------
-    InputError : the scenario is not valid, or too many runs are going on
+    InputError : the scenario is not valid, or too many runs wait
     """
     with _STARTING:
-        _refuse_many(running(out).values())
+        if sum(found.state == "waiting" for found in going(out).values()) >= MAX_WAITING:
+            raise InputError(f"{MAX_WAITING} runs wait here already: come back later, or cancel yours")
         _forget_old(out)
         return _start(out, place, text, uploads, base, explore_s)
 
 
-def _refuse_many(going: Collection[Status]) -> None:
-    if len(going) >= MAX_RUNNING:
-        ages = ", ".join(f"{found.share:.0%} after {(time.time() - found.began_s) / 60:.0f} min" for found in going)
-        count = "one run at a time goes" if MAX_RUNNING == 1 else f"{MAX_RUNNING} runs at a time go"
-        raise InputError(f"{count} on here (now: {ages}); wait for one to end, or cancel yours")
-
-
 def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None, explore_s: float) -> str:
     job = secrets.token_hex(6)
-    folder = out / _FOLDER / job
+    folder = out / FOLDER / job
     make_folder(folder)
     try:
         file = lay_out(folder / "scenario", place, text, uploads, base)
         check(file, folder / "scenario")
-        write_status(folder, Status("running", began_s=time.time()))
+        now_s = time.time()
+        write_status(folder, Status("waiting", doing="waiting", began_s=now_s, queued_s=now_s, name=name_of(text)))
     except (OSError, shutil.Error) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f"the run cannot be written: {_why(error)}") from error
@@ -127,26 +96,36 @@ def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base:
         raise
     with (folder / "log.txt").open("wb") as log:
         _PROCESSES[job] = subprocess.Popen(
-            [sys.executable, "-m", "dashboard.worker", str(folder), str(file), str(out), str(explore_s)],
+            [
+                sys.executable,
+                "-m",
+                "dashboard.line",
+                str(folder),
+                str(file),
+                str(out),
+                str(explore_s),
+                str(MAX_RUNNING),
+            ],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+    (folder / "pid").write_text(str(_PROCESSES[job].pid), encoding="utf-8")
     return job
 
 
 def status(out: Path, job: str) -> Status | None:
     """Status of a job; None if there is none of that name, or what it says of itself is broken."""
-    folder = out / _FOLDER / job
-    if not job.isalnum() or (found := _read(folder)) is None:
+    folder = out / FOLDER / job
+    if not job.isalnum() or (found := read_status(folder)) is None:
         return None
-    if found.state != "running" or _is_alive(job, folder):
+    if not found.is_open or _is_alive(job, folder):
         return found
-    again = _read(folder)
-    if again is None or again.state != "running":
+    again = read_status(folder)
+    if again is None or not again.is_open:
         return again
-    return Status("killed", found.share, found.doing, found.began_s, problems=("its process ended without a word",))
+    return replace(found, state="killed", problems=("its process ended without a word",))
 
 
 def cancel(out: Path, job: str) -> None:
@@ -156,16 +135,8 @@ def cancel(out: Path, job: str) -> None:
         process.send_signal(signal.SIGINT)
         return
     found = status(out, job)
-    if found is not None and found.state == "running":
-        os.kill(_pid(out / _FOLDER / job), signal.SIGINT)
-
-
-def _read(folder: Path) -> Status | None:
-    try:
-        value = json.loads((folder / _STATUS).read_text(encoding="utf-8"))
-        return Status(**{**value, "problems": tuple(value["problems"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    if found is not None and found.is_open:
+        os.kill(pid_of(out / FOLDER / job), signal.SIGINT)
 
 
 def _why(error: OSError) -> str:
@@ -177,15 +148,7 @@ def _is_alive(job: str, folder: Path) -> bool:
     process = _PROCESSES.get(job)
     if process is not None:
         return process.poll() is None
-    try:
-        command = Path(f"/proc/{_pid(folder)}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return False
-    return str(folder).encode() in command
-
-
-def _pid(folder: Path) -> int:
-    return int((folder / "pid").read_text(encoding="utf-8"))
+    return has_process(folder)
 
 
 def _forget_old(out: Path) -> None:
@@ -193,7 +156,7 @@ def _forget_old(out: Path) -> None:
     for folder in out.glob(".*.*"):
         if (owner := _UNFINISHED.fullmatch(folder.name)) and folder.is_dir() and not is_alive(int(owner[1])):
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in (out / _FOLDER).glob("*"):
+    for folder in (out / FOLDER).glob("*"):
         if time.time() - folder.stat().st_mtime > _KEPT_S and not _is_alive(folder.name, folder):
             shutil.rmtree(folder, ignore_errors=True)
             _PROCESSES.pop(folder.name, None)

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from dashboard.jobs import Status, write_status
 from dashboard.limits import MAX_RUN_S, limit_memory
+from dashboard.line import Status, read_status, write_status
 from dashboard.workspace import within
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
@@ -28,15 +29,13 @@ def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
     signal.alarm(MAX_RUN_S)
     limit_memory()
     os.nice(_NICE)
-    began_s = time.time()
-    (folder / "pid").write_text(str(os.getpid()), encoding="utf-8")
     told_s = 0.0
-    now = Status("running", doing="compiling kernels", began_s=began_s)
+    now = replace(read_status(folder) or Status("running"), doing="compiling kernels", began_s=time.time())
     write_status(folder, now)
 
     def tell(doing: str, share: float) -> None:
         nonlocal told_s, now
-        now = Status("running", share, f"simulating {doing}", began_s)
+        now = replace(now, share=share, doing=f"simulating {doing}")
         if time.monotonic() - told_s >= _PERIOD_S:
             told_s = time.monotonic()
             write_status(folder, now)
@@ -46,13 +45,13 @@ def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
         run = simulate(load_scenario(file), out, tell, store=store, advise=True, explore_s=explore_s)
         store.record()
         signal.alarm(0)
-        now = Status("done", 1.0, "done", began_s, run.bundle.name)
+        now = replace(now, state="done", share=1.0, doing="done", bundle=run.bundle.name)
     except InputError as error:
-        now = Status("refused", now.share, now.doing, began_s, problems=_words(folder, error))
+        now = replace(now, state="refused", problems=_words(folder, error))
     except KeyboardInterrupt:
-        now = Status("cancelled", now.share, now.doing, began_s)
+        now = replace(now, state="cancelled")
     except Exception as error:
-        now = Status("failed", now.share, now.doing, began_s, problems=(f"{type(error).__name__}: {error}",))
+        now = replace(now, state="failed", problems=(f"{type(error).__name__}: {error}",))
         raise
     finally:
         write_status(folder, now)

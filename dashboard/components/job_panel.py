@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
 
 from dashboard import jobs
 from dashboard.components.words import plain
+from dashboard.line import Status
 
 _EVERY_S = 0.7
+_OTHERS_EVERY_S = 3.0
 
 
 def show_job(out: Path, job: str) -> None:
@@ -18,8 +21,8 @@ def show_job(out: Path, job: str) -> None:
     if found is None:
         st.info("This run is no longer known here. Start it again.", icon=":material/history:")
         return
-    if found.state == "running":
-        _running(out, job)
+    if found.is_open:
+        _open(out, job)
         return
     if found.state == "done" and st.session_state.get("job.shown") != job:
         st.session_state["job.shown"] = job
@@ -29,18 +32,55 @@ def show_job(out: Path, job: str) -> None:
 
 
 @st.fragment(run_every=_EVERY_S)
-def _running(out: Path, job: str) -> None:
+def _open(out: Path, job: str) -> None:
     found = jobs.status(out, job)
-    if found is None or found.state != "running":
+    if found is None or not found.is_open:
         st.rerun()
-    left = f", about {found.left_s:,.0f} s left" if found.left_s is not None else ""
-    st.progress(min(found.share, 1.0), f"{plain(found.doing)}: {found.share:.0%}{left}")
+    st.progress(min(found.share, 1.0), progress_words(found, jobs.place(out, job), jobs.going(out)))
     if st.button("Cancel", key="job.cancel", icon=":material/cancel:"):
         jobs.cancel(out, job)
     st.caption("The run goes on when you close or reload this page; its address brings you back.")
 
 
-def _ended(found: jobs.Status) -> None:
+def show_others(out: Path, job: str | None) -> None:
+    """All runs that go on here or wait, but one; anybody may cancel any of them."""
+    if any(other != job for other in jobs.going(out)):
+        _others(out, job)
+
+
+@st.fragment(run_every=_OTHERS_EVERY_S)
+def _others(out: Path, job: str | None) -> None:
+    going = jobs.going(out)
+    others = [other for other in going if other != job]
+    if not others:
+        return
+    with st.expander(f"{len(others)} other run{'s' if len(others) > 1 else ''} here", icon=":material/queue:"):
+        for other in others:
+            found = going[other]
+            words, button = st.columns([5, 1], vertical_alignment="center")
+            words.markdown(f"**{plain(found.name)}** {progress_words(found, jobs.place(out, other), going)}")
+            button.button("Cancel", key=f"job.cancel.{other}", on_click=jobs.cancel, args=(out, other))
+
+
+def progress_words(found: Status, place: int, going: Mapping[str, Status]) -> str:
+    """How far a run is, or when its turn may come; as Markdown.
+
+    Parameters
+    ----------
+    place : in line, where it waits
+    going : all that go on or wait
+    """
+    if found.state == "running":
+        left = f", about {found.left_s:,.0f} s left" if found.left_s is not None else ""
+        return f"{plain(found.doing)}: {found.share:.0%}{left}"
+    lefts = sorted(
+        status.left_s for status in going.values() if status.state == "running" and status.left_s is not None
+    )
+    soon = f", not before about {lefts[min(place, len(lefts)) - 1]:,.0f} s from now" if lefts else ""
+    return f"waits in line: {place}.{soon}"
+
+
+def _ended(found: Status) -> None:
     if found.state == "done":
         st.success("The run is done.", icon=":material/check_circle:")
         st.page_link(

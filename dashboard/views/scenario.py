@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import jobs
 from dashboard.checks import check
-from dashboard.components.job_panel import show_job
+from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.main_values import show_main_values
 from dashboard.components.words import plain
 from dashboard.context import Context
@@ -58,8 +58,10 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
         key="scenario.save",
         on_click="ignore",
     )
-    if job := st.query_params.get("job"):
+    job = st.query_params.get("job")
+    if job:
         show_job(out, job)
+    show_others(out, job)
 
 
 def _choose(context: Context | None) -> tuple[str, Path | None]:

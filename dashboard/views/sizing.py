@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.changes import changed_text, open_sizes
 from dashboard.components.decision import show_months, show_sizes, size_words, trail_rows
-from dashboard.components.job_panel import show_job
+from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision, resolved
@@ -94,3 +94,4 @@ def _search(context: Context, out: Path) -> None:
         st.query_params["job"] = job
     if started := st.query_params.get("job"):
         show_job(out, started)
+    show_others(out, started)

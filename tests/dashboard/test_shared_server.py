@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import checks, jobs, processes
+from dashboard import checks, jobs, line, processes
 from dashboard.command import _arguments
 from dashboard.components.words import markdown, plain
 from dashboard.limits import MAX_REQUESTS
+from dashboard.line import Status, write_status
 from dashboard.loading import stamp
 from dashboard.settings import bundle_folders, named_folders
 from dashboard.workspace import lay_out, load_confined
@@ -183,47 +184,74 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted((".jobs", f".run.{os.getpid()}"))
 
 
-@pytest.mark.parametrize(("most", "words"), [(1, "one run at a time goes on here"), (3, "3 runs at a time go on here")])
-def test_runs_of_an_earlier_server_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, words: str
-) -> None:
-    monkeypatch.setattr(jobs, "MAX_RUNNING", most)
-    for k in range(jobs.MAX_RUNNING):
-        folder = tmp_path / ".jobs" / f"a{k}"
-        folder.mkdir(parents=True)
-        jobs.write_status(folder, jobs.Status("running", 0.5, began_s=1.0 + k))
-    assert not jobs.running(tmp_path)
-    for k in range(jobs.MAX_RUNNING):
-        jobs._PROCESSES[f"a{k}"] = _Going()  # type: ignore[assignment]
-    try:
-        assert list(jobs.running(tmp_path)) == [f"a{k}" for k in range(jobs.MAX_RUNNING)]
-        with pytest.raises(InputError, match=words):
-            jobs.start(tmp_path, "scenario.yaml", TEXT, {})
-    finally:
-        for k in range(jobs.MAX_RUNNING):
-            del jobs._PROCESSES[f"a{k}"]
-
-
-def test_of_two_that_start_at_once_one_is_told_that_there_is_no_room(
+def test_runs_of_an_earlier_server_are_counted_and_too_many_that_wait_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check(file: Path, root: Path) -> None:
-        time.sleep(0.2)
+    monkeypatch.setattr(jobs, "MAX_WAITING", 3)
+    for k in range(4):
+        folder = tmp_path / ".jobs" / f"a{k}"
+        folder.mkdir(parents=True)
+        write_status(folder, Status("running" if k == 2 else "waiting", 0.5, began_s=1.0, queued_s=9.0 - k))
+    assert not jobs.going(tmp_path)
+    for k in range(4):
+        monkeypatch.setitem(jobs._PROCESSES, f"a{k}", _Going())
+    assert list(jobs.going(tmp_path)) == ["a2", "a3", "a1", "a0"]
+    assert [jobs.place(tmp_path, f"a{k}") for k in range(4)] == [3, 2, 0, 1]
+    with pytest.raises(InputError, match="3 runs wait here already"):
+        jobs.start(tmp_path, "scenario.yaml", TEXT, {})
 
-    def start(_: int) -> str:
-        try:
-            return jobs.start(tmp_path, "scenario.yaml", TEXT, {})
-        except InputError as error:
-            return str(error)
 
+def test_turns_are_taken_in_order_and_never_more_than_may_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = {f"a{k}" for k in range(5)}
+    monkeypatch.setattr(line, "has_process", lambda folder: folder.name in alive)
+    folders = [tmp_path / f"a{k}" for k in range(5)]
+    for k, folder in enumerate(folders):
+        folder.mkdir()
+        write_status(folder, Status("waiting", queued_s=float(k)))
+    with ThreadPoolExecutor(5) as pool:
+        for _ in range(3):
+            list(pool.map(lambda folder: line.take_turn(folder, 2), reversed(folders)))
+
+    def states() -> list[str]:
+        return [found.state for folder in folders if (found := line.read_status(folder)) is not None]
+
+    assert states() == ["running", "running", "waiting", "waiting", "waiting"]
+    alive -= {"a0", "a2"}
+    assert not line.take_turn(folders[4], 2), "a3 was there before"
+    assert line.take_turn(folders[3], 2), "of those before it one was killed while it ran, one while it waited"
+    assert not line.take_turn(folders[4], 2)
+
+
+def test_a_run_that_waits_says_its_place_and_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a run that goes on; whoever cancels that lets the next one begin."""
     monkeypatch.setattr(jobs, "MAX_RUNNING", 1)
-    monkeypatch.setattr(jobs, "check", check)
-    monkeypatch.setattr(jobs.subprocess, "Popen", lambda *_, **__: _Going())
-    monkeypatch.setattr(jobs, "_PROCESSES", {})
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(start, range(2)))
-    assert sum("one run at a time" in words for words in found) == 1
-    assert len(jobs._PROCESSES) == 1
+    long = TEXT.replace("horizon_s: 120", "horizon_s: 150000")
+    first = jobs.start(tmp_path, "scenario.yaml", long, {})
+    _until(lambda: jobs.going(tmp_path)[first].state == "running")
+    second, third = (jobs.start(tmp_path, "scenario.yaml", TEXT.replace("small", name), {}) for name in ("b", "c"))
+    assert [jobs.place(tmp_path, job) for job in (first, second, third)] == [0, 1, 2]
+    assert jobs.going(tmp_path)[third].name == "c"
+    time.sleep(1.0)
+    assert [found.state for found in jobs.going(tmp_path).values()] == ["running", "waiting", "waiting"]
+    jobs.cancel(tmp_path, second)
+    _until(lambda: (found := jobs.status(tmp_path, second)) is not None and found.state == "cancelled")
+    jobs.cancel(tmp_path, first)
+    _until(lambda: (found := jobs.status(tmp_path, third)) is not None and found.state == "done")
+    assert not jobs.going(tmp_path)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 240
+    while not holds():
+        assert time.monotonic() < end_s
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("a: 1\nname: small # x\n", "small"), ("name: 'b c'\n", "b c"), ("names: 1\n", "")]
+)
+def test_the_line_calls_a_run_by_the_name_of_its_scenario(text: str, name: str) -> None:
+    assert line.name_of(text) == name
 
 
 class _Going:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dashboard import jobs
+from dashboard.line import Status
 from dashboard.workspace import gallery, lay_out, load_confined
 from simulator.errors import InputError
 
@@ -18,12 +19,12 @@ LONG = TEXT.replace("horizon_s: 120", "horizon_s: 150000")
 PATIENCE_S = 240.0
 
 
-def ended(out: Path, job: str) -> jobs.Status:
+def ended(out: Path, job: str) -> Status:
     deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
         found = jobs.status(out, job)
         assert found is not None
-        if found.state != "running":
+        if not found.is_open:
             return found
         time.sleep(0.1)
     raise AssertionError("the run did not end")
