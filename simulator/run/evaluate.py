@@ -53,6 +53,13 @@ def shown_outcomes(planned: PlannedTopology, loads: Loads, store: Store) -> list
     return [stored_outcome(subject, demand, k, store) for k in range(demand.replications)]
 
 
+def served_course(
+    written: LoadedScenario, loads: Loads, planned: PlannedTopology, sizer: Sizer, found: Answer | None = None
+) -> Course:
+    """Serve a topology under the load that is shown and in all months, and price it; arguments as `course_of`'s."""
+    return course_of(written, loads, planned, shown_outcomes(planned, loads, sizer.store), sizer, found)
+
+
 def walk_with_prices(
     written: LoadedScenario,
     loads: Loads,
@@ -128,7 +135,7 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     found = sizer.answer(loaded, name, loads)
     sized = sized_scenario(loaded, [found] if found else [])
     planned = plan_topology(sized, name)
-    course = course_of(loaded, loads, planned, shown_outcomes(planned, loads, sizer.store), sizer, found)
+    course = served_course(loaded, loads, planned, sizer, found)
     return evaluated(sized, planned, course.priced, course.prices, loads.shown.period.name)
 
 

@@ -19,19 +19,18 @@ from simulator.resolve.horizon import horizon_of
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.results.bundle import Bundle
-from simulator.run.evaluate import course_of
+from simulator.run.evaluate import evaluated, served_course
 from simulator.run.excerpt import Excerpt, excerpt_demand, in_excerpt
 from simulator.run.loads import Loads
 from simulator.run.over_time import outcome_over_time
 from simulator.run.phases import check_events
 from simulator.run.sizer import Sizer
-from simulator.run.summary import summarise, unmeasured_classes
+from simulator.run.summary import unmeasured_classes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.key import agreed, demand_parts, digest, fleet_key
 from simulator.simulate.one import subject_of
 from simulator.simulate.store import Store
-from simulator.simulate.stored import stored_outcome
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.decision import Contender
 
@@ -77,12 +76,11 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, excerpt: Excerpt, s
     shown = loads.shown
     planned = in_excerpt(plan_topology(loaded, name), excerpt, shown.demand)
     subject = subject_of(planned)
-    first, felt = outcome_over_time(subject, shown.demand, 0, store)
-    outcomes = [first, *(stored_outcome(subject, shown.demand, k, store) for k in range(1, excerpt.replications))]
-    course = course_of(loaded, loads, planned, outcomes, Sizer(store))
-    found = summarise(loaded, planned, course.priced, course.prices, shown.period.name)
+    _, felt = outcome_over_time(subject, shown.demand, 0, store)
+    course = served_course(loaded, loads, planned, Sizer(store))
+    found = evaluated(loaded, planned, course.priced, course.prices, shown.period.name).summary
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
-    row = replace(found, fleet=fleet).row()
+    row = replace(found, fleet=course.journey.fleet(fleet)).row()
     return row | {"uncertainty": None, "over_time": felt.row(shown.demand.start_s)}
 
 

@@ -147,7 +147,7 @@ def try_fleet(
         done = (*done, outcome)
     if most < demand.replications:
         return Trial(done)
-    refutation = judge.verdict(done[-1].run.end_s) or _too_long(done, demand)
+    refutation = judge.verdict(done[-1].metrics.end_s) or _too_long(done, demand)
     if refutation:
         store.put(key, refutation)
     return Trial(done, refutation)
@@ -159,7 +159,8 @@ def _too_long(done: tuple[Outcome, ...], demand: Demand) -> Refutation | None:
     if not words:
         return None
     ended = HOURS_PER_MONTH / hours_of_jobs(done, demand.jobs_per_month)
-    return Refutation(demand.classes[0].name, "jobs of a month", 0, 0, ended, len(done) - 1, done[-1].run.end_s, words)
+    at_s = done[-1].metrics.end_s
+    return Refutation(demand.classes[0].name, "jobs of a month", 0, 0, ended, len(done) - 1, at_s, words)
 
 
 def _outcome(

@@ -162,12 +162,18 @@ def with_found_hours(loaded: LoadedScenario, answers: list[Answer]) -> LoadedSce
 
 
 def _furthest(found: Search) -> Tried | None:
-    """The refused size that came furthest before it was refused, the smaller of equal ones."""
+    """The refused size that came furthest before it was refused, then misses least; the smaller of equal ones.
+
+    One whose jobs all end by their deadline, but do not fit into a month, came further than one that misses it.
+    """
     refused = [tried for tried in found.trail if tried.refutation is not None]
 
-    def far(tried: Tried) -> tuple[float, float]:
-        assert tried.refutation is not None
-        return tried.refutation.replication, tried.refutation.at_s
+    def far(tried: Tried) -> tuple[float, ...]:
+        at = tried.refutation
+        assert at is not None
+        of_month = bool(at.words)
+        when_s = 0.0 if of_month else at.at_s
+        return at.replication, of_month, when_s, at.ended, at.allowed - at.misses, -tried.replicas
 
     return max(refused, key=far, default=None)
 
@@ -210,7 +216,7 @@ def _shortfall(trials: Trials, tried: Tried) -> str:
     period = trials.fails_in(tried.point)
     merged = MetricAccumulator.of([outcome.metrics for outcome in trials.whole(tried.point, period)])
     where = f"in {trials.periods[period].period.name}: " if len(trials.periods) > 1 else ""
-    return f"{where}{shortfall(merged)}"
+    return f"{where}{shortfall(merged) or tried.reason}"
 
 
 def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:

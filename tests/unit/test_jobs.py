@@ -15,6 +15,7 @@ from simulator.errors import InputError
 from simulator.fleet.simulate import simulate_fleet
 from simulator.metrics.slo import late_words
 from simulator.run.simulate import simulate
+from simulator.size.found import Limits
 from simulator.study.fleet import ColdStart
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.levels import at_level
@@ -174,6 +175,17 @@ def test_jobs_that_do_not_fit_into_a_month_miss_the_slo(tmp_path: Path) -> None:
     job_s = found.summary["topologies"]["rent"]["cost"]["job"]["job_s"]
     fit = int(730 * 3600 / job_s)
     assert f"about {fit:,} fit" in found.decision["topologies"]["rent"]["months"][0]["binding"]
+
+
+def test_where_no_size_gets_all_jobs_into_a_month_the_one_that_gets_most_is_shown(tmp_path: Path) -> None:
+    """It is the largest that is looked at, not the one that takes longest, and the reason is the month."""
+    often = "workload.classes[docs].arrivals.per_month=20000"
+    loaded = load(tmp_path, often, "topologies.rent.pools[p].replicas=auto")
+    found = simulate(loaded, tmp_path, limits=Limits(max_replicas=3))
+    search = found.summary["topologies"]["rent"]["search"]
+    assert search["sizes"]["p"] == "3"
+    assert "with at most 3 replicas: 20000 jobs take" in search["infeasible"]
+    assert "--max-replicas 3 may be raised" in search["infeasible"]
 
 
 @pytest.mark.parametrize(
