@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from simulator.engine.config import Batching, EngineConfig, Policy
-from simulator.perf.steptime import StepTime
+from simulator.perf.steptime import Launches, StepTime
 from simulator.workload.requests import Requests, make_requests
 
 BUDGET, SEQS = 48, 6
@@ -67,7 +67,13 @@ def step_time(config: EngineConfig) -> StepTime:
     tokens = 0.5 + 0.01 * np.arange(config.max_num_batched_tokens + 1.0)
     seqs = 0.003 * np.arange(config.max_num_seqs + 1.0)
     return StepTime(
-        np.stack([tokens, 0.8 * tokens]).astype(np.float64), seqs.astype(np.float64), 1e-4, 1e-3, False, "test"
+        np.stack([tokens, 0.8 * tokens]).astype(np.float64),
+        seqs.astype(np.float64),
+        1e-4,
+        1e-3,
+        False,
+        "test",
+        launches=Launches(0.62, 0.9, 16),
     )
 
 

@@ -13,7 +13,7 @@ from calibrate.fit.fit import Fit
 from simulator.catalog.profiles import FORMAT, read_profile
 from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
-from simulator.perf.profile import COEFFICIENTS
+from simulator.perf.profile import COEFFICIENTS, LAUNCHES
 from simulator.results.files import make_folder, write_text
 
 _DIGITS = 9
@@ -61,7 +61,7 @@ def profile_value(
             "max_num_seqs": config.max_num_seqs,
             "max_model_len": config.max_model_len,
         },
-        "coefficients": {key: _short(coefficients[key]) for key in COEFFICIENTS},
+        "coefficients": {key: _short(coefficients[key]) for key in (*COEFFICIENTS, *LAUNCHES)},
         "relative_covariance": [[_short(entry) for entry in row] for row in fit.solution.covariance.tolist()],
         "correction": {
             "tokens": coefficients.knots_tokens.tolist(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from calibrate.fit.points import Points
 from calibrate.recording.steps import Steps
 from simulator.errors import InputError, Problem
-from simulator.perf.profile import COEFFICIENTS, StepCoefficients
+from simulator.perf.profile import COEFFICIENTS, LAUNCHES, StepCoefficients
 
 _MAX_SHARPNESS = 8.0
 _SOFT_SCALE = 0.05
@@ -32,7 +32,7 @@ class Solution:
     Attributes
     ----------
     coefficients : the fitted model
-    covariance : (7, 7), of the coefficients' logarithms (relative); zero where a coefficient is at 0 or at its bound
+    covariance : (9, 9), of the coefficients' logarithms (relative); zero where a coefficient is at 0 or at its bound
     """
 
     coefficients: StepCoefficients
@@ -41,13 +41,13 @@ class Solution:
 
 def predict_s(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.float64]:
     """Duration of each step by the model, s."""
-    time_s: NDArray[np.float64] = (
+    time_s = (
         coefficients.token_time_s(steps.tokens)
-        + coefficients["sequence_s"] * steps.sequences
         + coefficients["prefill_attn_s"] * steps.prefill_units
         + coefficients["decode_attn_s"] * steps.decode_context
     )
-    return time_s
+    least_s = coefficients.launches.least_s(steps.tokens, steps.prefill_units > 0)
+    return np.asarray(coefficients["sequence_s"] * steps.sequences + np.maximum(time_s, least_s))
 
 
 def check_design(steps: Steps, file: str | None = None) -> None:
@@ -96,36 +96,49 @@ def solve(
     steps = points.steps
     knots = np.array(sorted(knots_tokens), np.float64)
     sizes = np.array(sorted(captured), np.int64)
-    start = _start(steps)
+    start = _start(steps, sizes)
+    n = len(start)
     weight = np.minimum(np.sqrt(points.repeats), 3.0)
 
     def unpack(logs: NDArray[np.float64]) -> StepCoefficients:
-        values = np.exp(logs[: len(COEFFICIENTS)])
-        return StepCoefficients(values, knots, np.exp(logs[len(COEFFICIENTS) :]), sizes)
+        values = np.zeros(len(COEFFICIENTS) + len(LAUNCHES))
+        values[:n] = np.exp(logs[:n])
+        return StepCoefficients(values, knots, np.exp(logs[n:]), sizes)
 
     def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
         errors = weight * np.log(predict_s(unpack(logs), steps) / steps.duration_s)
-        return np.concatenate([errors, stiffness * logs[len(COEFFICIENTS) :]])
+        return np.concatenate([errors, stiffness * logs[n:]])
 
-    low = np.full(len(start) + len(knots), np.log(_SMALLEST))
-    low[: len(start)] += np.log(start)
+    low = np.full(n + len(knots), np.log(_SMALLEST))
+    low[:n] += np.log(start)
     high = np.full(len(low), np.log(1e3))
-    high[: len(start)] += np.log(start)
+    high[:n] += np.log(start)
     sharp = COEFFICIENTS.index("sharpness")
     low[sharp], high[sharp] = 0.0, np.log(_MAX_SHARPNESS)
-    low[len(start) :], high[len(start) :] = -0.5, 0.5
+    low[n:], high[n:] = -0.5, 0.5
     guess = np.concatenate([np.log(start), np.zeros(len(knots))])
     found = least_squares(residual, guess, bounds=(low, high), loss="soft_l1", f_scale=_SOFT_SCALE, x_scale="jac")
     coefficients = unpack(found.x)
     values = coefficients.values.copy()
-    negligible = found.x[: len(start)] - np.log(start) < np.log(1e-6)
-    values[negligible] = 0.0
+    values[:n][found.x[:n] - np.log(start) < np.log(1e-6)] = 0.0
+    values[len(COEFFICIENTS) :][~_binds(coefficients, steps)] = 0.0
     coefficients = StepCoefficients(values, knots, coefficients.knot_ratios, sizes)
-    return Solution(coefficients, _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x))
+    return Solution(coefficients, _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x, n))
 
 
-def _start(steps: Steps) -> NDArray[np.float64]:
-    """Magnitudes: half of the fastest step for the host and for the weights, the rest as if alone responsible."""
+def _binds(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.bool_]:
+    """For each of `LAUNCHES` whether it is what some step takes; one that never is was not measured."""
+    without = replace(
+        coefficients, values=coefficients.values * (np.arange(len(coefficients.values)) < len(COEFFICIENTS))
+    )
+    bound = predict_s(coefficients, steps) > predict_s(without, steps)
+    larger = steps.tokens > coefficients.launches.captured_tokens
+    return np.array([(bound & ~larger).any(), (bound & larger).any()])
+
+
+def _start(steps: Steps, captured: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Magnitudes: half of the fastest step for the host and for the weights, launches as long as the median of the
+    steps that they are most likely to bound, the rest as if alone responsible."""
     base_s = float(np.quantile(steps.duration_s, 0.05)) / 2
     rest_s = np.maximum(steps.duration_s - base_s, base_s / 10)
 
@@ -142,8 +155,17 @@ def _start(steps: Steps) -> NDArray[np.float64]:
             share(steps.sequences, 0.1),
             share(steps.prefill_units, 0.2),
             share(steps.decode_context, 0.3),
+            *_start_launches(steps, captured, base_s),
         ]
     )
+
+
+def _start_launches(steps: Steps, captured: NDArray[np.int64], base_s: float) -> list[float]:
+    if not len(captured):
+        return []
+    pieces = (steps.tokens <= captured[-1]) & (steps.prefill_units > 0)
+    eager = (steps.tokens > captured[-1]) & (steps.tokens <= 2 * captured[-1])
+    return [float(np.median(steps.duration_s[which])) if which.any() else base_s for which in (pieces, eager)]
 
 
 def _covariance(
@@ -152,11 +174,12 @@ def _covariance(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
     found: NDArray[np.float64],
+    n: int,
 ) -> NDArray[np.float64]:
-    n = len(COEFFICIENTS)
     inside = (found > low + 1e-3) & (found < high - 1e-3)
     spread = 1.4826 * float(np.median(np.abs(errors)))
     normal = jacobian[:, inside].T @ jacobian[:, inside]
     covariance = np.zeros((len(found), len(found)))
     covariance[np.ix_(inside, inside)] = np.linalg.pinv(normal, hermitian=True) * spread**2
-    return covariance[:n, :n]
+    missing = len(COEFFICIENTS) + len(LAUNCHES) - n
+    return np.pad(covariance[:n, :n], (0, missing))

@@ -13,7 +13,7 @@ from calibrate.live.drift import Drift
 from calibrate.live.load import seen_load
 from calibrate.live.window import Observation
 
-_SCALED = ("host_s", "weights_s", "token_s", "sequence_s", "prefill_attn_s", "decode_attn_s")
+_NO_TIME = "sharpness"
 
 
 def watch_value(observation: Observation, rows: list[dict[str, Any]], drift: Drift) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def watch_value(observation: Observation, rows: list[dict[str, Any]], drift: Dri
 
 def corrected_profile(value: Mapping[str, Any], drift: Drift, source: str) -> dict[str, Any]:
     """The profile with its step times scaled by the drift, and with the time per request that the watch showed."""
-    coefficients = dict(value["coefficients"])
-    for name in _SCALED:
-        coefficients[name] *= drift.factor
+    coefficients = {
+        name: entry if name == _NO_TIME else entry * drift.factor for name, entry in value["coefficients"].items()
+    }
     overhead_s = max(value["request_overhead_s"] + (drift.ttft_excess_s or 0.0), 0.0)
     return {
         **value,

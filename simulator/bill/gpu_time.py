@@ -41,8 +41,8 @@ def cached_share(use: PoolUse, engine: Engine) -> float:
     """
     requests, cached = use.work[:, 0], use.work[:, 2]
     pairs = cached * (cached / np.maximum(requests, 1.0) + 1.0) / 2.0
-    last = engine.steps.token_time_s[-1]
-    token_s = float(last[-1]) / (len(last) - 1)
+    budget = engine.steps.token_time_s.shape[1] - 1
+    token_s = engine.steps.prompts_s(budget) / budget
     seconds = float((token_s * cached + engine.steps.prefill_attn_s * pairs).sum())
     return _over_done(seconds / engine.steps.stages, use, engine)
 
@@ -62,7 +62,7 @@ def alone_share(use: PoolUse, engine: Engine) -> float:
         if not requests:
             continue
         full, rest = divmod(fresh / requests, budget)
-        prompts_s = full * _step_s(steps, 1.0, budget) + (_step_s(steps, 1.0, rest) if rest > 0 else 0.0)
+        prompts_s = full * _step_s(steps, 1.0, budget, True) + (_step_s(steps, 1.0, rest, True) if rest > 0 else 0.0)
         answers = max(output - requests, 0.0) / engine.tokens_per_step
         seconds += requests * prompts_s + answers * _step_s(steps, 1.0, 1.0 + engine.drafts)
         seconds += steps.prefill_attn_s * pairs + steps.decode_attn_s * context
@@ -88,7 +88,8 @@ def plain_share(use: PoolUse, engine: Engine) -> float:
     def seconds(steps: StepTime) -> float:
         found = (use.steps - with_prompt) * _step_s(steps, decoding, tokens)
         if with_prompt:
-            found += with_prompt * _step_s(steps, decoding + requests / with_prompt, tokens + fresh / with_prompt)
+            sequences, computed = decoding + requests / with_prompt, tokens + fresh / with_prompt
+            found += with_prompt * _step_s(steps, sequences, computed, True)
         return found + steps.prefill_attn_s * pairs + steps.decode_attn_s * context
 
     return seconds(engine.plain) / seconds(engine.steps) - 1.0
@@ -99,11 +100,12 @@ def _over_done(seconds: float, use: PoolUse, engine: Engine) -> float:
     return seconds / done_s if done_s > 0 else 0.0
 
 
-def _step_s(steps: StepTime, sequences: float, tokens: float) -> float:
+def _step_s(steps: StepTime, sequences: float, tokens: float, holds_prompts: bool = False) -> float:
     """Time of a step without its attention; of numbers that are none in between, of one request at least."""
-    n = max(sequences, 1.0)
+    n, computed = max(sequences, 1.0), max(tokens, 1.0)
     row = steps.token_time_s[min(round(n), len(steps.token_time_s)) - 1]
-    return _at(row, max(tokens, 1.0)) + _at(steps.seq_time_s, n)
+    least_s = float(steps.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
+    return max(_at(row, computed), least_s) + _at(steps.seq_time_s, n)
 
 
 def _at(table: NDArray[np.float64], place: float) -> float:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import BatchLimits
-from simulator.perf.profile import COEFFICIENTS, StepCoefficients, profile_step_time
+from simulator.perf.profile import COEFFICIENTS, LAUNCHES, StepCoefficients, profile_step_time
 from simulator.perf.steptime import ExpectedError, StepTime
 from simulator.results.inputs import input_format
 from simulator.schema.base import IS_NUMBER, NotNegative, Positive
@@ -161,7 +161,7 @@ def read_profile(file: str | Path) -> Profile:
 
 def _profile(file: ProfileFile, value: dict[str, Any]) -> Profile:
     coefficients = StepCoefficients(
-        np.array([file.coefficients[name] for name in COEFFICIENTS]),
+        np.array([file.coefficients.get(name, 0.0) for name in (*COEFFICIENTS, *LAUNCHES)]),
         np.array(file.correction.tokens, np.float64),
         np.array(file.correction.ratio, np.float64),
         np.array(file.capture_sizes, np.int64),

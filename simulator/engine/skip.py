@@ -13,6 +13,7 @@ from simulator.engine.doors import table_door
 from simulator.engine.modes.tables.answers import lane_needs
 from simulator.engine.modes.tables.lane import change_members
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.timing import least_s
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
 
@@ -55,6 +56,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
         return
     base_s = engines.token_time_s[pool.token_time_base + (min(n, pool.token_time_rows) - 1) * (budget + 1) + n]
     base_s = base_s + engines.seq_time_s[pool.seq_time_base + n] + pool.prefill_attn_s * 0.0
+    launches_s = least_s(engines, pool, n, n, 0)
     watts = engines.power_w[pool.power_base + n]
     decode_attn_s = pool.decode_attn_s
     blocks = pool.num_blocks - 1
@@ -77,7 +79,7 @@ def skip_decode_steps(engines: Engines, r: int, until_s: float) -> None:
         step += 1
         context += n
         free = take_skipped(engines, r, rep, pool, step, free - need)
-        duration = base_s + decode_attn_s * (context + n)
+        duration = max(base_s + decode_attn_s * (context + n), launches_s)
         start_s = end_s
         end_s = start_s + duration
         busy_s += duration

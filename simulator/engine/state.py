@@ -209,6 +209,9 @@ POOL = np.dtype(
         ("power_base", np.int64),
         ("prefill_attn_s", np.float64),
         ("decode_attn_s", np.float64),
+        ("pieces_s", np.float64),
+        ("eager_s", np.float64),
+        ("captured_tokens", np.int64),
         # gateway side
         ("replica_base", np.int64),
         ("n_ready", np.int64),

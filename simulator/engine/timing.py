@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.state import DECODE, LOG_SCHEDULED, LOG_STEP, N_LOG, NONE, Engines
-from simulator.jit import kernel
+from simulator.jit import inline_kernel, kernel
 
 
 @kernel
@@ -45,7 +45,15 @@ def step_duration_s(engines: Engines, rep: Any, pool: Any) -> float:
     position = pool.token_time_base + row * (pool.max_num_batched_tokens + 1) + rep.step_tokens
     duration = engines.token_time_s[position] + engines.seq_time_s[pool.seq_time_base + seqs]
     duration = duration + pool.prefill_attn_s * (rep.step_units * 0.5)
-    return duration + pool.decode_attn_s * rep.step_context
+    duration = duration + pool.decode_attn_s * rep.step_context
+    return max(duration, least_s(engines, pool, seqs, rep.step_tokens, rep.step_units))
+
+
+@inline_kernel
+def least_s(engines: Engines, pool: Any, seqs: int, tokens: int, units: int) -> float:
+    """What launching a step takes, after what its sequences add: `Launches`; 0 where a whole graph is launched."""
+    launches = pool.eager_s if tokens > pool.captured_tokens else pool.pieces_s if units > 0 else 0.0
+    return engines.seq_time_s[pool.seq_time_base + seqs] + launches if launches > 0.0 else 0.0
 
 
 @kernel

@@ -1,11 +1,13 @@
 """A measured profile: the step time of one engine on one machine, fitted to its own steps.
 
-.. math:: T = r(t) (t_{host} + (W^p + (c t)^p)^{1/p}) + s n
-          + A_p \\sum_{prefill} q (c + (q + 1)/2) + A_d \\sum_{decode} c'
+.. math:: T = s n + \\max\\Bigl(r(t) (t_{host} + (W^p + (c t)^p)^{1/p})
+          + A_p \\sum_{prefill} q (c + (q + 1)/2) + A_d \\sum_{decode} c', \\; L\\Bigr)
 
 with `t` scheduled tokens (padded to the captured CUDA-graph size where there is one), `n` sequences, `W` the time to
 read the weights, `c` the matrix products' time per token, `p` the sharpness of the passage from one to the other, and
 `r(t)` a correction by token count, 1 unless the measured points ask for it, linear in log t between its knots.
+With CUDA graphs `L` is the host's time to launch a step kernel by kernel: of one with prompts up to the largest
+captured size, of a larger one (`simulator.perf.steptime.Launches`); without, and for a whole graph, 0.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.perf.steptime import ExpectedError, StepTime
+from simulator.perf.steptime import ExpectedError, Launches, StepTime
 
 COEFFICIENTS = ("host_s", "weights_s", "token_s", "sharpness", "sequence_s", "prefill_attn_s", "decode_attn_s")
-"""Names in the order of `Profile.coefficients`: t_host, W, c, p, s, A_p, A_d."""
+"""Names of t_host, W, c, p, s, A_p, A_d, in the order of `StepCoefficients.values`."""
+LAUNCHES = ("pieces_s", "eager_s")
+"""Names of L below and beyond the largest captured size, behind them; 0 in profiles that lack them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class StepCoefficients:
 
     Attributes
     ----------
-    values : float64 (7,), in the order of `COEFFICIENTS`
+    values : float64 (9,), in the order of `COEFFICIENTS` and `LAUNCHES`
     knots_tokens, knot_ratios : token counts and r there; empty without a correction
     capture_sizes : ascending token counts up to which a decode-sized step is padded; empty without CUDA graphs
     """
@@ -38,7 +42,14 @@ class StepCoefficients:
     capture_sizes: NDArray[np.int64]
 
     def __getitem__(self, name: str) -> float:
-        return float(self.values[COEFFICIENTS.index(name)])
+        return float(self.values[(*COEFFICIENTS, *LAUNCHES).index(name)])
+
+    @property
+    def launches(self) -> Launches:
+        """What launching takes; nothing without captured sizes."""
+        if not len(self.capture_sizes):
+            return Launches()
+        return Launches(self["pieces_s"], self["eager_s"], int(self.capture_sizes[-1]))
 
     def padded(self, tokens: NDArray[np.float64]) -> NDArray[np.float64]:
         """Tokens that the GPU computes: the next captured size, or as many as there are beyond the largest."""
@@ -94,6 +105,7 @@ def profile_step_time(
         decode_attn_s=coefficients["decode_attn_s"],
         calibrated=True,
         origin=origin,
+        launches=coefficients.launches,
         request_overhead_s=request_overhead_s,
         expected_error=expected_error,
     )

@@ -31,14 +31,43 @@ class ExpectedError:
 
 
 @dataclass(frozen=True, slots=True)
+class Launches:
+    """Time in which a host launches a step's kernels one by one, in seconds; a step cannot end sooner.
+
+    A whole CUDA graph is one launch: steps that only decode, up to the largest captured batch. Steps that hold prompts
+    run graphs in pieces with attention between them, and larger steps run no graph at all.
+
+    Attributes
+    ----------
+    pieces_s : of a step that holds prompts, of at most `captured_tokens`
+    eager_s : of a step of more than `captured_tokens`
+    captured_tokens : largest captured batch
+    """
+
+    pieces_s: float = 0.0
+    eager_s: float = 0.0
+    captured_tokens: int = 0
+
+    def least_s(
+        self, tokens: NDArray[np.int64] | NDArray[np.float64], holds_prompts: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Least time of steps by their tokens, without what their sequences add."""
+        return np.where(
+            tokens > self.captured_tokens, self.eager_s * (tokens > 0), np.where(holds_prompts, self.pieces_s, 0.0)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class StepTime:
     """Duration of one engine step, in seconds.
 
-    .. math:: T = F[\\min(n, p) - 1, t] + S[n] + A_p \\sum_{prefill} q (c + (q + 1)/2) + A_d \\sum_{decode} c'
+    .. math:: T = S[n] + \\max\\Bigl(F[\\min(n, p) - 1, t] + A_p \\sum_{prefill} q (c + (q + 1)/2) +
+        A_d \\sum_{decode} c', \\; L\\Bigr)
 
     with `n` sequences and `t` scheduled tokens in the step, `q` tokens scheduled and `c` computed before for a
     request in prefill, and `c' = c + q` the context that a decoding request reads. A request decodes in a step when it
-    was caught up before (one new token, or 1 + drafts with speculative decoding).
+    was caught up before (one new token, or 1 + drafts with speculative decoding). L is what launching takes: see
+    `Launches`.
 
     Attributes
     ----------
@@ -53,6 +82,7 @@ class StepTime:
     request_overhead_s : time that a request spends outside the engine's steps (API process, tokeniser, first output)
     expected_error : from the profile's validation; None where nothing was measured
     plan_s : least time from one plan of the engine to its next, where several are in flight
+    launches : the least that launching its kernels takes
     stages : pipeline stages that compute as many plans at once, where these are in flight: a plan takes its duration
         through all of them, and that over `stages` of the replica's time
     """
@@ -67,13 +97,21 @@ class StepTime:
     expected_error: ExpectedError | None = None
     plan_s: float = 0.0
     stages: int = 1
+    launches: Launches = Launches()
 
     def round_s(self, batch: NDArray[np.int64], drafts: int, context_tokens: float) -> NDArray[np.float64]:
         """Time in which each of `batch` decoding requests gets its tokens: as many plans as stages, in turn."""
         share = -(-batch // self.stages)
         computed = np.minimum(share * (1 + drafts), self.token_time_s.shape[1] - 1)
-        attention_s = self.decode_attn_s * share * context_tokens
-        return np.asarray(self.token_time_s[-1][computed] + self.seq_time_s[share] + attention_s)
+        sequences_s = self.seq_time_s[share]
+        time_s = self.token_time_s[-1][computed] + sequences_s + self.decode_attn_s * share * context_tokens
+        least_s = self.launches.least_s(computed, np.zeros(computed.shape, np.bool_))
+        return np.asarray(np.maximum(time_s, sequences_s + least_s))
+
+    def prompts_s(self, tokens: int) -> float:
+        """Time of a step that `tokens` of prompts fill, without attention and what its sequences add."""
+        least_s = self.launches.least_s(np.array([tokens]), np.array([True]))
+        return max(float(self.token_time_s[-1][tokens]), float(least_s[0]))
 
     def durations_s(
         self,
@@ -87,12 +125,14 @@ class StepTime:
         A step in which nothing was scheduled takes F[0, 0] + S[0].
         """
         row = np.maximum(np.minimum(sequences, len(self.token_time_s)) - 1, 0)
-        return np.asarray(
+        sequences_s = self.seq_time_s[sequences]
+        time_s = (
             self.token_time_s[row, tokens]
-            + self.seq_time_s[sequences]
+            + sequences_s
             + self.prefill_attn_s * prefill_units
             + self.decode_attn_s * decode_context
         )
+        return np.asarray(np.maximum(time_s, sequences_s + self.launches.least_s(tokens, prefill_units > 0)))
 
     def scaled(self, factor: float) -> StepTime:
         """Steps `factor` times as long; the time outside of steps stays."""
@@ -102,6 +142,9 @@ class StepTime:
             seq_time_s=self.seq_time_s * factor,
             prefill_attn_s=self.prefill_attn_s * factor,
             decode_attn_s=self.decode_attn_s * factor,
+            launches=replace(
+                self.launches, pieces_s=self.launches.pieces_s * factor, eager_s=self.launches.eager_s * factor
+            ),
         )
 
 

@@ -51,9 +51,10 @@ def replica_capacity_rps(
     batch = max(min(engine.max_num_seqs, int(requests_at_once(engine, context)), budget), 1)
     if engine.batching == engine.batching.ONE_AT_A_TIME:
         batch = 1
-    row = step.token_time_s[-1]
     hit = cached_share if engine.enable_prefix_caching else 0.0
-    prefill_s = isl * (1 - hit) * row[budget] / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
+    prefill_s = (
+        isl * (1 - hit) * step.prompts_s(budget) / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
+    )
     drafts = engine.num_speculative_tokens
     steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
     rounds = max(steps, 1.0) if decode else 1.0

@@ -109,8 +109,8 @@ def requests_held(pool: PoolSpec, demand: Demand) -> int:
     limits_s = [_token_limit_s(term.metric, term.limit_s, load) for slo in demand.classes for term in slo.terms]
     limit_s = min((limit for limit in limits_s if limit is not None), default=math.inf)
     batch = np.arange(1, most + 1)
-    row, budget = step.token_time_s[-1], engine.max_num_batched_tokens
-    prefill_s = load.isl * row[budget] / budget + step.prefill_attn_s * load.isl**2 / 2
+    budget = engine.max_num_batched_tokens
+    prefill_s = load.isl * step.prompts_s(budget) / budget + step.prefill_attn_s * load.isl**2 / 2
     step_s = step.round_s(batch, 0, context) + batch / load.osl * prefill_s / step.stages
     return max(int(np.count_nonzero(step_s <= limit_s)), 1)
 

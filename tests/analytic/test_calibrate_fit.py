@@ -11,12 +11,14 @@ from calibrate.fit.solve import predict_s
 from calibrate.recording.steps import Steps, steps_from_batches
 from simulator.errors import InputError
 from simulator.perf.profile import StepCoefficients
+from simulator.perf.steptime import Launches
 from simulator.rng import stream
 
 CAPTURED = (1, 2, 4, 8, 16, 24, 32)
 NONE: NDArray[np.float64] = np.zeros(0)
-TRUE = StepCoefficients(np.array([0.002, 0.008, 6e-5, 4.0, 2e-5, 3e-9, 4e-8]), NONE, NONE, np.zeros(0, np.int64))
+TRUE = StepCoefficients(np.array([0.002, 0.008, 6e-5, 4.0, 2e-5, 3e-9, 4e-8, 0, 0]), NONE, NONE, np.zeros(0, np.int64))
 PADDED = StepCoefficients(TRUE.values, NONE, NONE, np.array(CAPTURED))
+LAUNCHED = StepCoefficients(np.array([*TRUE.values[:7], 0.021, 0.033]), NONE, NONE, np.array(CAPTURED))
 
 
 def design(repeats: int = 3) -> list[list[list[int]]]:
@@ -38,7 +40,7 @@ def measured(truth: StepCoefficients, noise: float, outliers: float) -> Steps:
     return steps_from_batches(duration_s, batches)
 
 
-@pytest.mark.parametrize("truth", [TRUE, PADDED], ids=["plain", "cuda graphs"])
+@pytest.mark.parametrize("truth", [TRUE, PADDED, LAUNCHED], ids=["plain", "cuda graphs", "launches that show"])
 def test_the_step_time_is_recovered_through_noise_and_outliers(truth: StepCoefficients) -> None:
     steps = measured(truth, 0.02, 0.06)
     found = fit_steps(steps, truth.capture_sizes.tolist())
@@ -49,6 +51,15 @@ def test_the_step_time_is_recovered_through_noise_and_outliers(truth: StepCoeffi
     assert 0.02 < found.outlier_share < 0.12
     for name, relative in (("token_s", 0.05), ("prefill_attn_s", 0.05), ("decode_attn_s", 0.1)):
         assert found.solution.coefficients[name] == pytest.approx(truth[name], rel=relative)
+    for name in ("pieces_s", "eager_s") if truth is LAUNCHED else ():
+        assert found.solution.coefficients[name] == pytest.approx(truth[name], rel=0.02)
+
+
+def test_launches_that_bound_no_step_are_none() -> None:
+    found = fit_steps(measured(PADDED, 0.0, 0.0), CAPTURED).solution.coefficients
+    shortest_s = predict_s(PADDED, measured(PADDED, 0.0, 0.0)).min()
+    assert found["pieces_s"] < 1.2 * shortest_s
+    assert fit_steps(measured(TRUE, 0.0, 0.0)).solution.coefficients.launches == Launches()
 
 
 def test_held_out_errors_are_those_of_the_noise() -> None:

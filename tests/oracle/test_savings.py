@@ -73,7 +73,8 @@ def test_any_savings_are_the_same_by_the_second_arithmetic(one: Engine, other: E
 
 def table(steps: StepTime) -> dict[str, Any]:
     names = ("token_time_s", "seq_time_s", "prefill_attn_s", "decode_attn_s")
-    return {name: np.asarray(getattr(steps, name)).tolist() for name in names}
+    launches = (steps.launches.pieces_s, steps.launches.eager_s, steps.launches.captured_tokens)
+    return {**{name: np.asarray(getattr(steps, name)).tolist() for name in names}, "launches": launches}
 
 
 def test_batches_that_take_as_long_as_their_requests_alone_save_nothing() -> None:

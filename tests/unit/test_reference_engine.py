@@ -13,7 +13,7 @@ from simulator.engine.reference.engine import RequestRecord, run_reference
 from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.request import ContentHasher, Request
 from simulator.engine.reference.scheduler import Scheduler
-from simulator.perf.steptime import StepTime, constant_step_time
+from simulator.perf.steptime import Launches, StepTime, constant_step_time
 from simulator.rng import stream
 from simulator.workload.requests import make_requests
 
@@ -47,6 +47,23 @@ def test_a_step_lasts_what_the_equation_says() -> None:
     prefill = (10 + 16) + 2 * 0.25 + 1e-3 * (6 * 3.5 + 10 * 5.5)
     mixed = (10 + 9) + 2 * 0.25 + 1e-3 * (8 * (10 + 4.5)) + 1e-2 * 7
     assert [s.end_s - s.start_s for s in run.steps] == pytest.approx([prefill, mixed], rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("captured", "prefill_s", "mixed_s"), [(8, 40.0, 40.0), (12, 40.0, 30.0), (16, 30.0, 30.0), (0, 40.0, 40.0)]
+)
+def test_a_step_lasts_no_less_than_its_launches(captured: int, prefill_s: float, mixed_s: float) -> None:
+    """Steps of 16 and 9 tokens with prompts: in pieces up to the largest captured batch, without a graph beyond."""
+    time = replace(SECOND, seq_time_s=np.full(9, 0.5), launches=Launches(30.0, 40.0, captured))
+    run = run_reference(SMALL, time, make_requests(np.array([0.0, 0.0]), np.array([6, 18]), np.array([2, 1])))
+    assert [s.end_s - s.start_s for s in run.steps] == [prefill_s + 0.5, mixed_s + 0.5]
+
+
+@pytest.mark.parametrize(("captured", "lasts_s"), [(1, 1.0), (0, 40.0)])
+def test_a_whole_graph_is_launched_at_once(captured: int, lasts_s: float) -> None:
+    time = replace(SECOND, launches=Launches(30.0, 40.0, captured))
+    run = run_reference(SMALL, time, make_requests(np.array([0.0]), np.array([6]), np.array([4])))
+    assert [s.end_s - s.start_s for s in run.steps][1:] == [lasts_s] * 3
 
 
 def test_one_at_a_time_is_lindley_recursion() -> None:

@@ -92,9 +92,14 @@ def step_duration_s(step_time: StepTime, plan: StepPlan) -> float:
         else:
             prefill_units += tokens * (2 * before + tokens + 1)
     row = max(min(n_seqs, step_time.token_time_s.shape[0]) - 1, 0)
-    duration = float(step_time.token_time_s[row, n_tokens]) + float(step_time.seq_time_s[n_seqs])
+    sequences_s = float(step_time.seq_time_s[n_seqs])
+    duration = float(step_time.token_time_s[row, n_tokens]) + sequences_s
     duration = duration + step_time.prefill_attn_s * (prefill_units * 0.5)
-    return duration + step_time.decode_attn_s * decode_context
+    duration = duration + step_time.decode_attn_s * decode_context
+    launches = step_time.launches
+    if n_tokens > launches.captured_tokens:
+        return max(duration, sequences_s + launches.eager_s)
+    return max(duration, sequences_s + launches.pieces_s) if prefill_units else duration
 
 
 def run_reference(

@@ -77,9 +77,10 @@ def _share(months: Months, month: int, name: str, engine: Row, way: str) -> floa
 
 def _uncached(row: list[float], steps: Row) -> float:
     requests, _, cached = row[:3]
-    last = steps["token_time_s"][-1]
+    budget = len(steps["token_time_s"][-1]) - 1
     each = cached / requests
-    return cached * last[-1] / (len(last) - 1) + steps["prefill_attn_s"] * requests * each * (each + 1) / 2
+    full_s = max(steps["token_time_s"][-1][budget], _launches(steps, budget, prompts=True))
+    return cached * full_s / budget + steps["prefill_attn_s"] * requests * each * (each + 1) / 2
 
 
 def _alone(row: list[float], engine: Row) -> float:
@@ -88,7 +89,7 @@ def _alone(row: list[float], engine: Row) -> float:
     budget = len(steps["token_time_s"][0]) - 1
     prompt, seconds = fresh / requests, 0.0
     while prompt > 0:
-        seconds += _step(steps, 1, min(prompt, budget))
+        seconds += _step(steps, 1, min(prompt, budget), prompts=True)
         prompt -= budget
     answers = max(output - requests, 0) / engine["tokens_per_step"]
     attention = steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context
@@ -103,14 +104,22 @@ def _two_kinds(work: list[list[float]], count: float, steps: Row, engine: Row) -
     tokens = decoding * (1 + engine["drafts"])
     seconds = (count - prompts) * _step(steps, decoding, tokens)
     if prompts:
-        seconds += prompts * _step(steps, decoding + requests / prompts, tokens + fresh / prompts)
+        seconds += prompts * _step(steps, decoding + requests / prompts, tokens + fresh / prompts, prompts=True)
     return seconds + steps["prefill_attn_s"] * pairs + steps["decode_attn_s"] * context
 
 
-def _step(steps: Row, sequences: float, tokens: float) -> float:
-    n = max(1.0, sequences)
+def _step(steps: Row, sequences: float, tokens: float, prompts: bool = False) -> float:
+    n, computed = max(1.0, sequences), max(1.0, tokens)
     rows = steps["token_time_s"]
-    return _between(rows[min(len(rows), round(n)) - 1], max(1.0, tokens)) + _between(steps["seq_time_s"], n)
+    own = _between(rows[min(len(rows), round(n)) - 1], computed)
+    return max(own, _launches(steps, computed, prompts)) + _between(steps["seq_time_s"], n)
+
+
+def _launches(steps: Row, tokens: float, prompts: bool) -> float:
+    pieces_s, eager_s, captured = steps["launches"]
+    if tokens > captured:
+        return float(eager_s)
+    return float(pieces_s) if prompts else 0.0
 
 
 def _between(table: Table, place: float) -> float:

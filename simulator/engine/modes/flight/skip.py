@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.engine.modes.tables.answers import lane_needs
 from simulator.engine.skip import skip_decode_steps, take_skipped
 from simulator.engine.state import CALENDAR_STEPS, NONE, Engines
+from simulator.engine.timing import least_s
 from simulator.engine.tokens import itl_bin
 from simulator.jit import kernel
 
@@ -35,6 +36,7 @@ def skip_plans(engines: Engines, r: int, until_s: float) -> None:
     budget = pool.max_num_batched_tokens
     base_s = engines.token_time_s[pool.token_time_base + (min(n, pool.token_time_rows) - 1) * (budget + 1) + n]
     base_s = base_s + engines.seq_time_s[pool.seq_time_base + n] + pool.prefill_attn_s * 0.0
+    launches_s = least_s(engines, pool, n, n, 0)
     watts = engines.power_w[pool.power_base + n]
     itl = engines.itl_counts
     n_classes = engines.class_decode.shape[1]
@@ -51,7 +53,7 @@ def skip_plans(engines: Engines, r: int, until_s: float) -> None:
         for c in range(n_classes):
             itl[c, gap] += engines.class_decode[r, c]
         free = take_skipped(engines, r, rep, pool, step, free - need)
-        duration = base_s + pool.decode_attn_s * (context + n)
+        duration = max(base_s + pool.decode_attn_s * (context + n), launches_s)
         older_used = used
         used = pool.num_blocks - 1 - free
         last_s = end_s
