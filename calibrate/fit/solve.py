@@ -17,6 +17,8 @@ _MAX_SHARPNESS = 8.0
 _SOFT_SCALE = 0.05
 """Relative error from which on a point counts less than its square (soft L1)."""
 _SMALLEST = 1e-9
+_LONGEST_LAUNCH = 1.25
+"""Launches over the median of the steps that they most likely bound, at most: no step ends sooner than they."""
 _NEEDS = {
     "token_s": ("tokens", "steps with different numbers of tokens"),
     "prefill_attn_s": ("prefill_units", "prefill steps with different cached contexts"),
@@ -84,46 +86,55 @@ def solve(
     """Fit the model; all coefficients are at least 0.
 
     Minimises the soft-L1 loss of ln(model / measured) over points weighted by the root of their repeats (at most 3),
-    and pulls the logarithm of r towards 0 at each knot with weight `stiffness`.
+    and pulls the logarithm of r towards 0 at each knot with weight `stiffness`. Launches join the fit where it stands
+    without them: they hide what a step takes beyond them, so nothing else may be far off.
 
-    Parameters
-    ----------
-    knots_tokens : token counts at which r is free
-    captured : CUDA-graph capture sizes
+        Parameters
+        ----------
+        knots_tokens : token counts at which r is free
+        captured : CUDA-graph capture sizes
     """
     from scipy.optimize import least_squares
 
     steps = points.steps
     knots = np.array(sorted(knots_tokens), np.float64)
     sizes = np.array(sorted(captured), np.int64)
-    start = _start(steps, sizes)
-    n = len(start)
     weight = np.minimum(np.sqrt(points.repeats), 3.0)
+    base, launches = _start(steps), _start_launches(steps, sizes)
+    n, corrected = len(COEFFICIENTS), len(COEFFICIENTS) + len(knots)
 
     def unpack(logs: NDArray[np.float64]) -> StepCoefficients:
-        values = np.zeros(len(COEFFICIENTS) + len(LAUNCHES))
+        """Coefficients, corrections at the knots, and launches where they take part."""
+        values = np.zeros(n + len(LAUNCHES))
         values[:n] = np.exp(logs[:n])
-        return StepCoefficients(values, knots, np.exp(logs[n:]), sizes)
+        values[n : n + len(logs) - corrected] = np.exp(logs[corrected:])
+        return StepCoefficients(values, knots, np.exp(logs[n:corrected]), sizes)
 
     def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
         errors = weight * np.log(predict_s(unpack(logs), steps) / steps.duration_s)
-        return np.concatenate([errors, stiffness * logs[n:]])
+        return np.concatenate([errors, stiffness * logs[n:corrected]])
 
-    low = np.full(n + len(knots), np.log(_SMALLEST))
-    low[:n] += np.log(start)
-    high = np.full(len(low), np.log(1e3))
-    high[:n] += np.log(start)
+    scale = np.concatenate([base, np.ones(len(knots)), launches])
+    low, high = np.log(_SMALLEST * scale), np.log(1e3 * scale)
     sharp = COEFFICIENTS.index("sharpness")
     low[sharp], high[sharp] = 0.0, np.log(_MAX_SHARPNESS)
-    low[n:], high[n:] = -0.5, 0.5
-    guess = np.concatenate([np.log(start), np.zeros(len(knots))])
-    found = least_squares(residual, guess, bounds=(low, high), loss="soft_l1", f_scale=_SOFT_SCALE, x_scale="jac")
+    low[n:corrected], high[n:corrected] = -0.5, 0.5
+    high[corrected:] = np.log(_LONGEST_LAUNCH * launches)
+    guess = np.log(scale)
+    for taken in (corrected, len(scale)) if len(launches) else (corrected,):
+        bounds = (low[:taken], high[:taken])
+        found = least_squares(
+            residual, guess[:taken], bounds=bounds, loss="soft_l1", f_scale=_SOFT_SCALE, x_scale="jac"
+        )
+        guess[:taken] = found.x
     coefficients = unpack(found.x)
     values = coefficients.values.copy()
-    values[:n][found.x[:n] - np.log(start) < np.log(1e-6)] = 0.0
-    values[len(COEFFICIENTS) :][~_binds(coefficients, steps)] = 0.0
+    values[:n][found.x[:n] - np.log(base) < np.log(1e-6)] = 0.0
+    values[n:][~_binds(coefficients, steps)] = 0.0
     coefficients = StepCoefficients(values, knots, coefficients.knot_ratios, sizes)
-    return Solution(coefficients, _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x, n))
+    covariance = _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x)
+    kept = np.r_[:n, corrected : len(scale)]
+    return Solution(coefficients, np.pad(covariance[np.ix_(kept, kept)], (0, n + len(LAUNCHES) - len(kept))))
 
 
 def _binds(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.bool_]:
@@ -136,9 +147,8 @@ def _binds(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.bool_]:
     return np.array([(bound & ~larger).any(), (bound & larger).any()])
 
 
-def _start(steps: Steps, captured: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Magnitudes: half of the fastest step for the host and for the weights, launches as long as the median of the
-    steps that they are most likely to bound, the rest as if alone responsible."""
+def _start(steps: Steps) -> NDArray[np.float64]:
+    """Magnitudes: half of the fastest step for the host and for the weights, the rest as if alone responsible."""
     base_s = float(np.quantile(steps.duration_s, 0.05)) / 2
     rest_s = np.maximum(steps.duration_s - base_s, base_s / 10)
 
@@ -155,17 +165,20 @@ def _start(steps: Steps, captured: NDArray[np.int64]) -> NDArray[np.float64]:
             share(steps.sequences, 0.1),
             share(steps.prefill_units, 0.2),
             share(steps.decode_context, 0.3),
-            *_start_launches(steps, captured, base_s),
         ]
     )
 
 
-def _start_launches(steps: Steps, captured: NDArray[np.int64], base_s: float) -> list[float]:
+def _start_launches(steps: Steps, captured: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The median of the steps that each of `LAUNCHES` most likely bounds; none without captured sizes."""
     if not len(captured):
-        return []
+        return np.zeros(0)
     pieces = (steps.tokens <= captured[-1]) & (steps.prefill_units > 0)
     eager = (steps.tokens > captured[-1]) & (steps.tokens <= 2 * captured[-1])
-    return [float(np.median(steps.duration_s[which])) if which.any() else base_s for which in (pieces, eager)]
+    shortest_s = float(steps.duration_s.min())
+    return np.array(
+        [float(np.median(steps.duration_s[which])) if which.any() else shortest_s for which in (pieces, eager)]
+    )
 
 
 def _covariance(
@@ -174,12 +187,10 @@ def _covariance(
     low: NDArray[np.float64],
     high: NDArray[np.float64],
     found: NDArray[np.float64],
-    n: int,
 ) -> NDArray[np.float64]:
     inside = (found > low + 1e-3) & (found < high - 1e-3)
     spread = 1.4826 * float(np.median(np.abs(errors)))
     normal = jacobian[:, inside].T @ jacobian[:, inside]
     covariance = np.zeros((len(found), len(found)))
     covariance[np.ix_(inside, inside)] = np.linalg.pinv(normal, hermitian=True) * spread**2
-    missing = len(COEFFICIENTS) + len(LAUNCHES) - n
-    return np.pad(covariance[:n, :n], (0, missing))
+    return covariance

@@ -42,6 +42,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "num_blocks": (
         rf"after num_gpu_blocks is: ?{_NUMBER}",
         rf"# (?:GPU|CUDA|cuda) blocks: {_NUMBER}",
+        rf"Overriding num_gpu_blocks={_NUMBER} with",
     ),
     "kv_tokens": (rf"GPU KV cache size: {_NUMBER} tokens",),
     "max_model_len": (
@@ -52,6 +53,8 @@ TERMS: dict[str, tuple[str, ...]] = {
     "max_concurrency": (rf"Maximum concurrency for [\d,]+ tokens per request: {_NUMBER}x",),
 }
 """What vLLM prints of its memory, by version; the first pattern that matches wins."""
+_OVERRIDE = re.compile(r"with num_gpu_blocks_override=(\d+)")
+_OF_BLOCKS = ("kv_tokens", "max_concurrency")
 SETTINGS: dict[str, str] = {
     "version": r"(?:V1 LLM engine \(v|vLLM API server version |version )(\d[\w.+]*)",
     "model": r"(?:Starting to load model |model='|'model(?:_tag)?': ')([^'\s]+?)(?:\.\.\.|'|\s)",
@@ -122,6 +125,9 @@ def settings(text: str) -> dict[str, str]:
 def compare(file: Path, question: Question) -> list[dict[str, Any]]:
     """Rows of term, figure in the log, figure of the plan, and their difference.
 
+    Where the engine was told to take another number of blocks than its memory holds, the plan's tokens and concurrency
+    are those of that number too; `num_blocks` is what memory holds on both sides.
+
     Raises
     ------
     InputError : as `read_log`; no GPU or model, in the log or the options
@@ -133,6 +139,8 @@ def compare(file: Path, question: Question) -> list[dict[str, Any]]:
         lacking = "the model" if not asked.model else "the GPU"
         raise InputError(Problem(f"the log does not name {lacking}: give it, as --gpu h100-sxm", file=str(file)))
     plan = planned(answer(asked))
+    if told := _OVERRIDE.search(text):
+        plan |= {term: round(plan[term] * int(told[1]) / plan["num_blocks"], 4) for term in _OF_BLOCKS}
     rows = []
     for term in [*TERMS]:
         mine = plan.get(term)

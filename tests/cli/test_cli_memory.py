@@ -26,6 +26,13 @@ INFO 10-02 10:12:40 [gpu_model_runner.py:3480] Graph capturing finished in 8 sec
 """
 
 
+OVERRIDDEN = LOG.replace(
+    "INFO 10-02 10:12:30 [kv_cache_utils.py:1087] GPU KV cache size: 448,640 tokens",
+    "INFO 10-02 10:12:30 [kv_cache_utils.py:1060] Overriding num_gpu_blocks=28040 with num_gpu_blocks_override=16384\n"
+    "INFO 10-02 10:12:30 [kv_cache_utils.py:1087] GPU KV cache size: 262,144 tokens",
+).replace("3.42x", "2.00x")
+
+
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
     assert _run(["memory", *words, "--format", "json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -149,3 +156,24 @@ def test_a_log_of_another_engine_is_refused(
 def test_a_model_and_a_gpu_are_needed(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(["memory", "llama-3.1-8b"]) == 2
     assert "--gpu" in capsys.readouterr().err
+
+
+def test_a_log_of_overridden_blocks_is_held_against_what_memory_holds(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """16,384 blocks of 16 tokens are two requests of 131,072 tokens, whatever memory would hold."""
+    plain, told = tmp_path / "plain.log", tmp_path / "told.log"
+    plain.write_text(LOG)
+    told.write_text(OVERRIDDEN)
+    before, rows = (
+        {row["term"]: row for row in printed(capsys, "--compare", str(log), "--gpu", "h100-sxm")["rows"]}
+        for log in (plain, told)
+    )
+    assert rows["kv_tokens"]["plan"] == rows["kv_tokens"]["log"] == 262_144
+    assert rows["max_concurrency"]["plan"] == pytest.approx(2.0)
+    assert rows["num_blocks"] == {
+        **before["num_blocks"],
+        "log": 28_040,
+        "difference": before["num_blocks"]["plan"] - 28_040,
+    }
+    assert rows["kv_gib"] == before["kv_gib"]

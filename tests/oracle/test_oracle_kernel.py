@@ -21,6 +21,7 @@ STEPS = {
     "longprefill": 675,
     "nochunk": 626,
     "watermark": 959,
+    "h100_engine": 312,
 }
 
 
