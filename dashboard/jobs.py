@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import signal
@@ -25,10 +24,9 @@ from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_st
 from dashboard.processes import spare_cores
 from dashboard.workspace import lay_out
 from simulator.errors import InputError
+from simulator.results.bundle import clear_unfinished
 from simulator.results.files import make_folder
-from simulator.results.scratch import is_alive
 
-_UNFINISHED = re.compile(r"\..+\.(\d+)")
 MAX_RUNNING = spare_cores(4)
 MAX_WAITING = 20
 """Runs in line behind them."""
@@ -153,9 +151,7 @@ def _is_alive(job: str, folder: Path) -> bool:
 
 def _forget_old(out: Path) -> None:
     """Remove jobs of yesterday, and what processes that were killed left beside the bundles."""
-    for folder in out.glob(".*.*"):
-        if (owner := _UNFINISHED.fullmatch(folder.name)) and folder.is_dir() and not is_alive(int(owner[1])):
-            shutil.rmtree(folder, ignore_errors=True)
+    clear_unfinished(out)
     for folder in (out / FOLDER).glob("*"):
         if time.time() - folder.stat().st_mtime > _KEPT_S and not _is_alive(folder.name, folder):
             shutil.rmtree(folder, ignore_errors=True)

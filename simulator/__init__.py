@@ -9,23 +9,39 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.errors import InputError as InputError
+    from simulator.errors import Problem as Problem
+    from simulator.plan.month import PlanMonth as PlanMonth
     from simulator.plan.options import PlanOptions as PlanOptions
     from simulator.plan.plan import Plan as Plan
     from simulator.plan.plan import plan_fleet as plan_fleet
+    from simulator.results.bundle import Bundle as Bundle
     from simulator.results.bundle import read_bundle as read_bundle
+    from simulator.run.budget import Budget as Budget
     from simulator.run.simulate import Run as Run
     from simulator.run.simulate import simulate as simulate
+    from simulator.scenario.document import Document as Document
+    from simulator.scenario.document import Origin as Origin
     from simulator.scenario.load import LoadedScenario as LoadedScenario
     from simulator.scenario.load import load_scenario as load_scenario
     from simulator.schema.scenario import Scenario as Scenario
+    from simulator.simulate.store import Store as Store
+    from simulator.size.found import Limits as Limits
 
 _EXPORTS = {
+    "Budget": "simulator.run.budget",
+    "Bundle": "simulator.results.bundle",
+    "Document": "simulator.scenario.document",
     "InputError": "simulator.errors",
+    "Limits": "simulator.size.found",
     "LoadedScenario": "simulator.scenario.load",
+    "Origin": "simulator.scenario.document",
     "Plan": "simulator.plan.plan",
+    "PlanMonth": "simulator.plan.month",
     "PlanOptions": "simulator.plan.options",
+    "Problem": "simulator.errors",
     "Run": "simulator.run.simulate",
     "Scenario": "simulator.schema.scenario",
+    "Store": "simulator.simulate.store",
     "load_scenario": "simulator.scenario.load",
     "plan_fleet": "simulator.plan.plan",
     "read_bundle": "simulator.results.bundle",
@@ -39,6 +55,10 @@ def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'simulator' has no attribute {name!r}")
     return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 class _Package(ModuleType):

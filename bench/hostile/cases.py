@@ -14,6 +14,7 @@ from bench.hostile.attempt import ROOT, command
 from bench.hostile.bundles import bundle
 from bench.hostile.chat import CHAT, LIMITS, QUIET, Kind, Run, chat_with
 from bench.hostile.draw import drawn
+from bench.hostile.kills import killed
 from bench.hostile.measured import measured, profiled, watched
 from bench.hostile.mutate import NUMBERS, OTHERS, damaged, json_of, mutated, places, rescaled, text_of
 from bench.hostile.traces import trace
@@ -276,5 +277,6 @@ KINDS: dict[str, tuple[Kind, float]] = {
     "profiled": (profiled, 0.5),
     "watched": (watched, 0.7),
     "special": (special, 0.7),
+    "killed": (killed, 0.2),
 }
 """Kinds, and how often each comes beside the others."""

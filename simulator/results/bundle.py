@@ -6,11 +6,13 @@ in every file but `timing.json`.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,14 +22,26 @@ from typing import Any
 
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_json
+from simulator.results.scratch import is_alive
 from simulator.results.seal import MANIFEST, check_manifest, checked_file, sealed
 
 BUNDLE_VERSION = 5
+_UNFINISHED = re.compile(r"\..+\.(\d+)")
+_HERE, _EXCHANGE = -100, 2
+"""Of Linux' renameat2: AT_FDCWD and RENAME_EXCHANGE."""
 
 
 def bundle_name(scenario: str, content: bytes) -> str:
     """Folder name for a scenario and the bytes that determine its results."""
     return f"{scenario}-{hashlib.sha256(content).hexdigest()[:8]}"
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed had begun to write beside the bundles of a folder."""
+    for place in folder.glob(".*.*"):
+        owner = _UNFINISHED.fullmatch(place.name)
+        if owner and place.is_dir() and not place.is_symlink() and not is_alive(int(owner[1])):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 class BundleWriter:
@@ -47,6 +61,7 @@ class BundleWriter:
     def __enter__(self) -> BundleWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            clear_unfinished(self.path.parent)
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder.mkdir()
         except OSError as error:
@@ -119,6 +134,10 @@ class BundleWriter:
         for file in self._folder.rglob("*"):
             _sync(file)
         _sync(self._folder)
+        if target.is_dir() and not target.is_symlink() and _exchange(self._folder, target):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            _sync(target.parent)
+            return
         older = target.with_name(f".{target.name}.old")
         shutil.rmtree(older, ignore_errors=True)
         if target.exists():
@@ -135,6 +154,16 @@ class BundleWriter:
     def _refused(self, error: OSError) -> InputError:
         reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         return InputError(Problem(f"cannot write results: {reason}; choose another place with --out", str(self.path)))
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Give two folders each other's name at once, where the system can, so that at no time there is none of a name."""
+    try:
+        rename = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    done: int = rename(_HERE, os.fsencode(one.absolute()), _HERE, os.fsencode(other.absolute()), _EXCHANGE)
+    return done == 0
 
 
 def _sync(path: Path) -> None:

@@ -18,7 +18,7 @@ from simulator.errors import collect
 from simulator.resolve.sizes import at_start, has_open_sizes
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
-from simulator.results.bundle import BundleWriter, bundle_name, finite
+from simulator.results.bundle import BundleWriter, bundle_name, finite, read_bundle
 from simulator.results.scratch import scratch
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
@@ -75,6 +75,10 @@ class Run:
     summary: dict[str, Any]
     decision: dict[str, Any]
     bundle: Path
+
+    def table(self, name: str) -> Any:
+        """One table of the bundle as a pandas DataFrame, as `Bundle.table`."""
+        return read_bundle(self.bundle).table(name)
 
 
 def simulate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,7 @@ from simulator.errors import InputError, Problem
 from simulator.scenario.checks import cross_problems
 from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
-from simulator.scenario.merge import apply_sets, merge_overlays
+from simulator.scenario.merge import Claims, apply_sets, merge_overlays
 from simulator.schema.scenario import Scenario
 
 Section = TypeVar("Section", bound=BaseModel)
@@ -42,6 +43,17 @@ class LoadedScenario:
         """File, line and column of the value at `path`, or of the closest one around it."""
         return place(self.document, path)
 
+    def with_(self, *sets: str) -> LoadedScenario:
+        """A copy with values set, as `load_scenario` takes them; one that was set before is set anew.
+
+        Raises
+        ------
+        InputError : every problem found
+        """
+        document = Document(deepcopy(self.document.data), dict(self.document.origins))
+        apply_sets(document, sets, Claims())
+        return _checked(document, self.path)
+
 
 def place(document: Document, path: str) -> tuple[str, int | None, int | None]:
     """File, line and column of the value at `path` of a document, or of the closest one around it."""
@@ -64,12 +76,19 @@ def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: S
     Raises
     ------
     InputError : every problem found, each with file, line and column
+    TypeError : one overlay or assignment where a list of them belongs
     """
+    if isinstance(overlays, str | Path) or isinstance(sets, str):
+        raise TypeError("overlays and sets are lists: put a single one in brackets, as sets=['run.seed=3']")
     file = Path(path)
     document = read_document(file)
     extra = [read_document(Path(overlay)) for overlay in overlays]
     check_mappings(document, *extra)
     apply_sets(document, sets, merge_overlays(document, extra))
+    return _checked(document, file)
+
+
+def _checked(document: Document, file: Path) -> LoadedScenario:
     scenario = validated(document, Scenario)
     found = [
         _positioned(document, where, message, got) for where, message, got in cross_problems(scenario, file.parent)

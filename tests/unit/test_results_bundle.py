@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +13,7 @@ import pytest
 
 from simulator.errors import InputError
 from simulator.results.bundle import BUNDLE_VERSION, BundleWriter, bundle_name, read_bundle
+from simulator.results.scratch import is_alive
 from simulator.results.seal import differences
 
 _ONE = {"order": ["x"], "topologies": {"x": {}}}
@@ -161,6 +164,7 @@ def test_an_older_bundle_survives_when_the_new_one_cannot_take_its_name(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", refuse_new)
+    monkeypatch.setattr("simulator.results.bundle._exchange", lambda *_: False)
     with pytest.raises(InputError, match="Input/output error"):
         write(tmp_path / "run")
     assert (tmp_path / "run" / "t.parquet").read_bytes() == before
@@ -171,3 +175,40 @@ def test_a_place_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write results"):
         write(tmp_path / "file" / "run")
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_what_goes_on_stays(tmp_path: Path) -> None:
+    dead = next(pid for pid in range(4_000_000, 5_000_000) if not is_alive(pid))
+    for name in (f".other-1.{dead}", f".other-2.{os.getpid()}", ".jobs", f"seen.{dead}"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f".file.{dead}").write_text("")
+    with BundleWriter(tmp_path / "mine-1", {}):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ("mine-1", f".other-2.{os.getpid()}", ".jobs", f"seen.{dead}", f".file.{dead}")
+    )
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_an_older_bundle_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_exchange: bool) -> None:
+    if not can_exchange:
+        monkeypatch.setattr("simulator.results.bundle._exchange", lambda *_: False)
+    for text in ("first", "second"):
+        with BundleWriter(tmp_path / "mine-1", {}) as bundle:
+            bundle.text("a.txt", text)
+    assert (tmp_path / "mine-1" / "a.txt").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine-1"]
+
+
+def test_between_an_older_bundle_and_its_successor_there_is_no_moment_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "mine-1"
+    with BundleWriter(place, {}):
+        pass
+    seen = []
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: seen.append((place / "manifest.json").is_file()))
+    monkeypatch.setattr(Path, "rename", None)
+    with BundleWriter(place, {}):
+        pass
+    assert all(seen)
