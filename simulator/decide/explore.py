@@ -170,7 +170,7 @@ def trial_flips(
     ----------
     today : the winners of the verdict
     engines : topologies with engines that are simulated
-    drafts : acceptance of drafted tokens of the topologies that have any
+    drafts : acceptance of the first draft of a step, of the topologies that have any
     owned : topologies with hardware of their own
     binding, month : answers for the month that asks for the most, and its number; the first month, as all others are,
         unless given

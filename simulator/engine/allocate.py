@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
-from simulator.engine.modes.drafts.kernels import draft_counts
+from simulator.engine.modes.drafts.kernels import draft_chances, draft_counts
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
 from simulator.engine.modes.rooms.arrays import NoRooms, allocate_rooms, grow_rooms, reset_rooms
 from simulator.engine.modes.spec import Flight
@@ -139,6 +139,7 @@ def allocate_engines(
         verdicts=np.zeros((0, 0), np.int8),
         drafted=np.zeros((0, 0), np.int8),
         draft_counts=draft_counts([pool.config for pool in pools], most_seqs),
+        draft_chances=draft_chances([pool.config for pool in pools]),
         flight=allocate_flight(
             flights or [_ONE_AT_A_TIME],
             plan_s or [0.0],
@@ -157,11 +158,15 @@ def allocate_engines(
 
 
 def _reach_tokens(config: EngineConfig) -> int:
-    """Tokens beyond a request's own that its blocks may reach: drafts of all plans in flight, and lookahead slots."""
+    """Tokens beyond a request's own that its blocks may reach.
+
+    Drafts of all plans in flight, lookahead slots, and states for drafts in places behind them.
+    """
     if config.num_speculative_tokens == 0:
         return 0
     depth = config.modes.flight.depth if config.modes.flight else 1
-    return config.num_speculative_tokens * depth + depth + config.num_lookahead_tokens
+    states = max((group.draft_states * group.block_size for group in config.modes.groups if group.aligned), default=0)
+    return config.num_speculative_tokens * depth + depth + config.num_lookahead_tokens + states
 
 
 def _adaptive_cap_tokens(config: EngineConfig) -> int:
@@ -206,7 +211,6 @@ def _fill_pool(
         "drafts_by_seqs": drafts is not None and len(drafts.by_batch_size) > 0,
         "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,
-        "draft_acceptance": config.draft_acceptance,
         "token_time_base": sum(times.size for times in token_times),
         "token_time_rows": step.token_time_s.shape[0],
         "seq_time_base": sum(times.size for times in seq_times),

@@ -54,6 +54,7 @@ class EngineConfig:
     num_lookahead_tokens : KV slots reserved ahead for drafts (vLLM: 0 for n-gram, else the drafts)
     draft_slots : inputs of a step that drafting takes for each scheduled request (vLLM: 1 with a draft model)
     draft_acceptance : probability that a drafted token is accepted, given that all before it were
+    acceptance_by_position : the same by position of the draft; empty is `draft_acceptance` at each
     drop_last_hit_block : a drafter that reads hidden states (EAGLE, MTP) recomputes one more block of a prefix hit
     rules : version of vLLM
     modes : what is on beyond plain serving
@@ -75,9 +76,15 @@ class EngineConfig:
     num_lookahead_tokens: int = 0
     draft_slots: int = 0
     draft_acceptance: float = 0.0
+    acceptance_by_position: tuple[float, ...] = ()
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32
     modes: Modes = _PLAIN
+
+    @property
+    def draft_chances(self) -> tuple[float, ...]:
+        """Probability that each draft of a step is accepted, given that all before it were."""
+        return self.acceptance_by_position or (self.draft_acceptance,) * self.num_speculative_tokens
 
     @property
     def hash_lookahead_tokens(self) -> int:

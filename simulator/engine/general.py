@@ -267,7 +267,7 @@ def complete_general(engines: Engines, rep: Any, pool: Any, now: float) -> int:
                 slot.catching_up = 0
                 accepted = 0
                 if slot.drafts >= 0:
-                    accepted = right_drafts(engines, pool, slot, slot.generated, drafted)
+                    accepted = right_drafts(engines, rep, slot, slot.generated, drafted)
                 slot.computed -= drafted - accepted
                 emit_tokens(engines, rep, slot, accepted + 1, now)
                 if pool.registers_with_output != 0 and pool.prefix_caching != 0:

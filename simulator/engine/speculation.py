@@ -36,11 +36,17 @@ def spec_decode_tokens(pool: Any) -> int:
 
 
 @kernel
-def right_drafts(engines: Engines, pool: Any, slot: Any, delivered: int, drafted: int) -> int:
-    """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded."""
-    if len(engines.verdicts) == 0:
-        return accepted_drafts(slot.luck, delivered, drafted, pool.draft_acceptance)
+def right_drafts(engines: Engines, rep: Any, slot: Any, delivered: int, drafted: int) -> int:
+    """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded.
+
+    Each is with the chance of its position, given that all before it were. The draw belongs to the request and the
+    position of the token in its answer, so it does not depend on scheduling.
+    """
     right = 0
+    if len(engines.verdicts) == 0:
+        while right < drafted and uniform(slot.luck, delivered + right) < engines.draft_chances[rep.pool, right]:
+            right += 1
+        return right
     most = engines.verdicts.shape[1]
     while right < drafted and delivered + right < most and engines.verdicts[slot.request, delivered + right] != 0:
         right += 1
@@ -53,15 +59,3 @@ def uniform(a: int, b: int) -> float:
     return (
         (mix(mix(np.int64(a) * _REQUEST) ^ (np.int64(b) * _TOKEN)) >> np.int64(11)) & np.int64((1 << 53) - 1)
     ) / 2.0**53
-
-
-@shared_kernel
-def accepted_drafts(request: int, generated: int, drafted: int, acceptance: float) -> int:
-    """Leading drafts accepted, each with probability `acceptance` given that all before it were.
-
-    The draw belongs to the request and the position of the token, so it does not depend on scheduling.
-    """
-    accepted = 0
-    while accepted < drafted and uniform(request, generated + accepted) < acceptance:
-        accepted += 1
-    return accepted

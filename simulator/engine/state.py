@@ -202,7 +202,6 @@ POOL = np.dtype(
             np.int64,
         ),  # blocks that drafts filled are findable with the output, not the next plan
         ("self_preemption_ends_loop", np.int64),
-        ("draft_acceptance", np.float64),
         ("token_time_base", np.int64),
         ("token_time_rows", np.int64),
         ("seq_time_base", np.int64),
@@ -290,6 +289,7 @@ class Engines(NamedTuple):
     verdicts: NDArray[np.int8]  # (request, output token): whether a draft of it is right; empty: drawn
     drafted: NDArray[np.int8]  # (request, output tokens): drafts made after so many; empty, or -1: all asked for
     draft_counts: NDArray[np.int32]  # (pool, requests in the step): drafts asked for
+    draft_chances: NDArray[np.float64]  # (pool, position): that a draft is right, given that all before it are
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
     rooms: Any  # NoRooms or Rooms

@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.engine.doors import room_door
 from simulator.engine.kept import keep_blocks
+from simulator.engine.modes.rooms.blocks import empty_blocks
 from simulator.engine.state import NONE, RECEIVED, RECEIVING, SENDING, Engines
 from simulator.fleet.gateway import leave_replica, queue_at_pool
 from simulator.fleet.slots import forget_progress, release_blocks, wake
@@ -45,6 +46,20 @@ def hand_over(fleet: Fleet, engines: Engines, index: int, now: float) -> None:
 
 
 @kernel
+def _empty_of_table(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
+    return slot.n_blocks - slot.n_registered
+
+
+@kernel
+def _empty_of_groups(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
+    return empty_blocks(engines, rep, pool, slot, True)
+
+
+blocks_to_fetch = room_door(_empty_of_table, _empty_of_groups)
+"""Blocks of a request that waits for its prompt's KV: those without content, of a window no more than it reads."""
+
+
+@kernel
 def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> None:
     """Begin the transfers that the step just planned asks for, in its order; a timer ends each.
 
@@ -62,7 +77,7 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
         source = engines.replicas[kept.replica]
         speed = min(pool.kv_link_bytes_per_s, engines.pools[kept.target].kv_link_bytes_per_s)
         begin_s = max(now, max(rep.link_free_s, source.link_free_s))
-        done_s = begin_s + (slot.n_blocks - slot.n_registered) * pool.kv_block_bytes / speed
+        done_s = begin_s + blocks_to_fetch(engines, rep, pool, slot) * pool.kv_block_bytes / speed
         rep.link_free_s = done_s
         source.link_free_s = done_s
         set_timer(fleet, done_s + pool.kv_latency_s, TIMER_TRANSFER, slot.peer, kept.request)

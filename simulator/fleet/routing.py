@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import mix
-from simulator.engine.modes.tables.answers import fits_pool
+from simulator.engine.modes.tables.answers import fits_pool, receives_pool
 from simulator.engine.speculation import uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
@@ -57,8 +57,7 @@ def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool
     first_step = (
         1 + other.num_speculative_tokens + other.num_lookahead_tokens if other.num_speculative_tokens > 0 else 0
     )
-    size = other.block_size
-    if (slot.isl + size - 1) // size + (first_step + size - 1) // size > other.num_blocks - 1:
+    if not receives_pool(engines, pool.hands_to, other, slot.isl, first_step):
         return False
     other_fits = _fits_pool(engines, pool.hands_to, slot.isl, slot.full_osl)
     return other_fits and _fits_pool(engines, target, slot.isl, 1)

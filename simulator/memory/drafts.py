@@ -13,12 +13,19 @@ MLP_PARTS = (".mlp.", ".moe.", ".router.", ".per_layer_gates", ".block_sparse_mo
 """Parts of names of a layer's matrices that are not its attention's."""
 
 
-def with_head(shape: ModelShape, weights: Weights, method: str, inner: int) -> tuple[ModelShape, Weights]:
+def with_head(
+    shape: ModelShape, weights: Weights, method: str, inner: int, modules: int = 1
+) -> tuple[ModelShape, Weights]:
     """The model with a draft head that shares its embeddings.
 
     With `mtp` it is one more layer as the model's last that caches tokens, in the checkpoint's formats; with `eagle`
     attention as there, to all tokens, and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and
     hidden state. Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
+
+    Parameters
+    ----------
+    inner : width of the MLP of `eagle`
+    modules : layers of `mtp`
 
     Raises
     ------
@@ -42,7 +49,7 @@ def with_head(shape: ModelShape, weights: Weights, method: str, inner: int) -> t
         found.append(Matrix(f"model.layers.{layer}.mlp", 3 * inner, shape.hidden, "tp", plain=True))
         found = [replace(matrix, plain=True) for matrix in found]
         caches = [replace(cache, kind="full", reach=0) if cache.reach else cache for cache in caches]
-    return _added(shape, weights, [*found, joined], caches, weights.format_of)
+    return _added(shape, weights, [*found, joined] * modules, caches * modules, weights.format_of)
 
 
 def with_model(shape: ModelShape, weights: Weights, draft: ModelShape, own: Weights) -> tuple[ModelShape, Weights]:

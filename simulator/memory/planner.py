@@ -34,6 +34,7 @@ class Request:
     enforce_eager : no graphs
     max_cudagraph_capture_size : tokens of the largest graph, None for vLLM's choice
     num_speculative_tokens : drafts of a request and step
+    retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
     """
 
     split: Split
@@ -46,6 +47,7 @@ class Request:
     max_cudagraph_capture_size: int | None = None
     enable_prefix_caching: bool = True
     num_speculative_tokens: int = 0
+    retained_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
 
     def needed(tokens: int) -> int:
-        in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight
+        in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
         caching, drafts = request.enable_prefix_caching, request.num_speculative_tokens
         return sum(request_blocks(group, tokens, in_flight, rules, caching, drafts) for group in found.groups)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from operator import mul
 
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout, Precision
@@ -29,14 +32,19 @@ class Drafting:
         return replace(target, weights=self.weights or target.weights, split=replace(target.split, pp=1))
 
 
-def expected_tokens_per_step(acceptance: float, num_speculative_tokens: int) -> float:
+def expected_tokens_per_step(chances: Sequence[float]) -> float:
     """Mean tokens a sequence gets per step: the accepted drafts and the one the target model adds.
 
-    .. math:: \\frac{1 - \\alpha^{k + 1}}{1 - \\alpha}
+    .. math:: 1 + \\sum_{i=1}^{k} \\prod_{j=1}^{i} \\alpha_j = \\frac{1 - \\alpha^{k + 1}}{1 - \\alpha}
 
-    Source: Leviathan et al., Fast inference from transformers via speculative decoding (2023), equation 1.
+    where all are equal. Source: Leviathan et al., Fast inference from transformers via speculative decoding (2023),
+    equation 1.
+
+    Parameters
+    ----------
+    chances : that each draft of a step is accepted, given that all before it were
     """
-    return sum(acceptance**accepted for accepted in range(num_speculative_tokens + 1))
+    return float(1.0 + sum(accumulate(chances, mul)))
 
 
 def one_layer_draft(arch: Architecture) -> Architecture:

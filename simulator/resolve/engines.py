@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +113,7 @@ def plan_engine(
     native_format = settings.quantization is None or bool(shape.quantization)
     asked = question(name, gpu_name, parts.split, settings, None if native_format else weights, folder)
     rules = _rules(settings.version)
-    of_vllm = asked_for(settings, role, shape, native, folder, brought.adapters > 0)
+    of_vllm = asked_for(settings, name, role, shape, native, folder, brought.adapters > 0)
     made = as_made(of_vllm, rules.version)
     asked = replace(
         asked,
@@ -119,8 +121,9 @@ def plan_engine(
         max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
-    drafts = _drafts(settings, rules, role)
+    drafts = _drafts(settings, rules, role, of_vllm.mtp_modules)
     memory = kv_blocks(asked, Modes(drafts=drafts, connector=role != "both"))
+    _check_groups(memory, role, pp, drafts)
     limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
@@ -158,6 +161,29 @@ def plan_engine(
         power_is_given=settings.gpu_power is not None,
         is_latent=arch.is_mla,
     )
+
+
+def _check_groups(memory: KvBlocks, role: str, pp: int, drafts: Drafts | None) -> None:
+    """Refuse what vLLM does not have, or does not survive, with several KV cache groups.
+
+    Raises
+    ------
+    InputError : groups that go from pipeline stages, or several MTP modules beside states for the prefix cache
+    """
+    if role != "both" and pp > 1 and memory.groups:
+        problem = (
+            "vLLM's NIXL connector does not send several KV cache groups from pipeline stages: take "
+            "tensor_parallel_size instead, or engine.disable_hybrid_kv_cache_manager: true"
+        )
+        raise InputError(Problem(problem, path="pipeline_parallel_size", got=f"{pp}"))
+    states = any(group.aligned for group in memory.groups)
+    if states and drafts is not None and drafts.num_prefill_lookahead_tokens > 1:
+        problem = (
+            "vLLM starts, but can stand still: chunks end where a state is kept for the prefix cache, and must not "
+            "leave less than several MTP modules read ahead; take 1 draft, or enable_prefix_caching: false"
+        )
+        got = f"{drafts.num_speculative_tokens}"
+        raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=got))
 
 
 def _of_plans(settings: EngineSettings, limits: BatchLimits) -> BatchLimits:
@@ -245,21 +271,42 @@ def _rules(version: str | None) -> RuleSet:
     return V0_33 if newer else V0_32
 
 
-def _drafts(settings: EngineSettings, rules: RuleSet, role: str) -> Drafts | None:
-    """With a connector hit blocks are given up in every version; with data parallelism drafts are always all."""
+def _drafts(settings: EngineSettings, rules: RuleSet, role: str, modules: int) -> Drafts | None:
+    """With a connector hit blocks are given up in every version; with data parallelism drafts are always all.
+
+    Several MTP modules read as many tokens ahead as there are drafts, other drafters one.
+
+    Raises
+    ------
+    InputError : several MTP modules in a pool of one role
+    """
     spec = settings.speculative_config
     if spec is None:
         return None
     reads = spec.method in READS_HIDDEN_STATES
+    ahead = int(reads)
+    if min(modules, spec.num_speculative_tokens) > 1:
+        ahead = spec.num_speculative_tokens
+        if role != "both":
+            problem = "several MTP modules with prefill and decode apart are not simulated: take 1 draft, or eagle"
+            raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=f"{ahead}"))
     return Drafts(
         num_speculative_tokens=spec.num_speculative_tokens,
         num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),
         reads_hidden_states=reads,
-        num_prefill_lookahead_tokens=int(reads),
-        num_hash_lookahead_tokens=int(reads and role == "both" and not rules.drops_last_hit_block),
+        num_prefill_lookahead_tokens=ahead,
+        num_hash_lookahead_tokens=ahead if role == "both" and not rules.drops_last_hit_block else 0,
         slots=draft_slots(spec.method, spec.num_speculative_tokens),
         by_batch_size=_by_batch_size(spec) if settings.data_parallel_size == 1 else (),
     )
+
+
+def _chances(shares: Sequence[float]) -> tuple[float, ...]:
+    """Chance of each draft given that all before it were accepted, from the shares that are accepted at each position.
+
+    .. math:: \\alpha_i = s_i / s_{i-1}, \\quad s_0 = 1
+    """
+    return tuple(share / before if before else 0.0 for before, share in pairwise((1.0, *shares)))
 
 
 def _by_batch_size(spec: SpeculativeConfig) -> tuple[tuple[int, int, int], ...]:
@@ -317,7 +364,8 @@ def _config(
         batching=_BATCHING[settings.batching],
         num_speculative_tokens=drafts,
         num_lookahead_tokens=drafting.num_lookahead_tokens if drafting else 0,
-        draft_acceptance=spec.acceptance if spec else 0.0,
+        draft_acceptance=spec.acceptance if spec and spec.acceptance is not None else 0.0,
+        acceptance_by_position=_chances(spec.acceptance_by_position) if spec else (),
         draft_slots=drafting.slots if drafting else 0,
         drop_last_hit_block=drafting is not None
         and drafting.reads_hidden_states

@@ -73,8 +73,8 @@ def not_simulated(groups: tuple[KvGroup, ...], prefix_caching: bool, modes: Mode
     """
     probe = EngineConfig(num_blocks=2, enable_prefix_caching=prefix_caching, modes=replace(modes, groups=groups))
     reason = refuses(replace(probe, block_size=shortest_block(groups, probe.block_size)))
-    if groups and modes.connector and not reason:
-        reason = "prefill and decode apart with several KV cache groups"
+    if modes.connector and any(group.kind == GroupKind.LINEAR for group in groups):
+        reason = "states that go from one engine to another"
     return f"{reason}: not simulated, though vLLM has it" if reason else ""
 
 

@@ -13,6 +13,14 @@ _WITHOUT_A_KEY = frozenset({"qwen3_next"})
 """Model types whose checkpoints have them although no key says so (`SpeculativeConfig.hf_config_override`, vLLM)."""
 
 
+def mtp_modules(config: Mapping[str, Any]) -> int:
+    """Layers of a checkpoint that draft one token each; 1 is used again for each draft, and so is what no key counts.
+
+    Source: `SpeculativeConfig.use_multi_module_mtp`, vLLM 0.32.0.
+    """
+    return int(config.get("text_config", config).get("num_nextn_predict_layers") or 1)
+
+
 def check_mtp(label: str, config: Mapping[str, Any]) -> None:
     """Refuse drafts by `mtp` for a model that cannot make them.
 

@@ -13,7 +13,7 @@ from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.resolve.kv_blocks import KvBlocks
 from simulator.resolve.kv_groups import KINDS
-from simulator.resolve.memory import shape_of
+from simulator.resolve.memory import mtp_modules_of, shape_of
 from simulator.schema.engine import EngineSettings
 
 _KEYS = {
@@ -29,13 +29,19 @@ _ACTIVATIONS = {"bf16": "bfloat16", "bfloat16": "bfloat16", "fp16": "float16", "
 
 
 def asked_for(
-    settings: EngineSettings, role: str, shape: ModelShape, native: str, folder: Path, with_adapters: bool = False
+    settings: EngineSettings,
+    model: str,
+    role: str,
+    shape: ModelShape,
+    native: str,
+    folder: Path,
+    with_adapters: bool = False,
 ) -> Asked:
     """An engine of the scenario as vLLM is asked for it; limits that are left to it are not in it yet.
 
     Parameters
     ----------
-    role : of the pool
+    model, role : of the pool
     native : the model's own format; its activations' type is not known where weights are quantized
     with_adapters : requests ask for LoRA adapters
     """
@@ -48,6 +54,7 @@ def asked_for(
         use_v2_model_runner=newer,
         method=spec.method if spec else "",
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
+        mtp_modules=mtp_modules_of(model, folder) if spec and spec.method == "mtp" else 1,
         drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
         layers=frozenset(KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,

@@ -125,7 +125,7 @@ def _saved(found: Priced, planned: PlannedTopology, steps: Mapping[str, StepCost
             steps[pool.name],
             sixteen_bit_steps(planned, k),
             pool.engine.num_speculative_tokens,
-            expected_tokens_per_step(pool.engine.draft_acceptance, pool.engine.num_speculative_tokens),
+            expected_tokens_per_step(pool.engine.draft_chances),
             pool.engine.batching != Batching.ONE_AT_A_TIME,
         )
         for k, pool in enumerate(planned.fleet.pools)

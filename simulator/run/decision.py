@@ -57,7 +57,7 @@ class AtMonth:
     month : None for the first, where no other asks for more
     serve : topologies at their best size under what is asked
     engines : topologies with engines that are simulated
-    drafts : acceptance of drafted tokens of the topologies that have any
+    drafts : acceptance of the first draft of a step, of the topologies that have any
     """
 
     month: int | None

@@ -70,7 +70,7 @@ def at_binding_month(
     for name in then.scenario.topologies:
         pools = subject_of(plan_topology(at_start(alone(then, name)), name)).fleet.pools
         engines += [name] * bool(pools)
-        acceptance = max((pool.engine.draft_acceptance for pool in pools), default=0.0)
+        acceptance = max((pool.engine.draft_chances[0] for pool in pools if pool.engine.draft_chances), default=0.0)
         drafts |= {name: acceptance} if acceptance else {}
     return AtMonth(month, _serve(then, loads, sizer, since, number), engines, drafts)
 

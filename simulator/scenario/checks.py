@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from simulator.scenario.named_files import missing_files
 from simulator.scenario.parallel_samples import sampling_problems
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, SpeculativeConfig
 from simulator.schema.scenario import Scenario
 from simulator.schema.topology import (
     CascadeRouting,
@@ -196,6 +197,7 @@ def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]
         return
     if spec.method == "draft_model" and spec.model is None:
         yield f"{path}.speculative_config", "'model' is missing: say which model drafts", None
+    yield from _acceptance_problems(f"{path}.speculative_config", spec)
     rows = spec.num_speculative_tokens_per_batch_size
     if rows:
         at = f"{path}.speculative_config.num_speculative_tokens_per_batch_size"
@@ -206,6 +208,22 @@ def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]
                 yield f"{at}[{k}]", "rows must go up, each from a number to no smaller one, and not overlap", low
     if spec.method != "draft_model" and spec.model is not None:
         yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
+
+
+def _acceptance_problems(path: str, spec: SpeculativeConfig) -> Iterator[Found]:
+    """One acceptance, or the shares of all positions: a draft is only accepted where the one before it is."""
+    shares, at = spec.acceptance_by_position, f"{path}.acceptance_by_position"
+    if not shares:
+        if spec.acceptance is None:
+            yield path, "'acceptance' is missing: say how many drafts are accepted, or acceptance_by_position", None
+        return
+    if spec.acceptance is not None:
+        yield at, "give this or acceptance, not both", None
+    if len(shares) != spec.num_speculative_tokens:
+        yield at, f"needs one share for each of the {spec.num_speculative_tokens} drafts of a step", len(shares)
+    for k, (before, share) in enumerate(pairwise(shares), 1):
+        if share > before:
+            yield f"{at}[{k}]", f"is above the share before it ({before:g}), without which none is accepted", share
 
 
 def _outage_problems(path: str, outages: Outages | None) -> Iterator[Found]:

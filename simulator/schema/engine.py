@@ -21,8 +21,12 @@ class SpeculativeConfig(Settings):
     num_speculative_tokens_per_batch_size: tuple[tuple[AtLeastOne, AtLeastOne, Count], ...] = ()
     """Drafts by requests in the step, as `[[1, 8, 3], [9, 64, 1]]` (from, to, drafts), at most the number above;
     a number that is in no row has the drafts of the row before. Always all unless given."""
-    acceptance: Share
-    """Probability that a drafted token is accepted, given that all before it were."""
+    acceptance: Share | None = None
+    """Probability that a drafted token is accepted, given that all before it were; this, or `acceptance_by_position`,
+    must be given."""
+    acceptance_by_position: tuple[Share, ...] = ()
+    """Share of a step's first, second, ... drafts that are accepted, one for each, as vLLM logs and counts them
+    (`num_accepted_tokens_per_pos` by drafts): [0.8, 0.6, 0.45]; they do not rise."""
     model: str | None = None
     """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
 

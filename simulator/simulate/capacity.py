@@ -56,7 +56,7 @@ def replica_capacity_rps(
         isl * (1 - hit) * step.prompts_s(budget) / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
     )
     drafts = engine.num_speculative_tokens
-    steps = osl / expected_tokens_per_step(engine.draft_acceptance, drafts)
+    steps = osl / expected_tokens_per_step(engine.draft_chances)
     rounds = max(steps, 1.0) if decode else 1.0
     chunk_tokens = max(min(isl * (1 - hit), budget), 1.0)
     chunks = batch / rounds * max(isl * (1 - hit) / budget, 1.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from simulator.engine.config import EngineConfig
 from simulator.simulate.one import Subject
 from simulator.study.terms import Terms
 
@@ -36,7 +37,7 @@ def under(subject: Subject, assumed: Assumed) -> Subject:
         replace(
             pool,
             step_time=pool.step_time.scaled(assumed.steps),
-            engine=replace(pool.engine, draft_acceptance=min(pool.engine.draft_acceptance * assumed.acceptance, 1.0)),
+            engine=_accepting(pool.engine, assumed.acceptance),
         )
         for pool in subject.fleet.pools
     )
@@ -50,3 +51,12 @@ def under(subject: Subject, assumed: Assumed) -> Subject:
         for peak in subject.peaks
     )
     return Subject(replace(subject.fleet, pools=pools), peaks)
+
+
+def _accepting(engine: EngineConfig, factor: float) -> EngineConfig:
+    """The engine with drafts that are accepted so many times as often at each position, up to certainty."""
+    return replace(
+        engine,
+        draft_acceptance=min(engine.draft_acceptance * factor, 1.0),
+        acceptance_by_position=tuple(min(chance * factor, 1.0) for chance in engine.acceptance_by_position),
+    )

@@ -256,7 +256,12 @@ def test_the_bound_by_hand() -> None:
 @pytest.mark.parametrize(("acceptance", "drafts"), [(0.0, 3), (0.6, 1), (0.8, 5), (1.0, 4)])
 def test_tokens_per_step_match_the_closed_form(acceptance: float, drafts: int) -> None:
     closed = drafts + 1 if acceptance == 1.0 else (1 - acceptance ** (drafts + 1)) / (1 - acceptance)
-    assert expected_tokens_per_step(acceptance, drafts) == pytest.approx(closed)
+    assert expected_tokens_per_step((acceptance,) * drafts) == pytest.approx(closed)
+
+
+def test_tokens_per_step_are_the_accepted_shares_and_one() -> None:
+    """Of 80 % of the first, 60 % of the second and 45 % of the third drafts: 1 + 0.8 + 0.6 + 0.45."""
+    assert expected_tokens_per_step((0.8, 0.75, 0.75)) == pytest.approx(1 + 0.8 + 0.6 + 0.45)
 
 
 def test_power_follows_the_published_curve() -> None:

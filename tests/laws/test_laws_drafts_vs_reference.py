@@ -37,6 +37,7 @@ def drafting(config: EngineConfig, drafter: str, flight: str, version: str, k: i
         draft_slots=slots,
         drop_last_hit_block=reads and not covers,
         rules=rules,
+        acceptance_by_position=(0.9, 0.5, 0.8, 0.2)[:k] if k % 2 else (),
         modes=Modes(flight=FLIGHTS[flight], drafts=drafts),
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.reference.engine import ReferenceRun, run_reference
-from simulator.engine.speculation import accepted_drafts
+from simulator.engine.reference.worker import drawn
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_single
 from simulator.rng import stream
@@ -21,10 +21,7 @@ STATUS = {"completed": Status.COMPLETED, "rejected": Status.REJECTED, "left": St
 
 
 def reference(config: EngineConfig, requests: Requests) -> ReferenceRun:
-    def accept(number: int, generated: int, drafted: int) -> int:
-        return int(accepted_drafts(number, generated, drafted, config.draft_acceptance))
-
-    return run_reference(config, step_time(config), requests, accept)
+    return run_reference(config, step_time(config), requests, drawn(config))
 
 
 def assert_same_records(requests: Requests, expected: ReferenceRun, run: SingleRun) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from simulator.engine.config import EngineConfig
 from simulator.engine.content import mix
-from simulator.engine.speculation import accepted_drafts, uniform
+from simulator.engine.reference.worker import drawn
+from simulator.engine.speculation import uniform
 
 _WORD = (1 << 64) - 1
 
@@ -42,8 +46,21 @@ def test_draws_are_uniform_in_either_argument(fixed: int) -> None:
 
 @pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.7, 1.0])
 def test_each_draft_is_accepted_with_its_probability_given_those_before(acceptance: float) -> None:
-    accepted = np.array([accepted_drafts(request, 7, 3, acceptance) for request in range(20_000)])
+    accept = drawn(EngineConfig(num_blocks=2, num_speculative_tokens=3, draft_acceptance=acceptance))
+    accepted = np.array([accept(request, 7, 3) for request in range(20_000)])
     for k in range(3):
         reached = accepted[accepted >= k]
         if len(reached) > 1000:
             assert abs(float((reached > k).mean()) - acceptance) < 4 * 0.5 / np.sqrt(len(reached))
+
+
+def test_drafts_are_accepted_in_the_shares_of_their_positions() -> None:
+    """Chances 0.8, 0.75 and 0.5, each given those before: 80 %, 60 % and 30 % of the drafts; the draws are the same."""
+    config = EngineConfig(num_blocks=2, num_speculative_tokens=3, acceptance_by_position=(0.8, 0.75, 0.5))
+    accept = drawn(config)
+    accepted = np.array([accept(request, 7, 3) for request in range(20_000)])
+    for k, share in enumerate((0.8, 0.6, 0.3)):
+        assert abs(float((accepted > k).mean()) - share) < 4 * 0.5 / np.sqrt(len(accepted))
+    equal = drawn(replace(config, acceptance_by_position=(0.7, 0.7, 0.7)))
+    one = drawn(replace(config, acceptance_by_position=(), draft_acceptance=0.7))
+    assert [equal(request, 7, 3) for request in range(1000)] == [one(request, 7, 3) for request in range(1000)]

@@ -136,6 +136,38 @@ def test_drafts_by_batch_size_have_no_gaps_and_no_more_than_are_asked_for(tmp_pa
     assert plain == replace(drafts, by_batch_size=())
 
 
+def test_shares_by_position_become_chances_given_those_before(tmp_path: Path) -> None:
+    spec = "method: eagle, num_speculative_tokens: 3, acceptance_by_position: [0.8, 0.6, 0]"
+    by_position = engine(tmp_path, f"engine.speculative_config={{{spec}}}")
+    assert by_position.draft_chances == pytest.approx((0.8, 0.75, 0.0))
+    assert engine(tmp_path, EAGLE).draft_chances == (0.7, 0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("", "engine.speculative_config: 'acceptance' is missing"),
+        (
+            "acceptance: 0.7, acceptance_by_position: [0.8, 0.6]",
+            "acceptance_by_position: give this or acceptance, not both",
+        ),
+        ("acceptance_by_position: [0.8]", "needs one share for each of the 2 drafts of a step (got 1)"),
+        (
+            "acceptance_by_position: [0.6, 0.7]",
+            "acceptance_by_position[1]: is above the share before it (0.6), without",
+        ),
+        ("acceptance_by_position: [1.2, 0.7]", "acceptance_by_position[0]: must be less than or equal to 1 (got 1.2)"),
+    ],
+)
+def test_shares_by_position_are_checked(tmp_path: Path, spec: str, told: str) -> None:
+    drafts = f"engine.speculative_config={{method: eagle, num_speculative_tokens: 2, {spec}}}"
+    file = tmp_path / "scenario.yaml"
+    file.write_text(chat(ONE, study="months: 1"))
+    with pytest.raises(InputError) as caught:
+        load_scenario(file, sets=[drafts])
+    assert told in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("sets", "told"),
     [

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_cases import LLAMA, write_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.catalog.models import model
 from simulator.catalog.shapes.quantization import named
-from simulator.engine.modes.spec import Modes
 from simulator.errors import InputError
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import Weights, weight_bytes_by_stage
@@ -266,18 +264,25 @@ def test_what_drafts_lies_on_the_last_stage() -> None:
     assert both.terms.block_bytes == alone.terms.block_bytes + small.terms.block_bytes
 
 
-def test_windows_are_kept_aside_where_an_engine_has_one_block_table(tmp_path: Path) -> None:
-    """Of eight layers six see 128 tokens: blocks hold the other two, beside windows of as many sequences as run."""
-    kinds = ["sliding_attention"] * 6 + ["full_attention"] * 2
-    mixed = str(write_config(tmp_path / "m", LLAMA | {"sliding_window": 128, "layer_types": kinds}))
-    apart = Modes(connector=True)
-    layer = 2 * LLAMA["num_key_value_heads"] * LLAMA["hidden_size"] // LLAMA["num_attention_heads"] * 2
-    found = kv_blocks(Question(mixed, "l4", max_num_seqs=32), apart)
-    assert found.block_bytes == 16 * 2 * layer
-    room = found.plan.terms.kv_bytes - 32 * 128 * 6 * layer
+def test_windows_are_kept_aside_where_an_engine_has_one_block_table() -> None:
+    """Gemma 4 has 10 layers of 4 wide heads that see all tokens, and 50 of 16 narrow ones that see 1,024."""
+    asked = Question("gemma-4-31b", "h200", max_num_seqs=8)
+    found = kv_blocks(asked)
+    assert found.groups == ()
+    full, window = (sum(sizes) for sizes in _token_bytes_by_kind(found.plan))
+    assert found.block_bytes == 16 * full
+    room = found.plan.terms.kv_bytes - 8 * 1024 * window
     assert found.num_blocks == int(room // found.block_bytes)
-    many = kv_blocks(Question(mixed, "l4", max_num_seqs=2**20, max_num_batched_tokens=2048), apart)
-    assert many.num_blocks == int(many.plan.terms.kv_bytes * 2 / 8 // many.block_bytes)
+    many = kv_blocks(replace(asked, max_num_seqs=2**20, max_num_batched_tokens=2048))
+    assert many.num_blocks == int(many.plan.terms.kv_bytes * full / (full + window) // many.block_bytes)
+
+
+def _token_bytes_by_kind(plan: Plan) -> tuple[list[float], list[float]]:
+    """Bytes of a token in each layer with full attention, and in each with a window."""
+    found: dict[str, list[float]] = {"full": [], "window": []}
+    for group in plan.groups:
+        found[group.page.kind] += [size / group.page.tokens for size in group.member_bytes]
+    return found["full"], found["window"]
 
 
 def test_windows_everywhere_are_planned_as_blocks_of_all_layers() -> None:

@@ -77,13 +77,7 @@ def test_states_of_the_prefix_cache_need_chunked_prefill() -> None:
 @pytest.mark.parametrize(
     ("model", "role", "engine", "reason"),
     [
-        ("gpt-oss-20b", "decode", {}, "prefill and decode apart with several KV cache groups"),
-        (
-            "qwen3.6-27b",
-            "both",
-            {"speculative_config": MTP, "max_num_seqs": 64},
-            "states for the prefix cache with drafts",
-        ),
+        ("qwen3.6-27b", "decode", {"max_num_seqs": 64}, "states that go from one engine to another"),
         ("gemma-4-31b", "both", {}, "prefix caching over blocks of several lengths"),
     ],
 )
@@ -125,6 +119,40 @@ def test_the_layer_of_mtp_names_its_group_and_each_draft_keeps_a_state() -> None
     )
     assert (states.kind, states.draft_states, states.has_draft_layers) == (GroupKind.LINEAR, 3, False)
     assert (attention.kind, attention.draft_states, attention.has_draft_layers) == (GroupKind.FULL, 0, True)
+
+
+def test_states_for_the_prefix_cache_are_kept_beside_drafts() -> None:
+    found = planned("qwen3-next-80b-a3b", 4, speculative_config=MTP).config
+    states = found.modes.groups[0]
+    assert (states.aligned, states.draft_states, states.block_size) == (True, 3, found.block_size)
+    assert found.modes.chunks_end_at_states
+
+
+@pytest.mark.parametrize("role", ["prefill", "decode"])
+@pytest.mark.parametrize(
+    ("model", "engine"),
+    [
+        ("gpt-oss-20b", {}),
+        ("gemma-3-27b", {"speculative_config": EAGLE}),
+        ("llama-4-scout", {"disable_hybrid_kv_cache_manager": False, "max_model_len": 32768}),
+    ],
+)
+def test_prefill_and_decode_apart_have_the_groups_of_the_plan(model: str, engine: dict[str, Any], role: str) -> None:
+    """Beside a connector drafters give up a hit block in every version."""
+    tp = 8 if model == "llama-4-scout" else 1
+    found = planned(model, tp, role, **engine)
+    assert len({group.kind for group in found.config.modes.groups}) == 2
+    assert found.config.modes.connector
+    assert found.config.drop_last_hit_block == ("speculative_config" in engine)
+    assert not any("one block table" in note for note in found.notes)
+    assert found.config.num_blocks == found.memory.plan.num_blocks
+
+
+def test_several_groups_do_not_go_from_pipeline_stages() -> None:
+    with pytest.raises(InputError, match=r"^pipeline_parallel_size: vLLM's NIXL connector does not send several KV"):
+        plan_engine("gpt-oss-20b", "h100-sxm", 1, 2, EngineSettings(), Path(), "prefill")
+    one = EngineSettings(disable_hybrid_kv_cache_manager=True)
+    assert plan_engine("gpt-oss-20b", "h100-sxm", 1, 2, one, Path(), "prefill").config.modes.groups == ()
 
 
 def test_each_draft_takes_a_state_of_the_memory_plan() -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from config_cases import write_config
 
+from simulator.catalog.models import model
 from simulator.errors import InputError
+from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.memory import Question, answer
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
+from simulator.schema.engine import EngineSettings
 
 SIZED = Path(__file__).resolve().parents[2] / "tests/data/scenarios/sized.yaml"
 
@@ -40,3 +45,60 @@ def test_it_is_refused_at_its_place(method: str, refused: bool) -> None:
         return
     with pytest.raises(InputError, match=r"engine\.speculative_config\.method: .* no layers for multi-token"):
         plan_topology(loaded, "own")
+
+
+def with_modules(tmp_path: Path, modules: int) -> str:
+    """GLM-4.5 Air with so many layers that predict ahead."""
+    config = dict(model("glm-4.5-air").config) | {"num_nextn_predict_layers": modules}
+    return str(write_config(tmp_path / f"m{modules}", config))
+
+
+def drafting(name: str, drafts: int, role: str = "both", **engine: Any) -> PlannedEngine:
+    spec = {"method": "mtp", "num_speculative_tokens": drafts, "acceptance": 0.7}
+    settings = EngineSettings.model_validate({"speculative_config": spec, **engine})
+    return plan_engine(name, "h200", 4, 1, settings, Path(), role)
+
+
+@pytest.mark.parametrize(
+    ("modules", "drafts", "ahead"), [(1, 1, 1), (1, 4, 1), (3, 1, 1), (3, 2, 2), (3, 3, 3), (3, 6, 6)]
+)
+def test_several_modules_read_as_far_ahead_as_they_draft(tmp_path: Path, modules: int, drafts: int, ahead: int) -> None:
+    """`num_prefill_lookahead_tokens` of vLLM: K with min(modules, K) > 1, else 1; in 0.33 hashes cover as many."""
+    name = with_modules(tmp_path, modules)
+    for version, covered in (("0.32.0", 0), ("0.33.0", ahead)):
+        found = drafting(name, drafts, version=version).config.modes.drafts
+        assert found is not None
+        assert (found.num_prefill_lookahead_tokens, found.num_hash_lookahead_tokens) == (ahead, covered)
+
+
+def test_several_modules_and_states_of_the_prefix_cache_stand_still(tmp_path: Path) -> None:
+    config = dict(model("qwen3-next-80b-a3b").config) | {"num_nextn_predict_layers": 2}
+    name = str(write_config(tmp_path / "next", config))
+    with pytest.raises(InputError, match=r"num_speculative_tokens: vLLM starts, but can stand still"):
+        drafting(name, 2)
+    without = drafting(name, 2, enable_prefix_caching=False).config
+    assert without.modes.drafts is not None
+    assert without.modes.drafts.num_prefill_lookahead_tokens == 2
+
+
+def test_each_module_is_a_layer_of_the_memory_plan(tmp_path: Path) -> None:
+    one, three = (drafting(with_modules(tmp_path, modules), 3).memory.plan for modules in (1, 3))
+    alone = answer(Question("glm-4.5-air", "h200", tp=4)).plan
+    layer = (one.weight_bytes_total - alone.weight_bytes_total, one.terms.block_bytes - alone.terms.block_bytes)
+    assert three.weight_bytes_total - alone.weight_bytes_total == pytest.approx(3 * layer[0])
+    assert three.terms.block_bytes - alone.terms.block_bytes == 3 * layer[1]
+
+
+@pytest.mark.parametrize(
+    ("drafts", "engine", "role", "told"),
+    [
+        (4, {}, "both", r"num_speculative_tokens \(4\) beyond the model's MTP modules \(3\) must be a multiple"),
+        (3, {"block_size": 2}, "both", r"several MTP modules with prefix caching need a block_size \(2\) of at least"),
+        (3, {}, "decode", "several MTP modules with prefill and decode apart are not simulated"),
+    ],
+)
+def test_what_several_modules_do_not_combine_with(
+    tmp_path: Path, drafts: int, engine: dict[str, Any], role: str, told: str
+) -> None:
+    with pytest.raises(InputError, match=rf"^engine\.speculative_config\.num_speculative_tokens: {told}"):
+        drafting(with_modules(tmp_path, 3), drafts, role, **engine)

@@ -230,6 +230,17 @@ _RULES: tuple[_Rule, ...] = (
         "several MTP modules with prefix caching need a block_size ({block_size}) of at least num_speculative_tokens"
         " ({num_speculative_tokens})",
     ),
+    _Rule(
+        "speculative.num_speculative_tokens",
+        Effect.REFUSED,
+        lambda a: (
+            a.method == "mtp"
+            and a.num_speculative_tokens > a.mtp_modules
+            and a.num_speculative_tokens % a.mtp_modules > 0
+        ),
+        "num_speculative_tokens ({num_speculative_tokens}) beyond the model's MTP modules ({mtp_modules}) must be a"
+        " multiple of them",
+    ),
     _no_room_for_drafts(V0_32.version, lambda a: a.draft_slots, "inputs of its drafts"),
     _no_room_for_drafts(V0_33.version, lambda a: a.num_lookahead_tokens, "slots of its drafts"),
     _Rule(

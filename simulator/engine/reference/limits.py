@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind
 from simulator.engine.modes.tables.arrays import request_blocks
 from simulator.engine.reference.kv_cache_manager import lookahead_tokens
 
@@ -38,6 +39,9 @@ def spec_decode_tokens(config: EngineConfig) -> int:
 
 def can_receive(config: EngineConfig, isl: int, osl: int) -> bool:
     """As `can_serve`, for a decode engine that fetches the prompt's KV: room must be left for a first decode step."""
-    size = config.block_size
-    blocks = -(-isl // size) + -(-spec_decode_tokens(config) // size)
+    first, size = spec_decode_tokens(config), config.block_size
+    blocks = -(-isl // size) + -(-first // size)
+    if config.modes.groups:
+        growing = [group for group in config.modes.groups if group.kind != GroupKind.LINEAR]
+        blocks = request_blocks(config, isl) + sum(-(-first // group.block_size) for group in growing)
     return can_serve(config, isl, osl) and blocks <= config.num_blocks - 1

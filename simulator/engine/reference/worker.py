@@ -6,13 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+from simulator.engine.config import EngineConfig
 from simulator.engine.reference.plan import Sampled, StepPlan
 from simulator.engine.reference.request import Request
+from simulator.engine.speculation import uniform
 
 AcceptedDrafts = Callable[[int, int, int], int]
 """(request number, tokens generated so far, drafts verified) -> leading drafts accepted, 0 to all of them."""
 DraftsMade = Callable[[int, int, int], int]
 """(request number, tokens generated so far, drafts asked for) -> drafts made, 0 to all of them."""
+
+
+def drawn(config: EngineConfig) -> AcceptedDrafts:
+    """Drafts that are accepted in an engine: each with the chance of its position, given that all before it were.
+
+    The draw belongs to the request and the position of the token in its answer, so it does not depend on scheduling.
+    """
+    chances = config.draft_chances
+
+    def accept(number: int, generated: int, drafted: int) -> int:
+        accepted = 0
+        while accepted < drafted and uniform(number, generated + accepted) < chances[accepted]:
+            accepted += 1
+        return accepted
+
+    return accept
 
 
 @dataclass(slots=True)

@@ -95,7 +95,7 @@ def take_in(engines: Engines, rep: Any, pool: Any, index: int) -> None:
         return
     mine.loaded = 1
     if pool.prefix_caching != 0:
-        blocks.register(engines, rep, pool, slot, min(slot.computed, slot.isl + slot.generated - pool.unhashed))
+        blocks.register(engines, rep, pool, slot, slot.computed, slot.isl + slot.generated)
     if slot.computed == slot.isl + slot.generated:
         slot.computed -= 1
 

@@ -25,6 +25,14 @@ def draft_counts(configs: Sequence[EngineConfig], most_seqs: int) -> NDArray[np.
     return counts
 
 
+def draft_chances(configs: Sequence[EngineConfig]) -> NDArray[np.float64]:
+    """Chance of each draft of a step, given that all before it were right, by pool and position."""
+    chances = np.zeros((len(configs), max((config.num_speculative_tokens for config in configs), default=0)))
+    for row, config in zip(chances, configs, strict=True):
+        row[: config.num_speculative_tokens] = config.draft_chances
+    return chances
+
+
 @kernel
 def asked_drafts(engines: Engines, rep: Any, pool: Any) -> int:
     """Drafts that are asked for after a step, by the requests in it."""

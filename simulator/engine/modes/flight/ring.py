@@ -180,7 +180,7 @@ def _apply_entry(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry
         aloft.stale -= entry.tokens
         if entry.yields == 0 or is_dropped(engines, entry.slot):
             return False
-        right = right_drafts(engines, pool, slot, slot.generated, entry.drafts)
+        right = right_drafts(engines, rep, slot, slot.generated, entry.drafts)
         tokens = min(1 + right, slot.osl - slot.generated)
         slot.generated += tokens
         _deliver(engines, rep, slot, tokens, now)
@@ -215,7 +215,7 @@ def _apply_to_each(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, ent
     delivered = slot.generated - aloft.placeholders
     tokens = 1
     if entry.yields > 1:
-        right = right_drafts(engines, pool, slot, delivered, entry.drafts)
+        right = right_drafts(engines, rep, slot, delivered, entry.drafts)
         wrong = entry.yields - 1 - right
         slot.computed -= wrong
         slot.generated -= wrong
@@ -243,7 +243,7 @@ def _awaited_token(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, ent
 @kernel
 def _awaited_drafts(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, entry: Any, now: float) -> bool:
     slot = engines.slots[entry.slot]
-    right = right_drafts(engines, pool, slot, slot.generated, entry.drafts) if entry.yields > 1 else 0
+    right = right_drafts(engines, rep, slot, slot.generated, entry.drafts) if entry.yields > 1 else 0
     slot.computed -= entry.yields - 1 - right
     tell_confirmed(engines, r, entry.slot)
     tokens = min(1 + right, slot.osl - slot.generated)

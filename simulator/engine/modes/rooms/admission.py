@@ -161,7 +161,7 @@ def _try_admit(
         blocks.adopt_hits(engines, rep, pool, slot, n_hits, external)
     blocks.extend_table(engines, rep, pool, slot, reach, main)
     if not apart and pool.prefix_caching != 0:
-        blocks.register(engines, rep, pool, slot, min(main, tokens - pool.unhashed))
+        blocks.register(engines, rep, pool, slot, main, tokens)
     tell_load(engines, rep, pool, index, external, apart)
     if np.isnan(slot.scheduled_s) and not apart:
         slot.scheduled_s = now

@@ -85,12 +85,12 @@ def extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int, m
 
 
 @kernel
-def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> None:
-    """Make the blocks that `tokens` tokens fill findable."""
+def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, known: int) -> None:
+    """Make the blocks that `tokens` of the `known` tokens of a request fill findable."""
     if engines.groups.pools[rep.pool].n_groups != 0:
-        prefix.register(engines, rep, pool, slot, tokens)
+        prefix.register(engines, rep, pool, slot, min(tokens, known), known)
     else:
-        blocks.register_full_blocks(engines, rep, pool, slot, tokens)
+        blocks.register_full_blocks(engines, rep, pool, slot, min(tokens, known - pool.unhashed))
 
 
 @kernel

@@ -143,7 +143,7 @@ def _admit_to_groups(
     prefix.adopt(engines, rep, pool, slot, n_hits, n_hits * pool.block_size)
     holding.extend(engines, rep, slot, reach, reach)
     if pool.prefix_caching != 0:
-        prefix.register(engines, rep, pool, slot, known)
+        prefix.register(engines, rep, pool, slot, known, known)
     note_plan(engines, slot, reach - n_hits * pool.block_size)
 
 
@@ -178,7 +178,8 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
         return False
     holding.extend(engines, rep, slot, reach, main)
     if pool.prefix_caching != 0:
-        prefix.register(engines, rep, pool, slot, min(main, known_tokens(engines, slot, index) - pool.unhashed))
+        known = known_tokens(engines, slot, index)
+        prefix.register(engines, rep, pool, slot, min(main, known), known)
     note_plan(engines, slot, scheduled)
     return True
 
@@ -188,11 +189,11 @@ def _register_in_groups(engines: Engines, rep: Any, pool: Any, slot: Any, tokens
     if engines.groups.pools[rep.pool].n_groups == 0:
         blocks.register_full_blocks(engines, rep, pool, slot, tokens)
     else:
-        prefix.register(engines, rep, pool, slot, tokens)
+        prefix.register(engines, rep, pool, slot, tokens, tokens + 1)
 
 
 register_full_blocks = table_door(blocks.register_full_blocks, _register_in_groups)
-"""Make the blocks that `tokens` computed tokens fill findable."""
+"""Make the blocks that `tokens` computed tokens fill findable, all that are known but the last."""
 
 
 @kernel
@@ -289,15 +290,40 @@ def _fits_table(engines: Engines, target: int, pool: Any, reach: int) -> bool:
 
 @kernel
 def _fits_groups(engines: Engines, target: int, pool: Any, reach: int) -> bool:
-    head = engines.groups.pools[target]
-    if head.n_groups == 0:
+    if engines.groups.pools[target].n_groups == 0:
         return _fits_table(engines, target, pool, reach)
+    return _blocks_of_groups(engines, target, reach, 0) <= pool.num_blocks - 1
+
+
+@kernel
+def _blocks_of_groups(engines: Engines, target: int, reach: int, beyond: int) -> int:
+    """Blocks of all groups that a request of `reach` tokens may hold at once, and a step of `beyond` more tokens."""
     total = 0
-    for k in range(head.n_kinds):
+    for k in range(engines.groups.pools[target].n_kinds):
         kind = engines.groups.kinds[target, k]
-        total += min(holding.blocks_for(reach, kind), kind.cap) * kind.n_groups
-    return total <= pool.num_blocks - 1
+        blocks = min(holding.blocks_for(reach, kind) + kind.more, kind.cap)
+        if kind.grows != 0:
+            blocks += holding.blocks_for(beyond, kind)
+        total += blocks * kind.n_groups
+    return total
 
 
 fits_pool = table_door(_fits_table, _fits_groups)
 """Whether an otherwise empty replica of pool `target` has the blocks for a request of `reach` tokens."""
+
+
+@kernel
+def _table_receives(engines: Engines, target: int, pool: Any, tokens: int, first_step: int) -> bool:
+    size = pool.block_size
+    return (tokens + size - 1) // size + (first_step + size - 1) // size <= pool.num_blocks - 1
+
+
+@kernel
+def _groups_receive(engines: Engines, target: int, pool: Any, tokens: int, first_step: int) -> bool:
+    if engines.groups.pools[target].n_groups == 0:
+        return _table_receives(engines, target, pool, tokens, first_step)
+    return _blocks_of_groups(engines, target, tokens, first_step) <= pool.num_blocks - 1
+
+
+receives_pool = table_door(_table_receives, _groups_receive)
+"""Whether an otherwise empty replica of pool `target` has blocks for a fetched prompt, and for a first decode step."""

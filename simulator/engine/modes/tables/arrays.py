@@ -43,10 +43,11 @@ KIND = np.dtype(
         ("shift", np.int64),  # its logarithm to base 2, -1 where that is no whole number
         ("window", np.int64),
         ("cap", np.int64),  # most blocks that a request holds at once
-        ("more", np.int64),  # blocks beyond those of its tokens
+        ("more", np.int64),  # blocks beyond those of its tokens: states for drafts
         ("n_groups", np.int64),
         ("tail", np.int64),  # blocks that a window reads before the place where a request resumes
         ("gives_up", np.int64),  # its drafter gives up the last block of a hit
+        ("lags", np.int64),  # its last tokens may be computed again, so that they are registered later than others'
         ("grows", np.int64),  # whether a request's blocks of it grow with its tokens
         ("most_fetched", np.int64),  # most blocks of a request that come from another engine
     ],
@@ -60,6 +61,8 @@ ROW = np.dtype(
         ("planned", np.int64),  # its tokens in that plan
         ("junction", np.int64),
         ("n_chained", np.int64),  # leading blocks whose chain hash `slot.chain` stands for
+        ("n_lagging", np.int64),  # blocks that are registered of kinds that lag
+        ("began", np.int64),  # it holds a running state, and one for each draft
     ],
     align=True,
 )
@@ -103,10 +106,8 @@ def refuses(config: EngineConfig) -> str:
         return ""
     linear = [group for group in groups if group.kind == GroupKind.LINEAR]
     sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
-    if any(group.aligned and (group.draft_states or modes.connector) for group in linear):
-        return "states for the prefix cache with drafts or a connector"
-    if modes.drafts is not None and modes.drafts.num_prefill_lookahead_tokens > 1 and len(groups) > 1:
-        return "several KV cache groups with several MTP modules"
+    if modes.connector and any(group.aligned for group in linear):
+        return "states for the prefix cache with a connector"
     if config.enable_prefix_caching and (len(sizes) > 1 or any(not group.aligned for group in linear)):
         return "prefix caching over blocks of several lengths"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
@@ -188,9 +189,10 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
         row["kind"], row["block_size"], row["window"] = spec.kind, spec.block_size, spec.window_tokens
         row["shift"] = spec.block_size.bit_length() - 1 if spec.block_size.bit_count() == 1 else -1
         if spec.kind == GroupKind.LINEAR and not spec.aligned:
-            row["kind"], row["more"] = GroupKind.FULL, spec.draft_states
-        row["cap"] = most_blocks(config, spec)
+            row["kind"] = GroupKind.FULL
+        row["cap"], row["more"] = most_blocks(config, spec), spec.draft_states
         row["gives_up"], row["grows"] = gives_up(config, spec), spec.kind != GroupKind.LINEAR
+        row["lags"] = row["gives_up"] and ahead > 0 and len(modes.groups) > 1
         row["most_fetched"] = NO_CAP
         if spec.kind == GroupKind.WINDOW:
             row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size)
@@ -250,7 +252,7 @@ def most_blocks(config: EngineConfig, spec: KvGroup) -> int:
 def request_blocks(config: EngineConfig, tokens: int) -> int:
     """Blocks of all groups that a request of `tokens` tokens may hold at once."""
     groups = config.modes.groups
-    return sum(min(-(-tokens // group.block_size), most_blocks(config, group)) for group in groups)
+    return sum(min(-(-tokens // group.block_size) + group.draft_states, most_blocks(config, group)) for group in groups)
 
 
 def reset_groups(groups: Any, r: int) -> None:

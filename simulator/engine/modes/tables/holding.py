@@ -85,7 +85,7 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
         kind = groups.kinds[rep.pool, k]
         end = groups.held[slot.row, k].end
         if kind.kind == _LINEAR:
-            total += min(blocks_for(main, kind) - end, 1) * kind.n_groups
+            total += min(blocks_for(main, kind) + kind.more - end, 1) * kind.n_groups
         else:
             required = blocks_for(reach, kind) + kind.more
             if capped:
@@ -96,19 +96,32 @@ def blocks_to_extend(engines: Engines, rep: Any, slot: Any, reach: int, main: in
 
 @inline_kernel
 def extend(engines: Engines, rep: Any, slot: Any, reach: int, main: int) -> None:
-    """New blocks up to `reach` tokens; of linear attention one state, the places before it are null."""
+    """New blocks up to `reach` tokens; of linear attention one state, the places before it are null.
+
+    Its last places are the running state and those for drafts, which move along.
+    """
     groups = engines.groups
     head = groups.pools[rep.pool]
     row = slot.row
+    began = groups.rows[row].began
+    groups.rows[row].began = 1
     for g in range(head.n_groups if head.tracks != 0 else 0):
         k = groups.kind_of[rep.pool, g]
         kind = groups.kinds[rep.pool, k]
         begin = groups.held[row, k].end
         if kind.kind == _LINEAR:
-            end = blocks_for(main, kind)
-            for place in range(begin, end - 1):
-                groups.tables[row, g, place] = NULL
-            begin = max(begin, end - 1)
+            end = blocks_for(main, kind) + kind.more
+            if end > begin:
+                running = end - 1 - kind.more
+                before = begin
+                for place in range(before, running):
+                    groups.tables[row, g, place] = NULL
+                begin = max(before, running)
+                first = before - kind.more if began != 0 else before
+                for place in range(first, min(before, running)):
+                    groups.tables[row, g, begin] = groups.tables[row, g, place]
+                    groups.tables[row, g, place] = NULL
+                    begin += 1
         else:
             end = blocks_for(reach, kind) + kind.more
         for place in range(begin, end):
@@ -162,7 +175,8 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         if kind.kind == _LINEAR:
             if n_hits > 0 and _was_written(engines, groups.chains[n_hits - 1]):
                 return NO_CAP
-            total += min(required - n_hits, 1) * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_hits)
+            fresh = min(required - n_hits, 1 + kind.more)
+            total += fresh * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_hits)
             continue
         if capped:
             required = min(required, kind.cap)

@@ -73,7 +73,7 @@ def change(engines: Engines, rep: Any, pool: Any, slot: Any, step: int) -> None:
     remove_skipped(engines, rep, slot, computed - lag)
     extend(engines, rep, slot, computed + 1, computed + 1)
     if pool.prefix_caching != 0:
-        register(engines, rep, pool, slot, computed + 1 - lag)
+        register(engines, rep, pool, slot, computed + 1 - lag, computed + 1)
 
 
 @kernel
@@ -116,7 +116,8 @@ def change_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
         remove_skipped(engines, rep, slot, slot.computed - lag)
         extend(engines, rep, slot, min(reach, pool.max_model_len), reach)
         if pool.prefix_caching != 0:
-            register(engines, rep, pool, slot, min(reach, _known_tokens(slot, lag)))
+            known = _known_tokens(slot, lag)
+            register(engines, rep, pool, slot, min(reach, known), known)
         note_plan(engines, slot, slot.scheduled)
         due = slot.isl + slot.generated - slot.computed
         count_scheduled(rep, slot.computed, slot.scheduled, due == 1 and slot.computed >= slot.isl)

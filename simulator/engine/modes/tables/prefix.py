@@ -191,6 +191,8 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     note.processed = n_hits * pool.block_size
     note.junction = groups.scalars[JUNCTION]
     note.n_chained = n_hits
+    note.n_lagging = n_hits
+    note.began = 0
     slot.chain = groups.chains[n_hits - 1] if n_hits > 0 else ROOT
     slot.n_registered = n_hits
 
@@ -235,7 +237,10 @@ def _keeps(head: Any, kind: Any, place: int, end: int, whole: int, junction: int
 
 
 @inline_kernel
-def _register_place(engines: Engines, rep: Any, slot: Any, place: int, chain: Any, listed: int, end: int) -> None:
+def _register_place(
+    engines: Engines, rep: Any, slot: Any, place: int, chain: Any, listed: int, end: int, lags: int
+) -> None:
+    """Register the block at `place` of those kinds that lag, or of the others."""
     groups = engines.groups
     head = groups.pools[rep.pool]
     size = groups.kinds[rep.pool, 0].block_size
@@ -245,7 +250,9 @@ def _register_place(engines: Engines, rep: Any, slot: Any, place: int, chain: An
         k = groups.kind_of[rep.pool, g]
         kind = groups.kinds[rep.pool, k]
         held = groups.held[slot.row, k]
-        if place < held.begin or place >= held.end or not _keeps(head, kind, place, end, whole, junction):
+        if kind.lags != lags or place < held.begin or place >= held.end:
+            continue
+        if not _keeps(head, kind, place, end, whole, junction):
             continue
         index = groups.tables[slot.row, g, place]
         if index == NULL:
@@ -261,11 +268,12 @@ def _register_place(engines: Engines, rep: Any, slot: Any, place: int, chain: An
 
 
 @inline_kernel
-def _mark_private(engines: Engines, rep: Any, slot: Any, place: int) -> None:
-    """Blocks of full attention beyond what anybody else can have."""
+def _mark_private(engines: Engines, rep: Any, slot: Any, place: int, lags: int) -> None:
+    """Blocks of full attention beyond what anybody else can have, of those kinds that lag, or of the others."""
     groups = engines.groups
     for g in range(groups.pools[rep.pool].n_groups):
-        if groups.kinds[rep.pool, groups.kind_of[rep.pool, g]].kind == _FULL:
+        kind = groups.kinds[rep.pool, groups.kind_of[rep.pool, g]]
+        if kind.kind == _FULL and kind.lags == lags:
             engines.blocks[rep.block_base + groups.tables[slot.row, g, place]].hash = PRIVATE
 
 
@@ -280,15 +288,30 @@ def _note_written(engines: Engines, chain: Any) -> None:
 
 
 @inline_kernel
-def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int) -> None:
-    """Register the blocks that `tokens` known tokens fill and that are kept."""
+def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, known: int) -> None:
+    """Register the blocks that `tokens` computed tokens fill and that are kept.
+
+    Several MTP modules may compute the last ones again: of several groups those that give up a block wait for them.
+
+    Parameters
+    ----------
+    known : tokens of the request, at least those that are computed
+    """
     size = pool.block_size
     head = engines.groups.pools[rep.pool]
-    tokens = max(tokens - pool.reads_ahead, 0)
-    if full_blocks(tokens, engines.groups.kinds[rep.pool, 0]) > slot.n_registered:
-        _register_new(engines, rep, pool, slot, tokens)
+    final = max(tokens - pool.reads_ahead, 0)
+    main = tokens if head.agree != 0 else final
+    hashed = max(known - pool.hash_lookahead, 0)
+    if full_blocks(min(main, hashed), engines.groups.kinds[rep.pool, 0]) > slot.n_registered:
+        _register_new(engines, rep, pool, slot, min(main, hashed))
+    if pool.reads_ahead > 0 and head.agree != 0 and head.gives_up != 0:
+        _register_lagging(engines, rep, pool, slot, min(final, hashed) // size)
     if head.linear != NONE:
-        whole = tokens // size * size if head.agree != 0 else tokens
+        whole = main
+        if head.agree != 0:
+            whole = tokens // size * size
+            if engines.groups.kinds[rep.pool, head.linear].gives_up != 0 and whole > 0:
+                whole = final
         if whole > 0 and whole == last_state_before(slot.isl, size, head.gives_up, pool.hash_lookahead):
             _register_last_state(engines, rep, pool, slot, whole // size - 1)
 
@@ -315,11 +338,35 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
         slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
         for n in range(count):
             if first + n >= slot.n_registered:
-                _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end)
+                _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end, 0)
         note.n_chained = first + count
     for place in range(max(slot.n_registered, chained), full):
-        _mark_private(engines, rep, slot, place)
+        _mark_private(engines, rep, slot, place, 0)
     slot.n_registered = full
+
+
+@kernel
+def _register_lagging(engines: Engines, rep: Any, pool: Any, slot: Any, full: int) -> None:
+    """Register the first `full` blocks of kinds that lag; their chain is computed once more, from the beginning."""
+    note = engines.groups.rows[slot.row]
+    if full <= note.n_lagging:
+        return
+    before = slot.chain
+    listed = shareable_blocks(pool, slot, full)
+    end = (slot.isl - 1) // pool.block_size
+    last = min(full, note.n_chained)
+    known = 0
+    while known < last:
+        count = min(last - known, len(engines.chains))
+        slot.chain = extend_chain(engines, pool, slot, known, count, engines.chains)
+        for n in range(count):
+            if known + n >= note.n_lagging:
+                _register_place(engines, rep, slot, known + n, engines.chains[n], listed, end, 1)
+        known += count
+    slot.chain = before
+    for place in range(max(note.n_lagging, last), full):
+        _mark_private(engines, rep, slot, place, 1)
+    note.n_lagging = full
 
 
 @kernel
