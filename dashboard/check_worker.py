@@ -1,4 +1,7 @@
-"""A warm process that checks scenarios, within limits of memory: reads a request a line, writes an answer a line."""
+"""A warm process that checks scenarios as `servecast validate` does, within limits of memory.
+
+It reads a request a line and writes an answer a line.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from typing import Any
 from dashboard.limits import limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import load_confined
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError, Problem, collect
+from simulator.resolve.sizes import at_start
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topologies
 
 _MAX_BYTES = 2**31
 """Of memory: what is uploaded may be a thousand times as large once it is unpacked."""
@@ -24,7 +30,9 @@ def main() -> None:
 
 def _check(file: Path, root: Path) -> dict[str, Any]:
     try:
-        return {"requests": load_confined(file, root)[1]}
+        loaded, requests = load_confined(file, root)
+        collect(resolve_terms, plan_topologies(at_start(loaded)))
+        return {"requests": requests}
     except InputError as error:
         problems = error.problems
     except (MemoryError, ArithmeticError, RecursionError, ValueError, OSError) as error:

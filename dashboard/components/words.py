@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_FORMULAS = ("=", "+", "-", "@")
 _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULTILINE)
 """An underscore within a word is no mark."""
 
@@ -11,6 +12,17 @@ _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULT
 def markdown(text: str) -> str:
     """The same text, with dollars that open no formula, pictures that are not fetched and links that show where to."""
     return text.replace("$", "\\$").replace("![", "!\\[").replace("](", "]\\(").replace("<", "\\<")
+
+
+def as_cell(text: str) -> str:
+    """The same text for a table that people save and open in a spreadsheet: no formula, whoever wrote it."""
+    if not text.lstrip().startswith(_FORMULAS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
 
 
 def plain(text: str) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard.components.comparison import show_comparison
 from dashboard.components.why import show_across, show_why
+from dashboard.components.words import as_cell
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
 from simulator.report.charts import Summaries
@@ -80,6 +81,6 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
     if not found:
         st.caption("They are the same.")
         return
-    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in leaves(found)]
+    rows = [[as_cell(entry.path), *(as_cell(in_words(value)) for value in entry.values)] for entry in leaves(found)]
     frame = pd.DataFrame(rows, columns=["value", *scenarios])
     st.dataframe(frame, hide_index=True, key=key)

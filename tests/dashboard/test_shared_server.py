@@ -14,8 +14,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import checks, jobs, line, processes
+from dashboard.check_worker import _check
 from dashboard.command import _arguments
-from dashboard.components.words import markdown, plain
+from dashboard.components.words import as_cell, markdown, plain
 from dashboard.limits import MAX_REQUESTS
 from dashboard.line import Status, write_status
 from dashboard.loading import stamp
@@ -257,6 +258,43 @@ def test_the_line_calls_a_run_by_the_name_of_its_scenario(text: str, name: str) 
 class _Going:
     def poll(self) -> None:
         return None
+
+
+@pytest.mark.parametrize(
+    ("plain_text", "wrong", "path"),
+    [
+        ("llama-3.1-8b-instruct", "nosuch", "model"),
+        ("site: lambda", "site: nowhere", "topologies.cloud.pools[0].site"),
+        ("gpu: h100-sxm, replicas: 1}]}", "gpu: h100-sxm, tensor_parallel_size: 3}]}", "topologies.cloud.pools[0]"),
+        ("offer: together/llama-3.3-70b", "offer: nobody/any", "topologies.api.providers[0].offer"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_in_the_editor(
+    tmp_path: Path, plain_text: str, wrong: str, path: str
+) -> None:
+    root = tmp_path.resolve()
+    file = lay_out(root, "scenario.yaml", TEXT.replace(plain_text, wrong))
+    assert wrong in file.read_text()
+    (problem, *_) = _check(file, root)["problems"]
+    assert problem["path"].startswith(path)
+    assert problem["line"] is not None
+    assert "problems" not in _check(lay_out(root, "scenario.yaml", TEXT), root)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ('=HYPERLINK("http://a","b")', '\'=HYPERLINK("http://a","b")'),
+        ("@a", "'@a"),
+        (" +1+cmd", "' +1+cmd"),
+        ("-a", "'-a"),
+        ("-4.5", "-4.5"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_a_cell_is_no_formula(text: str, cell: str) -> None:
+    assert as_cell(text) == cell
 
 
 def test_texts_of_a_run_fetch_nothing_and_hide_nothing() -> None:
