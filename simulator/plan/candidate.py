@@ -49,7 +49,9 @@ class Candidate:
     def _open(self, k: int) -> OpenPool:
         pool = self.settings.pools[k]
         found = open_pool(self.loaded, self.settings, k, _open_part(pool))
-        return replace(found, low=0, stays=False) if replaceable(self.settings, pool) and not is_open(pool) else found
+        if is_open(pool) or not replaceable(self.loaded, self.settings, pool):
+            return found
+        return replace(found, low=0, stays=False)
 
     def values(self, sizes: Mapping[int, Size]) -> list[Given]:
         """What makes the topology this fleet: paths below it, and what stands there."""

@@ -103,7 +103,7 @@ def open_pool(
     shared_by = engine.data_parallel_size if given else loaded.scenario.engine.data_parallel_size
     owned = pool.billing == "owned" and not jobs_per_month(loaded.scenario)
     others = [one for j, one in enumerate(topology.pools) if j != k and one.billing == "owned"]
-    low = 0 if replaceable(topology, pool) and (others or not owned) else 1
+    low = 0 if replaceable(loaded, topology, pool) and (others or not owned) else 1
     stays = owned and not low and all(is_open(one) for one in others)
     return OpenPool(k, pool.name, low, shared_by, owned, scaler, stays)
 
@@ -132,10 +132,19 @@ def stated(pool: Pool) -> tuple[int | None, int | None, float | None] | None:
     )
 
 
-def replaceable(topology: Topology, pool: Pool) -> bool:
-    """Whether the topology still serves without the pool."""
-    others = len(topology.pools) + len(topology.providers) > 1
-    return others and pool.role == "both" and topology.routing.kind in ("weighted", "overflow")
+def replaceable(loaded: LoadedScenario, topology: Topology, pool: Pool) -> bool:
+    """Whether the topology still serves without the pool.
+
+    Weights between models say which share each of them answers: there a pool stays unless another one, or a token API,
+    has its model.
+    """
+    if len(topology.pools) + len(topology.providers) < 2 or pool.role != "both":
+        return False
+    routing = topology.routing
+    if not isinstance(routing, WeightedRouting) or routing.weights is None or topology.providers:
+        return routing.kind in ("weighted", "overflow")
+    model = loaded.scenario.model
+    return any((one.model or model) == (pool.model or model) for one in topology.pools if one is not pool)
 
 
 def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:

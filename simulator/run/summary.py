@@ -202,6 +202,7 @@ def _warnings(
         *sources(planned.engines),
         *_unserved(metrics, "rejected", "failed", "timed_out"),
         *_other_warnings(loaded, planned, metrics),
+        *_never_cached(planned, prices),
         *driver_words(behind),
         *_cost_warnings(loaded, planned, prices, {row["figure"]: row["share"] for row in behind}),
         *place_estimates(planned),
@@ -224,6 +225,16 @@ def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
 def _why(reasons: Mapping[str, int]) -> str:
     parts = [f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
     return f" ({', '.join(parts)})" if parts else ""
+
+
+def _never_cached(planned: PlannedTopology, prices: ResolvedTerms) -> list[str]:
+    """Token APIs with a price of cached prompts that they never find in a cache."""
+    without = {provider.name for provider in planned.fleet.providers if not provider.cache.life_s}
+    return [
+        f"{api.provider} has a price of cached input and no cache: all prompts are paid as new (providers[].cache)"
+        for api in prices.terms.apis
+        if api.provider in without and any(band.cached_input != band.input for band in api.prices)
+    ]
 
 
 def _other_warnings(loaded: LoadedScenario, planned: PlannedTopology, metrics: Mapping[str, Any]) -> list[str]:

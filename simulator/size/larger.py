@@ -32,7 +32,8 @@ def larger_points(trials: Trials, written: Sequence[Size]) -> list[Point]:
 
 
 def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
-    topology = trials.loaded.scenario.topologies[trials.name]
+    loaded = trials.loaded
+    topology = loaded.scenario.topologies[trials.name]
     ones = tuple(Fixed(max(pool.low, 1) * pool.step) for pool in trials.pools)
     try:
         subject = trials.sized(ones).subject
@@ -42,7 +43,7 @@ def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
     for less, more in permutations(range(len(written)), 2):
         low = trials.pools[less].low * trials.pools[less].step
         gone = written[less].most - low
-        if gone <= 0 or not replaceable(topology, topology.pools[trials.pools[less].index]):
+        if gone <= 0 or not replaceable(loaded, topology, topology.pools[trials.pools[less].index]):
             continue
         step = trials.pools[more].step
         extra = math.ceil(gone * needed[more] / needed[less] / step - _ROUNDING) * step

@@ -17,7 +17,7 @@ def size_warnings(answer: Answer) -> list[str]:
     found = answer.search
     if answer.infeasible:
         return [f"{nothing_meets(answer.infeasible)}; shown at {_sizes(answer)}"]
-    lines = [f"sized at {_sizes(answer)}: {found.claim}"]
+    lines = [f"sized at {_sizes(answer)}: {found.claim}"] if answer.pools else [f"hours: {found.claim}"]
     empty = [name for name, size in zip(answer.pools, answer.sizes.values(), strict=True) if size == Fixed(0)]
     if empty:
         lines.append(f"its best needs no {' and no '.join(empty)}")
