@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -68,8 +69,10 @@ def gpu_offer(
     tier: str = "on_demand",
     *,
     gpus: int = 1,
-    replicas: int = 1,
+    replicas: int | Mapping[int, float] = 1,
     instance: str | None = None,
+    size: int | None = None,
+    is_own_price: bool = False,
 ) -> GpuOffer:
     """The latest price of the instance that holds so many replicas for least, at that site, of that GPU, in that tier.
 
@@ -81,8 +84,9 @@ def gpu_offer(
     ----------
     gpus : GPUs of a replica, or of one of its pipeline stages, that stay within an instance; only cards whose fabric
         joins instances (GB200, GB300) spread over several
-    replicas : how many of them have to be held
-    instance : name of the instance; any unless given
+    replicas : how many of them have to be held; numbers that change, by the share of the time that each has
+    instance, size : name of the instance, and its GPUs; any unless given
+    is_own_price : a GPU costs the same on each instance, so the fewest GPUs are paid for
 
     Raises
     ------
@@ -109,13 +113,18 @@ def gpu_offer(
     named = list(sold.values()) if instance is None else [sold[instance]]
     joined = card.inter_node.value == card.intra_node.value  # one fabric throughout the rack
     large = [offer for offer in named if joined or offer.gpus_per_instance >= gpus]
+    large = [offer for offer in large if size in (None, offer.gpus_per_instance)]
     if not large:
         sizes = ", ".join(f"{offer.instance} with {offer.gpus_per_instance}" for offer in named)
         raise InputError(Problem(f"no instance at {site_key} holds {gpus} {gpu_key}: {sizes}", got=f"{gpus} GPUs"))
 
-    def cost(offer: GpuOffer) -> tuple[float, int, str]:
-        instances = instances_for(gpus, replicas, offer.gpus_per_instance)
-        return instances * offer.usd_per_instance_hour, offer.gpus_per_instance, offer.instance
+    shares = {replicas: 1.0} if isinstance(replicas, int) else replicas
+
+    def cost(offer: GpuOffer) -> tuple[float, float, int, str]:
+        held = (share * instances_for(gpus, n, offer.gpus_per_instance) for n, share in shares.items())
+        instances = math.fsum(held)
+        paid = instances * offer.gpus_per_instance if is_own_price else 0.0
+        return paid, instances * offer.usd_per_instance_hour, offer.gpus_per_instance, offer.instance
 
     return min(large, key=cost)
 

@@ -16,9 +16,12 @@ from simulator.resolve.carbon import carbon_by_hour
 from simulator.resolve.engines import PlannedEngine
 from simulator.resolve.figures import Figures
 from simulator.scenario.money_checks import NAMED_TERMS
+from simulator.scenario.week import week_spans
+from simulator.schema.clock import AUTO_HOURS
 from simulator.schema.topology import Pool, QueueAutoscaler
 from simulator.study.figure import Figure
 from simulator.study.terms import Money, RentedTerms
+from simulator.units import SECONDS_PER_WEEK
 
 _BYTES_PER_GB = 1e9
 UNIT = "USD per GPU-hour"
@@ -46,17 +49,49 @@ def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:
     if tier is None:
         return None
     try:
-        offer = _look_up(pool, tier)
+        return _look_up(pool, tier)
     except InputError:
         return None
-    return offer if pool.gpus_per_instance in (None, offer.gpus_per_instance) else None
 
 
 def _look_up(pool: Pool, tier: str) -> GpuOffer:
-    """The instances that hold the pool, at its largest, for least; a pipeline stage stays within one."""
-    gpus = max(pool.tensor_parallel_size, pool.gpus_per_instance or 1)
-    pieces = most_replicas(pool) * pool.pipeline_parallel_size
-    return gpu_offer(pool.site, pool.gpu, tier, gpus=gpus, replicas=max(pieces, 1), instance=pool.instance)
+    """The instances that hold the pool for least, with the replicas that it has at its times; a pipeline stage stays
+    within one.
+    """
+    stages = pool.pipeline_parallel_size
+    return gpu_offer(
+        *(pool.site, pool.gpu, tier),
+        gpus=pool.tensor_parallel_size,
+        replicas={max(n * stages, 1): share for n, share in replica_shares(pool).items()},
+        instance=pool.instance,
+        size=pool.gpus_per_instance,
+        is_own_price=pool.price_usd_per_gpu_hour is not None and not is_reserved(pool),
+    )
+
+
+def replica_shares(pool: Pool) -> dict[int, float]:
+    """Numbers of replicas of a pool, and the share of the time that it has each.
+
+    A schedule says so; of an autoscaler half of the time is taken for its fewest, half for its most. What is committed
+    is for the most. Numbers and hours that are open count for nothing; where all are, for one replica.
+    """
+    scaler, most = pool.autoscaler, most_replicas(pool)
+    if is_reserved(pool):
+        return {most: 1.0}
+    if isinstance(scaler, QueueAutoscaler) and isinstance(scaler.min, int) and scaler.min < most:
+        return {scaler.min: 0.5, most: 0.5}
+    if not pool.schedule or any(window.hours == AUTO_HOURS for window in pool.schedule):
+        return {most: 1.0}
+    found: dict[int, float] = {}
+    for window in pool.schedule:
+        share = math.fsum(end_s - start_s for start_s, end_s in week_spans(window)) / SECONDS_PER_WEEK
+        if isinstance(window.replicas, int):
+            found[window.replicas] = found.get(window.replicas, 0.0) + share
+    outside = max(1.0 - math.fsum(found.values()), 0.0)
+    if isinstance(pool.replicas, int):
+        found[pool.replicas] = found.get(pool.replicas, 0.0) + outside
+    found = {n: share for n, share in found.items() if n and share}
+    return found or {most: 1.0}
 
 
 def _sold_smaller(pool: Pool, tier: str) -> bool:
@@ -204,7 +239,7 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
     """Say why there is no price: terms of one's own, or an offer that the catalog does not have."""
     if tier is not None:
         try:
-            _look_up(pool, tier)
+            _look_up(pool.model_copy(update={"gpus_per_instance": None}), tier)
         except InputError as error:
             hint = "; a price of one's own is price_usd_per_gpu_hour"
             key = "tensor_parallel_size" if _sold_smaller(pool, tier) else "gpu"

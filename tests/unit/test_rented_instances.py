@@ -1,0 +1,85 @@
+"""The instance that a rented pool is on is the one that costs least over its time, not at its largest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scenario_cases import chat, written
+
+from simulator.catalog.offers import gpu_offer
+from simulator.resolve.offers import catalog_offer, gpus_per_instance, replica_shares
+from simulator.run.simulate import simulate
+from simulator.schema.topology import Pool
+from simulator.size.found import Limits
+
+OFFICE = [{"days": "mon-fri", "hours": "9-17", "replicas": 4}]
+SCALER = {"kind": "queue", "min": 1, "max": 4, "target_per_replica": 8}
+
+
+def pool(**given: object) -> Pool:
+    return Pool.model_validate({"name": "p", "site": "lambda", "gpu": "h100-sxm", **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "shares"),
+    [
+        ({"replicas": 3}, {3: 1.0}),
+        ({"replicas": 1, "schedule": OFFICE}, {4: 40 / 168, 1: 128 / 168}),
+        ({"replicas": 0, "schedule": OFFICE}, {4: 40 / 168}),
+        ({"replicas": 0, "schedule": [{"hours": "auto", "replicas": 4}]}, {4: 1.0}),
+        ({"autoscaler": SCALER}, {1: 0.5, 4: 0.5}),
+        ({"autoscaler": SCALER | {"min": "auto"}}, {4: 1.0}),
+        ({"replicas": "auto"}, {1: 1.0}),
+        ({"replicas": 1, "schedule": OFFICE, "billing": "reserved_1y"}, {4: 1.0}),
+    ],
+)
+def test_numbers_of_replicas_and_their_shares(given: dict[str, object], shares: dict[int, float]) -> None:
+    assert replica_shares(pool(**given)) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("given", "gpus"),
+    [
+        ({"replicas": 4}, 4),
+        ({"replicas": 1, "schedule": OFFICE}, 1),
+        ({"autoscaler": SCALER}, 1),
+        ({"autoscaler": SCALER | {"min": 4}}, 4),
+        ({"replicas": 7, "price_usd_per_gpu_hour": 2.0}, 1),
+        ({"replicas": 8, "price_usd_per_gpu_hour": 2.0}, 8),
+        ({"autoscaler": SCALER, "price_usd_per_gpu_hour": 2.0}, 1),
+        ({"autoscaler": SCALER, "gpus_per_instance": 4}, 4),
+    ],
+)
+def test_instances_of_a_pool(given: dict[str, object], gpus: int) -> None:
+    """At Lambda a GPU costs 4.29 alone, 4.09 of four and 3.99 of eight."""
+    assert gpus_per_instance(pool(**given)) == gpus
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4, 9])
+def test_a_size_that_is_named_has_its_own_price(replicas: int) -> None:
+    offer = catalog_offer(pool(replicas=replicas, gpus_per_instance=4), "on_demand")
+    assert offer is not None
+    assert (
+        offer.usd_per_instance_hour
+        == gpu_offer("lambda", "h100-sxm", instance="gpu_4x_h100_sxm5").usd_per_instance_hour
+    )
+
+
+def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
+    """40 hours a week of n replicas, the rest of one: as many GPU-hours, whatever instances Lambda sells."""
+    scheduled = (
+        "t: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: 1, price_usd_per_gpu_hour: 4, storage_gb: 0, "
+        "schedule: [{days: mon-fri, hours: 9-17, replicas: auto}]}]}"
+    )
+    study = (
+        "months: 1, periods: [{name: work, days: mon-fri, hours: 9-17, load: 4}, {name: off, load: 0.2, start: sat 10}]"
+    )
+    loaded = written(tmp_path, chat(scheduled, study=study, rate_rps=20, horizon_s=30, warmup_s=5))
+    found = simulate(loaded, tmp_path, limits=Limits(max_replicas=6)).summary["topologies"]["t"]
+    n = int(found["search"]["sizes"]["p"])
+    met = [row for row in found["search"]["trail"] if row["word"] == "met"]
+    assert n == min(int(row["sizes"]) for row in met)
+    for row in met:
+        hours = 730 * (40 / 168 * int(row["sizes"]) + 128 / 168)
+        assert row["usd_per_month"] == pytest.approx(4 * hours)
