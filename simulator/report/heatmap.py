@@ -1,0 +1,70 @@
+"""Two values that a sweep varies, against each other: load and size, and who keeps the SLO for how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from simulator.figures.table import figure, met_words
+
+_CELL_PX = 64
+
+
+def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
+    """A field for each pair of values, a panel for each topology; None where a sweep does not vary two values.
+
+    The colour is the SLO attainment, the words are the bill of a month, in brackets where the SLO is missed or not
+    known.
+
+    Parameters
+    ----------
+    table : `sweep.parquet` of the sweep's bundle
+    paths : what it varies, the keys of `grid` in its manifest
+    """
+    done = table[table["status"] == "ok"]
+    if len(paths) != 2 or done.empty:
+        return None
+    across, up = (path.rpartition(".")[2] for path in paths)
+    if across == up:
+        across, up = paths
+    kept, money = figure("slo_attainment"), figure("usd_per_month")
+    met = [None if pd.isna(value) else bool(value) for value in done["slo_met"]]
+    bills = [money.text(usd) for usd in done["usd_per_month"]]
+    data = pd.DataFrame(
+        {
+            "topology": done["topology"].tolist(),
+            "across": done[paths[0]].tolist(),
+            "up": done[paths[1]].tolist(),
+            "attainment": done["slo_attainment"].astype(float).tolist(),
+            "SLO met": [met_words(value) for value in met],
+            "bill": [bill if value else f"({bill})" for bill, value in zip(bills, met, strict=True)],
+        }
+    )
+    base = alt.Chart(data).encode(
+        x=alt.X("across:O", title=across, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("up:O", title=up, sort="descending"),
+        tooltip=[
+            "topology",
+            alt.Tooltip("across", title=across),
+            alt.Tooltip("up", title=up),
+            alt.Tooltip("attainment", title=kept.label, format=".2%"),
+            "SLO met",
+            alt.Tooltip("bill", title=money.label),
+        ],
+    )
+    colour = alt.Color(
+        "attainment:Q",
+        title=kept.label,
+        scale=alt.Scale(scheme="viridis", domainMax=1),
+        legend=alt.Legend(format=".0%", orient="bottom"),
+    )
+    is_dark = alt.datum["attainment"] < (1 + float(data["attainment"].min())) / 2
+    words = base.mark_text(fontSize=11).encode(
+        text="bill:N", color=alt.condition(is_dark, alt.value("white"), alt.value("black"))
+    )
+    size = {"width": alt.Step(_CELL_PX + 16), "height": alt.Step(_CELL_PX // 2)}
+    layered = alt.layer(base.mark_rect().encode(color=colour), words).properties(**size)
+    return layered.facet(column=alt.Column("topology:N", title=None, sort=list(dict.fromkeys(data["topology"]))))
