@@ -15,8 +15,11 @@ def markdown(text: str) -> str:
 
 
 def as_cell(text: str) -> str:
-    """The same text for a table that people save and open in a spreadsheet: no formula, whoever wrote it."""
-    if not text.lstrip().startswith(_FORMULAS):
+    """The same text for a table that people save and open in a spreadsheet: no formula, whoever wrote it.
+
+    A sign alone, as of a value that is absent, opens none.
+    """
+    if not text.lstrip().startswith(_FORMULAS) or not text.strip().strip("".join(_FORMULAS)):
         return text
     try:
         float(text)

@@ -289,6 +289,8 @@ def test_what_a_run_would_refuse_is_refused_in_the_editor(
         (" +1+cmd", "' +1+cmd"),
         ("-a", "'-a"),
         ("-4.5", "-4.5"),
+        ("-", "-"),
+        ("-=1", "'-=1"),
         ("a=b", "a=b"),
         ("", ""),
     ],
