@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine import blocks
-from simulator.engine.modes.tables import holding, prefix
+from simulator.engine.modes.tables import holding, prefix, retention
 from simulator.engine.modes.tables.arrays import NO_CAP
 from simulator.engine.state import Engines
 from simulator.jit import kernel
@@ -88,7 +88,7 @@ def extend_table(engines: Engines, rep: Any, pool: Any, slot: Any, reach: int, m
 def register(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int, known: int) -> None:
     """Make the blocks that `tokens` of the `known` tokens of a request fill findable."""
     if engines.groups.pools[rep.pool].n_groups != 0:
-        prefix.register(engines, rep, pool, slot, min(tokens, known), known)
+        retention.register(engines, rep, pool, slot, min(tokens, known), known)
     else:
         blocks.register_full_blocks(engines, rep, pool, slot, min(tokens, known - pool.unhashed))
 

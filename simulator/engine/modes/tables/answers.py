@@ -11,7 +11,7 @@ from simulator.engine import blocks
 from simulator.engine.blocks import take_row
 from simulator.engine.doors import table_door
 from simulator.engine.modes.flight.answers import known_tokens
-from simulator.engine.modes.tables import holding, prefix
+from simulator.engine.modes.tables import holding, prefix, retention
 from simulator.engine.modes.tables.arrays import JUNCTION, N_WRITTEN
 from simulator.engine.modes.tables.lane import note_plan
 from simulator.engine.state import Engines
@@ -67,7 +67,7 @@ def _at_a_state(engines: Engines, rep: Any, pool: Any, slot: Any, known: int, st
         if aligned > start or size <= most:
             end = aligned
     stop = end
-    last = prefix.last_state_before(known, size, groups.pools[rep.pool].gives_up, pool.hash_lookahead)
+    last = retention.last_state_before(known, size, groups.pools[rep.pool].gives_up, pool.hash_lookahead)
     if start < last < end:
         stop = min(stop, last)
     if start % size != 0 and (start // size + 1) * size < end:
@@ -143,7 +143,7 @@ def _admit_to_groups(
     prefix.adopt(engines, rep, pool, slot, n_hits, n_hits * pool.block_size)
     holding.extend(engines, rep, slot, reach, reach)
     if pool.prefix_caching != 0:
-        prefix.register(engines, rep, pool, slot, known, known)
+        retention.register(engines, rep, pool, slot, known, known)
     note_plan(engines, slot, reach - n_hits * pool.block_size)
 
 
@@ -179,7 +179,7 @@ def extend_groups(engines: Engines, rep: Any, pool: Any, slot: Any, index: int, 
     holding.extend(engines, rep, slot, reach, main)
     if pool.prefix_caching != 0:
         known = known_tokens(engines, slot, index)
-        prefix.register(engines, rep, pool, slot, min(main, known), known)
+        retention.register(engines, rep, pool, slot, min(main, known), known)
     note_plan(engines, slot, scheduled)
     return True
 
@@ -189,7 +189,7 @@ def _register_in_groups(engines: Engines, rep: Any, pool: Any, slot: Any, tokens
     if engines.groups.pools[rep.pool].n_groups == 0:
         blocks.register_full_blocks(engines, rep, pool, slot, tokens)
     else:
-        prefix.register(engines, rep, pool, slot, tokens, tokens + 1)
+        retention.register(engines, rep, pool, slot, tokens, tokens + 1)
 
 
 register_full_blocks = table_door(blocks.register_full_blocks, _register_in_groups)
@@ -201,7 +201,7 @@ def _list_private_of_groups(engines: Engines, rep: Any, pool: Any, slot: Any) ->
     if engines.groups.pools[rep.pool].n_groups == 0:
         blocks.list_private_blocks(engines, rep, pool, slot)
     else:
-        prefix.list_private(engines, rep, pool, slot)
+        retention.list_private(engines, rep, pool, slot)
 
 
 list_private_blocks = table_door(blocks.list_private_blocks, _list_private_of_groups)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.modes.tables.holding import extend, remove_skipped
-from simulator.engine.modes.tables.prefix import register
+from simulator.engine.modes.tables.retention import register
 from simulator.engine.state import NONE, Engines
 from simulator.engine.timing import count_scheduled
 from simulator.jit import inline_kernel, kernel
