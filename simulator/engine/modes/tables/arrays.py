@@ -62,6 +62,7 @@ ROW = np.dtype(
         ("junction", np.int64),
         ("n_chained", np.int64),  # leading blocks whose chain hash `slot.chain` stands for
         ("n_lagging", np.int64),  # blocks that are registered of kinds that lag
+        ("lagging_chain", np.int64),  # chain hash of those
         ("began", np.int64),  # it holds a running state, and one for each draft
     ],
     align=True,

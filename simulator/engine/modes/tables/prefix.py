@@ -194,4 +194,5 @@ def adopt(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int, compute
     note.n_lagging = n_hits
     note.began = 0
     slot.chain = groups.chains[n_hits - 1] if n_hits > 0 else ROOT
+    note.lagging_chain = slot.chain
     slot.n_registered = n_hits

@@ -166,26 +166,27 @@ def _register_new(engines: Engines, rep: Any, pool: Any, slot: Any, tokens: int)
 
 @kernel
 def _register_lagging(engines: Engines, rep: Any, pool: Any, slot: Any, full: int) -> None:
-    """Register the first `full` blocks of kinds that lag; their chain is computed once more, from the beginning."""
+    """Register the first `full` blocks of kinds that lag; they have a chain of their own."""
     note = engines.groups.rows[slot.row]
     if full <= note.n_lagging:
         return
     before = slot.chain
+    slot.chain = note.lagging_chain
     listed = shareable_blocks(pool, slot, full)
     end = (slot.isl - 1) // pool.block_size
+    first = note.n_lagging
     last = min(full, note.n_chained)
-    known = 0
-    while known < last:
-        count = min(last - known, len(engines.chains))
-        slot.chain = extend_chain(engines, pool, slot, known, count, engines.chains)
+    while first < last:
+        count = min(last - first, len(engines.chains))
+        slot.chain = extend_chain(engines, pool, slot, first, count, engines.chains)
         for n in range(count):
-            if known + n >= note.n_lagging:
-                _register_place(engines, rep, slot, known + n, engines.chains[n], listed, end, 1)
-        known += count
-    slot.chain = before
-    for place in range(max(note.n_lagging, last), full):
+            _register_place(engines, rep, slot, first + n, engines.chains[n], listed, end, 1)
+        first += count
+    for place in range(first, full):
         _mark_private(engines, rep, slot, place, 1)
     note.n_lagging = full
+    note.lagging_chain = slot.chain
+    slot.chain = before
 
 
 @kernel
