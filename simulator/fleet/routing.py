@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import mix
-from simulator.engine.modes.tables.answers import fits_pool, receives_pool
-from simulator.engine.speculation import uniform
+from simulator.engine.modes.tables.answers import fits_pool
+from simulator.engine.speculation import spec_decode_tokens, uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
 from simulator.fleet.records import Reason
@@ -54,10 +54,7 @@ def _could_serve(fleet: Fleet, engines: Engines, slot: Any, target: int) -> bool
     if not _is_allowed(fleet, slot, pool.hands_to):
         return False
     other = engines.pools[pool.hands_to]
-    first_step = (
-        1 + other.num_speculative_tokens + other.num_lookahead_tokens if other.num_speculative_tokens > 0 else 0
-    )
-    if not receives_pool(engines, pool.hands_to, other, slot.isl, first_step):
+    if not fits_pool(engines, pool.hands_to, other, slot.isl, spec_decode_tokens(other)):
         return False
     other_fits = _fits_pool(engines, pool.hands_to, slot.isl, slot.full_osl)
     return other_fits and _fits_pool(engines, target, slot.isl, 1)
@@ -76,7 +73,7 @@ def _fits_pool(engines: Engines, target: int, isl: int, osl: int) -> bool:
     if osl > 1:
         reach += pool.num_speculative_tokens
     reach = min(reach, pool.max_model_len)
-    return fits_pool(engines, target, pool, reach)
+    return fits_pool(engines, target, pool, reach, 0)
 
 
 @kernel

@@ -284,46 +284,28 @@ lane_needs = table_door(_lane_needs, _lane_needs_in_groups, inline=True)
 
 
 @kernel
-def _fits_table(engines: Engines, target: int, pool: Any, reach: int) -> bool:
-    return (reach + pool.block_size - 1) // pool.block_size <= pool.num_blocks - 1
+def _fits_table(engines: Engines, target: int, pool: Any, reach: int, beyond: int) -> bool:
+    size = pool.block_size
+    return (reach + size - 1) // size + (beyond + size - 1) // size <= pool.num_blocks - 1
 
 
 @kernel
-def _fits_groups(engines: Engines, target: int, pool: Any, reach: int) -> bool:
-    if engines.groups.pools[target].n_groups == 0:
-        return _fits_table(engines, target, pool, reach)
-    return _blocks_of_groups(engines, target, reach, 0) <= pool.num_blocks - 1
-
-
-@kernel
-def _blocks_of_groups(engines: Engines, target: int, reach: int, beyond: int) -> int:
-    """Blocks of all groups that a request of `reach` tokens may hold at once, and a step of `beyond` more tokens."""
+def _fits_groups(engines: Engines, target: int, pool: Any, reach: int, beyond: int) -> bool:
+    head = engines.groups.pools[target]
+    if head.n_groups == 0:
+        return _fits_table(engines, target, pool, reach, beyond)
     total = 0
-    for k in range(engines.groups.pools[target].n_kinds):
+    for k in range(head.n_kinds):
         kind = engines.groups.kinds[target, k]
         blocks = min(holding.blocks_for(reach, kind) + kind.more, kind.cap)
         if kind.grows != 0:
             blocks += holding.blocks_for(beyond, kind)
         total += blocks * kind.n_groups
-    return total
+    return total <= pool.num_blocks - 1
 
 
 fits_pool = table_door(_fits_table, _fits_groups)
-"""Whether an otherwise empty replica of pool `target` has the blocks for a request of `reach` tokens."""
+"""Whether an otherwise empty replica of pool `target` has the blocks for a request of `reach` tokens.
 
-
-@kernel
-def _table_receives(engines: Engines, target: int, pool: Any, tokens: int, first_step: int) -> bool:
-    size = pool.block_size
-    return (tokens + size - 1) // size + (first_step + size - 1) // size <= pool.num_blocks - 1
-
-
-@kernel
-def _groups_receive(engines: Engines, target: int, pool: Any, tokens: int, first_step: int) -> bool:
-    if engines.groups.pools[target].n_groups == 0:
-        return _table_receives(engines, target, pool, tokens, first_step)
-    return _blocks_of_groups(engines, target, tokens, first_step) <= pool.num_blocks - 1
-
-
-receives_pool = table_door(_table_receives, _groups_receive)
-"""Whether an otherwise empty replica of pool `target` has blocks for a fetched prompt, and for a first decode step."""
+And for a step of `beyond` more, as a decode engine must have for a prompt that it fetches.
+"""
