@@ -146,7 +146,8 @@ def plan_engine(
         steps = profile.step_time(limits)
     else:
         steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
-        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, kernels_of(machine, arch, parts))
+        measured = kernels_of(machine, arch, parts, drafting)
+        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, measured)
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),
         config=config,
@@ -221,10 +222,14 @@ def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> D
     return Drafting(spec.num_speculative_tokens, draft, layout(native, settings.kv_cache_dtype).weights)
 
 
-def kernels_of(machine: Machine, arch: Architecture, layout: Layout) -> Hardware | None:
-    """The GPU's measured kernels, where it has all that the model needs; else its published peaks are what is known."""
-    hardware = machine.hardware
-    return None if hardware is None or missing_kernel(arch, hardware, layout) else hardware
+def kernels_of(machine: Machine, arch: Architecture, layout: Layout, drafting: Drafting | None) -> Hardware | None:
+    """The GPU's measured kernels, where it has all that the model and its drafter need; else its peaks are known."""
+    hardware, parts = machine.hardware, [(arch, layout)]
+    if drafting and drafting.draft:
+        parts.append((drafting.draft, drafting.layout(layout)))
+    if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts):
+        return None
+    return hardware
 
 
 def step_time(
@@ -247,11 +252,8 @@ def step_time(
         request's wait for the plan in flight is part of its overhead
     """
     in_flight = plans.flight is not None
-    card, hardware = machine.gpu, kernels_of(machine, arch, layout)
-    parts = [(arch, layout)]
-    if drafting and drafting.draft:
-        parts.append((drafting.draft, drafting.layout(layout)))
-    if hardware is None or any(missing_kernel(part, hardware, split) for part, split in parts[1:]):
+    card, hardware = machine.gpu, kernels_of(machine, arch, layout, drafting)
+    if hardware is None:
         return roofline_step_time(arch, card.device, layout, limits, card.coefficients, drafting, in_flight)
     overheads = engine_overheads(
         settings.version,
@@ -261,7 +263,8 @@ def step_time(
         captured_tokens=settings.max_cudagraph_capture_size,
     )
     step = kernel_step_time(arch, hardware, layout, limits, overheads, drafting, in_flight)
-    if len(parts) > 1 or layout.is_wide(card.device) or arch.is_mla or arch.state:
+    drafts = drafting is not None and drafting.draft is not None
+    if drafts or layout.is_wide(card.device) or arch.is_mla or arch.state:
         return step
     return replace(step, expected_error=expected_error(card.name, arch.experts > 0))
 

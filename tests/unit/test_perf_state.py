@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from simulator.catalog.hardware import hardware_profile
 from simulator.catalog.models import model
 from simulator.catalog.precisions import layout
 from simulator.perf.kernels import Peaks, StateKernel
+from simulator.perf.speculative import Drafting
 from simulator.perf.state import projections, state_sequence_s, token_scan_s
 from simulator.perf.steptime import StepTime
-from simulator.resolve.engines import plan_engine
+from simulator.resolve.engines import kernels_of, plan_engine
+from simulator.resolve.hardware import machine_of
 from simulator.schema.engine import EngineSettings
 
 PEAKS = Peaks(bandwidth_bytes_per_s=2e12, flops_per_s=5e14, multiprocessors=100)
@@ -126,3 +129,17 @@ def test_a_run_says_what_such_times_rest_on(name: str, tp: int, words: str) -> N
     assert words in note
     assert "its expected error is not known" in note
     assert found.step_time.expected_error is None
+
+
+def test_measured_kernels_are_those_of_the_drafter_too() -> None:
+    """Else the time of all is computed from peaks, and is said to be."""
+    machine = machine_of("h100-sxm", None, Path())
+    assert machine.hardware is not None
+    kernels = machine.hardware.kernels
+    gemm = {form: found for form, found in kernels.gemm.items() if form != "fp8"}
+    lacking = replace(machine, hardware=replace(machine.hardware, kernels=replace(kernels, gemm=gemm)))
+    arch, parts = model("qwen3.6-27b").architecture, layout("bf16", "auto")
+    drafting = Drafting(2, model("qwen3-0.6b").architecture, layout("fp8", "auto").weights)
+    assert kernels_of(lacking, arch, parts, None) is lacking.hardware
+    assert kernels_of(machine, arch, parts, drafting) is machine.hardware
+    assert kernels_of(lacking, arch, parts, drafting) is None
