@@ -36,6 +36,7 @@ from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.memory import shape_of
+from simulator.resolve.mtp import tokens_read_ahead
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
@@ -277,8 +278,6 @@ def _rules(version: str | None) -> RuleSet:
 def _drafts(settings: EngineSettings, rules: RuleSet, role: str, modules: int) -> Drafts | None:
     """With a connector hit blocks are given up in every version; with data parallelism drafts are always all.
 
-    Several MTP modules read as many tokens ahead as there are drafts, other drafters one.
-
     Raises
     ------
     InputError : several MTP modules in a pool of one role
@@ -287,12 +286,10 @@ def _drafts(settings: EngineSettings, rules: RuleSet, role: str, modules: int) -
     if spec is None:
         return None
     reads = spec.method in READS_HIDDEN_STATES
-    ahead = int(reads)
-    if min(modules, spec.num_speculative_tokens) > 1:
-        ahead = spec.num_speculative_tokens
-        if role != "both":
-            problem = "several MTP modules with prefill and decode apart are not simulated: take 1 draft, or eagle"
-            raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=f"{ahead}"))
+    ahead = tokens_read_ahead(modules, spec.num_speculative_tokens) if reads else 0
+    if ahead > 1 and role != "both":
+        problem = "several MTP modules with prefill and decode apart are not simulated: take 1 draft, or eagle"
+        raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=f"{ahead}"))
     return Drafts(
         num_speculative_tokens=spec.num_speculative_tokens,
         num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),

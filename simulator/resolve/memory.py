@@ -24,7 +24,7 @@ from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
-from simulator.resolve.mtp import check_mtp, mtp_modules
+from simulator.resolve.mtp import check_mtp, mtp_modules, tokens_read_ahead
 from simulator.scenario.named_files import is_config
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
@@ -173,9 +173,8 @@ def answer(question: Question) -> Answer:
 
 def _retained_tokens(question: Question, checkpoint: _Checkpoint) -> int:
     """Tokens that several MTP modules may compute again, which windows keep (`extra_retained_tokens`, vLLM 0.32.0)."""
-    drafts = question.num_speculative_tokens
-    several = question.speculative_method == "mtp" and min(mtp_modules(checkpoint.config), drafts) > 1
-    return drafts - 1 if several else 0
+    modules = mtp_modules(question.speculative_method, checkpoint.config)
+    return tokens_read_ahead(modules, question.num_speculative_tokens) - 1
 
 
 def _check_numbers(question: Question) -> None:
@@ -213,8 +212,7 @@ def _with_drafts(
         check_mtp(shape.name, checkpoint.config)
     if question.draft_model is None:
         width = one_layer_draft(architecture_of(shape)).intermediate_size
-        modules = mtp_modules(checkpoint.config) if method == "mtp" else 1
-        shape, weights = with_head(shape, weights, method, width, modules)
+        shape, weights = with_head(shape, weights, method, width, mtp_modules(method, checkpoint.config))
         return weights, shape
     drafting = _checkpoint(question.draft_model, question.folder)
     own, draft = _weights(replace(question, dtype="auto"), drafting, drafting.shape, card, found)
@@ -240,9 +238,9 @@ def shape_of(name: str, folder: Path) -> ModelShape:
     return _checkpoint(name, folder).shape
 
 
-def mtp_modules_of(name: str, folder: Path) -> int:
+def mtp_modules_of(name: str, method: str, folder: Path) -> int:
     """Layers of a model that draft one token each."""
-    return mtp_modules(_checkpoint(name, folder).config)
+    return mtp_modules(method, _checkpoint(name, folder).config)
 
 
 def precision_of_checkpoint(name: str, folder: Path) -> str:

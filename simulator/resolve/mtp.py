@@ -13,12 +13,20 @@ _WITHOUT_A_KEY = frozenset({"qwen3_next"})
 """Model types whose checkpoints have them although no key says so (`SpeculativeConfig.hf_config_override`, vLLM)."""
 
 
-def mtp_modules(config: Mapping[str, Any]) -> int:
-    """Layers of a checkpoint that draft one token each; 1 is used again for each draft, and so is what no key counts.
+def mtp_modules(method: str | None, config: Mapping[str, Any]) -> int:
+    """Layers of a checkpoint that draft one token each with `mtp`; 1 drafts all, and so does what no key counts.
 
     Source: `SpeculativeConfig.use_multi_module_mtp`, vLLM 0.32.0.
     """
-    return int(config.get("text_config", config).get("num_nextn_predict_layers") or 1)
+    return int(config.get("text_config", config).get("num_nextn_predict_layers") or 1) if method == "mtp" else 1
+
+
+def tokens_read_ahead(modules: int, drafts: int) -> int:
+    """Tokens of a prompt that a drafter with hidden states reads ahead: several modules as many as they draft, else 1.
+
+    Source: `Scheduler.num_prefill_lookahead`, vLLM 0.32.0.
+    """
+    return drafts if min(modules, drafts) > 1 else 1
 
 
 def check_mtp(label: str, config: Mapping[str, Any]) -> None:

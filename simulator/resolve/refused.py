@@ -54,7 +54,7 @@ def asked_for(
         use_v2_model_runner=newer,
         method=spec.method if spec else "",
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
-        mtp_modules=mtp_modules_of(model, folder) if spec and spec.method == "mtp" else 1,
+        mtp_modules=mtp_modules_of(model, spec.method, folder) if spec else 1,
         drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
         layers=frozenset(KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
