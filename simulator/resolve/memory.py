@@ -24,7 +24,7 @@ from simulator.memory.weights import Weights
 from simulator.perf.device import BatchLimits, Split, check_split
 from simulator.perf.speculative import one_layer_draft
 from simulator.resolve.cards import card_of
-from simulator.resolve.mtp import check_mtp, mtp_modules, tokens_read_ahead
+from simulator.resolve.mtp import check_mtp, mtp_layers, mtp_modules, tokens_read_ahead
 from simulator.scenario.named_files import is_config
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
@@ -212,7 +212,7 @@ def _with_drafts(
         check_mtp(shape.name, checkpoint.config)
     if question.draft_model is None:
         width = one_layer_draft(architecture_of(shape)).intermediate_size
-        shape, weights = with_head(shape, weights, method, width, mtp_modules(method, checkpoint.config))
+        shape, weights = with_head(shape, weights, method, width, mtp_layers(method, checkpoint.config))
         return weights, shape
     drafting = _checkpoint(question.draft_model, question.folder)
     own, draft = _weights(replace(question, dtype="auto"), drafting, drafting.shape, card, found)
@@ -238,9 +238,10 @@ def shape_of(name: str, folder: Path) -> ModelShape:
     return _checkpoint(name, folder).shape
 
 
-def mtp_modules_of(name: str, method: str, folder: Path) -> int:
-    """Layers of a model that draft one token each."""
-    return mtp_modules(method, _checkpoint(name, folder).config)
+def mtp_of(name: str, method: str, folder: Path) -> tuple[int, int]:
+    """Layers of a model that draft with `mtp`, and those that draft one token each in turn."""
+    config = _checkpoint(name, folder).config
+    return mtp_layers(method, config), mtp_modules(method, config)
 
 
 def precision_of_checkpoint(name: str, folder: Path) -> str:

@@ -1,24 +1,60 @@
-"""Whether a checkpoint has layers that predict several tokens ahead, as vLLM's method `mtp` needs them."""
+"""Layers of a checkpoint that predict several tokens ahead, as vLLM's method `mtp` needs them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from simulator.catalog.quantity import read_yaml
 from simulator.errors import InputError, Problem
 
-_LAYERS = ("num_nextn_predict_layers", "mtp_num_hidden_layers")
-"""Keys of `config.json` that count them."""
-_WITHOUT_A_KEY = frozenset({"qwen3_next"})
-"""Model types whose checkpoints have them although no key says so (`SpeculativeConfig.hf_config_override`, vLLM)."""
+
+@lru_cache
+def _data() -> dict[str, Any]:
+    found: dict[str, Any] = read_yaml("mtp.yaml")
+    return found
+
+
+def _rule(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How vLLM counts the layers of such a model, by its type, or by that of its text model."""
+    data, text = _data(), config.get("text_config", {})
+    types = (config.get("model_type"), text.get("model_type"))
+    found: Mapping[str, Any] = next(
+        (data["model_types"][each] for each in types if each in data["model_types"]), data["usual"]
+    )
+    return found
+
+
+def _at(config: Mapping[str, Any], path: str) -> int | None:
+    found: Any = config
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return None if found is None else int(found)
+
+
+def _counted(config: Mapping[str, Any]) -> int | None:
+    """Layers that its keys count, at the top before the text model; None where no key is there."""
+    rule, text = _rule(config), config.get("text_config", {})
+    counts = (_at(part, key) for key in rule["keys"] for part in (config, text))
+    return next((count for count in counts if count is not None), rule.get("unless_given"))
+
+
+def mtp_layers(method: str | None, config: Mapping[str, Any]) -> int:
+    """Layers that are loaded to draft with `mtp`, at least 1: more drafts than layers must be a multiple of them."""
+    return max(_counted(config) or 1, 1) if method == "mtp" else 1
 
 
 def mtp_modules(method: str | None, config: Mapping[str, Any]) -> int:
-    """Layers of a checkpoint that draft one token each with `mtp`; 1 drafts all, and so does what no key counts.
+    """Layers that draft one token each in turn; 1 drafts all, as do those that only other keys count.
 
-    Source: `SpeculativeConfig.use_multi_module_mtp`, vLLM 0.32.0.
+    Source: `SpeculativeConfig.use_multi_module_mtp`, vLLM 0.32.0, which looks at the drafter's config alone.
     """
-    return int(config.get("text_config", config).get("num_nextn_predict_layers") or 1) if method == "mtp" else 1
+    if method != "mtp":
+        return 1
+    rule = _rule(config)
+    own = config.get("text_config", config) if rule.get("in_text") else config
+    return max(_at(own, rule.get("in_turn", _data()["in_turn"])) or 1, 1)
 
 
 def tokens_read_ahead(modules: int, drafts: int) -> int:
@@ -36,13 +72,12 @@ def check_mtp(label: str, config: Mapping[str, Any]) -> None:
     ------
     InputError : no layer of its checkpoint predicts further tokens
     """
-    text = config.get("text_config", config)
-    layers = next((text[key] for key in _LAYERS if text.get(key) is not None), None)
-    if layers or (layers is None and text.get("model_type") in _WITHOUT_A_KEY):
+    if _counted(config):
         return
+    keys = " or ".join(_rule(config)["keys"])
     raise InputError(
         Problem(
-            f"{label} has no layers for multi-token prediction ({' or '.join(_LAYERS)} of its config.json): "
+            f"{label} has no layers for multi-token prediction ({keys} of its config.json): "
             "take eagle, draft_model or ngram",
             path="speculative_method",
             got="mtp",

@@ -13,7 +13,7 @@ from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.resolve.kv_blocks import KvBlocks
 from simulator.resolve.kv_groups import KINDS
-from simulator.resolve.memory import mtp_modules_of, shape_of
+from simulator.resolve.memory import mtp_of, shape_of
 from simulator.schema.engine import EngineSettings
 
 _KEYS = {
@@ -48,13 +48,15 @@ def asked_for(
     spec = settings.speculative_config
     native = "" if settings.quantization else _ACTIVATIONS.get(native, "")
     newer = settings.version is None or version_key(settings.version)[:2] >= version_key(V0_32.version)[:2]
+    layers, modules = mtp_of(model, spec.method, folder) if spec else (1, 1)
     return Asked(
         async_scheduling=False,
         data_parallel_size=settings.data_parallel_size,
         use_v2_model_runner=newer,
         method=spec.method if spec else "",
         num_speculative_tokens=spec.num_speculative_tokens if spec else 0,
-        mtp_modules=mtp_modules_of(model, spec.method, folder) if spec else 1,
+        mtp_modules=modules,
+        mtp_layers=layers,
         drafts_by_batch_size=bool(spec and spec.num_speculative_tokens_per_batch_size),
         layers=frozenset(KINDS[cache.kind] for cache in shape.caches),
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,

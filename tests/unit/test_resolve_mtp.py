@@ -12,6 +12,7 @@ from simulator.catalog.models import model
 from simulator.errors import InputError
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.memory import Question, answer
+from simulator.resolve.mtp import check_mtp, mtp_layers, mtp_modules
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
 from simulator.schema.engine import EngineSettings
@@ -51,6 +52,59 @@ def with_modules(tmp_path: Path, modules: int) -> str:
     """GLM-4.5 Air with so many layers that predict ahead."""
     config = dict(model("glm-4.5-air").config) | {"num_nextn_predict_layers": modules}
     return str(write_config(tmp_path / f"m{modules}", config))
+
+
+@pytest.mark.parametrize(
+    ("config", "layers", "modules"),
+    [
+        ({"model_type": "deepseek_v3", "num_nextn_predict_layers": 3}, 3, 3),
+        ({"model_type": "qwen3_5", "text_config": {"mtp_num_hidden_layers": 3}}, 3, 1),
+        ({"model_type": "qwen3_5_text", "mtp_num_hidden_layers": 2}, 2, 1),
+        ({"model_type": "qwen4_exp", "text_config": {"num_nextn_predict_layers": 2}}, 2, 1),
+        ({"model_type": "kimi_k3", "text_config": {"num_nextn_predict_layers": 2}}, 2, 1),
+        ({"model_type": "minimax_m3_vl", "text_config": {"num_mtp_modules": 3}}, 3, 1),
+        ({"model_type": "minimax_m3_vl", "text_config": {}}, 1, 1),
+        ({"model_type": "inkling_mm_model", "mtp_config": {"num_nextn_predict_layers": 4}}, 4, 4),
+        ({"model_type": "step3p5", "text_config": {"num_nextn_predict_layers": 3}}, 3, 3),
+        ({"model_type": "step3p5", "num_nextn_predict_layers": 3}, 3, 3),
+        ({"model_type": "longcat_flash"}, 1, 1),
+        ({"model_type": "qwen3_next"}, 1, 1),
+        ({"model_type": "qwen3_next", "num_nextn_predict_layers": 2}, 2, 2),
+    ],
+)
+def test_layers_are_counted_where_vllm_counts_them(config: dict[str, Any], layers: int, modules: int) -> None:
+    """`hf_config_override` and `use_multi_module_mtp` of vLLM 0.32.0, by hand."""
+    check_mtp("it", config)
+    assert (mtp_layers("mtp", config), mtp_modules("mtp", config)) == (layers, modules)
+    assert (mtp_layers("eagle", config), mtp_modules(None, config)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"model_type": "llama"}, "num_nextn_predict_layers"),
+        ({"model_type": "qwen3_5", "num_nextn_predict_layers": 1}, "mtp_num_hidden_layers"),
+        ({"model_type": "minimax_m3_vl", "text_config": {"num_mtp_modules": 0}}, "num_mtp_modules"),
+        ({"model_type": "deepseek_v3", "num_nextn_predict_layers": 0}, "num_nextn_predict_layers"),
+    ],
+)
+def test_the_key_that_is_missing_is_named(config: dict[str, Any], key: str) -> None:
+    with pytest.raises(InputError, match=rf"it has no layers for multi-token prediction \({key} of"):
+        check_mtp("it", config)
+
+
+def test_layers_that_take_no_turns_are_loaded_and_drafts_are_a_multiple_of_them(tmp_path: Path) -> None:
+    config = dict(model("qwen3.6-27b").config)
+    plans = {}
+    for layers in (1, 2):
+        text = dict(config["text_config"]) | {"mtp_num_hidden_layers": layers}
+        plans[layers] = drafting(str(write_config(tmp_path / f"q{layers}", config | {"text_config": text})), 2)
+        drafts = plans[layers].config.modes.drafts
+        assert drafts is not None
+        assert drafts.num_prefill_lookahead_tokens == 1
+    assert plans[2].weight_bytes_total > plans[1].weight_bytes_total
+    with pytest.raises(InputError, match=r"num_speculative_tokens \(3\) beyond the model's MTP modules \(2\) must be"):
+        drafting(str(tmp_path / "q2"), 3)
 
 
 def drafting(name: str, drafts: int, role: str = "both", **engine: Any) -> PlannedEngine:

@@ -157,6 +157,7 @@ _LAYERS = (
     *("depth", "layers", "vt_num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", "num_kv_shared_layers"),
     *("num_hash_layers", "first_k_dense_replace", "moe_layer_start_index", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),
+    "num_mtp_modules",
     *("decoder_sparse_step", "moe_layer_interval"),
 )
 _EXPERTS = (
@@ -190,6 +191,7 @@ RULES: dict[str, Check] = {
     **dict.fromkeys(_SWITCHES, _switch),
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(("vision_config", "audio_config", "linear_attn_config", "sparse_attention_config"), _mapping),
+    **dict.fromkeys(("mtp_config",), _mapping),
     **dict.fromkeys(("thinker_config", "text_config", "llm_config", "language_config"), _mapping),
     **dict.fromkeys(("quantization_config", "compression_config"), _mapping),
     **dict.fromkeys(("layer_types", "mlp_layer_types", "layers_block_type", "architectures"), _list_of(_text)),

@@ -40,7 +40,9 @@ class Asked:
 
     Attributes
     ----------
-    method, num_speculative_tokens, mtp_modules, drafts_by_batch_size : speculative decoding; no method is none
+    method, num_speculative_tokens, drafts_by_batch_size : speculative decoding; no method is none
+    mtp_modules : layers of `mtp` that draft one token each in turn
+    mtp_layers : layers of `mtp` that are loaded; 0: as many
     layers : kinds of the model's layers
     connector_takes_groups : the KV connector can carry hybrid groups (vLLM `SupportsHMA`); None without a connector
     mamba_cache_mode : `none` or `align`
@@ -56,6 +58,7 @@ class Asked:
     method: str = ""
     num_speculative_tokens: int = 0
     mtp_modules: int = 1
+    mtp_layers: int = 0
     drafts_by_batch_size: bool = False
     layers: frozenset[GroupKind] = frozenset({GroupKind.FULL})
     disable_hybrid_kv_cache_manager: bool | None = None
@@ -80,6 +83,11 @@ class Asked:
     @property
     def reads_hidden_states(self) -> bool:
         return self.method in READS_HIDDEN_STATES
+
+    @property
+    def drafting_layers(self) -> int:
+        """Of `mtp`, of which more drafts must be a multiple."""
+        return self.mtp_layers or self.mtp_modules
 
     @property
     def plans_wait_for_drafts(self) -> bool:
@@ -235,11 +243,11 @@ _RULES: tuple[_Rule, ...] = (
         Effect.REFUSED,
         lambda a: (
             a.method == "mtp"
-            and a.num_speculative_tokens > a.mtp_modules
-            and a.num_speculative_tokens % a.mtp_modules > 0
+            and a.num_speculative_tokens > a.drafting_layers
+            and a.num_speculative_tokens % a.drafting_layers > 0
         ),
-        "num_speculative_tokens ({num_speculative_tokens}) beyond the model's MTP modules ({mtp_modules}) must be a"
-        " multiple of them",
+        "num_speculative_tokens ({num_speculative_tokens}) beyond the model's MTP modules ({drafting_layers}) must be"
+        " a multiple of them",
     ),
     _no_room_for_drafts(V0_32.version, lambda a: a.draft_slots, "inputs of its drafts"),
     _no_room_for_drafts(V0_33.version, lambda a: a.num_lookahead_tokens, "slots of its drafts"),
@@ -374,7 +382,7 @@ def settle(asked: Asked, version: str) -> tuple[Asked, list[Finding]]:
     for rule in _RULES:
         if known not in rule.versions or not rule.applies(asked):
             continue
-        values = {name: getattr(asked, name) for name in Asked.__slots__}
+        values = {name: getattr(asked, name) for name in (*Asked.__slots__, "drafting_layers")}
         findings.append(Finding(rule.key, rule.effect, rule.message.format(**values)))
         if rule.becomes:
             asked = replace(asked, **rule.becomes(asked))  # type: ignore[arg-type]
