@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.fit.points import Points, join
-from calibrate.fit.solve import Solution, check_design, predict_s, solve
+from calibrate.fit.solve import Solution, check_design, correct, predict_s, solve
 from calibrate.recording.steps import REGIMES, Steps
 from simulator.rng import stream
 
@@ -74,9 +74,9 @@ def fit_steps(steps: Steps, captured: Sequence[int] = (), seed: int = 0, file: s
     points = join(kept)
     check_design(points.steps, file)
     knots, stiffness = _choose(points, captured, seed)
-    solution = solve(points, knots, stiffness, captured)
+    solution = _fitted(points, knots, stiffness, captured)
     share = stream(seed, "fit", "held out").random(len(points.repeats)) < 1 / _FOLDS
-    apart = solve(_only(points, ~share), knots, stiffness, captured)
+    apart = _fitted(_only(points, ~share), knots, stiffness, captured)
     errors = np.log(predict_s(solution.coefficients, kept) / kept.duration_s)
     spread = np.median(np.abs(errors - np.median(errors)))
     return Fit(
@@ -138,19 +138,27 @@ def by_regime(solution: Solution, steps: Steps) -> dict[str, RegimeError]:
 def _choose(points: Points, captured: Sequence[int], seed: int) -> tuple[list[float], float]:
     knots = _knots(points)
     fold = stream(seed, "fit", "folds").integers(0, _FOLDS, len(points.repeats))
+    kept = [_only(points, fold != k) for k in range(_FOLDS)]
+    plain = [solve(own, captured) for own in kept]
 
-    def score(own_knots: list[float], stiffness: float) -> float:
+    def score(solutions: Sequence[Solution]) -> float:
         errors: list[NDArray[np.float64]] = []
-        for k in range(_FOLDS):
-            solution = solve(_only(points, fold != k), own_knots, stiffness, captured)
+        for k, solution in enumerate(solutions):
             left = points.steps.take(fold == k)
             errors.append(np.abs(np.log(predict_s(solution.coefficients, left) / left.duration_s)))
         return float(np.mean(np.minimum(np.concatenate(errors), 0.3)))
 
-    plain = score([], 0.0)
-    scores = {stiffness: score(knots, stiffness) for stiffness in _STIFFNESS} if knots else {}
+    def corrected(stiffness: float) -> float:
+        return score([correct(own, start, knots, stiffness) for own, start in zip(kept, plain, strict=True)])
+
+    scores = {stiffness: corrected(stiffness) for stiffness in _STIFFNESS} if knots else {}
     best = min(scores, key=lambda stiffness: scores[stiffness], default=0.0)
-    return (knots, best) if scores and scores[best] < _WORTH * plain else ([], 0.0)
+    return (knots, best) if scores and scores[best] < _WORTH * score(plain) else ([], 0.0)
+
+
+def _fitted(points: Points, knots: list[float], stiffness: float, captured: Sequence[int]) -> Solution:
+    solution = solve(points, captured)
+    return correct(points, solution, knots, stiffness) if knots else solution
 
 
 def _knots(points: Points) -> list[float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,11 @@ from simulator.errors import InputError, Problem
 from simulator.perf.profile import COEFFICIENTS, LAUNCHES, StepCoefficients
 
 _MAX_SHARPNESS = 8.0
-_SOFT_SCALE = 0.05
-"""Relative error from which on a point counts less than its square (soft L1)."""
+_SOLVER: Any = {"loss": "soft_l1", "f_scale": 0.05, "max_nfev": 200}
+"""Beyond a relative error of `f_scale` a point counts less than its square (soft L1)."""
+_SCALES: Any = (1.0, "jac")
+"""The loss has several minima. Scaled by the Jacobian, a parameter that hardly counts can run away to 0; unscaled, one
+that counts much can stop short. The lowest of both, from all starts, does not hang on the last bits of durations."""
 _SMALLEST = 1e-9
 _LONGEST_LAUNCH = 1.25
 """Launches over the median of the steps that they most likely bound, at most: no step ends sooner than they."""
@@ -34,10 +38,12 @@ class Solution:
     Attributes
     ----------
     coefficients : the fitted model
+    end : coefficients and launches where the solver ended, before what is none became 0
     covariance : (9, 9), of the coefficients' logarithms (relative); zero where a coefficient is at 0 or at its bound
     """
 
     coefficients: StepCoefficients
+    end: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
 
@@ -80,61 +86,107 @@ def check_design(steps: Steps, file: str | None = None) -> None:
         raise InputError(*problems)
 
 
-def solve(
-    points: Points, knots_tokens: Sequence[float] = (), stiffness: float = 0.0, captured: Sequence[int] = ()
-) -> Solution:
-    """Fit the model; all coefficients are at least 0.
+def solve(points: Points, captured: Sequence[int] = ()) -> Solution:
+    """Fit the model without corrections; all coefficients are at least 0.
 
-    Minimises the soft-L1 loss of ln(model / measured) over points weighted by the root of their repeats (at most 3),
-    and pulls the logarithm of r towards 0 at each knot with weight `stiffness`. Launches join the fit where it stands
-    without them: they hide what a step takes beyond them, so nothing else may be far off.
+    Minimises the soft-L1 loss of ln(model / measured) over points weighted by the root of their repeats (at most 3).
+    Launches hide what a step takes beyond them, so they join the fit where it ends without them, and from magnitudes;
+    the lower loss counts.
 
-        Parameters
-        ----------
-        knots_tokens : token counts at which r is free
-        captured : CUDA-graph capture sizes
+    Parameters
+    ----------
+    captured : CUDA-graph capture sizes
     """
-    from scipy.optimize import least_squares
-
-    steps = points.steps
-    knots = np.array(sorted(knots_tokens), np.float64)
+    base = _start(points.steps)
     sizes = np.array(sorted(captured), np.int64)
-    weight = np.minimum(np.sqrt(points.repeats), 3.0)
-    base, launches = _start(steps), _start_launches(steps, sizes)
-    n, corrected = len(COEFFICIENTS), len(COEFFICIENTS) + len(knots)
+    alone = _Model(points, base, sizes)
+    if not len(sizes):
+        return alone.solution([base])
+    launches = _start_launches(points.steps, sizes)
+    starts = [np.concatenate([end, launches]) for end in (*alone.ends([base]), base)]
+    return _Model(points, starts[-1], sizes).solution(starts)
 
-    def unpack(logs: NDArray[np.float64]) -> StepCoefficients:
-        """Coefficients, corrections at the knots, and launches where they take part."""
-        values = np.zeros(n + len(LAUNCHES))
-        values[:n] = np.exp(logs[:n])
-        values[n : n + len(logs) - corrected] = np.exp(logs[corrected:])
-        return StepCoefficients(values, knots, np.exp(logs[n:corrected]), sizes)
 
-    def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-        errors = weight * np.log(predict_s(unpack(logs), steps) / steps.duration_s)
-        return np.concatenate([errors, stiffness * logs[n:corrected]])
+def correct(points: Points, start: Solution, knots_tokens: Sequence[float], stiffness: float) -> Solution:
+    """Fit the model with a correction r by token count, from the fit of the same points without it.
 
-    scale = np.concatenate([base, np.ones(len(knots)), launches])
-    low, high = np.log(_SMALLEST * scale), np.log(1e3 * scale)
-    sharp = COEFFICIENTS.index("sharpness")
-    low[sharp], high[sharp] = 0.0, np.log(_MAX_SHARPNESS)
-    low[n:corrected], high[n:corrected] = -0.5, 0.5
-    high[corrected:] = np.log(_LONGEST_LAUNCH * launches)
-    guess = np.log(scale)
-    for taken in (corrected, len(scale)) if len(launches) else (corrected,):
-        bounds = (low[:taken], high[:taken])
-        found = least_squares(
-            residual, guess[:taken], bounds=bounds, loss="soft_l1", f_scale=_SOFT_SCALE, x_scale="jac"
+    As `solve`, and pulls the logarithm of r towards 0 at each knot with weight `stiffness`.
+
+    Parameters
+    ----------
+    start : of `solve`
+    knots_tokens : token counts at which r is free
+    """
+    knots, sizes = np.array(sorted(knots_tokens), np.float64), start.coefficients.capture_sizes
+    magnitudes = np.concatenate([_start(points.steps), _start_launches(points.steps, sizes)])
+    return _Model(points, magnitudes, sizes, knots, stiffness).solution(
+        [np.concatenate([start.end, np.ones(len(knots))])]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What the solver sees: logarithms of coefficients, of launches where they take part, and of r at the knots.
+
+    Attributes
+    ----------
+    magnitudes : of coefficients and launches
+    """
+
+    points: Points
+    magnitudes: NDArray[np.float64]
+    sizes: NDArray[np.int64]
+    knots: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    stiffness: float = 0.0
+
+    def ends(self, starts: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """Where the solver ends from each start."""
+        return [np.exp(end.x) for end in self._solved(starts)]
+
+    def solution(self, starts: Sequence[NDArray[np.float64]]) -> Solution:
+        """The lowest of the minima that are found from the starts."""
+        n, parts, steps = len(COEFFICIENTS), len(self.magnitudes), self.points.steps
+        found = min(self._solved(starts), key=lambda end: end.cost)
+        coefficients = self._unpack(found.x)
+        values = coefficients.values.copy()
+        values[:n][found.x[:n] - np.log(self.magnitudes[:n]) < np.log(1e-6)] = 0.0
+        values[n:][~_binds(coefficients, steps)] = 0.0
+        spread = _covariance(np.asarray(found.jac), found.fun[: len(steps)], *self._bounds(), found.x)
+        return Solution(
+            replace(coefficients, values=values),
+            np.exp(found.x[:parts]),
+            np.pad(spread[:parts, :parts], (0, n + len(LAUNCHES) - parts)),
         )
-        guess[:taken] = found.x
-    coefficients = unpack(found.x)
-    values = coefficients.values.copy()
-    values[:n][found.x[:n] - np.log(base) < np.log(1e-6)] = 0.0
-    values[n:][~_binds(coefficients, steps)] = 0.0
-    coefficients = StepCoefficients(values, knots, coefficients.knot_ratios, sizes)
-    covariance = _covariance(np.asarray(found.jac), found.fun[: len(steps)], low, high, found.x)
-    kept = np.r_[:n, corrected : len(scale)]
-    return Solution(coefficients, np.pad(covariance[np.ix_(kept, kept)], (0, n + len(LAUNCHES) - len(kept))))
+
+    def _solved(self, starts: Sequence[NDArray[np.float64]]) -> list[Any]:
+        from scipy.optimize import least_squares
+
+        low, high = self._bounds()
+        return [
+            least_squares(self._residual, np.clip(np.log(start), low, high), bounds=(low, high), x_scale=by, **_SOLVER)
+            for start in starts
+            for by in _SCALES
+        ]
+
+    def _unpack(self, logs: NDArray[np.float64]) -> StepCoefficients:
+        parts = len(self.magnitudes)
+        values = np.zeros(len(COEFFICIENTS) + len(LAUNCHES))
+        values[:parts] = np.exp(logs[:parts])
+        return StepCoefficients(values, self.knots, np.exp(logs[parts:]), self.sizes)
+
+    def _residual(self, logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        steps = self.points.steps
+        weight = np.minimum(np.sqrt(self.points.repeats), 3.0)
+        errors = weight * np.log(predict_s(self._unpack(logs), steps) / steps.duration_s)
+        return np.concatenate([errors, self.stiffness * logs[len(self.magnitudes) :]])
+
+    def _bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        n, free = len(COEFFICIENTS), np.full(len(self.knots), 0.5)
+        low, high = np.log(_SMALLEST * self.magnitudes), np.log(1e3 * self.magnitudes)
+        sharp = COEFFICIENTS.index("sharpness")
+        low[sharp], high[sharp] = 0.0, np.log(_MAX_SHARPNESS)
+        high[n:] = np.log(_LONGEST_LAUNCH * self.magnitudes[n:])
+        return np.concatenate([low, -free]), np.concatenate([high, free])
 
 
 def _binds(coefficients: StepCoefficients, steps: Steps) -> NDArray[np.bool_]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from simulator.engine.trace_modes import (
     Check,
 )
 from simulator.errors import InputError, Problem, unknown_name
-from simulator.results.inputs import MOST_BYTES, input_file, input_json
+from simulator.results.inputs import input_json
 
 _MOST_PROBLEMS = 20
 _PLAIN_REQUEST = frozenset({"id", "arrival_step", "prompt", "osl", "priority"})
@@ -106,7 +104,7 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
         unknown request, a request longer than the model's context; all problems at once, with their place
     """
     file = str(path)
-    data = _read_gzip(str(input_file(file))) if file.endswith(".gz") else input_json(file)
+    data = input_json(file)
     reader = _Reader(file)
     got = data.get("format") if isinstance(data, dict) else None
     if got != FORMAT:
@@ -129,17 +127,6 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     _cross_check(reader, trace)
     reader.raise_if_any()
     return trace
-
-
-def _read_gzip(file: str) -> Any:
-    try:
-        with gzip.open(file, "rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise InputError(Problem(f"is larger than {MOST_BYTES:,} bytes when unpacked", file=file))
-        return json.loads(content)
-    except (OSError, EOFError, zlib.error, RecursionError, ValueError) as error:
-        raise InputError(Problem(f"cannot be read: {error}", file=file)) from error
 
 
 def _steps(reader: _Reader, data: Any, path: str) -> tuple[TraceStep, ...]:

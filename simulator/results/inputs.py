@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import stat
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +38,28 @@ def input_file(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Path:
 
 
 def input_text(file: str | Path, most_bytes: int | None = MOST_BYTES) -> str:
-    """The text (UTF-8) of a regular file of at most so many bytes.
+    """The text (UTF-8) of a regular file of at most so many bytes, unpacked where its name ends in `.gz`.
 
     Raises
     ------
-    InputError : as `input_file`, cannot be read, or is no such text
+    InputError : as `input_file`, cannot be read or unpacked, or is no such text
     """
     path = input_file(file, most_bytes)
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(Problem(f"cannot be read: {error.strerror}", file=str(file))) from error
+        return _unpacked(path, most_bytes) if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(Problem(f"cannot be read: {reason}", file=str(file))) from error
     except UnicodeDecodeError as error:
         raise InputError(Problem("is not UTF-8 text", file=str(file))) from error
+
+
+def _unpacked(path: Path, most_bytes: int | None) -> str:
+    with gzip.open(path, "rb") as stream:
+        content = stream.read() if most_bytes is None else stream.read(most_bytes + 1)
+    if most_bytes is not None and len(content) > most_bytes:
+        raise InputError(Problem(f"is larger than {most_bytes:,} bytes when unpacked", file=str(path)))
+    return content.decode("utf-8")
 
 
 def input_json(file: str | Path, most_bytes: int | None = MOST_BYTES) -> Any:

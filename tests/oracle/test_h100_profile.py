@@ -1,4 +1,4 @@
-"""The step-time model on steps that real vLLM took on an H100 (tests/data/vllm-profiles)."""
+"""The step-time model on steps that real vLLM took on an H100 (tests/data/vllm-runs)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from calibrate.fit.points import Points, join
 from calibrate.fit.solve import predict_s, solve
-from calibrate.recording.bundle import read_steps
+from calibrate.recording.run import read_run
 from calibrate.recording.steps import REGIMES
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "vllm-profiles"
+FOLDER = Path(__file__).resolve().parents[1] / "data" / "vllm-runs"
 
 
 def measured(name: str) -> tuple[Points, tuple[int, ...]]:
-    recording, _ = read_steps(FOLDER / f"llama-3.1-8b-h100-{name}")
+    recording = read_run(FOLDER / f"llama-3.1-8b-h100-{name}.json.gz")
     steps = recording.steps
     return join(steps.take(~steps.repeated & (np.arange(len(steps)) > 0))), recording.capture_sizes
 

@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from calibrate.experiments.profile import DEFAULTS, Options, Profiler
 from calibrate.experiments.server import Server
 from calibrate.experiments.store import PointStore
 from calibrate.experiments.validation import read_measured
+from calibrate.live.poll import Clock, poll, record
 from calibrate.recording.bundle import read_steps
 from calibrate.recording.run import read_run
 from calibrate.vllm_process import EngineError, VllmProcess, engine_arguments, find_interpreter
@@ -116,20 +118,26 @@ def test_a_live_server_is_watched_under_load(profiled: Path, tmp_path: Path) -> 
     measured = read_measured(profiled, profile_file)
     load = poisson_load(measured.recording.config, Lengths(100.0, 16.0, 0.5), 3.0, 20.0, seed=1)
     vocabulary = int(measured.meta["model"]["vocab_size"])
+    polls = tmp_path / "polls.jsonl"
     with Server(find_interpreter(None), measured.model, vocabulary, measured.arguments, tmp_path / "server") as server:
         server.wait()
         with ThreadPoolExecutor(1) as pool:
-            served = pool.submit(server.serve, load, "load")
-            code = live(f"{server.url}/metrics", profile=profile_file, out=tmp_path / "live", period_s=2, duration_s=40)
-            served.result()
-    assert code == 0
+            served: list[Future[object]] = []
+            for _ in record(
+                poll(f"{server.url}/metrics", 2.0, np.inf, Clock(time.time, time.sleep), timeout_s=30.0), polls
+            ):
+                if served and served[0].done():
+                    break
+                served = served or [pool.submit(server.serve, load, "load")]
+            served[0].result()
+    assert live(profile=profile_file, from_=polls, out=tmp_path / "live") == 0
     report = json.loads((tmp_path / "live" / "report.json").read_text())
     assert report["gaps"] == []
     # the client may send one request ahead, to see whether the server answers
     assert report["load"]["rate_rps"] * report["duration_s"] == pytest.approx(len(load.isl), abs=1.5)
     assert report["load"]["isl_mean"] == pytest.approx(load.isl.mean(), rel=0.02)
     assert report["load"]["osl_mean"] == pytest.approx(load.osl.mean(), rel=0.02)
-    assert live(profile=fast_file, from_=tmp_path / "live" / "polls.jsonl", out=tmp_path / "again") == 0
+    assert live(profile=fast_file, from_=polls, out=tmp_path / "again") == 0
     again = json.loads((tmp_path / "again" / "report.json").read_text())
     assert again["drift"]["factor"] == pytest.approx(2 * report["drift"]["factor"], rel=0.03)
     assert again["drift"]["significant"]
