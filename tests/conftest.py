@@ -1,4 +1,4 @@
-"""Lets tests share the modules of this folder, as `bill_cases` and `engine_cases`."""
+"""Lets tests share the modules of this folder, as `bill_cases` and `engine_cases`; the profile of all properties."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from importlib import import_module
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")

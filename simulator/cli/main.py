@@ -62,11 +62,11 @@ def _load_all() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, terminated)
     sys.exit(_run(sys.argv[1:]))
 
 
-def _terminated(*_: object) -> None:
+def terminated(*_: object) -> None:
     raise KeyboardInterrupt
 
 

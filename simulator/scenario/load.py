@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +14,13 @@ from simulator.errors import InputError, Problem
 from simulator.scenario.checks import cross_problems
 from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
+from simulator.scenario.mapping import MAPPING, mapping_document
 from simulator.scenario.merge import Claims, apply_sets, merge_overlays
 from simulator.schema.scenario import Scenario
 
 Section = TypeVar("Section", bound=BaseModel)
+Source = str | Path | Mapping[str, Any]
+"""Of a scenario or a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class LoadedScenario:
     Attributes
     ----------
     scenario : the checked scenario, defaults filled in
-    path : the file; relative paths in the scenario start from its folder
+    path : the file; relative paths in the scenario start from its folder (of a mapping it is none, in that folder)
     document : the merged data as written, with origins
     """
 
@@ -63,29 +66,37 @@ def place(document: Document, path: str) -> tuple[str, int | None, int | None]:
     return origin.file, origin.line, origin.column
 
 
-def load_scenario(path: str | Path, overlays: Iterable[str | Path] = (), sets: Sequence[str] = ()) -> LoadedScenario:
-    """Load a scenario file with overlays and assignments.
+def load_scenario(
+    source: Source, overlays: Iterable[Source] = (), sets: Sequence[str] = (), folder: str | Path = "."
+) -> LoadedScenario:
+    """Load a scenario with overlays and assignments.
 
     Parameters
     ----------
-    overlays : partial scenario files laid over it in order
+    source : a file, or a mapping with what a file would hold
+    overlays : partial scenarios laid over it in order
     sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tensor_parallel_size=2`
+    folder : from which the paths of files in a mapping start; those in a file start from its own folder
 
-    Overlays and assignments win over the file; two of them that give the same value are an error naming both.
+    Overlays and assignments win over the scenario; two of them that give the same value are an error naming both.
 
     Raises
     ------
-    InputError : every problem found, each with file, line and column
+    InputError : every problem found, each with file, line and column, or with the path of its keys in a mapping
     TypeError : one overlay or assignment where a list of them belongs
     """
-    if isinstance(overlays, str | Path) or isinstance(sets, str):
+    if isinstance(overlays, str | Path | Mapping) or isinstance(sets, str):
         raise TypeError("overlays and sets are lists: put a single one in brackets, as sets=['run.seed=3']")
-    file = Path(path)
-    document = read_document(file)
-    extra = [read_document(Path(overlay)) for overlay in overlays]
+    file = Path(folder) / MAPPING.file if isinstance(source, Mapping) else Path(source)
+    document = _document(source)
+    extra = [_document(overlay) for overlay in overlays]
     check_mappings(document, *extra)
     apply_sets(document, sets, merge_overlays(document, extra))
     return _checked(document, file)
+
+
+def _document(source: Source) -> Document:
+    return mapping_document(source) if isinstance(source, Mapping) else read_document(Path(source))
 
 
 def _checked(document: Document, file: Path) -> LoadedScenario:

@@ -24,10 +24,13 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     for block in BLOCKS:
         exec(compile(block, "docs/python.md", "exec"), known)
         said.append(capsys.readouterr().out)
-    assert len(said) == 6
+    assert len(said) == 7
     assert "run.horizon_s" in said[1]
     assert "engine.max_num_seqs" in said[1]
-    assert "cheapest topology" in said[2] or "No topology" in said[2]
+    *found, wrong = said[2].splitlines()
+    assert found == ["mine l40s", "mine h100-sxm"]
+    assert wrong == "mapping: engine.max_num_seq: unknown key 'max_num_seq': did you mean 'max_num_seqs'?"
+    assert "cheapest topology" in said[3] or "No topology" in said[3]
     assert known["short"].scenario.run.horizon_s == 120  # type: ignore[attr-defined]
 
 
@@ -60,7 +63,10 @@ def test_a_copy_has_its_own_values_and_leaves_the_original() -> None:
         loaded.with_("run.horizon_s=-1")
 
 
-@pytest.mark.parametrize("wrong", [{"sets": "run.seed=3"}, {"overlays": "a.yaml"}, {"overlays": Path("a.yaml")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sets": "run.seed=3"}, {"overlays": "a.yaml"}, {"overlays": Path("a.yaml")}, {"overlays": {"run": {"seed": 3}}}],
+)
 def test_one_text_where_a_list_belongs_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(TypeError, match="in brackets"):
         load_scenario(SCENARIO, **wrong)  # type: ignore[arg-type]
