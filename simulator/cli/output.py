@@ -61,47 +61,72 @@ def _is_words(rows: Sequence[Sequence[Any]], column: int) -> bool:
 
 
 _REFRESH_S = 0.1
+_TELLING_SHARE = 0.02
+"""Of the whole, before which its time cannot be told."""
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """Progress on stderr: a bar on a terminal, elsewhere a line every few seconds.
+def progress_bar(quiet: bool, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str, float], None]]:
+    """Progress on stderr: a bar on a terminal, elsewhere a line every few seconds, with the time that is left.
 
-    The bar has no thread of its own, so that workers may be forked beside it.
+    It never goes back, and has no thread of its own, so that workers may be forked beside it.
     """
     if quiet:
         yield lambda label, share: None
         return
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _lines(clock)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
-        task = bar.add_task("compiling kernels", total=1.0)
+        task = bar.add_task("loading", total=1.0, left="")
         bar.refresh()
-        shown_s = time.monotonic()
+        pace, shown_s = _Pace(clock), clock()
 
         def show(label: str, share: float) -> None:
             nonlocal shown_s
-            refresh = time.monotonic() - shown_s > _REFRESH_S
-            shown_s = time.monotonic() if refresh else shown_s
-            bar.update(task, completed=share, description=f"simulating {label}", refresh=refresh)
+            share, left = pace.at(share)
+            refresh = share == 0.0 or clock() - shown_s > _REFRESH_S
+            shown_s = clock() if refresh else shown_s
+            bar.update(task, completed=share, description=label, left=left, refresh=refresh)
 
         yield show
 
 
-def _lines() -> Callable[[str, float], None]:
-    """A line for each label at most every few seconds; nothing of what is done sooner."""
-    last = time.monotonic()
+class _Pace:
+    """How far something is, which never falls, and how long it takes at that pace."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._began_s, self._share = clock, clock(), 0.0
+
+    def at(self, share: float) -> tuple[float, str]:
+        """The share that is done, and the time that is left in words; none before enough is done to tell."""
+        self._share = max(self._share, min(share, 1.0))
+        if self._share < _TELLING_SHARE:
+            return self._share, ""
+        left_s = (self._clock() - self._began_s) * (1 - self._share) / self._share
+        return self._share, f"about {_rounded(left_s)} left"
+
+
+def _rounded(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _lines(clock: Callable[[], float]) -> Callable[[str, float], None]:
+    """A line at most every few seconds; nothing of what is done sooner."""
+    pace, last = _Pace(clock), clock()
 
     def tell(label: str, share: float) -> None:
         nonlocal last
-        now = time.monotonic()
+        share, left = pace.at(share)
+        now = clock()
         if now - last >= LINE_EVERY_S:
             last = now
-            print(f"{share:4.0%} simulating {label}", file=sys.stderr, flush=True)
+            print(f"{share:4.0%} {label}{', ' if left else ''}{left}", file=sys.stderr, flush=True)
 
     return tell

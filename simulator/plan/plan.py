@@ -69,14 +69,14 @@ def _check(one: Candidate) -> None:
 
 
 class _Marks:
-    """Progress over candidates; how many sizes each one takes is not known, so the bar stays short of the next mark."""
+    """Progress over candidates, each a part of the whole as long as the others."""
 
     def __init__(self, report: Progress | None, total: int) -> None:
         self._report, self._total, self._done = report, total, 0
 
     def tick(self, label: str, share: float) -> None:
         if self._report:
-            self._report(label, (self._done + share / 2) / self._total)
+            self._report(label, (self._done + share) / self._total)
 
     def next(self) -> None:
         self._done += 1

@@ -8,7 +8,7 @@ from simulator.decide.months import walk
 from simulator.errors import InputError
 from simulator.plan.candidate import Candidate
 from simulator.resolve.open_windows import open_windows
-from simulator.resolve.sizes import Fixed, Scaled, Size, with_sizes
+from simulator.resolve.sizes import Fixed, Scaled, Size, refinable, with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Evaluation, evaluated
@@ -21,7 +21,6 @@ from simulator.simulate.store import Store
 from simulator.size.answer import why_infeasible
 from simulator.size.found import Limits, Search
 from simulator.size.search import search
-from simulator.size.settings import refinable
 from simulator.size.trials import Point, Progress, Trials
 from simulator.size.windows import best_window
 

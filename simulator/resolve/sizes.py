@@ -74,6 +74,11 @@ class OpenPool:
     stays: bool = False
 
 
+def refinable(pool: OpenPool) -> bool:
+    """Whether it has an autoscaler of which more than the most replicas is open."""
+    return pool.scaler is not None and (pool.scaler[0] is None or pool.scaler[2] is None)
+
+
 def has_open_sizes(topology: Topology) -> bool:
     """Whether a size, or the hours of a window, is `auto` somewhere."""
     return any(is_open(pool) for pool in topology.pools) or bool(open_windows(topology))

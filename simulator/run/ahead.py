@@ -88,10 +88,11 @@ def answers(work: Work, names: Sequence[str], jobs: int, progress: Progress | No
     """
     share = dict.fromkeys(names, 0.0)
 
-    def told(name: str, done: float) -> None:
+    def told(label: str, done: float) -> None:
+        name = label.partition(":")[0]
         share[name] = max(share[name], done)  # what a task told last may come after its result
         if progress:
-            progress(name, sum(share.values()) / len(share))
+            progress(label, sum(share.values()) / len(share))
 
     longest_first = sorted(names, key=lambda name: -_effort(work, name))
     found: dict[str, _Ahead] = {}
@@ -119,7 +120,7 @@ def _ahead(work: Work, name: str) -> _Ahead:
     store = work.sizer.store
     before = store.hits, store.misses
     try:
-        found = work.sizer.answer(work.loaded, name, work.loads, lambda _, share: tell(name, share / 2), work.rows)
+        found = work.sizer.answer(work.loaded, name, work.loads, lambda label, share: tell(label, share / 2), work.rows)
     except InputError as error:
         return _Ahead(None, error.problems, 0, 0)
     with contextlib.suppress(ServecastError):

@@ -17,15 +17,19 @@ from simulator.engine.config import EngineConfig
 from simulator.errors import InputError, Problem
 from simulator.resolve.admissible import expected_requests, mean_output_tokens
 from simulator.resolve.demand import workload_spec
+from simulator.resolve.sizes import has_open_sizes, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import QueueAutoscaler
+from simulator.size.expected import expected_trials
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 LONGEST_S = SECONDS_PER_DAY
 """Estimated time beyond which a run is not begun unless more is allowed."""
 _REQUEST_S, _TOKEN_S, _DECISION_S = 1e-5, 1e-8, 1e-5
 """Of one core: for a request, an output token, a decision of an autoscaler (docs/reliability.md)."""
+_TYPICAL = 0.4
+"""Of that estimate, as it was measured."""
 _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
@@ -121,6 +125,19 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
     memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)
     return Needs(seconds + decisions * _DECISION_S, memory)
+
+
+def beforehand(loaded: LoadedScenario, needs: Needs) -> str:
+    """What is said before a run begins: its searches and trials, and the time of one core, each about.
+
+    A trial is taken to be half as long as the load that is shown: most sizes are refused before its end.
+    """
+    topologies = loaded.scenario.topologies
+    open_ = [name for name, topology in topologies.items() if has_open_sizes(topology)]
+    trials = sum(expected_trials(open_pools(loaded, name)) for name in open_)
+    seconds = needs.seconds * _TYPICAL * (1 + trials / 2 / max(len(topologies), 1))
+    searches = f"{trials} trials for sizes of {len(open_)} topologies, " if open_ else ""
+    return f"{len(topologies)} topologies: {searches}about {_duration(max(seconds, 1.0))} of one core"
 
 
 def check_needs(needs: Needs, budget: Budget) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import OpenPool, Scaled, alone, open_pools, with_sizes
+from simulator.resolve.sizes import OpenPool, Scaled, alone, open_pools, refinable, with_sizes
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
@@ -17,7 +17,6 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.guess import targets
 from simulator.size.lighter import lighter
-from simulator.size.settings import refinable
 from simulator.size.trials import Point, Trials, Tried
 from simulator.size.windows import best_window
 from simulator.study.decision import Sizes

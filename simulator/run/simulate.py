@@ -15,14 +15,14 @@ from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
-from simulator.resolve.sizes import at_start, has_open_sizes
+from simulator.resolve.sizes import at_start, has_open_sizes, open_pools
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite, read_bundle
 from simulator.results.scratch import scratch
 from simulator.run.ahead import Work
 from simulator.run.ahead import answers as answers_ahead
-from simulator.run.budget import Budget, check_needs, needs_of
+from simulator.run.budget import Budget, beforehand, check_needs, needs_of
 from simulator.run.cost_summary import compare_costs, cost_frame, focus_csv
 from simulator.run.decision import Measured, costed_of, decide_run
 from simulator.run.evaluate import course_of
@@ -51,6 +51,7 @@ from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
 from simulator.size.answer import Answer, sized_scenario, with_found_hours
+from simulator.size.expected import expected_trials
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.words import size_warnings
@@ -135,7 +136,10 @@ def _simulate(
     check_catalog_names(loaded)
     loads = loads_of(loaded)
     if budget is not None:
-        check_needs(needs_of(loaded, plan_topologies(at_start(loaded))), budget)
+        needs = needs_of(loaded, plan_topologies(at_start(loaded)))
+        check_needs(needs, budget)
+        if progress:
+            progress(beforehand(loaded, needs), 0.0)
     rows = Rows(folder, loads.shown.period) if loaded.scenario.run.keep_requests else None
     work = Work(loaded, loads, Sizer(store, limits), rows, advise)
     searched = _SEARCH_SHARE if any(map(has_open_sizes, loaded.scenario.topologies.values())) else 0.0
@@ -238,7 +242,8 @@ class _Study:
         def tick(number: int, now: float) -> None:
             if self.progress:
                 done = (number + min(now / demand.horizon_s, 1.0)) / demand.replications
-                self.progress(name, searched + (1 - searched) * (begun + part * done))
+                label = f"{name}: replication {number + 1} of {demand.replications}"
+                self.progress(label, searched + (1 - searched) * (begun + part * done))
 
         keep = self.sized.scenario.run.keep_requests
         outcomes = simulate_into(bundle, topology, demand, keep, sizer.store, work.rows, tick)
@@ -311,13 +316,14 @@ def _answers(work: Work, progress: Progress | None) -> dict[str, Answer]:
     """
     topologies = work.loaded.scenario.topologies
     names = [name for name, topology in topologies.items() if has_open_sizes(topology)]
+    trials = [expected_trials(open_pools(work.loaded, name)) for name in names]
 
     def one(name: str) -> Answer | None:
         k = names.index(name)
 
         def tick(what: str, share: float) -> None:
             if progress:
-                progress(f"sizes of {what}", (k + share / 2) / len(names))
+                progress(f"sizes of {what}", (sum(trials[:k]) + share * trials[k]) / sum(trials))
 
         return work.sizer.answer(work.loaded, name, work.loads, tick, work.rows)
 

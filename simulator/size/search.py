@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from simulator.errors import InputError
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, refinable
 from simulator.size.found import Limits, Search
 from simulator.size.guess import guess_replicas
 from simulator.size.lighter import Lighter
 from simulator.size.limited import limited_pools
 from simulator.size.numbers import minimal_points, smallest
 from simulator.size.searcher import Searcher, Spent
-from simulator.size.settings import refinable, settings
+from simulator.size.settings import settings
 from simulator.size.several import close, descents, exchanges
 from simulator.size.trials import Point, Trials, Tried
 

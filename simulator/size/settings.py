@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled
+from simulator.resolve.sizes import Fixed, Scaled
 from simulator.size.guess import targets
 from simulator.size.searcher import Searcher
 from simulator.size.trials import Point
 
 _FROM_GUESS = 3
 """Place among the rising targets at which the search for the largest that meets begins."""
-
-
-def refinable(pool: OpenPool) -> bool:
-    """Whether it has an autoscaler of which more than the most replicas is open."""
-    return pool.scaler is not None and (pool.scaler[0] is None or pool.scaler[2] is None)
 
 
 def settings(searcher: Searcher, k: int) -> None:

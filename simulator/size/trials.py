@@ -23,6 +23,7 @@ from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
+from simulator.size.expected import expected_trials, share_done
 
 Point = tuple[Size, ...]
 """A size for each open pool."""
@@ -123,7 +124,7 @@ class Trials:
         self.assumed = assumed
         self._planned = {} if planned is None else planned
         self.simulated = 0
-        self.store, self._progress = store, progress
+        self.store, self._progress, self._expected = store, progress, expected_trials(self.pools)
         self._rows = rows and rows.owned()
         self._kept: tuple[Tried | None, frozenset[str]] = (None, frozenset())
         self._sized: dict[Point, Sized] = {}
@@ -232,7 +233,9 @@ class Trials:
             def tick(share: float) -> None:
                 if self._progress:
                     part = (upto - 1 + (len(done) + share) / len(self.periods)) / most
-                    self._progress(f"{self.name}: {Tried(point, 'open')} replicas", part)
+                    of = f" of about {self._expected}" if self.simulated <= self._expected else ""
+                    label = f"{self.name}: {Tried(point, 'open')} replicas, trial {self.simulated}{of}"
+                    self._progress(label, share_done(self.simulated - 1 + part, self._expected))
 
             one = self.periods[k]
             rows = self._rows if self._rows and self._rows.period == one.period else None

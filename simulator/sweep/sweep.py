@@ -80,7 +80,7 @@ def run_sweep(
         if result["status"] == "ok":
             store.keep(task.key, result)
         if progress:
-            progress(f"{task.topology}, {labels[task.key]}", len(known) / len(tasks))
+            progress(f"{len(known)} of {len(tasks)}: {task.topology}, {labels[task.key]}", len(known) / len(tasks))
     table = _table(sweep, points, known)
     failed = int(table.loc[table["status"] != "ok", "point"].nunique())
     _write(sweep, table, path, {"points": len(points), "failed_points": failed})

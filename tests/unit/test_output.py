@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from itertools import count
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.cli import output
 from simulator.cli.output import folded, progress_bar
+from simulator.size.expected import share_done
 
 WORD = st.text("abc", min_size=1, max_size=9)
 
@@ -33,13 +33,41 @@ def test_a_table_that_fits_is_one() -> None:
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = count(0.0, 2.0)
-    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    now = [0.0]
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with progress_bar(False) as tell:
+    with progress_bar(False, lambda: now[0]) as tell:
         for done in range(7):
-            tell("cloud", done / 6)
-    assert sys.stderr.getvalue().splitlines() == [" 33% simulating cloud", " 83% simulating cloud"]
+            tell("cloud", done / 8)
+            now[0] += 4.0
+    assert sys.stderr.getvalue().splitlines() == [
+        " 25% cloud, about 24 s left",
+        " 50% cloud, about 16 s left",
+        " 75% cloud, about 8 s left",
+    ]
     with progress_bar(True) as tell:
         tell("cloud", 1.0)
-    assert len(sys.stderr.getvalue().splitlines()) == 2
+    assert len(sys.stderr.getvalue().splitlines()) == 3
+
+
+def test_progress_never_goes_back_and_tells_no_time_before_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with progress_bar(False, lambda: now[0]) as tell:
+        for share in (0.01, 0.5, 0.1, 2.0):
+            now[0] += 100.0
+            tell("cloud", share)
+    assert sys.stderr.getvalue().splitlines() == [
+        "  1% cloud",
+        " 50% cloud, about 3 min left",
+        " 50% cloud, about 5 min left",
+        "100% cloud, about 0 s left",
+    ]
+
+
+@given(st.integers(1, 200))
+def test_the_share_of_a_search_rises_and_stays_below_one(expected: int) -> None:
+    shares = [share_done(trials / 4, expected) for trials in range(4 * 400)]
+    assert shares[0] == 0.0
+    assert all(before < after < 1.0 for before, after in pairwise(shares))
+    assert share_done(expected / 2, expected) <= 0.5
+    assert share_done(4 * expected, expected) < 0.8
