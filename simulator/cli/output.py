@@ -97,17 +97,21 @@ def progress_bar(quiet: bool, clock: Callable[[], float] = time.monotonic) -> It
 
 
 class _Pace:
-    """How far something is, which never falls, and how long it takes at that pace."""
+    """How far something is, which never falls, and how long it takes at the pace since the first of it was done."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock, self._began_s, self._share = clock, clock(), 0.0
+        self._clock, self._share = clock, 0.0
+        self._first: tuple[float, float] | None = None
 
     def at(self, share: float) -> tuple[float, str]:
         """The share that is done, and the time that is left in words; none before enough is done to tell."""
         self._share = max(self._share, min(share, 1.0))
-        if self._share < _TELLING_SHARE:
+        if self._first is None and self._share > 0:
+            self._first = self._clock(), self._share
+        if self._first is None or self._share - self._first[1] < _TELLING_SHARE:
             return self._share, ""
-        left_s = (self._clock() - self._began_s) * (1 - self._share) / self._share
+        began_s, begun = self._first
+        left_s = (self._clock() - began_s) * (1 - self._share) / (self._share - begun)
         return self._share, f"about {_rounded(left_s)} left"
 
 
