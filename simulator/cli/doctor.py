@@ -20,7 +20,8 @@ def doctor(*, warm: bool = False, warm_all: bool = False) -> int:
     warm
         Compile the kernels now, so that the first run does not wait for it.
     warm_all
-        Compile those of fleets that plan one step at a time and of several KV cache groups too, in parallel.
+        Compile those of fleets that plan one step at a time, of several KV cache groups, and of rarer modes (drafts
+        beside groups, adapters, pictures, grammars, stores, resets) too, in parallel.
     """
     from importlib.metadata import packages_distributions, version
     from importlib.util import find_spec

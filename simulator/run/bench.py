@@ -229,10 +229,18 @@ def load_rps(setting: Setting) -> float:
 
 
 def warm_up(setting: Setting) -> None:
-    """Compile the kernels, or load them from the cache, by a short run that no time counts."""
+    """Compile the kernels, or load them from the cache, by a short run that no time counts, and that is cut off."""
     spec = fleet_spec(setting)
-    rate_rps = setting.replicas * replica_capacity_rps(spec.pools[0], ISL_MEAN_TOKENS, OSL_MEAN_TOKENS)
-    measure(spec, bench_source(setting, LOAD * rate_rps, WARM_UP_REQUESTS))
+    rate_rps = LOAD * setting.replicas * replica_capacity_rps(spec.pools[0], ISL_MEAN_TOKENS, OSL_MEAN_TOKENS)
+    measure(spec, bench_source(setting, rate_rps, WARM_UP_REQUESTS))
+    end_s = WARM_UP_REQUESTS / rate_rps / 2.0
+    plane = DataPlane(
+        spec, bench_source(setting, rate_rps, WARM_UP_REQUESTS), (setting.replicas,), SEED, lambda _: None
+    )
+    for replica in range(setting.replicas):
+        plane.activate(replica, 0.0)
+    plane.advance(end_s)
+    plane.close(end_s)
 
 
 BENCHMARKS = {
