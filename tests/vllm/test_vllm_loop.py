@@ -60,6 +60,12 @@ def profiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def fitted(profiled: Path, out: Path) -> Path:
+    """The profile; 1 says that this machine is too noisy to trust it, which decides nothing here either."""
+    assert fit(profiled, out=out) in (0, 1)
+    return out
+
+
 def test_a_profile_holds_its_design_and_counts_what_the_engine_counts(profiled: Path) -> None:
     meta = json.loads((profiled / "meta.json").read_text())
     assert meta["self_test"]["recorded"] == meta["self_test"]["engine"]
@@ -83,12 +89,12 @@ def test_another_engine_does_not_go_on_in_the_same_folder(profiled: Path) -> Non
 
 
 def test_fit_and_validate(profiled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit(profiled, out=tmp_path / "profile.json") == 0
-    assert read_profile(tmp_path / "profile.json").ranges["tokens"][1] <= 256
+    profile = fitted(profiled, tmp_path / "profile.json")
+    assert read_profile(profile).ranges["tokens"][1] <= 256
     capsys.readouterr()
     code = validate(
         profiled,
-        profile=tmp_path / "profile.json",
+        profile=profile,
         out=tmp_path,
         via="both",
         rates=(2.0, 4.0),
@@ -109,8 +115,7 @@ def test_fit_and_validate(profiled: Path, tmp_path: Path, capsys: pytest.Capture
 
 def test_a_live_server_is_watched_under_load(profiled: Path, tmp_path: Path) -> None:
     """The rate and lengths that it was given are seen, and a profile twice as fast shows twice the drift."""
-    profile_file, fast_file = tmp_path / "profile.json", tmp_path / "fast.json"
-    assert fit(profiled, out=profile_file) == 0
+    profile_file, fast_file = fitted(profiled, tmp_path / "profile.json"), tmp_path / "fast.json"
     value = json.loads(profile_file.read_text())
     halves = {name: value["coefficients"][name] / 2 for name in value["coefficients"] if name.endswith("_s")}
     between = {name: value[name] / 2 for name in ("between_steps_s", "between_sequence_s")}
