@@ -5,17 +5,19 @@ It reads a request a line and writes an answer a line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from dashboard.limits import limit_memory
+from dashboard.limits import MAX_POINTS, MAX_REQUESTS, limit_memory
 from dashboard.processes import answer_lines
 from dashboard.workspace import load_confined
 from simulator.errors import InputError, Problem, collect
 from simulator.resolve.sizes import at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
+from simulator.sweep.grid import assignments, read_sweep
 
 _MAX_BYTES = 2**31
 """Of memory: what is uploaded may be a thousand times as large once it is unpacked."""
@@ -25,20 +27,39 @@ _MAX_WORDS = 300
 def main() -> None:
     """Answer until the other side is gone."""
     limit_memory(_MAX_BYTES)
-    answer_lines(lambda request: _check(Path(request["file"]), Path(request["root"])))
+    answer_lines(lambda request: _check(Path(request["file"]), Path(request["root"]), request["grid"]))
 
 
-def _check(file: Path, root: Path) -> dict[str, Any]:
+def _check(file: Path, root: Path, grid: Sequence[str] = ()) -> dict[str, Any]:
     try:
         loaded, requests = load_confined(file, root)
         collect(resolve_terms, plan_topologies(at_start(loaded)))
-        return {"requests": requests}
+        return {"requests": _of_points(file, root, grid) if grid else requests}
     except InputError as error:
         problems = error.problems
     except (MemoryError, ArithmeticError, RecursionError, ValueError, OSError) as error:
         words = f"cannot be read here: {error}" if str(error) else f"cannot be read here ({type(error).__name__})"
         problems = (Problem(words[:_MAX_WORDS], file.name),)
     return {"problems": [asdict(problem) for problem in problems]}
+
+
+def _of_points(file: Path, root: Path, grid: Sequence[str]) -> float:
+    """Requests of all points of a sweep, each of which is as confined as the scenario itself.
+
+    Raises
+    ------
+    InputError : too many points, or requests of all together; a point that is no scenario
+    """
+    points = read_sweep(file, grid).points()
+    if len(points) > MAX_POINTS:
+        raise InputError(Problem(f"has {len(points):,} points, of at most {MAX_POINTS} here", "the sweep"))
+    total = 0.0
+    for values in points:
+        total += load_confined(file, root, assignments(values))[1]
+        if total > MAX_REQUESTS:
+            words = f"its points simulate more than the {MAX_REQUESTS:,} requests allowed here: lower run.horizon_s"
+            raise InputError(Problem(words, "the sweep"))
+    return total
 
 
 if __name__ == "__main__":

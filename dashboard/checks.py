@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dashboard import processes
@@ -11,15 +12,19 @@ from simulator.errors import InputError, Problem
 _WAIT_S = 20.0
 
 
-def check(file: Path, root: Path) -> float:
+def check(file: Path, root: Path, grid: Sequence[str] = ()) -> float:
     """Number of requests that a scenario simulates; it may name files below `root` alone.
+
+    Parameters
+    ----------
+    grid : axes of a sweep, as `servecast sweep --grid` takes them; then the requests of all its points
 
     Raises
     ------
     InputError : every problem, at its line; or reading it takes too long or too much memory
     """
     pool = processes.pool("dashboard.check_worker", processes.spare_cores(2))
-    found = pool.ask({"file": str(file), "root": str(root)}, _WAIT_S)
+    found = pool.ask({"file": str(file), "root": str(root), "grid": [*grid]}, _WAIT_S)
     if found is None:
         raise InputError(
             Problem(f"takes more than {_WAIT_S:g} s or too much memory to read: run it with `servecast run`", file.name)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,12 +59,14 @@ def start(
     uploads: Mapping[str, bytes],
     base: Path | None = None,
     explore_s: float = 0.0,
+    grid: Sequence[str] = (),
 ) -> str:
     """Begin a run, or put it in line, and return its id; the scenario is laid out as `lay_out` does.
 
     Parameters
     ----------
     explore_s : for further trials, as `servecast run` takes it
+    grid : axes of a sweep, as `servecast sweep` takes them; none for a run
 
     Raises
     ------
@@ -74,18 +76,27 @@ def start(
         if sum(found.state == "waiting" for found in going(out).values()) >= MAX_WAITING:
             raise InputError(f"{MAX_WAITING} runs wait here already: come back later, or cancel yours")
         _forget_old(out)
-        return _start(out, place, text, uploads, base, explore_s)
+        return _start(out, place, text, uploads, base, explore_s, grid)
 
 
-def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base: Path | None, explore_s: float) -> str:
+def _start(
+    out: Path,
+    place: str,
+    text: str,
+    uploads: Mapping[str, bytes],
+    base: Path | None,
+    explore_s: float,
+    grid: Sequence[str],
+) -> str:
     job = secrets.token_hex(6)
     folder = out / FOLDER / job
     make_folder(folder)
     try:
         file = lay_out(folder / "scenario", place, text, uploads, base)
-        check(file, folder / "scenario")
-        now_s = time.time()
-        write_status(folder, Status("waiting", doing="waiting", began_s=now_s, queued_s=now_s, name=name_of(text)))
+        check(file, folder / "scenario", grid)
+        now_s, kind = time.time(), "sweep" if grid else "run"
+        named = Status("waiting", doing="waiting", began_s=now_s, queued_s=now_s, name=name_of(text), kind=kind)
+        write_status(folder, named)
     except (OSError, shutil.Error) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f"the run cannot be written: {_why(error)}") from error
@@ -95,14 +106,8 @@ def _start(out: Path, place: str, text: str, uploads: Mapping[str, bytes], base:
     with (folder / "log.txt").open("wb") as log:
         _PROCESSES[job] = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "dashboard.line",
-                str(folder),
-                str(file),
-                str(out),
-                str(explore_s),
-                str(MAX_RUNNING),
+                *(sys.executable, "-m", "dashboard.line", str(MAX_RUNNING)),
+                *(str(folder), str(file), str(out), str(explore_s), *grid),
             ],
             stdout=log,
             stderr=log,

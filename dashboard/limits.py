@@ -24,6 +24,8 @@ MAX_UPLOADED_BYTES = 8 * 2**20
 """Of one visitor, in all."""
 MAX_REQUESTS = 20_000_000
 """Simulated requests of one run, over all topologies and replications."""
+MAX_POINTS = 100
+"""Of a sweep, whose points together simulate no more than `MAX_REQUESTS`."""
 MAX_KEPT_REQUESTS = 5_000_000
 """Of these, rows that a run may keep."""
 MAX_SAMPLES = 20_000

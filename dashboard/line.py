@@ -1,4 +1,4 @@
-"""Runs wait in line: `python -m dashboard.line JOB SCENARIO OUT EXPLORE_S MOST` waits for its turn, then is the worker.
+"""Runs wait in line: `python -m dashboard.line MOST JOB …` waits for its turn, then is the worker of that job.
 
 Each waits in a process of its own, so the line goes on whatever happens to the server. That process imports little.
 """
@@ -38,6 +38,7 @@ class Status:
     problems : what was wrong, a line each
     queued_s : wall-clock time at which it was asked for
     name : of its scenario
+    kind : `run` or `sweep`
     """
 
     state: str
@@ -48,6 +49,7 @@ class Status:
     problems: tuple[str, ...] = ()
     queued_s: float = 0.0
     name: str = ""
+    kind: str = "run"
 
     @property
     def left_s(self) -> float | None:
@@ -130,8 +132,8 @@ def main(folder: Path, most: int) -> None:
         now = read_status(folder) or Status("waiting")
         write_status(folder, replace(now, state="cancelled"))
         sys.exit()
-    os.execv(sys.executable, [sys.executable, "-m", "dashboard.worker", *sys.argv[1:5]])
+    os.execv(sys.executable, [sys.executable, "-m", "dashboard.worker", *sys.argv[2:]])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[5]))
+    main(Path(sys.argv[2]), int(sys.argv[1]))

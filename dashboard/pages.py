@@ -39,5 +39,6 @@ PAGES = (
     Page("Try", "Start", "contact_support", "start", "What do I serve, to whom?", needs_run=False),
     Page("Try", "Scenario", "edit_note", "scenario", "Can I change it?", needs_run=False),
     Page("Try", "What-if", "tune", "what_if", "What if demand doubles, prices fall, a node dies?"),
+    Page("Try", "Sweep", "grid_on", "sweep", "What if one value or two are others?"),
     Page("Take away", "Export", "download", "export", "Can I take it to the meeting?"),
 )

@@ -1,4 +1,4 @@
-"""Runs one scenario for the dashboard: `python -m dashboard.worker JOB SCENARIO OUT EXPLORE_S`."""
+"""Runs a scenario, or a sweep of it: `python -m dashboard.worker JOB SCENARIO OUT EXPLORE_S [GRID…]`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,20 @@ from dashboard.limits import MAX_RUN_S, limit_memory
 from dashboard.line import Status, read_status, write_status
 from dashboard.workspace import within
 from simulator.errors import InputError
+from simulator.run.budget import OverTimeError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import user_store
+from simulator.sweep.grid import read_sweep
+from simulator.sweep.sweep import run_sweep
 
 _PERIOD_S = 0.3
 _NICE = 10
 """Whoever reads pages goes before."""
 
 
-def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
-    """Run the scenario as `servecast run` does, and keep the job's status up to date."""
+def work(folder: Path, file: Path, out: Path, explore_s: float, grid: Sequence[str] = ()) -> None:
+    """Run the scenario as `servecast run` or `servecast sweep` does, and keep the job's status up to date."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the server with it ignored
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(MAX_RUN_S)
@@ -41,11 +45,12 @@ def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
             write_status(folder, now)
 
     try:
-        store = user_store()
-        run = simulate(load_scenario(file), out, tell, store=store, advise=True, explore_s=explore_s)
-        store.record()
+        bundle = run_sweep(read_sweep(file, grid), out, 1, tell).bundle if grid else _run(file, out, tell, explore_s)
         signal.alarm(0)
-        now = replace(now, state="done", share=1.0, doing="done", bundle=run.bundle.name)
+        now = replace(now, state="done", share=1.0, doing="done", bundle=bundle.name)
+    except OverTimeError:
+        words = f"took longer than the {MAX_RUN_S / 3600:g} h allowed here: use the command line"
+        now = replace(now, state="refused", problems=(words,))
     except InputError as error:
         now = replace(now, state="refused", problems=_words(folder, error))
     except KeyboardInterrupt:
@@ -57,8 +62,15 @@ def work(folder: Path, file: Path, out: Path, explore_s: float) -> None:
         write_status(folder, now)
 
 
+def _run(file: Path, out: Path, tell: Callable[[str, float], None], explore_s: float) -> Path:
+    store = user_store()
+    run = simulate(load_scenario(file), out, tell, store=store, advise=True, explore_s=explore_s)
+    store.record()
+    return run.bundle
+
+
 def _too_long(*_: object) -> None:
-    raise InputError(f"took longer than the {MAX_RUN_S / 3600:g} h allowed here: run it with `servecast run`")
+    raise OverTimeError
 
 
 def _words(folder: Path, error: InputError) -> tuple[str, ...]:
@@ -67,4 +79,4 @@ def _words(folder: Path, error: InputError) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     job, scenario, bundles = map(Path, sys.argv[1:4])
-    work(job, scenario, bundles, float(sys.argv[4]))
+    work(job, scenario, bundles, float(sys.argv[4]), sys.argv[5:])

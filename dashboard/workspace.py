@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,8 @@ import scenarios
 from dashboard.limits import check_size, refuse_long_text, refuse_many_uploads
 from simulator.errors import InputError, Problem
 from simulator.scenario.document import read_document
-from simulator.scenario.load import LoadedScenario, load_scenario, place
+from simulator.scenario.load import LoadedScenario, check_mappings, load_scenario, place
+from simulator.scenario.merge import apply_sets, merge_overlays
 from simulator.scenario.named_files import texts_of_files
 from simulator.scenario.references import FOLDERS
 
@@ -69,8 +70,12 @@ def _inside(root: Path, file: Path) -> Path:
     return file
 
 
-def load_confined(file: Path, root: Path) -> tuple[LoadedScenario, float]:
+def load_confined(file: Path, root: Path, sets: Sequence[str] = ()) -> tuple[LoadedScenario, float]:
     """Load a scenario that may name files below `root` alone and may not ask for more than a server can give.
+
+    Parameters
+    ----------
+    sets : assignments as `load_scenario` takes them
 
     Returns
     -------
@@ -81,6 +86,9 @@ def load_confined(file: Path, root: Path) -> tuple[LoadedScenario, float]:
     InputError : every problem, at its line
     """
     document = read_document(file)
+    if sets:
+        check_mappings(document)
+        apply_sets(document, sets, merge_overlays(document, ()))
     problems = [
         Problem("no such file in the scenario's folder: upload it", *place(document, path), path=path, got=name[:100])
         for path, _, name in texts_of_files(document.data)
@@ -88,7 +96,7 @@ def load_confined(file: Path, root: Path) -> tuple[LoadedScenario, float]:
     ]
     if problems:
         raise InputError(*problems)
-    loaded = load_scenario(file)
+    loaded = load_scenario(file, sets=sets)
     return loaded, check_size(loaded)
 
 

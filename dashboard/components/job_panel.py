@@ -26,7 +26,7 @@ def show_job(out: Path, job: str) -> None:
         return
     if found.state == "done" and st.session_state.get("job.shown") != job:
         st.session_state["job.shown"] = job
-        st.session_state["show"] = found.bundle
+        st.session_state["sweep.show" if found.kind == "sweep" else "show"] = found.bundle
         st.rerun()
     _ended(found)
 
@@ -82,17 +82,21 @@ def progress_words(found: Status, place: int, going: Mapping[str, Status]) -> st
 
 def _ended(found: Status) -> None:
     if found.state == "done":
-        st.success("The run is done.", icon=":material/check_circle:")
+        st.success(f"The {found.kind} is done.", icon=":material/check_circle:")
+        if found.kind == "sweep":
+            return
         st.page_link(
             st.session_state["pages"]["overview"],
             label="Open the result",
             icon=":material/open_in_new:",
         )
     elif found.state == "cancelled":
-        st.warning(
-            f"Cancelled at {found.share:.0%}. What it had found stays in a folder that ends in `.partial`.",
-            icon=":material/cancel:",
+        kept = (
+            "The same sweep goes on from there"
+            if found.kind == "sweep"
+            else "What it had found stays in a folder that ends in `.partial`"
         )
+        st.warning(f"Cancelled at {found.share:.0%}. {kept}.", icon=":material/cancel:")
     elif found.state == "refused":
         for problem in found.problems:
             st.error(plain(problem), icon=":material/error:")

@@ -38,7 +38,7 @@ class Value:
 
 def show_main_values(loaded: LoadedScenario, text: str, text_key: str) -> None:
     """The form; on submission the text in `st.session_state[text_key]` is changed."""
-    values = list(_values(loaded))
+    values = list(main_values(loaded))
     if st.session_state.get(_SEEN) != text:
         st.session_state[_SEEN] = text
         for value in values:
@@ -80,7 +80,8 @@ def _apply(values: list[Value], text: str, text_key: str) -> None:
     st.session_state[text_key] = text
 
 
-def _values(loaded: LoadedScenario) -> Iterator[Value]:
+def main_values(loaded: LoadedScenario) -> Iterator[Value]:
+    """The values of a scenario that people change most, by section."""
     scenario = loaded.scenario
     yield Value("Run", "Model", ("model",), scenario.model, "models")
     yield Value("Run", "Horizon [s]", ("run", "horizon_s"), scenario.run.horizon_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-_FORMULAS = ("=", "+", "-", "@")
 _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULTILINE)
 """An underscore within a word is no mark."""
 
@@ -12,20 +11,6 @@ _MARKS = re.compile(r"([\\`*{}\[\]<>()#+!|~$:]|(?<!\w)_|_(?!\w)|^[-=])", re.MULT
 def markdown(text: str) -> str:
     """The same text, with dollars that open no formula, pictures that are not fetched and links that show where to."""
     return text.replace("$", "\\$").replace("![", "!\\[").replace("](", "]\\(").replace("<", "\\<")
-
-
-def as_cell(text: str) -> str:
-    """The same text for a table that people save and open in a spreadsheet: no formula, whoever wrote it.
-
-    A sign alone, as of a value that is absent, opens none.
-    """
-    if not text.lstrip().startswith(_FORMULAS) or not text.strip().strip("".join(_FORMULAS)):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
 
 
 def plain(text: str) -> str:

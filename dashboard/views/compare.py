@@ -11,9 +11,9 @@ import streamlit as st
 
 from dashboard.components.comparison import show_comparison
 from dashboard.components.why import show_across, show_why
-from dashboard.components.words import as_cell
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
+from simulator.report.cells import as_cell
 from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import ordered

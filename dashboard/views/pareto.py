@@ -9,14 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.decision import show_winners
-from dashboard.components.wide_chart import show_wide
+from dashboard.components.sweep_map import show_map
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
 from dashboard.settings import settings, sweep_folders
 from simulator.bill.cents import dollars
 from simulator.errors import InputError
-from simulator.report.heatmap import heatmap
 from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
 
@@ -84,10 +83,7 @@ def _swept() -> list[dict[str, Any]]:
             st.warning(plain(str(error)))
             continue
         found += sweep_points(name, table, paths)
-        if (chart := heatmap(table, paths)) is not None:
-            words = "colour: SLO attainment; words: \\$ per month, in brackets where the SLO is missed or not known"
-            st.markdown(f"**{plain(name)}**, {words}")
-            show_wide(chart, f"pareto.map.{name}")
+        show_map(name, table, paths, f"pareto.map.{name}")
     return found
 
 

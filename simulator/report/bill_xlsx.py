@@ -9,6 +9,7 @@ from typing import Any
 from simulator.bill.unused import UNUSED
 from simulator.errors import InputError
 from simulator.figures.table import figure
+from simulator.report.cells import as_cell
 from simulator.report.memo_docx import EXTRA
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
@@ -72,11 +73,11 @@ def _fill_bill(sheet: Any, bundle: Bundle) -> int:
     number = 1
     for *texts, quantity, unit, usd in costs[columns].itertuples(index=False):
         number += 1
-        safe = [_safe(str(text)) for text in texts]
+        safe = [as_cell(str(text)) for text in texts]
         price = usd / quantity if quantity else usd
         amount = quantity if quantity else 1.0
         used = 0 if safe[3] in UNUSED else 1
-        sheet.append([*safe, float(amount), _safe(str(unit)), float(price), f"=E{number}*G{number}", used])
+        sheet.append([*safe, float(amount), as_cell(str(unit)), float(price), f"=E{number}*G{number}", used])
     return number
 
 
@@ -88,7 +89,7 @@ def _fill_summary(sheet: Any, bundle: Bundle, last: int) -> None:
         tokens = found["cost"]["tokens_per_month"]
         sheet.append(
             [
-                _safe(name),
+                as_cell(name),
                 f"=SUMIF({lines})",
                 tokens,
                 f'=IF(C{row}>0,B{row}/C{row}*{TOKENS_PER_MILLION:.0f},"")',
@@ -113,16 +114,11 @@ def _sources(bundle: Bundle) -> list[list[Any]]:
 def _fill(sheet: Any, headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     sheet.append(list(headers))
     for row in rows:
-        sheet.append([_safe(cell) if isinstance(cell, str) else _plain(cell) for cell in row])
+        sheet.append([as_cell(cell) if isinstance(cell, str) else _plain(cell) for cell in row])
 
 
 def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, int | float) else str(value)
-
-
-def _safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith("=") else text
 
 
 def _lay_out(sheet: Any) -> None:

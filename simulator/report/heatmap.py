@@ -1,4 +1,4 @@
-"""Two values that a sweep varies, against each other: load and size, and who keeps the SLO for how much."""
+"""One value or two that a sweep varies, as load and size: who keeps the SLO for how much."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import altair as alt
 import pandas as pd
 
 from simulator.figures.table import figure, met_words
+from simulator.scenario.short_names import short_names
 
 _CELL_PX = 64
 
 
 def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
-    """A field for each pair of values, a panel for each topology; None where a sweep does not vary two values.
+    """A field for each pair of values, a panel for each topology; of one value a row for each topology.
+
+    None where a sweep varies more, or nothing could be simulated.
 
     The colour is the SLO attainment, the words are the bill of a month, in brackets where the SLO is missed or not
     known.
@@ -25,11 +28,10 @@ def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
     paths : what it varies, the keys of `grid` in its manifest
     """
     done = table[table["status"] == "ok"]
-    if len(paths) != 2 or done.empty:
+    if len(paths) not in (1, 2) or done.empty:
         return None
-    across, up = (path.rpartition(".")[2] for path in paths)
-    if across == up:
-        across, up = paths
+    across, *second = short_names(paths).values()
+    up = second[0] if second else "topology"
     kept, money = figure("slo_attainment"), figure("usd_per_month")
     met = [None if pd.isna(value) else bool(value) for value in done["slo_met"]]
     bills = [money.text(usd) for usd in done["usd_per_month"]]
@@ -37,19 +39,20 @@ def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
         {
             "topology": done["topology"].tolist(),
             "across": done[paths[0]].tolist(),
-            "up": done[paths[1]].tolist(),
+            "up": done[paths[1] if second else "topology"].tolist(),
             "attainment": done["slo_attainment"].astype(float).tolist(),
             "SLO met": [met_words(value) for value in met],
             "bill": [bill if value else f"({bill})" for bill, value in zip(bills, met, strict=True)],
         }
     )
+    names = list(dict.fromkeys(data["topology"]))
     base = alt.Chart(data).encode(
         x=alt.X("across:O", title=across, axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("up:O", title=up, sort="descending"),
+        y=alt.Y("up:O", title=up if second else None, sort="descending" if second else names),
         tooltip=[
             "topology",
             alt.Tooltip("across", title=across),
-            alt.Tooltip("up", title=up),
+            *([alt.Tooltip("up", title=up)] if second else []),
             alt.Tooltip("attainment", title=kept.label, format=".2%"),
             "SLO met",
             alt.Tooltip("bill", title=money.label),
@@ -67,4 +70,4 @@ def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
     )
     size = {"width": alt.Step(_CELL_PX + 16), "height": alt.Step(_CELL_PX // 2)}
     layered = alt.layer(base.mark_rect().encode(color=colour), words).properties(**size)
-    return layered.facet(column=alt.Column("topology:N", title=None, sort=list(dict.fromkeys(data["topology"]))))
+    return layered.facet(column=alt.Column("topology:N", title=None, sort=names)) if second else layered

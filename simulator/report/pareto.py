@@ -13,6 +13,7 @@ from simulator.decide.rivals import rank
 from simulator.decide.standing import met_throughout, of_row
 from simulator.figures.table import figure
 from simulator.report.charts import plain_legend, topology_colour
+from simulator.scenario.short_names import short_names
 
 MEASURES = {
     **{
@@ -55,9 +56,9 @@ def sweep_points(run: str, table: pd.DataFrame, paths: Sequence[str]) -> list[di
     table : `sweep.parquet` of the sweep's bundle
     paths : what it varies, the keys of `grid` in its manifest
     """
-    found = []
+    found, names = [], short_names(paths)
     for row in table[table["status"] == "ok"].to_dict("records"):
-        values = ", ".join(f"{path.rsplit('.', 1)[-1]}={_plain(row[path])}" for path in paths)
+        values = ", ".join(f"{names[path]}={_plain(row[path])}" for path in paths)
         found.append(
             {
                 "point": f"{run}/{row['topology']}: {values}",

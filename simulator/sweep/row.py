@@ -8,6 +8,7 @@ from typing import Any
 
 from simulator.results.bundle import finite
 from simulator.run.evaluate import Evaluation
+from simulator.scenario.short_names import short_names
 
 _METRICS = (
     "slo_met",
@@ -55,19 +56,6 @@ def column(values: Sequence[Any]) -> list[Any]:
     if len(kinds) == 1 and kinds <= {bool, float, str}:
         return list(values)
     return [json.dumps(value, ensure_ascii=False, sort_keys=True) for value in values]
-
-
-def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Paths by their last part, by more of it where two would be the same."""
-    found: dict[str, str] = {}
-    for path in paths:
-        parts = path.split(".")
-        for size in range(1, len(parts) + 1):
-            short = ".".join(parts[-size:])
-            if all(other == path or not f".{other}".endswith(f".{short}") for other in paths):
-                break
-        found[path] = short
-    return found
 
 
 def where(values: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from simulator.figures.table import figure, met_words
-from simulator.sweep.row import short_names
+from simulator.scenario.short_names import short_names
 
 _FIGURES = [
     figure(name)

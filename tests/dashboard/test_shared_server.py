@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import checks, jobs, line, processes
 from dashboard.check_worker import _check
 from dashboard.command import _arguments
-from dashboard.components.words import as_cell, markdown, plain
+from dashboard.components.words import markdown, plain
 from dashboard.limits import MAX_REQUESTS
 from dashboard.line import Status, write_status
 from dashboard.loading import stamp
@@ -279,24 +279,6 @@ def test_what_a_run_would_refuse_is_refused_in_the_editor(
     assert problem["path"].startswith(path)
     assert problem["line"] is not None
     assert "problems" not in _check(lay_out(root, "scenario.yaml", TEXT), root)
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ('=HYPERLINK("http://a","b")', '\'=HYPERLINK("http://a","b")'),
-        ("@a", "'@a"),
-        (" +1+cmd", "' +1+cmd"),
-        ("-a", "'-a"),
-        ("-4.5", "-4.5"),
-        ("-", "-"),
-        ("-=1", "'-=1"),
-        ("a=b", "a=b"),
-        ("", ""),
-    ],
-)
-def test_a_cell_is_no_formula(text: str, cell: str) -> None:
-    assert as_cell(text) == cell
 
 
 def test_texts_of_a_run_fetch_nothing_and_hide_nothing() -> None:

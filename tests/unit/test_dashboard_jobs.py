@@ -13,6 +13,8 @@ from dashboard import jobs
 from dashboard.line import Status
 from dashboard.workspace import gallery, lay_out, load_confined
 from simulator.errors import InputError
+from simulator.sweep.grid import read_sweep
+from simulator.sweep.sweep import run_sweep
 
 TEXT = (Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml").read_text(encoding="utf-8")
 LONG = TEXT.replace("horizon_s: 120", "horizon_s: 150000")
@@ -44,6 +46,32 @@ def test_a_run_ends_with_its_bundle(tmp_path: Path) -> None:
     found = ended(tmp_path, jobs.start(tmp_path, "scenario.yaml", TEXT, {}))
     assert found.state == "done"
     assert (tmp_path / str(found.bundle) / "summary.json").is_file()
+
+
+def test_a_sweep_gives_the_bytes_of_the_command(tmp_path: Path) -> None:
+    grid = ["topologies.own.pools[base].replicas=1,2", "run.seed=1"]
+    short = TEXT.replace("replications: 2", "replications: 1")
+    found = ended(tmp_path, jobs.start(tmp_path, "small.yaml", short, {}, grid=grid))
+    assert (found.state, found.kind) == ("done", "sweep")
+    (tmp_path / "small.yaml").write_text(short)
+    alone = run_sweep(read_sweep(tmp_path / "small.yaml", grid), tmp_path / "alone", jobs=1).bundle
+    assert str(found.bundle) == alone.name
+    assert (tmp_path / str(found.bundle) / "sweep.parquet").read_bytes() == (alone / "sweep.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        (["run.seed=" + ",".join(map(str, range(101)))], "101 points"),
+        (["run.horizon_s=200000,200001,200002,200003,200004"], "points simulate more than"),
+        (["model=/etc"], "no such file in the scenario's folder"),
+        (["run.seed=1", "run.seed=2"], "varied twice"),
+        (["topologies.own.pools[base].replicas=-1"], "greater than"),
+    ],
+)
+def test_a_sweep_is_as_confined_as_a_run(tmp_path: Path, grid: list[str], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        jobs.start(tmp_path, "small.yaml", TEXT, {}, grid=grid)
 
 
 def test_a_cancelled_run_keeps_what_it_found_and_a_killed_one_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from simulator.report.heatmap import heatmap
+from simulator.report.pareto import MEASURES, sweep_points
 
 PATHS = ("workload.classes[0].arrivals.rate_rps", "topologies.own.pools[0].replicas")
 
@@ -41,12 +42,25 @@ def test_each_pair_of_values_is_a_field_and_what_failed_is_none() -> None:
     assert found["cloud", 2.0, 1.0]["SLO met"] == "not known"
     layer = spec["spec"]["layer"][0]["encoding"]
     assert (layer["x"]["title"], layer["y"]["title"]) == ("rate_rps", "replicas")
-    twice = heatmap(table().rename(columns={PATHS[0]: "a.replicas"}), ("a.replicas", PATHS[1])).to_dict()
-    assert twice["spec"]["layer"][0]["encoding"]["y"]["title"] == PATHS[1], "the last part alone would name both"
+    same = ("a.replicas", PATHS[1])
+    other = table().rename(columns={PATHS[0]: same[0]})
+    layer = heatmap(other, same).to_dict()["spec"]["layer"][0]["encoding"]
+    assert [layer[axis]["title"] for axis in "xy"] == ["a.replicas", "pools[0].replicas"], (
+        "the last part alone would name both"
+    )
+    point = sweep_points("sweep", other.assign(**dict.fromkeys(MEASURES, 1.0)), same)[0]
+    assert point["values"] == "a.replicas=2, pools[0].replicas=1"
     assert spec["facet"]["column"]["sort"] == ["own", "cloud"]
 
 
+def test_one_value_has_a_row_for_each_topology() -> None:
+    spec = heatmap(table()[table()[PATHS[1]] == 1.0], PATHS[:1]).to_dict()
+    (fields,) = spec["datasets"].values()
+    assert {(one["across"], one["up"]) for one in fields} == {(r, n) for r in (2, 4, 8) for n in ("own", "cloud")}
+    assert spec["layer"][0]["encoding"]["y"]["sort"] == ["own", "cloud"]
+
+
 def test_other_sweeps_have_no_map() -> None:
-    assert heatmap(table(), PATHS[:1]) is None
+    assert heatmap(table(), ()) is None
     assert heatmap(table(), (*PATHS, "run.seed")) is None
     assert heatmap(table().assign(status="error"), PATHS) is None

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
+from simulator.scenario.short_names import short_names
 from simulator.sweep.grid import axis, read_sweep
-from simulator.sweep.row import column, short_names
+from simulator.sweep.row import column
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZED = ROOT / "tests/data/scenarios/sized.yaml"

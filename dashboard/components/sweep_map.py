@@ -1,0 +1,28 @@
+"""A sweep over one value or two as a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.components.wide_chart import show_wide
+from dashboard.components.words import plain
+from simulator.report.heatmap import heatmap
+
+
+def show_map(name: str, table: pd.DataFrame, paths: Sequence[str], key: str) -> None:
+    """The map, and what its colours and words are; nothing for a sweep that has none.
+
+    Parameters
+    ----------
+    table : `sweep.parquet` of the sweep's bundle
+    paths : what it varies, the keys of `grid` in its manifest
+    """
+    chart = heatmap(table, paths)
+    if chart is None:
+        return
+    words = "colour: SLO attainment; words: \\$ per month, in brackets where the SLO is missed or not known"
+    st.markdown(f"**{plain(name)}**, {words}")
+    show_wide(chart, key)

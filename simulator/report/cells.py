@@ -1,0 +1,16 @@
+"""Texts of whoever wrote a run, as cells of tables that people open in a spreadsheet."""
+
+from __future__ import annotations
+
+import re
+
+_OPENING = ("=", "+", "-", "@")
+_HARMLESS = re.compile(r"\s*([-+=@]+|[-+] ?(\$?\d[\d,.]*(e[-+]?\d+)?|inf)( ?%)?)\s*", re.IGNORECASE)
+"""Signs alone, as of a value that is absent; numbers with their sign, as shares and money too."""
+
+
+def as_cell(text: str) -> str:
+    """The same text with an apostrophe before it where a spreadsheet would take it for a formula."""
+    if text.lstrip().startswith(_OPENING) and not _HARMLESS.fullmatch(text):
+        return f"'{text}"
+    return text
