@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
 
 
 def memory(
@@ -24,6 +26,9 @@ def memory(
     max_num_seqs: int | None = None,
     version: str | None = None,
     enforce_eager: bool = False,
+    max_cudagraph_capture_size: int | None = None,
+    block_size: int = 16,
+    enable_prefix_caching: Annotated[bool, Parameter(negative="--no-enable-prefix-caching")] = True,
     disable_hybrid_kv_cache_manager: bool | None = None,
     speculative_method: Literal["eagle", "mtp", "draft_model", "ngram"] | None = None,
     num_speculative_tokens: int = 0,
@@ -72,6 +77,12 @@ def memory(
         VLLM version, as 0.11.0; the newest known unless given.
     enforce_eager
         No CUDA graphs.
+    max_cudagraph_capture_size
+        Tokens of the largest captured graph; twice the sequences and at most 512 unless given.
+    block_size
+        Tokens of a KV block.
+    enable_prefix_caching
+        Keep blocks of finished requests, and of layers with a state what can be gone on from.
     disable_hybrid_kv_cache_manager
         Keep all tokens in every layer, also where it reads a window or a chunk of them; =false keeps groups for chunks
         also in versions that have none by default.
@@ -117,6 +128,9 @@ def memory(
         max_num_seqs=max_num_seqs,
         version=version,
         enforce_eager=enforce_eager,
+        max_cudagraph_capture_size=max_cudagraph_capture_size,
+        block_size=block_size,
+        enable_prefix_caching=enable_prefix_caching,
         disable_hybrid_kv_cache_manager=disable_hybrid_kv_cache_manager,
         speculative_method=speculative_method,
         num_speculative_tokens=num_speculative_tokens,

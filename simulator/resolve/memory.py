@@ -186,7 +186,7 @@ def _check_numbers(question: Question) -> None:
     """
     sizes = dict.fromkeys(("max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size"), (1, TOKENS))
     sizes |= dict.fromkeys(("tp", "pp", "dp"), (1, MOST_GPUS)) | {"redundant_experts": (0, EXPERTS)}
-    sizes["num_speculative_tokens"] = (0, MOST_DRAFTS)
+    sizes |= {"num_speculative_tokens": (0, MOST_DRAFTS), "max_cudagraph_capture_size": (1, 65_536)}
     wrong = [
         Problem(f"must be from {low} to {high:,}", path=name, got=str(value)[:60])
         for name, (low, high) in sizes.items()

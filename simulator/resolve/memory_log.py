@@ -64,6 +64,10 @@ SETTINGS: dict[str, str] = {
     "max_num_seqs": r"'max_num_seqs': (\d+)",
     "quantization": r"quantization=(\w+)",
     "kv_dtype": r"kv_cache_dtype=(\w+)",
+    "dp": r"data_parallel_size[=']+:? ?(\d+)",
+    "enforce_eager": r"enforce_eager=(True)",
+    "max_cudagraph_capture_size": r"'max_cudagraph_capture_size': (\d+)",
+    "enable_prefix_caching": r"enable_prefix_caching=(False)",
     "flashinfer": r"(Using FlashInfer for top-p)",
 }
 ENGINES = {
@@ -181,10 +185,10 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
         changes["model"] = found["model"].rstrip("/")
     if question.version is None and "version" in found:
         changes["version"] = found["version"]
-    for name in ("tp", "pp"):
+    for name in ("tp", "pp", "dp"):
         if getattr(question, name) == 1 and name in found:
             changes[name] = int(found[name])
-    for name in ("max_num_batched_tokens", "max_num_seqs"):
+    for name in ("max_num_batched_tokens", "max_num_seqs", "max_cudagraph_capture_size"):
         if getattr(question, name) is None and name in found:
             changes[name] = int(found[name])
     if question.gpu_memory_utilization is None and "utilization" in figures:
@@ -195,6 +199,7 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
         changes["kv_dtype"] = found["kv_dtype"]
     if question.dtype == "auto" and found.get("quantization") in ("fp8", "awq", "gptq", "mxfp4"):
         changes["dtype"] = found["quantization"]
-    if "flashinfer" in found:
-        changes["flashinfer"] = True
+    for name, value in (("flashinfer", True), ("enforce_eager", True), ("enable_prefix_caching", False)):
+        if name in found:
+            changes[name] = value
     return replace(question, **changes)

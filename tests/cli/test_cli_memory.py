@@ -114,6 +114,35 @@ def test_windows_keep_all_tokens_without_the_hybrid_manager(capsys: pytest.Captu
     assert also_apart == apart
 
 
+def test_smaller_graphs_leave_more_cache_and_none_the_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the options, and by what a log says of its engine."""
+    asked = ("llama-3.1-8b", "--gpu", "h100-sxm")
+    more = ((), ("--max-cudagraph-capture-size", "64"), ("--enforce-eager",))
+    full, small, none = (printed(capsys, *asked, *options)["kv_gib"] for options in more)
+    assert full < small < none
+    compared = []
+    for said in ("", "'max_cudagraph_capture_size': 64,", "enforce_eager=True,"):
+        log = tmp_path / "vllm.log"
+        log.write_text(
+            LOG.replace("v0.11.0", "v0.32.0").replace("kv_cache_dtype=auto,", f"kv_cache_dtype=auto, {said}")
+        )
+        rows = printed(capsys, "--compare", str(log), "--gpu", "h100-sxm")["rows"]
+        compared.append(next(row["plan"] for row in rows if row["term"] == "cuda_graphs_gib"))
+    assert compared[0] > compared[1] > compared[2] == 0
+
+
+def test_states_are_kept_for_the_prefix_cache_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("qwen3-next-80b-a3b", "--gpu", "h200", "--tp", "2")
+    cached, plain = (printed(capsys, *asked, *more) for more in ((), ("--no-enable-prefix-caching",)))
+    assert cached["num_blocks"] == plain["num_blocks"]
+    assert cached["max_concurrency"] < plain["max_concurrency"]
+
+
+def test_no_graph_is_larger_than_any_engine_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["memory", "llama-3.1-8b", "--gpu", "h100-sxm", "--max-cudagraph-capture-size", "0"]) == 2
+    assert "max_cudagraph_capture_size" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "message"), [("id,model,gpu,tensor\n", "tensor"), ("id,model\n", "gpu"), ("", "model")]
 )
