@@ -30,7 +30,7 @@ lint: .venv/.stamp  ## formatting, lint, types, layers
 
 test: setup  ## everything that CI checks, while all kernels compile
 	$(BIN)/servecast doctor --warm-all > .venv/warm.txt 2>&1 & \
-	  $(MAKE) lint && $(BIN)/pytest -n 2; passed=$$?; wait; exit $$passed
+	  $(MAKE) lint && $(BIN)/pytest -n 2 --dist loadfile; passed=$$?; wait; exit $$passed
 
 BREAK_S ?= 60
 BREAK_SEED ?= 1

@@ -13,8 +13,10 @@ settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_stored_simulations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Tests look up nothing that another program has simulated."""
+def no_stored_simulations(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Tests look up nothing that another program has simulated; workers share what the tests have."""
+    own = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("simulator.simulate.store"), "FOLDER", tmp_path_factory.mktemp("trials"))
+        folder = (own if worker_id == "master" else own.parent) / "trials"
+        patch.setattr(import_module("simulator.simulate.store"), "FOLDER", folder)
         yield
