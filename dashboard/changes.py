@@ -18,7 +18,7 @@ from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.scenario.resolved import resolved_yaml
 from simulator.schema.money import Servers
-from simulator.schema.topology import Pool, QueueAutoscaler
+from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.study.terms import Money, OwnedSite, RentedTerms
 
 _RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import Pool
+from simulator.schema.pool import Pool
 from simulator.simulate.capacity import offered_load
 
 Kind = Literal["server", "server_lost", "place", "vendor", "no_capacity", "limit"]

@@ -29,8 +29,11 @@ def desired_replicas(policy: Autoscaler, ready: int, requests: int, missed: int)
 
 
 def autoscale(control: PoolControl, policy: Autoscaler, pool_index: int) -> Generator[Any, Any, None]:
-    """SimPy process: stabilised decisions, limited growth a period, launches and retirements."""
-    history: deque[tuple[float, int]] = deque()
+    """SimPy process: stabilised decisions, limited growth a period, launches and retirements.
+
+    The replicas that it finds count as its first decision, so it does not retire within the window what it was given.
+    """
+    history: deque[tuple[float, int]] = deque([(control.env.now, control.spec.replicas)])
     keep_s = max(policy.up_window_s, policy.down_window_s)
     while True:
         yield control.env.timeout(policy.period_s)

@@ -13,7 +13,7 @@ from simulator.bill.sums import mean
 from simulator.resolve.offers import catalog_offer, catalog_tier, is_reserved
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import Pool
+from simulator.schema.pool import Pool
 from simulator.study.terms import ApiTerms, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
 
 Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee)

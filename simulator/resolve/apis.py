@@ -14,7 +14,7 @@ from simulator.resolve.figures import Figures
 from simulator.resolve.peaks import has_peak, peak_of
 from simulator.resolve.places import outages, provider_spec, retry_delay
 from simulator.schema.money import PriceFactors
-from simulator.schema.topology import Provider
+from simulator.schema.provider import Provider
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.figure import Figure
 from simulator.study.fleet import PromptCache, ProviderSpec, ServiceTier

@@ -17,7 +17,7 @@ from simulator.resolve.offers import (
     price_of,
 )
 from simulator.scenario.money_checks import NAMED_TERMS
-from simulator.schema.topology import CommitmentSettings, Pool
+from simulator.schema.pool import CommitmentSettings, Pool
 from simulator.study.terms import Commitment, Money
 
 

@@ -10,7 +10,8 @@ from simulator.resolve.checkpoint import architecture
 from simulator.resolve.engines import PlannedEngine
 from simulator.scenario.disaggregation import decode_pool
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import Pool, Topology
+from simulator.schema.pool import Pool
+from simulator.schema.topology import Topology
 from simulator.study.fleet import KvTransfer, PoolSpec
 
 _BYTES_PER_GB = 1e9

@@ -18,7 +18,7 @@ from simulator.resolve.figures import Figures
 from simulator.scenario.money_checks import NAMED_TERMS
 from simulator.scenario.week import week_spans
 from simulator.schema.clock import AUTO_HOURS
-from simulator.schema.topology import Pool, QueueAutoscaler
+from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.study.figure import Figure
 from simulator.study.terms import Money, RentedTerms
 from simulator.units import SECONDS_PER_WEEK

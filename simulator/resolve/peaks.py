@@ -10,7 +10,7 @@ from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.resolve.figures import Figures
 from simulator.scenario.week import HOURS_PER_DAY, hours_from_to
-from simulator.schema.topology import Provider
+from simulator.schema.provider import Provider
 from simulator.study.figure import Figure
 
 

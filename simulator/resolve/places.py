@@ -7,7 +7,7 @@ from functools import lru_cache
 from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.catalog.sites import Site, engine_start_s
 from simulator.catalog.tokens import TokenOffer
-from simulator.schema import topology as schema
+from simulator.schema import faults as schema
 from simulator.study.fleet import ColdStart, Outages, PromptCache, ProviderSpec, Reliability, RetryDelay
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from simulator.errors import InputError
 from simulator.resolve.clock import Clock
-from simulator.schema.topology import Routing, WindowsRouting
+from simulator.schema.routing import Routing, WindowsRouting
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import CascadeSpec, Opening, RoutingSpec
 

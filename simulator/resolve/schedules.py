@@ -8,7 +8,7 @@ from typing import Any
 from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.resolve.places import in_seconds
-from simulator.schema.topology import Pool
+from simulator.schema.pool import Pool
 from simulator.study.fleet import Reliability, Schedule
 
 

@@ -21,7 +21,7 @@ from simulator.resolve.located import located
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
 from simulator.schema.money import Servers
-from simulator.schema.topology import Pool
+from simulator.schema.pool import Pool
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Facility, Money, OwnedSite, ServerKind
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR

@@ -11,7 +11,9 @@ from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
-from simulator.schema.topology import Pool, QueueAutoscaler, Topology, WeightedRouting
+from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.schema.routing import WeightedRouting
+from simulator.schema.topology import Topology
 
 AUTO: Literal["auto"] = "auto"
 

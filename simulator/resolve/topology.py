@@ -27,7 +27,8 @@ from simulator.resolve.servers import Spares, check_servers_used, gpus_per_serve
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.engine import EngineSettings
-from simulator.schema.topology import ColdStartSettings, Pool, QueueAutoscaler, Topology
+from simulator.schema.pool import ColdStartSettings, Pool, QueueAutoscaler
+from simulator.schema.topology import Topology
 from simulator.study.choices import ReplicaRouting
 from simulator.study.fleet import (
     Autoscaler,

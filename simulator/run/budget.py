@@ -20,7 +20,7 @@ from simulator.resolve.demand import workload_spec
 from simulator.resolve.sizes import has_open_sizes, open_pools
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import QueueAutoscaler
+from simulator.schema.pool import QueueAutoscaler
 from simulator.size.expected import expected_trials
 from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, SECONDS_PER_HOUR
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
 from simulator.decide.levels import nodes
 from simulator.errors import InputError, Problem
 from simulator.resolve.horizon import horizon_of, part_when
-from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import Demand, demand_of
 from simulator.study.demand import Horizon
-from simulator.study.fleet import FleetSpec, Outages, PoolSpec, ProviderSpec
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.windows import load_by_window
@@ -27,8 +22,6 @@ LEAST_S = 120.0
 _MINUTE_S = 60.0
 _PARTS = 1_000
 """Steps in which the busiest time is looked for."""
-
-_Target = TypeVar("_Target", PoolSpec, ProviderSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,33 +139,5 @@ def excerpt_demand(loaded: LoadedScenario, excerpt: Excerpt) -> Demand:
     )
 
 
-def in_excerpt(planned: PlannedTopology, excerpt: Excerpt, demand: Demand) -> PlannedTopology:
-    """The topology with outages and known failures at the times that they have in the excerpt."""
-    if excerpt.has_all_time:
-        return planned
-    later = partial(_later, start_s=demand.start_s)
-    fleet: FleetSpec = replace(
-        planned.fleet,
-        pools=tuple(_failing(later(pool), demand.start_s) for pool in planned.fleet.pools),
-        providers=tuple(map(later, planned.fleet.providers)),
-    )
-    return replace(planned, fleet=fleet)
-
-
 def _first_s(demand: Demand, excerpt: Excerpt) -> float:
     return max(excerpt.start_s - max(demand.warmup_s, LEAD_S), 0.0)
-
-
-def _later(target: _Target, start_s: float) -> _Target:
-    found: Outages = replace(target.outages, windows=_windows(target.outages.windows, start_s))
-    return replace(target, outages=found)
-
-
-def _failing(pool: PoolSpec, start_s: float) -> PoolSpec:
-    return replace(pool, reliability=replace(pool.reliability, known=_windows(pool.reliability.known, start_s)))
-
-
-def _windows(windows: Sequence[tuple[float, float]], start_s: float) -> tuple[tuple[float, float], ...]:
-    """Windows counted from `start_s` on, without those that were over by then."""
-    later = [(first - start_s, last - start_s) for first, last in windows]
-    return tuple((max(first, 0.0), last) for first, last in later if last > 0)

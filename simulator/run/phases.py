@@ -18,8 +18,8 @@ from simulator.run.months import Journey, Known, Progress, walk_months
 from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event, in_change
+from simulator.schema.pool import Pool
 from simulator.schema.study import Event
-from simulator.schema.topology import Pool
 from simulator.size.answer import Answer, sized_scenario
 from simulator.study.decision import Served
 from simulator.study.demand import Level

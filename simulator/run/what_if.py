@@ -20,7 +20,7 @@ from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.results.bundle import Bundle
 from simulator.run.evaluate import evaluated, served_course
-from simulator.run.excerpt import Excerpt, excerpt_demand, in_excerpt
+from simulator.run.excerpt import Excerpt, excerpt_demand
 from simulator.run.loads import Loads
 from simulator.run.over_time import outcome_over_time
 from simulator.run.phases import check_events
@@ -66,15 +66,15 @@ def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summari
     return dict(
         zip(
             loaded.scenario.topologies,
-            collect(lambda name: _served(loaded, name, loads, excerpt, store), loaded.scenario.topologies),
+            collect(lambda name: _served(loaded, name, loads, store), loaded.scenario.topologies),
             strict=True,
         )
     )
 
 
-def _served(loaded: LoadedScenario, name: str, loads: Loads, excerpt: Excerpt, store: Store) -> dict[str, Any]:
+def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store) -> dict[str, Any]:
     shown = loads.shown
-    planned = in_excerpt(plan_topology(loaded, name), excerpt, shown.demand)
+    planned = plan_topology(loaded, name)
     subject = subject_of(planned)
     _, felt = outcome_over_time(subject, shown.demand, 0, store)
     course = served_course(loaded, loads, planned, Sizer(store))

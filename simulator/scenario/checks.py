@@ -19,19 +19,18 @@ from simulator.scenario.parallel_samples import sampling_problems
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
 from simulator.schema.engine import EngineSettings, SpeculativeConfig
-from simulator.schema.scenario import Scenario
-from simulator.schema.topology import (
+from simulator.schema.faults import Outages
+from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.schema.routing import (
     CascadeRouting,
     ComplexityRouting,
     EscalateWhen,
-    Outages,
     OverflowRouting,
-    Pool,
-    QueueAutoscaler,
-    Topology,
     WeightedRouting,
     WindowsRouting,
 )
+from simulator.schema.scenario import Scenario
+from simulator.schema.topology import Topology
 from simulator.schema.workload import Constant, Lognormal, RequestClass, Uniform
 
 Found = tuple[str, str, Any]

@@ -7,8 +7,9 @@ from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.schema.engine import EngineSettings
+from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import Pool, Topology
+from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""

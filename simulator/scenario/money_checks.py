@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulator.schema.money import Servers, TokenPriceSettings
+from simulator.schema.pool import Pool
+from simulator.schema.provider import Provider
 from simulator.schema.scenario import CostSettings, Scenario
-from simulator.schema.topology import Pool, Provider, Topology
+from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
 """Path, message, offending value."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import Pool, Topology
+from simulator.schema.topology import Topology
 
 _ALONE = ("sessions", "closed_loop", "job")
 

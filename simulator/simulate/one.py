@@ -24,7 +24,9 @@ from simulator.metrics.sketch import Sketch
 from simulator.perf.bounds import TokenBound
 from simulator.resolve.topology import PlannedTopology
 from simulator.simulate.demand import Demand
+from simulator.simulate.later import from_second
 from simulator.simulate.limits import in_steady_use
+from simulator.simulate.settled import settled
 from simulator.study.fleet import FleetSpec
 from simulator.study.usage import Usage
 
@@ -106,7 +108,8 @@ def simulate_one(
     ------
     InvariantError : a law was broken: a bug of ours
     """
-    fleet = in_steady_use(replace(subject.fleet, clock_s=demand.when.clock_s), demand, number)
+    fleet = from_second(replace(subject.fleet, clock_s=demand.when.clock_s), demand.start_s)
+    fleet = settled(in_steady_use(fleet, demand, number), demand, number)
     targets = subject.targets
     end_s = demand.horizon_s if demand.last_job_s is None else math.inf
     metrics = MetricAccumulator(demand.classes, demand.warmup_s, end_s, targets, len(fleet.pools))

@@ -10,7 +10,7 @@ from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pool
 from simulator.scenario.load import LoadedScenario
-from simulator.schema.topology import QueueAutoscaler
+from simulator.schema.pool import QueueAutoscaler
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.store import Store
 from simulator.size.found import MOST_REPLICAS, Limits

@@ -10,7 +10,7 @@ from scenario_cases import chat, written
 from simulator.catalog.offers import gpu_offer
 from simulator.resolve.offers import catalog_offer, gpus_per_instance, replica_shares
 from simulator.run.simulate import simulate
-from simulator.schema.topology import Pool
+from simulator.schema.pool import Pool
 from simulator.size.found import Limits
 
 OFFICE = [{"days": "mon-fri", "hours": "9-17", "replicas": 4}]

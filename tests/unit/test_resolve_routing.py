@@ -13,7 +13,7 @@ from simulator.resolve.routing import routing_spec
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
 from simulator.schema.clock import RoutingWindow
-from simulator.schema.topology import WeightedRouting, WindowsRouting
+from simulator.schema.routing import WeightedRouting, WindowsRouting
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import FleetSpec, RoutingSpec
 

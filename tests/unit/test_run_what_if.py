@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,18 @@ from scenario_cases import chat, written
 
 from simulator.decide.rivals import rank
 from simulator.errors import InputError
+from simulator.resolve.horizon import horizon_of
 from simulator.resolve.topology import plan_topology
 from simulator.results.bundle import Bundle, read_bundle
-from simulator.run.excerpt import LEAD_S, Excerpt, excerpt_demand, excerpt_of, in_excerpt
+from simulator.run.evaluate import served_course
+from simulator.run.excerpt import LEAD_S, Excerpt, excerpt_demand, excerpt_of
+from simulator.run.loads import Loads
 from simulator.run.simulate import simulate
+from simulator.run.sizer import Sizer
 from simulator.run.what_if import only_prices_differ, repriced, served_in, stays_alike, words_of
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
+from simulator.simulate.one import simulate_one, subject_of
 from simulator.simulate.store import Store
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
@@ -65,8 +71,35 @@ def test_a_changed_scenario_is_served_over_the_same_time_and_outages_come_when_t
     assert plain.start_s == excerpt.start_s - LEAD_S
     assert plain.when.clock_s == demand_of(loaded).when.clock_s + plain.start_s
     assert len(arrivals(more, excerpt)) == pytest.approx(2 * len(arrivals(loaded, excerpt)), rel=0.05)
-    pool = in_excerpt(plan_topology(loaded, "own"), excerpt, plain).fleet.pools[0]
-    assert pool.outages.windows == ((3050 - plain.start_s, 3110 - plain.start_s),)
+    usage = simulate_one(subject_of(plan_topology(loaded, "own")), plain, 0).usage.pools[0]
+    assert (usage.outages, usage.zone_down_s) == (1, pytest.approx(60.0))
+
+
+def test_outages_come_when_they_came_in_the_months_after_an_event_too() -> None:
+    """An event that changes nothing changes no month: each has the minute without service."""
+    event = "{name: none, from_month: 2, topology: own, change: {pools: [{name: base, gpu: h100-sxm}]}}"
+    loaded = load_scenario(SCENARIO, sets=[*LONG, f"study={{months: 2, events: [{event}]}}"])
+    excerpt = excerpt_of(loaded, 60_000)
+    assert not excerpt.has_all_time
+    loads = Loads(horizon_of(loaded), excerpt_demand(loaded, excerpt))
+    first, second = served_course(loaded, loads, plan_topology(loaded, "own"), Sizer(Store())).journey.months
+    for month in (first, second):
+        (usage,) = month.shares[0].served.usages
+        assert usage.pools[0].zone_down_s == pytest.approx(60.0)
+    assert (second.attainment, second.meets) == (first.attainment, first.meets)
+
+
+def test_windows_of_a_long_run_have_the_failures_of_their_own_time() -> None:
+    """Failures are at times of the run: a window that begins later has those of its hours, and no others."""
+    failures = (
+        "topologies[own].pools[base].server_failures=[{start_s: 100, duration_s: 50}, {start_s: 700, duration_s: 40}]"
+    )
+    loaded = load_scenario(SCENARIO, sets=["run.horizon_s=900", failures])
+    subject, whole = subject_of(plan_topology(loaded, "own")), demand_of(loaded)
+    parts = [
+        replace(whole, start_s=start_s, warmup_s=0.0, horizon_s=300.0, _drawn={}) for start_s in (0.0, 300.0, 600.0)
+    ]
+    assert [simulate_one(subject, part, 0).usage.pools[0].failures for part in parts] == [1, 0, 1]
 
 
 def test_what_leaves_time_out_is_not_known_and_never_meets() -> None:

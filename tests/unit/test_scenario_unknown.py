@@ -10,8 +10,8 @@ from simulator.errors import InputError
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
 from simulator.scenario.unknown import CALLED, MOST_KEYS, NEAR, VALUES, unknown_key
+from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
-from simulator.schema.topology import Pool
 
 SCENARIO = Path("tests/data/scenarios/sized.yaml")
 BASE = "topologies.own.pools[base]"

@@ -1,0 +1,73 @@
+"""Token APIs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from simulator.schema.base import IS_NUMBER, AtLeastOne, DataClass, Day, Name, NotNegative, Positive, Settings, Switch
+from simulator.schema.faults import Outages
+from simulator.schema.money import PeakSettings, PromptCacheSettings, ServiceTierSettings, TokenPriceSettings
+
+
+class LatencySettings(Settings):
+    """Lognormal: median in seconds, standard deviation of the logarithm."""
+
+    median: Positive
+    """Median in seconds."""
+    sigma: NotNegative = 0.0
+    """Standard deviation of the logarithm."""
+
+
+class Provider(Settings):
+    """A managed token API."""
+
+    name: Name
+    """Name within the topology."""
+    offer: str | None = None
+    """Token price of the catalog; an offer of one's own needs `prices`, `ttft_s`, `tpot_s` and `data_classes`."""
+    prices: tuple[TokenPriceSettings, ...] | None = None
+    """Prices of one's own, by rising `above_tokens`, instead of the catalog's."""
+    price_source: str | None = None
+    """Where they come from."""
+    price_date: Day | None = None
+    """Their day, as 2026-11-26."""
+    data_classes: tuple[DataClass, ...] | None = None
+    """Data that may go there, instead of what the catalog says."""
+    cache: PromptCacheSettings | None = None
+    """What it remembers of prompts, instead of the catalog's."""
+    service_tiers: dict[Literal["batch", "flex", "priority"], ServiceTierSettings] = {}
+    """Tiers that differ from the catalog's."""
+    peak: PeakSettings | None = None
+    """Hours in which it is dearer, instead of the catalog's; with prices of one's own, none unless given."""
+    bills_failed: Switch | None = None
+    """Whether calls that end in an error are paid for; the offer's unless given."""
+    fixed_usd_per_month: NotNegative = 0.0
+    """A flat fee, whatever is used."""
+    provisioned_units: NotNegative = 0.0
+    """Units of throughput bought by the hour, whatever is used; tokens then cost what `prices` say, often nothing."""
+    usd_per_unit_hour: NotNegative | None = None
+    """Price of such a unit."""
+    tokens_per_minute_per_unit: Positive | None = None
+    """Prompt and output tokens that a unit lets through; the limit unless `tokens_per_minute` is given."""
+    max_context_tokens: AtLeastOne | None = None
+    """Longest prompt + output, instead of the catalog's."""
+    error_probability: Annotated[float, Field(ge=0, lt=1), IS_NUMBER] | None = None
+    """Share of the calls that end in an error, instead of the catalog's."""
+    price_scale: NotNegative = 1.0
+    """Factor on the offer's token prices, as a negotiated discount."""
+    ttft_s: LatencySettings | None = None
+    """Time to first token, instead of the catalog's."""
+    tpot_s: LatencySettings | None = None
+    """Time per output token, instead of the catalog's."""
+    requests_per_minute: NotNegative | None = None
+    """0 is no limit."""
+    tokens_per_minute: NotNegative | None = None
+    """Prompt and output tokens per minute; 0 is no limit."""
+    max_wait_s: NotNegative = 10.0
+    """A request that the rate limits would hold back longer is rejected."""
+    residency: Switch = False
+    """Processing in a chosen region, at the premium of the catalog."""
+    outages: Outages | None = None
+    """When the provider is down; never unless given."""
