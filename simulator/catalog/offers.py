@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -73,6 +73,7 @@ def gpu_offer(
     instance: str | None = None,
     size: int | None = None,
     is_own_price: bool = False,
+    kept: Callable[[int], int] | None = None,
 ) -> GpuOffer:
     """The latest price of the instance that holds so many replicas for least, at that site, of that GPU, in that tier.
 
@@ -87,6 +88,7 @@ def gpu_offer(
     replicas : how many of them have to be held; numbers that change, by the share of the time that each has
     instance, size : name of the instance, and its GPUs; any unless given
     is_own_price : a GPU costs the same on each instance, so the fewest GPUs are paid for
+    kept : instances that are paid for however few are needed, by the GPUs of one
 
     Raises
     ------
@@ -121,7 +123,9 @@ def gpu_offer(
     shares = {replicas: 1.0} if isinstance(replicas, int) else replicas
 
     def cost(offer: GpuOffer) -> tuple[float, float, int, str]:
-        held = (share * instances_for(gpus, n, offer.gpus_per_instance) for n, share in shares.items())
+        each = offer.gpus_per_instance
+        least = kept(each) if kept else 0
+        held = (share * max(instances_for(gpus, n, each), least) for n, share in shares.items())
         instances = math.fsum(held)
         paid = instances * offer.gpus_per_instance if is_own_price else 0.0
         return paid, instances * offer.usd_per_instance_hour, offer.gpus_per_instance, offer.instance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulator.catalog.offers import GpuOffer, gpu_offers, instances_for
+from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem
 from simulator.resolve.figures import Figures
@@ -10,6 +10,7 @@ from simulator.resolve.offers import (
     UNIT,
     catalog_offer,
     catalog_tier,
+    committed_instances,
     figure_of,
     gpus_per_instance,
     is_reserved,
@@ -46,7 +47,9 @@ def _named(pool: Pool, path: str, size: int, figures: Figures) -> Commitment:
     offer = catalog_offer(pool, catalog_tier(pool))
     months = pool.term_months or NAMED_TERMS.get(pool.billing) or (offer.term_months if offer else 0)
     upfront = _upfront(pool.upfront_share, path, offer, figures)
-    return Commitment(price[0] * size, months, None if pool.commitments == "auto" else _instances(pool, size), upfront)
+    return Commitment(
+        price[0] * size, months, None if pool.commitments == "auto" else committed_instances(pool, size), upfront
+    )
 
 
 def _all_sold(pool: Pool, size: int, figures: Figures) -> tuple[Commitment, ...]:
@@ -92,20 +95,10 @@ def _others(pool: Pool) -> str:
 
 def _sold(pool: Pool, months: int, size: int) -> GpuOffer | None:
     """The catalog's offer of a term of so many months, of instances of this size."""
-    offer = catalog_offer(pool, named_term(months))
-    return offer if offer is not None and offer.gpus_per_instance == size else None
+    return catalog_offer(pool.model_copy(update={"gpus_per_instance": size}), named_term(months))
 
 
 def _upfront(own: float | None, path: str, offer: GpuOffer | None, figures: Figures) -> float:
     if own is not None:
         return figures.given(f"{path}.upfront_share", own, "of a term's price")
     return 0.0 if offer is None else offer.upfront_fraction or 0.0
-
-
-def _instances(pool: Pool, size: int) -> int:
-    """Instances under commitment: as many as are given, else those of the replicas at the start."""
-    if isinstance(pool.commitments, int):
-        return pool.commitments
-    gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
-    replicas = pool.replicas if isinstance(pool.replicas, int) else 0
-    return instances_for(gpus, replicas, size)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers
+from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers, instances_for
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
@@ -65,19 +66,18 @@ def _look_up(pool: Pool, tier: str) -> GpuOffer:
         replicas={max(n * stages, 1): share for n, share in replica_shares(pool).items()},
         instance=pool.instance,
         size=pool.gpus_per_instance,
-        is_own_price=pool.price_usd_per_gpu_hour is not None and not is_reserved(pool),
+        is_own_price=pool.price_usd_per_gpu_hour is not None,
+        kept=partial(committed_instances, pool) if is_reserved(pool) else None,
     )
 
 
 def replica_shares(pool: Pool) -> dict[int, float]:
     """Numbers of replicas of a pool, and the share of the time that it has each.
 
-    A schedule says so; of an autoscaler half of the time is taken for its fewest, half for its most. What is committed
-    is for the most. Numbers and hours that are open count for nothing; where all are, for one replica.
+    A schedule says so; of an autoscaler half of the time is taken for its fewest, half for its most. Numbers and hours
+    that are open count for nothing; where all are, for one replica.
     """
     scaler, most = pool.autoscaler, most_replicas(pool)
-    if is_reserved(pool):
-        return {most: 1.0}
     if isinstance(scaler, QueueAutoscaler) and isinstance(scaler.min, int) and scaler.min < most:
         return {scaler.min: 0.5, most: 0.5}
     if not pool.schedule or any(window.hours == AUTO_HOURS for window in pool.schedule):
@@ -109,6 +109,18 @@ def most_replicas(pool: Pool) -> int:
     sizes = [scaler.max] if isinstance(scaler, QueueAutoscaler) else [pool.replicas]
     sizes += [window.replicas for window in pool.schedule]
     return max((size for size in sizes if isinstance(size, int)), default=1)
+
+
+def committed_instances(pool: Pool, size: int) -> int:
+    """Instances of so many GPUs that a reserved pool commits to: as many as are given, else those of its replicas at
+    the start, of an autoscaler its fewest; none while that is open, or where the cheapest mix is asked for.
+    """
+    if pool.commitments is not None:
+        return pool.commitments if isinstance(pool.commitments, int) else 0
+    scaler = pool.autoscaler
+    at_start = scaler.min if isinstance(scaler, QueueAutoscaler) else pool.replicas
+    gpus = pool.tensor_parallel_size * pool.pipeline_parallel_size
+    return instances_for(gpus, at_start, size) if isinstance(at_start, int) else 0
 
 
 def check_instance(pool: Pool) -> None:

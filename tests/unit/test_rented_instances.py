@@ -8,12 +8,14 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer
-from simulator.resolve.offers import catalog_offer, gpus_per_instance, replica_shares
+from simulator.resolve.offers import catalog_offer, committed_instances, gpus_per_instance, replica_shares
 from simulator.run.simulate import simulate
 from simulator.schema.pool import Pool
 from simulator.size.found import Limits
 
 OFFICE = [{"days": "mon-fri", "hours": "9-17", "replicas": 4}]
+NIGHT = [{"hours": "22-6", "replicas": 1}]
+RESERVED = {"billing": "reserved", "term_months": 12, "price_usd_per_gpu_hour": 2.5}
 SCALER = {"kind": "queue", "min": 1, "max": 4, "target_per_replica": 8}
 
 
@@ -31,7 +33,7 @@ def pool(**given: object) -> Pool:
         ({"autoscaler": SCALER}, {1: 0.5, 4: 0.5}),
         ({"autoscaler": SCALER | {"min": "auto"}}, {4: 1.0}),
         ({"replicas": "auto"}, {1: 1.0}),
-        ({"replicas": 1, "schedule": OFFICE, "billing": "reserved_1y"}, {4: 1.0}),
+        ({"replicas": 1, "schedule": OFFICE, "billing": "reserved_1y"}, {4: 40 / 168, 1: 128 / 168}),
     ],
 )
 def test_numbers_of_replicas_and_their_shares(given: dict[str, object], shares: dict[int, float]) -> None:
@@ -49,6 +51,11 @@ def test_numbers_of_replicas_and_their_shares(given: dict[str, object], shares: 
         ({"replicas": 8, "price_usd_per_gpu_hour": 2.0}, 8),
         ({"autoscaler": SCALER, "price_usd_per_gpu_hour": 2.0}, 1),
         ({"autoscaler": SCALER, "gpus_per_instance": 4}, 4),
+        ({"replicas": 4} | RESERVED, 4),
+        ({"replicas": 1, "schedule": OFFICE} | RESERVED, 1),
+        ({"replicas": 4, "schedule": NIGHT} | RESERVED, 4),
+        ({"autoscaler": SCALER} | RESERVED, 1),
+        ({"autoscaler": SCALER, "commitments": 0} | RESERVED, 1),
     ],
 )
 def test_instances_of_a_pool(given: dict[str, object], gpus: int) -> None:
@@ -64,6 +71,37 @@ def test_a_size_that_is_named_has_its_own_price(replicas: int) -> None:
         offer.usd_per_instance_hour
         == gpu_offer("lambda", "h100-sxm", instance="gpu_4x_h100_sxm5").usd_per_instance_hour
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "instances"),
+    [
+        ({"replicas": 3}, 3),
+        ({"replicas": 1, "schedule": OFFICE}, 1),
+        ({"autoscaler": SCALER | {"min": 2}}, 2),
+        ({"autoscaler": SCALER | {"min": "auto"}}, 0),
+        ({"replicas": 3, "commitments": 2}, 2),
+        ({"replicas": 3, "commitments": "auto"}, 0),
+        ({"replicas": 3, "tensor_parallel_size": 2}, 3),
+    ],
+)
+def test_what_a_reserved_pool_commits_to(given: dict[str, object], instances: int) -> None:
+    """Those of its replicas at the start, of an autoscaler its fewest, on instances of two GPUs at most."""
+    found = pool(**RESERVED | given)
+    assert committed_instances(found, found.tensor_parallel_size) == instances
+
+
+def test_a_reserved_pool_commits_to_what_it_always_has(tmp_path: Path) -> None:
+    """One GPU under commitment at $2.5, three more on demand at $4 in 40 hours of 168; four were under commitment."""
+    scheduled = (
+        "t: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: 1, billing: reserved, term_months: 12, "
+        "price_usd_per_gpu_hour: 2.5, on_demand_usd_per_gpu_hour: 4, storage_gb: 0, egress_usd_per_gb: 0, "
+        "schedule: [{days: mon-fri, hours: 9-17, replicas: 4}]}]}"
+    )
+    study = "months: 12, periods: [{name: work, days: mon-fri, hours: 9-17}, {name: off, start: sat 10}]"
+    loaded = written(tmp_path, chat(scheduled, study=study, rate_rps=2, horizon_s=30, warmup_s=5))
+    cost = simulate(loaded, tmp_path).summary["topologies"]["t"]["cost"]
+    assert cost["usd_per_month"] == pytest.approx(730 * (2.5 + 3 * 4 * 40 / 168))
 
 
 def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
