@@ -59,7 +59,7 @@ test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, o
 test-e2e: setup  ## the dashboard in a real browser, Debian's chromium
 	SERVECAST_E2E=1 $(BIN)/pytest -n 0 tests/e2e
 
-screenshots: setup  ## every view of the dashboard on the newest run, two widths, two themes, into build/screenshots
+screenshots: setup  ## every view of the dashboard on the newest run, four widths, two themes, into build/screenshots
 	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built

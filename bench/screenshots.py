@@ -1,4 +1,4 @@
-"""Screenshots of every view at two widths in both themes: `python -m bench.screenshots RUNS OUT [VIEW…]`."""
+"""Screenshots of every view at four widths in both themes: `python -m bench.screenshots RUNS OUT [VIEW…]`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from bench.browser import chromium, path_of, server, settle
 from dashboard.pages import PAGES
 
-_WIDTHS_PX = {"desk": 1280, "phone": 390}
+_WIDTHS_PX = {"phone": 390, "tablet": 820, "desk": 1280, "wide": 1920}
 _THEMES = ("light", "dark")
 _HEIGHT_PX = 900
 _DRAWING_MS = 1500
-_IS_DRAWN = "!document.querySelector('[data-testid=\"stSkeleton\"]')"
-"""Nothing on the page is a placeholder of what is still on its way."""
+_DRAWN_MS = 60_000
+"""At most, until nothing on the page is a placeholder of what is still on its way."""
 
 
 def main(runs: Path, out: Path, views: list[str]) -> None:
@@ -33,13 +33,15 @@ def main(runs: Path, out: Path, views: list[str]) -> None:
 
 
 def _take(page: Any, address: str, file: Path) -> None:
+    from playwright.sync_api import expect
+
     page.set_viewport_size({"width": page.viewport_size["width"], "height": _HEIGHT_PX})
     page.goto(address)
     settle(page)
     page.wait_for_timeout(_DRAWING_MS)
     inside = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": max(int(inside), _HEIGHT_PX)})
-    page.wait_for_function(_IS_DRAWN)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=_DRAWN_MS)
     page.wait_for_timeout(_DRAWING_MS)
     page.screenshot(path=file)
     print(file)

@@ -10,8 +10,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dashboard.settings import Settings, bundle_folders
+from dashboard.settings import Settings
 from simulator.errors import InputError, Problem
+from simulator.results.shelf import bundle_folders
 
 _APP = Path(__file__).with_name("server.py")
 _MIB_PER_UPLOAD = 2

@@ -9,11 +9,13 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.components.keep import show_keeping
 from dashboard.loading import open_bundle
-from dashboard.settings import named_folders, settings
+from dashboard.settings import settings
 from simulator.errors import InputError
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle
+from simulator.results.shelf import named_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def choose(view: str) -> Context | None:
         if name is None:
             wanted = st.query_params.get("run")
             raise InputError(f"no run {wanted!r} here: it may have been deleted or renamed; choose one in the sidebar")
+        show_keeping(folders[name], _follow, "run.keep")
         bundle = open_bundle(folders[name])
         every = ordered(bundle.summary)
         if not set(st.session_state.get("topologies", every)) & set(every):
@@ -72,6 +75,15 @@ def choose(view: str) -> Context | None:
         )
     others = {other: folder for other, folder in folders.items() if other != name}
     return Context(bundle, topologies, tuple(every), baseline or next(iter(topologies)), others)
+
+
+def _follow(name: str | None) -> None:
+    """Show a run under its new name; where it was deleted, the newest of the others."""
+    if name is None:
+        st.query_params.pop("run", None)
+        st.session_state.pop("run.shown", None)
+    else:
+        st.session_state["show"] = name
 
 
 def _run(folders: Mapping[str, Path], view: str) -> str | None:

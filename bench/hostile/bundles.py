@@ -81,9 +81,9 @@ def _damage(place: Path, rng: Random) -> None:
 def _loaders(place: Path) -> Run:
     def read() -> int:
         from dashboard.loading import decision, open_bundle, resolved, table
-        from dashboard.settings import bundle_folders, named_folders
         from simulator.cli.problems import in_words
         from simulator.errors import InputError
+        from simulator.results.shelf import bundle_folders, named_folders
 
         named_folders((str(place.parent),))
         bundle_folders((str(place),))

@@ -13,11 +13,12 @@ from dashboard.components.sweep_map import show_map
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
-from dashboard.settings import settings, sweep_folders
+from dashboard.settings import settings
 from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
+from simulator.results.shelf import sweep_folders
 
 Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
 

@@ -12,16 +12,18 @@ import streamlit as st
 from dashboard import jobs
 from dashboard.changes import changed_text
 from dashboard.components.job_panel import show_job, show_others
+from dashboard.components.keep import show_keeping
 from dashboard.components.main_values import Value, main_values
 from dashboard.components.sweep_map import show_map
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.limits import MAX_POINTS
 from dashboard.loading import open_sweep, resolved
-from dashboard.settings import settings, sweep_folders
+from dashboard.settings import settings
 from simulator.errors import InputError
 from simulator.report.cells import as_cell
 from simulator.report.pareto import MEASURES, pareto_chart, slo_limit_s, sweep_points
+from simulator.results.shelf import sweep_folders
 from simulator.scenario.load import LoadedScenario
 from simulator.sweep.grid import axis
 from simulator.sweep.table import error_lines, table
@@ -132,9 +134,12 @@ def _results(context: Context) -> None:
     st.subheader("What came of it")
     if done := st.session_state.pop("sweep.show", None):
         st.session_state["sweep.shown"] = done
+    if st.session_state.get("sweep.shown") not in folders:
+        st.session_state.pop("sweep.shown", None)
     name = st.selectbox("Sweep", list(folders), key="sweep.shown", bind="query-params", help="newest first")
     if name is None:
         return
+    show_keeping(folders[name], _follow, "sweep.keep")
     found, paths = open_sweep(folders[name])
     show_map(name, found, paths, f"sweep.map.{name}")
     _pareto(name, found, paths, context)
@@ -146,6 +151,10 @@ def _results(context: Context) -> None:
     st.download_button(
         "Table (CSV)", found.to_csv(index=False, lineterminator="\n"), f"{name}.csv", "text/csv", on_click="ignore"
     )
+
+
+def _follow(name: str | None) -> None:
+    st.session_state["sweep.show"] = name
 
 
 def _pareto(name: str, found: pd.DataFrame, paths: tuple[str, ...], context: Context) -> None:

@@ -20,11 +20,11 @@ from dashboard.components.words import markdown, plain
 from dashboard.limits import MAX_REQUESTS
 from dashboard.line import Status, write_status
 from dashboard.loading import stamp
-from dashboard.settings import bundle_folders, named_folders
 from dashboard.workspace import lay_out, load_confined
 from simulator.errors import InputError, Problem
 from simulator.results.bundle import BundleWriter, read_bundle
 from simulator.results.scratch import is_alive
+from simulator.results.shelf import bundle_folders, named_folders
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 TEXT = SCENARIO.read_text(encoding="utf-8")

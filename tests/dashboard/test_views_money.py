@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.settings import Settings, bundle_folders, sweep_folders
+from dashboard.settings import Settings
 from simulator.report.decision import PAIR_HEADERS, decision_notes, pair_rows
 from simulator.report.paired import differences_to
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle, read_bundle
+from simulator.results.shelf import bundle_folders, sweep_folders
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 from simulator.sweep.grid import read_sweep

@@ -1,0 +1,47 @@
+"""Runs and sweeps that were made here get names, and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.components.words import plain
+from dashboard.settings import settings
+from simulator.errors import InputError
+from simulator.results.shelf import delete_bundle, rename_bundle
+
+Follow = Callable[[str | None], None]
+"""Called with the new name, None once it is deleted."""
+
+
+def show_keeping(folder: Path, follow: Follow, key: str) -> None:
+    """Rename or delete a run or sweep; nothing where it does not lie in the folder of runs that users start."""
+    if folder.parent.resolve() != Path(settings().out).resolve():
+        return
+    with st.popover("Rename or delete", icon=":material/edit:", key=f"{key}.popover"):
+        named = st.text_input("New name", folder.name, max_chars=100, key=f"{key}.name.{folder.name}")
+        st.button("Rename", key=f"{key}.rename", on_click=_rename, args=(folder, named, follow))
+        is_sure = st.checkbox(f"Delete {plain(folder.name)} for good, for everybody", key=f"{key}.sure.{folder.name}")
+        st.button("Delete", key=f"{key}.delete", disabled=not is_sure, on_click=_delete, args=(folder, follow))
+
+
+def _rename(folder: Path, name: str, follow: Follow) -> None:
+    try:
+        follow(rename_bundle(folder, name.strip()).name)
+    except InputError as error:
+        st.toast(_told(error), icon=":material/error:")
+
+
+def _delete(folder: Path, follow: Follow) -> None:
+    try:
+        delete_bundle(folder)
+        follow(None)
+    except InputError as error:
+        st.toast(_told(error), icon=":material/error:")
+
+
+def _told(error: InputError) -> str:
+    """Without the server's folders."""
+    return plain("; ".join(problem.message for problem in error.problems))

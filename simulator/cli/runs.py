@@ -1,0 +1,101 @@
+"""`servecast runs`: what lies in folders of runs, under what name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "json"] = "table") -> int:
+    """List runs and sweeps, newest first: scenario, when it was written, and who is cheapest.
+
+    For example:
+
+        servecast runs list
+        servecast runs list runs other/runs
+
+    Parameters
+    ----------
+    folders
+        Folders that hold some; without any, `runs`.
+    format
+        Table for people, json for programs.
+    """
+    from simulator.cli.output import print_json, print_table
+    from simulator.results.shelf import bundle_folders, sweep_folders
+
+    places = [str(folder) for folder in folders or [Path("runs")]]
+    rows = [_row(folder, "run") for folder in bundle_folders(places)]
+    rows += [_row(folder, "sweep") for folder in sweep_folders(places)]
+    if format == "json":
+        print_json(rows)
+    else:
+        print_table([[*map(str, row.values())] for row in rows], ["bundle", "kind", "scenario", "written", "cheapest"])
+    return 0
+
+
+def _row(folder: Path, kind: str) -> dict[str, str]:
+    from datetime import datetime
+
+    from simulator.errors import InputError
+    from simulator.figures.table import NONE
+    from simulator.results.bundle import read_bundle, read_manifest
+    from simulator.results.seal import MANIFEST
+
+    written = datetime.fromtimestamp((folder / MANIFEST).lstat().st_mtime).isoformat(" ", "minutes")
+    try:
+        if kind == "sweep":
+            scenario, cheapest = read_manifest(folder)["scenario"], NONE
+        else:
+            bundle = read_bundle(folder)
+            scenario, cheapest = bundle.summary["scenario"], ", ".join(bundle.decision["winners"]) or NONE
+    except InputError as error:
+        scenario, cheapest = NONE, error.problems[0].message
+    return {"bundle": str(folder), "kind": kind, "scenario": scenario, "written": written, "cheapest": cheapest}
+
+
+def rename(bundle: Path, name: str, /) -> int:
+    """Give the folder of a run or sweep another name beside where it lies.
+
+    For example:
+
+        servecast runs rename runs/quickstart-4fb36670 "as of today"
+
+    Parameters
+    ----------
+    bundle
+        Folder written by `servecast run` or `sweep`.
+    name
+        Letters, digits, blanks, `.`, `_` and `-`.
+    """
+    from simulator.results.shelf import rename_bundle
+
+    print(rename_bundle(bundle, name))
+    return 0
+
+
+def delete(bundles: list[Path], /, *, yes: bool = False) -> int:
+    """Remove runs or sweeps for good.
+
+    For example:
+
+        servecast runs delete runs/quickstart-4fb36670 --yes
+
+    Parameters
+    ----------
+    bundles
+        Folders written by `servecast run` or `sweep`.
+    yes
+        Do it: without it nothing is removed.
+    """
+    from simulator.errors import InputError
+    from simulator.results.shelf import check_bundle, delete_bundle
+
+    for folder in bundles:
+        check_bundle(folder)
+    if not yes:
+        raise InputError(f"would remove {', '.join(map(str, bundles))} for good: add --yes")
+    for folder in bundles:
+        delete_bundle(folder)
+        print(f"removed {folder}")
+    return 0

@@ -1,0 +1,79 @@
+"""Runs get names and go, at once and on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from simulator.cli.main import _run
+from simulator.errors import InputError
+from simulator.results.bundle import BundleWriter, clear_unfinished, read_manifest
+from simulator.results.shelf import bundle_folders, delete_bundle, rename_bundle, sweep_folders
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    for name, kind in (("a-1", "run"), ("b-2", "sweep")):
+        with BundleWriter(tmp_path / name, {"kind": kind, "scenario": name}) as bundle:
+            bundle.text("note.txt", name)
+    return tmp_path / "a-1"
+
+
+def test_a_renamed_run_is_whole_under_its_new_name_alone(run: Path) -> None:
+    new = rename_bundle(run, "as of today, ".rstrip(", "))
+    assert new == run.with_name("as of today")
+    assert read_manifest(new)["scenario"] == "a-1"
+    assert bundle_folders((str(run.parent),)) == [new]
+    assert sweep_folders((str(run.parent),)) == [run.with_name("b-2")]
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["", "..", ".a", "a/b", "-a", "a\n", "a\0b", "x" * 101, "a ", "ä", "a.partial", "a.points", "b-2"]
+)
+def test_a_name_that_cannot_be_is_refused_and_nothing_moves(run: Path, name: str) -> None:
+    before = sorted(run.parent.rglob("*"))
+    with pytest.raises(InputError, match="the name"):
+        rename_bundle(run, name)
+    assert sorted(run.parent.rglob("*")) == before
+
+
+def test_a_deleted_run_is_gone_and_so_is_what_a_kill_left_of_one(run: Path) -> None:
+    delete_bundle(run)
+    assert [path.name for path in run.parent.iterdir()] == ["b-2"]
+    for gone in (run, run.parent, run.parent / "b-2" / "note.txt"):
+        with pytest.raises(InputError, match="neither a run nor a sweep"):
+            delete_bundle(gone)
+        with pytest.raises(InputError, match="neither a run nor a sweep"):
+            rename_bundle(gone, "x")
+    (run.parent / "b-2").rename(run.parent / f".b-2.{2**22 + 1}")  # as a kill between the two steps leaves it
+    clear_unfinished(run.parent)
+    assert not list(run.parent.iterdir())
+
+
+def test_a_link_goes_alone(run: Path) -> None:
+    link = run.with_name("link")
+    link.symlink_to(run)
+    delete_bundle(link)
+    assert not os.path.lexists(link)
+    assert (run / "manifest.json").is_file()
+
+
+def test_the_command_lists_renames_and_removes_only_when_it_is_sure(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(["runs", "list", str(run.parent)]) == 0
+    shown = capsys.readouterr().out
+    assert str(run) in shown
+    assert "b-2  sweep" in shown.replace("   ", "  ")
+    assert _run(["runs", "rename", str(run), "mine"]) == 0
+    assert capsys.readouterr().out.strip() == str(run.with_name("mine"))
+    assert _run(["runs", "delete", str(run.with_name("mine"))]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert run.with_name("mine").is_dir()
+    assert _run(["runs", "delete", str(run.with_name("mine")), str(run), "--yes"]) == 2
+    assert run.with_name("mine").is_dir(), "nothing goes where one of them is none"
+    assert _run(["runs", "delete", str(run.with_name("mine")), "--yes"]) == 0
+    assert not run.with_name("mine").exists()
