@@ -31,7 +31,7 @@ def typed_slider(
     def take() -> None:
         st.session_state[key] = st.session_state[dragged]
 
-    slider, field = st.columns([5, 2], vertical_alignment="bottom", gap="small")
+    slider, field = st.columns([2, 1], vertical_alignment="bottom", gap="small")
     options: dict[str, Any] = {"step": step, "disabled": disabled}
     with field:
         found = st.number_input(

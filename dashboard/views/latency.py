@@ -5,10 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.flow import flow
 from dashboard.context import Context
 from dashboard.loading import resolved, table
 from simulator.figures.table import figure, met_words
 from simulator.report.latency_charts import TITLES, breakdown, distribution
+
+_CHART_PX = 380
+"""Least width with room for three names in its legend."""
 
 
 def show(context: Context) -> None:
@@ -23,10 +27,10 @@ def show(context: Context) -> None:
         st.info("No request of this class was completed, so there is no latency to show.", icon=":material/inbox:")
         _terms(context)
         return
-    columns = st.columns(2)
-    for k, metric in enumerate(metric for metric in TITLES if (data["metric"] == metric).any()):
+    charts = flow("latency.charts", _CHART_PX)
+    for metric in (metric for metric in TITLES if (data["metric"] == metric).any()):
         chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
-        columns[k % 2].altair_chart(chart, key=f"latency.{metric}")
+        charts.altair_chart(chart, key=f"latency.{metric}")
     st.subheader("Where the time goes")
     st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
     st.caption(

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_months, show_sizes, show_verdict
+from dashboard.components.flow import flow
 from dashboard.components.why import show_why
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
@@ -17,8 +18,8 @@ from simulator.figures.table import figure
 from simulator.report.charts import cost_against_attainment
 from simulator.report.table import warnings
 
-_METRIC_PX = 155
-"""One below the other on a desk, two beside each other on a phone."""
+_METRIC_PX, _CARD_PX = 155, 220
+"""Figures of a card stand below each other on a desk, two beside each other on a phone."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 
@@ -33,9 +34,9 @@ def show(context: Context) -> None:
     decided = decision(context.bundle)
     show_verdict(decided["verdict"])
     _trust(context)
-    columns = st.columns(min(len(context.topologies), 4))
-    for k, (name, found) in enumerate(context.topologies.items()):
-        with columns[k % len(columns)].container(border=True, height="stretch"):
+    cards = flow("overview.cards", _CARD_PX)
+    for name, found in context.topologies.items():
+        with cards.container(border=True, height="stretch"):
             _card(name, found, context.topologies[context.baseline], name == context.baseline)
     show_why(context)
     show_sizes(decided, context.topologies)

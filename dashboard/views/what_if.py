@@ -14,6 +14,7 @@ from dashboard import jobs
 from dashboard.changes import Change, as_events_write, assignments, changed_text, electricity_usd_per_kwh
 from dashboard.components.comparison import show_comparison, slo_badge
 from dashboard.components.decision import show_verdict
+from dashboard.components.flow import flow
 from dashboard.components.job_panel import show_job
 from dashboard.components.positions import steps_back
 from dashboard.components.problems import show_problems
@@ -34,6 +35,8 @@ from simulator.run.excerpt import excerpt_of
 from simulator.scenario.load import LoadedScenario
 
 _MINUTE_S = 60.0
+_VALUE_PX = 230
+"""Least width of a slider with its field."""
 _BEFORE, _SHOWN = "full_run.before", "full_run.shown"
 """The last run in full with the run that it was changed from, and the run that the page showed last."""
 _UNCHANGED: dict[str, Any] = {
@@ -124,8 +127,7 @@ def _values(context: Context) -> Change:
     """Everything that may be changed, dragged or typed, with the steps back."""
     start = _unchanged(context)
     paid = _electricity(context)
-    columns = st.columns(3)
-    with columns[0]:
+    with flow("what_if.values", _VALUE_PX):
         demand = _factor("Demand", "demand", 4.0, "requests arrive this many times as often")
         limits = _factor("SLO limits", "limits", 4.0, "times the latency limits of every class")
         growth_now = start["growth"]
@@ -138,11 +140,9 @@ def _values(context: Context) -> Change:
             typed=(-100, 100_000),
             help="of the load, over the months of the study",
         )
-    with columns[1]:
         rent = _factor("Price of rented GPUs", "rent", 3.0, "times the price of the scenario")
         tokens = _factor("Price of tokens", "tokens", 3.0, "of token APIs, times the price of the scenario")
         server = _factor("Price of servers", "server", 3.0, "of owned pools, times the present one")
-    with columns[2]:
         electricity = typed_slider(
             "Electricity [$/kWh]",
             "what_if.electricity",
@@ -162,7 +162,8 @@ def _values(context: Context) -> Change:
             typed=(-10_000, 10_000),
             help="in every pool; at least one stays",
         )
-        fault = _fault(context)
+        with st.container():
+            fault = _fault(context)
     keys = [f"what_if.{name}" for name in (*start, "from", "for")]
     begun = {f"what_if.{name}": value for name, value in start.items()}
     steps_back("what_if", keys, begun, context.bundle.path.name)

@@ -12,6 +12,8 @@ from simulator.figures.table import figure, met_words
 from simulator.scenario.short_names import short_names
 
 _CELL_PX = 64
+_LEAST_RANGE = 0.01
+"""Of the colours: what differs by less is about the same."""
 
 
 def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
@@ -58,13 +60,14 @@ def heatmap(table: pd.DataFrame, paths: Sequence[str]) -> Any:
             alt.Tooltip("bill", title=money.label),
         ],
     )
+    lowest = min(float(data["attainment"].min()), 1 - _LEAST_RANGE)
     colour = alt.Color(
         "attainment:Q",
         title=kept.label,
-        scale=alt.Scale(scheme="viridis", domainMax=1),
-        legend=alt.Legend(format=".0%", orient="bottom"),
+        scale=alt.Scale(scheme="viridis", domain=[lowest, 1]),
+        legend=alt.Legend(format=".3~%", orient="bottom", tickCount=3),
     )
-    is_dark = alt.datum["attainment"] < (1 + float(data["attainment"].min())) / 2
+    is_dark = alt.datum["attainment"] < (1 + lowest) / 2
     words = base.mark_text(fontSize=11).encode(
         text="bill:N", color=alt.condition(is_dark, alt.value("white"), alt.value("black"))
     )
