@@ -13,6 +13,8 @@ from dashboard.loading import table
 from simulator.figures.table import figure
 from simulator.report.time_charts import load_over_time, load_tables
 
+_ALL = "all"
+
 
 def show(context: Context) -> None:
     """Demand, capacity, queue, memory, replicas and what befell them over time, by pool and token API."""
@@ -23,11 +25,17 @@ def show(context: Context) -> None:
     topology = left.selectbox("Topology", names, key="load.topology", bind="query-params") or names[0]
     found = context.topologies[topology]
     count = len(found["replications"])
-    replication = right.selectbox("Replication", list(range(count)), key="load.replication", bind="query-params") or 0
-    tables = load_tables(partial(table, context.bundle), topology, found, int(replication))
+    every = [_ALL] if count > 1 else []
+    replication = right.selectbox(
+        "Replication", [*every, *map(str, range(count))], key="load.replication", bind="query-params"
+    )
+    number = None if replication in (None, _ALL) else int(replication)
+    tables = load_tables(partial(table, context.bundle), topology, found, number)
     show_wide(load_over_time(tables), "load.chart")
+    if number is None and count > 1:
+        st.caption(f"Lines: means of {count} replications; bands: from the smallest to the largest of them.")
     if not len(tables.events):
-        st.caption("Nothing was started, nothing failed in this replication.")
+        st.caption("Nothing was started, nothing failed.")
     if len(tables.capacity):
         st.caption(
             "Dashed: ready replicas, times the requests of this run's mean lengths and prefix hits that one can serve."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings as warnings_module
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -72,10 +73,13 @@ def _charts(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:
     if differences := paired(topologies, best):
         title = f"Against {best}, replication by replication: mean and 95 % interval"
         found.append(_titled(differences_chart(differences, best, names), title))
-    return found + [
-        load_over_time(load_tables(bundle.table, name, topologies[name])).properties(title=f"Load over time: {name}")
-        for name in names
-    ]
+    return found + [_load(bundle, name, topologies[name]) for name in names]
+
+
+def _load(bundle: Bundle, name: str, summary: Mapping[str, Any]) -> Any:
+    count = len(summary["replications"])
+    said = f", means of {count} replications, bands from smallest to largest" if count > 1 else ""
+    return load_over_time(load_tables(bundle.table, name, summary)).properties(title=f"Load over time: {name}{said}")
 
 
 def _decided(bundle: Bundle, topologies: charts.Summaries) -> list[Any]:

@@ -46,7 +46,10 @@ _EVENTS = {
 
 @dataclass(frozen=True, slots=True)
 class LoadTables:
-    """What is shown of one topology in one replication.
+    """What is shown of one topology, in one replication or in all.
+
+    Of all, each quantity is the mean over the replications, with the smallest and largest of them as `…_low` and
+    `…_high`; losses and events are those of all.
 
     Attributes
     ----------
@@ -69,9 +72,9 @@ class LoadTables:
 
 
 def load_tables(
-    read: Callable[[str], pd.DataFrame], topology: str, summary: Mapping[str, Any], replication: int = 0
+    read: Callable[[str], pd.DataFrame], topology: str, summary: Mapping[str, Any], replication: int | None = None
 ) -> LoadTables:
-    """Tables of a bundle, cut to one topology and replication.
+    """Tables of a bundle, cut to one topology.
 
     Capacity is ready replicas times what one can serve of requests as long as the run's, with its prefix hits; a pool
     of which that is not known has none.
@@ -80,11 +83,13 @@ def load_tables(
     ----------
     read : gives a table of the bundle by its name, as `Bundle.table` does
     summary : of the topology
+    replication : None for all of them
     """
 
     def rows(name: str) -> pd.DataFrame:
         table = read(name)
-        return table[(table["topology"] == topology) & (table["replication"] == replication)]
+        is_shown = table["topology"] == topology
+        return table[is_shown if replication is None else is_shown & (table["replication"] == replication)]
 
     demand, fleet, events = rows("demand"), rows("fleet"), rows("events")
     targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["providers"]))
@@ -92,12 +97,14 @@ def load_tables(
     sent["minutes"] = sent["time_s"] / 60
     for name in ("arrived", "overflowed"):
         sent[f"{name}_per_s"] = sent[name] / sent["period_s"]
-    samples = fleet.rename(columns={"pool": "target"}).sort_values(["target", "time_s"], kind="stable")
+    samples = fleet.rename(columns={"pool": "target"}).sort_values(["replication", "target", "time_s"], kind="stable")
     samples["minutes"] = samples["time_s"] / 60
-    samples["output_tokens_per_s"] = samples["output_tokens"] / samples.groupby("target")["time_s"].diff()
+    samples["output_tokens_per_s"] = (
+        samples["output_tokens"] / samples.groupby(["replication", "target"])["time_s"].diff()
+    )
     samples["kv_percent"] = 100 * samples["kv_usage"]
     each = {pool["name"]: pool["replica_capacity_rps"] for pool in summary["pools"]}
-    capacity = samples[["minutes", "target"]].assign(
+    capacity = samples[["minutes", "target", "replication"]].assign(
         capacity_per_s=samples["ready"] * samples["target"].map(each).astype(float)
     )
     shown = events[events["kind"].isin(list(_EVENTS))].copy()
@@ -105,13 +112,24 @@ def load_tables(
     shown["start_min"], shown["end_min"] = shown["start_s"] / 60, shown["end_s"] / 60
     return LoadTables(
         targets,
-        sent[["minutes", "target", "arrived_per_s", "overflowed_per_s"]],
+        _over_replications(sent, ("arrived_per_s", "overflowed_per_s")),
         _lost(demand),
-        capacity.dropna(subset="capacity_per_s"),
-        samples[["minutes", "target", *(column for column, _ in _ROWS)]],
+        _over_replications(capacity.dropna(subset="capacity_per_s"), ("capacity_per_s",)),
+        _over_replications(samples, tuple(column for column, _ in _ROWS)),
         shown[["start_min", "end_min", "target", "what", "kind", "replica", "count"]],
         float(summary.get("clock_s") or 0.0),
     )
+
+
+def _over_replications(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Means by time and target; where there are several replications, the smallest and largest beside them."""
+    if data["replication"].nunique() < 2:
+        return data[["minutes", "target", *columns]]
+    by = data.groupby(["target", "minutes"], sort=False)[list(columns)]
+    found = by.mean()
+    for word, ends in (("low", by.min()), ("high", by.max())):
+        found[[f"{column}_{word}" for column in columns]] = ends
+    return found.reset_index()
 
 
 def _lost(demand: pd.DataFrame) -> pd.DataFrame:
@@ -160,7 +178,7 @@ def load_over_time(tables: LoadTables) -> Any:
 
 
 def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Along, dash: Sequence[int] = ()) -> Any:
-    return (
+    line = (
         alt.Chart(data)
         .mark_line(interpolate="step-after", strokeDash=list(dash), clip=True)
         .encode(
@@ -175,6 +193,11 @@ def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Alo
         )
         .properties(title=words, width=700, height=_ROW_HEIGHT)
     )
+    if f"{column}_low" not in data:
+        return line
+    band = alt.Chart(data).mark_area(interpolate="step-after", opacity=0.25, clip=True)
+    ends = band.encode(x=x("minutes"), y=alt.Y(f"{column}_low:Q", title=None), y2=f"{column}_high:Q", color=colour)
+    return alt.layer(ends, line).properties(title=words, width=700, height=_ROW_HEIGHT)
 
 
 def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:

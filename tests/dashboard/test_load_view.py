@@ -17,7 +17,7 @@ from simulator.scenario.load import load_scenario
 
 Open = Callable[..., AppTest]
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/troubled.yaml"
-_QUIET = "Nothing was started, nothing failed in this replication."
+_QUIET = "Nothing was started, nothing failed."
 _EVENTS = "cold starts, faults and outages"
 
 
