@@ -10,8 +10,11 @@ from dashboard.boundary import page
 from dashboard.pages import PAGES
 from dashboard.warm import warm_up
 
-_STYLE = "<style>[data-testid='stCaptionContainer'] {color: inherit; opacity: 0.85}</style>"
-"""Captions as dark as whoever reads them needs: a contrast of 4.5 at least, in both themes."""
+_STYLE = """<style>
+[data-testid='stCaptionContainer'] {color: inherit; opacity: 0.85}
+[data-testid='stBaseButton-primary']:enabled {background-color: #0072B2; border-color: #0072B2; color: white}
+</style>"""
+"""Captions and the words of buttons have a contrast of 4.5 at least, in both themes."""
 
 
 def main() -> None:
