@@ -18,7 +18,7 @@ from simulator.study.fleet import FleetSpec
 from simulator.workload.description import read_description
 from simulator.workload.jobs import JobWorkload
 from simulator.workload.lengths import length_bounds, length_mean
-from simulator.workload.replay import trace_rows
+from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.spec import (
     ClassWorkload,
     ClosedLoopArrivals,
@@ -83,7 +83,7 @@ def _problems(loaded: LoadedScenario, fleet: FleetSpec) -> Iterator[Problem]:
             told = f"no target of topology {fleet.name} ({', '.join(names)}) may take requests of this data class"
             yield _at(loaded, f"{path}.data_class", told, cls.data_class)
             continue
-        least = _least_tokens(spec)
+        least = _least_tokens(spec, loaded.scenario.run.horizon_s)
         most = max(_most_tokens(fleet, target) for target in allowed)
         if least > most:
             told = (
@@ -145,8 +145,8 @@ def _scheduled(arrivals: Schedule, horizon_s: float) -> float:
 
 
 def _replayed(trace: Trace, name: str, horizon_s: float) -> float:
-    rows = trace_rows(trace, name)
-    span_s = float(rows.arrival_s[: rows.n_open].max()) / trace.rate_scale
+    rows = trace_rows(trace, name, horizon_s=horizon_s)
+    span_s = trace_span(trace, name, horizon_s).last_s / trace.rate_scale
     rounds = max(horizon_s / max(span_s, horizon_s / _MOST_ROUNDS), 1.0) if trace.loop else 1.0
     return len(rows) * trace.row_factor * rounds
 
@@ -171,28 +171,30 @@ def _requests(spec: ClassWorkload, horizon_s: float) -> float:
             return _replayed(trace, spec.name, horizon_s) * spec.n
 
 
-def _least_tokens(spec: ClassWorkload) -> int:
+def _least_tokens(spec: ClassWorkload, horizon_s: float = math.inf) -> int:
     """Prompt and answer of the shortest request that the class can have; what it says itself replaces the recorded."""
     arrivals = spec.arrivals
     given = tuple(None if length is None else length_bounds(length)[0] for length in (spec.isl, spec.osl))
     if isinstance(arrivals, Trace | Profile):
         stat = Path(arrivals.file).stat()
-        return _least_recorded(arrivals, spec.name, *given, stat.st_mtime_ns, stat.st_size)
+        return _least_recorded(arrivals, spec.name, horizon_s, *given, stat.st_mtime_ns, stat.st_size)
     user = arrivals.user_tokens if isinstance(arrivals, Sessions) and arrivals.user_tokens is not None else spec.isl
     system = arrivals.system_tokens if isinstance(arrivals, Sessions) else 0
     return system + sum(length_bounds(length)[0] for length in (user, spec.osl) if length is not None)
 
 
 @lru_cache(maxsize=64)
-def _least_recorded(arrivals: Trace | Profile, name: str, isl: int | None, osl: int | None, *_version: int) -> int:
-    """The same of recorded traffic: rows of a trace, or cells of a description, each at its least.
+def _least_recorded(
+    arrivals: Trace | Profile, name: str, horizon_s: float, isl: int | None, osl: int | None, *_version: int
+) -> int:
+    """The same of recorded traffic: rows of a trace before the horizon, or cells of a description, each at its least.
 
     Raises
     ------
     InputError : a broken file
     """
     if isinstance(arrivals, Trace):
-        rows = trace_rows(arrivals, name)
+        rows = trace_rows(arrivals, name, horizon_s=horizon_s)
         recorded = np.stack([rows.isl, rows.osl])
     else:
         cells = read_description(arrivals.file).lengths
@@ -200,4 +202,4 @@ def _least_recorded(arrivals: Trace | Profile, name: str, isl: int | None, osl: 
     for row, length in zip(recorded, (isl, osl), strict=True):
         if length is not None:
             row[:] = length
-    return int(recorded.sum(axis=0).min())
+    return int(recorded.sum(axis=0).min()) if recorded.size else 0

@@ -13,7 +13,7 @@ from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
-from simulator.workload.replay import trace_rows
+from simulator.workload.replay import trace_rows, trace_span
 from simulator.workload.spec import DAYS_PER_WEEK, Schedule, Trace, WorkloadSpec
 
 Kind = Literal["load", "size", "trust", "basis"]
@@ -98,10 +98,8 @@ def beyond_the_trace(workload: WorkloadSpec, horizon_s: float) -> list[str]:
 
 def _trace_span(trace: Trace, name: str, horizon_s: float) -> tuple[int, int, float]:
     """Rows of a class, those before the horizon, and when it ends: the last arrival and one mean gap."""
-    arrival_s = trace_rows(trace, name).arrival_s / trace.rate_scale
-    last_s = float(arrival_s[-1])
-    gap_s = (last_s - float(arrival_s[0])) / max(len(arrival_s) - 1, 1)
-    return len(arrival_s), int(np.searchsorted(arrival_s, horizon_s)), last_s + gap_s
+    span, inside = trace_span(trace, name, horizon_s), trace_rows(trace, name, horizon_s=horizon_s)
+    return span.rows, len(inside), (span.last_s + span.gap_s) / trace.rate_scale
 
 
 def remarks(kind: Kind, texts: Iterable[str]) -> list[dict[str, str]]:

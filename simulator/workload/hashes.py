@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,37 +47,52 @@ def _is_whole(value: object) -> bool:
     return not isinstance(value, float) or value.is_integer()
 
 
-def block_segments(
-    table: Table, blocks: list[list[int]], isl: NDArray[np.int32], block_tokens: int | None
-) -> tuple[int, dict[str, NDArray[np.integer]]]:
-    """Tokens of a block, as said or as the file tells, and the prompts' segments: equal hashes are equal text.
+@dataclass
+class BlockSizes:
+    r"""Sizes $b$ for which every row so far has $\lceil p/b \rceil$ or $\lfloor p/b \rfloor$ hashes, $p$ its tokens."""
 
-    Raises
-    ------
-    InputError : no number of tokens fits all rows, and none was said
-    """
+    fit: tuple[int, ...] = (DEFAULT_BLOCK_TOKENS, *BLOCK_TOKENS)
+    _worst: tuple[int, int, int] = (0, 0, 0)
+
+    def add(self, table: Table, blocks: list[list[int]], isl: NDArray[np.int32]) -> None:
+        """Look at further rows."""
+        counts = np.array([len(block) for block in blocks], np.int64)
+        rows = np.flatnonzero(counts)
+        if not len(rows):
+            return
+        counts, tokens = counts[rows], isl[rows].astype(np.int64)
+        self.fit = tuple(
+            size for size in self.fit if np.all((counts == -(-tokens // size)) | (counts == tokens // size))
+        )
+        worst = int(np.argmax(counts))
+        if counts[worst] > self._worst[0]:
+            self._worst = int(counts[worst]), int(tokens[worst]), int(table.line[rows[worst]])
+
+    def size(self, file: Path) -> int:
+        """The size that fits all rows.
+
+        Raises
+        ------
+        InputError : none does
+        """
+        if self.fit:
+            return self.fit[0]
+        count, tokens, line = self._worst
+        text = (
+            "no block size fits the hashes of all rows: give hash_block_tokens, the tokens that one hash stands for; "
+            f"as here {count} for {tokens} prompt tokens"
+        )
+        raise InputError(Problem(text, file=str(file), line=line))
+
+
+def block_segments(
+    blocks: list[list[int]], isl: NDArray[np.int32], block_tokens: int
+) -> dict[str, NDArray[np.integer]]:
+    """The prompts' segments: equal hashes are equal text."""
     counts = np.array([len(block) for block in blocks], np.int64)
-    size = block_tokens or _tokens_of_a_block(table, counts, isl)
     number = {each: k for k, each in enumerate(sorted({each for block in blocks for each in block}))}
     numbered = np.array([number[each] for block in blocks for each in block], np.int64)
     start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    tokens = np.full(len(numbered), size, np.int32)
+    tokens = np.full(len(numbered), block_tokens, np.int32)
     segment_start, segment_id, segment_tokens = fit_segments(start, numbered, tokens, isl)
-    return size, {"segment_start": segment_start, "segment_id": segment_id, "segment_tokens": segment_tokens}
-
-
-def _tokens_of_a_block(table: Table, counts: NDArray[np.int64], isl: NDArray[np.int32]) -> int:
-    r"""The size $b$ for which every row has $\lceil p/b \rceil$ or $\lfloor p/b \rfloor$ hashes; $p$ are its tokens."""
-    has = counts > 0
-    if not has.any():
-        return DEFAULT_BLOCK_TOKENS
-    counts, tokens = counts[has], isl[has].astype(np.int64)
-    for size in (DEFAULT_BLOCK_TOKENS, *BLOCK_TOKENS):
-        if np.all((counts == -(-tokens // size)) | (counts == tokens // size)):
-            return size
-    worst = int(np.argmax(counts))
-    text = (
-        "no block size fits the hashes of all rows: give hash_block_tokens, the tokens that one hash stands for; as "
-        f"here {counts[worst]} for {tokens[worst]} prompt tokens"
-    )
-    raise InputError(Problem(text, file=str(table.file), line=int(table.line[np.flatnonzero(has)[worst]])))
+    return {"segment_start": segment_start, "segment_id": segment_id, "segment_tokens": segment_tokens}

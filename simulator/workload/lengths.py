@@ -78,7 +78,8 @@ def read_lengths(file: str | Path, column: str) -> NDArray[np.int32]:
     ------
     InputError : no such file or column, or values that are no whole number of at least 1 (the first 20, by line)
     """
-    from simulator.workload.tables import read_table, token_column
+    from simulator.workload.pieces import read_table
+    from simulator.workload.tables import token_column
 
     table = read_table(Path(file))
     values, problems = token_column(table, column)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -15,35 +16,54 @@ from simulator.workload.levels import repeat_rows
 from simulator.workload.requests import Requests
 from simulator.workload.rows import cut, fit_segments, select
 from simulator.workload.spec import ClassWorkload, Trace
-from simulator.workload.trace_file import load_trace
+from simulator.workload.trace_file import LoadedTrace, load_trace
+from simulator.workload.trace_pieces import Span
 
 MOST_LISTED = 8
 """Labels that a message names."""
 
 
-def trace_rows(trace: Trace, class_name: str, class_names: Collection[str] | None = None) -> Requests:
+def trace_rows(
+    trace: Trace, class_name: str, class_names: Collection[str] | None = None, horizon_s: float = math.inf
+) -> Requests:
     """Rows of the trace that belong to the class: all of them, or those labelled with its name in a `class` column.
 
     Parameters
     ----------
     class_names : of all classes that replay the file, so that no row is left over; not looked at unless given
+    horizon_s : of the simulated time, behind which no row is kept
 
     Raises
     ------
     InputError : a broken trace, no row of this class, labels that no class has, or a loop over a trace without duration
     """
-    loaded = load_trace(trace.file, trace.reading)
-    rows = loaded.requests
+    loaded = _loaded(trace, horizon_s)
+    rows, span = loaded.requests, _span(trace, loaded, class_name)
     if loaded.labels is not None:
-        found = Counter(loaded.labels.tolist())
-        if class_name not in found:
-            raise InputError(Problem(unknown_name("class", class_name, found), file=str(trace.file), path="class"))
         if class_names is not None:
-            _check_labels(trace, found, class_names)
+            _check_labels(trace, Counter({str(name): each.rows for name, each in loaded.spans.items()}), class_names)
         rows = select(rows, np.flatnonzero(loaded.labels == class_name))
-    if trace.loop and _period_s(rows) == 0.0:
+    if trace.loop and span.last_s + span.gap_s == 0.0:
         raise InputError(Problem("all rows have one arrival time: cannot loop", file=str(trace.file)))
     return rows
+
+
+def trace_span(trace: Trace, class_name: str, horizon_s: float = math.inf) -> Span:
+    """All rows of the trace that belong to the class, those after the horizon too; raises as `trace_rows` does."""
+    return _span(trace, _loaded(trace, horizon_s), class_name)
+
+
+def _loaded(trace: Trace, horizon_s: float) -> LoadedTrace:
+    return load_trace(trace.file, trace.reading, horizon_s * trace.rate_scale)
+
+
+def _span(trace: Trace, loaded: LoadedTrace, class_name: str) -> Span:
+    if loaded.labels is None:
+        return loaded.spans[None]
+    if class_name not in loaded.spans:
+        known = [str(name) for name in loaded.spans]
+        raise InputError(Problem(unknown_name("class", class_name, known), file=str(trace.file), path="class"))
+    return loaded.spans[class_name]
 
 
 def _check_labels(trace: Trace, found: Counter[str], class_names: Collection[str]) -> None:
@@ -59,22 +79,17 @@ def _check_labels(trace: Trace, found: Counter[str], class_names: Collection[str
         raise InputError(Problem(text, file=str(trace.file), path="class"))
 
 
-def _period_s(rows: Requests) -> float:
-    """Last arrival plus one mean gap, so that looping keeps the mean rate."""
-    first, last = float(rows.arrival_s[0]), float(rows.arrival_s[-1])
-    return last + (last - first) / max(len(rows) - 1, 1)
-
-
 def replay_blocks(
-    rows: Requests, workload: ClassWorkload, trace: Trace, lengths: Lengths, horizon_s: float, seed: int
+    rows: Requests, span: Span, workload: ClassWorkload, trace: Trace, lengths: Lengths, horizon_s: float, seed: int
 ) -> Iterator[Requests]:
     """The trace's rows before the horizon, with timestamps divided by `rate_scale`.
 
     The class's own lengths and prefixes, where it has them, replace the recorded ones. A later round repeats times and
-    recorded lengths but takes fresh segment and session numbers: its content is new.
+    recorded lengths but takes fresh segment and session numbers: its content is new. It begins one mean gap after the
+    last arrival, so that looping keeps the mean rate.
     """
     draw, sharing = lengths.drawer(seed), class_sharing(workload, None, seed)
-    period_s = _period_s(rows)
+    period_s = span.last_s + span.gap_s
     rows = repeat_rows(rows, trace.row_factor)
     texts = int(rows.segment_id.max(initial=-1)) + 1
     sessions = int(rows.session_id.max(initial=-1)) + 1
@@ -96,7 +111,7 @@ def replay_blocks(
                 yield _refit(moved, isl, osl) if sharing is None else _reshare(moved, isl, osl, sharing)
             if inside < len(piece):
                 return
-        if not trace.loop:
+        if not trace.loop or period_s * (turn + 1) / trace.rate_scale >= horizon_s:
             return
         turn += 1
 

@@ -18,7 +18,7 @@ from simulator.workload.description import Description, read_description
 from simulator.workload.each import drawn_each
 from simulator.workload.jobs import JobWorkload, job_blocks
 from simulator.workload.lengths import length_sampler
-from simulator.workload.replay import replay_blocks, trace_rows
+from simulator.workload.replay import replay_blocks, trace_rows, trace_span
 from simulator.workload.requests import ClosedLoop, Extras, Requests, RequestSource
 from simulator.workload.rows import merge, rechunk
 from simulator.workload.salts import kept_apart
@@ -100,8 +100,11 @@ def _class_blocks(workload: ClassWorkload, classes: Sequence[ClassWorkload], hor
         others = {
             each.name for each in classes if isinstance(each.arrivals, Trace) and each.arrivals.file == arrivals.file
         }
-        rows = trace_rows(arrivals, workload.name, others)
-        return partial(replay_blocks, rows, workload, arrivals, _lengths(workload), horizon_s, seed)
+        rows, span = (
+            trace_rows(arrivals, workload.name, others, horizon_s),
+            trace_span(arrivals, workload.name, horizon_s),
+        )
+        return partial(replay_blocks, rows, span, workload, arrivals, _lengths(workload), horizon_s, seed)
     description = read_description(arrivals.file) if isinstance(arrivals, Profile) else None
     rate, cv = _rate(arrivals, description, horizon_s)
     return partial(_drawn_blocks, workload, _lengths(workload, description), rate, cv, horizon_s, seed)

@@ -15,6 +15,8 @@ first arrival, as that of the public formats does.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,18 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
-from simulator.workload.hashes import block_segments, hash_ids
-from simulator.workload.reading import AS_IT_SAYS, SECONDS_PER_UNIT, Reading, WasRead
+from simulator.workload.hashes import block_segments
+from simulator.workload.pieces import read_pieces
+from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_requests
 from simulator.workload.rows import select
-from simulator.workload.tables import (
-    Table,
-    number_column,
-    problems_at,
-    raise_problems,
-    read_table,
-    token_column,
-)
+from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
+from simulator.workload.trace_pieces import Rows, Span
 
 FORMAT_COLUMNS = {
     "azure": ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
@@ -45,8 +42,6 @@ FORMAT_COLUMNS = {
 """Columns that each format must have."""
 OWN_COLUMNS = ("arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id")
 """Columns of servecast's own format."""
-_EPOCH_S = 1e8
-"""A clock that begins after it counts from a year long ago, not from the start of the trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +50,23 @@ class LoadedTrace:
 
     Attributes
     ----------
-    requests : its rows; `hash_ids` as segments numbered from 0
+    requests : its rows before the end that was asked for; `hash_ids` as segments numbered from 0
     was_read : how, and what was left out
     labels : object (n,), the `class` column of servecast's own format, or None
+    spans : all its rows by label, those after that end too; by None where there are no labels
     """
 
     requests: Requests
     was_read: WasRead
-    labels: NDArray[np.object_] | None = None
+    labels: NDArray[np.object_] | None
+    spans: Mapping[str | None, Span]
 
 
-def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS) -> LoadedTrace:
+def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS, until_s: float = math.inf) -> LoadedTrace:
     """Read a trace; rows out of order are sorted by arrival, equal ones stay as they are.
 
-    What was read last is kept, since one run asks for its traces again and again; its arrays are not to be written to.
+    The file is read in pieces, so that memory is that of the rows before `until_s`, the seconds of its clock. What was
+    read last is kept, since one run asks for its traces again and again; its arrays are not to be written to.
 
     Raises
     ------
@@ -76,26 +74,80 @@ def load_trace(file: str | Path, reading: Reading = AS_IT_SAYS) -> LoadedTrace:
     """
     path = Path(file)
     status = path.stat() if path.is_file() else None
-    return _load(path, reading, status and (status.st_mtime_ns, status.st_size))
+    return _load(path, reading, until_s, status and (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=4)
-def _load(file: Path, reading: Reading, _version: tuple[int, int] | None) -> LoadedTrace:
-    table = _renamed(read_table(file), reading)
+def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int] | None) -> LoadedTrace:
+    rows: Rows | None = None
+    failures = left_out = 0
+    known: set[str] = set()
+    for piece in read_pieces(file):
+        table = _renamed(piece, reading)
+        if rows is None:
+            kind = _kind(table, reading)
+            time, isl, osl = FORMAT_COLUMNS[kind][:3]
+            rows = Rows(kind, (time, isl, osl), reading, until_s)
+        table, gone = _without_labels(table, kind, reading, known)
+        table, failed = _without_failures(table, kind, reading)
+        left_out, failures = left_out + gone, failures + failed
+        rows.add(table)
+        if len(rows.problems) >= MAX_PROBLEMS:
+            break
+    assert rows is not None
+    raise_problems(rows.problems)
+    unknown = [name for name in reading.leave_out if name not in known]
+    if unknown:
+        raise InputError(*(Problem(unknown_name("class", name, known), file=str(file)) for name in unknown))
+    if not rows.spans:
+        raise InputError(Problem("has no rows", file=str(file)))
+    return _built(file, rows, failures, left_out)
+
+
+def _kind(table: Table, reading: Reading) -> str:
     kind = reading.format
     if kind == "auto":
         kind = "table" if reading.columns else _recognise(table)
     if kind not in FORMAT_COLUMNS:
-        raise InputError(Problem(unknown_name("trace format", kind, ["auto", *FORMAT_COLUMNS]), file=str(file)))
+        raise InputError(Problem(unknown_name("trace format", kind, ["auto", *FORMAT_COLUMNS]), file=str(table.file)))
     _need_columns(table, kind)
-    table, left_out = _without_labels(table, kind, reading)
-    table, failures = _without_failures(table, kind, reading)
-    if table.frame.empty:
-        raise InputError(Problem("has no rows", file=str(file)))
-    trace = _build(table, kind, reading, failures, left_out)
-    order = np.argsort(trace.requests.arrival_s, kind="stable")
-    labels = None if trace.labels is None else trace.labels[order]
-    return LoadedTrace(select(trace.requests, order), trace.was_read, labels)
+    return kind
+
+
+def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
+    kept = rows.all()
+    columns: dict[str, NDArray[np.integer]] = {}
+    block_tokens = None
+    if "hash_ids" in rows.has:
+        block_tokens = rows.reading.hash_block_tokens or rows.sizes.size(file)
+        columns |= block_segments(kept.blocks, kept.isl, block_tokens)
+    if rows.kind == "table" and "session_id" in rows.has:
+        columns["session_id"] = rows.sessions.sorted()[1][kept.sessions]
+
+    def seconds(time: float) -> float:
+        return time * rows.factor - rows.start * rows.factor
+
+    arrival_s = kept.times * rows.factor
+    if rows.start:
+        arrival_s = arrival_s - rows.start * rows.factor
+    spans: dict[str | None, Span] = {
+        name: Span(count, seconds(first), seconds(last))
+        for name, (count, first, last) in zip(_label_names(rows), rows.spans.values(), strict=True)
+    }
+    order = np.argsort(arrival_s, kind="stable")
+    order = order[arrival_s[order] < rows.until_s]
+    labelled = rows.kind == "table" and "class" in rows.has
+    names = np.array([*rows.labels.known], dtype=object)
+    labels = names[kept.labels][order] if labelled else None
+    requests = make_requests(arrival_s, kept.isl, kept.osl, **columns)
+    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out)
+    return LoadedTrace(select(requests, order), was_read, labels, spans)
+
+
+def _label_names(rows: Rows) -> list[str | None]:
+    """Labels in the order of the spans."""
+    names = [*rows.labels.known]
+    return [names[number] if names else None for number in rows.spans]
 
 
 def _renamed(table: Table, reading: Reading) -> Table:
@@ -127,19 +179,17 @@ def _need_columns(table: Table, kind: str) -> None:
         raise InputError(Problem(message, file=str(table.file), line=1))
 
 
-def _without_labels(table: Table, kind: str, reading: Reading) -> tuple[Table, int]:
+def _without_labels(table: Table, kind: str, reading: Reading, known: set[str]) -> tuple[Table, int]:
+    """The rows whose label is not left out, and the number of the others; labels that were met are known then."""
     if not reading.leave_out:
         return table, 0
     if kind != "table" or "class" not in table.frame.columns:
         raise InputError(Problem("has no column 'class' whose labels could be left out", file=str(table.file)))
     import pandas as pd
 
-    labels = pd.Series(_labels(table, "class"))
-    known = sorted(set(labels))
-    unknown = [name for name in reading.leave_out if name not in known]
-    if unknown:
-        raise InputError(*(Problem(unknown_name("class", name, known), file=str(table.file)) for name in unknown))
-    gone = labels.isin(reading.leave_out).to_numpy()
+    labels = pd.Series([str(value) for value in table.frame["class"]], dtype=object)
+    known.update(labels)
+    gone = labels.isin(reading.leave_out).to_numpy(np.bool_)
     return table.rows(~gone), int(gone.sum())
 
 
@@ -148,63 +198,5 @@ def _without_failures(table: Table, kind: str, reading: Reading) -> tuple[Table,
         return table, 0
     import pandas as pd
 
-    gone = (pd.to_numeric(table.frame[FORMAT_COLUMNS[kind][2]], errors="coerce") == 0).to_numpy()
+    gone = (pd.to_numeric(table.frame[FORMAT_COLUMNS[kind][2]], errors="coerce") == 0).to_numpy(np.bool_)
     return table.rows(~gone), int(gone.sum())
-
-
-def _build(table: Table, kind: str, reading: Reading, failures: int, left_out: int) -> LoadedTrace:
-    time, isl_name, osl_name = FORMAT_COLUMNS[kind][:3]
-    arrival_s, unit, problems = _seconds(table, kind, time, reading)
-    isl, isl_problems = token_column(table, isl_name)
-    osl, osl_problems = token_column(table, osl_name)
-    problems += isl_problems + [_explain(problem) for problem in osl_problems]
-    columns: dict[str, NDArray[np.integer]] = {}
-    block_tokens = None
-    if "hash_ids" in table.frame.columns:
-        blocks, hash_problems = hash_ids(table)
-        problems += hash_problems
-        raise_problems(problems)
-        block_tokens, segments = block_segments(table, blocks, isl, reading.hash_block_tokens)
-        columns |= segments
-    if kind == "table" and "session_id" in table.frame.columns:
-        columns["session_id"] = np.unique(_labels(table, "session_id"), return_inverse=True)[1]
-    raise_problems(problems)
-    if kind != "table" or unit == "date" or arrival_s.min() >= _EPOCH_S:
-        arrival_s = arrival_s - arrival_s.min()
-    labelled = kind == "table" and "class" in table.frame.columns
-    labels = _labels(table, "class") if labelled else None
-    was_read = WasRead(kind, unit, block_tokens, failures, left_out)
-    return LoadedTrace(make_requests(arrival_s, isl, osl, **columns), was_read, labels)
-
-
-def _labels(table: Table, column: str) -> NDArray[np.object_]:
-    """A column as text, whatever its values are."""
-    return np.array([str(value) for value in table.frame[column]], dtype=object)
-
-
-def _explain(problem: Problem) -> Problem:
-    if problem.got not in ("0", "0.0"):
-        return problem
-    hint = f"{problem.message}; a request that failed: leave_out_failures: true leaves such rows out"
-    return Problem(hint, file=problem.file, line=problem.line, got=problem.got)
-
-
-def _seconds(table: Table, kind: str, column: str, reading: Reading) -> tuple[NDArray[np.float64], str, list[Problem]]:
-    """Arrivals in seconds and their unit: as said, else by the format and what the times look like."""
-    import pandas as pd
-
-    raw = table.frame[column]
-    numbers = pd.to_numeric(raw, errors="coerce")
-    is_date = kind == "azure" or (reading.time_unit is None and bool(numbers.isna().all()))
-    if is_date:
-        times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
-        if kind == "azure" or times.notna().any():
-            bad = times.isna().to_numpy()
-            seconds = np.asarray((times - times.min()).dt.total_seconds(), np.float64)
-            return seconds, "date", problems_at(table, raw, bad, f"{column} must be a date and time")
-    values, problems = number_column(table, column)
-    unit = reading.time_unit
-    if unit is None:
-        whole = bool(np.all(values[np.isfinite(values)] % 1 == 0))
-        unit = "ms" if kind == "mooncake" and whole else "s"
-    return values * SECONDS_PER_UNIT[unit], unit, problems

@@ -1,0 +1,202 @@
+"""Files of rows, read as they are, in pieces: memory is that of a piece, however large the file."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import re
+import warnings
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from simulator.errors import InputError, Problem
+from simulator.results.inputs import input_file
+from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PIECE_ROWS = 100_000
+_JSON_ROWS = 20_000
+"""Of a piece: rows of text are larger as objects, above all lists of hashes."""
+_AS_WRITTEN: Any = {"skip_blank_lines": False, "keep_default_na": False}
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+"""Between the values of a line, unless its first line has none; then what it has instead."""
+PACKINGS: Mapping[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+"""What unpacks a file, by the last end of its name."""
+JSON_LINES = (".jsonl", ".ndjson")
+_REST = "\0"
+ENDINGS = (*SEPARATORS, *JSON_LINES, ".parquet")
+"""Kinds of files that are read."""
+
+
+def read_table(file: Path) -> Table:
+    """A file as a whole, as `read_pieces`."""
+    import pandas as pd
+
+    pieces = list(read_pieces(file))
+    frame = pd.concat([piece.frame for piece in pieces], ignore_index=True)
+    return Table(file, frame, np.concatenate([piece.line for piece in pieces]), pieces[0].is_text)
+
+
+def read_pieces(file: Path) -> Iterator[Table]:
+    """Read a file by the end of its name (`ENDINGS`), packed (`PACKINGS`) or not; at least one piece, all alike.
+
+    Raises
+    ------
+    InputError : the file is missing, of another kind, or its rows differ in length
+    """
+    input_file(file, None)
+    ending = next((suffix for suffix in reversed(file.suffixes) if suffix not in PACKINGS), "").lower()
+    if ending == ".parquet" and file.suffix not in PACKINGS:
+        return _read_parquet(file)
+    if ending in SEPARATORS:
+        return _read_csv(file, SEPARATORS[ending])
+    if ending in JSON_LINES:
+        return _read_json_lines(file)
+    raise InputError(
+        Problem(f"must be one of {', '.join(ENDINGS)}, or packed as {', '.join(PACKINGS)}", file=str(file))
+    )
+
+
+def _opened(file: Path) -> IO[str]:
+    unpack: Any = PACKINGS.get(file.suffix, open)
+    opened: IO[str] = unpack(file, "rt", encoding="utf-8", errors="replace")
+    return opened
+
+
+def _read_json_lines(file: Path) -> Iterator[Table]:
+    records: list[dict[str, object]] = []
+    lines: list[int] = []
+    columns: list[str] | None = None
+    problems: list[Problem] = []
+    with _unpacked(file), _opened(file) as text:
+        for number, content in enumerate(text, start=1):
+            if not content.strip():
+                continue
+            record = _json_object(content)
+            if record is None:
+                got = content.strip()[:60]
+                problems.append(Problem("is not a JSON object", file=str(file), line=number, got=got))
+                if len(problems) == MAX_PROBLEMS:
+                    break
+                continue
+            records.append(record)
+            lines.append(number)
+            if len(records) == _JSON_ROWS:
+                yield (piece := _of_records(file, records, lines, columns))
+                columns, records, lines = list(piece.frame.columns), [], []
+    raise_problems(problems)
+    if records or columns is None:
+        yield _of_records(file, records, lines, columns)
+
+
+@contextmanager
+def _unpacked(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise InputError(Problem(f"cannot be unpacked: {error}", file=str(file))) from error
+
+
+def _of_records(file: Path, records: list[dict[str, object]], lines: list[int], columns: list[str] | None) -> Table:
+    """Rows with the columns of the first piece; one that comes later is told, since nobody would look for it."""
+    import pandas as pd
+
+    frame = pd.DataFrame.from_records(records)
+    if columns is not None:
+        late = [name for name in frame.columns if name not in columns]
+        if late:
+            line = next(line for line, record in zip(lines, records, strict=True) if late[0] in record)
+            text = f"the first {_JSON_ROWS:,} rows have no {late[0]!r}: give it there too, as null"
+            raise InputError(Problem(text, file=str(file), line=line))
+        frame = frame.reindex(columns=columns)
+    return Table(file, frame, np.array(lines, np.int64), is_text=False)
+
+
+def _json_object(text: str) -> dict[str, object] | None:
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _read_parquet(file: Path) -> Iterator[Table]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows, first = pq.ParquetFile(file), 1
+        for batch in rows.iter_batches(PIECE_ROWS):
+            yield Table(file, batch.to_pandas(), np.arange(first, first + len(batch)), is_text=False)
+            first += len(batch)
+        if first == 1:
+            yield Table(file, rows.schema_arrow.empty_table().to_pandas(), np.zeros(0, np.int64), is_text=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(Problem(f"is not a Parquet file: {error}", file=str(file))) from error
+
+
+def _read_csv(file: Path, separator: str) -> Iterator[Table]:
+    import pandas as pd
+
+    try:
+        with _opened(file) as text:
+            head = text.readline()
+        separator = next((each for each in (separator, ";", "\t") if each in head), separator)
+        first = 2
+        for frame in _frames_of_csv(file, separator):
+            filled = (frame.fillna("") != "").any(axis=1).to_numpy()
+            yield Table(file, frame[filled], np.flatnonzero(filled) + first)
+            first += len(frame)
+    except pd.errors.ParserWarning as error:
+        raise InputError(Problem("its rows have more values than its first line has names", file=str(file))) from error
+    except pd.errors.ParserError as error:
+        place = re.search(r"line (\d+)", str(error))
+        line = int(place[1]) if place else None
+        raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
+    except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
+
+
+def _frames_of_csv(file: Path, separator: str) -> Iterator[pd.DataFrame]:
+    """Rows of a CSV file; one separator at the end of each line names no column and holds nothing."""
+    import pandas as pd
+
+    how: Any = {"sep": separator, "dtype": str, "index_col": False, **_AS_WRITTEN}
+    done = 0
+    try:
+        for frame in _strictly(pd.read_csv(file, chunksize=PIECE_ROWS, **how)):
+            yield frame
+            done += len(frame)
+        return
+    except pd.errors.ParserWarning:
+        names = list(pd.read_csv(file, nrows=0, **how).columns)
+    skipped = range(1, done + 1)
+    for frame in _strictly(
+        pd.read_csv(file, header=0, names=[*names, _REST], skiprows=skipped, chunksize=PIECE_ROWS, **how)
+    ):
+        if (frame[_REST].fillna("") != "").any():
+            raise pd.errors.ParserWarning
+        yield frame.drop(columns=_REST)
+
+
+def _strictly(frames: Any) -> Iterator[pd.DataFrame]:
+    """The frames of a reader, whose warnings are errors."""
+    import pandas as pd
+
+    with frames:
+        while True:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
