@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem
 from simulator.results.inputs import input_file
@@ -153,7 +154,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         separator = next((each for each in (separator, ";", "\t") if each in head), separator)
         first = 2
         for frame in _frames_of_csv(file, separator):
-            filled = (frame.fillna("") != "").any(axis=1).to_numpy()
+            filled = _filled(frame)
             yield Table(file, frame[filled], np.flatnonzero(filled) + first)
             first += len(frame)
     except pd.errors.ParserWarning as error:
@@ -164,6 +165,15 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         raise InputError(Problem(f"is not CSV with equal rows: {error}".strip(), file=str(file), line=line)) from error
     except (pd.errors.EmptyDataError, UnicodeDecodeError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(Problem(f"is not a CSV file: {error}", file=str(file))) from error
+
+
+def _filled(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Rows that hold anything; those whose first value is something do."""
+    first = frame.iloc[:, 0]
+    filled = (first.notna() & (first != "")).to_numpy(np.bool_)
+    if not filled.all():
+        filled[~filled] = (frame[~filled].fillna("") != "").any(axis=1).to_numpy()
+    return filled
 
 
 def _frames_of_csv(file: Path, separator: str) -> Iterator[pd.DataFrame]:

@@ -117,16 +117,19 @@ class Rows:
         self._count(times, labels)
         keep = self._inside(times)
         blocks = [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else blocks
-        self._kept.append(_Kept(*(each[keep] for each in (times, isl, osl, labels, sessions)), blocks))
+        self._kept.append(_Kept(times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks))
 
     def all(self) -> _Kept:
         """What was kept of all pieces, its times as they stand in the file."""
         kept = self._kept
-        columns = (
-            np.concatenate([getattr(one, name) for one in kept])
-            for name in ("times", "isl", "osl", "labels", "sessions")
+        return _Kept(
+            np.concatenate([one.times for one in kept]),
+            np.concatenate([one.isl for one in kept]),
+            np.concatenate([one.osl for one in kept]),
+            np.concatenate([one.labels for one in kept]),
+            np.concatenate([one.sessions for one in kept]),
+            [block for one in kept for block in one.blocks],
         )
-        return _Kept(*columns, [block for one in kept for block in one.blocks])
 
     @property
     def unit(self) -> str:
