@@ -25,7 +25,7 @@ _MOST_CALLS = 90
 """Calls that name the output place, of which one is the last: more than any of these commands makes."""
 _MOST_S = 1.5
 _GONE_S = 5.0
-_HANGS_S = 60.0
+_HANGS_S = 120.0
 _SIGNS = ("Traceback", "Exception ignored", "Fatal Python error")
 """Of an error that nobody caught, and of a command that hangs."""
 _POINTS = ".points"

@@ -40,6 +40,12 @@ _COMMANDS = (
     "report",
     "bench",
 )
+_KEPT = {
+    "run": "; what was written is kept beside the bundle, as NAME.partial",
+    "sweep": "; the same sweep goes on from what has finished",
+    "plan": "; what was simulated is not simulated again",
+}
+"""What an interrupted command leaves."""
 for _name in _COMMANDS:
     app.command(f"simulator.cli.{_name}:{_name}", name=_name)
 verify = App(name="verify", help="Check bundles, and the simulator against recordings of the real engine.")
@@ -104,7 +110,8 @@ def run_command(arguments: list[str]) -> int:
     except CycloptsError:
         return 2
     except KeyboardInterrupt:
-        print("servecast: interrupted; what has finished is kept beside the bundle", file=sys.stderr)
+        kept = _KEPT.get(arguments[0] if arguments else "", "")
+        print(f"servecast: interrupted{kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         return 0

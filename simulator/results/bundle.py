@@ -47,8 +47,9 @@ def clear_unfinished(folder: Path) -> None:
 class BundleWriter:
     """Context manager that fills a bundle.
 
-    On leaving without an error the bundle stands under `path`, replacing an older one of that name. On an error or
-    Ctrl-C what was written is kept as `<path>.partial`, with `"status": "partial"` in its manifest.
+    On leaving without an error the bundle stands under `path`, replacing an older one of that name, and what an earlier
+    interruption left of it. On an error or Ctrl-C what was written is kept as `<path>.partial`, with
+    `"status": "partial"` in its manifest.
     """
 
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
@@ -115,8 +116,10 @@ class BundleWriter:
             status = "complete" if error is None else "partial"
             manifest = finite({**self._manifest, "bundle_version": BUNDLE_VERSION, "status": status})
             self.json(MANIFEST, sealed(manifest, self._folder))
-            target = self.path if error is None else self.path.with_name(f"{self.path.name}.partial")
-            self._publish(target)
+            partial = self.path.with_name(f"{self.path.name}.partial")
+            self._publish(self.path if error is None else partial)
+            if error is None and not partial.is_symlink():
+                shutil.rmtree(partial, ignore_errors=True)
         except (OSError, InputError) as failure:
             shutil.rmtree(self._folder, ignore_errors=True)
             if error is None:

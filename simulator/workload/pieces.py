@@ -170,7 +170,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
 def _filled(frame: pd.DataFrame) -> NDArray[np.bool_]:
     """Rows that hold anything; those whose first value is something do."""
     first = frame.iloc[:, 0]
-    filled = (first.notna() & (first != "")).to_numpy(np.bool_)
+    filled = (first.notna() & (first != "")).to_numpy(np.bool_, copy=True)
     if not filled.all():
         filled[~filled] = (frame[~filled].fillna("") != "").any(axis=1).to_numpy()
     return filled

@@ -55,6 +55,8 @@ def test_an_interrupted_run_keeps_partial_results_marked(tmp_path: Path, error: 
     assert len(pd.read_parquet(tmp_path / "run.partial" / "t.parquet")) == 1
     with pytest.raises(InputError, match="interrupted run"):
         read_bundle(tmp_path / "run.partial")
+    write(tmp_path / "run")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
