@@ -8,13 +8,8 @@ import streamlit as st
 
 from dashboard.boundary import page
 from dashboard.pages import PAGES
+from dashboard.style import STYLE
 from dashboard.warm import warm_up
-
-_STYLE = """<style>
-[data-testid='stCaptionContainer'] {color: inherit; opacity: 0.85}
-[data-testid='stBaseButton-primary']:enabled {background-color: #0072B2; border-color: #0072B2; color: white}
-</style>"""
-"""Captions and the words of buttons have a contrast of 4.5 at least, in both themes."""
 
 
 def main() -> None:
@@ -33,7 +28,7 @@ def main() -> None:
         menu.setdefault(entry.section, []).append(pages[entry.view])
     st.session_state["pages"] = pages
     chosen = st.navigation(menu, expanded=True)
-    st.html(_STYLE)
+    st.html(STYLE)
     chosen.run()
     warm_up()
 

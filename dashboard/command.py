@@ -81,6 +81,7 @@ def _arguments(host: str, port: int, open_browser: bool, names: list[str]) -> li
         "browser.gatherUsageStats": "false",
         "browser.serverAddress": names[0] if names else "localhost" if everywhere else host,
         "client.showErrorDetails": "none",
+        "runner.magicEnabled": "false",
         "client.toolbarMode": "viewer",
         "theme.light.primaryColor": "#0072B2",
         "theme.dark.primaryColor": "#56B4E9",

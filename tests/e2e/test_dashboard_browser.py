@@ -65,6 +65,12 @@ def test_every_view_shows_itself_without_an_error(page: Page, server: str, view:
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(f"{server}/{address(view)}")
     settled(page)
+    first = (
+        page.get_by_test_id("stMainBlockContainer")
+        .get_by_test_id("stHeading")
+        .or_(page.get_by_test_id("stMainBlockContainer").get_by_test_id("stMarkdown"))
+    )
+    expect(first.first.locator("h1")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
     assert wrong == []
