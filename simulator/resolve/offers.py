@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -56,19 +57,43 @@ def catalog_offer(pool: Pool, tier: str | None) -> GpuOffer | None:
 
 
 def _look_up(pool: Pool, tier: str) -> GpuOffer:
-    """The instances that hold the pool for least, with the replicas that it has at its times; a pipeline stage stays
-    within one.
+    """The instances that hold the pool for least, with the replicas that it has at its times."""
+    return offer_for(pool, tier, replica_shares(pool))
+
+
+def offer_for(pool: Pool, tier: str, shares: Mapping[int, float]) -> GpuOffer:
+    """The instances that hold a pool for least with so many replicas, each number for a share of the time.
+
+    A pipeline stage stays within one.
+
+    Raises
+    ------
+    InputError : nobody offers them
     """
     stages = pool.pipeline_parallel_size
     return gpu_offer(
         *(pool.site, pool.gpu, tier),
         gpus=pool.tensor_parallel_size,
-        replicas={max(n * stages, 1): share for n, share in replica_shares(pool).items()},
+        replicas={max(n * stages, 1): share for n, share in shares.items()},
         instance=pool.instance,
         size=pool.gpus_per_instance,
-        is_own_price=pool.price_usd_per_gpu_hour is not None,
+        is_own_price=_own_price(pool) is not None,
         kept=partial(committed_instances, pool) if is_reserved(pool) else None,
     )
+
+
+def held_usd_per_hour(pool: Pool, offer: GpuOffer, shares: Mapping[int, float]) -> float:
+    """What such instances cost an hour on average, with replicas as `offer_for` takes them."""
+    own, stages, size = _own_price(pool), pool.pipeline_parallel_size, offer.gpus_per_instance
+    usd = offer.usd_per_instance_hour if own is None else own * size
+    held = (share * instances_for(pool.tensor_parallel_size, n * stages, size) for n, share in shares.items())
+    return usd * math.fsum(held)
+
+
+def _own_price(pool: Pool) -> float | None:
+    """The pool's own USD per GPU-hour, of prices by the hour their mean; None for the catalog's."""
+    by_hour = pool.price_by_hour_usd_per_gpu_hour
+    return pool.price_usd_per_gpu_hour if by_hour is None else math.fsum(by_hour) / len(by_hour)
 
 
 def replica_shares(pool: Pool) -> dict[int, float]:

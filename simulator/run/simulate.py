@@ -30,6 +30,7 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
+from simulator.run.measured_instances import cheaper_instances
 from simulator.run.months import Progress
 from simulator.run.phases import check_events, event_words
 from simulator.run.priced import first_month_usd
@@ -262,6 +263,7 @@ class _Study:
         if answer is not None:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
         most = (sizer.limits or Limits()).max_replicas
+        told = told.warned("size", cheaper_instances(topology.settings, journey.months[0].shares))
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month

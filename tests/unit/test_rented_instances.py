@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from bill_cases import pool as pool_use
 from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer
 from simulator.resolve.offers import catalog_offer, committed_instances, gpus_per_instance, replica_shares
+from simulator.run.measured_instances import cheaper_instances, replica_hours
 from simulator.run.simulate import simulate
 from simulator.schema.pool import Pool
+from simulator.schema.topology import Topology
 from simulator.size.found import Limits
+from simulator.study.decision import Served, Share
+from simulator.study.demand import WHOLE_MONTH
+from simulator.study.usage import Stay, Usage
 
 OFFICE = [{"days": "mon-fri", "hours": "9-17", "replicas": 4}]
 NIGHT = [{"hours": "22-6", "replicas": 1}]
@@ -51,6 +57,7 @@ def test_numbers_of_replicas_and_their_shares(given: dict[str, object], shares: 
         ({"replicas": 8, "price_usd_per_gpu_hour": 2.0}, 8),
         ({"autoscaler": SCALER, "price_usd_per_gpu_hour": 2.0}, 1),
         ({"autoscaler": SCALER, "gpus_per_instance": 4}, 4),
+        ({"replicas": 7, "price_by_hour_usd_per_gpu_hour": [2.0] * 24}, 1),
         ({"replicas": 4} | RESERVED, 4),
         ({"replicas": 1, "schedule": OFFICE} | RESERVED, 1),
         ({"replicas": 4, "schedule": NIGHT} | RESERVED, 4),
@@ -121,3 +128,34 @@ def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
     for row in met:
         hours = 730 * (40 / 168 * int(row["sizes"]) + 128 / 168)
         assert row["usd_per_month"] == pytest.approx(4 * hours)
+
+
+def served(*numbers: tuple[int, float], span_s: float = 1000.0) -> Share:
+    """A month like a window from second 100 on, in which so many replicas were there for so many seconds each."""
+    stays, at_s = [], 100.0
+    for n, length_s in numbers:
+        stays += [Stay(k, k // 8, "serving", at_s, at_s + length_s) for k in range(n)]
+        at_s += length_s
+    usage = Usage(100.0 + span_s, (pool_use("p", 1, stays, 100.0 + span_s),), (), (), 100.0)
+    return Share(730.0, WHOLE_MONTH, Served(True, 1.0, "", (usage,)))
+
+
+def test_replicas_are_counted_for_the_time_that_they_were_there() -> None:
+    assert replica_hours("p", [served((8, 900.0), (7, 100.0))]) == pytest.approx({8: 0.9, 7: 0.1})
+    assert replica_hours("p", [served((0, 400.0), (2, 600.0))]) == pytest.approx({2: 0.6})
+    assert replica_hours("p", [served((2, 1000.0)), served((4, 1000.0))]) == pytest.approx({2: 0.5, 4: 0.5})
+
+
+def test_other_instances_that_would_cost_less_are_told() -> None:
+    """7.9 single GPUs at $4.29 on average; eight on one instance cost $31.92 an hour, whatever runs on them."""
+    wide = {"autoscaler": SCALER | {"max": 8}}
+    (words,) = cheaper_instances(topology(wide), [served((8, 900.0), (7, 100.0))])
+    assert "try gpus_per_instance: 8" in words
+    assert f"${(7.9 * 4.29 - 31.92) * 730:,.0f} a month" in words
+    assert cheaper_instances(topology(wide), [served((8, 300.0), (1, 700.0))]) == []
+    for named in ({"gpus_per_instance": 1}, {"price_usd_per_gpu_hour": 4.0}, {"billing": "reserved"} | RESERVED):
+        assert cheaper_instances(topology(wide | named), [served((8, 900.0), (7, 100.0))]) == []
+
+
+def topology(given: dict[str, object]) -> Topology:
+    return Topology.model_validate({"pools": [{"name": "p", "site": "lambda", "gpu": "h100-sxm", **given}]})
