@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numba
 import platformdirs
 from filelock import FileLock
 
+from simulator.interpreted import interpreted
 from simulator.linked_kernels import LinkedCompiler, OptimisedCompiler
 
 _ROOT = Path(__file__).parent
@@ -52,6 +54,8 @@ setattr(numba.config, "CACHE_DIR", str(CACHE_DIR))  # noqa: B010
 
 _TURNS: list[FileLock] = []
 """What this process compiles, a kernel's callers before it."""
+_TOLD: set[Path] = set()
+"""Caches of which this process has said that it compiles into them."""
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 LINKED: Any = {"pipeline_class": LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 OPTIMISED: Any = {**LINKED, "pipeline_class": OptimisedCompiler}
@@ -69,7 +73,8 @@ def kernel(function: Any) -> Any:
 
 def shared_kernel(function: Any) -> Any:
     """As `kernel`, for what Python calls too."""
-    return numba.njit(**OPTIONS)(function)
+    compiled = numba.njit(**OPTIONS)(function)
+    return interpreted(compiled) if compiled is function else compiled
 
 
 def inline_kernel(function: Any) -> Any:
@@ -92,6 +97,14 @@ def array_entry(function: Any) -> Any:
     return _compiled_once(numba.njit(cache=True, **{**OPTIONS, "_nrt": True})(function))
 
 
+def _tell(folder: Path) -> None:
+    """Say once that whoever waits now waits for a compiler, and does so no second time."""
+    if not _TOLD:
+        text = "servecast: compiling kernels for a kind of fleet that is new here, once: 2 to 5 minutes of one core"
+        print(f"{text} (`servecast doctor --warm-all` compiles all kinds)", file=sys.stderr, flush=True)
+    _TOLD.add(folder)
+
+
 def _compiled_once(dispatcher: Any) -> Any:
     """Let no two processes compile the same, and only one at a time write: Numba locks neither index nor objects.
 
@@ -101,7 +114,7 @@ def _compiled_once(dispatcher: Any) -> Any:
     """
     compile_for, cache = getattr(dispatcher, "_compile_for_args", None), getattr(dispatcher, "_cache", None)
     if compile_for is None or cache is None:  # NUMBA_DISABLE_JIT
-        return dispatcher
+        return interpreted(dispatcher)
     load, save = cache.load_overload, cache.save_overload
     folder, name = Path(cache.cache_path), dispatcher.py_func.__qualname__
 
@@ -115,6 +128,7 @@ def _compiled_once(dispatcher: Any) -> Any:
         found = load(signature, target)
         if found is None:
             _TURNS.append(turn)
+            _tell(folder)
         else:
             turn.release()
         return found

@@ -215,6 +215,9 @@ POOL = np.dtype(
         ("replica_base", np.int64),
         ("n_ready", np.int64),
         ("routing", np.int64),
+        ("prefix_weight", np.float64),  # of the score by which `longest_prefix` routes
+        ("free_weight", np.float64),
+        ("queue_weight", np.float64),
         ("round_robin", np.int64),
         ("max_waiting_per_replica", np.int64),
         ("latency_s", np.float64),

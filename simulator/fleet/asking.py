@@ -67,6 +67,9 @@ def _no_reset(engines: Engines, r: int, running: bool) -> None:
 
 @kernel
 def _reset(engines: Engines, r: int, running: bool) -> None:
+    if engines.flight.replicas[r].waits != 0:
+        engines.rooms.replicas[r].reset = max(engines.rooms.replicas[r].reset, 2 if running else 1)
+        return
     rep = engines.replicas[r]
     pool = engines.pools[rep.pool]
     if running:
@@ -90,4 +93,7 @@ def _reset(engines: Engines, r: int, running: bool) -> None:
 
 
 reset_cache = room_door(_no_reset, _reset)
-"""Forget cached content (vLLM `reset_prefix_cache`): refused while a block is held; those who run may be preempted."""
+"""Forget cached content (vLLM `reset_prefix_cache`): refused while a block is held; those who run may be preempted.
+
+As vLLM looks at such a request between its iterations, it waits for the output that the replica waits for.
+"""

@@ -71,7 +71,7 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
         slot = engines.slots[index]
         rep.load_head = slot.run_next
         if slot.peer == NONE:
-            start_load(engines, fleet, index, now)
+            start_load(engines, fleet, rep, index, now)
             continue
         kept = engines.slots[slot.peer]
         source = engines.replicas[kept.replica]
@@ -84,19 +84,21 @@ def start_transfers(fleet: Fleet, engines: Engines, rep: Any, now: float) -> Non
 
 
 @kernel
-def _nothing_to_load(engines: Engines, fleet: Fleet, index: int, now: float) -> None:
+def _nothing_to_load(engines: Engines, fleet: Fleet, rep: Any, index: int, now: float) -> None:
     return
 
 
 @kernel
-def _load_from_outside(engines: Engines, fleet: Fleet, index: int, now: float) -> None:
-    mine = engines.rooms.slots[index]
-    mine.loaded_s = now + mine.load_s
+def _load_from_outside(engines: Engines, fleet: Fleet, rep: Any, index: int, now: float) -> None:
+    pool, mine = engines.pools[rep.pool], engines.rooms.slots[index]
+    many = blocks_to_fetch(engines, rep, pool, engines.slots[index])
+    rep.link_free_s = max(now, rep.link_free_s) + many * pool.kv_block_bytes / pool.kv_link_bytes_per_s
+    mine.loaded_s = rep.link_free_s + pool.kv_latency_s + mine.load_s
     set_timer(fleet, mine.loaded_s, TIMER_LOADED, index, engines.slots[index].request)
 
 
 start_load = room_door(_nothing_to_load, _load_from_outside)
-"""Begin a load from a store, or from an engine outside the fleet."""
+"""Begin a load from a store, or from an engine outside the fleet: over the replica's link, one after the other."""
 
 
 @kernel

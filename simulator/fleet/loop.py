@@ -265,6 +265,10 @@ def _end_step_asking(engines: Engines, fleet: Fleet, r: int) -> bool:
             _end_on_replica(fleet, engines, r, engines.scratch[k], now)
         if rep.sent_head != NONE:
             drop_sent(engines, rep)
+        if room.reset != 0:
+            running = room.reset == 2
+            room.reset = 0
+            reset_cache(engines, r, running)
         if room.pause_s > 0.0:
             rep.step_end_s = now + room.pause_s
             return False

@@ -90,7 +90,7 @@ def _replay_turns(
     """
     ordered = _in_order(requests)
     flight = config.modes.flight or Flight(depth=1, asynchronous=False)
-    config = replace(config, modes=replace(config.modes, flight=flight))
+    config = replace(config, modes=replace(config.modes, flight=flight, stores=config.modes.connector))
     step_time = constant_step_time(0.0, config.max_num_batched_tokens, config.max_num_seqs)
     powers, ranks = np.zeros(config.max_num_seqs + 1), range(n_ranks)
     pools = tuple(PoolSpec(str(k), "", 1, 1, config, replace(step_time, plan_s=1.0), powers) for k in ranks)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulator.engine.content import mix
-from simulator.engine.modes.tables.answers import fits_pool
+from simulator.engine.modes.tables.answers import cached_prefix, fits_pool
 from simulator.engine.speculation import spec_decode_tokens, uniform
 from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
@@ -21,6 +21,7 @@ _CASCADE = int(TargetRouting.CASCADE)
 _ROUND_ROBIN, _RANDOM = int(ReplicaRouting.ROUND_ROBIN), int(ReplicaRouting.RANDOM)
 _LEAST_KV, _TWO = int(ReplicaRouting.LEAST_KV), int(ReplicaRouting.POWER_OF_TWO)
 _PREFIX, _SESSION = int(ReplicaRouting.PREFIX_AFFINITY), int(ReplicaRouting.SESSION_STICKY)
+_LONGEST = int(ReplicaRouting.LONGEST_PREFIX)
 _WEIGHT_STREAM, _REPLICA_STREAM = 11, 13
 _TOO_LONG, _DATA_CLASS, _NO_TARGET = int(Reason.TOO_LONG), int(Reason.DATA_CLASS), int(Reason.NO_TARGET)
 _AFFINITY_SLACK = 4
@@ -269,6 +270,40 @@ def _affine(fleet: Fleet, engines: Engines, pool: Any, key: int, bounded: bool) 
 
 
 @kernel
+def _longest_prefix(fleet: Fleet, engines: Engines, slot: Any, pool: Any, seed: int) -> int:
+    """The replica with the highest score; among equals each is as likely.
+
+    score = w_p · h / H + w_f · f / F + w_q · (q_max - q) / (q_max - q_min), the last w_q where all queues are equal:
+    h of the prompt's H whole blocks are in its prefix cache, f of its F blocks are free, q requests wait at it.
+    """
+    shortest = longest = engines.replicas[fleet.ready[pool.replica_base]].n_waiting
+    for k in range(1, pool.n_ready):
+        waiting = engines.replicas[fleet.ready[pool.replica_base + k]].n_waiting
+        shortest = min(shortest, waiting)
+        longest = max(longest, waiting)
+    whole = max(slot.isl // pool.block_size, 1)
+    best = NONE
+    highest = 0.0
+    equals = 0
+    for k in range(pool.n_ready):
+        r = fleet.ready[pool.replica_base + k]
+        rep = engines.replicas[r]
+        hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
+        queue = (longest - rep.n_waiting) / (longest - shortest) if longest > shortest else 1.0
+        free = rep.free_blocks / (pool.num_blocks - 1)
+        score = pool.prefix_weight * (hits / whole) + pool.free_weight * free + pool.queue_weight * queue
+        if best == NONE or score > highest:
+            best = r
+            highest = score
+            equals = 1
+        elif score == highest:
+            equals += 1
+            if uniform(slot.luck, seed + equals) * equals < 1.0:
+                best = r
+    return best
+
+
+@kernel
 def choose_replica(fleet: Fleet, engines: Engines, index: int, pool: Any) -> int:
     """Replica of a pool with at least one ready replica."""
     slot = engines.slots[index]
@@ -290,6 +325,8 @@ def choose_replica(fleet: Fleet, engines: Engines, index: int, pool: Any) -> int
         a = fleet.ready[pool.replica_base + first]
         b = fleet.ready[pool.replica_base + second]
         return b if engines.load[b] < engines.load[a] else a
+    if kind == _LONGEST:
+        return _longest_prefix(fleet, engines, slot, pool, seed)
     if kind == _PREFIX and slot.n_segments > 0:
         return _affine(fleet, engines, pool, engines.segment_id[slot.segment_start], True)
     if kind == _SESSION and slot.session_id >= 0:

@@ -15,6 +15,7 @@ class ReplicaRouting(IntEnum):
     POWER_OF_TWO = 4
     PREFIX_AFFINITY = 5
     SESSION_STICKY = 6
+    LONGEST_PREFIX = 7
 
 
 class TargetRouting(IntEnum):

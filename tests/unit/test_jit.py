@@ -36,7 +36,9 @@ def started(folder: Path, what: str) -> subprocess.Popen[str]:
         script.write_text(SCRIPT)
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("NUMBA_DISABLE_JIT", None)
-    return subprocess.Popen([sys.executable, str(script), what], env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, str(script), what], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def answer(process: subprocess.Popen[str]) -> tuple[str, int]:
@@ -63,6 +65,12 @@ def test_a_process_waits_for_whoever_compiles_the_same_and_for_nobody_else(tmp_p
         with pytest.raises(subprocess.TimeoutExpired):
             other.communicate(timeout=6.0)
     assert answer(other) == ("10", 0)
+
+
+def test_whoever_waits_for_the_compiler_is_told_once(tmp_path: Path) -> None:
+    told = [started(tmp_path, "21").communicate(timeout=HANGS_S)[1] for _ in range(2)]
+    assert told[0].count("compiling kernels") == told[0].count("\n") == 1
+    assert told[1] == ""
 
 
 def test_processes_that_compile_the_same_at_once_compile_it_once(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def external_tokens(engines: Engines, pool: Any, index: int, tokens: int, local:
         ahead = pool.reads_ahead
         external = max((tokens - ahead if tokens > ahead else tokens) - local, 0)
         return external, external > 0
-    if mine.stored_tokens == 0:
+    if mine.stored_tokens == 0 or engines.rooms.pools[engines.replicas[slot.replica].pool].stores == 0:
         return 0, False
     stored = min(mine.stored_tokens, tokens - 1) // pool.block_size * pool.block_size
     external = max(stored - local, 0)

@@ -22,6 +22,7 @@ MOST_PICTURES = 62
 POOL = np.dtype(
     [
         ("connector", np.int64),
+        ("stores", np.int64),  # looks for beginnings of prompts in a store
         ("takes_back_trimmed", np.int64),
         ("max_loras", np.int64),  # 0: no limit
         ("lora_counts_running", np.int64),
@@ -48,6 +49,7 @@ REPLICA = np.dtype(
         ("turns", np.int32),  # goes on with empty plans while something is on its way, as vLLM does
         ("sampling_waits", np.int32),  # the plan just made needs the tokens of the one before
         ("drops_output", np.int32),  # of those that are preempted now
+        ("reset", np.int32),  # of its cache, once the output that it waits for is there: 1, or 2 with those who run
         ("requeues", np.int32),  # some request has waited among those without blocks although it holds some
         ("n_adapters", np.int32),
         ("n_arrived", np.int32),
@@ -168,6 +170,7 @@ def allocate_rooms(
 def _fill(row: np.void, config: EngineConfig) -> None:
     modes, rules = config.modes, config.rules
     row["connector"], row["takes_back_trimmed"] = modes.connector, rules.stop_takes_back_trimmed
+    row["stores"] = modes.stores
     row["max_loras"], row["lora_counts_running"] = modes.max_loras, rules.lora_counts_running
     row["no_tokens_end"], row["ends_at_states"] = rules.no_tokens_end_waiting, modes.chunks_end_at_states
     ahead = modes.drafts.num_prefill_lookahead_tokens if modes.drafts else 0
