@@ -83,7 +83,7 @@ class DataPlane:
             RECORD,
             longest_tokens=self._loader.longest_closed_tokens,
             log_rows=_LOG_ROWS + 8 * most_seqs * most_plans if log_sink else 0,
-            asks=asks,
+            asks=asks or any(spec.resets),
         )
         if not isinstance(self.engines.rooms, NoRooms):
             pictures = np.append(self._loader.closed_pictures, np.zeros(1, PICTURE))
@@ -93,6 +93,7 @@ class DataPlane:
         )
         for pool, row in zip(spec.pools, self.engines.pools, strict=True):
             row["routing"] = pool.routing
+            row["prefix_weight"], row["free_weight"], row["queue_weight"] = spec.replica_weights
             row["max_waiting_per_replica"] = pool.max_waiting_per_replica
             row["latency_s"] = 2.0 * pool.network_s + pool.step_time.request_overhead_s
             if pool.hands_to is not None:
@@ -280,6 +281,17 @@ class DataPlane:
         self._ensure_out(2 * (int(self.engines.load[r]) + int(self.engines.replicas[r]["n_kept"])))
         loss.lose_replica(self.fleet, self.engines, r, float(now), False)
         self.switch_off(r)
+
+    def reset_cache(self, r: int, now: float, running: bool) -> None:
+        """Replica `r` forgets its prefix cache once its present step has ended; only planes that ask know how.
+
+        Parameters
+        ----------
+        running : those who run are preempted first; else it is refused where any block is held
+        """
+        self._ensure_timers()
+        kind = state.TIMER_RESET_RUNNING if running else state.TIMER_RESET
+        set_timer(self.fleet, float(now), kind, r, NONE)
 
     def provider_down(self, k: int, now: float) -> None:
         """Provider `k` goes down with all it was doing."""

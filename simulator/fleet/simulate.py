@@ -26,6 +26,7 @@ from simulator.fleet.state import WORK_THROWN_INPUT
 from simulator.rng import stream
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
+from simulator.study.resets import CacheResets
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.jobs import Later
@@ -115,6 +116,8 @@ class _Simulation:
                 self.env.process(autoscale(control, pool.autoscaler, k))
             if pool.schedule:
                 self.env.process(keep_schedule(control, pool.schedule, spec.clock_s))
+            if spec.resets and (resets := spec.resets[k]) is not None:
+                self.env.process(self._reset_caches(control, resets))
         self.outages = [
             OutageClock(
                 self.env,
@@ -129,6 +132,13 @@ class _Simulation:
         self.last_s = 0.0
         self.broken = np.zeros((len(spec.pools), len(spec.classes)), np.int64)
         self.energy_marks: list[NDArray[np.float64]] = []
+
+    def _reset_caches(self, control: PoolControl, resets: CacheResets) -> Generator[Any, Any, None]:
+        while True:
+            yield self.env.timeout(resets.every_s)
+            for replica in control.replicas:
+                if replica.state == SERVING:
+                    self.plane.reset_cache(replica.number, self.env.now, resets.running)
 
     def _provider_down(self, k: int) -> None:
         self.plane.provider_down(k, self.env.now)

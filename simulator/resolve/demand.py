@@ -34,11 +34,11 @@ def request_source(loaded: LoadedScenario, number: int = 0) -> RequestSource:
 
 def workload_spec(scenario: Scenario, folder: Path) -> spec.WorkloadSpec:
     """The scenario's classes as plain values, files resolved against the scenario's folder."""
-    clock, classes = clock_of(scenario), scenario.workload.classes
+    clock, classes, stored = clock_of(scenario), scenario.workload.classes, has_store(scenario)
     start_s = clock.at(scenario.run.start)
     return spec.WorkloadSpec(
         tuple(
-            _class(cls, folder, clock, start_s, priority)
+            _class(cls, folder, clock, start_s, priority, stored)
             for cls, priority in zip(classes, priorities(classes), strict=True)
         )
     )
@@ -50,7 +50,16 @@ def jobs_per_month(scenario: Scenario) -> float:
     return jobs[0].per_month if len(jobs) == len(scenario.workload.classes) else 0.0
 
 
-def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float, priority: int) -> spec.ClassWorkload:
+def has_store(scenario: Scenario) -> bool:
+    """Whether replicas of any pool have a store of KV caches beside them."""
+    pools = (pool for topology in scenario.topologies.values() for pool in topology.pools)
+    engines = (scenario.engine, *(pool.engine for pool in pools if pool.engine is not None))
+    return any(engine.kv_connector is not None for engine in engines)
+
+
+def _class(
+    cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float, priority: int, stored: bool
+) -> spec.ClassWorkload:
     lengths = cls.lengths
     prefixes = cls.prefixes
     job = cls.arrivals if isinstance(cls.arrivals, schema.Job) else None
@@ -70,17 +79,18 @@ def _class(cls: schema.RequestClass, folder: Path, clock: Clock, start_s: float,
         stop_token_share=cls.stop_token_share,
         n=cls.n,
         cache_salts=cls.cache_salts,
-        brought=_brought(cls, folder),
+        brought=_brought(cls, folder, stored),
     )
 
 
-def _brought(cls: schema.RequestClass, folder: Path) -> spec.Brought:
+def _brought(cls: schema.RequestClass, folder: Path, stored: bool) -> spec.Brought:
     leaves, adapters, grammar, images = cls.leaves, cls.adapters, cls.structured_outputs, cls.images
     return spec.Brought(
         spec.Leaves(leaves.share, leaves.after_s) if leaves else None,
         spec.Adapters(adapters.number, adapters.share, adapters.zipf) if adapters else None,
         spec.StructuredOutputs(grammar.share, grammar.compile_s) if grammar else None,
         spec.Images(images.number, length_of(images.tokens, folder), images.share, images.distinct) if images else None,
+        stored,
     )
 
 

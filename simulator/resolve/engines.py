@@ -30,6 +30,7 @@ from simulator.perf.roofline import roofline_step_time
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.resolve.brought import NOTHING, Brings, modes_brought, notes_of_brought
+from simulator.resolve.cache_modes import check_cache_modes
 from simulator.resolve.checkpoint import architecture, layout_of, weight_format
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
@@ -122,9 +123,11 @@ def plan_engine(
         max_model_len=made.max_model_len if made.max_model_len < of_vllm.max_model_len else settings.max_model_len,
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
-    drafts = _drafts(settings, rules, role, of_vllm.mtp_modules)
-    memory = kv_blocks(asked, Modes(drafts=drafts, connector=role != "both"))
+    connected = role != "both" or settings.kv_connector is not None
+    drafts = _drafts(settings, rules, connected, of_vllm.mtp_modules)
+    memory = kv_blocks(asked, Modes(drafts=drafts, connector=connected))
     _check_groups(memory, role, pp, drafts)
+    check_cache_modes(settings, role, bool(memory.groups))
     limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
@@ -275,27 +278,30 @@ def _rules(version: str | None) -> RuleSet:
     return V0_33 if newer else V0_32
 
 
-def _drafts(settings: EngineSettings, rules: RuleSet, role: str, modules: int) -> Drafts | None:
+def _drafts(settings: EngineSettings, rules: RuleSet, connected: bool, modules: int) -> Drafts | None:
     """With a connector hit blocks are given up in every version; with data parallelism drafts are always all.
 
     Raises
     ------
-    InputError : several MTP modules in a pool of one role
+    InputError : several MTP modules beside a connector
     """
     spec = settings.speculative_config
     if spec is None:
         return None
     reads = spec.method in READS_HIDDEN_STATES
     ahead = tokens_read_ahead(modules, spec.num_speculative_tokens) if reads else 0
-    if ahead > 1 and role != "both":
-        problem = "several MTP modules with prefill and decode apart are not simulated: take 1 draft, or eagle"
+    if ahead > 1 and connected:
+        problem = (
+            "several MTP modules with prefill and decode apart, or with a store of KV caches, are not simulated: take"
+            " 1 draft, or eagle"
+        )
         raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=f"{ahead}"))
     return Drafts(
         num_speculative_tokens=spec.num_speculative_tokens,
         num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),
         reads_hidden_states=reads,
         num_prefill_lookahead_tokens=ahead,
-        num_hash_lookahead_tokens=ahead if role == "both" and not rules.drops_last_hit_block else 0,
+        num_hash_lookahead_tokens=ahead if not connected and not rules.drops_last_hit_block else 0,
         slots=draft_slots(spec.method, spec.num_speculative_tokens),
         by_batch_size=_by_batch_size(spec) if settings.data_parallel_size == 1 else (),
     )
@@ -380,6 +386,7 @@ def _config(
             adaptive_cap_tokens=step_tokens if plan_tokens < step_tokens else 0,
             flight=in_flight,
             drafts=drafting,
-            connector=role != "both",
+            connector=role != "both" or settings.kv_connector is not None,
+            stores=settings.kv_connector is not None,
         ),
     )

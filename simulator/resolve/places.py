@@ -72,6 +72,14 @@ def retry_delay() -> RetryDelay:
     return RetryDelay(*(Quantity(**data[f"retry_{name}"]).value for name in ("initial_delay", "max_delay", "jitter")))
 
 
+@lru_cache
+def replica_weights() -> tuple[float, float, float]:
+    """Of a replica's score in routing by the longest cached prefix: cached share, free share, short queue."""
+    data = read_yaml("routing.yaml")
+    prefix, free, queue = (Quantity(**data[f"{name}_weight"]).value for name in ("prefix", "free", "queue"))
+    return prefix, free, queue
+
+
 def outages(settings: schema.Outages | None) -> Outages:
     """Outages as the scenario gives them; never unless given."""
     if settings is None:

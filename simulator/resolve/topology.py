@@ -14,13 +14,14 @@ from simulator.resolve.admissible import check_admissible
 from simulator.resolve.apis import catalog_api, data_classes, planned_provider
 from simulator.resolve.batches import with_policy
 from simulator.resolve.brought import brings
+from simulator.resolve.cache_modes import cache_resets, store_link
 from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located
 from simulator.resolve.offers import gpus_per_instance
-from simulator.resolve.places import cold_start, outages, reliability
+from simulator.resolve.places import cold_start, outages, reliability, replica_weights
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
@@ -123,6 +124,8 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         routing,
         classes,
         clock.at(scenario.run.start),
+        replica_weights(),
+        cache_resets([engine_settings(loaded, pool) for pool in topology.pools]),
     )
     check_admissible(loaded, fleet)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
@@ -199,6 +202,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         step_time=engine.step_time,
         power_w_by_seqs=engine.power_w_by_seqs,
         routing=ReplicaRouting[pool.routing.upper()],
+        kv_transfer=store_link(engine_settings(loaded, pool), engine.memory.block_bytes, gpus),
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if isinstance(pool.autoscaler, QueueAutoscaler) else None,
         reliability=pool_reliability(pool, reliability(place, per_server, tier)),

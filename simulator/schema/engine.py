@@ -53,6 +53,27 @@ class EplbConfig(Settings):
     """Copies of busy experts in each layer, dealt out over the GPUs with the others."""
 
 
+class PrefixCacheResets(Settings):
+    """Times at which each replica forgets its prefix cache, as after new weights (vLLM's `/reset_prefix_cache`)."""
+
+    every_s: Positive
+    """Seconds from one to the next, the first of them after the start."""
+    reset_running_requests: Switch = False
+    """Preempt those who run first: their prompts and answers so far are computed again. Else a replica at which any
+    request holds KV blocks keeps its cache, as vLLM does."""
+
+
+class KvConnector(Settings):
+    """A store of KV caches beside the replicas, which share it: it has every beginning of a prompt that came before.
+
+    What a replica does not have in its own prefix cache it loads over its link, apart from the steps."""
+
+    gb_per_s_per_gpu: Positive
+    """Speed at which a GPU loads its part, in GB/s."""
+    latency_s: NotNegative = 0.0
+    """From the end of a load to its being noticed."""
+
+
 class GpuPower(Settings):
     """Power of one GPU, as measured or stated, instead of the catalog's."""
 
@@ -91,6 +112,10 @@ class EngineSettings(Settings):
     """Longest prompt + output in tokens; the model's context, or what fits in memory, unless given."""
     enable_prefix_caching: Switch = True
     """Reuse KV blocks of equal prompt beginnings."""
+    prefix_cache_resets: PrefixCacheResets | None = None
+    """Times at which the prefix cache is forgotten; never unless given."""
+    kv_connector: KvConnector | None = None
+    """Store of KV caches beside the replicas; none unless given."""
     disable_hybrid_kv_cache_manager: Switch | None = None
     """Keep all tokens in every layer, also where it reads a window or a chunk of them; vLLM's choice unless given."""
     enable_chunked_prefill: Switch = True

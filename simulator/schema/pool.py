@@ -151,8 +151,10 @@ class Pool(Settings):
         "power_of_two",
         "prefix_affinity",
         "session_sticky",
+        "longest_prefix",
     ] = "least_outstanding"
-    """Choice of a replica within the pool."""
+    """Choice of a replica within the pool: `prefix_affinity` goes by the first piece of a prompt alone,
+    `longest_prefix` by what is in each replica's prefix cache, and by its load."""
     cold_start: ColdStartSettings | None = None
     """Times of a cold start that differ from the site's."""
     zone: str | None = None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.resets import CacheResets
 from simulator.units import SECONDS_PER_WEEK
 
 
@@ -378,6 +379,8 @@ class FleetSpec:
     ----------
     clock_s : what its clock shows at simulated time 0, in s since Monday 00:00; where days have dates, since Monday,
         5 January 1970, 00:00 UTC
+    resets : of the prefix caches of each pool; empty: none anywhere
+    replica_weights : for LONGEST_PREFIX, of the cached share of a prompt, the free share of KV blocks, a short queue
     """
 
     name: str
@@ -386,3 +389,5 @@ class FleetSpec:
     routing: RoutingSpec
     classes: tuple[ClassSpec, ...]
     clock_s: float = 0.0
+    replica_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    resets: tuple[CacheResets | None, ...] = ()

@@ -1,4 +1,4 @@
-"""What the requests of a class bring for modes of an engine: patience, adapters, grammars, pictures."""
+"""What the requests of a class bring for modes of an engine: patience, adapters, grammars, pictures, beginnings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from simulator.workload.lengths import length_sampler
 from simulator.workload.requests import Requests, make_extras
 from simulator.workload.salts import kept_apart
 from simulator.workload.spec import Adapters, Brought, Images
+from simulator.workload.stored import Store
 
 _NO_GRAMMAR = -1.0
 
@@ -38,7 +39,7 @@ def bringer(brought: Brought, seed: int) -> Callable[[Requests], Requests]:
     """
     generators = {name: stream(seed, name) for name in ("leaves", "adapters", "structured outputs", "images")}
     adapters = None if brought.adapters is None else _cumulative(brought.adapters)
-    drawn = _Drawn()
+    drawn, store = _Drawn(), Store()
 
     def bring(block: Requests) -> Requests:
         if brought == Brought():
@@ -58,6 +59,8 @@ def bringer(brought: Brought, seed: int) -> Callable[[Requests], Requests]:
             columns["grammar_s"] = np.where(has, brought.structured_outputs.compile_s, _NO_GRAMMAR)
         if brought.images is not None:
             columns |= _pictures(brought.images, generators["images"], block, drawn)
+        if brought.stored:
+            columns |= {"stored_tokens": store.beginnings(block), "stored_apart": np.ones(len(block), np.bool_)}
         return replace(block, extras=make_extras(len(block), **columns))
 
     return bring

@@ -311,12 +311,13 @@ class Images:
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What requests of a class bring beyond plain serving."""
+    """What requests of a class bring beyond plain serving; `stored`: a store has the beginnings that came before."""
 
     leaves: Leaves | None = None
     adapters: Adapters | None = None
     structured_outputs: StructuredOutputs | None = None
     images: Images | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

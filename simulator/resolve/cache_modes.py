@@ -1,0 +1,60 @@
+"""What befalls a replica's prefix cache from outside: resets, and a store of KV caches beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simulator.errors import InputError, Problem
+from simulator.schema.engine import EngineSettings
+from simulator.study.fleet import KvTransfer
+from simulator.study.resets import CacheResets
+
+_BYTES_PER_GB = 1e9
+
+
+def check_cache_modes(settings: EngineSettings, role: str, several_groups: bool) -> None:
+    """Refuse what is not simulated with resets or a store, at their keys.
+
+    Parameters
+    ----------
+    several_groups : layers differ in what they keep, so that a request has several block tables
+
+    Raises
+    ------
+    InputError : a pool of one role, no prefix cache, batching that is not vLLM's, or a store beside several groups
+    """
+    asked = {
+        "prefix_cache_resets": settings.prefix_cache_resets is not None,
+        "kv_connector": settings.kv_connector is not None,
+    }
+    hindrances = (
+        ("both", role != "both", "in a pool that has one role alone"),
+        ("both", not settings.enable_prefix_caching, "without enable_prefix_caching"),
+        ("both", settings.batching != "continuous", f"with batching {settings.batching}"),
+        ("kv_connector", several_groups, "beside layers that keep windows or states (disable_hybrid_kv_cache_manager)"),
+    )
+    for key, given in asked.items():
+        for of, hinders, told in hindrances:
+            if given and hinders and of in ("both", key):
+                raise InputError(Problem(f"is not simulated {told}", path=f"engine.{key}"))
+
+
+def cache_resets(settings: Sequence[EngineSettings]) -> tuple[CacheResets | None, ...]:
+    """Resets of each pool; empty where no pool has any."""
+    given = [each.prefix_cache_resets for each in settings]
+    if not any(given):
+        return ()
+    return tuple(None if one is None else CacheResets(one.every_s, one.reset_running_requests) for one in given)
+
+
+def store_link(settings: EngineSettings, block_bytes: float, gpus: int) -> KvTransfer:
+    """A replica's side of loads from a store: all its GPUs load their parts of a block at the same time.
+
+    Parameters
+    ----------
+    block_bytes : of one KV block on one GPU
+    """
+    own = settings.kv_connector
+    if own is None:
+        return KvTransfer()
+    return KvTransfer(block_bytes * gpus, own.gb_per_s_per_gpu * _BYTES_PER_GB * gpus, own.latency_s)
