@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.fleet.simulate import simulate_fleet
 from simulator.simulate.demand import Demand
-from simulator.study.fleet import Autoscaler, ColdStart, FleetSpec, Outages, PoolSpec, ProviderSpec, Reliability
+from simulator.study.fleet import Autoscaler, ColdStart, FleetSpec, Outages, Reliability
 
 PERIODS_TO_RISE = 8
 """Decisions in which a pool gets from its fewest replicas to those that it needs: at first four more, then twice."""
@@ -20,13 +21,14 @@ def settled(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
 
     A month is made of hours like those that are simulated, and a service that has run for months does not begin with
     the fewest replicas: with these a pool that starts cold would miss its service levels until the first launch is up,
-    whatever it is set to, unless the warm-up is longer. So the first traffic is served once before, by the same rule
+    whatever it is set to, unless the warm-up is longer. So the first traffic is served twice before, by the same rule
     with launches that take no time and nothing that fails,
 
-        for  T = down_window + up_window + 8 periods,  at most the horizon, whose first 8 periods it does not remember,
+        for  T = up_window + 8 periods,  at most the horizon,
 
-    since in these it makes up for having begun with too few. What a pool then has is ready at time 0. A job, before
-    which there was no traffic, finds the fewest.
+    first from the fewest replicas, without a memory, to have those that it needs, then from these, to hold what the
+    rule remembers. What a pool then has is ready at time 0. Of what comes no more than T is foreseen: a rise after it
+    meets cold starts. A job, before which there was no traffic, finds the fewest.
 
     Parameters
     ----------
@@ -35,14 +37,23 @@ def settled(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
     scalers = [pool.autoscaler for pool in fleet.pools if pool.autoscaler is not None]
     if not scalers or demand.last_job_s is not None:
         return fleet
-    span_s = min(max(map(_settling_s, scalers)), demand.horizon_s)
+    span_s = min(max(map(_rising_s, scalers)), demand.horizon_s)
     before = replace(
         fleet,
-        pools=tuple(_at_once(pool, span_s) for pool in fleet.pools),
-        providers=tuple(_always_up(provider) for provider in fleet.providers),
+        pools=tuple(
+            replace(pool, cold_start=ColdStart(), reliability=Reliability(), outages=Outages()) for pool in fleet.pools
+        ),
+        providers=tuple(replace(provider, outages=Outages()) for provider in fleet.providers),
     )
+    risen = _held(_forgetful(before), demand, number, span_s)
+    before = _with_replicas(before, risen)
+    return _with_replicas(fleet, _held(before, demand, number, span_s))
+
+
+def _held(fleet: FleetSpec, demand: Demand, number: int, span_s: float) -> Sequence[int]:
+    """Replicas of each pool when the first traffic of so long has been served."""
     run = simulate_fleet(
-        before,
+        fleet,
         demand.source(number),
         horizon_s=span_s,
         drain_s=0.0,
@@ -52,24 +63,27 @@ def settled(fleet: FleetSpec, demand: Demand, number: int) -> FleetSpec:
         sample_s=span_s,
     )
     ready = dict(zip(run.samples["pool"].tolist(), run.samples["ready"].tolist(), strict=True))
-    pools = (replace(pool, replicas=ready[k]) if pool.autoscaler else pool for k, pool in enumerate(fleet.pools))
-    return replace(fleet, pools=tuple(pools))
+    return [ready[k] for k in range(len(fleet.pools))]
 
 
-def _settling_s(policy: Autoscaler) -> float:
-    return policy.down_window_s + policy.up_window_s + PERIODS_TO_RISE * policy.period_s
+def _forgetful(fleet: FleetSpec) -> FleetSpec:
+    """Pools that shrink at once: what has waited since they began with too few is not held against them."""
+    return replace(
+        fleet,
+        pools=tuple(
+            replace(pool, autoscaler=replace(pool.autoscaler, down_window_s=0.0)) if pool.autoscaler else pool
+            for pool in fleet.pools
+        ),
+    )
 
 
-def _at_once(pool: PoolSpec, span_s: float) -> PoolSpec:
-    policy = pool.autoscaler
-    if policy is not None:
-        remembers_s = max(span_s - PERIODS_TO_RISE * policy.period_s, 0.0)
-        policy = replace(policy, down_window_s=min(policy.down_window_s, remembers_s))
-    return replace(pool, cold_start=ColdStart(), reliability=Reliability(), outages=Outages(), autoscaler=policy)
+def _with_replicas(fleet: FleetSpec, replicas: Sequence[int]) -> FleetSpec:
+    pools = zip(fleet.pools, replicas, strict=True)
+    return replace(fleet, pools=tuple(replace(pool, replicas=n) if pool.autoscaler else pool for pool, n in pools))
 
 
-def _always_up(provider: ProviderSpec) -> ProviderSpec:
-    return replace(provider, outages=Outages())
+def _rising_s(policy: Autoscaler) -> float:
+    return policy.up_window_s + PERIODS_TO_RISE * policy.period_s
 
 
 def _forget(_: NDArray[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,17 @@ def test_a_pool_begins_with_what_littles_law_asks(loaded: LoadedScenario) -> Non
     (pool,) = settled(fleet_of(loaded), demand_of(loaded), 0).pools
     assert pool.replicas >= 2
     assert math.ceil(wanted / 1.1) <= pool.replicas <= math.ceil(wanted * 1.1)
+
+
+def test_a_rush_that_comes_later_is_not_foreseen(loaded: LoadedScenario, tmp_path: Path) -> None:
+    """Two minutes are looked at; what comes after them finds what the traffic before it had."""
+    file = tmp_path / "rush.yaml"
+    for start_s, foreseen in ((125, False), (20, True)):
+        rush = f"{{kind: schedule, rate_rps: 12, spikes: [{{start_s: {start_s}, duration_s: 200, factor: 6}}]}}"
+        file.write_text(SCENARIO.replace("{kind: gamma, rate_rps: 12, cv: 0.01}", rush))
+        rushed = load_scenario(file)
+        (pool,) = settled(fleet_of(rushed), demand_of(rushed), 0).pools
+        assert (pool.replicas > 4) == foreseen
 
 
 def test_what_fails_later_does_not_change_how_it_begins(loaded: LoadedScenario) -> None:

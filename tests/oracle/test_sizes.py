@@ -107,7 +107,8 @@ def test_requests_that_nothing_can_hold_are_refused_before_any_search(tmp_path: 
 def test_a_cold_start_is_named_not_the_gpu(tmp_path: Path) -> None:
     slow = "topologies.elastic.pools[rented].cold_start={provision_s: 30}"
     given = "topologies.elastic.pools[rented].autoscaler={min: 1, max: auto, target_per_replica: 12, period_s: 0.5}"
-    summary = found("elastic", tmp_path, slow, given)
+    rush = "{kind: schedule, rate_rps: 15, spikes: [{start_s: 20, duration_s: 20, factor: 10}]}"
+    summary = found("elastic", tmp_path, slow, given, f"workload.classes[chat].arrivals={rush}")
     assert summary["search"]["infeasible"].startswith("cold start: without it ")
 
 
