@@ -132,7 +132,10 @@ def test_what_is_drawn_over_time_is_what_happened(bundle: Bundle) -> None:
         assert titles[-1] == "cold starts, faults and outages"
 
 
-def test_those_who_come_before_any_replica_wait_for_the_whole_of_its_cold_start(bundle: Bundle) -> None:
+def test_those_who_come_before_any_replica_wait_for_the_whole_of_its_cold_start(tmp_path: Path) -> None:
+    late = "{kind: schedule, rate_rps: 1e-6, spikes: [{start_s: 240, duration_s: 60, factor: 3e6}]}"
+    sets = [f"workload.classes[{name}].arrivals={late}" for name in ("chat", "long")]
+    bundle = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
     events = bundle.table("events")
     ready_s = events[(events["topology"] == "rented") & (events["kind"] == "serving")]["start_s"].min()
     early = rows_of(
