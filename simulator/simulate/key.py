@@ -31,15 +31,8 @@ def outcome_key(subject: Subject, demand: Demand, number: int) -> str:
     workload with the content of its files, the span, the seed and the number. Not in it: prices, the catalog's names,
     the topology's name, how many replications there are.
     """
-    parts = (
-        subject.fleet.pools,
-        subject.fleet.providers,
-        subject.fleet.routing,
-        subject.fleet.classes,
-        *demand_parts(demand),
-        number,
-    )
-    return digest(program_key(), machine_key(), parts)
+    fleet = replace(subject.fleet, name="", clock_s=0.0)
+    return digest(program_key(), machine_key(), fleet, *demand_parts(demand), number)
 
 
 def trial_key(subject: Subject, demand: Demand) -> str:
@@ -49,12 +42,14 @@ def trial_key(subject: Subject, demand: Demand) -> str:
 
 def fleet_key(subject: Subject) -> str:
     """Key of a fleet whatever it and its targets are called; pools that never have a replica are left out."""
-    kept = [k for k, pool in enumerate(subject.fleet.pools) if pool.most_replicas > 0]
-    n = len(subject.fleet.pools)
-    targets = [*kept, *range(n, n + len(subject.fleet.providers))]
-    routing = subject.fleet.routing if len(targets) > 1 else None
-    named = [*(subject.fleet.pools[k] for k in kept), *subject.fleet.providers]
-    return digest([_nameless(one) for one in named], routing, subject.fleet.classes)
+    fleet = subject.fleet
+    kept = [k for k, pool in enumerate(fleet.pools) if pool.most_replicas > 0]
+    n = len(fleet.pools)
+    targets = [*kept, *range(n, n + len(fleet.providers))]
+    routing = fleet.routing if len(targets) > 1 else None
+    named = [*(fleet.pools[k] for k in kept), *fleet.providers]
+    resets = [fleet.resets[k] for k in kept] if any(fleet.resets) else []
+    return digest([_nameless(one) for one in named], routing, fleet.classes, resets, fleet.replica_weights)
 
 
 def agreed(terms: Terms) -> Terms:

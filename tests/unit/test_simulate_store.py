@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from simulator.simulate.one import Outcome, Subject, simulate_one
 from simulator.simulate.store import MOST_IN_MEMORY, Store
 from simulator.study.demand import When
 from simulator.study.fleet import Autoscaler
+from simulator.study.resets import CacheResets
 from simulator.workload.spec import ClassWorkload, Poisson, Profile, Uniform, WorkloadSpec
 
 TOKENS = {"isl": Uniform(1, 60), "osl": Uniform(1, 40)}
@@ -90,6 +91,19 @@ def test_a_key_is_of_what_is_simulated() -> None:
     ]
     assert len({key, *others}) == len(others) + 1
     assert trial_key(SUBJECT, DEMAND) != trial_key(SUBJECT, replace(DEMAND, replications=3))
+
+
+def test_every_field_of_a_fleet_counts_but_its_name_and_the_clock_that_the_demand_sets() -> None:
+    """Whatever a fleet is given next: what was simulated without it is not taken for it."""
+    key, same = outcome_key(SUBJECT, DEMAND, 0), {"name", "clock_s"}
+    for field in fields(SPEC):
+        changed = replace(SUBJECT, fleet=replace(SPEC, **{field.name: ("other",) if field.name not in same else 9.0}))
+        assert (outcome_key(changed, DEMAND, 0) == key) == (field.name in same), field.name
+
+
+def test_a_fleet_whose_caches_are_forgotten_is_another_one() -> None:
+    forgetful = replace(SUBJECT, fleet=replace(SPEC, resets=(CacheResets(60.0), None)))
+    assert fleet_key(forgetful) != fleet_key(SUBJECT)
 
 
 def test_a_file_of_the_workload_is_known_by_its_content(tmp_path: Path) -> None:
