@@ -157,14 +157,19 @@ def _in_child(out: Path, arguments: tuple[str, ...], fate: Fate = _NONE) -> int:
     """Exit code of a command in a process of its own; minus the signal that ended it."""
     sys.stdout.flush()
     said = out.parent / "said.txt"
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(ready)
         os.setpgid(0, 0)
         for file, number in ((os.devnull, 1), (said, 2)):
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
         faulthandler.enable(sys.stderr)
-        os._exit(_as_a_command(out, arguments, fate))
+        os._exit(_as_a_command(out, arguments, fate, begun))
+    os.close(begun)
+    os.read(ready, 1)  # no signal comes before it is told what to do with one
+    os.close(ready)
     try:
         status = _ended(child, fate)
         _check_gone(child)
@@ -176,7 +181,7 @@ def _in_child(out: Path, arguments: tuple[str, ...], fate: Fate = _NONE) -> int:
     return os.waitstatus_to_exitcode(status)
 
 
-def _as_a_command(out: Path, arguments: tuple[str, ...], fate: Fate) -> int:
+def _as_a_command(out: Path, arguments: tuple[str, ...], fate: Fate, begun: int) -> int:
     from simulator.cli import main
     from simulator.simulate import store
 
@@ -184,6 +189,7 @@ def _as_a_command(out: Path, arguments: tuple[str, ...], fate: Fate) -> int:
     tempfile.tempdir = str(out.parent / "tmp")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, main.terminated)
+    os.close(begun)
     if fate.calls:
         _end_at(out.parent, fate)
     try:
