@@ -124,13 +124,16 @@ def gpu_offer(
 
     def cost(offer: GpuOffer) -> tuple[float, float, int, str]:
         each = offer.gpus_per_instance
-        least = kept(each) if kept else 0
-        held = (share * max(instances_for(gpus, n, each), least) for n, share in shares.items())
-        instances = math.fsum(held)
+        instances = instances_held(gpus, shares, each, kept(each) if kept else 0)
         paid = instances * offer.gpus_per_instance if is_own_price else 0.0
         return paid, instances * offer.usd_per_instance_hour, offer.gpus_per_instance, offer.instance
 
     return min(large, key=cost)
+
+
+def instances_held(gpus: int, shares: Mapping[int, float], gpus_per_instance: int, least: int = 0) -> float:
+    """Instances that are paid for on average, where numbers of replicas are there for a share of the time each."""
+    return math.fsum(share * max(instances_for(gpus, n, gpus_per_instance), least) for n, share in shares.items())
 
 
 def instances_for(gpus: int, replicas: int, gpus_per_instance: int) -> int:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import numpy as np
 
 from simulator.catalog.gpus import gpu
-from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers, instances_for
+from simulator.catalog.offers import GpuOffer, gpu_offer, gpu_offers, instances_for, instances_held
 from simulator.catalog.quantity import Quantity
 from simulator.catalog.sites import site
 from simulator.errors import InputError, Problem, unknown_name
@@ -70,11 +70,10 @@ def offer_for(pool: Pool, tier: str, shares: Mapping[int, float]) -> GpuOffer:
     ------
     InputError : nobody offers them
     """
-    stages = pool.pipeline_parallel_size
     return gpu_offer(
         *(pool.site, pool.gpu, tier),
         gpus=pool.tensor_parallel_size,
-        replicas={max(n * stages, 1): share for n, share in shares.items()},
+        replicas=_stages(pool, shares),
         instance=pool.instance,
         size=pool.gpus_per_instance,
         is_own_price=_own_price(pool) is not None,
@@ -84,10 +83,14 @@ def offer_for(pool: Pool, tier: str, shares: Mapping[int, float]) -> GpuOffer:
 
 def held_usd_per_hour(pool: Pool, offer: GpuOffer, shares: Mapping[int, float]) -> float:
     """What such instances cost an hour on average, with replicas as `offer_for` takes them."""
-    own, stages, size = _own_price(pool), pool.pipeline_parallel_size, offer.gpus_per_instance
+    own, size = _own_price(pool), offer.gpus_per_instance
     usd = offer.usd_per_instance_hour if own is None else own * size
-    held = (share * instances_for(pool.tensor_parallel_size, n * stages, size) for n, share in shares.items())
-    return usd * math.fsum(held)
+    return usd * instances_held(pool.tensor_parallel_size, _stages(pool, shares), size)
+
+
+def _stages(pool: Pool, shares: Mapping[int, float]) -> dict[int, float]:
+    """The same in pipeline stages, each of which stays within an instance."""
+    return {max(n * pool.pipeline_parallel_size, 1): share for n, share in shares.items()}
 
 
 def _own_price(pool: Pool) -> float | None:

@@ -35,8 +35,8 @@ def _of_pool(pool: Pool, shares: Sequence[Share]) -> Iterator[str]:
     is_open = pool.instance is None and pool.gpus_per_instance is None
     if not isinstance(pool.autoscaler, QueueAutoscaler) or pool.billing == "owned" or is_reserved(pool) or not is_open:
         return
-    had = replica_hours(pool.name, shares)
-    taken, tier = catalog_offer(pool, catalog_tier(pool)), catalog_tier(pool)
+    had, tier = replica_hours(pool.name, shares), catalog_tier(pool)
+    taken = catalog_offer(pool, tier)
     if not had or taken is None or tier is None:
         return
     better = offer_for(pool, tier, had)
