@@ -35,6 +35,7 @@ TERMS: dict[str, tuple[str, ...]] = {
     "non_torch_gib": (rf"{_NUMBER} GiB for non-torch memory", rf"non_torch_memory takes {_NUMBER} ?GiB"),
     "cuda_graphs_gib": (
         rf"Estimated CUDA graph memory: {_NUMBER} GiB",
+        rf"\(actual\), {_NUMBER} GiB \(estimated\)",
         rf"{_NUMBER} GiB for CUDAGraph memory",
         rf"Graph capturing finished in \d+ secs, took {_NUMBER} GiB",
     ),

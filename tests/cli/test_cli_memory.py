@@ -13,6 +13,7 @@ from simulator.cli.main import _run
 from simulator.cli.memory import memory
 from simulator.resolve.memory_table import COLUMNS
 
+LOGS = Path(__file__).resolve().parents[1] / "data" / "vllm-logs"
 ANSWER = {"id", "fits", "num_blocks", "kv_tokens", "kv_gib", "weights_gib", "error"}
 LOG = """\
 INFO 10-02 10:12:01 [core.py:75] Initializing a V1 LLM engine (v0.11.0) with config: \
@@ -112,6 +113,24 @@ def test_windows_keep_all_tokens_without_the_hybrid_manager(capsys: pytest.Captu
     assert {group["kind"] for group in apart["groups"]} == {"window", "full"}
     assert {group["kind"] for group in together["groups"]} == {"full"}
     assert also_apart == apart
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "graphs_gib"),
+    [("bf16", (), 0.03), ("bf16-cached", (), 0.03), ("fp8", ("--dtype", "fp8", "--kv-dtype", "fp8"), 0.15)],
+)
+def test_blocks_of_an_h100_are_those_of_its_log(
+    name: str, formats: tuple[str, ...], graphs_gib: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """vLLM 0.32.0 on a real GPU; the plan knows no smaller graphs for fp8 (docs/accuracy.md)."""
+    limits = ("--max-num-seqs", "256", "--max-num-batched-tokens", "8192")
+    log = str(LOGS / f"h100-{name}.log")
+    rows = {
+        row["term"]: row for row in printed(capsys, "--compare", log, "--gpu", "h100-sxm", *limits, *formats)["rows"]
+    }
+    assert rows["num_blocks"]["plan"] == pytest.approx(rows["num_blocks"]["log"], rel=0.011)
+    assert rows["weights_gib"]["plan"] == pytest.approx(rows["weights_gib"]["log"], abs=0.03)
+    assert rows["cuda_graphs_gib"]["plan"] == pytest.approx(rows["cuda_graphs_gib"]["log"], abs=graphs_gib)
 
 
 def test_smaller_graphs_leave_more_cache_and_none_the_most(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
