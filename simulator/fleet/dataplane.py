@@ -83,7 +83,7 @@ class DataPlane:
             RECORD,
             longest_tokens=self._loader.longest_closed_tokens,
             log_rows=_LOG_ROWS + 8 * most_seqs * most_plans if log_sink else 0,
-            asks=asks or any(spec.resets),
+            asks=asks or any(pool.cache_resets for pool in spec.pools),
         )
         if not isinstance(self.engines.rooms, NoRooms):
             pictures = np.append(self._loader.closed_pictures, np.zeros(1, PICTURE))
@@ -93,7 +93,8 @@ class DataPlane:
         )
         for pool, row in zip(spec.pools, self.engines.pools, strict=True):
             row["routing"] = pool.routing
-            row["prefix_weight"], row["free_weight"], row["queue_weight"] = spec.replica_weights
+            score = pool.prefix_score
+            row["prefix_weight"], row["free_weight"], row["queue_weight"] = score.cached, score.free, score.queue
             row["max_waiting_per_replica"] = pool.max_waiting_per_replica
             row["latency_s"] = 2.0 * pool.network_s + pool.step_time.request_overhead_s
             if pool.hands_to is not None:

@@ -24,9 +24,9 @@ from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
 from simulator.fleet.state import WORK_THROWN_INPUT
 from simulator.rng import stream
+from simulator.study.caches import CacheResets
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
-from simulator.study.resets import CacheResets
 from simulator.study.usage import PoolUsage, Usage
 from simulator.units import SECONDS_PER_HOUR
 from simulator.workload.jobs import Later
@@ -116,8 +116,8 @@ class _Simulation:
                 self.env.process(autoscale(control, pool.autoscaler, k))
             if pool.schedule:
                 self.env.process(keep_schedule(control, pool.schedule, spec.clock_s))
-            if spec.resets and (resets := spec.resets[k]) is not None:
-                self.env.process(self._reset_caches(control, resets))
+            if pool.cache_resets:
+                self.env.process(self._reset_caches(control, pool.cache_resets))
         self.outages = [
             OutageClock(
                 self.env,

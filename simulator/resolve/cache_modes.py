@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from simulator.errors import InputError, Problem
 from simulator.schema.engine import EngineSettings
+from simulator.study.caches import CacheResets
 from simulator.study.fleet import KvTransfer
-from simulator.study.resets import CacheResets
 
 _BYTES_PER_GB = 1e9
 
@@ -39,12 +37,10 @@ def check_cache_modes(settings: EngineSettings, role: str, several_groups: bool)
                 raise InputError(Problem(f"is not simulated {told}", path=f"engine.{key}"))
 
 
-def cache_resets(settings: Sequence[EngineSettings]) -> tuple[CacheResets | None, ...]:
-    """Resets of each pool; empty where no pool has any."""
-    given = [each.prefix_cache_resets for each in settings]
-    if not any(given):
-        return ()
-    return tuple(None if one is None else CacheResets(one.every_s, one.reset_running_requests) for one in given)
+def cache_resets(settings: EngineSettings) -> CacheResets | None:
+    """When the replicas of a pool forget their prefix caches; None: never."""
+    own = settings.prefix_cache_resets
+    return CacheResets(own.every_s, own.reset_running_requests) if own else None
 
 
 def store_link(settings: EngineSettings, block_bytes: float, gpus: int) -> KvTransfer:

@@ -8,6 +8,7 @@ from simulator.catalog.quantity import Quantity, read_yaml
 from simulator.catalog.sites import Site, engine_start_s
 from simulator.catalog.tokens import TokenOffer
 from simulator.schema import faults as schema
+from simulator.study.caches import PrefixScore
 from simulator.study.fleet import ColdStart, Outages, PromptCache, ProviderSpec, Reliability, RetryDelay
 from simulator.units import HOURS_PER_YEAR, SECONDS_PER_HOUR
 
@@ -73,11 +74,10 @@ def retry_delay() -> RetryDelay:
 
 
 @lru_cache
-def replica_weights() -> tuple[float, float, float]:
-    """Of a replica's score in routing by the longest cached prefix: cached share, free share, short queue."""
+def prefix_score() -> PrefixScore:
+    """Weights of a replica's score in routing by the longest cached prefix."""
     data = read_yaml("routing.yaml")
-    prefix, free, queue = (Quantity(**data[f"{name}_weight"]).value for name in ("prefix", "free", "queue"))
-    return prefix, free, queue
+    return PrefixScore(*(Quantity(**data[f"{name}_weight"]).value for name in ("prefix", "free", "queue")))
 
 
 def outages(settings: schema.Outages | None) -> Outages:

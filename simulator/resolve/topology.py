@@ -21,7 +21,7 @@ from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
 from simulator.resolve.located import located
 from simulator.resolve.offers import gpus_per_instance
-from simulator.resolve.places import cold_start, outages, reliability, replica_weights
+from simulator.resolve.places import cold_start, outages, prefix_score, reliability
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
@@ -124,8 +124,6 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
         routing,
         classes,
         clock.at(scenario.run.start),
-        replica_weights(),
-        cache_resets([engine_settings(loaded, pool) for pool in topology.pools]),
     )
     check_admissible(loaded, fleet)
     return PlannedTopology(name, fleet, tuple(engines), tuple(offers), topology, loaded)
@@ -178,7 +176,7 @@ def _check_shared_experts(pool: Pool, shared_by: int) -> None:
 
 
 def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: str, clock: Clock) -> PoolSpec:
-    place = site(pool.site)
+    settings, place = engine_settings(loaded, pool), site(pool.site)
     owned = pool.billing == "owned"
     gpus = engine.layout.gpus
     if place.kind == "api":
@@ -202,7 +200,7 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         step_time=engine.step_time,
         power_w_by_seqs=engine.power_w_by_seqs,
         routing=ReplicaRouting[pool.routing.upper()],
-        kv_transfer=store_link(engine_settings(loaded, pool), engine.memory.block_bytes, gpus),
+        kv_transfer=store_link(settings, engine.memory.block_bytes, gpus),
         cold_start=_overridden(cold, pool.cold_start),
         autoscaler=_autoscaler(pool.autoscaler) if isinstance(pool.autoscaler, QueueAutoscaler) else None,
         reliability=pool_reliability(pool, reliability(place, per_server, tier)),
@@ -218,6 +216,8 @@ def _pool(pool: Pool, engine: PlannedEngine, loaded: LoadedScenario, topology: s
         owned=owned,
         spares=stand_in.number,
         swap_s=stand_in.swap_s,
+        cache_resets=cache_resets(settings),
+        prefix_score=prefix_score(),
     )
 
 

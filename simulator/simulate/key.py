@@ -48,8 +48,7 @@ def fleet_key(subject: Subject) -> str:
     targets = [*kept, *range(n, n + len(fleet.providers))]
     routing = fleet.routing if len(targets) > 1 else None
     named = [*(fleet.pools[k] for k in kept), *fleet.providers]
-    resets = [fleet.resets[k] for k in kept] if any(fleet.resets) else []
-    return digest([_nameless(one) for one in named], routing, fleet.classes, resets, fleet.replica_weights)
+    return digest([_nameless(one) for one in named], routing, fleet.classes)
 
 
 def agreed(terms: Terms) -> Terms:

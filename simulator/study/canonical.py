@@ -37,7 +37,6 @@ def canonical(fleet: FleetSpec) -> tuple[FleetSpec, tuple[int, ...]]:
             pools=tuple(_renumbered(fleet.pools[k], new) for k in pools),
             providers=tuple(fleet.providers[k] for k in providers),
             routing=_routing(fleet.routing, new),
-            resets=tuple(fleet.resets[k] for k in pools) if fleet.resets else (),
             classes=tuple(replace(cls, allowed=tuple(cls.allowed[k] for k in order)) for cls in fleet.classes),
         ),
         order,
@@ -102,8 +101,7 @@ def _pool_content(fleet: FleetSpec, k: int) -> _Key:
     pool = fleet.pools[k]
     other = () if pool.hands_to is None else (_pool_place(fleet, pool.hands_to), _pool_content(fleet, pool.hands_to))
     unsized = replace(pool, replicas=0, autoscaler=None, schedule=None, hands_to=None)
-    resets = content(fleet.resets[k]) if fleet.resets else b""
-    return (content(unsized), pool.replicas, content((pool.autoscaler, pool.schedule)), other, resets)
+    return (content(unsized), pool.replicas, content((pool.autoscaler, pool.schedule)), other)
 
 
 def _place(fleet: FleetSpec, target: int) -> _Key:

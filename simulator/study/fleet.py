@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
+from simulator.study.caches import CacheResets, PrefixScore
 from simulator.study.choices import ReplicaRouting, TargetRouting
-from simulator.study.resets import CacheResets
 from simulator.units import SECONDS_PER_WEEK
 
 
@@ -165,6 +165,8 @@ class PoolSpec:
     gpus_per_server : of the servers, or rented instances, that its replicas stand on; 0: one of its own for each
     owned : whether it shares servers and spares with the other owned pools of its site, zone and GPU
     spares : servers that stand in for failed ones, `swap_s` after the failure; of pools that share, the most count
+    cache_resets : of its replicas' prefix caches; None: never
+    prefix_score : by which LONGEST_PREFIX chooses a replica
     """
 
     name: str
@@ -192,6 +194,8 @@ class PoolSpec:
     owned: bool = False
     spares: int = 0
     swap_s: float = 0.0
+    cache_resets: CacheResets | None = None
+    prefix_score: PrefixScore = field(default_factory=PrefixScore)
 
     @property
     def most_replicas(self) -> int:
@@ -379,8 +383,6 @@ class FleetSpec:
     ----------
     clock_s : what its clock shows at simulated time 0, in s since Monday 00:00; where days have dates, since Monday,
         5 January 1970, 00:00 UTC
-    resets : of the prefix caches of each pool; empty: none anywhere
-    replica_weights : for LONGEST_PREFIX, of the cached share of a prompt, the free share of KV blocks, a short queue
     """
 
     name: str
@@ -389,5 +391,3 @@ class FleetSpec:
     routing: RoutingSpec
     classes: tuple[ClassSpec, ...]
     clock_s: float = 0.0
-    replica_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    resets: tuple[CacheResets | None, ...] = ()

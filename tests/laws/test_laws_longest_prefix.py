@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pytest
 from fleet_cases import ENGINE, Served, Source, evenly, fleet, pool, serve
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +13,13 @@ from hypothesis import strategies as st
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, mix
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD
-from simulator.resolve.places import replica_weights
+from simulator.resolve.places import prefix_score
 from simulator.rng import stream
+from simulator.study.caches import PrefixScore
 from simulator.study.choices import ReplicaRouting
 from simulator.workload.requests import Requests
 
-WEIGHTS = (2.0, 1.0, 1.0)
+SCORE = PrefixScore(cached=2.0, free=1.0, queue=1.0)
 SIZE = ENGINE.block_size
 _SEGMENT, _OFFSET, _LENGTH = -7046029254386353131, -4417276706812531889, 1609587929392839161
 
@@ -81,17 +81,15 @@ def best_by_state(plane: DataPlane, parts: list[tuple[int, int]], isl: int) -> s
         spread = max(waiting) - min(waiting)
         queue = (max(waiting) - waiting[r]) / spread if spread else 1.0
         free = int(rep["free_blocks"]) / (ENGINE.num_blocks - 1)
-        scores.append(WEIGHTS[0] * (hits / (isl // SIZE)) + WEIGHTS[1] * free + WEIGHTS[2] * queue)
+        scores.append(SCORE.cached * (hits / (isl // SIZE)) + SCORE.free * free + SCORE.queue * queue)
     return {r for r, score in enumerate(scores) if score == max(scores)}
 
 
 def watched(seed: int, n: int, gap_s: float, replicas: int, **limits: Any) -> tuple[Served, list[set[int]]]:
     """A run, with the best replicas at each arrival."""
     requests, parts = prompts(seed, n, gap_s)
-    spec = replace(
-        fleet((pool(replicas=replicas, routing=ReplicaRouting.LONGEST_PREFIX, engine=replace(ENGINE, **limits)),)),
-        replica_weights=WEIGHTS,
-    )
+    engine = replace(ENGINE, **limits)
+    spec = fleet((pool(replicas=replicas, routing=ReplicaRouting.LONGEST_PREFIX, engine=engine, prefix_score=SCORE),))
     batches: list[np.ndarray[Any, Any]] = [np.zeros(0, RECORD)]
     plane = DataPlane(spec, Source((requests,)), (replicas,), seed, batches.append)
     for r in range(replicas):
@@ -125,7 +123,7 @@ def test_it_finds_more_than_the_first_piece_of_a_prompt_tells() -> None:
     requests, _ = prompts(5, 300, 0.1)
     share, spread = {}, {}
     for routing in (ReplicaRouting.ROUND_ROBIN, ReplicaRouting.LONGEST_PREFIX):
-        spec = replace(fleet((pool(replicas=4, routing=routing),)), replica_weights=WEIGHTS)
+        spec = fleet((pool(replicas=4, routing=routing, prefix_score=SCORE),))
         records = serve(spec, requests).by_arrival
         share[routing] = records["cached_tokens"].sum() / records["isl"].sum()
         spread[routing] = np.bincount(records["replica"], minlength=4).max() / len(records)
@@ -134,4 +132,4 @@ def test_it_finds_more_than_the_first_piece_of_a_prompt_tells() -> None:
 
 
 def test_the_weights_are_those_of_the_catalog() -> None:
-    assert replica_weights() == WEIGHTS == pytest.approx((2.0, 1.0, 1.0))
+    assert prefix_score() == SCORE

@@ -15,9 +15,8 @@ from simulator.fleet.simulate import simulate_fleet
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import LoadedScenario, load_scenario
 from simulator.simulate.demand import demand_of
-from simulator.study.canonical import canonical
+from simulator.study.caches import CacheResets
 from simulator.study.fleet import KvTransfer
-from simulator.study.resets import CacheResets
 from simulator.workload.requests import make_requests
 from simulator.workload.stored import Store
 from tests.scenario_cases import chat
@@ -57,8 +56,8 @@ def served(scenario: LoadedScenario) -> NDArray[Any]:
 
 def test_resets_reach_the_fleet(tmp_path: Path) -> None:
     fleet = plan_topology(loaded(tmp_path, ONE, CACHING, RUNNING), "a").fleet
-    assert fleet.resets == canonical(fleet)[0].resets == (CacheResets(7.0, True),)
-    assert plan_topology(loaded(tmp_path, ONE, CACHING), "a").fleet.resets == ()
+    assert [pool.cache_resets for pool in fleet.pools] == [CacheResets(7.0, True)]
+    assert [pool.cache_resets for pool in plan_topology(loaded(tmp_path, ONE, CACHING), "a").fleet.pools] == [None]
 
 
 def test_a_reset_costs_the_hits_of_the_next_request_and_those_who_run_their_tokens(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from simulator.simulate.demand import Demand
 from simulator.simulate.key import fleet_key, outcome_key, trial_key
 from simulator.simulate.one import Outcome, Subject, simulate_one
 from simulator.simulate.store import MOST_IN_MEMORY, Store
+from simulator.study.caches import CacheResets
 from simulator.study.demand import When
 from simulator.study.fleet import Autoscaler
-from simulator.study.resets import CacheResets
 from simulator.workload.spec import ClassWorkload, Poisson, Profile, Uniform, WorkloadSpec
 
 TOKENS = {"isl": Uniform(1, 60), "osl": Uniform(1, 40)}
@@ -102,7 +102,8 @@ def test_every_field_of_a_fleet_counts_but_its_name_and_the_clock_that_the_deman
 
 
 def test_a_fleet_whose_caches_are_forgotten_is_another_one() -> None:
-    forgetful = replace(SUBJECT, fleet=replace(SPEC, resets=(CacheResets(60.0), None)))
+    first, second = SPEC.pools
+    forgetful = replace(SUBJECT, fleet=replace(SPEC, pools=(replace(first, cache_resets=CacheResets(60.0)), second)))
     assert fleet_key(forgetful) != fleet_key(SUBJECT)
 
 
