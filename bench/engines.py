@@ -67,7 +67,7 @@ KINDS: dict[str, dict[str, bool]] = {
         "windows, plans in flight": {"windows": True, "asynchronous": True},
     }.items()
     for cached in ("", ", prefix caching")
-}
+} | {"store": {"prefix_caching": True, "asynchronous": True, "store": True}}
 RATES_RPS = {False: 8.0, True: 9.0}
 """Without and with prefix caching."""
 

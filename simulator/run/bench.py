@@ -16,20 +16,22 @@ from simulator.engine.config import EngineConfig
 from simulator.engine.modes.spec import GroupKind, KvGroup, Modes
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import Status
+from simulator.resolve.cache_modes import store_link
 from simulator.resolve.engines import plan_engine
-from simulator.schema.engine import EngineSettings
+from simulator.schema.engine import EngineSettings, KvConnector
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
-from simulator.workload.spec import ClassWorkload, Constant, Length, Lognormal, Poisson, Prefixes, WorkloadSpec
+from simulator.workload.spec import Brought, ClassWorkload, Constant, Length, Lognormal, Poisson, Prefixes, WorkloadSpec
 
 MODEL, GPU = "llama-3.1-8b", "a100-80"
 ISL_MEAN_TOKENS, OSL_MEAN_TOKENS, LENGTH_CV = 512, 256, 0.6
 LOAD = 0.7
 PREFIX_GROUPS, PREFIX_TOKENS, PREFIX_SHARE = 64, 256, 0.5
 WINDOW_TOKENS = 128
+STORE_GB_PER_S = 20.0
 SATURATED_REQUESTS = 20_000
 WARM_UP_REQUESTS = 3_000
 REPEATS = 3
@@ -49,6 +51,7 @@ class Setting:
     prefix_caching : caching on, and half of the prompts begin with one of 64 texts of 256 tokens
     asynchronous : plans in flight (asynchronous scheduling, vLLM's default); else one step at a time
     windows : every second layer sees 128 tokens, so that there are two KV cache groups
+    store : of KV caches, loaded at 20 GB/s; with plans in flight and prefix caching
     adapters : as many LoRA adapters as fit, so that every request is looked at in every plan
     constant_lengths : every request 512/256 tokens, rather than lognormal lengths with these means and cv 0.6
     """
@@ -59,6 +62,7 @@ class Setting:
     asynchronous: bool = False
     windows: bool = False
     adapters: bool = False
+    store: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ def fleet_spec(setting: Setting) -> FleetSpec:
     settings = EngineSettings(
         quantization="none",
         enable_prefix_caching=setting.prefix_caching,
+        kv_connector=KvConnector(gb_per_s_per_gpu=STORE_GB_PER_S) if setting.store else None,
     )
     planned = plan_engine(MODEL, GPU, 1, 1, settings, Path())
     engine = planned.config if setting.asynchronous else replace(planned.config, modes=Modes())
@@ -151,6 +156,7 @@ def fleet_spec(setting: Setting) -> FleetSpec:
         engine=half_windows(engine) if setting.windows else engine,
         step_time=planned.step_time,
         power_w_by_seqs=planned.power_w_by_seqs,
+        kv_transfer=store_link(settings, planned.memory.block_bytes, 1),
     )
     routing = RoutingSpec(TargetRouting.WEIGHTED, (0,))
     return FleetSpec("bench", (pool,), (), routing, (ClassSpec("bench", (True,)),))
@@ -170,7 +176,7 @@ def bench_source(setting: Setting, rate_rps: float, requests: int) -> RequestSou
     """Poisson arrivals at `rate_rps` over the time in which `requests` are expected."""
     prefixes = Prefixes(PREFIX_GROUPS, Constant(PREFIX_TOKENS), PREFIX_SHARE) if setting.prefix_caching else None
     isl, osl = (_length(mean, setting.constant_lengths) for mean in (ISL_MEAN_TOKENS, OSL_MEAN_TOKENS))
-    workload = ClassWorkload("bench", Poisson(rate_rps), isl, osl, prefixes)
+    workload = ClassWorkload("bench", Poisson(rate_rps), isl, osl, prefixes, brought=Brought(stored=setting.store))
     return build_source(WorkloadSpec((workload,)), requests / rate_rps, SEED)
 
 

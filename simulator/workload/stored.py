@@ -10,16 +10,18 @@ from numpy.typing import NDArray
 
 from simulator.workload.requests import Requests
 
-_Place = tuple[int, int]
-"""What stands before a piece of content, as a number, and the piece."""
-
 
 @dataclass
 class Store:
-    """Everything that requests had so far, of any age."""
+    """Everything that requests had so far, of any age.
 
-    tokens: dict[_Place, int] = field(default_factory=dict)
-    numbers: dict[tuple[_Place, int], int] = field(default_factory=dict)
+    Attributes
+    ----------
+    tokens : most tokens that anybody had of a piece of content, by the hash of it and of all before it. As in a cache
+        of blocks, equal hashes (64 bits) are equal beginnings
+    """
+
+    tokens: dict[int, int] = field(default_factory=dict)
 
     def beginnings(self, block: Requests) -> NDArray[np.int32]:
         """Tokens of each prompt's beginning that the requests before it had; those of the block are added, in order.
@@ -28,16 +30,16 @@ class Store:
         """
         found = np.zeros(len(block), np.int32)
         names, tokens, starts = block.segment_id.tolist(), block.segment_tokens.tolist(), block.segment_start.tolist()
+        answers = np.where(block.output_continues, block.osl, 0).tolist()
         for k, (first, end) in enumerate(pairwise(starts)):
             before, same, stored = 0, True, 0
             for at in range(first, end):
-                place = (before, names[at])
-                has = self.tokens.get(place, 0)
+                piece, had = hash((before, names[at])), tokens[at]
+                has = self.tokens.get(piece, 0)
                 if same:
-                    stored += min(has, tokens[at])
-                    same = has >= tokens[at]
-                whole = at == end - 1 and block.output_continues[k]
-                self.tokens[place] = max(has, tokens[at] + (int(block.osl[k]) if whole else 0))
-                before = self.numbers.setdefault((place, tokens[at]), len(self.numbers) + 1)
+                    stored += min(has, had)
+                    same = has >= had
+                self.tokens[piece] = max(has, had + (answers[k] if at == end - 1 else 0))
+                before = hash((piece, had))
             found[k] = stored
         return found
