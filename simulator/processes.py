@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait as ended
-from typing import Any, TypeVar
+from contextlib import contextmanager
+from itertools import islice
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar, cast
 
 from simulator.errors import InputError, Problem
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Told = Callable[[str, float], None]
+Told = Callable[[Task, str, float], None]
 
-_POLL_S = 0.2
 _END_S = 5.0
-_SELF: dict[str, Any] = {}
-"""Of a worker: what all tasks share, and where it tells how far it is."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+"""Signals that end what a process does."""
+_TOLD, _DONE, _RAISED = "told", "done", "raised"
+"""What a worker says."""
+_SELF: dict[str, Connection] = {}
+"""Of a worker: where it tells how far its task is."""
 
 
 def cores() -> int:
@@ -46,15 +52,18 @@ def results(
     shared: Shared,
     tasks: Sequence[Task],
     jobs: int,
-    told: Told | None = None,
+    told: Told[Task] | None = None,
 ) -> Iterator[tuple[Task, Result]]:
     """Tasks with their results, in the order in which they finish; with one job in this process.
+
+    Each worker has a pipe of its own, and no lock or thread with others or with this process: whatever one was about to
+    say when it was killed, its pipe ends, and nobody waits for the rest.
 
     Parameters
     ----------
     perform : a function of a module, called with what all tasks share and a task
     jobs : processes at most
-    told : called with what the tasks `tell`
+    told : called with a task and what it tells (`tell`), all of it before its result comes
 
     Raises
     ------
@@ -66,53 +75,114 @@ def results(
             yield task, perform(shared, task)
         return
     context: Any = multiprocessing.get_context("fork" if forks() else "spawn")
-    others = {child.pid for child in multiprocessing.active_children()}
-    heard = context.Queue()
-    executor = ProcessPoolExecutor(
-        min(jobs, len(tasks)), mp_context=context, initializer=_begin, initargs=(shared, heard if told else None)
-    )
+    workers: dict[Connection, BaseProcess] = {}
+    under_way: dict[Connection, Task] = {}
+    waiting = iter(tasks)
     try:
-        waiting = {executor.submit(_perform, perform, task): task for task in tasks}
-        while waiting:
-            done, _ = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-            while told and not heard.empty():
-                told(*heard.get())
-            for future in sorted(done, key=[*waiting].index):
-                yield waiting.pop(future), future.result()
-        executor.shutdown()
-    except BrokenProcessPool as error:
-        text = "a process was killed, perhaps for want of memory: run again with fewer, what was kept is not lost"
-        raise InputError(Problem(text, "--jobs", got=str(jobs))) from error
+        for task in islice(waiting, jobs):
+            with _reached(jobs):
+                pipe = _start(context, (perform, shared, told is not None), workers)
+                pipe.send(task)
+            under_way[pipe] = task
+        while under_way:
+            for ready in wait([*under_way]):
+                pipe = cast(Connection, ready)
+                with _reached(jobs):
+                    word, said = pipe.recv()
+                if word == _RAISED:
+                    raise said
+                if word == _TOLD:
+                    if told:
+                        told(under_way[pipe], *said)
+                    continue
+                done = under_way.pop(pipe)
+                for task in islice(waiting, 1):
+                    with _reached(jobs):
+                        pipe.send(task)
+                    under_way[pipe] = task
+                yield done, said
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        mine = [child for child in multiprocessing.active_children() if child.pid not in others]
-        for child in mine:
-            child.terminate()
-        for child in mine:  # whoever started them may now remove what they wrote to
+        for child in workers.values():
+            child.kill()
+        for pipe, child in workers.items():  # whoever started them may now remove what they wrote to
             child.join(_END_S)
-        heard.close()
-        heard.cancel_join_thread()
+            pipe.close()
 
 
 def tell(what: str, share: float) -> None:
     """Tell the process that started this worker how far its task is."""
-    if _SELF.get("heard") is not None:
-        _SELF["heard"].put((what, share))
+    if "pipe" in _SELF:
+        _say(_SELF["pipe"], pickle.dumps((_TOLD, (what, share))))
 
 
-def _begin(shared: object, heard: object) -> None:
+@contextmanager
+def _reached(jobs: int) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        text = "a process was killed, perhaps for want of memory: run again with fewer, what was kept is not lost"
+        raise InputError(Problem(text, "--jobs", got=str(jobs))) from error
+
+
+def _start(context: Any, work: tuple[Any, ...], workers: dict[Connection, BaseProcess]) -> Connection:
+    """The pipe of a further worker; no signal comes between its start and its place among the others.
+
+    What a worker needs it inherits or is sent over its pipe: `Process.start` would write it to a spawned one that may
+    be dead by then, into a pipe whose other end this process holds open itself, and never return.
+    """
+    here, there = context.Pipe()
+    inherits = context.get_start_method() == "fork"
+    child = context.Process(target=_work, args=(there, work if inherits else None), daemon=True)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        child.start()
+        workers[here] = child
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        there.close()
+    if not inherits:
+        here.send(work)
+    return here  # type: ignore[no-any-return]
+
+
+def _work(pipe: Connection, work: tuple[Callable[[Any, Any], Any], object, bool] | None) -> None:
+    """One task after another, until this process is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _SELF.update(shared=shared, heard=heard)
+    perform, shared, tells = work or _heard(pipe)
+    if tells:
+        _SELF["pipe"] = pipe
+    while True:
+        _say(pipe, _answer(perform, shared, _heard(pipe)))
+
+
+def _heard(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):  # whoever started this process is gone
+        os._exit(1)
+
+
+def _answer(perform: Callable[[Any, Any], Any], shared: object, task: object) -> bytes:
+    try:
+        return pickle.dumps((_DONE, perform(shared, task)))
+    except BaseException as error:
+        error.add_note(traceback.format_exc())
+        return pickle.dumps((_RAISED, error))
+
+
+def _say(pipe: Connection, message: bytes) -> None:
+    try:
+        pipe.send_bytes(message)
+    except OSError:
+        os._exit(1)
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
-        ended([parent.sentinel])
+        wait([parent.sentinel])
         os._exit(1)
-
-
-def _perform(perform: Callable[[Any, Task], Result], task: Task) -> Result:
-    return perform(_SELF["shared"], task)

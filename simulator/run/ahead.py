@@ -88,9 +88,8 @@ def answers(work: Work, names: Sequence[str], jobs: int, progress: Progress | No
     """
     share = dict.fromkeys(names, 0.0)
 
-    def told(label: str, done: float) -> None:
-        name = label.partition(":")[0]
-        share[name] = max(share[name], done)  # what a task told last may come after its result
+    def told(name: str, label: str, done: float) -> None:
+        share[name] = done
         if progress:
             progress(label, sum(share.values()) / len(share))
 
@@ -98,7 +97,7 @@ def answers(work: Work, names: Sequence[str], jobs: int, progress: Progress | No
     found: dict[str, _Ahead] = {}
     for name, one in results(_ahead, work, longest_first, jobs, told):
         found[name] = one
-        told(name, 1.0)
+        told(name, name, 1.0)
         work.sizer.store.hits += one.hits
         work.sizer.store.misses += one.misses
 

@@ -6,7 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from multiprocessing import resource_tracker, spawn
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -42,16 +45,76 @@ def end(shared: None, task: int) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
 def test_results_are_those_of_one_process(jobs: int) -> None:
-    heard: list[tuple[str, float]] = []
-    found = dict(processes.results(squared, 3, [2, 3, 4], jobs, lambda what, share: heard.append((what, share))))
+    heard: list[tuple[int, str, float]] = []
+    found = dict(processes.results(squared, 3, [2, 3, 4], jobs, lambda *said: heard.append(said)))
     assert {task: result for task, (result, _) in found.items()} == {2: 8, 3: 27, 4: 64}
     assert ({pid for _, pid in found.values()} == {os.getpid()}) == (jobs == 1)
-    assert jobs == 1 or set(heard) <= {("2", 0.5), ("3", 0.5), ("4", 0.5)}
+    assert sorted(heard) == ([] if jobs == 1 else [(2, "2", 0.5), (3, "3", 0.5), (4, "4", 0.5)])
 
 
 def test_a_worker_that_is_killed_is_told() -> None:
     with pytest.raises(InputError, match="a process was killed"):
         list(processes.results(end, None, [0, 1, 1], 2))
+
+
+def end_within_an_answer(shared: None, task: int) -> str:
+    """Half of what the last task answers is on its way when its process is killed; the others have ended theirs."""
+
+    def half(pipe: Connection, message: bytes) -> None:
+        os.write(pipe.fileno(), len(message).to_bytes(4, "big") + message[: len(message) // 2])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if task:
+        Connection.send_bytes = Connection._send_bytes = half  # type: ignore[assignment, method-assign, attr-defined]
+    return "x" * 1000
+
+
+def test_nobody_waits_for_the_rest_of_an_answer() -> None:
+    """Of a worker that was killed, or ran out of memory, while it sent it."""
+    with pytest.raises(InputError, match="a process was killed"):
+        list(processes.results(end_within_an_answer, None, [0, 1], 2))
+
+
+def test_nobody_waits_for_a_worker_that_dies_before_it_hears_of_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more than a pipe holds; `multiprocessing` itself writes on, uninterruptibly, where it is to send that."""
+    monkeypatch.setattr(processes, "forks", lambda: False)
+    resource_tracker.ensure_running()
+    monkeypatch.setattr(spawn, "_python_exe", b"/bin/false")
+    with pytest.raises(InputError, match="a process was killed"):
+        list(processes.results(squared, bytes(10**7), [0, 1], 2))
+
+
+def test_spawned_workers_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "forks", lambda: False)
+    found = dict(processes.results(squared, 3, [2, 3, 4], 2))
+    assert {task: result for task, (result, _) in found.items()} == {2: 8, 3: 27, 4: 64}
+
+
+def refuse(shared: None, task: int) -> object:
+    if task == 1:
+        raise InputError(f"no {task}")
+    return threading.Lock() if task == 2 else task
+
+
+def test_what_a_task_raises_comes_as_it_is_with_where_it_was_raised() -> None:
+    with pytest.raises(InputError, match="no 1") as caught:
+        list(processes.results(refuse, None, [0, 1], 2))
+    assert "in refuse" in caught.value.__notes__[0]
+    with pytest.raises(TypeError, match="pickle"):
+        list(processes.results(refuse, None, [0, 2], 2))
+
+
+def flood(shared: None, task: int) -> int:
+    for k in range(5000):
+        processes.tell("x" * 100, k / 5000)
+    return task
+
+
+def test_however_much_a_task_tells_it_ends() -> None:
+    heard: list[float] = []
+    found = processes.results(flood, None, [0, 1, 2], 2, lambda task, what, share: heard.append(share))
+    assert sorted(found) == [(0, 0), (1, 1), (2, 2)]
+    assert len(heard) == 15_000
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])

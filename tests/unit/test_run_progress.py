@@ -37,9 +37,9 @@ def test_a_run_says_beforehand_what_it_is_likely_to_take_and_then_which_trial_is
         budget=checked_budget(None, None),
     )
     assert told[0] == ("2 topologies: 4 trials for sizes of 1 topologies, about 1 s of one core", 0.0)
-    if jobs == 1:  # of several processes some of what they tell comes too late
-        assert any(re.search(r"own: 1 replicas, trial \d of about 4", what) for what, _ in told)
-        assert any(what.startswith("fixed: replication 1 of ") for what, _ in told)
+    assert any(re.search(r"own: 1 replicas, trial \d of about 4", what) for what, _ in told)
+    ahead_of_the_run = "fixed" if jobs > 1 else "fixed: replication 1 of "
+    assert any(what.startswith(ahead_of_the_run) for what, _ in told)
     assert all(0.0 <= share <= 1.0 for _, share in told)
     shares = [share for what, share in told if "trial" in what]
     assert shares == sorted(shares)
