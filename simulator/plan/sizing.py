@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.decide.months import walk
 from simulator.errors import InputError
 from simulator.plan.candidate import Candidate
 from simulator.resolve.open_windows import open_windows
-from simulator.resolve.sizes import Fixed, Scaled, Size, refinable, with_sizes
+from simulator.resolve.sizes import Fixed, Size, refinable, with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Evaluation, evaluated
@@ -83,7 +83,7 @@ def with_spare(point: Point, spare: int) -> Point:
 def _more(size: Size, spare: int) -> Size:
     if isinstance(size, Fixed):
         return Fixed(size.replicas + spare if size.replicas else 0)
-    return Scaled(size.least, size.most + spare, size.target)
+    return replace(size, most=size.most + spare)
 
 
 def limits_of(candidate: Candidate, max_replicas: int) -> Limits:

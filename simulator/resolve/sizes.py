@@ -40,14 +40,22 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """From `least` to `most` replicas, at `target` requests for each that is ready."""
+    """From `least` to `most` replicas, at `target` requests for each that is ready.
+
+    Attributes
+    ----------
+    instance : that holds them for least by the time for which each number was there; empty for the one that is taken
+        before anybody knows
+    """
 
     least: int
     most: int
     target: float
+    instance: str = ""
 
     def __str__(self) -> str:
-        return f"{self.least} to {self.most} at {self.target:g}"
+        on = f" on {self.instance}" if self.instance else ""
+        return f"{self.least} to {self.most} at {self.target:g}{on}"
 
 
 Size = Fixed | Scaled
@@ -198,7 +206,8 @@ def _fields(pool: Pool, size: Size) -> dict[str, Any]:
     own = pool.autoscaler if isinstance(pool.autoscaler, QueueAutoscaler) else None
     scaler = own or QueueAutoscaler(min=AUTO, max=AUTO, target_per_replica=AUTO)
     numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
-    return {"autoscaler": scaler.model_copy(update=numbers), "replicas": 1}
+    on = {"instance": size.instance} if size.instance else {}
+    return {"autoscaler": scaler.model_copy(update=numbers), "replicas": 1, **on}
 
 
 def _sized(window: ReplicaWindow, replicas: int) -> ReplicaWindow:
@@ -237,6 +246,7 @@ def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) ->
             found.append((f"{root}.replicas", size.replicas))
         else:
             numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
+            found += [(f"{root}.instance", size.instance)] * bool(size.instance)
             if not isinstance(pool.autoscaler, QueueAutoscaler):
                 found.append((f"{root}.autoscaler", numbers))
                 continue

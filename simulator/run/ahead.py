@@ -129,7 +129,8 @@ def _ahead(work: Work, name: str) -> _Ahead:
 
 def _into_store(work: Work, name: str, found: Answer | None) -> None:
     """Simulate what a topology still needs: its replications, months and advice; whoever needs it meets its errors."""
-    planned, shown = planned_at(work.loaded, name, found), work.loads.shown
+    tell(name, 0.5)
+    planned, shown = planned_at(work.loaded, name, work.loads, found, work.sizer, work.rows), work.loads.shown
     outcomes = []
     for number in range(shown.demand.replications):
         tell(name, 0.5 + 0.25 * number / shown.demand.replications)

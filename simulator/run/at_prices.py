@@ -39,7 +39,7 @@ def best_at_prices(written: LoadedScenario, loads: Loads, sizer: Sizer, explorer
         found = there.answer(written, name, loads)
         if found and not found.search.is_finished:
             raise OutOfTime
-        planned = planned_at(written, name, found)
+        planned = planned_at(written, name, loads, found, sizer)
         outcomes = shown_outcomes(planned, loads, sizer.store)
         journey, prices = walk_with_prices(written, loads, planned, outcomes, there, found, known=known)
         explorer.check()

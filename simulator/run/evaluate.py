@@ -18,9 +18,10 @@ from simulator.run.topology_summary import TopologySummary
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import Priced
+from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.simulate.stored import stored_outcome
-from simulator.size.answer import Answer, sized_scenario
+from simulator.size.answer import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,11 @@ class Course:
         return least_usd_per_month(self.journey.open, self.priced.bill)
 
 
-def planned_at(written: LoadedScenario, name: str, found: Answer | None) -> PlannedTopology:
-    """A topology at the sizes, and hours of windows, that a search found; as written where nothing is open."""
-    return plan_topology(sized_scenario(written, [found] if found else []), name)
+def planned_at(
+    written: LoadedScenario, name: str, loads: Loads, found: Answer | None, sizer: Sizer, rows: Rows | None = None
+) -> PlannedTopology:
+    """A topology at the sizes, and hours of windows, that a search found; arguments are those of `Sizer.sized`."""
+    return plan_topology(sizer.sized(written, name, loads, found, rows), name)
 
 
 def shown_outcomes(planned: PlannedTopology, loads: Loads, store: Store) -> list[Outcome]:
@@ -133,7 +136,7 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     check_catalog_names(loaded)
     loads, sizer = loads_of(loaded), Sizer(Store())
     found = sizer.answer(loaded, name, loads)
-    sized = sized_scenario(loaded, [found] if found else [])
+    sized = sizer.sized(loaded, name, loads, found)
     planned = plan_topology(sized, name)
     course = served_course(loaded, loads, planned, sizer, found)
     return evaluated(sized, planned, course.priced, course.prices, loads.shown.period.name)

@@ -20,8 +20,8 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import at_event, in_change
 from simulator.schema.pool import Pool
 from simulator.schema.study import Event
-from simulator.size.answer import Answer, sized_scenario
-from simulator.study.decision import Served
+from simulator.size.answer import Answer
+from simulator.study.decision import Served, Walked
 from simulator.study.demand import Level
 
 
@@ -131,7 +131,7 @@ def walk_study(
             stands = _standing(last, phase.loaded, spells[-1].planned)
             found = sizer.answer(phase.loaded, planned.name, here, standing=stands)
             sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
-            sized = sized_scenario(phase.loaded, [found] if found else [])
+            sized = sizer.sized(phase.loaded, planned.name, here, found)
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
         if found and found.hours:
             hours |= {event.from_month: found.hours, **then.hours}
@@ -144,6 +144,12 @@ def walk_study(
         standing[event.from_month] = stands
         last = phase.loaded
     return Journey(tuple(months), tuple(spells), hours, standing, tuple(fleets), open_, limited)
+
+
+def before_events(journey: Journey) -> tuple[Walked, ...]:
+    """The months of a topology before anything changes it."""
+    changed = min((spell.first for spell in journey.spells if spell.stage), default=None)
+    return tuple(month for month in journey.months if changed is None or month.month < changed)
 
 
 def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTopology) -> tuple[str, ...]:

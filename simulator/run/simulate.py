@@ -32,7 +32,7 @@ from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
 from simulator.run.measured_instances import cheaper_instances
 from simulator.run.months import Progress
-from simulator.run.phases import check_events, event_words
+from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
 from simulator.run.remarks import turns_apart
 from simulator.run.replications import simulate_into
@@ -41,6 +41,7 @@ from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import expected_errors
+from simulator.run.written_scalers import on_cheapest_instances
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
@@ -151,6 +152,8 @@ def _simulate(
     else:
         answers = _answers(work, _up_to(searched, progress))
     sized = sized_scenario(loaded, list(answers.values()))
+    for name, written in loaded.scenario.topologies.items():
+        sized = on_cheapest_instances(written, sized, name, loads.first_month, store, work.rows)
     study = _Study(work, sized, answers, searched, progress)
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
@@ -263,11 +266,12 @@ class _Study:
         if answer is not None:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
         most = (sizer.limits or Limits()).max_replicas
-        told = told.warned("size", cheaper_instances(topology.settings, journey.months[0].shares))
+        asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
+        told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month
-            words = advice(self.sized, name, usd, first, sizer.store, journey.months[0].meets)
+            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets)
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)

@@ -12,6 +12,7 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
+from simulator.run.written_scalers import on_cheapest_instances
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -67,6 +68,21 @@ class Sizer:
             *(loaded, name, loads.first_month, self.store, self.limits, progress, rows),
             *(pools, self.assumed, self.planned),
         )
+
+    def sized(
+        self, loaded: LoadedScenario, name: str, loads: Loads, found: Answer | None, rows: Rows | None = None
+    ) -> LoadedScenario:
+        """The scenario with what was found of one topology, and its written autoscalers on the cheapest instances.
+
+        Parameters
+        ----------
+        loads : the first of these months decides
+        found : its sizes, and hours of windows, where some are open
+        rows : keeps the requests of what is shown
+        """
+        sized = sized_scenario(loaded, [found] if found else [])
+        written = loaded.scenario.topologies[name]
+        return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows)
 
     def sizing(self, loaded: LoadedScenario, found: Answer, level: Level) -> Sizing:
         """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed.

@@ -109,7 +109,7 @@ class Pool(Settings):
     ] = "on_demand"
     """Owned servers, or the tier of the rent; `reserved` is a commitment of `term_months`."""
     instance: str | None = None
-    """Instance of the catalog, as p5.48xlarge; the smallest that holds a replica unless given."""
+    """Instance of the catalog, as p5.48xlarge; the one that costs least unless given."""
     gpus_per_instance: Annotated[int, Field(ge=1, le=72), IS_NUMBER] | None = None
     """GPUs of a rented instance, which is paid as a whole; the offer's unless given."""
     price_usd_per_gpu_hour: NotNegative | None = None

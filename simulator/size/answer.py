@@ -13,7 +13,7 @@ from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
 from simulator.metrics.accumulate import MetricAccumulator
 from simulator.resolve.open_windows import with_hours
-from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, alone, open_pools, with_sizes
+from simulator.resolve.sizes import Fixed, OpenPool, Size, alone, open_pools, with_sizes
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import PeriodDemand
@@ -264,7 +264,7 @@ def _next_size(trials: Trials, best: Tried) -> Tried | None:
     point = tuple(
         Fixed(size.replicas + pool.step if size.replicas else 0)
         if isinstance(size, Fixed)
-        else Scaled(size.least + 1, size.most + 1, size.target)
+        else replace(size, least=size.least + 1, most=size.most + 1)
         for size, pool in zip(best.point, trials.pools, strict=True)
     )
     tried = trials(point)

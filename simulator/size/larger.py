@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import permutations
 
 from simulator.errors import InputError
@@ -54,7 +55,7 @@ def _instead(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
 
 def _grown(size: Size, extra: int) -> Size:
     if isinstance(size, Scaled):
-        return Scaled(size.least, size.most + extra, size.target)
+        return replace(size, most=size.most + extra)
     return Fixed(size.replicas + extra)
 
 
@@ -62,5 +63,5 @@ def _from_fewer(trials: Trials, written: Sequence[Size]) -> Iterator[Point]:
     for k, (pool, size) in enumerate(zip(trials.pools, written, strict=True)):
         fewest = max(pool.low, 1)
         if isinstance(size, Scaled) and size.least > fewest:
-            wider = Scaled(fewest, size.most + math.ceil(size.most / 2), size.target)
+            wider = replace(size, least=fewest, most=size.most + math.ceil(size.most / 2))
             yield (*written[:k], wider, *written[k + 1 :])

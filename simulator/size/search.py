@@ -198,8 +198,9 @@ def _several(
     numbers: dict[Point, tuple[int, ...]] = {}
 
     def enough(at: tuple[int, ...]) -> bool:
-        numbers[point(at)] = at
-        return searcher.enough(point(at))
+        found = searcher.enough(point(at))
+        numbers[searcher.trail[point(at)].point] = at
+        return found
 
     def best() -> tuple[int, ...] | None:
         return None if searcher.best is None else numbers.get(searcher.best.point)

@@ -9,10 +9,11 @@ from typing import Literal
 
 from simulator.bill.cents import dollars
 from simulator.errors import InputError, Problem
-from simulator.resolve.sizes import Fixed, OpenPool, Size, with_sizes
+from simulator.resolve.sizes import Fixed, OpenPool, Scaled, Size, with_sizes
 from simulator.resolve.terms import ResolvedTerms, resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.pool import Pool
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import outcome_key
 from simulator.simulate.one import Outcome, Subject, subject_of
@@ -24,6 +25,8 @@ from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
 from simulator.size.expected import expected_trials, share_done
+from simulator.size.instances import at_fewest, better_instance, is_left_open, replica_hours, taken_before
+from simulator.units import HOURS_PER_MONTH
 
 Point = tuple[Size, ...]
 """A size for each open pool."""
@@ -162,7 +165,7 @@ class Trials:
     def bound_usd(self, point: Point) -> float:
         """USD per month that the point costs whatever happens."""
         if point not in self._bounds:
-            sized = self.sized(point)
+            sized = self.sized(self._cheapest_at_fewest(point))
             self._bounds[point] = least_usd_per_month(sized.subject, sized.terms.terms, self.periods)
         return self._bounds[point]
 
@@ -188,7 +191,10 @@ class Trials:
         return max(least_replicas(sized.subject, one.demand, name) for one in self.periods)
 
     def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
-        """Simulate a point.
+        """Simulate a point, and what autoscaled pools of it would have cost least on, if these are other instances.
+
+        Which instances hold a pool for least depends on how long it has how many replicas, which its trial says. The
+        point that is returned names them.
 
         Parameters
         ----------
@@ -196,13 +202,72 @@ class Trials:
         replications : leave it open after so many
         """
         try:
-            sized = self.sized(point)
+            self.sized(point)
         except InputError as error:
             return Tried(point, "refused", reason="; ".join(problem.message for problem in error.problems))
+        tried, looked = self._at(point, best, replications), {point}
+        while (other := self._on_better_instances(tried, best)) not in looked:
+            looked.add(other)
+            found = self._at(other, tried if tried.word == "met" else best, replications)
+            is_worse = found.word in ("refused", "raced out") and tried.word != "raced out"
+            if is_worse or not found.usd or found.usd_per_month >= tried.usd_per_month:
+                break
+            tried = found
+        return tried
+
+    def _at(self, point: Point, best: Tried | None, replications: int | None) -> Tried:
         self.simulated += 1
+        sized = self.sized(point)
         tried = self._raced(point, sized, best, replications)
         self._keep_rows(tried, sized.subject)
         return tried
+
+    def _on_better_instances(self, tried: Tried, best: Tried | None) -> Point:
+        """The point with autoscaled pools on the instances that would have held their replicas for least.
+
+        It stays as it is where that could not bring it near the best, where nothing was measured, and where instances
+        are written.
+        """
+        point, saved_usd = list(tried.point), 0.0
+        if not tried.outcomes:
+            return tried.point
+        names = {pool.name: pool for pool in self.sized(tried.point).planned.settings.pools}
+        for k, (pool, size) in enumerate(zip(self.pools, tried.point, strict=True)):
+            if not isinstance(size, Scaled) or not is_left_open(self._written(pool, size)):
+                continue
+            uses = [
+                (one.period.hours, [outcome.usage for outcome in gave])
+                for one, gave in zip(self.periods, tried.outcomes, strict=True)
+            ]
+            found = better_instance(names[pool.name], replica_hours(pool.name, uses))
+            if found is not None:
+                point[k] = self._on(pool, size, found.offer.instance)
+                saved_usd += found.usd_per_hour * HOURS_PER_MONTH
+        n = len(tried.usd)
+        if best is not None and tried.word != "met":
+            bar = (1 + RACE_MARGINS[0]) * sum(best.usd[:n]) / len(best.usd[:n])
+            return tried.point if tried.usd_per_month - saved_usd > bar else tuple(point)
+        return tuple(point)
+
+    def _written(self, pool: OpenPool, size: Scaled) -> Pool:
+        """The pool as the scenario has it, at a size."""
+        sized = replace(size, instance="")
+        loaded = with_sizes(self.loaded, self.name, {pool.index: sized})
+        return loaded.scenario.topologies[self.name].pools[pool.index]
+
+    def _on(self, pool: OpenPool, size: Scaled, instance: str) -> Scaled:
+        """The size on an instance; that is not named where it is taken anyway."""
+        taken = taken_before(self._written(pool, size))
+        return replace(size, instance="" if taken is not None and taken.instance == instance else instance)
+
+    def _cheapest_at_fewest(self, point: Point) -> Point:
+        """The point on the instances that hold its fewest replicas for least: on whichever it is, it costs no less."""
+        return tuple(
+            self._on(pool, size, at_fewest(self._written(pool, size), size.least))
+            if isinstance(size, Scaled) and is_left_open(self._written(pool, size))
+            else size
+            for pool, size in zip(self.pools, point, strict=True)
+        )
 
     def _raced(self, point: Point, sized: Sized, best: Tried | None, replications: int | None) -> Tried:
         every = self.demand.replications

@@ -10,12 +10,13 @@ from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer
 from simulator.resolve.offers import catalog_offer, committed_instances, gpus_per_instance, replica_shares
-from simulator.run.measured_instances import cheaper_instances, replica_hours
+from simulator.run.measured_instances import cheaper_instances
 from simulator.run.simulate import simulate
 from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
 from simulator.size.found import Limits
-from simulator.study.decision import Served, Share
+from simulator.size.instances import better_instance, replica_hours
+from simulator.study.decision import Served, Share, Walked
 from simulator.study.demand import WHOLE_MONTH
 from simulator.study.usage import Stay, Usage
 
@@ -130,31 +131,70 @@ def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
         assert row["usd_per_month"] == pytest.approx(4 * hours)
 
 
-def served(*numbers: tuple[int, float], span_s: float = 1000.0) -> Share:
-    """A month like a window from second 100 on, in which so many replicas were there for so many seconds each."""
+def used(*numbers: tuple[int, float], span_s: float = 1000.0) -> Usage:
+    """A window from second 100 on, in which so many replicas were there for so many seconds each."""
     stays, at_s = [], 100.0
     for n, length_s in numbers:
         stays += [Stay(k, k // 8, "serving", at_s, at_s + length_s) for k in range(n)]
         at_s += length_s
-    usage = Usage(100.0 + span_s, (pool_use("p", 1, stays, 100.0 + span_s),), (), (), 100.0)
-    return Share(730.0, WHOLE_MONTH, Served(True, 1.0, "", (usage,)))
+    return Usage(100.0 + span_s, (pool_use("p", 1, stays, 100.0 + span_s),), (), (), 100.0)
+
+
+def month(usage: Usage) -> Walked:
+    return Walked(1, (1.0,), (8,), True, 1.0, "", (Share(730.0, WHOLE_MONTH, Served(True, 1.0, "", (usage,))),))
 
 
 def test_replicas_are_counted_for_the_time_that_they_were_there() -> None:
-    assert replica_hours("p", [served((8, 900.0), (7, 100.0))]) == pytest.approx({8: 0.9, 7: 0.1})
-    assert replica_hours("p", [served((0, 400.0), (2, 600.0))]) == pytest.approx({2: 0.6})
-    assert replica_hours("p", [served((2, 1000.0)), served((4, 1000.0))]) == pytest.approx({2: 0.5, 4: 0.5})
+    assert replica_hours("p", [(730, [used((8, 900.0), (7, 100.0))])]) == pytest.approx({8: 0.9, 7: 0.1})
+    assert replica_hours("p", [(730, [used((0, 400.0), (2, 600.0))])]) == pytest.approx({2: 0.6})
+    two = used((2, 1000.0)), used((4, 1000.0))
+    assert replica_hours("p", [(365, [one]) for one in two]) == pytest.approx({2: 0.5, 4: 0.5})
+    assert replica_hours("p", [(730, two)]) == pytest.approx({2: 0.5, 4: 0.5})
 
 
-def test_other_instances_that_would_cost_less_are_told() -> None:
+WIDE = {"autoscaler": SCALER | {"max": 8}}
+
+
+@pytest.mark.parametrize(
+    ("had", "given", "gpus", "saved_usd_per_hour"),
+    [
+        ({1: 0.5, 8: 0.5}, {"gpus_per_instance": 8}, 1, 31.92 - 4.5 * 4.29),
+        ({8: 0.9, 7: 0.1}, {}, 8, 7.9 * 4.29 - 31.92),
+        ({3: 0.5, 4: 0.5}, {"gpus_per_instance": 8}, 1, 31.92 - 3.5 * 4.29),
+        ({4: 1.0}, {"gpus_per_instance": 8}, 4, 31.92 - 16.36),
+        ({7: 1.0}, {"autoscaler": SCALER | {"min": 7, "max": 8}}, 1, 31.92 - 7 * 4.29),
+        ({8: 0.9, 7: 0.1}, {"price_usd_per_gpu_hour": 4.0, "gpus_per_instance": 8}, 1, 4.0 * (8 - 7.9)),
+    ],
+)
+def test_the_instances_that_hold_for_least_what_was_there(
+    had: dict[int, float], given: dict[str, object], gpus: int, saved_usd_per_hour: float
+) -> None:
+    """At Lambda a GPU costs 4.29 alone, 4.09 of four and 3.99 of eight."""
+    found = better_instance(pool(**WIDE | given), had)
+    assert found is not None
+    assert found.offer.gpus_per_instance == gpus
+    assert found.usd_per_hour == pytest.approx(saved_usd_per_hour)
+
+
+@pytest.mark.parametrize("had", [{}, {1: 0.5, 8: 0.5}, {3: 0.5, 5: 0.5}])
+def test_single_gpus_stay_where_nothing_costs_less(had: dict[int, float]) -> None:
+    assert better_instance(pool(**WIDE), had) is None
+
+
+def test_other_instances_than_those_written_are_told() -> None:
     """7.9 single GPUs at $4.29 on average; eight on one instance cost $31.92 an hour, whatever runs on them."""
-    wide = {"autoscaler": SCALER | {"max": 8}}
-    (words,) = cheaper_instances(topology(wide), [served((8, 900.0), (7, 100.0))])
+    full, quiet = [month(used((8, 900.0), (7, 100.0)))], [month(used((8, 300.0), (1, 700.0)))]
+    single, eight = (topology(WIDE | {"gpus_per_instance": n}) for n in (1, 8))
+    (words,) = cheaper_instances(single, single, full)
+    assert "p is on instances with 1 GPU; " in words
     assert "try gpus_per_instance: 8" in words
     assert f"${(7.9 * 4.29 - 31.92) * 730:,.0f} a month" in words
-    assert cheaper_instances(topology(wide), [served((8, 300.0), (1, 700.0))]) == []
-    for named in ({"gpus_per_instance": 1}, {"price_usd_per_gpu_hour": 4.0}, {"billing": "reserved"} | RESERVED):
-        assert cheaper_instances(topology(wide | named), [served((8, 900.0), (7, 100.0))]) == []
+    assert cheaper_instances(single, single, quiet) == []
+    assert "try gpus_per_instance: 1" in cheaper_instances(eight, eight, quiet)[0]
+    assert cheaper_instances(topology(WIDE), single, full) == [], "what is left open was chosen by its trial"
+    for other in ({"replicas": 8}, WIDE | RESERVED, {"billing": "owned", "site": "onprem"}):
+        told = topology(other | {"gpus_per_instance": 1} if other.get("billing") != "owned" else other)
+        assert cheaper_instances(told, told, full) == []
 
 
 def topology(given: dict[str, object]) -> Topology:

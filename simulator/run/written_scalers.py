@@ -1,0 +1,127 @@
+"""Autoscaled rented pools whose settings are written, on the instances that hold for least what they then have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simulator.resolve.sizes import alone, is_open
+from simulator.resolve.terms import resolve_terms
+from simulator.resolve.topology import plan_topology
+from simulator.run.replications import kept_outcome
+from simulator.scenario.load import LoadedScenario
+from simulator.schema.topology import Topology
+from simulator.simulate.demand import PeriodDemand
+from simulator.simulate.key import outcome_key
+from simulator.simulate.one import Outcome, Subject, subject_of
+from simulator.simulate.priced import usd_of_periods
+from simulator.simulate.refusal import try_fleet
+from simulator.simulate.rows import Rows
+from simulator.simulate.store import Store
+from simulator.size.instances import better_instance, has_choice, is_left_open, replica_hours
+
+Instances = dict[str, str]
+"""Names of instances, by pool."""
+
+
+def on_cheapest_instances(
+    written: Topology,
+    sized: LoadedScenario,
+    name: str,
+    periods: Sequence[PeriodDemand],
+    store: Store,
+    rows: Rows | None = None,
+) -> LoadedScenario:
+    """The scenario with autoscaled pools of a topology on other instances, where these cost less in a month.
+
+    Those that leave their settings open are on the cheapest by their search. The others are simulated on the instances
+    that are taken before anybody knows how many replicas are there when, then on those that would have held them for
+    least, as long as the bill falls and the SLO is met as it was.
+
+    Parameters
+    ----------
+    written, sized : the topology as the scenario has it, and at the sizes that were found
+    periods : of the month that decides
+    rows : keeps the requests of what is shown
+    """
+    found, looked = sized, list[Instances]()
+    pools = _open(written, sized.scenario.topologies[name])
+    if not pools:
+        return sized
+    outcomes, usd, meets = _served(found, name, periods, store, rows)
+    while other := _better(found, name, pools, periods, outcomes):
+        if other in looked:
+            break
+        looked.append(other)
+        there = _on(found, name, other)
+        then, less, met = _served(there, name, periods, store, rows)
+        if not less < usd or (meets and not met):
+            break
+        _forget(found, name, periods, rows)
+        found, outcomes, usd, meets = there, then, less, met
+    return found
+
+
+def _open(written: Topology, sized: Topology) -> tuple[str, ...]:
+    """Names of the pools whose autoscaler is written and whose instance is not, where there is more than one."""
+    there = {pool.name for pool in sized.pools}
+    return tuple(
+        pool.name
+        for pool in written.pools
+        if pool.name in there and is_left_open(pool) and not is_open(pool) and has_choice(pool)
+    )
+
+
+def _served(
+    loaded: LoadedScenario, name: str, periods: Sequence[PeriodDemand], store: Store, rows: Rows | None
+) -> tuple[list[list[Outcome]], float, bool]:
+    """Every replication of every period to its end, the mean bill of a month, and whether the SLO is met."""
+    planned = plan_topology(alone(loaded, name), name)
+    subject = subject_of(planned)
+    outcomes = [_of_period(subject, one, store, rows) for one in periods]
+    parts = [(one.period, gave) for one, gave in zip(periods, outcomes, strict=True)]
+    usd = usd_of_periods(parts, resolve_terms(planned).terms)
+    meets = all(try_fleet(subject, one.demand, store).refutation is None for one in periods)
+    return outcomes, sum(usd) / len(usd), meets
+
+
+def _of_period(subject: Subject, one: PeriodDemand, store: Store, rows: Rows | None) -> list[Outcome]:
+    shown = rows if rows is not None and rows.period == one.period else None
+    return [kept_outcome(subject, one.demand, k, store, shown) for k in range(one.demand.replications)]
+
+
+def _better(
+    loaded: LoadedScenario,
+    name: str,
+    pools: Sequence[str],
+    periods: Sequence[PeriodDemand],
+    outcomes: Sequence[Sequence[Outcome]],
+) -> Instances:
+    """The instances that would have held for less the replicas that there were, of pools on others."""
+    uses = [(one.period.hours, [each.usage for each in gave]) for one, gave in zip(periods, outcomes, strict=True)]
+    found: Instances = {}
+    for pool in loaded.scenario.topologies[name].pools:
+        better = better_instance(pool, replica_hours(pool.name, uses)) if pool.name in pools else None
+        if better is not None:
+            found[pool.name] = better.offer.instance
+    return found
+
+
+def _on(loaded: LoadedScenario, name: str, instances: Instances) -> LoadedScenario:
+    scenario = loaded.scenario
+    topology = scenario.topologies[name]
+    pools = tuple(
+        pool.model_copy(update={"instance": instances[pool.name]}) if pool.name in instances else pool
+        for pool in topology.pools
+    )
+    topologies = {**scenario.topologies, name: topology.model_copy(update={"pools": pools})}
+    return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies}))
+
+
+def _forget(loaded: LoadedScenario, name: str, periods: Sequence[PeriodDemand], rows: Rows | None) -> None:
+    """The requests on instances that cost more."""
+    if rows is None:
+        return
+    subject = subject_of(plan_topology(alone(loaded, name), name))
+    shown = [one.demand for one in periods if one.period == rows.period]
+    rows.drop([outcome_key(subject, demand, k) for demand in shown for k in range(demand.replications)])
