@@ -21,18 +21,22 @@ def main(runs: Path, out: Path, views: list[str]) -> None:
     """Write `VIEW-WIDTH-THEME.png` below `out`, each as high as its page."""
     out.mkdir(parents=True, exist_ok=True)
     with server(runs, out=runs) as (address, _), chromium() as browser:
-        for theme in _THEMES:
-            for width, pixels in _WIDTHS_PX.items():
-                context = browser.new_context(
-                    viewport={"width": pixels, "height": _HEIGHT_PX}, color_scheme=theme, reduced_motion="reduce"
-                )
-                page = context.new_page()
-                for view in views:
-                    _take(page, address + path_of(view), out / f"{view}-{width}-{theme}.png")
-                context.close()
+        for width, pixels in _WIDTHS_PX.items():
+            context = browser.new_context(viewport={"width": pixels, "height": _HEIGHT_PX}, reduced_motion="reduce")
+            page = context.new_page()
+            for view in views:
+                _open(page, address + path_of(view))
+                for theme in _THEMES:
+                    page.emulate_media(color_scheme=theme)
+                    page.wait_for_timeout(_DRAWING_MS)
+                    file = out / f"{view}-{width}-{theme}.png"
+                    page.screenshot(path=file)
+                    print(file, flush=True)
+            context.close()
 
 
-def _take(page: Any, address: str, file: Path) -> None:
+def _open(page: Any, address: str) -> None:
+    """The page, as high as what is on it."""
     from playwright.sync_api import expect
 
     page.set_viewport_size({"width": page.viewport_size["width"], "height": _HEIGHT_PX})
@@ -42,9 +46,6 @@ def _take(page: Any, address: str, file: Path) -> None:
     inside = page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
     page.set_viewport_size({"width": page.viewport_size["width"], "height": max(int(inside), _HEIGHT_PX)})
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=_DRAWN_MS)
-    page.wait_for_timeout(_DRAWING_MS)
-    page.screenshot(path=file)
-    print(file)
 
 
 if __name__ == "__main__":

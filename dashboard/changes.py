@@ -21,7 +21,7 @@ from simulator.schema.money import Servers
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.study.terms import Money, OwnedSite, RentedTerms
 
-_RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
+RATES = {"rate_scale": 4, "rate_rps": 6, "concurrency": 0}
 """Values that scale the demand, by name, with the digits kept."""
 
 
@@ -129,7 +129,7 @@ def _demand(loaded: LoadedScenario, factor: float) -> list[str]:
         return []
     sets = []
     for cls in loaded.scenario.workload.classes:
-        for key, digits in _RATES.items():
+        for key, digits in RATES.items():
             value = getattr(cls.arrivals, key, None)
             if value is not None:
                 scaled = (

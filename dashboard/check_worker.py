@@ -5,6 +5,7 @@ It reads a request a line and writes an answer a line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,11 +51,12 @@ def _of_points(file: Path, root: Path, grid: Sequence[str]) -> float:
     ------
     InputError : too many points, or requests of all together; a point that is no scenario
     """
-    points = read_sweep(file, grid).points()
-    if len(points) > MAX_POINTS:
-        raise InputError(Problem(f"has {len(points):,} points, of at most {MAX_POINTS} here", "the sweep"))
+    sweep = read_sweep(file, grid)
+    count = math.prod(map(len, sweep.axes.values()))
+    if count > MAX_POINTS:
+        raise InputError(Problem(f"has {count:,} points, of at most {MAX_POINTS} here", "the sweep"))
     total = 0.0
-    for values in points:
+    for values in sweep.points():
         total += load_confined(file, root, assignments(values))[1]
         if total > MAX_REQUESTS:
             words = f"its points simulate more than the {MAX_REQUESTS:,} requests allowed here: lower run.horizon_s"

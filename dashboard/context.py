@@ -15,7 +15,7 @@ from dashboard.settings import settings
 from simulator.errors import InputError
 from simulator.report.table import ordered
 from simulator.results.bundle import Bundle
-from simulator.results.shelf import named_folders
+from simulator.results.shelf import bundle_folders, named_folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def choose(view: str) -> Context | None:
     ------
     InputError : the address names a run that is not here, or one that cannot be read
     """
-    folders = named_folders((*settings().runs, settings().out))
+    folders = named_folders(bundle_folders(settings().places))
     if not folders:
         return None
     name = _run(folders, view)

@@ -24,6 +24,11 @@ class Settings:
     out: str = "runs"
     live: str | None = None
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where bundles lie that users see: those that were there, and those that they make."""
+        return (*self.runs, self.out)
+
     def to_environment(self) -> dict[str, str]:
         """The variable that `settings` reads."""
         return {_VARIABLE: json.dumps(asdict(self))}

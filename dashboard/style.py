@@ -5,5 +5,6 @@ from __future__ import annotations
 STYLE = """<style>
 [data-testid='stCaptionContainer'] {color: inherit; opacity: 0.85}
 [data-testid='stBaseButton-primary']:enabled {background-color: #0072B2; border-color: #0072B2; color: white}
+[data-tag] {background-color: #0072B2}
 </style>"""
-"""Captions and the words of buttons have a contrast of 4.5 at least, in both themes."""
+"""Captions, the words of buttons and of what is chosen have a contrast of 4.5 at least, in both themes."""

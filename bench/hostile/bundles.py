@@ -85,7 +85,7 @@ def _loaders(place: Path) -> Run:
         from simulator.errors import InputError
         from simulator.results.shelf import bundle_folders, named_folders
 
-        named_folders((str(place.parent),))
+        named_folders(bundle_folders((str(place.parent),)))
         bundle_folders((str(place),))
         try:
             found = open_bundle(place)

@@ -21,15 +21,16 @@ def show_keeping(folder: Path, follow: Follow, key: str) -> None:
     if folder.parent.resolve() != Path(settings().out).resolve():
         return
     with st.popover("Rename or delete", icon=":material/edit:", key=f"{key}.popover"):
-        named = st.text_input("New name", folder.name, max_chars=100, key=f"{key}.name.{folder.name}")
-        st.button("Rename", key=f"{key}.rename", on_click=_rename, args=(folder, named, follow))
+        field = f"{key}.name.{folder.name}"
+        st.text_input("New name", folder.name, max_chars=100, key=field)
+        st.button("Rename", key=f"{key}.rename", on_click=_rename, args=(folder, field, follow))
         is_sure = st.checkbox(f"Delete {plain(folder.name)} for good, for everybody", key=f"{key}.sure.{folder.name}")
         st.button("Delete", key=f"{key}.delete", disabled=not is_sure, on_click=_delete, args=(folder, follow))
 
 
-def _rename(folder: Path, name: str, follow: Follow) -> None:
+def _rename(folder: Path, field: str, follow: Follow) -> None:
     try:
-        follow(rename_bundle(folder, name.strip()).name)
+        follow(rename_bundle(folder, st.session_state[field].strip()).name)
     except InputError as error:
         st.toast(_told(error), icon=":material/error:")
 

@@ -21,6 +21,6 @@ def show_problems(error: InputError) -> None:
 def problem_texts(error: InputError) -> list[str]:
     """Each problem, with folders of runs named as they were given to the server, whatever is above them."""
     problems = list(error.problems)
-    for folder in (*settings().runs, settings().out):
+    for folder in settings().places:
         problems = [within(Path(folder).parent, problem) for problem in problems]
     return [plain(str(problem)) for problem in problems]

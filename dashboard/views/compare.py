@@ -13,7 +13,7 @@ from dashboard.components.comparison import show_comparison
 from dashboard.components.why import show_across, show_why
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
-from simulator.report.cells import as_cell
+from simulator.report.cells import as_cells
 from simulator.report.charts import Summaries
 from simulator.report.paired import differences_chart, differences_to, paired, same_requests
 from simulator.report.table import ordered
@@ -81,6 +81,6 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
     if not found:
         st.caption("They are the same.")
         return
-    rows = [[as_cell(entry.path), *(as_cell(in_words(value)) for value in entry.values)] for entry in leaves(found)]
-    frame = pd.DataFrame(rows, columns=["value", *scenarios])
+    rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in leaves(found)]
+    frame = as_cells(pd.DataFrame(rows, columns=["value", *scenarios]))
     st.dataframe(frame, hide_index=True, key=key)

@@ -33,7 +33,8 @@ def show(context: Context) -> None:
     tables = load_tables(partial(table, context.bundle), topology, found, number)
     show_wide(load_over_time(tables), "load.chart")
     if number is None and count > 1:
-        st.caption(f"Lines: means of {count} replications; bands: from the smallest to the largest of them.")
+        words = "bands: from the smallest to the largest of them; losses and events: those of all."
+        st.caption(f"Lines: means of {count} replications; {words}")
     if not len(tables.events):
         st.caption("Nothing was started, nothing failed.")
     if len(tables.capacity):

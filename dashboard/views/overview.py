@@ -18,8 +18,8 @@ from simulator.figures.table import figure
 from simulator.report.charts import cost_against_attainment
 from simulator.report.table import warnings
 
-_METRIC_PX, _CARD_PX = 155, 220
-"""Figures of a card stand below each other on a desk, two beside each other on a phone."""
+_METRIC_PX, _CARD_PX = 155, 190
+"""At 1280 px four cards stand beside each other; figures of one below each other, on a phone two beside each other."""
 _CHART_PX = 420
 """With its title, axes and legends."""
 

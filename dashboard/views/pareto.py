@@ -18,7 +18,7 @@ from simulator.bill.cents import dollars
 from simulator.errors import InputError
 from simulator.report.pareto import MEASURES, cheapest_point, pareto_chart, point, slo_limit_s, sweep_points
 from simulator.report.table import comparison, ordered
-from simulator.results.shelf import sweep_folders
+from simulator.results.shelf import named_folders, sweep_folders
 
 Summaries = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -73,7 +73,7 @@ def _summaries(context: Context) -> Summaries:
 
 
 def _swept() -> list[dict[str, Any]]:
-    folders = {folder.name: folder for folder in sweep_folders((*settings().runs, settings().out))}
+    folders = named_folders(sweep_folders(settings().places))
     if not folders:
         return []
     found: list[dict[str, Any]] = []

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import jobs
-from dashboard.changes import changed_text
+from dashboard.changes import RATES, changed_text
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.keep import show_keeping
 from dashboard.components.main_values import Value, main_values
@@ -21,10 +21,11 @@ from dashboard.limits import MAX_POINTS
 from dashboard.loading import open_sweep, resolved
 from dashboard.settings import settings
 from simulator.errors import InputError
-from simulator.report.cells import as_cell
+from simulator.report.cells import as_cells
 from simulator.report.pareto import MEASURES, pareto_chart, slo_limit_s, sweep_points
-from simulator.results.shelf import sweep_folders
+from simulator.results.shelf import named_folders, sweep_folders
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.set_lines import path_text
 from simulator.sweep.grid import axis
 from simulator.sweep.table import error_lines, table
 
@@ -66,17 +67,17 @@ def show(context: Context) -> None:
 
 def _grid(loaded: LoadedScenario) -> list[str]:
     """Axes as the command line takes them; none where one is wrong, which is told."""
-    known = {path_of(loaded, value): value for value in main_values(loaded)}
-    wanted = [next((path for path in known if path.endswith(end)), None) for end in ("rate_rps", "replicas")]
-    found: list[str] = []
+    known = {path_text(loaded.document.data, value.steps): value for value in main_values(loaded)}
+    rates = [k for k, path in enumerate(known) if path.rpartition(".")[2] in RATES]
+    found: dict[str, str] = {}
     is_wrong = False
-    for k, (name, first) in enumerate(zip(_NAMES, wanted, strict=True)):
+    for k, name in enumerate(_NAMES):
         left, right = st.columns(2)
         path = left.selectbox(
             name,
             list(known),
             key=f"sweep.path.{k}",
-            index=list(known).index(first) if first and not k else None,
+            index=rates[0] if rates and not k else None,
             format_func=lambda path: _words(path, known),
             accept_new_options=True,
             placeholder="choose, or type any key as engine.max_num_seqs" if not k else "none, or choose one",
@@ -92,25 +93,13 @@ def _grid(loaded: LoadedScenario) -> list[str]:
         )
         try:
             where, _ = axis(f"{path}={listed}")
-            if any(where == text.partition("=")[0] for text in found):
+            if where in found:
                 raise InputError(f"{where} is varied twice: choose another one")
-            found.append(f"{path}={listed}")
+            found[where] = f"{path}={listed}"
         except InputError as error:
             is_wrong = True
             st.error(plain(str(error)), icon=":material/error:")
-    return [] if is_wrong else found
-
-
-def path_of(loaded: LoadedScenario, value: Value) -> str:
-    """Where a value stands, as `--set` takes it, with names instead of positions."""
-    path, node = "", loaded.document.data
-    for step in value.steps:
-        node = node.get(step, {}) if isinstance(node, Mapping) else node[step]
-        if isinstance(step, int):
-            path += f"[{node.get('name', step)}]"
-        else:
-            path += f"[{step}]" if "." in step else f".{step}" if path else step
-    return path
+    return [] if is_wrong else [*found.values()]
 
 
 def _words(path: str, known: Mapping[str, Value]) -> str:
@@ -128,7 +117,7 @@ def _default(value: Value | None) -> str:
 
 
 def _results(context: Context) -> None:
-    folders = {folder.name: folder for folder in sweep_folders((*settings().runs, settings().out))}
+    folders = named_folders(sweep_folders(settings().places))
     if not folders:
         return
     st.subheader("What came of it")
@@ -144,13 +133,11 @@ def _results(context: Context) -> None:
     show_map(name, found, paths, f"sweep.map.{name}")
     _pareto(name, found, paths, context)
     rows, headers = table(found, paths)
-    cells = [[as_cell(cell) for cell in row] for row in rows]
-    st.dataframe(pd.DataFrame(cells, columns=headers), hide_index=True, key="sweep.table")
-    for line in error_lines(found, paths):
-        st.markdown(plain(line))
-    st.download_button(
-        "Table (CSV)", found.to_csv(index=False, lineterminator="\n"), f"{name}.csv", "text/csv", on_click="ignore"
-    )
+    st.dataframe(as_cells(pd.DataFrame(rows, columns=headers)), hide_index=True, key="sweep.table")
+    if errors := error_lines(found, paths):
+        st.text("\n".join(errors))
+    text = as_cells(found).to_csv(index=False, lineterminator="\n")
+    st.download_button("Table (CSV)", text, f"{name}.csv", "text/csv", on_click="ignore")
 
 
 def _follow(name: str | None) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "json"] = "table") -> int:
-    """List runs and sweeps, newest first: scenario, when it was written, and who is cheapest.
+    """List runs, then sweeps, each newest first: scenario, when it was written, and who is cheapest.
 
     For example:
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _OPENING = ("=", "+", "-", "@")
 _HARMLESS = re.compile(r"\s*([-+=@]+|[-+] ?(\$?\d[\d,.]*(e[-+]?\d+)?|inf)( ?%)?)\s*", re.IGNORECASE)
@@ -14,3 +18,12 @@ def as_cell(text: str) -> str:
     if text.lstrip().startswith(_OPENING) and not _HARMLESS.fullmatch(text):
         return f"'{text}"
     return text
+
+
+def as_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with every text as `as_cell` gives it, and every number as it is."""
+
+    def safe(cell: Any) -> Any:
+        return as_cell(cell) if isinstance(cell, str) else cell
+
+    return table.map(safe)

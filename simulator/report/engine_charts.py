@@ -32,7 +32,7 @@ def step_timeline(steps: pd.DataFrame) -> Any:
             x2="end_s:Q",
             y=alt.Y("below:Q", title="tokens"),
             y2="above:Q",
-            color=alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None),
+            color=_colour(),
             tooltip=["kind", "tokens", alt.Tooltip("start_s", format=".4f"), alt.Tooltip("duration_s", format=".4g")],
         )
     )
@@ -56,6 +56,11 @@ def step_timeline(steps: pd.DataFrame) -> Any:
     return stacked(rows)
 
 
+def _colour() -> alt.Color:
+    legend = alt.Legend(orient="bottom", symbolStrokeWidth=0)
+    return alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None, legend=legend)
+
+
 def request_life(parts: pd.DataFrame) -> Any:
     """Steps in which requests took part, one row a request: prompt chunks, then tokens."""
     data = parts.assign(end_s=parts["start_s"] + parts["duration_s"])
@@ -65,8 +70,8 @@ def request_life(parts: pd.DataFrame) -> Any:
         .encode(
             x=alt.X("start_s:Q", title="simulated time [s]", scale=alt.Scale(zero=False, nice=False)),
             x2="end_s:Q",
-            y=alt.Y("request:N", title="request"),
-            color=alt.Color("kind:N", scale=alt.Scale(domain=list(_KINDS), range=list(_COLOURS)), title=None),
+            y=alt.Y("request:N", title="request", axis=alt.Axis(labelOverlap=False)),
+            color=_colour(),
             tooltip=["request", "kind", "tokens", "before", alt.Tooltip("start_s", format=".4f")],
         )
         .properties(height=alt.Step(16))

@@ -31,7 +31,7 @@ def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:
         tooltip=["assumption", alt.Tooltip("factor", format=".2f"), "winner"],
     )
     x = alt.X("today:Q", scale=alt.Scale(type="log", nice=False, padding=60), title="multiple of today's value")
-    bars = base.mark_rule(strokeWidth=6, opacity=0.5).encode(x=x, x2="factor:Q")
+    bars = base.mark_rule(strokeWidth=6, color="gray").encode(x=x, x2="factor:Q")
     ends = base.mark_point(filled=True, size=110).encode(x="factor:Q")
     words = base.mark_text(align="center", dy=-13, color="gray").encode(x="factor:Q", text="winner:N")
     return (bars + ends + words).properties(height=_ROW_PX * len(rows) + _AXIS_PX)

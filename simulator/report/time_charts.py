@@ -153,7 +153,7 @@ def load_over_time(tables: LoadTables) -> Any:
         "target:N",
         scale=alt.Scale(domain=names, range=[*PALETTE[: len(tables.targets)], *["gray"] * len(nowhere)]),
         title="pool or token API",
-        legend=alt.Legend(orient="bottom"),
+        legend=alt.Legend(orient="bottom", symbolOpacity=1),
     )
     times = pd.concat([tables.demand["minutes"], tables.samples["minutes"], tables.events["end_min"]])
     span_min = float(times.max())

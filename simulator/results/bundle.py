@@ -36,8 +36,13 @@ def bundle_name(scenario: str, content: bytes) -> str:
     return f"{scenario}-{hashlib.sha256(content).hexdigest()[:8]}"
 
 
+def unfinished(path: Path) -> Path:
+    """The hidden folder beside a bundle for what this process has begun and not ended with it."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
 def clear_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed had begun to write beside the bundles of a folder."""
+    """Remove what processes that were killed had begun to write, or to remove, beside the bundles of a folder."""
     for place in folder.glob(".*.*"):
         owner = _UNFINISHED.fullmatch(place.name)
         if owner and place.is_dir() and not place.is_symlink() and not is_alive(int(owner[1])):
@@ -55,7 +60,7 @@ class BundleWriter:
     def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
         self.path = path
         self._manifest = dict(manifest)
-        self._folder = path.with_name(f".{path.name}.{os.getpid()}")
+        self._folder = unfinished(path)
         self._parquet: dict[str, Any] = {}
         self._empty: dict[str, Any] = {}
 

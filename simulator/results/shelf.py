@@ -13,6 +13,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from simulator.errors import InputError, Problem
+from simulator.results.bundle import unfinished
 from simulator.results.seal import MANIFEST
 
 _MAX_MANIFEST_BYTES = 4_000_000
@@ -30,10 +31,10 @@ def bundle_folders(runs: Sequence[str | Path]) -> list[Path]:
     return [place for place, written in _folders(runs) if not _is_sweep(place, written)]
 
 
-def named_folders(runs: Sequence[str | Path]) -> dict[str, Path]:
-    """`bundle_folders` by name; of equal names the older ones are told apart by the folder that they lie in."""
+def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
+    """Folders, newest first, by name; of equal names the older ones are told apart by the folder that they lie in."""
     found: dict[str, Path] = {}
-    for place in bundle_folders(runs):
+    for place in folders:
         names = chain(
             (place.name, f"{place.name} ({place.parent.name})"), (f"{place.name} ({number})" for number in count(2))
         )
@@ -83,7 +84,7 @@ def rename_bundle(folder: Path, name: str) -> Path:
     ------
     InputError : no run or sweep, a name that a folder cannot have here, or one that is taken
     """
-    check_bundle(folder)
+    folder = check_bundle(folder)
     if not _NAME.fullmatch(name) or name.endswith(_KEPT):
         words = "must be 1 to 100 letters, digits, blanks, '.', '_' or '-', and begin with a letter, a digit or '_'"
         raise InputError(Problem(f"{words}; .partial and .points mean something else", "the name", got=name[:120]))
@@ -106,8 +107,8 @@ def delete_bundle(folder: Path) -> None:
     ------
     InputError : no run or sweep, or it cannot be removed
     """
-    check_bundle(folder)
-    hidden = folder.with_name(f".{folder.name}.{os.getpid()}")
+    folder = check_bundle(folder)
+    hidden = unfinished(folder)
     try:
         folder.rename(hidden)
     except OSError as error:
@@ -118,8 +119,8 @@ def delete_bundle(folder: Path) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def check_bundle(folder: Path) -> None:
-    """Refuse what is neither a run nor a sweep.
+def check_bundle(folder: Path) -> Path:
+    """The folder of a run or sweep by the name that it has where it lies: `.` and `..` are none.
 
     Raises
     ------
@@ -127,3 +128,4 @@ def check_bundle(folder: Path) -> None:
     """
     if not _written_ns(folder):
         raise InputError(Problem("is neither a run nor a sweep, or is gone by now", str(folder)))
+    return folder if folder.name not in ("", "..") else folder.resolve()

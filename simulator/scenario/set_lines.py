@@ -46,9 +46,9 @@ def _read(text: str) -> Any:
         return None
 
 
-def topology_path(name: str) -> str:
-    """Where a topology stands; a name with dots in it goes in brackets."""
-    return f"topologies[{name}]" if "." in name else f"topologies.{name}"
+def path_text(tree: Any, keys: Sequence[str | int]) -> str:
+    """Where keys lead in a scenario, as `--set` takes it: items by name, names with dots in them in brackets."""
+    return "".join(_steps(tree, keys)).removeprefix(".")
 
 
 def item(items: Sequence[Any], k: int) -> str:
@@ -63,7 +63,7 @@ def set_lines(scenario: Scenario, month: int, topology: str, given: Sequence[Giv
     by_then = [k for k, event in enumerate(events) if event.topology == topology and event.from_month <= month]
     if by_then:
         return set_in_event(scenario, max(by_then, key=lambda k: events[k].from_month), given)
-    return [set_text(f"{topology_path(topology)}.{path}", value) for path, value in given]
+    return [set_text(f"{path_text(None, ('topologies', topology))}.{path}", value) for path, value in given]
 
 
 def set_in_event(scenario: Scenario, k: int, given: Sequence[Given]) -> list[str]:
@@ -81,7 +81,7 @@ def set_in_event(scenario: Scenario, k: int, given: Sequence[Given]) -> list[str
         roots.append(_put(change, after, steps, value))
     where = f"study.events{item(scenario.study.events, k)}.change"
     outer = [root for root in dict.fromkeys(roots) if not any(root[:n] in roots for n in range(len(root)))]
-    return [set_text(where + _path(change, root), _at(change, root)) for root in outer]
+    return [set_text(where + "".join(_steps(change, root)), _at(change, root)) for root in outer]
 
 
 def _put(change: Any, after: Any, steps: Sequence[str], value: Any) -> _Keys:
@@ -148,14 +148,10 @@ def _at(change: Any, keys: _Keys) -> Any:
     return change
 
 
-def _path(change: Any, keys: _Keys) -> str:
-    return "".join(_steps(change, keys))
-
-
-def _steps(change: Any, keys: _Keys) -> Iterator[str]:
+def _steps(tree: Any, keys: Sequence[str | int]) -> Iterator[str]:
     for key in keys:
         if isinstance(key, str):
-            yield f".{key}"
+            yield f"[{key}]" if "." in key else f".{key}"
         else:
-            yield item(change, key) if is_named(change) else f"[{key}]"
-        change = change[key]
+            yield item(tree, key) if is_named(tree) else f"[{key}]"
+        tree = tree[key] if _has(tree, key) else None

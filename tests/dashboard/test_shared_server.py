@@ -96,7 +96,7 @@ def test_runs_of_one_name_are_told_apart_and_a_rewritten_file_is_read_again(tmp_
     for parent in ("a", "b", "c/a"):
         (tmp_path / parent / "run").mkdir(parents=True)
         (tmp_path / parent / "run/manifest.json").write_text("{}")
-    found = named_folders(tuple(str(tmp_path / parent) for parent in ("a", "b", "c/a")))
+    found = named_folders(bundle_folders([tmp_path / parent for parent in ("a", "b", "c/a")]))
     assert {path.parent.relative_to(tmp_path).as_posix() for path in found.values()} == {"a", "b", "c/a"}
     run = tmp_path / "a/run"
     before = stamp(run)

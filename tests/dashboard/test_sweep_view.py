@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import jobs
 from dashboard.components.main_values import main_values
-from dashboard.views.sweep import path_of
 from simulator.results.bundle import Bundle
 from simulator.scenario.load import load_scenario
+from simulator.scenario.set_lines import path_text
 from simulator.sweep.grid import read_sweep
 from simulator.sweep.sweep import run_sweep
 
@@ -74,10 +74,10 @@ def test_one_key_twice_and_too_many_points_are_refused(open_view: Open) -> None:
 def test_every_offered_path_names_its_value(bundle: Bundle) -> None:
     loaded = load_scenario(bundle.scenario_file)
     for value in main_values(loaded):
-        path = path_of(loaded, value)
+        path = path_text(loaded.document.data, value.steps)
         changed = load_scenario(bundle.scenario_file, sets=[f"{path}={value.value}"])
         assert changed.scenario == loaded.scenario, path
-    assert RATE in {path_of(loaded, value) for value in main_values(loaded)}
+    assert RATE in {path_text(loaded.document.data, value.steps) for value in main_values(loaded)}
 
 
 def test_what_came_of_a_sweep_is_shown(open_view: Open, bundle: Bundle, runs: Path) -> None:

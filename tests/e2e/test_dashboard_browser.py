@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from bench.browser import chromium
 from bench.browser import server as browser_server
-from dashboard.pages import PAGES
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 PATIENCE_MS = 60_000
@@ -35,10 +34,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def address(view: str) -> str:
-    return "" if view == PAGES[0].view else view.replace("_", "-")
-
-
 def settled(page: Page) -> None:
     expect(page.locator("h1").first).to_be_visible()
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
@@ -57,23 +52,6 @@ def run_scenario(page: Page, server: str, text: str) -> None:
 
 def slider(page: Page, label: str) -> Locator:
     return page.get_by_test_id("stSlider").filter(has_text=label).get_by_role("slider")
-
-
-@pytest.mark.parametrize("view", [entry.view for entry in PAGES])
-def test_every_view_shows_itself_without_an_error(page: Page, server: str, view: str) -> None:
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.goto(f"{server}/{address(view)}")
-    settled(page)
-    first = (
-        page.get_by_test_id("stMainBlockContainer")
-        .get_by_test_id("stHeading")
-        .or_(page.get_by_test_id("stMainBlockContainer").get_by_test_id("stMarkdown"))
-    )
-    expect(first.first.locator("h1")).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
-    assert wrong == []
 
 
 def test_a_scenario_is_run_and_its_result_opened_and_reloaded(page: Page, server: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simulator.report.charts import PALETTE, topology_colour
+from simulator.report.flips import flip_chart
 
 Colour = NDArray[np.float64]
 
@@ -65,3 +66,9 @@ def test_eight_topologies_have_eight_colours() -> None:
     scale = topology_colour([f"t{k}" for k in range(8)]).to_dict()["scale"]
     assert scale["range"] == list(PALETTE)
     assert len(set(PALETTE)) == 8
+
+
+def test_what_flips_is_seen_on_both_pages() -> None:
+    drawn = flip_chart([{"assumption": "price of servers", "factor": 0.8, "winner": "own"}]).to_dict()
+    colours = {layer["mark"]["type"]: layer["mark"].get("color") for layer in drawn["layer"]}
+    assert colours["rule"] == colours["text"] == "gray", "a theme gives these two none"

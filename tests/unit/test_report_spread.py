@@ -45,8 +45,9 @@ def test_all_replications_are_their_mean_and_range() -> None:
     assert len(samples) == 3, "one row a time, not one for each replication"
     assert found.demand["arrived_per_s"].tolist() == [1.5, 2.5]
     assert found.capacity["capacity_per_s_high"].tolist() == [4.0] * 3
-    marks = [layer["mark"]["type"] for layer in load_over_time(found).to_dict()["vconcat"][1]["layer"]]
-    assert marks == ["area", "line"]
+    layers = load_over_time(found).to_dict()["vconcat"][1]["layer"]
+    assert [layer["mark"]["type"] for layer in layers] == ["area", "line"]
+    assert {layer["encoding"]["color"]["legend"]["symbolOpacity"] for layer in layers} == {1}, "not pale as the band"
 
 
 @pytest.mark.parametrize("replication", [0, 1])

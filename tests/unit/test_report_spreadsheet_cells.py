@@ -5,10 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from simulator.report.bill_xlsx import _fill
-from simulator.report.cells import as_cell
+from simulator.report.cells import as_cell, as_cells
 
 LINK = '=HYPERLINK("http://a","b")'
 
@@ -34,6 +35,13 @@ LINK = '=HYPERLINK("http://a","b")'
 )
 def test_a_cell_is_no_formula(text: str, cell: str) -> None:
     assert as_cell(text) == cell
+
+
+def test_a_table_keeps_its_numbers_and_loses_its_formulas() -> None:
+    found = as_cells(pd.DataFrame({"model": [LINK, "a"], "usd": [-4.5, None], "met": [True, None]}))
+    assert found["model"].tolist() == [f"'{LINK}", "a"]
+    assert found["usd"].tolist()[0] == -4.5
+    assert found.to_csv(index=False).splitlines()[2] == "a,,"
 
 
 def test_the_workbook_has_the_same_rule() -> None:

@@ -53,6 +53,16 @@ def test_a_deleted_run_is_gone_and_so_is_what_a_kill_left_of_one(run: Path) -> N
     assert not list(run.parent.iterdir())
 
 
+def test_where_one_stands_has_a_name(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (run / "inside").mkdir()
+    monkeypatch.chdir(run / "inside")
+    assert rename_bundle(Path(".."), "c") == run.with_name("c")
+    monkeypatch.chdir(run.with_name("c"))
+    assert rename_bundle(Path("."), "d") == run.with_name("d")
+    delete_bundle(Path("."))
+    assert [path.name for path in run.parent.iterdir()] == ["b-2"]
+
+
 def test_a_link_goes_alone(run: Path) -> None:
     link = run.with_name("link")
     link.symlink_to(run)

@@ -12,7 +12,7 @@ from scenario_cases import chat, written
 
 from simulator.scenario.document import parse_document
 from simulator.scenario.phases import at_month
-from simulator.scenario.set_lines import flow, set_lines
+from simulator.scenario.set_lines import flow, path_text, set_lines
 
 POOLS = (
     "{name: base, site: datacentre, gpu: h100-sxm, billing: owned}, "
@@ -93,6 +93,16 @@ def test_without_an_event_by_then_the_topology_itself_has_the_values(tmp_path: P
     assert lines[0] == "topologies[mix.ed].pools[base].replicas=3"
     found = loaded(tmp_path, event, *lines).topologies["mix.ed"].model_dump()
     assert [at(found, path) for path, _ in VALUES[:3]] == [value for _, value in VALUES[:3]]
+
+
+def test_a_place_is_named_by_names_where_they_lead_there() -> None:
+    pools = [{"name": "base", "slo": {"p99.9": 1}}, {"name": "1"}, {"name": "0"}]
+    tree = {"topologies": {"mix.ed": {"pools": pools, "sizes": [1, 2]}}}
+    where = ("topologies", "mix.ed", "pools")
+    assert path_text(tree, (*where, 0, "slo", "p99.9")) == "topologies[mix.ed].pools[base].slo[p99.9]"
+    assert path_text(tree, (*where, 2, "replicas")) == "topologies[mix.ed].pools[2].replicas"
+    assert path_text(tree, ("topologies", "mix.ed", "sizes", 1)) == "topologies[mix.ed].sizes[1]"
+    assert path_text(tree, ("run", "seed")) == "run.seed"
 
 
 TEXTS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), max_size=12)

@@ -1,0 +1,108 @@
+"""Every page as a browser and axe-core see it: no error, and in both themes nothing serious, nothing critical."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from bench.browser import chromium, path_of, settle
+from dashboard.pages import PAGES
+
+PATIENCE_MS = 60_000
+DRAWN_MS = 2_500
+THEMED_MS = 1_000
+"""Until all is drawn anew in another theme."""
+OF_THE_MENU = ("list", "listitem")
+"""Streamlit's menu with sections lays blocks between the list and its items."""
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """One for all: what every page needs of Streamlit is loaded once."""
+    with chromium() as browser:
+        context = browser.new_context(reduced_motion="reduce", bypass_csp=True)
+        found = context.new_page()
+        found.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield found
+        context.close()
+
+
+def faults(page: Page) -> list[str]:
+    """What keeps people out, an element each."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    found: list[dict[str, Any]] = axe.Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        if not (rule["id"] in OF_THE_MENU and in_menu(page, node["target"][0]))
+    ]
+
+
+def in_menu(page: Page, selector: str) -> bool:
+    return bool(page.evaluate("s => !!document.querySelector(s)?.closest('[data-testid=stSidebarNavItems]')", selector))
+
+
+def contrast(element: Locator) -> float:
+    """WCAG's ratio of the luminances of an element's words and of what they stand on: axe looks at no chosen tag."""
+    colours = element.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
+    dark, light = sorted(luminance(colour) for colour in colours)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_chosen_can_be_read(page: Page, server: str, theme: Any) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.goto(server + path_of("start"))
+    settle(page)
+    tag = page.locator("[data-tag]").first
+    expect(tag).to_be_visible()
+    assert contrast(tag) >= 4.5
+
+
+def faults_in(page: Page, theme: Any) -> list[str]:
+    page.emulate_media(color_scheme=theme)
+    expect(page.get_by_test_id("stApp")).to_have_css("color-scheme", theme)
+    page.wait_for_timeout(THEMED_MS)
+    return faults(page)
+
+
+@pytest.mark.parametrize("view", [entry.view for entry in PAGES])
+def test_a_page_shows_itself_and_keeps_nobody_out(page: Page, server: str, view: str) -> None:
+    wrong: list[str] = []
+
+    def note(error: Any) -> None:
+        wrong.append(str(error))
+
+    page.on("pageerror", note)
+    page.goto(server + path_of(view))
+    settle(page)
+    main = page.get_by_test_id("stMainBlockContainer")
+    first = main.get_by_test_id("stHeading").or_(main.get_by_test_id("stMarkdown")).first
+    expect(first.locator("h1")).to_be_visible()
+    page.wait_for_timeout(DRAWN_MS)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_test_id("stAlertContentError")).to_have_count(0)
+    assert {theme: faults_in(page, theme) for theme in ("light", "dark")} == {"light": [], "dark": []}
+    page.remove_listener("pageerror", note)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_keeps_people_out_is_found(page: Page, server: str, theme: str) -> None:
+    page.goto(server + path_of("start"))
+    settle(page)
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button></button><ul><div>a</div></ul>')")
+    assert {fault.partition(":")[0] for fault in faults_in(page, theme)} >= {"button-name", "list"}
