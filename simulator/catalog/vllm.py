@@ -75,6 +75,7 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
     runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]
+    values["tails_without_drafts"] = tuple(values["tails_without_drafts"])
     return Rules(version=version or newest_version(), runtime_bytes=runtime, **values)
 
 

@@ -28,12 +28,13 @@ def memory(
     enforce_eager: bool = False,
     max_cudagraph_capture_size: int | None = None,
     block_size: int = 16,
-    enable_prefix_caching: Annotated[bool, Parameter(negative="--no-enable-prefix-caching")] = True,
+    enable_prefix_caching: Annotated[bool | None, Parameter(negative="--no-enable-prefix-caching")] = None,
     disable_hybrid_kv_cache_manager: bool | None = None,
     speculative_method: Literal["eagle", "mtp", "draft_model", "ngram"] | None = None,
     num_speculative_tokens: int = 0,
     draft_model: str | None = None,
     flashinfer: bool = False,
+    kv_cache_memory_bytes: int | None = None,
     table: Path | None = None,
     compare: Path | None = None,
     format: Literal["table", "json"] = "table",
@@ -82,7 +83,8 @@ def memory(
     block_size
         Tokens of a KV block.
     enable_prefix_caching
-        Keep blocks of finished requests, and of layers with a state what can be gone on from.
+        Keep blocks of finished requests, and of layers with a state what can be gone on from; the version's default
+        unless given.
     disable_hybrid_kv_cache_manager
         Keep all tokens in every layer, also where it reads a window or a chunk of them; =false keeps groups for chunks
         also in versions that have none by default.
@@ -94,6 +96,8 @@ def memory(
         Model that drafts, with speculative_method draft_model.
     flashinfer
         FlashInfer is installed, as in vLLM's container images; matters from 0.9.2 to 0.16.
+    kv_cache_memory_bytes
+        KV cache of each GPU, whatever else is held, as vLLM's option of that name; what is left unless given.
     table
         CSV file with one question a row, by the names of these options and an id.
     compare
@@ -136,6 +140,7 @@ def memory(
         num_speculative_tokens=num_speculative_tokens,
         draft_model=draft_model,
         flashinfer=flashinfer,
+        kv_cache_memory_bytes=kv_cache_memory_bytes,
     )
     if compare is not None:
         return print_comparison(compare, question, format)

@@ -133,12 +133,14 @@ def print_rows(rows: list[Row], form: str) -> int:
 
 def print_comparison(log: Path, question: Question, form: str) -> int:
     """Print a start-up log beside the plan."""
-    from simulator.resolve.memory_log import compare
+    from simulator.resolve.memory_log import compare, left_out
 
-    rows = compare(log, question)
+    rows, notes = compare(log, question), left_out(log, question)
     if form == "json":
-        print_json({"rows": rows})
+        print_json({"rows": rows, "notes": list(notes)})
         return 0
+    for note in notes:
+        print(note, end="\n\n")
     print_table([[_shown(value) for value in row.values()] for row in rows], ["term", "log", "plan", "difference"])
     return 0
 

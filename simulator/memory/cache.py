@@ -14,8 +14,6 @@ from simulator.perf.device import Split
 
 STATE_ALIGNMENT = 16
 """Tokens to which vLLM rounds the block of attention beside a state; kernels take multiples of it."""
-LATENT_ALIGNMENT = 64
-"""The same where attention keeps one latent per token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +64,38 @@ class Pool:
         return min((group.page.tokens for group in self.groups), default=1)
 
 
-def pages(shape: ModelShape, split: Split, kv_bytes: float, block_size: int) -> list[Page]:
+def pages(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_size: int, drafts: int) -> list[Page]:
     """Block of every cache of the model on one GPU.
 
-    Beside a state, attention's blocks are lengthened until they hold one, and states are padded to them.
+    Beside a state, attention's blocks are lengthened until they hold one, in steps that the kernels and the block size
+    asked for allow, and states are padded to them (`_align_hybrid_block_size`, vLLM 0.32.0).
+
+    Parameters
+    ----------
+    drafts : of a request and step
     """
-    tokens = block_size
-    states = [_state_bytes(cache, split.tp, shape.dtype_bytes) for cache in shape.caches if cache.kind == "state"]
-    attention = [
-        _token_bytes(cache, split.tp, kv_bytes, shape.dtype_bytes) for cache in shape.caches if cache.kind != "state"
+    sizes = [
+        _state_bytes(cache, split.tp, rules, shape.dtype_bytes, drafts)
+        if cache.kind == "state"
+        else _token_bytes(cache, split.tp, kv_bytes, shape.dtype_bytes)
+        for cache in shape.caches
     ]
-    if states and attention:
-        step = LATENT_ALIGNMENT if shape.is_mla else STATE_ALIGNMENT
-        tokens = max(tokens, step * math.ceil(max(states) / (step * max(attention))))
-    return [_page(cache, split.tp, kv_bytes, shape, tokens, attention) for cache in shape.caches]
+    state = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind == "state"), default=0)
+    token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind != "state"), default=0)
+    tokens = block_size
+    if state and token:
+        step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
+        tokens = step * math.ceil(state / (step * token))
+    return [_page(cache, size, tokens, token) for cache, size in zip(shape.caches, sizes, strict=True)]
 
 
-def _page(
-    cache: LayerCache, tp: int, kv_bytes: float, shape: ModelShape, tokens: int, attention: Sequence[int]
-) -> Page:
+def _page(cache: LayerCache, size: int, tokens: int, token: int) -> Page:
     if cache.kind == "state":
-        size = _state_bytes(cache, tp, shape.dtype_bytes)
-        return Page("state", 0, tokens, tokens * max(attention) if attention else size, size)
+        return Page("state", 0, tokens, tokens * token or size, size)
     if cache.block_tokens:
         rows = cache.block_tokens // cache.tokens_per_row
         padded = math.ceil(rows * cache.row_bytes / cache.alignment) * cache.alignment
         return Page(cache.kind, cache.reach, cache.block_tokens, padded, cache.row_bytes)
-    size = _token_bytes(cache, tp, kv_bytes, shape.dtype_bytes)
     return Page(cache.kind, cache.reach, tokens, size * tokens, size)
 
 
@@ -105,18 +108,30 @@ def _token_bytes(cache: LayerCache, tp: int, kv_bytes: float, dtype_bytes: int) 
     return round(max(1, cache.heads // tp) * (cache.head_dim + cache.value_dim) * value)
 
 
-def _state_bytes(cache: LayerCache, tp: int, dtype_bytes: int) -> int:
-    return sum(part.values // (tp if part.cut else 1) * (part.value_bytes or dtype_bytes) for part in cache.state)
+def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, drafts: int) -> int:
+    """Bytes of a layer's state; a convolution reads again what it read for drafts that were refused."""
+    total = 0
+    for part in cache.state:
+        copied = tp - part.groups if part.groups % tp else 0
+        values = (part.values + copied * part.group_values) // (tp if part.cut else 1)
+        again = part.tail + drafts if part.tail and cache.scan not in rules.tails_without_drafts else part.tail
+        total += values * (again or 1) * (part.value_bytes or dtype_bytes)
+    return total
 
 
-def pool(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_size: int) -> Pool:
+def pool(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_size: int, drafts: int = 0) -> Pool:
     """KV-cache groups of the whole model and the bytes of a block on each stage.
+
+    Parameters
+    ----------
+    kv_bytes : bytes of a KV value; 0 follows the weights' 16-bit type
+    drafts : of a request and step
 
     Raises
     ------
     InputError : layers whose blocks this version cannot bring to one size
     """
-    found = pages(shape, split, kv_bytes, block_size)
+    found = pages(shape, split, rules, kv_bytes, block_size, drafts)
     if any(cache.block_tokens for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
         if rules.packing == "patterns":
@@ -233,9 +248,7 @@ def _stage_bytes(group: Group, shape: ModelShape, pp: int, stage: int) -> int:
     )
 
 
-def request_blocks(
-    group: Group, length: int, in_flight_tokens: int, rules: Rules, prefix_caching: bool, drafts: int = 0
-) -> int:
+def request_blocks(group: Group, length: int, in_flight_tokens: int, prefix_caching: bool, drafts: int = 0) -> int:
     """Blocks of a group that one request of `length` tokens holds at most.
 
     Parameters
@@ -244,7 +257,7 @@ def request_blocks(
     """
     page = group.page
     if page.kind == "state":
-        return drafts + (2 if prefix_caching and rules.state_prefix_cache else 1)
+        return drafts + (2 if prefix_caching else 1)
     if page.kind == "window":
         return math.ceil(min(page.reach - 1 + in_flight_tokens, length) / page.tokens) + 1
     if page.kind == "chunk":

@@ -33,7 +33,9 @@ class Request:
     max_model_len : longest request, None for the model's context
     enforce_eager : no graphs
     max_cudagraph_capture_size : tokens of the largest graph, None for vLLM's choice
+    enable_prefix_caching : of layers with a state too
     num_speculative_tokens : drafts of a request and step
+    kv_cache_memory_bytes : for blocks on one GPU, whatever else is held; None for what is left
     retained_tokens : that a window keeps beyond its own, as several MTP modules may compute them again
     """
 
@@ -48,6 +50,7 @@ class Request:
     enable_prefix_caching: bool = True
     num_speculative_tokens: int = 0
     retained_tokens: int = 0
+    kv_cache_memory_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +120,16 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     InputError : a cache that this version does not have
     """
     length = request.max_model_len or shape.context
-    found = pool(shape, request.split, rules, request.kv_bytes, request.block_size)
+    drafts = request.num_speculative_tokens
+    found = pool(shape, request.split, rules, request.kv_bytes, request.block_size, drafts)
     stages = _stages(shape, weights, card, request, rules, overheads, found)
     terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0
 
     def needed(tokens: int) -> int:
         in_flight = request.limits.max_num_batched_tokens * rules.steps_in_flight + request.retained_tokens
-        caching, drafts = request.enable_prefix_caching, request.num_speculative_tokens
-        return sum(request_blocks(group, tokens, in_flight, rules, caching, drafts) for group in found.groups)
+        caching = request.enable_prefix_caching
+        return sum(request_blocks(group, tokens, in_flight, caching, drafts) for group in found.groups)
 
     free = blocks - (NULL_BLOCK if rules.null_block_checked else 0)
     longest = _longest(needed, free, length)
@@ -157,6 +161,8 @@ def _stages(
     for stage, weight in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         activations = activation_bytes(shape, card, request.split, request.limits, rules, last=stage == pp - 1)
         room = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
+        if request.kv_cache_memory_bytes is not None:
+            room = request.kv_cache_memory_bytes
         stages.append(
             Terms(
                 total_bytes=card.memory_bytes,

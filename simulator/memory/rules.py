@@ -24,6 +24,9 @@ class Rules:
     chunked_groups : chunked local attention has groups of its own; else it counts as full attention
     tokens_by_concurrency : the KV cache's tokens are those of requests of the longest length
     state_prefix_cache : prefix caching is on by default for models with a recurrent state
+    state_prefix_cache_asked : it can be asked for there; else it is turned off
+    latent_alignment : tokens to which the block of latent attention is rounded beside a state
+    tails_without_drafts : layers whose convolution does not keep a step's drafts
     states_per_sequence_checked : vLLM refuses more sequences than blocks where layers have a state
     steps_in_flight : batches whose tokens a window holds at once
     sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
@@ -50,6 +53,9 @@ class Rules:
     chunked_groups: bool
     tokens_by_concurrency: bool
     state_prefix_cache: bool
+    state_prefix_cache_asked: bool
+    latent_alignment: int
+    tails_without_drafts: tuple[str, ...]
     states_per_sequence_checked: bool
     steps_in_flight: int
     sampler_bytes: float

@@ -90,7 +90,7 @@ def question(
         version=settings.version,
         max_cudagraph_capture_size=settings.max_cudagraph_capture_size,
         block_size=settings.block_size,
-        enable_prefix_caching=settings.enable_prefix_caching,
+        enable_prefix_caching=None if settings.enable_prefix_caching else False,
         enable_chunked_prefill=settings.enable_chunked_prefill,
         disable_hybrid_kv_cache_manager=settings.disable_hybrid_kv_cache_manager,
         speculative_method=spec.method if spec else None,
@@ -118,8 +118,7 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
     if not found.plan.fits:
         raise InputError(_refusal(found))
     plan, size = found.plan, asked.block_size
-    states = any(group.page.kind == "state" for group in plan.groups)
-    caching = asked.enable_prefix_caching and (found.rules.state_prefix_cache or not states)
+    caching = found.request.enable_prefix_caching
     groups = kv_groups(plan, caching, asked.speculative_method, asked.num_speculative_tokens)
     one_table = not_simulated(groups, caching, modes)
     if groups and not one_table:
@@ -154,7 +153,7 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
         max_model_len=min(plan.max_model_len, holds),
         limits=found.request.limits,
         plan=plan,
-        prefix_caching=asked.enable_prefix_caching,
+        prefix_caching=caching,
         notes=notes,
     )
 
@@ -174,7 +173,7 @@ def _of_engine(problem: Problem) -> Problem:
 
 
 def _caching_notes(found: Answer, caching: bool) -> tuple[str, ...]:
-    if caching or not found.question.enable_prefix_caching:
+    if caching or found.question.enable_prefix_caching is False:
         return ()
     return (f"{found.shape.name}: vLLM {found.rules.version} has no prefix caching for models with a state: it is off",)
 

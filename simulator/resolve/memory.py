@@ -95,7 +95,7 @@ class Question:
     enforce_eager: bool = False
     max_cudagraph_capture_size: int | None = None
     block_size: int = 16
-    enable_prefix_caching: bool = True
+    enable_prefix_caching: bool | None = None
     enable_chunked_prefill: bool = True
     disable_hybrid_kv_cache_manager: bool | None = None
     redundant_experts: int = 0
@@ -103,6 +103,7 @@ class Question:
     num_speculative_tokens: int = 0
     draft_model: str | None = None
     flashinfer: bool = False
+    kv_cache_memory_bytes: int | None = None
     card: Card | None = None
     folder: Path = Path()
 
@@ -164,11 +165,19 @@ def answer(question: Question) -> Answer:
         block_size=question.block_size,
         enforce_eager=question.enforce_eager,
         max_cudagraph_capture_size=question.max_cudagraph_capture_size,
-        enable_prefix_caching=question.enable_prefix_caching,
+        enable_prefix_caching=_prefix_caching(question.enable_prefix_caching, shape, found),
         num_speculative_tokens=question.num_speculative_tokens if question.speculative_method else 0,
         retained_tokens=_retained_tokens(question, checkpoint),
+        kv_cache_memory_bytes=question.kv_cache_memory_bytes,
     )
     return Answer(question, shape, card, request, found, plan(shape, weights, card, request, found, overheads()))
+
+
+def _prefix_caching(asked: bool | None, shape: ModelShape, found: Rules) -> bool:
+    """Whether the version caches beginnings: as asked, where it can."""
+    if not any(cache.kind == "state" for cache in shape.caches):
+        return asked is not False
+    return found.state_prefix_cache if asked is None else asked and found.state_prefix_cache_asked
 
 
 def _retained_tokens(question: Question, checkpoint: _Checkpoint) -> int:

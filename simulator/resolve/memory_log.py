@@ -56,21 +56,47 @@ TERMS: dict[str, tuple[str, ...]] = {
 """What vLLM prints of its memory, by version; the first pattern that matches wins."""
 _OVERRIDE = re.compile(r"with num_gpu_blocks_override=(\d+)")
 _OF_BLOCKS = ("kv_tokens", "max_concurrency")
+OF_LOGGED = "kv_tokens at the log's kv_gib"
+"""Tokens that the plan's blocks give in the memory that the log has for them: what of a difference is not memory."""
+
+
+def _either(name: str, value: str) -> str:
+    """A setting as the engine's configuration prints it, or as the arguments do."""
+    return rf"(?:\b{name}=|'{name}': )'?({value})"
+
+
 SETTINGS: dict[str, str] = {
     "version": r"(?:V1 LLM engine \(v|vLLM API server version |version )(\d[\w.+]*)",
     "model": r"(?:Starting to load model |model='|'model(?:_tag)?': ')([^'\s]+?)(?:\.\.\.|'|\s)",
-    "tp": r"tensor_parallel_size[=']+:? ?(\d+)",
-    "pp": r"pipeline_parallel_size[=']+:? ?(\d+)",
-    "max_num_batched_tokens": r"(?:max_num_batched_tokens[=']+:? ?)(\d+)",
-    "max_num_seqs": r"'max_num_seqs': (\d+)",
-    "quantization": r"quantization=(\w+)",
-    "kv_dtype": r"kv_cache_dtype=(\w+)",
-    "dp": r"data_parallel_size[=']+:? ?(\d+)",
-    "enforce_eager": r"enforce_eager=(True)",
+    "tp": _either("tensor_parallel_size", r"\d+"),
+    "pp": _either("pipeline_parallel_size", r"\d+"),
+    "max_num_batched_tokens": _either("max_num_batched_tokens", r"\d+"),
+    "max_num_seqs": _either("max_num_seqs", r"\d+"),
+    "quantization": _either("quantization", r"[\w-]+"),
+    "kv_dtype": _either("kv_cache_dtype", r"\w+"),
+    "dp": _either("data_parallel_size", r"\d+"),
+    "block_size": r"'block_size': (\d+)",
+    "enforce_eager": _either("enforce_eager", "True"),
     "max_cudagraph_capture_size": r"'max_cudagraph_capture_size': (\d+)",
-    "enable_prefix_caching": r"enable_prefix_caching=(False)",
+    "enable_prefix_caching": r"enable_prefix_caching=(True|False)",
+    "asked_prefix_caching": r"'enable_prefix_caching': (True|False)",
     "flashinfer": r"(Using FlashInfer for top-p)",
+    "speculative_method": r"SpeculativeConfig\(method='(\w+)'|'speculative_config': \{[^}]*'method': '(\w+)'",
+    "num_speculative_tokens": r"num_spec_tokens=(\d+)|'num_speculative_tokens': (\d+)",
+    "kv_cache_memory_bytes": r"'kv_cache_memory_bytes': (\d+)",
 }
+FORMATS = {
+    "fp8": "fp8",
+    "awq": "awq",
+    "awq_marlin": "awq",
+    "gptq": "gptq",
+    "gptq_marlin": "gptq",
+    "mxfp4": "mxfp4",
+    "modelopt_fp4": "nvfp4",
+}
+"""Quantisations of vLLM that are one format of weights."""
+DRAFTING = {"eagle": "eagle", "eagle3": "eagle", "mtp": "mtp", "ngram": "ngram"}
+"""Its methods of speculative decoding; names that end in `mtp` are one more spelling of that."""
 ENGINES = {
     "SGLang": r"max_total_num_tokens=|server_args=ServerArgs|\bsglang\b",
     "llama.cpp": r"llama_model_loader|llm_load_print_meta|ggml_",
@@ -123,7 +149,7 @@ def settings(text: str) -> dict[str, str]:
     for name, pattern in SETTINGS.items():
         match = re.search(pattern, text)
         if match:
-            found[name] = match[1]
+            found[name] = next(group for group in match.groups() if group is not None)
     return found
 
 
@@ -152,9 +178,37 @@ def compare(file: Path, question: Question) -> list[dict[str, Any]]:
         theirs = figures.get(term)
         if mine is None or (theirs is None and term in ("consumed_gib", "utilization")):
             continue
-        difference = None if theirs is None else round(mine - theirs, 4)
-        rows.append({"term": term, "log": theirs, "plan": mine, "difference": difference})
+        rows.append(_row(term, theirs, mine))
+        if term == "kv_tokens" and {"kv_gib", "kv_tokens"} <= figures.keys() and figures["kv_gib"] > 0 and not told:
+            kept = replace(asked, kv_cache_memory_bytes=round(figures["kv_gib"] * BYTES_PER_GIB))
+            rows.append(_row(OF_LOGGED, theirs, answer(kept).plan.kv_tokens))
     return rows
+
+
+def _row(term: str, theirs: float | None, mine: float) -> dict[str, Any]:
+    return {
+        "term": term,
+        "log": theirs,
+        "plan": mine,
+        "difference": None if theirs is None else round(mine - theirs, 4),
+    }
+
+
+def left_out(file: Path, question: Question) -> tuple[str, ...]:
+    """What the log says of the engine and the plan does not follow, in words."""
+    found = settings(read_log(file))
+    told = []
+    quantization = found.get("quantization", "None")
+    if question.dtype == "auto" and quantization != "None" and quantization not in FORMATS:
+        told.append(f"quantization {quantization} is no one format: give --dtype, as int4, or the model's config.json")
+    method = found.get("speculative_method")
+    if method and _drafting(method) is None and question.speculative_method is None:
+        told.append(f"what drafts ({method}) is left out with its weights and layers; its drafts are counted")
+    return tuple(told)
+
+
+def _drafting(method: str) -> str | None:
+    return "mtp" if method.endswith("mtp") else DRAFTING.get(method)
 
 
 def planned(found: Answer) -> dict[str, float]:
@@ -189,18 +243,26 @@ def _question(question: Question, found: dict[str, str], figures: dict[str, floa
     for name in ("tp", "pp", "dp"):
         if getattr(question, name) == 1 and name in found:
             changes[name] = int(found[name])
-    for name in ("max_num_batched_tokens", "max_num_seqs", "max_cudagraph_capture_size"):
+    for name in ("max_num_batched_tokens", "max_num_seqs", "max_cudagraph_capture_size", "kv_cache_memory_bytes"):
         if getattr(question, name) is None and name in found:
             changes[name] = int(found[name])
+    if question.block_size == 16 and "block_size" in found:
+        changes["block_size"] = int(found["block_size"])
     if question.gpu_memory_utilization is None and "utilization" in figures:
         changes["gpu_memory_utilization"] = figures["utilization"]
     if question.max_model_len is None and "max_model_len" in figures:
         changes["max_model_len"] = int(figures["max_model_len"])
     if question.kv_dtype == "auto" and found.get("kv_dtype", "auto") != "auto":
         changes["kv_dtype"] = found["kv_dtype"]
-    if question.dtype == "auto" and found.get("quantization") in ("fp8", "awq", "gptq", "mxfp4"):
-        changes["dtype"] = found["quantization"]
-    for name, value in (("flashinfer", True), ("enforce_eager", True), ("enable_prefix_caching", False)):
+    if question.dtype == "auto" and found.get("quantization") in FORMATS:
+        changes["dtype"] = FORMATS[found["quantization"]]
+    if question.enable_prefix_caching is None:
+        caching = found.get("enable_prefix_caching", found.get("asked_prefix_caching"))
+        changes["enable_prefix_caching"] = None if caching is None else caching == "True"
+    if question.speculative_method is None and "speculative_method" in found:
+        changes["speculative_method"] = _drafting(found["speculative_method"]) or "ngram"
+        changes["num_speculative_tokens"] = int(found.get("num_speculative_tokens", 0))
+    for name in ("flashinfer", "enforce_eager"):
         if name in found:
-            changes[name] = value
+            changes[name] = True
     return replace(question, **changes)

@@ -225,3 +225,39 @@ def test_a_log_of_overridden_blocks_is_held_against_what_memory_holds(
         "difference": before["num_blocks"]["plan"] - 28_040,
     }
     assert rows["kv_gib"] == before["kv_gib"]
+
+
+def test_a_log_of_drafts_beside_states_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """By the line of arguments alone; tokens follow from the memory that the log has for them."""
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        "non-default args: {'model_tag': 'qwen3.6-27b', 'max_model_len': 262144, 'quantization': 'auto_round', "
+        "'tensor_parallel_size': 2, 'kv_cache_dtype': 'fp8_e5m2', 'enable_prefix_caching': True, "
+        "'max_num_batched_tokens': 8192, 'max_num_seqs': 2, "
+        "'speculative_config': {'method': 'qwen3_next_mtp', 'num_speculative_tokens': 3}}\n"
+        "Initializing a V1 LLM engine (v0.24.0) with config: x\n"
+        "Available KV cache memory: 11.05 GiB\nGPU KV cache size: 623,873 tokens\n"
+    )
+    found = printed(capsys, "--compare", str(log), "--gpu", "rtx-3090")
+    rows = {row["term"]: row for row in found["rows"]}
+    a_block = 262_144 / (3 * 5 + 164)
+    assert rows["kv_tokens at the log's kv_gib"]["difference"] == pytest.approx(0, abs=a_block + 1)
+    assert found["notes"] == [
+        "quantization auto_round is no one format: give --dtype, as int4, or the model's config.json"
+    ]
+    assert printed(capsys, "--compare", str(log), "--gpu", "rtx-3090", "--dtype", "int4")["notes"] == []
+
+
+def test_a_method_that_is_not_planned_is_told_and_its_drafts_are_counted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        "model='qwen3.6-27b', speculative_config=SpeculativeConfig(method='dflash', model='x', num_spec_tokens=7)\n"
+        "Initializing a V1 LLM engine (v0.32.0) with config: x\nAvailable KV cache memory: 90.00 GiB\n"
+    )
+    found = printed(capsys, "--compare", str(log), "--gpu", "h200")
+    assert found["notes"] == ["what drafts (dflash) is left out with its weights and layers; its drafts are counted"]
+    counted = next(row["plan"] for row in found["rows"] if row["term"] == "max_concurrency")
+    plain = printed(capsys, "qwen3.6-27b", "--gpu", "h200")["max_concurrency"]
+    assert counted < plain

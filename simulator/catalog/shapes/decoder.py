@@ -343,4 +343,4 @@ def context(config: Config, top: Config) -> int:
 
 def conv_state(width: int, kernel: int) -> LayerCache:
     """Tail of a short convolution."""
-    return LayerCache("state", state=(StatePart(width * (kernel - 1)),), scan="short_convolution")
+    return LayerCache("state", state=(StatePart(width, tail=kernel - 1),), scan="short_convolution")

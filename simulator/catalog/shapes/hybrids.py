@@ -24,7 +24,7 @@ from simulator.catalog.shapes.families import (
     per_token_count,
 )
 from simulator.catalog.shapes.reader import Config
-from simulator.memory.shape import LayerCache, Matrix
+from simulator.memory.shape import LayerCache, Matrix, StatePart
 
 
 def nemotron_nas(config: Config, family: Family, built: Built) -> None:
@@ -195,7 +195,7 @@ def minimax_m1(config: Config, family: Family, built: Built) -> None:
                 parts.linear(f"{prefix}.output_gate", heads * width, hidden),
                 parts.linear(f"{prefix}.out_proj", hidden, heads * width),
             ]
-            built.cache(layer, parts.recurrence("lightning", heads, width, width, 0, 4, LIGHTNING_BLOCK))
+            built.cache(layer, parts.recurrence("lightning", heads, width, width, None, 4, LIGHTNING_BLOCK))
         add_experts(config, family, built, layer, count, per_token, inner, shared)
 
 
@@ -233,7 +233,8 @@ def kimi_linear(config: Config, family: Family, built: Built) -> None:
                 Matrix(f"{prefix}.b_proj", heads, hidden, "tp"),
                 Matrix(f"{prefix}.conv", 3 * inner, kernel, "tp", plain=True),
             ]
-            built.cache(layer, parts.recurrence("kda", heads, width, width, 3 * inner * (kernel - 1), 4))
+            passed = StatePart(3 * inner, tail=kernel - 1)
+            built.cache(layer, parts.recurrence("kda", heads, width, width, passed, 4))
         feed_forward(config, family, built, layer)
         latent = config.number("routed_expert_hidden_size", 0)
         if latent and is_sparse(config, layer):

@@ -90,16 +90,22 @@ def delta_net_state(
     key_heads: int, value_heads: int, key_dim: int, value_dim: int, kernel: int, state_bytes: int | None
 ) -> LayerCache:
     """Convolution tail in the model's type, and a matrix per value head."""
-    channels = 2 * key_heads * key_dim + value_heads * value_dim
-    return recurrence("gated_delta_net", value_heads, key_dim, value_dim, channels * (kernel - 1), state_bytes)
+    passed = StatePart(2 * key_heads * key_dim + value_heads * value_dim, tail=kernel - 1)
+    return recurrence("gated_delta_net", value_heads, key_dim, value_dim, passed, state_bytes)
 
 
 def recurrence(
-    scan: str, heads: int, key_dim: int, value_dim: int, tail: int, state_bytes: int | None, chunk: int = 0
+    scan: str,
+    heads: int,
+    key_dim: int,
+    value_dim: int,
+    passed: StatePart | None,
+    state_bytes: int | None,
+    chunk: int = 0,
 ) -> LayerCache:
     """A matrix per head, and the tail of a convolution in the model's type where there is one."""
     matrix = StatePart(heads * key_dim * value_dim, state_bytes)
-    state = (StatePart(tail), matrix) if tail else (matrix,)
+    state = (passed, matrix) if passed else (matrix,)
     return LayerCache("state", heads, key_dim, value_dim, state=state, scan=scan, chunk=chunk)
 
 
@@ -117,5 +123,5 @@ def mamba2(prefix: str, hidden: int, heads: int, head_dim: int, state: int, grou
 def mamba2_state(
     heads: int, head_dim: int, state: int, groups: int, kernel: int, state_bytes: int | None, chunk: int
 ) -> LayerCache:
-    channels = heads * head_dim + 2 * groups * state
-    return recurrence("mamba2", heads, state, head_dim, channels * (kernel - 1), state_bytes, chunk)
+    passed = StatePart(heads * head_dim + 2 * groups * state, tail=kernel - 1, group_values=2 * state, groups=groups)
+    return recurrence("mamba2", heads, state, head_dim, passed, state_bytes, chunk)

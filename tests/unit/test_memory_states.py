@@ -1,0 +1,143 @@
+"""Blocks beside a recurrent state: its convolution's tail, prefix caching as asked, tokens as vLLM prints them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.vllm import rules
+from simulator.memory.cache import pages
+from simulator.memory.planner import Plan
+from simulator.perf.device import Split
+from simulator.resolve.memory import Question, answer
+
+GIB = 2**30
+
+
+def plan(name: str, **asked: Any) -> Plan:
+    return answer(Question(name, "h200", **asked)).plan
+
+
+def state_page(found: Plan) -> int:
+    return next(group.page.size for group in found.groups if group.page.kind == "state")
+
+
+def test_each_draft_is_one_more_token_in_the_tail_of_a_convolution() -> None:
+    asked: dict[str, Any] = {"tp": 2, "kv_dtype": "fp8", "version": "0.24.0", "max_model_len": 262_144}
+    channels = (2 * 16 * 128 + 48 * 128) // 2
+    matrices = 24 * 128 * 128 * 4
+    without = plan("qwen3.6-27b", **asked)
+    drafted = plan("qwen3.6-27b", **asked, speculative_method="mtp", num_speculative_tokens=3)
+    assert state_page(without) == matrices + channels * 3 * 2
+    assert state_page(drafted) == matrices + channels * (3 + 3) * 2
+    # one token of two KV heads of 256, keys and values, takes 1,024 bytes: 1,567 and 1,597 tokens, in steps of 16
+    assert {group.page.tokens for group in without.groups} == {1568}
+    assert {group.page.tokens for group in drafted.groups} == {1600}
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "kv_bytes", "tokens"),
+    [
+        # What vLLM 0.24.0 printed, public reports of 2026-07-06 and 2026-07-09 (github.com/noonghunna/club-3090, issues
+        # 612 and 652): blocks of 2,096 tokens in ten layers; 299 and 300 of them, 3 x 2 + 63 a request
+        ("qwen3.6-35b-a3b", {"max_model_len": 131_072}, 5.98 * GIB, 567_978),
+        ("qwen3.6-35b-a3b", {"max_model_len": 131_072}, 6.01 * GIB, 569_878),
+        # two GPUs, three drafts (issue 642, 2026-07-08; 426 blocks, 3 x 5 + 164 a request)
+        (
+            "qwen3.6-27b",
+            {"max_model_len": 262_144, "tp": 2, "speculative_method": "mtp", "num_speculative_tokens": 3},
+            426 * 1600 * 1024 * 17,
+            623_873,
+        ),
+    ],
+)
+def test_tokens_beside_states_are_those_that_vllm_printed(
+    name: str, asked: dict[str, Any], kv_bytes: float, tokens: int
+) -> None:
+    found = plan(
+        name,
+        version="0.24.0",
+        kv_dtype="fp8",
+        enable_prefix_caching=True,
+        kv_cache_memory_bytes=round(kv_bytes),
+        **asked,
+    )
+    assert found.kv_tokens == tokens
+    assert found.terms.kv_bytes == round(kv_bytes)
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "states"),
+    [
+        ("0.14.0", None, 1),
+        ("0.14.0", True, 1),  # turned off: no cache for layers with a state yet
+        ("0.24.0", None, 1),
+        ("0.24.0", True, 2),
+        ("0.24.0", False, 1),
+        ("0.32.0", None, 2),
+        ("0.32.0", False, 1),
+    ],
+)
+def test_a_request_holds_two_states_where_prefix_caching_is_on(version: str, asked: bool | None, states: int) -> None:
+    length = 262_144
+    found = plan("qwen3.6-27b", version=version, enable_prefix_caching=asked, max_model_len=length)
+    groups = [group for group in found.groups if group.page.kind == "state"]
+    full = next(group for group in found.groups if group.page.kind == "full")
+    held = found.num_blocks / found.max_concurrency
+    assert held == pytest.approx(-(-length // full.page.tokens) + states * len(groups))
+
+
+def test_prefix_caching_is_on_by_default_where_no_layer_has_a_state() -> None:
+    asked = answer(Question("llama-3.1-8b", "h200")).request
+    assert asked.enable_prefix_caching
+    assert not answer(Question("llama-3.1-8b", "h200", enable_prefix_caching=False)).request.enable_prefix_caching
+
+
+def test_groups_of_a_mamba2_layer_are_copied_until_each_gpu_has_one() -> None:
+    """`extra_groups_for_head_shards`: two groups on four GPUs are four."""
+    config = {
+        "architectures": ["FalconH1ForCausalLM"],
+        "model_type": "falcon_h1",
+        "hidden_size": 2048,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 128,
+        "vocab_size": 32_000,
+        "max_position_embeddings": 4096,
+        "mamba_n_heads": 32,
+        "mamba_d_head": 64,
+        "mamba_d_state": 128,
+        "mamba_n_groups": 2,
+        "mamba_d_conv": 4,
+    }
+    shape = shape_from_config("own", config, None)
+
+    def state(tp: int, drafts: int, version: str) -> int:
+        found = pages(shape, Split(tp, 1), rules(version, shape), 2.0, 16, drafts)
+        return next(page.size for page in found if page.kind == "state")
+
+    inner, group = 32 * 64, 2 * 128
+    assert state(1, 0, "0.32.0") == (inner + 2 * group) * 3 * 2 + inner * 128 * 2
+    assert state(4, 0, "0.32.0") == (inner + 4 * group) // 4 * 3 * 2 + inner // 4 * 128 * 2
+    assert state(4, 2, "0.32.0") == (inner + 4 * group) // 4 * 5 * 2 + inner // 4 * 128 * 2
+    assert state(4, 2, "0.16.0") == state(4, 0, "0.16.0")
+
+
+@pytest.mark.parametrize(("version", "step"), [("0.26.0", 64), ("0.27.0", 128), ("0.32.0", 128)])
+def test_blocks_of_latents_beside_a_state_are_multiples_of_what_kernels_take(version: str, step: int) -> None:
+    found = plan("kimi-k3", version=version, tp=8, max_model_len=8192)
+    tokens = {group.page.tokens for group in found.groups}
+    assert all(size % step == 0 for size in tokens)
+
+
+@pytest.mark.parametrize("block_size", [16, 48, 64])
+def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: int) -> None:
+    found = plan("qwen3.6-27b", block_size=block_size, max_model_len=8192)
+    least = 48 * 128 * 128 * 4 + (2 * 16 * 128 + 48 * 128) * 3 * 2
+    per_token = 4 * (256 + 256) * 2
+    steps = -(-least // (block_size * per_token))
+    assert {group.page.tokens for group in found.groups} == {steps * block_size}
