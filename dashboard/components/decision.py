@@ -67,7 +67,7 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
     """
     if not grows(decision):
         return
-    st.subheader("Month by month")
+    st.header("Month by month")
     st.altair_chart(months_chart(decision, names, shown), key="decision.months_chart")
     st.caption("Hollow marks: the SLO is missed in that month.")
     headers = ["topology", *MONTH_HEADERS[1:]]

@@ -11,7 +11,7 @@ _MOST = 50
 """Steps that are kept."""
 
 
-def steps_back(page: str, keys: Sequence[str], start: Mapping[str, Any], name: str) -> None:
+def steps_back(page: str, keys: Sequence[str], start: Mapping[str, Any], name: str, row: Any = None) -> None:
     """Buttons that take back the last change of a page's fields, and all of them.
 
     Parameters
@@ -19,6 +19,7 @@ def steps_back(page: str, keys: Sequence[str], start: Mapping[str, Any], name: s
     keys : of the fields, all of which are on the page already
     start : what they are where nothing is changed, by key; the others are left
     name : of what is shown: steps of another one are forgotten
+    row : where the buttons go; a row of their own without
     """
     place = f"{page}.steps"
     now = {key: st.session_state[key] for key in keys if key in st.session_state}
@@ -37,7 +38,7 @@ def steps_back(page: str, keys: Sequence[str], start: Mapping[str, Any], name: s
     def forget() -> None:
         st.session_state.update(start)
 
-    row = st.container(horizontal=True)
+    row = row or st.container(horizontal=True)
     row.button("Undo", key=f"{page}.undo", icon=":material/undo:", disabled=len(steps) < 2, on_click=back)
     is_plain = all(now.get(key) == value for key, value in start.items() if key in now)
     row.button("Reset", key=f"{page}.reset", icon=":material/restart_alt:", disabled=is_plain, on_click=forget)

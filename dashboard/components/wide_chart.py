@@ -1,4 +1,4 @@
-"""A chart of several rows, which has a width of its own: on a phone it is scrolled sideways."""
+"""A chart of several rows: as wide as the page, and on a phone, where that is too narrow, scrolled sideways."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from typing import Any
 
 import streamlit as st
 
+_LEAST_PX, _LABELS_PX = 620, 90
+"""Least width of what is drawn, and the room beside it for the numbers of the axis."""
+
 
 def show_wide(chart: Any, key: str) -> None:
-    """Show the chart; where the page is narrower, it can be moved sideways within its place."""
+    """Show the chart, a `stacked` one as wide as there is room; where that is too little, it can be moved sideways."""
     name = f"wide-{key.replace('.', '-')}"
-    st.html(f"<style>.st-key-{name} {{overflow-x: auto}} .st-key-{name} > div {{min-width: max-content}}</style>")
+    is_stacked = "vconcat" in chart.to_dict()
+    width = (
+        f"min-width: {_LEAST_PX}px; max-width: calc(100% - {_LABELS_PX}px)" if is_stacked else "min-width: max-content"
+    )
+    st.html(f"<style>.st-key-{name} {{overflow-x: auto}} .st-key-{name} > div {{{width}}}</style>")
     with st.container(key=name):
-        st.altair_chart(chart, key=key)
+        st.altair_chart(chart, key=key, width="stretch" if is_stacked else "content")

@@ -19,15 +19,15 @@ def show(context: Context) -> None:
     st.caption("When does owning win? Each topology against each rival that meets the SLO, as the run decided it.")
     decided = decision(context.bundle)
     _pairs(decided, context)
-    st.subheader("Why, and what would flip it")
+    st.header("Why, and what would flip it")
     for note in decision_notes(decided, list(context.topologies)):
         st.markdown(f"- {markdown(note)}")
-    st.subheader("Against the months")
+    st.header("Against the months")
     st.altair_chart(cumulative_spending(context.topologies, context.names), key="break_even.months")
     st.caption("As it is paid, at the prices of today.")
     _tornado(context)
     if any(found["uncertainty"] for found in context.topologies.values()):
-        st.subheader("How sure the monthly cost is")
+        st.header("How sure the monthly cost is")
         st.altair_chart(intervals(context.topologies, context.names), key="break_even.intervals")
 
 
@@ -48,7 +48,7 @@ def _pairs(decided: Decision, context: Context) -> None:
             "No time was left for loads other than the run's: `servecast run SCENARIO --explore-s 60` tries them."
         )
         return
-    st.subheader("Against the load")
+    st.header("Against the load")
     st.altair_chart(chart, key="break_even.volume")
 
 
@@ -57,6 +57,6 @@ def _tornado(context: Context) -> None:
     if not known:
         st.caption("No input has a range, so nothing can be said of what would move the costs.")
         return
-    st.subheader("What would move it")
+    st.header("What would move it")
     name = st.selectbox("Topology", known, key="break_even.topology", bind="query-params") or known[0]
     st.altair_chart(swings(name, context.topologies[name]["tornado"]), key="break_even.tornado")

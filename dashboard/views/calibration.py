@@ -27,7 +27,7 @@ def show(context: Context | None) -> None:
     st.caption("May I trust it? Where step times come from, and how far forecasts were from what was measured.")
     if context is not None:
         _run(context)
-    st.subheader("Errors on published results, by GPU")
+    st.header("Errors on published results, by GPU")
     table = error_table()
     rows = pd.DataFrame([_row(group) for group in table.groups])
     for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
@@ -68,7 +68,7 @@ def _run(context: Context) -> None:
                 | {"basis": error.get("basis", "no measurement says how far this is off")}
             )
     if rows:
-        st.subheader("This run")
+        st.header("This run")
         config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in _METRICS.values()}
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
@@ -76,7 +76,7 @@ def _run(context: Context) -> None:
 
 
 def _measurements() -> None:
-    st.subheader("Your measurements")
+    st.header("Your measurements")
     file = st.file_uploader(
         "JSON of `servecast verify gpu`, `verify latency` or `calibrate validate` (`--format json`)",
         type=["json"],
@@ -92,7 +92,7 @@ def _measurements() -> None:
 
 
 def _live() -> None:
-    st.subheader("A live server")
+    st.header("A live server")
     if settings().live is None:
         st.caption(
             "None is watched. `servecast calibrate live URL --out FOLDER` watches one, and `servecast dashboard --live "

@@ -32,10 +32,10 @@ def show(context: Context) -> None:
     else:
         show_why(context)
         _figures(context.topologies, context.baseline, context.names, "compare.paired")
-    st.subheader("In what the topologies differ")
+    st.header("In what the topologies differ")
     parts = resolved(context.bundle).document.data["topologies"]
     _differences({name: parts[name] for name in context.topologies}, "compare.topologies")
-    st.subheader("Against another run")
+    st.header("Against another run")
     if not context.others:
         st.caption("There is no other run here yet.")
         return

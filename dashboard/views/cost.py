@@ -38,7 +38,7 @@ def show(context: Context) -> None:
     _unused(data, context.topologies)
     _spending(context)
     _whose(context)
-    st.subheader("Line items")
+    st.header("Line items")
     shown = data[["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]]
     st.dataframe(
         pd.DataFrame(shown),
@@ -52,7 +52,7 @@ def show(context: Context) -> None:
 
 
 def _whose(context: Context) -> None:
-    st.subheader("Whose cost")
+    st.header("Whose cost")
     st.caption("Lines shared out by request class and token kind with the step-time equation; parts add up.")
     rows = [
         {
@@ -84,7 +84,7 @@ def _unused(data: pd.DataFrame, topologies: Summaries) -> None:
 
 
 def _spending(context: Context) -> None:
-    st.subheader("Spending over the months")
+    st.header("Spending over the months")
     rates = {found["cost"]["discount_rate"] for found in context.topologies.values()}
     flow = st.segmented_control(
         "Counted",

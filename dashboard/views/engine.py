@@ -38,7 +38,7 @@ def show(context: Context) -> None:
         return
     _summary(view)
     show_wide(step_timeline(view.steps), "engine.timeline")
-    st.subheader("Lives of requests")
+    st.header("Lives of requests")
     numbers = list(dict.fromkeys(view.requests["request"]))
     chosen = st.multiselect(
         "Requests",

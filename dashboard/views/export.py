@@ -71,11 +71,11 @@ def show(context: Context) -> None:
             on_click="ignore",
             width="stretch",
         )
-    st.subheader("Files of the run")
+    st.header("Files of the run")
     for file in sorted(bundle.path.iterdir()):
         if file.suffix in _KINDS and stat.S_ISREG(file.lstat().st_mode):
             _file(file)
-    st.subheader("Link")
+    st.header("Link")
     st.caption(
         "The address of a page holds the run, the baseline and what is chosen on it. This one opens the overview:"
     )

@@ -31,7 +31,7 @@ def show(context: Context) -> None:
     for metric in (metric for metric in TITLES if (data["metric"] == metric).any()):
         chart = distribution(data, metric, context.names, _limits(context, str(class_name), metric))
         charts.altair_chart(chart, key=f"latency.{metric}")
-    st.subheader("Where the time goes")
+    st.header("Where the time goes")
     st.altair_chart(breakdown(context.topologies, str(class_name)), key="latency.breakdown")
     st.caption(
         "Queue: from arrival until a step, or a token API, took the request up. Cold start: what of that it waited "
@@ -60,12 +60,12 @@ def _terms(context: Context) -> None:
         for term in found["metrics"]["slo_terms"]
     ]
     if rows:
-        st.subheader("Terms of the SLO")
+        st.header("Terms of the SLO")
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="latency.terms", height="content")
 
 
 def _itl(context: Context) -> None:
-    st.subheader("Gaps between tokens (ITL)")
+    st.header("Gaps between tokens (ITL)")
     rows = [
         {"topology": name, **{share: found["metrics"]["itl_s"][share] for share in ("p50", "p90", "p95", "p99")}}
         for name, found in context.topologies.items()

@@ -111,7 +111,7 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
     known = {
         found["point"]: summaries[key] for found in rows if (key := (found["run"], found["topology"])) in summaries
     }
-    st.subheader(plain(", ".join(found["point"] for found in rows)))
+    st.header(plain(", ".join(found["point"] for found in rows)))
     if len(rows) == 1:
         _use(rows[0], context)
     if known:

@@ -11,6 +11,7 @@ from dashboard import jobs
 from dashboard.checks import check
 from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.main_values import show_main_values
+from dashboard.components.positions import steps_back
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.settings import settings
@@ -58,6 +59,8 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
         key="scenario.save",
         on_click="ignore",
     )
+    begun = {"scenario.text": st.session_state["scenario.begun"]}
+    steps_back("scenario", ["scenario.text"], begun, st.session_state["scenario.source"], row)
     job = st.query_params.get("job")
     if job:
         show_job(out, job)
@@ -82,6 +85,7 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     if draft is not None or st.session_state.get("scenario.source") != source:
         st.session_state["scenario.source"] = source
         st.session_state["scenario.text"] = draft or _text(name, upload, context)
+        st.session_state["scenario.begun"] = st.session_state["scenario.text"]
     if not upload and name == _OWN and context is not None:
         return "scenario.yaml", context.bundle.path
     return ("scenario.yaml" if upload else str(name)), None

@@ -32,12 +32,12 @@ def show(context: Context) -> None:
     out = Path(settings().out)
     decided = decision(context.bundle)
     show_sizes(decided, context.topologies, with_trail=False)
-    st.subheader("What binds")
+    st.header("What binds")
     for name, found in context.topologies.items():
         st.markdown(f"- **{plain(name)}** {markdown(_bound(decided['topologies'][name], found))}")
     _trail(context)
     show_months(decided, context.names, list(context.topologies))
-    st.subheader("What flips the verdict")
+    st.header("What flips the verdict")
     flips = decided["flips"]
     if any(flip["factor"] for flip in flips):
         st.altair_chart(flip_chart(flips), key="sizing.flips_chart")
@@ -65,7 +65,7 @@ def _trail(context: Context) -> None:
     rows = pd.DataFrame(trail_rows(context.topologies))
     if rows.empty:
         return
-    st.subheader(f"What was tried ({len(rows)} sizes)")
+    st.header(f"What was tried ({len(rows)} sizes)")
     words = list(dict.fromkeys(rows["outcome"]))
     chosen = st.pills("Outcome", words, selection_mode="multi", key="sizing.outcome", default=words)
     kept = rows[rows["outcome"].isin(chosen or words)].copy()
@@ -75,7 +75,7 @@ def _trail(context: Context) -> None:
 
 
 def _search(context: Context, out: Path) -> None:
-    st.subheader("Search again")
+    st.header("Search again")
     loaded = resolved(context.bundle)
     sets = open_sizes(loaded)
     minutes = st.slider(

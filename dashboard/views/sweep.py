@@ -120,7 +120,7 @@ def _results(context: Context) -> None:
     folders = named_folders(sweep_folders(settings().places))
     if not folders:
         return
-    st.subheader("What came of it")
+    st.header("What came of it")
     if done := st.session_state.pop("sweep.show", None):
         st.session_state["sweep.shown"] = done
     if st.session_state.get("sweep.shown") not in folders:

@@ -299,8 +299,8 @@ def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:
 
 
 def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | None) -> None:
-    """Both sides over the time of the first replication, with when the fault is."""
-    st.subheader("Over time")
+    """Both sides over the time of the replications, with when the fault is."""
+    st.header("Over time")
     window = (fault.start_s, fault.start_s + fault.duration_s) if fault is not None and fault.is_timed else None
     sides = {
         words: {name: found[side][name]["over_time"] for name in context.topologies}
@@ -308,7 +308,18 @@ def _show_over_time(context: Context, found: Mapping[str, Any], fault: Fault | N
     }
     clock_s = float(next(iter(context.topologies.values())).get("clock_s") or 0.0)
     show_wide(felt_over_time(sides, context.names, window, clock_s), "what_if.over_time")
-    st.caption("Of the first replication. Shaded: while the fault lasts." if window else "Of the first replication.")
+    said = [_replication_words(found["excerpt"]), "Shaded: while the fault lasts." if window else ""]
+    if any(said):
+        st.caption(" ".join(filter(None, said)))
+
+
+def _replication_words(excerpt: Mapping[str, Any]) -> str:
+    if excerpt["of"] == 1:
+        return ""
+    if excerpt["replications"] == 1:
+        return "Of the first replication."
+    words = "bands: from the smallest to the largest of them, where it is changed."
+    return f"Lines: means of {excerpt['replications']} replications; {words}"
 
 
 def _badge(found: Mapping[str, Any], excerpt: Mapping[str, Any]) -> str:

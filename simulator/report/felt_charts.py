@@ -20,13 +20,16 @@ _ROWS = (
 """Column and title of each row; the last is left out where nothing is lost."""
 
 Sides = Mapping[str, Mapping[str, Mapping[str, Sequence[float | None]]]]
-"""Columns (`minutes` and those of the rows) by topology, by the words of a side."""
+"""Columns (`minutes` and those of the rows, with the `…_low` and `…_high` of several replications) by topology, by the
+words of a side."""
 
 
 def felt_over_time(
     sides: Sides, names: Sequence[str], window_s: tuple[float, float] | None = None, clock_s: float = 0.0
 ) -> Any:
     """A row for each quantity, a colour for each topology, dashes for each side but the last; all on the same minutes.
+
+    The last side has a band from the smallest to the largest replication.
 
     Parameters
     ----------
@@ -58,14 +61,29 @@ def felt_over_time(
     for column, title in _ROWS:
         if column == "lost_percent" and not data[column].any():
             continue
-        line = alt.Chart(data.dropna(subset=column)[["minutes", "topology", "side", column]])
-        chart = line.mark_line(clip=True, interpolate="step-after").encode(
-            x=x,
-            y=alt.Y(f"{column}:Q", title=None),
-            color=topology_colour(names),
-            strokeDash=dashes,
-            tooltip=["topology", "side", alt.Tooltip("minutes", format=".1f"), alt.Tooltip(column, format=",.3g")],
-        )
-        layered = chart if shade is None else alt.layer(shade, chart)
-        rows.append(layered.properties(title=title, width=700, height=_HEIGHT))
+        shown = data.dropna(subset=column)
+        marks = [] if shade is None else [shade]
+        if f"{column}_low" in data:
+            marks.append(_band(shown[shown["side"] == [*sides][-1]], column, x, names))
+        marks.append(_line(shown, column, x, names, dashes))
+        rows.append(alt.layer(*marks).properties(title=title, width=700, height=_HEIGHT))
     return stacked(rows)
+
+
+def _line(data: pd.DataFrame, column: str, x: alt.X, names: Sequence[str], dashes: alt.StrokeDash) -> Any:
+    line = alt.Chart(data[["minutes", "topology", "side", column]]).mark_line(clip=True, interpolate="step-after")
+    return line.encode(
+        x=x,
+        y=alt.Y(f"{column}:Q", title=None),
+        color=topology_colour(names),
+        strokeDash=dashes,
+        tooltip=["topology", "side", alt.Tooltip("minutes", format=".1f"), alt.Tooltip(column, format=",.3g")],
+    )
+
+
+def _band(data: pd.DataFrame, column: str, x: alt.X, names: Sequence[str]) -> Any:
+    low, high = f"{column}_low", f"{column}_high"
+    area = alt.Chart(data[["minutes", "topology", low, high]]).mark_area(
+        clip=True, interpolate="step-after", opacity=0.25
+    )
+    return area.encode(x=x, y=alt.Y(f"{low}:Q", title=None), y2=f"{high}:Q", color=topology_colour(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,25 +27,46 @@ class OverTime:
 
     Attributes
     ----------
-    start_s : beginning of each stretch
+    edges_s : where stretches begin, and where the last one ends: one more than there are stretches
     ttft_p95_s : within which 95 % of those that came in it had their first token, of those that were answered; else NaN
     waiting : requests that waited in all pools, mean of the samples in it; NaN without a sample
     lost : share of those that came in it which were lost; NaN where nothing came
     """
 
-    start_s: Floats
+    edges_s: Floats
     ttft_p95_s: Floats
     waiting: Floats
     lost: Floats
 
-    def row(self, begin_s: float) -> dict[str, list[float]]:
-        """Columns by name, in minutes of a run whose second `begin_s` is second 0 here."""
-        return {
-            "minutes": ((self.start_s + begin_s) / 60).tolist(),
-            "ttft_p95_s": self.ttft_p95_s.tolist(),
-            "waiting": self.waiting.tolist(),
-            "lost_percent": (100 * self.lost).tolist(),
-        }
+
+def row_over_time(felt: Sequence[OverTime], begin_s: float) -> dict[str, list[float]]:
+    """Columns by name: means over replications, in minutes of a run whose second `begin_s` is second 0 here.
+
+    Each is the mean of those that have a value then, NaN where none has; of several replications there are the smallest
+    and the largest, too, as `…_low` and `…_high`. Where they end at different times, as jobs do, stretches are those of
+    the longest.
+    """
+    edges_s = max((one.edges_s for one in felt), key=lambda edges: float(edges[-1]))
+    middle_s = (edges_s[:-1] + edges_s[1:]) / 2
+    row = {"minutes": ((edges_s[:-1] + begin_s) / 60).tolist()}
+    columns: dict[str, Callable[[OverTime], Floats]] = {
+        "ttft_p95_s": lambda one: one.ttft_p95_s,
+        "waiting": lambda one: one.waiting,
+        "lost_percent": lambda one: 100 * one.lost,
+    }
+    for name, column in columns.items():
+        grid = np.array([_at(middle_s, one.edges_s, column(one)) for one in felt])
+        with np.errstate(invalid="ignore"):
+            row[name] = (np.nansum(grid, axis=0) / np.sum(~np.isnan(grid), axis=0)).tolist()
+        if len(felt) > 1:
+            row[f"{name}_low"] = np.fmin.reduce(grid).tolist()
+            row[f"{name}_high"] = np.fmax.reduce(grid).tolist()
+    return row
+
+
+def _at(times_s: Floats, edges_s: Floats, values: Floats) -> Floats:
+    """The values of the stretches that hold these times; NaN after the last."""
+    return np.where(times_s < edges_s[-1], values[_stretch(edges_s, times_s)], np.nan)
 
 
 def outcome_over_time(subject: Subject, demand: Demand, number: int, store: Store) -> tuple[Outcome, OverTime]:
@@ -89,7 +111,7 @@ def over_time(outcome: Outcome, horizon_s: float, arrival_s: Floats, ttft_s: Flo
     came, lost = (_sum(edges, periods_s, values) for values in (counts[:, 0], counts[:, 2:].sum(axis=1)))
     with np.errstate(invalid="ignore"):
         means = _sum(edges, times_s, waiting) / _sum(edges, times_s, np.ones(len(times_s)))
-        return OverTime(edges[:-1], quantiles(edges, arrival_s, ttft_s, _SHARE), means, lost / came)
+        return OverTime(edges, quantiles(edges, arrival_s, ttft_s, _SHARE), means, lost / came)
 
 
 def quantiles(edges: Floats, at_s: Floats, values: Floats, share: float) -> Floats:

@@ -22,7 +22,7 @@ from simulator.results.bundle import Bundle
 from simulator.run.evaluate import evaluated, served_course
 from simulator.run.excerpt import Excerpt, excerpt_demand
 from simulator.run.loads import Loads
-from simulator.run.over_time import outcome_over_time
+from simulator.run.over_time import outcome_over_time, row_over_time
 from simulator.run.phases import check_events
 from simulator.run.sizer import Sizer
 from simulator.run.summary import unmeasured_classes
@@ -54,7 +54,7 @@ class Repriced:
 def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summaries:
     """Summaries of all topologies over an excerpt, as `simulate` gives them; sizes stay as they are.
 
-    Each has `over_time`, too: how the first replication went (`OverTime.row`).
+    Each has `over_time`, too: how the replications went (`row_over_time`).
 
     Raises
     ------
@@ -76,12 +76,12 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store) -> di
     shown = loads.shown
     planned = plan_topology(loaded, name)
     subject = subject_of(planned)
-    _, felt = outcome_over_time(subject, shown.demand, 0, store)
+    felt = [outcome_over_time(subject, shown.demand, number, store)[1] for number in range(shown.demand.replications)]
     course = served_course(loaded, loads, planned, Sizer(store))
     found = evaluated(loaded, planned, course.priced, course.prices, shown.period.name).summary
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
     row = replace(found, fleet=course.journey.fleet(fleet)).row()
-    return row | {"uncertainty": None, "over_time": felt.row(shown.demand.start_s)}
+    return row | {"uncertainty": None, "over_time": row_over_time(felt, shown.demand.start_s)}
 
 
 def words_of(summaries: Mapping[str, Mapping[str, Any]], excerpt: Excerpt) -> str:

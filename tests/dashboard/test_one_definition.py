@@ -62,7 +62,7 @@ def unlike(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def texts(app: AppTest) -> Iterator[str]:
     """Everything that a page says."""
-    for kind in ("markdown", "caption", "info", "warning", "success", "error", "title", "subheader"):
+    for kind in ("markdown", "caption", "info", "warning", "success", "error", "title", "header"):
         yield from (str(entry.value) for entry in getattr(app, kind))
     for metric in app.metric:
         yield f"{metric.label} {metric.value} {metric.delta}"

@@ -64,3 +64,27 @@ def test_the_form_changes_the_text_and_the_text_the_form(open_view: Callable[...
     assert f"seed: {seed.value}" in text
     app.text_area(key="scenario.text").set_value(text.replace(f"seed: {seed.value}", "seed: 4")).run()
     assert app.number_input(key="scenario.form.run.seed").value == 4
+
+
+def test_changes_of_the_text_are_taken_back_one_by_one_or_all(open_view: Callable[..., AppTest]) -> None:
+    app = open_view("scenario")
+    begun = app.text_area(key="scenario.text").value
+    assert app.button(key="scenario.undo").disabled
+    assert app.button(key="scenario.reset").disabled
+    texts = [SCENARIO.read_text(), SCENARIO.read_text().replace("seed: 3", "seed: 5")]
+    for text in texts:
+        app.text_area(key="scenario.text").set_value(text).run()
+    app.number_input(key="scenario.form.run.seed").set_value(6)
+    app.button(key="scenario.form.apply").click().run()
+    assert "seed: 6" in app.text_area(key="scenario.text").value
+    for text in (*reversed(texts), begun):
+        app.button(key="scenario.undo").click().run()
+        assert app.text_area(key="scenario.text").value == text
+    assert app.button(key="scenario.undo").disabled
+    app.text_area(key="scenario.text").set_value(texts[0]).run()
+    app.button(key="scenario.reset").click().run()
+    assert app.text_area(key="scenario.text").value == begun
+    app.button(key="scenario.undo").click().run()
+    assert app.text_area(key="scenario.text").value == texts[0], "what is reset can be taken back, too"
+    app.selectbox(key="scenario.from").select_index(1).run()
+    assert app.button(key="scenario.undo").disabled, "steps of another scenario"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.resolve.topology import plan_topology
-from simulator.run.over_time import OverTime, outcome_over_time, quantiles
+from simulator.run.over_time import OverTime, outcome_over_time, quantiles, row_over_time
 from simulator.scenario.load import load_scenario
 from simulator.simulate.demand import demand_of
 from simulator.simulate.one import Records, simulate_one, subject_of
@@ -44,7 +44,7 @@ def test_a_trial_over_time_is_what_its_requests_say() -> None:
     outcome, felt = outcome_over_time(subject, demand, 0, store)
     records = np.concatenate(rows)
     assert outcome.metrics.summary() == plain.metrics.summary()
-    assert len(felt.start_s) == 120
+    assert felt.edges_s == pytest.approx(np.arange(121.0))
     for k in (10, 45, 50, 70):
         mine = records[(records["arrival_s"] >= k) & (records["arrival_s"] < k + 1)]
         answered = mine[mine["status"] == 0]
@@ -67,3 +67,32 @@ def test_it_is_kept_in_a_folder(tmp_path: Path) -> None:
     assert (store.hits, store.misses) == (2, 0)
     for name in OverTime.__dataclass_fields__:
         assert getattr(felt, name).tobytes() == getattr(again, name).tobytes()
+
+
+def felt_as(ttft_p95_s: list[float], end_s: float) -> OverTime:
+    edges_s = np.linspace(0.0, end_s, len(ttft_p95_s) + 1)
+    values = np.array(ttft_p95_s)
+    return OverTime(edges_s, values, values * 10, values / 100)
+
+
+def test_replications_are_their_mean_and_range_of_those_that_have_a_value() -> None:
+    nan = float("nan")
+    row = row_over_time([felt_as([1, nan, 5, nan], 240), felt_as([3, 4, 1, nan], 240)], 120.0)
+    assert row["minutes"] == [2, 3, 4, 5]
+    assert row["ttft_p95_s"] == pytest.approx([2, 4, 3, nan], nan_ok=True)
+    assert row["ttft_p95_s_low"] == pytest.approx([1, 4, 1, nan], nan_ok=True)
+    assert row["ttft_p95_s_high"] == pytest.approx([3, 4, 5, nan], nan_ok=True)
+    assert row["waiting_high"] == pytest.approx([30, 40, 50, nan], nan_ok=True)
+    assert row["lost_percent"] == pytest.approx(row["ttft_p95_s"], nan_ok=True)
+
+
+def test_replications_that_end_at_other_times_count_as_long_as_they_last() -> None:
+    row = row_over_time([felt_as([1, 2], 120), felt_as([3, 4, 5, 6], 240)], 0.0)
+    assert row["minutes"] == [0, 1, 2, 3]
+    assert row["ttft_p95_s"] == [2, 3, 5, 6]
+    assert (row["ttft_p95_s_low"], row["ttft_p95_s_high"]) == ([1, 2, 5, 6], [3, 4, 5, 6])
+
+
+def test_one_replication_is_itself() -> None:
+    row = row_over_time([felt_as([1, 2], 120)], 0.0)
+    assert row == {"minutes": [0, 1], "ttft_p95_s": [1, 2], "waiting": [10, 20], "lost_percent": [1, 2]}

@@ -121,6 +121,8 @@ def test_an_excerpt_that_is_the_run_gives_the_run_and_its_verdict(bundle: Bundle
         for metric in ("slo_attainment", "goodput_rps", "arrived"):
             assert found[name]["metrics"][metric] == summary["metrics"][metric]
         assert found[name]["cost"]["usd_per_month"] == summary["cost"]["usd_per_month"]
+        felt = found[name]["over_time"]
+        assert felt.keys() >= {"waiting", "waiting_low", "waiting_high"}, "both replications"
     assert bundle.decision["verdict"].startswith(words_of(found, excerpt).rstrip(".").partition(";")[0])
 
 
