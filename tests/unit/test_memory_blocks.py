@@ -289,3 +289,27 @@ def test_windows_everywhere_are_planned_as_blocks_of_all_layers() -> None:
     windowed = kv_blocks(Question("mistral-7b-v0.1", "l4"))
     assert windowed.block_bytes == 16 * 2 * 32 * 8 * 128 * 2
     assert windowed.num_blocks == windowed.plan.num_blocks
+
+
+@pytest.mark.parametrize(("version", "of_requests"), [("0.20.0", False), ("0.20.1", True), ("0.24.0", True)])
+def test_tokens_of_windows_are_those_of_the_longest_requests_from_0_20_1_on(version: str, of_requests: bool) -> None:
+    """Before, windows counted as if they kept every token: Gemma 4 31B went from 55 to 525 thousand tokens at once."""
+    found = plan("gemma-4-31b", "a100-80", dtype="awq", version=version, gpu_memory_utilization=0.9)
+    assert len(found.groups) > 1
+    if of_requests:
+        assert found.kv_tokens == int(found.max_concurrency * found.max_model_len)
+    else:
+        assert found.kv_tokens == found.num_blocks // len(found.groups) * min(g.page.tokens for g in found.groups)
+
+
+def test_the_longest_request_of_compressed_attention_is_what_vllm_estimates() -> None:
+    """vLLM 0.22 on two GH200, its offline budget of 16,384 tokens: 5.44 GiB hold 13,528 tokens, 30,000 need 6.66 GiB
+    (github.com/vllm-project/vllm/issues/44376, 2026-06-03; GiB as printed, to two digits).
+    """
+    asked = {"tp": 2, "expert_parallel": True, "version": "0.22.0", "kv_dtype": "fp8", "block_size": 256}
+    more = {"max_num_batched_tokens": 16_384, "max_model_len": 30_000, "gpu_memory_utilization": 0.95}
+    found = plan("deepseek-v4-flash", "gh200", **asked, **more, kv_cache_memory_bytes=round(5.44 * 2**30))
+    assert found.longest_that_fits == pytest.approx(13_528, abs=70)
+    assert not found.fits
+    needed = found.num_blocks / found.max_concurrency * found.terms.block_bytes / 2**30
+    assert needed == pytest.approx(6.66, abs=0.005)
