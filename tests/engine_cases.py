@@ -35,6 +35,8 @@ def configs(draw: st.DrawFn) -> EngineConfig:
         num_lookahead_tokens=draw(st.sampled_from([0, drafts])),
         draft_slots=draw(st.sampled_from([0, 1])) if drafts else 0,
         draft_acceptance=draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])),
+        acceptance_std=draw(st.sampled_from([0.0, 0.3])),
+        drafted_share=draw(st.sampled_from([1.0, 0.6])),
         drop_last_hit_block=draw(st.booleans()),
     )
 
@@ -98,6 +100,7 @@ def random_config(rng: np.random.Generator) -> EngineConfig:
         num_lookahead_tokens=drafts * int(rng.integers(2)),
         draft_slots=int(rng.integers(2)) if drafts else 0,
         draft_acceptance=float(rng.choice([0.0, 0.5, 1.0])),
+        acceptance_std=(0.0, 0.25)[drafts % 2],
         drop_last_hit_block=bool(rng.random() < 0.3),
     )
 

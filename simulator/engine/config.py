@@ -55,6 +55,8 @@ class EngineConfig:
     draft_slots : inputs of a step that drafting takes for each scheduled request (vLLM: 1 with a draft model)
     draft_acceptance : probability that a drafted token is accepted, given that all before it were
     acceptance_by_position : the same by position of the draft; empty is `draft_acceptance` at each
+    acceptance_std : standard deviation, between requests, of the one at each position; 0: all have the same
+    drafted_share : share of the steps for which there are drafts; n-grams are not always found
     drop_last_hit_block : a drafter that reads hidden states (EAGLE, MTP) recomputes one more block of a prefix hit
     rules : version of vLLM
     modes : what is on beyond plain serving
@@ -77,13 +79,15 @@ class EngineConfig:
     draft_slots: int = 0
     draft_acceptance: float = 0.0
     acceptance_by_position: tuple[float, ...] = ()
+    acceptance_std: float = 0.0
+    drafted_share: float = 1.0
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32
     modes: Modes = _PLAIN
 
     @property
     def draft_chances(self) -> tuple[float, ...]:
-        """Probability that each draft of a step is accepted, given that all before it were."""
+        """Probability that each draft of a step is accepted, given that all before it were, in the mean of requests."""
         return self.acceptance_by_position or (self.draft_acceptance,) * self.num_speculative_tokens
 
     @property

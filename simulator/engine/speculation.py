@@ -12,6 +12,8 @@ from simulator.jit import kernel, shared_kernel
 
 _REQUEST = np.int64(-7046029254386353131)
 _TOKEN = np.int64(-4417276706812531889)
+_KIND, _FOUND = -1, 1 << 40
+"""Draws beside those of the tokens of an answer, which are numbered from 0."""
 
 
 NO_PADDING, PADS_COMPUTED, PADS_ALL = 0, 1, 2
@@ -39,12 +41,13 @@ def spec_decode_tokens(pool: Any) -> int:
 def right_drafts(engines: Engines, rep: Any, slot: Any, delivered: int, drafted: int) -> int:
     """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded.
 
-    Each is with the chance of its position, given that all before it were. The draw belongs to the request and the
-    position of the token in its answer, so it does not depend on scheduling.
+    Each is with the chance of its request's kind and its position, given that all before it were. The draw belongs to
+    the request and the position of the token in its answer, so it does not depend on scheduling.
     """
     right = 0
     if len(engines.verdicts) == 0:
-        while right < drafted and uniform(slot.luck, delivered + right) < engines.draft_chances[rep.pool, right]:
+        kind = kind_of(slot.luck, engines.draft_chances.shape[1])
+        while right < drafted and uniform(slot.luck, delivered + right) < engines.draft_chances[rep.pool, kind, right]:
             right += 1
         return right
     most = engines.verdicts.shape[1]
@@ -59,3 +62,15 @@ def uniform(a: int, b: int) -> float:
     return (
         (mix(mix(np.int64(a) * _REQUEST) ^ (np.int64(b) * _TOKEN)) >> np.int64(11)) & np.int64((1 << 53) - 1)
     ) / 2.0**53
+
+
+@shared_kernel
+def kind_of(luck: int, kinds: int) -> int:
+    """Of so many kinds of requests, each as likely, the one that a request is of."""
+    return int(uniform(luck, _KIND) * kinds) if kinds > 1 else 0
+
+
+@shared_kernel
+def finds_drafts(luck: int, generated: int, share: float) -> bool:
+    """Whether there are drafts after so many tokens of an answer, which is so in this share of the steps."""
+    return share >= 1.0 or uniform(luck, _FOUND + generated) < share

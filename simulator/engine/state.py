@@ -196,6 +196,7 @@ POOL = np.dtype(
             np.int64,
         ),  # known tokens that several MTP modules may compute again
         ("unhashed", np.int64),  # known tokens beyond those that blocks have no hash of
+        ("drafted_share", np.float64),  # of the steps for which there are drafts
         ("drafts_by_seqs", np.int64),  # drafts depend on the number of requests in the step
         (
             "registers_with_output",
@@ -292,7 +293,7 @@ class Engines(NamedTuple):
     verdicts: NDArray[np.int8]  # (request, output token): whether a draft of it is right; empty: drawn
     drafted: NDArray[np.int8]  # (request, output tokens): drafts made after so many; empty, or -1: all asked for
     draft_counts: NDArray[np.int32]  # (pool, requests in the step): drafts asked for
-    draft_chances: NDArray[np.float64]  # (pool, position): that a draft is right, given that all before it are
+    draft_chances: NDArray[np.float64]  # (pool, kind, position): that a draft is right, if all before it are
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
     rooms: Any  # NoRooms or Rooms

@@ -96,7 +96,7 @@ def kernel_step_time(
         full_layers(draft) * layer_pair_s(draft, hardware, split),
         full_layers(draft) * layer_context_s(draft, hardware, split),
     )
-    return with_drafts(step, drafting.num_tokens, times)
+    return with_drafts(step, drafting, times)
 
 
 def _admission_lag_s(
@@ -182,13 +182,13 @@ def _seq_time_s(
 ) -> Floats:
     """What each sequence adds: attention's rows, LM head, sampler and the host's work; entry 0 is 0."""
     sequences = np.arange(limits.max_num_seqs + 1, dtype=np.float64)
-    drafted = drafting.num_tokens if drafting else 0
+    drafted = drafting.drafts(sequences) if drafting else np.zeros(1)
     windows = window_layers(arch) * arch.sliding_window * layer_context_s(arch, hardware, layout)
     rows = arch.attention_layers * layer_sequence_s(arch, hardware, layout)
     states = arch.state.layers * state_sequence_s(arch, hardware, layout) if arch.state else 0.0
     each = (rows + states + windows) * stages / layout.pp
     gpu = sequences * each + head_s(sequences * (1 + drafted), arch, hardware, layout)
-    places = np.minimum(sequences.astype(np.int64) * (1 + drafted), limits.max_num_batched_tokens)
+    places = np.minimum((sequences * (1 + drafted)).astype(np.int64), limits.max_num_batched_tokens)
     time = gpu + step_host_s(overheads, arch.layers, sequences, token_time_s[places] + gpu, stages)
     time[0] = 0.0
     return np.asarray(time)

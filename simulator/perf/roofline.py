@@ -82,7 +82,7 @@ def roofline_step_time(
         return step
     split = drafting.layout(layout)
     check_layout(drafting.draft, device, split)
-    return with_drafts(step, drafting.num_tokens, _draft_times(drafting.draft, device, split, coefficients))
+    return with_drafts(step, drafting, _draft_times(drafting.draft, device, split, coefficients))
 
 
 def _draft_times(arch: Architecture, device: Device, layout: Layout, coefficients: Coefficients) -> DraftTimes:
@@ -195,7 +195,7 @@ def _seq_time_s(
 ) -> NDArray[np.float64]:
     """What each sequence adds: engine overhead, LM head, KV of windowed layers; entry 0 is 0."""
     sequences = np.arange(max_num_seqs + 1, dtype=np.float64)
-    drafted = drafting.num_tokens if drafting else 0
+    drafted = drafting.drafts(sequences) if drafting else 0.0
     window = arch.sliding_layers * arch.sliding_window * _decode_layer_s(arch, device, layout, coefficients)
     if arch.state:
         bandwidth = device.bandwidth_bytes_per_s * coefficients.attention_bandwidth_efficiency

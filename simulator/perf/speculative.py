@@ -1,11 +1,11 @@
-"""Speculative decoding: what drafts, in which layout, and how many tokens a step yields."""
+"""Speculative decoding: what drafts, and in which layout."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from operator import mul
+
+import numpy as np
+from numpy.typing import NDArray
 
 from simulator.perf.architecture import Architecture
 from simulator.perf.device import Layout, Precision
@@ -21,30 +21,26 @@ class Drafting:
     Attributes
     ----------
     weights : precision of the draft's weights; the target's if None, as for heads that belong to its checkpoint
+    by_batch_size : drafts by the sequences of a step (from, to, drafts), without gaps from 1 on; empty: always all
     """
 
     num_tokens: int
     draft: Architecture | None = None
     weights: Precision | None = None
+    by_batch_size: tuple[tuple[int, int, int], ...] = ()
+
+    def drafts(self, sequences: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Drafts of each sequence in steps of so many; beyond the last row as many as there."""
+        if not self.by_batch_size:
+            return np.full(len(sequences), float(self.num_tokens))
+        ends = np.array([end for _, end, _ in self.by_batch_size])
+        row = np.minimum(np.searchsorted(ends, sequences), len(ends) - 1)
+        found: NDArray[np.float64] = np.array([drafts for _, _, drafts in self.by_batch_size], np.float64)[row]
+        return found
 
     def layout(self, target: Layout) -> Layout:
         """Of the draft: the target's tensor parallelism, on the last of its pipeline stages."""
         return replace(target, weights=self.weights or target.weights, split=replace(target.split, pp=1))
-
-
-def expected_tokens_per_step(chances: Sequence[float]) -> float:
-    """Mean tokens a sequence gets per step: the accepted drafts and the one the target model adds.
-
-    .. math:: 1 + \\sum_{i=1}^{k} \\prod_{j=1}^{i} \\alpha_j = \\frac{1 - \\alpha^{k + 1}}{1 - \\alpha}
-
-    where all are equal. Source: Leviathan et al., Fast inference from transformers via speculative decoding (2023),
-    equation 1.
-
-    Parameters
-    ----------
-    chances : that each draft of a step is accepted, given that all before it were
-    """
-    return float(1.0 + sum(accumulate(chances, mul)))
 
 
 def one_layer_draft(arch: Architecture) -> Architecture:

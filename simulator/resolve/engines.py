@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,8 @@ from numpy.typing import NDArray
 from simulator.catalog.expected import expected_error
 from simulator.catalog.gpus import Gpu
 from simulator.catalog.overheads import engine_overheads, version_key
-from simulator.catalog.precisions import layout
 from simulator.catalog.profiles import check_profile, read_profile
 from simulator.engine.config import Batching, EngineConfig, Policy
-from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
 from simulator.engine.modes.spec import Drafts, Flight, Modes
 from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.errors import InputError, Problem
@@ -27,21 +23,21 @@ from simulator.perf.device import BatchLimits, Layout, check_layout
 from simulator.perf.hardware import Hardware
 from simulator.perf.power import PowerCurve, power_w_by_seqs
 from simulator.perf.roofline import roofline_step_time
-from simulator.perf.speculative import Drafting, one_layer_draft
+from simulator.perf.speculative import Drafting
 from simulator.perf.steptime import StepTime
 from simulator.resolve.brought import NOTHING, Brings, modes_brought, notes_of_brought
 from simulator.resolve.cache_modes import check_cache_modes
 from simulator.resolve.checkpoint import architecture, layout_of, weight_format
+from simulator.resolve.drafting import chances_of, drafting_of, drafts_of
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
 from simulator.resolve.memory import shape_of
-from simulator.resolve.mtp import tokens_read_ahead
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
-from simulator.schema.engine import EngineSettings, SpeculativeConfig
+from simulator.schema.engine import EngineSettings
 from simulator.schema.hardware import HardwareSettings
 
 _BATCHING = {
@@ -124,7 +120,7 @@ def plan_engine(
         disable_hybrid_kv_cache_manager=made.disable_hybrid_kv_cache_manager,
     )
     connected = role != "both" or settings.kv_connector is not None
-    drafts = _drafts(settings, rules, connected, of_vllm.mtp_modules)
+    drafts = drafts_of(settings, rules, connected, of_vllm.mtp_modules)
     memory = kv_blocks(asked, Modes(drafts=drafts, connector=connected))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))
@@ -204,28 +200,6 @@ def _power_curve(settings: EngineSettings, curve: PowerCurve) -> PowerCurve:
     return replace(curve, idle_w=given.idle_w, low_w=given.serving_w, span_w=0.0) if given else curve
 
 
-def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> Drafting | None:
-    """What drafts. vLLM wants a draft model to have the target's vocabulary and runs it with the target's TP."""
-    spec = settings.speculative_config
-    if spec is None:
-        return None
-    if spec.method == "ngram":
-        return Drafting(spec.num_speculative_tokens)
-    if spec.model is None:
-        return Drafting(spec.num_speculative_tokens, one_layer_draft(arch))
-    draft, native = architecture(spec.model, folder)
-    if draft.vocab_size != arch.vocab_size:
-        raise InputError(
-            Problem(
-                f"a draft model must have the vocabulary of {arch.name} ({arch.vocab_size} tokens, not "
-                f"{draft.vocab_size}): take one of its family",
-                path="engine.speculative_config.model",
-                got=spec.model,
-            )
-        )
-    return Drafting(spec.num_speculative_tokens, draft, layout(native, settings.kv_cache_dtype).weights)
-
-
 def kernels_of(machine: Machine, arch: Architecture, layout: Layout, drafting: Drafting | None) -> Hardware | None:
     """The GPU's measured kernels, where it has all that the model and its drafter need; else its peaks are known."""
     hardware, parts = machine.hardware, [(arch, layout)]
@@ -278,52 +252,6 @@ def _rules(version: str | None) -> RuleSet:
     return V0_33 if newer else V0_32
 
 
-def _drafts(settings: EngineSettings, rules: RuleSet, connected: bool, modules: int) -> Drafts | None:
-    """With a connector hit blocks are given up in every version; with data parallelism drafts are always all.
-
-    Raises
-    ------
-    InputError : several MTP modules beside a connector
-    """
-    spec = settings.speculative_config
-    if spec is None:
-        return None
-    reads = spec.method in READS_HIDDEN_STATES
-    ahead = tokens_read_ahead(modules, spec.num_speculative_tokens) if reads else 0
-    if ahead > 1 and connected:
-        problem = (
-            "several MTP modules with prefill and decode apart, or with a store of KV caches, are not simulated: take"
-            " 1 draft, or eagle"
-        )
-        raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=f"{ahead}"))
-    return Drafts(
-        num_speculative_tokens=spec.num_speculative_tokens,
-        num_lookahead_tokens=lookahead_slots(spec.method, spec.num_speculative_tokens),
-        reads_hidden_states=reads,
-        num_prefill_lookahead_tokens=ahead,
-        num_hash_lookahead_tokens=ahead if not connected and not rules.drops_last_hit_block else 0,
-        slots=draft_slots(spec.method, spec.num_speculative_tokens),
-        by_batch_size=_by_batch_size(spec) if settings.data_parallel_size == 1 else (),
-    )
-
-
-def _chances(shares: Sequence[float]) -> tuple[float, ...]:
-    """Chance of each draft given that all before it were accepted, from the shares that are accepted at each position.
-
-    .. math:: \\alpha_i = s_i / s_{i-1}, \\quad s_0 = 1
-    """
-    return tuple(share / before if before else 0.0 for before, share in pairwise((1.0, *shares)))
-
-
-def _by_batch_size(spec: SpeculativeConfig) -> tuple[tuple[int, int, int], ...]:
-    """Rows without gaps: what is between two has the drafts of the first."""
-    rows = spec.num_speculative_tokens_per_batch_size
-    ends = [low - 1 for low, _, _ in rows[1:]] + [high for _, high, _ in rows[-1:]]
-    return tuple(
-        (low, end, min(drafts, spec.num_speculative_tokens)) for (low, _, drafts), end in zip(rows, ends, strict=True)
-    )
-
-
 def _config(
     settings: EngineSettings,
     limits: BatchLimits,
@@ -371,7 +299,9 @@ def _config(
         num_speculative_tokens=drafts,
         num_lookahead_tokens=drafting.num_lookahead_tokens if drafting else 0,
         draft_acceptance=spec.acceptance if spec and spec.acceptance is not None else 0.0,
-        acceptance_by_position=_chances(spec.acceptance_by_position) if spec else (),
+        acceptance_by_position=chances_of(spec.acceptance_by_position) if spec else (),
+        acceptance_std=spec.acceptance_std if spec else 0.0,
+        drafted_share=spec.drafted_share if spec else 1.0,
         draft_slots=drafting.slots if drafting else 0,
         drop_last_hit_block=drafting is not None
         and drafting.reads_hidden_states

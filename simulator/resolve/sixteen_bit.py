@@ -8,7 +8,8 @@ from simulator.catalog.precisions import layout
 from simulator.perf.device import BatchLimits
 from simulator.perf.steptime import StepTime
 from simulator.resolve.checkpoint import architecture
-from simulator.resolve.engines import drafting_of, step_time
+from simulator.resolve.drafting import drafting_of
+from simulator.resolve.engines import step_time
 from simulator.resolve.flight import planning
 from simulator.resolve.topology import PlannedTopology, engine_settings
 

@@ -24,8 +24,8 @@ from simulator.catalog.sites import site
 from simulator.decide.draws import COVERAGE, Case, HowSure, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.decide.sensitivity import Swing
 from simulator.engine.config import Batching
+from simulator.engine.modes.drafts.acceptance import steps_per_token
 from simulator.metrics.intervals import t_interval
-from simulator.perf.speculative import expected_tokens_per_step
 from simulator.resolve.sixteen_bit import sixteen_bit_steps
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.topology_summary import Compared
@@ -125,7 +125,7 @@ def _saved(found: Priced, planned: PlannedTopology, steps: Mapping[str, StepCost
             steps[pool.name],
             sixteen_bit_steps(planned, k),
             pool.engine.num_speculative_tokens,
-            expected_tokens_per_step(pool.engine.draft_chances),
+            1.0 / steps_per_token(pool.engine),
             pool.engine.batching != Batching.ONE_AT_A_TIME,
         )
         for k, pool in enumerate(planned.fleet.pools)

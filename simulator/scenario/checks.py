@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
 from simulator.scenario.jobs import job_problems
@@ -205,6 +206,9 @@ def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]
         for k, (low, high, _) in enumerate(rows):
             if low > high or (k and low <= rows[k - 1][1]):
                 yield f"{at}[{k}]", "rows must go up, each from a number to no smaller one, and not overlap", low
+    if spec.method != "ngram" and spec.drafted_share < 1.0:
+        problem = f"method {spec.method} drafts in every step: only what ngram looks up may not be found"
+        yield f"{path}.speculative_config.drafted_share", problem, spec.drafted_share
     if spec.method != "draft_model" and spec.model is not None:
         yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
 
@@ -215,7 +219,12 @@ def _acceptance_problems(path: str, spec: SpeculativeConfig) -> Iterator[Found]:
     if not shares:
         if spec.acceptance is None:
             yield path, "'acceptance' is missing: say how many drafts are accepted, or acceptance_by_position", None
+        elif spec.acceptance_std and spec.acceptance_std > (most := MOST_STD * std_of_chance(spec.acceptance)):
+            problem = f"is more than requests can differ whose mean is {spec.acceptance:g}: at most {most:.3g}"
+            yield f"{path}.acceptance_std", problem, spec.acceptance_std
         return
+    if spec.acceptance_std:
+        yield f"{path}.acceptance_std", "goes with acceptance, not with acceptance_by_position", spec.acceptance_std
     if spec.acceptance is not None:
         yield at, "give this or acceptance, not both", None
     if len(shares) != spec.num_speculative_tokens:

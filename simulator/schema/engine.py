@@ -27,6 +27,10 @@ class SpeculativeConfig(Settings):
     acceptance_by_position: tuple[Share, ...] = ()
     """Share of a step's first, second, ... drafts that are accepted, one for each, as vLLM logs and counts them
     (`num_accepted_tokens_per_pos` by drafts): [0.8, 0.6, 0.45]; they do not rise."""
+    acceptance_std: Share = 0.0
+    """Standard deviation of `acceptance` between requests, each of which has its own; 0 where all have the same."""
+    drafted_share: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 1.0
+    """Share of the steps that have drafts, with method ngram: what is looked up is not always found."""
     model: str | None = None
     """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import pdtr, pdtrc
 
+from simulator.engine.modes.drafts.acceptance import drafts_at, steps_per_token
 from simulator.engine.modes.tables.room import requests_at_once
-from simulator.perf.speculative import expected_tokens_per_step
 from simulator.resolve.demand import jobs_per_month, request_source
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
@@ -55,8 +55,8 @@ def replica_capacity_rps(
     prefill_s = (
         isl * (1 - hit) * step.prompts_s(budget) / budget + step.prefill_attn_s * isl * isl * (1 - hit * hit) / 2
     )
-    drafts = engine.num_speculative_tokens
-    steps = osl / expected_tokens_per_step(engine.draft_chances)
+    drafts = drafts_at(engine, batch)
+    steps = osl * steps_per_token(engine, drafts)
     rounds = max(steps, 1.0) if decode else 1.0
     chunk_tokens = max(min(isl * (1 - hit), budget), 1.0)
     chunks = batch / rounds * max(isl * (1 - hit) / budget, 1.0)

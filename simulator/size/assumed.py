@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
 from simulator.simulate.one import Subject
 from simulator.study.terms import Terms
 
@@ -54,9 +55,14 @@ def under(subject: Subject, assumed: Assumed) -> Subject:
 
 
 def _accepting(engine: EngineConfig, factor: float) -> EngineConfig:
-    """The engine with drafts that are accepted so many times as often at each position, up to certainty."""
+    """The engine with drafts that are accepted so many times as often at each position, up to certainty.
+
+    Requests differ as much in proportion, and no more than a share can.
+    """
+    acceptance = min(engine.draft_acceptance * factor, 1.0)
     return replace(
         engine,
-        draft_acceptance=min(engine.draft_acceptance * factor, 1.0),
+        draft_acceptance=acceptance,
+        acceptance_std=min(engine.acceptance_std * factor, MOST_STD * std_of_chance(acceptance)),
         acceptance_by_position=tuple(min(chance * factor, 1.0) for chance in engine.acceptance_by_position),
     )

@@ -15,7 +15,7 @@ from simulator.workload.lengths import length_sampler
 from simulator.workload.requests import Requests, make_extras
 from simulator.workload.salts import kept_apart
 from simulator.workload.spec import Adapters, Brought, Images
-from simulator.workload.stored import Store
+from simulator.workload.stored import Beginnings
 
 _NO_GRAMMAR = -1.0
 
@@ -39,7 +39,7 @@ def bringer(brought: Brought, seed: int) -> Callable[[Requests], Requests]:
     """
     generators = {name: stream(seed, name) for name in ("leaves", "adapters", "structured outputs", "images")}
     adapters = None if brought.adapters is None else _cumulative(brought.adapters)
-    drawn, store = _Drawn(), Store()
+    drawn, store = _Drawn(), Beginnings()
 
     def bring(block: Requests) -> Requests:
         if brought == Brought():
@@ -60,7 +60,7 @@ def bringer(brought: Brought, seed: int) -> Callable[[Requests], Requests]:
         if brought.images is not None:
             columns |= _pictures(brought.images, generators["images"], block, drawn)
         if brought.stored:
-            columns |= {"stored_tokens": store.beginnings(block), "stored_apart": np.ones(len(block), np.bool_)}
+            columns |= {"stored_tokens": store.found(block), "stored_apart": np.ones(len(block), np.bool_)}
         return replace(block, extras=make_extras(len(block), **columns))
 
     return bring

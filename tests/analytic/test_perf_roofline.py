@@ -21,7 +21,7 @@ from simulator.perf.communication import all_to_all_s
 from simulator.perf.device import BatchLimits, Layout
 from simulator.perf.power import power_w_by_seqs
 from simulator.perf.roofline import active_experts, roofline_step_time
-from simulator.perf.speculative import Drafting, expected_tokens_per_step, one_layer_draft
+from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.perf.steptime import StepTime
 from simulator.resolve.engines import step_time
 from simulator.resolve.hardware import machine_of
@@ -210,6 +210,24 @@ def test_a_model_that_drafts_for_itself_computes_every_token_twice(gpu_name: str
     assert "1 drafts by" in twice.origin
 
 
+@pytest.mark.parametrize("gpu_name", ["h100-sxm", "a100-40"])
+def test_fewer_drafts_at_larger_batches_take_their_own_time(gpu_name: str) -> None:
+    """As an engine with that many drafts everywhere, and with none one pass over the tokens of the step."""
+    arch, card, split = model("llama-3.1-8b").architecture, machine_of(gpu_name, None, Path()), layout()
+
+    def with_(number: int, rows: tuple[tuple[int, int, int], ...] = ()) -> StepTime:
+        drafting = Drafting(number, one_layer_draft(arch), by_batch_size=rows)
+        return step_time(arch, card, split, LIMITS, EngineSettings(), drafting=drafting)
+
+    some, three, one = with_(3, ((1, 8, 3), (9, 16, 1), (17, 32, 0))), with_(3), with_(1)
+    assert np.array_equal(some.seq_time_s[:9], three.seq_time_s[:9])
+    assert np.array_equal(some.seq_time_s[9:17], one.seq_time_s[9:17])
+    plain = step_time(arch, card, split, LIMITS, EngineSettings())
+    assert np.array_equal(some.seq_time_s[17:], plain.seq_time_s[17:])
+    assert np.array_equal(some.token_time_s, three.token_time_s)
+    assert some.decode_attn_s == three.decode_attn_s
+
+
 def test_an_unsupported_format_has_no_step_time() -> None:
     with pytest.raises(InputError, match="does not compute in fp8"):
         build("llama-3.1-8b", "a100-80", layout("fp8"))
@@ -251,17 +269,6 @@ def test_the_bound_by_hand() -> None:
     assert bound.computed_tokens_per_gpu_s == pytest.approx(989e12 / (2 * 6.98e9), rel=0.01)
     read_s = 32 * (4096 * 4096 * 2 + 2 * 4096 * 1024 + 3 * 4096 * 14336) * 2 / 3.35e12
     assert bound.output_tokens_per_gpu_s == pytest.approx(256 / read_s, rel=0.01)
-
-
-@pytest.mark.parametrize(("acceptance", "drafts"), [(0.0, 3), (0.6, 1), (0.8, 5), (1.0, 4)])
-def test_tokens_per_step_match_the_closed_form(acceptance: float, drafts: int) -> None:
-    closed = drafts + 1 if acceptance == 1.0 else (1 - acceptance ** (drafts + 1)) / (1 - acceptance)
-    assert expected_tokens_per_step((acceptance,) * drafts) == pytest.approx(closed)
-
-
-def test_tokens_per_step_are_the_accepted_shares_and_one() -> None:
-    """Of 80 % of the first, 60 % of the second and 45 % of the third drafts: 1 + 0.8 + 0.6 + 0.45."""
-    assert expected_tokens_per_step((0.8, 0.75, 0.75)) == pytest.approx(1 + 0.8 + 0.6 + 0.45)
 
 
 def test_power_follows_the_published_curve() -> None:

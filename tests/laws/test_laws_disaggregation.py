@@ -43,7 +43,9 @@ def pair(prefill: EngineConfig, decode: EngineConfig, link: KvLink) -> FleetSpec
 
 
 def assert_same(prefill: EngineConfig, decode: EngineConfig, link: KvLink, requests: Requests) -> DisaggregatedRun:
-    decode = replace(decode, block_size=prefill.block_size, draft_acceptance=prefill.draft_acceptance)
+    prefill, decode = (replace(side, drafted_share=1.0) for side in (prefill, decode))
+    accepting = {"draft_acceptance": prefill.draft_acceptance, "acceptance_std": prefill.acceptance_std}
+    decode = replace(decode, block_size=prefill.block_size, **accepting)
     sides = (prefill, step_time(prefill)), (decode, step_time(decode))
     expected = run_disaggregated(*sides, link, requests, drawn(decode))
     spec = pair(prefill, decode, link)

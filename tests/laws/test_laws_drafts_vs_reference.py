@@ -38,6 +38,7 @@ def drafting(config: EngineConfig, drafter: str, flight: str, version: str, k: i
         drop_last_hit_block=reads and not covers,
         rules=rules,
         acceptance_by_position=(0.9, 0.5, 0.8, 0.2)[:k] if k % 2 else (),
+        drafted_share=config.drafted_share if drafter == "n-grams" and FLIGHTS[flight] is None else 1.0,
         modes=Modes(flight=FLIGHTS[flight], drafts=drafts),
     )
 

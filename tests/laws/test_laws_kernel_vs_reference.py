@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.reference.engine import ReferenceRun, run_reference
-from simulator.engine.reference.worker import drawn
+from simulator.engine.reference.worker import drawn, found
 from simulator.fleet.records import Status
 from simulator.fleet.single import SingleRun, run_single
 from simulator.rng import stream
@@ -21,7 +21,7 @@ STATUS = {"completed": Status.COMPLETED, "rejected": Status.REJECTED, "left": St
 
 
 def reference(config: EngineConfig, requests: Requests) -> ReferenceRun:
-    return run_reference(config, step_time(config), requests, drawn(config))
+    return run_reference(config, step_time(config), requests, drawn(config), found(config))
 
 
 def assert_same_records(requests: Requests, expected: ReferenceRun, run: SingleRun) -> None:

@@ -12,7 +12,9 @@ from scipy import stats
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import mix
-from simulator.engine.reference.worker import drawn
+from simulator.engine.modes.drafts.acceptance import chances_by_kind, draft_chances, drafts_at, steps_per_token
+from simulator.engine.modes.spec import Drafts, Modes
+from simulator.engine.reference.worker import drawn, found
 from simulator.engine.speculation import uniform
 
 _WORD = (1 << 64) - 1
@@ -64,3 +66,80 @@ def test_drafts_are_accepted_in_the_shares_of_their_positions() -> None:
     equal = drawn(replace(config, acceptance_by_position=(0.7, 0.7, 0.7)))
     one = drawn(replace(config, acceptance_by_position=(), draft_acceptance=0.7))
     assert [equal(request, 7, 3) for request in range(1000)] == [one(request, 7, 3) for request in range(1000)]
+
+
+def of_beta(mean: float, std: float) -> tuple[float, float]:
+    """Its two parameters."""
+    total = mean * (1 - mean) / std**2 - 1
+    return mean * total, (1 - mean) * total
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0.7, 0.1), (0.7, 0.3), (0.5, 0.45), (0.05, 0.02)])
+def test_requests_differ_in_their_acceptance_by_a_beta_distribution(mean: float, std: float) -> None:
+    """The first i drafts are all accepted with its i-th moment: the product of (a + j)/(a + b + j)."""
+    kinds = chances_by_kind(EngineConfig(2, num_speculative_tokens=3, draft_acceptance=mean, acceptance_std=std))
+    assert (kinds == kinds[:, :1]).all()
+    assert kinds[:, 0].mean() == pytest.approx(mean, rel=1e-6)
+    assert kinds[:, 0].std() == pytest.approx(std, rel=0.02)
+    a, b = of_beta(mean, std)
+    for i in (2, 3):
+        moment = np.prod([(a + j) / (a + b + j) for j in range(i)])
+        assert (kinds[:, 0] ** i).mean() == pytest.approx(moment, rel=0.02)
+
+
+def test_a_request_keeps_its_acceptance() -> None:
+    """Over 400 draws of each of 2,000 requests: the means are as far apart as said, and the mean is as said."""
+    accept = drawn(EngineConfig(2, num_speculative_tokens=1, draft_acceptance=0.6, acceptance_std=0.2))
+    own = np.array([[accept(request, token, 1) for token in range(400)] for request in range(2000)]).mean(axis=1)
+    assert own.mean() == pytest.approx(0.6, abs=4 * 0.2 / np.sqrt(2000))
+    assert own.std() == pytest.approx(np.hypot(0.2, np.sqrt((0.6 * 0.4 - 0.2**2) / 400)), rel=0.05)
+
+
+def test_pools_whose_requests_are_alike_have_each_kind_alike() -> None:
+    alike = EngineConfig(2, num_speculative_tokens=2, acceptance_by_position=(0.8, 0.5))
+    differing = EngineConfig(2, num_speculative_tokens=3, draft_acceptance=0.7, acceptance_std=0.1)
+    chances = draft_chances([alike, differing, EngineConfig(2)])
+    assert (chances[0] == (0.8, 0.5, 0.0)).all()
+    assert (chances[1] == chances_by_kind(differing)).all()
+    assert (chances[2] == 0.0).all()
+
+
+def test_n_grams_are_found_in_their_share_of_the_steps() -> None:
+    make = found(EngineConfig(2, num_speculative_tokens=4, drafted_share=0.3))
+    made = np.array([[make(request, token, 4) for token in range(100)] for request in range(200)])
+    assert set(made.ravel().tolist()) == {0, 4}
+    assert (made > 0).mean() == pytest.approx(0.3, abs=4 * 0.46 / np.sqrt(made.size))
+    assert (made > 0).mean(axis=0).std() < 0.05
+    assert found(EngineConfig(2))(5, 7, 3) == 3
+
+
+@pytest.mark.parametrize(("acceptance", "drafts"), [(0.0, 3), (0.6, 1), (0.8, 5), (1.0, 4)])
+def test_tokens_per_step_match_the_closed_form(acceptance: float, drafts: int) -> None:
+    closed = drafts + 1 if acceptance == 1.0 else (1 - acceptance ** (drafts + 1)) / (1 - acceptance)
+    config = EngineConfig(2, num_speculative_tokens=drafts, draft_acceptance=acceptance)
+    assert 1 / steps_per_token(config) == pytest.approx(closed)
+
+
+def test_tokens_per_step_are_the_accepted_shares_and_one() -> None:
+    """Of 80 % of the first, 60 % of the second and 45 % of the third drafts: 1 + 0.8 + 0.6 + 0.45; of half the steps
+    half as many more, and none without drafts."""
+    config = EngineConfig(2, num_speculative_tokens=3, acceptance_by_position=(0.8, 0.75, 0.75))
+    assert 1 / steps_per_token(config) == pytest.approx(1 + 0.8 + 0.6 + 0.45)
+    assert 1 / steps_per_token(replace(config, drafted_share=0.5)) == pytest.approx(1 + (0.8 + 0.6 + 0.45) / 2)
+    assert steps_per_token(EngineConfig(2)) == 1.0
+
+
+def test_a_request_with_fewer_accepted_drafts_takes_more_steps() -> None:
+    """One draft: the mean of 1/(1 + acceptance) over requests, here of a Beta distribution that is even."""
+    even = EngineConfig(2, num_speculative_tokens=1, draft_acceptance=0.5, acceptance_std=float(np.sqrt(1 / 12)))
+    assert steps_per_token(even) == pytest.approx(np.log(2), rel=1e-3)
+
+
+def test_drafts_of_a_batch_are_those_of_its_row() -> None:
+    rows = ((1, 8, 3), (9, 16, 1), (17, 32, 0))
+    config = EngineConfig(2, num_speculative_tokens=3, draft_acceptance=0.5)
+    tabled = replace(config, modes=Modes(drafts=Drafts(3, 3, by_batch_size=rows)))
+    assert [drafts_at(tabled, n) for n in (1, 8, 9, 17, 99)] == [3, 3, 1, 0, 0]
+    assert drafts_at(config, 99) == 3
+    assert steps_per_token(tabled, 1) == pytest.approx(1 / 1.5)
+    assert steps_per_token(tabled, 0) == 1.0

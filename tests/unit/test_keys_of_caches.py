@@ -18,7 +18,7 @@ from simulator.simulate.demand import demand_of
 from simulator.study.caches import CacheResets
 from simulator.study.fleet import KvTransfer
 from simulator.workload.requests import make_requests
-from simulator.workload.stored import Store
+from simulator.workload.stored import Beginnings
 from tests.scenario_cases import chat
 
 ONE = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 1, billing: owned}]}"
@@ -143,6 +143,22 @@ def test_a_store_has_what_came_before() -> None:
         segment_tokens=np.array([tokens for _, tokens in flat]),
         output_continues=np.array([False] * 4 + [True, False]),
     )
-    store = Store()
-    assert store.beginnings(block).tolist() == [0, 96, 48, 96, 0, 50]
-    assert store.beginnings(block).tolist() == [96, 96, 80, 144, 20, 90]
+    store = Beginnings()
+    assert store.found(block).tolist() == [0, 96, 48, 96, 0, 50]
+    assert store.found(block).tolist() == [96, 96, 80, 144, 20, 90]
+
+
+def test_a_store_has_at_least_what_was_used_last() -> None:
+    """Prompts of one piece each, two pieces to a generation: those of this one and the one before it are known."""
+
+    def asked(*names: int) -> list[int]:
+        n = len(names)
+        segments = {"segment_start": np.arange(n + 1), "segment_tokens": np.full(n, 50)}
+        block = make_requests(np.zeros(n), np.full(n, 50), np.full(n, 3), segment_id=np.array(names), **segments)
+        return store.found(block).tolist()
+
+    store = Beginnings(pieces=2)
+    assert asked(1, 2) == [0, 0]
+    assert asked(3, 1) == [0, 50]
+    assert asked(2, 3) == [0, 50]
+    assert asked(3, 1, 3, 2) == [50, 0, 50, 0]

@@ -143,6 +143,14 @@ def test_shares_by_position_become_chances_given_those_before(tmp_path: Path) ->
     assert engine(tmp_path, EAGLE).draft_chances == (0.7, 0.7, 0.7)
 
 
+def test_requests_that_differ_and_n_grams_that_are_not_found_reach_the_engine(tmp_path: Path) -> None:
+    spec = "method: ngram, num_speculative_tokens: 3, acceptance: 0.7, acceptance_std: 0.2, drafted_share: 0.4"
+    asked = engine(tmp_path, f"engine.speculative_config={{{spec}}}")
+    assert (asked.draft_acceptance, asked.acceptance_std, asked.drafted_share) == (0.7, 0.2, 0.4)
+    plain = engine(tmp_path, EAGLE)
+    assert (plain.acceptance_std, plain.drafted_share) == (0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
@@ -156,6 +164,14 @@ def test_shares_by_position_become_chances_given_those_before(tmp_path: Path) ->
             "acceptance_by_position: [0.6, 0.7]",
             "acceptance_by_position[1]: is above the share before it (0.6), without",
         ),
+        (
+            "acceptance: 0.7, acceptance_std: 0.46",
+            "acceptance_std: is more than requests can differ whose mean is 0.7: at most 0.454 (got 0.46)",
+        ),
+        ("acceptance: 1, acceptance_std: 0.1", "acceptance_std: is more than requests can differ whose mean is 1"),
+        ("acceptance_by_position: [0.8, 0.6], acceptance_std: 0.1", "acceptance_std: goes with acceptance, not with"),
+        ("acceptance: 0.7, drafted_share: 0.5", "drafted_share: method eagle drafts in every step"),
+        ("acceptance: 0.7, drafted_share: 0", "drafted_share: must be greater than 0"),
         ("acceptance_by_position: [1.2, 0.7]", "acceptance_by_position[0]: must be less than or equal to 1 (got 1.2)"),
     ],
 )

@@ -14,7 +14,7 @@ from simulator.engine.reference.limits import can_serve
 from simulator.engine.reference.plan import StepPlan
 from simulator.engine.reference.request import Request, RequestStatus
 from simulator.engine.reference.scheduler import Scheduler
-from simulator.engine.reference.worker import AcceptedDrafts
+from simulator.engine.reference.worker import AcceptedDrafts, DraftsMade
 from simulator.errors import InvariantError
 from simulator.perf.steptime import StepTime
 from simulator.workload.requests import Requests
@@ -103,7 +103,11 @@ def step_duration_s(step_time: StepTime, plan: StepPlan) -> float:
 
 
 def run_reference(
-    config: EngineConfig, step_time: StepTime, requests: Requests, accepted: AcceptedDrafts | None = None
+    config: EngineConfig,
+    step_time: StepTime,
+    requests: Requests,
+    accepted: AcceptedDrafts | None = None,
+    drafted: DraftsMade | None = None,
 ) -> ReferenceRun:
     """Serve `requests` on one replica until all have ended.
 
@@ -115,13 +119,14 @@ def run_reference(
     Parameters
     ----------
     accepted : how many of a request's verified drafts are accepted; needed with speculative decoding
+    drafted : how many drafts are made; all that are asked for unless given
 
     Raises
     ------
     ValueError : speculative decoding without `accepted`
     InvariantError : requests wait and nothing can be scheduled
     """
-    run = _Run(config, requests, accepted)
+    run = _Run(config, requests, accepted, drafted)
     flight = config.modes.flight
     depth, stages = (flight.depth, flight.stages) if flight else (1, 1)
     queue, stage_free_s, ends = PlanQueue(run.scheduler, depth), [0.0] * stages, deque[float]()
@@ -175,6 +180,7 @@ class _Run:
     config: EngineConfig
     requests: Requests
     accepted: AcceptedDrafts | None
+    drafted: DraftsMade | None
     scheduler: Scheduler = field(init=False)
     arrivals: list[tuple[float, int]] = field(init=False)  # heap of (time, row)
     leaving: list[tuple[float, int]] = field(default_factory=list)  # heap of (time, row)
@@ -183,7 +189,7 @@ class _Run:
     steps: list[LoggedStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.scheduler = Scheduler(self.config, self.accepted)
+        self.scheduler = Scheduler(self.config, self.accepted, self.drafted)
         times = self.requests.arrival_s[: self.requests.n_open].tolist()
         self.arrivals = [(time, row) for row, time in enumerate(times)]
         heapq.heapify(self.arrivals)

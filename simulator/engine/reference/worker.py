@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.drafts.acceptance import chances_by_kind
 from simulator.engine.reference.plan import Sampled, StepPlan
 from simulator.engine.reference.request import Request
-from simulator.engine.speculation import uniform
+from simulator.engine.speculation import finds_drafts, kind_of, uniform
 
 AcceptedDrafts = Callable[[int, int, int], int]
 """(request number, tokens generated so far, drafts verified) -> leading drafts accepted, 0 to all of them."""
@@ -18,19 +19,29 @@ DraftsMade = Callable[[int, int, int], int]
 
 
 def drawn(config: EngineConfig) -> AcceptedDrafts:
-    """Drafts that are accepted in an engine: each with the chance of its position, given that all before it were.
+    """Drafts that are accepted in an engine: each with the chance of its request's kind and its position, given that
+    all before it were.
 
     The draw belongs to the request and the position of the token in its answer, so it does not depend on scheduling.
     """
-    chances = config.draft_chances
+    kinds = chances_by_kind(config)
 
     def accept(number: int, generated: int, drafted: int) -> int:
-        accepted = 0
+        accepted, chances = 0, kinds[kind_of(number, len(kinds))]
         while accepted < drafted and uniform(number, generated + accepted) < chances[accepted]:
             accepted += 1
         return accepted
 
     return accept
+
+
+def found(config: EngineConfig) -> DraftsMade:
+    """Drafts that are made in an engine: all, or none in some steps; drawn as those that are accepted."""
+
+    def make(number: int, generated: int, asked: int) -> int:
+        return asked if finds_drafts(number, generated, config.drafted_share) else 0
+
+    return make
 
 
 @dataclass(slots=True)

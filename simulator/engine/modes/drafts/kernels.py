@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.speculation import finds_drafts
 from simulator.engine.state import Engines
 from simulator.jit import kernel
 
@@ -25,14 +26,6 @@ def draft_counts(configs: Sequence[EngineConfig], most_seqs: int) -> NDArray[np.
     return counts
 
 
-def draft_chances(configs: Sequence[EngineConfig]) -> NDArray[np.float64]:
-    """Chance of each draft of a step, given that all before it were right, by pool and position."""
-    chances = np.zeros((len(configs), max((config.num_speculative_tokens for config in configs), default=0)))
-    for row, config in zip(chances, configs, strict=True):
-        row[: config.num_speculative_tokens] = config.draft_chances
-    return chances
-
-
 @kernel
 def asked_drafts(engines: Engines, rep: Any, pool: Any) -> int:
     """Drafts that are asked for after a step, by the requests in it."""
@@ -42,9 +35,12 @@ def asked_drafts(engines: Engines, rep: Any, pool: Any) -> int:
 
 
 @kernel
-def made_drafts(engines: Engines, slot: Any, asked: int) -> int:
-    """Drafts that a drafter makes once so many tokens are known: all, or as many as were recorded."""
+def made_drafts(engines: Engines, pool: Any, slot: Any, asked: int) -> int:
+    """Drafts that a drafter makes once so many tokens are known: all, none in some steps, or as many as were recorded.
+
+    Whether there are any belongs to the request and the position of the token in its answer.
+    """
     if len(engines.drafted) == 0:
-        return asked
+        return asked if finds_drafts(slot.luck, slot.generated, pool.drafted_share) else 0
     made = engines.drafted[slot.request, min(slot.generated, engines.drafted.shape[1] - 1)]
     return asked if made < 0 else min(asked, made)
