@@ -62,10 +62,15 @@ def billed_s(
     begun = start_s > usage.start_s or before_s > 0
     if not is_job and (not begun or end_s >= usage.end_s):
         return length
-    whole = max(before_s + length, terms.minimum_s)
+    return sold_s(before_s + length, terms) - before_s
+
+
+def sold_s(length_s: float, terms: RentedTerms) -> float:
+    """What a rental of some length is billed for: at least the minimum, in whole steps of the granularity."""
+    whole_s = max(length_s, terms.minimum_s)
     if terms.granularity_s > 0:
-        whole = math.ceil((whole - _SLACK_S) / terms.granularity_s) * terms.granularity_s
-    return whole - before_s
+        whole_s = math.ceil((whole_s - _SLACK_S) / terms.granularity_s) * terms.granularity_s
+    return whole_s
 
 
 def level_hours(pool: PoolUsage, terms: RentedTerms, period: PeriodUse) -> NDArray[np.float64]:

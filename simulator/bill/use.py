@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from simulator.bill.clock import HOURS_PER_DAY, at_factors, by_hour_of_day, weight
 from simulator.bill.stays import level_hours
+from simulator.bill.unseen import unseen
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.terms import ApiTerms, OwnedSite, RentedTerms, Terms
@@ -179,7 +180,10 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
     }
     instance_hours = np.zeros((0, HOURS_PER_DAY))
     if rented is not None:
-        instance_hours = _stack([w * level_hours(pool, rented, period) for w, pool, period in found])
+        beside = unseen(rented, periods)
+        gpu_hours["starting"] += beside.starting_hours * found[0][1].gpus_per_replica
+        levels = [w * level_hours(pool, rented, period) for w, pool, period in found]
+        instance_hours = _stack([*levels, beside.instance_hours])
         sold, held = instance_hours.sum() * rented.gpus_per_instance, math.fsum(gpu_hours.values())
         if held > sold * (1.0 + _ROUNDING):
             raise InvariantError(f"pool {name}: replicas held {held:g} GPU-hours, its instances have {sold:g}")

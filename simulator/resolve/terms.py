@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,7 +23,8 @@ from simulator.scenario.week import first_calendar_month
 from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
-from simulator.study.terms import Fee, Money, Staff, Terms
+from simulator.study.fleet import PoolSpec
+from simulator.study.terms import Fee, Launches, Money, Staff, Terms
 
 OLD_DAYS = 365
 """Age from which figures are named."""
@@ -110,7 +112,8 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
             path = f"{root}.pools[{k}]"
             with located(loaded, path):
                 offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
-                rented.append(replace(offer, commitments=commitments(pool, path, figures)))
+                agreed_to = commitments(pool, path, figures)
+                rented.append(replace(offer, commitments=agreed_to, launches=_launches(planned.fleet.pools[k])))
     apis = []
     for k, provider in enumerate(topology.providers):
         path = f"{root}.providers[{k}]"
@@ -128,6 +131,14 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
         jobs_per_month=jobs_per_month(scenario),
         first_month=first_calendar_month(scenario),
     )
+
+
+def _launches(pool: PoolSpec) -> Launches | None:
+    schedule = pool.schedule
+    if schedule is None or not schedule.windows or not math.isfinite(schedule.cycle_s):
+        return None
+    early_s = pool.cold_start.total_s if schedule.start_early_s is None else schedule.start_early_s
+    return Launches(schedule.windows, schedule.outside, early_s, schedule.cycle_s, pool.gpus_per_replica)
 
 
 def _discount_rate(planned: PlannedTopology, figures: Figures) -> Money:

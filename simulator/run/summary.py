@@ -31,7 +31,6 @@ from simulator.run.other_hours import other_hours
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
-from simulator.run.unseen_starts import unseen_starts
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
@@ -68,7 +67,6 @@ def summarise(
         warnings=(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
-            *remarks("basis", unseen_starts(planned.fleet, priced.walked[0].shares if priced.walked else ())),
         ),
         period=shown,
         clock_s=_clock_s(replications[0].usage.when),

@@ -136,6 +136,25 @@ class Commitment:
 
 
 @dataclass(frozen=True, slots=True)
+class Launches:
+    """When a pool is launched and given back by the clock.
+
+    Attributes
+    ----------
+    windows : (start_s, end_s, replicas) on the clock; where several hold, the first counts
+    outside : replicas at all other times
+    early_s : launches come so long before a window
+    cycle_s : after which the windows come again
+    """
+
+    windows: tuple[tuple[float, float, int], ...]
+    outside: int
+    early_s: float
+    cycle_s: float
+    gpus_per_replica: int
+
+
+@dataclass(frozen=True, slots=True)
 class RentedTerms:
     """Instances as a provider of GPUs sells them, for one pool.
 
@@ -148,6 +167,7 @@ class RentedTerms:
     egress_usd_per_gb, egress_bytes_per_output_token : traffic that leaves the site, per 1e9 bytes
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
     pue, co2_kg_per_kwh, grid_zone : of the site, as those of a `Facility`; they price nothing
+    launches : of a pool with windows that come again, for what of it falls between the simulated times; else None
     span : a commitment is renewed as long as it lasts, and paid to the end of its term
     """
 
@@ -166,6 +186,7 @@ class RentedTerms:
     pue: Money = 1.0
     co2_kg_per_kwh: tuple[float, ...] = ()
     grid_zone: str = ""
+    launches: Launches | None = None
     span: Span = Span()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from bills.between import Extra, between
 from bills.clock import price_of_hour
 from bills.months import HOURS, Months, at, pool_of, scale
 from bills.rentals import pieces, rentals
@@ -30,14 +31,21 @@ class Rented:
                 above = max(0, min(count, last if last is not None else count) - first)
                 price = price_of_hour(self.offer["usd_per_instance_hour"], usage, hour)
                 usd += scale(period, usage) * hours * above * price
+        prices = self.offer["usd_per_instance_hour"]
+        for hour, hours, below, upto, _ in self._between(month):
+            above = max(0, min(upto, last if last is not None else upto) - max(first, below))
+            usd += hours * above * (prices[hour] if len(prices) > 1 else prices[0])
         return usd
+
+    def _between(self, month: int) -> list[Extra]:
+        return between(self.offer, self.months.periods(month), self.months.jobs > 0)
 
     def _instance_hours(self, month: int, first: int) -> float:
         return math.fsum(
             scale(period, usage) * hours * max(0, count - first)
             for period, usage in self.months.periods(month)
             for _, hours, count in self._pieces(usage)
-        )
+        ) + math.fsum(hours * max(0, upto - max(first, below)) for _, hours, below, upto, _ in self._between(month))
 
     def _pieces(self, usage: Row) -> list[tuple[int, float, int]]:
         return pieces(rentals(pool_of(usage, self.offer["pool"]), self.offer, usage, self.months.jobs > 0))
@@ -110,6 +118,8 @@ class Rented:
         offer, name = self.offer, self.offer["pool"]
         committed = self._held(self.begun, month)
         states = self.months.gpu_hours(month, [name])
+        gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
+        states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n in self._between(month))
         billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
         size = offer["gpus_per_instance"]
         states["unused"] = max(0.0, billed * size - math.fsum(states.values()))
