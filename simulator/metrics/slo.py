@@ -29,6 +29,8 @@ class SloTerm:
     limit_s: float
     is_deadline: bool = False
     """Whether the limit is that of a job, all of whose requests come at once: E2E is then the time of the job."""
+    until_s: float = math.inf
+    """How long after it comes the simulated time ends, where that does not wait for its last answer."""
 
     def __str__(self) -> str:
         if self.is_deadline:
@@ -103,7 +105,7 @@ def term_rows(
     rows : `class`, `term`, `metric`, `share` that keeps it with its 95 % interval `low` to `high`, `required` share,
         `of` how many, `value` at the required share (in s; a request that was not completed is beyond any limit, so inf
         where too many are lost) and its `limit`, `allowance_used`, `met`,
-        `deadline`: whether the limit is that of a job
+        `deadline`: whether the limit is that of a job, `until`: how long it is simulated at most; null: to its end
     """
     rows = []
     for j, (words, required) in enumerate(zip(slo.words, slo.shares, strict=True)):
@@ -128,6 +130,7 @@ def term_rows(
                 "allowance_used": whole.allowance_used(required),
                 "met": whole.met(required),
                 "deadline": bool(term and term.is_deadline),
+                "until": term.until_s if term and math.isfinite(term.until_s) else None,
             }
         )
     return rows
@@ -148,7 +151,11 @@ def late_words(row: Mapping[str, Any]) -> str:
         return ""
     value = row["value"]
     if value is None or not math.isfinite(value):
-        return "never done: too many of its requests have no answer"
+        until = row.get("until")
+        if until is None:
+            return "never done: too many of its requests have no answer"
+        late = _span_words(until - row["limit"])
+        return f"not done when the simulated time ends, {late} late: too many of its requests have no answer by then"
     return f"done after {_span_words(value)}, {_span_words(value - row['limit'])} late"
 
 

@@ -33,7 +33,7 @@ def job_problems(scenario: Scenario) -> Iterator[Found]:
     waiting = [f"workload.classes[{k}]" for k, cls in enumerate(classes) if cls.arrivals.kind == "closed_loop"]
     for path in waiting:
         yield f"{path}.arrivals", "users of a closed loop take all that is left, so no job beside them has an end", None
-    yield from _alone_problems(scenario) if len(jobs) == len(classes) else _beside_problems(jobs)
+    yield from _alone_problems(scenario) if len(jobs) == len(classes) else _beside_problems(scenario, jobs)
 
 
 def _alone_problems(scenario: Scenario) -> Iterator[Found]:
@@ -55,7 +55,9 @@ def _alone_problems(scenario: Scenario) -> Iterator[Found]:
         yield "study.cut", "a job has a time of its own: windows are for classes that go on", None
 
 
-def _beside_problems(jobs: list[tuple[str, Any]]) -> Iterator[Found]:
+def _beside_problems(scenario: Scenario, jobs: list[tuple[str, Any]]) -> Iterator[Found]:
+    if scenario.study.cut is not None:
+        yield "study.cut", "a job may reach over the end of a window: give periods, or the workload as it is", None
     for path, cls in jobs:
         if "per_month" in cls.arrivals.model_fields_set:
             words = "beside other classes a job comes once in each simulated time (run.horizon_s): drop it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -168,15 +169,19 @@ def demand_of(loaded: LoadedScenario) -> Demand:
 
 def class_slos(loaded: LoadedScenario) -> tuple[ClassSlo, ...]:
     """SLOs of the scenario's classes."""
-    return tuple(ClassSlo(cls.name, tuple(_terms(cls)), _served(cls)) for cls in loaded.scenario.workload.classes)
+    classes, run = loaded.scenario.workload.classes, loaded.scenario.run
+    is_job = all(isinstance(cls.arrivals, Job) for cls in classes)
+    end_s = math.inf if is_job else run.horizon_s + run.drain_s
+    return tuple(ClassSlo(cls.name, tuple(_terms(cls, end_s)), _served(cls)) for cls in classes)
 
 
-def _terms(cls: RequestClass) -> Iterator[SloTerm]:
+def _terms(cls: RequestClass, end_s: float) -> Iterator[SloTerm]:
     for metric in ("ttft_s", "tpot_s", "e2e_s"):
         for name, limit_s in getattr(cls.slo, metric).items():
             yield SloTerm(metric, float(name[1:]) / 100, limit_s)
     if isinstance(cls.arrivals, Job):
-        yield SloTerm("e2e_s", _served(cls), cls.arrivals.deadline_s, is_deadline=True)
+        job = cls.arrivals
+        yield SloTerm("e2e_s", _served(cls), job.deadline_s, is_deadline=True, until_s=end_s - job.start_s)
 
 
 def _served(cls: RequestClass) -> float:

@@ -240,3 +240,16 @@ def test_how_late_a_job_is_reads_as_people_say_it(value_s: float, words: str) ->
     row = {"deadline": True, "met": value_s <= 600.0, "value": value_s, "limit": 600.0}
     assert late_words(row) == words
     assert late_words(row | {"deadline": False}) == ""
+
+
+def test_a_job_beside_others_is_told_to_be_late_by_the_end_of_the_simulated_time() -> None:
+    row = {"deadline": True, "met": False, "value": math.inf, "limit": 600.0, "until": 4_200.0}
+    words = "not done when the simulated time ends, 1.0 h late: too many of its requests have no answer by then"
+    assert late_words(row) == words
+
+
+def test_windows_that_could_cut_a_job_are_refused(tmp_path: Path) -> None:
+    beside = "    - {name: chat, arrivals: {kind: poisson, rate_rps: 1}, lengths: {isl: 300, osl: 60}}\ntopologies:"
+    text = SCENARIO.replace("topologies:", beside) + "study: {cut: {window_h: 0.5, kinds: 2}}\n"
+    with pytest.raises(InputError, match="a job may reach over the end of a window"):
+        load(tmp_path, text=text)
