@@ -16,6 +16,8 @@ from simulator.units import HOURS_PER_MONTH
 
 BYTES_PER_GB = 1e9
 """Clouds bill traffic and volumes by decimal gigabytes."""
+_ROUNDING = 1e-12
+"""Share of the hours bought up to which those that nobody held are none."""
 
 
 def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_demand_index: Money) -> list[Line]:
@@ -34,7 +36,9 @@ def rented_lines(terms: RentedTerms, use: PoolUse, running: Sequence[Term], on_d
     above = hours[committed:].sum(axis=0)
     billed, on_demand = math.fsum(hours.ravel()), math.fsum(above)
     share = on_demand / billed if billed > 0 else 0.0
-    free = max(0.0, billed * terms.gpus_per_instance - math.fsum(use.gpu_hours.values()))
+    bought = billed * terms.gpus_per_instance
+    free = bought - math.fsum(use.gpu_hours.values())
+    free = free if free > _ROUNDING * bought else 0.0
     parts = use.gpu_hours | {"unused": free}
     category = "on demand" if terms.tier.startswith("reserved") else terms.tier.replace("_", " ")
     usd = at_prices(above, terms.usd_per_instance_hour) * on_demand_index

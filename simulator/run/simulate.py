@@ -136,9 +136,10 @@ def _simulate(
     identity = fingerprint(loaded, references(loaded)) + repr((limits or Limits(), advise)).encode()
     check_events(loaded)
     check_catalog_names(loaded)
-    loads = loads_of(loaded)
+    loads, small = loads_of(loaded), plan_topologies(at_start(loaded))
+    collect(resolve_terms, small)
     if budget is not None:
-        needs = needs_of(loaded, plan_topologies(at_start(loaded)))
+        needs = needs_of(loaded, small)
         check_needs(needs, budget)
         if progress:
             progress(beforehand(loaded, needs), 0.0)

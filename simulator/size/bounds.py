@@ -35,11 +35,16 @@ def least_usd_per_month(subject: Subject, terms: Terms, periods: Sequence[Period
 def _least_usage(subject: Subject, demand: Demand) -> Usage:
     """Of the window: from the end of the warm-up to the horizon; of a job none."""
     fleet, start_s, horizon_s = subject.fleet, demand.warmup_s, demand.horizon_s
+    clock_s = demand.when.clock_s
     if demand.jobs_per_month:
         start_s, horizon_s = 0.0, _INSTANT_S
     runs_on = not demand.jobs_per_month
     pools = tuple(
-        _least_use(spec, start_s, horizon_s, runs_on and (spec.owned or _undisturbed(spec))) for spec in fleet.pools
+        _least_use(
+            *(spec, start_s, horizon_s, _fewest(spec, clock_s + start_s, clock_s + horizon_s)),
+            runs_on and (spec.owned or _undisturbed(spec)),
+        )
+        for spec in fleet.pools
     )
     providers = tuple(_no_calls(provider, len(fleet.classes)) for provider in fleet.providers)
     servers = _least_servers(fleet.pools, horizon_s)
@@ -83,12 +88,23 @@ def _least_servers(pools: Sequence[PoolSpec], horizon_s: float) -> tuple[ServerU
 def _undisturbed(pool: PoolSpec) -> bool:
     faults = pool.reliability
     rates = (faults.mtbf_s, faults.reclaim_mtbf_s, faults.unavailable_probability)
-    return rates == (0.0, 0.0, 0.0) and not faults.known and pool.outages == Outages() and pool.schedule is None
+    return rates == (0.0, 0.0, 0.0) and not faults.known and pool.outages == Outages()
 
 
-def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, counted: bool) -> PoolUsage:
-    """The pool's first replicas idle from the warm-up to the horizon, packed on as few instances as hold them."""
-    replicas = pool.least_replicas
+def _fewest(pool: PoolSpec, from_s: float, until_s: float) -> int:
+    """Replicas that a pool has at any time of a span of the clock, by its schedule if it has one."""
+    schedule = pool.schedule
+    if schedule is None:
+        return pool.least_replicas
+    turns = range(math.ceil((until_s - from_s) / schedule.cycle_s) + 1) if math.isfinite(schedule.cycle_s) else (0,)
+    first = from_s // schedule.cycle_s * schedule.cycle_s if math.isfinite(schedule.cycle_s) else 0.0
+    edges = (first + k * schedule.cycle_s if k else first for k in turns)
+    changes = (edge + at for edge in edges for start_s, end_s, _ in schedule.windows for at in (start_s, end_s))
+    return min(schedule.replicas_at(at) for at in (from_s, *(at for at in changes if from_s < at < until_s)))
+
+
+def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, replicas: int, counted: bool) -> PoolUsage:
+    """So many replicas idle from the warm-up to the horizon, packed on as few instances as hold them."""
     together = max(pool.gpus_per_server // pool.gpus_per_replica, 1)
     apart = max(math.ceil(pool.gpus_per_replica / pool.gpus_per_server), 1) if pool.gpus_per_server else 1
     stays = tuple(

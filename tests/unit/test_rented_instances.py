@@ -9,6 +9,7 @@ from bill_cases import pool as pool_use
 from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer
+from simulator.errors import InputError
 from simulator.resolve.offers import catalog_offer, committed_instances, gpus_per_instance, replica_shares
 from simulator.run.measured_instances import cheaper_instances
 from simulator.run.simulate import simulate
@@ -100,23 +101,24 @@ def test_what_a_reserved_pool_commits_to(given: dict[str, object], instances: in
 
 
 def test_a_reserved_pool_commits_to_what_it_always_has(tmp_path: Path) -> None:
-    """One GPU under commitment at $2.5, three more on demand at $4 in 40 hours of 168; four were under commitment."""
+    """One GPU under commitment at $2.5, three more on demand at $4 in 40 hours and a half of 168, with six minutes
+    before each window; four were under commitment."""
     scheduled = (
         "t: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: 1, billing: reserved, term_months: 12, "
         "price_usd_per_gpu_hour: 2.5, on_demand_usd_per_gpu_hour: 4, storage_gb: 0, egress_usd_per_gb: 0, "
-        "schedule: [{days: mon-fri, hours: 9-17, replicas: 4}]}]}"
+        "start_early_s: 360, schedule: [{days: mon-fri, hours: 9-17, replicas: 4}]}]}"
     )
     study = "months: 12, periods: [{name: work, days: mon-fri, hours: 9-17}, {name: off, start: sat 10}]"
     loaded = written(tmp_path, chat(scheduled, study=study, rate_rps=2, horizon_s=30, warmup_s=5))
     cost = simulate(loaded, tmp_path).summary["topologies"]["t"]["cost"]
-    assert cost["usd_per_month"] == pytest.approx(730 * (2.5 + 3 * 4 * 40 / 168))
+    assert cost["usd_per_month"] == pytest.approx(730 * (2.5 + 3 * 4 * 40.5 / 168))
 
 
 def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
     """40 hours a week of n replicas, the rest of one: as many GPU-hours, whatever instances Lambda sells."""
     scheduled = (
         "t: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: 1, price_usd_per_gpu_hour: 4, storage_gb: 0, "
-        "schedule: [{days: mon-fri, hours: 9-17, replicas: auto}]}]}"
+        "start_early_s: 0, schedule: [{days: mon-fri, hours: 9-17, replicas: auto}]}]}"
     )
     study = (
         "months: 1, periods: [{name: work, days: mon-fri, hours: 9-17, load: 4}, {name: off, load: 0.2, start: sat 10}]"
@@ -126,6 +128,7 @@ def test_a_schedule_pays_for_the_replicas_that_it_has(tmp_path: Path) -> None:
     n = int(found["search"]["sizes"]["p"])
     met = [row for row in found["search"]["trail"] if row["word"] == "met"]
     assert n == min(int(row["sizes"]) for row in met)
+    assert all(row["word"] == "excluded" for row in found["search"]["trail"] if int(row["sizes"]) > n + 1)
     for row in met:
         hours = 730 * (40 / 168 * int(row["sizes"]) + 128 / 168)
         assert row["usd_per_month"] == pytest.approx(4 * hours)
@@ -199,3 +202,13 @@ def test_other_instances_than_those_written_are_told() -> None:
 
 def topology(given: dict[str, object]) -> Topology:
     return Topology.model_validate({"pools": [{"name": "p", "site": "lambda", "gpu": "h100-sxm", **given}]})
+
+
+def test_a_commitment_that_nobody_sells_is_refused_before_any_search(tmp_path: Path) -> None:
+    """At AWS terms are sold in instances of eight alone."""
+    mix = "b: {pools: [{name: p, site: aws-us-east, gpu: h100-sxm, commitments: auto, replicas: auto}]}"
+    first = "a: {pools: [{name: p, site: lambda, gpu: h100-sxm, replicas: auto}]}"
+    told: list[str] = []
+    with pytest.raises(InputError, match="gpus_per_instance: 8"):
+        simulate(written(tmp_path, chat(first, mix, study="months: 1")), tmp_path, lambda what, _: told.append(what))
+    assert told == []

@@ -122,7 +122,8 @@ class Rented:
         states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n in self._between(month))
         billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
         size = offer["gpus_per_instance"]
-        states["unused"] = max(0.0, billed * size - math.fsum(states.values()))
+        unused = billed * size - math.fsum(states.values())
+        states["unused"] = unused if unused > 1e-12 * billed * size else 0.0
         share = above / billed if billed else 0.0
         usd = self._on_demand_usd(month, committed) * at(self.index, month + 1)
         tier = "on demand" if offer["tier"].startswith("reserved") else offer["tier"].replace("_", " ")
