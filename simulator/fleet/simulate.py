@@ -55,7 +55,7 @@ class FleetRun:
     usage : the ledger over [warmup_s, horizon_s]; prices are not known here
     samples : columns of equal length: time_s, pool (index), ready, starting, running, waiting, kv_usage (share of the
         blocks of ready replicas), arrivals and output_tokens since the sample before
-    itl_counts : (class, bin) gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
+    itl_counts : by bin, gaps between tokens from warm-up on; bins are those of `simulator.engine.state`
     events : what happened in the control plane up to horizon_s (dtype EVENT), see `simulator.fleet.events`
     end_s : time at which the last request ended or the drain was cut off
     """
@@ -326,7 +326,7 @@ def simulate_fleet(
         plane.drain_records()
         begun = simulation.counts()
         simulation.broken[:] = 0
-        plane.engines.itl_counts[:] = 0
+        plane.engines.itl_counts[plane.engines.itl_counts.any(axis=1)] = 0  # untouched pages stay none
     if job_s is None:
         simulation.run_until(horizon_s, progress)
         plane.drain_records()
@@ -335,7 +335,7 @@ def simulate_fleet(
     usage = simulation.usage(begun, horizon_s)
     events = control_events(simulation.controls, simulation.zones, simulation.outages, begun.at_s, horizon_s)
     samples = np.array(simulation.samples, float).reshape(-1, len(_SAMPLE_COLUMNS)).T
-    itl_counts = plane.engines.itl_counts.copy()
+    itl_counts = plane.engines.itl_counts.sum(axis=0)
     plane.stop_arrivals()
     end_s = env.now
     while plane.in_flight() and end_s < horizon_s + drain_s:

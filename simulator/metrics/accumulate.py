@@ -244,37 +244,39 @@ class MetricAccumulator:
         self.last_request = max(self.last_request, int(records["request"].max(initial=-1)))
         self.request_sum += int(records["request"].sum())
         values = latencies(records)
-        counted = records["arrival_s"] >= self.warmup_s
         good = records["status"] == Status.COMPLETED
-        for k, slo in enumerate(self.classes):
-            mine = records["class_id"] == k
-            for j, term in enumerate(slo.terms):
-                kept = within(records, values, term)
-                self.within[k][j] += int((kept & mine & counted).sum())
-                good &= kept | ~mine
-        everyone = np.ones(len(records), np.bool_)
         if len(self.classes) == 1:
+            self._judge(0, records, values, good)
             batch = self._tally()
-            self._add(batch, records, values, good, counted, everyone)
+            self._count(batch, records, values, good)
             self.total.merge(batch)
             self.by_class[0].merge(batch)
             return
-        self._add(self.total, records, values, good, counted, everyone)
-        for k, tally in enumerate(self.by_class):
-            self._add(tally, records, values, good, counted, records["class_id"] == k)
+        order = np.argsort(records["class_id"], kind="stable")
+        present, first = np.unique(records["class_id"][order], return_index=True)
+        for k, rows in zip(present.tolist(), np.split(order, first)[1:], strict=True):
+            its, its_values, its_good = records[rows], {name: each[rows] for name, each in values.items()}, good[rows]
+            self._judge(k, its, its_values, its_good)
+            good[rows] = its_good
+            self._count(self.by_class[k], its, its_values, its_good)
+        self._count(self.total, records, values, good)
 
-    def _add(
-        self,
-        tally: Tally,
-        records: NDArray[Any],
-        values: dict[str, NDArray[np.float64]],
-        good: NDArray[np.bool_],
-        counted: NDArray[np.bool_],
-        mine: NDArray[np.bool_],
+    def _judge(
+        self, k: int, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]
     ) -> None:
-        tally.window.add(records[mine], good[mine])
-        kept = counted & mine
-        tally.add(records[kept], {name: value[kept] for name, value in values.items()}, good[kept])
+        """Count the requests of a class that keep each term; `good` becomes whether they keep all of them."""
+        counted = records["arrival_s"] >= self.warmup_s
+        for j, term in enumerate(self.classes[k].terms):
+            kept = within(records, values, term)
+            self.within[k][j] += int((kept & counted).sum())
+            good &= kept
+
+    def _count(
+        self, tally: Tally, records: NDArray[Any], values: dict[str, NDArray[np.float64]], good: NDArray[np.bool_]
+    ) -> None:
+        tally.window.add(records, good)
+        counted = records["arrival_s"] >= self.warmup_s
+        tally.add(records[counted], {name: value[counted] for name, value in values.items()}, good[counted])
 
     def merge(self, other: MetricAccumulator) -> None:
         """Take in another replication of the same classes and targets."""
@@ -296,10 +298,12 @@ class MetricAccumulator:
 
     def term_counts(self) -> list[tuple[TermCount, ...]]:
         """By class, how many requests keep each term, in the order of `ClassSlo.words`."""
-        return [
-            (*(TermCount(int(kept), tally.arrived) for kept in self.within[k]), tally.served)
-            for k, tally in enumerate(self.by_class)
-        ]
+        return [self.term_counts_of(k) for k in range(len(self.classes))]
+
+    def term_counts_of(self, k: int) -> tuple[TermCount, ...]:
+        """Of one class."""
+        tally = self.by_class[k]
+        return (*(TermCount(int(kept), tally.arrived) for kept in self.within[k]), tally.served)
 
     def terms(self, replications: Sequence[MetricAccumulator] = ()) -> list[dict[str, Any]]:
         """Every SLO term of every class (`term_rows`).

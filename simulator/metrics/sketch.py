@@ -39,10 +39,17 @@ def _edges() -> NDArray[np.float64]:
 
 
 class Sketch:
-    """Histogram of durations in seconds, with their exact number and sum."""
+    """Histogram of durations in seconds, with their exact number and sum; it holds the bins from its least to its most.
+
+    Attributes
+    ----------
+    first : number of the first bin that is held
+    held : values in the bins from there on
+    """
 
     def __init__(self) -> None:
-        self.counts = np.zeros(ITL_BINS, np.int64)
+        self.first = 0
+        self.held = np.zeros(0, np.int64)
         self.total = 0.0
 
     def add(self, values: NDArray[np.float64]) -> None:
@@ -50,26 +57,48 @@ class Sketch:
         finite = np.ascontiguousarray(values[np.isfinite(values)], np.float64)
         if not len(finite):
             return
-        bins = (finite.view(np.int64) >> ITL_SHIFT) - ITL_FIRST_BIN
-        self.counts += np.bincount(np.clip(bins, 0, ITL_BINS - 1), minlength=ITL_BINS)
+        bins = np.clip((finite.view(np.int64) >> ITL_SHIFT) - ITL_FIRST_BIN, 0, ITL_BINS - 1)
+        first = int(bins.min())
+        self._take(first, np.bincount(bins - first))
         self.total += float(finite.sum())
 
     @classmethod
     def from_counts(cls, counts: NDArray[np.int64]) -> Sketch:
-        """From bins that a kernel has counted; the sum is taken from the bins' middles."""
+        """From all bins, as a kernel has counted them; the sum is taken from the bins' middles."""
         sketch = cls()
-        sketch.counts = counts.astype(np.int64)
+        used = np.flatnonzero(counts)
+        if len(used):
+            sketch._take(int(used[0]), counts[used[0] : used[-1] + 1])
         edges = _edges()
         sketch.total = float(((edges[:-1] + edges[1:]) / 2 * counts).sum())
         return sketch
 
     def merge(self, other: Sketch) -> None:
-        self.counts = self.counts + other.counts
+        if len(other.held):
+            self._take(other.first, other.held)
         self.total += other.total
+
+    def _take(self, first: int, counts: NDArray[np.int64]) -> None:
+        """Add counts of the bins from `first` on; what was held by others stays as it is."""
+        if not len(self.held):
+            self.first, self.held = first, counts.copy()
+            return
+        begin = min(first, self.first)
+        held = np.zeros(max(first + len(counts), self.first + len(self.held)) - begin, np.int64)
+        for start, some in ((self.first, self.held), (first, counts)):
+            held[start - begin : start - begin + len(some)] += some
+        self.first, self.held = begin, held
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Values in every bin."""
+        found = np.zeros(ITL_BINS, np.int64)
+        found[self.first : self.first + len(self.held)] = self.held
+        return found
 
     @property
     def n(self) -> int:
-        return int(self.counts.sum())
+        return int(self.held.sum())
 
     @property
     def mean(self) -> float:
@@ -77,7 +106,10 @@ class Sketch:
 
     def position(self, q: float) -> int:
         """Bin of the quantile `q`."""
-        return int(np.searchsorted(np.cumsum(self.counts), max(rank(q, self.n), 1)))
+        return self._position(max(rank(q, self.n), 1))
+
+    def _position(self, place: int) -> int:
+        return self.first + int(np.searchsorted(np.cumsum(self.held), place))
 
     def quantile(self, q: float) -> float:
         """Smallest value that at least the share `q` of the values does not exceed; NaN without values."""
@@ -87,22 +119,23 @@ class Sketch:
         """`quantile` of many shares, of a sketch with values."""
         n = self.n
         places = [max(rank(float(share), n), 1) for share in shares]
-        position, edges = np.searchsorted(np.cumsum(self.counts), places), _edges()
+        position, edges = self.first + np.searchsorted(np.cumsum(self.held), places), _edges()
         return (edges[position] + edges[position + 1]) / 2
 
     def at(self, place: int) -> float:
         """The value at this place in rising order, from 1 on; inf beyond the last one."""
         if place > self.n:
             return math.inf
-        position = int(np.searchsorted(np.cumsum(self.counts), place))
+        position = self._position(place)
         edges = _edges()
         return float((edges[position] + edges[position + 1]) / 2)
 
     def quantiles(self, shares: Sequence[float]) -> dict[str, float]:
         """As `{"mean": …, "p50": …}`."""
-        return {"mean": self.mean, **{f"p{share * 100:g}": self.quantile(share) for share in shares}}
+        values = self.values_at(shares).tolist() if self.n else [math.nan] * len(shares)
+        return {"mean": self.mean, **{f"p{share * 100:g}": value for share, value in zip(shares, values, strict=True)}}
 
     def cdf(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Upper edges of the bins that hold values, and the share of values up to them."""
-        used = np.flatnonzero(self.counts)
-        return _edges()[1:][used], np.cumsum(self.counts)[used] / max(self.n, 1)
+        used = np.flatnonzero(self.held)
+        return _edges()[1:][self.first + used], np.cumsum(self.held)[used] / max(self.n, 1)

@@ -27,19 +27,23 @@ def latency_frame(topology: str, metrics: MetricAccumulator) -> pd.DataFrame:
     Columns: `topology`, `class`, `metric` (`ttft_s`, `tpot_s`, …), `share` and `value_s`: that share of the values is
     at most `value_s`. Classes without values have no rows.
     """
-    frames = []
-    for slo, tally in zip(metrics.classes, metrics.by_class, strict=True):
-        for metric in METRICS:
-            sketch = tally.sketches[metric]
-            if sketch.n:
-                values_s = sketch.values_at(_SHARES)
-                frames.append(
-                    pd.DataFrame({"metric": metric, "share": _SHARES, "value_s": values_s, "class": slo.name})
-                )
-    columns = ["class", "metric", "share", "value_s"]
-    found = pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)
-    found.insert(0, "topology", topology)
-    return found.reset_index(drop=True)
+    found = [
+        (slo.name, metric, tally.sketches[metric].values_at(_SHARES))
+        for slo, tally in zip(metrics.classes, metrics.by_class, strict=True)
+        for metric in METRICS
+        if tally.sketches[metric].n
+    ]
+    names, kinds, values_s = zip(*found, strict=True) if found else ((), (), ())
+    frame = pd.DataFrame(
+        {
+            "class": np.repeat(np.array(names, object), len(_SHARES)),
+            "metric": np.repeat(np.array(kinds, object), len(_SHARES)),
+            "share": np.tile(_SHARES, len(found)),
+            "value_s": np.concatenate([_SHARES[:0], *values_s]),
+        }
+    )
+    frame.insert(0, "topology", topology)
+    return frame
 
 
 def request_frame(records: NDArray[Any], planned: PlannedTopology, number: int) -> pd.DataFrame:

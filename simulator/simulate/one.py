@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from simulator.fleet.simulate import FleetRun, simulate_fleet
@@ -93,7 +94,7 @@ def simulate_one(
     number: int,
     *,
     keep: Keep | None = None,
-    watch: Callable[[MetricAccumulator, float], None] | None = None,
+    watch: Callable[[MetricAccumulator, float, Sequence[int]], None] | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Simulate replication `number` of a demand; all fleets see the same requests in it.
@@ -101,7 +102,8 @@ def simulate_one(
     Parameters
     ----------
     keep : called with records of ended requests (dtype RECORD), for those who want every row
-    watch : called with the metrics so far and the simulated time; what it raises ends the trial
+    watch : called with the metrics so far, the simulated time and the classes whose requests ended since it was called
+        last, in order; what it raises ends the trial
     progress : called with the simulated time
 
     Raises
@@ -122,7 +124,7 @@ def simulate_one(
         if keep:
             keep(records)
         if watch:
-            watch(metrics, float(records["finish_s"].max(initial=0.0)))
+            watch(metrics, float(records["finish_s"].max(initial=0.0)), np.unique(records["class_id"]).tolist())
 
     run = simulate_fleet(
         fleet,
@@ -155,5 +157,5 @@ def itl(runs: list[FleetRun]) -> Sketch:
     """Gaps between tokens over all classes and replications, of pools (token APIs show only their mean gap)."""
     total = Sketch()
     for run in runs:
-        total.merge(Sketch.from_counts(run.itl_counts.sum(axis=0)))
+        total.merge(Sketch.from_counts(run.itl_counts))
     return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulator.metrics.accumulate import MetricAccumulator
@@ -71,21 +71,26 @@ class Judge:
         self._total: MetricAccumulator | None = None
         self._number = 0
 
-    def watch(self, metrics: MetricAccumulator, at_s: float) -> None:
-        """Raise if a term is missed for certain."""
-        before = self._total.term_counts() if self._total else None
-        for k, (slo, most) in enumerate(zip(self._demand.classes, self._demand.most_requests, strict=True)):
+    def watch(self, metrics: MetricAccumulator, at_s: float, classes: Iterable[int] | None = None) -> None:
+        """Raise if a term is missed for certain.
+
+        Parameters
+        ----------
+        classes : those whose requests ended since it was asked last, in order; all of them unless given
+        """
+        for k in range(len(self._demand.classes)) if classes is None else classes:
+            slo, most = self._demand.classes[k], self._demand.most_requests[k]
             if most is None:
                 continue
-            counts = metrics.term_counts()[k]
-            for j, (words, share) in enumerate(zip(slo.words, slo.shares, strict=True)):
-                kept, of = counts[j].kept, counts[j].of
+            before = self._total.term_counts_of(k) if self._total else None
+            for j, (share, count) in enumerate(zip(slo.shares, metrics.term_counts_of(k), strict=True)):
+                kept, of = count.kept, count.of
                 if before:
-                    kept, of = kept + before[k][j].kept, of + before[k][j].of
+                    kept, of = kept + before[j].kept, of + before[j].of
                 allowed = most - rank(share, most)
                 if of - kept > allowed:
                     ended = min(of / most, 1.0)
-                    raise _Refused(Refutation(slo.name, words, of - kept, allowed, ended, self._number, at_s))
+                    raise _Refused(Refutation(slo.name, slo.words[j], of - kept, allowed, ended, self._number, at_s))
 
     def close(self, outcome: Outcome) -> None:
         """Take in a replication that ran to its end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -111,25 +112,44 @@ def join(pieces: Sequence[Requests]) -> Requests:
 
 
 def merge(streams: Sequence[Iterable[Requests]]) -> Iterator[Requests]:
-    """Streams in time order merged into one; holds one block of each stream."""
+    """Streams in time order merged into one; holds one block of each stream.
+
+    Each round yields all rows up to the end of the block that ends first, and looks at no stream that has none of them.
+    """
     iterators = [iter(stream) for stream in streams]
     if len(iterators) == 1:
         yield from iterators[0]
         return
-    heads = [next(iterator, None) for iterator in iterators]
-    done = [0] * len(heads)
-    while any(head is not None for head in heads):
-        until_s = min(head.arrival_s[head.n_open - 1] for head in heads if head is not None)
+    heads: dict[int, tuple[Requests, int]] = {}
+    begins: list[tuple[float, int]] = []
+    ends: list[tuple[float, int]] = []
+
+    def hold(k: int, head: Requests | None, done: int) -> None:
+        if head is None:
+            return
+        if done == 0:
+            heapq.heappush(ends, (head.arrival_s[head.n_open - 1], k))
+        heads[k] = head, done
+        heapq.heappush(begins, (head.arrival_s[done], k))
+
+    for k, iterator in enumerate(iterators):
+        hold(k, next(iterator, None), 0)
+    while ends:
+        until_s = ends[0][0]
+        some = []
+        while begins and begins[0][0] <= until_s:
+            some.append(heapq.heappop(begins)[1])
+        while ends and ends[0][0] == until_s:
+            heapq.heappop(ends)
         pieces = []
-        for k, head in enumerate(heads):
-            if head is None:
-                continue
+        for k in sorted(some):
+            head, done = heads[k]
             end = int(np.searchsorted(head.arrival_s[: head.n_open], until_s, side="right"))
-            if end > done[k]:
-                pieces.append(cut(head, done[k], end))
-            done[k] = end
+            pieces.append(cut(head, done, end))
             if end == head.n_open:
-                heads[k], done[k] = next(iterators[k], None), 0
+                hold(k, next(iterators[k], None), 0)
+            else:
+                hold(k, head, end)
         yield join(pieces)
 
 

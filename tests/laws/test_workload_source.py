@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import InputError
-from simulator.workload.requests import Requests, RequestSource
+from simulator.workload.requests import Requests, RequestSource, make_requests
+from simulator.workload.rows import cut, merge
 from simulator.workload.source import CLOSED_LOOP_ROWS, build_source
 from simulator.workload.spec import (
     ClassWorkload,
@@ -332,3 +333,24 @@ def test_answers_of_one_request_have_its_whole_prompt_in_common(workload: ClassW
 def test_several_answers_need_requests_that_nothing_follows() -> None:
     with pytest.raises(InputError, match="class talk: n"):
         replace(TALK, n=2)
+
+
+@given(
+    st.lists(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), max_size=4), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_merged_streams_are_all_rows_in_order(steps: list[list[list[int]]], one_block: bool) -> None:
+    """Rows of one time stand in the order of their streams, as long as no stream's block ends at that very time."""
+    streams, wanted = [], []
+    for k, blocks in enumerate(steps):
+        ends = np.cumsum([len(block) for block in blocks])[: 0 if one_block else -1]
+        gaps = [gap for block in blocks for gap in block]
+        times = np.cumsum(gaps) + (0.0 if one_block else k / 16)
+        rows = make_requests(times, np.full(len(times), k + 1), np.arange(len(times)) + 1)
+        streams.append([cut(rows, *pair) for pair in pairwise([0, *ends, len(rows)])] if gaps else [])
+        wanted += [(at, k + 1, n + 1) for n, at in enumerate(times.tolist())]
+    pieces = list(merge(streams))
+    found = [
+        row for one in pieces for row in zip(*(c.tolist() for c in (one.arrival_s, one.isl, one.osl)), strict=True)
+    ]
+    assert found == sorted(wanted)

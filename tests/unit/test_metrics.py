@@ -39,6 +39,21 @@ def test_merging_equals_adding_everything(a: list[float], b: list[float]) -> Non
     assert (left.counts == whole.counts).all()
 
 
+@given(st.lists(st.lists(st.floats(0.0, 1e7), max_size=5), max_size=5))
+def test_a_sketch_holds_the_bins_from_its_least_to_its_most(batches: list[list[float]]) -> None:
+    sketch, all_bins = Sketch(), np.zeros_like(Sketch().counts)
+    for batch in batches:
+        sketch.add(np.array(batch))
+        for value in batch:
+            one = Sketch()
+            one.add(np.array([value]))
+            assert len(one.held) == 1
+            all_bins += one.counts
+    used = np.flatnonzero(all_bins)
+    assert (sketch.counts == all_bins).all()
+    assert len(sketch.held) == (used[-1] - used[0] + 1 if len(used) else 0)
+
+
 def records(*rows: dict[str, float]) -> np.ndarray:
     out = np.zeros(len(rows), RECORD)
     for record, row in zip(out, rows, strict=True):

@@ -86,6 +86,23 @@ def test_counts_are_those_of_the_records(served: NDArray[Any]) -> None:
     assert 0 < summary["goodput_rps"] < summary["throughput_rps"]
 
 
+def test_a_class_among_others_is_counted_as_alone(served: NDArray[Any]) -> None:
+    """To the last bit: a class's records keep their order, and the others' are not looked at."""
+    whole = MetricAccumulator(CLASSES, 2.0, 14.0, TARGETS, 1)
+    for part in np.array_split(served, 7):
+        whole.add(part)
+    good = 0
+    for k, slo in enumerate(CLASSES):
+        alone = MetricAccumulator([slo], 2.0, 14.0, TARGETS, 1)
+        for part in np.array_split(served, 7):
+            alone.add(part[part["class_id"] == k])
+        assert whole.term_counts_of(k) == alone.term_counts_of(0)
+        mine, its = whole.by_class[k].summary(12.0, TARGETS), alone.by_class[0].summary(12.0, TARGETS)
+        assert str(mine) == str(its)
+        good += alone.total.good
+    assert whole.total.good == good > 0
+
+
 def test_a_request_without_a_target_belongs_to_none() -> None:
     metrics = MetricAccumulator([ClassSlo("a")], 0.0, 10.0, TARGETS)
     metrics.add(ended(3, status=Status.REJECTED, target=-1))
