@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.errors import InputError as InputError
+    from simulator.errors import InvariantError as InvariantError
     from simulator.errors import Problem as Problem
+    from simulator.errors import ServecastError as ServecastError
     from simulator.plan.month import PlanMonth as PlanMonth
     from simulator.plan.options import PlanOptions as PlanOptions
     from simulator.plan.plan import Plan as Plan
     from simulator.plan.plan import plan_fleet as plan_fleet
+    from simulator.report.by_name import chart as chart
     from simulator.results.bundle import Bundle as Bundle
     from simulator.results.bundle import read_bundle as read_bundle
     from simulator.run.budget import Budget as Budget
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from simulator.scenario.load import LoadedScenario as LoadedScenario
     from simulator.scenario.load import load_scenario as load_scenario
     from simulator.schema.scenario import Scenario as Scenario
+    from simulator.schema.study import Event as Event
     from simulator.simulate.store import Store as Store
     from simulator.size.found import Limits as Limits
 
@@ -31,7 +35,9 @@ _EXPORTS = {
     "Budget": "simulator.run.budget",
     "Bundle": "simulator.results.bundle",
     "Document": "simulator.scenario.document",
+    "Event": "simulator.schema.study",
     "InputError": "simulator.errors",
+    "InvariantError": "simulator.errors",
     "Limits": "simulator.size.found",
     "LoadedScenario": "simulator.scenario.load",
     "Origin": "simulator.scenario.document",
@@ -41,7 +47,9 @@ _EXPORTS = {
     "Problem": "simulator.errors",
     "Run": "simulator.run.simulate",
     "Scenario": "simulator.schema.scenario",
+    "ServecastError": "simulator.errors",
     "Store": "simulator.simulate.store",
+    "chart": "simulator.report.by_name",
     "load_scenario": "simulator.scenario.load",
     "plan_fleet": "simulator.plan.plan",
     "read_bundle": "simulator.results.bundle",

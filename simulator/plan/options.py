@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from simulator.catalog.gpus import gpu
@@ -20,7 +20,7 @@ class PlanOptions:
 
     Attributes
     ----------
-    topologies : names; all unless given
+    topologies : names; all unless given (here and below lists will do)
     pools : names of the pools to size; all of a topology's unless given. An autoscaled pool is sized in its maximum
     gpus, tps : hardware of the sized pools, every combination is tried; as in the scenario unless given
     max_replicas : of each sized pool
@@ -29,14 +29,21 @@ class PlanOptions:
     month : of the study; the one that binds unless given
     """
 
-    topologies: tuple[str, ...] = ()
-    pools: tuple[str, ...] = ()
-    gpus: tuple[str, ...] = ()
-    tps: tuple[int, ...] = ()
+    topologies: Sequence[str] = ()
+    pools: Sequence[str] = ()
+    gpus: Sequence[str] = ()
+    tps: Sequence[int] = ()
     max_replicas: int = 64
     spare: int = 0
     error: float | None = None
     month: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("topologies", "pools", "gpus", "tps"):
+            given = getattr(self, name)
+            if isinstance(given, str | int):
+                raise TypeError(f"{name} is a list: put a single one in brackets, as {name}=[{given!r}]")
+            object.__setattr__(self, name, tuple(given))
 
 
 def check_month(loaded: LoadedScenario, options: PlanOptions) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 from simulator.bill.cents import dollars
 from simulator.decide.rivals import cheapest, rank
@@ -21,12 +22,15 @@ from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
 from simulator.run.loads import loads_of
 from simulator.run.phases import check_events
-from simulator.scenario.load import LoadedScenario
+from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.set_lines import set_lines
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,17 @@ class Plan:
         """Whether some fleet meets the SLO."""
         return any(row["feasible"] for row in self.fleets)
 
-    def frame(self) -> Any:
+    def table(self) -> pd.DataFrame:
         """The fleets as a pandas DataFrame, a row each."""
         import pandas as pd
 
         return pd.DataFrame(self.fleets)
+
+    def _repr_html_(self) -> str:
+        """The verdict and a row for each fleet, for notebooks."""
+        shown = self.table()
+        columns = [name for name in shown if not shown[name].map(lambda cell: isinstance(cell, dict | list)).any()]
+        return f"<p>{escape(self.verdict)}</p>{shown[columns].to_html(index=False, na_rep='')}"
 
 
 def _check(one: Candidate) -> None:
@@ -83,7 +93,7 @@ class _Marks:
 
 
 def plan_fleet(
-    loaded: LoadedScenario,
+    scenario: LoadedScenario | Source,
     options: PlanOptions | None = None,
     progress: Progress | None = None,
     store: Store | None = None,
@@ -97,6 +107,7 @@ def plan_fleet(
     ------
     InputError : an option or a name that is not known, or a topology that cannot be planned as the scenario has it
     """
+    loaded = scenario if isinstance(scenario, LoadedScenario) else load_scenario(scenario)
     chosen = options or PlanOptions()
     check_events(loaded)
     check_catalog_names(loaded)

@@ -16,14 +16,19 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import InputError, Problem
+from simulator.results.frames import FRAMES
 from simulator.results.inputs import input_json
 from simulator.results.scratch import is_alive
 from simulator.results.seal import MANIFEST, check_manifest, checked_file, sealed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BUNDLE_VERSION = 5
 _UNFINISHED = re.compile(r"\..+\.(\d+)")
@@ -243,8 +248,14 @@ class Bundle:
         """
         return _object(self.file("figures.json"))
 
-    def table(self, name: str) -> Any:
-        """One Parquet file as a DataFrame.
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names that `table` knows."""
+        files = (name.removesuffix(".parquet") for name in self.manifest["sha256"] if name.endswith(".parquet"))
+        return (*FRAMES, *sorted(files))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table: `topologies`, `pools`, `months` and others of `FRAMES`, or a Parquet file by its name.
 
         Raises
         ------
@@ -253,13 +264,20 @@ class Bundle:
         import pandas as pd
         import pyarrow as pa
 
+        if name in FRAMES:
+            return pd.DataFrame([*FRAMES[name](self.summary, self.decision)])
         if not (self.path / f"{name}.parquet").exists():
-            raise InputError(Problem(f"has no table {name!r}: run its scenario again", str(self.path)))
+            known = f"has no table {name!r}, only {', '.join(self.tables)}; or run its scenario again"
+            raise InputError(Problem(known, str(self.path)))
         file = self.file(f"{name}.parquet")
         try:
             return pd.read_parquet(file)
         except (OSError, pa.ArrowException) as error:
             raise InputError(Problem("cannot be read as Parquet; run the scenario again", str(file))) from error
+
+    def _repr_html_(self) -> str:
+        """The verdict, and where the run lies, for notebooks."""
+        return f"<p>{escape(str(self.summary['verdict']))}</p><p><code>{escape(str(self.path))}</code></p>"
 
 
 def read_bundle(path: str | Path) -> Bundle:

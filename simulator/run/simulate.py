@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import time
+import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simulator.bill.ledger_file import terms_data, usage_data
 from simulator.decide.costed import FIXED
 from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
+from simulator.figures.display import topologies_html
 from simulator.resolve.sizes import at_start, has_open_sizes, open_pools
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
@@ -42,7 +46,7 @@ from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import expected_errors
 from simulator.run.written_scalers import on_cheapest_instances
-from simulator.scenario.load import LoadedScenario
+from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
 from simulator.simulate.capacity import kept_up, load_of, load_warnings
@@ -59,12 +63,15 @@ from simulator.size.speeds import AtSpeed, at_speeds
 from simulator.size.words import size_warnings
 from simulator.study.decision import Trail
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _SEARCH_SHARE = 0.6
 _AHEAD_SHARE = 0.8
 """Of the progress bar, where sizes are searched; where other processes simulate all that they can."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Run:
     """Results of a scenario.
 
@@ -72,21 +79,30 @@ class Run:
     ----------
     summary : JSON-ready: `scenario`, `topologies` by name (metrics, pools, cost, warnings, …) and `verdict`
     decision : as in `decision.json`: months, break-even, what binds each loser, flips
-    bundle : folder of the run bundle
+    bundle : folder of the run bundle; of a run in memory it goes with the run
     """
 
     summary: dict[str, Any]
     decision: dict[str, Any]
     bundle: Path
 
-    def table(self, name: str) -> Any:
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names that `table` knows."""
+        return read_bundle(self.bundle).tables
+
+    def table(self, name: str) -> pd.DataFrame:
         """One table of the bundle as a pandas DataFrame, as `Bundle.table`."""
         return read_bundle(self.bundle).table(name)
 
+    def _repr_html_(self) -> str:
+        """The verdict and a row for each topology, for notebooks."""
+        return f"<p>{escape(str(self.summary['verdict']))}</p>{topologies_html(self.summary)}"
+
 
 def simulate(
-    loaded: LoadedScenario,
-    out: str | Path = "runs",
+    scenario: LoadedScenario | Source,
+    out: str | Path | None = "runs",
     progress: Progress | None = None,
     limits: Limits | None = None,
     store: Store | None = None,
@@ -97,10 +113,14 @@ def simulate(
 ) -> Run:
     """Simulate every topology of a scenario under the same requests and write the run bundle below `out`.
 
+    Equal scenarios have one bundle, which is written anew: another one is never replaced.
+
     Sizes that are left open are searched first; the bundle holds the scenario with the sizes that were found.
 
     Parameters
     ----------
+    scenario : as `load_scenario` gives it, or what that takes
+    out : folder of runs; None for a run in memory, whose files are removed with it
     progress : called with what is being simulated and the share of the whole that is done
     limits : of the search
     store : where the search looks up and keeps what was simulated; within this run alone unless given
@@ -115,9 +135,13 @@ def simulate(
     InputError : before anything runs, everything that cannot be planned; or the bundle cannot be written
     InvariantError : a law was broken: a bug of ours
     """
-    with scratch() as folder:
+    loaded = scenario if isinstance(scenario, LoadedScenario) else load_scenario(scenario)
+    with scratch() as folder, ExitStack() as kept:
+        out = kept.enter_context(scratch()) if out is None else out
         store = Store() if store is None else store
-        return _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, budget, Path(folder))
+        run = _simulate(loaded, out, progress, limits, store, advise, explore_s, jobs, budget, Path(folder))
+        weakref.finalize(run, kept.pop_all().close)
+    return run
 
 
 def _simulate(

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from simulator.errors import InputError, Problem
+from simulator.errors import InputError, Problem, unknown_name
 from simulator.scenario.checks import cross_problems
 from simulator.scenario.document import Document, Origin, read_document
 from simulator.scenario.explain import explain, own_errors
 from simulator.scenario.mapping import MAPPING, mapping_document
 from simulator.scenario.merge import Claims, apply_sets, merge_overlays
 from simulator.schema.scenario import Scenario
+from simulator.schema.topology import Topology
 
 Section = TypeVar("Section", bound=BaseModel)
-Source = str | Path | Mapping[str, Any]
-"""Of a scenario or a part of one."""
+Source = str | Path | Mapping[str, Any] | Scenario
+"""Of a scenario or a part of one: a file, a mapping with what it would hold, or typed objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,49 @@ class LoadedScenario:
         ------
         InputError : every problem found
         """
-        document = Document(deepcopy(self.document.data), dict(self.document.origins))
+        document = self._copy()
         apply_sets(document, sets, Claims())
         return _checked(document, self.path)
+
+    def only(self, *topologies: str) -> LoadedScenario:
+        """A copy with these topologies alone, in the scenario's order, and what happens to them.
+
+        Raises
+        ------
+        InputError : no such topology
+        """
+        known = self.scenario.topologies
+        if wrong := [name for name in topologies if name not in known]:
+            raise InputError(*(Problem(unknown_name("topology", name, known)) for name in wrong))
+        document = self._copy()
+        data = document.data
+        data["topologies"] = {name: one for name, one in data["topologies"].items() if name in topologies}
+        if events := (data.get("study") or {}).get("events"):
+            data["study"]["events"] = [event for event in events if event["topology"] in topologies]
+        return _checked(document, self.path)
+
+    def _copy(self) -> Document:
+        return Document(deepcopy(self.document.data), dict(self.document.origins))
+
+    def _repr_html_(self) -> str:
+        """Name, description and topologies, for notebooks."""
+        found = self.scenario
+        rows = [
+            f"<tr><td>{escape(name)}</td><td>{escape('; '.join(_parts(topology)))}</td></tr>"
+            for name, topology in found.topologies.items()
+        ]
+        head = "<tr><th>topology</th><th>of</th></tr>"
+        words = escape(found.description or "")
+        return f"<p><b>{escape(found.name)}</b> {words}</p><table>{head}{''.join(rows)}</table>"
+
+
+def _parts(topology: Topology) -> Iterator[str]:
+    """Pools and token APIs of a topology, in words."""
+    for pool in topology.pools:
+        gpus = f" × {pool.tensor_parallel_size}" if pool.tensor_parallel_size > 1 else ""
+        yield f"{pool.name}: {pool.replicas} × {pool.gpu}{gpus}, {pool.site}"
+    for provider in topology.providers:
+        yield f"{provider.name}: {provider.offer}"
 
 
 def place(document: Document, path: str) -> tuple[str, int | None, int | None]:
@@ -73,7 +115,7 @@ def load_scenario(
 
     Parameters
     ----------
-    source : a file, or a mapping with what a file would hold
+    source : a file, a mapping with what a file would hold, or a scenario as typed objects
     overlays : partial scenarios laid over it in order
     sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tensor_parallel_size=2`
     folder : from which the paths of files in a mapping start; those in a file start from its own folder
@@ -85,9 +127,9 @@ def load_scenario(
     InputError : every problem found, each with file, line and column, or with the path of its keys in a mapping
     TypeError : one overlay or assignment where a list of them belongs
     """
-    if isinstance(overlays, str | Path | Mapping) or isinstance(sets, str):
+    if isinstance(overlays, str | Path | Mapping | Scenario) or isinstance(sets, str):
         raise TypeError("overlays and sets are lists: put a single one in brackets, as sets=['run.seed=3']")
-    file = Path(folder) / MAPPING.file if isinstance(source, Mapping) else Path(source)
+    file = Path(source) if isinstance(source, str | Path) else Path(folder) / MAPPING.file
     document = _document(source)
     extra = [_document(overlay) for overlay in overlays]
     check_mappings(document, *extra)
@@ -96,6 +138,8 @@ def load_scenario(
 
 
 def _document(source: Source) -> Document:
+    if isinstance(source, Scenario):
+        source = source.model_dump(exclude_unset=True)
     return mapping_document(source) if isinstance(source, Mapping) else read_document(Path(source))
 
 

@@ -24,13 +24,15 @@ def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     for block in BLOCKS:
         exec(compile(block, "docs/python.md", "exec"), known)
         said.append(capsys.readouterr().out)
-    assert len(said) == 7
+    assert len(said) == 9
     assert "run.horizon_s" in said[1]
     assert "engine.max_num_seqs" in said[1]
     *found, wrong = said[2].splitlines()
     assert found == ["mine l40s", "mine h100-sxm"]
     assert wrong == "mapping: engine.max_num_seq: unknown key 'max_num_seq': did you mean 'max_num_seqs'?"
-    assert "cheapest topology" in said[3] or "No topology" in said[3]
+    assert said[3].split()[-3:] == ["1.1", "1500", "200"]
+    assert "cheapest topology" in said[4] or "No topology" in said[4]
+    assert (tmp_path / "ttft.html").is_file()
     assert known["short"].scenario.run.horizon_s == 120  # type: ignore[attr-defined]
 
 
