@@ -28,6 +28,7 @@ from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.other_hours import other_hours
+from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
@@ -67,6 +68,7 @@ def summarise(
         warnings=(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
+            *remarks("basis", rare_failures(planned.fleet, replications[0].usage)),
         ),
         period=shown,
         clock_s=_clock_s(replications[0].usage.when),
