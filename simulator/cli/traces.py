@@ -139,6 +139,8 @@ def _as_read(read: WasRead) -> list[list[str]]:
         rows.append(["tokens of a hashed block", str(read.hash_block_tokens)])
     if read.failures:
         rows.append(["failures left out", f"{read.failures:,}"])
+    if read.out_of_order:
+        rows.append(["rows out of order, sorted", f"{read.out_of_order:,}"])
     return rows
 
 

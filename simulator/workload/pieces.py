@@ -155,6 +155,7 @@ def _read_csv(file: Path, separator: str) -> Iterator[Table]:
         first = 2
         for frame in _frames_of_csv(file, separator):
             filled = _filled(frame)
+            frame = frame.rename(columns=str.strip)
             yield Table(file, frame[filled], np.flatnonzero(filled) + first)
             first += len(frame)
     except pd.errors.ParserWarning as error:

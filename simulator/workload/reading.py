@@ -42,6 +42,7 @@ class WasRead:
     format, time_unit : as in `Reading`; the unit is `date` where times are dates
     hash_block_tokens : None where the file has no hashes
     failures, left_out : rows that were left out, for want of output and by their label
+    out_of_order : rows earlier than the one before them in the file; rows are sorted
     """
 
     format: str
@@ -49,3 +50,4 @@ class WasRead:
     hash_block_tokens: int | None
     failures: int
     left_out: int
+    out_of_order: int = 0

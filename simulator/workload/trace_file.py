@@ -10,7 +10,7 @@ Formats and their columns (the format is recognised by them):
 
 What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
 block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
-first arrival, as that of the public formats does.
+first arrival, as that of the public formats does, in the unit in which it counts from a year after 1972.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
 from simulator.workload.requests import Requests, make_requests
 from simulator.workload.rows import select
 from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
-from simulator.workload.trace_pieces import Rows, Span
+from simulator.workload.trace_pieces import Rows, Span, text_of
 
 FORMAT_COLUMNS = {
     "azure": ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
@@ -95,7 +95,7 @@ def _load(file: Path, reading: Reading, until_s: float, _version: tuple[int, int
         if len(rows.problems) >= MAX_PROBLEMS:
             break
     assert rows is not None
-    raise_problems(rows.problems)
+    raise_problems(rows.problems or rows.order.begins_again(str(file), rows.columns[0]))
     unknown = [name for name in reading.leave_out if name not in known]
     if unknown:
         raise InputError(*(Problem(unknown_name("class", name, known), file=str(file)) for name in unknown))
@@ -119,10 +119,10 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     columns: dict[str, NDArray[np.integer]] = {}
     block_tokens = None
     if "hash_ids" in rows.has:
-        block_tokens = rows.reading.hash_block_tokens or rows.sizes.size(file)
+        block_tokens = rows.sizes.size(file, rows.reading.hash_block_tokens)
         columns |= block_segments(kept.blocks, kept.isl, block_tokens)
     if rows.kind == "table" and "session_id" in rows.has:
-        columns["session_id"] = rows.sessions.sorted()[1][kept.sessions]
+        columns["session_id"] = rows.sessions.sorted()[kept.sessions]
 
     def seconds(time: float) -> float:
         return time * rows.factor - rows.start * rows.factor
@@ -140,7 +140,7 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     names = np.array([*rows.labels.known], dtype=object)
     labels = names[kept.labels][order] if labelled else None
     requests = make_requests(arrival_s, kept.isl, kept.osl, **columns)
-    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out)
+    was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back)
     return LoadedTrace(select(requests, order), was_read, labels, spans)
 
 
@@ -187,7 +187,7 @@ def _without_labels(table: Table, kind: str, reading: Reading, known: set[str]) 
         raise InputError(Problem("has no column 'class' whose labels could be left out", file=str(table.file)))
     import pandas as pd
 
-    labels = pd.Series([str(value) for value in table.frame["class"]], dtype=object)
+    labels = pd.Series([text_of(value) for value in table.frame["class"]], dtype=object)
     known.update(labels)
     gone = labels.isin(reading.leave_out).to_numpy(np.bool_)
     return table.rows(~gone), int(gone.sum())

@@ -16,6 +16,17 @@ from simulator.workload.tables import Table, number_column, problems_at, token_c
 
 EPOCH_S = 1e8
 """A clock that begins after it counts from a year long ago, not from the start of the trace."""
+_EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
+"""Unit of a clock that counts from 1970, by the numbers below which it lies: 1e11 of each is after the year 5000, and
+1e8 of the next in 1973."""
+_LONG = {"mooncake": 1e9}
+"""Numbers below which the clock of a format counts from the start of the trace, where its unit is not said."""
+_ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
+"""End of a date that says its zone."""
+_RARELY = 0.1
+"""Share of rows before the row above up to which a file is in order of time."""
+_STAYS = 5
+"""Rows behind the latest so far, for each row before the one above, from which on a clock that fell has begun again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +66,62 @@ class _Names:
 
     def numbers(self, values: Sequence[object]) -> NDArray[np.int64]:
         known = self.known
-        return np.array([known.setdefault(str(value), len(known)) for value in values], np.int64)
+        return np.array([known.setdefault(text_of(value), len(known)) for value in values], np.int64)
 
-    def sorted(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The texts in order, and for each number its place among them."""
-        names = sorted(self.known)
-        place = np.empty(len(names), np.int64)
+    def sorted(self) -> NDArray[np.int64]:
+        """For each number the place of its text in order, -1 for no text."""
+        names = sorted(name for name in self.known if name)
+        place = np.full(len(self.known), -1, np.int64)
         place[[self.known[name] for name in names]] = np.arange(len(names))
-        return names, place
+        return place
+
+
+def text_of(value: object) -> str:
+    """Of a cell; nothing where it is empty, null or not a number."""
+    return "" if value is None or value != value else str(value)
+
+
+@dataclass
+class _Order:
+    """How the times of a file follow one another.
+
+    Attributes
+    ----------
+    rows, back, behind : rows, those earlier than the one before, those earlier than any before
+    again : line and time at which the clock first fell back by more than half of its time
+    """
+
+    rows: int = 0
+    back: int = 0
+    behind: int = 0
+    again: tuple[int, str] | None = None
+    _least: float = np.inf
+    _most: float = -np.inf
+    _last: float = -np.inf
+
+    def add(self, table: Table, column: str, times: NDArray[np.float64]) -> None:
+        before = np.concatenate([[self._last], times[:-1]])
+        least = np.minimum(np.minimum.accumulate(times), self._least)
+        most = np.maximum(np.maximum.accumulate(times), self._most)
+        falls = times < before
+        self.rows, self.back = self.rows + len(times), self.back + int(falls.sum())
+        self.behind += int((times < most).sum())
+        deep = np.flatnonzero(falls & (times < (least + most) / 2))
+        if self.again is None and len(deep):
+            row = int(deep[0])
+            self.again = int(table.line[row]), str(table.frame[column].iloc[row])
+        self._least, self._most, self._last = float(least[-1]), float(most[-1]), float(times[-1])
+
+    def begins_again(self, file: str, column: str) -> list[Problem]:
+        """A problem where the clock of a file that is in order begins again."""
+        if self.again is None or self.back > _RARELY * self.rows or self.behind < _STAYS * self.back:
+            return []
+        line, got = self.again
+        text = (
+            f"{column} begins again, while the file is in order of time elsewhere (of {self.rows:,} rows {self.back:,} "
+            "are before the row above): give each part a file of its own, or all rows times of one clock"
+        )
+        return [Problem(text, file=file, line=line, got=got)]
 
 
 @dataclass
@@ -83,6 +142,7 @@ class Rows:
     until_s: float
     dated: bool | None = None
     whole: bool = True
+    order: _Order = field(default_factory=_Order)
     problems: list[Problem] = field(default_factory=list)
     sizes: BlockSizes = field(default_factory=BlockSizes)
     labels: _Names = field(default_factory=_Names)
@@ -92,6 +152,7 @@ class Rows:
     _kept: list[_Kept] = field(default_factory=list)
     _least: float = np.inf
     _base: Any = None
+    _clock: int | None = None
 
     def add(self, table: Table) -> None:
         """Take the rows of a piece."""
@@ -114,6 +175,7 @@ class Rows:
         )
         if self.problems:
             return
+        self.order.add(table, time, times)
         self._count(times, labels)
         keep = self._inside(times)
         blocks = [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else blocks
@@ -136,7 +198,17 @@ class Rows:
         """Of the times; as said, else by the format and what they look like."""
         if self.dated:
             return "date"
-        return self.reading.time_unit or ("ms" if self.kind == "mooncake" and self.whole else "s")
+        if self.reading.time_unit is not None:
+            return self.reading.time_unit
+        if self._least >= self._long:
+            return _epoch_unit(self._least)
+        return "ms" if self.kind == "mooncake" and self.whole and "chat_id" not in self.has else "s"
+
+    @property
+    def _long(self) -> float:
+        """Numbers from which on times count from 1970."""
+        said = self.reading.time_unit
+        return EPOCH_S / SECONDS_PER_UNIT[said] if said is not None else _LONG.get(self.kind, EPOCH_S)
 
     @property
     def factor(self) -> float:
@@ -162,11 +234,29 @@ class Rows:
             values, problems = number_column(table, column)
             self.problems += problems
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
+            self.problems += self._of_another_clock(table, column, values)
             return values
+        self.problems += self._of_another_zone(table, column)
         times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
         self.problems += problems_at(table, raw, times.isna().to_numpy(), f"{column} must be a date and time")
         self._base = times.min() if self._base is None else self._base
         return np.asarray((times - self._base).dt.total_seconds(), np.float64)
+
+    def _of_another_clock(self, table: Table, column: str, values: NDArray[np.float64]) -> list[Problem]:
+        """Rows whose times count from elsewhere, or in another unit, than those of the first row."""
+        limits = np.array([self._long] if self.reading.time_unit else [self._long, *(most for most, _ in _EPOCH_UNITS)])
+        clock = np.searchsorted(limits, np.nan_to_num(values), side="right")
+        self._clock = int(clock[0]) if self._clock is None else self._clock
+        other = np.isfinite(values) & (clock != self._clock)
+        text = f"{column} is of another unit or clock than in the first row: give all rows one, and say its time_unit"
+        return problems_at(table, table.frame[column], other, text)
+
+    def _of_another_zone(self, table: Table, column: str) -> list[Problem]:
+        """Rows whose dates have a zone where the first row's has none, and the other way round."""
+        zoned = table.frame[column].astype(str).str.contains(_ZONE, regex=True).to_numpy(np.int64)
+        self._clock = int(zoned[0]) if self._clock is None else self._clock
+        text = f"{column} has a time zone in some rows and none in others: give all one"
+        return problems_at(table, table.frame[column], zoned != self._clock, text)
 
     def _looks_dated(self, raw: Any) -> bool:
         import pandas as pd
@@ -184,10 +274,15 @@ class Rows:
 
     def _inside(self, times: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Rows that may be before the end, whatever later rows say of the unit and of the clock's start."""
-        factor = 1.0 if self.dated else min(self.factor, 1e-3 if self.kind == "mooncake" else np.inf)
+        later = self.kind == "mooncake" and self._least < self._long
+        factor = 1.0 if self.dated else min(self.factor, 1e-3 if later else np.inf)
         counts = self.kind == "table" and not self.dated and self._least * factor < EPOCH_S
         inside: NDArray[np.bool_] = (times - (0.0 if counts else self._least)) * factor < self.until_s
         return inside
+
+
+def _epoch_unit(time: float) -> str:
+    return next(unit for below, unit in _EPOCH_UNITS if time < below)
 
 
 def _explained(problem: Problem) -> Problem:

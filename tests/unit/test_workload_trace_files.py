@@ -243,7 +243,38 @@ def test_hashes_that_fit_no_block_size_ask_for_it(tmp_path: Path) -> None:
     file = written(tmp_path, "t.jsonl", json.dumps(row) + "\n")
     with pytest.raises(InputError, match="5 for 100 prompt tokens"):
         load_trace(file)
-    assert segments(load_trace(file, Reading(hash_block_tokens=40)).requests, 0) == [(0, 40), (1, 40), (2, 20)]
+    assert segments(load_trace(file, Reading(hash_block_tokens=20)).requests, 0) == [(k, 20) for k in range(5)]
+
+
+def test_more_hashes_than_a_prompt_has_blocks_are_refused_and_not_cut_off(tmp_path: Path) -> None:
+    rows = [(95, 4), (100, 4), (100, 3)]
+    lines = [f"{k},{isl},5,{' '.join(map(str, range(hashes)))}" for k, (isl, hashes) in enumerate(rows)]
+    file = written(tmp_path, "t.csv", "\n".join([f"{HEADER},hash_ids", *lines]) + "\n")
+    with pytest.raises(InputError, match=f"{file}:2: 4 hashes for 95 prompt tokens, which are 3 blocks of 40"):
+        load_trace(file, Reading(hash_block_tokens=40))
+    assert len(load_trace(file, Reading(hash_block_tokens=31)).requests) == 3
+
+
+@pytest.mark.parametrize("given", [None, 16])
+def test_rows_without_hashes_beside_rows_with_them_are_refused(tmp_path: Path, given: int | None) -> None:
+    """A prompt shorter than a block has none; one of several blocks would share nothing without a word."""
+    hashes = "1 2 3 4 5 6 7"
+    rows = [f"0,112,5,{hashes}", "1,15,5,", f"2,112,5,{hashes}", "3,112,5,"]
+    file = written(tmp_path, "t.csv", "\n".join([f"{HEADER},hash_ids", *rows[:3]]) + "\n")
+    assert len(load_trace(file, Reading(hash_block_tokens=given)).requests) == 3
+    file = written(tmp_path, "half.csv", "\n".join([f"{HEADER},hash_ids", *rows]) + "\n")
+    with pytest.raises(InputError, match=f"{file}:5: 0 hashes for 112 prompt tokens, which are 7 blocks of 16"):
+        load_trace(file, Reading(hash_block_tokens=given))
+
+
+def test_hexadecimal_hashes_are_equal_where_their_text_is(tmp_path: Path) -> None:
+    rows = ["0,1200,5,a1b2c3d4 00ff00ff 1234abcd", "1,1200,5,A1B2C3D4 00ff00ff 12345678"]
+    requests = load_trace(written(tmp_path, "h.csv", "\n".join([f"{HEADER},hash_ids", *rows]) + "\n")).requests
+    one, two = ([segment for segment, _ in segments(requests, row)] for row in (0, 1))
+    assert one[:2] == two[:2]
+    assert one[2] != two[2]
+    with pytest.raises(InputError, match="hash_ids must be a list"):
+        load_trace(written(tmp_path, "bad.csv", f"{HEADER},hash_ids\n0,1200,5,first second third\n"))
 
 
 def test_hashes_may_have_64_bits_and_more(tmp_path: Path) -> None:
@@ -283,6 +314,9 @@ def test_a_packed_file_that_is_cut_is_told(tmp_path: Path) -> None:
         (["1764000001.5", "1764000003.0"], None, [0.0, 1.5]),
         (["1764000001500", "1764000003000"], "ms", [0.0, 1.5]),
         (["2026-11-26T08:00:00Z", "2026-11-26T10:00:01.5+02:00"], None, [0.0, 1.5]),
+        (["1764000001500", "1764000003000"], None, [0.0, 1.5]),
+        (["1764000001500000", "1764000003000000"], None, [0.0, 1.5]),
+        (["1764000001500000000", "1764000003000000000"], None, [0.0, 1.5]),
         (["10", "1510"], "ms", [0.01, 1.51]),
         (["10", "11.5"], None, [10.0, 11.5]),
     ],
@@ -328,3 +362,75 @@ def test_rows_with_more_values_than_names_are_refused_and_not_cut(tmp_path: Path
         load_trace(file)
     file.write_text("arrival_s,input_tokens,output_tokens\n0.0,10,5,\n1.0,20,5,\n")
     assert len(load_trace(file).requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("times", "unit", "row"),
+    [
+        (["1764000000", "1764000001", "1764000002000"], None, 4),
+        (["1764000000000", "1764000001"], None, 3),
+        (["0.5", "1764000001"], None, 3),
+        (["1764000000000", "12"], "ms", 3),
+        (["2026-11-26T08:00:00Z", "2026-11-26T09:00:01"], None, 3),
+        (["2026-11-26T08:00:00", "2026-11-26T09:00:01+01:00"], None, 3),
+        (["2026-11-26T08:00:00", "12.5"], None, 2),
+    ],
+)
+def test_times_of_several_clocks_in_one_column_are_refused(
+    tmp_path: Path, times: list[str], unit: str | None, row: int
+) -> None:
+    file = written(tmp_path, "t.csv", "\n".join([HEADER, *(f"{time},10,5" for time in times)]) + "\n")
+    with pytest.raises(InputError) as caught:
+        load_trace(file, Reading(time_unit=unit))
+    assert caught.value.problems[0].line == row
+    assert caught.value.problems[0].got == times[row - 2]
+
+
+def test_a_clock_in_ms_may_run_for_days(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n864000000,10,5\n")
+    assert load_trace(file, Reading(time_unit="ms")).requests.arrival_s.tolist() == [0.0, 864_000.0]
+
+
+def test_a_clock_that_begins_again_is_refused_and_rows_out_of_order_are_counted(tmp_path: Path) -> None:
+    again = written(tmp_path, "again.csv", "\n".join([HEADER, *(f"{k % 20},10,5" for k in range(40))]) + "\n")
+    with pytest.raises(InputError, match=f"{again}:22: arrival_s begins again"):
+        load_trace(again)
+    by_end = [1.0, 4.0, 2.0, 3.0, 9.0, 5.0, 7.0, 6.0, 8.0, 10.0]
+    ended = load_trace(written(tmp_path, "t.csv", "\n".join([HEADER, *(f"{at},10,5" for at in by_end)]) + "\n"))
+    assert ended.was_read.out_of_order == 3
+    assert ended.requests.arrival_s.tolist() == sorted(by_end)
+    backwards = "\n".join([HEADER, *(f"{k},10,5" for k in range(40, 0, -1))]) + "\n"
+    assert load_trace(written(tmp_path, "back.csv", backwards)).was_read.out_of_order == 39
+
+
+def test_bailian_has_seconds_whole_or_not(tmp_path: Path) -> None:
+    row = {"chat_id": 0, "parent_chat_id": -1, "input_length": 32, "output_length": 5, "turn": 1, "hash_ids": [1, 2]}
+    text = "\n".join(json.dumps({**row, "timestamp": 10 * k}) for k in range(3)) + "\n"
+    trace = load_trace(written(tmp_path, "t.jsonl", text))
+    assert (trace.was_read.time_unit, trace.was_read.hash_block_tokens) == ("s", 16)
+    assert trace.requests.arrival_s.tolist() == [0.0, 10.0, 20.0]
+
+
+def test_azure_of_2025_has_pictures_beside(tmp_path: Path) -> None:
+    text = (
+        "TIMESTAMP,NumImages,ContextTokens,GeneratedTokens\n2024-10-15 00:00:00.5,1,2162,5\n2024-10-15 00:00:02,0,7,6\n"
+    )
+    requests = load_trace(written(tmp_path, "t.csv", text)).requests
+    assert requests.arrival_s.tolist() == [0.0, 1.5]
+    assert requests.isl.tolist() == [2162, 7]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
+def test_rows_without_a_session_have_none(tmp_path: Path, name: str) -> None:
+    sessions = ["b", None, "a", None]
+    if name.endswith("csv"):
+        text = "\n".join([f"{HEADER},session_id", *(f"{k},10,5,{each or ''}" for k, each in enumerate(sessions))])
+    else:
+        keys = [*HEADER.split(","), "session_id"]
+        text = "\n".join(json.dumps(dict(zip(keys, (k, 10, 5, each), strict=True))) for k, each in enumerate(sessions))
+    assert load_trace(written(tmp_path, name, text + "\n")).requests.session_id.tolist() == [1, -1, 0, -1]
+
+
+def test_blanks_around_the_names_of_columns_are_none_of_them(tmp_path: Path) -> None:
+    requests = load_trace(written(tmp_path, "t.csv", f"{HEADER.replace(',', ', ')}\n1, 10, 5\n")).requests
+    assert requests.isl.tolist() == [10]

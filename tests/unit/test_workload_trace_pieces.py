@@ -28,7 +28,7 @@ N = 23
 
 
 def _azure(file: Path) -> Path:
-    rows = [f"2024-05-10 00:00:{k * 7 % 60:02d}.{k:06d}+00:00,{k + 5},{k % 4 + 1}" for k in range(N)]
+    rows = [f"2024-05-10 00:00:{k * 7 % N:02d}.{k:06d}+00:00,{k + 5},{k % 4 + 1}" for k in range(N)]
     file.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(rows) + "\n", encoding="utf-8")
     return file
 
