@@ -123,6 +123,8 @@ def _reading(trace: schema.Trace) -> Reading:
         trace.hash_block_tokens,
         trace.leave_out_failures,
         trace.leave_out_classes,
+        trace.wait_for_answers,
+        trace.think_s,
     )
 
 

@@ -133,7 +133,9 @@ class Schedule(Settings):
     """Coefficient of variation of the gaps once the rate is scaled out; 1 is Poisson."""
 
 
-TraceColumn = Literal["arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id"]
+TraceColumn = Literal[
+    "arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s"
+]
 
 
 class Trace(Settings):
@@ -155,8 +157,14 @@ class Trace(Settings):
     """Leave out rows without an output token, which are refused otherwise."""
     leave_out_classes: tuple[str, ...] = ()
     """Labels of the `class` column whose rows nobody serves; others that no class has are refused."""
+    wait_for_answers: Switch = False
+    """Let the requests of a session be turns: each waits for the answer before, and comes its pause after that. The
+    pause is the column `think_s`, or what is left of the recorded gap after the column `e2e_s` of the answer before,
+    or `think_s`. Without hashes a prompt at least as long as the one before with its answer begins with both."""
+    think_s: NotNegative | None = None
+    """Pause of each turn after the answer before, as of people and tools, where the file does not say it."""
     rate_scale: Positive = 1.0
-    """Factor on the rate."""
+    """Factor on the rate; pauses stay."""
     loop: Switch = False
     """Start again at the end of the trace."""
 

@@ -19,6 +19,8 @@ class Reading:
     hash_block_tokens : tokens that one entry of `hash_ids` stands for
     leaves_out_failures : rows without an output token are counted and left out, instead of refused
     leave_out : labels of the `class` column whose rows are left out
+    turns : rows of one session wait for the answer before them
+    think_s : pause of each turn after that answer where the file does not say it
     """
 
     format: str = "auto"
@@ -27,6 +29,8 @@ class Reading:
     hash_block_tokens: int | None = None
     leaves_out_failures: bool = False
     leave_out: tuple[str, ...] = ()
+    turns: bool = False
+    think_s: float | None = None
 
 
 AS_IT_SAYS = Reading()

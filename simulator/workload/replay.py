@@ -18,6 +18,7 @@ from simulator.workload.rows import cut, fit_segments, select
 from simulator.workload.spec import ClassWorkload, Trace
 from simulator.workload.trace_file import LoadedTrace, load_trace
 from simulator.workload.trace_pieces import Span
+from simulator.workload.turns import in_turns
 
 MOST_LISTED = 8
 """Labels that a message names."""
@@ -91,14 +92,16 @@ def replay_blocks(
     draw, sharing = lengths.drawer(seed), class_sharing(workload, None, seed)
     period_s = span.last_s + span.gap_s
     rows = repeat_rows(rows, trace.row_factor)
+    if trace.reading.turns:
+        rows = in_turns(rows)
     texts = int(rows.segment_id.max(initial=-1)) + 1
     sessions = int(rows.session_id.max(initial=-1)) + 1
     turn = 0
     while True:
-        for first in range(0, len(rows), BLOCK):
-            piece = cut(rows, first, min(first + BLOCK, len(rows)))
+        for first in range(0, rows.n_open, BLOCK):
+            piece = cut(rows, first, min(first + BLOCK, rows.n_open))
             arrival_s = (turn * period_s + piece.arrival_s) / trace.rate_scale
-            inside = int(np.searchsorted(arrival_s, horizon_s))
+            inside = int(np.searchsorted(arrival_s[: piece.n_open], horizon_s))
             moved = replace(
                 piece,
                 arrival_s=arrival_s,
@@ -107,9 +110,9 @@ def replay_blocks(
             )
             if inside:
                 moved = cut(moved, 0, inside)
-                isl, osl = draw(inside, moved.isl, moved.osl)
+                isl, osl = draw(len(moved), moved.isl, moved.osl)
                 yield _refit(moved, isl, osl) if sharing is None else _reshare(moved, isl, osl, sharing)
-            if inside < len(piece):
+            if inside < piece.n_open:
                 return
         if not trace.loop or period_s * (turn + 1) / trace.rate_scale >= horizon_s:
             return

@@ -6,7 +6,8 @@ Formats and their columns (the format is recognised by them):
 `mooncake`  JSONL  `timestamp`, `input_length`, `output_length`, `hash_ids` (FAST'25 traces: ms, blocks of 512 tokens;
             Bailian traces: s, blocks of 16)
 `burstgpt`  CSV    `Timestamp` (s), `Request tokens`, `Response tokens`
-`table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id]`, or others by a map
+`table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id][, think_s][, e2e_s]`, or
+            others by a map
 
 What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
 block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from simulator.workload.requests import Requests, make_requests
 from simulator.workload.rows import select
 from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
 from simulator.workload.trace_pieces import Rows, Span, text_of
+from simulator.workload.turns import pauses_s
 
 FORMAT_COLUMNS = {
     "azure": ("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
@@ -40,8 +42,9 @@ FORMAT_COLUMNS = {
     "table": ("arrival_s", "input_tokens", "output_tokens"),
 }
 """Columns that each format must have."""
-OWN_COLUMNS = ("arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id")
+OWN_COLUMNS = ("arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s")
 """Columns of servecast's own format."""
+Seconds = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,8 @@ class LoadedTrace:
 
     Attributes
     ----------
-    requests : its rows before the end that was asked for; `hash_ids` as segments numbered from 0
+    requests : its rows before the end that was asked for, all open; `hash_ids` as segments numbered from 0; `think_s`
+        the pauses of turns, where they wait for answers
     was_read : how, and what was left out
     labels : object (n,), the `class` column of servecast's own format, or None
     spans : all its rows by label, those after that end too; by None where there are no labels
@@ -121,7 +125,7 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     if "hash_ids" in rows.has:
         block_tokens = rows.sizes.size(file, rows.reading.hash_block_tokens)
         columns |= block_segments(kept.blocks, kept.isl, block_tokens)
-    if rows.kind == "table" and "session_id" in rows.has:
+    if rows.talks:
         columns["session_id"] = rows.sessions.sorted()[kept.sessions]
 
     def seconds(time: float) -> float:
@@ -139,9 +143,18 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     labelled = rows.kind == "table" and "class" in rows.has
     names = np.array([*rows.labels.known], dtype=object)
     labels = names[kept.labels][order] if labelled else None
-    requests = make_requests(arrival_s, kept.isl, kept.osl, **columns)
+    requests = select(make_requests(arrival_s, kept.isl, kept.osl, **columns), order)
+    if rows.reading.turns:
+        requests = replace(requests, think_s=_pauses_s(file, rows, requests, kept.think_s[order], kept.e2e_s[order]))
     was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back)
-    return LoadedTrace(select(requests, order), was_read, labels, spans)
+    return LoadedTrace(requests, was_read, labels, spans)
+
+
+def _pauses_s(file: Path, rows: Rows, requests: Requests, think_s: Seconds, e2e_s: Seconds) -> Seconds:
+    if not rows.talks:
+        raise InputError(Problem("has no column session_id: nobody waits for an answer", file=str(file), line=1))
+    said = (think_s if rows.says("think_s") else None, e2e_s if rows.says("e2e_s") else None)
+    return pauses_s(file, rows.reading, requests.arrival_s, requests.session_id, *said)
 
 
 def _label_names(rows: Rows) -> list[str | None]:

@@ -21,6 +21,8 @@ _EPOCH_UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
 1e8 of the next in 1973."""
 _LONG = {"mooncake": 1e9}
 """Numbers below which the clock of a format counts from the start of the trace, where its unit is not said."""
+_CHATS = ("chat_id", "parent_chat_id")
+"""Columns of Bailian's traces: a request, and the one that it goes on with."""
 _ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
 """End of a date that says its zone."""
 _RARELY = 0.1
@@ -56,6 +58,8 @@ class _Kept:
     labels: NDArray[np.int64]
     sessions: NDArray[np.int64]
     blocks: list[list[int]]
+    think_s: NDArray[np.float64]
+    e2e_s: NDArray[np.float64]
 
 
 class _Names:
@@ -153,6 +157,7 @@ class Rows:
     _least: float = np.inf
     _base: Any = None
     _clock: int | None = None
+    _first_chat: dict[str, str] = field(default_factory=dict)
 
     def add(self, table: Table) -> None:
         """Take the rows of a piece."""
@@ -169,17 +174,21 @@ class Rows:
             blocks, problems = hash_ids(table)
             self.problems += problems
             self.sizes.add(table, blocks, isl)
-        labels, sessions = (
-            names.numbers(list(table.frame[column])) if self._names(column) else np.zeros(len(isl), np.int64)
-            for names, column in ((self.labels, "class"), (self.sessions, "session_id"))
+        labels = (
+            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.zeros(len(isl), np.int64)
         )
+        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.zeros(len(isl), np.int64)
+        think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         if self.problems:
             return
         self.order.add(table, time, times)
         self._count(times, labels)
         keep = self._inside(times)
         blocks = [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else blocks
-        self._kept.append(_Kept(times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks))
+        kept = _Kept(
+            times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks, think_s[keep], e2e_s[keep]
+        )
+        self._kept.append(kept)
 
     def all(self) -> _Kept:
         """What was kept of all pieces, its times as they stand in the file."""
@@ -191,6 +200,8 @@ class Rows:
             np.concatenate([one.labels for one in kept]),
             np.concatenate([one.sessions for one in kept]),
             [block for one in kept for block in one.blocks],
+            np.concatenate([one.think_s for one in kept]),
+            np.concatenate([one.e2e_s for one in kept]),
         )
 
     @property
@@ -202,7 +213,7 @@ class Rows:
             return self.reading.time_unit
         if self._least >= self._long:
             return _epoch_unit(self._least)
-        return "ms" if self.kind == "mooncake" and self.whole and "chat_id" not in self.has else "s"
+        return "ms" if self.kind == "mooncake" and self.whole and _CHATS[0] not in self.has else "s"
 
     @property
     def _long(self) -> float:
@@ -220,6 +231,33 @@ class Rows:
         """Time in the file at which the clock of the trace begins."""
         counts = self.kind == "table" and not self.dated and self._least * self.factor < EPOCH_S
         return 0.0 if counts else self._least
+
+    @property
+    def talks(self) -> bool:
+        """Rows say which conversation they are of."""
+        return self._names("session_id") or (self.kind == "mooncake" and self.has.issuperset(_CHATS))
+
+    def says(self, column: str) -> bool:
+        """The column is there and is asked for: it is of turns."""
+        return self.reading.turns and column in self.has
+
+    def _sessions(self, table: Table) -> Sequence[object]:
+        """Conversation of each row: as it says, or the first chat of the chain that it goes on with."""
+        if self.kind == "table":
+            return list(table.frame["session_id"])
+        chats, parents = ([text_of(value) for value in table.frame[name]] for name in _CHATS)
+        for chat, parent in zip(chats, parents, strict=True):
+            self._first_chat[chat] = self._first_chat.get(parent, chat)
+        return [self._first_chat[chat] for chat in chats]
+
+    def _seconds(self, table: Table, column: str) -> NDArray[np.float64]:
+        """A column of turns; 0 where it is empty, as of first turns."""
+        found = np.zeros(len(table.frame))
+        if self.says(column):
+            filled = np.array([text_of(value) != "" for value in table.frame[column]])
+            found[filled], problems = number_column(table.rows(filled), column)
+            self.problems += problems
+        return found
 
     def _names(self, column: str) -> bool:
         return self.kind == "table" and column in self.has
