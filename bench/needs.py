@@ -1,14 +1,17 @@
 """CPU time of a run by request and by output token, as `simulator/run/budget.py` estimates it: `python bench/needs.py`.
 
 Runs of two horizons each with short and long answers, so that what every run takes besides drops out; half a minute.
+With `--searches`: trials of the searches of scenarios/quickstart.yaml, which `simulator/size/expected.py` expects.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
 
+from simulator.run.budget import REQUEST_S, TOKEN_S
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
 
@@ -16,6 +19,7 @@ RATE_RPS = 5.0
 HORIZONS_S = (20_000, 60_000)
 ANSWERS_TOKENS = (16, 1024)
 REPEATS = 2
+QUICKSTART = Path(__file__).parents[1] / "scenarios/quickstart.yaml"
 SCENARIO = """
 schema_version: 1
 name: needs
@@ -47,12 +51,28 @@ def run_s(osl: int, horizon_s: int) -> float:
     return min(found)
 
 
+def print_searches() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = simulate(load_scenario(QUICKSTART), folder, advise=False).summary["topologies"]
+    for name, told in found.items():
+        if "search" in told:
+            print(f"{name}: {told['search']['tried']} trials")
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--searches", action="store_true")
+    if parser.parse_args().searches:
+        print_searches()
+        return
     run_s(ANSWERS_TOKENS[0], HORIZONS_S[0])
     further = RATE_RPS * (HORIZONS_S[1] - HORIZONS_S[0])
     short, long = ((run_s(osl, HORIZONS_S[1]) - run_s(osl, HORIZONS_S[0])) / further for osl in ANSWERS_TOKENS)
     token_s = (long - short) / (ANSWERS_TOKENS[1] - ANSWERS_TOKENS[0])
-    print(f"{1e6 * (short - ANSWERS_TOKENS[0] * token_s):.1f} µs a request, {1e9 * token_s:.1f} ns an output token")
+    request_s = short - ANSWERS_TOKENS[0] * token_s
+    shares = [found / (REQUEST_S + osl * TOKEN_S) for osl, found in zip(ANSWERS_TOKENS, (short, long), strict=True)]
+    print(f"{1e6 * request_s:.1f} µs a request, {1e9 * token_s:.1f} ns an output token")
+    print(f"{min(shares):.2f} to {max(shares):.2f} of the estimate")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ from simulator.units import BYTES_PER_GIB, SECONDS_PER_DAY, SECONDS_PER_HOUR
 
 LONGEST_S = SECONDS_PER_DAY
 """Estimated time beyond which a run is not begun unless more is allowed."""
-_REQUEST_S, _TOKEN_S, _DECISION_S = 1e-5, 1e-8, 1e-5
+REQUEST_S, TOKEN_S, _DECISION_S = 1e-5, 1e-8, 1e-5
 """Of one core: for a request, an output token, a decision of an autoscaler (docs/reliability.md)."""
 _TYPICAL = 0.4
-"""Of that estimate, as it was measured."""
+"""Of that estimate, as `python bench/needs.py` measured it for short answers (docs/reliability.md)."""
 _PROGRAM_BYTES = 400 * 2**20
 _RECORD_BYTES = 200
 """Of a user who waits for answers: requests drawn ahead, timers."""
@@ -120,7 +120,7 @@ def needs_of(loaded: LoadedScenario, planned: Sequence[PlannedTopology]) -> Need
     counts = [expected_requests(spec, run.horizon_s) for spec in specs]
     tokens = [mean_output_tokens(spec) for spec in specs]
     decisions = sum(_decisions(topology, run.horizon_s) for topology in planned) * run.replications
-    seconds = runs * sum(n * (_REQUEST_S + o * _TOKEN_S) for n, o in zip(counts, tokens, strict=True))
+    seconds = runs * sum(n * (REQUEST_S + o * TOKEN_S) for n, o in zip(counts, tokens, strict=True))
     waiting = [cls.arrivals for cls in loaded.scenario.workload.classes if cls.arrivals.kind == "closed_loop"]
     memory = max((_fleet_bytes(topology) for topology in planned), default=0.0)
     memory += _PROGRAM_BYTES + _RECORD_BYTES * sum(users.concurrency for users in waiting)

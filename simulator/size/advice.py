@@ -22,6 +22,8 @@ MOST_TRIALS = 5
 """Sizes that are looked at for one topology, for each of its pools beyond the second as many again."""
 MOST_REQUESTS = 500_000
 """Of all replications: a larger demand is not simulated for the sake of advice."""
+MOST_POOLS = 8
+"""Of a topology: for more, the sizes that differ in two of them take longer to look at than the run itself."""
 _WORTH_SAYING = 0.01
 _WIDER = 2
 """Times the larger sizes that are proposed, up to which a search may go."""
@@ -52,7 +54,7 @@ def advice(
     if any(pool.schedule for pool in topology.pools):
         return ""
     requests = sum(one.demand.requests for one in periods)
-    if not topology.pools or requests > MOST_REQUESTS:
+    if not 0 < len(topology.pools) <= MOST_POOLS or requests > MOST_REQUESTS:
         return ""
     opened = (
         open_pool(loaded, topology, k, None if pool.billing == "owned" else (None, None, None))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from simulator.resolve.sizes import OpenPool, refinable
 
 _ONE_NUMBER, _ONE_AUTOSCALER, _TWO_POOLS = 4, 18, 31
-"""Trials of the searches of scenarios/quickstart.yaml: own servers, an autoscaler, own servers beside an autoscaler."""
+"""Of own servers, an autoscaler, and both: about what `python bench/needs.py --searches` counts in the quickstart."""
 
 
 def expected_trials(pools: Sequence[OpenPool]) -> int:

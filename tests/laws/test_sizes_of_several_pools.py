@@ -19,7 +19,7 @@ from simulator.run.sizer import Sizer
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.demand import demand_of, whole_month
 from simulator.simulate.store import Store
-from simulator.size.advice import advice
+from simulator.size.advice import MOST_POOLS, advice
 from simulator.size.found import Limits, Search
 from simulator.size.larger import larger_points
 from simulator.size.search import search
@@ -175,6 +175,14 @@ def test_advice_on_a_size_that_misses_names_one_that_meets(tmp_path: Path) -> No
     assert advice(scenario, "several", (3 * 730,), month, Store()) == "", (
         "a size that meets is told only where it costs less"
     )
+
+
+@pytest.mark.parametrize("n", [2, MOST_POOLS + 1])
+def test_sizes_of_many_pools_are_not_looked_at_for_advice(n: int, tmp_path: Path) -> None:
+    fixed = [RENTED.format(f"p{k}", 1, 3).replace("auto", "2") for k in range(n)]
+    scenario, store = of(tmp_path, *fixed), Store()
+    said = advice(scenario, "several", (n * 6 * 730,), whole_month(demand_of(scenario)), store)
+    assert bool(said) == bool(store.misses) == (n <= MOST_POOLS)
 
 
 def test_advice_on_three_pools(tmp_path: Path) -> None:
