@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from simulator.perf.steptime import ExpectedError
 from simulator.resolve.topology import plan_topologies
-from simulator.run.trust import doubts, sources
+from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import load_scenario
 
 SMALL = Path(__file__).resolve().parents[1] / "data/scenarios/small.yaml"
@@ -36,3 +38,23 @@ def test_a_version_of_which_nothing_was_recorded_is_said(version: str, rules: st
 @pytest.mark.parametrize("version", ["0.32", "0.32.0", "0.33.2"])
 def test_a_version_that_was_recorded_is_not_doubted(version: str) -> None:
     assert not any("was recorded" in text for text in words(f'engine.version="{version}"')[0])
+
+
+def test_of_several_engines_the_worst_says_the_error_to_expect() -> None:
+    """By metric; nobody knows one whose error nobody knows, nor a tail that one of them lacks."""
+    ((engine, *_), *_) = (planned.engines for planned in plan_topologies(load_scenario(SMALL)))
+    first = ExpectedError(0.04, 0.2, 0.1, "a", ttft_p90=0.3, tpot_p90=0.5, throughput_p90=0.2)
+    second = ExpectedError(0.08, 0.1, 0.3, "b", ttft_p90=0.2, tpot_p90=0.6)
+    known, other, unknown = (
+        replace(engine, step_time=replace(engine.step_time, expected_error=error)) for error in (first, second, None)
+    )
+    assert expected_errors([known, other]) == {
+        "ttft": 0.08,
+        "tpot": 0.2,
+        "throughput": 0.3,
+        "ttft_p90": 0.3,
+        "tpot_p90": 0.6,
+        "throughput_p90": None,
+        "basis": ["a", "b"],
+    }
+    assert expected_errors([known, unknown]) is None
