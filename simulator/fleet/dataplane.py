@@ -286,11 +286,19 @@ class DataPlane:
     def reset_cache(self, r: int, now: float, running: bool) -> None:
         """Replica `r` forgets its prefix cache once its present step has ended; only planes that ask know how.
 
+        Whoever runs then waits, and those whose blocks a plan in flight uses keep their row of the block table, so that
+        there is one more for each of them.
+
         Parameters
         ----------
         running : those who run are preempted first; else it is refused where any block is held
         """
         self._ensure_timers()
+        rep = self.engines.replicas[r]
+        pool = self.engines.pools[rep["pool"]]
+        most = int(rep["n_waiting"]) + 2 * int(pool["max_num_seqs"])
+        while running and pool["tracks_blocks"] and int(self.engines.replicas[r]["n_free_rows"]) < most:
+            self.engines = grow_rows(self.engines, r)
         kind = state.TIMER_RESET_RUNNING if running else state.TIMER_RESET
         set_timer(self.fleet, float(now), kind, r, NONE)
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simulator.errors import InputError
-from simulator.fleet.records import RECORD
+from simulator.fleet.records import RECORD, Status
 from simulator.fleet.simulate import simulate_fleet
 from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import LoadedScenario, load_scenario
@@ -31,6 +31,7 @@ SHARED = "workload.classes[0].prefixes={groups: 1, tokens: 320}"
 EVERY = "engine.prefix_cache_resets={every_s: 7}"
 RUNNING = "engine.prefix_cache_resets={every_s: 7, reset_running_requests: true}"
 STORE = "engine.kv_connector={gb_per_s_per_gpu: 2, latency_s: 0.001}"
+DRAFTS = "engine.speculative_config={method: eagle, num_speculative_tokens: 3, acceptance: 0.7}"
 FEW = "engine.num_gpu_blocks_override=600"
 
 
@@ -109,6 +110,25 @@ def test_what_the_cache_lost_comes_from_the_store(tmp_path: Path) -> None:
     waited = store["first_token_s"] - store["arrival_s"]
     usual = np.median(waited[~lost][1:])
     assert np.allclose(waited[lost] - load_s, usual, atol=0.004)
+
+
+@pytest.mark.parametrize(
+    ("asked", "rate_rps"),
+    [
+        ((DRAFTS, "engine.max_num_seqs=16"), 12),
+        ((DRAFTS, "engine.max_num_seqs=64"), 40),
+        (("workload.classes[0].n=2", "engine.max_num_seqs=64"), 12),
+    ],
+)
+def test_a_busy_replica_with_a_store_has_a_row_for_each_whom_a_reset_puts_back(
+    tmp_path: Path, asked: tuple[str, ...], rate_rps: float
+) -> None:
+    """Those whose blocks are still in use wait beside all others, and each has a row of the block table."""
+    records = served(loaded(tmp_path, ONE, CACHING, SHARED, STORE, RUNNING, *asked, rate_rps=rate_rps))
+    completed = records[records["status"] == Status.COMPLETED]
+    assert len(completed) > 300
+    assert completed["preemptions"].sum() > 0
+    assert (completed["generated"] == completed["osl"]).all()
 
 
 @pytest.mark.parametrize(
