@@ -8,6 +8,8 @@ import pytest
 from scenario_cases import chat, written
 
 from simulator.figures.table import FIGURES, figure, met_words
+from simulator.report import paired
+from simulator.report.pareto import _missed
 from simulator.simulate.demand import class_slos
 
 LATENCIES = [f"{metric}_{share}_s" for metric in ("ttft", "tpot", "e2e") for share in ("p50", "p90", "p95", "p99")]
@@ -46,6 +48,18 @@ def test_a_figure_is_shown_in_its_unit(name: str, value: float, unit: str, shown
 def test_no_figure_is_shown_in_another_scale_than_its_unit() -> None:
     scales = {"ms": 1e3, "h": 1 / 3600}
     assert {name: one.factor for name, one in FIGURES.items() if one.factor != scales.get(one.unit, 1.0)} == {}
+
+
+def test_differences_are_in_the_unit_that_their_words_say() -> None:
+    scales = {"points": 100.0, "ms": 1e3, "requests/s": 1.0}
+    for name, words, factor, _ in paired.FIGURES:
+        unit = words[words.index("[") + 1 : -1] if "[" in words else ""
+        assert factor == scales.get(unit, 1.0), name
+    assert [name for name, words, *_ in paired.FIGURES if "[points]" in words] == ["slo_attainment"]
+
+
+def test_what_misses_the_slo_is_what_does_not_attain_it() -> None:
+    assert _missed(0.98) == pytest.approx(0.02)
 
 
 def test_the_slo_is_met_in_words() -> None:
