@@ -9,7 +9,7 @@ from dashboard.context import Context
 from dashboard.loading import stamp
 from simulator.report.engine_charts import request_life, step_timeline
 from simulator.results.bundle import Bundle
-from simulator.run.steps import StepView, replica_steps, replicas
+from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, replica_steps, replicas
 
 _MOST_LIVES = 40
 
@@ -59,10 +59,10 @@ def _summary(view: StepView) -> None:
     columns[1].metric("Median step", f"{1e3 * steps['duration_s'].median():.2f} ms", border=True)
     columns[2].metric("Mean requests in a step", f"{steps['sequences'].mean():.1f}", border=True)
     columns[3].metric("Preempted", f"{int(steps['preempted'].sum()):,}", border=True)
-    if view.deviation_s > 1e-6:
+    if view.deviation_s > LEAST_DEVIATION_S:
         st.warning(
-            f"Requests end up to {view.deviation_s:.3g} s apart from the run: there the gateway, a cold start or a "
-            "fault had a say that a replica alone does not know of.",
+            f"Requests end up to {view.deviation_s:.3g} s apart from the run: these steps are of a replica alone, "
+            f"without {NOT_SERVED_AGAIN}.",
             icon=":material/warning:",
         )
 

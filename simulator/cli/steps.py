@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +51,7 @@ def steps(
     from simulator.report.perfetto import perfetto_trace
     from simulator.results.bundle import read_bundle
     from simulator.results.files import output_file, write_text
-    from simulator.run.steps import replica_steps, replicas
+    from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, replica_steps, replicas
 
     if not (start_s >= 0 and seconds > 0):
         raise InputError(Problem("must start at 0 or later and be longer than 0", "--start-s, --seconds"))
@@ -66,6 +67,9 @@ def steps(
         )
     number = own[0][1] if replica is None else replica
     view = replica_steps(found, name, own[0][0], number, start_s, seconds)
+    if view.deviation_s > LEAST_DEVIATION_S:
+        told = f"! requests end up to {view.deviation_s:.3g} s apart from the run: these steps are of a replica alone,"
+        print(f"{told} without {NOT_SERVED_AGAIN}", file=sys.stderr)
     if format == "perfetto":
         trace = json.dumps(perfetto_trace(view, f"{name}/{own[0][0]} #{number}"), sort_keys=True)
         if out is None:

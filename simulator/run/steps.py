@@ -24,6 +24,13 @@ MAX_REQUESTS = 50_000
 """Requests of a replica up to the end of the time asked for; more would not be looked at one by one."""
 MAX_SHARING = 1_000_000
 """Requests of all replicas up to then whose prompts are drawn again, where prompts share text."""
+LEAST_DEVIATION_S = 1e-6
+"""Distance of ends from the run's own that is told."""
+NOT_SERVED_AGAIN = (
+    "the gateway, cold starts and faults, cache resets, a store of KV caches, clients that leave, adapters, grammars,"
+    " pictures, stop tokens, and the drafts that were accepted in a pool of several replicas"
+)
+"""What a run may have that its steps are shown without."""
 _TABLE = "requests.parquet"
 
 
@@ -38,8 +45,8 @@ class StepView:
         requests that it admits)
     requests : one row a request and step: `request` (its number in the run), `start_s`, `duration_s`, `tokens`,
         `before` (tokens computed before), `kind` (prefill or decode)
-    deviation_s : largest distance of a finish from the run's own; above 0 where a replica's life (cold starts, faults,
-        timeouts) or the gateway had a say that a replica alone does not know of
+    deviation_s : largest distance of a finish from the run's own; above 0 where the run had what is
+        `NOT_SERVED_AGAIN`
     """
 
     steps: pd.DataFrame

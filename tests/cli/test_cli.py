@@ -236,3 +236,21 @@ def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: 
     ):
         assert _run(["validate", scenario, "--set", change]) == 2
         assert words in capsys.readouterr().err
+
+
+def test_steps_say_what_they_are_shown_without(bundle: Path, capsys: Capture, tmp_path: Path) -> None:
+    """Those of a replica that nothing befell end as in the run; resets of its cache are not served again."""
+    assert _run(["steps", str(bundle), "--topology", "own"]) == 0
+    assert capsys.readouterr().err == ""
+    resets = "engine.prefix_cache_resets={every_s: 1, reset_running_requests: true}"
+    sets = ["--set", "engine.enable_prefix_caching=true", "--set", resets, "--set", "run.replications=1"]
+    alone = tmp_path / "alone.yaml"
+    text = Path(SMALL).read_text()
+    alone.write_text(text[: text.index("  mixed:")] + text[text.index("run: {") :])
+    assert _run(["run", str(alone), "--out", str(tmp_path / "runs"), *sets]) == 0
+    (reset,) = (tmp_path / "runs").iterdir()
+    capsys.readouterr()
+    assert _run(["steps", str(reset), "--seconds", "30"]) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("! requests end up to ")
+    assert "cache resets" in told
