@@ -41,7 +41,7 @@ _COMMANDS = (
     "bench",
 )
 _KEPT = {
-    "run": "; what was written is kept beside the bundle, as NAME.partial",
+    "run": "; finished trials are kept, and what was written of the bundle, as NAME.partial",
     "sweep": "; the same sweep goes on from what has finished",
     "plan": "; what was simulated is not simulated again",
 }
