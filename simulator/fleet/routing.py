@@ -13,7 +13,7 @@ from simulator.engine.state import NONE, Engines
 from simulator.fleet.providers import draw, provider_wait
 from simulator.fleet.records import Reason
 from simulator.fleet.state import OPENING_CYCLE_S, OPENING_ROW, ROUTING_KIND, SEED, Fleet
-from simulator.jit import kernel
+from simulator.jit import inline_kernel, kernel
 from simulator.study.choices import ReplicaRouting, TargetRouting
 
 _WEIGHTED, _OVERFLOW = int(TargetRouting.WEIGHTED), int(TargetRouting.OVERFLOW)
@@ -303,7 +303,7 @@ def _longest_prefix(fleet: Fleet, engines: Engines, slot: Any, pool: Any, seed: 
     return best
 
 
-@kernel
+@inline_kernel
 def choose_replica(fleet: Fleet, engines: Engines, index: int, pool: Any) -> int:
     """Replica of a pool with at least one ready replica."""
     slot = engines.slots[index]
