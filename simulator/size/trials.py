@@ -299,7 +299,7 @@ class Trials:
                 if self._progress:
                     part = (upto - 1 + (len(done) + share) / len(self.periods)) / most
                     of = f" of about {self._expected}" if self.simulated <= self._expected else ""
-                    label = f"{self.name}: {Tried(point, 'open')} replicas, trial {self.simulated}{of}"
+                    label = f"{self.name}: replicas {Tried(point, 'open')}, trial {self.simulated}{of}"
                     self._progress(label, share_done(self.simulated - 1 + part, self._expected))
 
             one = self.periods[k]

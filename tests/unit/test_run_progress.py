@@ -37,7 +37,7 @@ def test_a_run_says_beforehand_what_it_is_likely_to_take_and_then_which_trial_is
         budget=checked_budget(None, None),
     )
     assert told[0] == ("2 topologies: 4 trials for sizes of 1 topologies, about 1 s of one core", 0.0)
-    assert any(re.search(r"own: 1 replicas, trial \d of about 4", what) for what, _ in told)
+    assert any(re.search(r"own: replicas 1, trial \d of about 4", what) for what, _ in told)
     ahead_of_the_run = "fixed" if jobs > 1 else "fixed: replication 1 of "
     assert any(what.startswith(ahead_of_the_run) for what, _ in told)
     assert all(0.0 <= share <= 1.0 for _, share in told)
