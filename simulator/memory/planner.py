@@ -224,7 +224,15 @@ def _refusals(
             else "the KV cache does not hold a single token"
         )
     taken = terms.usable_bytes + outside + (0.0 if rules.graphs_in_budget else terms.graph_bytes)
-    if terms.kv_bytes > 0 and taken > card.memory_bytes:
+    if request.kv_cache_memory_bytes is not None:
+        held = terms.weight_bytes + terms.activation_bytes + terms.runtime_bytes + terms.graph_bytes
+        over = (held + outside + terms.kv_bytes - card.memory_bytes) / BYTES_PER_GIB
+        if over > 0:
+            refusals.append(
+                f"with a KV cache of {terms.kv_bytes / BYTES_PER_GIB:.2f} GiB the card's memory is exceeded by "
+                f"{over:.2f} GiB: lower kv_cache_memory_bytes"
+            )
+    elif terms.kv_bytes > 0 and taken > card.memory_bytes:
         over = (taken - card.memory_bytes) / BYTES_PER_GIB
         refusals.append(
             f"CUDA graphs and context lie outside the budget and exceed the card by {over:.2f} GiB: lower "

@@ -45,6 +45,8 @@ MOST_GPUS = 4096
 """Along one axis of a split."""
 MOST_DRAFTS = 256
 """Of a request and step."""
+MOST_BYTES = 2**50
+"""On one GPU."""
 METHODS = ("eagle", "mtp", "draft_model", "ngram")
 """Methods of speculative decoding."""
 OF_AMPERE = ("fp8", "nvfp4", "fp4")
@@ -196,6 +198,7 @@ def _check_numbers(question: Question) -> None:
     sizes = dict.fromkeys(("max_model_len", "max_num_batched_tokens", "max_num_seqs", "block_size"), (1, TOKENS))
     sizes |= dict.fromkeys(("tp", "pp", "dp"), (1, MOST_GPUS)) | {"redundant_experts": (0, EXPERTS)}
     sizes |= {"num_speculative_tokens": (0, MOST_DRAFTS), "max_cudagraph_capture_size": (1, 65_536)}
+    sizes |= {"kv_cache_memory_bytes": (1, MOST_BYTES)}
     wrong = [
         Problem(f"must be from {low} to {high:,}", path=name, got=str(value)[:60])
         for name, (low, high) in sizes.items()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from simulator.catalog.models import model
 from simulator.catalog.shapes.quantization import named
+from simulator.catalog.vllm import overheads
 from simulator.errors import InputError
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import Weights, weight_bytes_by_stage
@@ -313,3 +314,19 @@ def test_the_longest_request_of_compressed_attention_is_what_vllm_estimates() ->
     assert not found.fits
     needed = found.num_blocks / found.max_concurrency * found.terms.block_bytes / 2**30
     assert needed == pytest.approx(6.66, abs=0.005)
+
+
+def test_a_cache_of_a_given_size_is_taken_as_far_as_the_card_holds_it() -> None:
+    """What is left on the card is the most: a block more does not start, nor does a model whose weights do not fit."""
+    held = plan("llama-3.1-8b", "h100-sxm").terms
+    context = overheads().context
+    others = held.weight_bytes + held.activation_bytes + held.runtime_bytes + held.graph_bytes + context
+    most = int(held.total_bytes - others)
+    fits, beyond = (plan("llama-3.1-8b", "h100-sxm", kv_cache_memory_bytes=most + more) for more in (0, 2**21))
+    assert fits.fits
+    assert fits.num_blocks == most // held.block_bytes
+    assert "lower kv_cache_memory_bytes" in " ".join(beyond.refusals)
+    assert not plan("llama-3.1-70b", "h100-sxm", kv_cache_memory_bytes=2**30).fits
+    for wrong in (0, -1, 2**51):
+        with pytest.raises(InputError, match="kv_cache_memory_bytes"):
+            plan("llama-3.1-8b", "h100-sxm", kv_cache_memory_bytes=wrong)

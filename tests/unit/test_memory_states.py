@@ -62,8 +62,10 @@ def test_tokens_beside_states_are_those_that_vllm_printed(
         kv_dtype="fp8",
         enable_prefix_caching=True,
         kv_cache_memory_bytes=round(kv_bytes),
+        max_num_seqs=2,
         **asked,
     )
+    assert found.fits
     assert found.kv_tokens == tokens
     assert found.terms.kv_bytes == round(kv_bytes)
 
