@@ -11,6 +11,7 @@ from simulator.errors import InputError
 from simulator.figures.table import figure
 from simulator.report.cells import as_cell
 from simulator.report.memo_docx import EXTRA
+from simulator.report.packed import without_clock
 from simulator.report.table import comparison, ordered
 from simulator.results.bundle import Bundle
 from simulator.units import TOKENS_PER_MILLION
@@ -62,7 +63,7 @@ def bill_workbook(bundle: Bundle) -> bytes:
         _lay_out(sheet)
     written = io.BytesIO()
     book.save(written)
-    return written.getvalue()
+    return without_clock(written.getvalue())
 
 
 def _fill_bill(sheet: Any, bundle: Bundle) -> int:

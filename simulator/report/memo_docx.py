@@ -10,6 +10,7 @@ import vl_convert
 from simulator.errors import InputError
 from simulator.report.blocks import Block, Bullets, Heading, Paragraph, Table
 from simulator.report.memo import memo_blocks
+from simulator.report.packed import without_clock
 from simulator.results.bundle import Bundle
 
 _PICTURE_SCALE = 2.0
@@ -36,7 +37,7 @@ def memo_document(bundle: Bundle) -> bytes:
     core.title, core.author = bundle.summary["scenario"], f"servecast {bundle.manifest['servecast']}"
     written = io.BytesIO()
     document.save(written)
-    return written.getvalue()
+    return without_clock(written.getvalue())
 
 
 def _add(document: Any, block: Block) -> None:
