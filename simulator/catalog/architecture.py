@@ -86,7 +86,7 @@ def _state(shape: ModelShape, states: list[tuple[int, LayerCache]]) -> StateLaye
         key_values=(channels - cache.heads * cache.value_dim) // 2 if channels else cache.heads * cache.head_dim,
         value_values=cache.heads * cache.value_dim if keeps else shape.hidden,
         channels=channels,
-        tail=cache.state[0].values * cache.state[0].tail if passed else 0,
+        tail=cache.state[0].values * (cache.state[0].tail or 0) if passed else 0,
         chunk=cache.chunk,
     )
 

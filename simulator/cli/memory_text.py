@@ -133,15 +133,17 @@ def print_rows(rows: list[Row], form: str) -> int:
 
 def print_comparison(log: Path, question: Question, form: str) -> int:
     """Print a start-up log beside the plan."""
-    from simulator.resolve.memory_log import compare, left_out
+    from simulator.resolve.memory_log import compare
 
-    rows, notes = compare(log, question), left_out(log, question)
+    found = compare(log, question)
     if form == "json":
-        print_json({"rows": rows, "notes": list(notes)})
+        print_json({"rows": found.rows, "notes": list(found.left_out)})
         return 0
-    for note in notes:
+    for note in found.left_out:
         print(note, end="\n\n")
-    print_table([[_shown(value) for value in row.values()] for row in rows], ["term", "log", "plan", "difference"])
+    print_table(
+        [[_shown(value) for value in row.values()] for row in found.rows], ["term", "log", "plan", "difference"]
+    )
     return 0
 
 

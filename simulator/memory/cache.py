@@ -114,8 +114,9 @@ def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, dra
     for part in cache.state:
         copied = tp - part.groups if part.groups % tp else 0
         values = (part.values + copied * part.group_values) // (tp if part.cut else 1)
-        again = part.tail + drafts if part.tail and cache.scan not in rules.tails_without_drafts else part.tail
-        total += values * (again or 1) * (part.value_bytes or dtype_bytes)
+        if part.tail is not None:
+            values *= part.tail + (0 if cache.scan in rules.tails_without_drafts else drafts)
+        total += values * (part.value_bytes or dtype_bytes)
     return total
 
 

@@ -160,9 +160,7 @@ def _stages(
     stages = []
     for stage, weight in enumerate(weight_bytes_by_stage(shape, weights, request.split)):
         activations = activation_bytes(shape, card, request.split, request.limits, rules, last=stage == pp - 1)
-        room = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
-        if request.kv_cache_memory_bytes is not None:
-            room = request.kv_cache_memory_bytes
+        left = usable - weight - activations - runtime - (graphs if rules.graphs_in_budget else 0.0)
         stages.append(
             Terms(
                 total_bytes=card.memory_bytes,
@@ -172,7 +170,7 @@ def _stages(
                 runtime_bytes=runtime,
                 graph_bytes=graphs,
                 graphs_in_budget=rules.graphs_in_budget,
-                kv_bytes=room,
+                kv_bytes=left if request.kv_cache_memory_bytes is None else request.kv_cache_memory_bytes,
                 block_bytes=found.stage_block_bytes[stage],
             )
         )

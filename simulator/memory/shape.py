@@ -51,7 +51,7 @@ class StatePart:
     values : on one GPU if tensor parallelism did not cut it; of one token where it is a tail
     value_bytes : of a value; None follows the activations
     cut : whether tensor parallelism divides it
-    tail : tokens that a convolution reads again; each draft of a step is one more. 0 where it is no tail
+    tail : tokens that a convolution reads again; each draft of a step is one more. None where it is no tail
     group_values, groups : of `values`, those of one group of heads, and its groups, which are copied until every GPU
         has one; 0 without
     """
@@ -59,7 +59,7 @@ class StatePart:
     values: int
     value_bytes: int | None = None
     cut: bool = True
-    tail: int = 0
+    tail: int | None = None
     group_values: int = 0
     groups: int = 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -153,8 +153,22 @@ def settings(text: str) -> dict[str, str]:
     return found
 
 
-def compare(file: Path, question: Question) -> list[dict[str, Any]]:
-    """Rows of term, figure in the log, figure of the plan, and their difference.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A log beside the plan.
+
+    Attributes
+    ----------
+    rows : term, figure in the log, figure of the plan, and their difference
+    left_out : what the log says of the engine and the plan does not follow, in words
+    """
+
+    rows: list[dict[str, Any]]
+    left_out: tuple[str, ...]
+
+
+def compare(file: Path, question: Question) -> Comparison:
+    """Hold a log against the plan of what it says and the question asks.
 
     Where the engine was told to take another number of blocks than its memory holds, the plan's tokens and concurrency
     are those of that number too; `num_blocks` is what memory holds on both sides.
@@ -165,11 +179,13 @@ def compare(file: Path, question: Question) -> list[dict[str, Any]]:
     """
     text = read_log(file)
     figures = logged(text)
-    asked = _question(question, settings(text), figures)
+    said = settings(text)
+    asked = _question(question, said, figures)
     if not asked.model or not asked.gpu:
         lacking = "the model" if not asked.model else "the GPU"
         raise InputError(Problem(f"the log does not name {lacking}: give it, as --gpu h100-sxm", file=str(file)))
-    plan = planned(answer(asked))
+    found = answer(asked)
+    plan = planned(found)
     if told := _OVERRIDE.search(text):
         plan |= {term: round(plan[term] * int(told[1]) / plan["num_blocks"], 4) for term in _OF_BLOCKS}
     rows = []
@@ -182,7 +198,7 @@ def compare(file: Path, question: Question) -> list[dict[str, Any]]:
         if term == "kv_tokens" and {"kv_gib", "kv_tokens"} <= figures.keys() and figures["kv_gib"] > 0 and not told:
             kept = replace(asked, kv_cache_memory_bytes=round(figures["kv_gib"] * BYTES_PER_GIB))
             rows.append(_row(OF_LOGGED, theirs, answer(kept).plan.kv_tokens))
-    return rows
+    return Comparison(rows, _left_out(question, said, has_formats=found.shape.quantization is not None))
 
 
 def _row(term: str, theirs: float | None, mine: float) -> dict[str, Any]:
@@ -194,14 +210,12 @@ def _row(term: str, theirs: float | None, mine: float) -> dict[str, Any]:
     }
 
 
-def left_out(file: Path, question: Question) -> tuple[str, ...]:
-    """What the log says of the engine and the plan does not follow, in words."""
-    found = settings(read_log(file))
+def _left_out(question: Question, said: dict[str, str], has_formats: bool) -> tuple[str, ...]:
     told = []
-    quantization = found.get("quantization", "None")
-    if question.dtype == "auto" and quantization != "None" and quantization not in FORMATS:
+    quantization = said.get("quantization", "None")
+    if question.dtype == "auto" and not has_formats and quantization not in ("None", *FORMATS):
         told.append(f"quantization {quantization} is no one format: give --dtype, as int4, or the model's config.json")
-    method = found.get("speculative_method")
+    method = said.get("speculative_method")
     if method and _drafting(method) is None and question.speculative_method is None:
         told.append(f"what drafts ({method}) is left out with its weights and layers; its drafts are counted")
     return tuple(told)

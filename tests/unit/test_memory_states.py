@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.catalog.vllm import rules
 from simulator.memory.cache import pages
@@ -143,3 +145,10 @@ def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: in
     per_token = 4 * (256 + 256) * 2
     steps = -(-least // (block_size * per_token))
     assert {group.page.tokens for group in found.groups} == {steps * block_size}
+
+
+def test_a_convolution_over_one_token_keeps_none_but_those_of_drafts() -> None:
+    cache = parts.delta_net_state(2, 2, 8, 8, 1, 4)
+    shape = replace(answer(Question("qwen3.6-27b", "h200")).shape, caches=(cache,), layer_of_cache=(0,))
+    sizes = [pages(shape, Split(1, 1), rules("0.32.0", shape), 2.0, 16, drafts)[0].size for drafts in (0, 2)]
+    assert sizes == [2 * 8 * 8 * 4, 2 * 8 * 8 * 4 + 2 * (3 * 2 * 8) * 2]
