@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from simulator.workload.reading import WasRead
@@ -123,13 +123,14 @@ def _source(file: Path, name: str | None) -> TraceSource:
 
 def _pair(text: str) -> tuple[str, str]:
     from simulator.errors import InputError, Problem, unknown_name
-    from simulator.workload.trace_file import OWN_COLUMNS
+    from simulator.schema.workload import TraceColumn
 
+    known = get_args(TraceColumn)
     ours, equals, theirs = text.partition("=")
     if not (equals and theirs):
         raise InputError(Problem("must be ours=theirs, as arrival_s=startTime", "--column", got=text))
-    if ours not in OWN_COLUMNS:
-        raise InputError(Problem(unknown_name("column", ours, OWN_COLUMNS), "--column"))
+    if ours not in known:
+        raise InputError(Problem(unknown_name("column", ours, known), "--column"))
     return ours, theirs
 
 

@@ -42,8 +42,6 @@ FORMAT_COLUMNS = {
     "table": ("arrival_s", "input_tokens", "output_tokens"),
 }
 """Columns that each format must have."""
-OWN_COLUMNS = ("arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s")
-"""Columns of servecast's own format."""
 Seconds = NDArray[np.float64]
 
 

@@ -23,8 +23,8 @@ _LONG = {"mooncake": 1e9}
 """Numbers below which the clock of a format counts from the start of the trace, where its unit is not said."""
 _CHATS = ("chat_id", "parent_chat_id")
 """Columns of Bailian's traces: a request, and the one that it goes on with."""
-_ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
-"""End of a date that says its zone."""
+_ZONE = r"\d[T ]\d.*(?:Z|[+-]\d\d(?::?\d\d)?)\s*$"
+"""A date whose time of day says its zone."""
 _RARELY = 0.1
 """Share of rows before the row above up to which a file is in order of time."""
 _STAYS = 5
@@ -274,9 +274,10 @@ class Rows:
             self.whole &= bool(np.all(values[np.isfinite(values)] % 1 == 0))
             self.problems += self._of_another_clock(table, column, values)
             return values
-        self.problems += self._of_another_zone(table, column)
         times = pd.to_datetime(raw, errors="coerce", utc=True, format="ISO8601")
-        self.problems += problems_at(table, raw, times.isna().to_numpy(), f"{column} must be a date and time")
+        bad = times.isna().to_numpy()
+        self.problems += problems_at(table, raw, bad, f"{column} must be a date and time")
+        self.problems += self._of_another_zone(table, column, ~bad)
         self._base = times.min() if self._base is None else self._base
         return np.asarray((times - self._base).dt.total_seconds(), np.float64)
 
@@ -284,17 +285,27 @@ class Rows:
         """Rows whose times count from elsewhere, or in another unit, than those of the first row."""
         limits = np.array([self._long] if self.reading.time_unit else [self._long, *(most for most, _ in _EPOCH_UNITS)])
         clock = np.searchsorted(limits, np.nan_to_num(values), side="right")
-        self._clock = int(clock[0]) if self._clock is None else self._clock
-        other = np.isfinite(values) & (clock != self._clock)
         text = f"{column} is of another unit or clock than in the first row: give all rows one, and say its time_unit"
-        return problems_at(table, table.frame[column], other, text)
+        return self._unlike_the_first(table, column, clock, np.isfinite(values), text)
 
-    def _of_another_zone(self, table: Table, column: str) -> list[Problem]:
+    def _of_another_zone(self, table: Table, column: str, dated: NDArray[np.bool_]) -> list[Problem]:
         """Rows whose dates have a zone where the first row's has none, and the other way round."""
-        zoned = table.frame[column].astype(str).str.contains(_ZONE, regex=True).to_numpy(np.int64)
-        self._clock = int(zoned[0]) if self._clock is None else self._clock
+        zoned = table.frame[column].astype(str).str.contains(_ZONE, regex=True).to_numpy(np.bool_)
         text = f"{column} has a time zone in some rows and none in others: give all one"
-        return problems_at(table, table.frame[column], zoned != self._clock, text)
+        return self._unlike_the_first(table, column, zoned, dated, text)
+
+    def _unlike_the_first(
+        self,
+        table: Table,
+        column: str,
+        clock: NDArray[np.int64] | NDArray[np.bool_],
+        is_time: NDArray[np.bool_],
+        text: str,
+    ) -> list[Problem]:
+        """Rows of another clock than the first time of the file; what is no time has none."""
+        if self._clock is None and is_time.any():
+            self._clock = int(clock[is_time][0])
+        return problems_at(table, table.frame[column], is_time & (clock != self._clock), text)
 
     def _looks_dated(self, raw: Any) -> bool:
         import pandas as pd

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fleet_cases import Source, fleet, pool, serve
+from trace_cases import segments
 
 from simulator.errors import InputError
 from simulator.scenario.load import load_scenario
@@ -50,11 +51,6 @@ def chain(requests: Requests, row: int) -> list[int]:
     while requests.next_turn[found[-1]] >= 0:
         found.append(int(requests.next_turn[found[-1]]))
     return found
-
-
-def segments(requests: Requests, row: int) -> list[tuple[int, int]]:
-    span = slice(requests.segment_start[row], requests.segment_start[row + 1])
-    return list(zip(requests.segment_id[span].tolist(), requests.segment_tokens[span].tolist(), strict=True))
 
 
 def test_turns_of_a_session_follow_one_another_and_share_what_was_said(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Clocks of traces: units, dates, times of several clocks, and clocks that begin again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trace_cases import HEADER, written
+
+from simulator.errors import InputError
+from simulator.workload.reading import Reading
+from simulator.workload.trace_file import load_trace
+
+
+def of_times(times: Iterable[object]) -> str:
+    return "\n".join([HEADER, *(f"{time},10,5" for time in times)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("times", "unit", "seconds"),
+    [
+        (["1764000001.5", "1764000003.0"], None, [0.0, 1.5]),
+        (["1764000001500", "1764000003000"], "ms", [0.0, 1.5]),
+        (["2026-11-26T08:00:00Z", "2026-11-26T10:00:01.5+02:00"], None, [0.0, 1.5]),
+        (["1764000001500", "1764000003000"], None, [0.0, 1.5]),
+        (["1764000001500000", "1764000003000000"], None, [0.0, 1.5]),
+        (["1764000001500000000", "1764000003000000000"], None, [0.0, 1.5]),
+        (["10", "1510"], "ms", [0.01, 1.51]),
+        (["10", "11.5"], None, [10.0, 11.5]),
+    ],
+)
+def test_clocks_may_count_from_1970_or_be_dates(
+    tmp_path: Path, times: list[str], unit: str | None, seconds: list[float]
+) -> None:
+    file = written(tmp_path, "t.csv", of_times(times))
+    np.testing.assert_allclose(load_trace(file, Reading(time_unit=unit)).requests.arrival_s, seconds, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("times", "unit", "row"),
+    [
+        (["1764000000", "1764000001", "1764000002000"], None, 4),
+        (["1764000000000", "1764000001"], None, 3),
+        (["0.5", "1764000001"], None, 3),
+        (["1764000000000", "12"], "ms", 3),
+        (["2026-11-26T08:00:00Z", "2026-11-26T09:00:01"], None, 3),
+        (["2026-11-26T08:00:00", "2026-11-26T09:00:01+01:00"], None, 3),
+        (["2026-11-26 08:00:00+02", "2026-11-26 09:00:01"], None, 3),
+        (["2026-11-26T08:00:00", "12.5"], None, 2),
+    ],
+)
+def test_times_of_several_clocks_in_one_column_are_refused(
+    tmp_path: Path, times: list[str], unit: str | None, row: int
+) -> None:
+    file = written(tmp_path, "t.csv", of_times(times))
+    with pytest.raises(InputError) as caught:
+        load_trace(file, Reading(time_unit=unit))
+    assert caught.value.problems[0].line == row
+    assert caught.value.problems[0].got == times[row - 2]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2026-11-26T08:00:00Z", "2026-11-26T08:00:01Z"],
+        ["2026-11-26 08:00:00+02", "2026-11-26 08:00:01+02:00"],
+        [" 2026-11-26", " 2026-11-27T08:00:00"],
+        ["1764000000", "1764000001"],
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_row_without_a_time_says_nothing_of_the_clock_of_others(tmp_path: Path, times: list[str], place: int) -> None:
+    assert len(load_trace(written(tmp_path, "t.csv", of_times(times))).requests) == 2
+    with pytest.raises(InputError) as caught:
+        load_trace(written(tmp_path, "t.csv", of_times([*times[:place], "nope", *times[place:]])))
+    assert [(problem.line, problem.got) for problem in caught.value.problems] == [(place + 2, "nope")]
+
+
+def test_a_clock_in_ms_may_run_for_days(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", of_times([0, 864_000_000]))
+    assert load_trace(file, Reading(time_unit="ms")).requests.arrival_s.tolist() == [0.0, 864_000.0]
+
+
+def test_a_clock_that_begins_again_is_refused_and_rows_out_of_order_are_counted(tmp_path: Path) -> None:
+    again = written(tmp_path, "again.csv", of_times(k % 20 for k in range(40)))
+    with pytest.raises(InputError, match=f"{again}:22: arrival_s begins again"):
+        load_trace(again)
+    by_end = [1.0, 4.0, 2.0, 3.0, 9.0, 5.0, 7.0, 6.0, 8.0, 10.0]
+    ended = load_trace(written(tmp_path, "t.csv", of_times(by_end)))
+    assert ended.was_read.out_of_order == 3
+    assert ended.requests.arrival_s.tolist() == sorted(by_end)
+    assert load_trace(written(tmp_path, "back.csv", of_times(range(40, 0, -1)))).was_read.out_of_order == 39
+
+
+def test_bailian_has_seconds_whole_or_not(tmp_path: Path) -> None:
+    row = {"chat_id": 0, "parent_chat_id": -1, "input_length": 32, "output_length": 5, "turn": 1, "hash_ids": [1, 2]}
+    text = "\n".join(json.dumps({**row, "timestamp": 10 * k}) for k in range(3)) + "\n"
+    trace = load_trace(written(tmp_path, "t.jsonl", text))
+    assert (trace.was_read.time_unit, trace.was_read.hash_block_tokens) == ("s", 16)
+    assert trace.requests.arrival_s.tolist() == [0.0, 10.0, 20.0]
