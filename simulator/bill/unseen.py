@@ -96,30 +96,27 @@ class _Schedule:
     @property
     def cycles(self) -> float:
         """In a month."""
-        return HOURS_PER_MONTH * SECONDS_PER_HOUR / self.launches.cycle_s
+        return HOURS_PER_MONTH * SECONDS_PER_HOUR / self.cycle_s
+
+    @property
+    def cycle_s(self) -> float:
+        return self.launches.schedule.cycle_s
 
     def instances(self, replicas: int) -> int:
         return servers_needed([self.launches.gpus_per_replica] * replicas, self.gpus_per_instance)
 
     def replicas_at(self, at_s: float) -> int:
-        at_s %= self.launches.cycle_s
-        windows = self.launches.windows
-        return next((n for start_s, end_s, n in windows if start_s <= at_s < end_s), self.launches.outside)
-
-    def edges(self) -> set[float]:
-        return {edge for start_s, end_s, _ in self.launches.windows for edge in (start_s, end_s)}
+        return self.launches.schedule.replicas_at(at_s)
 
     def launched_at(self, at_s: float) -> int:
         """Replicas that are there or start: the most from then to an early launch later."""
-        early_s, cycle_s = self.launches.early_s, self.launches.cycle_s
-        ahead = (edge for edge in self.edges() if (edge - at_s) % cycle_s <= early_s)
-        return max(self.replicas_at(at_s), *(self.replicas_at(edge) for edge in ahead), 0)
+        return max(self.launches.schedule.numbers(at_s, self.launches.early_s))
 
     def pieces(self) -> Iterator[tuple[float, float, float]]:
         """Times of the cycle in which nothing changes: from, to, and between."""
-        cycle_s, early_s = self.launches.cycle_s, self.launches.early_s
-        cuts = {edge % cycle_s for edge in self.edges()} | {(edge - early_s) % cycle_s for edge in self.edges()}
-        for from_s, until_s in pairwise(sorted(cuts | {0.0, cycle_s})):
+        edges, ahead_s = self.launches.schedule.edges, (0.0, self.launches.early_s)
+        cuts = {(edge - before_s) % self.cycle_s for edge in edges for before_s in ahead_s}
+        for from_s, until_s in pairwise(sorted(cuts | {0.0, self.cycle_s})):
             yield from_s, until_s, (from_s + until_s) / 2
 
 
@@ -128,7 +125,7 @@ def _early(schedule: _Schedule, periods: Sequence[PeriodUse]) -> Iterator[_Piece
         ready, launched = schedule.replicas_at(at_s), schedule.launched_at(at_s)
         if launched > ready:
             seen_s = math.fsum(
-                weight(one) * _overlap_s(from_s, until_s, *_span(one), schedule.launches.cycle_s) for one in periods
+                weight(one) * _overlap_s(from_s, until_s, *_span(one), schedule.cycle_s) for one in periods
             )
             count_s = schedule.cycles * (until_s - from_s) - seen_s
             below, upto = schedule.instances(ready), schedule.instances(launched)
@@ -137,7 +134,7 @@ def _early(schedule: _Schedule, periods: Sequence[PeriodUse]) -> Iterator[_Piece
 
 def _ends(schedule: _Schedule, offer: RentedTerms, periods: Sequence[PeriodUse]) -> Iterator[_Piece]:
     """What each rental is billed for beyond its end; one is seen by a period in which it begins and ends."""
-    cycle_s = schedule.launches.cycle_s
+    cycle_s = schedule.cycle_s
     pieces = [
         (from_s, until_s, schedule.instances(schedule.launched_at(at))) for from_s, until_s, at in schedule.pieces()
     ]

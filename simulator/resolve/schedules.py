@@ -9,7 +9,8 @@ from simulator.errors import InputError, Problem
 from simulator.resolve.clock import Clock
 from simulator.resolve.places import in_seconds
 from simulator.schema.pool import Pool
-from simulator.study.fleet import Reliability, Schedule
+from simulator.study.fleet import Reliability
+from simulator.study.schedule import Schedule
 
 
 def pool_schedule(pool: Pool, clock: Clock) -> Schedule | None:

@@ -137,8 +137,7 @@ def _launches(pool: PoolSpec) -> Launches | None:
     schedule = pool.schedule
     if schedule is None or not schedule.windows or not math.isfinite(schedule.cycle_s):
         return None
-    early_s = pool.cold_start.total_s if schedule.start_early_s is None else schedule.start_early_s
-    return Launches(schedule.windows, schedule.outside, early_s, schedule.cycle_s, pool.gpus_per_replica)
+    return Launches(schedule, pool.early_s, pool.gpus_per_replica)
 
 
 def _discount_rate(planned: PlannedTopology, figures: Figures) -> Money:

@@ -129,11 +129,15 @@ def _ahead(work: Work, name: str) -> _Ahead:
 
 def _into_store(work: Work, name: str, found: Answer | None) -> None:
     """Simulate what a topology still needs: its replications, months and advice; whoever needs it meets its errors."""
-    tell(name, 0.5)
-    planned, shown = planned_at(work.loaded, name, work.loads, found, work.sizer, work.rows), work.loads.shown
-    outcomes = []
+
+    def trials(label: str, share: float) -> None:
+        tell(label, 0.5 + 0.125 * share)
+
+    trials(name, 0.0)
+    planned = planned_at(work.loaded, name, work.loads, found, work.sizer, work.rows, trials)
+    shown, outcomes = work.loads.shown, []
     for number in range(shown.demand.replications):
-        tell(name, 0.5 + 0.25 * number / shown.demand.replications)
+        tell(name, 0.625 + 0.125 * number / shown.demand.replications)
         outcomes.append(kept_outcome(subject_of(planned), shown.demand, number, work.sizer.store, work.rows))
     tell(name, 0.75)
     course = course_of(work.loaded, work.loads, planned, outcomes, work.sizer, found)

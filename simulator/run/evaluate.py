@@ -44,10 +44,16 @@ class Course:
 
 
 def planned_at(
-    written: LoadedScenario, name: str, loads: Loads, found: Answer | None, sizer: Sizer, rows: Rows | None = None
+    written: LoadedScenario,
+    name: str,
+    loads: Loads,
+    found: Answer | None,
+    sizer: Sizer,
+    rows: Rows | None = None,
+    progress: Progress | None = None,
 ) -> PlannedTopology:
     """A topology at the sizes, and hours of windows, that a search found; arguments are those of `Sizer.sized`."""
-    return plan_topology(sizer.sized(written, name, loads, found, rows), name)
+    return plan_topology(sizer.sized(written, name, loads, found, rows, progress), name)
 
 
 def shown_outcomes(planned: PlannedTopology, loads: Loads, store: Store) -> list[Outcome]:

@@ -123,15 +123,20 @@ def walk_study(
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
     last = written
+
+    def told(what: str, _: float) -> None:
+        if progress:
+            progress(what, 0.0)
+
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
         horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):
             stands = _standing(last, phase.loaded, spells[-1].planned)
-            found = sizer.answer(phase.loaded, planned.name, here, standing=stands)
+            found = sizer.answer(phase.loaded, planned.name, here, told, standing=stands)
             sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
-            sized = sizer.sized(phase.loaded, planned.name, here, found)
+            sized = sizer.sized(phase.loaded, planned.name, here, found, progress=told)
             then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
         if found and found.hours:
             hours |= {event.from_month: found.hours, **then.hours}

@@ -99,15 +99,22 @@ def _with_rows(
     return outcome
 
 
-def kept_outcome(subject: Subject, demand: Demand, number: int, store: Store, rows: Rows | None) -> Outcome:
+def kept_outcome(
+    subject: Subject,
+    demand: Demand,
+    number: int,
+    store: Store,
+    rows: Rows | None,
+    progress: Progress | None = None,
+) -> Outcome:
     """A replication of what is shown, its requests kept for whoever writes them."""
     if rows is None:
-        return stored_outcome(subject, demand, number, store)
+        return stored_outcome(subject, demand, number, store, progress)
     key = outcome_key(subject, demand, number)
     known = store.get(key)
     if isinstance(known, Outcome) and rows.has(key):
         return known
     with rows.taking(key) as keep:
-        outcome = simulate_one(subject, demand, number, keep=keep)
+        outcome = simulate_one(subject, demand, number, keep=keep, progress=progress)
     store.put(key, outcome)
     return outcome

@@ -45,7 +45,7 @@ from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import expected_errors
-from simulator.run.written_scalers import on_cheapest_instances
+from simulator.run.written_scalers import has_written_scalers
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
@@ -56,7 +56,7 @@ from simulator.simulate.one import subject_of
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
 from simulator.size.advice import advice
-from simulator.size.answer import Answer, sized_scenario, with_found_hours
+from simulator.size.answer import Answer, with_found_hours
 from simulator.size.expected import expected_trials
 from simulator.size.found import Limits
 from simulator.size.speeds import AtSpeed, at_speeds
@@ -173,12 +173,11 @@ def _simulate(
     if work.worth(jobs):
         store = store if store.can_keep else Store(folder / "trials")
         work, searched = replace(work, sizer=Sizer(store, limits)), _AHEAD_SHARE
-        answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, _up_to(searched, progress))
+        answers = answers_ahead(work, list(loaded.scenario.topologies), jobs, _between(0.0, searched, progress))
     else:
-        answers = _answers(work, _up_to(searched, progress))
-    sized = sized_scenario(loaded, list(answers.values()))
-    for name, written in loaded.scenario.topologies.items():
-        sized = on_cheapest_instances(written, sized, name, loads.first_month, store, work.rows)
+        answers = _answers(work, _between(0.0, searched, progress))
+    begun, searched = searched, _with_instances(loaded, searched)
+    sized = _sized(work, answers, _between(begun, searched, progress))
     study = _Study(work, sized, answers, searched, progress)
     planned = plan_topologies(sized)
     collect(resolve_terms, planned)
@@ -331,11 +330,25 @@ def _speeds(
     return found
 
 
-def _up_to(most: float, progress: Progress | None) -> Progress | None:
+def _between(begin: float, end: float, progress: Progress | None) -> Progress | None:
     """Progress of what is so much of the whole."""
     if progress is None:
         return None
-    return lambda what, share: progress(what, most * share)
+    return lambda what, share: progress(what, begin + (end - begin) * share)
+
+
+def _with_instances(loaded: LoadedScenario, searched: float) -> float:
+    """Share of the progress that is done once written autoscalers were simulated, too."""
+    return max(searched, _AHEAD_SHARE) if has_written_scalers(loaded) else searched
+
+
+def _sized(work: Work, answers: Mapping[str, Answer], progress: Progress | None) -> LoadedScenario:
+    """The scenario at the sizes that were found, with written autoscalers on the instances that cost least."""
+    sized, names = work.loaded, list(work.loaded.scenario.topologies)
+    for k, name in enumerate(names):
+        told = _between(k / len(names), (k + 1) / len(names), progress)
+        sized = work.sizer.sized(sized, name, work.loads, answers.get(name), work.rows, told)
+    return sized
 
 
 def _answers(work: Work, progress: Progress | None) -> dict[str, Answer]:

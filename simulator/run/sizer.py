@@ -70,7 +70,13 @@ class Sizer:
         )
 
     def sized(
-        self, loaded: LoadedScenario, name: str, loads: Loads, found: Answer | None, rows: Rows | None = None
+        self,
+        loaded: LoadedScenario,
+        name: str,
+        loads: Loads,
+        found: Answer | None,
+        rows: Rows | None = None,
+        progress: Progress | None = None,
     ) -> LoadedScenario:
         """The scenario with what was found of one topology, and its written autoscalers on the cheapest instances.
 
@@ -79,10 +85,11 @@ class Sizer:
         loads : the first of these months decides
         found : its sizes, and hours of windows, where some are open
         rows : keeps the requests of what is shown
+        progress : of the trials of these autoscalers
         """
         sized = sized_scenario(loaded, [found] if found else [])
         written = loaded.scenario.topologies[name]
-        return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows)
+        return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows, progress)
 
     def sizing(self, loaded: LoadedScenario, found: Answer, level: Level) -> Sizing:
         """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed.

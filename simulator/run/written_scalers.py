@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from simulator.resolve.sizes import alone, is_open
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
+from simulator.run.months import Progress
 from simulator.run.replications import kept_outcome
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.topology import Topology
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import outcome_key
-from simulator.simulate.one import Outcome, Subject, subject_of
+from simulator.simulate.one import Outcome, subject_of
 from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
@@ -31,6 +32,7 @@ def on_cheapest_instances(
     periods: Sequence[PeriodDemand],
     store: Store,
     rows: Rows | None = None,
+    progress: Progress | None = None,
 ) -> LoadedScenario:
     """The scenario with autoscaled pools of a topology on other instances, where these cost less in a month.
 
@@ -43,23 +45,35 @@ def on_cheapest_instances(
     written, sized : the topology as the scenario has it, and at the sizes that were found
     periods : of the month that decides
     rows : keeps the requests of what is shown
+    progress : called with the trial and the share that is done
     """
     found, looked = sized, list[Instances]()
+
+    def told(share: float) -> None:
+        if progress:
+            done = 1 - 0.5 ** len(looked)  # nobody knows how many instances will be looked at
+            progress(f"{name}: trial {1 + len(looked)} of its instances", done + (1 - done) * share / 2)
+
     pools = _open(written, sized.scenario.topologies[name])
     if not pools:
         return sized
-    outcomes, usd, meets = _served(found, name, periods, store, rows)
+    outcomes, usd, meets = _served(found, name, periods, store, rows, told)
     while other := _better(found, name, pools, periods, outcomes):
         if other in looked:
             break
         looked.append(other)
         there = _on(found, name, other)
-        then, less, met = _served(there, name, periods, store, rows)
+        then, less, met = _served(there, name, periods, store, rows, told)
         if not less < usd or (meets and not met):
             break
         _forget(found, name, periods, rows)
         found, outcomes, usd, meets = there, then, less, met
     return found
+
+
+def has_written_scalers(loaded: LoadedScenario) -> bool:
+    """Whether `on_cheapest_instances` simulates any topology."""
+    return any(_open(topology, topology) for topology in loaded.scenario.topologies.values())
 
 
 def _open(written: Topology, sized: Topology) -> tuple[str, ...]:
@@ -73,21 +87,31 @@ def _open(written: Topology, sized: Topology) -> tuple[str, ...]:
 
 
 def _served(
-    loaded: LoadedScenario, name: str, periods: Sequence[PeriodDemand], store: Store, rows: Rows | None
+    loaded: LoadedScenario,
+    name: str,
+    periods: Sequence[PeriodDemand],
+    store: Store,
+    rows: Rows | None,
+    told: Callable[[float], None],
 ) -> tuple[list[list[Outcome]], float, bool]:
     """Every replication of every period to its end, the mean bill of a month, and whether the SLO is met."""
     planned = plan_topology(alone(loaded, name), name)
     subject = subject_of(planned)
-    outcomes = [_of_period(subject, one, store, rows) for one in periods]
+    outcomes: list[list[Outcome]] = []
+    for one in periods:
+        shown = rows if rows is not None and rows.period == one.period else None
+        outcomes.append([])
+        for k in range(one.demand.replications):
+
+            def tick(now_s: float, one: PeriodDemand = one, k: int = k) -> None:
+                of_period = (k + min(now_s / one.demand.horizon_s, 1.0)) / one.demand.replications
+                told((len(outcomes) - 1 + of_period) / len(periods))
+
+            outcomes[-1].append(kept_outcome(subject, one.demand, k, store, shown, tick))
     parts = [(one.period, gave) for one, gave in zip(periods, outcomes, strict=True)]
     usd = usd_of_periods(parts, resolve_terms(planned).terms)
     meets = all(try_fleet(subject, one.demand, store).refutation is None for one in periods)
     return outcomes, sum(usd) / len(usd), meets
-
-
-def _of_period(subject: Subject, one: PeriodDemand, store: Store, rows: Rows | None) -> list[Outcome]:
-    shown = rows if rows is not None and rows.period == one.period else None
-    return [kept_outcome(subject, one.demand, k, store, shown) for k in range(one.demand.replications)]
 
 
 def _better(

@@ -41,7 +41,7 @@ def _least_usage(subject: Subject, demand: Demand) -> Usage:
     runs_on = not demand.jobs_per_month
     pools = tuple(
         _least_use(
-            *(spec, start_s, horizon_s, _fewest(spec, clock_s + start_s, clock_s + horizon_s)),
+            *(spec, start_s, horizon_s, _fewest(spec, clock_s + start_s, horizon_s - start_s)),
             runs_on and (spec.owned or _undisturbed(spec)),
         )
         for spec in fleet.pools
@@ -91,16 +91,9 @@ def _undisturbed(pool: PoolSpec) -> bool:
     return rates == (0.0, 0.0, 0.0) and not faults.known and pool.outages == Outages()
 
 
-def _fewest(pool: PoolSpec, from_s: float, until_s: float) -> int:
+def _fewest(pool: PoolSpec, clock_s: float, length_s: float) -> int:
     """Replicas that a pool has at any time of a span of the clock, by its schedule if it has one."""
-    schedule = pool.schedule
-    if schedule is None:
-        return pool.least_replicas
-    turns = range(math.ceil((until_s - from_s) / schedule.cycle_s) + 1) if math.isfinite(schedule.cycle_s) else (0,)
-    first = from_s // schedule.cycle_s * schedule.cycle_s if math.isfinite(schedule.cycle_s) else 0.0
-    edges = (first + k * schedule.cycle_s if k else first for k in turns)
-    changes = (edge + at for edge in edges for start_s, end_s, _ in schedule.windows for at in (start_s, end_s))
-    return min(schedule.replicas_at(at) for at in (from_s, *(at for at in changes if from_s < at < until_s)))
+    return min(pool.schedule.numbers(clock_s, length_s)) if pool.schedule is not None else pool.least_replicas
 
 
 def _least_use(pool: PoolSpec, start_s: float, horizon_s: float, replicas: int, counted: bool) -> PoolUsage:

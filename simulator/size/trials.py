@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -228,46 +228,40 @@ class Trials:
         It stays as it is where that could not bring it near the best, where nothing was measured, and where instances
         are written.
         """
-        point, saved_usd = list(tried.point), 0.0
         if not tried.outcomes:
             return tried.point
-        names = {pool.name: pool for pool in self.sized(tried.point).planned.settings.pools}
-        for k, (pool, size) in enumerate(zip(self.pools, tried.point, strict=True)):
-            if not isinstance(size, Scaled) or not is_left_open(self._written(pool, size)):
-                continue
-            uses = [
-                (one.period.hours, [outcome.usage for outcome in gave])
-                for one, gave in zip(self.periods, tried.outcomes, strict=True)
-            ]
-            found = better_instance(names[pool.name], replica_hours(pool.name, uses))
+        uses = [
+            (one.period.hours, [outcome.usage for outcome in gave])
+            for one, gave in zip(self.periods, tried.outcomes, strict=True)
+        ]
+        named = {pool.name: pool for pool in self.sized(tried.point).planned.settings.pools}
+        point, saved_usd = list(tried.point), 0.0
+        for k, size, written in self._left_open(tried.point):
+            found = better_instance(named[written.name], replica_hours(written.name, uses))
             if found is not None:
-                point[k] = self._on(pool, size, found.offer.instance)
+                point[k] = _on(written, size, found.offer.instance)
                 saved_usd += found.usd_per_hour * HOURS_PER_MONTH
-        n = len(tried.usd)
         if best is not None and tried.word != "met":
-            bar = (1 + RACE_MARGINS[0]) * sum(best.usd[:n]) / len(best.usd[:n])
-            return tried.point if tried.usd_per_month - saved_usd > bar else tuple(point)
+            same = best.usd[: len(tried.usd)]
+            if tried.usd_per_month - saved_usd > (1 + RACE_MARGINS[0]) * sum(same) / len(same):
+                return tried.point
         return tuple(point)
-
-    def _written(self, pool: OpenPool, size: Scaled) -> Pool:
-        """The pool as the scenario has it, at a size."""
-        sized = replace(size, instance="")
-        loaded = with_sizes(self.loaded, self.name, {pool.index: sized})
-        return loaded.scenario.topologies[self.name].pools[pool.index]
-
-    def _on(self, pool: OpenPool, size: Scaled, instance: str) -> Scaled:
-        """The size on an instance; that is not named where it is taken anyway."""
-        taken = taken_before(self._written(pool, size))
-        return replace(size, instance="" if taken is not None and taken.instance == instance else instance)
 
     def _cheapest_at_fewest(self, point: Point) -> Point:
         """The point on the instances that hold its fewest replicas for least: on whichever it is, it costs no less."""
-        return tuple(
-            self._on(pool, size, at_fewest(self._written(pool, size), size.least))
-            if isinstance(size, Scaled) and is_left_open(self._written(pool, size))
-            else size
-            for pool, size in zip(self.pools, point, strict=True)
-        )
+        found = list(point)
+        for k, size, written in self._left_open(point):
+            found[k] = _on(written, size, at_fewest(written, size.least))
+        return tuple(found)
+
+    def _left_open(self, point: Point) -> Iterator[tuple[int, Scaled, Pool]]:
+        """Number, size, and the pool at that size, of each whose instances the scenario leaves open to its trials."""
+        for k, (pool, size) in enumerate(zip(self.pools, point, strict=True)):
+            if isinstance(size, Scaled):
+                sized = with_sizes(self.loaded, self.name, {pool.index: replace(size, instance="")})
+                written = sized.scenario.topologies[self.name].pools[pool.index]
+                if is_left_open(written):
+                    yield k, size, written
 
     def _raced(self, point: Point, sized: Sized, best: Tried | None, replications: int | None) -> Tried:
         every = self.demand.replications
@@ -342,3 +336,9 @@ def _dearer(usd: Sequence[float], best: Sequence[float]) -> bool:
         return False
     reference = sum(best[: len(usd)])
     return sum(usd) - reference > RACE_MARGINS[len(usd) - 1] * reference
+
+
+def _on(pool: Pool, size: Scaled, instance: str) -> Scaled:
+    """The size of a pool on an instance; that is not named where it is taken anyway."""
+    taken = taken_before(pool)
+    return replace(size, instance="" if taken is not None and taken.instance == instance else instance)

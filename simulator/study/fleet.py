@@ -12,6 +12,7 @@ from simulator.engine.config import EngineConfig
 from simulator.perf.steptime import StepTime
 from simulator.study.caches import CacheResets, PrefixScore
 from simulator.study.choices import ReplicaRouting, TargetRouting
+from simulator.study.schedule import Schedule
 from simulator.units import SECONDS_PER_WEEK
 
 
@@ -52,37 +53,6 @@ class Autoscaler:
     down_window_s: float = 300.0
     up_step: int = 4
     up_factor: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """Replicas by the time of the week.
-
-    Attributes
-    ----------
-    windows : (start_s, end_s, replicas) on the fleet's clock; where several hold, the first counts
-    outside : replicas at all other times
-    start_early_s : launches come so long before a window; None: by a whole cold start, so that replicas are ready then
-    cycle_s : after which the windows come again; inf: never
-    """
-
-    windows: tuple[tuple[float, float, int], ...]
-    outside: int = 0
-    start_early_s: float | None = None
-    cycle_s: float = SECONDS_PER_WEEK
-
-    def replicas_at(self, clock_s: float) -> int:
-        """Replicas at `clock_s` on the fleet's clock."""
-        at_s = clock_s % self.cycle_s
-        return next((n for start_s, end_s, n in self.windows if start_s <= at_s < end_s), self.outside)
-
-    @property
-    def most(self) -> int:
-        return max([self.outside, *(n for _, _, n in self.windows)])
-
-    @property
-    def least(self) -> int:
-        return min([self.outside, *(n for _, _, n in self.windows)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +180,12 @@ class PoolSpec:
         if self.schedule is not None:
             return self.schedule.least
         return min(self.replicas, self.autoscaler.min_replicas) if self.autoscaler else self.replicas
+
+    @property
+    def early_s(self) -> float:
+        """How long before a window of its schedule it is launched."""
+        given = self.schedule.start_early_s if self.schedule is not None else 0.0
+        return self.cold_start.total_s if given is None else given
 
     @property
     def server_gpus(self) -> int:

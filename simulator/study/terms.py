@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.study.schedule import Schedule
+
 Money = float | NDArray[np.float64]
 
 
@@ -141,16 +143,12 @@ class Launches:
 
     Attributes
     ----------
-    windows : (start_s, end_s, replicas) on the clock; where several hold, the first counts
-    outside : replicas at all other times
+    schedule : its windows come again
     early_s : launches come so long before a window
-    cycle_s : after which the windows come again
     """
 
-    windows: tuple[tuple[float, float, int], ...]
-    outside: int
+    schedule: Schedule
     early_s: float
-    cycle_s: float
     gpus_per_replica: int
 
 

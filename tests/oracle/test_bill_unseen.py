@@ -16,6 +16,7 @@ from simulator.bill.unseen import unseen
 from simulator.run.simulate import simulate
 from simulator.study.bill import MonthUse, PeriodUse
 from simulator.study.demand import When
+from simulator.study.schedule import Schedule
 from simulator.study.terms import Commitment, Launches, RentedTerms, Terms
 from simulator.study.usage import Usage
 
@@ -83,7 +84,8 @@ def test_any_schedule_between_any_periods_costs_the_same_by_both(
 ) -> None:
     """Two days that come again and again; windows may touch, and reach over their end."""
     spans = ((at, min(at + length, 48), n) for at, length, n in windows)
-    launches = Launches(tuple((a * HOUR_S, b * HOUR_S, n) for a, b, n in spans), outside, early_s, 48 * HOUR_S, 1)
+    marks = tuple((a * HOUR_S, b * HOUR_S, n) for a, b, n in spans)
+    launches = Launches(Schedule(marks, outside, cycle_s=48 * HOUR_S), early_s, 1)
     used = rented(
         usd_per_instance_hour=tuple(1.0 + 0.1 * hour for hour in range(24)),
         gpus_per_instance=size,
@@ -112,7 +114,7 @@ def test_any_schedule_between_any_periods_costs_the_same_by_both(
 def offer(early_s: float, minimum_s: float = 0.0, granularity_s: float = 0.0) -> RentedTerms:
     """Two replicas a day from 9 to 17 on one instance, with one outside of them."""
     windows = tuple((day * 86400.0 + 9 * 3600, day * 86400.0 + 17 * 3600, 3) for day in range(7))
-    launches = Launches(windows, 1, early_s, 604800.0, 1)
+    launches = Launches(Schedule(windows, 1), early_s, 1)
     return RentedTerms("p", "s", "on_demand", 1, (1.0,), minimum_s, granularity_s, launches=launches)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from simulator.resolve.topology import plan_topology
 from simulator.scenario.load import load_scenario
 from simulator.schema.clock import WeekWindow
 from simulator.study.choices import TargetRouting
-from simulator.study.fleet import SECONDS_PER_WEEK, ColdStart, FleetSpec, Reliability, RoutingSpec, Schedule
+from simulator.study.fleet import ColdStart, FleetSpec, Reliability, RoutingSpec
+from simulator.study.schedule import Schedule
+from simulator.units import SECONDS_PER_WEEK
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 COLD = ColdStart(provision_s=60.0, engine_s=40.0)
@@ -215,3 +218,30 @@ def test_reclaims_and_failures_have_switches_of_their_own(
     assert (found.mtbf_s > 0, found.reclaim_mtbf_s > 0) == (fails, reclaimed)
     assert fails or found.unavailable_probability == 0
     assert found.reclaim_correlation == (0.5 if "correlation" in text else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("clock_s", "length_s", "numbers"),
+    [
+        (0.0, 8.0, [1]),
+        (0.0, 8.5, [1, 3]),
+        (8.0, 9.0, [3, 3]),
+        (8.0, 9.5, [1, 3, 3]),
+        (40.0, 17.0, [1, 3]),
+        (40.0, 48.0, [1, 1, 3]),
+        (-5.0, 1000.0, [1, 1, 3]),
+    ],
+)
+def test_numbers_within_a_time_are_those_before_its_end(clock_s: float, length_s: float, numbers: list[int]) -> None:
+    """Three from hour 8 to 17 of each two days, else one; an hour at which the time ends is not in it."""
+    every = Schedule(((8.0, 17.0, 3),), 1, cycle_s=48.0)
+    assert sorted(every.numbers(clock_s, length_s)) == numbers
+    assert set(every.numbers(clock_s, length_s)) == {
+        every.replicas_at(clock_s + length_s * k / 997) for k in range(997)
+    }
+
+
+def test_windows_that_do_not_come_again_are_not_ahead_of_later_times() -> None:
+    once = Schedule(((8.0, 17.0, 3),), 1, cycle_s=math.inf)
+    assert once.numbers(0.0, 10.0) == [1, 3]
+    assert once.numbers(20.0, 1e9) == [1]

@@ -45,6 +45,21 @@ def test_a_run_says_beforehand_what_it_is_likely_to_take_and_then_which_trial_is
     assert shares == sorted(shares)
 
 
+@pytest.mark.parametrize("keep", ["true", "false"])
+def test_trials_of_the_instances_of_written_autoscalers_are_told_while_they_run(tmp_path: Path, keep: str) -> None:
+    """They are all that is simulated: what comes after them is in the store."""
+    scaled = ELASTIC.replace("auto}", "{kind: queue, min: 7, max: 8, target_per_replica: 500}}")
+    text = chat(scaled, study="months: 1", rate_rps=2, horizon_s=40, warmup_s=1)
+    told: list[tuple[str, float]] = []
+    loaded = written(tmp_path, text).with_(f"run.keep_requests={keep}")
+    simulate(loaded, tmp_path / "out", progress=lambda what, share: told.append((what, share)))
+    shares = [share for what, share in told if re.fullmatch(r"elastic: trial [12] of its instances", what)]
+    assert {"elastic: trial 1 of its instances", "elastic: trial 2 of its instances"} <= {what for what, _ in told}
+    assert shares == sorted(shares)
+    assert shares[0] < 0.4 < 0.6 < shares[-1] < 1.0
+    assert [share for _, share in told] == sorted(share for _, share in told)
+
+
 def test_what_is_expected_grows_with_what_is_open_and_with_what_is_asked(tmp_path: Path) -> None:
     loaded = written(tmp_path, chat(OPEN, ELASTIC, FIXED, study="months: 1", rate_rps=20, horizon_s=5, warmup_s=1))
     pools = {name: open_pools(loaded, name) for name in ("own", "elastic", "fixed")}

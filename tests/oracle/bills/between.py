@@ -26,9 +26,10 @@ class Week:
     """A cycle of the windows, cut wherever something changes."""
 
     def __init__(self, plan: Row, offer: Row) -> None:
-        self.plan, self.offer, self.length = plan, offer, plan["cycle_s"]
+        self.plan, self.offer, self.windows = plan, offer, plan["schedule"]["windows"]
+        self.length = plan["schedule"]["cycle_s"]
         self.times = HOURS * 3600.0 / self.length
-        edges = [edge for begin, end, _ in plan["windows"] for edge in (begin, end)]
+        edges = [edge for begin, end, _ in self.windows for edge in (begin, end)]
         self.cuts = sorted(
             {0.0, self.length}
             | {edge % self.length for edge in edges}
@@ -41,10 +42,10 @@ class Week:
         return replicas * math.ceil(gpus / size) if gpus > size else math.ceil(replicas / (size // gpus))
 
     def ready(self, at: float) -> int:
-        for begin, end, count in self.plan["windows"]:
+        for begin, end, count in self.windows:
             if begin <= at % self.length < end:
                 return int(count)
-        return int(self.plan["outside"])
+        return int(self.plan["schedule"]["outside"])
 
     def there(self, at: float) -> int:
         soon = [edge for edge in self.edges if (edge - at) % self.length <= self.plan["early_s"]]
@@ -73,7 +74,6 @@ class Week:
     def ends(self, periods: list[tuple[Row, Row]]) -> list[tuple[float, float, int, int, float, int]]:
         found = []
         steps = [(begin, end, self.instances(self.there(0.5 * (begin + end)))) for begin, end in pairwise(self.cuts)]
-        top = max(count for _, _, count in steps)
         for k in range(len(steps)):
             begin, _, now = steps[k]
             for level in range(steps[k - 1][2] + 1, now + 1):
@@ -87,7 +87,6 @@ class Week:
                     beyond = paid - seconds
                     missing = (self.times - seen) * beyond
                     found.append((begin + seconds, begin + paid, level - 1, level, missing, 0))
-        assert top >= 0
         return found
 
     def _within(self, begin: float, end: float, usage: Row) -> int:
