@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import altair as alt
 import streamlit as st
 
 _LEAST_PX, _LABELS_PX = 620, 90
@@ -13,7 +14,7 @@ _LEAST_PX, _LABELS_PX = 620, 90
 def show_wide(chart: Any, key: str) -> None:
     """Show the chart, a `stacked` one as wide as there is room; where that is too little, it can be moved sideways."""
     name = f"wide-{key.replace('.', '-')}"
-    is_stacked = "vconcat" in chart.to_dict()
+    is_stacked = isinstance(chart, alt.VConcatChart)
     width = (
         f"min-width: {_LEAST_PX}px; max-width: calc(100% - {_LABELS_PX}px)" if is_stacked else "min-width: max-content"
     )
