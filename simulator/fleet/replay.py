@@ -201,9 +201,12 @@ def _segments(request: TraceRequest) -> list[tuple[tuple[object, ...], int]]:
 
 def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth: int) -> Any:
     left: dict[int, list[float]] = defaultdict(list)
-    for event in events:
+    earlier_s = 0.5 * (_PLAN_S - _NOTICED_S) / len(ordered)
+    for k, event in enumerate(events):
+        then_reset = any(other.reset and other.step == event.step for other in events[k + 1 :])
+        at_s = _DURING_S if event.during else _PLAN_S - earlier_s * then_reset
         for number in event.abort:
-            left[number].append(event.step + (_DURING_S if event.during else _PLAN_S))
+            left[number].append(event.step + at_s)
     leaves_s = []
     for row in ordered:
         after = (time_s - row.arrival_step - _PLAN_S for time_s in left[row.id])

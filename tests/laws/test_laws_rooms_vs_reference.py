@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -188,3 +189,19 @@ def fetched_with_adapters(draw: st.DrawFn) -> ScheduleTrace:
 def test_prompts_of_one_token_that_are_passed_over_once_their_kv_is_there(trace: ScheduleTrace) -> None:
     (steps,) = replay_kernel(trace)
     assert steps == [step.plain() for step in trace.steps]
+
+
+@pytest.mark.parametrize(("first", "computed"), [("leaves", 0), ("resets", 4)])
+def test_who_leaves_before_a_reset_of_the_same_step_holds_no_block_then(first: str, computed: int) -> None:
+    """A cache is forgotten where no block is held: that of a client who leaves goes back first, or is in the way."""
+    modes = Modes(groups=GROUPS["both"], connector=True)
+    config = EngineConfig(40, SIZE, BUDGET, 2, 80, enable_prefix_caching=True, rules=V0_32, modes=modes)
+    loads = TraceRequest(0, 0, ((100, 5),), 2, 0, accept="00", remote_prefill=True, load_steps=2)
+    leaves = TraceRequest(1, 0, ((101, 1),), 1, 0, accept="0", remote_prefill=True, load_steps=3)
+    events = [TraceEvent(4, (1,)), TraceEvent(4, reset="running")]
+    if first == "resets":
+        events.reverse()
+    trace = ScheduleTrace("order", V0_32.version, config, (loads, leaves), (), events=tuple(events))
+    (steps,) = replay_kernel(trace)
+    assert steps == [step.plain() for step in replay_reference(trace)]
+    assert steps[-1].scheduled == ((0, 6 - computed, computed),)
