@@ -171,7 +171,20 @@ def _answer(perform: Callable[[Any, Any], Any], shared: object, task: object) ->
         return pickle.dumps((_DONE, perform(shared, task)))
     except BaseException as error:
         error.add_note(traceback.format_exc())
-        return pickle.dumps((_RAISED, error))
+        return _raised(error)
+
+
+def _raised(error: BaseException) -> bytes:
+    """An error as it is sent: in words where it is none that another process can put together again."""
+    try:
+        message = pickle.dumps((_RAISED, error))
+        pickle.loads(message)
+    except Exception:
+        told = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in error.__notes__:
+            told.add_note(note)
+        return pickle.dumps((_RAISED, told))
+    return message
 
 
 def _say(pipe: Connection, message: bytes) -> None:

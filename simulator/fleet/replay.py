@@ -20,7 +20,7 @@ from simulator.engine.verify import ModeMissing
 from simulator.fleet.dataplane import DataPlane
 from simulator.fleet.records import RECORD, Status
 from simulator.fleet.single import RequestList, run_single, steps_of
-from simulator.fleet.state import TIMER_RESET, TIMER_RESET_RUNNING
+from simulator.fleet.state import TIMER_NUMBER, TIMER_RESET, TIMER_RESET_RUNNING, Fleet
 from simulator.fleet.timers import set_timer
 from simulator.perf.steptime import constant_step_time
 from simulator.study.choices import TargetRouting
@@ -28,6 +28,8 @@ from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 from simulator.workload.requests import Requests, make_extras, make_requests
 
 _MOST_IDLE_S = 1_000.0
+_LAST = 2**30
+"""Beyond the number of every timer of a replay."""
 _PLAN_S, _PAUSE_S, _DURING_S, _NOTICED_S = 0.5, 0.5, 0.75, 0.25
 """In each second of a replay outputs come first, then loads and sends that have ended are noticed in order of ids, then
 events and arrivals come and a plan is made, then events that came while its output was awaited."""
@@ -108,16 +110,24 @@ def _replay_turns(
     if config.num_speculative_tokens:
         engines = engines._replace(verdicts=_verdicts(ordered), drafted=_drafted(ordered))
     plane.engines = engines
-    for event in events:
+    for k, event in enumerate(events):
         if event.reset:
-            kind = TIMER_RESET_RUNNING if event.reset == "running" else TIMER_RESET
-            set_timer(plane.fleet, event.step + _PLAN_S, kind, 0, -1)
+            after = any(other.abort and other.step == event.step and not other.during for other in events[:k])
+            _set_reset(plane.fleet, event, _LAST if after else 0)
     for k in ranks:
         plane.activate(k, 0.0)
     _advance_to_the_end(plane, ordered[-1].arrival_step)
     made = list(steps_of(np.concatenate(rows), empty=True))
     ended = np.concatenate(records)
     return [_entries([step for step in made if step.replica == k], ordered, ended[ended["target"] == k]) for k in ranks]
+
+
+def _set_reset(fleet: Fleet, event: TraceEvent, number: int) -> None:
+    """Timers of one time are due in order of their numbers: a reset's is `number` more than the next."""
+    kind = TIMER_RESET_RUNNING if event.reset == "running" else TIMER_RESET
+    fleet.scalars[TIMER_NUMBER] += number
+    set_timer(fleet, event.step + _PLAN_S, kind, 0, -1)
+    fleet.scalars[TIMER_NUMBER] -= number
 
 
 def _entries(steps: Sequence[LoggedStep], ordered: Sequence[TraceRequest], records: NDArray[Any]) -> list[TraceStep]:
@@ -201,12 +211,9 @@ def _segments(request: TraceRequest) -> list[tuple[tuple[object, ...], int]]:
 
 def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth: int) -> Any:
     left: dict[int, list[float]] = defaultdict(list)
-    earlier_s = 0.5 * (_PLAN_S - _NOTICED_S) / len(ordered)
-    for k, event in enumerate(events):
-        then_reset = any(other.reset and other.step == event.step for other in events[k + 1 :])
-        at_s = _DURING_S if event.during else _PLAN_S - earlier_s * then_reset
+    for event in events:
         for number in event.abort:
-            left[number].append(event.step + at_s)
+            left[number].append(event.step + (_DURING_S if event.during else _PLAN_S))
     leaves_s = []
     for row in ordered:
         after = (time_s - row.arrival_step - _PLAN_S for time_s in left[row.id])

@@ -205,3 +205,17 @@ def test_who_leaves_before_a_reset_of_the_same_step_holds_no_block_then(first: s
     (steps,) = replay_kernel(trace)
     assert steps == [step.plain() for step in replay_reference(trace)]
     assert steps[-1].scheduled == ((0, 6 - computed, computed),)
+
+
+@pytest.mark.parametrize("groups", ["one table", "both"])
+def test_output_that_a_reset_drops_comes_while_its_request_loads_again(groups: str) -> None:
+    """It moves no counter later: two tokens are two plans, as if nothing had been on its way."""
+    modes = Modes(groups=GROUPS[groups], flight=FLIGHTS["async"], connector=True)
+    config = EngineConfig(40, SIZE, BUDGET, 2, 80, enable_prefix_caching=False, rules=V0_32, modes=modes)
+    loads = TraceRequest(0, 0, ((0, 8), (100, 1)), 2, 0, accept="00", stored_tokens=4, async_load=True)
+    others = [TraceRequest(number, 0, ((100 + number, 1),), 1, 0, accept="0") for number in (1, 2, 3)]
+    reset = (TraceEvent(3, reset="running"),)
+    trace = ScheduleTrace("dropped", V0_32.version, config, (loads, *others), (), events=reset)
+    (steps,) = replay_kernel(trace)
+    assert steps == [step.plain() for step in replay_reference(trace)]
+    assert [step.scheduled for step in steps if step.step > 3] == [((0, 5, 4),), ((0, 1, 9),)]

@@ -104,6 +104,25 @@ def test_what_a_task_raises_comes_as_it_is_with_where_it_was_raised() -> None:
         list(processes.results(refuse, None, [0, 2], 2))
 
 
+class NoSuch(Exception):
+    """It holds what no other process can have, or lacks what it is made of."""
+
+    def __init__(self, name: str, lock: object) -> None:
+        super().__init__(f"no {name}")
+        self.lock = lock
+
+
+def lack(shared: None, task: int) -> None:
+    raise NoSuch("h100", threading.Lock() if task else None)
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_an_error_that_cannot_be_sent_comes_in_words(task: int) -> None:
+    with pytest.raises(RuntimeError, match="NoSuch: no h100") as caught:
+        list(processes.results(lack, None, [task, task], 2))
+    assert "in lack" in caught.value.__notes__[0]
+
+
 def flood(shared: None, task: int) -> int:
     for k in range(5000):
         processes.tell("x" * 100, k / 5000)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simulator.engine.state import DECODE, LANDING, PREFILL, WAITING, Engines
+from simulator.engine.state import DECODE, LANDING, PREFILL, RECEIVED, RECEIVING, REQUEUED, WAITING, Engines
 from simulator.jit import inline_kernel, kernel
 
 
@@ -35,9 +35,10 @@ def may_stop(slot: Any) -> int:
 
 @inline_kernel
 def is_here(engines: Engines, r: int, entry: Any) -> bool:
-    """Whether the request of an entry still runs or waits at replica `r`."""
+    """Whether the request of an entry still runs or waits at replica `r`, also for what it loads again."""
     slot = engines.slots[entry.slot]
     here = slot.state == PREFILL or slot.state == DECODE or slot.state == LANDING or slot.state == WAITING
+    here = here or slot.state == RECEIVING or slot.state == RECEIVED or slot.state == REQUEUED
     return here and slot.request == entry.request and slot.replica == r
 
 
