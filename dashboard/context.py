@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.components.keep import show_keeping
+from dashboard.components.standing import stand
 from dashboard.loading import open_bundle
 from dashboard.settings import settings
 from simulator.errors import InputError
@@ -98,7 +99,7 @@ def _run(folders: Mapping[str, Path], view: str) -> str | None:
     if not is_back:
         st.query_params["run"] = name
     st.session_state["run.view"] = view
-    st.session_state["run"] = name if name in folders else None
+    stand("run", name if name in folders else None)
     if name in folders:
         st.session_state["run.shown"] = name
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard.components.standing import stand
+
 
 def typed_slider(
     label: str,
@@ -38,6 +40,6 @@ def typed_slider(
             f"{label}: typed", *typed, start, key=key, bind="query-params", label_visibility="collapsed", **options
         )
     value = start if found is None else found
-    st.session_state[dragged] = min(max(value, ends[0]), ends[1])
+    stand(dragged, min(max(value, ends[0]), ends[1]))
     slider.slider(label, *ends, key=dragged, help=help, on_change=take, **options)
     return value

@@ -244,3 +244,19 @@ def test_changes_of_one_run_are_not_laid_over_another(open_view: Open, runs: Pat
     assert [error.value for error in app.error] == []
     assert app.number_input(key="what_if.server").value == 1.0
     assert any("nothing yet" in caption.value for caption in app.caption)
+
+
+def test_a_page_leaves_its_fields_to_the_person_who_changes_them(open_view: Open) -> None:
+    """What a page sets takes the place, in the browser, of what was done there meanwhile."""
+
+    def is_set(kind: str, label: str) -> bool:
+        (found,) = (field for field in app.get(kind) if field.proto.label == label)
+        return bool(found.proto.set_value)
+
+    app = open_view("what_if")
+    app.slider(key="what_if.demand.drag").set_value(1.05).run()
+    assert not is_set("slider", "Demand ×")
+    assert is_set("number_input", "Demand ×: typed")
+    app.number_input(key="what_if.demand").set_value(1.5).run()
+    assert is_set("slider", "Demand ×")
+    assert not is_set("selectbox", "Run")
