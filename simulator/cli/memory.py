@@ -65,7 +65,7 @@ def memory(
     dtype
         Weights: auto (the checkpoint's own), bf16, fp16, fp8, int8, int4, awq, gptq, nvfp4 or mxfp4.
     kv_dtype
-        KV cache: auto, bf16, fp8 or int8.
+        KV cache: auto, bf16, fp8, int8, or vLLM's int8_per_token_head, nvfp4, turboquant_k8v4 and others.
     gpu_memory_utilization
         Share of the GPU's memory; the version's default unless given.
     max_model_len

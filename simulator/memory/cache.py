@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
+from simulator.memory.kv_format import KvFormat
 from simulator.memory.rules import Rules
 from simulator.memory.shape import CacheKind, LayerCache, ModelShape
 from simulator.memory.weights import stage_of_layer, stage_sizes
@@ -64,7 +65,7 @@ class Pool:
         return min((group.page.tokens for group in self.groups), default=1)
 
 
-def pages(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_size: int, drafts: int) -> list[Page]:
+def pages(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int) -> list[Page]:
     """Block of every cache of the model on one GPU.
 
     Beside a state, attention's blocks are lengthened until they hold one, in steps that the kernels and the block size
@@ -77,12 +78,12 @@ def pages(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_
     sizes = [
         _state_bytes(cache, split.tp, rules, shape.dtype_bytes, drafts)
         if cache.kind == "state"
-        else _token_bytes(cache, split.tp, kv_bytes, shape.dtype_bytes)
-        for cache in shape.caches
+        else kv.token_bytes(shape, cache, layer, split.tp)
+        for cache, layer in zip(shape.caches, shape.layer_of_cache, strict=True)
     ]
     state = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind == "state"), default=0)
     token = max((size for size, cache in zip(sizes, shape.caches, strict=True) if cache.kind != "state"), default=0)
-    tokens = block_size
+    tokens = block_size = kv.block_size(shape, block_size, STATE_ALIGNMENT)
     if state and token:
         step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
         tokens = step * math.ceil(state / (step * token))
@@ -99,15 +100,6 @@ def _page(cache: LayerCache, size: int, tokens: int, token: int) -> Page:
     return Page(cache.kind, cache.reach, tokens, size * tokens, size)
 
 
-def _token_bytes(cache: LayerCache, tp: int, kv_bytes: float, dtype_bytes: int) -> int:
-    if cache.row_bytes:
-        return cache.row_bytes
-    value = kv_bytes or dtype_bytes
-    if cache.kind == "latent":
-        return round(cache.head_dim * value)
-    return round(max(1, cache.heads // tp) * (cache.head_dim + cache.value_dim) * value)
-
-
 def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, drafts: int) -> int:
     """Bytes of a layer's state; a convolution reads again what it read for drafts that were refused."""
     total = 0
@@ -120,19 +112,19 @@ def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, dra
     return total
 
 
-def pool(shape: ModelShape, split: Split, rules: Rules, kv_bytes: float, block_size: int, drafts: int = 0) -> Pool:
+def pool(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_size: int, drafts: int = 0) -> Pool:
     """KV-cache groups of the whole model and the bytes of a block on each stage.
 
     Parameters
     ----------
-    kv_bytes : bytes of a KV value; 0 follows the weights' 16-bit type
+    kv : how keys and values are stored
     drafts : of a request and step
 
     Raises
     ------
     InputError : layers whose blocks this version cannot bring to one size
     """
-    found = pages(shape, split, rules, kv_bytes, block_size, drafts)
+    found = pages(shape, split, rules, kv, block_size, drafts)
     if any(cache.block_tokens for cache in shape.caches):
         groups, repeats = _packed(found, rules, shape)
         if rules.packing == "patterns":

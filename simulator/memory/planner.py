@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulator.memory.cache import Group, Pool, pool, request_blocks
+from simulator.memory.kv_format import IN_16_BIT, KvFormat
 from simulator.memory.profile import (
     Card,
     Overheads,
@@ -29,7 +30,7 @@ class Request:
 
     Attributes
     ----------
-    kv_bytes : bytes of a KV value; 0 follows the weights' 16-bit type
+    kv : how keys and values are stored
     max_model_len : longest request, None for the model's context
     enforce_eager : no graphs
     max_cudagraph_capture_size : tokens of the largest graph, None for vLLM's choice
@@ -42,7 +43,7 @@ class Request:
     split: Split
     limits: BatchLimits
     gpu_memory_utilization: float
-    kv_bytes: float = 0.0
+    kv: KvFormat = IN_16_BIT
     max_model_len: int | None = None
     block_size: int = 16
     enforce_eager: bool = False
@@ -121,7 +122,7 @@ def plan(shape: ModelShape, weights: Weights, card: Card, request: Request, rule
     """
     length = request.max_model_len or shape.context
     drafts = request.num_speculative_tokens
-    found = pool(shape, request.split, rules, request.kv_bytes, request.block_size, drafts)
+    found = pool(shape, request.split, rules, request.kv, request.block_size, drafts)
     stages = _stages(shape, weights, card, request, rules, overheads, found)
     terms = min(stages, key=lambda stage: stage.kv_bytes / max(stage.block_bytes, 1))
     blocks = max(0, int(terms.kv_bytes // terms.block_bytes)) if terms.block_bytes else 0

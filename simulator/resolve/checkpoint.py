@@ -9,7 +9,6 @@ from simulator.catalog.architecture import architecture_of
 from simulator.catalog.models import model
 from simulator.catalog.overheads import experts_as
 from simulator.catalog.precisions import aliases, layout, precisions
-from simulator.catalog.shapes.quantization import kv_bytes_of
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
 from simulator.perf.architecture import Architecture
@@ -81,17 +80,15 @@ def _check_checkpoint(asked: str, native: str) -> None:
         )
 
 
-def layout_of(settings: EngineSettings, weights: str, shape: ModelShape, tp: int, pp: int, gpu_name: str) -> Layout:
-    """How a replica spreads, and its formats; a KV cache of `auto` is the checkpoint's own, else 16 bit.
+def layout_of(settings: EngineSettings, weights: str, tp: int, pp: int, gpu_name: str) -> Layout:
+    """How a replica spreads, and the format of its weights, with a KV cache in 16 bit.
 
     Raises
     ------
     InputError : Marlin's kernel for experts that it does not compute, or of which nothing was measured
     """
-    own_fp8 = settings.kv_cache_dtype == "auto" and kv_bytes_of(shape.quantization) == 1.0
     parts = layout(
         "bf16" if weights in _UNQUANTIZED.values() else weights,
-        "fp8" if own_fp8 else settings.kv_cache_dtype,
         tp=tp,
         pp=pp,
         expert_parallel=settings.enable_expert_parallel,

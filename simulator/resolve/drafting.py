@@ -38,7 +38,7 @@ def drafting_of(settings: EngineSettings, arch: Architecture, folder: Path) -> D
                 got=spec.model,
             )
         )
-    return Drafting(spec.num_speculative_tokens, draft, layout(native, settings.kv_cache_dtype).weights, rows)
+    return Drafting(spec.num_speculative_tokens, draft, layout(native).weights, rows)
 
 
 def drafts_of(settings: EngineSettings, rules: RuleSet, connected: bool, modules: int) -> Drafts | None:

@@ -32,7 +32,7 @@ from simulator.resolve.drafting import chances_of, drafting_of, drafts_of
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
-from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, question
+from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, notes_of_cache, question
 from simulator.resolve.memory import shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
@@ -105,7 +105,7 @@ def plan_engine(
     card = machine.gpu
     shape = shape_of(name, folder)
     weights = weight_format(settings, native, shape)
-    parts = layout_of(settings, weights, shape, tp, pp, machine.like or card.name)
+    parts = layout_of(settings, weights, tp, pp, machine.like or card.name)
     check_layout(arch, card.device, parts)
     drafting = drafting_of(settings, arch, folder)
     native_format = settings.quantization is None or bool(shape.quantization)
@@ -122,6 +122,7 @@ def plan_engine(
     connected = role != "both" or settings.kv_connector is not None
     drafts = drafts_of(settings, rules, connected, of_vllm.mtp_modules)
     memory = kv_blocks(asked, Modes(drafts=drafts, connector=connected))
+    parts = replace(parts, kv_value_bytes=memory.kv.value_bytes(shape))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))
     limits = _of_plans(settings, memory.limits)
@@ -147,7 +148,7 @@ def plan_engine(
     else:
         steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
         measured = kernels_of(machine, arch, parts, drafting)
-        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, measured)
+        notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, measured) + notes_of_cache(memory.kv)
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),
         config=config,

@@ -8,6 +8,7 @@ from pathlib import Path
 from simulator.engine.modes.spec import KvGroup, Modes
 from simulator.errors import InputError, Problem
 from simulator.memory.cache import Group
+from simulator.memory.kv_format import IN_16_BIT, KvFormat
 from simulator.memory.planner import NULL_BLOCK, Plan
 from simulator.memory.weights import stage_of_layer
 from simulator.perf.device import BatchLimits, Split
@@ -17,12 +18,15 @@ from simulator.resolve.memory import Answer, Question, answer
 from simulator.schema.engine import EngineSettings
 
 _KEYS = {
+    "kv_dtype": "kv_cache_dtype",
     "speculative_method": "speculative_config.method",
     "num_speculative_tokens": "speculative_config.num_speculative_tokens",
     "draft_model": "speculative_config.model",
 }
 """Keys of an engine that a question's fields come from, where they are called otherwise."""
 _PLAIN = Modes()
+_MEASURED = ("auto", "fp8", "int8")
+"""Formats of the KV cache whose attention the step-time model was fitted to, or computes like one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class KvBlocks:
     max_model_len : longest request in tokens that the replica takes
     limits : token budget and sequences of a step
     plan : what vLLM's start-up finds
+    kv : how keys and values are stored
     groups : KV cache groups; empty is one block table
     prefix_caching : whether blocks of equal beginnings are reused
     notes : what a run tells of it
@@ -48,6 +53,7 @@ class KvBlocks:
     max_model_len: int
     limits: BatchLimits
     plan: Plan
+    kv: KvFormat = IN_16_BIT
     groups: tuple[KvGroup, ...] = ()
     prefix_caching: bool = True
     notes: tuple[str, ...] = ()
@@ -60,6 +66,16 @@ def notes_of(name: str, parts: tuple[str, ...]) -> tuple[str, ...]:
     return (
         f"{name}: the step-time model does not know {', '.join(parts)} and computes those layers as plain attention: "
         "its times are a guess; KV blocks are planned by layer",
+    )
+
+
+def notes_of_cache(kv: KvFormat) -> tuple[str, ...]:
+    """The warning of a run with a KV cache that nobody measured."""
+    if kv.name in _MEASURED:
+        return ()
+    return (
+        f"kv_cache_dtype {kv.name}: its attention was not measured; a step reads as many bytes as it stores, as "
+        "fast as with the nearest format that was, and what its kernel takes to unpack them is not in it",
     )
 
 
@@ -117,7 +133,8 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
         found = answer(replace(asked, max_model_len=longest))
     if not found.plan.fits:
         raise InputError(_refusal(found))
-    plan, size = found.plan, asked.block_size
+    plan = found.plan
+    size = plan.groups[0].page.tokens if _is_one_table(plan) else asked.block_size
     caching = found.request.enable_prefix_caching
     groups = kv_groups(plan, caching, asked.speculative_method, asked.num_speculative_tokens)
     one_table = not_simulated(groups, caching, modes)
@@ -129,6 +146,7 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
             max_model_len=plan.max_model_len,
             limits=found.request.limits,
             plan=plan,
+            kv=found.request.kv,
             groups=groups,
             prefix_caching=caching,
             notes=_caching_notes(found, caching),
@@ -153,6 +171,7 @@ def kv_blocks(asked: Question, modes: Modes = _PLAIN) -> KvBlocks:
         max_model_len=min(plan.max_model_len, holds),
         limits=found.request.limits,
         plan=plan,
+        kv=found.request.kv,
         prefix_caching=caching,
         notes=notes,
     )
@@ -190,6 +209,11 @@ def _refusal(found: Answer) -> Problem:
     )
 
 
+def _is_one_table(plan: Plan) -> bool:
+    """Whether vLLM itself has one block table, of layers that cache tokens."""
+    return len(plan.groups) == 1 and plan.groups[0].page.kind != "state"
+
+
 def _of_one_table(found: Answer) -> tuple[int, float]:
     """Blocks and bytes of one for an engine that has one block table.
 
@@ -199,7 +223,7 @@ def _of_one_table(found: Answer) -> tuple[int, float]:
     """
     plan, size = found.plan, found.request.block_size
     kinds = {group.page.kind for group in plan.groups}
-    if len(plan.groups) == 1 and kinds != {"state"}:
+    if _is_one_table(plan):
         return plan.num_blocks, plan.terms.block_bytes
     if "state" in kinds or not kinds & {"window", "chunk"}:
         return plan.kv_tokens // size, plan.terms.kv_bytes * size / max(plan.kv_tokens, 1)

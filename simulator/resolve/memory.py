@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from simulator.catalog.architecture import architecture_of
+from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
 from simulator.catalog.shapes.border import EXPERTS, TOKENS
 from simulator.catalog.shapes.config import read_config, shape_from_config
-from simulator.catalog.shapes.quantization import BY_NAME, kv_bytes_of, named, of_checkpoint, precision_of
+from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.drafts import with_head, with_model
@@ -29,18 +30,6 @@ from simulator.scenario.named_files import is_config
 
 PLAIN_DTYPES = {"auto": None, "bf16": 2, "bfloat16": 2, "fp16": 2, "float16": 2, "half": 2, "fp32": 4, "float32": 4}
 """Types of weights that are not quantised, in bytes; auto is the checkpoint's own."""
-KV_DTYPES = {
-    "auto": 0.0,
-    "bf16": 2.0,
-    "bfloat16": 2.0,
-    "fp16": 2.0,
-    "float16": 2.0,
-    "fp8": 1.0,
-    "fp8_e4m3": 1.0,
-    "fp8_e5m2": 1.0,
-    "int8": 1.0,
-    "nvfp4": 0.5625,
-}
 MOST_GPUS = 4096
 """Along one axis of a split."""
 MOST_DRAFTS = 256
@@ -151,6 +140,7 @@ def answer(question: Question) -> Answer:
     split = Split(question.tp, question.pp, question.dp, question.expert_parallel, question.redundant_experts)
     weights, shape = _weights(question, checkpoint, shape, card, found)
     check_split(shape, split)
+    kv = kv_format(question.kv_dtype, kv_cache_of(shape.quantization), shape, card, found.version, "kv_dtype")
     longest = _length(question, shape)
     weights, shape = _with_drafts(question, checkpoint, weights, shape, card, found)
     _check_tables(question, shape)
@@ -162,7 +152,7 @@ def answer(question: Question) -> Answer:
         split=split,
         limits=_limits(question, card, shape),
         gpu_memory_utilization=utilization,
-        kv_bytes=_kv_bytes(question, shape),
+        kv=kv,
         max_model_len=longest,
         block_size=question.block_size,
         enforce_eager=question.enforce_eager,
@@ -329,13 +319,6 @@ def _check_precision(name: str, gpu_name: str, card: Card) -> None:
     if name in OF_AMPERE and card.generation == "turing":
         works = "awq, gptq, int8"
         raise InputError(Problem(f"{gpu_name} has no kernel for {name} weights; use {works}", got=f"dtype={name}"))
-
-
-def _kv_bytes(question: Question, shape: ModelShape) -> float:
-    asked = question.kv_dtype.lower()
-    if asked not in KV_DTYPES:
-        raise InputError(unknown_name("kv_dtype", question.kv_dtype, KV_DTYPES))
-    return KV_DTYPES[asked] or kv_bytes_of(shape.quantization)
 
 
 def _limits(question: Question, card: Card, shape: ModelShape) -> BatchLimits:

@@ -8,6 +8,27 @@ from pydantic import Field
 
 from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
 
+KvCacheDtype = Literal[
+    "auto",
+    "bfloat16",
+    "float16",
+    "fp8",
+    "fp8_e4m3",
+    "fp8_e5m2",
+    "int8",
+    "int8_per_token_head",
+    "fp8_per_token_head",
+    "int4_per_token_head",
+    "nvfp4",
+    "nvfp4_4over6",
+    "turboquant_k8v4",
+    "turboquant_4bit_nc",
+    "turboquant_k3v4_nc",
+    "turboquant_3bit_nc",
+    "ultraquant_4bit",
+    "fp8_ds_mla",
+    "nvfp4_ds_mla",
+]
 Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
 
 
@@ -96,8 +117,8 @@ class EngineSettings(Settings):
     """Type of activations, and of weights that are not quantized; auto is the model's own."""
     quantization: Quantization | None = None
     """Format of the weights; the model's own unless given, none for weights in `dtype`."""
-    kv_cache_dtype: Literal["auto", "bfloat16", "float16", "fp8", "int8"] = "auto"
-    """Type of the KV cache; auto is that of the activations."""
+    kv_cache_dtype: KvCacheDtype = "auto"
+    """Type of the KV cache; auto is the checkpoint's, else that of the activations."""
     block_size: Annotated[int, Field(ge=1, le=65_536), IS_NUMBER] = 16
     """Tokens in one KV block."""
     gpu_memory_utilization: Annotated[float, Field(gt=0, le=1), IS_NUMBER] | None = None

@@ -11,6 +11,7 @@ from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.config import shape_from_config
 from simulator.catalog.vllm import rules
 from simulator.memory.cache import pages
+from simulator.memory.kv_format import IN_16_BIT
 from simulator.memory.planner import Plan
 from simulator.perf.device import Split
 from simulator.resolve.memory import Question, answer
@@ -121,7 +122,7 @@ def test_groups_of_a_mamba2_layer_are_copied_until_each_gpu_has_one() -> None:
     shape = shape_from_config("own", config, None)
 
     def state(tp: int, drafts: int, version: str) -> int:
-        found = pages(shape, Split(tp, 1), rules(version, shape), 2.0, 16, drafts)
+        found = pages(shape, Split(tp, 1), rules(version, shape), IN_16_BIT, 16, drafts)
         return next(page.size for page in found if page.kind == "state")
 
     inner, group = 32 * 64, 2 * 128
@@ -150,5 +151,5 @@ def test_a_longer_block_size_is_the_step_of_blocks_beside_a_state(block_size: in
 def test_a_convolution_over_one_token_keeps_none_but_those_of_drafts() -> None:
     cache = parts.delta_net_state(2, 2, 8, 8, 1, 4)
     shape = replace(answer(Question("qwen3.6-27b", "h200")).shape, caches=(cache,), layer_of_cache=(0,))
-    sizes = [pages(shape, Split(1, 1), rules("0.32.0", shape), 2.0, 16, drafts)[0].size for drafts in (0, 2)]
+    sizes = [pages(shape, Split(1, 1), rules("0.32.0", shape), IN_16_BIT, 16, drafts)[0].size for drafts in (0, 2)]
     assert sizes == [2 * 8 * 8 * 4, 2 * 8 * 8 * 4 + 2 * (3 * 2 * 8) * 2]

@@ -337,13 +337,15 @@ def _algorithm(name: str, file: str | None) -> Format:
     return _ALGORITHMS[name]
 
 
-def kv_bytes_of(section: Mapping[str, Any] | None) -> float:
-    """Bytes of a KV value where the checkpoint fixes them, else 0."""
+def kv_cache_of(section: Mapping[str, Any] | None) -> str:
+    """Format of the KV cache that the checkpoint fixes, else `auto`; vLLM leaves what it does not know at `auto`."""
     if not section:
-        return 0.0
-    inner = section.get("quantization") if isinstance(section.get("quantization"), Mapping) else section
-    algorithm = str(inner.get("kv_cache_quant_algo") or "").upper() if isinstance(inner, Mapping) else ""
-    scheme = section.get("kv_cache_scheme")
-    if algorithm == "FP8" or (isinstance(scheme, Mapping) and int(scheme.get("num_bits") or 0) == 8):
-        return 1.0
-    return 0.0
+        return "auto"
+    inner = section.get("quantization")
+    within: Mapping[str, Any] = inner if isinstance(inner, Mapping) else section
+    for place in (within, section):
+        scheme = place.get("kv_cache_scheme")
+        if isinstance(scheme, Mapping):
+            return {8: "fp8", 4: "nvfp4"}.get(int(scheme.get("num_bits") or 0), "auto")
+    algorithm = str(within.get("kv_cache_quant_algo") or section.get("kv_cache_quant_algo") or "").lower()
+    return algorithm if algorithm in ("fp8", "nvfp4") else "auto"
