@@ -1,4 +1,4 @@
-"""A chart of several rows: as wide as the page, and on a phone, where that is too narrow, scrolled sideways."""
+"""A chart of several rows, as wide as the page; a wider one is scrolled sideways."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import altair as alt
 import streamlit as st
 
-_LEAST_PX, _LABELS_PX = 620, 90
+_LEAST_PX, LABELS_PX = 240, 90
 """Least width of what is drawn, and the room beside it for the numbers of the axis."""
 
 
 def show_wide(chart: Any, key: str) -> None:
-    """Show the chart, a `stacked` one as wide as there is room; where that is too little, it can be moved sideways."""
+    """Show the chart, a `stacked` one as wide as the page; what is wider can be moved sideways."""
     name = f"wide-{key.replace('.', '-')}"
     is_stacked = isinstance(chart, alt.VConcatChart)
     width = (
-        f"min-width: {_LEAST_PX}px; max-width: calc(100% - {_LABELS_PX}px)" if is_stacked else "min-width: max-content"
+        f"min-width: {_LEAST_PX}px; max-width: calc(100% - {LABELS_PX}px)" if is_stacked else "min-width: max-content"
     )
     st.html(f"<style>.st-key-{name} {{overflow-x: auto}} .st-key-{name} > div {{{width}}}</style>")
     with st.container(key=name):

@@ -37,12 +37,19 @@ def topology_colour(names: Sequence[str]) -> alt.Color:
 
 
 def stacked(rows: Sequence[Any]) -> Any:
-    """Charts below each other whose x axes move together: drag to move, scroll to zoom."""
+    """Titled charts below each other whose x axes move together: drag to move, scroll to zoom."""
     zoom = alt.selection_interval(name="zoom", bind="scales", encodings=["x"])
     with warnings.catch_warnings():
         # that all rows share one selection is meant, which altair remarks on
         warnings.filterwarnings("ignore", "Automatically deduplicated selection parameter")
-        return alt.vconcat(*rows).add_params(zoom)
+        return alt.vconcat(*map(_titled_at_its_axis, rows)).add_params(zoom)
+
+
+def _titled_at_its_axis(row: Any) -> Any:
+    """The chart with its title where its axis begins: titles of rows are in line whatever the width of their labels."""
+    title = row.title if isinstance(row.title, alt.TitleParams) else alt.TitleParams(row.title)
+    title.frame, title.anchor = "group", "start"
+    return row.properties(title=title)
 
 
 def latency(topologies: Summaries, metric: str, title: str) -> Any:

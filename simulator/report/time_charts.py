@@ -201,7 +201,9 @@ def _line(data: pd.DataFrame, column: str, words: str, colour: alt.Color, x: Alo
 
 
 def _demand(tables: LoadTables, colour: alt.Color, x: Along) -> Any:
-    title = "requests arriving per s; dashed: what the ready replicas could serve"
+    title = alt.TitleParams(
+        "requests arriving per s", subtitle="dashed: what the ready replicas could serve", subtitleColor="gray"
+    )
     offered = _line(tables.demand, "arrived_per_s", "requests arriving per s", colour, x)
     if not len(tables.capacity):
         return offered

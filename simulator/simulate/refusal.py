@@ -41,7 +41,7 @@ class Refutation:
     def __str__(self) -> str:
         return (
             self.words
-            or f"{self.class_name}: {self.term} is missed by {self.misses} requests, {self.allowed} are allowed"
+            or f"{self.class_name}: {self.term} is missed by {self.misses:,} requests, {self.allowed:,} are allowed"
         )
 
 

@@ -43,7 +43,7 @@ def test_what_failed_is_drawn_and_counted(
     assert not app.exception
     assert [error.value for error in app.error] == []
     assert app.selectbox(key="load.topology").value == topology
-    assert rows(app)[-1]["title"] == _EVENTS
+    assert rows(app)[-1]["title"]["text"] == _EVENTS
     assert _QUIET not in [caption.value for caption in app.caption]
     shown = next(table.value for table in app.dataframe if "failures" in table.value.columns)
     for pool in troubled.summary["topologies"][topology]["pools"]:
@@ -61,6 +61,7 @@ def test_what_failed_is_drawn_and_counted(
 def test_a_run_in_which_nothing_failed_says_so(open_view: Open) -> None:
     app = open_view("load", **{"load.topology": "own"})
     assert _QUIET in [caption.value for caption in app.caption]
-    titles = [row["title"] for row in rows(app)]
+    titles = [row["title"]["text"] for row in rows(app)]
     assert _EVENTS not in titles
-    assert titles[0].startswith("requests arriving per s; dashed")
+    assert titles[0] == "requests arriving per s"
+    assert rows(app)[0]["title"]["subtitle"].startswith("dashed")

@@ -141,7 +141,7 @@ def test_a_server_that_fails_for_a_while_is_seen_in_what_users_wait(open_view: O
     assert any('server_failures=[{"start_s": 30.0, "duration_s": 24.0}]' in caption.value for caption in app.caption)
     (chart,) = app.get("arrow_vega_lite_chart") or app.get("vega_lite_chart")
     spec = json.loads(chart.proto.spec)
-    titles = [row["title"] for row in spec["vconcat"]]
+    titles = [row["title"]["text"] for row in spec["vconcat"]]
     assert titles[0].startswith("time to first token, p95")
     assert titles[1] == "requests waiting"
 

@@ -127,7 +127,7 @@ def test_what_is_drawn_over_time_is_what_happened(bundle: Bundle) -> None:
         assert len(tables.events) == len(mine) > 0
         assert set(tables.events["target"]) <= set(tables.targets)
         chart = load_over_time(tables).to_dict()
-        titles = [row["title"] for row in chart["vconcat"]]
+        titles = [row["title"]["text"] for row in chart["vconcat"]]
         assert titles[0].startswith("requests arriving per s")
         assert titles[-1] == "cold starts, faults and outages"
 

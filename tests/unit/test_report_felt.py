@@ -48,4 +48,4 @@ def test_a_band_is_of_the_last_side_alone() -> None:
 
 def test_losses_have_a_row_where_there_are_some() -> None:
     assert len(drawn()) == 2
-    assert [row["title"].startswith("requests lost") for row in drawn(lost=2.0)] == [False, False, True]
+    assert [row["title"]["text"].startswith("requests lost") for row in drawn(lost=2.0)] == [False, False, True]
