@@ -9,6 +9,8 @@ from simulator.errors import InputError
 from simulator.memory.shape import LayerCache, Matrix, ModelShape
 from simulator.memory.weights import DRAFT, Format, Weights, layer_of
 
+NO_LAYER = 10**6
+"""Number of a layer that no list of a checkpoint names."""
 MLP_PARTS = (".mlp.", ".moe.", ".router.", ".per_layer_gates", ".block_sparse_moe.")
 """Parts of names of a layer's matrices that are not its attention's."""
 
@@ -18,9 +20,10 @@ def with_head(
 ) -> tuple[ModelShape, Weights]:
     """The model with a draft head that shares its embeddings.
 
-    With `mtp` it is one more layer as the model's last that caches tokens, in the checkpoint's formats; with `eagle`
-    attention as there, to all tokens, and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and
-    hidden state. Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
+    With `mtp` it is one more layer as the model's last that caches tokens, in the formats that the checkpoint's lists
+    give it under either name that it may have there; with `eagle` attention as there, to all tokens, and a dense MLP
+    `inner` wide, in 16 bit. Both first join a token's embedding and hidden state. Source:
+    `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
 
     Parameters
     ----------
@@ -49,7 +52,16 @@ def with_head(
         found.append(Matrix(f"model.layers.{layer}.mlp", 3 * inner, shape.hidden, "tp", plain=True))
         found = [replace(matrix, plain=True) for matrix in found]
         caches = [replace(cache, kind="full", reach=0) if cache.reach else cache for cache in caches]
-    return _added(shape, weights, [*found, joined] * modules, caches * modules, weights.format_of)
+        return _added(shape, weights, [*found, joined] * modules, caches * modules, weights.format_of)
+
+    def of_module(matrix: Matrix) -> Format | None:
+        part = matrix.name.partition(f"layers.{layer}.")[2]
+        usual = weights.format_of(replace(matrix, name=f"model.layers.{NO_LAYER}.{part}"))
+        named = (f"mtp.layers.0.{part}", f"model.layers.{shape.layers}.{part}")
+        told = [weights.format_of(replace(matrix, name=name)) for name in named]
+        return next((each for each in told if each != usual), usual)
+
+    return _added(shape, weights, [*found, joined] * modules, caches * modules, of_module)
 
 
 def with_model(shape: ModelShape, weights: Weights, draft: ModelShape, own: Weights) -> tuple[ModelShape, Weights]:

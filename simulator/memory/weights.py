@@ -21,7 +21,7 @@ Pad = Callable[[int, int], tuple[int, int]]
 class Format:
     """Bytes of one weight matrix.
 
-    .. math:: b = b_w + s / (g_{in} g_{out})
+    .. math:: b = b_w + s / (g_{in} g_{out}) + i / n_{out}
 
     Attributes
     ----------
@@ -29,20 +29,23 @@ class Format:
     weight_bytes : :math:`b_w` of one weight without scales
     group : (output, input) weights that share one scale; an output of 0 is one scale per matrix row
     scale_bytes : bytes of the scale, and of the zero point where there is one
+    input_bytes : of each input, as of the index of its group
     """
 
     name: str
     weight_bytes: float
     group: tuple[int, int] = (0, 0)
     scale_bytes: float = 0.0
+    input_bytes: float = 0.0
 
     def bytes_of(self, rows: int, columns: int) -> float:
         """Bytes of a matrix, its scales included."""
+        total = rows * columns * self.weight_bytes + columns * self.input_bytes
         if not self.scale_bytes:
-            return rows * columns * self.weight_bytes
+            return total
         high, wide = self.group
         scales = math.ceil(rows / (high or 1)) * math.ceil(columns / (wide or columns))
-        return rows * columns * self.weight_bytes + scales * self.scale_bytes
+        return total + scales * self.scale_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from simulator.results.inputs import input_json
 
 TEXT_SECTIONS = ("thinker_config", "text_config", "llm_config", "language_config")
 """Where multimodal configs keep the keys of their language model, outer sections first."""
+BESIDE = "hf_quant_config.json"
+"""File of older exports of ModelOpt with what later ones have as `quantization_config` of the `config.json`."""
 MOST_WEIGHTS = 1e15
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
@@ -56,6 +58,12 @@ def read_config(path: str | Path) -> tuple[str, dict[str, Any], str]:
     values = input_json(file)
     if not isinstance(values, dict):
         raise InputError(Problem("config.json must hold an object", file=str(file)))
+    beside = file.with_name(BESIDE)
+    if not values.get("quantization_config") and beside.is_file():
+        found = input_json(beside)
+        if not isinstance(found, dict):
+            raise InputError(Problem(f"{BESIDE} must hold an object", file=str(beside)))
+        values = {**values, "quantization_config": found}
     name = Path(str(values.get("_name_or_path") or file.resolve().parent.name)).name.lower()
     return name, values, str(file)
 

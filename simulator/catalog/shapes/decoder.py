@@ -263,7 +263,7 @@ def finish(
         rotary(config, built, longest),
     ]
     if head and not (family.tied if tied is None else tied):
-        matrices.append(Matrix("lm_head", vocab, hidden, "vocab", plain=True))
+        matrices.append(Matrix("lm_head", vocab, hidden, "vocab"))
     heads = config.number("num_attention_heads", 0)
     return ModelShape(
         name=name,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from simulator.catalog.precisions import aliases, precisions
+from simulator.catalog.shapes.module_names import Ignored, Listed
 from simulator.errors import InputError, Problem
 from simulator.memory.profile import Card
 from simulator.memory.shape import Matrix, ModelShape
@@ -22,6 +21,8 @@ MXFP8 = Format("mxfp8", 1.0, (1, 32), 1.0)
 NVFP4 = Format("nvfp4", 0.5, (1, 16), 1.0)
 INT8 = Format("int8", 1.0)
 LLM_INT8 = Format("bitsandbytes", 1.0)
+ORDER_BYTES = 8
+"""Of an input whose group an index tells, and of its place in the order by groups (Marlin)."""
 BY_NAME: dict[str, Format] = {
     "fp8": FP8,
     "int8": INT8,
@@ -39,30 +40,8 @@ KNOWN_METHODS = (
 )
 _WEIGHT_ONLY = {4: "int4", 8: "w8a16"}
 """Formats that compute in 16 bit, by the bits of a weight."""
-_PREFIXES = ("", "model.", "language_model.", "language_model.model.", "model.language_model.")
-
-
-class Ignored:
-    """Modules that a checkpoint leaves in 16 bit: names, parts of names, wildcards, or `re:` expressions."""
-
-    def __init__(self, patterns: list[str]) -> None:
-        self._names = [pattern.removesuffix(".weight") for pattern in patterns if not pattern.startswith("re:")]
-        self._expressions = [re.compile(pattern[3:]) for pattern in patterns if pattern.startswith("re:")]
-
-    def __contains__(self, name: str) -> bool:
-        bare = name.removeprefix("model.")
-        spelled = [prefix + bare for prefix in _PREFIXES]
-        if any(expression.match(each) for expression in self._expressions for each in spelled):
-            return True
-        return any(self._names_it(pattern, bare, spelled) for pattern in self._names)
-
-    @staticmethod
-    def _names_it(pattern: str, bare: str, spelled: list[str]) -> bool:
-        if "*" in pattern or "?" in pattern:
-            return any(fnmatch.fnmatch(each, pattern) or fnmatch.fnmatch(f"{each}.", pattern) for each in spelled)
-        if any(each == pattern or each.startswith(f"{pattern}.") for each in spelled):
-            return True
-        return "layers." not in pattern and f".{pattern}." in f".{bare}."
+_HEADS_UNLESS_IGNORED = ("modelopt", "modelopt_fp4", "modelopt_mixed", "compressed-tensors")
+"""Methods whose lists say where the language model's head stays in 16 bit; others have a key for one that does not."""
 
 
 def named(name: str, shape: ModelShape, card: Card, hopper_kernel: bool) -> Weights:
@@ -79,7 +58,7 @@ def named(name: str, shape: ModelShape, card: Card, hopper_kernel: bool) -> Weig
         return Weights(lambda matrix: chosen if matrix.cut == "experts" else None, mxfp4_padding(card, hopper_kernel))
     if name == "fp8" and shape.is_mla:
         chosen = FP8_BLOCK
-    return Weights(lambda matrix: chosen)
+    return Weights(lambda matrix: None if matrix.cut == "vocab" else chosen)
 
 
 def mxfp4_padding(card: Card, hopper_kernel: bool) -> Pad:
@@ -119,9 +98,16 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
     ------
     InputError : a method or scheme that is not known here
     """
+    if isinstance(section.get("quantization"), Mapping):
+        section = {"quant_method": "modelopt", **section, **section["quantization"]}
     method = _method(section)
-    if not method and "quantization" in section:
-        return formats_of({"quant_method": "modelopt", **section["quantization"]}, file)
+    chosen = _of_method(method, section, file)
+    if method in _HEADS_UNLESS_IGNORED or section.get("lm_head") is True:
+        return chosen
+    return lambda m: None if m.cut == "vocab" else chosen(m)
+
+
+def _of_method(method: str, section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
     ignored = Ignored(_ignored(section))
     if method == "mxfp4":
         return lambda m: MXFP4 if m.cut == "experts" and m.name not in ignored else None
@@ -132,8 +118,43 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
     else:
         uniform = _uniform(method, section, file)
         experts = _experts(section, file) or uniform
-        return lambda m: None if m.name in ignored else experts if m.cut == "experts" else uniform
+        apart = _apart(section)
+
+        def either(matrix: Matrix) -> Format | None:
+            for modules, found in apart:
+                if matrix.name in modules:
+                    return found
+            return experts if matrix.cut == "experts" else uniform
+
+        chosen = either
     return lambda m: None if m.name in ignored else chosen(m)
+
+
+def _apart(section: Mapping[str, Any]) -> list[tuple[Ignored, Format | None]]:
+    """Modules with bits and groups of their own: of GPTQ's `dynamic`, of auto-round's `extra_config`."""
+    dynamic, extra = section.get("dynamic"), section.get("extra_config")
+    listed: list[tuple[str, Any]] = []
+    if isinstance(dynamic, Mapping):
+        listed += [(f"re:{key.removeprefix('+:')}", own) for key, own in dynamic.items() if not key.startswith("-:")]
+    if isinstance(extra, Mapping):
+        listed += [(f"re:{key}" if _is_expression(key) else key, own) for key, own in extra.items()]
+    together: dict[Format | None, list[str]] = {}
+    for name, own in listed:
+        if isinstance(own, Mapping):
+            every = {**section, **own}
+            found = (
+                None if int(every.get("bits") or 4) >= 16 else _grouped(every, "bits", "group_size", _has_zeros(every))
+            )
+            together.setdefault(found, []).append(name)
+    return [(Ignored(names), found) for found, names in together.items()]
+
+
+def _is_expression(name: str) -> bool:
+    return any(sign in name for sign in ("*", "\\", "(", "[", "^", "$"))
+
+
+def _has_zeros(section: Mapping[str, Any]) -> bool:
+    return not section.get("sym", False)
 
 
 def _experts(section: Mapping[str, Any], file: str | None) -> Format | None:
@@ -161,7 +182,9 @@ def precision_of(shape: ModelShape, file: str | None) -> str:
     if not shape.quantization:
         return "bf16"
     format_of = formats_of(shape.quantization, file)
-    formats = {matrix.name: format_of(matrix) for matrix in shape.matrices if not matrix.plain}
+    formats = {
+        matrix.name: format_of(matrix) for matrix in shape.matrices if not matrix.plain and matrix.cut != "vocab"
+    }
     names = {found.name for found in formats.values() if found is not None}
     known = [aliases().get(name, name) for name in names]
     if not known:
@@ -206,7 +229,7 @@ def _uniform(method: str, section: Mapping[str, Any], file: str | None) -> Forma
     if method == "mxfp8":
         return MXFP8
     if method in ("gptq", "gptq_marlin", "auto-round", "auto_round", "intel/auto-round"):
-        return _grouped(section, "bits", "group_size", zero=not section.get("sym", False))
+        return _grouped(section, "bits", "group_size", _has_zeros(section))
     if method in ("awq", "awq_marlin"):
         bits = "bits" if "bits" in section else "w_bit"
         group = "group_size" if "group_size" in section else "q_group_size"
@@ -245,7 +268,8 @@ def _quark(dtype: str, file: str | None) -> Format:
 def _grouped(section: Mapping[str, Any], bits_key: str, group_key: str, zero: bool) -> Format:
     bits, group = int(section.get(bits_key) or 4), int(section.get(group_key) or 128)
     scale = 2.0 + (bits / 8 if zero else 0.0)
-    return Format(_WEIGHT_ONLY.get(bits, f"int{bits}"), bits / 8, (1, max(group, 0)), scale)
+    order = ORDER_BYTES if section.get("desc_act") else 0
+    return Format(_WEIGHT_ONLY.get(bits, f"int{bits}"), bits / 8, (1, max(group, 0)), scale, order)
 
 
 def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
@@ -268,7 +292,8 @@ def _compressed(section: Mapping[str, Any], file: str | None) -> Callable[[Matri
         for targets, found in schemes:
             if targets is not None and matrix.name in targets:
                 return found
-        return next((found for targets, found in schemes if targets is None), None)
+        everywhere = (found for targets, found in schemes if targets is None and matrix.cut != "vocab")
+        return next(everywhere, None)
 
     return chosen
 
@@ -286,7 +311,8 @@ def _scheme(weights: Mapping[str, Any], path: str, file: str | None) -> Format:
         return MXFP4 if group == 32 else NVFP4
     if kind == "int" and bits in (4, 8):
         zero = 0.0 if weights.get("symmetric", True) else bits / 8
-        return Format(f"int{bits}", bits / 8, (1, max(group, 0)), 2.0 + zero)
+        order = ORDER_BYTES if weights.get("actorder") == "group" else 0
+        return Format(f"int{bits}", bits / 8, (1, max(group, 0)), 2.0 + zero, order)
     raise InputError(
         Problem("unknown scheme of weights", file=file, path=f"quantization_config.{path}", got=f"{bits} bits {kind}")
     )
@@ -296,8 +322,10 @@ _ALGORITHMS = {
     "FP8": FP8,
     "FP8_PER_CHANNEL_PER_TOKEN": Format("fp8", 1.0, (1, 0), 4.0),
     "FP8_PB_WO": FP8_BLOCK,
+    "FP8_BLOCK_SCALES": FP8_BLOCK,
     "NVFP4": NVFP4,
     "NVFP4_AWQ": NVFP4,
+    "W4A16_NVFP4": replace(NVFP4, name="int4"),
     "MXFP4": MXFP4,
     "MXFP8": MXFP8,
     "W4A16_AWQ": BY_NAME["awq"],
@@ -310,18 +338,25 @@ def _modelopt(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix]
     if not algorithm and section.get("config_groups"):
         return _compressed(section, file)
     if algorithm == "MIXED_PRECISION":
-        layers = {
-            str(name): str(each.get("quant_algo", "")).upper() for name, each in section["quantized_layers"].items()
-        }
-        listed = [(Ignored([name]), _algorithm(found, file)) for name, found in layers.items()]
-        return lambda matrix: next((form for names, form in listed if _covers(matrix.name, names)), None)
+        return _by_layer(section, file)
     chosen = _algorithm(algorithm, file)
     return lambda matrix: chosen
 
 
-def _covers(name: str, listed: Ignored) -> bool:
-    """Whether a list of layers names a matrix; experts are listed one by one and stand for all."""
-    return name in listed or (".experts." in name and name.replace(".experts.", ".experts.0.") in listed)
+def _by_layer(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix], Format | None]:
+    """Formats of `quantized_layers`; what is not among them stays in 16 bit."""
+    layers = section.get("quantized_layers")
+    if not isinstance(layers, Mapping) or not layers:
+        raise InputError(Problem("no layers", file=file, path="quantization_config.quantized_layers", got=f"{layers}"))
+    algorithms = {str(name): str(dict(each).get("quant_algo", "")).upper() for name, each in layers.items()}
+    formats = {name: _algorithm(name, file) for name in set(algorithms.values())}
+    listed = Listed(algorithms)
+
+    def chosen(matrix: Matrix) -> Format | None:
+        found = listed.get(matrix.name)
+        return None if found is None else formats[found]
+
+    return chosen
 
 
 def _algorithm(name: str, file: str | None) -> Format:
