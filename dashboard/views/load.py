@@ -11,6 +11,7 @@ from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import table
 from simulator.figures.table import figure
+from simulator.report.calendar_chart import by_hour, calendar_charts
 from simulator.report.time_charts import load_over_time, load_tables
 
 _ALL = "all"
@@ -30,7 +31,8 @@ def show(context: Context) -> None:
         "Replication", [*every, *map(str, range(count))], key="load.replication", bind="query-params"
     )
     number = None if replication in (None, _ALL) else int(replication)
-    tables = load_tables(partial(table, context.bundle), topology, found, number)
+    read = partial(table, context.bundle)
+    tables = load_tables(read, topology, found, number)
     show_wide(load_over_time(tables), "load.chart")
     if number is None and count > 1:
         words = "bands: from the smallest to the largest of them; losses and events: those of all."
@@ -41,6 +43,12 @@ def show(context: Context) -> None:
         st.caption(
             "Dashed: ready replicas, times the requests of this run's mean lengths and prefix hits that one can serve."
         )
+    calendar = by_hour(read, topology, found, number)
+    if len(calendar):
+        st.header("By day and hour")
+        st.caption("When it is busy, and how much could still come then, in local time.")
+        for chart, key in zip(calendar_charts(calendar), ("load.busy", "load.used"), strict=False):
+            show_wide(chart, key)
     _pools(context, topology)
 
 

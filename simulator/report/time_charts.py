@@ -86,12 +86,7 @@ def load_tables(
     replication : None for all of them
     """
 
-    def rows(name: str) -> pd.DataFrame:
-        table = read(name)
-        is_shown = table["topology"] == topology
-        return table[is_shown if replication is None else is_shown & (table["replication"] == replication)]
-
-    demand, fleet, events = rows("demand"), rows("fleet"), rows("events")
+    demand, fleet, events = (rows_of(read(name), topology, replication) for name in ("demand", "fleet", "events"))
     targets = tuple(entry["name"] for entry in (*summary["pools"], *summary["providers"]))
     sent = demand[demand["target"] != ""].copy()
     sent["minutes"] = sent["time_s"] / 60
@@ -119,6 +114,12 @@ def load_tables(
         shown[["start_min", "end_min", "target", "what", "kind", "replica", "count"]],
         float(summary.get("clock_s") or 0.0),
     )
+
+
+def rows_of(table: pd.DataFrame, topology: str, replication: int | None) -> pd.DataFrame:
+    """Rows of a topology, in one replication or in all."""
+    is_shown = table["topology"] == topology
+    return table[is_shown if replication is None else is_shown & (table["replication"] == replication)]
 
 
 def _over_replications(data: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
