@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "json"] = "table") -> int:
-    """List runs, then sweeps, each newest first: scenario, when it was written, and who is cheapest.
+    """List runs, then sweeps, each newest first: scenario, when it was written, who is cheapest, what people say of it.
 
     For example:
 
@@ -30,7 +30,9 @@ def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "jso
     if format == "json":
         print_json(rows)
     else:
-        print_table([[*map(str, row.values())] for row in rows], ["bundle", "kind", "scenario", "written", "cheapest"])
+        print_table(
+            [[*map(str, row.values())] for row in rows], ["bundle", "kind", "scenario", "written", "cheapest", "note"]
+        )
     return 0
 
 
@@ -40,6 +42,7 @@ def _row(folder: Path, kind: str) -> dict[str, str]:
     from simulator.errors import InputError
     from simulator.figures.table import NONE
     from simulator.results.bundle import read_bundle, read_manifest
+    from simulator.results.notes import read_note
     from simulator.results.seal import MANIFEST
 
     written = datetime.fromtimestamp((folder / MANIFEST).lstat().st_mtime).isoformat(" ", "minutes")
@@ -51,7 +54,8 @@ def _row(folder: Path, kind: str) -> dict[str, str]:
             scenario, cheapest = bundle.summary["scenario"], ", ".join(bundle.decision["winners"]) or NONE
     except InputError as error:
         scenario, cheapest = NONE, error.problems[0].message
-    return {"bundle": str(folder), "kind": kind, "scenario": scenario, "written": written, "cheapest": cheapest}
+    told = {"bundle": str(folder), "kind": kind, "scenario": scenario, "written": written, "cheapest": cheapest}
+    return {**told, "note": read_note(folder).strip()}
 
 
 def rename(bundle: Path, name: str, /) -> int:
@@ -71,6 +75,31 @@ def rename(bundle: Path, name: str, /) -> int:
     from simulator.results.shelf import rename_bundle
 
     print(rename_bundle(bundle, name))
+    return 0
+
+
+def note(bundle: Path, text: str | None = None, /) -> int:
+    """Say something of a run or sweep, in place of what was said before; without a text, print what was.
+
+    For example:
+
+        servecast runs note runs/quickstart-4fb36670 "with the prices of the second offer"
+        servecast runs note runs/quickstart-4fb36670
+
+    Parameters
+    ----------
+    bundle
+        Folder written by `servecast run` or `sweep`.
+    text
+        Of at most 10,000 characters; an empty one takes the note away.
+    """
+    from simulator.results.notes import read_note, write_note
+    from simulator.results.shelf import check_bundle
+
+    if text is None:
+        print(read_note(check_bundle(bundle)), end="")
+    else:
+        write_note(bundle, text)
     return 0
 
 

@@ -13,8 +13,10 @@ from simulator.results.inputs import input_file
 
 MANIFEST = "manifest.json"
 _UNSEALED = (MANIFEST, "timing.json")
+NOTE = "note.txt"
+"""What people say of it."""
 ADDED = ("report.html", "memo.md", "memo.html", "memo.pdf", "memo.docx", "bill.xlsx")
-"""What commands write beside the files of a run."""
+"""What commands write of a run beside its files."""
 _ALTERED = "was altered since it was written: take it from its source again, or run its scenario again"
 
 
@@ -66,7 +68,7 @@ def differences(manifest: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
             yield from error.problems
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder).as_posix()
-        known = name in manifest["sha256"] or name in (*_UNSEALED, *ADDED)
+        known = name in manifest["sha256"] or name in (*_UNSEALED, *ADDED, NOTE)
         if not known and not (file.is_dir() and not file.is_symlink()):
             yield Problem("is no file that its run wrote", str(file))
 

@@ -52,6 +52,20 @@ def test_a_run_is_renamed_then_deleted_and_the_other_is_shown(own: Path, monkeyp
     assert app.selectbox(key="run").value == left != first
 
 
+def test_a_note_is_kept_and_seen_and_taken_away(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = opened(own, own, monkeypatch)
+    first = app.selectbox(key="run").value
+    field = f"run.keep.note.{first}"
+    app.text_area(key=field).set_value("as *offered* in May")
+    app.button(key="run.keep.note").click().run()
+    assert not app.exception
+    assert (own / first / "note.txt").read_text() == "as *offered* in May\n"
+    assert "as \\*offered\\* in May" in [caption.value for caption in app.sidebar.caption]
+    app.text_area(key=field).set_value(" ")
+    app.button(key="run.keep.note").click().run()
+    assert not (own / first / "note.txt").exists()
+
+
 def test_a_name_that_is_taken_is_told(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = opened(own, own, monkeypatch)
     first = app.selectbox(key="run").value

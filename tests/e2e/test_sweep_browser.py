@@ -44,7 +44,7 @@ def test_a_sweep_is_run_named_and_deleted(page: Page, server: str, runs: Path) -
     (folder,) = (path.parent for path in runs.glob("*/sweep.parquet"))
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     expect(page.get_by_text(f"{folder.name}, colour:")).to_be_visible()
-    keep = page.get_by_test_id("stMain").get_by_role("button", name="Rename or delete")
+    keep = page.get_by_test_id("stMain").get_by_role("button", name="Name, note or delete")
     keep.click()
     named = page.get_by_role("textbox", name="New name")
     named.fill("load against size")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from simulator.cli.main import _run
 from simulator.errors import InputError
 from simulator.results.bundle import BundleWriter, clear_unfinished, read_manifest
+from simulator.results.notes import read_note, write_note
+from simulator.results.seal import NOTE, differences
 from simulator.results.shelf import bundle_folders, delete_bundle, rename_bundle, sweep_folders
 
 
@@ -17,7 +20,7 @@ from simulator.results.shelf import bundle_folders, delete_bundle, rename_bundle
 def run(tmp_path: Path) -> Path:
     for name, kind in (("a-1", "run"), ("b-2", "sweep")):
         with BundleWriter(tmp_path / name, {"kind": kind, "scenario": name}) as bundle:
-            bundle.text("note.txt", name)
+            bundle.text("said.txt", name)
     return tmp_path / "a-1"
 
 
@@ -87,3 +90,29 @@ def test_the_command_lists_renames_and_removes_only_when_it_is_sure(
     assert run.with_name("mine").is_dir(), "nothing goes where one of them is none"
     assert _run(["runs", "delete", str(run.with_name("mine")), "--yes"]) == 0
     assert not run.with_name("mine").exists()
+
+
+def test_a_note_goes_with_its_run_and_no_check_looks_at_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(["runs", "note", str(run), "  as offered\nin May "]) == 0
+    assert _run(["runs", "note", str(rename_bundle(run, "mine"))]) == 0
+    assert capsys.readouterr().out == "as offered\nin May\n"
+    mine = run.with_name("mine")
+    assert list(differences(read_manifest(mine), mine)) == []
+    assert _run(["runs", "list", str(run.parent), "--format", "json"]) == 0
+    assert [row["note"] for row in json.loads(capsys.readouterr().out)] == ["as offered\nin May", ""]
+    assert _run(["runs", "note", str(mine), "x" * 10_001]) == 2
+    assert "10,000 characters" in capsys.readouterr().err
+    assert read_note(mine) == "as offered\nin May\n"
+    assert _run(["runs", "note", str(mine), ""]) == 0
+    assert not (mine / NOTE).exists()
+    assert _run(["runs", "note", str(run), "gone"]) == 2
+
+
+def test_what_is_no_plain_file_is_no_note(run: Path) -> None:
+    (run / NOTE).symlink_to("manifest.json")
+    assert read_note(run) == ""
+    write_note(run, "mine")
+    assert read_manifest(run)["scenario"] == "a-1"
+    assert read_note(run) == "mine\n"
+    (run / NOTE).write_bytes(b"\xff")
+    assert read_note(run) == ""
