@@ -88,7 +88,8 @@ def results(
             for ready in wait([*under_way]):
                 pipe = cast(Connection, ready)
                 with _reached(jobs):
-                    word, said = pipe.recv()
+                    message = pipe.recv_bytes()
+                word, said = pickle.loads(message)
                 if word == _RAISED:
                     raise said
                 if word == _TOLD:

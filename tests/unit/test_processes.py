@@ -123,6 +123,26 @@ def test_an_error_that_cannot_be_sent_comes_in_words(task: int) -> None:
     assert "in lack" in caught.value.__notes__[0]
 
 
+def not_there(name: str) -> None:
+    raise FileNotFoundError(name)
+
+
+class Lost:
+    """It can be sent, and not be put together again."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return not_there, ("a.txt",)
+
+
+def lose(shared: None, task: int) -> Lost:
+    return Lost()
+
+
+def test_a_result_that_cannot_be_put_together_is_not_taken_for_a_killed_process() -> None:
+    with pytest.raises(FileNotFoundError, match=r"a\.txt"):
+        list(processes.results(lose, None, [0, 1], 2))
+
+
 def flood(shared: None, task: int) -> int:
     for k in range(5000):
         processes.tell("x" * 100, k / 5000)
