@@ -20,10 +20,10 @@ def with_head(
 ) -> tuple[ModelShape, Weights]:
     """The model with a draft head that shares its embeddings.
 
-    With `mtp` it is one more layer as the model's last that caches tokens, in the formats that the checkpoint's lists
-    give it under either name that it may have there; with `eagle` attention as there, to all tokens, and a dense MLP
-    `inner` wide, in 16 bit. Both first join a token's embedding and hidden state. Source:
-    `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
+    With `mtp` it is one more layer as the model's last that caches tokens (with an indexer, where some have one), in
+    the formats that the checkpoint's lists give it under either name that it may have there; with `eagle` attention as
+    there, to all tokens, and a dense MLP `inner` wide, in 16 bit. Both first join a token's embedding and hidden
+    state. Source: `DeepSeekMultiTokenPredictorLayer` and `llama_eagle.LlamaModel`, vLLM 0.32.0.
 
     Parameters
     ----------
@@ -34,10 +34,11 @@ def with_head(
     ------
     InputError : a model without a layer that caches tokens
     """
-    layer = max(
-        (layer for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.kind != "state"),
-        default=None,
-    )
+    caching = [
+        (layer, cache) for layer, cache in zip(shape.layer_of_cache, shape.caches, strict=True) if cache.kind != "state"
+    ]
+    choosing = [layer for layer, cache in caching if shape.is_mla and cache.row_bytes and not cache.block_tokens]
+    layer = max(choosing or (layer for layer, _ in caching), default=None)
     if layer is None:
         raise InputError(f"{shape.name} has no attention: speculative decoding needs a layer that caches tokens")
     found = [matrix for matrix in shape.matrices if layer_of(matrix.name) == layer]

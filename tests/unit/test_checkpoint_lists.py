@@ -185,6 +185,20 @@ def test_an_order_of_groups_takes_an_index_of_each_input() -> None:
     assert asymmetric == 4096 * 1024 / 2 + 4096 * 8 * (2 + 0.5)
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"quant_method": "gptq", "bits": "four"},
+        {"quant_method": "gptq", "dynamic": {"+:.*": {"bits": ["x"]}}},
+        {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {"lm_head": "FP8"}},
+        {"quant_method": "fp8", "weight_block_size": ["a", 128]},
+    ],
+)
+def test_values_of_a_wrong_type_are_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="wrong type"):
+        formats_of(section, None)
+
+
 def test_a_mixed_checkpoint_without_layers_is_refused() -> None:
     with pytest.raises(InputError, match="no layers"):
         formats_of({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, None)

@@ -85,6 +85,14 @@ def _block_configs(value: Any) -> str | None:
     return None
 
 
+def _by_layer(value: Any) -> str | None:
+    """Keys of single layers, by their number."""
+    if (wrong := _mapping(value)) is not None:
+        return wrong
+    numbered = all(str(layer).isdecimal() and isinstance(own, Mapping) for layer, own in value.items())
+    return None if numbered else "must be objects by the number of a layer"
+
+
 def _rates(value: Any) -> str | None:
     wrong = _mapping(value)
     return wrong or next((found for found in map(_whole(0, WIDTH), value.values()) if found), None)
@@ -109,6 +117,8 @@ _AT_LEAST_ONE = (
         "width",
         "linear_num_key_heads",
         "linear_num_value_heads",
+        "linear_num_heads",
+        "linear_head_dim",
     ),
     *("linear_key_head_dim", "linear_value_head_dim", "linear_conv_kernel_dim", "mamba_num_heads", "mamba_n_heads"),
     *("mamba_d_state", "ssm_state_size", "n_groups", "mamba_n_groups", "conv_kernel", "mamba_d_conv", "conv_L_cache"),
@@ -157,7 +167,7 @@ _LAYERS = (
     *("depth", "layers", "vt_num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", "num_kv_shared_layers"),
     *("num_hash_layers", "first_k_dense_replace", "moe_layer_start_index", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),
-    "num_mtp_modules",
+    *("num_mtp_modules", "index_topk_freq", "index_skip_topk_offset"),
     *("decoder_sparse_step", "moe_layer_interval"),
 )
 _EXPERTS = (
@@ -210,7 +220,8 @@ RULES: dict[str, Check] = {
     "vocab_size_per_layer_input": _whole(0, WORDS),
     "model_max_length": _whole(0, 10**40),
     "moe_layer_freq": _or(_whole(0, LAYERS), _OF_LAYERS),
-    "hybrid_override_pattern": _text,
+    **dict.fromkeys(("hybrid_override_pattern", "index_topk_pattern"), _text),
+    "per_layer_config": _by_layer,
     "block_configs": _block_configs,
     "compress_rates": _rates,
 }

@@ -28,6 +28,7 @@ def deepseek_v4(config: Config, family: Family, built: Built) -> None:
     Source: `DeepseekV4Attention`, `DeepseekCompressor` and `DeepseekV4SWACache`, vLLM 0.33.0.
     """
     hidden = config.number("hidden_size")
+    hashed = config.number("num_hash_layers", 0) or (config.get("mlp_layer_types") or []).count("hash_moe")
     for layer, ratio in enumerate(compress_ratios(config)):
         add_norms(config, family, built, layer)
         _attention(config, built, layer, hidden)
@@ -35,7 +36,7 @@ def deepseek_v4(config: Config, family: Family, built: Built) -> None:
         if ratio:
             _compressed(config, built, layer, hidden, ratio)
         feed_forward(config, family, built, layer)
-        if layer < config.number("num_hash_layers", 0):
+        if layer < hashed:
             rows, columns = config.number("vocab_size"), config.number("num_experts_per_tok")
             name = f"model.layers.{layer}.mlp.gate.tid2eid"
             built.matrices.append(Matrix(name, rows, columns, "whole", plain=True, value_bytes=4))

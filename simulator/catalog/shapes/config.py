@@ -22,6 +22,8 @@ BESIDE = "hf_quant_config.json"
 MOST_WEIGHTS = 1e15
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+ONE_BY_LAYER = ("layers_block_type", "hybrid_override_pattern")
+"""Keys with an entry for each layer, where configs may leave out how many there are."""
 WIDTHS = (
     "intermediate_size",
     "moe_intermediate_size",
@@ -154,7 +156,17 @@ def text_section(config: Config) -> Config:
         found = config.get(section)
         if isinstance(found, Mapping):
             config = Config({**_inherited(config), **found}, config.file, f"{config.section}{section}.")
-    return config
+    return _with_layers(config)
+
+
+def _with_layers(config: Config) -> Config:
+    """The keys with the number of layers, where a list of them tells it."""
+    if config.has("num_hidden_layers"):
+        return config
+    listed = next((config.get(key) for key in ONE_BY_LAYER if config.has(key)), None)
+    if not isinstance(listed, list | str) or not listed:
+        return config
+    return Config({**config, "num_hidden_layers": len(listed)}, config.file, config.section)
 
 
 def _inherited(config: Config) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def layer_kinds(config: Config, family: Family) -> list[str]:
     """
     layers = config.number("num_hidden_layers")
     listed = config.get("layer_types")
+    if listed is not None:
+        config.get("global_attn_every_n_layers")
     interval = config.number("full_attention_interval", 0)
     window = config.get("sliding_window")
     if not config.get("use_sliding_window", True):
@@ -173,8 +175,20 @@ def add_latent_attention(config: Config, built: Built, layer: int) -> None:
     built.cache(layer, LayerCache("latent", 1, kv_rank + rope))
     built.latent = Latent(q_rank, kv_rank, nope, rope, value)
     built.projection = max(built.projection, heads * (nope + rope + value))
-    if config.get("index_topk"):
+    if config.get("index_topk") and has_indexer(config, layer):
         add_indexer(config, built, layer, prefix, hidden, q_rank)
+
+
+def has_indexer(config: Config, layer: int) -> bool:
+    """Whether a layer of sparse attention chooses tokens itself; others take what the layer before them chose.
+
+    Source: `DeepseekV32Attention`, vLLM 0.32.0.
+    """
+    pattern, every = config.get("index_topk_pattern"), config.number("index_topk_freq", 1)
+    if pattern is not None:
+        return layer >= len(pattern) or pattern[layer] != "S"
+    after = layer - config.number("index_skip_topk_offset", 2) + 1
+    return max(after, 0) % max(every, 1) == 0
 
 
 def add_indexer(config: Config, built: Built, layer: int, prefix: str, hidden: int, q_rank: int) -> None:

@@ -84,6 +84,9 @@ FAMILIES: dict[str, Family] = {
             "glm4_moe_lite",
             "mistral_large_3",
             "pixtral_text",
+            "granitemoeshared",
+            "hyperclovax",
+            "cwm",
         ),
         PLAIN,
     ),
@@ -95,6 +98,14 @@ FAMILIES: dict[str, Family] = {
         Family(queries_normed=True, gated_attention=True),
     ),
     "minimax_m2": Family(norms_span_heads=True),
+    **dict.fromkeys(("exaone_moe", "hy_v3", "mellum"), Family(queries_normed=True)),
+    "afmoe": Family(norms=4, queries_normed=True, gated_attention=True),
+    **dict.fromkeys(("granite_swa", "granitemoe_swa"), Family(sinks=True)),
+    "axk1": Family(norms=3),
+    "cohere2_moe": Family(tied=True, norms=1),
+    "jais2": Family(gated_mlp=False),
+    "olmo_hybrid": Family(queries_normed=True, norms_span_heads=True),
+    "flex_olmo": Family(queries_normed=True),
     "gemma": Family(tied=True),
     "gemma2": Family(tied=True, norms=4, every_other_windowed=True),
     **dict.fromkeys(("gemma3", "gemma3_text"), Family(tied=True, norms=4, queries_normed=True)),
@@ -174,14 +185,22 @@ def first_number(config: Config, key: str) -> int:
     return config.number(key, 0)
 
 
+MLP_KINDS = {"dense": False, "sparse": True, "moe": True, "hash_moe": True}
+"""Whether a layer has experts, by its kind in `mlp_layer_types`."""
+
+
 def is_sparse(config: Config, layer: int) -> bool:
     """Whether a layer has experts: not the first few, those listed, or all but every n-th."""
     frequency = config.get("moe_layer_freq")
     if isinstance(frequency, list):
         return bool(config.by_layer("moe_layer_freq")[layer])
     if config.get("mlp_layer_types") is not None:
-        return str(config.by_layer("mlp_layer_types")[layer]) == "sparse"
-    if layer < config.first("first_k_dense_replace", "moe_layer_start_index", default=0):
+        kind = str(config.by_layer("mlp_layer_types")[layer])
+        if kind not in MLP_KINDS:
+            told = f"unknown kind of MLP; known are {', '.join(MLP_KINDS)}"
+            raise config.problem(f"mlp_layer_types[{layer}]", told, kind)
+        return MLP_KINDS[kind]
+    if layer < config.first("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", default=0):
         return False
     if config.get("moe_layers") is not None:
         return layer in config["moe_layers"]

@@ -199,9 +199,20 @@ def minimax_m1(config: Config, family: Family, built: Built) -> None:
         add_experts(config, family, built, layer, count, per_token, inner, shared)
 
 
+def _delta_attention(config: Config, family: Family) -> Config:
+    """Its section, or the same of the flat keys of transformers."""
+    if config.has("linear_attn_config") or not config.has("linear_num_heads"):
+        return Config(config["linear_attn_config"], config.file, f"{config.section}linear_attn_config.")
+    flat = {"num_heads": "linear_num_heads", "head_dim": "linear_head_dim"}
+    flat["short_conv_kernel_size"] = "linear_conv_kernel_dim"
+    full = [layer + 1 for layer, is_full in enumerate(_full_layers(config, family)) if is_full]
+    values = {name: config[key] for name, key in flat.items() if config.has(key)}
+    return Config({**values, "full_attn_layers": full}, config.file, config.section)
+
+
 def kimi_linear(config: Config, family: Family, built: Built) -> None:
     """Kimi delta attention with latent attention every few layers."""
-    linear = Config(config["linear_attn_config"], config.file, f"{config.section}linear_attn_config.")
+    linear = _delta_attention(config, family)
     full = set(linear["full_attn_layers"])
     hidden = config.number("hidden_size")
     heads, width = linear.number("num_heads"), linear.number("head_dim")

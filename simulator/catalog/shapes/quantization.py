@@ -101,7 +101,11 @@ def formats_of(section: Mapping[str, Any], file: str | None) -> Callable[[Matrix
     if isinstance(section.get("quantization"), Mapping):
         section = {"quant_method": "modelopt", **section, **section["quantization"]}
     method = _method(section)
-    chosen = _of_method(method, section, file)
+    try:
+        chosen = _of_method(method, section, file)
+    except (TypeError, ValueError, AttributeError) as error:
+        told = f"holds a value of a wrong type: {error}"
+        raise InputError(Problem(told, file=file, path="quantization_config", got=method or "nothing")) from error
     if method in _HEADS_UNLESS_IGNORED or section.get("lm_head") is True:
         return chosen
     return lambda m: None if m.cut == "vocab" else chosen(m)

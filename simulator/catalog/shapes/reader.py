@@ -62,6 +62,9 @@ DECISIVE = (
     "global_head_dim",
     "num_global_key_value_heads",
     "vocab_size_per_layer_input",
+    "per_layer_config",
+    "mlp_layer_types",
+    "index_topk_freq",
 )
 """Keys that change what is cached or stored: with a value, they must have been read."""
 

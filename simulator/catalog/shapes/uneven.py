@@ -65,10 +65,12 @@ def gemma4(config: Config, family: Family, built: Built) -> None:
             Matrix("model.embed_tokens_per_layer", vocab, layers * per_layer, "vocab", plain=True),
             parts.linear("model.per_layer_model_projection", layers * per_layer, hidden),
         ]
+    apart = _by_layer(config)
     for layer, kind in enumerate(layer_kinds(config, family)):
         add_norms(config, Family(norms=6 if count else 4), built, layer)
         head = wide or width if kind == "full" else width
         own = few or kv_heads if kind == "full" else kv_heads
+        head, own = apart.get(layer, {}).get("head_dim", head), apart.get(layer, {}).get("num_key_value_heads", own)
         built.matrices += parts.attention(f"model.layers.{layer}.self_attn", hidden, heads, own, head)
         if layer < layers - shared:
             reach = config.number("sliding_window") if kind == "window" else 0
@@ -86,8 +88,27 @@ def gemma4(config: Config, family: Family, built: Built) -> None:
             built.matrices.append(parts.whole(f"model.layers.{layer}.per_layer_gates", 2 * per_layer, hidden))
     if per_layer:
         built.lacks("per-layer embeddings")
-    if wide:
+    if wide or apart:
         built.lacks("heads of two shapes")
+
+
+def _by_layer(config: Config) -> dict[int, dict[str, int]]:
+    """Heads of single layers, as newer exports write them (`per_layer_config`).
+
+    Raises
+    ------
+    InputError : another key of a layer
+    """
+    found = {}
+    for layer, own in (config.get("per_layer_config") or {}).items():
+        section = Config(own, config.file, f"{config.section}per_layer_config.{layer}.")
+        for key in own:
+            if key not in ("head_dim", "num_key_value_heads"):
+                raise section.problem(
+                    key, "not understood: the memory of this layer cannot be planned", str(own[key])[:60]
+                )
+        found[int(layer)] = {key: section.number(key) for key in own}
+    return found
 
 
 def minimax_m3(config: Config, family: Family, built: Built) -> None:
