@@ -8,7 +8,7 @@ help:  ## list the targets
 
 .venv/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt -e .
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e .
 	$(BIN)/servecast doctor --warm > .venv/warm.txt 2>&1 & \
 	  $(BIN)/pip install --quiet -c constraints.txt 'servecast[dev]'; installed=$$?; wait; exit $$installed
 	touch $@
