@@ -12,7 +12,7 @@ from simulator.scenario.load import LoadedScenario
 from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.pool import Pool, QueueAutoscaler
-from simulator.schema.routing import WeightedRouting
+from simulator.schema.routing import Routing, WeightedRouting
 from simulator.schema.topology import Topology
 
 AUTO: Literal["auto"] = "auto"
@@ -148,14 +148,15 @@ def stated(pool: Pool) -> tuple[int | None, int | None, float | None] | None:
 
 
 def replaceable(loaded: LoadedScenario, topology: Topology, pool: Pool) -> bool:
-    """Whether the topology still serves without the pool.
+    """Whether the topology still serves without the pool, at all hours.
 
     Weights between models say which share each of them answers: there a pool stays unless another one, or a token API,
     has its model.
     """
-    if len(topology.pools) + len(topology.providers) < 2 or pool.role != "both":
-        return False
     routing = topology.routing
+    open_alone = any(use == (pool.name,) for use in _uses(routing))
+    if len(topology.pools) + len(topology.providers) < 2 or pool.role != "both" or open_alone:
+        return False
     if not isinstance(routing, WeightedRouting) or routing.weights is None or topology.providers:
         return routing.kind in ("weighted", "overflow")
     model = loaded.scenario.model
@@ -163,18 +164,35 @@ def replaceable(loaded: LoadedScenario, topology: Topology, pool: Pool) -> bool:
 
 
 def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:
-    """The scenario with sizes for pools of a topology, by index; a pool that gets no replica is left out of it."""
-    topology = loaded.scenario.topologies[name]
-    empty = [topology.pools[k].name for k, size in sizes.items() if size.most == 0]
-    pools = tuple(
-        pool.model_copy(update=_fields(pool, sizes[k])) if k in sizes else pool
-        for k, pool in enumerate(topology.pools)
-        if pool.name not in empty
-    )
-    changed = topology.model_copy(update={"pools": pools, "routing": _routing_without(topology, empty)})
+    """The scenario with sizes for pools of a topology, by index.
+
+    A pool that never gets a replica is left out of it, whether that was found or is written: a fleet is the same
+    whoever says it. One that is written so stays where nothing stands in for it.
+    """
     scenario = loaded.scenario
-    topologies = {other: changed if other == name else each for other, each in scenario.topologies.items()}
+    written = scenario.topologies[name]
+    pools = tuple(
+        pool.model_copy(update=_fields(pool, sizes[k])) if k in sizes else pool for k, pool in enumerate(written.pools)
+    )
+    topology = written.model_copy(update={"pools": pools})
+    for k, pool in enumerate(pools):
+        if never_runs(pool) and (k in sizes or replaceable(loaded, topology, pool)):
+            topology = _without(topology, pool.name)
+    topologies = {other: topology if other == name else each for other, each in scenario.topologies.items()}
     return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies}))
+
+
+def never_runs(pool: Pool) -> bool:
+    """Whether the pool has no replica at any time, and nothing is paid for it whatever runs."""
+    scheduled = any(window.replicas != 0 for window in pool.schedule)
+    return pool.replicas == 0 and pool.autoscaler is None and not scheduled and pool.commitments in (None, 0, AUTO)
+
+
+def left_out(written: Topology, planned: Topology) -> list[str]:
+    """What is said of pools that are written without a replica."""
+    kept = {pool.name for pool in planned.pools}
+    gone = [pool.name for pool in written.pools if pool.name not in kept]
+    return [f"no replica, so left out: {', '.join(gone)}"] if gone else []
 
 
 def at_start(loaded: LoadedScenario) -> LoadedScenario:
@@ -182,7 +200,7 @@ def at_start(loaded: LoadedScenario) -> LoadedScenario:
     for name, topology in loaded.scenario.topologies.items():
         if has_open_sizes(topology):
             loaded = with_hours(loaded, name, WHOLE_DAY)
-            loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})
+        loaded = with_sizes(loaded, name, {pool.index: smallest(pool) for pool in open_pools(loaded, name)})
     return loaded
 
 
@@ -214,19 +232,29 @@ def _sized(window: ReplicaWindow, replicas: int) -> ReplicaWindow:
     return window.model_copy(update={"replicas": replicas}) if window.replicas == AUTO else window
 
 
-def _routing_without(topology: Topology, empty: list[str]) -> Any:
-    """The rules without the targets that are gone; one that is left alone needs none."""
+def _without(topology: Topology, gone: str) -> Topology:
+    """The topology without a pool; a target that is left alone needs no rules."""
+
+    def others(targets: Iterable[str]) -> tuple[str, ...]:
+        return tuple(target for target in targets if target != gone)
+
+    pools = tuple(pool for pool in topology.pools if pool.name != gone)
     routing = topology.routing
-    if not empty:
-        return routing
-    if len(topology.pools) + len(topology.providers) - len(empty) == 1:
-        return WeightedRouting()
-    if routing.kind == "weighted" and routing.weights is not None:
-        kept = {target: weight for target, weight in routing.weights.items() if target not in empty}
-        return routing.model_copy(update={"weights": kept})
-    if routing.kind == "overflow" and routing.order is not None:
-        return routing.model_copy(update={"order": tuple(target for target in routing.order if target not in empty)})
-    return routing
+    if len(pools) + len(topology.providers) == 1:
+        routing = WeightedRouting()
+    elif routing.kind == "weighted" and routing.weights is not None:
+        kept = {target: weight for target, weight in routing.weights.items() if target != gone}
+        routing = routing.model_copy(update={"weights": kept})
+    elif routing.kind == "overflow" and routing.order is not None:
+        routing = routing.model_copy(update={"order": others(routing.order)})
+    windows = tuple(window.model_copy(update={"use": others(window.use)}) for window in routing.windows)
+    hours = {"windows": windows, "otherwise": routing.otherwise and others(routing.otherwise)}
+    return topology.model_copy(update={"pools": pools, "routing": routing.model_copy(update=hours)})
+
+
+def _uses(routing: Routing) -> tuple[tuple[str, ...], ...]:
+    """Targets that are open in each window, and at all other hours where these are listed."""
+    return (*(window.use for window in routing.windows), *((routing.otherwise,) if routing.otherwise else ()))
 
 
 def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> list[Given]:

@@ -19,7 +19,7 @@ from simulator.decide.draws import Case
 from simulator.decide.standing import edge_of
 from simulator.errors import collect
 from simulator.figures.display import topologies_html
-from simulator.resolve.sizes import at_start, has_open_sizes, open_pools
+from simulator.resolve.sizes import at_start, has_open_sizes, left_out, open_pools
 from simulator.resolve.terms import resolve_terms, unused_overrides
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topologies
 from simulator.results.bundle import BundleWriter, bundle_name, finite, read_bundle
@@ -291,6 +291,7 @@ class _Study:
             told = replace(told, search=answer.row()).warned("size", size_warnings(answer))
         most = (sizer.limits or Limits()).max_replicas
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
+        told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:

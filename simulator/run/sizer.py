@@ -87,7 +87,7 @@ class Sizer:
         rows : keeps the requests of what is shown
         progress : of the trials of these autoscalers
         """
-        sized = sized_scenario(loaded, [found] if found else [])
+        sized = with_sizes(sized_scenario(loaded, [found] if found else []), name, {})
         written = loaded.scenario.topologies[name]
         return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows, progress)
 

@@ -16,6 +16,7 @@ from simulator.decide.standing import contenders
 from simulator.decide.why import listed, not_known, sentence
 from simulator.errors import collect
 from simulator.resolve.horizon import horizon_of
+from simulator.resolve.sizes import with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_catalog_names, plan_topology
 from simulator.results.bundle import Bundle
@@ -74,7 +75,7 @@ def served_in(loaded: LoadedScenario, excerpt: Excerpt, store: Store) -> Summari
 
 def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store) -> dict[str, Any]:
     shown = loads.shown
-    planned = plan_topology(loaded, name)
+    planned = plan_topology(with_sizes(loaded, name, {}), name)
     subject = subject_of(planned)
     felt = [outcome_over_time(subject, shown.demand, number, store)[1] for number in range(shown.demand.replications)]
     course = served_course(loaded, loads, planned, Sizer(store))
