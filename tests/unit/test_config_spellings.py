@@ -132,3 +132,93 @@ def test_a_layer_that_drafts_chooses_itself() -> None:
     found = shape(GLM_5_2)
     drafting, _ = with_head(found, Weights(lambda matrix: None), "mtp", 0)
     assert [cache.row_bytes for cache in drafting.caches[len(found.caches) :]] == [0, 132]
+
+
+MIMO_V2 = {
+    "architectures": ["MiMoV2FlashForCausalLM"],
+    "model_type": "mimo_v2_flash",
+    "head_dim": 192,
+    "v_head_dim": 128,
+    "hidden_size": 4096,
+    "hybrid_layer_pattern": [0] + [1] * 4 + ([0] + [1] * 5) * 7 + [0],
+    "intermediate_size": 16384,
+    "max_position_embeddings": 262144,
+    "moe_intermediate_size": 2048,
+    "moe_layer_freq": [0] + [1] * 47,
+    "n_routed_experts": 256,
+    "num_attention_heads": 64,
+    "num_experts_per_tok": 8,
+    "num_hidden_layers": 48,
+    "num_key_value_heads": 4,
+    "sliding_window": 128,
+    "swa_head_dim": 192,
+    "swa_num_attention_heads": 64,
+    "swa_num_key_value_heads": 8,
+    "swa_v_head_dim": 128,
+    "tie_word_embeddings": False,
+    "vocab_size": 152576,
+}
+STEP_3P5 = {
+    "architectures": ["Step3p5ForCausalLM"],
+    "model_type": "step3p5",
+    "attention_other_setting": {
+        "attention_type": "sliding_attention",
+        "head_dim": 128,
+        "num_attention_groups": 8,
+        "num_attention_heads": 96,
+    },
+    "head_dim": 128,
+    "hidden_size": 4096,
+    "intermediate_size": 11264,
+    "layer_types": (["full_attention"] + ["sliding_attention"] * 3) * 12,
+    "max_position_embeddings": 262144,
+    "moe_intermediate_size": 1280,
+    "moe_layers_enum": ",".join(str(layer) for layer in range(3, 45)),
+    "moe_num_experts": 288,
+    "moe_top_k": 8,
+    "num_attention_groups": 8,
+    "num_attention_heads": 64,
+    "num_hidden_layers": 45,
+    "share_expert_dim": 1280,
+    "sliding_window": 512,
+    "use_head_wise_attn_gate": True,
+    "vocab_size": 128896,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "published_billions", "of_full", "of_window"),
+    [(MIMO_V2, 309, 4 * (192 + 128), 8 * (192 + 128)), (STEP_3P5, 196, 8 * 256, 8 * 256)],
+)
+def test_windows_with_heads_of_their_own(
+    config: dict[str, Any], published_billions: float, of_full: int, of_window: int
+) -> None:
+    """MiMo V2 Flash (309B) and Step 3.5 Flash (196B), as their publishers count them; values of a token by hand."""
+    found = shape(config)
+    assert found.parameters / 1e9 == pytest.approx(published_billions, rel=0.01)
+    values = {cache.kind: cache.heads * (cache.head_dim + cache.value_dim) for cache in found.caches}
+    assert values == {"full": of_full, "window": of_window}
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "path"),
+    [
+        (MIMO_V2, {"swa_num_key_value_heads": None}, "swa_num_key_value_heads"),
+        (
+            STEP_3P5,
+            {"attention_other_setting": {"attention_type": "full_attention"}},
+            "attention_other_setting.attention_type",
+        ),
+        (
+            CONFIGS["hy_v3"]["config"],
+            {"attention_other_setting": {"num_attention_heads": 96}},
+            "attention_other_setting",
+        ),
+        (CONFIGS["mellum"]["config"], {"num_attention_heads_per_layer": [32] * 28}, "num_attention_heads_per_layer"),
+        (CONFIGS["mellum"]["config"], {"per_layer_config": {"3": {"head_dim": 64}}}, "per_layer_config"),
+    ],
+)
+def test_keys_of_heads_are_read_or_refused(config: dict[str, Any], changes: dict[str, Any], path: str) -> None:
+    with pytest.raises(InputError) as error:
+        shape(config | changes)
+    assert error.value.problems[0].path == path

@@ -118,6 +118,8 @@ _AT_LEAST_ONE = (
         "linear_num_key_heads",
         "linear_num_value_heads",
         "linear_num_heads",
+        *("num_attention_groups", "swa_num_attention_heads", "swa_num_key_value_heads"),
+        *("swa_head_dim", "swa_v_head_dim", "num_sliding_attention_heads"),
         "linear_head_dim",
     ),
     *("linear_key_head_dim", "linear_value_head_dim", "linear_conv_kernel_dim", "mamba_num_heads", "mamba_n_heads"),
@@ -152,6 +154,7 @@ _MAYBE_NONE = (
         "mamba_d_head",
     ),
     *("shared_expert_intermediate_size", "shared_intermediate_size", "moe_shared_expert_intermediate_size"),
+    *("share_expert_dim", "sliding_window_size"),
     *(
         "intermediate_size_mlp",
         "dense_intermediate_size",
@@ -173,13 +176,13 @@ _LAYERS = (
 _EXPERTS = (
     *("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_tok"),
     *("experts_per_token", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "n_shared_experts"),
-    *("num_shared_experts", "moe_num_shared_experts"),
+    *("moe_top_k", "num_shared_experts", "moe_num_shared_experts"),
 )
 _ONE_OR_LISTED = ("intermediate_size", "moe_intermediate_size", "expert_ffn_hidden_size", "image_size")
 _SWITCHES = (
     *("tie_word_embeddings", "attn_output_gate", "use_sliding_window", "multi_query", "new_decoder_architecture"),
     *("attention_k_eq_v", "use_double_wide_mlp", "enable_moe_block", "mla_use_output_gate", "use_full_rank_gate"),
-    *("block_auto_adjust_ff_dim",),
+    *("block_auto_adjust_ff_dim", "use_head_wise_attn_gate"),
 )
 _TEXTS = (
     "model_type",
@@ -201,6 +204,9 @@ RULES: dict[str, Check] = {
     **dict.fromkeys(_SWITCHES, _switch),
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(("vision_config", "audio_config", "linear_attn_config", "sparse_attention_config"), _mapping),
+    "attention_other_setting": _mapping,
+    "moe_layers_enum": _text,
+    "hybrid_layer_pattern": _OF_LAYERS,
     **dict.fromkeys(("mtp_config",), _mapping),
     **dict.fromkeys(("thinker_config", "text_config", "llm_config", "language_config"), _mapping),
     **dict.fromkeys(("quantization_config", "compression_config"), _mapping),

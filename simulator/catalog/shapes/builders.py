@@ -15,6 +15,7 @@ from simulator.catalog.shapes.hybrids import (
     nemotron_nas,
 )
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
+from simulator.catalog.shapes.windows import mimo_v2, step_3p5
 
 BUILDERS: dict[str, tuple[Family, Builder]] = {
     **{name: (family, attention_and_mlp) for name, family in FAMILIES.items()},
@@ -32,6 +33,8 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),
     "gemma4_text": (Family(tied=True), gemma4),
+    "mimo_v2_flash": (Family(sinks=True), mimo_v2),
+    "step3p5": (Family(queries_normed=True), step_3p5),
     "minimax_m3": (PLAIN, minimax_m3),
     "minimax_m3_text": (PLAIN, minimax_m3),
     "minimax_m3_vl_text": (PLAIN, minimax_m3),

@@ -87,7 +87,7 @@ def kv_head_count(config: Config) -> int:
         if config.get("new_decoder_architecture"):
             return config.number("num_kv_heads", heads)
         return 1 if config.get("multi_query", True) else heads
-    return config.number("num_key_value_heads", heads) or heads
+    return config.first("num_key_value_heads", "num_attention_groups", default=heads) or heads
 
 
 def layer_kinds(config: Config, family: Family) -> list[str]:

@@ -155,7 +155,7 @@ def expert_counts(config: Config) -> tuple[int, int, int, int]:
     per_token = per_token_count(config)
     inner = first_number(config, "moe_intermediate_size") or first_number(config, "expert_ffn_hidden_size")
     inner = inner or config.number("intermediate_size")
-    shared = config.first("shared_expert_intermediate_size", "shared_intermediate_size", default=0)
+    shared = config.first("shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim", default=0)
     number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
     number = number or first_number(config, "moe_num_shared_experts")
     shared = shared * max(number, 1) if shared else inner * number
@@ -169,6 +169,7 @@ def per_token_count(config: Config) -> int:
         "num_experts_per_token",
         "moe_topk",
         "moe_k",
+        "moe_top_k",
         "top_k_experts",
     ):
         found = first_number(config, key)
@@ -200,6 +201,8 @@ def is_sparse(config: Config, layer: int) -> bool:
             told = f"unknown kind of MLP; known are {', '.join(MLP_KINDS)}"
             raise config.problem(f"mlp_layer_types[{layer}]", told, kind)
         return MLP_KINDS[kind]
+    if config.get("moe_layers_enum") is not None:
+        return str(layer) in [number.strip() for number in str(config["moe_layers_enum"]).split(",")]
     if layer < config.first("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", default=0):
         return False
     if config.get("moe_layers") is not None:
