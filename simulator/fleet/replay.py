@@ -30,6 +30,8 @@ from simulator.workload.requests import Requests, make_extras, make_requests
 _MOST_IDLE_S = 1_000.0
 _LAST = 2**30
 """Beyond the number of every timer of a replay."""
+_INSTANT_S = 2.0**-20
+"""Adds to times of a replay without rounding."""
 _PLAN_S, _PAUSE_S, _DURING_S, _NOTICED_S = 0.5, 0.5, 0.75, 0.25
 """In each second of a replay outputs come first, then loads and sends that have ended are noticed in order of ids, then
 events and arrivals come and a plan is made, then events that came while its output was awaited."""
@@ -110,10 +112,9 @@ def _replay_turns(
     if config.num_speculative_tokens:
         engines = engines._replace(verdicts=_verdicts(ordered), drafted=_drafted(ordered))
     plane.engines = engines
-    for k, event in enumerate(events):
+    for event, (time_s, follows) in zip(events, _times(events), strict=True):
         if event.reset:
-            after = any(other.abort and other.step == event.step and not other.during for other in events[:k])
-            _set_reset(plane.fleet, event, _LAST if after else 0)
+            _set_reset(plane.fleet, event, time_s, _LAST if follows else 0)
     for k in ranks:
         plane.activate(k, 0.0)
     _advance_to_the_end(plane, ordered[-1].arrival_step)
@@ -122,11 +123,37 @@ def _replay_turns(
     return [_entries([step for step in made if step.replica == k], ordered, ended[ended["target"] == k]) for k in ranks]
 
 
-def _set_reset(fleet: Fleet, event: TraceEvent, number: int) -> None:
+def _times(events: Sequence[TraceEvent]) -> list[tuple[float, bool]]:
+    """When each event is due, and whether it is a reset that follows a leave of that very time.
+
+    At one time resets come, then leaves, then resets that follow them. A leave after these begins anew: all before it
+    in its step is due an instant earlier.
+    """
+    rounds: list[int] = []
+    reset_last: list[bool] = []
+    of_step: dict[int, tuple[int, bool, bool]] = defaultdict(lambda: (0, False, False))
+    for event in events:
+        number, left, followed = of_step[event.step]
+        if event.abort and not event.during:
+            number, left, followed = number + followed, True, False
+        elif event.reset:
+            followed = left
+        of_step[event.step] = number, left, followed
+        rounds.append(number)
+        reset_last.append(followed)
+    found = []
+    for event, number, followed in zip(events, rounds, reset_last, strict=True):
+        earlier_s = _INSTANT_S * (of_step[event.step][0] - number)
+        during = event.during and bool(event.abort)
+        found.append((event.step + (_DURING_S if during else _PLAN_S - earlier_s), followed))
+    return found
+
+
+def _set_reset(fleet: Fleet, event: TraceEvent, time_s: float, number: int) -> None:
     """Timers of one time are due in order of their numbers: a reset's is `number` more than the next."""
     kind = TIMER_RESET_RUNNING if event.reset == "running" else TIMER_RESET
     fleet.scalars[TIMER_NUMBER] += number
-    set_timer(fleet, event.step + _PLAN_S, kind, 0, -1)
+    set_timer(fleet, time_s, kind, 0, -1)
     fleet.scalars[TIMER_NUMBER] -= number
 
 
@@ -211,9 +238,9 @@ def _segments(request: TraceRequest) -> list[tuple[tuple[object, ...], int]]:
 
 def _extras(ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], depth: int) -> Any:
     left: dict[int, list[float]] = defaultdict(list)
-    for event in events:
+    for event, (time_s, _) in zip(events, _times(events), strict=True):
         for number in event.abort:
-            left[number].append(event.step + (_DURING_S if event.during else _PLAN_S))
+            left[number].append(time_s)
     leaves_s = []
     for row in ordered:
         after = (time_s - row.arrival_step - _PLAN_S for time_s in left[row.id])

@@ -207,6 +207,24 @@ def test_who_leaves_before_a_reset_of_the_same_step_holds_no_block_then(first: s
     assert steps[-1].scheduled == ((0, 6 - computed, computed),)
 
 
+@pytest.mark.parametrize(
+    ("resets", "computed"), [((0,), 4), ((1,), 4), ((2,), 0), ((0, 1), 4), ((1, 2), 0), ((1, 1), 4)]
+)
+def test_a_reset_between_two_who_leave_finds_the_blocks_of_the_second(resets: tuple[int, ...], computed: int) -> None:
+    """Two clients leave in one step, with resets after so many of them: only one after both finds no block held."""
+    modes = Modes(groups=GROUPS["both"], connector=True)
+    config = EngineConfig(40, SIZE, BUDGET, 3, 80, enable_prefix_caching=True, rules=V0_32, modes=modes)
+    loads = TraceRequest(0, 0, ((100, 5),), 2, 0, accept="00", remote_prefill=True, load_steps=2)
+    others = [TraceRequest(k, 0, ((100 + k, 1),), 1, 0, accept="0", remote_prefill=True, load_steps=3) for k in (1, 2)]
+    events = [TraceEvent(4, reset="running")] * resets.count(0)
+    for left in (1, 2):
+        events += [TraceEvent(4, (left,)), *[TraceEvent(4, reset="running")] * resets.count(left)]
+    trace = ScheduleTrace("between", V0_32.version, config, (loads, *others), (), events=tuple(events))
+    (steps,) = replay_kernel(trace)
+    assert steps == [step.plain() for step in replay_reference(trace)]
+    assert steps[-1].scheduled == ((0, 6 - computed, computed),)
+
+
 @pytest.mark.parametrize("groups", ["one table", "both"])
 def test_output_that_a_reset_drops_comes_while_its_request_loads_again(groups: str) -> None:
     """It moves no counter later: two tokens are two plans, as if nothing had been on its way."""
