@@ -18,7 +18,7 @@ import platformdirs
 from filelock import FileLock
 
 from simulator.interpreted import interpreted
-from simulator.linked_kernels import LinkedCompiler, OptimisedCompiler
+from simulator.linked_kernels import EntryCompiler, LinkedCompiler
 
 _ROOT = Path(__file__).parent
 _IMPORT = re.compile(r"^\s*from simulator([\w.]*) import (\([^)]*\)|.*)", re.MULTILINE)
@@ -58,7 +58,7 @@ _TOLD: set[Path] = set()
 """Caches of which this process has said that it compiles into them."""
 OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 LINKED: Any = {"pipeline_class": LinkedCompiler, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-OPTIMISED: Any = {**LINKED, "pipeline_class": OptimisedCompiler}
+ENTRY: Any = {"pipeline_class": EntryCompiler, "no_cfunc_wrapper": True, "cache": True}
 
 
 def kernel(function: Any) -> Any:
@@ -78,7 +78,7 @@ def shared_kernel(function: Any) -> Any:
 
 
 def inline_kernel(function: Any) -> Any:
-    """As `kernel`, compiled into its callers: a call passes every array, which may take longer than what it does."""
+    """As `kernel`, always compiled into its callers; others are where LLVM finds that it pays."""
     return numba.njit(forceinline=True, **OPTIONS, **LINKED)(function)
 
 
@@ -89,18 +89,18 @@ def array_kernel(function: Any) -> Any:
 
 def entry(function: Any) -> Any:
     """As `kernel`, for what Python calls: cached on disk, with all that it calls compiled in."""
-    return _compiled_once(numba.njit(cache=True, **OPTIONS)(function))
+    return _compiled_once(numba.njit(**OPTIONS, **ENTRY)(function))
 
 
 def array_entry(function: Any) -> Any:
     """As `entry`, for an `array_kernel`."""
-    return _compiled_once(numba.njit(cache=True, **{**OPTIONS, "_nrt": True})(function))
+    return _compiled_once(numba.njit(**{**OPTIONS, **ENTRY, "_nrt": True})(function))
 
 
 def _tell(folder: Path) -> None:
     """Say once that whoever waits now waits for a compiler, and does so no second time."""
     if not _TOLD:
-        text = "servecast: compiling kernels for a kind of fleet that is new here, once: 2 to 5 minutes of one core"
+        text = "servecast: compiling kernels for a kind of fleet that is new here, once: 1 to 4 minutes of one core"
         print(f"{text} (`servecast doctor --warm-all` compiles all kinds)", file=sys.stderr, flush=True)
     _TOLD.add(folder)
 

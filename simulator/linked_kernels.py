@@ -15,12 +15,17 @@ from numba.core import codegen, compiler
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.typed_passes import NativeLowering
 
+from simulator.by_reference import ReferringLower
+
 _REFUSED = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
 """Address of what a call from Python runs: it raises a TypeError."""
 
 
-class OptimisedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
-    """Code of a function that is optimised with all that it calls, for others to link in."""
+class LinkedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """Code of a function as it was lowered, for others to link in."""
+
+    def _optimize_final_module(self) -> None:
+        pass
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -28,22 +33,22 @@ class OptimisedLibrary(codegen.JITCodeLibrary):  # type: ignore[misc]
         self._finalized = True
 
 
-class LinkedLibrary(OptimisedLibrary):
-    """Code of a function as it was lowered, for others to link in."""
+@register_pass(mutates_CFG=True, analysis_only=False)
+class EntryLowering(NativeLowering):  # type: ignore[misc]
+    """Lowering of what Python calls."""
 
-    def _optimize_final_module(self) -> None:
-        pass
+    _name = "entry_lowering"
+    lowering_class = ReferringLower
 
 
 @register_pass(mutates_CFG=True, analysis_only=False)
-class LinkedLowering(NativeLowering):  # type: ignore[misc]
+class LinkedLowering(EntryLowering):
     """Lowering into a `LinkedLibrary`, without machine code."""
 
     _name = "linked_lowering"
-    _library: type[OptimisedLibrary] = LinkedLibrary
 
     def run_pass(self, state: Any) -> bool:
-        state.library = self._library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library = LinkedLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
         lowered = state["cr"]
@@ -62,18 +67,10 @@ class LinkedLowering(NativeLowering):  # type: ignore[misc]
         return True
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
-class OptimisedLowering(LinkedLowering):
-    """Lowering into an `OptimisedLibrary`, without machine code."""
-
-    _name = "optimised_lowering"
-    _library = OptimisedLibrary
-
-
-class LinkedCompiler(compiler.CompilerBase):  # type: ignore[misc]
+class EntryCompiler(compiler.CompilerBase):  # type: ignore[misc]
     """Numba's nopython pipeline, but for its lowering."""
 
-    _lowering: type[LinkedLowering] = LinkedLowering
+    _lowering: type[EntryLowering] = EntryLowering
 
     def define_pipelines(self) -> list[PassManager]:
         passes = PassManager("linked")
@@ -83,7 +80,7 @@ class LinkedCompiler(compiler.CompilerBase):  # type: ignore[misc]
         return [passes]
 
 
-class OptimisedCompiler(LinkedCompiler):
-    """As `LinkedCompiler`, for functions that are optimised before they are linked in."""
+class LinkedCompiler(EntryCompiler):
+    """As `EntryCompiler`, for what kernels call."""
 
-    _lowering = OptimisedLowering
+    _lowering = LinkedLowering

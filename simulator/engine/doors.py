@@ -14,9 +14,9 @@ from numba.extending import overload
 from simulator.engine.modes.flight.arrays import Flight
 from simulator.engine.modes.rooms.arrays import Rooms
 from simulator.engine.modes.tables.arrays import Groups
-from simulator.jit import OPTIMISED, OPTIONS
+from simulator.jit import LINKED, OPTIONS
 
-_ANSWER: Any = {**OPTIONS, **OPTIMISED}
+_ANSWER: Any = {**OPTIONS, **LINKED}
 _INLINE: Any = {**_ANSWER, "forceinline": True}
 
 

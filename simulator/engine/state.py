@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.by_reference import by_reference
+
 NONE = -1
 
 (
@@ -262,6 +264,7 @@ CALENDAR_STEPS = 4096
 """Buckets of the finish calendar; a power of two. Longer outputs go round it more than once."""
 
 
+@by_reference
 class Engines(NamedTuple):
     """Arrays of all replicas of a fleet, and of the requests in flight."""
 

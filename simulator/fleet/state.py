@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.by_reference import by_reference
+
 ROW = np.dtype(
     [
         ("arrival_s", np.float64),
@@ -209,6 +211,7 @@ DONE, NEED_CHUNK, OUT_FULL, GROW_SLOTS, GROW_TIMERS, WIDEN_TABLES, LOG_FULL, REP
 """Why `advance` returned."""
 
 
+@by_reference
 class Fleet(NamedTuple):
     """Arrays of one topology in simulation."""
 
