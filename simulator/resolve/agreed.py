@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
@@ -14,7 +15,7 @@ from simulator.resolve.offers import catalog_offer, catalog_tier, is_reserved
 from simulator.resolve.topology import PlannedTopology
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.pool import Pool
-from simulator.study.terms import ApiTerms, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
+from simulator.study.terms import ApiTerms, Commitment, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
 
 Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee)
 
@@ -30,6 +31,7 @@ class Spell:
     event : that begins with it; empty if none does
     resale_share : what servers bring that it leaves without use; None: what their age gives
     usd_once : paid when it begins
+    recommitted : pools for which the event writes another size or number under commitment
     """
 
     first: int
@@ -38,6 +40,7 @@ class Spell:
     event: str = ""
     resale_share: float | None = None
     usd_once: float = 0.0
+    recommitted: tuple[str, ...] = ()
 
 
 def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
@@ -56,6 +59,7 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     rented = _joined(
         [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitments)
     )
+    rented = tuple(_renewed(offer, spells, found, base.months) for offer in rented)
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
@@ -65,6 +69,44 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     )
     changes = [Fee(spell.event, usd_once=spell.usd_once, span=Span(spell.first)) for spell in spells if spell.usd_once]
     return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*_paid_once(fees), *changes))
+
+
+def _renewed(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms], months: float) -> RentedTerms:
+    """The offer with the terms that events leave of its commitments, where one writes another number of them.
+
+    What runs is paid to its end. From the month of the event on so many terms begin as are missing from the new number,
+    so of fewer instances fewer are renewed, and further ones begin at once.
+    """
+    last = min(offer.span.last or math.ceil(months), math.ceil(months))
+    steps = [
+        (spell.first, one.commitments)
+        for spell, terms in zip(spells, found, strict=True)
+        if offer.pool in spell.recommitted and offer.span.first < spell.first <= last
+        for one in terms.rented
+        if one.pool == offer.pool
+    ]
+    if not steps:
+        return offer
+    commitments = (
+        _by_steps(
+            mine, [(offer.span.first, mine.instances), *((first, then[i].instances) for first, then in steps)], last
+        )
+        for i, mine in enumerate(offer.commitments)
+    )
+    return replace(offer, commitments=tuple(commitments))
+
+
+def _by_steps(commitment: Commitment, numbers: Sequence[tuple[int, int | None]], last: int) -> Commitment:
+    """The commitment with its terms settled: numbers wanted by the month from which on; open ones stay open."""
+    if any(number is None for _, number in numbers):
+        return commitment
+    begins: dict[int, int] = {}
+    for k in range(numbers[0][0] - 1, last):
+        wanted = next(number or 0 for first, number in reversed(numbers) if first <= k + 1)
+        running = sum(count for start, count in begins.items() if k < start + commitment.term_months)
+        if wanted > running:
+            begins[k] = wanted - running
+    return replace(commitment, begins=tuple(begins.items()))
 
 
 def _paid_once(fees: Sequence[Fee]) -> list[Fee]:
@@ -114,7 +156,7 @@ def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
 
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:
-    """Equal but for the number of instances under commitment, which stays as it was first agreed."""
+    """Equal but for the number of instances under commitment, which stays unless an event writes another."""
     if len(known.commitments) != len(one.commitments):
         return False
     pairs = zip(known.commitments, one.commitments, strict=True)

@@ -142,7 +142,7 @@ def walk_study(
             hours |= {event.from_month: found.hours, **then.hours}
         first, *others = then.months
         months += [replace(with_downtime(first, event.name, event.downtime_h), event=event.name), *others]
-        spells += _told(then.spells, stage, event)
+        spells += _told(then.spells, stage, event, _recommitted(last, phase.loaded, planned.name))
         fleets += then.fleets
         open_ |= then.open
         limited = dict(then.limited) | limited
@@ -167,6 +167,15 @@ def _standing(before: LoadedScenario, after: LoadedScenario, planned: PlannedTop
     return tuple(name for name, place in owned[1].items() if name in there and owned[0].get(name) == place)
 
 
+def _recommitted(before: LoadedScenario, after: LoadedScenario, name: str) -> tuple[str, ...]:
+    """Pools for which an event writes another size or number under commitment."""
+    was, now = (
+        {pool.name: (pool.replicas, pool.schedule, pool.commitments) for pool in one.scenario.topologies[name].pools}
+        for one in (before, after)
+    )
+    return tuple(pool for pool, size in now.items() if pool in was and was[pool] != size)
+
+
 def _is_owned(pool: Pool) -> bool:
     return pool.billing == "owned"
 
@@ -179,8 +188,9 @@ def _end(loads: Loads, month: int) -> float:
     return min(float(month), loads.horizon.months)
 
 
-def _told(spells: Sequence[Spell], stage: int, event: Event) -> list[Spell]:
+def _told(spells: Sequence[Spell], stage: int, event: Event, recommitted: tuple[str, ...]) -> list[Spell]:
     """Spells of a stage; the event comes with the first."""
     first, *others = (replace(spell, stage=stage) for spell in spells)
     begun = replace(first, event=event.name, resale_share=event.resale_share, usd_once=event.usd_once)
+    begun = replace(begun, recommitted=recommitted)
     return [begun, *others]
