@@ -1,4 +1,4 @@
-"""Lets tests share the modules of this folder, as `bill_cases` and `engine_cases`; the profile of all properties."""
+"""Lets tests share the modules of this folder, as `bill_cases` and `engine_cases`; profiles of all properties."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from importlib import import_module
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+anywhere = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same examples", anywhere, derandomize=True)
+settings.register_profile("new examples", anywhere)
+settings.load_profile("same examples")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from bills.rows import Row
 MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
 
+@lru_cache(10_000)
 def ahead(zone: str, at_s: float) -> float:
     """Hours by which clocks of a zone are ahead of UTC."""
     offset = (MONDAY + timedelta(seconds=at_s)).astimezone(ZoneInfo(zone)).utcoffset()
@@ -19,12 +21,13 @@ def ahead(zone: str, at_s: float) -> float:
     return offset / timedelta(hours=1)
 
 
-def turns(zone: str, begin: float, end: float) -> list[float]:
+@lru_cache(10_000)
+def turns(zone: str, begin: float, end: float) -> tuple[float, ...]:
     """Seconds in an hour or less after which clocks show something else: whole minutes."""
     if ahead(zone, begin) == ahead(zone, end - 1e-3):
-        return []
+        return ()
     minutes = range(math.ceil(begin / 60), math.ceil(end / 60))
-    return [60.0 * m for m in minutes if ahead(zone, 60 * m) != ahead(zone, 60 * m - 1)]
+    return tuple(60.0 * m for m in minutes if ahead(zone, 60 * m) != ahead(zone, 60 * m - 1))
 
 
 def hour_weights(when: Row, hour: int, zone: str = "") -> list[tuple[int, float]]:
