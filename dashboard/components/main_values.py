@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from ruamel.yaml.error import YAMLError
 
+from dashboard.components.standing import stand
 from dashboard.edit import Step, assign
 from simulator.scenario.load import LoadedScenario
 
@@ -42,7 +44,7 @@ def show_main_values(loaded: LoadedScenario, text: str, text_key: str) -> None:
     if st.session_state.get(_SEEN) != text:
         st.session_state[_SEEN] = text
         for value in values:
-            st.session_state[value.key] = value.value
+            stand(value.key, value.value)
     with st.form("scenario.form", border=False):
         for section in dict.fromkeys(value.section for value in values):
             st.markdown(f"**{section}**")
@@ -50,9 +52,7 @@ def show_main_values(loaded: LoadedScenario, text: str, text_key: str) -> None:
             for k, value in enumerate(value for value in values if value.section == section):
                 with columns[k % _COLUMNS]:
                     _widget(value)
-        st.form_submit_button(
-            "Change the text", key="scenario.form.apply", on_click=_apply, args=(values, text, text_key)
-        )
+        st.form_submit_button("Change the text", key="scenario.form.apply", on_click=_apply, args=(values, text_key))
 
 
 def _widget(value: Value) -> None:
@@ -69,13 +69,15 @@ def _widget(value: Value) -> None:
         st.number_input(value.label, min_value=0.0, format="%g", key=value.key)
 
 
-def _apply(values: list[Value], text: str, text_key: str) -> None:
+def _apply(values: list[Value], text_key: str) -> None:
+    """Into the text as it is now: who leaves it by the form's button has changed it since the form was shown."""
+    text = st.session_state[text_key]
     for value in values:
         chosen = st.session_state[value.key]
         if chosen is not None and chosen != value.value:
             try:
                 text = assign(text, value.steps, chosen)
-            except ValueError as error:
+            except (ValueError, YAMLError) as error:
                 st.toast(f"{value.section}, {value.label}: {error}; change it in the text", icon=":material/error:")
     st.session_state[text_key] = text
 

@@ -49,7 +49,8 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
     """Run and save above the text, however long it is; below them how the run goes."""
     row = st.container(horizontal=True)
     if row.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=is_wrong):
-        st.query_params["job"] = jobs.start(out, place, text, uploads, base)
+        job = jobs.start(out, place, text, uploads, base)
+        st.query_params["job"] = st.session_state["scenario.job"] = job
         st.rerun()
     row.download_button(
         "Save as file",
@@ -80,15 +81,27 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     if name and name != _OWN:
         st.caption(plain(_description(_shipped_text(name))))
     upload = st.file_uploader("or upload a scenario", type=["yaml", "yml"], key="scenario.upload", max_upload_size=1)
-    source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{context.bundle.path if context else ''}"
+    own = context if name == _OWN and not upload else None
+    source = f"{upload.name}:{upload.file_id}" if upload else f"{name}:{own.bundle.path if own else ''}"
     draft = st.session_state.pop("scenario.draft", None)
-    if draft is not None or st.session_state.get("scenario.source") != source:
+    before = st.session_state.get("scenario.source", "")
+    if draft is not None or before != source:
+        job = st.session_state.pop("scenario.job", None)
+        is_its_run = own is not None and before.startswith(f"{_OWN}:") and _bundle_of(job) == own.bundle.path.name
+        begun = draft or _text(name, upload, context)
+        if draft is not None or not is_its_run:
+            st.session_state["scenario.text"] = begun
         st.session_state["scenario.source"] = source
-        st.session_state["scenario.text"] = draft or _text(name, upload, context)
-        st.session_state["scenario.begun"] = st.session_state["scenario.text"]
-    if not upload and name == _OWN and context is not None:
-        return "scenario.yaml", context.bundle.path
+        st.session_state["scenario.begun"] = begun
+    if own is not None:
+        return "scenario.yaml", own.bundle.path
     return ("scenario.yaml" if upload else str(name)), None
+
+
+def _bundle_of(job: str | None) -> str | None:
+    """Name of the bundle that a run of this page's text ended with: whoever wrote on meanwhile keeps what they wrote."""
+    found = jobs.status(Path(settings().out), job) if job else None
+    return found.bundle if found else None
 
 
 def _description(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -189,11 +190,15 @@ def _gpu_offer_rows() -> list[Row]:
     ]
 
 
+@lru_cache
 def _latest_offers() -> dict[str, tuple[GpuOffer, ...]]:
     """By name, the latest price of each instance."""
     latest = {(o.name, o.instance): o for o in sorted(gpu_offers(), key=lambda offer: day_of(offer.date))}
-    rows = [o for o in gpu_offers() if latest[o.name, o.instance] is o]
-    return {o.name: tuple(each for each in rows if each.name == o.name) for o in rows}
+    found: dict[str, tuple[GpuOffer, ...]] = {}
+    for offer in gpu_offers():
+        if latest[offer.name, offer.instance] is offer:
+            found[offer.name] = (*found.get(offer.name, ()), offer)
+    return found
 
 
 def _server_rows() -> list[Row]:

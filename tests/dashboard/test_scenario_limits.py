@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import jobs
+from dashboard.components import job_panel
+from dashboard.line import Status
 from dashboard.workspace import lay_out, load_confined
 from simulator.errors import InputError
+from simulator.results.bundle import read_bundle
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
 
@@ -88,3 +93,56 @@ def test_changes_of_the_text_are_taken_back_one_by_one_or_all(open_view: Callabl
     assert app.text_area(key="scenario.text").value == texts[0], "what is reset can be taken back, too"
     app.selectbox(key="scenario.from").select_index(1).run()
     assert app.button(key="scenario.undo").disabled, "steps of another scenario"
+
+
+def test_the_form_changes_what_is_written_when_its_button_is_pressed(open_view: Callable[..., AppTest]) -> None:
+    """Who leaves the text by the form's button has changed both since the page was shown."""
+    app = open_view("scenario")
+    app.text_area(key="scenario.text").set_value(SCENARIO.read_text()).run()
+    app.text_area(key="scenario.text").set_value(SCENARIO.read_text().replace("name: small", "name: mine"))
+    app.number_input(key="scenario.form.run.seed").set_value(36)
+    app.button(key="scenario.form.apply").click().run()
+    text = app.text_area(key="scenario.text").value
+    assert "name: mine" in text
+    assert "seed: 36" in text
+    app.text_area(key="scenario.text").set_value("name: [mine")
+    app.number_input(key="scenario.form.run.seed").set_value(37)
+    app.button(key="scenario.form.apply").click().run()
+    assert app.text_area(key="scenario.text").value == "name: [mine"
+    assert not app.exception
+    assert app.error
+
+
+def test_what_is_written_stays_when_another_run_is_shown(open_view: Callable[..., AppTest], runs: Path) -> None:
+    app = open_view("scenario")
+    app.text_area(key="scenario.text").set_value(SCENARIO.read_text()).run()
+    (other,) = runs.glob("busier-*")
+    app.selectbox(key="run").select(other.name).run()
+    assert app.text_area(key="scenario.text").value == SCENARIO.read_text()
+    app.selectbox(key="scenario.from").select("(shown run)").run()
+    assert app.text_area(key="scenario.text").value == read_bundle(other).scenario_file.read_text()
+
+
+def test_who_writes_on_while_a_run_goes_on_keeps_it(
+    open_view: Callable[..., AppTest], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that is shown when it is done is that of an earlier text; any other run's text comes with it."""
+    (other,) = runs.glob("busier-*")
+    (first,) = runs.glob("small-*")
+    open_ = Status(state="running", kind="run", name="small")
+    found = {"1": open_}
+    monkeypatch.setattr(jobs, "start", lambda *_, **__: "1")
+    monkeypatch.setattr(jobs, "status", lambda _, job: found.get(job))
+    monkeypatch.setattr(job_panel, "_ended", lambda _: None)  # links to pages that there are not here
+    app = open_view("scenario")
+    app.selectbox(key="scenario.from").select("(shown run)").run()
+    app.button(key="scenario.run").click().run()
+    app.text_area(key="scenario.text").set_value(SCENARIO.read_text().replace("seed: 3", "seed: 5")).run()
+    found["1"] = replace(open_, state="done", bundle=other.name)
+    app.run()
+    assert app.selectbox(key="run").value == other.name
+    assert "seed: 5" in app.text_area(key="scenario.text").value
+    app.selectbox(key="run").select(first.name).run()
+    assert app.text_area(key="scenario.text").value == read_bundle(first).scenario_file.read_text()
+    app.selectbox(key="run").select(other.name).run()
+    assert app.text_area(key="scenario.text").value == read_bundle(other).scenario_file.read_text()
