@@ -87,6 +87,7 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
     before = st.session_state.get("scenario.source", "")
     if draft is not None or before != source:
         job = st.session_state.pop("scenario.job", None)
+        # who writes on while their run goes on keeps what they wrote when it is shown
         is_its_run = own is not None and before.startswith(f"{_OWN}:") and _bundle_of(job) == own.bundle.path.name
         begun = draft or _text(name, upload, context)
         if draft is not None or not is_its_run:
@@ -99,7 +100,7 @@ def _choose(context: Context | None) -> tuple[str, Path | None]:
 
 
 def _bundle_of(job: str | None) -> str | None:
-    """Name of the bundle that a run of this page's text ended with: whoever wrote on meanwhile keeps what they wrote."""
+    """Name of the bundle that a run ended with."""
     found = jobs.status(Path(settings().out), job) if job else None
     return found.bundle if found else None
 

@@ -162,7 +162,7 @@ def test_kind_5_rent_breaks_even_with_tokens(tmp_path: Path, capsys: Capture) ->
     """4,672 USD a month against 0.25 USD per million tokens: from 18,688 million on."""
     speed = ", engine: {throughput: {output_tokens_per_s: 20000}}"
     topologies = {"rent": rented(speed, usd=6.4), "api": api("{input: 0.25, output: 0.25}")}
-    found, _ = ran(tmp_path, topologies, "--explore-s", "120", arrivals="{kind: gamma, rate_rps: 20, cv: 0.01}")
+    found, _ = ran(tmp_path, topologies, "--explore-s", "600", arrivals="{kind: gamma, rate_rps: 20, cv: 0.01}")
     volume = against(found["rent"], "api")["volume"]
     assert volume["side"] == "above"
     assert volume["tokens_per_month"] / 1e6 == pytest.approx(18_688, rel=0.01)
@@ -287,7 +287,7 @@ def test_kind_13_every_answer_of_the_page_on_cost_has_a_command(tmp_path: Path, 
     right = {"demand": (98.32, 8_556), "year": (77.43, 10_891), "three": (53.95, 15_708)}
     eight = ", tensor_parallel_size: 8, gpus_per_instance: 8"
     topologies |= {name: rented(eight, usd=usd / 8) for name, (usd, _) in right.items()}
-    found, _ = ran(tmp_path, topologies, "--explore-s", "30", months=60)
+    found, _ = ran(tmp_path, topologies, "--explore-s", "600", months=60)
     for name, (usd, hours) in right.items():
         pair = against(found["own"], name)
         assert pair["months"] * HOURS == pytest.approx(hours, abs=1)

@@ -104,7 +104,7 @@ def test_above_saturation_the_cost_per_token_stays(tmp_path: Path) -> None:
 def test_where_a_rented_gpu_beats_the_batch_api(tmp_path: Path, capsys: Capture) -> None:
     case = CASES["aibrix-batch"]
     right, around = case["right"], case["right"]["rented_around_the_clock"]
-    topologies, decision = ran("aibrix-batch", tmp_path, "--explore-s", "300")
+    topologies, decision = ran("aibrix-batch", tmp_path, "--explore-s", "600")
     h100, api, cheap = (topologies[name]["cost"] for name in ("h100", "claude-haiku-4-5", "deepseek-v4-flash"))
     assert h100["usd_per_month"] == pytest.approx(around["usd_per_month"], rel=0.001)
     at_90 = right["usd_per_million_tokens_at_90_percent"]["h100"]
@@ -146,7 +146,7 @@ def test_months_until_one_a100_at_work_in_office_hours_has_paid_for_itself(tmp_p
 
 def test_where_one_a100_with_overhead_breaks_even_with_an_api(tmp_path: Path) -> None:
     """1.19 USD/h x 730 h x 1.15 against 0.6875 USD per million tokens, of which three quarters are input."""
-    topologies, decision = ran("one-a100", tmp_path, "--explore-s", "300")
+    topologies, decision = ran("one-a100", tmp_path, "--explore-s", "600")
     assert topologies["a100"]["cost"]["usd_per_month"] == pytest.approx(1.19 * HOURS * 1.15)
     volume = pair(decision, "a100", "api")["volume"]
     assert volume["side"] == "above"

@@ -207,7 +207,7 @@ def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     monkeypatch.setattr("simulator.run.decision.price_flips", lambda *known: [])
     monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
     grows = {"months": 2, "load_steps": [{"from_month": 2, "load": 1.5}]}
-    run = simulate(dearer_from_month_2(tmp_path, **grows), tmp_path / "runs", explore_s=100.0)
+    run = simulate(dearer_from_month_2(tmp_path, **grows), tmp_path / "runs", explore_s=600.0)
     ((month, explorer),) = asked
     there = run.decision["topologies"]["t"]["months"][1]
     assert (month, there["event"]) == (2, "dearer")

@@ -130,7 +130,7 @@ def test_an_event_that_adds_owned_servers_leaves_those_in_place(
     monkeypatch.setattr("simulator.run.decision.trial_flips", trial_flips)
     monkeypatch.setattr("simulator.run.decision.price_flips", lambda *known: [])
     monkeypatch.setattr("simulator.run.decision.capacities", lambda *known: {})
-    run = simulate(loaded, tmp_path, explore_s=100.0)
+    run = simulate(loaded, tmp_path, explore_s=600.0)
     months = run.decision["topologies"]["several"]["months"]
     assert {min(month["replicas"]) > 0 for month in months[2:]} == {kept}
     loads, sizer = loads_of(loaded), Sizer(Store())

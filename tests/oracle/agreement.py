@@ -14,9 +14,8 @@ from simulator.bill.study import bill_study
 from simulator.study.bill import MonthUse
 from simulator.study.terms import Terms
 
-
 ATOL_USD = 1e-9
-"""What two orders of adding up the same differ by; a line of no more is none, as servers that are sold at their value."""
+"""What two orders of adding up the same differ by; a line of no more is none, as of servers sold at their value."""
 
 
 def second_bill(bundle: Path, name: str) -> bills.Study:

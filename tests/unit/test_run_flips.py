@@ -41,7 +41,7 @@ def flips(folder: Path, study: str, price: int) -> dict[str, dict[str, Any]]:
     text = chat(
         OWN, API.replace("PRICE", str(price)), study=f"months: 13, {study}", rate_rps=5, horizon_s=12, warmup_s=2
     )
-    found = simulate(written(folder, text), folder / "out", explore_s=120).decision
+    found = simulate(written(folder, text), folder / "out", explore_s=600).decision
     return {flip["assumption"]: flip for flip in found["flips"]}
 
 
