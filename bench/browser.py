@@ -17,7 +17,8 @@ from typing import Any
 
 from dashboard.pages import PAGES
 
-_STARTUP_S = 60.0
+_STARTUP_S = 240.0
+_DRAWN_MS = 240_000
 
 
 @contextmanager
@@ -93,8 +94,8 @@ def chromium() -> Iterator[Any]:
 
 def settle(page: Any) -> None:
     """Wait until the script has run and the charts are drawn."""
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=120_000)
-    page.wait_for_selector('[data-testid="stHeading"]', timeout=120_000)
+    page.wait_for_selector('[data-testid="stHeading"]', timeout=_DRAWN_MS)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=_DRAWN_MS)
 
 
 def path_of(view: str) -> str:

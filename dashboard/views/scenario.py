@@ -49,8 +49,8 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
     """Run and save above the text, however long it is; below them how the run goes."""
     row = st.container(horizontal=True)
     if row.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=is_wrong):
-        job = jobs.start(out, place, text, uploads, base)
-        st.query_params["job"] = st.session_state["scenario.job"] = job
+        started = jobs.start(out, place, text, uploads, base)
+        st.query_params["job"] = st.session_state["scenario.job"] = started
         st.rerun()
     row.download_button(
         "Save as file",

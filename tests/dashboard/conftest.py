@@ -56,7 +56,7 @@ def open_view(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Op
     def open_(view: str, **parameters: str) -> AppTest:
         for name, value in Settings((str(runs),), str(tmp_path)).to_environment().items():
             monkeypatch.setenv(name, value)
-        app = AppTest.from_function(_page, args=(view,), default_timeout=120)
+        app = AppTest.from_function(_page, args=(view,), default_timeout=600)
         (found,) = runs.glob("small-*")
         for name, value in {"run": found.name, **parameters}.items():
             app.query_params[name] = value

@@ -32,7 +32,7 @@ def own(runs: Path, tmp_path: Path) -> Path:
 def opened(out: Path, seen: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     for name, value in Settings((str(seen),), str(out)).to_environment().items():
         monkeypatch.setenv(name, value)
-    return AppTest.from_function(_page, default_timeout=120).run()
+    return AppTest.from_function(_page, default_timeout=600).run()
 
 
 def test_a_run_is_renamed_then_deleted_and_the_other_is_shown(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def open_money(twins: Path, first: Bundle, tmp_path: Path, monkeypatch: pytest.M
     def open_(view: str, run: str | None = None, **parameters: str) -> AppTest:
         for name, value in Settings((str(twins),), str(tmp_path)).to_environment().items():
             monkeypatch.setenv(name, value)
-        app = AppTest.from_function(_page, args=(view,), default_timeout=120)
+        app = AppTest.from_function(_page, args=(view,), default_timeout=600)
         for name, value in {"run": run or first.path.name, **parameters}.items():
             app.query_params[name] = value
         app.run()

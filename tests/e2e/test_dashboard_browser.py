@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from bench.browser import chromium
+from bench.browser import chromium, settle
 from bench.browser import server as browser_server
 
 SCENARIO = Path(__file__).resolve().parents[1] / "data/scenarios/dashboard.yaml"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
 RUN_MS = 240_000
 """For a run that searches its sizes on a machine that is busy."""
 SESSIONS = 10
@@ -34,15 +34,10 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def settled(page: Page) -> None:
-    expect(page.locator("h1").first).to_be_visible()
-    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
-
-
 def run_scenario(page: Page, server: str, text: str) -> None:
     """Type a scenario into the editor and run it."""
     page.goto(f"{server}/scenario")
-    settled(page)
+    settle(page)
     area = page.locator(".st-key-scenario-text textarea")
     area.fill(text)
     area.press("Control+Enter")
@@ -60,14 +55,14 @@ def test_a_scenario_is_run_and_its_result_opened_and_reloaded(page: Page, server
     expect(page.locator("h1").first).to_have_text("mine")
     assert "run=mine-" in page.url
     page.reload()
-    settled(page)
+    settle(page)
     expect(page.locator("h1").first).to_have_text("mine")
 
 
 def test_without_a_run_one_click_leads_to_a_verdict(page: Page, tmp_path: Path) -> None:
     with browser_server(out=tmp_path) as (empty, _):
         page.goto(empty)
-        settled(page)
+        settle(page)
         page.get_by_role("button", name="Run the quickstart").click()
         expect(page.locator("h1").first).to_have_text("quickstart", timeout=RUN_MS)
         expect(page.get_by_text("the cheapest topology that meets the SLO").first).to_be_visible()
@@ -80,7 +75,7 @@ def test_a_running_job_survives_a_reload_and_can_be_cancelled(page: Page, server
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     assert "job=" in page.url
     page.reload()
-    settled(page)
+    settle(page)
     expect(page.get_by_text("simulating").first).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled at")).to_be_visible()
@@ -92,7 +87,7 @@ def test_the_address_names_the_run_on_every_page_and_nobody_else_is_asked(page: 
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(request.url.split("/")[2] if "://" in request.url else ""))
     page.goto(f"{server}/?run={name}")
-    settled(page)
+    settle(page)
     page.get_by_role("link", name="Load", exact=True).click()
     expect(page).to_have_url(f"{server}/load?run={name}")
     page.reload()
@@ -113,7 +108,7 @@ def test_the_address_names_the_run_on_every_page_and_nobody_else_is_asked(page: 
 
 def test_a_slider_moves_the_figures_and_the_address(page: Page, server: str) -> None:
     page.goto(f"{server}/what-if")
-    settled(page)
+    settle(page)
     expect(page.get_by_text("nothing yet")).to_be_visible()
     handle = slider(page, "Demand")
     handle.focus()
@@ -122,13 +117,13 @@ def test_a_slider_moves_the_figures_and_the_address(page: Page, server: str) -> 
     expect(page.get_by_text("arrivals.rate_rps=5")).to_be_visible()
     assert "what_if.demand=1.25" in page.url
     page.reload()
-    settled(page)
+    settle(page)
     expect(page.get_by_text("arrivals.rate_rps=5")).to_be_visible()
 
 
 def test_a_click_on_a_point_shows_its_figures(page: Page, server: str) -> None:
     page.goto(f"{server}/pareto")
-    settled(page)
+    settle(page)
     chart = page.get_by_test_id("stVegaLiteChart")
     expect(chart).to_be_visible()
     page.wait_for_timeout(1500)
@@ -151,7 +146,7 @@ def test_a_click_on_a_point_shows_its_figures(page: Page, server: str) -> None:
 
 def test_the_memo_can_be_downloaded(page: Page, server: str) -> None:
     page.goto(f"{server}/export")
-    settled(page)
+    settle(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Memo (Markdown)").click()
     text = Path(download.value.path()).read_text()
@@ -166,7 +161,7 @@ def test_ten_people_at_once_see_their_own_figures(browser: Browser, server: str)
         own.set_default_timeout(PATIENCE_MS)
         own.goto(f"{server}/what-if?what_if.demand={factor}")
     for own, factor in zip(pages, factors, strict=True):
-        settled(own)
+        settle(own)
         words = "nothing yet" if factor == 1 else f"arrivals.rate_rps={4 * factor:g}"
         expect(own.get_by_text(words, exact=False).first).to_be_visible()
         expect(own.get_by_test_id("stAlertContentError")).to_have_count(0)

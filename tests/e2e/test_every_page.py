@@ -13,7 +13,7 @@ from bench.browser import chromium, path_of, settle
 from dashboard.components.wide_chart import LABELS_PX
 from dashboard.pages import PAGES
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
 DRAWN_MS = 2_500
 THEMED_MS = 1_000
 """Until all is drawn anew in another theme."""

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from bench.browser import chromium, settle
 
-PATIENCE_MS = 60_000
+PATIENCE_MS = 240_000
 RUN_MS = 240_000
 
 

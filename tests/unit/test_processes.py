@@ -164,12 +164,12 @@ def test_workers_end_with_their_parent(tmp_path: Path, how: signal.Signals) -> N
     parent = subprocess.Popen([sys.executable, str(script), str(folder)], stderr=subprocess.DEVNULL)
     workers = _eventually(lambda: [int(file.name) for file in folder.iterdir()], 2)
     parent.send_signal(how)
-    parent.wait(60)
+    parent.wait(240)
     assert _eventually(lambda: [pid for pid in workers if not is_alive(pid)], 2)
 
 
 def _eventually(look: object, n: int) -> list[int]:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         found: list[int] = look()  # type: ignore[operator]
         if len(found) == n:

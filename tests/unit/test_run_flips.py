@@ -85,7 +85,7 @@ def test_a_price_flips_where_a_run_at_that_price_has_another_winner(
         )
         return simulate(written(tmp_path, text), tmp_path / "out", explore_s=explore_s)
 
-    today = run(CAPEX, 100.0)
+    today = run(CAPEX, 600.0)
     flip = next(one for one in today.decision["flips"] if one["assumption"] == servers)
     assert flip["sure"]
     assert flip["winner"] == "api"
