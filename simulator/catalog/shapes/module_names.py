@@ -24,6 +24,7 @@ _ALSO = {
     "in_proj_z": ("in_proj_qkvz",),
 }
 """Parts of names that checkpoints call otherwise, matrices that they join included."""
+_LAYER = re.compile(r"layers\.(\d+)(?=\.|$)")
 _NUMBERED_EXPERT = re.compile(r"\.experts\.\d+(?=\.|$)")
 
 
@@ -55,14 +56,20 @@ class Ignored:
         plain = {pattern.removesuffix(".weight") for pattern in patterns if not pattern.startswith("re:")}
         wild = {pattern for pattern in plain if "*" in pattern or "?" in pattern}
         self._names = plain - wild
-        self._wild = [re.compile(fnmatch.translate(pattern)) for pattern in sorted(wild)]
+        of_layers: dict[str, list[str]] = {}
+        for pattern in sorted(wild):
+            of_layers.setdefault(_layer_of(pattern), []).append(fnmatch.translate(pattern))
+        self._wild = {layer: re.compile("|".join(found)) for layer, found in of_layers.items()}
         self._expressions = [
             re.compile(pattern[3:]) for pattern in dict.fromkeys(patterns) if pattern.startswith("re:")
         ]
         self._spellings = Spellings(patterns)
+        self._found: dict[str, bool] = {}
 
     def __contains__(self, name: str) -> bool:
-        return any(self._has(each) for each in self._spellings.of(name))
+        if name not in self._found:
+            self._found[name] = any(self._has(each) for each in self._spellings.of(name))
+        return self._found[name]
 
     def _has(self, name: str) -> bool:
         parts = name.split(".")
@@ -72,7 +79,8 @@ class Ignored:
                 return True
         if any(expression.match(name) for expression in self._expressions):
             return True
-        return any(pattern.match(name) or pattern.match(f"{name}.") for pattern in self._wild)
+        wild = (self._wild[layer] for layer in {"", _layer_of(name)} if layer in self._wild)
+        return any(pattern.match(name) or pattern.match(f"{name}.") for pattern in wild)
 
 
 class Listed:
@@ -90,6 +98,12 @@ class Listed:
                     return self._formats[each]
                 each = each.rpartition(".")[0]
         return None
+
+
+def _layer_of(name: str) -> str:
+    """Number of the layer that a name or a pattern is of; empty where it may be of any."""
+    found = _LAYER.search(name)
+    return found[1] if found else ""
 
 
 def _one_for_all_experts(name: str) -> str:
