@@ -118,7 +118,7 @@ def walk_study(
     ends = [phase.event.from_month - 1 for phase in later] + [math.ceil(loads.horizon.months)]
     known = Known(sizer.store) if known is None else known
     before = replace(loads, horizon=replace(loads.horizon, months=_end(loads, ends[0])))
-    sizing = sizer.sizing(written, found, _first(before)) if found else None
+    sizing = sizer.sizing(written, found, _first(before), planned) if found else None
     begun = walk_months(before, planned, base, progress, sizing, known)
     months, spells, hours, standing = list(begun.months), list(begun.spells), dict(begun.hours), {}
     fleets, open_, limited = list(begun.fleets), dict(begun.open), dict(begun.limited)
@@ -135,9 +135,9 @@ def walk_study(
         with _at_its_place(phase):
             stands = _standing(last, phase.loaded, spells[-1].planned)
             found = sizer.answer(phase.loaded, planned.name, here, told, standing=stands)
-            sizing = sizer.sizing(phase.loaded, found, _first(here)) if found else None
-            sized = sizer.sized(phase.loaded, planned.name, here, found, progress=told)
-            then = walk_months(here, plan_topology(sized, planned.name), None, progress, sizing, known)
+            sized = plan_topology(sizer.sized(phase.loaded, planned.name, here, found, progress=told), planned.name)
+            sizing = sizer.sizing(phase.loaded, found, _first(here), sized) if found else None
+            then = walk_months(here, sized, None, progress, sizing, known)
         if found and found.hours:
             hours |= {event.from_month: found.hours, **then.hours}
         first, *others = then.months

@@ -12,7 +12,7 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
-from simulator.run.written_scalers import on_cheapest_instances
+from simulator.run.written_scalers import on_cheapest_instances, on_instances_of
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -91,15 +91,19 @@ class Sizer:
         written = loaded.scenario.topologies[name]
         return on_cheapest_instances(written, sized, name, loads.first_month, self.store, rows, progress)
 
-    def sizing(self, loaded: LoadedScenario, found: Answer, level: Level) -> Sizing:
-        """Searches the open sizes of a topology under another load; what is committed stays on the instances agreed.
+    def sizing(self, loaded: LoadedScenario, found: Answer, level: Level, planned: PlannedTopology) -> Sizing:
+        """Searches the open sizes of a topology under another load.
+
+        What is committed stays on the instances agreed, and written autoscalers on those of the first month.
 
         Parameters
         ----------
+        planned : the topology in the first of these months
         found : the sizes of the first of these months, whose load is `level`
         """
         name = found.name
         loaded = committed_instances_stay(loaded, sized_scenario(loaded, [found]), name)
+        loaded = on_instances_of(loaded, name, planned.settings)
         pools = loaded.scenario.topologies[name].pools
         open_ = {pool.index for pool in open_pools(loaded, name)}
 

@@ -71,6 +71,18 @@ def on_cheapest_instances(
     return found
 
 
+def on_instances_of(loaded: LoadedScenario, name: str, settled: Topology) -> LoadedScenario:
+    """A topology whose sizes are searched anew, with its written autoscalers on the instances that were found before.
+
+    Parameters
+    ----------
+    settled : the topology with what `on_cheapest_instances` gave it
+    """
+    pools = _open(loaded.scenario.topologies[name], settled)
+    found = {pool.name: pool.instance for pool in settled.pools if pool.name in pools and pool.instance is not None}
+    return _on(loaded, name, found)
+
+
 def has_written_scalers(loaded: LoadedScenario) -> bool:
     """Whether `on_cheapest_instances` simulates any topology."""
     return any(_open(topology, topology) for topology in loaded.scenario.topologies.values())

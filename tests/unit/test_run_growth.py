@@ -9,6 +9,7 @@ from priced_cases import costed
 from scenario_cases import chat, written
 
 from simulator.decide.costed import months
+from simulator.resolve.offers import catalog_offer
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topology
 from simulator.run.growth import NEAR
@@ -78,6 +79,26 @@ def test_a_month_costs_no_more_than_a_search_of_it(tmp_path: Path, topology: str
     text = chat(topology, study=study, rate_rps=2, horizon_s=40)
     usd, alone = last_month_usd(written(tmp_path, text, *sets))
     assert usd <= alone * (1 + NEAR)
+
+
+def test_a_written_autoscaler_stays_on_its_instances_beside_a_pool_that_grows(tmp_path: Path) -> None:
+    """Seven replicas are 7 x 4.29 = $30.03 an hour on single GPUs; one instance of eight, taken unseen, is $31.92."""
+    topology = (
+        "t: {pools: [{name: base, site: lambda, gpu: h100-sxm, replicas: auto}, {name: steady, site: lambda, "
+        "gpu: h100-sxm, autoscaler: {kind: queue, min: 7, max: 8, target_per_replica: 500}}], "
+        "routing: {kind: weighted, weights: {base: 30, steady: 1}}}"
+    )
+    study = "months: 2, load_steps: [{from_month: 2, load: 8}]"
+    loaded = written(tmp_path, chat(topology, study=study, rate_rps=40, horizon_s=20, tpot_s=0.008))
+    loads, sizer = loads_of(loaded), Sizer(Store())
+    found = sizer.answer(loaded, "t", loads)
+    planned, demand = plan_topology(sizer.sized(loaded, "t", loads, found), "t"), loads.shown.demand
+    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)])
+    spells = walk_study(loaded, loads, planned, base, sizer, found).spells
+    pools = [{pool.name: pool for pool in spell.planned.settings.pools} for spell in spells]
+    assert ["base" in here for here in pools] == [False, True]
+    steady = [catalog_offer(here["steady"], "on_demand") for here in pools]
+    assert [offer and offer.gpus_per_instance for offer in steady] == [1] * len(pools)
 
 
 @pytest.mark.parametrize("load", [1, 8])
