@@ -98,11 +98,12 @@ def _run(folders: Mapping[str, Path], view: str) -> str | None:
     is_back = named is None and (view, name) == (st.session_state.get("run.view"), shown)
     if not is_back:
         st.query_params["run"] = name
-    stays = st.session_state.get("run.view") == view and not is_back
+    field = name if name in folders else None
+    if is_back or st.session_state.get("run.view") != view:
+        st.session_state["run"] = field  # in the browser a page that is opened has a field of its own, still empty
+    else:
+        stand("run", field)
     st.session_state["run.view"] = view
-    if not stays:  # a page that is opened has a field of its own, which is empty until it is set
-        st.session_state.pop("run", None)
-    stand("run", name if name in folders else None)
     if name in folders:
         st.session_state["run.shown"] = name
 

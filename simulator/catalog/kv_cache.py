@@ -48,7 +48,7 @@ def kv_format(asked: str, checkpoint: str, shape: ModelShape, card: Card, versio
     if name == "auto":
         return KvFormat()
     row = data["formats"][name]
-    lacking = next(_lacking(name, row, shape, card, version), None)
+    lacking = next(_lacking(row, shape, card, version), None)
     if lacking is not None:
         others = ", ".join(other for other in ("auto", "fp8") if other != name)
         told = f"vLLM {version} has no attention kernel for a KV cache in {name} {lacking}; use {others}"
@@ -77,7 +77,7 @@ def _of_sparse(
     return "fp8_ds_mla" if name == "fp8" and not plain else name
 
 
-def _lacking(name: str, row: Mapping[str, Any], shape: ModelShape, card: Card, version: str) -> Iterator[str]:
+def _lacking(row: Mapping[str, Any], shape: ModelShape, card: Card, version: str) -> Iterator[str]:
     """What of a model, GPU or version a format is not for, in words."""
     if _before(version, row["since"]):
         yield f"before {row['since']}"
@@ -102,14 +102,15 @@ def _lacking(name: str, row: Mapping[str, Any], shape: ModelShape, card: Card, v
         card.generation in row.get("lacking", ()) or (here is not None and card.generation not in here)
     ):
         yield f"on {card.name} ({card.generation})"
-    if name == "nvfp4" and shape.sinks and card.generation != "blackwell":
+    if shape.sinks and card.generation not in row.get("sinks_on", (card.generation,)):
         yield f"with attention sinks on {card.name} ({card.generation})"
 
 
 def _odd_width(width: int, row: Mapping[str, Any], card: Card) -> bool:
-    """Heads for which a format has no kernel; FlashAttention 2 misreads NVFP4 at 64."""
+    """Heads for which a format has no kernel on a GPU."""
     if "head_dims" in row:
-        return width not in row["head_dims"] or (width == row["head_dims"][0] and card.generation != "blackwell")
+        here = row.get("head_dims_on", {}).get(width, (card.generation,))
+        return width not in row["head_dims"] or card.generation not in here
     return bool(width % row.get("per_scale", 2))
 
 

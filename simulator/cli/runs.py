@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import Literal
+
+_NOTE_CHARACTERS = 60
+"""Of a note in a table, on one line; all of it in JSON."""
 
 
 def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "json"] = "table") -> int:
@@ -30,8 +34,9 @@ def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "jso
     if format == "json":
         print_json(rows)
     else:
+        shown = [{**row, "note": shorten(row["note"], _NOTE_CHARACTERS, placeholder=" …")} for row in rows]
         print_table(
-            [[*map(str, row.values())] for row in rows], ["bundle", "kind", "scenario", "written", "cheapest", "note"]
+            [[*map(str, row.values())] for row in shown], ["bundle", "kind", "scenario", "written", "cheapest", "note"]
         )
     return 0
 

@@ -9,10 +9,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from simulator.report.time_axis import DAYS
 from simulator.report.time_charts import rows_of
 from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 
-DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CELLS_H = (1, 2, 3, 4, 6, 12, 24)
 _MOST_DAYS = 14
 """That have a row each: of more, each weekday has one."""

@@ -9,7 +9,7 @@ import altair as alt
 _STEPS_MIN = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080, 20_160)
 _MOST_TICKS = 14
 _HOUR, _DAY, _WEEK = 60, 1440, 10_080
-_DAYS = "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']"
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def time_axis(span_min: float, clock_s: float = 0.0) -> alt.Axis:
@@ -31,7 +31,7 @@ def time_axis(span_min: float, clock_s: float = 0.0) -> alt.Axis:
     local = f"(datum.value + {clock_min % _WEEK:.6f})"
     minute = f"round({local} % {_DAY})"
     time = f"pad(floor({minute} / 60) % 24, 2, '0', 'left') + ':' + pad({minute} % 60, 2, '0', 'left')"
-    day = f"{_DAYS}[floor({local} / {_DAY} + 0.0001) % 7]"
+    day = f"{[*DAYS]}[floor({local} / {_DAY} + 0.0001) % 7]"
     if span_min <= 2 * _DAY:
         return alt.Axis(title="time of the day", values=ticks, labelExpr=time)
     if span_min <= 5 * _WEEK:

@@ -100,6 +100,12 @@ def test_a_note_goes_with_its_run_and_no_check_looks_at_it(run: Path, capsys: py
     assert list(differences(read_manifest(mine), mine)) == []
     assert _run(["runs", "list", str(run.parent), "--format", "json"]) == 0
     assert [row["note"] for row in json.loads(capsys.readouterr().out)] == ["as offered\nin May", ""]
+    write_note(mine, "as offered\nin May\n" + "and so on " * 50)
+    assert _run(["runs", "list", str(run.parent)]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if str(mine) in line)
+    assert "as offered in May and so on" in row
+    assert row.rstrip().endswith(" …"), "one line, and no more of it"
+    write_note(mine, "as offered\nin May")
     assert _run(["runs", "note", str(mine), "x" * 10_001]) == 2
     assert "10,000 characters" in capsys.readouterr().err
     assert read_note(mine) == "as offered\nin May\n"
