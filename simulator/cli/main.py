@@ -27,6 +27,7 @@ _COMMANDS = (
     "run",
     "plan",
     "sweep",
+    "merge",
     "compare",
     "steps",
     "traces",

@@ -11,7 +11,7 @@ _NOTE_CHARACTERS = 60
 
 
 def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "json"] = "table") -> int:
-    """List runs, then sweeps, each newest first: scenario, when it was written, who is cheapest, what people say of it.
+    """List runs, then sweeps and shards of them, each newest first: scenario, time, who is cheapest, notes.
 
     For example:
 
@@ -30,7 +30,7 @@ def list_(folders: list[Path] | None = None, /, *, format: Literal["table", "jso
 
     places = [str(folder) for folder in folders or [Path("runs")]]
     rows = [_row(folder, "run") for folder in bundle_folders(places)]
-    rows += [_row(folder, "sweep") for folder in sweep_folders(places)]
+    rows += [_row(folder, kind) for kind in ("sweep", "shard") for folder in sweep_folders(places, kind)]
     if format == "json":
         print_json(rows)
     else:
@@ -52,7 +52,7 @@ def _row(folder: Path, kind: str) -> dict[str, str]:
 
     written = datetime.fromtimestamp((folder / MANIFEST).lstat().st_mtime).isoformat(" ", "minutes")
     try:
-        if kind == "sweep":
+        if kind != "run":
             scenario, cheapest = read_manifest(folder)["scenario"], NONE
         else:
             bundle = read_bundle(folder)

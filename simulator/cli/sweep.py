@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from simulator.sweep.result import SweepRun
+
+Format = Literal["table", "json", "csv"]
 
 
 def sweep(
@@ -20,7 +25,8 @@ def sweep(
     jobs: int | None = None,
     time_limit: float | None = None,
     memory_limit: float | None = None,
-    format: Literal["table", "json", "csv"] = "table",
+    shard: str = "",
+    format: Format = "table",
     check: bool = False,
     quiet: bool = False,
 ) -> int:
@@ -30,6 +36,7 @@ def sweep(
 
         servecast sweep scenarios/sweeps/load.yaml
         servecast sweep scenarios/quickstart.yaml --grid engine.max_num_seqs=64,128
+        servecast sweep scenarios/sweeps/load.yaml --shard 3/8
 
     Parameters
     ----------
@@ -49,6 +56,8 @@ def sweep(
         Seconds of wall clock; the same sweep goes on from there.
     memory_limit
         GiB of each process; what the machine has left unless given.
+    shard
+        The third of eight equal shares as 3/8, each on a machine of its own; `servecast merge` puts them together.
     format
         Table for people, json or csv for programs.
     check
@@ -56,29 +65,39 @@ def sweep(
     quiet
         No progress bar.
     """
-    from simulator.cli.output import print_json, print_table, progress_bar
+    from simulator.cli.output import progress_bar
     from simulator.errors import InputError, Problem
     from simulator.run.budget import checked_budget, within
     from simulator.sweep.grid import read_sweep
+    from simulator.sweep.shard import read_shard
     from simulator.sweep.sweep import run_sweep
-    from simulator.sweep.table import error_lines, table
 
     if jobs is not None and jobs < 1:
         raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
+    share = read_shard(shard) if shard else None
     wanted = read_sweep(scenario, grid or (), overlay or (), set_ or ())
     with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
-        found = run_sweep(wanted, out, jobs, progress)
+        found = run_sweep(wanted, out, jobs, progress, share)
     if found.resumed:
         print(f"servecast: {found.resumed} simulations had finished before", file=sys.stderr)
-    paths = [*wanted.axes]
+    if share is not None and share.of > 1:
+        print(f"servecast: shard {share}; `servecast merge` takes the folders of all {share.of}", file=sys.stderr)
+    return shown(found, format, check)
+
+
+def shown(found: SweepRun, format: Format, check: bool) -> int:
+    """Print a sweep; returns the exit code."""
+    from simulator.cli.output import print_json, print_table
+    from simulator.sweep.table import error_lines, table
+
     if format == "json":
         rows = found.table.astype(object).where(found.table.notna(), None).to_dict("records")
         print_json({"rows": rows, "points": found.points, "failed_points": found.failed, "bundle": str(found.bundle)})
     elif format == "csv":
         print(found.table.to_csv(index=False, lineterminator="\n"), end="")
     else:
-        print_table(*table(found.table, paths))
-        print("", *error_lines(found.table, paths), f"{found.points} points, {found.failed} failed", sep="\n")
+        print_table(*table(found.table, found.paths))
+        print("", *error_lines(found.table, found.paths), f"{found.points} points, {found.failed} failed", sep="\n")
         print(f"\nbundle: {found.bundle}")
     if (found.table["status"] == "bug").any():
         return 3

@@ -291,6 +291,8 @@ def read_bundle(path: str | Path) -> Bundle:
     manifest = read_manifest(folder)
     if manifest.get("kind") == "sweep":
         raise InputError(Problem("is the result of a sweep, not of a run: its table is sweep.parquet", str(folder)))
+    if manifest.get("kind") == "shard":
+        raise InputError(Problem("is a shard of a sweep, not a run: `servecast merge` takes all of them", str(folder)))
     if manifest["status"] == "partial" and "summary.json" not in manifest["sha256"]:
         raise InputError(Problem("holds what an interrupted run left, without a summary; run it again", str(folder)))
     summary = _object(checked_file(manifest, folder, "summary.json"))

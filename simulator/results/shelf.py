@@ -28,7 +28,7 @@ def bundle_folders(runs: Sequence[str | Path]) -> list[Path]:
     Folders that a run is still writing (hidden) and what interrupted runs left (`.partial`) are left out, as is
     whatever has no manifest that is a plain file.
     """
-    return [place for place, written in _folders(runs) if not _is_sweep(place, written)]
+    return [place for place, written in _folders(runs) if _kind(place, written) not in ("sweep", "shard")]
 
 
 def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
@@ -42,18 +42,19 @@ def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def sweep_folders(runs: Sequence[str | Path]) -> list[Path]:
-    """Folders with the results of sweeps, as `bundle_folders` finds those of runs."""
-    return [place for place, written in _folders(runs) if _is_sweep(place, written)]
+def sweep_folders(runs: Sequence[str | Path], kind: str = "sweep") -> list[Path]:
+    """Folders with the results of sweeps, or of kind `shard`, as `bundle_folders` finds those of runs."""
+    return [place for place, written in _folders(runs) if _kind(place, written) == kind]
 
 
 @lru_cache(maxsize=10_000)
-def _is_sweep(folder: Path, written: int) -> bool:
+def _kind(folder: Path, written: int) -> str:
+    """What the manifest says that its bundle is; empty where it cannot be read, or says nothing."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("kind") == "sweep"
+        return ""
+    return str(manifest.get("kind", "")) if isinstance(manifest, dict) else ""
 
 
 def _folders(runs: Sequence[str | Path]) -> list[tuple[Path, int]]:

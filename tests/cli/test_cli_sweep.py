@@ -70,3 +70,28 @@ def test_bad_input_ends_with_2(arguments: list[str], words: str, tmp_path: Path,
     assert shown.out == ""
     assert words in shown.err
     assert not list(tmp_path.iterdir())
+
+
+def test_shards_merge_into_the_same_output(tmp_path: Path, capsys: Capture) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    grid = ["--grid", f"{RATE}=10", "--grid", "topologies.own.pools[base].tensor_parallel_size=1,3", *FIXED]
+    assert _run(["sweep", SIZED, *grid, "--out", str(whole), "--format", "csv"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    shards = []
+    for number in (1, 2):
+        assert _run(["sweep", SIZED, *grid, "--out", str(parts), "--shard", f"{number}/2", "--format", "csv"]) == 0
+        found = capsys.readouterr()
+        assert f"shard {number}/2; `servecast merge` takes the folders of all 2" in found.err
+        shards += found.out.splitlines()[1:]
+    assert sorted(row.split(",")[:4] for row in shards) == sorted(row.split(",")[:4] for row in rows[1:])
+    folders = sorted(map(str, parts.iterdir()))
+    assert _run(["merge", *folders, "--out", str(whole), "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines() == rows
+    assert _run(["merge", *folders, "--out", str(whole), "--check"]) == 0
+    assert f"bundle: {next(whole.iterdir())}" in capsys.readouterr().out
+    assert _run(["merge", folders[0], "--out", str(whole)]) == 2
+    assert "missing: 2/2" in capsys.readouterr().err
+    assert _run(["runs", "list", str(parts)]) == 0
+    assert capsys.readouterr().out.count("shard-") == 2
+    assert _run(["sweep", SIZED, *grid, "--out", str(parts), "--shard", "3/2"]) == 2
+    assert "--shard: must be a share" in capsys.readouterr().err
