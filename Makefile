@@ -1,7 +1,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-break sbom dashboard screenshots venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test test-exhaustive test-break sbom dashboard screenshots venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -28,9 +28,18 @@ lint: .venv/.stamp  ## formatting, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: setup  ## everything that CI checks, while all kernels compile
+ONE_AT_A_TIME := from simulator.run.bench import Setting, warm_up; warm_up(Setting())
+RARE = $$(grep -rl rare_kernels tests --include='test_*.py')
+
+test: setup  ## lint, and every test that is quick: a small example of each law, on the kernels that most fleets run on
+	$(BIN)/python -c '$(ONE_AT_A_TIME)' 2> .venv/warm.txt & \
+	  $(MAKE) lint; passed=$$?; wait; exit $$passed
+	$(BIN)/pytest -n 2 --dist worksteal --part quick -m 'not rare_kernels'
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest -n 2 --dist worksteal --part quick -m rare_kernels $(RARE)
+
+test-exhaustive: setup  ## what `make test` leaves out, as CI does after it: all kernels, all examples, studies that grow
 	$(BIN)/servecast doctor --warm-all > .venv/warm.txt 2>&1 & \
-	  $(MAKE) lint && $(BIN)/pytest -n 2 --dist loadfile; passed=$$?; wait; exit $$passed
+	  $(BIN)/pytest -n 2 --dist worksteal --part exhaustive; passed=$$?; wait; exit $$passed
 
 BREAK_S ?= 60
 BREAK_SEED ?= 1

@@ -158,6 +158,7 @@ def test_kind_4_rates_and_cost_per_token_are_of_the_same_window(drain_s: int, tm
     assert cost["usd_per_month"] == pytest.approx(4.0 * HOURS)
 
 
+@pytest.mark.exhaustive
 def test_kind_5_rent_breaks_even_with_tokens(tmp_path: Path, capsys: Capture) -> None:
     """4,672 USD a month against 0.25 USD per million tokens: from 18,688 million on."""
     speed = ", engine: {throughput: {output_tokens_per_s: 20000}}"
@@ -276,6 +277,7 @@ def test_kind_12_months_have_fractions_and_every_rival(tmp_path: Path, capsys: C
     assert all(months in shown for months in ("0.30", "2.27", "5.01", "9.31"))
 
 
+@pytest.mark.exhaustive
 def test_kind_13_every_answer_of_the_page_on_cost_has_a_command(tmp_path: Path, capsys: Capture) -> None:
     """Lenovo LP2225: 833,806 USD and 0.87 USD an hour against 98.32, 77.43 and 53.95 USD an hour."""
     server = "name: m, site: colo, gpu: h100-sxm, gpus_per_server: 8, capex_usd: 833806, host_kw: 0, reserved_kw: 0, "

@@ -101,6 +101,7 @@ def test_above_saturation_the_cost_per_token_stays(tmp_path: Path) -> None:
     assert found[1] == pytest.approx(measured, rel=0.25), "within the error of the throughput"
 
 
+@pytest.mark.exhaustive
 def test_where_a_rented_gpu_beats_the_batch_api(tmp_path: Path, capsys: Capture) -> None:
     case = CASES["aibrix-batch"]
     right, around = case["right"], case["right"]["rented_around_the_clock"]
@@ -144,6 +145,7 @@ def test_months_until_one_a100_at_work_in_office_hours_has_paid_for_itself(tmp_p
         assert pair(decision, "owned", name)["months"] == pytest.approx(right["break_even_months"][name], rel=0.005)
 
 
+@pytest.mark.exhaustive
 def test_where_one_a100_with_overhead_breaks_even_with_an_api(tmp_path: Path) -> None:
     """1.19 USD/h x 730 h x 1.15 against 0.6875 USD per million tokens, of which three quarters are input."""
     topologies, decision = ran("one-a100", tmp_path, "--explore-s", "600")

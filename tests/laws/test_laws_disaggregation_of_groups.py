@@ -23,6 +23,8 @@ from simulator.rng import stream
 from simulator.study.fleet import FleetSpec
 from simulator.workload.requests import Requests, make_requests
 
+pytestmark = pytest.mark.rare_kernels
+
 LAYOUTS = ("window", "windows and full", "two windows", "chunks")
 DRAFTERS = ("none", "none", "eagle", "n-grams", "draft model")
 
@@ -71,6 +73,7 @@ def test_small_bursts(
     )
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("flights", ["async, async", "sync, sync"])
 @pytest.mark.parametrize("seed", range(8))
 def test_large_random_runs(seed: int, flights: str) -> None:

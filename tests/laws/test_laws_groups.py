@@ -19,6 +19,8 @@ from simulator.fleet.single import RequestList
 from simulator.study.choices import TargetRouting
 from simulator.study.fleet import ClassSpec, FleetSpec, PoolSpec, RoutingSpec
 
+pytestmark = pytest.mark.rare_kernels
+
 LAYOUTS = ("windows and full", "two windows", "chunks", "states", "states and windows")
 
 

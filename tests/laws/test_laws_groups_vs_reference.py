@@ -18,6 +18,8 @@ from simulator.fleet.single import run_single
 from simulator.rng import stream
 from simulator.workload.requests import Requests
 
+pytestmark = pytest.mark.rare_kernels
+
 FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
 LAYOUTS = {
     "window": ("w",),
@@ -81,6 +83,7 @@ def large_case(seed: int) -> tuple[EngineConfig, Requests]:
     return config, replace(requests, stops=rng.random(200) < (0.0, 0.4)[seed % 2])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("flight", ["sync", "async"])
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))
 @pytest.mark.parametrize("seed", range(3))
@@ -91,6 +94,7 @@ def test_large_random_runs(seed: int, layout: str, flight: str) -> None:
     assert_same(with_groups(config, layout, flight, sorted(RULE_SETS)[seed % 2]), requests)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("layout", ["windows and full", "chunks", "states"])
 @pytest.mark.parametrize("flight", ["sync", "async"])
 def test_sessions(layout: str, flight: str) -> None:
@@ -101,6 +105,7 @@ def test_sessions(layout: str, flight: str) -> None:
     assert_same(config, random_sessions(rng, 30, 4))
 
 
+@pytest.mark.exhaustive
 def test_the_large_runs_preempt_and_hit() -> None:
     for layout in LAYOUTS:
         runs = [

@@ -25,6 +25,8 @@ from simulator.rng import stream
 from simulator.schema.engine import EngineSettings
 from simulator.workload.requests import Requests
 
+pytestmark = pytest.mark.rare_kernels
+
 DRAFTERS = {
     "draft model": "draft model",
     "eagle": "hidden states",
@@ -127,6 +129,7 @@ def large_case(seed: int, layout: str, drafter: str, flight: str) -> tuple[Engin
     return replace(made, num_blocks=max(made.num_blocks // 3, request_blocks(made, made.max_model_len) + 2)), requests
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("flight", sorted(FLIGHTS))
 @pytest.mark.parametrize("drafter", sorted(DRAFTERS))
 @pytest.mark.parametrize("seed", range(3))
@@ -134,12 +137,14 @@ def test_large_random_runs(seed: int, drafter: str, flight: str) -> None:
     assert_same(*large_case(seed, LAYOUTS[seed], drafter, flight))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("drafter", ["draft model", "n-grams"])
 @pytest.mark.parametrize("layout", WITH_CHUNKS)
 def test_large_random_runs_with_chunks(layout: str, drafter: str) -> None:
     assert_same(*large_case(1, layout, drafter, "sync"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("flight", ["async", "sync"])
 @pytest.mark.parametrize("drafter", ["eagle", "mtp", "n-grams"])
 @pytest.mark.parametrize("seed", range(4))
@@ -147,6 +152,7 @@ def test_large_random_runs_with_states(seed: int, drafter: str, flight: str) -> 
     assert_same(*large_case(seed, STATES[seed % 3], drafter, flight))
 
 
+@pytest.mark.exhaustive
 def test_the_large_runs_preempt_and_hit() -> None:
     """What the equality above is worth."""
     for layout in ("windows and full", "states"):
@@ -171,6 +177,7 @@ MODELS: dict[str, tuple[str, int, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("model", sorted(MODELS))
 def test_engines_of_the_catalog(model: str) -> None:
     """As a scenario plans them, but with blocks, budget and sequences that random requests fill."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_cases import random_config, random_requests, without_drafts
+from parts import few
 from test_laws_kernel_vs_reference import assert_same
 
 from simulator.engine.config import Batching
@@ -14,7 +15,8 @@ from simulator.engine.modes.spec import Flight, GroupKind, KvGroup, Modes
 from simulator.rng import stream
 from simulator.workload.requests import Requests, make_extras
 
-MACHINES = ("plain", "async", "windows")
+WINDOWS = pytest.param("windows", marks=[pytest.mark.rare_kernels, pytest.mark.exhaustive])
+MACHINES = ("plain", "async", WINDOWS)
 
 
 def leaving(rng: np.random.Generator, requests: Requests) -> Requests:
@@ -24,7 +26,7 @@ def leaving(rng: np.random.Generator, requests: Requests) -> Requests:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", few(range(5), 0, 1))
 def test_random_runs(seed: int, machine: str) -> None:
     rng = stream(seed, "kernel", "leaving")
     config, requests = random_config(rng), leaving(rng, random_requests(rng, 120, 4.0))

@@ -95,6 +95,7 @@ def test_the_cheapest_hours_are_those_in_which_requests_come(tmp_path: Path) -> 
     assert again.search.best.usd_per_month == bills["9-14"]
 
 
+@pytest.mark.exhaustive
 def test_windows_are_raced_and_the_cheapest_has_dearer_ones_on_either_side(tmp_path: Path) -> None:
     """Racing ends what costs more after a replication; it never changes which hours are found."""
     loaded = scenario(tmp_path, 9, 14, 20.0, "run.replications=3")
@@ -131,6 +132,7 @@ def test_hours_of_the_same_bill_are_named(tmp_path: Path) -> None:
     assert f"the same cost: window {', '.join(same)} h" in size_warnings(found)
 
 
+@pytest.mark.exhaustive
 def test_where_the_api_is_cheap_the_window_is_as_short_as_can_be(tmp_path: Path) -> None:
     loaded = scenario(tmp_path, 9, 14, 0.001)
     found = best_window(loaded, "t", whole_month(demand_of(loaded)), Store())
@@ -162,6 +164,7 @@ def test_hours_that_cannot_be_found_are_refused_at_their_place(tmp_path: Path) -
         plan_topology(loaded, "t")
 
 
+@pytest.mark.exhaustive
 def test_a_plan_answers_open_hours_with_those_that_the_search_finds(tmp_path: Path) -> None:
     plan = plan_fleet(scenario(tmp_path, 9, 14))
     (row,) = plan.fleets
@@ -181,6 +184,7 @@ def dearer_from_month_2(folder: Path, **study: Any) -> Any:
     return scenario(folder, 9, 14, 0.02, "study=" + json.dumps({**study, "events": [event]}))
 
 
+@pytest.mark.exhaustive
 def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
     """From month 2 on the API costs a thousand times as much: the GPUs take all hours in which requests come."""
     loaded = dearer_from_month_2(tmp_path, months=2)
@@ -193,6 +197,7 @@ def test_an_event_opens_the_hours_again(tmp_path: Path) -> None:
     assert "from month 2: dearer, window 9-14 h" in words
 
 
+@pytest.mark.exhaustive
 def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +221,7 @@ def test_further_trials_of_a_later_month_have_the_hours_found_after_the_event(
     assert answer.usd_per_month == pytest.approx(there["usd"])
 
 
+@pytest.mark.exhaustive
 def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the search of a scenario at those prices finds them, and nothing that it simulated is simulated again."""
     store, change = Store(), ASSUMPTIONS["price of tokens"][0]
@@ -232,6 +238,7 @@ def test_hours_are_searched_again_at_other_prices(tmp_path: Path, monkeypatch: p
     assert study_usd_per_month(change(found.terms, 1000.0), found.uses) == pytest.approx(right.usd_per_month)
 
 
+@pytest.mark.exhaustive
 def test_a_month_that_grows_has_the_hours_that_a_search_of_it_finds(tmp_path: Path) -> None:
     """A few requests at night are the token API's until there are so many that GPUs are worth these hours too."""
     hourly = [1.0 if 9 <= hour < 14 else 0.3 for hour in range(24)]

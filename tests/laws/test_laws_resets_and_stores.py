@@ -18,6 +18,8 @@ from simulator.perf.steptime import constant_step_time
 from simulator.study.fleet import KvTransfer, PoolSpec
 from simulator.workload.requests import make_extras, make_requests
 
+pytestmark = pytest.mark.rare_kernels
+
 STEP_S = 1.0
 ASYNC = Flight(2, True)
 SHARED = {"segment_start": np.arange(3), "segment_id": np.array([7, 7]), "segment_tokens": np.array([64, 64])}

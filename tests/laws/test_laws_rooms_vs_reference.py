@@ -16,6 +16,8 @@ from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest
 from simulator.fleet.replay import replay_kernel
 
+pytestmark = pytest.mark.rare_kernels
+
 SIZE, BUDGET = 4, 24
 GROUPS = {
     "one table": (),

@@ -65,6 +65,7 @@ def test_no_bill_falls_below_its_bound(rate: float, replicas: int, owned: bool, 
     assert 0 < least_usd_per_month(subject, terms, whole_month(demand)) <= bill * (1 + 1e-12)
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, max_examples=5)
 @given(rate=st.floats(5, 3000), served=st.sampled_from([0.5, 0.9, 0.99]), name=st.sampled_from(["own", "elastic"]))
 def test_whatever_meets_has_at_least_the_replicas_of_the_work(rate: float, served: float, name: str) -> None:
@@ -106,6 +107,7 @@ def test_pruning_changes_no_answer() -> None:
         assert {str(tried) for tried in pruned.by_word("refused")} >= {str(tried) for tried in whole.by_word("refused")}
 
 
+@pytest.mark.exhaustive
 def test_order_and_names_of_topologies_change_nothing(tmp_path: Path) -> None:
     scenario = loaded()
     names = list(scenario.scenario.topologies)
@@ -137,6 +139,7 @@ def test_twice_the_traffic_on_twice_the_fleet_costs_twice(tmp_path: Path) -> Non
     assert bills[1] == pytest.approx(2 * bills[0], rel=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_a_limit_of_trials_leaves_a_gap_that_holds_the_truth() -> None:
     scenario = loaded("workload.classes[chat].arrivals.rate_rps=300")
     whole = found(scenario, "elastic")

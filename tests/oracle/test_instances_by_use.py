@@ -66,6 +66,7 @@ def test_a_written_autoscaler_is_on_the_instances_that_its_replicas_cost_least_o
     assert "gpus_per_instance" not in str(found["warnings"])
 
 
+@pytest.mark.exhaustive
 def test_a_searched_autoscaler_costs_no_more_than_with_its_instances_written(tmp_path: Path) -> None:
     """Four replicas for 23 hours and one for another: an instance of four is $16.36, single GPUs are $16.62 an hour."""
     study = "months: 1, periods: [{name: busy, hours: 1-24, load: 1.5}, {name: night, hours: 0-1, load: 0.1}]"

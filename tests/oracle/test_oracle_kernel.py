@@ -6,10 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from parts import few
 
 from simulator.engine.trace_reader import load_schedule_trace
 from simulator.engine.verify import check_schedule, compare_steps
 from simulator.fleet.replay import replay_kernel
+
+pytestmark = pytest.mark.rare_kernels
 
 TRACES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-traces"
 STEPS = {
@@ -29,13 +32,15 @@ def test_every_recording_is_replayed() -> None:
     assert {path.stem for path in TRACES.glob("*.json")} == set(STEPS)
 
 
-@pytest.mark.parametrize(("name", "n_steps"), STEPS.items())
-def test_kernel_reproduces_every_recorded_step(name: str, n_steps: int) -> None:
+@pytest.mark.parametrize("name", few(STEPS, "h100_engine"))
+def test_kernel_reproduces_every_recorded_step(name: str) -> None:
+    n_steps = STEPS[name]
     (check,) = check_schedule(TRACES / f"{name}.json", {"kernel": replay_kernel})
     assert check.first_difference is None
     assert (check.engine, check.identical_steps, check.n_steps) == ("kernel", n_steps, n_steps)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -75,12 +80,17 @@ def reproduces(name: str, version: str, *, more_than: int) -> None:
     assert check.identical_steps == check.n_steps > more_than
 
 
-@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
-@pytest.mark.parametrize("name", IN_FLIGHT + WITH_DRAFTS + IN_GROUPS)
+VERSIONS = few(["0.32.0", "0.33.0"], "0.33.0")
+QUICK = ("b_async_prefix_preempt", "e_pp2_async_v2", "a_spec_eagle_async", "c_gptoss_async", "c_mamba_align")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", few(IN_FLIGHT + WITH_DRAFTS + IN_GROUPS, *QUICK))
 def test_kernel_reproduces_modes(name: str, version: str) -> None:
     reproduces(name, version, more_than=80)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
 def test_clients_that_leave_while_they_wait_are_timeouts(version: str) -> None:
     path = MODES / version / "h_abort_waiting.json.gz"
@@ -103,19 +113,22 @@ ASKED = (
 )
 
 
-@pytest.mark.parametrize("version", ["0.32.0", "0.33.0"])
-@pytest.mark.parametrize("name", FROM_OUTSIDE + ASKED)
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "name", few(FROM_OUTSIDE + ASKED, "d_decode_async", "h_abort_async", "f_dp2", "g_lora_priority")
+)
 def test_kernel_reproduces_modes_that_ask_and_what_comes_from_outside(name: str, version: str) -> None:
     reproduces(name, version, more_than=60)
 
 
-@pytest.mark.parametrize("name", ["h_abort", "h_reset_cache"])
+@pytest.mark.parametrize("name", few(["h_abort", "h_reset_cache"], "h_reset_cache"))
 def test_without_what_came_from_outside_it_differs(name: str) -> None:
     trace = load_schedule_trace(MODES / "0.33.0" / f"{name}.json.gz")
     (steps,) = replay_kernel(dataclasses.replace(trace, events=()))
     assert not compare_steps(name, trace.steps, steps).identical
 
 
+@pytest.mark.exhaustive
 def test_kernel_with_other_drafts_differs() -> None:
     trace = load_schedule_trace(MODES / "0.33.0/a_spec_eagle_async.json.gz")
     for change in (
@@ -128,6 +141,7 @@ def test_kernel_with_other_drafts_differs() -> None:
         assert not compare_steps("other", trace.steps, steps).identical, change
 
 
+@pytest.mark.exhaustive
 def test_kernel_with_other_groups_differs() -> None:
     trace = load_schedule_trace(MODES / "0.32.0" / "c_gptoss.json.gz")
     wider = tuple(

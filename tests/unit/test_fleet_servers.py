@@ -10,6 +10,7 @@ import pytest
 from fleet_cases import classes, evenly, fleet, pool
 from hypothesis import given
 from hypothesis import strategies as st
+from parts import few
 
 from simulator.errors import InvariantError
 from simulator.fleet.records import Status
@@ -88,7 +89,7 @@ def test_a_replica_over_two_servers_fails_with_either() -> None:
     assert {stay.server for stay in two.usage.pools[0].stays} == {0, 1}
 
 
-@pytest.mark.parametrize("engine_s", [0.0, 20.0])
+@pytest.mark.parametrize("engine_s", few([0.0, 20.0], 20.0))
 def test_availability_without_a_spare(engine_s: float) -> None:
     """Up for the MTBF, then repaired and started; a start of length e that a failure breaks off begins anew.
 
@@ -116,7 +117,7 @@ def test_a_rented_instance_that_failed_is_replaced_by_another_with_its_cold_star
         assert np.median(starts) == pytest.approx(longest_s)
 
 
-@pytest.mark.parametrize("spares", [0, 1, 2])
+@pytest.mark.parametrize("spares", few([0, 1, 2], 1))
 def test_spares_stand_in_as_the_machine_repair_model_says(spares: int) -> None:
     """Two of 2 + s machines serve, failed ones are repaired at once: a birth and death process of the failed ones."""
     fail, repair = 1 / 100.0, 1 / 50.0

@@ -52,6 +52,7 @@ def locks(folder: Path) -> list[FileLock]:
     return [FileLock(path) for path in folder.rglob("twice-*.lock")]
 
 
+@pytest.mark.exhaustive
 def test_a_process_waits_for_whoever_compiles_the_same_and_for_nobody_else(tmp_path: Path) -> None:
     assert answer(started(tmp_path, "21")) == ("42", 0)
     (compiles_integers,) = locks(tmp_path)
@@ -67,6 +68,7 @@ def test_a_process_waits_for_whoever_compiles_the_same_and_for_nobody_else(tmp_p
     assert answer(other) == ("10", 0)
 
 
+@pytest.mark.exhaustive
 def test_whoever_waits_for_the_compiler_is_told_once(tmp_path: Path) -> None:
     told = [started(tmp_path, "21").communicate(timeout=HANGS_S)[1] for _ in range(2)]
     assert told[0].count("compiling kernels") == told[0].count("\n") == 1

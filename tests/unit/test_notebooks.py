@@ -43,6 +43,7 @@ def displays(value: Any) -> bool:
     return hasattr(value, "_repr_html_") or hasattr(value, "_repr_mimebundle_")
 
 
+@pytest.mark.exhaustive
 def test_three_gpus_are_compared_for_a_log() -> None:
     known, shown = executed(FOLDER / "three-gpus-for-your-log.ipynb")
     run, log = known["run"], known["log"]
@@ -58,6 +59,7 @@ def test_three_gpus_are_compared_for_a_log() -> None:
     assert kept["usd_per_month"].idxmin() in run.decision["winners"]
 
 
+@pytest.mark.exhaustive
 def test_a_loop_sweeps_and_plots() -> None:
     known, shown = executed(FOLDER / "a-sweep-in-a-loop.ipynb")
     sweep = known["sweep"]

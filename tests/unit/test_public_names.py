@@ -6,16 +6,22 @@ import subprocess
 import sys
 
 import pytest
+from parts import few
+
+STORE_FIRST = "import simulator.simulate.store\nfrom simulator import simulate"
 
 
 @pytest.mark.parametrize(
     "code",
-    [
-        "from simulator import simulate",
-        "import simulator.simulate.store\nfrom simulator import simulate",
-        "from simulator import simulate\nimport simulator.simulate.store\nfrom simulator import simulate as simulate",
-        "import simulator.run.simulate\nimport simulator\nsimulate = simulator.simulate",
-    ],
+    few(
+        [
+            "from simulator import simulate",
+            STORE_FIRST,
+            "from simulator import simulate\nimport simulator.simulate.store\nfrom simulator import simulate as again",
+            "import simulator.run.simulate\nimport simulator\nsimulate = simulator.simulate",
+        ],
+        STORE_FIRST,
+    ),
 )
 def test_simulate_is_the_function(code: str) -> None:
     check = "from simulator.simulate.store import Store\nassert callable(simulate), simulate\nassert Store"

@@ -89,11 +89,11 @@ def test_static_batching_admits_only_into_an_empty_engine() -> None:
 
 @pytest.mark.parametrize("budget", [128, 1_000, 10_000])
 def test_a_static_batch_is_as_large_whatever_the_token_budget(budget: int) -> None:
-    """64 prompts of 1,000 tokens: all are in the batch, the 65th waits for the last of them."""
+    """64 prompts of 300 tokens: all are in the batch, the 65th waits for the last of them."""
     config = EngineConfig(
-        num_blocks=9_000, max_num_batched_tokens=budget, max_num_seqs=64, max_model_len=4_000, batching=Batching.STATIC
+        num_blocks=9_000, max_num_batched_tokens=budget, max_num_seqs=64, max_model_len=1_000, batching=Batching.STATIC
     )
-    requests = make_requests(np.zeros(65), np.full(65, 1_000), np.full(65, 1_100))
+    requests = make_requests(np.zeros(65), np.full(65, 300), np.full(65, 330))
     step_time = constant_step_time(1.0, budget, 64)
     run = run_reference(config, step_time, requests)
     assert max(len(step.scheduled) for step in run.steps) == 64
