@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 
-import numba
 import pytest
 from hypothesis import HealthCheck, settings
+from parts import chosen
 
 anywhere = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same examples", anywhere, derandomize=True)
 settings.register_profile("new examples", anywhere)
 settings.load_profile("same examples")
-
-FEWEST_EXAMPLES = 10
-SETTINGS = "_hypothesis_internal_use_settings"
-"""Where Hypothesis keeps what a property was given; it offers no other way to change it from outside."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,22 +28,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     part = config.getoption("part")
     if part == "all":
         return
-    cut = {}
-    for function in {getattr(item, "function", None) for item in items}:
-        asked = getattr(function, SETTINGS, None)
-        fewer = max(asked.max_examples // (25 if numba.config.DISABLE_JIT else 5), FEWEST_EXAMPLES) if asked else 0
-        if asked and fewer < asked.max_examples:
-            cut[function] = settings(asked, max_examples=fewer)
-    chosen, left_out = [], []
-    for item in items:
-        costly = item.get_closest_marker("exhaustive") is not None
-        runs = not costly if part == "quick" else costly or getattr(item, "function", None) in cut
-        (chosen if runs else left_out).append(item)
-    if part == "quick":
-        for function, fewer_examples in cut.items():
-            setattr(function, SETTINGS, fewer_examples)
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = chosen
+    found = chosen(items, part)
+    kept = set(map(id, found))
+    config.hook.pytest_deselected(items=[item for item in items if id(item) not in kept])
+    items[:] = found
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,15 +1,42 @@
-"""Values of which `make test` tries a few, and `make test-exhaustive` the others."""
+"""Two parts of the tests: what `make test` runs, and what it leaves to `make test-exhaustive`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numba
 import pytest
+from hypothesis import settings
+
+SHARE, SHARE_INTERPRETED, FEWEST_EXAMPLES = 5, 25, 10
+"""Of so many examples of a property one is tried quickly, but not fewer than the last of them."""
+SETTINGS = "_hypothesis_internal_use_settings"
+"""Where Hypothesis keeps what a property was given; it offers no other way to change it from outside."""
 
 
 def few(values: Iterable[Any], *quick: Any) -> list[Any]:
     """The values for `parametrize`; all but the `quick` ones are marked `exhaustive`."""
     listed = list(values)
-    assert set(quick) <= set(listed), "what is tried quickly is one of the values"
+    assert all(value in listed for value in quick), "what is tried quickly is one of the values"
     return [value if value in quick else pytest.param(value, marks=pytest.mark.exhaustive) for value in listed]
+
+
+def fewer_examples(function: Any) -> settings | None:
+    """What a property is given in the quick part; None where it is no property, or tries few examples anyway."""
+    asked = getattr(function, SETTINGS, None)
+    if asked is None:
+        return None
+    fewer = max(asked.max_examples // (SHARE_INTERPRETED if numba.config.DISABLE_JIT else SHARE), FEWEST_EXAMPLES)
+    return settings(asked, max_examples=fewer) if fewer < asked.max_examples else None
+
+
+def chosen(items: Sequence[pytest.Item], part: str) -> list[pytest.Item]:
+    """The tests of a part; properties that are tried with fewer examples in the quick part are in both."""
+    functions = {getattr(item, "function", None) for item in items}
+    cut = {function: given for function in functions if (given := fewer_examples(function)) is not None}
+    if part == "quick":
+        for function, given in cut.items():
+            setattr(function, SETTINGS, given)
+        return [item for item in items if item.get_closest_marker("exhaustive") is None]
+    return [item for item in items if item.get_closest_marker("exhaustive") or getattr(item, "function", None) in cut]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_cases import step_time
+from parts import few
 from test_laws_groups_vs_reference import large_case, with_groups
 
 from simulator.engine.config import EngineConfig
@@ -48,8 +49,8 @@ def free_list(plane: DataPlane) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("flight", ["sync", "async"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("flight", few(["sync", "async"], "async"))
+@pytest.mark.parametrize("layout", few(LAYOUTS, "states and windows"))
 def test_every_block_is_free_or_held_and_the_null_block_neither(layout: str, flight: str) -> None:
     config = with_groups(replace(large_case(2)[0], enable_prefix_caching=True), layout, flight, "0.33.0")
     plane = plane_of(config, 2)
@@ -79,6 +80,7 @@ def test_every_block_is_free_or_held_and_the_null_block_neither(layout: str, fli
     assert seen > 40
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_without_the_prefix_cache_blocks_are_counted(layout: str) -> None:
     config = with_groups(replace(large_case(2)[0], enable_prefix_caching=False), layout, "sync", "0.33.0")
@@ -93,7 +95,7 @@ def test_without_the_prefix_cache_blocks_are_counted(layout: str) -> None:
         assert used + int(engines.replicas["free_blocks"][0]) == config.num_blocks - 1
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", few(LAYOUTS, "chunks"))
 def test_at_the_end_every_block_is_free(layout: str) -> None:
     config = with_groups(replace(large_case(3)[0], enable_prefix_caching=True), layout, "async", "0.32.0")
     plane = plane_of(config, 3)
