@@ -11,7 +11,7 @@ from simulator.errors import InputError, Problem, unknown_name
 FLIGHT = ("async", "pipeline")
 DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size")
 LAYERS = ("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off")
-CONNECTORS = ("nixl-decode", "nixl-prefill", "store")
+CONNECTORS = ("nixl-decode", "nixl-prefill", "store", "offload")
 LIMITS = (
     "priority",
     "chunking-off",
@@ -27,6 +27,8 @@ MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
+_NAMED_ONLY = ("offload",)
+"""Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
 _EXCLUDES = (
@@ -48,22 +50,22 @@ _MEAN_MODES = 3.0
 
 
 def parse_modes(text: str) -> tuple[str, ...]:
-    """Modes that `--modes` names, separated by commas; `all`, or `plain` for none.
+    """Modes that `--modes` names, separated by commas; `all` for all that need no name, or `plain` for none.
 
     Raises
     ------
     InputError : a name that is no mode, with the nearest one
     """
-    if text in (ALL, PLAIN):
-        return MODES if text == ALL else ()
-    names = [name.strip() for name in text.split(",")]
+    if text == PLAIN:
+        return ()
+    names = {name.strip() for name in text.split(",")}
     known = (*MODES, ALL, PLAIN)
     problems = [
-        Problem(unknown_name("mode", name, known), path="--modes", got=name) for name in names if name not in MODES
+        Problem(unknown_name("mode", name, known), path="--modes", got=name) for name in sorted(names - {*MODES, ALL})
     ]
     if problems:
         raise InputError(*problems)
-    return tuple(name for name in MODES if name in names)
+    return tuple(name for name in MODES if name in names or (ALL in names and name not in _NAMED_ONLY))
 
 
 def draw_modes(draw: np.random.Generator, allowed: Sequence[str]) -> tuple[str, ...]:

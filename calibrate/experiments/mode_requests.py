@@ -11,6 +11,7 @@ _SHARED_SEGMENTS = 1
 _PRIVATE_SEGMENTS = 10_000
 _PICTURES = 8
 _TRANSFER_STEPS = (0, 1, 2, 5, 20)
+_OFFLOAD_LIMITS = ("max_load_tokens", "max_offload_tokens")
 Row = dict[str, Any]
 
 
@@ -53,6 +54,10 @@ def draw_events(draw: np.random.Generator, modes: Sequence[str], requests: Seque
             {"step": int(step), "reset_prefix_cache": str(draw.choice(kinds))}
             for step in sorted(set(draw.integers(5, last, size=8).tolist()))
         ]
+        if "offload" in modes:
+            resets = [event for event in events if "reset_prefix_cache" in event]
+            for event in resets:
+                event["reset_connector"] = bool(draw.random() < 0.6)
     return sorted(events, key=lambda event: event["step"])
 
 
@@ -116,6 +121,11 @@ def _content(draw: np.random.Generator, modes: Sequence[str], row: Row) -> None:
 def _transfer(draw: np.random.Generator, modes: Sequence[str], row: Row) -> None:
     if "nixl-decode" in modes and draw.random() < 0.8:
         row |= {"transfer": {"do_remote_prefill": True}, "load_steps": int(draw.choice(_TRANSFER_STEPS))}
+    if "offload" in modes:
+        row |= {"load_steps": int(draw.choice(_TRANSFER_STEPS)), "store_steps": int(draw.choice(_TRANSFER_STEPS))}
+        limits = {name: int(draw.integers(0, 120)) for name in _OFFLOAD_LIMITS if draw.random() < 0.1}
+        if limits:
+            row["transfer"] = limits
     if "store" in modes and draw.random() < 0.6:
         total = sum(tokens for _, tokens in row["prompt"])
         stored = int(draw.integers(0, total + 1))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.experiments.engine_modes import DRAFTS, LAYERS, draw_modes
+from calibrate.experiments.engine_modes import CONNECTORS, DRAFTS, LAYERS, draw_modes
 from calibrate.experiments.mode_requests import draw_events, draw_requests
 from simulator.rng import stream
 
@@ -142,9 +142,11 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
 
 def _work(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    connector = next((mode for mode in modes if mode in ("nixl-decode", "nixl-prefill", "store")), None)
+    connector = next((mode for mode in modes if mode in CONNECTORS), None)
     if connector:
         found["connector"] = connector.split("-")[0]
+    if connector == "offload":
+        found["offload"] = _offload(draw, engine)
     if "encoder" in modes:
         found |= {"encoder_budget": 100, "encoder_cache": int(draw.integers(100, 260))}
         if "linear-prefix" not in modes and draw.random() < 0.4:
@@ -159,6 +161,20 @@ def _work(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, Any
     if "prefill-interval" in modes or ("data-parallel" in modes and draw.random() < 0.5):
         found["prefill_schedule_interval"] = int(draw.integers(2, 6))
     return found
+
+
+def _offload(draw: np.random.Generator, engine: dict[str, Any]) -> dict[str, Any]:
+    """Memory of the CPU from a few chunks to all that requests ever fill."""
+    blocks_per_chunk = int(draw.choice([1, 1, 2, 3]))
+    share = float(np.exp(draw.uniform(np.log(0.1), np.log(8.0))))
+    return {
+        "cpu_chunks": max(2, int(share * engine["num_gpu_blocks"] / blocks_per_chunk)),
+        "blocks_per_chunk": blocks_per_chunk,
+        "eviction_policy": str(draw.choice(["lru", "arc"])),
+        "store_threshold": int(draw.choice([0, 0, 2, 3])),
+        "max_tracker_size": int(draw.choice([8, 64_000])),
+        "offload_prompt_only": bool(draw.random() < 0.5),
+    }
 
 
 def _fit(engine: dict[str, Any]) -> int:

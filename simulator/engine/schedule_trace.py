@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.rooms.arrays import asks
 from simulator.engine.modes.tables.arrays import refuses
 from simulator.engine.rules import RULE_SETS, V0_33
@@ -40,7 +41,8 @@ class TraceRequest:
     grammar_ready_step : iteration before which its grammar is compiled; None without a grammar
     remote_prefill, remote_decode : its KV comes from, or goes to, another engine (NIXL)
     stored_tokens, async_load : tokens that a store has, and whether they load apart from the step
-    load_steps, send_steps : iterations that a transfer takes
+    load_steps, send_steps, store_steps : iterations that a transfer takes
+    max_load_tokens, max_offload_tokens : that the memory of the CPU gives, and takes; None is no limit
     rank : data-parallel rank
     """
 
@@ -65,6 +67,9 @@ class TraceRequest:
     async_load: bool = False
     load_steps: int = 0
     send_steps: int = 0
+    store_steps: int = 0
+    max_load_tokens: int | None = None
+    max_offload_tokens: int | None = None
     rank: int = 0
 
     @property
@@ -85,6 +90,9 @@ class TraceStep:
     spec : (request id, drafts verified, drafts accepted)
     loads : (request id, blocks to fetch) asked for with this plan
     recv, sent : ids whose KV has arrived or was sent, noticed with the output
+    stores : (request id, chunks to copy to the memory of the CPU), asked for with this plan
+    flushed : ids of the copies that the step waits for
+    stored : ids of the copies to the CPU that are done, noticed with the output
     encoder : (request id, indices of pictures encoded)
     finished : ids that ended with this step's output
     """
@@ -97,6 +105,9 @@ class TraceStep:
     loads: tuple[tuple[int, int], ...] = ()
     recv: tuple[int, ...] = ()
     sent: tuple[int, ...] = ()
+    stores: tuple[tuple[int, int], ...] = ()
+    flushed: tuple[int, ...] = ()
+    stored: tuple[int, ...] = ()
     encoder: tuple[tuple[int, tuple[int, ...]], ...] = ()
     finished: tuple[int, ...] = ()
 
@@ -107,7 +118,8 @@ class TraceStep:
     @property
     def is_kept(self) -> bool:
         """Whether a recording has an entry for it."""
-        return bool(self.scheduled or self.preempted or self.loads or self.recv or self.sent)
+        copied = self.loads or self.recv or self.sent or self.stores or self.stored
+        return bool(self.scheduled or self.preempted or copied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +130,14 @@ class TraceEvent:
     ----------
     during : after the plan of the iteration, before its output is applied; else before arrivals are queued
     reset : `idle`, `running` (also preempts all running requests first) or empty
+    connector : the memory of the CPU is emptied, too
     """
 
     step: int
     abort: tuple[int, ...] = ()
     during: bool = False
     reset: str = ""
+    connector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +181,7 @@ class ScheduleTrace:
             and not modes.flight.asynchronous,
             "two budgets": modes.drafts is not None and modes.drafts.slots > 0 and modes.max_num_scheduled_tokens > 0,
             refuses(config): bool(refuses(config)),
+            "offloading to the memory of the CPU": offload_of(modes) is not None,
             "parallel sampling by priority": by_priority and any(row.n_parent is not None for row in requests),
         }
         return [words for words, used in found.items() if used]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES
+from simulator.engine.modes.offload.spec import Offload, with_offload
 from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
 from simulator.engine.rules import V0_32, RuleSet
 
@@ -101,6 +102,14 @@ GROUP: dict[str, tuple[str, Check]] = {
     "num_speculative_blocks": ("a whole number", _whole),
     "is_eagle_group": ("true or false", _flag),
 }
+OFFLOAD: dict[str, tuple[str, Check]] = {
+    "cpu_chunks": ("a whole number", _whole),
+    "blocks_per_chunk": ("a whole number of at least 1", lambda value: _whole(value) and value > 0),
+    "eviction_policy": ("lru or arc", lambda value: value in ("lru", "arc")),
+    "store_threshold": ("a whole number", _whole),
+    "max_tracker_size": ("a whole number", _whole),
+    "offload_prompt_only": ("true or false", _flag),
+}
 CONFIG: dict[str, tuple[str, Check]] = {
     "async_scheduling": ("true or false", _flag),
     "max_num_scheduled_tokens": ("a whole number", _whole),
@@ -116,6 +125,7 @@ CONFIG: dict[str, tuple[str, Check]] = {
     "need_mamba_block_aligned_split": ("true or false", _flag),
     "speculative": ("an object", lambda value: isinstance(value, dict)),
     "connector": ("an object", lambda value: isinstance(value, dict)),
+    "offload": ("an object", lambda value: isinstance(value, dict)),
     "encoder_budget": ("a whole number", _whole),
     "encoder_cache": ("a whole number", _whole),
     "disable_chunked_mm_input": ("true or false", _flag),
@@ -137,6 +147,7 @@ REQUEST: dict[str, tuple[str, Check]] = {
     "transfer": ("an object", lambda value: isinstance(value, dict)),
     "load_steps": ("a whole number", _whole),
     "send_steps": ("a whole number", _whole),
+    "store_steps": ("a whole number", _whole),
     "name": ("a name", _text),
     "arrival_order": ("a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool)),
     "n_parent": ("a whole number", _whole),
@@ -148,6 +159,9 @@ STEP: dict[str, tuple[str, Check]] = {
     "loads": ("a list of [request id, blocks]", _rows_of(2)),
     "recv": ("a list of request ids", _wholes),
     "sent": ("a list of request ids", _wholes),
+    "stores": ("a list of [request id, chunks]", _rows_of(2)),
+    "flushed": ("a list of request ids", _wholes),
+    "stored": ("a list of request ids", _wholes),
     "encoder": ("a list of [request id, pictures]", _encoded),
     "finished": ("a list of request ids", _wholes),
     "throttled": ("true or false", _flag),
@@ -160,6 +174,8 @@ TRANSFER: dict[str, tuple[str, Check]] = {
     "do_remote_decode": ("true or false", _flag),
     "stored_tokens": ("a whole number", _whole),
     "async_load": ("true or false", _flag),
+    "max_load_tokens": ("a whole number", _whole),
+    "max_offload_tokens": ("a whole number", _whole),
     "remote_block_ids": ("a list", lambda value: isinstance(value, list)),
     "remote_engine_id": ("a name", _text),
     "remote_request_id": ("a name", _text),
@@ -185,7 +201,7 @@ def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
         whole = bool(config.get("disable_chunked_mm_input"))
         encoder = Encoder(config["encoder_budget"], config.get("encoder_cache", config["encoder_budget"]), whole)
     scheduled = config.get("max_num_scheduled_tokens", 0)
-    return Modes(
+    made = Modes(
         groups=() if plain else groups,
         chunks_end_at_states=_chunks_end_at_states(config, groups, rules),
         max_in_flight_tokens=config.get("max_in_flight_tokens", 0),
@@ -198,6 +214,7 @@ def modes_from(config: Mapping[str, Any], rules: RuleSet) -> Modes:
         max_loras=config.get("max_loras", 0) or 0,
         waves=_waves(config),
     )
+    return with_offload(made, _offload(config["offload"])) if config.get("offload") else made
 
 
 def _chunks_end_at_states(config: Mapping[str, Any], groups: Sequence[KvGroup], rules: RuleSet) -> bool:
@@ -209,6 +226,17 @@ def _chunks_end_at_states(config: Mapping[str, Any], groups: Sequence[KvGroup], 
 def _waves(config: Mapping[str, Any]) -> Waves | None:
     ranks, interval = config.get("data_parallel_size", 1), config.get("prefill_schedule_interval", 1)
     return Waves(ranks, interval, config.get("dp_sync_interval", 16)) if ranks > 1 or interval > 1 else None
+
+
+def _offload(raw: Mapping[str, Any]) -> Offload:
+    return Offload(
+        raw["cpu_chunks"],
+        raw["blocks_per_chunk"],
+        raw["eviction_policy"] == "arc",
+        raw["store_threshold"],
+        raw["max_tracker_size"],
+        raw["offload_prompt_only"],
+    )
 
 
 def _group(row: Mapping[str, Any]) -> KvGroup:

@@ -20,6 +20,7 @@ from simulator.engine.schedule_trace import (
 from simulator.engine.trace_modes import (
     CONFIG,
     GROUP,
+    OFFLOAD,
     PLAIN_CONFIG,
     RECORDING,
     REQUEST,
@@ -152,7 +153,8 @@ def _event(reader: _Reader, raw: Any, path: str) -> Any:
         abort = []
     if reset not in ("", "idle", "running"):
         reader.report(f"{path}.reset_prefix_cache", "expected idle or running", reset)
-    return TraceEvent(reader.count(raw, "step", path, 0), tuple(abort), raw.get("when") == "during", reset)
+    during, connector = raw.get("when") == "during", bool(raw.get("reset_connector"))
+    return TraceEvent(reader.count(raw, "step", path, 0), tuple(abort), during, reset, connector)
 
 
 def _config(reader: _Reader, raw: Any) -> Any:
@@ -175,6 +177,10 @@ def _config(reader: _Reader, raw: Any) -> Any:
             reader.get(group, key, path, *GROUP[key])
     if isinstance(raw, dict) and isinstance(raw.get("speculative"), dict):
         reader.known(raw["speculative"], "config.speculative", frozenset(), SPECULATIVE)
+    if isinstance(raw, dict) and isinstance(raw.get("offload"), dict):
+        reader.known(raw["offload"], "config.offload", frozenset(), OFFLOAD)
+        for key, (kind, is_kind) in OFFLOAD.items():
+            reader.get(raw["offload"], key, "config.offload", kind, is_kind)
     values = {
         "num_gpu_blocks": reader.count(raw, "num_gpu_blocks", place, 2),
         "block_size": reader.count(raw, "block_size", place, 1),
@@ -219,6 +225,8 @@ def _request(reader: _Reader, raw: Any, path: str) -> Any:
         remote_decode=bool(transfer.get("do_remote_decode")),
         stored_tokens=transfer.get("stored_tokens", 0),
         async_load=bool(transfer.get("async_load")),
+        max_load_tokens=transfer.get("max_load_tokens"),
+        max_offload_tokens=transfer.get("max_offload_tokens"),
     )
 
 
@@ -244,6 +252,9 @@ def _step(reader: _Reader, raw: Any, path: str) -> Any:
         loads=tuple(tuple(row) for row in more.get("loads", ())),
         recv=tuple(more.get("recv", ())),
         sent=tuple(more.get("sent", ())),
+        stores=tuple(tuple(row) for row in more.get("stores", ())),
+        flushed=tuple(more.get("flushed", ())),
+        stored=tuple(more.get("stored", ())),
         encoder=tuple((row[0], tuple(row[1])) for row in more.get("encoder", ())),
         finished=tuple(more.get("finished", ())),
     )

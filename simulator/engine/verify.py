@@ -153,4 +153,4 @@ def _lines(step: TraceStep | None) -> list[tuple[str, str]]:
     ]
 
 
-_DETAILS = ("spec", "loads", "recv", "sent", "encoder", "finished")
+_DETAILS = ("spec", "loads", "recv", "sent", "stores", "flushed", "stored", "encoder", "finished")

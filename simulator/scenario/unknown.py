@@ -77,6 +77,11 @@ CALLED = {
     "demand_growth_per_year": "growth_per_year",
 }
 """Keys by their names in other programs, and in earlier versions of this one."""
+NOT_SIMULATED = dict.fromkeys(
+    ("kv_offloading_size", "kv_offloading_backend", "kv_transfer_config"),
+    "blocks in the memory of the CPU are not simulated in a fleet; a store beside the replicas is 'kv_connector'",
+)
+"""Keys of vLLM that no scenario has, and why."""
 IN_SECONDS = ("network_ms", "latency_ms")
 
 VALUES = {
@@ -94,6 +99,8 @@ VALUES = {
 def unknown_key(name: str, models: Sequence[type[BaseModel]]) -> str:
     """Message for a key that none of the models of its section has."""
     keys = list(dict.fromkeys(key for model in models for key in model.model_fields))
+    if name in NOT_SIMULATED and EngineSettings in models:
+        return f"unknown key {name!r}: {NOT_SIMULATED[name]}"
     meant = CALLED.get(name)
     unit = ", in seconds" if name in IN_SECONDS else ""
     if meant in keys:

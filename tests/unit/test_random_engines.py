@@ -49,12 +49,15 @@ def test_modes_reach_engine_requests_and_events() -> None:
         assert drawn.engine["enable_chunked_prefill"] == ("chunking-off" not in modes)
         assert ("max_loras" in drawn.engine) == ("lora" in modes)
         assert (drawn.engine["policy"] == "priority") == ("priority" in modes)
+        assert ("offload" in drawn.engine) == ("offload" in modes) == (drawn.engine.get("connector") == "offload")
+        assert all(("store_steps" in row) == ("offload" in modes) for row in drawn.requests)
         assert any("abort" in event for event in drawn.events) <= ("abort" in modes)
         assert all(("rank" in row) == ("data-parallel" in modes) for row in drawn.requests)
 
 
 def test_modes_are_named_or_all_or_none() -> None:
-    assert parse_modes("all") == MODES
+    assert parse_modes("all, offload") == MODES
+    assert set(MODES) - set(parse_modes("all")) == {"offload"}
     assert parse_modes("plain") == ()
     assert parse_modes("abort, async") == ("async", "abort")
     assert draw_engine(1, 1, ()).modes == ()

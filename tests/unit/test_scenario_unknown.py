@@ -40,6 +40,8 @@ def message(*sets: str) -> str:
         ("engine.tokens_per_s=100", "unknown key 'tokens_per_s': did you mean 'throughput'?"),
         (f"{BASE}.usd_per_hour=3", "unknown key 'usd_per_hour': did you mean 'price_usd_per_gpu_hour'?"),
         (f"{BASE}.input_usd_per_mtok=1", "it is called 'prices' and belongs to topologies.providers"),
+        ("engine.kv_offloading_size=64", "a store beside the replicas is 'kv_connector'"),
+        ("engine.kv_transfer_config={}", "blocks in the memory of the CPU are not simulated in a fleet"),
         ("engine.dtype=fp8", "write 'quantization: fp8'"),
         ("engine.dtype=bf16", "unknown value 'bf16': did you mean 'bfloat16'?"),
         ("engine.kv_cache_dtype=fp16", "unknown value 'fp16': did you mean 'float16'?"),

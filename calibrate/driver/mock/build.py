@@ -14,6 +14,7 @@ from vllm.engine.arg_utils import EngineArgs
 from vllm.v1.core.encoder_cache_manager import EncoderCacheManager
 from vllm.v1.engine.core import EngineCore
 
+from calibrate.driver.mock import offload
 from calibrate.driver.mock.executor import MockExecutor
 
 _ALWAYS = (
@@ -63,6 +64,8 @@ def build(engine: dict[str, Any], model: str, core_class: type[Any] = EngineCore
     executor = type("Executor", (MockExecutor,), {"engine": engine})
     core = core_class(config, executor, log_stats=False)
     core.model_executor.core = core
+    if engine.get("connector") == "offload":
+        core.model_executor.offload = offload.OffloadWorker(config, core.scheduler.kv_cache_config)
     if engine.get("encoder_budget"):
         core.scheduler.max_num_encoder_input_tokens = engine["encoder_budget"]
         core.scheduler.encoder_cache_manager = EncoderCacheManager(cache_size=engine["encoder_cache"])
@@ -90,7 +93,10 @@ def _arguments(engine: dict[str, Any], model: str) -> dict[str, Any]:
         arguments["speculative_config"] = {"method": "ngram", "num_speculative_tokens": many, "prompt_lookup_max": 3}
     if engine.get("max_loras"):
         arguments |= {"enable_lora": True, "max_loras": engine["max_loras"], "max_lora_rank": 8}
-    if engine.get("connector"):
+    if engine.get("connector") == "offload":
+        extra = offload.extra_config(engine["offload"])
+        arguments["kv_transfer_config"] = offload.KV_TRANSFER_CONFIG | {"kv_connector_extra_config": extra}
+    elif engine.get("connector"):
         arguments["kv_transfer_config"] = _CONNECTORS[engine["connector"]]
     return arguments
 

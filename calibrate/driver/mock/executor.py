@@ -11,6 +11,7 @@ from vllm.v1.executor.abstract import Executor
 from vllm.v1.outputs import DraftTokenIds, KVConnectorOutput, ModelRunnerOutput
 
 from calibrate.driver.mock.layers import layer_specs
+from calibrate.driver.mock.offload import OffloadWorker
 
 STOP_TOKEN = 7
 _FIRST_OUTPUT_TOKEN = 2**40
@@ -42,6 +43,7 @@ class MockExecutor(Executor):  # type: ignore[misc]
         self._sends_due: dict[int, list[str]] = defaultdict(list)
         self._calls = 0
         self._sampled: Any = None
+        self.offload: OffloadWorker | None = None
 
     def get_kv_cache_specs(self) -> list[dict[str, Any]]:
         return [layer_specs(self.engine, self.vllm_config.cache_config.block_size)]
@@ -154,6 +156,8 @@ class MockExecutor(Executor):  # type: ignore[misc]
         scheduler = self.core.scheduler
         if scheduler.connector is None:
             return None
+        if self.offload is not None:
+            return self._copies(self.offload, output.kv_connector_metadata)
         meta, step = output.kv_connector_metadata, self._calls
         self._calls += 1
         for name in getattr(meta, "reqs_to_recv", None) or ():
@@ -171,6 +175,18 @@ class MockExecutor(Executor):  # type: ignore[misc]
         return KVConnectorOutput(
             finished_recving=dict.fromkeys(name for _, name in received) or None,
             finished_sending=dict.fromkeys(name for _, name in sent) or None,
+        )
+
+    def _copies(self, offload: OffloadWorker, meta: Any) -> Any:
+        """Copies to and from the CPU's memory that are noticed with this step, loads in order of ids."""
+        reported, received, stored = offload.compute(meta, self.script)
+        loaded = sorted((self.script[name]["id"], name) for name in received)
+        if loaded:
+            self.entry["recv"] = [number for number, _ in loaded]
+        if stored:
+            self.entry["stored"] = sorted(self.script[name]["id"] for name in stored)
+        return KVConnectorOutput(
+            finished_recving=dict.fromkeys(name for _, name in loaded) or None, kv_connector_worker_meta=reported
         )
 
 

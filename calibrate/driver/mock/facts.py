@@ -7,6 +7,7 @@ from typing import Any
 
 import vllm
 
+from calibrate.driver.mock import offload
 from calibrate.driver.mock.layers import describe_group
 
 PROVEN_VERSIONS = ("0.32.0", "0.33.0")
@@ -62,6 +63,8 @@ def resolved(core: Any, engine: dict[str, Any]) -> dict[str, Any]:
     if engine.get("connector"):
         transfer = config.kv_transfer_config
         found["connector"] = {"kv_connector": transfer.kv_connector, "kv_role": transfer.kv_role}
+    if engine.get("offload"):
+        found["offload"] = offload.resolved(scheduler.connector)
     if config.speculative_config is not None:
         found["speculative"] = _speculative(scheduler, config.speculative_config, engine["speculative"])
     return found | {name: engine[name] for name in _AS_GIVEN if name in engine}
@@ -123,5 +126,6 @@ def counts(steps: Sequence[dict[str, Any]]) -> dict[str, int]:
         "drafts_accepted": sum(row[2] for row in verified),
         "loads": sum(len(step.get("loads", ())) for step in steps),
         "sends": sum(len(step.get("sent", ())) for step in steps),
+        "stores": sum(len(step.get("stores", ())) for step in steps),
         "images_encoded": sum(len(row[1]) for step in steps for row in step.get("encoder", ())),
     }

@@ -102,7 +102,16 @@ class MockSession:
                 return finish(names, status)  # type: ignore[no-any-return]
             return [gone for name in names for gone in finish(name, status)]
 
+        def in_order(connector: Any, output: Any) -> Any:
+            """Connectors go through requests that have ended in the order of that set, too."""
+            ended = output.finished_req_ids
+            output.finished_req_ids = dict.fromkeys(sorted(ended, key=self._numbers.__getitem__))
+            meta = connector.build_connector_meta(output)
+            output.finished_req_ids = ended
+            return meta
+
         scheduler._preempt_request, scheduler.schedule = heard_preempt, heard_schedule
+        scheduler._build_kv_connector_meta = in_order
         scheduler.update_from_output, scheduler.finish_requests = heard_update, one_by_one
 
     def _entry(self, output: Any, throttled: Any) -> dict[str, Any]:
@@ -120,7 +129,14 @@ class MockSession:
             entry["throttled"] = True
         if output.scheduled_encoder_inputs:
             entry["encoder"] = [[self._numbers[n], list(v)] for n, v in output.scheduled_encoder_inputs.items()]
-        if loads := getattr(meta, "reqs_to_recv", None):
+        if offload := self.core.model_executor.offload:
+            asked = offload.plan(meta)
+            for name in ("loads", "stores"):
+                if asked[name]:
+                    entry[name] = [[self._numbers[owner], many] for owner, many in asked[name]]
+            if asked["flushed"]:
+                entry["flushed"] = sorted(self._numbers[owner] for owner in asked["flushed"])
+        elif loads := getattr(meta, "reqs_to_recv", None):
             entry["loads"] = [[self._numbers[n], sum(map(len, m.local_block_ids))] for n, m in loads.items()]
         return entry
 
@@ -140,6 +156,8 @@ class MockSession:
     @property
     def is_busy(self) -> bool:
         scheduler = self.scheduler
+        if self.core.model_executor.offload is not None:
+            return bool(scheduler.has_requests() or self.core.batch_queue)
         transfers = scheduler.connector is not None and bool(scheduler.requests)
         return bool(scheduler.has_unfinished_requests() or self.core.batch_queue or transfers)
 
@@ -164,7 +182,14 @@ class MockSession:
     def _reset(self, event: dict[str, Any]) -> None:
         self._preempted.clear()
         running = event["reset_prefix_cache"] == "running"
-        event["worked"] = bool(self.scheduler.reset_prefix_cache(reset_running_requests=running))
+        try:
+            event["worked"] = bool(
+                self.scheduler.reset_prefix_cache(
+                    reset_running_requests=running, reset_connector=bool(event.get("reset_connector"))
+                )
+            )
+        except RuntimeError:  # KV is on its way to requests that wait; those that ran are preempted nevertheless
+            event["worked"] = False
         if self._preempted:
             event["preempted"] = list(self._preempted)
 
@@ -261,4 +286,4 @@ class MockSession:
 
 
 def _is_kept(entry: dict[str, Any]) -> bool:
-    return any(entry.get(key) for key in ("scheduled", "preempted", "loads", "recv", "sent"))
+    return any(entry.get(key) for key in ("scheduled", "preempted", "loads", "recv", "sent", "stores", "stored"))

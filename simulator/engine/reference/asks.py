@@ -58,6 +58,16 @@ class Asks:
                 return answer
         return Answer.GO
 
+    def external(self, request: Request, local_tokens: int) -> tuple[int | None, bool]:
+        """Tokens that the first room with any has beyond those hit here, and whether apart from the step."""
+        for room in self._rooms:
+            tokens, apart = room.external(request, local_tokens)
+            if tokens is None:
+                self.held_back(room, request, Answer.PASS, admitting_after=local_tokens)
+            if tokens != 0:
+                return tokens, apart
+        return 0, False
+
     def cut(self, plan: Plan, request: Request, n: int, computed: int) -> int:
         """Tokens that all rooms leave."""
         for room in self._rooms:

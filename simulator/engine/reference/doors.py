@@ -2,8 +2,8 @@
 
 A mode is a room: a subclass of `Plain` that answers some of them from its own folder. The loop asks all rooms in the
 order of `rooms_of` and knows none of them: numbers of `due` add up, `cut` is applied one after the other, the first
-answer of `passes` and `admits` that is not "go" counts, `external` is the first room's that has any, and all others are
-told to every room.
+answer of `passes` and `admits` that is not "go" counts, `external` is the first room's that has any or does not know
+yet, and all others are told to every room.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ class Plain:
     def turns(self, plan: Plan) -> None:
         """The running loop is done, the waiting loop begins."""
 
-    def external(self, request: Request, local_tokens: int) -> tuple[int, bool]:
-        """At admission: tokens that come from elsewhere beyond those hit here, and whether apart from the step."""
+    def external(self, request: Request, local_tokens: int) -> tuple[int | None, bool]:
+        """At admission: tokens that come from elsewhere beyond those hit here, and whether apart from the step.
+
+        None: that is not known yet, and the request is passed over.
+        """
         return 0, False
 
     def admits(self, plan: Plan, request: Request, computed: int) -> Answer:

@@ -242,6 +242,16 @@ class KVCacheManager:
         for group in self.groups:
             group.remove_skipped(request, processed)
 
+    @property
+    def content_tokens(self) -> int:
+        """Tokens that one content hash covers."""
+        return self._hasher.block_size
+
+    def content(self, request: Request, n_blocks: int) -> list[int]:
+        """Content of the leading blocks, whether findable or not; all their tokens must be known."""
+        self._hasher.extend(request, n_blocks)
+        return request.block_hashes[:n_blocks]
+
     def take_all(self, request: Request) -> list[KVCacheBlock]:
         """The request's blocks group by group, in order; it holds none any more."""
         return [block for group in self.groups for block in group.pop(request)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.connector.reference import ConnectorRoom
 from simulator.engine.modes.flight.reference import PlanQueue
 from simulator.engine.modes.grammar.reference import GrammarRoom
+from simulator.engine.modes.offload.copies import CopyWorker, Job
+from simulator.engine.modes.offload.reference import OffloadRoom
 from simulator.engine.reference.plan import StepPlan
 from simulator.engine.reference.request import Request
 from simulator.engine.reference.scheduler import Scheduler
@@ -34,6 +36,7 @@ class ReplayedEngine:
         self._rows = {row.id: row for row in requests}
         self.scheduler = self.scheduler_class(config, self._accepted, self._drafted)
         self._connector = self.scheduler.room(ConnectorRoom)
+        self._offload = self._connector if isinstance(self._connector, OffloadRoom) else None
         self._grammar = self.scheduler.room(GrammarRoom)
         self._coming = sorted(requests, key=lambda r: (r.arrival_step, r.id), reverse=True)
         self._compiling = sorted(
@@ -50,6 +53,8 @@ class ReplayedEngine:
         self._load_due: dict[int, list[int]] = defaultdict(list)
         self._send_due: dict[int, list[int]] = defaultdict(list)
         self._calls = 0
+        self._copies = CopyWorker(self._takes)
+        self._copied: dict[int, list[Job]] = {}
         self.steps: list[TraceStep] = []
 
     @property
@@ -65,7 +70,12 @@ class ReplayedEngine:
     @property
     def is_busy(self) -> bool:
         """Whether anything is in the engine: requests, plans in flight, transfers."""
-        return self.scheduler.has_requests or len(self._queue) > 0 or self._connector.busy
+        tells = self._has_finished and self._offload is not None
+        return self.scheduler.has_requests or len(self._queue) > 0 or self._connector.busy or tells
+
+    def _takes(self, job: Job) -> int:
+        row = self._rows[job.request.number]
+        return row.store_steps if job.is_store else row.load_steps
 
     def _accepted(self, number: int, generated: int, drafts: int) -> int:
         ahead = self._rows[number].accept[generated : generated + drafts]
@@ -83,7 +93,7 @@ class ReplayedEngine:
             elif event.abort:
                 self._abort(event)
             else:
-                self.scheduler.reset_prefix_cache(preempt_running=event.reset == "running")
+                self._reset(event)
         due = []
         while self._coming and self._coming[-1].arrival_step <= iteration:
             due.append(self._coming.pop())
@@ -91,6 +101,12 @@ class ReplayedEngine:
             self.scheduler.add(_as_request(row))
         while self._compiling and self._compiling[-1][0] <= iteration:
             self._grammar.compiled(self._compiling.pop()[1])
+
+    def _reset(self, event: TraceEvent) -> None:
+        """vLLM gives up if loads hold blocks although the running requests were preempted."""
+        done = self.scheduler.reset_prefix_cache(preempt_running=event.reset == "running")
+        if event.connector and self._offload and (done or event.reset != "running"):
+            self._offload.reset_cache()
 
     def _abort(self, event: TraceEvent) -> None:
         for number in event.abort:
@@ -122,13 +138,18 @@ class ReplayedEngine:
         plan = self.scheduler.schedule(throttled)
         self._has_finished = False
         step, self._calls = self._calls, self._calls + 1
-        for number, _ in plan.loads:
+        copies = self._copy(plan)
+        for number, _ in () if copies else plan.loads:
             self._load_due[step + self._rows[number].load_steps].append(number)
         for number in self._connector.new_sends:
             self._send_due[step + self._rows[number].send_steps].append(number)
         self._connector.new_sends.clear()
         self._entries[id(plan)] = len(self.steps)
         known = self._connector.knows
+        transfers = {
+            "recv": tuple(sorted(number for number in self._load_due.pop(step, ()) if known(number))),
+            "sent": tuple(sorted(self._send_due.pop(step, ()))),
+        }
         self.steps.append(
             TraceStep(
                 iteration,
@@ -136,18 +157,33 @@ class ReplayedEngine:
                 tuple(plan.preempted),
                 plan.free_blocks,
                 loads=tuple(plan.loads),
-                recv=tuple(sorted(number for number in self._load_due.pop(step, ()) if known(number))),
-                sent=tuple(sorted(self._send_due.pop(step, ()))),
                 encoder=tuple(plan.encoded),
+                **(transfers | copies),
             )
         )
         return plan
+
+    def _copy(self, plan: StepPlan) -> dict[str, Any]:
+        """What a step says of copies to and from the memory of the CPU."""
+        if self._offload is None:
+            return {}
+        orders = self._offload.take_orders()
+        self._copied[id(plan)] = done = self._copies.compute(orders)
+        return {
+            "recv": _numbers(job for job in done if not job.is_store),
+            "stores": tuple((job.request.number, len(job.keys)) for job in orders.stores),
+            "flushed": _numbers(orders.flushed),
+            "stored": _numbers(job for job in done if job.is_store),
+        }
 
     def _apply(self, plan: StepPlan) -> None:
         result = self.scheduler.update(plan)
         self._has_finished |= bool(result.finished)
         k = self._entries.pop(id(plan))
         entry = self.steps[k]
+        for job in self._copied.pop(id(plan), ()):
+            assert self._offload is not None
+            self._offload.finish_copy(job)
         for number in entry.recv:
             self._connector.finish_load(number)
         for number in entry.sent:
@@ -225,6 +261,10 @@ def run_ranks(trace: ScheduleTrace, engines: Sequence[ReplayedEngine]) -> list[t
             counter = 0
 
 
+def _numbers(jobs: Iterable[Job]) -> tuple[int, ...]:
+    return tuple(sorted(job.request.number for job in jobs))
+
+
 def _as_request(row: TraceRequest) -> Request:
     return Request(
         number=row.id,
@@ -244,4 +284,6 @@ def _as_request(row: TraceRequest) -> Request:
         remote_decode=row.remote_decode,
         external_tokens=row.stored_tokens,
         external_apart=row.async_load,
+        most_loaded_tokens=row.max_load_tokens,
+        most_stored_tokens=row.max_offload_tokens,
     )

@@ -46,6 +46,7 @@ class Request:
     lora, salt : adapter, and cache salt: part of a block's content
     stop_after : the output token that is a stop token; 0 is none
     external_tokens, external_apart : tokens that a store has of the prompt, and whether they load apart from the step
+    most_loaded_tokens, most_stored_tokens : that the memory of the CPU gives beyond the hit on the GPU, and takes
     has_grammar : its output is structured; it waits until its grammar is compiled
     num_output_placeholders : tokens planned for, but not sampled yet (asynchronous scheduling)
     num_in_flight_tokens : scheduled tokens whose output has not been applied
@@ -79,6 +80,8 @@ class Request:
     stop_after: int = 0
     external_tokens: int = 0
     external_apart: bool = False
+    most_loaded_tokens: int | None = None
+    most_stored_tokens: int | None = None
     has_grammar: bool = False
     num_output_placeholders: int = 0
     num_in_flight_tokens: int = 0

@@ -10,6 +10,8 @@ from simulator.engine.modes.encoder.reference import EncoderRoom
 from simulator.engine.modes.flight.reference import FlightRoom
 from simulator.engine.modes.grammar.reference import GrammarRoom
 from simulator.engine.modes.lora.reference import LoraRoom
+from simulator.engine.modes.offload.reference import OffloadRoom
+from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.tables.rooms import TablesRoom
 from simulator.engine.modes.waves.reference import WavesRoom
 from simulator.engine.reference.doors import Plain
@@ -23,7 +25,9 @@ def rooms_of(scheduler: Scheduler) -> tuple[Plain, ...]:
     config = scheduler.config
     modes = config.modes
     drafts = drafts_of(config)
-    rooms: list[Plain] = [ConnectorRoom(scheduler), GrammarRoom(scheduler)]
+    offload = offload_of(modes)
+    connector = OffloadRoom(scheduler, offload) if offload else ConnectorRoom(scheduler)
+    rooms: list[Plain] = [connector, GrammarRoom(scheduler)]
     if modes.flight is not None:
         rooms.append(FlightRoom(scheduler, modes.flight))
     if modes.max_loras:

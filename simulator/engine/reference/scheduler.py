@@ -269,9 +269,10 @@ class Scheduler:
         if computed == 0:
             hit = self.kv_cache_manager.get_computed_blocks(request)
             request.junction = hit.junction
-            found = (room.external(request, hit.tokens) for room in self.rooms)
-            external, apart = next(((tokens, later) for tokens, later in found if tokens), (0, False))
-            computed = hit.tokens + external
+            found, apart = self.asks.external(request, hit.tokens)
+            if found is None:
+                return Answer.PASS
+            external, computed = found, hit.tokens + found
         n = 0
         if not apart:
             answer = self.asks.admits(plan, request, computed)

@@ -74,7 +74,7 @@ class ConnectorRoom(Plain):
         request.status = RequestStatus.PREEMPTED if request.num_preemptions else RequestStatus.WAITING
         return Answer.GO
 
-    def external(self, request: Request, local_tokens: int) -> tuple[int, bool]:
+    def external(self, request: Request, local_tokens: int) -> tuple[int | None, bool]:
         """NIXL: the whole prompt, apart. A store: full blocks of what it has, at most tokens - 1."""
         if request.remote_prefill:
             ahead = self.scheduler.kv_cache_manager.limits.reads_ahead_tokens
