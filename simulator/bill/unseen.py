@@ -30,10 +30,12 @@ class Unseen:
     ----------
     instance_hours : billed with at least 1, 2, ... instances, by hour of day, shape (most, 24)
     starting_hours : of replicas that start in them
+    idle_hours : of replicas that are kept in them
     """
 
     instance_hours: NDArray[np.float64]
     starting_hours: float = 0.0
+    idle_hours: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def unseen(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
         for piece in pieces:
             hours = max(piece.count_s, 0.0) * share / SECONDS_PER_HOUR
             if hours > 0:
-                table[piece.below : piece.upto] += hours * _by_hour(piece.from_s, piece.until_s)
+                table[piece.below : piece.upto] += hours * by_hour(piece.from_s, piece.until_s)
                 starting_h += hours * piece.starting
     return Unseen(table, starting_h)
 
@@ -190,7 +192,7 @@ def _shifts(until_s: float, begin_s: float, end_s: float, cycle_s: float) -> Ite
     return (k * cycle_s for k in range(first, first + 3 + math.ceil((end_s - begin_s) / cycle_s)))
 
 
-def _by_hour(from_s: float, until_s: float) -> NDArray[np.float64]:
+def by_hour(from_s: float, until_s: float) -> NDArray[np.float64]:
     """How a time of the cycle lies in the hours of the day, shape (24,); the sum is 1."""
     found = np.zeros(HOURS_PER_DAY)
     at_s = from_s

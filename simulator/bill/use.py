@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.between import between
 from simulator.bill.clock import HOURS_PER_DAY, at_factors, by_hour_of_day, weight
 from simulator.bill.stays import level_hours
 from simulator.bill.unseen import unseen
@@ -180,8 +181,10 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
     }
     instance_hours = np.zeros((0, HOURS_PER_DAY))
     if rented is not None:
-        beside = unseen(rented, periods)
+        follows = rented.following
+        beside = between(rented, follows, periods) if follows is not None else unseen(rented, periods)
         gpu_hours["starting"] += beside.starting_hours * found[0][1].gpus_per_replica
+        gpu_hours["idle"] += beside.idle_hours * found[0][1].gpus_per_replica
         levels = [w * level_hours(pool, rented, period) for w, pool, period in found]
         instance_hours = _stack([*levels, beside.instance_hours])
         sold, held = instance_hours.sum() * rented.gpus_per_instance, math.fsum(gpu_hours.values())

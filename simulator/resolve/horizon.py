@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.months import calendar_months, reached_months, reached_periods
-from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
+from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour, week_spans
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
 from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period, When
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from simulator.workload.kinds import representative
 from simulator.workload.windows import load_by_window
 
@@ -66,16 +67,23 @@ def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
     window_s = settings.window_h * SECONDS_PER_HOUR
     clock = clock_of(loaded.scenario)
     start_s = clock.at(run.start)
-    load = load_by_window(request_source(loaded), window_s, int(run.horizon_s // window_s))
-    return tuple(
-        Period(
-            f"{number * settings.window_h:g} h",
-            share * HOURS_PER_MONTH,
-            when=_when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s),
-            window_s=(number * window_s, (number + 1) * window_s),
+    count = int(run.horizon_s // window_s)
+    load = load_by_window(request_source(loaded), window_s, count)
+    found = []
+    for number, members in representative(load, settings.kinds, run.seed):
+        when = _when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s)
+        if math.isfinite(clock.cycle_s) and not count * window_s % SECONDS_PER_DAY:
+            spans = [(start_s + k * window_s, start_s + (k + 1) * window_s) for k in members]
+            when = _again(when, spans, count * window_s)
+        found.append(
+            Period(
+                f"{number * settings.window_h:g} h",
+                len(members) / count * HOURS_PER_MONTH,
+                when=when,
+                window_s=(number * window_s, (number + 1) * window_s),
+            )
         )
-        for number, share in representative(load, settings.kinds, run.seed)
-    )
+    return tuple(found)
 
 
 def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Period:
@@ -95,7 +103,15 @@ def _period_when(scenario: Scenario, settings: PeriodSettings, clock: Clock) -> 
     if (settings.start, settings.start_hour, window) == (None, None, None):
         return None
     found = _when(clock, period_clock_s(scenario, settings, clock), scenario.run.horizon_s)
-    return replace(found, spread=share_by_hour(window)) if window else found
+    if window is None:
+        return found
+    found = replace(found, spread=share_by_hour(window))
+    return _again(found, week_spans(window), clock.cycle_s) if math.isfinite(clock.cycle_s) else found
+
+
+def _again(when: When, spans: Sequence[tuple[float, float]], cycle_s: float) -> When:
+    """What stands for these times of each cycle."""
+    return replace(when, holds_s=tuple(spans), cycle_s=cycle_s)
 
 
 def run_when(scenario: Scenario) -> When:

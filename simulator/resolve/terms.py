@@ -24,7 +24,7 @@ from simulator.schema.money import FeeSettings, StaffSettings
 from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
 from simulator.study.fleet import PoolSpec
-from simulator.study.terms import Fee, Launches, Money, Staff, Terms
+from simulator.study.terms import Fee, Following, Launches, Money, Staff, Terms
 
 OLD_DAYS = 365
 """Age from which figures are named."""
@@ -113,7 +113,9 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
             with located(loaded, path):
                 offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
                 agreed_to = commitments(pool, path, figures)
-                rented.append(replace(offer, commitments=agreed_to, launches=_launches(planned.fleet.pools[k])))
+                spec = planned.fleet.pools[k]
+                offer = replace(offer, launches=_launches(spec), following=_following(spec))
+                rented.append(replace(offer, commitments=agreed_to))
     apis = []
     for k, provider in enumerate(topology.providers):
         path = f"{root}.providers[{k}]"
@@ -138,6 +140,13 @@ def _launches(pool: PoolSpec) -> Launches | None:
     if schedule is None or not schedule.windows or not math.isfinite(schedule.cycle_s):
         return None
     return Launches(schedule, pool.early_s, pool.gpus_per_replica)
+
+
+def _following(pool: PoolSpec) -> Following | None:
+    """Launches of an autoscaler take a cold start; what it no longer wants it remembers for its window."""
+    if pool.autoscaler is None:
+        return None
+    return Following(pool.cold_start.total_s, pool.autoscaler.down_window_s, pool.gpus_per_replica)
 
 
 def _discount_rate(planned: PlannedTopology, figures: Figures) -> Money:

@@ -153,6 +153,21 @@ class Launches:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """How an autoscaled pool gets from the replicas of one period to those of the next.
+
+    Attributes
+    ----------
+    early_s : of a replica that is ready when a period begins, from its launch on
+    late_s : for which one that a period no longer wants is kept
+    """
+
+    early_s: float
+    late_s: float
+    gpus_per_replica: int
+
+
+@dataclass(frozen=True, slots=True)
 class RentedTerms:
     """Instances as a provider of GPUs sells them, for one pool.
 
@@ -166,6 +181,7 @@ class RentedTerms:
     storage_usd_per_gb_month, storage_gb : volumes of the pool, paid whatever runs
     pue, co2_kg_per_kwh, grid_zone : of the site, as those of a `Facility`; they price nothing
     launches : of a pool with windows that come again, for what of it falls between the simulated times; else None
+    following : of an autoscaled pool, for the same; else None
     span : a commitment is renewed as long as it lasts, and paid to the end of its term
     """
 
@@ -185,6 +201,7 @@ class RentedTerms:
     co2_kg_per_kwh: tuple[float, ...] = ()
     grid_zone: str = ""
     launches: Launches | None = None
+    following: Following | None = None
     span: Span = Span()
 
 

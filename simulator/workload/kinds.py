@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from simulator.rng import stream
 
 
-def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tuple[int, float]]:
-    """Windows that stand for all, and the share of the time that each stands for.
+def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tuple[int, tuple[int, ...]]]:
+    """Windows that stand for all, and the windows that each stands for.
 
     The busiest window, by the mean of its loads over their maxima, is a kind of its own, so that no peak is averaged
     away. The others are clustered by k-means on loads of unit variance; each cluster is stood for by the window
@@ -22,15 +22,14 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
 
     Returns
     -------
-    (window, share) by time; shares add up to 1. As many as there are different windows, if that is less
+    (window, windows it stands for, itself among them) by time. As many as there are different windows, if that is less
     """
-    windows = len(load)
     most = load.max(axis=0)
     busiest = int(np.argmax((load[:, most > 0] / most[most > 0]).sum(axis=1)))
-    rest = np.delete(np.arange(windows), busiest)
+    rest = np.delete(np.arange(len(load)), busiest)
     spread = load.std(axis=0)
     scaled = load[:, spread > 0] / spread[spread > 0]
-    found = {busiest: 1}
+    found = {busiest: (busiest,)}
     if len(rest):
         points = scaled[rest] if scaled.shape[1] else np.zeros((len(rest), 1))
         groups = min(max(kinds - 1, 1), len(np.unique(points, axis=0)))
@@ -39,8 +38,8 @@ def representative(load: NDArray[np.float64], kinds: int, seed: int) -> list[tup
             mine = np.flatnonzero(label == group)
             if len(mine):
                 near = mine[np.argmin(((points[mine] - centres[group]) ** 2).sum(axis=1))]
-                found[int(rest[near])] = len(mine)
-    return [(window, count / windows) for window, count in sorted(found.items())]
+                found[int(rest[near])] = tuple(rest[mine].tolist())
+    return sorted(found.items())
 
 
 def _clusters(points: NDArray[np.float64], groups: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -51,7 +51,8 @@ def test_load_is_counted_where_it_begins() -> None:
 def test_shares_add_up_and_the_busiest_is_among_them(values: list[int], kinds: int) -> None:
     load = np.array(values, float)[:, None]
     found = representative(load, kinds, 1)
-    assert sum(share for _, share in found) == pytest.approx(1.0)
+    assert sorted(member for _, members in found for member in members) == list(range(len(values)))
+    assert all(window in members for window, members in found)
     assert len(found) <= max(kinds, 2)
     assert max(values) in [values[window] for window, _ in found]
     assert found == representative(load, kinds, 1)
@@ -61,12 +62,12 @@ def test_day_night_and_peak_are_told_apart() -> None:
     values = np.array(([1.0] * 8 + [5.0] * 8 + [1.0] * 8) * 7)
     values[40] = 20.0
     found = representative(values[:, None], 3, 1)
-    assert {float(values[window]): round(share * len(values)) for window, share in found} == {
+    assert {float(values[window]): len(members) for window, members in found} == {
         20.0: 1,
         5.0: 56,
         1.0: 111,
     }
-    mean = sum(share * values[window] for window, share in found)
+    mean = sum(len(members) * values[window] for window, members in found) / len(values)
     assert mean == pytest.approx(values.mean())
 
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from bills.between import Extra, between
 from bills.clock import price_of_hour
+from bills.crossing import crossed, waited
 from bills.months import HOURS, Months, at, pool_of, scale
 from bills.rentals import pieces, rentals
 from bills.rows import Row, row, shared
@@ -38,6 +39,8 @@ class Rented:
         return usd
 
     def _between(self, month: int) -> list[Extra]:
+        if self.offer.get("following"):
+            return crossed(self.offer, self.months.periods(month), self.months.jobs > 0)
         return between(self.offer, self.months.periods(month), self.months.jobs > 0)
 
     def _instance_hours(self, month: int, first: int) -> float:
@@ -120,6 +123,9 @@ class Rented:
         states = self.months.gpu_hours(month, [name])
         gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
         states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n in self._between(month))
+        if self.offer.get("following"):
+            waits = waited(offer, self.months.periods(month), self.months.jobs > 0)
+            states = {state: hours + gpus[0] * waits.get(state, 0.0) for state, hours in states.items()}
         billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
         size = offer["gpus_per_instance"]
         unused = billed * size - math.fsum(states.values())
