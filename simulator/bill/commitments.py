@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.bill.clock import at_prices
 from simulator.bill.sums import mean
 from simulator.bill.use import Use
-from simulator.study.terms import Commitment, Money, RentedTerms
+from simulator.study.terms import Money, RentedTerms
 from simulator.units import HOURS_PER_MONTH
 
 _ROUNDING = 1e-9
@@ -55,8 +55,8 @@ def terms_of(offer: RentedTerms, index: NDArray[np.float64]) -> tuple[Term, ...]
             start,
             found.term_months,
             instances,
-            instances * _term_usd(found) * price_index(index, start),
-            found.upfront_share,
+            instances * _term_usd(offer, i, start) * price_index(index, start),
+            offer.at(start + 1).commitments[i].upfront_share,
         )
         for i, found in enumerate(offer.commitments)
         for start, instances in found.begins or ()
@@ -104,7 +104,7 @@ def settled(
         on_demand_usd = _on_demand_usd(
             offer, uses, lengths, index, {k: n + level for k, n in zip(months, held, strict=True)}
         )
-        chosen = _cheapest(on_demand_usd, months, offer.commitments, open_, index)
+        chosen = _cheapest(on_demand_usd, months, offer, open_, index)
         if not chosen:
             break
         for i, start in chosen:
@@ -119,7 +119,9 @@ def settled(
     )
 
 
-def _term_usd(found: Commitment) -> Money:
+def _term_usd(offer: RentedTerms, i: int, start: int) -> Money:
+    """One instance for the term of commitment i that begins after month `start`."""
+    found = offer.at(start + 1).commitments[i]
     return HOURS_PER_MONTH * found.term_months * found.usd_per_instance_hour
 
 
@@ -131,31 +133,33 @@ def _on_demand_usd(
     number: Mapping[int, int],
 ) -> dict[int, float]:
     """What instance `number` (from 0 on) of each month costs on demand, by month."""
-    known: dict[tuple[int, int], Money] = {}
+    known: dict[tuple[int, int, int], Money] = {}
     found = {}
     for k, at in number.items():
-        hours = uses[k].pools[offer.pool].instance_hours
-        if (id(uses[k]), at) not in known:
-            known[id(uses[k]), at] = at_prices(hours[at], offer.usd_per_instance_hour) if at < len(hours) else 0.0
-        found[k] = mean(known[id(uses[k]), at] * lengths[k] * price_index(index, k + 1))
+        hours, prices = uses[k].pools[offer.pool].instance_hours, offer.at(k + 1).usd_per_instance_hour
+        key = id(uses[k]), at, id(prices)
+        if key not in known:
+            known[key] = at_prices(hours[at], prices) if at < len(hours) else 0.0
+        found[k] = mean(known[key] * lengths[k] * price_index(index, k + 1))
     return found
 
 
 def _cheapest(
     on_demand_usd: Mapping[int, float],
     months: range,
-    commitments: Sequence[Commitment],
+    offer: RentedTerms,
     open_: Sequence[int],
     index: NDArray[np.float64],
 ) -> list[tuple[int, int]]:
     """(commitment, start) of the terms by which one instance costs least; on demand where it costs no more."""
+    commitments = offer.commitments
     least = {months.stop: 0.0}
     choice: dict[int, int] = {}
     for m in reversed(months):
         least[m] = on_demand_usd[m] + least[m + 1]
         for i in open_:
             until = min(m + commitments[i].term_months, months.stop)
-            usd = mean(_term_usd(commitments[i]) * price_index(index, m)) + least[until]
+            usd = mean(_term_usd(offer, i, m) * price_index(index, m)) + least[until]
             if usd < least[m] * (1.0 - _ROUNDING):
                 least[m], choice[m] = usd, i
     found: list[tuple[int, int]] = []

@@ -62,8 +62,8 @@ def month_energy(terms: Terms, use: Use, calendar_month: int, month: int = 1) ->
         kwh = servers.powered_hours[zone] * mean(site.server.host_kw)
         kwh = kwh + sum(use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools)
         found.append(_energy(site_owner(site), kwh, place.pue, place.co2_kg_per_kwh, calendar_month))
-    for offer in terms.rented:
-        if month in offer.span and offer.pool in use.pools:
+    for offer in (offer.at(month) for offer in terms.rented if month in offer.span):
+        if offer.pool in use.pools:
             kwh = use.pools[offer.pool].gpu_kwh[offer.grid_zone]
             found.append(_energy(offer.pool, kwh, offer.pue, offer.co2_kg_per_kwh, calendar_month))
     return tuple(found)

@@ -68,9 +68,17 @@ def _committed_lines(
     bought = sum(term.instances for term in mine) * HOURS_PER_MONTH * terms.gpus_per_instance
     unused = covered.get("unused", 0.0) + max(0.0, bought - math.fsum(covered.values()))
     usd = total(term.usd / term.months for term in mine)
-    upfront = terms.commitments[commitment].upfront_share
+    shares = {term.upfront_share for term in mine}
+    upfront = shares.pop() if len(shares) == 1 else _upfront_share(mine)
     parts = {**covered, "unused": unused}
     return shared_out(terms.pool, committed_category(terms, commitment), usd, parts, "committed", upfront)
+
+
+def _upfront_share(terms: Sequence[Term]) -> float:
+    """Of terms that began at several shares, by what they cost in a month."""
+    usd = [mean(term.usd) / term.months for term in terms]
+    paid = math.fsum(cost * term.upfront_share for cost, term in zip(usd, terms, strict=True))
+    return paid / math.fsum(usd) if paid else 0.0
 
 
 def committed_category(terms: RentedTerms, commitment: int) -> str:

@@ -131,8 +131,12 @@ def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
     last = len(terms.rental_index) - 1
     rows: list[object] = [min(k + 1, last)] if terms.rented else []
     rows += [
-        tuple((term.commitment, min(term.start, last), term.instances) for term in begun if term.runs_in(k))
-        for begun in plan.begun
+        tuple(
+            (term.commitment, min(term.start, last), offer.at(term.start + 1).span.first, term.instances)
+            for term in begun
+            if term.runs_in(k)
+        )
+        for offer, begun in zip(terms.rented, plan.begun, strict=True)
     ]
     rows += [k + 1 in span for span in terms.spans]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
@@ -148,7 +152,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     for offer, begun in zip(terms.rented, plan.begun, strict=True):
         running = [term for term in begun if term.runs_in(k)]
         if month in offer.span:
-            lines += rented_lines(offer, use.pools[offer.pool], running, now)
+            lines += rented_lines(offer.at(month), use.pools[offer.pool], running, now)
         else:
             lines += left_over_lines(offer, running)
     for api in terms.apis:

@@ -127,7 +127,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
     if is_job:
         month = MonthUse(tuple(_of_jobs(period, terms.jobs_per_month) for period in month.periods))
         share = math.fsum(period.hours for period in month.periods) / HOURS_PER_MONTH
-    rented = {offer.pool: offer for offer in terms.rented if number in offer.span}
+    rented = {offer.pool: offer.at(number) for offer in terms.rented if number in offer.span}
     zones = _zones(terms)
     none = {zone: np.zeros(HOURS_PER_DAY) for zone in zones}
     unused = PoolUse(dict.fromkeys(STATES, 0.0), none, 0.0, 0, np.zeros((0, 6)), np.zeros((0, HOURS_PER_DAY)))
@@ -144,7 +144,7 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
 def _zones(terms: Terms) -> tuple[str, ...]:
     """Time zones in which hours of energy count."""
     found = [zone for site in terms.owned for zone in (site.facility.time_zone, site.facility.grid_zone)]
-    return tuple(dict.fromkeys([*found, *(offer.grid_zone for offer in terms.rented)]))
+    return tuple(dict.fromkeys([*found, *(one.grid_zone for offer in terms.rented for one in (offer, *offer.later))]))
 
 
 def _of_jobs(period: PeriodUse, jobs: float) -> PeriodUse:

@@ -12,7 +12,7 @@ from simulator.bill.sums import mean
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
-from simulator.study.terms import Money, Terms, TokenPrices
+from simulator.study.terms import Money, RentedTerms, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
 Winners = frozenset[str]
@@ -66,23 +66,17 @@ def _staff(terms: Terms, factor: float) -> Terms:
 
 
 def _rent(terms: Terms, factor: float) -> Terms:
-    def offer(prices: tuple[Money, ...]) -> tuple[Money, ...]:
-        return tuple(price * factor for price in prices)
+    def dearer(one: RentedTerms) -> RentedTerms:
+        return replace(
+            one,
+            usd_per_instance_hour=tuple(price * factor for price in one.usd_per_instance_hour),
+            commitments=tuple(
+                replace(found, usd_per_instance_hour=found.usd_per_instance_hour * factor) for found in one.commitments
+            ),
+            later=tuple(map(dearer, one.later)),
+        )
 
-    return replace(
-        terms,
-        rented=tuple(
-            replace(
-                one,
-                usd_per_instance_hour=offer(one.usd_per_instance_hour),
-                commitments=tuple(
-                    replace(found, usd_per_instance_hour=found.usd_per_instance_hour * factor)
-                    for found in one.commitments
-                ),
-            )
-            for one in terms.rented
-        ),
-    )
+    return replace(terms, rented=tuple(map(dearer, terms.rented)))
 
 
 def _tokens(terms: Terms, factor: float) -> Terms:

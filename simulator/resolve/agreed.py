@@ -59,7 +59,7 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     rented = _joined(
         [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitments)
     )
-    rented = tuple(_renewed(offer, spells, found, base.months) for offer in rented)
+    rented = tuple(_renewed(_over_time(offer, spells, found), spells, found, base.months) for offer in rented)
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
@@ -69,6 +69,24 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     )
     changes = [Fee(spell.event, usd_once=spell.usd_once, span=Span(spell.first)) for spell in spells if spell.usd_once]
     return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*_paid_once(fees), *changes))
+
+
+def _over_time(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms]) -> RentedTerms:
+    """The offer with what it is from each month on in which an event, or another size, makes it another one."""
+    steps = [offer]
+    for spell, terms in zip(spells, found, strict=True):
+        for one in terms.rented:
+            if spell.first in offer.span and _same_offer(offer, one):
+                now = replace(one, commitments=_numbered(one, steps[-1]))
+                if not _equal(now, replace(steps[-1], later=())):
+                    steps.append(replace(now, span=Span(spell.first, offer.span.last)))
+    return replace(offer, later=tuple(steps[1:]))
+
+
+def _numbered(one: RentedTerms, known: RentedTerms) -> tuple[Commitment, ...]:
+    """Commitments with the numbers of others of the same terms: these stay unless an event writes another."""
+    pairs = zip(one.commitments, known.commitments, strict=True)
+    return tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs)
 
 
 def _renewed(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms], months: float) -> RentedTerms:
@@ -156,12 +174,10 @@ def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
 
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:
-    """Equal but for the number of instances under commitment, which stays unless an event writes another."""
-    if len(known.commitments) != len(one.commitments):
-        return False
-    pairs = zip(known.commitments, one.commitments, strict=True)
-    commitments = tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs)
-    return _equal(replace(known, commitments=commitments), one)
+    """The same instances of one pool under the same terms, whatever they cost then and however many are committed."""
+    names = ("pool", "site", "tier", "gpu", "gpus_per_instance")
+    terms = [[found.term_months for found in offer.commitments] for offer in (known, one)]
+    return terms[0] == terms[1] and all(getattr(known, name) == getattr(one, name) for name in names)
 
 
 def _equal(a: object, b: object) -> bool:

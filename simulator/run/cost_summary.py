@@ -68,10 +68,10 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
                 "instances": instances,
                 "term_months": commitment.term_months,
                 "from_month": start + 1,
-                "usd_per_instance_hour": mean(commitment.usd_per_instance_hour),
+                "usd_per_instance_hour": mean(offer.at(start + 1).commitments[i].usd_per_instance_hour),
             }
             for offer in found.terms.rented
-            for commitment in offer.commitments
+            for i, commitment in enumerate(offer.commitments)
             for start, instances in commitment.begins or ()
             if instances
         ],

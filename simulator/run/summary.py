@@ -305,7 +305,7 @@ def _cost_warnings(
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
     by_hour = [place.facility.electricity_usd_per_kwh for place in prices.terms.owned]
-    by_hour += [rented.usd_per_instance_hour for rented in prices.terms.rented]
+    by_hour += [one.usd_per_instance_hour for offer in prices.terms.rented for one in (offer, *offer.later)]
     by_hour += [api.factor_by_hour for api in prices.terms.apis]
     if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")

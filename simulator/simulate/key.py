@@ -16,7 +16,7 @@ import numpy as np
 
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
-from simulator.study.terms import Terms
+from simulator.study.terms import RentedTerms, Terms
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ROOMS = ("engine", "fleet", "metrics", "perf", "simulate", "study", "workload")
@@ -57,9 +57,13 @@ def agreed(terms: Terms) -> Terms:
         terms,
         topology="",
         owned=tuple(replace(site, pools=()) for site in terms.owned),
-        rented=tuple(replace(offer, pool="") for offer in terms.rented),
+        rented=tuple(_unnamed(offer) for offer in terms.rented),
         apis=tuple(replace(offer, provider="") for offer in terms.apis),
     )
+
+
+def _unnamed(offer: RentedTerms) -> RentedTerms:
+    return replace(offer, pool="", later=tuple(map(_unnamed, offer.later)))
 
 
 def demand_parts(demand: Demand) -> tuple[object, ...]:

@@ -126,7 +126,7 @@ class Commitment:
     usd_per_instance_hour : all in, upfront part included
     instances : from the start on, renewed as long as the study lasts; None: as many, and when, as costs least over the
         study, read off the use
-    upfront_share : of a term's price, paid at its start
+    upfront_share : of a term's price, paid at its start; this and the price are those of terms that begin then
     begins : (month after which a term begins, its instances) of each term; None until that is settled
     """
 
@@ -183,6 +183,9 @@ class RentedTerms:
     launches : of a pool with windows that come again, for what of it falls between the simulated times; else None
     following : of an autoscaled pool, for the same; else None
     span : a commitment is renewed as long as it lasts, and paid to the end of its term
+    gpu : of the instances; another one is another offer
+    later : the same offer with what an event makes of its prices and of all else, from the first month of its span on;
+        terms that run are paid as they began, and which begin is said by `commitments` of the first
     """
 
     pool: str
@@ -203,6 +206,12 @@ class RentedTerms:
     launches: Launches | None = None
     following: Following | None = None
     span: Span = Span()
+    gpu: str = ""
+    later: tuple[RentedTerms, ...] = ()
+
+    def at(self, month: int) -> RentedTerms:
+        """The offer with the prices of a month, from 1 on."""
+        return next((one for one in reversed(self.later) if one.span.first <= month), self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +337,7 @@ class Terms:
     @property
     def spans(self) -> tuple[Span, ...]:
         """Of everything that is agreed, in order."""
-        found = [site.span for site in self.owned] + [offer.span for offer in self.rented]
+        found = [site.span for site in self.owned]
+        found += [one.span for offer in self.rented for one in (offer, *offer.later)]
         found += [api.span for api in self.apis] + [one.span for one in self.staff] + [fee.span for fee in self.fees]
         return tuple(found)

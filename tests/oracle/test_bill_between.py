@@ -179,9 +179,7 @@ def scaled(how: str, late_s: float = 0.0) -> str:
 
 
 SCHEDULE = "schedule: [{{days: mon-fri, hours: 8-18, replicas: 1}}]"
-AUTOSCALER = (
-    "autoscaler: {{min: 0, max: 1, target_per_replica: 1000, metric: outstanding, down_window_s: {late_s}, period_s: 5}}"
-)
+AUTOSCALER = "autoscaler: {{min: 0, max: 1, target_per_replica: 1000, down_window_s: {late_s}, period_s: 5}}"
 
 
 @pytest.mark.parametrize(

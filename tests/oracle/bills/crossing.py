@@ -1,4 +1,4 @@
-"""What an autoscaler pays where the month goes from one period to another, laid out on four cycles of the clock, of which the third counts."""
+"""What an autoscaler pays between periods of a month, laid out on four cycles of the clock: the third counts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def _levels(
         name: (_table(mine, offer["pool"], what, 0), _table(mine, offer["pool"], what, 1))
         for name, mine in kinds.items()
     }
-    marks = sorted({0.0, 1.0} | {min(round(mark, 9), 1.0) for pair in tables.values() for table in pair for mark, _ in table})
+    marks = sorted(
+        {0.0, 1.0} | {min(round(mark, 9), 1.0) for pair in tables.values() for table in pair for mark, _ in table}
+    )
     found = []
     for low, high in pairwise(marks):
         numbers = {

@@ -24,34 +24,49 @@ class Rented:
         self.index = months.terms["rental_index"]
         self.begun = self._begun()
 
+    def _now(self, month: int) -> Row:
+        """The offer as events have left it by a month, counted from 0."""
+        found = self.offer
+        for one in self.offer.get("later", []):
+            if one["span"]["first"] <= month + 1:
+                found = one
+        return found
+
+    def _term_usd(self, number: int, start: int) -> float:
+        """One instance for a whole term that begins after so many months."""
+        agreed = self._now(start)["commitments"][number]
+        usd = HOURS * agreed["term_months"] * agreed["usd_per_instance_hour"]
+        return float(usd * at(self.index, start))
+
     def _on_demand_usd(self, month: int, first: int, last: int | None = None) -> float:
         """Instances number first + 1 and above (up to `last`) at the price of their hour, in today's prices."""
-        usd = 0.0
+        usd, prices = 0.0, self._now(month)["usd_per_instance_hour"]
         for period, usage in self.months.periods(month):
-            for hour, hours, count in self._pieces(usage):
+            for hour, hours, count in self._pieces(usage, month):
                 above = max(0, min(count, last if last is not None else count) - first)
-                price = price_of_hour(self.offer["usd_per_instance_hour"], usage, hour)
+                price = price_of_hour(prices, usage, hour)
                 usd += scale(period, usage) * hours * above * price
-        prices = self.offer["usd_per_instance_hour"]
         for hour, hours, below, upto, _ in self._between(month):
             above = max(0, min(upto, last if last is not None else upto) - max(first, below))
             usd += hours * above * (prices[hour] if len(prices) > 1 else prices[0])
         return usd
 
     def _between(self, month: int) -> list[Extra]:
-        if self.offer.get("following"):
-            return crossed(self.offer, self.months.periods(month), self.months.jobs > 0)
-        return between(self.offer, self.months.periods(month), self.months.jobs > 0)
+        offer = self._now(month)
+        if offer.get("following"):
+            return crossed(offer, self.months.periods(month), self.months.jobs > 0)
+        return between(offer, self.months.periods(month), self.months.jobs > 0)
 
     def _instance_hours(self, month: int, first: int) -> float:
         return math.fsum(
             scale(period, usage) * hours * max(0, count - first)
             for period, usage in self.months.periods(month)
-            for _, hours, count in self._pieces(usage)
+            for _, hours, count in self._pieces(usage, month)
         ) + math.fsum(hours * max(0, upto - max(first, below)) for _, hours, below, upto, _ in self._between(month))
 
-    def _pieces(self, usage: Row) -> list[tuple[int, float, int]]:
-        return pieces(rentals(pool_of(usage, self.offer["pool"]), self.offer, usage, self.months.jobs > 0))
+    def _pieces(self, usage: Row, month: int) -> list[tuple[int, float, int]]:
+        offer = self._now(month)
+        return pieces(rentals(pool_of(usage, offer["pool"]), offer, usage, self.months.jobs > 0))
 
     def _span(self) -> tuple[int, int]:
         return self.offer["span"]["first"] - 1, min(self.offer["span"]["last"] or self.months.count, self.months.count)
@@ -93,9 +108,8 @@ class Rented:
                 found = rent * self.months.lengths[month] + usd, terms
                 for number in open_:
                     agreed = self.offer["commitments"][number]
-                    hours = HOURS * agreed["term_months"]
                     usd, terms = best(min(month + agreed["term_months"], end))
-                    usd += hours * agreed["usd_per_instance_hour"] * at(self.index, month)
+                    usd += self._term_usd(number, month)
                     if usd < found[0] * (1 - 1e-9):
                         found = usd, [(number, month), *terms]
                 known[month] = found
@@ -103,27 +117,24 @@ class Rented:
 
         return best(begin)[1]
 
-    def terms_paid(self) -> list[tuple[Row, int, int, float]]:
-        """(commitment, first month, months, USD) of each term of a commitment."""
-        found = []
-        for number, start, count in self.begun:
-            agreed = self.offer["commitments"][number]
-            hours = count * HOURS * agreed["term_months"]
-            usd = hours * agreed["usd_per_instance_hour"] * at(self.index, start)
-            found.append((agreed, start, agreed["term_months"], usd))
-        return found
+    def terms_paid(self) -> list[tuple[int, int, int, float]]:
+        """(number of the commitment, first month, months, USD) of each of its terms."""
+        return [
+            (number, start, self.offer["commitments"][number]["term_months"], count * self._term_usd(number, start))
+            for number, start, count in self.begun
+        ]
 
     def _name(self, agreed: Row) -> str:
         one = len(self.offer["commitments"]) == 1
         return "committed" if one else f"committed {agreed['term_months']} months"
 
     def lines(self, month: int) -> list[Row]:
-        offer, name = self.offer, self.offer["pool"]
+        offer, name = self._now(month), self.offer["pool"]
         committed = self._held(self.begun, month)
         states = self.months.gpu_hours(month, [name])
         gpus = [pool_of(usage, name)["gpus_per_replica"] for _, usage in self.months.periods(month)]
         states["starting"] += gpus[0] * math.fsum(hours * n for _, hours, _, _, n in self._between(month))
-        if self.offer.get("following"):
+        if offer.get("following"):
             waits = waited(offer, self.months.periods(month), self.months.jobs > 0)
             states = {state: hours + gpus[0] * waits.get(state, 0.0) for state, hours in states.items()}
         billed, above = self._instance_hours(month, 0), self._instance_hours(month, committed)
@@ -164,33 +175,29 @@ class Rented:
         """A month's share of what terms cost beyond the study."""
         study = self.months.terms["months"]
         rows = []
-        for agreed in self.offer["commitments"]:
+        for which, agreed in enumerate(self.offer["commitments"]):
             share = math.fsum(
                 usd * max(start + length - study, 0.0) / length / study
                 for mine, start, length, usd in self.terms_paid()
-                if mine is agreed
+                if mine == which
             )
             rows.append(row(self.offer["pool"], self._name(agreed), "after the study", share, "committed"))
         return rows
 
     def _running(self, which: int, month: int) -> tuple[int, float]:
         """Instances of one commitment, and what they cost in a month."""
-        agreed = self.offer["commitments"][which]
+        length = self.offer["commitments"][which]["term_months"]
         running = [
-            (start, count)
-            for number, start, count in self.begun
-            if number == which and start <= month < start + agreed["term_months"]
+            (start, count) for number, start, count in self.begun if number == which and start <= month < start + length
         ]
-        usd = math.fsum(
-            count * HOURS * agreed["usd_per_instance_hour"] * at(self.index, start) for start, count in running
-        )
+        usd = math.fsum(count * self._term_usd(which, start) / length for start, count in running)
         return sum(count for _, count in running), usd
 
     def pay(self, paid: dict[float, float]) -> None:
         """Terms as they are paid: a part upfront, the rest month by month."""
         study = self.months.terms["months"]
-        for agreed, start, length, usd in self.terms_paid():
-            upfront = agreed["upfront_share"]
+        for number, start, length, usd in self.terms_paid():
+            upfront = self._now(start)["commitments"][number]["upfront_share"]
             paid[float(start)] = paid.get(float(start), 0.0) + usd * upfront
             for k in range(length):
                 begin, end = float(start + k), float(start + k + 1)

@@ -1,0 +1,151 @@
+"""A price that an event changes: terms that run are paid as they began, those that begin then at the new price."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from agreement import agree, second_bill
+from bill_cases import HOUR_S, fixed, month, pool, rented
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scenario_cases import written
+from test_events import SCENARIO
+
+from simulator.bill.study import bill_study
+from simulator.run.simulate import simulate
+from simulator.study.terms import Commitment, RentedTerms, Span, Terms
+from simulator.study.usage import Usage
+
+POOL = "topologies.rent.pools[base]"
+RESERVED = (
+    f"{POOL}.billing=reserved",
+    f"{POOL}.term_months=6",
+    f"{POOL}.on_demand_usd_per_gpu_hour=5.0",
+    f"{POOL}.gpus_per_instance=1",
+)
+
+
+def usd_by_month(folder: Path, change: str, *sets: str, first: int = 4) -> list[float]:
+    event = (
+        f"events: [{{name: cut, from_month: {first}, topology: rent, change: {{pools: [{{name: base, {change}}}]}}}}]"
+    )
+    found = simulate(written(folder, SCENARIO.replace("EVENTS", event), *sets), folder)
+    study = second_bill(found.bundle, "rent")
+    cost = found.summary["topologies"]["rent"]["cost"]
+    assert study.npv() == pytest.approx(-cost["npv_usd"], rel=1e-9)
+    assert sum(row["usd"] for row in study.mean_lines()) == pytest.approx(cost["usd_per_month"], rel=1e-9)
+    return [one["usd"] / 730 for one in found.decision["topologies"]["rent"]["months"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("price_usd_per_gpu_hour: 3.0", [4.0] * 6 + [3.0] * 6),
+        ("price_usd_per_gpu_hour: 4.5", [4.0] * 6 + [4.5] * 6),
+        ("on_demand_usd_per_gpu_hour: 2.0", [4.0] * 12),
+        ("price_usd_per_gpu_hour: 3.0, commitments: 2", [4.75] * 3 + [7.75] * 3 + [6.75] * 6),
+        ("storage_gb: 730, storage_usd_per_gb_month: 0.5", [4.0] * 3 + [4.5] * 9),
+        ("replicas: 2, on_demand_usd_per_gpu_hour: 2.0, commitments: 1", [4.0] * 3 + [6.0] * 9),
+    ],
+)
+def test_a_running_term_goes_on_at_its_price_and_is_renewed_at_the_new_one(
+    tmp_path: Path, change: str, expected: list[float]
+) -> None:
+    """One GPU under terms of six months at $4 an hour; what an event in month 4 changes of it, by hand.
+
+    A second one from month 4 on has three months of its second term beyond the study: 3 * $3 / 12 in each month.
+    """
+    assert usd_by_month(tmp_path, change, *RESERVED) == pytest.approx(expected, rel=1e-6)
+
+
+def test_another_gpu_is_another_offer(tmp_path: Path) -> None:
+    """What runs is left behind, and paid beside the new terms."""
+    found = usd_by_month(tmp_path, "gpu: h200, price_usd_per_gpu_hour: 3.0", *RESERVED)
+    assert found == pytest.approx([4.75] * 3 + [7.75] * 3 + [3.75] * 6, rel=1e-6)
+
+
+def auto(prices: tuple[float, float], then: tuple[float, float], first: int) -> Terms:
+    """One instance all the time: on demand, or for terms of six months, at prices that change once."""
+
+    def offer(on_demand: float, committed: float) -> RentedTerms:
+        return rented(usd=on_demand, commitments=(Commitment(committed, 6),))
+
+    later = replace(offer(*then), span=Span(first))
+    return Terms("cloud", rented=(replace(offer(*prices), later=(later,)),), months=18.0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "then", "first", "expected"),
+    [
+        ((10.0, 8.0), (10.0, 8.0), 7, [8.0] * 18),
+        ((10.0, 8.0), (7.0, 8.0), 7, [8.0] * 6 + [7.0] * 12),
+        ((10.0, 8.0), (9.0, 5.0), 4, [8.0] * 6 + [5.0] * 12),
+        ((10.0, 12.0), (10.0, 5.0), 7, [10.0] * 6 + [5.0] * 12),
+    ],
+)
+def test_the_number_that_costs_least_is_found_at_the_price_of_each_month(
+    prices: tuple[float, float], then: tuple[float, float], first: int, expected: list[float]
+) -> None:
+    """Committed where that is worth it, on demand from the month in which it is not."""
+    terms = auto(prices, then, first)
+    use = month(Usage(2 * HOUR_S, (pool("pool", 8, fixed(1)),), ()))
+    agree(terms, [use] * 18)
+    bill = bill_study(terms, [use] * 18)
+    found = [sum(line.usd for line in one.lines if line.part != "after the study") / 730 for one in bill.months]
+    assert found == pytest.approx(expected)
+
+
+TERMS = (1, 3, 7)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    prices=st.lists(
+        st.tuples(st.floats(5.0, 70.0), st.lists(st.floats(5.0, 70.0), min_size=3, max_size=3), st.integers(2, 12)),
+        min_size=1,
+        max_size=3,
+    ),
+    numbers=st.lists(st.sampled_from([None, 0, 1, 2]), min_size=3, max_size=3),
+    busy=st.lists(st.integers(0, 3), min_size=14, max_size=14),
+    upfront=st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=3, max_size=3),
+    months=st.floats(0.5, 14.0),
+    drift=st.sampled_from([0.97, 1.0]),
+)
+def test_any_prices_over_time_cost_the_same_by_both(
+    prices: list[tuple[float, list[float], int]],
+    numbers: list[int | None],
+    busy: list[int],
+    upfront: list[float],
+    months: float,
+    drift: float,
+) -> None:
+    def offer(which: int) -> RentedTerms:
+        usd, committed, first = prices[which]
+        several = zip(committed, TERMS, numbers, strict=True)
+        found = rented(
+            usd=usd,
+            minimum_s=HOUR_S * which,
+            commitments=tuple(Commitment(p, term, n, upfront[which]) for p, term, n in several),
+        )
+        return replace(found, span=Span(first)) if which else found
+
+    later = sorted((offer(k) for k in range(1, len(prices))), key=lambda one: one.span.first)
+    count = int(np.ceil(months))
+    uses = {n: month(Usage(2 * HOUR_S, (pool("pool", stays=fixed(n)),), ())) for n in set(busy)}
+    terms = Terms("cloud", rented=(replace(offer(0), later=tuple(later)),), months=months, discount_rate_per_year=0.1)
+    agree(replace(terms, rental_index=drift ** np.arange(count + 1)), [uses[n] for n in busy[:count]])
+
+
+def test_a_later_offer_with_the_same_prices_changes_no_cent() -> None:
+    use = month(Usage(2 * HOUR_S, (pool("pool", 8, fixed(2)),), ()))
+    one = rented(usd=10.0, commitments=(Commitment(8.0, 7, 1, 0.5), Commitment(7.0, 12)))
+    both = (
+        Terms("cloud", rented=(offer,), months=30.0)
+        for offer in (one, replace(one, later=(replace(one, span=Span(9)),)))
+    )
+    first, second = (bill_study(terms, [use] * 30) for terms in both)
+    assert [line.usd for line in first.lines] == [line.usd for line in second.lines]
+    assert first.npv_usd == second.npv_usd
