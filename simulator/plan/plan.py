@@ -1,4 +1,4 @@
-"""Sizes the topologies of a scenario: the smallest fleets that meet the SLO, what they cost, and how sure that is."""
+"""Sizes the topologies of a scenario: the smallest fleets that meet the SLO and the cheapest, and how sure that is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.plan.candidate import Candidate, candidates
 from simulator.plan.month import PlanMonth, all_months_alike, in_month, like_month, plan_month
 from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
-from simulator.plan.sizing import Sizing, limits_of, minimal, planned_at, size
+from simulator.plan.sizing import Sizing, fleets, limits_of, planned_at, size
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
@@ -26,7 +26,6 @@ from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.set_lines import set_lines
 from simulator.simulate.store import Store
 from simulator.size.assumed import Assumed
-from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Plan:
 
     Attributes
     ----------
-    fleets : JSON-ready rows: for each topology and hardware the minimal fleets, or why there is none
+    fleets : JSON-ready rows: for each topology and hardware the minimal fleets and the cheapest, or why there is none
     sure : by topology that has a fleet: what the error of step times means for the cheapest one
     verdict : which fleet to choose
     month : of the study that the fleets are for
@@ -98,10 +97,10 @@ def plan_fleet(
     progress: Progress | None = None,
     store: Store | None = None,
 ) -> Plan:
-    """The smallest fleets that meet the SLO, for each topology and kind of hardware.
+    """The smallest fleets that meet the SLO and the cheapest, for each topology and kind of hardware.
 
     Every size is simulated as `simulate` does it, with the same requests. A minimal fleet meets every SLO term over all
-    replications, and with one replica fewer in any sized pool it does not.
+    replications, and with one replica fewer in any sized pool it does not. The cheapest may be a larger one.
 
     Raises
     ------
@@ -132,10 +131,10 @@ def plan_fleet(
     sure: dict[str, dict[str, Any]] = {}
     for name in names:
         mine = [(sizing, each) for sizing, each in told if sizing.candidate.topology == name]
-        fleets = [(row, sizing, k) for sizing, each in mine for k, row in enumerate(each) if row["feasible"]]
-        if fleets:
-            best = int(cheapest([of_row(str(k), row) for k, (row, _, _) in enumerate(fleets)]))
-            row, sizing, k = fleets[best]
+        choice = [(row, sizing, k) for sizing, each in mine for k, row in enumerate(each) if row["feasible"]]
+        if choice:
+            best = int(cheapest([of_row(str(k), row) for k, (row, _, _) in enumerate(choice)]))
+            row, sizing, k = choice[best]
             row["cheapest"] = True
             sure[name] = _sure(sizing, sizing.points[k], chosen, marks.tick)
         marks.next()
@@ -146,7 +145,7 @@ def plan_fleet(
 
 
 def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress) -> dict[str, Any]:
-    """The cheapest minimal fleets with all step times shorter and longer by their relative error."""
+    """The cheapest fleets with all step times shorter and longer by their relative error."""
     error, basis = _step_time_error(sizing, options.error)
     found: dict[str, Any] = {"step_time_error": error, "basis": basis, "replicas_low": None, "replicas_high": None}
     if error is None or not point:
@@ -155,8 +154,7 @@ def _sure(sizing: Sizing, point: Point, options: PlanOptions, progress: Progress
     for key, factor in (("replicas_low", 1 - error), ("replicas_high", 1 + error)):
         assumed = Assumed(factor)
         trials = Trials(first.loaded, first.name, first.pools, first.periods, first.store, progress, assumed=assumed)
-        other = search(trials, limits_of(sizing.candidate, options.max_replicas))
-        points = minimal(other)
+        other, points = fleets(trials, limits_of(sizing.candidate, options.max_replicas))
         if points:
             best = replace(sizing, trials=trials, found=other, points=points, known={}).cheapest(options.spare)
             found[key] = [size.most for size in best]

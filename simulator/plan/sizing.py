@@ -1,4 +1,4 @@
-"""The minimal fleets of one candidate, or why it has none."""
+"""The minimal fleets of one candidate and its cheapest, or why it has none."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sizing:
     ----------
     loads : of the study, each month as the one that is planned for
     planned : the candidate at a size; None where it cannot be planned
-    points : the minimal fleets
+    points : the minimal fleets, and the cheapest
     reason : why there are none, else empty
     """
 
@@ -71,7 +71,7 @@ class Sizing:
         return self.known[point]
 
     def cheapest(self, spare: int) -> Point:
-        """The cheapest of the minimal fleets with their spare replicas; the first of equal ones."""
+        """The cheapest of these fleets with their spare replicas; the first of equal ones."""
         return min(self.points, key=lambda point: self._priced(with_spare(point, spare)).usd_per_month)
 
 
@@ -92,7 +92,7 @@ def limits_of(candidate: Candidate, max_replicas: int) -> Limits:
 
 
 def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progress: Progress) -> Sizing:
-    """Search the minimal fleets of a candidate, and the hours of its windows where they are open."""
+    """Search the fleets of a candidate, and the hours of its windows where they are open."""
     periods = loads.first_month
     if open_windows(candidate.settings):
         asked = Limits(limits.max_replicas)
@@ -109,9 +109,27 @@ def size(candidate: Candidate, loads: Loads, store: Store, limits: Limits, progr
         return Sizing(
             candidate, loads, None, trials, None, (), "; ".join(problem.message for problem in error.problems)
         )
+    found, points = fleets(trials, limits)
+    return Sizing(candidate, loads, planned, trials, found, points, "" if points else why_infeasible(trials, found))
+
+
+def fleets(trials: Trials, limits: Limits) -> tuple[Search, tuple[Point, ...]]:
+    """What was searched, and the minimal fleets with the cheapest of all.
+
+    The cheapest is none of the minimal ones where further replicas spare more than they cost: beside a token API, on
+    servers that are paid for anyway, on an instance that is cheaper by the GPU.
+    """
     found = search(trials, limits)
     points = minimal(found)
-    return Sizing(candidate, loads, planned, trials, found, points, "" if points else why_infeasible(trials, found))
+    if limits.prune or not points:
+        return found, points
+    priced = search(trials, replace(limits, prune=True))
+    looked = {tried.point for tried in found.trail}
+    told = replace(priced, trail=(*found.trail, *(tried for tried in priced.trail if tried.point not in looked)))
+    best = priced.best
+    if best is None or not all(best.beats(tried) for tried in found.by_word("met") if tried.point != best.point):
+        return told, points
+    return told, tuple(sorted({*points, best.point}, key=_counts))
 
 
 def minimal(found: Search) -> tuple[Point, ...]:
@@ -119,12 +137,14 @@ def minimal(found: Search) -> tuple[Point, ...]:
     met = [tried.point for tried in found.by_word("met")]
     if found.best is not None and found.claim.startswith("best of"):
         return (found.best.point,)
-    counts = [tuple(size.most for size in point) for point in met]
+    counts = [_counts(point) for point in met]
     return tuple(
-        point
-        for _, point in sorted(zip(counts, met, strict=True), key=lambda pair: pair[0])
-        if not any(_below(other, tuple(size.most for size in point)) for other in counts)
+        point for point in sorted(met, key=_counts) if not any(_below(other, _counts(point)) for other in counts)
     )
+
+
+def _counts(point: Point) -> tuple[int, ...]:
+    return tuple(size.most for size in point)
 
 
 def _below(a: tuple[int, ...], b: tuple[int, ...]) -> bool:

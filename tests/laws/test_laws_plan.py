@@ -291,12 +291,49 @@ def test_what_a_plan_prints_gives_a_run_its_fleet_where_events_have_changed_it(t
     sets = ["run.horizon_s=20", "run.replications=1"]
     options = PlanOptions(topologies=("own", "elastic"), month=2, error=0.0)
     found = plan_fleet(written(tmp_path, text, *sets), options, store=STORE)
-    lines = [text for row in found.fleets for text in row["set"]]
+    cheapest = [row for row in found.fleets if row["cheapest"]]
+    lines = [text for row in cheapest for text in row["set"]]
     assert {text.split(".change")[0] for text in lines} == {"study.events[dearer]", "study.events[newer]"}
     assert all(any(text in note for note in notes(found)) for text in lines)
     run = simulate(written(tmp_path, text, *sets, *lines), tmp_path, store=STORE).decision["topologies"]
-    for row in found.fleets:
-        assert row["cheapest"]
+    for row in cheapest:
         month = run[row["topology"]]["months"][1]
         assert month["replicas"] == [row["pools"][0]["replicas"]]
         assert month["usd"] == pytest.approx(row["usd_per_month"], rel=1e-9)
+
+
+BASE = {"name": "base", "site": "datacentre", "gpu": "h100-sxm", "billing": "owned", "replicas": "auto"}
+
+
+@pytest.mark.parametrize("others", [{}, {"own": {"pools": [BASE]}}])
+def test_the_cheapest_fleet_of_a_plan_is_that_of_a_run(others: dict[str, Any]) -> None:
+    """Beside a token API the smallest fleet that meets the SLO is the dearest: each replica spares tokens that are paid.
+
+    On a server that is paid for anyway replicas cost their electricity alone, so it is worth filling.
+    """
+    slo = {"ttft_s": {"p95": 2.0}, "tpot_s": {"p95": 0.05}}
+    chat = {"name": "chat", "arrivals": {"kind": "poisson", "rate_rps": 20}, "lengths": {"isl": 500, "osl": 100}}
+    rule = {"kind": "overflow", "order": ["base", "api"], "when": {"outstanding_per_replica": 4}}
+    hybrid = {"pools": [BASE], "providers": [{"name": "api", "offer": "openai/gpt-4.1"}], "routing": rule}
+    study = {
+        "schema_version": 1,
+        "name": "beside",
+        "model": "llama-3.1-8b-instruct",
+        "engine": {"max_model_len": 4096},
+        "workload": {"classes": [{**chat, "slo": slo}]},
+        "topologies": {"hybrid": hybrid, **others},
+        "run": {"horizon_s": 60, "keep_requests": False},
+    }
+    found = plan_fleet(load_scenario(study), PlanOptions(error=0.0), store=STORE)
+    run = simulate(load_scenario(study), None, store=STORE)
+    rows = [row for row in found.fleets if row["topology"] == "hybrid"]
+    (cheapest,) = (row for row in rows if row["cheapest"])
+    smallest = rows[0]
+    assert smallest["pools"][0]["replicas"] == 1
+    assert cheapest["pools"][0]["replicas"] > 1
+    assert cheapest["usd_per_month"] < smallest["usd_per_month"]
+    summary = run.summary["topologies"]["hybrid"]
+    assert cheapest["usd_per_month"] == summary["cost"]["usd_per_month"]
+    assert cheapest["pools"][0]["size"] == summary["search"]["sizes"]["base"]
+    assert cheapest["claim"] == summary["search"]["claim"]
+    assert found.verdict.split(":")[0] == run.decision["order"][0]
