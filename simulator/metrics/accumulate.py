@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +125,16 @@ class Tally:
         """Requests that were answered, of those that arrived and those that a broken session no longer sent."""
         return TermCount(self.completed, self.arrived + self.unsent_turns)
 
+    def why_lost(self) -> dict[str, dict[str, int]]:
+        """By status, how many requests were not completed for which reason, as far as it is known."""
+        found = {
+            status.name.lower(): {
+                reason.name.lower(): int(n) for reason in Reason if reason and (n := self.reasons[status, reason])
+            }
+            for status in Status
+        }
+        return {status: reasons for status, reasons in found.items() if reasons}
+
     def summary(self, window_s: float, targets: Sequence[str]) -> dict[str, Any]:
         """Metrics over a window of `window_s` seconds, JSON-ready; NaN where nothing was observed."""
         served = self.served
@@ -134,17 +144,7 @@ class Tally:
             "unsent_turns": self.unsent_turns,
             "served_share": served.kept / served.of if served.of else float("nan"),
             "statuses": {status.name.lower(): int(self.statuses[status]) for status in Status},
-            "reasons": {
-                status.name.lower(): why
-                for status in Status
-                if (
-                    why := {
-                        reason.name.lower(): int(n)
-                        for reason in Reason
-                        if reason and (n := self.reasons[status, reason])
-                    }
-                )
-            },
+            "reasons": self.why_lost(),
             "slo_attainment": self.good / self.arrived if self.arrived else float("nan"),
             "goodput_rps": self.window.good / window_s,
             "throughput_rps": self.window.completed / window_s,
@@ -186,6 +186,12 @@ def parts_s(completed: NDArray[Any]) -> NDArray[np.float64]:
             completed["finish_s"] - completed["first_token_s"],
         ]
     )
+
+
+def reason_words(reasons: Mapping[str, int]) -> str:
+    """How many of those that ended in one way did so for which reason, in brackets; empty where nothing is known."""
+    parts = [f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 class MetricAccumulator:

@@ -136,7 +136,10 @@ def capacity_notes(decision: Decision, names: Collection[str]) -> list[str]:
     notes = []
     for name in names:
         capacity = decision["topologies"][name]["capacity"]
-        if capacity:
+        if capacity and not capacity["factor"]:
+            tried = f"{capacity['fails_at']:.2g} times the load{_of_month(capacity)}"
+            notes.append(f"{name} misses the SLO at {tried}, too: what it carries within it was not found.")
+        elif capacity:
             month = capacity.get("month")
             its = f"the capacity that it has in month {month}" if month else "its capacity"
             used = f"{_share_used(capacity)} of {its} is used"
@@ -148,8 +151,6 @@ def _times(capacity: Mapping[str, Any]) -> str:
     low, high = capacity["factor"], capacity["fails_at"]
     if high is None:
         return f"at least {low:.2f} times"
-    if not low:
-        return f"less than {high:.2f} times"
     return f"{low:.2f} times" if f"{low:.2f}" == f"{high:.2f}" else f"between {low:.2f} and {high:.2f} times"
 
 
@@ -162,10 +163,10 @@ def used_words(capacity: Mapping[str, Any]) -> str:
 def _share_used(capacity: Mapping[str, Any]) -> str:
     low, high = capacity["used_share_low"], capacity["used_share_high"]
     shown = figure("capacity_used_share")
+    if not capacity["factor"]:
+        return f"missed at {capacity['fails_at']:.2g} × load too"
     if not low:
         return f"at most {shown.text(high)}"
-    if high is None or high == float("inf"):
-        return f"more than {shown.text(low)}"
     return shown.text(low) if shown.text(low) == shown.text(high) else shown.span(low, high)
 
 

@@ -34,6 +34,14 @@ def _where_given(loaded: LoadedScenario, path: str) -> str:
     return shared if path not in given and shared in given else path
 
 
+def pool_path(loaded: LoadedScenario, topology: str, k: int) -> str:
+    """Path of pool `k` of a topology where it is written: pools without a replica were left out before it."""
+    path, pools = f"topologies.{topology}.pools", loaded.scenario.topologies[topology].pools
+    written = [pool["name"] for pool in loaded.document.data["topologies"][topology].get("pools", ())]
+    added = [pool.name for pool in pools if pool.name not in written]
+    return f"{path}[{[*written, *added].index(pools[k].name)}]"
+
+
 def place_of(loaded: LoadedScenario, path: str) -> str:
     """Where the value at `path` was written, as `file:line:column` or the option that gave it."""
     return ":".join(str(part) for part in loaded.place(path) if part is not None)

@@ -17,7 +17,7 @@ from simulator.errors import InputError, Problem
 from simulator.resolve.carbon import carbon_by_hour, grid_zone
 from simulator.resolve.clock import clock_of
 from simulator.resolve.figures import Figures
-from simulator.resolve.located import located
+from simulator.resolve.located import located, pool_path
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.phases import over_time
 from simulator.schema.money import Servers
@@ -203,7 +203,7 @@ def _owned_site(
 ) -> OwnedSite:
     place, card = site(site_name), gpu(gpu_name)
     given = given_servers(loaded, topology, site_name, gpu_name)
-    with located(loaded, f"topologies.{topology}.pools[{pools[0][0]}]"):
+    with located(loaded, pool_path(loaded, topology, pools[0][0])):
         server = _server(place, card, given, figures)
     spares = given.find("spares")
     return OwnedSite(

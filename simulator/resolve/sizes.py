@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
@@ -184,8 +185,33 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
 
 def never_runs(pool: Pool) -> bool:
     """Whether the pool has no replica at any time, and nothing is paid for it whatever runs."""
+    return has_no_replica(pool) and pool.commitments in (None, 0, AUTO)
+
+
+def has_no_replica(pool: Pool) -> bool:
+    """Whether the pool has no replica at any time, whatever is paid for it."""
     scheduled = any(window.replicas != 0 for window in pool.schedule)
-    return pool.replicas == 0 and pool.autoscaler is None and not scheduled and pool.commitments in (None, 0, AUTO)
+    return pool.replicas == 0 and pool.autoscaler is None and not scheduled
+
+
+def check_replicas(loaded: LoadedScenario, topology: Topology, pool: Pool) -> None:
+    """Refuse a pool that gets requests and has no replica at any time: they would wait for ever.
+
+    One that something stands in for is left out of the fleet before (`with_sizes`); one that is paid for stays, and
+    overflow passes it by.
+
+    Raises
+    ------
+    InputError : at its replicas
+    """
+    if not has_no_replica(pool):
+        return
+    if not replaceable(loaded, topology, pool):
+        text = "no replica at any time, and nothing stands in for it: its requests would wait for ever"
+        raise InputError(Problem(f"{pool.name} has {text}", path="replicas", got="0"))
+    if not never_runs(pool) and topology.routing.kind == "weighted":
+        text = "is paid without a replica, and would get its share of the requests: route by overflow, or give it some"
+        raise InputError(Problem(f"{pool.name} {text}", path="replicas", got="0"))
 
 
 def left_out(written: Topology, planned: Topology) -> list[str]:

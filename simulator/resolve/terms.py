@@ -15,7 +15,7 @@ from simulator.resolve.clock import clock_of
 from simulator.resolve.commitments import commitments
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.figures import Figures
-from simulator.resolve.located import located
+from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import rented_terms, unknown_prices
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
@@ -109,7 +109,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
     rented = []
     for k, (pool, engine) in enumerate(zip(topology.pools, planned.engines, strict=True)):
         if pool.billing != "owned":
-            path = f"{root}.pools[{k}]"
+            path = pool_path(loaded, name, k)
             with located(loaded, path):
                 offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
                 agreed_to = commitments(pool, path, figures)

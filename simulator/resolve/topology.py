@@ -19,12 +19,13 @@ from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.engines import PlannedEngine, plan_engine
 from simulator.resolve.figures import check_overrides
 from simulator.resolve.links import linked_pools
-from simulator.resolve.located import located
+from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import gpus_per_instance
 from simulator.resolve.places import cold_start, outages, prefix_score, reliability
 from simulator.resolve.routing import routing_spec
 from simulator.resolve.schedules import pool_reliability, pool_schedule
 from simulator.resolve.servers import Spares, check_servers_used, gpus_per_server, spares
+from simulator.resolve.sizes import check_replicas
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.names import check_names
 from simulator.schema.engine import EngineSettings
@@ -95,8 +96,9 @@ def plan_topology(loaded: LoadedScenario, name: str) -> PlannedTopology:
     pools: list[PoolSpec] = []
     engines: list[PlannedEngine] = []
     for k, pool in enumerate(topology.pools):
-        with located(loaded, f"{root}.pools[{k}]"):
+        with located(loaded, pool_path(loaded, name, k)):
             check_sized(pool)
+            check_replicas(loaded, topology, pool)
             engine = _plan_pool_engine(loaded, pool)
             engines.append(engine)
             pools.append(_pool(pool, engine, loaded, name, clock))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from simulator.scenario.week import week_days
 from simulator.schema.clock import WeekWindow
 from simulator.schema.scenario import RunSettings
 from simulator.schema.topology import Topology
+from simulator.study.fleet import FleetSpec
 from simulator.units import SECONDS_PER_DAY
 from simulator.workload.arrivals import schedule_rate
 from simulator.workload.replay import trace_rows, trace_span
@@ -53,6 +54,21 @@ def beyond_the_clock(topology: Topology, simulated_s: float) -> list[str]:
     return [
         f"windows and schedules go by the clock, but the simulated time is no whole number of {cycle}: the month is "
         "billed and judged as these hours alone, unless study.periods says what others there are"
+    ]
+
+
+def waited_for_windows(fleet: FleetSpec, metrics: Mapping[str, Any]) -> list[str]:
+    """A warning where requests waited to the end before a pool that has no replica outside its windows."""
+    if not metrics["statuses"]["unfinished"]:
+        return []
+    counts = metrics["targets"]
+    return [
+        f"{pool.name} has no replica outside the windows of its schedule, and {counts[pool.name]['requests'] - done:,} "
+        f"of the {counts[pool.name]['requests']:,} requests that routing sent it had no answer when the simulated time "
+        "ended: overflow, or windows of routing, send them elsewhere"
+        for pool in fleet.pools
+        if pool.schedule is not None and not pool.schedule.least
+        if (done := counts[pool.name]["completed"]) < counts[pool.name]["requests"]
     ]
 
 

@@ -16,7 +16,7 @@ from simulator.decide.rivals import rank
 from simulator.decide.standing import contenders
 from simulator.decide.why import not_known, sentence
 from simulator.fleet.records import Status
-from simulator.metrics.accumulate import SHARES, MetricAccumulator
+from simulator.metrics.accumulate import SHARES, MetricAccumulator, reason_words
 from simulator.metrics.intervals import quantile_interval, share_interval, t_interval
 from simulator.metrics.rates import time_in_steps
 from simulator.metrics.slo import METRICS
@@ -29,7 +29,7 @@ from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
 from simulator.run.other_hours import other_hours
 from simulator.run.rare_failures import rare_failures
-from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks
+from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks, waited_for_windows
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
 from simulator.scenario.load import LoadedScenario
@@ -209,22 +209,18 @@ def _warnings(
     ]
     return [
         *remarks("trust", doubts(planned.engines)),
-        *remarks("load", _unserved(metrics, "unfinished")),
+        *remarks("load", [*_unserved(metrics, "unfinished"), *waited_for_windows(planned.fleet, metrics)]),
         *remarks("basis", basis),
     ]
 
 
 def _unserved(metrics: Mapping[str, Any], *statuses: str) -> list[str]:
+    why = metrics["reasons"]
     return [
-        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}{_why(metrics['reasons'].get(name, {}))}"
+        f"{count} of {metrics['arrived']} requests {name.replace('_', ' ')}{reason_words(why.get(name, {}))}"
         for name in statuses
         if (count := metrics["statuses"][name])
     ]
-
-
-def _why(reasons: Mapping[str, int]) -> str:
-    parts = [f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items()]
-    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _never_cached(planned: PlannedTopology, prices: ResolvedTerms) -> list[str]:

@@ -26,7 +26,7 @@ from simulator.size.assumed import AS_IT_IS, Assumed
 from simulator.size.found import Limits, Search
 from simulator.size.lighter import Lighter
 from simulator.size.limited import is_full
-from simulator.size.reasons import empty_engine_misses, shortfall
+from simulator.size.reasons import empty_engine_misses, shortfall, turned_away
 from simulator.size.search import search
 from simulator.size.trials import Point, Progress, Trials, Tried
 from simulator.study.decision import HOLDS_ON_FRESH, NOT_FINISHED
@@ -193,6 +193,9 @@ def why_infeasible(trials: Trials, found: Search) -> str:
     empty = empty_engine_misses(trials.loaded, sized.planned)
     if empty:
         return "GPU: " + "; ".join(empty)
+    away = turned_away(_merged(trials, largest))
+    if away:
+        return "routing: " + "; ".join(away)
     for what, fleet in _relieved(sized.subject.fleet):
         relieved = replace(sized.subject, fleet=fleet)
         if all(try_fleet(relieved, one.demand).refutation is None for one in trials.periods):
@@ -213,10 +216,16 @@ def _limit(trials: Trials, tried: Tried, most: int) -> str:
 
 def _shortfall(trials: Trials, tried: Tried) -> str:
     """What the fleet misses by the end of all replications."""
-    period = trials.fails_in(tried.point)
-    merged = MetricAccumulator.of([outcome.metrics for outcome in trials.whole(tried.point, period)])
-    where = f"in {trials.periods[period].period.name}: " if len(trials.periods) > 1 else ""
-    return f"{where}{shortfall(merged) or tried.reason}"
+    name = trials.periods[trials.fails_in(tried.point)].period.name
+    where = f"in {name}: " if len(trials.periods) > 1 else ""
+    return f"{where}{shortfall(_merged(trials, tried)) or tried.reason}"
+
+
+def _merged(trials: Trials, tried: Tried) -> MetricAccumulator:
+    """All replications, to their end, of the period in which the fleet fails."""
+    return MetricAccumulator.of(
+        [outcome.metrics for outcome in trials.whole(tried.point, trials.fails_in(tried.point))]
+    )
 
 
 def _relieved(fleet: FleetSpec) -> Iterator[tuple[str, FleetSpec]]:

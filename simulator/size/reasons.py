@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.fleet.records import Status
+from simulator.fleet.records import Reason, Status
 from simulator.fleet.single import run_single
-from simulator.metrics.accumulate import MetricAccumulator
+from simulator.metrics.accumulate import MetricAccumulator, reason_words
 from simulator.metrics.sketch import rank
 from simulator.metrics.slo import SloTerm, latencies
 from simulator.resolve.demand import request_source
@@ -22,6 +22,8 @@ SAMPLE = 200
 """Requests of each class that are sent to an empty engine."""
 _APART_S = 1e6
 """Time between them, longer than any of them takes."""
+_WHATEVER_THE_SIZE = (Reason.TOO_LONG, Reason.DATA_CLASS, Reason.NO_TARGET)
+"""Why requests are rejected at the gateway: none of it goes by how many replicas there are."""
 
 
 def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
@@ -75,14 +77,26 @@ def _first(chunks: Iterator[Requests]) -> Iterator[Requests]:
         yield chunk
 
 
+def turned_away(metrics: MetricAccumulator) -> list[str]:
+    """Classes of which more than the SLO allows are rejected before they reach any queue, so whatever the size."""
+    found: list[str] = []
+    for slo, tally in zip(metrics.classes, metrics.by_class, strict=True):
+        lost = {reason.name.lower(): int(tally.reasons[:, reason].sum()) for reason in _WHATEVER_THE_SIZE}
+        lost = {reason: count for reason, count in lost.items() if count}
+        if tally.arrived - sum(lost.values()) < rank(slo.served_share, tally.arrived):
+            found.append(f"{slo.name}: {sum(lost.values())} of {tally.arrived} requests rejected{reason_words(lost)}")
+    return found
+
+
 def shortfall(metrics: MetricAccumulator) -> str:
     """SLO terms that a fleet misses, and what became of requests that it did not complete."""
     terms = metrics.terms()
     missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
-    total = metrics.total
+    total, reasons = metrics.total, metrics.total.why_lost()
     lost = [
         f"{total.statuses[status]} of {total.arrived} requests {status.name.lower().replace('_', ' ')}"
+        f"{reason_words(reasons.get(status.name.lower(), {}))}"
         for status in (Status.REJECTED, Status.FAILED, Status.TIMED_OUT, Status.UNFINISHED)
         if total.statuses[status]
     ]

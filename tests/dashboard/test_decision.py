@@ -133,5 +133,12 @@ def test_capacity_and_volume_name_their_month_where_months_differ(month: int, wh
     )
 
 
+def test_a_fleet_that_misses_at_every_load_tried_has_no_share_of_a_capacity() -> None:
+    none = {"factor": 0.0, "fails_at": 0.25, "used_share_low": 4.0, "used_share_high": None, "month": 0}
+    assert used_words(none) == "missed at 0.25 × load too"
+    said = "a misses the SLO at 0.25 times the load, too: what it carries within it was not found."
+    assert capacity_notes({"topologies": {"a": {"capacity": none}}}, ["a"]) == [said]
+
+
 def test_a_fleet_that_misses_from_the_first_month_lasts_until_no_month() -> None:
     assert [lasts_words(month) for month in (None, 7, 0)] == ["the end", "month 7", "fails in month 1"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from simulator.errors import InputError
 from simulator.plan.options import PlanOptions
 from simulator.plan.plan import plan_fleet
 from simulator.run.simulate import Run, simulate
@@ -71,8 +72,76 @@ def test_an_event_takes_a_pool_out_and_another_brings_it_back() -> None:
     assert months[3][0] == pytest.approx(months[0][0])
 
 
-def test_one_that_nothing_stands_in_for_stays() -> None:
-    routing = {"kind": "cascade", "first": "own", "second": "rented", "escalate": {"share": 1.0}}
-    assert figures(ran(scenario([OWN, RENTED], routing)))[2] == []
-    hours = [{"hours": "8-20", "use": ["own"]}, {"hours": "20-8", "use": ["rented"]}]
-    assert figures(ran(scenario([OWN, RENTED], {"kind": "weighted", "windows": hours})))[2] == []
+CASCADE = {"kind": "cascade", "first": "own", "second": "rented", "escalate": {"share": 1.0}}
+HOURS = [{"hours": "8-20", "use": ["own"]}, {"hours": "20-8", "use": ["rented"]}]
+NEVER = "has no replica at any time, and nothing stands in for it: its requests would wait for ever"
+
+
+@pytest.mark.parametrize(
+    ("pools", "routing", "told"),
+    [
+        ([RENTED], None, "pools[0].replicas: rented"),
+        ([{**RENTED, "schedule": [{"hours": "8-20", "replicas": 0}]}], None, "pools[0].replicas: rented"),
+        ([RENTED, {**RENTED, "name": "other"}], None, "pools[1].replicas: other"),
+        ([OWN, RENTED], {"kind": "complexity", "limits": {"rented": 0.5}}, "pools[1].replicas: rented"),
+        ([OWN, RENTED], CASCADE, "pools[1].replicas: rented"),
+        ([OWN, RENTED], {"kind": "weighted", "windows": HOURS}, "pools[1].replicas: rented"),
+    ],
+)
+def test_where_nothing_stands_in_it_is_refused_at_its_place(
+    pools: list[dict[str, Any]], routing: dict[str, Any] | None, told: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        ran(scenario(pools, routing))
+    assert f"topologies.t.{told} {NEVER}" in str(caught.value)
+
+
+def test_an_event_that_leaves_none_is_refused_at_its_change() -> None:
+    event = {"name": "off", "from_month": 3, "topology": "t", "change": {"pools": [{"name": "own", "replicas": 0}]}}
+    with pytest.raises(InputError) as caught:
+        ran(scenario([OWN], events=[event]))
+    assert f"study.events[0].change.pools[0].replicas: off: own {NEVER}" in str(caught.value)
+
+
+def test_what_is_paid_without_a_replica_gets_no_share_of_the_requests() -> None:
+    """Overflow passes it by, and its instances are paid; a share by weight would never be answered."""
+    paid = {**RENTED, "billing": "reserved_1y", "commitments": 1}
+    with pytest.raises(InputError, match="rented is paid without a replica"):
+        ran(scenario([OWN, paid]))
+    usd, months, winners = figures(ran(scenario([OWN, paid], OVERFLOW)))
+    alone, _, _ = figures(ran(scenario([OWN])))
+    assert winners == ["t"]
+    assert usd > alone + 730
+    assert all(meets for _, meets in months)
+
+
+def test_errors_of_pools_after_it_keep_their_place() -> None:
+    wrong = {**OWN, "name": "wrong", "site": "aws-us-east"}
+    with pytest.raises(InputError) as caught:
+        ran(scenario([RENTED, OWN, wrong]))
+    assert "topologies.t.pools[2].billing: aws-us-east rents out GPUs" in str(caught.value)
+
+
+def test_requests_that_wait_for_the_windows_of_a_schedule_are_said_to() -> None:
+    study = scenario([{**RENTED, "schedule": [{"hours": "8-20", "replicas": 1}]}, OWN])
+    summary = ran(study).summary["topologies"]["t"]
+    waited = summary["metrics"]["statuses"]["unfinished"]
+    assert waited > 0
+    texts = [warning["text"] for warning in summary["warnings"]]
+    words = f"rented has no replica outside the windows of its schedule, and {waited} of the {waited} requests"
+    assert sum(text.startswith(words) for text in texts) == 1
+    study["topologies"]["t"]["routing"] = OVERFLOW
+    summary = ran(study).summary["topologies"]["t"]
+    assert not summary["metrics"]["statuses"]["unfinished"]
+    assert not any("outside the windows" in warning["text"] for warning in summary["warnings"])
+
+
+def test_no_size_serves_what_has_no_target() -> None:
+    """Requests above every limit of complexity are rejected at the gateway: more replicas are not what is missing."""
+    study = scenario([OWN, {**RENTED, "replicas": 1}])
+    study["topologies"]["t"]["routing"] = {"kind": "complexity", "limits": {"own": 0.2, "rented": 0.5}}
+    study["workload"]["classes"][0]["complexity"] = {"kind": "uniform", "low": 0.0, "high": 1.0}
+    (row,) = plan_fleet(load_scenario(study), PlanOptions()).fleets
+    assert row["reason"].startswith("routing: chat: ")
+    assert row["reason"].endswith(" no target)")
+    assert "may be raised" not in row["reason"]

@@ -307,7 +307,7 @@ BASE = {"name": "base", "site": "datacentre", "gpu": "h100-sxm", "billing": "own
 
 @pytest.mark.parametrize("others", [{}, {"own": {"pools": [BASE]}}])
 def test_the_cheapest_fleet_of_a_plan_is_that_of_a_run(others: dict[str, Any]) -> None:
-    """Beside a token API the smallest fleet that meets the SLO is the dearest: each replica spares tokens that are paid.
+    """Beside a token API the smallest fleet that meets the SLO is the dearest: each replica spares paid tokens.
 
     On a server that is paid for anyway replicas cost their electricity alone, so it is worth filling.
     """
