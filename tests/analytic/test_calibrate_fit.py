@@ -40,7 +40,14 @@ def measured(truth: StepCoefficients, noise: float, outliers: float) -> Steps:
     return steps_from_batches(duration_s, batches)
 
 
-@pytest.mark.parametrize("truth", [TRUE, PADDED, LAUNCHED], ids=["plain", "cuda graphs", "launches that show"])
+@pytest.mark.parametrize(
+    "truth",
+    [
+        pytest.param(TRUE, id="plain"),
+        pytest.param(PADDED, id="cuda graphs", marks=pytest.mark.exhaustive),
+        pytest.param(LAUNCHED, id="launches that show", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_the_step_time_is_recovered_through_noise_and_outliers(truth: StepCoefficients) -> None:
     steps = measured(truth, 0.02, 0.06)
     found = fit_steps(steps, truth.capture_sizes.tolist())
@@ -55,6 +62,7 @@ def test_the_step_time_is_recovered_through_noise_and_outliers(truth: StepCoeffi
         assert found.solution.coefficients[name] == pytest.approx(truth[name], rel=0.02)
 
 
+@pytest.mark.exhaustive
 def test_launches_that_bound_no_step_are_none() -> None:
     found = fit_steps(measured(PADDED, 0.0, 0.0), CAPTURED).solution.coefficients
     shortest_s = predict_s(PADDED, measured(PADDED, 0.0, 0.0)).min()
@@ -71,6 +79,7 @@ def test_held_out_errors_are_those_of_the_noise() -> None:
         assert abs(error.bias) < 0.03
 
 
+@pytest.mark.exhaustive
 def test_without_cuda_graphs_in_the_model_the_staircase_shows() -> None:
     steps = measured(PADDED, 0.0, 0.0)
     with_graphs = fit_steps(steps, CAPTURED)

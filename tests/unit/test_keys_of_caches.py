@@ -61,6 +61,7 @@ def test_resets_reach_the_fleet(tmp_path: Path) -> None:
     assert [pool.cache_resets for pool in plan_topology(loaded(tmp_path, ONE, CACHING), "a").fleet.pools] == [None]
 
 
+@pytest.mark.exhaustive
 def test_a_reset_costs_the_hits_of_the_next_request_and_those_who_run_their_tokens(tmp_path: Path) -> None:
     """Resets after 7, 14, ... s are refused while somebody is served, which somebody always is at this load."""
     plain, refused, running = (
@@ -76,6 +77,7 @@ def test_a_reset_costs_the_hits_of_the_next_request_and_those_who_run_their_toke
     assert running["finish_s"].sum() > plain["finish_s"].sum()
 
 
+@pytest.mark.exhaustive
 def test_a_calm_replica_forgets(tmp_path: Path) -> None:
     sparse = loaded(tmp_path, ONE, CACHING, SHARED, EVERY, "workload.classes[0].lengths.osl=2", rate_rps=0.5)
     records = served(sparse)
@@ -98,6 +100,7 @@ def test_a_store_reaches_the_engine_its_link_and_the_requests(tmp_path: Path) ->
     assert extras.stored_apart.all()
 
 
+@pytest.mark.exhaustive
 def test_what_the_cache_lost_comes_from_the_store(tmp_path: Path) -> None:
     """After a reset the first request loads its 20 blocks: no tokens computed, and time for their bytes."""
     sets = (CACHING, SHARED, EVERY, "workload.classes[0].lengths.osl=2")
@@ -112,6 +115,7 @@ def test_what_the_cache_lost_comes_from_the_store(tmp_path: Path) -> None:
     assert np.allclose(waited[lost] - load_s, usual, atol=0.004)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("asked", "rate_rps"),
     [
