@@ -1,6 +1,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
+# packages are installed without bytecode: whoever imports a module first writes it
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test test-exhaustive test-break sbom dashboard screenshots venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets

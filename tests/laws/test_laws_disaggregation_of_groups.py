@@ -101,6 +101,7 @@ def test_a_window_sends_what_it_reads(layout: str, blocks: int) -> None:
     assert record.transferred_s - record.prefilled_s == pytest.approx(blocks)
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=40, deadline=None)
 @given(disaggregated(), st.integers(0, 10), st.sampled_from([2.0, 1e5]), st.integers(-1, 4), st.floats(0.1, 8.0))
 def test_nothing_is_lost_whatever_fails(spec: FleetSpec, seed: int, until_s: float, lost: int, lost_s: float) -> None:

@@ -25,8 +25,12 @@ pytestmark = pytest.mark.rare_kernels
 LAYOUTS = ("windows and full", "two windows", "chunks", "states", "states and windows")
 
 
-def plane_of(config: EngineConfig, seed: int) -> DataPlane:
-    _, requests = large_case(seed)
+SIZES = few([200, 25], 25)
+"""Numbers of requests."""
+
+
+def plane_of(config: EngineConfig, seed: int, n: int = 200) -> DataPlane:
+    _, requests = large_case(seed, n)
     pool = PoolSpec("a", "", 1, 1, config, step_time(config), np.zeros(config.max_num_seqs + 1))
     spec = FleetSpec("one", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), (ClassSpec("all", (True,)),))
     plane = DataPlane(spec, RequestList(requests), (1,), 0, lambda records: None)
@@ -34,9 +38,9 @@ def plane_of(config: EngineConfig, seed: int) -> DataPlane:
     return plane
 
 
-def moments_s(seed: int) -> list[float]:
+def moments_s(seed: int, n: int = 200) -> list[float]:
     """Moments while requests arrive."""
-    _, requests = large_case(seed)
+    _, requests = large_case(seed, n)
     return np.linspace(0.0, float(requests.arrival_s[-1]), 80)[1:].tolist()
 
 
@@ -51,12 +55,13 @@ def free_list(plane: DataPlane) -> list[int]:
 
 @pytest.mark.parametrize("flight", few(["sync", "async"], "async"))
 @pytest.mark.parametrize("layout", few(LAYOUTS, "states and windows"))
-def test_every_block_is_free_or_held_and_the_null_block_neither(layout: str, flight: str) -> None:
-    config = with_groups(replace(large_case(2)[0], enable_prefix_caching=True), layout, flight, "0.33.0")
-    plane = plane_of(config, 2)
+@pytest.mark.parametrize("n", SIZES)
+def test_every_block_is_free_or_held_and_the_null_block_neither(n: int, layout: str, flight: str) -> None:
+    config = with_groups(replace(large_case(2, n)[0], enable_prefix_caching=True), layout, flight, "0.33.0")
+    plane = plane_of(config, 2, n)
     kinds = kinds_of(config.modes.groups)
     seen = 0
-    for until_s in moments_s(2):
+    for until_s in moments_s(2, n):
         plane.advance(until_s)
         engines = plane.engines
         slots = engines.slots[np.isin(engines.slots["state"], (PREFILL, DECODE, LANDING))]
@@ -96,8 +101,9 @@ def test_without_the_prefix_cache_blocks_are_counted(layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", few(LAYOUTS, "chunks"))
-def test_at_the_end_every_block_is_free(layout: str) -> None:
-    config = with_groups(replace(large_case(3)[0], enable_prefix_caching=True), layout, "async", "0.32.0")
-    plane = plane_of(config, 3)
+@pytest.mark.parametrize("n", SIZES)
+def test_at_the_end_every_block_is_free(n: int, layout: str) -> None:
+    config = with_groups(replace(large_case(3, n)[0], enable_prefix_caching=True), layout, "async", "0.32.0")
+    plane = plane_of(config, 3, n)
     plane.advance(np.inf)
     assert len(free_list(plane)) == config.num_blocks - 1

@@ -75,12 +75,12 @@ def test_small_bursts(
     assert_same(with_groups(config, layout, flight, version), stopping)
 
 
-def large_case(seed: int) -> tuple[EngineConfig, Requests]:
+def large_case(seed: int, n: int = 200) -> tuple[EngineConfig, Requests]:
     rng = stream(seed, "kernel", "groups")
-    requests = random_requests(rng, 200, float(rng.choice([2.0, 8.0, 40.0])))
+    requests = random_requests(rng, n, float(rng.choice([2.0, 8.0, 40.0])))
     config = random_config(rng)
     config = replace(config, num_blocks=max(8, config.num_blocks // (1 + 2 * (seed % 2))))
-    return config, replace(requests, stops=rng.random(200) < (0.0, 0.4)[seed % 2])
+    return config, replace(requests, stops=rng.random(n) < (0.0, 0.4)[seed % 2])
 
 
 @pytest.mark.exhaustive
