@@ -4,7 +4,7 @@ BIN := .venv/bin
 # packages are installed without bytecode: whoever imports a module first writes it
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-exhaustive test-break sbom dashboard screenshots venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test test-exhaustive test-break test-mutants sbom dashboard screenshots docs venv-vllm test-vllm test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -48,6 +48,18 @@ BREAK_S ?= 60
 BREAK_SEED ?= 1
 test-break: setup  ## hostile inputs for BREAK_S seconds from BREAK_SEED on: every command ends with 0, 1 or 2
 	$(BIN)/python -m bench.hostile --seconds $(BREAK_S) --seed $(BREAK_SEED)
+
+MUTANTS ?= --sample 10 --seed 1
+test-mutants: setup  ## small wrong changes of the code, a sample of each room, and how many of them the tests notice
+	$(BIN)/python -m bench.mutants $(MUTANTS)
+
+.venv/.docs: .venv/.stamp
+	$(BIN)/pip install --quiet -c constraints.txt 'servecast[docs]'
+	touch $@
+
+docs: setup .venv/.docs  ## the documentation as a site in build/site; commands and figures that it shows are executed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	SERVECAST_DOCS=1 $(BIN)/pytest -n 2 tests/documents
 
 sbom: setup  ## what is installed, as a bill of materials in build/sbom.json (CycloneDX)
 	$(PYTHON) -m venv .venv-sbom

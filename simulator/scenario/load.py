@@ -113,14 +113,14 @@ def load_scenario(
 ) -> LoadedScenario:
     """Load a scenario with overlays and assignments.
 
+    Overlays and assignments win over the scenario; two of them that give the same value are an error naming both.
+
     Parameters
     ----------
     source : a file, a mapping with what a file would hold, or a scenario as typed objects
     overlays : partial scenarios laid over it in order
     sets : assignments as `run.seed=3` or `topologies.cloud.pools[rented].tensor_parallel_size=2`
     folder : from which the paths of files in a mapping start; those in a file start from its own folder
-
-    Overlays and assignments win over the scenario; two of them that give the same value are an error naming both.
 
     Raises
     ------

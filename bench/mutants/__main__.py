@@ -1,0 +1,178 @@
+"""`python -m bench.mutants`: small wrong changes of the code, a sample of each room, and how many the tests notice.
+
+Each change is made in a copy of the tree, and the tests that run the changed function are run, quickest first, until
+one fails. What runs which function is recorded beforehand (`--record` does only that), again for tests that have
+changed. Results are kept in build/mutants as they come: the same command goes on where it was interrupted, and tries
+again what survived once tests have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from random import Random
+from threading import Lock
+from typing import Any
+
+from ruamel.yaml import YAML
+from tabulate import tabulate
+
+from bench.mutants.changes import Change, changes, compiles
+from bench.mutants.reach import digest
+from bench.mutants.tracing import PACKAGES, ROOT
+from bench.mutants.trial import Reach, Tree, reaches, record, stale, tests_of
+
+BUILT = ROOT / "build/mutants"
+EQUAL = Path(__file__).with_name("equal.yaml")
+OUTCOMES = ("noticed", "survived", "time", "not run", "equal")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.mutants", description=__doc__)
+    parser.add_argument("--rooms", default="", help="simulator/run,calibrate,…: all unless given")
+    parser.add_argument("--sample", type=int, default=10, help="changes of each room")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--most-s", type=float, default=120.0, help="CPU seconds of tests for one change, as recorded")
+    parser.add_argument("--part", choices=["all", "quick"], default="all", help="of the tests, as pytest's")
+    parser.add_argument("--record", action="store_true", help="only record what the tests run")
+    parser.add_argument(
+        "--as-recorded",
+        action="store_true",
+        help="record nothing: tests without a record are run where they name the changed module",
+    )
+    given = parser.parse_args()
+    if not given.as_recorded:
+        missing = stale(BUILT / "reach")
+        if missing:
+            record(BUILT / "reach", missing, given.jobs)
+    if given.record:
+        return 0
+    known = reaches(BUILT / "reach")
+    rooms = by_room()
+    wanted = given.rooms.split(",") if given.rooms else list(rooms)
+    unknown = [room for room in wanted if room not in rooms]
+    if unknown:
+        parser.error(f"no such room: {', '.join(unknown)}; there are {', '.join(rooms)}")
+    drawn = [(room, each) for room in wanted for each in draw(room, rooms[room], given.sample, given.seed)]
+    told = _through(drawn, known, given)
+    _tell(told, given.seed, len(kernel_files()), [*stale(BUILT / "reach")])
+    return 0
+
+
+def kernel_files() -> set[Path]:
+    """What kernels can read: changed there, all of them compile anew. Oracles and laws hold them to the reference."""
+    from simulator.jit import kernel_sources
+
+    return {path.resolve() for path in kernel_sources()} | {(ROOT / "simulator/jit.py").resolve()}
+
+
+def by_room() -> dict[str, list[Path]]:
+    """Sources by room: those of the simulator each, calibrate and dashboard as a whole."""
+    kernels, rooms = kernel_files(), {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.resolve() not in kernels:
+                inside = path.relative_to(ROOT).parts
+                room = "/".join(inside[:2]) if package == "simulator" and len(inside) > 2 else package
+                rooms.setdefault(room, []).append(path)
+    return rooms
+
+
+def draw(room: str, paths: list[Path], count: int, seed: int) -> list[Change]:
+    """`count` changes that compile; a larger count draws the same ones and more."""
+    found = [each for path in paths for each in changes(path.relative_to(ROOT).as_posix(), path.read_bytes())]
+    Random(f"{seed} {room}").shuffle(found)
+    return list(_first(found, count))
+
+
+def _first(found: list[Change], count: int) -> Iterator[Change]:
+    for each in found:
+        if count > 0 and compiles(each.applied((ROOT / each.path).read_bytes())):
+            count -= 1
+            yield each
+
+
+def _through(drawn: list[tuple[str, Change]], known: list[Reach], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Results of all that was drawn; each is written as soon as it is there."""
+    equal = YAML(typ="safe").load(EQUAL) or {}
+    kept, lock, trees = _Kept(BUILT / "results.jsonl"), Lock(), SimpleQueue[Tree]()
+    for number in range(given.jobs):
+        tree = Tree(BUILT / f"tree-{number}")
+        tree.bring_up_to_date()
+        trees.put(tree)
+
+    def one(room: str, change: Change) -> dict[str, Any]:
+        within, beyond = tests_of(change, known, given.most_s)
+        found = {"room": room, "change": change.name, "line": change.line, "kind": change.kind}
+        if change.name in equal:
+            return {**found, "outcome": "equal", "by": equal[change.name]}
+        if not within:
+            return {**found, "outcome": "not run", "by": ""}
+        key = _key(change, within, given.part)
+        if key not in kept.results:
+            tree = trees.get()
+            try:
+                outcome, by = tree.verdict(change, within, given.part)
+            finally:
+                trees.put(tree)
+            with lock:
+                kept.add(key, {**found, "outcome": outcome, "by": by, "tests": len(within), "left_out": len(beyond)})
+                print(f"{outcome:8}  {change.path}:{change.line}  {change.name}", file=sys.stderr, flush=True)
+        return kept.results[key]
+
+    with ThreadPoolExecutor(given.jobs) as pool:
+        return list(pool.map(lambda each: one(*each), drawn))
+
+
+def _key(change: Change, tests: list[Reach], part: str) -> str:
+    """The same as long as the changed file and the tests that were run are the same."""
+    parts = [part, change.name, str(change.start), digest(ROOT / change.path)]
+    parts += sorted(f"{reach.test} {digest(ROOT / reach.test)}" for reach in tests)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+class _Kept:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.results: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            whole = path.read_text("utf-8").rpartition("\n")[0]
+            self.results = {told.pop("key"): told for told in map(json.loads, whole.splitlines())}
+
+    def add(self, key: str, result: dict[str, Any]) -> None:
+        self.results[key] = result
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": key, **result}, ensure_ascii=False) + "\n")
+
+
+def _tell(told: list[dict[str, Any]], seed: int, kernels: int, unrecorded: list[str]) -> None:
+    rows = []
+    for room in dict.fromkeys(each["room"] for each in told):
+        counts = {name: sum(each["room"] == room and each["outcome"] == name for each in told) for name in OUTCOMES}
+        judged = sum(counts.values()) - counts["equal"]
+        share = (counts["noticed"] + counts["time"]) / judged if judged else None
+        rows.append({"room": room, "changes": sum(counts.values()), **counts, "score": share})
+    (BUILT / f"score-{seed}.json").write_text(
+        json.dumps({"seed": seed, "rooms": rows, "changes": told}, indent=1, ensure_ascii=False)
+    )
+    for each in told:
+        if each["outcome"] in {"survived", "not run", "equal"}:
+            print(f"{each['outcome']}: line {each['line']}, {each['change']}  {each['by']}".rstrip())
+    print()
+    shown = [{**row, "score": "-" if row["score"] is None else f"{row['score']:.0%}"} for row in rows]
+    print(tabulate(shown, headers="keys"))
+    print(f"\nSeed {seed}. Score: noticed, or without an end, of all but those of equal effect.")
+    print(f"`not run`: by no test. {kernels} files that kernels are made of are left out.")
+    if unrecorded:
+        print(f"Without a record, and run only where they name the changed module: {len(unrecorded)} files of tests.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The site of the documentation: what `mkdocs` needs beyond its configuration."""

@@ -1,0 +1,64 @@
+"""Small wrong changes of the code, as `make test-mutants` makes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.mutants.changes import changes, compiles
+
+CASES = [
+    ("a < b", {"a <= b", "a >= b"}),
+    ("a is not b", {"a is b"}),
+    ("a - b * c", {"a + b * c", "a - b / c"}),
+    ('f"{a}" + b', set()),
+    ("a and not b", {"a or not b", "a and bool(b)"}),
+    ("3", {"4"}),
+    ("0.5", {"1.0"}),
+    ("-1", {"(+1)", "-2"}),
+    ("True", {"False"}),
+    ("min(a, b)", {"max(a, b)", "min(b, a)"}),
+    ("a.max()", {"a.min()"}),
+    ("a if b else c", {"(c) if b else (a)"}),
+    ("isinstance(a, int)", set()),
+    ("é < b", {"é <= b", "é >= b"}),
+]
+
+
+@pytest.mark.parametrize(("expression", "expected"), CASES, ids=[each for each, _ in CASES])
+def test_an_expression_becomes(expression: str, expected: set[str]) -> None:
+    source = f"x = {expression}\n".encode()
+    found = {each.applied(source).decode() for each in changes("a.py", source)}
+    assert found == {f"x = {each}\n" for each in expected}
+
+
+def test_conditions_returns_and_calls_are_changed_where_they_stand() -> None:
+    source = b"""
+def f(a: int = 1) -> int:
+    if a > 2:
+        raise ValueError
+    if a:
+        g(a)
+    n += 1
+    return a
+"""
+    found = {(each.kind, each.line, each.old, each.new): each for each in changes("a.py", source)}
+    assert {each.function for each in found.values()} == {"f"}
+    assert ("condition", 3, "a > 2", "False") in found
+    assert ("condition", 5, "a", "not (a)") in found
+    assert ("left out", 6, "g(a)", "pass") in found
+    assert ("arithmetic", 7, "+=", "-=") in found
+    assert ("return", 8, "a", "None") in found
+    assert ("constant", 2, "1", "2") in found
+    assert all(compiles(each.applied(source)) for each in found.values())
+    assert not compiles(b"return = 3")
+
+
+def test_what_only_checkers_of_types_see_stays() -> None:
+    source = b"""
+from typing import TYPE_CHECKING, Literal
+if TYPE_CHECKING:
+    a = 1
+@decorated(1)
+def f(x: Literal[1, 2]) -> Literal[3]: ...
+"""
+    assert changes("a.py", source) == []
