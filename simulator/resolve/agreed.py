@@ -194,7 +194,9 @@ def _equal(a: object, b: object) -> bool:
 
 
 def committed_instances_stay(loaded: LoadedScenario, sized: LoadedScenario, name: str) -> LoadedScenario:
-    """A topology whose sizes are searched anew, with commitments on the instances that were agreed at a size."""
+    """A topology whose sizes are searched anew, or that an event changes, with commitments on the instances that were
+    agreed at a size; another GPU is agreed anew.
+    """
     topology = loaded.scenario.topologies[name]
     agreed_for = {pool.name: pool for pool in sized.scenario.topologies[name].pools}
     pools = tuple(
@@ -207,6 +209,9 @@ def committed_instances_stay(loaded: LoadedScenario, sized: LoadedScenario, name
 
 def _on_instance(pool: Pool, sized: Pool) -> Pool:
     if not is_reserved(pool) or pool.instance is not None or pool.gpus_per_instance is not None:
+        return pool
+    names = ("site", "gpu", "billing", "term_months", "tensor_parallel_size", "pipeline_parallel_size")
+    if any(getattr(pool, name) != getattr(sized, name) for name in names):
         return pool
     offer = catalog_offer(sized, catalog_tier(sized)) or catalog_offer(sized, "on_demand")
     return pool if offer is None else pool.model_copy(update={"instance": offer.instance})

@@ -85,7 +85,12 @@ def held_usd_per_hour(pool: Pool, offer: GpuOffer, shares: Mapping[int, float]) 
     """What such instances cost an hour on average, with replicas as `offer_for` takes them."""
     own, size = _own_price(pool), offer.gpus_per_instance
     usd = offer.usd_per_instance_hour if own is None else own * size
-    return usd * instances_held(pool.tensor_parallel_size, _stages(pool, shares), size)
+    return usd * instances_needed(pool, size, shares)
+
+
+def instances_needed(pool: Pool, size: int, shares: Mapping[int, float], least: int = 0) -> float:
+    """Instances of so many GPUs that are paid for on average, `least` of them whenever a replica is there."""
+    return instances_held(pool.tensor_parallel_size, _stages(pool, shares), size, least)
 
 
 def _stages(pool: Pool, shares: Mapping[int, float]) -> dict[int, float]:

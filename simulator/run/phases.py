@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from simulator.errors import InputError, Problem
-from simulator.resolve.agreed import Spell
+from simulator.resolve.agreed import Spell, committed_instances_stay
 from simulator.resolve.sizes import alone, at_start
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, check_names_alone, plan_topology
@@ -130,6 +130,7 @@ def walk_study(
 
     for stage, (phase, end) in enumerate(zip(later, ends[1:], strict=True), start=1):
         event = phase.event
+        phase = replace(phase, loaded=committed_instances_stay(phase.loaded, spells[-1].planned.loaded, planned.name))
         horizon = replace(loads.horizon, from_month=event.from_month, months=_end(loads, end))
         here = replace(loads, horizon=horizon)
         with _at_its_place(phase):

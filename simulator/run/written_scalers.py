@@ -19,7 +19,7 @@ from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.instances import better_instance, has_choice, is_left_open, replica_hours
+from simulator.size.instances import better_instance, has_choice, is_left_open, other_instances, replica_hours
 
 Instances = dict[str, str]
 """Names of instances, by pool."""
@@ -38,7 +38,8 @@ def on_cheapest_instances(
 
     Those that leave their settings open are on the cheapest by their search. The others are simulated on the instances
     that are taken before anybody knows how many replicas are there when, then on those that would have held them for
-    least, as long as the bill falls and the SLO is met as it was.
+    least, as long as the bill falls and the SLO is met as it was. Where it is missed, others on which it may be met
+    are looked at first.
 
     Parameters
     ----------
@@ -58,6 +59,16 @@ def on_cheapest_instances(
     if not pools:
         return sized
     outcomes, usd, meets = _served(found, name, periods, store, rows, told)
+    others = () if meets else _others(found, name, pools)
+    for other in others:
+        looked.append(other)
+        there = _on(sized, name, other)
+        then, less, met = _served(there, name, periods, store, rows, told)
+        if met:
+            _forget(found, name, periods, rows)
+            found, outcomes, usd, meets = there, then, less, met
+            break
+        _forget(there, name, periods, rows)
     while other := _better(found, name, pools, periods, outcomes):
         if other in looked:
             break
@@ -124,6 +135,18 @@ def _served(
     usd = usd_of_periods(parts, resolve_terms(planned).terms)
     meets = all(try_fleet(subject, one.demand, store).refutation is None for one in periods)
     return outcomes, sum(usd) / len(usd), meets
+
+
+def _others(loaded: LoadedScenario, name: str, pools: Sequence[str]) -> Sequence[Instances]:
+    """One of the pools on each of the instances on which its trial may go another way."""
+    planned = plan_topology(alone(loaded, name), name)
+    specs = {spec.name: spec for spec in planned.fleet.pools}
+    return [
+        {pool.name: instance}
+        for pool in planned.settings.pools
+        if pool.name in pools
+        for instance in other_instances(pool, specs[pool.name])
+    ]
 
 
 def _better(

@@ -11,8 +11,18 @@ from simulator.catalog.gpus import gpu
 from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.sites import site
 from simulator.errors import InputError
-from simulator.resolve.offers import catalog_offer, catalog_tier, held_usd_per_hour, is_reserved, offer_for
+from simulator.resolve.offers import (
+    catalog_offer,
+    catalog_tier,
+    committed_instances,
+    held_usd_per_hour,
+    instances_needed,
+    is_reserved,
+    offer_for,
+    replica_shares,
+)
 from simulator.schema.pool import Pool, QueueAutoscaler
+from simulator.study.fleet import PoolSpec
 from simulator.study.usage import Usage
 
 _ROUNDING = 1e-9
@@ -37,36 +47,70 @@ class Better:
 
 
 def is_left_open(pool: Pool) -> bool:
-    """Whether it says on which instances a rented pool is that an autoscaler sizes, reserved ones apart.
-
-    The instances of a commitment are agreed before anybody knows what is used beside them.
-    """
+    """Whether no one says on which instances a rented pool is that an autoscaler sizes."""
     return is_chosen_by_use(pool) and pool.instance is None and pool.gpus_per_instance is None
 
 
 def is_chosen_by_use(pool: Pool) -> bool:
-    """Whether how long each number of replicas is there decides which instances of a pool cost least."""
-    return isinstance(pool.autoscaler, QueueAutoscaler) and pool.billing != "owned" and not is_reserved(pool)
+    """Whether how long each number of replicas is there decides which instances of a pool cost least.
+
+    So it does where the fewest replicas of an autoscaler are under commitment: with other instances that is another
+    number of them. A number that is given is of the instances that are taken for it.
+    """
+    is_rented = pool.billing != "owned" and not (is_reserved(pool) and pool.commitments is not None)
+    return isinstance(pool.autoscaler, QueueAutoscaler) and is_rented
 
 
 def has_choice(pool: Pool) -> bool:
     """Whether several instances are sold that a pool could be on."""
-    here, card, tier = site(pool.site).name, gpu(pool.gpu).name, catalog_tier(pool)
-    return len({one.instance for one in gpu_offers() if (one.site, one.gpu, one.tier) == (here, card, tier)}) > 1
+    return len({one.instance for one in _sold(pool)}) > 1
+
+
+def _sold(pool: Pool) -> list[GpuOffer]:
+    """Offers of the GPU in the pool's tier; of terms that the catalog does not have, those on demand."""
+    here = [one for one in gpu_offers() if (one.site, one.gpu) == (site(pool.site).name, gpu(pool.gpu).name)]
+    found = [one for one in here if one.tier == catalog_tier(pool)]
+    return found or [one for one in here if is_reserved(pool) and one.tier == "on_demand"]
+
+
+def _tier(pool: Pool) -> str | None:
+    return next((one.tier for one in _sold(pool)), None)
+
+
+def _on_each(pool: Pool) -> dict[str, GpuOffer]:
+    """The offers of all instances that hold a replica of a pool, by name."""
+    names = dict.fromkeys(one.instance for one in _sold(pool))
+    alone = (pool.model_copy(update={"instance": name, "gpus_per_instance": None}) for name in names)
+    offers = (catalog_offer(one, _tier(pool)) for one in alone)
+    return {offer.instance: offer for offer in offers if offer is not None}
 
 
 def taken_before(pool: Pool) -> GpuOffer | None:
     """What a pool is on before anybody knows how many replicas it has when, whatever it names."""
-    return catalog_offer(pool.model_copy(update={"instance": None, "gpus_per_instance": None}), catalog_tier(pool))
+    return catalog_offer(pool.model_copy(update={"instance": None, "gpus_per_instance": None}), _tier(pool))
 
 
 def at_fewest(pool: Pool, least: int) -> str:
     """Name of the instance on which the fewest replicas of a pool cost least; empty where none is sold."""
-    tier = catalog_tier(pool)
+    tier = _tier(pool)
     try:
         return "" if tier is None else offer_for(pool, tier, {least: 1.0}).instance
     except InputError:
         return ""
+
+
+def other_instances(pool: Pool, spec: PoolSpec) -> tuple[str, ...]:
+    """Instances that a pool could be on beside its own, where its trial might be another one: the cheapest first.
+
+    Only what takes an instance with all replicas on it tells one size from another.
+    """
+    faults = spec.reliability
+    is_apart = bool(faults.mtbf_s or faults.reclaim_mtbf_s or faults.unavailable_probability or faults.known)
+    if not is_apart:
+        return ()
+    taken, shares = catalog_offer(pool, _tier(pool)), replica_shares(pool)
+    usd = {name: _usd_per_hour(pool, one, shares) for name, one in _on_each(pool).items() if one != taken}
+    return tuple(sorted(usd, key=lambda name: (usd[name], name)))
 
 
 def better_instance(pool: Pool, had: dict[int, float]) -> Better | None:
@@ -77,15 +121,36 @@ def better_instance(pool: Pool, had: dict[int, float]) -> Better | None:
     pool : as it was simulated
     had : numbers of replicas, and the share of the time for which each was there
     """
-    tier = catalog_tier(pool)
-    taken = catalog_offer(pool, tier)
-    if not had or taken is None or tier is None:
+    taken = catalog_offer(pool, _tier(pool))
+    if not had or taken is None:
         return None
-    offer = offer_for(pool.model_copy(update={"instance": None, "gpus_per_instance": None}), tier, had)
-    paid, less = (held_usd_per_hour(pool, one, had) for one in (taken, offer))
+    offer = _cheapest(pool, had)
+    paid, less = (_usd_per_hour(pool, one, had) for one in (taken, offer))
     if not less < (1 - _ROUNDING) * paid:
         return None
     return Better(taken, offer, paid - less, 1 - less / paid)
+
+
+def _cheapest(pool: Pool, had: dict[int, float]) -> GpuOffer:
+    if is_reserved(pool):
+        offers = _on_each(pool).values()
+        return min(offers, key=lambda one: (_usd_per_hour(pool, one, had), one.gpus_per_instance, one.instance))
+    return offer_for(pool.model_copy(update={"instance": None, "gpus_per_instance": None}), pool.billing, had)
+
+
+def _usd_per_hour(pool: Pool, offer: GpuOffer, had: dict[int, float]) -> float:
+    """What such instances cost an hour on average: those under commitment all the time, what is above on demand."""
+    if not is_reserved(pool):
+        return held_usd_per_hour(pool, offer, had)
+    size = offer.gpus_per_instance
+    kept = committed_instances(pool, size)
+    above = instances_needed(pool, size, had, kept) - kept * math.fsum(had.values())
+    on_it = pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None})
+    on_demand = catalog_offer(on_it, "on_demand")
+    reserved = pool.price_usd_per_gpu_hour if pool.price_usd_per_gpu_hour is not None else offer.usd_per_gpu_hour
+    beyond = on_demand.usd_per_gpu_hour if on_demand is not None else reserved
+    beyond = beyond if pool.on_demand_usd_per_gpu_hour is None else pool.on_demand_usd_per_gpu_hour
+    return size * (kept * reserved + above * beyond)
 
 
 def replica_hours(name: str, uses: Sequence[tuple[float, Sequence[Usage]]]) -> dict[int, float]:

@@ -25,7 +25,14 @@ from simulator.simulate.stored import stored_outcome
 from simulator.size.assumed import AS_IT_IS, Assumed, under
 from simulator.size.bounds import least_replicas, least_usd_per_month
 from simulator.size.expected import expected_trials, share_done
-from simulator.size.instances import at_fewest, better_instance, is_left_open, replica_hours, taken_before
+from simulator.size.instances import (
+    at_fewest,
+    better_instance,
+    is_left_open,
+    other_instances,
+    replica_hours,
+    taken_before,
+)
 from simulator.units import HOURS_PER_MONTH
 
 Point = tuple[Size, ...]
@@ -193,8 +200,9 @@ class Trials:
     def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
         """Simulate a point, and what autoscaled pools of it would have cost least on, if these are other instances.
 
-        Which instances hold a pool for least depends on how long it has how many replicas, which its trial says. The
-        point that is returned names them.
+        Which instances hold a pool for least depends on how long it has how many replicas, which its trial says. One
+        that is refused may meet on others, where instances fail with all that is on them. The point that is returned
+        names them.
 
         Parameters
         ----------
@@ -206,6 +214,12 @@ class Trials:
         except InputError as error:
             return Tried(point, "refused", reason="; ".join(problem.message for problem in error.problems))
         tried, looked = self._at(point, best, replications), {point}
+        for other in self._on_other_instances(point) if tried.refutation is not None else ():
+            looked.add(other)
+            found = self._at(other, best, replications)
+            if found.refutation is None:
+                tried = found
+                break
         while (other := self._on_better_instances(tried, best)) not in looked:
             looked.add(other)
             found = self._at(other, tried if tried.word == "met" else best, replications)
@@ -221,6 +235,15 @@ class Trials:
         tried = self._raced(point, sized, best, replications)
         self._keep_rows(tried, sized.subject)
         return tried
+
+    def _on_other_instances(self, point: Point) -> Iterator[Point]:
+        """The point with one autoscaled pool on each of the instances on which its trial may go another way."""
+        sized = self.sized(point)
+        settings = {pool.name: pool for pool in sized.planned.settings.pools}
+        specs = {spec.name: spec for spec in sized.subject.fleet.pools}
+        for k, size, written in self._left_open(point):
+            for name in other_instances(settings[written.name], specs[written.name]):
+                yield (*point[:k], _on(written, size, name), *point[k + 1 :])
 
     def _on_better_instances(self, tried: Tried, best: Tried | None) -> Point:
         """The point with autoscaled pools on the instances that would have held their replicas for least.

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
+from simulator.resolve.sizes import Scaled, alone, open_pools
+from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
+from simulator.simulate.store import Store
 from simulator.size.found import Limits
+from simulator.size.trials import Trials
 
 LAMBDA_USD_PER_HOUR = {1: 4.29, 2: 8.38, 4: 16.36, 8: 31.92}
 """H100 SXM instances by their GPUs: price page of 2026-09-20, gpu_offers.csv."""
@@ -28,7 +32,7 @@ def run(folder: Path, topology: str, **load: Any) -> tuple[dict[str, Any], float
     load = {"rate_rps": 40, "horizon_s": 300, "warmup_s": 100, "study": "months: 1"} | load
     found = simulate(written(folder, chat(topology, **load)), folder, limits=Limits(max_replicas=10))
     ledger = json.loads((found.bundle / "usage.json").read_text())["t"]
-    (month,) = ledger["months"]
+    month = ledger["months"][0]
     uses = [(period["hours"], ledger["usages"][period["usage"]]) for period in month]
     return found.summary["topologies"]["t"], least_usd(uses)
 
@@ -64,6 +68,53 @@ def test_a_written_autoscaler_is_on_the_instances_that_its_replicas_cost_least_o
     named, _ = run(tmp_path, pool(scaler, f", gpus_per_instance: {gpus}"))
     assert named["cost"]["usd_per_month"] == pytest.approx(least)
     assert "gpus_per_instance" not in str(found["warnings"])
+
+
+@pytest.mark.parametrize(("gpus", "usd_per_hour"), [(1, 2.5 + 7 * 4.29), (2, 5 + 3 * 8.38), (8, 20), (None, 20)])
+def test_a_reserved_autoscaler_is_on_the_instances_whose_bill_is_least(
+    tmp_path: Path, gpus: int | None, usd_per_hour: float
+) -> None:
+    """Eight all the time, the instance of the fewest under commitment at $2.50 a GPU, what is above on demand."""
+    size = "" if gpus is None else f", gpus_per_instance: {gpus}"
+    given = f", billing: reserved, term_months: 12, price_usd_per_gpu_hour: 2.5, egress_usd_per_gb: 0{size}"
+    found, _ = run(tmp_path, pool("{kind: queue, min: 1, max: 8, target_per_replica: 4}", given), study="months: 12")
+    assert found["cost"]["usd_per_month"] == pytest.approx(usd_per_hour * HOURS_PER_MONTH)
+    assert found["cost"]["committed_instances"] == {"p": 1}
+
+
+FAILURE = (
+    ", egress_usd_per_gb: 0, server_failures: [{start_s: 40, duration_s: 1000}], "
+    "cold_start: {provision_s: 30, image_s: 0, weights_s: 0, engine_s: 0}"
+)
+FAILS = "{kind: queue, min: 4, max: 8, target_per_replica: 500}"
+
+
+def test_a_written_autoscaler_that_misses_on_one_instance_is_tried_on_others(tmp_path: Path) -> None:
+    """Four on one instance fail together for half a minute; on two instances of two GPUs at $8.38 half of them stay."""
+    load = {"rate_rps": 12, "horizon_s": 120, "warmup_s": 10}
+    together, _ = run(tmp_path, pool(FAILS, f"{FAILURE}, gpus_per_instance: 4"), **load)
+    assert not together["metrics"]["slo_met"]
+    found, _ = run(tmp_path, pool(FAILS, FAILURE), **load)
+    assert found["metrics"]["slo_met"]
+    assert found["cost"]["usd_per_month"] == pytest.approx(2 * 8.38 * HOURS_PER_MONTH)
+
+
+def test_a_size_that_is_refused_on_one_instance_is_tried_on_others(tmp_path: Path) -> None:
+    """The same as a point of a search; where nothing fails, no instance is tried that may not cost less."""
+    for given, word, instance, tried in ((FAILURE, "met", "gpu_2x_h100_sxm5", 2), ("", "refused", "", 1)):
+        scaler = FAILS.replace("max: 8", "max: auto")
+        rate_rps = 12 if given else 400
+        text = chat(pool(scaler, given), study="months: 1", rate_rps=rate_rps, horizon_s=120, warmup_s=10)
+        loaded = written(tmp_path, text)
+        loads = loads_of(loaded)
+        periods = loads.periods(loads.horizon.level(1))
+        trials = Trials(alone(loaded, "t"), "t", open_pools(loaded, "t"), periods, Store())
+        found = trials((Scaled(4, 8, 500.0),))
+        (size,) = found.point
+        assert isinstance(size, Scaled)
+        assert (found.word, size.instance) == (word, instance)
+        assert trials.simulated >= tried
+        assert given or trials.simulated == 1
 
 
 @pytest.mark.exhaustive

@@ -61,6 +61,12 @@ def test_a_running_term_goes_on_at_its_price_and_is_renewed_at_the_new_one(
     assert usd_by_month(tmp_path, change, *RESERVED) == pytest.approx(expected, rel=1e-6)
 
 
+def test_another_number_stays_on_the_instances_agreed(tmp_path: Path) -> None:
+    """Two replicas alone would be on one instance of two GPUs; the first is under terms on an instance of one."""
+    change = "replicas: 2, commitments: 1, on_demand_usd_per_gpu_hour: 2.0"
+    assert usd_by_month(tmp_path, change, *RESERVED[:-1]) == pytest.approx([4.0] * 3 + [6.0] * 9, rel=1e-6)
+
+
 def test_another_gpu_is_another_offer(tmp_path: Path) -> None:
     """What runs is left behind, and paid beside the new terms."""
     found = usd_by_month(tmp_path, "gpu: h200, price_usd_per_gpu_hour: 3.0", *RESERVED)

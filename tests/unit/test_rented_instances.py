@@ -195,7 +195,11 @@ def test_other_instances_than_those_written_are_told() -> None:
     assert cheaper_instances(single, single, quiet) == []
     assert "try gpus_per_instance: 1" in cheaper_instances(eight, eight, quiet)[0]
     assert cheaper_instances(topology(WIDE), single, full) == [], "what is left open was chosen by its trial"
-    for other in ({"replicas": 8}, WIDE | RESERVED, {"billing": "owned", "site": "onprem"}):
+    (words,) = cheaper_instances(*[topology(WIDE | RESERVED | {"gpus_per_instance": 1})] * 2, full)
+    assert "try gpus_per_instance: 8" in words
+    assert f"${(2.5 + 6.9 * 4.29 - 8 * 2.5) * 730:,.0f} a month" in words, "one instance is under commitment"
+    given = WIDE | RESERVED | {"commitments": 1}
+    for other in ({"replicas": 8}, given, {"billing": "owned", "site": "onprem"}):
         told = topology(other | {"gpus_per_instance": 1} if other.get("billing") != "owned" else other)
         assert cheaper_instances(told, told, full) == []
 
