@@ -55,6 +55,7 @@ def architecture_of(shape: ModelShape) -> Architecture:
 MIXERS = {
     "gated_delta_net": "linear_attn",
     "kda": "self_attn",
+    "mamba": "mamba",
     "mamba2": "mamba",
     "lightning": "self_attn",
     "short_convolution": "conv",

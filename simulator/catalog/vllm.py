@@ -75,7 +75,8 @@ def rules(version: str | None, shape: ModelShape, flashinfer: bool = False) -> R
     data = read_yaml("memory_overheads.yaml")
     newer = number >= _number(str(data["runtime_since"]))
     runtime = data["overheads"]["runtime_since" if newer else "runtime_before"]["value"]
-    values["tails_without_drafts"] = tuple(values["tails_without_drafts"])
+    for name in ("tails_without_drafts", "longer_windows"):
+        values[name] = tuple(values[name])
     return Rules(version=version or newest_version(), runtime_bytes=runtime, **values)
 
 

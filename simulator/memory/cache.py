@@ -87,17 +87,19 @@ def pages(shape: ModelShape, split: Split, rules: Rules, kv: KvFormat, block_siz
     if state and token:
         step = max(rules.latent_alignment if shape.is_mla else STATE_ALIGNMENT, block_size)
         tokens = step * math.ceil(state / (step * token))
-    return [_page(cache, size, tokens, token) for cache, size in zip(shape.caches, sizes, strict=True)]
+    further = int(shape.model_type in rules.longer_windows)
+    return [_page(cache, size, tokens, token, further) for cache, size in zip(shape.caches, sizes, strict=True)]
 
 
-def _page(cache: LayerCache, size: int, tokens: int, token: int) -> Page:
+def _page(cache: LayerCache, size: int, tokens: int, token: int, further: int) -> Page:
     if cache.kind == "state":
         return Page("state", 0, tokens, tokens * token or size, size)
     if cache.block_tokens:
         rows = cache.block_tokens // cache.tokens_per_row
         padded = math.ceil(rows * cache.row_bytes / cache.alignment) * cache.alignment
         return Page(cache.kind, cache.reach, cache.block_tokens, padded, cache.row_bytes)
-    return Page(cache.kind, cache.reach, tokens, size * tokens, size)
+    reach = cache.reach + further if cache.kind == "window" else cache.reach
+    return Page(cache.kind, reach, tokens, size * tokens, size)
 
 
 def _state_bytes(cache: LayerCache, tp: int, rules: Rules, dtype_bytes: int, drafts: int) -> int:

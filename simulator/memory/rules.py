@@ -27,6 +27,7 @@ class Rules:
     state_prefix_cache_asked : it can be asked for there; else it is turned off
     latent_alignment : tokens to which the block of latent attention is rounded beside a state
     tails_without_drafts : layers whose convolution does not keep a step's drafts
+    longer_windows : types of models whose windows reach one token further than their config says
     states_per_sequence_checked : vLLM refuses more sequences than blocks where layers have a state
     steps_in_flight : batches whose tokens a window holds at once
     sampler_bytes : bytes per sequence and vocabulary entry alive at once in the profiled sampler
@@ -56,6 +57,7 @@ class Rules:
     state_prefix_cache_asked: bool
     latent_alignment: int
     tails_without_drafts: tuple[str, ...]
+    longer_windows: tuple[str, ...]
     states_per_sequence_checked: bool
     steps_in_flight: int
     sampler_bytes: float

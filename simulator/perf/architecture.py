@@ -11,7 +11,7 @@ class StateLayers:
 
     Attributes
     ----------
-    kind : `gated_delta_net`, `kda`, `mamba2`, `lightning` or `short_convolution`
+    kind : `gated_delta_net`, `kda`, `mamba`, `mamba2`, `lightning` or `short_convolution`
     layers : how many; they may have attention beside it
     projected : values that the hidden state is projected to, in one product
     projections : (n, k) of the products after it; all without tensor parallelism

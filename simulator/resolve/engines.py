@@ -33,7 +33,7 @@ from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
 from simulator.resolve.kv_blocks import KvBlocks, kv_blocks, notes_of, notes_of_cache, question
-from simulator.resolve.memory import shape_of
+from simulator.resolve.memory import notes_of_formats, shape_of
 from simulator.resolve.refused import as_made, asked_for, check_refused
 from simulator.resolve.state_notes import notes_of_state
 from simulator.scenario.named_files import is_config
@@ -148,6 +148,7 @@ def plan_engine(
     else:
         steps = step_time(arch, machine, parts, limits, settings, drafting, plans)
         measured = kernels_of(machine, arch, parts, drafting)
+        notes += notes_of_formats(name, folder)
         notes += notes_of(arch.name, shape.unmodelled) + notes_of_state(arch, measured) + notes_of_cache(memory.kv)
     return PlannedEngine(
         model=(arch.name if is_config(folder, name) else name).lower(),

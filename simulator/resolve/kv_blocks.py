@@ -25,7 +25,7 @@ _KEYS = {
 }
 """Keys of an engine that a question's fields come from, where they are called otherwise."""
 _PLAIN = Modes()
-_MEASURED = ("auto", "fp8", "int8")
+_MEASURED = ("auto", "fp8")
 """Formats of the KV cache whose attention the step-time model was fitted to, or computes like one of them."""
 
 

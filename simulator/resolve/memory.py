@@ -13,7 +13,8 @@ from simulator.catalog.kv_cache import kv_format
 from simulator.catalog.models import model
 from simulator.catalog.shapes.border import EXPERTS, TOKENS
 from simulator.catalog.shapes.config import read_config, shape_from_config
-from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint, precision_of
+from simulator.catalog.shapes.quantization import BY_NAME, kv_cache_of, named, of_checkpoint
+from simulator.catalog.shapes.step_format import notes_of_mixture, precision_of
 from simulator.catalog.vllm import default_limits, overheads, rules
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.memory.drafts import with_head, with_model
@@ -246,12 +247,18 @@ def mtp_of(name: str, method: str, folder: Path) -> tuple[int, int]:
     return mtp_layers(method, config), mtp_modules(method, config)
 
 
+def notes_of_formats(name: str, folder: Path) -> tuple[str, ...]:
+    """The warning of a run with a checkpoint that has weights of several formats."""
+    found = _checkpoint(name, folder)
+    return notes_of_mixture(found.shape, found.file)
+
+
 def precision_of_checkpoint(name: str, folder: Path) -> str:
     """Format of the weights that a config.json gives, as the step-time model knows it.
 
     Raises
     ------
-    InputError : a format that it does not know, or several
+    InputError : a format that it does not know
     """
     found = _checkpoint(name, folder)
     return precision_of(found.shape, found.file)

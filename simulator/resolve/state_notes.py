@@ -8,6 +8,7 @@ from simulator.perf.hardware import Hardware
 NAMES = {
     "gated_delta_net": "Gated DeltaNet layers",
     "kda": "KDA layers",
+    "mamba": "Mamba layers",
     "mamba2": "Mamba-2 layers",
     "lightning": "lightning attention",
     "short_convolution": "short convolutions",

@@ -15,7 +15,6 @@ KvCacheDtype = Literal[
     "fp8",
     "fp8_e4m3",
     "fp8_e5m2",
-    "int8",
     "int8_per_token_head",
     "fp8_per_token_head",
     "int4_per_token_head",

@@ -66,17 +66,6 @@ def test_a_run_takes_the_kv_cache_of_the_checkpoint_unless_told(tmp_path: Path) 
             {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}, "input_tensors": {"a": 1}}},
             "mxfp4",
         ),
-        (
-            {
-                "quant_method": "modelopt",
-                "quant_algo": "MIXED_PRECISION",
-                "quantized_layers": {
-                    "model.layers.0.mlp.up_proj": {"quant_algo": "FP8"},
-                    "model.layers.1.mlp.up_proj": {"quant_algo": "NVFP4"},
-                },
-            },
-            "fp8, nvfp4",
-        ),
     ],
 )
 def test_a_format_without_a_step_time_is_refused_at_its_place(
@@ -88,6 +77,30 @@ def test_a_format_without_a_step_time_is_refused_at_its_place(
     problem = caught.value.problems[0]
     assert (problem.path, problem.got) == ("quantization_config", got)
     assert problem.file == f"{tmp_path}/config.json"
+
+
+def mixed(down: str, up: str) -> dict[str, Any]:
+    layers = {f"model.layers.{k}.mlp.{part}": {"quant_algo": up} for k in range(8) for part in ("gate_proj", "up_proj")}
+    layers |= {f"model.layers.{k}.mlp.down_proj": {"quant_algo": down} for k in range(8)}
+    return {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+
+
+@pytest.mark.parametrize(("down", "up", "most"), [("FP8", "NVFP4", "fp4"), ("NVFP4", "FP8", "fp8")])
+def test_a_run_of_several_formats_takes_that_of_most_weights_and_says_so(
+    tmp_path: Path, down: str, up: str, most: str
+) -> None:
+    name = written(tmp_path, mixed(down, up))
+    planned = plan_engine(name, "b200", 1, 1, EngineSettings(), tmp_path)
+    assert planned.layout.weights.name == most
+    assert any("(fp4 67%, fp8 33%" in note or "(fp4 33%, fp8 67%" in note for note in planned.notes)
+    terms = answer(Question(name, "b200", folder=tmp_path)).plan.terms
+    assert planned.memory.plan.terms.weight_bytes == terms.weight_bytes
+
+
+def test_a_second_format_without_a_step_time_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="mxfp4 for experts alone") as caught:
+        plan_engine(written(tmp_path, mixed("FP8", "MXFP4")), "b200", 1, 1, EngineSettings(), tmp_path)
+    assert caught.value.problems[0].got == "mxfp4"
 
 
 def test_another_format_than_the_checkpoints_is_refused_as_vllm_does(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from simulator.catalog.shapes.hybrids import (
     nemotron_h,
     nemotron_nas,
 )
+from simulator.catalog.shapes.latents import hy_v4, longcat_flash, minicpm3
+from simulator.catalog.shapes.mamba import bamba, jamba, mamba, mamba2, zamba2
 from simulator.catalog.shapes.uneven import gemma3n, gemma4, minimax_m3
-from simulator.catalog.shapes.windows import mimo_v2, step_3p5
+from simulator.catalog.shapes.windows import laguna, mimo_v2, step_3p5
 
 BUILDERS: dict[str, tuple[Family, Builder]] = {
     **{name: (family, attention_and_mlp) for name, family in FAMILIES.items()},
@@ -32,7 +34,16 @@ BUILDERS: dict[str, tuple[Family, Builder]] = {
     "kimi_linear": (PLAIN, kimi_linear),
     "deepseek_v4": (PLAIN, deepseek_v4),
     "gemma3n_text": (Family(tied=True), gemma3n),
-    "gemma4_text": (Family(tied=True), gemma4),
+    **dict.fromkeys(("gemma4_text", "gemma4_unified_text"), (Family(tied=True), gemma4)),
+    "laguna": (Family(queries_normed=True), laguna),
+    "longcat_flash": (PLAIN, longcat_flash),
+    "hy_v4": (Family(sinks=True), hy_v4),
+    "minicpm3": (Family(tied=True), minicpm3),
+    **dict.fromkeys(("mamba", "falcon_mamba"), (Family(tied=True, norms=1), mamba)),
+    "mamba2": (Family(norms=1), mamba2),
+    "jamba": (Family(rotated=False), jamba),
+    "bamba": (PLAIN, bamba),
+    "zamba2": (Family(tied=True), zamba2),
     "mimo_v2_flash": (Family(sinks=True), mimo_v2),
     "step3p5": (Family(queries_normed=True), step_3p5),
     "minimax_m3": (PLAIN, minimax_m3),

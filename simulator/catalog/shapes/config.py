@@ -10,6 +10,7 @@ from simulator.catalog.shapes.border import TOKENS
 from simulator.catalog.shapes.builders import BUILDERS
 from simulator.catalog.shapes.decoder import Built, finish
 from simulator.catalog.shapes.reader import Config
+from simulator.catalog.shapes.spellings import FOUR_TIMES, usual_names
 from simulator.catalog.shapes.towers import encoders
 from simulator.errors import InputError, Problem
 from simulator.memory.shape import ModelShape
@@ -22,6 +23,8 @@ BESIDE = "hf_quant_config.json"
 MOST_WEIGHTS = 1e15
 REQUIRED = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
 OF_LATENT = ("qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
+WITHOUT_ATTENTION = ("mamba", "mamba2", "falcon_mamba")
+"""Types without heads of attention, and without MLPs."""
 ONE_BY_LAYER = ("layers_block_type", "hybrid_override_pattern")
 """Keys with an entry for each layer, where configs may leave out how many there are."""
 WIDTHS = (
@@ -32,7 +35,7 @@ WIDTHS = (
     "block_ff_dim",
     "block_configs",
 )
-"""Keys that tell how wide MLPs are; those of Falcon are four times the hidden size where it does not say."""
+"""Keys that tell how wide MLPs are."""
 _TEXT_OF = {
     "qwen2_vl": "qwen2",
     "qwen2_5_vl": "qwen2",
@@ -42,6 +45,8 @@ _TEXT_OF = {
     "kimi_k25": "deepseek_v3",
     "kimi_vl": "deepseek_v3",
     "kimi_k3": "kimi_linear",
+    "glm_ocr": "glm_ocr_text",
+    "paddleocr_vl": "paddleocr_vl_text",
 }
 """Language model of multimodal types whose text section does not name its own."""
 _MISNAMED = {"minimax_m3_vl": "minimax_m3"}
@@ -136,9 +141,10 @@ def _refuse_missing(text: Config) -> None:
     ------
     InputError : naming every key that is missing
     """
+    bare = text.model_type in WITHOUT_ATTENTION
     needed = REQUIRED + (OF_LATENT if text.has("kv_lora_rank") else ())
-    lacking = [key for key in needed if not text.has(key)]
-    if text.model_type != "falcon" and not any(text.has(key) for key in WIDTHS):
+    lacking = [key for key in needed if not text.has(key) and not (bare and key == "num_attention_heads")]
+    if not bare and text.model_type not in FOUR_TIMES and not any(text.has(key) for key in WIDTHS):
         lacking.append(WIDTHS[0])
     if lacking:
         kind = text.model_type
@@ -160,7 +166,10 @@ def text_section(config: Config) -> Config:
 
 
 def _with_layers(config: Config) -> Config:
-    """The keys with the number of layers, where a list of them tells it."""
+    """The keys under their usual names, with the number of layers where a list of them tells it."""
+    named = usual_names(config)
+    if named.keys() != config.keys():
+        config = Config(named, config.file, config.section)
     if config.has("num_hidden_layers"):
         return config
     listed = next((config.get(key) for key in ONE_BY_LAYER if config.has(key)), None)

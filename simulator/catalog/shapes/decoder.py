@@ -27,6 +27,8 @@ class Family:
     queries_normed : norms over queries and keys
     norms_span_heads : such a norm is over all heads together, not over each
     sinks : attention has a learned sink per head
+    learned_positions : rows of a learned table of positions before the first; None where positions are not learned
+    rotated : queries and keys are rotated by their position
     """
 
     gated_mlp: bool = True
@@ -39,6 +41,8 @@ class Family:
     queries_normed: bool = False
     norms_span_heads: bool = False
     sinks: bool = False
+    learned_positions: int | None = None
+    rotated: bool = True
 
 
 @dataclass(slots=True)
@@ -58,6 +62,11 @@ class Built:
     streams: int = 1
     latent: Latent | None = None
     unmodelled: list[str] = field(default_factory=list)
+
+    @property
+    def attends(self) -> bool:
+        """Whether a layer caches tokens."""
+        return any(cache.kind != "state" for cache in self.caches)
 
     def cache(self, layer: int, cache: LayerCache) -> None:
         self.caches.append(cache)
@@ -164,12 +173,12 @@ def add_attention(config: Config, family: Family, built: Built, layer: int, kind
     built.cache(layer, LayerCache(kind, kv_heads, width, width, reach))  # type: ignore[arg-type]
 
 
-def add_latent_attention(config: Config, built: Built, layer: int) -> None:
+def add_latent_attention(config: Config, built: Built, layer: int, part: str = "self_attn") -> None:
     """Multi-head latent attention, with the indexer of its sparse form where the config has one."""
     hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
     q_rank, kv_rank = config.number("q_lora_rank", 0), config.number("kv_lora_rank")
     nope, rope, value = (config.number(key) for key in ("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"))
-    prefix = f"model.layers.{layer}.self_attn"
+    prefix = f"model.layers.{layer}.{part}"
     built.matrices += parts.latent_attention(prefix, hidden, heads, q_rank, kv_rank, nope, rope, value)
     built.matrices.append(parts.absorbed(prefix, heads, kv_rank, nope, value))
     built.cache(layer, LayerCache("latent", 1, kv_rank + rope))
@@ -184,6 +193,8 @@ def has_indexer(config: Config, layer: int) -> bool:
 
     Source: `DeepseekV32Attention`, vLLM 0.32.0.
     """
+    if config.get("indexer_types") is not None:
+        return bool(config.by_layer("indexer_types")[layer] == "full")
     pattern, every = config.get("index_topk_pattern"), config.number("index_topk_freq", 1)
     if pattern is not None:
         return layer >= len(pattern) or pattern[layer] != "S"
@@ -231,12 +242,21 @@ def add_mlp(config: Config, family: Family, built: Built, layer: int, inner: int
 
 
 def add_experts(
-    config: Config, family: Family, built: Built, layer: int, count: int, per_token: int, inner: int, shared: int
+    config: Config,
+    family: Family,
+    built: Built,
+    layer: int,
+    count: int,
+    per_token: int,
+    inner: int,
+    shared: int,
+    router: Matrix | None = None,
 ) -> None:
-    """Router, routed experts, and shared experts `shared` wide."""
+    """Router, if not a matrix of its own kind a row for each expert, routed experts, and shared experts `shared`
+    wide."""
     hidden = config.number("hidden_size")
     prefix = f"model.layers.{layer}.mlp"
-    built.matrices.append(parts.whole(f"{prefix}.gate", count, hidden, plain=True))
+    built.matrices.append(router or parts.whole(f"{prefix}.gate", count, hidden, plain=True))
     built.matrices += parts.experts(prefix, hidden, inner, count, family.gated_mlp)
     if family.expert_bias:
         built.matrices.append(
@@ -267,15 +287,19 @@ def finish(
     """Embeddings around the layers, and the whole as a shape."""
     hidden, vocab = config.number("hidden_size"), config.number("vocab_size")
     longest = context(config, top)
-    tied = config.get("tie_word_embeddings")
-    tied = top.get("tie_word_embeddings") if tied is None else tied
+    tied = top.get("tie_word_embeddings")
+    tied = config.get("tie_word_embeddings") if tied is None else tied
     matrices = [
         Matrix("model.embed_tokens", vocab, hidden, "vocab", plain=True),
         *tower_matrices,
         *built.matrices,
         parts.norm("model.norm", hidden),
-        rotary(config, built, longest),
     ]
+    if family.rotated and built.attends:
+        matrices.append(rotary(config, built, longest))
+    if family.learned_positions is not None:
+        rows = longest + family.learned_positions
+        matrices.append(parts.whole("model.embed_positions", rows, hidden, plain=True))
     if head and not (family.tied if tied is None else tied):
         matrices.append(Matrix("lm_head", vocab, hidden, "vocab"))
     heads = config.number("num_attention_heads", 0)
@@ -334,6 +358,10 @@ def quantization(config: Config, top: Config) -> dict[str, object] | None:
 
 
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length", "model_max_length")
+UNBOUNDED = ("mamba", "mamba2", "falcon_mamba", "bloom")
+"""Types whose configs have no longest context."""
+UNBOUNDED_CONTEXT = 2048
+"""What vLLM takes for it (`_get_and_verify_max_len`, vLLM 0.32.0)."""
 _UNSCALED = ("su", "longrope", "llama3", "mrope", "default", "proportional", "dynamic-yarn")
 
 
@@ -341,6 +369,8 @@ def context(config: Config, top: Config) -> int:
     """Longest context as vLLM derives it: the config's, times the factor of a rotary scaling that extends it."""
     found = [config.number(key) for key in _CONTEXT_KEYS if config.get(key)]
     found = found or [top.number(key) for key in _CONTEXT_KEYS if top.get(key)]
+    if not found and config.model_type in UNBOUNDED:
+        return UNBOUNDED_CONTEXT
     if not found:
         raise config.problem(_CONTEXT_KEYS[0], f"config.json of type {config.model_type!r} lacks it")
     longest = min(found)

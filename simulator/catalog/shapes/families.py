@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulator.catalog.shapes import parts
 from simulator.catalog.shapes.decoder import (
     Built,
     Family,
@@ -21,8 +20,6 @@ from simulator.catalog.shapes.reader import Config
 Builder = Callable[[Config, Family, Built], None]
 
 PLAIN = Family()
-OPT_OFFSET = 2
-"""Rows of OPT's learned positions before the first."""
 FAMILIES: dict[str, Family] = {
     **dict.fromkeys(
         (
@@ -87,6 +84,16 @@ FAMILIES: dict[str, Family] = {
             "granitemoeshared",
             "hyperclovax",
             "cwm",
+            "solar_open",
+            "youtu",
+            "mistral4",
+            "qwen2_5_omni_text",
+            "aria_text",
+            "chatglm",
+            "bailing_moe_v2",
+            "sarvam_moe",
+            "param2moe",
+            "iquestcoder",
         ),
         PLAIN,
     ),
@@ -115,7 +122,18 @@ FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("nemotron", "apertus", "phi", "arcee"), Family(gated_mlp=False)),
     "falcon": Family(gated_mlp=False, tied=True),
     "gpt_neox": Family(gated_mlp=False),
-    "opt": Family(gated_mlp=False, tied=True),
+    "opt": Family(gated_mlp=False, tied=True, learned_positions=2, rotated=False),
+    **dict.fromkeys(
+        ("gpt2", "gpt-sw3", "gpt_bigcode"), Family(gated_mlp=False, tied=True, learned_positions=0, rotated=False)
+    ),
+    "gptj": Family(gated_mlp=False, norms=1),
+    "bloom": Family(gated_mlp=False, tied=True, rotated=False),
+    "cosmos3_edge_text": Family(gated_mlp=False),
+    "glm_ocr_text": Family(norms=4),
+    "muse_glimmer_text": Family(norms=4, gated_attention=True),
+    "nanochat": Family(gated_mlp=False),
+    "paddleocr_vl_text": Family(tied=True),
+    **dict.fromkeys(("hunyuan_vl_text", "vaultgemma"), Family(tied=True, norms=2)),
 }
 """Families of layers of attention and MLP; those with layers of their own kind stand in `builders.py`."""
 
@@ -126,9 +144,6 @@ def attention_and_mlp(config: Config, family: Family, built: Built) -> None:
     latent = bool(config.get("kv_lora_rank"))
     no_rope = config.get("no_rope_layers")
     chunk = config.get("attention_chunk_size")
-    if config.model_type == "opt":
-        rows = config.number("max_position_embeddings") + OPT_OFFSET
-        built.matrices.append(parts.whole("model.embed_positions", rows, config.number("hidden_size"), plain=True))
     for layer, listed in enumerate(kinds):
         kind = listed
         if config.model_type == "llama4_text" and chunk:
@@ -155,7 +170,13 @@ def expert_counts(config: Config) -> tuple[int, int, int, int]:
     per_token = per_token_count(config)
     inner = first_number(config, "moe_intermediate_size") or first_number(config, "expert_ffn_hidden_size")
     inner = inner or config.number("intermediate_size")
-    shared = config.first("shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim", default=0)
+    shared = config.first(
+        "shared_expert_intermediate_size",
+        "shared_intermediate_size",
+        "share_expert_dim",
+        "moe_shared_expert_intermediate_size",
+        default=0,
+    )
     number = first_number(config, "n_shared_experts") or first_number(config, "num_shared_experts")
     number = number or first_number(config, "moe_num_shared_experts")
     shared = shared * max(number, 1) if shared else inner * number
@@ -194,6 +215,7 @@ def is_sparse(config: Config, layer: int) -> bool:
     """Whether a layer has experts: not the first few, those listed, or all but every n-th."""
     frequency = config.get("moe_layer_freq")
     if isinstance(frequency, list):
+        config.get("mlp_layer_types")
         return bool(config.by_layer("moe_layer_freq")[layer])
     if config.get("mlp_layer_types") is not None:
         kind = str(config.by_layer("mlp_layer_types")[layer])

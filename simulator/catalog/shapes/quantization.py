@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from simulator.catalog.precisions import aliases, precisions
 from simulator.catalog.shapes.module_names import Ignored, Listed
 from simulator.errors import InputError, Problem
 from simulator.memory.profile import Card
@@ -174,39 +173,6 @@ def _experts(section: Mapping[str, Any], file: str | None) -> Format | None:
     if named_so != "fp4":
         raise InputError(Problem("unknown format of experts", file=file, path="expert_dtype", got=str(named_so)))
     return MXFP4
-
-
-def precision_of(shape: ModelShape, file: str | None) -> str:
-    """Name of the one format that a checkpoint's own weights have, as `precisions.yaml` knows them.
-
-    Raises
-    ------
-    InputError : several formats, or one whose step time is not known
-    """
-    if not shape.quantization:
-        return "bf16"
-    format_of = formats_of(shape.quantization, file)
-    formats = {
-        matrix.name: format_of(matrix) for matrix in shape.matrices if not matrix.plain and matrix.cut != "vocab"
-    }
-    names = {found.name for found in formats.values() if found is not None}
-    known = [aliases().get(name, name) for name in names]
-    if not known:
-        return "bf16"
-    if len(known) == 1 and known[0] in precisions():
-        experts = {matrix.name for matrix in shape.matrices if matrix.cut == "experts"}
-        others = [name for name, found in formats.items() if found is not None and name not in experts]
-        if not (precisions()[known[0]].experts_only and others):
-            return known[0]
-    raise InputError(
-        Problem(
-            "no step time is known for a checkpoint of this format; known are one of "
-            f"{', '.join(sorted(precisions()))} for all layers, mxfp4 for experts only",
-            file=file,
-            path="quantization_config",
-            got=", ".join(sorted(names)),
-        )
-    )
 
 
 def _method(section: Mapping[str, Any]) -> str:

@@ -5,51 +5,111 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from simulator.catalog.shapes import parts
+from simulator.catalog.shapes.projectors import audio_projector, is_kind, vision_projector
 from simulator.catalog.shapes.reader import Config
 from simulator.memory.shape import Matrix, Tower
 
 MOST_TOKENS = 16384
 """Tokens of the largest image of encoders that take any size (Qwen-VL)."""
+GATED = ("qwen2_5_vl", "qwen2_5_omni", "exaone4_5", "pixtral", "glm4v", "glm_ocr", "gemma4")
+"""Beginnings of the types of encoders of images whose MLPs have a gate."""
+CONFORMERS = ("gemma4_audio",)
+"""Encoders of audio whose layers have two MLPs, five projections of attention and a convolution between two more."""
+CONFORMER_SQUARES = 24
+"""Matrices as wide as they are high in such a layer (`gemma4_mm.py`, vLLM 0.32.0)."""
+TAPS = 3
+"""Width of the two convolutions before an encoder of audio (`whisper.py`, vLLM 0.32.0)."""
 
 
 def encoders(top: Config, hidden: int) -> tuple[tuple[Tower, ...], tuple[Matrix, ...]]:
-    """Encoders of a multimodal config, and their matrices in 16 bit."""
+    """Encoders of a multimodal config, and their matrices in 16 bit.
+
+    Raises
+    ------
+    InputError : a section of an encoder that nobody reads here
+    """
     towers: list[Tower] = []
     matrices: list[Matrix] = []
+    top = _with_encoders(top)
     for key, build in (("vision_config", _vision), ("audio_config", _audio)):
         section = top.get(key)
         if isinstance(section, Mapping) and section:
-            tower, found = build(Config(section, top.file, f"{key}."), top, hidden)
+            tower, found = build(Config(section, top.file, f"{top.section}{key}."), top, hidden)
             matrices += found
             if tower is not None:
                 towers.append(tower)
+    for key in UNREAD:
+        if isinstance(top.get(key), Mapping):
+            raise top.problem(key, "an encoder of this kind is not understood: its weights cannot be planned")
     return tuple(towers), tuple(matrices)
 
 
+UNREAD = ("encoder_config", "qformer_config", "speech_config", "sam_config")
+"""Sections of encoders that are not planned."""
+
+
+def _with_encoders(top: Config) -> Config:
+    """The section that holds the encoders: that of the thinker in models that speak."""
+    thinker = top.get("thinker_config")
+    return Config(thinker, top.file, f"{top.section}thinker_config.") if isinstance(thinker, Mapping) else top
+
+
+def _first(config: Config, key: str) -> int:
+    """A number, or the first of a list of two."""
+    found = config.get(key)
+    return int(found[0]) if isinstance(found, list) and found else config.number(key, 0)
+
+
 def _vision(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list[Matrix]]:
+    if is_kind(config, top, "gemma4_unified"):
+        return _patches_alone(config, hidden)
     width = config.first("hidden_size", "embed_dim", "vt_hidden_size", "width", default=1152)
     layers = config.first("num_hidden_layers", "depth", "vt_num_hidden_layers", "layers", default=27)
+    read = top.get("vision_feature_layer")
+    if top.model_type.startswith("llava") and isinstance(read, int) and -layers < read < 0:
+        layers += read + 1
     if isinstance(config.get("hidden_size"), int) and config.get("out_hidden_size") is None and config.get("embed_dim"):
         width = config.number("embed_dim")
     inner = config.first("intermediate_size", "vt_intermediate_size", default=0)
     inner = inner or int(width * float(config.get("mlp_ratio", 4)))
-    patch = config.first("patch_size", "spatial_patch_size", default=14)
+    if is_kind(config, top, "glm4v"):
+        inner = config.number("out_hidden_size", inner)
+    patch = _first(config, "patch_size") or config.first("spatial_patch_size", default=14)
     merge = config.first("spatial_merge_size", default=0) or top.first("spatial_merge_size", default=0)
     channels = config.first("num_channels", "in_channels", "in_chans", default=3)
-    gated = config.get("hidden_act") == "silu" and config.model_type in ("qwen2_5_vl", "pixtral", "glm4v")
-    matrices: list[Matrix] = [parts.whole("vision_tower.patch_embed", width, patch * patch * channels, plain=True)]
+    pixels = config.number("temporal_patch_size", 1) * patch * patch * channels
+    rises = 3 if is_kind(config, top, *GATED) else 2
+    heads = config.first("num_attention_heads", "num_heads", "vt_num_attention_heads", default=1)
+    pairs = config.number("num_key_value_heads", heads)
+    matrices: list[Matrix] = [parts.whole("vision_tower.patch_embed", width, pixels, plain=True)]
     for layer in range(layers):
         name = f"vision_tower.blocks.{layer}"
-        matrices.append(Matrix(f"{name}.attn", 4 * width, width, "tp", plain=True))
-        matrices.append(Matrix(f"{name}.mlp", (3 if gated else 2) * inner, width, "tp", plain=True))
-    side = max(merge, 1)
-    matrices.append(parts.whole("vision_tower.merger", width * side * side, hidden, plain=True))
-    if merge and config.model_type.startswith("qwen"):
-        matrices.append(parts.whole("vision_tower.merger.up", width * side * side, width * side * side, plain=True))
-        for level in range(len(config.get("deepstack_visual_indexes") or ())):
-            squared = width * side * side
-            matrices.append(parts.whole(f"vision_tower.deepstack.{level}", squared, squared + hidden, plain=True))
-    return _vision_tower(config, top, width, (3 if gated else 2) * inner, patch, merge), matrices
+        rows = 2 * width + 2 * width * pairs // max(heads, 1)
+        matrices.append(Matrix(f"{name}.attn", rows, width, "tp", plain=True))
+        matrices.append(Matrix(f"{name}.mlp", rises * inner, width, "tp", plain=True))
+    if rows := _positions(config, patch):
+        matrices.append(parts.whole("vision_tower.positions", rows, width, plain=True))
+    matrices += vision_projector(config, top, width, merge, hidden)
+    return _vision_tower(config, top, width, rises * inner, patch, merge), matrices
+
+
+def _patches_alone(config: Config, hidden: int) -> tuple[Tower, list[Matrix]]:
+    """Gemma 4 as one model: patches are projected, and nothing looks at them before the decoder does."""
+    width, side = config.number("mm_embed_dim"), config.number("patch_size") * config.number("pooling_kernel_size", 1)
+    return Tower(width, width, 1, config.number("mm_posemb_size")), [
+        parts.whole("vision_tower.patch_embed", width, 3 * side * side, plain=True),
+        parts.whole("vision_tower.positions", 2 * config.number("mm_posemb_size"), width, plain=True),
+        parts.whole("vision_tower.merger", hidden, width, plain=True),
+    ]
+
+
+def _positions(config: Config, patch: int) -> int:
+    """Rows of a learned table of positions of patches; 0 without, or where positions rotate."""
+    listed = config.number("num_position_embeddings", 0)
+    if listed or config.get("position_embedding_size"):
+        return listed or 2 * config.number("position_embedding_size")
+    fixed = config.model_type.startswith(("siglip", "clip", "internvl", "idefics", "paddleocr", "llama4"))
+    return (_first(config, "image_size") // patch) ** 2 if fixed else 0
 
 
 def _vision_tower(config: Config, top: Config, width: int, inner: int, patch: int, merge: int) -> Tower:
@@ -64,11 +124,13 @@ def _vision_tower(config: Config, top: Config, width: int, inner: int, patch: in
 
 
 def _audio(config: Config, top: Config, hidden: int) -> tuple[Tower | None, list[Matrix]]:
+    if is_kind(config, top, "gemma4_unified"):
+        return None, [parts.whole("audio_tower.projector", hidden, config.number("audio_embed_dim"), plain=True)]
     width = config.first("hidden_size", "d_model", default=0)
     layers = config.first("num_hidden_layers", "encoder_layers", "conf_num_hidden_layers", default=0)
     inner = config.first("intermediate_size", "encoder_ffn_dim", default=4 * width)
-    matrices = [
-        Matrix(f"audio_tower.layers.{layer}", 4 * width + 2 * inner, width, "tp", plain=True) for layer in range(layers)
-    ]
-    matrices.append(parts.whole("audio_tower.projector", hidden, max(width, 1), plain=True))
-    return None, matrices
+    rows = CONFORMER_SQUARES * width if config.model_type in CONFORMERS else 4 * width + 2 * inner
+    matrices = [Matrix(f"audio_tower.layers.{layer}", rows, width, "tp", plain=True) for layer in range(layers)]
+    if bins := config.number("num_mel_bins", 0):
+        matrices.append(parts.whole("audio_tower.conv", width, TAPS * (bins + width), plain=True))
+    return None, matrices + audio_projector(config, top, max(width, 1), inner, hidden)

@@ -1,4 +1,4 @@
-"""Models whose windows have heads of their own: MiMo V2 and Step 3.5."""
+"""Models whose layers differ in their heads: MiMo V2, Step 3.5, Laguna."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def mimo_v2(config: Config, family: Family, built: Built) -> None:
         kinds = layer_kinds(config, family)
     else:
         kinds = ["window" if each else "full" for each in config.by_layer("hybrid_layer_pattern")]
+        config.get("layer_types")
     _layers(config, family, built, kinds[: config.number("num_hidden_layers")], full, window)
 
 
@@ -61,18 +62,42 @@ def step_3p5(config: Config, family: Family, built: Built) -> None:
     _layers(config, family, built, kinds, full, window)
 
 
+def laguna(config: Config, family: Family, built: Built) -> None:
+    """Laguna: as many queries as each layer lists, a gate a head or a gate as wide as they (`LagunaAttention`, vLLM
+    0.32.0)."""
+    width, kinds = head_width(config), layer_kinds(config, family)
+    queries = [config.number("num_attention_heads")] * len(kinds)
+    if config.get("num_attention_heads_per_layer") is not None:
+        queries = [int(each) for each in config.by_layer("num_attention_heads_per_layer")]
+    heads = [Heads(queries[layer], kv_head_count(config), width, width) for layer in range(len(kinds))]
+    gating = config.get("gating", False)
+    gate = 0 if not gating else 1 if gating is True or gating == "per-head" else width
+    _add_layers(config, family, built, kinds, heads, gate)
+
+
 def _layers(config: Config, family: Family, built: Built, kinds: list[str], full: Heads, window: Heads) -> None:
+    heads = [window if kind == "window" else full for kind in kinds]
+    _add_layers(config, family, built, kinds, heads, int(bool(config.get("use_head_wise_attn_gate"))))
+
+
+def _add_layers(
+    config: Config, family: Family, built: Built, kinds: list[str], all_heads: list[Heads], gate: int
+) -> None:
+    """Layers of attention with an MLP or experts.
+
+    Parameters
+    ----------
+    gate : rows of a head in the gate's projection
+    """
     hidden, reach = config.number("hidden_size"), config.first("sliding_window", "sliding_window_size", default=0)
-    gated = bool(config.get("use_head_wise_attn_gate"))
-    for layer, kind in enumerate(kinds):
-        heads = window if kind == "window" else full
+    for layer, (kind, heads) in enumerate(zip(kinds, all_heads, strict=True)):
         prefix = f"model.layers.{layer}.self_attn"
         add_norms(config, family, built, layer)
         built.matrices += parts.attention(prefix, hidden, heads.queries, heads.pairs, heads.key, heads.value)
         if family.queries_normed:
             built.matrices += [parts.norm(f"{prefix}.{each}_norm", heads.key) for each in "qk"]
-        if gated:
-            built.matrices.append(parts.linear(f"{prefix}.g_proj", heads.queries, hidden))
+        if gate:
+            built.matrices.append(parts.linear(f"{prefix}.g_proj", gate * heads.queries, hidden))
         projected = heads.queries * heads.key + heads.pairs * (heads.key + heads.value)
         built.projection = max(built.projection, projected)
         own = reach if kind == "window" else 0
@@ -80,5 +105,5 @@ def _layers(config: Config, family: Family, built: Built, kinds: list[str], full
             layer, LayerCache("window" if kind == "window" else "full", heads.pairs, heads.key, heads.value, own)
         )
         feed_forward(config, family, built, layer)
-    if window != full or full.key != full.value:
+    if len(set(all_heads)) > 1 or all_heads[0].key != all_heads[0].value:
         built.lacks("heads of two shapes")

@@ -1,0 +1,49 @@
+"""Keys that older configs name their own way, under the names that the others have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_GPT = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size",
+}
+SPELLED: dict[str, Mapping[str, str]] = {
+    **dict.fromkeys(("gpt2", "gpt-sw3", "gptj", "gpt_bigcode"), _GPT),
+    "bloom": {"n_embed": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads"},
+    "chatglm": {
+        "num_layers": "num_hidden_layers",
+        "padded_vocab_size": "vocab_size",
+        "ffn_hidden_size": "intermediate_size",
+        "multi_query_group_num": "num_key_value_heads",
+        "kv_channels": "head_dim",
+    },
+    "dbrx": {
+        "d_model": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "max_seq_len": "max_position_embeddings",
+        "attn_config.kv_n_heads": "num_key_value_heads",
+        "ffn_config.ffn_hidden_size": "intermediate_size",
+        "ffn_config.moe_num_experts": "moe_num_experts",
+        "ffn_config.moe_top_k": "moe_top_k",
+    },
+    "longcat_flash": {"num_layers": "num_hidden_layers", "ffn_hidden_size": "intermediate_size"},
+}
+"""By the type of a model: its own name of a key, in a section after a point, and the usual one."""
+FOUR_TIMES = ("gpt2", "gpt-sw3", "gptj", "gpt_bigcode", "bloom", "falcon")
+"""Types whose MLPs are four times as wide as the hidden state where no key tells."""
+
+
+def usual_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys, with those that the model's type names its own way under the usual name too."""
+    found = dict(values)
+    for own, usual in SPELLED.get(str(values.get("model_type", "")), {}).items():
+        section, _, key = own.rpartition(".")
+        place = values.get(section) if section else values
+        if isinstance(place, Mapping) and place.get(key) is not None and found.get(usual) is None:
+            found[usual] = place[key]
+    return found

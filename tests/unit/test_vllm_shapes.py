@@ -1,0 +1,62 @@
+"""Shapes read from configs against the modules that vLLM itself builds from them: every layer's cache, all weights."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulator.catalog.shapes.config import shape_from_config
+from simulator.catalog.vllm import rules
+from simulator.errors import InputError
+from simulator.memory.cache import pages
+from simulator.memory.kv_format import IN_16_BIT
+from simulator.memory.shape import ModelShape
+from simulator.perf.device import Split
+
+MODELS: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "data" / "vllm-shapes.json").read_text(encoding="utf-8")
+)["models"]
+REFUSED = {
+    "blip-2": "qformer_config",
+    "granite_speech": "encoder_config",
+    "granite_speech_plus": "encoder_config",
+    "hrm_text": "model_type",
+    "inkling_mm_model": "text_config.model_type",
+}
+"""Models that vLLM serves and nothing here knows, with the key that says so."""
+LOOSE = {"cosmos3_edge": 0.03, "gemma3n_text": 0.005}
+"""Models whose weights are known less well than to 0.3 %."""
+PLANNED = sorted(MODELS.keys() - REFUSED.keys())
+
+
+def planned(name: str) -> ModelShape:
+    return shape_from_config(name, MODELS[name]["config"])
+
+
+def caches(shape: ModelShape) -> Counter[tuple[str, float, int]]:
+    """Kind, bytes of a token or of a state, and reach of each cache, as the plan of 0.32.0 has them."""
+    found = pages(shape, Split(), rules("0.32.0", shape), IN_16_BIT, 16, 0)
+    return Counter(
+        (page.kind, page.size / cache.tokens_per_row, page.reach)
+        for page, cache in zip(found, shape.caches, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_caches_weights_and_context_are_those_of_vllm(name: str) -> None:
+    """Biases, norms of heads and classes of encoders are not told apart: weights within 0.3 %."""
+    row, shape = MODELS[name], planned(name)
+    assert caches(shape) == {(kind, float(size), reach): count for count, kind, size, reach in row["caches"]}
+    assert shape.parameters == pytest.approx(row["parameters"], rel=LOOSE.get(name, 0.003))
+    assert shape.context == row["max_model_len"]
+
+
+@pytest.mark.parametrize(("name", "path"), REFUSED.items())
+def test_what_is_not_understood_is_refused_by_its_key(name: str, path: str) -> None:
+    with pytest.raises(InputError) as caught:
+        planned(name)
+    assert caught.value.problems[0].path == path
