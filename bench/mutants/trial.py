@@ -124,9 +124,9 @@ class Tree:
     def verdict(self, change: Change, tests: Sequence[Reach], part: str) -> tuple[str, str]:
         """`noticed` with the first test that failed, `time` where they do not end, else `survived`."""
         place = self.folder / change.path
-        place.write_bytes(change.applied((ROOT / change.path).read_bytes()))
+        _write(place, change.applied((ROOT / change.path).read_bytes()))
         most_s = 60 + int(MOST_TIMES * sum(reach.seconds for reach in tests))
-        environment = {**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(self.folder)}
         command = [
             sys.executable,
             "-m",
@@ -158,13 +158,20 @@ class Tree:
             return "time", ""
         finally:
             _end(process)
-            shutil.copyfile(ROOT / change.path, place)
+            _write(place, (ROOT / change.path).read_bytes())
         if process.returncode == 0:
             return "survived", ""
         if process.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
             return "time", ""
         failed = [line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))]
         return "noticed", (failed or told.splitlines() or [""])[0][:200]
+
+
+def _write(source: Path, text: bytes) -> None:
+    """A source, without the bytecode of what stood there: it is told apart by whole seconds and length alone."""
+    source.write_bytes(text)
+    for stale in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+        stale.unlink()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from calibrate.experiments.core_schedules import asked_of
 from calibrate.experiments.engine_modes import MODES, fit_together, parse_modes
-from calibrate.experiments.random_engines import draw_engine
+from calibrate.experiments.random_engines import _fit, draw_engine
 from simulator.engine.modes.refusals import refusals
 from simulator.engine.modes.spec import GroupKind
 from simulator.errors import InputError
@@ -41,6 +41,55 @@ def test_requests_fit_their_engine() -> None:
             isl = sum(tokens for _, tokens in row["prompt"])
             assert isl + row["osl"] <= drawn.engine["max_model_len"], drawn.mode
             assert all(offset + size <= isl for offset, size, _ in row.get("images", ()))
+
+
+def test_limits_agree_with_each_other() -> None:
+    """A step takes a token of each sequence, three sequences with drafts, or a whole prompt where none is cut."""
+    for drawn in DRAWN:
+        engine, modes = drawn.engine, set(drawn.modes)
+        drafts = engine.get("speculative", {}).get("num_speculative_tokens", 0)
+        batched, longest = engine["max_num_batched_tokens"], engine["max_model_len"]
+        assert batched >= engine["max_num_seqs"]
+        if drafts:
+            assert min(batched, engine.get("max_num_scheduled_tokens", batched)) >= 3 * (drafts + 2), drawn.mode
+        if "chunking-off" in modes:
+            assert longest <= 512
+            assert batched >= longest + drafts + 2
+            assert "max_num_scheduled_tokens" not in engine
+        assert engine["long_prefill_token_threshold"] <= longest
+        assert longest <= max(4, (engine["num_gpu_blocks"] - 4) * engine["block_size"])
+        for row in drawn.requests:
+            assert sum(tokens for _, tokens in row["prompt"]) + row["osl"] <= longest - 4 * drafts - 2
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "room"),
+    [
+        ({}, {"max_num_batched_tokens": 21, "max_num_scheduled_tokens": 21, "max_model_len": 1552}, 1530),
+        ({"speculative": {}}, {"max_num_batched_tokens": 16, "max_num_scheduled_tokens": 16}, 1550),
+        ({"speculative": {}, "max_num_seqs": 40}, {"max_num_batched_tokens": 40, "max_num_scheduled_tokens": 16}, 1550),
+        ({"enable_chunked_prefill": False}, {"max_num_batched_tokens": 519, "max_model_len": 512}, 490),
+        ({"num_gpu_blocks": 21}, {"max_model_len": 272, "long_prefill_token_threshold": 272}, 250),
+    ],
+)
+def test_limits_by_hand(given: dict[str, object], expected: dict[str, int], room: int) -> None:
+    """97 of 100 blocks of 16 tokens; three sequences of two tokens and five drafts."""
+    engine = {
+        "num_gpu_blocks": 101,
+        "block_size": 16,
+        "max_model_len": 2048,
+        "max_num_batched_tokens": 16,
+        "max_num_scheduled_tokens": 16,
+        "max_num_seqs": 8,
+        "enable_chunked_prefill": True,
+        "long_prefill_token_threshold": 4096,
+        "speculative": {"num_speculative_tokens": 5},
+        **given,
+    }
+    assert _fit(engine) == room
+    assert {name: engine[name] for name in expected} == expected
+    assert engine["long_prefill_token_threshold"] == engine["max_model_len"]
+    assert ("max_num_scheduled_tokens" in engine) == engine["enable_chunked_prefill"]
 
 
 def test_modes_reach_engine_requests_and_events() -> None:
