@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,10 +47,17 @@ def test_bundles_and_scenarios_are_compared_with_what_differs(
     assert rows == {"name": ["sized", "wider"], "topologies.own.pools[base].tensor_parallel_size": ["1", "2"]}
 
 
-def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture) -> None:
-    one, other = map(str, scenarios)
-    assert _run(["compare", one, other, "--out", str(tmp_path), "--format", "json"]) == 0
-    data = json.loads(capsys.readouterr().out)
+@pytest.fixture(scope="module")
+def compared(scenarios: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """Both scenarios compared: what is printed as JSON, and the folder of their bundles."""
+    out, printed = tmp_path_factory.mktemp("compared"), io.StringIO()
+    with redirect_stdout(printed):
+        assert _run(["compare", *map(str, scenarios), "--out", str(out), "--format", "json"]) == 0
+    return json.loads(printed.getvalue()), out
+
+
+def test_json_has_the_differences(compared: tuple[Any, Path]) -> None:
+    data, _ = compared
     by_path = {row["path"]: sorted(row["values"].values()) for row in data["differences"]}
     assert by_path == {"name": ["sized", "wider"], "topologies.own.pools[base].tensor_parallel_size": [1, 2]}
     assert len(data["topologies"]) == 6
@@ -61,19 +71,17 @@ def test_json_has_the_differences(scenarios: tuple[Path, Path], tmp_path: Path, 
 
 
 def test_topologies_that_served_the_same_requests_are_paired(
-    scenarios: tuple[Path, Path], tmp_path: Path, capsys: Capture
+    scenarios: tuple[Path, Path], compared: tuple[Any, Path], tmp_path: Path, capsys: Capture
 ) -> None:
-    one, other = map(str, scenarios)
-    assert _run(["compare", one, other, "--out", str(tmp_path), "--format", "json"]) == 0
-    pairs = json.loads(capsys.readouterr().out)["paired"]
+    pairs = compared[0]["paired"]
     (first,) = {row["baseline"] for row in pairs}
     assert first.startswith("sized-")
     assert len({row["topology"] for row in pairs}) == 5
     (money,) = [row for row in pairs if row["topology"].endswith("/own") and row["figure"] == "$ per month"]
     assert money["topology"].startswith("wider-")
-    bundles = [str(path) for path in sorted(tmp_path.iterdir())]
+    bundles = [str(path) for path in sorted(compared[1].iterdir())]
     busy = str(tmp_path / "busy.yaml")
-    Path(busy).write_text(Path(one).read_text().replace("rate_rps: 20", "rate_rps: 25"))
+    Path(busy).write_text(scenarios[0].read_text().replace("rate_rps: 20", "rate_rps: 25"))
     assert _run(["compare", bundles[0], busy, "--out", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert shown.count("replication by replication") == 2, "other requests: each run for itself"

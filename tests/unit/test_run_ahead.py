@@ -65,6 +65,7 @@ def worth(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "forks", lambda: True)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("keep", ["true", "false"])
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path, keep: str, monkeypatch: pytest.MonkeyPatch) -> None:
     text = chat(*TOPOLOGIES, study=GROWS, rate_rps=20, horizon_s=5, warmup_s=1, replications=2)
@@ -90,15 +91,16 @@ def contents(bundle: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_workers_that_are_no_copies_of_their_parent_change_no_byte(
+def test_workers_that_are_copies_of_their_parent_or_none_change_no_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = _open(tmp_path)
     alone = simulate(loaded, tmp_path / "1", advise=True)
-    for module in (ahead, processes):
-        monkeypatch.setattr(module, "forks", lambda: False)
-    found = simulate(loaded, tmp_path / "2", advise=True, jobs=2)
-    assert contents(found.bundle) == contents(alone.bundle)
+    for forks in (True, False):
+        for module in (ahead, processes):
+            monkeypatch.setattr(module, "forks", lambda forks=forks: forks)
+        found = simulate(loaded, tmp_path / f"2{forks}", advise=True, jobs=2)
+        assert contents(found.bundle) == contents(alone.bundle)
 
 
 def test_all_problems_are_told_as_by_one_process(tmp_path: Path) -> None:
