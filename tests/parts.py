@@ -16,10 +16,14 @@ SETTINGS = "_hypothesis_internal_use_settings"
 
 
 def few(values: Iterable[Any], *quick: Any) -> list[Any]:
-    """The values for `parametrize`; all but the `quick` ones are marked `exhaustive`."""
+    """The values for `parametrize`, tuples for several names; all but the `quick` ones are marked `exhaustive`."""
     listed = list(values)
     assert all(value in listed for value in quick), "what is tried quickly is one of the values"
-    return [value if value in quick else pytest.param(value, marks=pytest.mark.exhaustive) for value in listed]
+    costly = pytest.mark.exhaustive
+    return [
+        value if value in quick else pytest.param(*(value if isinstance(value, tuple) else (value,)), marks=costly)
+        for value in listed
+    ]
 
 
 def fewer_examples(function: Any) -> settings | None:

@@ -58,5 +58,7 @@ def test_what_is_not_quick_is_marked() -> None:
     first, second, third = few([1, 2, 3], 2)
     assert second == 2
     assert [[mark.name for mark in each.marks] for each in (first, third)] == [["exhaustive"]] * 2
+    (pair, _) = few([("a", 1), ("b", 2)], ("b", 2))
+    assert pair.values == ("a", 1)
     with pytest.raises(AssertionError):
         few([1, 2], 3)

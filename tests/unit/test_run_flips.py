@@ -49,6 +49,7 @@ def at_halves(winners: Callable[[float], Winners], today: Winners, most: float) 
     return next((factor for factor in (0.5, 0.2, 0.1) if not winners(factor) & today), None)
 
 
+@pytest.mark.exhaustive
 def test_flips_of_a_study_that_grows_are_those_of_its_last_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

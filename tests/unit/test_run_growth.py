@@ -66,6 +66,7 @@ def last_month_usd(loaded: LoadedScenario) -> tuple[float, float]:
             [SURGES, LIMITS, "run.horizon_s=300"],
             "months: 5, growth_per_year: 2.0",
             id="settings of an autoscaler",
+            marks=pytest.mark.exhaustive,
         ),
         pytest.param(
             INSTEAD,
@@ -81,6 +82,7 @@ def test_a_month_costs_no_more_than_a_search_of_it(tmp_path: Path, topology: str
     assert usd <= alone * (1 + NEAR)
 
 
+@pytest.mark.exhaustive
 def test_a_written_autoscaler_stays_on_its_instances_beside_a_pool_that_grows(tmp_path: Path) -> None:
     """Seven replicas are 7 x 4.29 = $30.03 an hour on single GPUs; one instance of eight, taken unseen, is $31.92."""
     topology = (

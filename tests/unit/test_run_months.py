@@ -69,6 +69,7 @@ def test_hours_in_which_nobody_comes_cost_what_stands_and_miss_nothing(tmp_path:
     assert months_notes(result.decision, ["own"]) == []
 
 
+@pytest.mark.exhaustive
 def test_fleets_that_fail_from_the_first_month_are_said_so(tmp_path: Path) -> None:
     result = simulate(written(tmp_path, growing(rate_rps=90, third="more", replicas="2")), tmp_path)
     (row, *_) = month_rows(result.decision, ["own"])

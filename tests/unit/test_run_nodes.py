@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts import few
 from scenario_cases import chat, written
 
 from simulator.decide.levels import nodes
@@ -51,7 +52,8 @@ def at_nodes(loaded: LoadedScenario, months: tuple[Walked, ...]) -> list[Walked]
 
 
 @pytest.mark.parametrize(
-    ("topology", "study", "rate_rps"), [(RENTED, GROWS, 20), (RENTED, FALLS, 60), (OWNED, FALLS, 60)]
+    ("topology", "study", "rate_rps"),
+    few([(RENTED, GROWS, 20), (RENTED, FALLS, 60), (OWNED, FALLS, 60)], (OWNED, FALLS, 60)),
 )
 def test_one_number_is_that_of_a_search_from_scratch(
     tmp_path: Path, topology: str, study: str, rate_rps: float
