@@ -49,6 +49,7 @@ def test_json_and_csv_have_every_row(tmp_path: Path, capsys: Capture) -> None:
     assert float(rows[0]["usd_per_month"]) == data["rows"][0]["usd_per_month"]
 
 
+@pytest.mark.exhaustive
 def test_check_answers_no_when_nothing_meets_the_slo(tmp_path: Path) -> None:
     never = ["--set", "workload.classes[chat].slo.tpot_s.p95=0.0001"]
     assert _run(sweep(tmp_path, "--check")) == 0

@@ -153,6 +153,7 @@ def test_uploads_have_plain_names_and_a_sum(tmp_path: Path, uploads: dict[str, b
         lay_out(tmp_path, "scenario.yaml", TEXT, uploads)
 
 
+@pytest.mark.exhaustive
 def test_a_small_file_that_unpacks_to_a_large_one_ends_with_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def frames(app: AppTest, column: str) -> list[pd.DataFrame]:
     return [entry.value for entry in app.dataframe if column in entry.value.columns]
 
 
+@pytest.mark.exhaustive
 def test_runs_that_served_the_same_requests_are_compared_in_pairs(open_money: Open, twins: Path, first: Bundle) -> None:
     (other,) = twins.glob("dear-*")
     app = open_money("compare", **{"compare.other": other.name})

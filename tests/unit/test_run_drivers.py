@@ -49,6 +49,7 @@ def test_what_the_scenario_gives_is_no_default(tmp_path: Path) -> None:
     assert "onprem.fte_per_cluster" in shares(found)
 
 
+@pytest.mark.exhaustive
 def test_a_bill_of_nothing_divides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     price = "price_usd_per_gpu_hour: 0, storage_usd_per_gb_month: 0, egress_usd_per_gb: 0"
     pool = f"{{name: p, site: lambda, gpu: h100-sxm, {price}}}"
@@ -66,6 +67,7 @@ def test_a_bill_of_nothing_divides_nothing(tmp_path: Path, capsys: pytest.Captur
     assert _run(["compare", str(folder)]) == 0
 
 
+@pytest.mark.exhaustive
 def test_nothing_measured_has_no_verdict_and_no_bug(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quiet = [*SHORT[:1], "cost.draws=50", "workload.classes[chat].arrivals.rate_rps=1.0e-6"]
     sets = [text for one in quiet for text in ("--set", one)]

@@ -85,6 +85,7 @@ def test_the_period_that_binds_is_sized_and_shown_and_all_are_paid(tmp_path: Pat
     assert best == pytest.approx(usd, rel=1e-9), "the search pays what the run pays"
 
 
+@pytest.mark.exhaustive
 def test_a_ramp_that_binds_an_autoscaler_where_the_peak_does_not(tmp_path: Path) -> None:
     loaded = written(tmp_path, RAMP_BINDS)
     loads = loads_of(loaded)
