@@ -46,8 +46,11 @@ def same_bytes(one: Path, other: Path) -> None:
     "sets",
     [
         (),
-        ("study={months: 4, periods: [{name: peak, hours_per_month: 200, load: 1.5}, {name: rest}]}",),
-        ("topologies.elastic.pools[rented].reliability={mtbf_h: 0.02}",),
+        pytest.param(
+            ("study={months: 4, periods: [{name: peak, hours_per_month: 200, load: 1.5}, {name: rest}]}",),
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(("topologies.elastic.pools[rented].reliability={mtbf_h: 0.02}",), marks=pytest.mark.exhaustive),
     ],
 )
 def test_a_bundle_is_the_same_whether_rows_are_kept_or_simulated_again(
