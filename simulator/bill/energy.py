@@ -58,7 +58,8 @@ def month_energy(terms: Terms, use: Use, calendar_month: int, month: int = 1) ->
     for site, servers in zip(terms.owned, use.sites, strict=True):
         if month not in site.span:
             continue
-        place, zone = site.facility, site.facility.grid_zone
+        place = site.at(month).facility
+        zone = place.grid_zone
         kwh = servers.powered_hours[zone] * mean(site.server.host_kw)
         kwh = kwh + sum(use.pools[name].gpu_kwh[zone] for name in site.pools if name in use.pools)
         found.append(_energy(site_owner(site), kwh, place.pue, place.co2_kg_per_kwh, calendar_month))

@@ -39,7 +39,8 @@ def servers_by_month(site: OwnedSite, used: Sequence[int]) -> list[Servers]:
         if month not in site.span:
             found.append(Servers(0, 0))
             continue
-        spare = math.ceil(count * site.spare_share - _SLACK) if site.spares is None else site.spares
+        now = site.at(month)
+        spare = math.ceil(count * now.spare_share - _SLACK) if now.spares is None else now.spares
         found.append(Servers(max(count + spare, found[-1].bought if found else 0), spare))
     return found
 

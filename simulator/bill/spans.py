@@ -13,7 +13,7 @@ def as_in_first_month(terms: Terms) -> Terms:
         return terms
     return replace(
         terms,
-        owned=tuple(replace(one, span=Span()) for one in terms.owned if 1 in one.span),
+        owned=tuple(replace(one, span=Span(), later=()) for one in terms.owned if 1 in one.span),
         rented=tuple(replace(one, span=Span(), later=()) for one in terms.rented if 1 in one.span),
         apis=tuple(replace(one, span=Span()) for one in terms.apis if 1 in one.span),
         staff=tuple(replace(one, span=Span()) for one in terms.staff if 1 in one.span),

@@ -147,7 +147,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     lines: list[Line] = []
     for i, site in enumerate(terms.owned):
         if month in site.span:
-            lines += owned_lines(site, i, use, plan.servers[i][k], terms.discount_rate_per_year)
+            lines += owned_lines(site.at(month), i, use, plan.servers[i][k], terms.discount_rate_per_year)
     now = price_index(terms.rental_index, month)
     for offer, begun in zip(terms.rented, plan.begun, strict=True):
         running = [term for term in begun if term.runs_in(k)]

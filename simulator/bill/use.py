@@ -19,7 +19,7 @@ from simulator.bill.stays import level_hours
 from simulator.bill.unseen import unseen
 from simulator.errors import InputError, InvariantError, Problem
 from simulator.study.bill import MonthUse, PeriodUse
-from simulator.study.terms import ApiTerms, OwnedSite, RentedTerms, Terms
+from simulator.study.terms import ApiTerms, Facility, OwnedSite, RentedTerms, Terms
 from simulator.study.usage import PoolUsage, ProviderUsage, Usage
 from simulator.units import HOURS_PER_MONTH, JOULES_PER_KWH, SECONDS_PER_HOUR
 
@@ -134,7 +134,9 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
     return Use(
         dict.fromkeys(rented, unused)
         | {pool.name: _pool(pool.name, rented.get(pool.name), month.periods, zones) for pool in first.pools},
-        tuple(_site(site, month.periods) if number in site.span else SiteUse(0, none) for site in terms.owned),
+        tuple(
+            _site(site.at(number), month.periods) if number in site.span else SiteUse(0, none) for site in terms.owned
+        ),
         {provider.name: _provider(provider.name, apis[provider.name], month.periods) for provider in first.providers},
         is_job,
         share,
@@ -143,8 +145,12 @@ def month_use(terms: Terms, month: MonthUse, number: int = 1) -> Use:
 
 def _zones(terms: Terms) -> tuple[str, ...]:
     """Time zones in which hours of energy count."""
-    found = [zone for site in terms.owned for zone in (site.facility.time_zone, site.facility.grid_zone)]
+    found = [zone for site in terms.owned for one in (site, *site.later) for zone in _of(one.facility)]
     return tuple(dict.fromkeys([*found, *(one.grid_zone for offer in terms.rented for one in (offer, *offer.later))]))
+
+
+def _of(place: Facility) -> tuple[str, str]:
+    return place.time_zone, place.grid_zone
 
 
 def _of_jobs(period: PeriodUse, jobs: float) -> PeriodUse:

@@ -12,7 +12,7 @@ from simulator.bill.sums import mean
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.rivals import least, rank
 from simulator.study.decision import Flip
-from simulator.study.terms import Money, RentedTerms, Terms, TokenPrices
+from simulator.study.terms import Facility, Money, OwnedSite, RentedTerms, Terms, TokenPrices
 
 Change = Callable[[Terms, float], Terms]
 Winners = frozenset[str]
@@ -37,26 +37,20 @@ def _electricity(terms: Terms, factor: float) -> Terms:
     def scaled(prices: tuple[Money, ...]) -> tuple[Money, ...]:
         return tuple(price * factor for price in prices)
 
-    return replace(
-        terms,
-        owned=tuple(
-            replace(
-                site,
-                facility=replace(site.facility, electricity_usd_per_kwh=scaled(site.facility.electricity_usd_per_kwh)),
-            )
-            for site in terms.owned
-        ),
-    )
+    return _housed(terms, lambda place: replace(place, electricity_usd_per_kwh=scaled(place.electricity_usd_per_kwh)))
 
 
 def _space(terms: Terms, factor: float) -> Terms:
-    return replace(
-        terms,
-        owned=tuple(
-            replace(site, facility=replace(site.facility, usd_per_kw_month=site.facility.usd_per_kw_month * factor))
-            for site in terms.owned
-        ),
-    )
+    return _housed(terms, lambda place: replace(place, usd_per_kw_month=place.usd_per_kw_month * factor))
+
+
+def _housed(terms: Terms, change: Callable[[Facility], Facility]) -> Terms:
+    """Terms with other prices of the places where servers stand, in all months."""
+
+    def changed(site: OwnedSite) -> OwnedSite:
+        return replace(site, facility=change(site.facility), later=tuple(map(changed, site.later)))
+
+    return replace(terms, owned=tuple(map(changed, terms.owned)))
 
 
 def _staff(terms: Terms, factor: float) -> Terms:

@@ -63,6 +63,7 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
+    owned = tuple(_site_over_time(site, spells, found) for site in owned)
     shares = {spell.first: spell.resale_share for spell in spells}
     owned = tuple(
         site if site.span.last is None else replace(site, sold_share=shares.get(site.span.last + 1)) for site in owned
@@ -81,6 +82,18 @@ def _over_time(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Term
                 if not _equal(now, replace(steps[-1], later=())):
                     steps.append(replace(now, span=Span(spell.first, offer.span.last)))
     return replace(offer, later=tuple(steps[1:]))
+
+
+def _site_over_time(site: OwnedSite, spells: Sequence[Spell], found: Sequence[Terms]) -> OwnedSite:
+    """The same of servers: what is bought stays, and costs what it then costs to house, cool and keep spares of."""
+    steps = [site]
+    for spell, terms in zip(spells, found, strict=True):
+        for one in terms.owned:
+            if spell.first in site.span and _same_servers(site, one):
+                now = replace(one, pools=site.pools)
+                if not _equal(now, replace(steps[-1], later=())):
+                    steps.append(replace(now, span=Span(spell.first, site.span.last)))
+    return replace(site, later=tuple(steps[1:]))
 
 
 def _numbered(one: RentedTerms, known: RentedTerms) -> tuple[Commitment, ...]:
@@ -170,7 +183,8 @@ def _with_pools(known: Agreed, one: Agreed) -> Agreed:
 
 
 def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
-    return _equal(replace(known, pools=()), replace(one, pools=()))
+    """The same servers at one site, whatever else is paid for them then."""
+    return known.site == one.site and _equal(known.server, one.server)
 
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:

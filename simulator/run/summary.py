@@ -300,7 +300,7 @@ def _cost_warnings(
         found.append(f"figures more than a year old: {old}")
     if prices.unknown:
         found.append(f"not charged, as no price is known: {', '.join(prices.unknown)}")
-    by_hour = [place.facility.electricity_usd_per_kwh for place in prices.terms.owned]
+    by_hour = [one.facility.electricity_usd_per_kwh for site in prices.terms.owned for one in (site, *site.later)]
     by_hour += [one.usd_per_instance_hour for offer in prices.terms.rented for one in (offer, *offer.later)]
     by_hour += [api.factor_by_hour for api in prices.terms.apis]
     if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:

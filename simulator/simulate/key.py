@@ -16,7 +16,7 @@ import numpy as np
 
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
-from simulator.study.terms import RentedTerms, Terms
+from simulator.study.terms import OwnedSite, RentedTerms, Terms
 
 _ROOT = Path(__file__).resolve().parents[1]
 _ROOMS = ("engine", "fleet", "metrics", "perf", "simulate", "study", "workload")
@@ -56,10 +56,14 @@ def agreed(terms: Terms) -> Terms:
     return replace(
         terms,
         topology="",
-        owned=tuple(replace(site, pools=()) for site in terms.owned),
+        owned=tuple(_bare(site) for site in terms.owned),
         rented=tuple(_unnamed(offer) for offer in terms.rented),
         apis=tuple(replace(offer, provider="") for offer in terms.apis),
     )
+
+
+def _bare(site: OwnedSite) -> OwnedSite:
+    return replace(site, pools=(), later=tuple(map(_bare, site.later)))
 
 
 def _unnamed(offer: RentedTerms) -> RentedTerms:

@@ -6,7 +6,7 @@ tuples of 1 or 24 of them from 00:00 on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,8 @@ class OwnedSite:
     spares : servers bought beside those in use; None: `spare_share` of them, rounded up
     span : bought as they are needed in its first month or later; sold at the end of its last
     sold_share : of its price, that a server brings when its span ends before the study; None: what its age gives
+    later : the same servers where an event changes what else is paid for them, as electricity, space or spares, from
+        the first month of its span on
     """
 
     site: str
@@ -115,6 +117,14 @@ class OwnedSite:
     spare_share: float = 0.0
     span: Span = Span()
     sold_share: Money | None = None
+    later: tuple[OwnedSite, ...] = ()
+
+    def at(self, month: int) -> OwnedSite:
+        """The site with what holds in a month, from 1 on."""
+        found = next((one for one in reversed(self.later) if one.span.first <= month), self)
+        if found is self:
+            return self
+        return replace(self, facility=found.facility, spares=found.spares, spare_share=found.spare_share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +347,7 @@ class Terms:
     @property
     def spans(self) -> tuple[Span, ...]:
         """Of everything that is agreed, in order."""
-        found = [site.span for site in self.owned]
+        found = [one.span for site in self.owned for one in (site, *site.later)]
         found += [one.span for offer in self.rented for one in (offer, *offer.later)]
         found += [api.span for api in self.apis] + [one.span for one in self.staff] + [fee.span for fee in self.fees]
         return tuple(found)

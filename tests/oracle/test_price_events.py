@@ -73,6 +73,39 @@ def test_another_gpu_is_another_offer(tmp_path: Path) -> None:
     assert found == pytest.approx([4.75] * 3 + [7.75] * 3 + [3.75] * 6, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("change", "arriving"),
+    [
+        ("electricity_usd_per_kwh: 0.5", [1] + [0] * 11),
+        ("space_usd_per_kw_month: 500", [1] + [0] * 11),
+        ("spares: 1", [1, 0, 0, 1] + [0] * 8),
+    ],
+)
+def test_servers_stay_where_an_event_changes_what_else_is_paid_for_them(
+    tmp_path: Path, change: str, arriving: list[int]
+) -> None:
+    """No server is sold and bought again for dearer electricity; a further spare is one more server."""
+    event = (
+        "events: [{name: dearer, from_month: 4, topology: own, change: {servers: [{name: old, site: datacentre, "
+        f"gpu: h100-sxm, {change}}}]}}}}]"
+    )
+    found = simulate(written(tmp_path, SCENARIO.replace("EVENTS", event)), tmp_path)
+    plain = simulate(written(tmp_path, SCENARIO.replace("EVENTS", "growth_per_year: 0")), tmp_path)
+    months, before = (one.decision["topologies"]["own"]["months"] for one in (found, plain))
+    assert [month["arriving"] for month in months] == arriving
+    paid = [month["paid_usd"] - other["paid_usd"] for month, other in zip(months, before, strict=True)]
+    assert paid[:2] == pytest.approx([0.0, 0.0])
+    assert all(usd > 0 for usd in paid[3:11])
+    assert paid[3:11] == pytest.approx([paid[3]] * 8)
+    if arriving[3]:
+        assert paid[2] == pytest.approx(101_000), "bought at the end of month 3"
+    study = second_bill(found.bundle, "own")
+    cost = found.summary["topologies"]["own"]["cost"]
+    assert study.npv() == pytest.approx(-cost["npv_usd"], rel=1e-9)
+    assert sum(row["usd"] for row in study.mean_lines()) == pytest.approx(cost["usd_per_month"], rel=1e-9)
+    assert not [row for row in study.mean_lines() if row["part"] == "sold early" and abs(row["usd"]) > 1e-9]
+
+
 def auto(prices: tuple[float, float], then: tuple[float, float], first: int) -> Terms:
     """One instance all the time: on demand, or for terms of six months, at prices that change once."""
 

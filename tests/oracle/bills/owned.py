@@ -29,9 +29,10 @@ class Owned:
             used = max(
                 (here["used"] for _, usage in self.months.periods(month) for here in self._here(usage)), default=0
             )
-            more = site["spares"]
+            now = self._now(month)
+            more = now["spares"]
             if more is None:
-                more = math.ceil(used * site["spare_share"] - 1e-9)
+                more = math.ceil(used * now["spare_share"] - 1e-9)
             most = max(most, used + more)
             bought.append(most)
             spare.append(more)
@@ -50,8 +51,12 @@ class Owned:
         factor = 1 / life if rate == 0 else rate * (1 + rate) ** life / ((1 + rate) ** life - 1)
         return 1 - self.kind["residual_share"] / (1 + rate) ** life, factor
 
+    def _now(self, month: int) -> Row:
+        """What holds in a month, counted from 0."""
+        return [self.site, *(one for one in self.site.get("later", []) if one["span"]["first"] <= month + 1)][-1]
+
     def lines(self, month: int) -> list[Row]:
-        kind, place = self.kind, self.site["facility"]
+        kind, place = self.kind, self._now(month)["facility"]
         bought, spare = self.bought[month], self.spare[month]
         hours = self.months.gpu_hours(month, self.site["pools"])
         used = math.fsum(hours.values())
@@ -80,7 +85,7 @@ class Owned:
     def _electricity(self, month: int) -> tuple[float, float]:
         """USD for what GPUs and hosts draw, without the building's share."""
         gpus = hosts = 0.0
-        prices, zone = (self.site["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
+        prices, zone = (self._now(month)["facility"][key] for key in ("electricity_usd_per_kwh", "time_zone"))
         for period, usage in self.months.periods(month):
             w = scale(period, usage)
             for pool in usage["pools"]:
