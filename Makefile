@@ -4,7 +4,7 @@ BIN := .venv/bin
 # packages are installed without bytecode: whoever imports a module first writes it
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-exhaustive test-break test-mutants sbom dashboard screenshots docs venv-vllm test-vllm test-e2e lint clean
+.PHONY: help setup demo test test-exhaustive test-break test-mutants sbom dashboard screenshots docs venv-vllm test-vllm test-ray test-e2e lint clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
@@ -80,6 +80,14 @@ test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, o
 	SERVECAST_VLLM_PYTHON=$(CURDIR)/.venv-vllm/bin/python HF_HUB_OFFLINE=1 VLLM_CPU_KVCACHE_SPACE=1 OMP_NUM_THREADS=1 \
 	  VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/pytest -n 0 tests/vllm
 
+.venv-ray/.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install --quiet -c constraints.txt -e '.[ray]' pytest hypothesis
+	touch $@
+
+test-ray: setup .venv-ray/.stamp  ## sweeps on a Ray cluster of two nodes on loopback
+	.venv-ray/bin/python -m pytest tests/cluster
+
 test-e2e: setup  ## the dashboard in a real browser, Debian's chromium
 	SERVECAST_E2E=1 $(BIN)/pytest -n 0 tests/e2e
 
@@ -87,4 +95,4 @@ screenshots: setup  ## every view of the dashboard on the newest run, four width
 	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built
-	rm -rf .venv .venv-vllm .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
+	rm -rf .venv .venv-vllm .venv-ray .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs

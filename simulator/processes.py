@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -53,7 +53,7 @@ def results(
     tasks: Sequence[Task],
     jobs: int,
     told: Told[Task] | None = None,
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """Tasks with their results, in the order in which they finish; with one job in this process.
 
     Each worker has a pipe of its own, and no lock or thread with others or with this process: whatever one was about to

@@ -11,7 +11,7 @@ import sys
 
 from cyclopts import App, CycloptsError, Parameter
 
-from simulator.cli.cache_folder import ensure_cache
+from simulator.cache_folder import ensure_cache
 from simulator.cli.problems import in_words, of_system
 from simulator.errors import ServecastError
 

@@ -26,6 +26,8 @@ def sweep(
     time_limit: float | None = None,
     memory_limit: float | None = None,
     shard: str = "",
+    executor: Literal["local", "ray"] = "local",
+    ray_address: str = "",
     format: Format = "table",
     check: bool = False,
     quiet: bool = False,
@@ -37,6 +39,7 @@ def sweep(
         servecast sweep scenarios/sweeps/load.yaml
         servecast sweep scenarios/quickstart.yaml --grid engine.max_num_seqs=64,128
         servecast sweep scenarios/sweeps/load.yaml --shard 3/8
+        servecast sweep scenarios/sweeps/load.yaml --executor ray --ray-address 10.0.0.7:6379
 
     Parameters
     ----------
@@ -51,13 +54,17 @@ def sweep(
     out
         Folder for the results.
     jobs
-        Processes; one for each core unless given.
+        Processes, or simulations of a cluster at a time; one for each core unless given.
     time_limit
         Seconds of wall clock; the same sweep goes on from there.
     memory_limit
         GiB of each process; what the machine has left unless given.
     shard
         The third of eight equal shares as 3/8, each on a machine of its own; `servecast merge` puts them together.
+    executor
+        Processes of this machine, or the machines of a Ray cluster (pip install 'servecast[ray]').
+    ray_address
+        Host:port of the cluster's head; unless given that of RAY_ADDRESS, the cluster on this machine, or a new one.
     format
         Table for people, json or csv for programs.
     check
@@ -65,7 +72,10 @@ def sweep(
     quiet
         No progress bar.
     """
+    from contextlib import nullcontext
+
     from simulator.cli.output import progress_bar
+    from simulator.cluster import joined
     from simulator.errors import InputError, Problem
     from simulator.run.budget import checked_budget, within
     from simulator.sweep.grid import read_sweep
@@ -74,10 +84,14 @@ def sweep(
 
     if jobs is not None and jobs < 1:
         raise InputError(Problem("must be at least 1", "--jobs", got=str(jobs)))
+    if ray_address and executor != "ray":
+        raise InputError(Problem("goes with --executor ray", "--ray-address", got=ray_address))
     share = read_shard(shard) if shard else None
     wanted = read_sweep(scenario, grid or (), overlay or (), set_ or ())
-    with progress_bar(quiet) as progress, within(checked_budget(time_limit, memory_limit)):
-        found = run_sweep(wanted, out, jobs, progress, share)
+    budget = checked_budget(time_limit, memory_limit)
+    machines = joined(ray_address) if executor == "ray" else nullcontext()
+    with machines as cluster, progress_bar(quiet) as progress, within(budget):
+        found = run_sweep(wanted, out, jobs, progress, share, cluster)
     if found.resumed:
         print(f"servecast: {found.resumed} simulations had finished before", file=sys.stderr)
     if share is not None and share.of > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -19,7 +20,15 @@ _ROOT = Path(__file__).resolve().parents[1]
 def fingerprint(loaded: LoadedScenario, files: Sequence[Reference]) -> bytes:
     """The scenario with all defaults, the content of the files that it names, and the version."""
     data = json.dumps(resolved_data(loaded, files), sort_keys=True).encode()
-    return b"\x00".join([version("servecast").encode(), data, *(file.sha256.encode() for file in files)])
+    return b"\x00".join([program()["servecast"].encode(), data, *(file.sha256.encode() for file in files)])
+
+
+@cache
+def program() -> dict[str, str]:
+    """What has to be the same where parts of one result are simulated: `servecast`, its files, numba, Python."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    own = {"servecast": version("servecast"), "program_sha256": program_digest()}
+    return {**own, "numba": version("numba"), "python": python}
 
 
 @cache

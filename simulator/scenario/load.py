@@ -130,11 +130,24 @@ def load_scenario(
     if isinstance(overlays, str | Path | Mapping | Scenario) or isinstance(sets, str):
         raise TypeError("overlays and sets are lists: put a single one in brackets, as sets=['run.seed=3']")
     file = Path(source) if isinstance(source, str | Path) else Path(folder) / MAPPING.file
-    document = _document(source)
-    extra = [_document(overlay) for overlay in overlays]
-    check_mappings(document, *extra)
-    apply_sets(document, sets, merge_overlays(document, extra))
-    return _checked(document, file)
+    return merged([_document(source), *(_document(overlay) for overlay in overlays)], file, sets)
+
+
+def merged(documents: Sequence[Document], file: Path, sets: Sequence[str] = ()) -> LoadedScenario:
+    """A scenario and its overlays, as they were read, with assignments; the documents stay as they are.
+
+    Parameters
+    ----------
+    file : of the scenario
+
+    Raises
+    ------
+    InputError : every problem found
+    """
+    check_mappings(*documents)
+    base, *overlays = (Document(deepcopy(one.data), dict(one.origins)) for one in documents)
+    apply_sets(base, sets, merge_overlays(base, overlays))
+    return _checked(base, file)
 
 
 def _document(source: Source) -> Document:

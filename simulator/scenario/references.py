@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from simulator.errors import InputError, Problem
@@ -52,15 +53,21 @@ def references(loaded: LoadedScenario) -> list[Reference]:
         file = loaded.path.parent / written
         file = file / "config.json" if file.is_dir() else file
         try:
-            with file.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-            size = file.stat().st_size
+            status = file.stat()
+            stamp = status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+            size, digest = status.st_size, _digest(file, status.st_size, stamp)
         except OSError as error:
             problem = Problem(f"cannot be read: {error.strerror}", *loaded.place(path), path=path, got=written)
             raise InputError(problem) from error
         copy = _copy_name(key, file, digest, taken) if size <= MAX_COPIED_BYTES else None
         found.append(Reference(path, written, file, size, digest, copy))
     return found
+
+
+@lru_cache(maxsize=1000)
+def _digest(file: Path, size_bytes: int, stamp: tuple[int, ...]) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _copy_name(key: str, file: Path, digest: str, taken: dict[str, str]) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from simulator.errors import InputError, Problem
-from simulator.scenario.document import parse_document, read_document
-from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.scenario.document import Document, parse_document, read_document
+from simulator.scenario.load import LoadedScenario, merged
 from simulator.scenario.sweepfile import is_sweep, sweep_file
 
 Values = Mapping[str, Any]
@@ -25,13 +25,15 @@ class Sweep:
     Attributes
     ----------
     name : used for the folder of the results
+    scenario : its file
+    documents : the scenario and its overlays, read once: what is changed meanwhile changes no point
     sets : assignments that hold at every point, as `run.seed=3`
     axes : values to combine, by path; the last path changes fastest
     """
 
     name: str
     scenario: Path
-    overlays: tuple[Path, ...]
+    documents: tuple[Document, ...]
     sets: tuple[str, ...]
     axes: Mapping[str, Sequence[Any]]
 
@@ -46,7 +48,7 @@ class Sweep:
         ------
         InputError : as `load_scenario`, and where a value of the grid is given by an overlay or assignment as well
         """
-        return load_scenario(self.scenario, self.overlays, [*self.sets, *assignments(values or {})])
+        return merged(self.documents, self.scenario, [*self.sets, *assignments(values or {})])
 
 
 def assignments(values: Values) -> list[str]:
@@ -85,7 +87,11 @@ def read_sweep(
         axes[where] = values
     if not axes:
         raise InputError(Problem("nothing to vary: give --grid path=value,value or a sweep file", str(file)))
-    return Sweep(name, base, (*layers, *map(Path, overlays)), (*fixed, *sets), axes)
+    documents = [
+        document if base is path else read_document(base),
+        *map(read_document, (*layers, *map(Path, overlays))),
+    ]
+    return Sweep(name, base, tuple(documents), (*fixed, *sets), axes)
 
 
 def axis(text: str) -> tuple[str, list[Any]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +12,7 @@ from simulator.errors import InputError, Problem
 from simulator.results.bundle import BundleWriter, read_manifest
 from simulator.results.inputs import input_json
 from simulator.results.seal import checked_file
-from simulator.run.fingerprint import program_digest
+from simulator.run.fingerprint import program
 from simulator.sweep.result import Results, SweepRun, failed_points, whole_table, write_inputs
 from simulator.sweep.shard import Shard
 from simulator.sweep.tasks import Point
@@ -68,9 +66,7 @@ def write_shard(
     ------
     InputError : it cannot be written
     """
-    python = ".".join(platform.python_version_tuple()[:2])
-    by = (version("servecast"), program_digest(), version("numba"), python)
-    manifest = {**about, **dict(zip(PROGRAM, by, strict=True)), "kind": KIND, "shard": shard.number, "shards": shard.of}
+    manifest = {**about, **program(), "kind": KIND, "shard": shard.number, "shards": shard.of}
     listed = [{"values": dict(point.values), "keys": point.keys, "error": point.error} for point in points]
     with BundleWriter(folder, manifest) as bundle:
         write_inputs(bundle, inputs)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from simulator.cluster import Cluster
 from simulator.processes import cores, results
 from simulator.results.bundle import bundle_name
+from simulator.run.fingerprint import program
 from simulator.scenario.references import references
 from simulator.scenario.resolved import resolved_yaml
 from simulator.sweep.grid import Sweep
@@ -30,6 +33,7 @@ def run_sweep(
     jobs: int | None = None,
     progress: Progress | None = None,
     shard: Shard | None = None,
+    cluster: Cluster | None = None,
 ) -> SweepRun:
     """Simulate every topology at every point; topologies that a point leaves as they are are simulated once.
 
@@ -38,8 +42,9 @@ def run_sweep(
 
     Parameters
     ----------
-    jobs : processes; as many as there are cores unless given
+    jobs : processes, or tasks of a cluster at a time; as many as there are cores unless given
     shard : simulate this share alone, for `merge_shards`
+    cluster : its machines simulate, in place of processes of this one
 
     Raises
     ------
@@ -55,20 +60,26 @@ def run_sweep(
     resumed = len(known)
     open_tasks = [task for task in tasks if task.key not in known]
     labels = {key: where(point.values) for point in points for key in point.keys.values()}
-    for task, result in results(perform, None, open_tasks, jobs or cores()):
-        known[task.key] = result
-        if result["status"] == "ok":
-            store.keep(task.key, result)
-        if progress:
-            progress(f"{len(known)} of {len(tasks)}: {task.topology}, {labels[task.key]}", len(known) / len(tasks))
+    found = (
+        results(perform, sweep, open_tasks, jobs or cores())
+        if cluster is None
+        else cluster.results(perform, sweep, open_tasks, program, jobs)
+    )
+    with closing(found):
+        for task, result in found:
+            known[task.key] = result
+            if result["status"] == "ok":
+                store.keep(task.key, result)
+            if progress:
+                progress(f"{len(known)} of {len(tasks)}: {task.topology}, {labels[task.key]}", len(known) / len(tasks))
     about, inputs = _about(sweep)
     if shard is None:
-        found = write_sweep(path, about, points, known, inputs, resumed)
+        swept = write_sweep(path, about, points, known, inputs, resumed)
     else:
         about |= {"of": path.name, "of_sha256": sha256(identity).hexdigest()}
-        found = write_shard(kept, shard, about, points, known, inputs, resumed)
+        swept = write_shard(kept, shard, about, points, known, inputs, resumed)
     store.clear()
-    return found
+    return swept
 
 
 def _about(sweep: Sweep) -> tuple[dict[str, Any], dict[str, str | Path]]:

@@ -6,29 +6,29 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.errors import InputError
+from simulator.errors import InputError, Problem
 from simulator.resolve.sizes import alone
 from simulator.run.evaluate import evaluate
 from simulator.run.fingerprint import fingerprint, program_digest
 from simulator.scenario.load import LoadedScenario
 from simulator.scenario.references import references
 from simulator.sweep.grid import Sweep, Values
-from simulator.sweep.row import figures
+from simulator.sweep.row import figures, where
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One topology of one point.
+    """One topology of one point, as little as it takes to load it where it is simulated.
 
     Attributes
     ----------
     key : hash of everything that the result depends on
-    loaded : the scenario with this topology alone
+    values : of the point
     """
 
     key: str
     topology: str
-    loaded: LoadedScenario
+    values: Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +55,43 @@ def points_and_tasks(sweep: Sweep) -> tuple[list[Point], list[Task]]:
     first: InputError | None = None
     for values in sweep.points():
         try:
-            needed = _tasks(sweep.load(values))
+            loaded = sweep.load(values)
+            keys = {name: _key(alone(loaded, name)) for name in loaded.scenario.topologies}
         except InputError as error:
             first = first or error
             points.append(Point(values, {}, _words(error)))
             continue
-        tasks |= {task.key: task for task in needed}
-        points.append(Point(values, {task.topology: task.key for task in needed}))
+        for name, key in keys.items():
+            tasks.setdefault(key, Task(key, name, values))
+        points.append(Point(values, keys))
     if first is not None and not tasks:
         raise first
     return points, list(tasks.values())
 
 
-def _tasks(loaded: LoadedScenario) -> list[Task]:
-    found: list[Task] = []
-    for name in loaded.scenario.topologies:
-        one = alone(loaded, name)
-        content = fingerprint(one, references(one)) + program_digest().encode()
-        found.append(Task(hashlib.sha256(content).hexdigest(), name, one))
-    return found
+def _key(one: LoadedScenario) -> str:
+    content = fingerprint(one, references(one)) + program_digest().encode()
+    return hashlib.sha256(content).hexdigest()
 
 
-def perform(_: None, task: Task) -> dict[str, Any]:
-    """Simulate a task: `status` ok with figures, failed with the user's error, or bug with ours."""
+def perform(sweep: Sweep, task: Task) -> dict[str, Any]:
+    """Simulate a task: `status` ok with figures, failed with the user's error, or bug with ours.
+
+    Raises
+    ------
+    InputError : a file that the scenario names is not what it was when the task was made, or where
+    """
     try:
-        outcome = evaluate(task.loaded, task.topology)
+        one = alone(sweep.load(task.values), task.topology)
+        same = _key(one) == task.key
+    except InputError as error:
+        text = f"is a point no longer, or not on this machine: {_words(error)}"
+        raise InputError(Problem(text, str(sweep.scenario), got=where(task.values))) from error
+    if not same:
+        text = "names files that are others by now, or on this machine: give the sweep again when they stay as they are"
+        raise InputError(Problem(text, str(sweep.scenario), got=where(task.values)))
+    try:
+        outcome = evaluate(one, task.topology)
     except InputError as error:
         return {"status": "failed", "error": _words(error)}
     except Exception as error:

@@ -60,7 +60,7 @@ def wanted(*sets: str, name: str = RATE, values: str = "10,20,-1") -> Sweep:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures that follow from the key, in place of simulations; each sweep is looked through once."""
 
-    def figures(_: None, task: Task) -> dict[str, Any]:
+    def figures(_: Sweep, task: Task) -> dict[str, Any]:
         number = int(task.key[:6], 16)
         if number % 5 == 0:
             return {"status": "failed", "error": f"number {number}"}
@@ -207,7 +207,7 @@ def test_an_interrupted_shard_goes_on_where_it_was(monkeypatch: pytest.MonkeyPat
     module = import_module("simulator.sweep.sweep")
     quick, calls = module.perform, []
 
-    def counted(_: None, task: Task) -> dict[str, Any]:
+    def counted(_: Sweep, task: Task) -> dict[str, Any]:
         if len(calls) == 3:
             raise KeyboardInterrupt
         calls.append(task.key)

@@ -108,11 +108,11 @@ def counted(monkeypatch: pytest.MonkeyPatch, stop_after: int | None = None) -> l
     """Topologies that are simulated from now on; after some of them the user presses Ctrl-C."""
     calls: list[str] = []
 
-    def counting(_: None, task: Task) -> dict[str, Any]:
+    def counting(sweep: Sweep, task: Task) -> dict[str, Any]:
         if len(calls) == stop_after:
             raise KeyboardInterrupt
         calls.append(task.topology)
-        return perform(None, task)
+        return perform(sweep, task)
 
     monkeypatch.setattr(import_module("simulator.sweep.sweep"), "perform", counting)
     return calls

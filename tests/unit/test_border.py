@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from simulator.cache_folder import ensure_cache
 from simulator.catalog.models import models
 from simulator.catalog.shapes.config import shape_from_config
-from simulator.cli.cache_folder import ensure_cache
 from simulator.cli.main import run_command
 from simulator.cli.problems import MOST_PROBLEMS, in_words, of_system
 from simulator.errors import InputError, Problem
