@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from simulator.cluster import joined
-from simulator.sweep.grid import read_sweep
+from simulator.cluster import Cluster, joined
+from simulator.sweep.grid import Sweep, read_sweep
 from simulator.sweep.sweep import run_sweep
 
 SCENARIO = Path(__file__).resolve().parents[1] / "tests/data/scenarios/sized.yaml"
@@ -29,28 +31,42 @@ def main() -> None:
     options.add_argument("--horizon", type=float, default=3000.0, help="simulated seconds of a point")
     options.add_argument("--cores", type=int, default=2)
     options.add_argument("--ray-address", default="")
+    options.add_argument("--local", action="store_true", help="the local pool alone, once")
     given = options.parse_args()
+    if given.local:
+        print(wall_s(swept(given), given.cores))
+        return
+    ratios = []
+    with joined(given.ray_address) as cluster:
+        wall_s(
+            swept(given, seeds="90001,90002,90003,90004"), None, cluster
+        )  # workers are there, and have their kernels
+        for _ in range(given.rounds):
+            alone = [sys.executable, "-m", "bench.cluster", "--local"]  # forks, as a command without Ray does
+            shared = [f"--{name}={getattr(given, name)}" for name in ("points", "horizon", "cores")]
+            local = float(subprocess.run([*alone, *shared], check=True, capture_output=True, text=True).stdout)
+            ray = wall_s(swept(given), None, cluster)
+            ratios.append(ray / local)
+            each = local * given.cores / given.points
+            print(f"local {local:.1f} s ({each:.2f} s a point and core), Ray {ray:.1f} s: {ratios[-1]:.3f}", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {peak:.0f} MiB")
+
+
+def swept(given: argparse.Namespace, seeds: str = "") -> Sweep:
+    """One topology at as many seeds as there are points."""
     only = "topologies={two: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
     rate = "workload.classes[chat].arrivals.rate_rps=80"
     sets = ["run.replications=1", f"run.horizon_s={given.horizon}", rate, only]
-    seeds = ",".join(map(str, range(given.points)))
-    sweep = read_sweep(SCENARIO, [f"run.seed={seeds}"], sets=sets)
-    ratios = []
-    with joined(given.ray_address) as cluster, tempfile.TemporaryDirectory() as folder:
-        warm = read_sweep(SCENARIO, ["run.seed=90001,90002,90003,90004"], sets=sets)
-        run_sweep(warm, Path(folder) / "warm", cluster=cluster)
-        for number in range(given.rounds):
-            walls = []
-            for name, machines in (("local", None), ("ray", cluster)):
-                began = time.perf_counter()
-                jobs = given.cores if machines is None else None
-                run_sweep(sweep, Path(folder) / f"{name}{number}", jobs, cluster=machines)
-                walls.append(time.perf_counter() - began)
-            ratios.append(walls[1] / walls[0])
-            each = walls[0] * given.cores / given.points
-            print(f"local {walls[0]:.1f} s ({each:.2f} s a point and core), Ray {walls[1]:.1f} s: {ratios[-1]:.3f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {peak:.0f} MiB")
+    return read_sweep(SCENARIO, [f"run.seed={seeds or ','.join(map(str, range(given.points)))}"], sets=sets)
+
+
+def wall_s(sweep: Sweep, jobs: int | None, cluster: Cluster | None = None) -> float:
+    """Seconds of a sweep, from its first point to its bundle."""
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        run_sweep(sweep, folder, jobs, cluster=cluster)
+        return time.perf_counter() - began
 
 
 if __name__ == "__main__":
