@@ -37,6 +37,7 @@ def configs(draw: st.DrawFn) -> EngineConfig:
         draft_acceptance=draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])),
         acceptance_std=draw(st.sampled_from([0.0, 0.3])),
         drafted_share=draw(st.sampled_from([1.0, 0.6])),
+        drafted_run_steps=draw(st.sampled_from([0.0, 1.5, 8.0])),
         drop_last_hit_block=draw(st.booleans()),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simulator.engine import state
 from simulator.engine.config import EngineConfig
 from simulator.engine.content import ROOT
-from simulator.engine.modes.drafts.acceptance import draft_chances
+from simulator.engine.modes.drafts.acceptance import draft_chances, found_chances
 from simulator.engine.modes.drafts.kernels import draft_counts
 from simulator.engine.modes.flight.arrays import allocate_flight, grow_flight, reset_flight
 from simulator.engine.modes.rooms.arrays import NoRooms, allocate_rooms, grow_rooms, reset_rooms
@@ -140,7 +140,8 @@ def allocate_engines(
         verdicts=np.zeros((0, 0), np.int8),
         drafted=np.zeros((0, 0), np.int8),
         draft_counts=draft_counts([pool.config for pool in pools], most_seqs),
-        draft_chances=draft_chances([pool.config for pool in pools]),
+        draft_chances=draft_chances([pool.config for pool in pools], n_classes),
+        found_chances=found_chances([pool.config for pool in pools], n_classes),
         flight=allocate_flight(
             flights or [_ONE_AT_A_TIME],
             plan_s or [0.0],
@@ -209,7 +210,6 @@ def _fill_pool(
         "hash_lookahead": config.hash_lookahead_tokens,
         "reads_ahead": reads_ahead,
         "unhashed": max(config.hash_lookahead_tokens - reads_ahead, 0),
-        "drafted_share": config.drafted_share,
         "drafts_by_seqs": drafts is not None and len(drafts.by_batch_size) > 0,
         "registers_with_output": speculative > 0 and not config.rules.registers_drafts_with_plan,
         "self_preemption_ends_loop": config.rules.self_preemption_ends_loop,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from simulator.engine.modes.spec import Modes
+from simulator.engine.modes.spec import DraftOdds, Modes
 from simulator.engine.rules import V0_32, RuleSet
 
 
@@ -57,6 +57,8 @@ class EngineConfig:
     acceptance_by_position : the same by position of the draft; empty is `draft_acceptance` at each
     acceptance_std : standard deviation, between requests, of the one at each position; 0: all have the same
     drafted_share : share of the steps for which there are drafts; n-grams are not always found
+    drafted_run_steps : mean number of steps in a row for which there are; 0: each is independent of the one before
+    odds_by_class : the last five by class of requests, in the workload's order; empty where classes are alike
     drop_last_hit_block : a drafter that reads hidden states (EAGLE, MTP) recomputes one more block of a prefix hit
     rules : version of vLLM
     modes : what is on beyond plain serving
@@ -81,6 +83,8 @@ class EngineConfig:
     acceptance_by_position: tuple[float, ...] = ()
     acceptance_std: float = 0.0
     drafted_share: float = 1.0
+    drafted_run_steps: float = 0.0
+    odds_by_class: tuple[DraftOdds, ...] = ()
     drop_last_hit_block: bool = False
     rules: RuleSet = V0_32
     modes: Modes = _PLAIN
@@ -89,6 +93,18 @@ class EngineConfig:
     def draft_chances(self) -> tuple[float, ...]:
         """Probability that each draft of a step is accepted, given that all before it were, in the mean of requests."""
         return self.acceptance_by_position or (self.draft_acceptance,) * self.num_speculative_tokens
+
+    @property
+    def draft_odds(self) -> tuple[DraftOdds, ...]:
+        """How often drafts are made and accepted, by class of requests, or once where classes are alike."""
+        alike = DraftOdds(
+            self.draft_acceptance,
+            self.acceptance_by_position,
+            self.acceptance_std,
+            self.drafted_share,
+            self.drafted_run_steps,
+        )
+        return self.odds_by_class or (alike,)
 
     @property
     def hash_lookahead_tokens(self) -> int:

@@ -272,7 +272,7 @@ def complete_general(engines: Engines, rep: Any, pool: Any, now: float) -> int:
                 emit_tokens(engines, rep, slot, accepted + 1, now)
                 if pool.registers_with_output != 0 and pool.prefix_caching != 0:
                     register_full_blocks(engines, rep, pool, slot, slot.isl + slot.generated - 1)
-                slot.drafts = made_drafts(engines, pool, slot, asked_drafts(engines, rep, pool))
+                slot.drafts = made_drafts(engines, rep, slot, asked_drafts(engines, rep, pool))
                 if slot.generated >= slot.osl:
                     engines.scratch[n_done] = index
                     n_done += 1

@@ -16,6 +16,8 @@ _KIND, _FOUND = -1, 1 << 40
 """Draws beside those of the tokens of an answer, which are numbered from 0."""
 
 
+FIRST, NOT_FOUND, FOUND = range(3)
+"""What was in a request's step before: there was none, it had no drafts, it had some."""
 NO_PADDING, PADS_COMPUTED, PADS_ALL = 0, 1, 2
 """Whether a first step that is due one token is padded with drafts: never, if something was computed before, always."""
 
@@ -41,13 +43,18 @@ def spec_decode_tokens(pool: Any) -> int:
 def right_drafts(engines: Engines, rep: Any, slot: Any, delivered: int, drafted: int) -> int:
     """Leading drafts of a request that are right, after `delivered` output tokens: drawn, or as they were recorded.
 
-    Each is with the chance of its request's kind and its position, given that all before it were. The draw belongs to
-    the request and the position of the token in its answer, so it does not depend on scheduling.
+    Each is with the chance of its request's class, kind and its position, or with that of the request itself, given
+    that all before it were. The draw belongs to the request and the position of the token in its answer, so it does not
+    depend on scheduling.
     """
     right = 0
     if len(engines.verdicts) == 0:
-        kind = kind_of(slot.luck, engines.draft_chances.shape[1])
-        while right < drafted and uniform(slot.luck, delivered + right) < engines.draft_chances[rep.pool, kind, right]:
+        kind, chance = kind_of(slot.luck, engines.draft_chances.shape[2]), slot.acceptance
+        while right < drafted:
+            if slot.acceptance < 0.0:
+                chance = engines.draft_chances[rep.pool, slot.class_id, kind, right]
+            if uniform(slot.luck, delivered + right) >= chance:
+                break
             right += 1
         return right
     most = engines.verdicts.shape[1]
@@ -71,6 +78,6 @@ def kind_of(luck: int, kinds: int) -> int:
 
 
 @shared_kernel
-def finds_drafts(luck: int, generated: int, share: float) -> bool:
-    """Whether there are drafts after so many tokens of an answer, which is so in this share of the steps."""
-    return share >= 1.0 or uniform(luck, _FOUND + generated) < share
+def finds_drafts(luck: int, generated: int, chance: float) -> bool:
+    """Whether there are drafts after so many tokens of an answer, with this chance."""
+    return chance >= 1.0 or uniform(luck, _FOUND + generated) < chance

@@ -49,6 +49,7 @@ SLOT = np.dtype(
         ("first_token_s", np.float64),
         ("last_token_s", np.float64),
         ("think_s", np.float64),  # pause before `next_turn` arrives is that slot's think_s
+        ("acceptance", np.float64),  # of its drafts; negative: that of its class
         ("leaves_s", np.float64),  # after its arrival, when its client leaves whatever has come; 0: it stays
         ("session_id", np.int64),
         ("segment_start", np.int64),
@@ -62,6 +63,7 @@ SLOT = np.dtype(
         ("computed", np.int32),  # in the decode lane: at join_step
         ("scheduled", np.int32),  # tokens of this step
         ("drafts", np.int32),  # draft tokens waiting to be verified; negative: placeholders that pad a first step
+        ("found", np.int32),  # whether its step before had drafts, see `speculation`
         ("n_blocks", np.int32),
         ("n_registered", np.int32),  # leading blocks whose hash is registered
         ("row", np.int32),  # row of the block table
@@ -198,7 +200,6 @@ POOL = np.dtype(
             np.int64,
         ),  # known tokens that several MTP modules may compute again
         ("unhashed", np.int64),  # known tokens beyond those that blocks have no hash of
-        ("drafted_share", np.float64),  # of the steps for which there are drafts
         ("drafts_by_seqs", np.int64),  # drafts depend on the number of requests in the step
         (
             "registers_with_output",
@@ -296,7 +297,8 @@ class Engines(NamedTuple):
     verdicts: NDArray[np.int8]  # (request, output token): whether a draft of it is right; empty: drawn
     drafted: NDArray[np.int8]  # (request, output tokens): drafts made after so many; empty, or -1: all asked for
     draft_counts: NDArray[np.int32]  # (pool, requests in the step): drafts asked for
-    draft_chances: NDArray[np.float64]  # (pool, kind, position): that a draft is right, if all before it are
+    draft_chances: NDArray[np.float64]  # (pool, class, kind, position): that a draft is right, if all before it are
+    found_chances: NDArray[np.float64]  # (pool, class, step before): that there are drafts
     flight: Any  # NoFlight or Flight
     groups: Any  # OneTable or Groups
     rooms: Any  # NoRooms or Rooms

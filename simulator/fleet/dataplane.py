@@ -53,6 +53,7 @@ class DataPlane:
     sink : called with records of ended requests (dtype RECORD), in order of their end
     log_sink : called with rows of the step log; None switches the log off
     asks : every request is looked at in every plan, whether or not a mode needs it
+    luck : of the requests of the only chunk, where they are some of another run's
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class DataPlane:
         sink: Sink,
         log_sink: LogSink | None = None,
         asks: bool = False,
+        luck: NDArray[np.int64] | None = None,
     ) -> None:
         self.spec = spec
         self._sink = sink
         self._log_sink = log_sink
         self._chunks: Iterator[Requests] = source.chunks()
-        self._loader = RowLoader(source.closed_loops)
+        self._loader = RowLoader(source.closed_loops, luck)
         pools = [
             EnginePool(pool.engine, pool.step_time, pool.power_w_by_seqs, slots)
             for pool, slots in zip(spec.pools, replica_slots, strict=True)

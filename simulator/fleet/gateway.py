@@ -70,6 +70,7 @@ def _load_row(engines: Engines, row: Any, closed_loop: int) -> int:
     slot.output_continues = row.output_continues
     slot.stops = row.stops
     slot.think_s = row.think_s
+    slot.acceptance = row.acceptance
     slot.leaves_s = row.leaves_s
     slot.closed_loop = closed_loop
     slot.next_turn = NONE

@@ -10,35 +10,9 @@ from numpy.typing import NDArray
 from simulator.engine.modes.rooms.arrays import MOST_PICTURES, PICTURE, NoRooms
 from simulator.engine.state import FREE, Engines
 from simulator.fleet.state import ROW
+from simulator.workload.extras import PER_ROW
+from simulator.workload.luck import LUCK_PER_CLASS, draw_luck
 from simulator.workload.requests import ClosedLoop, Requests
-
-_LUCK_PER_CLASS = 1 << 40
-_NEXT_TURN = np.int64(0x5D_58_8B_65_6C_07_89_65)
-
-
-def draw_luck(requests: Requests, sent: dict[int, int]) -> NDArray[np.int64]:
-    """What the random draws of each request go by: its class and its number in it, or that of its session and its turn.
-
-    Parameters
-    ----------
-    sent : open rows of each class before these; moved on
-    """
-    luck = np.zeros(len(requests), np.int64)
-    opens = requests.class_id[: requests.n_open]
-    counts = np.bincount(opens)
-    for k in np.flatnonzero(counts).tolist():
-        first, n = _LUCK_PER_CLASS * k + sent.get(k, 0), int(counts[k])
-        mine = slice(0, n) if n == len(opens) else np.flatnonzero(opens == k)
-        luck[mine] = np.arange(first, first + n)
-        sent[k] = sent.get(k, 0) + n
-    if requests.n_open == len(requests):
-        return luck
-    level = np.flatnonzero(requests.next_turn[: requests.n_open] >= 0)
-    while len(level):
-        following = requests.next_turn[level]
-        luck[following] = luck[level] + _NEXT_TURN
-        level = following[requests.next_turn[following] >= 0]
-    return luck
 
 
 def to_rows(requests: Requests, segment_base: int, picture_base: int = 0) -> NDArray[np.void]:
@@ -53,10 +27,10 @@ def to_rows(requests: Requests, segment_base: int, picture_base: int = 0) -> NDA
     rows["n_segments"] = np.diff(requests.segment_start)
     total = np.concatenate([[0], np.cumsum(requests.segment_tokens, dtype=np.int64)])
     rows["listed_tokens"] = total[requests.segment_start[1:]] - total[requests.segment_start[:-1]]
-    rows["grammar_s"] = -1.0
+    rows["grammar_s"] = rows["acceptance"] = -1.0
     extras = requests.extras
     if extras is not None:
-        for name in ("leaves_s", "adapter", "grammar_s", "stored_tokens", "stored_apart", "load_s", "remote", "send_s"):
+        for name in PER_ROW:
             rows[name] = getattr(extras, name)
         rows["first_picture"] = extras.picture_start[:-1] + picture_base
         rows["n_pictures"] = np.diff(extras.picture_start)
@@ -82,16 +56,21 @@ def to_pictures(requests: Requests) -> NDArray[np.void]:
 
 
 class RowLoader:
-    """Keeps the segment arena: closed-loop rows at its front, then those of requests in flight, then the new chunk."""
+    """Keeps the segment arena: closed-loop rows at its front, then those of requests in flight, then the new chunk.
 
-    def __init__(self, closed_loops: Sequence[ClosedLoop]) -> None:
+    Parameters
+    ----------
+    luck : of the rows of the only chunk, instead of that of their place
+    """
+
+    def __init__(self, closed_loops: Sequence[ClosedLoop], luck: NDArray[np.int64] | None = None) -> None:
         rows, ids, tokens = [np.zeros(0, ROW)], [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
         base = 0
         pictures = [np.zeros(0, PICTURE)]
         for loop in closed_loops:
             loaded = to_rows(loop.rows, base, sum(map(len, pictures)))
             loaded["next_turn"] = -1
-            loaded["luck"] = loaded["class_id"].astype(np.int64) * _LUCK_PER_CLASS
+            loaded["luck"] = loaded["class_id"].astype(np.int64) * LUCK_PER_CLASS
             rows.append(loaded)
             ids.append(loop.rows.segment_id)
             tokens.append(loop.rows.segment_tokens)
@@ -99,6 +78,7 @@ class RowLoader:
             pictures.append(to_pictures(loop.rows))
         self.closed_rows: NDArray[np.void] = np.concatenate(rows)
         self._sent: dict[int, int] = {}
+        self._luck = luck
         self._closed_id = np.concatenate(ids)
         self._closed_tokens = np.concatenate(tokens)
         self._closed_pictures = np.concatenate(pictures)
@@ -133,7 +113,7 @@ class RowLoader:
         tokens = np.concatenate([self._closed_tokens, engines.segment_tokens[kept], requests.segment_tokens, [0]])
         slots["segment_start"][moving] = front + ends - counts
         rows = to_rows(requests, front + len(kept))
-        rows["luck"] = draw_luck(requests, self._sent)
+        rows["luck"] = draw_luck(requests, self._sent) if self._luck is None else self._luck
         return rows, ids.astype(np.int64), tokens.astype(np.int32)
 
     def load_pictures(self, requests: Requests, rows: NDArray[np.void], engines: Engines) -> Engines:

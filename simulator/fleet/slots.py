@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from simulator.engine.kept import drop_kept
+from simulator.engine.speculation import FIRST
 from simulator.engine.state import NONE, SENT, Engines
 from simulator.fleet.state import Fleet
 from simulator.fleet.timers import update_winner
@@ -27,6 +28,7 @@ def forget_progress(slot: Any) -> None:
     slot.computed = 0
     slot.scheduled = 0
     slot.drafts = 0
+    slot.found = FIRST
     slot.n_blocks = 0
     slot.n_registered = 0
 

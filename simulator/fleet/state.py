@@ -26,6 +26,7 @@ ROW = np.dtype(
         ("output_continues", np.int32),
         ("stops", np.int32),
         ("complexity", np.float32),
+        ("acceptance", np.float64),
         ("leaves_s", np.float64),
         ("grammar_s", np.float64),
         ("load_s", np.float64),

@@ -23,11 +23,13 @@ class Brings:
     adapters : most that any class tells apart
     largest_image_tokens : 0 without pictures
     grammars : whether answers may follow one
+    classes : their names, in order
     """
 
     adapters: int = 0
     largest_image_tokens: int = 0
     grammars: bool = False
+    classes: tuple[str, ...] = ()
 
 
 NOTHING = Brings()
@@ -39,6 +41,7 @@ def brings(classes: tuple[RequestClass, ...], folder: Path) -> Brings:
         max((cls.adapters.number for cls in classes if cls.adapters), default=0),
         max((length_bounds(length_of(cls.images.tokens, folder))[1] for cls in classes if cls.images), default=0),
         any(cls.structured_outputs for cls in classes),
+        tuple(cls.name for cls in classes),
     )
 
 
@@ -82,9 +85,14 @@ def modes_brought(settings: EngineSettings, brought: Brings, limits: BatchLimits
     return found
 
 
-def notes_of_brought(brought: Brings) -> tuple[str, ...]:
-    """What the figures do not have of it."""
+def notes_of_brought(brought: Brings, ranks: int) -> tuple[str, ...]:
+    """What the figures do not have of it, and of replicas that share their experts, `ranks` of them."""
     notes: tuple[str, ...] = ()
+    if ranks > 1:
+        notes += (
+            f"data parallelism: that {ranks} replicas step together, wait for the slowest and run empty batches beside"
+            " it, is not in their times and energy",
+        )
     if brought.adapters:
         notes += ("adapters: who is scheduled with whom is simulated, not their memory and the time they take",)
     if brought.largest_image_tokens:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from simulator.catalog.precisions import layout
 from simulator.engine.modes.drafts.methods import READS_HIDDEN_STATES, draft_slots, lookahead_slots
-from simulator.engine.modes.spec import Drafts
+from simulator.engine.modes.spec import DraftOdds, Drafts
 from simulator.engine.rules import RuleSet
 from simulator.errors import InputError, Problem
 from simulator.perf.architecture import Architecture
 from simulator.perf.speculative import Drafting, one_layer_draft
 from simulator.resolve.checkpoint import architecture
 from simulator.resolve.mtp import tokens_read_ahead
+from simulator.scenario.drafts import of_class
 from simulator.schema.engine import EngineSettings, SpeculativeConfig
 
 
@@ -68,6 +69,26 @@ def drafts_of(settings: EngineSettings, rules: RuleSet, connected: bool, modules
         slots=draft_slots(spec.method, spec.num_speculative_tokens),
         by_batch_size=_by_batch_size(spec, settings),
     )
+
+
+def odds_of(spec: SpeculativeConfig | None) -> DraftOdds:
+    """How often drafts are made and accepted; none without any."""
+    if spec is None:
+        return DraftOdds()
+    return DraftOdds(
+        spec.acceptance or 0.0,
+        chances_of(spec.acceptance_by_position),
+        spec.acceptance_std,
+        spec.drafted_share,
+        spec.drafted_run_steps or 0.0,
+    )
+
+
+def odds_by_class(spec: SpeculativeConfig | None, classes: Sequence[str]) -> tuple[DraftOdds, ...]:
+    """The same for each class; empty where they are alike."""
+    if spec is None or not spec.by_class:
+        return ()
+    return tuple(odds_of(of_class(spec, spec.by_class.get(name))) for name in classes)
 
 
 def chances_of(shares: Sequence[float]) -> tuple[float, ...]:

@@ -28,7 +28,7 @@ from simulator.perf.steptime import StepTime
 from simulator.resolve.brought import NOTHING, Brings, modes_brought, notes_of_brought
 from simulator.resolve.cache_modes import check_cache_modes
 from simulator.resolve.checkpoint import architecture, layout_of, weight_format
-from simulator.resolve.drafting import chances_of, drafting_of, drafts_of
+from simulator.resolve.drafting import drafting_of, drafts_of, odds_by_class, odds_of
 from simulator.resolve.flight import PLAIN, Planning, planning
 from simulator.resolve.given import NO_BOUND, given_step_time
 from simulator.resolve.hardware import Machine, machine_of
@@ -128,11 +128,11 @@ def plan_engine(
     limits = _of_plans(settings, memory.limits)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
-    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought)
+    notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings.data_parallel_size)
     if settings.version is not None and version_key(settings.version)[:2] != version_key(rules.version)[:2]:
         notes += (f"the scheduler's rules are those of vLLM {rules.version}: none of {settings.version} was recorded",)
     modes = modes_brought(settings, brought, memory.limits, made.prefill_schedule_interval)
-    config = _config(settings, limits, memory, plans.flight, role, modes, drafts)
+    config = _config(settings, limits, memory, plans.flight, role, modes, drafts, brought.classes)
     profile = None if settings.profile is None else read_profile(folder / settings.profile)
     if profile is not None:
         check_profile(profile, arch, gpu_name, tp, pp, weights)
@@ -262,8 +262,10 @@ def _config(
     role: str,
     brought: Modes,
     drafting: Drafts | None,
+    classes: tuple[str, ...],
 ) -> EngineConfig:
     spec = settings.speculative_config
+    odds = odds_of(spec)
     rules = _rules(settings.version)
     drafts = drafting.num_speculative_tokens if drafting else 0
     if spec is not None and limits.max_num_batched_tokens < drafts + 2:
@@ -300,10 +302,12 @@ def _config(
         batching=_BATCHING[settings.batching],
         num_speculative_tokens=drafts,
         num_lookahead_tokens=drafting.num_lookahead_tokens if drafting else 0,
-        draft_acceptance=spec.acceptance if spec and spec.acceptance is not None else 0.0,
-        acceptance_by_position=chances_of(spec.acceptance_by_position) if spec else (),
-        acceptance_std=spec.acceptance_std if spec else 0.0,
-        drafted_share=spec.drafted_share if spec else 1.0,
+        draft_acceptance=odds.acceptance,
+        acceptance_by_position=odds.by_position,
+        acceptance_std=odds.std,
+        drafted_share=odds.drafted_share,
+        drafted_run_steps=odds.run_steps,
+        odds_by_class=odds_by_class(spec, classes),
         draft_slots=drafting.slots if drafting else 0,
         drop_last_hit_block=drafting is not None
         and drafting.reads_hidden_states

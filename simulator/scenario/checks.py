@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
 from simulator.errors import unknown_name
 from simulator.scenario.disaggregation import disaggregation_problems
+from simulator.scenario.drafts import draft_problems
 from simulator.scenario.jobs import job_problems
 from simulator.scenario.money_checks import money_problems, topology_money_problems, twice
 from simulator.scenario.months import study_problems
@@ -19,7 +18,7 @@ from simulator.scenario.named_files import missing_files
 from simulator.scenario.parallel_samples import sampling_problems
 from simulator.scenario.phases import at_event, event_problems, in_change
 from simulator.scenario.times import time_problems, topology_time_problems
-from simulator.schema.engine import EngineSettings, SpeculativeConfig
+from simulator.schema.engine import EngineSettings
 from simulator.schema.faults import Outages
 from simulator.schema.pool import Pool, QueueAutoscaler
 from simulator.schema.routing import (
@@ -73,7 +72,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         changed = at_event(scenario, k).topologies[event.topology]
         problems = _topology_problems("", changed, scenario)
         found += [in_change(scenario, k, where.lstrip("."), text, got) for where, text, got in problems]
-    found += _draft_problems("engine", scenario.engine)
+    found += _engine_problems("engine", scenario.engine, scenario)
     for name, topology in scenario.topologies.items():
         found += _topology_problems(f"topologies.{name}", topology, scenario)
     return found
@@ -81,7 +80,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
 
 def _topology_problems(path: str, topology: Topology, scenario: Scenario) -> Iterator[Found]:
     """What contradicts within a topology, or between it and the rest of the scenario."""
-    yield from _target_problems(path, topology, scenario.run.max_replicas)
+    yield from _target_problems(path, topology, scenario)
     yield from topology_money_problems(path, topology)
     yield from topology_time_problems(path, topology, scenario.run)
     yield from disaggregation_problems(path, topology, scenario)
@@ -164,7 +163,7 @@ def _whole_problems(path: str, length: Any) -> Iterator[Found]:
             yield path, f"holds no whole number between {length.low:g} and {length.high:g}", None
 
 
-def _target_problems(path: str, topology: Topology, max_replicas: int) -> Iterator[Found]:
+def _target_problems(path: str, topology: Topology, scenario: Scenario) -> Iterator[Found]:
     names = [pool.name for pool in topology.pools] + [provider.name for provider in topology.providers]
     if not names:
         yield path, "needs at least one pool or provider", None
@@ -172,10 +171,10 @@ def _target_problems(path: str, topology: Topology, max_replicas: int) -> Iterat
     yield from twice(path, names)
     for k, pool in enumerate(topology.pools):
         scaler = pool.autoscaler
-        yield from _size_problems(f"{path}.pools[{k}]", pool, max_replicas)
+        yield from _size_problems(f"{path}.pools[{k}]", pool, scenario.run.max_replicas)
         if scaler and pool.billing == "owned":
             yield f"{path}.pools[{k}].autoscaler", "owned servers are paid for whether on or off: drop it or rent", None
-        yield from _draft_problems(f"{path}.pools[{k}].engine", pool.engine)
+        yield from _engine_problems(f"{path}.pools[{k}].engine", pool.engine, scenario)
         yield from _outage_problems(f"{path}.pools[{k}].outages", pool.outages)
     for k, provider in enumerate(topology.providers):
         yield from _outage_problems(f"{path}.providers[{k}].outages", provider.outages)
@@ -196,49 +195,10 @@ def _size_problems(path: str, pool: Pool, max_replicas: int) -> Iterator[Found]:
             yield place, f"is above run.max_replicas ({max_replicas}): set that higher if so many are meant", size
 
 
-def _draft_problems(path: str, engine: EngineSettings | None) -> Iterator[Found]:
+def _engine_problems(path: str, engine: EngineSettings | None, scenario: Scenario) -> Iterator[Found]:
     if engine and engine.throughput is not None and engine.profile is not None:
         yield f"{path}.throughput", "give a throughput or a profile, not both", None
-    spec = engine.speculative_config if engine else None
-    if spec is None:
-        return
-    if spec.method == "draft_model" and spec.model is None:
-        yield f"{path}.speculative_config", "'model' is missing: say which model drafts", None
-    yield from _acceptance_problems(f"{path}.speculative_config", spec)
-    rows = spec.num_speculative_tokens_per_batch_size
-    if rows:
-        at = f"{path}.speculative_config.num_speculative_tokens_per_batch_size"
-        if rows[0][0] != 1:
-            yield f"{at}[0]", "the first row must begin with 1, so that every number of requests has drafts", rows[0][0]
-        for k, (low, high, _) in enumerate(rows):
-            if low > high or (k and low <= rows[k - 1][1]):
-                yield f"{at}[{k}]", "rows must go up, each from a number to no smaller one, and not overlap", low
-    if spec.method != "ngram" and spec.drafted_share < 1.0:
-        problem = f"method {spec.method} drafts in every step: only what ngram looks up may not be found"
-        yield f"{path}.speculative_config.drafted_share", problem, spec.drafted_share
-    if spec.method != "draft_model" and spec.model is not None:
-        yield f"{path}.speculative_config.model", f"method {spec.method} has no draft model of its own", spec.model
-
-
-def _acceptance_problems(path: str, spec: SpeculativeConfig) -> Iterator[Found]:
-    """One acceptance, or the shares of all positions: a draft is only accepted where the one before it is."""
-    shares, at = spec.acceptance_by_position, f"{path}.acceptance_by_position"
-    if not shares:
-        if spec.acceptance is None:
-            yield path, "'acceptance' is missing: say how many drafts are accepted, or acceptance_by_position", None
-        elif spec.acceptance_std and spec.acceptance_std > (most := MOST_STD * std_of_chance(spec.acceptance)):
-            problem = f"is more than requests can differ whose mean is {spec.acceptance:g}: at most {most:.3g}"
-            yield f"{path}.acceptance_std", problem, spec.acceptance_std
-        return
-    if spec.acceptance_std:
-        yield f"{path}.acceptance_std", "goes with acceptance, not with acceptance_by_position", spec.acceptance_std
-    if spec.acceptance is not None:
-        yield at, "give this or acceptance, not both", None
-    if len(shares) != spec.num_speculative_tokens:
-        yield at, f"needs one share for each of the {spec.num_speculative_tokens} drafts of a step", len(shares)
-    for k, (before, share) in enumerate(pairwise(shares), 1):
-        if share > before:
-            yield f"{at}[{k}]", f"is above the share before it ({before:g}), without which none is accepted", share
+    yield from draft_problems(path, engine, [cls.name for cls in scenario.workload.classes])
 
 
 def _outage_problems(path: str, outages: Outages | None) -> Iterator[Found]:

@@ -6,7 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from simulator.schema.base import IS_NUMBER, AtLeastOne, Count, Day, NotNegative, Positive, Settings, Share, Switch
+from simulator.schema.base import (
+    IS_NUMBER,
+    AtLeastOne,
+    Count,
+    Day,
+    Name,
+    NotNegative,
+    Positive,
+    Settings,
+    Share,
+    Switch,
+)
 
 KvCacheDtype = Literal[
     "auto",
@@ -31,6 +42,21 @@ KvCacheDtype = Literal[
 Quantization = Literal["none", "fp8", "int8", "w8a16", "int4", "awq", "gptq", "fp4", "nvfp4", "mxfp4"]
 
 
+class DraftsOfClass(Settings):
+    """Drafts of one class of requests, where they are others than those of all; what is not given is as for all."""
+
+    acceptance: Share | None = None
+    """Probability that a drafted token is accepted, given that all before it were."""
+    acceptance_by_position: tuple[Share, ...] = ()
+    """Share of a step's first, second, ... drafts that are accepted, instead of `acceptance`."""
+    acceptance_std: Share | None = None
+    """Standard deviation of `acceptance` between requests."""
+    drafted_share: Annotated[float, Field(gt=0, le=1), IS_NUMBER] | None = None
+    """Share of the steps that have drafts, with method ngram."""
+    drafted_run_steps: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
+    """Mean number of steps in a row that have drafts, with method ngram."""
+
+
 class SpeculativeConfig(Settings):
     """Speculative decoding."""
 
@@ -51,6 +77,11 @@ class SpeculativeConfig(Settings):
     """Standard deviation of `acceptance` between requests, each of which has its own; 0 where all have the same."""
     drafted_share: Annotated[float, Field(gt=0, le=1), IS_NUMBER] = 1.0
     """Share of the steps that have drafts, with method ngram: what is looked up is not always found."""
+    drafted_run_steps: Annotated[float, Field(ge=1), IS_NUMBER] | None = None
+    """Mean number of steps in a row that have drafts, with method ngram: an answer that copies from its prompt is found
+    for many. Unless given, whether a step has drafts says nothing of the next."""
+    by_class: dict[Name, DraftsOfClass] = {}
+    """What is otherwise for some classes of requests, as `{code: {acceptance: 0.85}}`."""
     model: str | None = None
     """Model that drafts, with method draft_model: of the catalog, or a Hugging Face config.json."""
 

@@ -134,7 +134,7 @@ class Schedule(Settings):
 
 
 TraceColumn = Literal[
-    "arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s"
+    "arrival_s", "input_tokens", "output_tokens", "hash_ids", "class", "session_id", "think_s", "e2e_s", "acceptance"
 ]
 
 
@@ -148,7 +148,9 @@ class Trace(Settings):
     format: Literal["auto", "azure", "mooncake", "burstgpt", "table"] = "auto"
     """Format of the file; auto goes by its columns."""
     columns: dict[TraceColumn, str] = {}
-    """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`."""
+    """What the file calls the columns of servecast's own format, as `{arrival_s: startTime, input_tokens: prompt}`.
+    `acceptance` is of a request's drafts: the probability of each, given that all before it in the step were accepted;
+    where it is empty, and without it, the engine's holds."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of the times; seconds, or dates where they are some, unless given (Mooncake: ms where all are whole)."""
     hash_block_tokens: AtLeastOne | None = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from simulator.engine.config import EngineConfig
 from simulator.engine.modes.drafts.acceptance import MOST_STD, std_of_chance
+from simulator.engine.modes.spec import DraftOdds
 from simulator.simulate.one import Subject
 from simulator.study.terms import Terms
 
@@ -63,6 +64,21 @@ def _accepting(engine: EngineConfig, factor: float) -> EngineConfig:
     return replace(
         engine,
         draft_acceptance=acceptance,
-        acceptance_std=min(engine.acceptance_std * factor, MOST_STD * std_of_chance(acceptance)),
-        acceptance_by_position=tuple(min(chance * factor, 1.0) for chance in engine.acceptance_by_position),
+        acceptance_std=_spread(engine.acceptance_std, factor, acceptance),
+        acceptance_by_position=_by_position(engine.acceptance_by_position, factor),
+        odds_by_class=tuple(_odds(odds, factor) for odds in engine.odds_by_class),
     )
+
+
+def _odds(odds: DraftOdds, factor: float) -> DraftOdds:
+    acceptance = min(odds.acceptance * factor, 1.0)
+    by_position = _by_position(odds.by_position, factor)
+    return replace(odds, acceptance=acceptance, std=_spread(odds.std, factor, acceptance), by_position=by_position)
+
+
+def _spread(std: float, factor: float, acceptance: float) -> float:
+    return min(std * factor, MOST_STD * std_of_chance(acceptance))
+
+
+def _by_position(chances: tuple[float, ...], factor: float) -> tuple[float, ...]:
+    return tuple(min(chance * factor, 1.0) for chance in chances)

@@ -44,7 +44,7 @@ def bringer(brought: Brought, seed: int) -> Callable[[Requests], Requests]:
     def bring(block: Requests) -> Requests:
         if brought == Brought():
             return block
-        columns: dict[str, NDArray[Any]] = {}
+        columns: dict[str, NDArray[Any]] = {} if block.extras is None else {"acceptance": block.extras.acceptance}
         if brought.leaves is not None:
             columns["leaves_s"] = _leaves_s(
                 brought.leaves.share, brought.leaves.after_s, generators["leaves"], len(block)

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from simulator.workload.requests import Extras, make_extras
 
-_PER_ROW = ("leaves_s", "adapter", "grammar_s", "stored_tokens", "stored_apart", "load_s", "remote", "send_s")
+PER_ROW = (
+    *("leaves_s", "acceptance", "adapter", "grammar_s"),
+    *("stored_tokens", "stored_apart", "load_s", "remote", "send_s"),
+)
 _PER_PICTURE = ("picture_offset", "picture_tokens", "picture_content")
 
 
@@ -24,7 +27,7 @@ def selected(extras: Extras | None, rows: NDArray[np.int64]) -> Extras | None:
     return make_extras(
         len(rows),
         picture_start=start,
-        **{name: getattr(extras, name)[rows] for name in _PER_ROW},
+        **{name: getattr(extras, name)[rows] for name in PER_ROW},
         **{name: getattr(extras, name)[index] for name in _PER_PICTURE},
     )
 
@@ -38,5 +41,5 @@ def joined(pieces: Sequence[tuple[Extras | None, int]]) -> Extras | None:
     return make_extras(
         len(counts),
         picture_start=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        **{name: np.concatenate([getattr(extras, name) for extras in whole]) for name in _PER_ROW + _PER_PICTURE},
+        **{name: np.concatenate([getattr(extras, name) for extras in whole]) for name in PER_ROW + _PER_PICTURE},
     )

@@ -21,6 +21,8 @@ class Extras:
     Attributes
     ----------
     leaves_s : float64 (n,), seconds after its arrival at which its client leaves, whatever has come; 0: it stays
+    acceptance : float64 (n,), probability that a draft of it is accepted, given that all before it in the step were;
+        negative: as for its class
     adapter : int32 (n,), LoRA adapter; 0 is the model itself
     grammar_s : float64 (n,), seconds from its arrival until its grammar is compiled; negative: it has none
     stored_tokens : int32 (n,), tokens that a store of KV caches has of its beginning
@@ -35,6 +37,7 @@ class Extras:
     """
 
     leaves_s: NDArray[np.float64]
+    acceptance: NDArray[np.float64]
     adapter: NDArray[np.int32]
     grammar_s: NDArray[np.float64]
     stored_tokens: NDArray[np.int32]
@@ -57,6 +60,7 @@ def make_extras(n: int, **columns: NDArray[Any]) -> Extras:
     """
     values: dict[str, NDArray[Any]] = {
         "leaves_s": np.zeros(n),
+        "acceptance": np.full(n, -1.0),
         "adapter": np.zeros(n, np.int32),
         "grammar_s": np.full(n, -1.0),
         "stored_tokens": np.zeros(n, np.int32),

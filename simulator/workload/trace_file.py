@@ -6,8 +6,8 @@ Formats and their columns (the format is recognised by them):
 `mooncake`  JSONL  `timestamp`, `input_length`, `output_length`, `hash_ids` (FAST'25 traces: ms, blocks of 512 tokens;
             Bailian traces: s, blocks of 16)
 `burstgpt`  CSV    `Timestamp` (s), `Request tokens`, `Response tokens`
-`table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id][, think_s][, e2e_s]`, or
-            others by a map
+`table`     any    `arrival_s, input_tokens, output_tokens[, hash_ids][, class][, session_id][, think_s][, e2e_s]
+            [, acceptance]`, or others by a map
 
 What a file leaves open is told by it: times with a fraction are seconds and whole ones milliseconds (`mooncake`); a
 block has the tokens for which every row has the right number of hashes; a clock that starts years from 0 starts at the
@@ -29,7 +29,7 @@ from simulator.errors import InputError, Problem, unknown_name
 from simulator.workload.hashes import block_segments
 from simulator.workload.pieces import read_pieces
 from simulator.workload.reading import AS_IT_SAYS, Reading, WasRead
-from simulator.workload.requests import Requests, make_requests
+from simulator.workload.requests import Requests, make_extras, make_requests
 from simulator.workload.rows import select
 from simulator.workload.tables import MAX_PROBLEMS, Table, raise_problems
 from simulator.workload.trace_pieces import Rows, Span, text_of
@@ -141,7 +141,10 @@ def _built(file: Path, rows: Rows, failures: int, left_out: int) -> LoadedTrace:
     labelled = rows.kind == "table" and "class" in rows.has
     names = np.array([*rows.labels.known], dtype=object)
     labels = names[kept.labels][order] if labelled else None
-    requests = select(make_requests(arrival_s, kept.isl, kept.osl, **columns), order)
+    requests = make_requests(arrival_s, kept.isl, kept.osl, **columns)
+    if rows.drafts:
+        requests = replace(requests, extras=make_extras(len(requests), acceptance=kept.acceptance))
+    requests = select(requests, order)
     if rows.reading.turns:
         requests = replace(requests, think_s=_pauses_s(file, rows, requests, kept.think_s[order], kept.e2e_s[order]))
     was_read = WasRead(rows.kind, rows.unit, block_tokens, failures, left_out, rows.order.back)

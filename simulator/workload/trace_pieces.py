@@ -60,6 +60,7 @@ class _Kept:
     blocks: list[list[int]]
     think_s: NDArray[np.float64]
     e2e_s: NDArray[np.float64]
+    acceptance: NDArray[np.float64]
 
 
 class _Names:
@@ -179,15 +180,15 @@ class Rows:
         )
         sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.zeros(len(isl), np.int64)
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
+        acceptance = self._acceptance(table)
         if self.problems:
             return
         self.order.add(table, time, times)
         self._count(times, labels)
         keep = self._inside(times)
         blocks = [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else blocks
-        kept = _Kept(
-            times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks, think_s[keep], e2e_s[keep]
-        )
+        columns = (column[keep] for column in (think_s, e2e_s, acceptance))
+        kept = _Kept(times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks, *columns)
         self._kept.append(kept)
 
     def all(self) -> _Kept:
@@ -202,6 +203,7 @@ class Rows:
             [block for one in kept for block in one.blocks],
             np.concatenate([one.think_s for one in kept]),
             np.concatenate([one.e2e_s for one in kept]),
+            np.concatenate([one.acceptance for one in kept]),
         )
 
     @property
@@ -237,6 +239,11 @@ class Rows:
         """Rows say which conversation they are of."""
         return self._names("session_id") or (self.kind == "mooncake" and self.has.issuperset(_CHATS))
 
+    @property
+    def drafts(self) -> bool:
+        """Rows say how many of their drafts are accepted."""
+        return self._names("acceptance")
+
     def says(self, column: str) -> bool:
         """The column is there and is asked for: it is of turns."""
         return self.reading.turns and column in self.has
@@ -252,11 +259,21 @@ class Rows:
 
     def _seconds(self, table: Table, column: str) -> NDArray[np.float64]:
         """A column of turns; 0 where it is empty, as of first turns."""
-        found = np.zeros(len(table.frame))
-        if self.says(column):
-            filled = np.array([text_of(value) != "" for value in table.frame[column]])
-            found[filled], problems = number_column(table.rows(filled), column)
-            self.problems += problems
+        return self._numbers(table, column, 0.0) if self.says(column) else np.zeros(len(table.frame))
+
+    def _acceptance(self, table: Table) -> NDArray[np.float64]:
+        """Of drafts; negative where it is empty."""
+        if not self.drafts:
+            return np.full(len(table.frame), -1.0)
+        found = self._numbers(table, "acceptance", -1.0)
+        self.problems += problems_at(table, table.frame["acceptance"], found > 1.0, "acceptance must be at most 1")
+        return found
+
+    def _numbers(self, table: Table, column: str, empty: float) -> NDArray[np.float64]:
+        found = np.full(len(table.frame), empty)
+        filled = np.array([text_of(value) != "" for value in table.frame[column]])
+        found[filled], problems = number_column(table.rows(filled), column)
+        self.problems += problems
         return found
 
     def _names(self, column: str) -> bool:

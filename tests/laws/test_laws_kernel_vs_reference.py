@@ -22,7 +22,7 @@ STATUS = {"completed": Status.COMPLETED, "rejected": Status.REJECTED, "left": St
 
 
 def reference(config: EngineConfig, requests: Requests) -> ReferenceRun:
-    return run_reference(config, step_time(config), requests, drawn(config), found(config))
+    return run_reference(config, step_time(config), requests, drawn(config, requests), found(config, requests))
 
 
 def assert_same_records(requests: Requests, expected: ReferenceRun, run: SingleRun) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.modes.spec import Encoder, Waves
+from simulator.engine.modes.spec import DraftOdds, Encoder, Waves
 from simulator.errors import InputError
 from simulator.resolve.demand import workload_spec
 from simulator.resolve.topology import plan_topology
@@ -151,6 +151,18 @@ def test_requests_that_differ_and_n_grams_that_are_not_found_reach_the_engine(tm
     assert (plain.acceptance_std, plain.drafted_share) == (0.0, 1.0)
 
 
+def test_a_class_has_the_drafts_of_all_but_for_what_it_gives(tmp_path: Path) -> None:
+    spec = "method: ngram, num_speculative_tokens: 2, acceptance: 0.7, acceptance_std: 0.2, drafted_share: 0.4"
+    own = "{acceptance_by_position: [0.8, 0.6], drafted_share: 0.75, drafted_run_steps: 9}"
+    asked = engine(tmp_path, f"engine.speculative_config={{{spec}, by_class: {{chat: {own}}}}}")
+    assert asked.odds_by_class == (DraftOdds(0.0, (0.8, pytest.approx(0.75)), 0.0, 0.75, 9.0),)
+    assert asked.draft_acceptance == 0.7
+    other = engine(tmp_path, f"engine.speculative_config={{{spec}, by_class: {{chat: {{acceptance: 0.9}}}}}}")
+    assert other.odds_by_class == (DraftOdds(0.9, (), 0.2, 0.4, 0.0),)
+    alike = engine(tmp_path, f"engine.speculative_config={{{spec}, drafted_run_steps: 9}}")
+    assert (alike.odds_by_class, alike.drafted_run_steps) == ((), 9.0)
+
+
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
@@ -172,11 +184,28 @@ def test_requests_that_differ_and_n_grams_that_are_not_found_reach_the_engine(tm
         ("acceptance_by_position: [0.8, 0.6], acceptance_std: 0.1", "acceptance_std: goes with acceptance, not with"),
         ("acceptance: 0.7, drafted_share: 0.5", "drafted_share: method eagle drafts in every step"),
         ("acceptance: 0.7, drafted_share: 0", "drafted_share: must be greater than 0"),
+        ("acceptance: 0.7, drafted_run_steps: 5", "drafted_run_steps: method eagle drafts in every step"),
+        ("method: ngram, acceptance: 0.7, drafted_run_steps: 5", "drafted_run_steps: every step has drafts"),
+        (
+            "method: ngram, acceptance: 0.7, drafted_share: 0.8, drafted_run_steps: 3",
+            "drafted_run_steps: is too short for 0.8 of the steps, with a step without drafts between runs: at least 4",
+        ),
+        ("acceptance: 0.7, by_class: {chta: {acceptance: 0.5}}", "by_class.chta: unknown class 'chta': did you mean"),
+        ("acceptance: 0.7, by_class: {chat: {drafted_share: 0.5}}", "by_class.chat.drafted_share: method eagle drafts"),
+        (
+            "acceptance: 0.7, acceptance_std: 0.4, by_class: {chat: {acceptance: 0.9}}",
+            "by_class.chat.acceptance_std: is more than requests can differ whose mean is 0.9",
+        ),
+        (
+            "acceptance: 0.7, by_class: {chat: {acceptance: 0.9, acceptance_by_position: [0.9, 0.7]}}",
+            "by_class.chat.acceptance_by_position: give this or acceptance, not both",
+        ),
         ("acceptance_by_position: [1.2, 0.7]", "acceptance_by_position[0]: must be less than or equal to 1 (got 1.2)"),
     ],
 )
 def test_shares_by_position_are_checked(tmp_path: Path, spec: str, told: str) -> None:
-    drafts = f"engine.speculative_config={{method: eagle, num_speculative_tokens: 2, {spec}}}"
+    method = "" if spec.startswith("method") else "method: eagle, "
+    drafts = f"engine.speculative_config={{{method}num_speculative_tokens: 2, {spec}}}"
     file = tmp_path / "scenario.yaml"
     file.write_text(chat(ONE, study="months: 1"))
     with pytest.raises(InputError) as caught:

@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.workload.reading import Reading
 from simulator.workload.requests import Requests
 from simulator.workload.source import build_source
-from simulator.workload.spec import ClassWorkload, Constant, Trace, WorkloadSpec
+from simulator.workload.spec import Brought, ClassWorkload, Constant, Leaves, Trace, WorkloadSpec
 from simulator.workload.trace_file import load_trace
 
 
@@ -74,3 +74,20 @@ def test_rows_whose_label_no_class_has_are_refused_with_their_number(tmp_path: P
     assert len(replayed(Trace(file, Reading(leave_out=("Chat", "batch"))), 100.0)) == 20
     with pytest.raises(InputError, match="unknown class 'bath': did you mean 'batch'"):
         load_trace(file, Reading(leave_out=("bath",)))
+
+
+def test_requests_bring_the_acceptance_of_their_drafts(tmp_path: Path) -> None:
+    """By rows of the class, beside what else it brings; empty is what the engine has, and others are errors."""
+    rows = f"{HEADER},class,took\n0,9,9,code,0.9\n2,8,9,chat,\n1,7,9,chat,0.4\n"
+    trace = Trace(written(tmp_path, "own.csv", rows), Reading(columns=(("acceptance", "took"),), leave_out=("code",)))
+    spec = WorkloadSpec((ClassWorkload("chat", trace, n=2, brought=Brought(leaves=Leaves(1.0, 5.0))),))
+    (chunk,) = build_source(spec, 10.0, 1).chunks()
+    assert chunk.isl.tolist() == [7, 7, 8, 8]
+    assert chunk.extras is not None
+    assert chunk.extras.acceptance.tolist() == [0.4, 0.4, -1.0, -1.0]
+    assert (chunk.extras.leaves_s > 0).all()
+    for value in ("1.01", "-1", "often"):
+        broken = written(tmp_path, f"{value}.csv", f"{HEADER},acceptance\n0,9,9,0.5\n1,9,9,{value}\n")
+        with pytest.raises(InputError, match="acceptance must be") as caught:
+            load_trace(broken)
+        assert [(problem.line, problem.got) for problem in caught.value.problems] == [(3, value)]

@@ -79,6 +79,26 @@ class Drafts:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftOdds:
+    """How often drafts are made, and accepted.
+
+    Attributes
+    ----------
+    acceptance : probability that a drafted token is accepted, given that all before it were
+    by_position : the same by position of the draft; empty is `acceptance` at each
+    std : standard deviation of `acceptance` between requests; 0: all have the same
+    drafted_share : share of the steps for which there are drafts; n-grams are not always found
+    run_steps : mean number of steps in a row for which there are; 0: each is independent of the one before
+    """
+
+    acceptance: float = 0.0
+    by_position: tuple[float, ...] = ()
+    std: float = 0.0
+    drafted_share: float = 1.0
+    run_steps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Encoder:
     """Encoder inputs: embeddings computed per step, embeddings kept, and whether a chunk may cut a picture."""
 

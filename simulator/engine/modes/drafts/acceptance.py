@@ -1,4 +1,4 @@
-"""How far requests differ in the drafts that are accepted of them."""
+"""How far requests differ in the drafts that are made for them and accepted of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import betainc, betaincinv
 
 from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import DraftOdds
 
 KINDS = 64
 """Of requests, as many as there are where their acceptances differ; each is as likely."""
@@ -24,7 +25,7 @@ def std_of_chance(mean: float) -> float:
     return math.sqrt(mean * (1.0 - mean))
 
 
-def chances_by_kind(config: EngineConfig) -> NDArray[np.float64]:
+def chances_by_kind(odds: DraftOdds, drafts: int) -> NDArray[np.float64]:
     r"""Chance of each draft of a step, given that all before it were accepted, by kind of request and position.
 
     A request has an acceptance of its own, drawn from the Beta distribution with mean :math:`\alpha` and standard
@@ -35,27 +36,59 @@ def chances_by_kind(config: EngineConfig) -> NDArray[np.float64]:
     A kind is one of its equal parts, between two quantiles, with the mean of that part; so their mean is
     :math:`\alpha`.
     """
-    mean, std = config.draft_acceptance, config.acceptance_std
-    if std == 0.0 or not 0.0 < mean < 1.0:
-        return np.array([config.draft_chances])
+    mean, std = odds.acceptance, odds.std
+    if odds.by_position or std == 0.0 or not 0.0 < mean < 1.0:
+        return np.array([odds.by_position or (mean,) * drafts])
     spread = mean * (1.0 - mean) / std**2 - 1.0
     a, b = mean * spread, (1.0 - mean) * spread
     bounds = betaincinv(a, b, np.arange(KINDS + 1) / KINDS)
     own = np.clip(mean * KINDS * np.diff(betainc(a + 1.0, b, bounds)), 0.0, 1.0)
-    return np.repeat(own[:, np.newaxis], config.num_speculative_tokens, axis=1)
+    return np.repeat(own[:, np.newaxis], drafts, axis=1)
 
 
-def draft_chances(configs: Sequence[EngineConfig]) -> NDArray[np.float64]:
-    """Chance of each draft of a step, given that all before it were right, by pool, kind of request and position.
+def draft_chances(configs: Sequence[EngineConfig], n_classes: int) -> NDArray[np.float64]:
+    """Chance of each draft of a step, given that all before it were right: by pool, class, kind of request, position.
 
-    Each kind is as likely; there is one where requests do not differ.
+    Each kind is as likely; there is one where requests of no class of any pool differ.
     """
-    tables = [chances_by_kind(config) for config in configs]
-    kinds, drafts = (max((table.shape[axis] for table in tables), default=0) for axis in (0, 1))
-    chances = np.zeros((len(configs), kinds, drafts))
-    for row, table in zip(chances, tables, strict=True):
-        row[:, : table.shape[1]] = table
+    tables = [
+        [chances_by_kind(odds, config.num_speculative_tokens) for odds in by_class(config, n_classes)]
+        for config in configs
+    ]
+    kinds, drafts = (max((table.shape[axis] for row in tables for table in row), default=0) for axis in (0, 1))
+    chances = np.zeros((len(configs), n_classes, kinds, drafts))
+    for k, row in enumerate(tables):
+        for class_id, table in enumerate(row):
+            chances[k, class_id, :, : table.shape[1]] = table
     return chances
+
+
+def found_chances(configs: Sequence[EngineConfig], n_classes: int) -> NDArray[np.float64]:
+    """Chance that there are drafts, by pool, class and what was in the request's step before, as `chances_to_find`."""
+    rows = [[chances_to_find(odds) for odds in by_class(config, n_classes)] for config in configs]
+    return np.array(rows, np.float64).reshape(len(configs), n_classes, 3)
+
+
+def chances_to_find(odds: DraftOdds) -> tuple[float, float, float]:
+    r"""Chance that a step of a request has drafts: of its first step, after one without, after one with drafts.
+
+    Two states in turn (a Markov chain), of which a share :math:`f` of the steps has drafts, :math:`L` of them in a row
+    in the mean; the first step is as any:
+
+    .. math:: f, \quad \frac{f}{L (1 - f)}, \quad 1 - \frac{1}{L}
+
+    Without :math:`L` all three are :math:`f`, which makes runs of :math:`1/(1 - f)` steps.
+    """
+    share, run_steps = odds.drafted_share, odds.run_steps
+    if run_steps == 0.0 or share >= 1.0:
+        return share, share, share
+    return share, share / (run_steps * (1.0 - share)), 1.0 - 1.0 / run_steps
+
+
+def by_class(config: EngineConfig, n_classes: int) -> tuple[DraftOdds, ...]:
+    """One for each of so many classes."""
+    odds = config.draft_odds
+    return odds * n_classes if len(odds) == 1 else odds[:n_classes]
 
 
 def drafts_at(config: EngineConfig, sequences: int) -> int:
@@ -67,16 +100,20 @@ def drafts_at(config: EngineConfig, sequences: int) -> int:
 
 
 def steps_per_token(config: EngineConfig, drafts: int | None = None) -> float:
-    r"""Steps that a token of an answer takes in the mean of requests with equally long answers.
+    r"""Steps that a token of an answer takes in the mean of requests with equally long answers, of all classes alike.
 
     .. math:: E\left[\frac{1}{1 + f \sum_{i=1}^{k} \prod_{j=1}^{i} \alpha_j}\right]
 
-    over kinds of requests, with :math:`f` the share of the steps that have drafts. Source of the sum: Leviathan et al.,
-    Fast inference from transformers via speculative decoding (2023), equation 1.
+    over classes and kinds of requests, with :math:`f` the share of the steps that have drafts. Source of the sum:
+    Leviathan et al., Fast inference from transformers via speculative decoding (2023), equation 1.
 
     Parameters
     ----------
     drafts : k, as many as the engine has unless given
     """
-    accepted = np.cumprod(chances_by_kind(config)[:, :drafts], axis=1).sum(axis=1)
-    return float(np.mean(1.0 / (1.0 + config.drafted_share * accepted)))
+    found = []
+    for odds in config.draft_odds:
+        chances = chances_by_kind(odds, config.num_speculative_tokens)[:, :drafts]
+        accepted = np.cumprod(chances, axis=1).sum(axis=1)
+        found.append(np.mean(1.0 / (1.0 + odds.drafted_share * accepted)))
+    return float(np.mean(found))

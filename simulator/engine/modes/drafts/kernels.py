@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.engine.config import EngineConfig
-from simulator.engine.speculation import finds_drafts
+from simulator.engine.speculation import FOUND, NOT_FOUND, finds_drafts
 from simulator.engine.state import Engines
 from simulator.jit import kernel
 
@@ -35,12 +35,15 @@ def asked_drafts(engines: Engines, rep: Any, pool: Any) -> int:
 
 
 @kernel
-def made_drafts(engines: Engines, pool: Any, slot: Any, asked: int) -> int:
+def made_drafts(engines: Engines, rep: Any, slot: Any, asked: int) -> int:
     """Drafts that a drafter makes once so many tokens are known: all, none in some steps, or as many as were recorded.
 
-    Whether there are any belongs to the request and the position of the token in its answer.
+    Whether there are any goes by the request's step before; the draw belongs to the request and the position of the
+    token in its answer.
     """
     if len(engines.drafted) == 0:
-        return asked if finds_drafts(slot.luck, slot.generated, pool.drafted_share) else 0
+        chance = engines.found_chances[rep.pool, slot.class_id, slot.found]
+        slot.found = FOUND if finds_drafts(slot.luck, slot.generated, chance) else NOT_FOUND
+        return asked if slot.found == FOUND else 0
     made = engines.drafted[slot.request, min(slot.generated, engines.drafted.shape[1] - 1)]
     return asked if made < 0 else min(asked, made)

@@ -256,7 +256,7 @@ def _awaited_drafts(engines: Engines, r: int, rep: Any, pool: Any, plan: Any, en
     asked = pool.num_speculative_tokens
     if pool.drafts_by_seqs != 0:
         asked = engines.draft_counts[rep.pool, plan.n_seqs]
-    slot.drafts = made_drafts(engines, pool, slot, asked)
+    slot.drafts = made_drafts(engines, rep, slot, asked)
     return slot.generated >= slot.osl
 
 
