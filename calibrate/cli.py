@@ -6,6 +6,7 @@ from cyclopts import App
 
 app = App(name="calibrate", help="Measure a real engine, fit its step times, check the simulator against it.")
 COMMANDS: tuple[str, ...] = (
+    "drafts",
     "fit",
     "import_kernels",
     "job",
