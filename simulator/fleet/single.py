@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,39 @@ def run_single(
     classes = tuple(ClassSpec(str(k), (True,), timeout_s) for k, timeout_s in enumerate(padded))
     spec = FleetSpec("single", (pool,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), classes)
     return run_replicas(spec, requests, log=log, verdicts=verdicts, drafted=drafted)
+
+
+def run_again(
+    pool: PoolSpec,
+    classes: Sequence[ClassSpec],
+    requests: Requests,
+    luck: NDArray[np.int64],
+    until_s: float,
+) -> SingleRun:
+    """What one replica of a pool was sent, served again with its step log: by a replica that is there from the start.
+
+    Parameters
+    ----------
+    classes : of the fleet
+    luck : of each request in the run that it is of
+    until_s : after which caches are not reset any more
+    """
+    alone = replace(pool, replicas=1, max_waiting_per_replica=0, autoscaler=None, schedule=None, hands_to=None)
+    here = tuple(replace(cls, allowed=(True,)) for cls in classes)
+    spec = FleetSpec("single", (alone,), (), RoutingSpec(TargetRouting.WEIGHTED, (0,)), here)
+    records: list[NDArray[Any]] = [np.zeros(0, RECORD)]
+    rows: list[NDArray[np.int64]] = [np.zeros((0, 4), np.int64)]
+    source = RequestList(requests, tuple(cls.name for cls in classes))
+    plane = DataPlane(spec, source, (1,), 0, records.append, rows.append, luck=luck)
+    plane.activate(0, 0.0)
+    resets, number = pool.cache_resets, 1
+    while resets and number * resets.every_s <= until_s:
+        plane.advance(number * resets.every_s)
+        plane.reset_cache(0, number * resets.every_s, resets.running)
+        number += 1
+    plane.advance(np.inf)
+    plane.close(np.inf)
+    return SingleRun(np.concatenate(records), tuple(steps_of(np.concatenate(rows))))
 
 
 def run_replicas(

@@ -1,9 +1,10 @@
-"""What the prompts of a run's requests shared: drawn once more, and matched with the rows that the bundle kept."""
+"""The requests of a run: drawn once more, and matched with the rows that the bundle kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 from simulator.errors import InputError, Problem
 from simulator.run.loads import loads_of
 from simulator.scenario.load import LoadedScenario
-from simulator.workload.requests import ClosedLoop, Requests
+from simulator.workload.extras import joined, selected
+from simulator.workload.luck import LUCK_PER_CLASS, draw_luck
+from simulator.workload.requests import ClosedLoop, Extras, Requests, make_requests
 
-Place = tuple[Requests, int]
-"""A chunk of requests, and a row in it."""
+
+class _Place(NamedTuple):
+    """A row of a chunk of requests, and what its random draws went by."""
+
+    chunk: Requests
+    row: int
+    luck: int
 
 
 class _Row(NamedTuple):
@@ -28,16 +36,19 @@ class _Row(NamedTuple):
     finish_s: float
 
 
-def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Columns of `make_requests` that say what the prompts of some requests of the first replication share.
+def drawn_again(
+    loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[np.int64]
+) -> tuple[Requests, NDArray[np.int64]]:
+    """Some requests of the first replication with all that they share and bring, and what their random draws went by.
 
     The workload is drawn again with its seed. A request that came by the clock is known by its time of arrival, a later
-    turn by the end of the one before and the pause after it, a closed loop's by its place among its class.
+    turn by the end of the one before and the pause after it, a closed loop's by its place among its class. All of them
+    come by the clock then, at their times in the run.
 
     Parameters
     ----------
     rows : requests of one topology from the start on: `request`, `class`, `isl`, `osl`, `arrival_s`, `finish_s`
-    numbers : the requests asked for, among these rows
+    numbers : the requests asked for, among these rows, in order of arrival
 
     Raises
     ------
@@ -51,12 +62,14 @@ def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[
     ].itertuples(index=False):
         waiting.setdefault(arrival_s, []).append(_Row(number, isl, osl, classes[name], finish_s))
     wanted = set(numbers.tolist())
-    found: dict[int, Place] = {}
+    found: dict[int, _Place] = {}
+    sent: dict[int, int] = {}
     last_s = float(rows["arrival_s"].max())
     for chunk in source.chunks():
         if chunk.n_open and chunk.arrival_s[0] > last_s:
             break
-        found.update((number, place) for number, place in _by_clock(chunk, waiting) if number in wanted)
+        luck = draw_luck(chunk, sent)
+        found.update((number, place) for number, place in _by_clock(chunk, luck, waiting) if number in wanted)
     for loop in source.closed_loops:
         found.update((number, place) for number, place in _by_place(loop, rows, list(classes)) if number in wanted)
     strange = next((number for number in numbers.tolist() if number not in found), None)
@@ -68,10 +81,14 @@ def shared_content(loaded: LoadedScenario, rows: pd.DataFrame, numbers: NDArray[
                 str(loaded.path),
             )
         )
-    return _columns([found[number] for number in numbers.tolist()])
+    at = rows.set_index("request").loc[numbers, "arrival_s"].to_numpy(np.float64)
+    places = [found[number] for number in numbers.tolist()]
+    return _served_alone(places, at), np.array([place.luck for place in places], np.int64)
 
 
-def _by_clock(chunk: Requests, waiting: dict[float, list[_Row]]) -> Iterator[tuple[int, Place]]:
+def _by_clock(
+    chunk: Requests, luck: NDArray[np.int64], waiting: dict[float, list[_Row]]
+) -> Iterator[tuple[int, _Place]]:
     for first in range(chunk.n_open):
         row, arrival_s = first, float(chunk.arrival_s[first])
         while row >= 0:
@@ -80,25 +97,44 @@ def _by_clock(chunk: Requests, waiting: dict[float, list[_Row]]) -> Iterator[tup
             if match is None:
                 break
             waiting[arrival_s].remove(match)
-            yield match.request, (chunk, row)
+            yield match.request, _Place(chunk, row, int(luck[row]))
             row = int(chunk.next_turn[row])
             arrival_s = match.finish_s + float(chunk.think_s[row])
 
 
-def _by_place(loop: ClosedLoop, rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[int, Place]]:
-    own = rows[rows["class"] == names[int(loop.rows.class_id[0])]]
+def _by_place(loop: ClosedLoop, rows: pd.DataFrame, names: list[str]) -> Iterator[tuple[int, _Place]]:
+    class_id = int(loop.rows.class_id[0])
+    own = rows[rows["class"] == names[class_id]]
     for place, number in enumerate(np.sort(own["request"].to_numpy()).tolist()):
-        yield number, (loop.rows, place % len(loop.rows))
+        yield number, _Place(loop.rows, place % len(loop.rows), LUCK_PER_CLASS * class_id + place)
 
 
-def _columns(found: list[Place]) -> dict[str, NDArray[Any]]:
-    bounds = [(chunk, slice(chunk.segment_start[row], chunk.segment_start[row + 1])) for chunk, row in found]
+def _served_alone(found: Sequence[_Place], arrival_s: NDArray[np.float64]) -> Requests:
+    bounds = [(chunk, slice(chunk.segment_start[row], chunk.segment_start[row + 1])) for chunk, row, _ in found]
     counts = [part.stop - part.start for _, part in bounds]
-    return {
-        "segment_start": np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
-        "segment_id": np.concatenate([np.zeros(0, np.int64), *(chunk.segment_id[part] for chunk, part in bounds)]),
-        "segment_tokens": np.concatenate(
-            [np.zeros(0, np.int32), *(chunk.segment_tokens[part] for chunk, part in bounds)]
-        ),
-        "output_continues": np.array([chunk.output_continues[row] for chunk, row in found], np.bool_),
+    columns = {
+        name: np.array([getattr(chunk, name)[row] for chunk, row, _ in found])
+        for name in ("isl", "osl", "class_id", "priority", "output_continues", "stops")
     }
+    requests = make_requests(
+        arrival_s,
+        **columns,
+        segment_start=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        segment_id=np.concatenate([np.zeros(0, np.int64), *(chunk.segment_id[part] for chunk, part in bounds)]),
+        segment_tokens=np.concatenate([np.zeros(0, np.int32), *(chunk.segment_tokens[part] for chunk, part in bounds)]),
+    )
+    return replace(requests, extras=_brought(found))
+
+
+def _brought(found: Sequence[_Place]) -> Extras | None:
+    """What the requests bring, chunk by chunk, then in their order."""
+    chunks = {id(place.chunk): place.chunk for place in found}
+    places: dict[int, list[int]] = {key: [] for key in chunks}
+    for k, place in enumerate(found):
+        places[id(place.chunk)].append(k)
+    pieces = [
+        (selected(chunk.extras, np.array([found[k].row for k in places[key]], np.int64)), len(places[key]))
+        for key, chunk in chunks.items()
+    ]
+    order = np.argsort(np.concatenate([np.zeros(0, np.int64), *(np.array(ks, np.int64) for ks in places.values())]))
+    return selected(joined(pieces), order)

@@ -12,24 +12,23 @@ from numpy.typing import NDArray
 
 from simulator.errors import InputError, Problem, unknown_name
 from simulator.fleet.records import Status
-from simulator.fleet.single import SingleRun, run_single
+from simulator.fleet.single import SingleRun, run_again
+from simulator.resolve.batches import priorities
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.results.bundle import Bundle
-from simulator.run.content import shared_content
+from simulator.run.content import drawn_again
 from simulator.scenario.load import LoadedScenario, load_scenario
+from simulator.schema.workload import RequestClass
 from simulator.study.fleet import PoolSpec
-from simulator.workload.requests import make_requests
+from simulator.workload.requests import Requests, make_requests
 
 MAX_REQUESTS = 50_000
 """Requests of a replica up to the end of the time asked for; more would not be looked at one by one."""
 MAX_SHARING = 1_000_000
-"""Requests of all replicas up to then whose prompts are drawn again, where prompts share text."""
+"""Requests of all replicas up to then that are drawn again, where they share or bring what their rows do not tell."""
 LEAST_DEVIATION_S = 1e-6
 """Distance of ends from the run's own that is told."""
-NOT_SERVED_AGAIN = (
-    "the gateway, cold starts and faults, cache resets, a store of KV caches, clients that leave, adapters, grammars,"
-    " pictures, stop tokens, and the drafts that were accepted in a pool of several replicas"
-)
+NOT_SERVED_AGAIN = "the gateway's queue, cold starts, faults and restarts"
 """What a run may have that its steps are shown without."""
 _TABLE = "requests.parquet"
 
@@ -83,20 +82,14 @@ def replica_steps(bundle: Bundle, topology: str, pool: str, replica: int, start_
     planned, k = _pool(loaded, topology, pool)
     rows = _rows(bundle, topology, pool, replica, start_s + seconds)
     spec = planned.fleet.pools[k]
-    priority = {cls.name: cls.priority for cls in loaded.scenario.workload.classes}
-    requests = make_requests(
-        rows["arrival_s"].to_numpy(),
-        rows["isl"].to_numpy(),
-        rows["osl"].to_numpy(),
-        priority=rows["class"].map(priority).to_numpy(),
-        **_content(bundle, loaded, topology, rows),
-    )
-    run = run_single(spec.engine, spec.step_time, requests, log=True)
+    requests, luck = _requests(bundle, loaded, topology, spec, rows)
+    last_s = min(start_s + seconds, float(np.nanmax(rows["finish_s"].to_numpy())))
+    run = run_again(spec, planned.fleet.classes, requests, luck, last_s)
     steps, parts = _frames(run, spec, rows["request"].to_numpy(np.int64), requests.isl)
     return StepView(
         _window(steps, start_s, seconds),
         _window(parts, start_s, seconds),
-        _deviation_s(run, rows, 2.0 * spec.network_s, start_s + seconds),
+        _deviation_s(run, rows, start_s + seconds),
     )
 
 
@@ -141,19 +134,37 @@ def _rows(bundle: Bundle, topology: str, pool: str, replica: int, end_s: float) 
     return rows
 
 
-def _content(bundle: Bundle, loaded: LoadedScenario, topology: str, rows: pd.DataFrame) -> dict[str, NDArray[Any]]:
-    """What prompts share, where anything was found in the prefix cache."""
-    if not rows["cached_tokens"].any():
-        return {}
-    every = _query(
-        bundle,
-        "select request, class, isl, osl, arrival_s, finish_s from rows where topology = ? and replication = 0 "
-        "and arrival_s <= ? order by request limit ?",
-        [topology, float(rows["arrival_s"].max()), MAX_SHARING + 1],
+def _requests(
+    bundle: Bundle, loaded: LoadedScenario, topology: str, pool: PoolSpec, rows: pd.DataFrame
+) -> tuple[Requests, NDArray[np.int64]]:
+    """What the replica was sent: drawn again where its rows do not tell all of it."""
+    classes = loaded.scenario.workload.classes
+    drafts, stores = pool.engine.num_speculative_tokens > 0, pool.engine.modes.stores
+    if rows["cached_tokens"].any() or drafts or stores or any(map(_brings, classes)):
+        every = _query(
+            bundle,
+            "select request, class, isl, osl, arrival_s, finish_s from rows where topology = ? and replication = 0 "
+            "and arrival_s <= ? order by request limit ?",
+            [topology, float(rows["arrival_s"].max()), MAX_SHARING + 1],
+        )
+        if len(every) > MAX_SHARING:
+            raise InputError(f"more than {MAX_SHARING:,} requests to draw again: ask for an earlier time")
+        return drawn_again(loaded, every, rows["request"].to_numpy(np.int64))
+    class_id = rows["class"].map({cls.name: k for k, cls in enumerate(classes)}).to_numpy()
+    requests = make_requests(
+        rows["arrival_s"].to_numpy(),
+        rows["isl"].to_numpy(),
+        rows["osl"].to_numpy(),
+        class_id=class_id,
+        priority=np.array(priorities(classes))[class_id],
     )
-    if len(every) > MAX_SHARING:
-        raise InputError(f"more than {MAX_SHARING:,} requests that may share text: ask for an earlier time")
-    return shared_content(loaded, every, rows["request"].to_numpy(np.int64))
+    return requests, np.zeros(len(rows), np.int64)
+
+
+def _brings(cls: RequestClass) -> bool:
+    """Whether requests of a class have more than times and lengths."""
+    brought = (cls.leaves, cls.adapters, cls.structured_outputs, cls.images, cls.stop_token_share)
+    return any(brought)
 
 
 def _frames(
@@ -207,11 +218,11 @@ def _window(frame: pd.DataFrame, start_s: float, seconds: float) -> pd.DataFrame
     return frame[inside].reset_index(drop=True)
 
 
-def _deviation_s(run: SingleRun, rows: pd.DataFrame, network_s: float, end_s: float) -> float:
+def _deviation_s(run: SingleRun, rows: pd.DataFrame, end_s: float) -> float:
     """Over requests that both sides completed before the window's end: later arrivals are not replayed."""
     records = run.records[np.argsort(run.records["request"])]
     done = (records["status"] == Status.COMPLETED) & (rows["status"] == "completed").to_numpy()
     done &= rows["finish_s"].to_numpy() < end_s
     if not done.any():
         return 0.0
-    return float(np.abs(records["finish_s"][done] + network_s - rows["finish_s"].to_numpy()[done]).max())
+    return float(np.abs(records["finish_s"][done] - rows["finish_s"].to_numpy()[done]).max())

@@ -115,6 +115,44 @@ def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path:
         assert view.steps["cached_tokens"].sum() == cached > 0
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["engine.enable_prefix_caching=true", "engine.prefix_cache_resets={every_s: 7, reset_running_requests: true}"],
+        ["engine.enable_prefix_caching=true", "engine.kv_connector={gb_per_s_per_gpu: 20, latency_s: 0.01}"],
+        [f"{CHAT}.leaves={{share: 0.5, after_s: 2}}", f"{CHAT}.timeout_s=0.2"],
+        [
+            f"{CHAT}.adapters={{number: 5}}",
+            f"{CHAT}.structured_outputs={{share: 0.5, compile_s: 0.3}}",
+            f"{CHAT}.images={{tokens: 40, share: 0.5}}",
+        ],
+        [f"{CHAT}.stop_token_share=0.5", "engine.async_scheduling=true"],
+        [
+            "engine.speculative_config={method: ngram, num_speculative_tokens: 3, acceptance: 0.6, acceptance_std: 0.2,"
+            " drafted_share: 0.6, drafted_run_steps: 6, by_class: {chat: {acceptance: 0.8}}}",
+        ],
+    ],
+    ids=["resets", "store", "clients leave", "rooms", "stop tokens", "drafts"],
+)
+def test_what_befalls_requests_in_a_run_befalls_them_when_they_are_served_again(
+    tmp_path: Path, changes: list[str]
+) -> None:
+    sets = [
+        *("run.horizon_s=40", "run.replications=1", "topologies.own.pools[base].replicas=2"),
+        f"{CHAT}.prefixes={{groups: 3, tokens: 160}}",
+        *changes,
+    ]
+    found = read_bundle(simulate(load_scenario(SCENARIO, sets=sets), tmp_path).bundle)
+    for pool, number in replicas(found, "own"):
+        view = replica_steps(found, "own", pool, number, 0.0, 1e9)
+        assert view.deviation_s < 1e-9
+        rows = duckdb.sql(
+            f"select sum(preemptions) from '{found.path}/requests.parquet' "
+            f"where topology = 'own' and replication = 0 and replica = {number}"
+        ).fetchall()[0]
+        assert view.steps["preempted"].sum() == rows[0]
+
+
 def test_a_scenario_that_was_changed_after_the_run_is_told(tmp_path: Path) -> None:
     sets = [
         "engine.enable_prefix_caching=true",
