@@ -167,9 +167,7 @@ def text_section(config: Config) -> Config:
 
 def _with_layers(config: Config) -> Config:
     """The keys under their usual names, with the number of layers where a list of them tells it."""
-    named = usual_names(config)
-    if named.keys() != config.keys():
-        config = Config(named, config.file, config.section)
+    config = Config(usual_names(config), config.file, config.section)
     if config.has("num_hidden_layers"):
         return config
     listed = next((config.get(key) for key in ONE_BY_LAYER if config.has(key)), None)
