@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -324,17 +324,18 @@ class MetricAccumulator:
             rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
         return rows
 
-    def summary(self, replications: Sequence[MetricAccumulator] = ()) -> dict[str, Any]:
+    def summary(self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()) -> dict[str, Any]:
         """Overall and by class; with merged replications rates are means over them.
 
         Parameters
         ----------
         replications : those that were merged, for means and intervals; this one alone unless given
+        absent : classes of which nobody comes; there is nothing of theirs to miss
         """
         window_s = math.fsum(found.end_s - found.warmup_s for found in replications or (self,))
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
-        terms = self.terms(replications)
+        terms, quiet = self.terms(replications), {self.classes[k].name for k in absent}
         binding = binding_term(terms)
         tokens, by_class = token_rates(
             self.processed, self.delivered, self.total.window, [tally.window for tally in self.by_class], window_s
@@ -343,7 +344,7 @@ class MetricAccumulator:
             **self.total.summary(window_s, self.targets),
             **tokens,
             "slo_terms": terms,
-            "slo_met": slo_met(terms),
+            "slo_met": slo_met([row for row in terms if row["class"] not in quiet]),
             "binding_term": binding,
             "classes": {
                 slo.name: tally.summary(window_s, self.targets) | rates

@@ -46,9 +46,10 @@ class PlanMonth:
             return ""
         least, most = self.since_first
         times = f"{most:.3g}" if math.isclose(least, most) else f"{least:.3g} to {most:.3g}"
+        load = "load, where month 1 has nobody" if math.isinf(most) else f"{times} times the load of month 1"
         found = [f"for month {self.number} of {self.of}"]
         if not alike:
-            found[0] += f"{', the busiest' if self.binds else ''}, with {times} times the load of month 1"
+            found[0] += f"{', the busiest' if self.binds else ''}, with {load}"
         found += [f"{event.topology} as {event.name} leaves it in month {event.from_month}" for event in self.done]
         found += [f"without {event.name} of month {event.from_month} ({event.topology})" for event in self.later]
         priced = "priced as if all months were like it; --month plans for another, servecast run goes through all"
@@ -62,7 +63,7 @@ def plan_month(loaded: LoadedScenario, loads: Loads, asked: int | None) -> PlanM
     busiest = binding_month(loads)
     number = busiest if asked is None else asked
     load = levels[number - 1]
-    shares = [now / then for now, then in zip(load, levels[0], strict=True)]
+    shares = [now / then for now, then in zip(load, levels[0], strict=True) if then] or [math.inf]
     events = sorted(loaded.scenario.study.events, key=lambda event: (event.from_month, event.topology))
     return PlanMonth(
         number,

@@ -51,7 +51,7 @@ class Sizing:
         at = with_spare(point, spare)
         sized, done = self.trials.sized(at), self._priced(at)
         loaded = with_sizes(self.candidate.loaded, self.candidate.topology, self.trials.sizes(at))
-        return evaluated(loaded, sized.planned, done, sized.terms, self.loads.shown.period.name)
+        return evaluated(loaded, sized.planned, done, sized.terms, self.loads)
 
     def _priced(self, point: Point) -> Priced:
         """All months of the study, each served as the periods of the month that is planned for are."""

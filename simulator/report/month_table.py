@@ -41,13 +41,20 @@ def _differs(before: Month, now: Month) -> bool:
 
 
 def _load_steps(months: Sequence[Month]) -> set[int]:
-    grown = [[b / a for a, b in zip(before["level"], now["level"], strict=True)] for before, now in pairwise(months)]
+    grown = [[*map(_grown, before["level"], now["level"])] for before, now in pairwise(months)]
     usual = [median_low(factors) for factors in zip(*grown, strict=True)]
     return {
         now["month"]
         for now, factors in zip(months[1:], grown, strict=True)
         if not all(math.isclose(*pair, rel_tol=_SAME_GROWTH) for pair in zip(factors, usual, strict=True))
     }
+
+
+def _grown(before: float, now: float) -> float:
+    """Multiple of the load before; endless where a class begins to come."""
+    if before:
+        return now / before
+    return math.inf if now else 1.0
 
 
 def month_table(decision: Decision, names: Sequence[str], every: bool = False) -> tuple[list[list[str]], list[str]]:

@@ -145,17 +145,18 @@ def evaluate(loaded: LoadedScenario, name: str) -> Evaluation:
     sized = sizer.sized(loaded, name, loads, found)
     planned = plan_topology(sized, name)
     course = served_course(loaded, loads, planned, sizer, found)
-    return evaluated(sized, planned, course.priced, course.prices, loads.shown.period.name)
+    return evaluated(sized, planned, course.priced, course.prices, loads)
 
 
 def evaluated(
-    loaded: LoadedScenario, planned: PlannedTopology, done: Priced, prices: ResolvedTerms, period: str
+    loaded: LoadedScenario, planned: PlannedTopology, done: Priced, prices: ResolvedTerms, loads: Loads
 ) -> Evaluation:
     """What is said of a topology and its months.
 
     Parameters
     ----------
-    period : whose requests are shown
+    loads : of the study, one of which is shown
     """
-    met = tuple(bool(one.metrics.summary()["slo_met"]) for one in done.replications)
-    return Evaluation(summarise(loaded, planned, done, prices, period), met)
+    absent = loads.absent
+    met = tuple(bool(one.metrics.summary(absent=absent)["slo_met"]) for one in done.replications)
+    return Evaluation(summarise(loaded, planned, done, prices, loads.shown.period.name, absent), met)

@@ -240,9 +240,12 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
     whole = MetricAccumulator.of(metrics)
     quiet = {whole.classes[k].name for k in absent}
     terms = [row for row in whole.terms(metrics) if row["class"] not in quiet]
-    near = binding_term(terms)
+    near, met = binding_term(terms), slo_met(terms)
     words = "no request was measured" if len(quiet) < len(whole.classes) else "nobody comes"
-    if near:
+    if met is None:
+        unknown = dict.fromkeys(row["class"] for row in terms if row["met"] is None)
+        words = f"no request of {', '.join(unknown)} was measured"
+    elif near:
         kept = f"kept by {near['share']:.2%} of the requests, {near['required']:.0%} have to"
         late = late_words(near)
         kept += f"; {late}" if late else ""
@@ -250,7 +253,7 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
     arrived = whole.total.arrived
     beyond = beyond_month(outcomes, jobs)
     return Served(
-        slo_met(terms) is True and not beyond,
+        met is True and not beyond,
         whole.total.good / arrived if arrived else float(len(quiet) == len(whole.classes)),
         beyond or words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -41,16 +41,22 @@ from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
 
 
 def summarise(
-    loaded: LoadedScenario, planned: PlannedTopology, priced: Priced, prices: ResolvedTerms, shown: str = ""
+    loaded: LoadedScenario,
+    planned: PlannedTopology,
+    priced: Priced,
+    prices: ResolvedTerms,
+    shown: str = "",
+    absent: Collection[int] = (),
 ) -> TopologySummary:
     """What is said of one topology by itself.
 
     Parameters
     ----------
     shown : name of the period whose requests the replications served
+    absent : classes of which nobody comes in it
     """
     replications = priced.replications
-    metrics = merged_metrics(replications).summary([found.metrics for found in replications])
+    metrics = merged_metrics(replications).summary([found.metrics for found in replications], absent)
     metrics["itl_s"] = itl([replication.run for replication in replications]).quantiles(SHARES)
     metrics |= _intervals([replication.metrics for replication in replications])
     pools = [_pool(planned, replications, k) for k in range(len(planned.fleet.pools))]

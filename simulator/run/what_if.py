@@ -79,7 +79,7 @@ def _served(loaded: LoadedScenario, name: str, loads: Loads, store: Store) -> di
     subject = subject_of(planned)
     felt = [outcome_over_time(subject, shown.demand, number, store)[1] for number in range(shown.demand.replications)]
     course = served_course(loaded, loads, planned, Sizer(store))
-    found = evaluated(loaded, planned, course.priced, course.prices, shown.period.name).summary
+    found = evaluated(loaded, planned, course.priced, course.prices, loads).summary
     fleet = digest(fleet_key(subject), agreed(course.prices.terms))
     row = replace(found, fleet=course.journey.fleet(fleet)).row()
     return row | {"uncertainty": None, "over_time": row_over_time(felt, shown.demand.start_s)}

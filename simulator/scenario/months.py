@@ -78,12 +78,14 @@ def _load_problems(scenario: Scenario) -> Iterator[Found]:
         loads = {step.from_month: step.load_by_class.get(name, step.load) for step in study.load_steps}
         steps = {month: load for month, load in loads.items() if load is not None}
         period = max((one.load_by_class.get(name, one.load) for one in reached_periods(scenario)), default=1.0)
+        if steps.get(1) == 0 and not any(steps.values()):
+            yield "study.load_steps", f"nobody of class {name} comes in any month: give one a load above 0", None
         since, load = 1, 1.0
         for month in range(1, math.ceil(study.months) + 1):
             if month in steps:
                 since, load = month, steps[month]
             grown = (month - since) / MONTHS_PER_YEAR * rate
-            if period == 0 or math.log(load) + math.log(period) + grown <= math.log(_MOST_LOAD):
+            if not period or not load or math.log(load) + math.log(period) + grown <= math.log(_MOST_LOAD):
                 continue
             if grown <= 0:
                 path = "study.load_steps" if load > period else "study.periods"

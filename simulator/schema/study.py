@@ -20,9 +20,9 @@ class LoadStep(Settings):
 
     from_month: AtLeastOne
     """First month of the study with this load; 1 is the first."""
-    load: Positive | None = None
-    """Multiple of the workload's load, of all classes."""
-    load_by_class: dict[Name, Positive] = {}
+    load: NotNegative | None = None
+    """Multiple of the workload's load, of all classes; 0 is nobody."""
+    load_by_class: dict[Name, NotNegative] = {}
     """The same for single classes; other classes have no step where `load` is not given."""
 
 
