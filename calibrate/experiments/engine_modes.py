@@ -44,7 +44,7 @@ _EXCLUDES = (
     ("nixl-prefill", ("stop", "abort", "reset", *DRAFTS)),
     # linear attention keeps states, which a transfer of blocks does not carry
     ("linear", CONNECTORS),
-    ("linear-prefix", CONNECTORS),
+    ("linear-prefix", tuple(name for name in CONNECTORS if name != "offload")),
 )
 _MEAN_MODES = 3.0
 

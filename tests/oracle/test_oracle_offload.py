@@ -38,7 +38,7 @@ def test_recordings_have_copies_both_ways_both_policies_and_layers_of_all_kinds(
     assert {memory.adaptive for memory in memories} == {False, True}
     assert {memory.blocks_per_chunk for memory in memories} > {1, 2}
     kinds = {group.kind for trace in TRACES for group in trace.config.modes.groups}
-    assert kinds == {GroupKind.FULL, GroupKind.WINDOW, GroupKind.CHUNK}
+    assert kinds == set(GroupKind)
     for name in ("loads", "recv", "stores", "flushed", "stored", "preempted"):
         assert any(getattr(step, name) for trace in TRACES for step in trace.steps), name
 

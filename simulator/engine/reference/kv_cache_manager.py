@@ -242,6 +242,21 @@ class KVCacheManager:
         for group in self.groups:
             group.remove_skipped(request, processed)
 
+    def note_states(self) -> None:
+        """States of linear attention are wanted by `take_kept_states`."""
+        for group in self.groups:
+            if isinstance(group, AlignedLinearGroup):
+                group.notes_states = True
+
+    def take_kept_states(self) -> list[tuple[FullGroup, Request, KVCacheBlock, int]]:
+        """States of linear attention that became findable: group, request, block, and tokens before it."""
+        found = []
+        for group in self.groups:
+            if isinstance(group, AlignedLinearGroup):
+                found += [(group, *kept) for kept in group.kept_states]
+                group.kept_states.clear()
+        return found
+
     @property
     def content_tokens(self) -> int:
         """Tokens that one content hash covers."""

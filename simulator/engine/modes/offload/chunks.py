@@ -24,6 +24,7 @@ class Chunks:
     ----------
     tokens : in a chunk
     limited : its layers stop reading tokens, so that the last chunks alone are needed
+    aligned : its layers keep states, of which the last one is needed
     drafts : its layers are a drafter's, which may write the last chunk anew
     """
 
@@ -31,6 +32,7 @@ class Chunks:
         self.group, self.blocks = group, blocks_per_chunk
         self.tokens = group.size * blocks_per_chunk
         self.limited = group.spec.kind != GroupKind.FULL
+        self.aligned = group.spec.aligned
         self.drafts = group.spec.has_draft_layers
         self._hashes = self.tokens // block_tokens
 
@@ -49,6 +51,8 @@ class Chunks:
     @property
     def window(self) -> int:
         """Most chunks that are needed to go on."""
+        if self.aligned:
+            return 1
         of_window = -(-self.group.spec.window_tokens // self.tokens)
         if self.group.spec.kind == GroupKind.WINDOW:
             return max(of_window, -(-self._read_tokens // self.tokens))

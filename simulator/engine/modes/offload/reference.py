@@ -12,8 +12,9 @@ from simulator.engine.modes.offload.chunks import Chunks
 from simulator.engine.modes.offload.copies import Job, Orders
 from simulator.engine.modes.offload.spec import Offload
 from simulator.engine.modes.offload.tier import Access, CpuTier, Key
-from simulator.engine.reference.blocks import NULL_BLOCK
+from simulator.engine.reference.blocks import NULL_BLOCK, KVCacheBlock
 from simulator.engine.reference.doors import Left
+from simulator.engine.reference.groups import FullGroup
 from simulator.engine.reference.plan import Plan
 from simulator.engine.reference.request import Request
 
@@ -57,6 +58,7 @@ class OffloadRoom(ConnectorRoom):
         self.tier = CpuTier(spec)
         self._spec = spec
         manager = scheduler.kv_cache_manager
+        manager.note_states()
         self._chunks = tuple(Chunks(group, spec.blocks_per_chunk, manager.content_tokens) for group in manager.groups)
         full = [chunks for chunks in self._chunks if not chunks.limited]
         self._limited = sorted((chunks for chunks in self._chunks if chunks.limited), key=lambda c: -c.window)
@@ -117,6 +119,8 @@ class OffloadRoom(ConnectorRoom):
         if limit is not None:
             most = min(most, local + limit)
         most -= bool(self._limited)
+        for chunks in self._chunks:
+            most = most // chunks.tokens * chunks.tokens if chunks.aligned else most
         hit, pending = 0, False
         gave_up: set[Chunks] = set()
         todo: Sequence[Chunks] = self._order
@@ -224,6 +228,7 @@ class OffloadRoom(ConnectorRoom):
         self._orders.flushed.update(*(self._readers[block] for block in self._taken if block in self._readers))
         left = sorted(self._left, key=lambda known: known.request.number)
         self._left.clear()
+        self._store_states()
         for request, n in plan.given.items():
             self._store(self._known[request], request.num_computed_tokens + n)
         for known in left:
@@ -261,22 +266,39 @@ class OffloadRoom(ConnectorRoom):
         content = self._content(request)
         return {key: k * chunks.tokens for chunks in self._chunks for k, key in enumerate(chunks.keys(content), 1)}
 
-    def _store(self, known: _Known, computed: int) -> None:
-        """Offer the chunks that are full once this plan is computed; the tier may have no room, then it is asked again.
+    def _store_states(self) -> None:
+        """Offer the states that linear attention keeps as soon as they are findable, each by itself."""
+        kept: dict[Request, list[tuple[FullGroup, KVCacheBlock, int]]] = {}
+        for group, request, block, tokens in self.scheduler.kv_cache_manager.take_kept_states():
+            kept.setdefault(request, []).append((group, block, tokens))
+        for request, states in kept.items():
+            known, content = self._known[request], self._content(request)
+            for group, block, tokens in states:
+                chunks = self._chunks[group.number]
+                if tokens % chunks.tokens or tokens > self._storable_tokens(request, request.num_tokens):
+                    continue
+                stored = self.tier.begins_store([chunks.key(content, tokens // chunks.tokens - 1)], self._access(known))
+                if stored:
+                    job = self._new_job(known, True, stored, (), [block.block_id])
+                    self._orders.stores.append(job)
+                    self._watch(job, job.freed_blocks)
 
-        Tokens generated last have no KV of their own, those beyond what is known may be wrong.
-        """
-        request, content = known.request, self._content(known.request)
+    def _storable_tokens(self, request: Request, computed: int) -> int:
+        """Tokens that may be stored: those generated last have no KV, those beyond what is known may be wrong."""
         tokens = min(computed, request.num_tokens)
         if request.most_stored_tokens is not None:
             tokens = min(tokens, request.most_stored_tokens)
-        if self._spec.prompt_only:
-            tokens = min(tokens, request.isl)
+        return min(tokens, request.isl) if self._spec.prompt_only else tokens
+
+    def _store(self, known: _Known, computed: int) -> None:
+        """Offer the chunks that this plan fills; where the tier has no room they are offered again."""
+        request, content = known.request, self._content(known.request)
+        tokens = self._storable_tokens(request, computed)
         ends, offered = [], list[Key]()
         for chunks, table in zip(self._chunks, known.tables, strict=True):
             ends.append(chunks.storable(request, tokens, len(table.blocks), known.why is not None))
             kept = chunks.kept(request, self._alignment)
-            for k in range(table.n_stored, ends[-1]):
+            for k in () if chunks.aligned else range(table.n_stored, ends[-1]):
                 if table.blocks[(k + 1) * chunks.blocks - 1] != NULL_BLOCK and kept(k):
                     offered.append(chunks.key(content, k))
         stored = self.tier.begins_store(offered, self._access(known)) if offered else []

@@ -160,11 +160,18 @@ class AlignedLinearGroup(LinearGroup):
     """Linear attention with the prefix cache: the state at block boundaries, the places between are null.
 
     The last places of a table are the running state and one state for each draft; they move along.
+
+    Attributes
+    ----------
+    notes_states : somebody wants to know of states that became findable
+    kept_states : (request, block, tokens) of them since they were last taken
     """
 
     def __init__(self, number: int, spec: KvGroup, pool: BlockPool, limits: CacheLimits) -> None:
         super().__init__(number, spec, pool, limits)
         self.written_in_this_step: set[tuple[int, int]] = set()
+        self.notes_states = False
+        self.kept_states: list[tuple[Request, KVCacheBlock, int]] = []
         self._last_state: dict[Request, int] = {}
         self._retired: dict[Request, int] = {}
         self._began: set[Request] = set()
@@ -226,7 +233,17 @@ class AlignedLinearGroup(LinearGroup):
 
     def cache(self, request: Request, tokens: int) -> None:
         """The state at the prompt's last place is findable while it is in the table, and counts as written just now."""
+        begin = self.n_cached.get(request, 0)
         super().cache(request, tokens)
+        self._cache_last_state(request, tokens)
+        if not self.notes_states:
+            return
+        for index in range(begin, self.n_cached.get(request, 0)):
+            block = self.held[request][index]
+            if block is not self.pool.null_block and block.block_hash is not None:
+                self.kept_states.append((request, block, (index + 1) * self.size))
+
+    def _cache_last_state(self, request: Request, tokens: int) -> None:
         held = self.held.get(request, [])
         index = tokens // self.size - 1
         if tokens <= 0 or index >= len(held) or tokens != last_state_before(request.isl, self.size, self.limits):
@@ -241,6 +258,7 @@ class AlignedLinearGroup(LinearGroup):
         self._last_state.pop(request, None)
         self._retired.pop(request, None)
         self._began.discard(request)
+        self.kept_states = [kept for kept in self.kept_states if kept[0] is not request]
         return super().pop(request)
 
 
