@@ -92,7 +92,10 @@ def test_a_rest_is_that_of_the_months_of_the_study() -> None:
         ("study.growth_per_year=-1", "study.growth_per_year: must be greater than -1"),
         ("study.growth_per_year_by_class={caht: 1}", "unknown class 'caht': did you mean 'chat'?"),
         ("study.load_steps=[{from_month: 2}]", "study.load_steps[0]: give the load"),
-        ("study.load_steps=[{from_month: 2, load: -1}]", "study.load_steps[0].load: must be greater than or equal to 0"),
+        (
+            "study.load_steps=[{from_month: 2, load: -1}]",
+            "study.load_steps[0].load: must be greater than or equal to 0",
+        ),
         ("study.load_steps=[{from_month: 2, load: 1}, {from_month: 2, load: 2}]", "2 steps begin in month 2"),
         (
             "study={months: 2.5, load_steps: [{from_month: 4, load: 2}]}",
