@@ -82,7 +82,7 @@ test-vllm: setup venv-vllm  ## the calibration loop on real vLLM, CPU backend, o
 
 .venv-ray/.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-ray
-	.venv-ray/bin/pip install --quiet -c constraints.txt -e '.[ray]' pytest hypothesis
+	.venv-ray/bin/pip install --quiet -c constraints.txt -e '.[ray]' pytest pytest-xdist hypothesis
 	touch $@
 
 test-ray: setup .venv-ray/.stamp  ## sweeps on a Ray cluster of two nodes on loopback
