@@ -12,8 +12,6 @@ def drafts(*recordings: Path) -> int:
 
     For example:
 
-        servecast calibrate record-schedule --out recordings --using engine …
-
         servecast calibrate drafts recordings/recording.json
 
     Parameters

@@ -238,8 +238,8 @@ def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: 
         assert words in capsys.readouterr().err
 
 
-def test_steps_say_what_they_are_shown_without(bundle: Path, capsys: Capture, tmp_path: Path) -> None:
-    """Those of a replica that nothing befell end as in the run; resets of its cache are not served again."""
+def test_steps_end_as_in_the_run(bundle: Path, capsys: Capture, tmp_path: Path) -> None:
+    """Those of a replica that nothing befell, and those of one whose cache is reset."""
     assert _run(["steps", str(bundle), "--topology", "own"]) == 0
     assert capsys.readouterr().err == ""
     resets = "engine.prefix_cache_resets={every_s: 1, reset_running_requests: true}"
@@ -251,6 +251,4 @@ def test_steps_say_what_they_are_shown_without(bundle: Path, capsys: Capture, tm
     (reset,) = (tmp_path / "runs").iterdir()
     capsys.readouterr()
     assert _run(["steps", str(reset), "--seconds", "30"]) == 0
-    told = capsys.readouterr().err
-    assert told.startswith("! requests end up to ")
-    assert "cache resets" in told
+    assert capsys.readouterr().err == ""
