@@ -250,7 +250,7 @@ class KVCacheManager:
 
     def take_kept_states(self) -> list[tuple[FullGroup, Request, KVCacheBlock, int]]:
         """States of linear attention that became findable: group, request, block, and tokens before it."""
-        found = []
+        found: list[tuple[FullGroup, Request, KVCacheBlock, int]] = []
         for group in self.groups:
             if isinstance(group, AlignedLinearGroup):
                 found += [(group, *kept) for kept in group.kept_states]
