@@ -35,9 +35,13 @@ def _where_given(loaded: LoadedScenario, path: str) -> str:
 
 
 def pool_path(loaded: LoadedScenario, topology: str, k: int) -> str:
-    """Path of pool `k` of a topology where it is written: pools without a replica were left out before it."""
+    """Path of pool `k` of a topology where it is written: pools without a replica were left out before it.
+
+    A topology that a program added is written nowhere: its pools count as they are.
+    """
     path, pools = f"topologies.{topology}.pools", loaded.scenario.topologies[topology].pools
-    written = [pool["name"] for pool in loaded.document.data["topologies"][topology].get("pools", ())]
+    topologies = loaded.document.data["topologies"]
+    written = [pool["name"] for pool in topologies.get(topology, {}).get("pools", ())]
     added = [pool.name for pool in pools if pool.name not in written]
     return f"{path}[{[*written, *added].index(pools[k].name)}]"
 
