@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from parts import few
 from test_laws_disaggregation import LINKS, assert_same, disaggregated, large_case
 
-from simulator.engine.config import Batching, EngineConfig
+from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.spec import Flight, Modes
 from simulator.engine.reference.disaggregation import KvLink
 from simulator.engine.rules import RULE_SETS
@@ -21,8 +21,9 @@ from simulator.engine.state import FREE
 from simulator.fleet.records import Status
 from simulator.rng import stream
 from simulator.study.fleet import FleetSpec
-from simulator.workload.requests import Requests
+from simulator.workload.requests import Requests, make_requests
 
+LINK = KvLink(1.0, 1.0, 0.0)
 FLIGHTS = {"sync": None, "async": Flight(2, True), "pipeline": Flight(3, True, eligible_after=2, stages=2)}
 
 
@@ -54,6 +55,43 @@ def test_small_bursts(
     stops = data.draw(st.lists(st.booleans(), min_size=len(requests), max_size=len(requests)))
     stopping = replace(requests, stops=np.array(stops) & (second != "sync"))
     assert_same(in_flight(prefill, first, version), in_flight(decode, second, version), link, stopping)
+
+
+def test_who_is_left_out_of_a_plan_finds_its_blocks_again() -> None:
+    """No block is free for request 7 in one plan, where nobody may be preempted, and in the next it gives up its own.
+
+    The block that its last token filled was lost there: it was in the lane, where blocks become findable with plans.
+    """
+    prefill = EngineConfig(
+        num_blocks=7,
+        block_size=8,
+        max_num_batched_tokens=27,
+        max_num_seqs=6,
+        max_model_len=200,
+        enable_chunked_prefill=False,
+        long_prefill_token_threshold=5,
+        policy=Policy.PRIORITY,
+        num_speculative_tokens=1,
+    )
+    decode = EngineConfig(
+        num_blocks=9,
+        block_size=8,
+        max_num_batched_tokens=27,
+        max_num_seqs=6,
+        max_model_len=200,
+        enable_prefix_caching=True,
+        batching=Batching.STATIC,
+        drop_last_hit_block=True,
+    )
+    n = 10
+    requests = make_requests(
+        np.zeros(n),
+        np.array([1, 12, 1, 17, 17, 8, 1, 6, 1, 1]),
+        np.array([3, 8, 12, 12, 1, 7, 3, 12, 2, 10]),
+        priority=np.array([2] + [0] * (n - 1)),
+    )
+    run = assert_same(in_flight(prefill, "sync", "0.33.0"), in_flight(decode, "async", "0.33.0"), LINK, requests)
+    assert any(row == 7 and computed == 8 for step in run.decode_steps for row, _, computed in step.scheduled)
 
 
 @pytest.mark.parametrize("flights", ["async, async", "pipeline, pipeline"])

@@ -97,6 +97,22 @@ def _join_or_land(engines: Engines, r: int, rep: Any, pool: Any, index: int, num
 
 
 @kernel
+def is_one_left_out(engines: Engines, rep: Any) -> bool:
+    """Whether the plan has no token of a request of which one is on its way, and that not the last.
+
+    So it is where the budget ends before it, or its block is missing and nobody may be preempted. It is in no lane: the
+    blocks of a decode lane become findable with its next plan, that of a request left out with the output.
+    """
+    index = rep.run_head
+    while index != NONE:
+        slot = engines.slots[index]
+        if slot.scheduled == 0 and engines.flight.aloft[index].placeholders > 0 and slot.generated < slot.osl:
+            return True
+        index = slot.run_next
+    return False
+
+
+@kernel
 def enter_lanes(engines: Engines, r: int, rep: Any, pool: Any) -> None:
     """Sort every running request into its lane; the decode lane has those that were in the plan just closed."""
     rep.lanes = 1

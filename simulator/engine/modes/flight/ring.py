@@ -10,7 +10,7 @@ from simulator.engine.doors import room_door
 from simulator.engine.modes.drafts.kernels import asked_drafts, made_drafts
 from simulator.engine.modes.flight.entries import add_entry, is_here
 from simulator.engine.modes.flight.fences import give_back_blocks, pass_fences
-from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, leave_lanes
+from simulator.engine.modes.flight.lanes import advance_lanes, enter_lanes, is_one_left_out, leave_lanes
 from simulator.engine.modes.rooms.answers import (
     is_dropped,
     log_empty,
@@ -101,8 +101,9 @@ def _advance_by_lanes(engines: Engines, r: int, rep: Any, pool: Any, k: int) -> 
     if rep.lanes != 0:
         advance_lanes(engines, r, rep, pool, k)
         return
+    enters = engines.flight.replicas[r].keeps_lanes != 0 and not is_one_left_out(engines, rep)
     _advance_each(engines, r, rep, pool, k)
-    if engines.flight.replicas[r].keeps_lanes != 0:
+    if enters:
         enter_lanes(engines, r, rep, pool)
 
 
