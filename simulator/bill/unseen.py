@@ -19,7 +19,7 @@ from simulator.bill.stays import sold_s
 from simulator.study.bill import PeriodUse
 from simulator.study.placement import servers_needed
 from simulator.study.terms import Launches, RentedTerms
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,8 @@ def by_hour(from_s: float, until_s: float) -> NDArray[np.float64]:
     found = np.zeros(HOURS_PER_DAY)
     at_s = from_s
     while at_s < until_s:
-        hour_end_s = min((math.floor(at_s / SECONDS_PER_HOUR) + 1) * SECONDS_PER_HOUR, until_s)
-        found[int(at_s % SECONDS_PER_DAY // SECONDS_PER_HOUR)] += (hour_end_s - at_s) / (until_s - from_s)
+        hour = math.floor(at_s / SECONDS_PER_HOUR)
+        hour_end_s = min((hour + 1) * SECONDS_PER_HOUR, until_s)
+        found[hour % HOURS_PER_DAY] += (hour_end_s - at_s) / (until_s - from_s)
         at_s = hour_end_s
     return found

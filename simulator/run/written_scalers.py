@@ -59,8 +59,7 @@ def on_cheapest_instances(
     if not pools:
         return sized
     outcomes, usd, meets = _served(found, name, periods, store, rows, told)
-    others = () if meets else _others(found, name, pools)
-    for other in others:
+    for other in () if meets else _others(found, name, pools):
         looked.append(other)
         there = _on(sized, name, other)
         then, less, met = _served(there, name, periods, store, rows, told)
@@ -69,9 +68,9 @@ def on_cheapest_instances(
             found, outcomes, usd, meets = there, then, less, met
             break
         _forget(there, name, periods, rows)
-    while other := _better(found, name, pools, periods, outcomes):
-        if other in looked:
-            break
+    cheaper = list[Instances]()
+    while (other := _better(found, name, pools, periods, outcomes)) and other not in cheaper:
+        cheaper.append(other)
         looked.append(other)
         there = _on(found, name, other)
         then, less, met = _served(there, name, periods, store, rows, told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,24 +87,12 @@ def test_a_schedule_and_an_autoscaler_that_do_the_same_cost_the_same(
     windows = tuple((*span, 5) for span in WORK)
     at_work = 50 * WEEKS
     month = MonthUse((period(at_work, 5, 5, WORK, size), period(730 - at_work, 2, 2, per_server=size)))
-    by_clock = RentedTerms(*_values(own), launches=Launches(Schedule(windows, 2), 900.0, 1))
-    by_load = RentedTerms(*_values(own), following=Following(900.0, 0.0, 1))
+    by_clock = replace(own, launches=Launches(Schedule(windows, 2), 900.0, 1))
+    by_load = replace(own, following=Following(900.0, 0.0, 1))
     assert usd(by_load, month) == pytest.approx(usd(by_clock, month), rel=1e-9)
     uses = [month_use(Terms("t", rented=(one,)), month).pools["pool"] for one in (by_clock, by_load)]
     np.testing.assert_allclose(uses[1].instance_hours, uses[0].instance_hours, atol=1e-9)
     assert uses[1].gpu_hours == pytest.approx(uses[0].gpu_hours)
-
-
-def _values(terms: RentedTerms) -> tuple[object, ...]:
-    return (
-        terms.pool,
-        terms.site,
-        terms.tier,
-        terms.gpus_per_instance,
-        terms.usd_per_instance_hour,
-        terms.minimum_s,
-        terms.granularity_s,
-    )
 
 
 def test_replications_are_compared_as_they_are_spread() -> None:
@@ -122,6 +112,16 @@ def test_what_shares_the_rest_counts_by_its_hours() -> None:
     parts = [period(50 * WEEKS, 3, 3, WORK), period(rest / 4, 0, 0), period(rest * 3 / 4, 2, 2)]
     found = between(offer(), Following(3600.0, 0.0, 1), parts)
     np.testing.assert_allclose(found.instance_hours.sum(axis=1), np.array([0.25, 0.25, 1.0]) * WEEKS * 5)
+
+
+def test_a_cold_start_from_midnight_on_is_in_the_first_hour_of_the_day() -> None:
+    """Seconds that are no round number in binary: the launch is a hair before the day, and is no 25th hour."""
+    early_s = math.nextafter(300.0, math.inf)
+    day = ((300.0, 10 * HOUR_S),)
+    parts = [period(300, 1, 1, day, cycle_s=86400.0), period(430, 0, 0)]
+    found = between(offer(), Following(early_s, 0.0, 1), parts)
+    np.testing.assert_allclose(found.instance_hours[0, 0], 730 / 24 * 300 / 3600)
+    np.testing.assert_allclose(found.instance_hours[0, 1:], 0.0, atol=1e-9)
 
 
 def test_periods_that_say_no_time_and_a_month_of_one_add_nothing() -> None:

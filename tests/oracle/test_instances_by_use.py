@@ -99,6 +99,15 @@ def test_a_written_autoscaler_that_misses_on_one_instance_is_tried_on_others(tmp
     assert found["cost"]["usd_per_month"] == pytest.approx(2 * 8.38 * HOURS_PER_MONTH)
 
 
+def test_one_that_misses_on_every_instance_is_on_the_cheapest(tmp_path: Path) -> None:
+    """Eight all the time, with more requests than they can serve: one instance of eight, as where nothing fails."""
+    scaler = "{kind: queue, min: 1, max: 8, target_per_replica: 4}"
+    found, least = run(tmp_path, pool(scaler, FAILURE), rate_rps=3000, horizon_s=120, warmup_s=10)
+    assert not found["metrics"]["slo_met"]
+    assert found["cost"]["usd_per_month"] == pytest.approx(least)
+    assert least == pytest.approx(31.92 * HOURS_PER_MONTH)
+
+
 def test_a_size_that_is_refused_on_one_instance_is_tried_on_others(tmp_path: Path) -> None:
     """The same as a point of a search; where nothing fails, no instance is tried that may not cost less."""
     for given, word, instance, tried in ((FAILURE, "met", "gpu_2x_h100_sxm5", 2), ("", "refused", "", 1)):
