@@ -43,22 +43,23 @@ def between(offer: RentedTerms, following: Following, periods: Sequence[PeriodUs
     found = Unseen(np.zeros((0, HOURS_PER_DAY)))
     if len(turns) < 2:
         return found
-    times = HOURS_PER_MONTH * SECONDS_PER_HOUR / cycle_s
-    pieces: list[tuple[int, float, float, float]] = []
-    for share, path in _paths(turns, [_numbers(offer.pool, mine, "server") for mine in groups.values()]):
-        for level in range(1, max(map(max, path)) + 1):
-            runs = _kept(_runs(turns, path, level, cycle_s), following, cycle_s)
-            pieces += [(level, share, *piece) for piece in _billed(runs, offer, cycle_s)]
+
+    def levels(of: str) -> Iterator[tuple[int, float, list[_Run]]]:
+        """Level, times a month, and its runs, of replicas or of instances (servers)."""
+        for share, path in _paths(turns, [_numbers(offer.pool, mine, of) for mine in groups.values()]):
+            times = share * (HOURS_PER_MONTH * SECONDS_PER_HOUR / cycle_s)
+            for level in range(1, max(map(max, path)) + 1):
+                yield level, times, _kept(_runs(turns, path, level, cycle_s), following, cycle_s)
+
+    pieces = [
+        (level, times, *piece) for level, times, runs in levels("server") for piece in _billed(runs, offer, cycle_s)
+    ]
     table = np.zeros((max((level for level, *_ in pieces), default=0), HOURS_PER_DAY))
-    for level, share, from_s, until_s in pieces:
-        table[level - 1] += share * times * (until_s - from_s) / SECONDS_PER_HOUR * by_hour(from_s, until_s)
-    early_s, late_s = [0.0], [0.0]
-    for share, path in _paths(turns, [_numbers(offer.pool, mine, "replica") for mine in groups.values()]):
-        for level in range(1, max(map(max, path)) + 1):
-            runs = _kept(_runs(turns, path, level, cycle_s), following, cycle_s)
-            early_s += [share * times * run.early_s for run in runs]
-            late_s += [share * times * run.late_s for run in runs]
-    return Unseen(table, math.fsum(early_s) / SECONDS_PER_HOUR, math.fsum(late_s) / SECONDS_PER_HOUR)
+    for level, times, from_s, until_s in pieces:
+        table[level - 1] += times * (until_s - from_s) / SECONDS_PER_HOUR * by_hour(from_s, until_s)
+    waits = [(times * run.early_s, times * run.late_s) for _, times, runs in levels("replica") for run in runs]
+    early_s, late_s = (math.fsum(wait[side] for wait in waits) for side in (0, 1))
+    return Unseen(table, early_s / SECONDS_PER_HOUR, late_s / SECONDS_PER_HOUR)
 
 
 def _turns(groups: Sequence[Spans], cycle_s: float) -> list[tuple[float, int]]:

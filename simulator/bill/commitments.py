@@ -136,10 +136,10 @@ def _on_demand_usd(
     known: dict[tuple[int, int, int], Money] = {}
     found = {}
     for k, at in number.items():
-        hours, prices = uses[k].pools[offer.pool].instance_hours, offer.at(k + 1).usd_per_instance_hour
-        key = id(uses[k]), at, id(prices)
+        hours, now = uses[k].pools[offer.pool].instance_hours, offer.at(k + 1)
+        key = id(uses[k]), at, now.span.first
         if key not in known:
-            known[key] = at_prices(hours[at], prices) if at < len(hours) else 0.0
+            known[key] = at_prices(hours[at], now.usd_per_instance_hour) if at < len(hours) else 0.0
         found[k] = mean(known[key] * lengths[k] * price_index(index, k + 1))
     return found
 

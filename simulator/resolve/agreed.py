@@ -18,6 +18,7 @@ from simulator.schema.pool import Pool
 from simulator.study.terms import ApiTerms, Commitment, Fee, OwnedSite, RentedTerms, Span, Staff, Terms
 
 Agreed = TypeVar("Agreed", OwnedSite, RentedTerms, ApiTerms, Staff, Fee)
+Lasting = TypeVar("Lasting", OwnedSite, RentedTerms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +56,15 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
         return base
     spans = [Span(a.first, b.first - 1) for a, b in pairwise(spells)] + [Span(spells[-1].first)]
     stages = [spell.stage for spell in spells]
-    owned = _joined([terms.owned for terms in found], spans, stages, _same_servers, lambda site: False)
-    rented = _joined(
-        [terms.rented for terms in found], spans, stages, _same_offer, lambda offer: bool(offer.commitments)
-    )
-    rented = tuple(_renewed(_over_time(offer, spells, found), spells, found, base.months) for offer in rented)
+    owned_then, rented_then = [terms.owned for terms in found], [terms.rented for terms in found]
+    owned = _joined(owned_then, spans, stages, _same_servers, lambda site: False)
+    rented = _joined(rented_then, spans, stages, _same_offer, lambda offer: bool(offer.commitments))
+    rented = tuple(_over_time(offer, spells, rented_then, _same_offer, _with_numbers_of) for offer in rented)
+    rented = tuple(_renewed(offer, spells, found, base.months) for offer in rented)
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
-    owned = tuple(_site_over_time(site, spells, found) for site in owned)
+    owned = tuple(_over_time(site, spells, owned_then, _same_servers, _with_pools_of) for site in owned)
     shares = {spell.first: spell.resale_share for spell in spells}
     owned = tuple(
         site if site.span.last is None else replace(site, sold_share=shares.get(site.span.last + 1)) for site in owned
@@ -72,34 +73,39 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
     return replace(base, owned=owned, rented=rented, apis=apis, staff=staff, fees=(*_paid_once(fees), *changes))
 
 
-def _over_time(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms]) -> RentedTerms:
-    """The offer with what it is from each month on in which an event, or another size, makes it another one."""
-    steps = [offer]
-    for spell, terms in zip(spells, found, strict=True):
-        for one in terms.rented:
-            if spell.first in offer.span and _same_offer(offer, one):
-                now = replace(one, commitments=_numbered(one, steps[-1]))
-                if not _equal(now, replace(steps[-1], later=())):
-                    steps.append(replace(now, span=Span(spell.first, offer.span.last)))
-    return replace(offer, later=tuple(steps[1:]))
+def _over_time(
+    known: Lasting,
+    spells: Sequence[Spell],
+    rows: Sequence[tuple[Lasting, ...]],
+    same: Callable[[Lasting, Lasting], bool],
+    as_held: Callable[[Lasting, Lasting], Lasting],
+) -> Lasting:
+    """What is agreed with what it is from each month on in which an event, or another size, makes it another one.
+
+    Parameters
+    ----------
+    rows : of each spell
+    as_held : what a spell has of it, with what stays of the one before
+    """
+    steps = [known]
+    for spell, row in zip(spells, rows, strict=True):
+        for one in row:
+            if spell.first in known.span and same(known, one):
+                now = as_held(one, steps[-1])
+                if not _equal(now, steps[-1]):
+                    steps.append(replace(now, span=Span(spell.first, known.span.last)))
+    return replace(known, later=tuple(steps[1:]))
 
 
-def _site_over_time(site: OwnedSite, spells: Sequence[Spell], found: Sequence[Terms]) -> OwnedSite:
-    """The same of servers: what is bought stays, and costs what it then costs to house, cool and keep spares of."""
-    steps = [site]
-    for spell, terms in zip(spells, found, strict=True):
-        for one in terms.owned:
-            if spell.first in site.span and _same_servers(site, one):
-                now = replace(one, pools=site.pools)
-                if not _equal(now, replace(steps[-1], later=())):
-                    steps.append(replace(now, span=Span(spell.first, site.span.last)))
-    return replace(site, later=tuple(steps[1:]))
+def _with_pools_of(one: OwnedSite, known: OwnedSite) -> OwnedSite:
+    """What is bought stays, and costs what it then costs to house, cool and keep spares of."""
+    return replace(one, pools=known.pools)
 
 
-def _numbered(one: RentedTerms, known: RentedTerms) -> tuple[Commitment, ...]:
-    """Commitments with the numbers of others of the same terms: these stay unless an event writes another."""
+def _with_numbers_of(one: RentedTerms, known: RentedTerms) -> RentedTerms:
+    """The offer with the numbers of commitments of another: these stay unless an event writes others."""
     pairs = zip(one.commitments, known.commitments, strict=True)
-    return tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs)
+    return replace(one, commitments=tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs))
 
 
 def _renewed(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms], months: float) -> RentedTerms:
