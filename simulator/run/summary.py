@@ -326,12 +326,13 @@ def _cost_warnings(
 def _zone_words(loaded: LoadedScenario, prices: ResolvedTerms) -> list[str]:
     """By whose clocks electricity is paid, where they are not the run's."""
     own = loaded.scenario.run.time_zone or "UTC"
-    places = {place.site: place.facility for place in prices.terms.owned}
-    return [
+    places = [(site.site, one.facility) for site in prices.terms.owned for one in (site, *site.later)]
+    found = [
         f"electricity by the hour goes by {place.time_zone} at {name}, the run by {own}: servers may say time_zone"
-        for name, place in places.items()
+        for name, place in places
         if len(place.electricity_usd_per_kwh) > 1 and place.time_zone not in ("", own)
     ]
+    return list(dict.fromkeys(found))
 
 
 def unmeasured_classes(topologies: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -106,6 +106,20 @@ def test_servers_stay_where_an_event_changes_what_else_is_paid_for_them(
     assert not [row for row in study.mean_lines() if row["part"] == "sold early" and abs(row["usd"]) > 1e-9]
 
 
+def test_the_clocks_of_a_tariff_that_an_event_brings_are_told(tmp_path: Path) -> None:
+    """One price before, 24 from month 4 on, by the clocks of the servers and not of the run."""
+    servers = (
+        "[{name: old, site: datacentre, gpu: h100-sxm, time_zone: Asia/Tokyo, "
+        f"electricity_by_hour_usd_per_kwh: {[0.1] * 12 + [0.3] * 12}}}]"
+    )
+    event = f"events: [{{name: tariff, from_month: 4, topology: own, change: {{servers: {servers}}}}}]"
+    text = SCENARIO.replace("EVENTS", event)
+    found = simulate(written(tmp_path, text, "run.start=2026-03-02 8:00"), tmp_path)
+    texts = [warning["text"] for warning in found.summary["topologies"]["own"]["warnings"]]
+    words = "electricity by the hour goes by Asia/Tokyo at datacentre, the run by UTC: servers may say time_zone"
+    assert texts.count(words) == 1
+
+
 def auto(prices: tuple[float, float], then: tuple[float, float], first: int) -> Terms:
     """One instance all the time: on demand, or for terms of six months, at prices that change once."""
 
