@@ -84,8 +84,8 @@ class MeasuredDrafts:
             "num_speculative_tokens": len(self.verified),
             "acceptance_by_position": [round(share, 4) for share in self.acceptance_by_position],
         }
-        if looks_up and self.drafted_share < 1.0:
-            share = round(self.drafted_share, 4)
+        share = max(round(self.drafted_share, 4), 0.0001)
+        if looks_up and share < 1.0:
             run_steps = max(round(self.drafted_run_steps, 2), round(share / (1.0 - share) + 0.005, 2))
             found |= {"drafted_share": share} | ({"drafted_run_steps": run_steps} if self.ended else {})
         return found

@@ -16,7 +16,8 @@ Found = tuple[str, str, Any]
 def of_class(spec: SpeculativeConfig, own: DraftsOfClass | None) -> SpeculativeConfig:
     """Drafts as a class has them: what it does not give is as for all.
 
-    Its acceptance takes the place of that of all however that is given, and shares by position have no deviation.
+    Its acceptance takes the place of that of all however that is given, shares by position have no deviation, and where
+    every step has drafts no run of them ends.
     """
     if own is None:
         return spec
@@ -25,6 +26,8 @@ def of_class(spec: SpeculativeConfig, own: DraftsOfClass | None) -> SpeculativeC
         given = {"acceptance_by_position": (), **given}
     elif "acceptance_by_position" in given:
         given = {"acceptance": None, "acceptance_std": 0.0, **given}
+    if given.get("drafted_share") == 1.0:
+        given = {"drafted_run_steps": None, **given}
     return spec.model_copy(update=given)
 
 

@@ -76,6 +76,12 @@ def test_counts_by_hand() -> None:
     assert "drafted_share" not in counts.keys(looks_up=False)
 
 
+@pytest.mark.parametrize(("with_drafts", "share"), [(99_999, None), (1, 0.0001)])
+def test_shares_that_round_to_all_or_none_are_keys_that_a_scenario_takes(with_drafts: int, share: float | None) -> None:
+    counts = MeasuredDrafts(np.array([with_drafts]), np.array([0]), 100_000, with_drafts, with_drafts, ended=1)
+    assert counts.keys(looks_up=True).get("drafted_share") == share
+
+
 def test_a_recording_of_vllm_gives_keys(capsys: pytest.CaptureFixture[str]) -> None:
     assert drafts(NGRAM) == 0
     out = capsys.readouterr().out

@@ -161,6 +161,9 @@ def test_a_class_has_the_drafts_of_all_but_for_what_it_gives(tmp_path: Path) -> 
     assert other.odds_by_class == (DraftOdds(0.9, (), 0.2, 0.4, 0.0),)
     alike = engine(tmp_path, f"engine.speculative_config={{{spec}, drafted_run_steps: 9}}")
     assert (alike.odds_by_class, alike.drafted_run_steps) == ((), 9.0)
+    runs = f"{spec}, drafted_run_steps: 9, by_class: {{chat: {{drafted_share: 1}}}}"
+    always = engine(tmp_path, f"engine.speculative_config={{{runs}}}")
+    assert always.odds_by_class == (DraftOdds(0.7, (), 0.2, 1.0, 0.0),)
 
 
 @pytest.mark.parametrize(
