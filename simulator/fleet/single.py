@@ -34,10 +34,16 @@ class RequestList:
 
 @dataclass(frozen=True, slots=True)
 class SingleRun:
-    """Records of ended requests (dtype RECORD, in order of their end) and the step log, empty without logging."""
+    """Records of ended requests (dtype RECORD, in order of their end) and the step log, empty without logging.
+
+    Attributes
+    ----------
+    preemptions : s of each cache reset and preemptions until then, last of all; the log has no line of a reset's own
+    """
 
     records: NDArray[Any]
     steps: tuple[LoggedStep, ...]
+    preemptions: tuple[tuple[float, int], ...] = ()
 
 
 def run_single(
@@ -90,13 +96,16 @@ def run_again(
     plane = DataPlane(spec, source, (1,), 0, records.append, rows.append, luck=luck)
     plane.activate(0, 0.0)
     resets, number = pool.cache_resets, 1
+    preemptions: list[tuple[float, int]] = []
     while resets and number * resets.every_s <= until_s:
         plane.advance(number * resets.every_s)
+        preemptions.append((number * resets.every_s, int(plane.engines.replicas[0]["preemptions"])))
         plane.reset_cache(0, number * resets.every_s, resets.running)
         number += 1
     plane.advance(np.inf)
+    preemptions.append((np.inf, int(plane.engines.replicas[0]["preemptions"])))
     plane.close(np.inf)
-    return SingleRun(np.concatenate(records), tuple(steps_of(np.concatenate(rows))))
+    return SingleRun(np.concatenate(records), tuple(steps_of(np.concatenate(rows))), tuple(preemptions))
 
 
 def run_replicas(

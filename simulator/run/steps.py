@@ -40,8 +40,8 @@ class StepView:
     Attributes
     ----------
     steps : one row a step: `start_s`, `duration_s`, `sequences`, `prefill_tokens`, `decode_tokens`, `kv_usage` (share
-        of the blocks in use right after scheduling), `preempted`, `cached_tokens` (found in the prefix cache by
-        requests that it admits)
+        of the blocks in use right after scheduling), `preempted` (by its plan, or by a cache reset before it),
+        `cached_tokens` (found in the prefix cache by requests that it admits)
     requests : one row a request and step: `request` (its number in the run), `start_s`, `duration_s`, `tokens`,
         `before` (tokens computed before), `kind` (prefill or decode)
     deviation_s : largest distance of a finish from the run's own; above 0 where the run had what is
@@ -208,9 +208,21 @@ def _frames(
         frame.pop("context").to_numpy(float),
     )
     frame.insert(1, "duration_s", duration_s)
+    _add_resets(frame, run)
     requests = pd.DataFrame(parts, columns=["request", "start_s", "tokens", "before", "kind", "step"])
     requests["duration_s"] = frame["duration_s"].to_numpy()[requests["step"].to_numpy(np.int64)]
     return frame, requests.drop(columns="step")
+
+
+def _add_resets(steps: pd.DataFrame, run: SingleRun) -> None:
+    """Count whom a cache reset preempts in the step that follows it."""
+    times_s, counts = np.array(run.preemptions).T
+    first = np.searchsorted(steps["start_s"].to_numpy(), times_s, "right")
+    of_plans = np.concatenate([[0], np.cumsum(steps["preempted"].to_numpy(np.int64))])[first]
+    of_resets = np.diff(counts.astype(np.int64) - of_plans)
+    preempted = np.append(steps["preempted"].to_numpy(np.int64), 0)
+    np.add.at(preempted, first[:-1], of_resets)
+    steps["preempted"] = preempted[:-1]
 
 
 def _window(frame: pd.DataFrame, start_s: float, seconds: float) -> pd.DataFrame:
