@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from bench.mutants.changes import Change
 from bench.mutants.reach import digest, record_of
 from bench.mutants.tracing import PACKAGES, ROOT
@@ -43,7 +45,7 @@ def files() -> list[Path]:
 
 
 def test_files() -> list[str]:
-    apart = ("tests/e2e/", "tests/vllm/", "tests/documents/")
+    apart = ("tests/cluster/", "tests/documents/", "tests/e2e/", "tests/vllm/")
     names = [path.as_posix() for path in files() if path.name.startswith("test_")]
     return sorted(name for name in names if name.startswith("tests/") and not name.startswith(apart))
 
@@ -56,8 +58,8 @@ def stale(folder: Path) -> list[str]:
 def record(folder: Path, tests: Sequence[str], jobs: int) -> None:
     """Run `tests` and note what each of their files runs; those that fail get no record."""
     environment = {**os.environ, "MUTANTS_REACH": str(folder), "PYTHONPATH": f"{ROOT / 'bench/mutants/traced'}:{ROOT}"}
-    pytest = [sys.executable, "-m", "pytest", "-q", "-p", "bench.mutants.reach", "-n", str(jobs), "--dist", "loadfile"]
-    subprocess.run([*pytest, *tests], cwd=ROOT, env=environment, check=False)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "bench.mutants.reach", "-n", str(jobs), "--dist", "loadfile"]
+    subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False)
 
 
 def reaches(folder: Path) -> list[Reach]:
@@ -110,7 +112,7 @@ class Tree:
     folder: Path
 
     def bring_up_to_date(self) -> None:
-        wanted = files()
+        wanted = set(files())
         for path in wanted:
             target = self.folder / path
             if not target.is_file() or target.read_bytes() != (ROOT / path).read_bytes():
@@ -118,31 +120,18 @@ class Tree:
                 shutil.copyfile(ROOT / path, target)
         for top in (*PACKAGES, "tests"):
             for path in (self.folder / top).rglob("*.py"):
-                if path.relative_to(self.folder) not in set(wanted):
+                if path.relative_to(self.folder) not in wanted:
                     path.unlink()
 
     def verdict(self, change: Change, tests: Sequence[Reach], part: str) -> tuple[str, str]:
-        """`noticed` with the first test that failed, `time` where they do not end, else `survived`."""
+        """What the tests say of a change (`outcome`)."""
         place = self.folder / change.path
         _write(place, change.applied((ROOT / change.path).read_bytes()))
         most_s = 60 + int(MOST_TIMES * sum(reach.seconds for reach in tests))
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "-n",
-            "0",
-            "-p",
-            "no:cacheprovider",
-            "--tb=no",
-            "--part",
-            part,
-        ]
+        pytest_alone = ["pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--part", part]
         process = subprocess.Popen(
-            [*command, *(reach.test for reach in tests)],
+            [sys.executable, "-m", *pytest_alone, *(reach.test for reach in tests)],
             cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -159,12 +148,24 @@ class Tree:
         finally:
             _end(process)
             _write(place, (ROOT / change.path).read_bytes())
-        if process.returncode == 0:
-            return "survived", ""
-        if process.returncode in {-signal.SIGXCPU, -signal.SIGKILL}:
-            return "time", ""
-        failed = [line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        return "noticed", (failed or told.splitlines() or [""])[0][:200]
+        return outcome(process.returncode, told)
+
+
+def outcome(code: int, told: str) -> tuple[str, str]:
+    """`noticed` with the first test that failed, `time` where they do not end, `not run` without a test, or `survived`.
+
+    Parameters
+    ----------
+    code, told : pytest's exit status, negative the signal that ended it, and what it printed
+    """
+    if code == 0:
+        return "survived", ""
+    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return "not run", ""
+    if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+        return "time", ""
+    failed = [line for line in told.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return "noticed", (failed or told.splitlines() or [""])[0][:200]
 
 
 def _write(source: Path, text: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.mutants.changes import changes, compiles
+from bench.mutants.trial import outcome
 
 CASES = [
     ("a < b", {"a <= b", "a >= b"}),
@@ -62,3 +63,18 @@ if TYPE_CHECKING:
 def f(x: Literal[1, 2]) -> Literal[3]: ...
 """
     assert changes("a.py", source) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "expected"),
+    [
+        (0, "3 passed", ("survived", "")),
+        (1, ".F\nFAILED tests/a.py::b\n1 failed", ("noticed", "FAILED tests/a.py::b")),
+        (2, "ERROR tests/a.py\nInterrupted", ("noticed", "ERROR tests/a.py")),
+        (5, "3 deselected", ("not run", "")),
+        (-24, "", ("time", "")),
+        (-9, "", ("time", "")),
+    ],
+)
+def test_what_pytest_says_of_a_change(code: int, told: str, expected: tuple[str, str]) -> None:
+    assert outcome(code, told) == expected
