@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from simulator.cache_folder import ensure_cache
 from simulator.errors import InputError, Problem
+from simulator.processes import sendable
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")
@@ -141,21 +142,20 @@ class Cluster:
             raise InputError(Problem("has no machine with cores: add one by `ray start --address`", _OPTION))
         remote = self.ray.remote(num_cpus=0, max_retries=MOST_LOST)(_checked)
         asked = {
-            remote.options(scheduling_strategy=strategy(node, soft=False)).remote(check): name
-            for node, name in machines.items()
+            node: remote.options(scheduling_strategy=strategy(node, soft=False)).remote(check) for node in machines
         }
         ended: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-        for reference, name in asked.items():
-            reference.future().add_done_callback(lambda done, name=name: ended.put((name, done)))
+        for node, reference in asked.items():
+            reference.future().add_done_callback(lambda done, node=node: ended.put((node, done)))
         problems: list[Problem] = []
-        silent = set(machines.values())
-        for _ in asked:
+        while machines:
             try:
-                name, done = ended.get(timeout=_NODE_S)
+                node, done = ended.get(timeout=_NODE_S)
             except Empty:
-                problems += [Problem(f"the machine {name} does not answer", _OPTION) for name in sorted(silent)]
+                silent = sorted(machines.values())
+                problems += [Problem(f"the machine {name} does not answer", _OPTION) for name in silent]
                 break
-            silent.discard(name)
+            name = machines.pop(node)
             error = done.exception()
             if error is not None and not self._is_loss(error):
                 problems.append(_without(name, error))
@@ -252,12 +252,7 @@ def _answer(work: bytes, check: tuple[bytes, dict[str, str]], task: bytes) -> by
         perform, shared = pickle.loads(work)
         return pickle.dumps((False, perform(shared, pickle.loads(task))))
     except Exception as error:
-        try:
-            answer = pickle.dumps((True, error))
-            pickle.loads(answer)
-        except Exception:
-            return pickle.dumps((True, RuntimeError(f"{type(error).__name__}: {error}")))
-        return answer
+        return pickle.dumps((True, sendable(error)))
 
 
 _SEEN: dict[bytes, dict[str, str]] = {}

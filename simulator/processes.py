@@ -171,21 +171,19 @@ def _answer(perform: Callable[[Any, Any], Any], shared: object, task: object) ->
     try:
         return pickle.dumps((_DONE, perform(shared, task)))
     except BaseException as error:
-        error.add_note(traceback.format_exc())
-        return _raised(error)
+        return pickle.dumps((_RAISED, sendable(error)))
 
 
-def _raised(error: BaseException) -> bytes:
-    """An error as it is sent: in words where it is none that another process can put together again."""
+def sendable(error: BaseException) -> BaseException:
+    """An error as another process can put it together, with where it was raised: in words where it is none of these."""
+    error.add_note("".join(traceback.format_exception(error)))
     try:
-        message = pickle.dumps((_RAISED, error))
-        pickle.loads(message)
+        pickle.loads(pickle.dumps(error))
     except Exception:
         told = RuntimeError(f"{type(error).__name__}: {error}")
-        for note in error.__notes__:
-            told.add_note(note)
-        return pickle.dumps((_RAISED, told))
-    return message
+        told.__notes__ = error.__notes__
+        return told
+    return error
 
 
 def _say(pipe: Connection, message: bytes) -> None:

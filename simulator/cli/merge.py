@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulator.cli.sweep import Format
+from simulator.cli.sweep import Format, shown
 
 
 def merge(shards: list[Path], /, *, out: Path = Path("runs"), format: Format = "table", check: bool = False) -> int:
@@ -26,7 +26,6 @@ def merge(shards: list[Path], /, *, out: Path = Path("runs"), format: Format = "
     check
         Exit with 1 unless some topology meets the SLO at some point.
     """
-    from simulator.cli.sweep import shown
     from simulator.sweep.merge import merge_shards
 
     return shown(merge_shards(shards, out), format, check)

@@ -28,7 +28,7 @@ class Shard:
         Shares are dealt out in the order of the keys. Keys are hashes, so whatever is slow along an axis of the grid
         is in all shares alike, and no task is in two of them because two points need it.
         """
-        own = {task.key for task in sorted(tasks, key=lambda task: task.key)[self.number - 1 :: self.of]}
+        own = {*sorted(task.key for task in tasks)[self.number - 1 :: self.of]}
         return [task for task in tasks if task.key in own]
 
 

@@ -93,11 +93,14 @@ def read_shard_bundle(folder: Path) -> ShardBundle:
         raise InputError(Problem(f"is {what}: give folders that `servecast sweep --shard` wrote", str(folder)))
     listed, results = (input_json(checked_file(manifest, folder, name), None) for name in (_POINTS, _RESULTS))
     try:
+        points = [Point(dict(point["values"]), dict(point["keys"]), point["error"]) for point in listed]
+        if not points or any(point.values.keys() != manifest["grid"].keys() for point in points):
+            raise ValueError("other points than those of the grid")
         return ShardBundle(
             folder,
             {name: manifest[name] for name in (*PROGRAM, *SWEEP)},
             Shard(int(manifest["shard"]), int(manifest["shards"])),
-            [Point(dict(point["values"]), dict(point["keys"]), point["error"]) for point in listed],
+            points,
             {key: {**result, "status": result["status"]} for key, result in results.items()},
             _inputs(manifest, folder),
         )

@@ -56,7 +56,8 @@ def run_sweep(
     tasks = all_tasks if shard is None else shard.share(all_tasks)
     kept = path if shard is None else shard_folder(path, shard)
     store = Store(kept.with_name(f"{kept.name}.points"))
-    known = {key: result for key, result in store.finished().items() if key in {task.key for task in tasks}}
+    own = {task.key for task in tasks}
+    known = {key: result for key, result in store.finished().items() if key in own}
     resumed = len(known)
     open_tasks = [task for task in tasks if task.key not in known]
     labels = {key: where(point.values) for point in points for key in point.keys.values()}

@@ -198,6 +198,14 @@ def test_what_is_no_shard_is_named(tmp_path: Path) -> None:
         sealed_anew(two, lambda manifest: None)
         refused([one, two], str(two.parent))
     results.write_text(before)
+    points = two / "points.json"
+    told = json.loads(points.read_text())
+    for wrong in ([], [*told[1:], {**told[0], "values": {}}], [{"values": told[0]["values"]}]):
+        points.write_text(json.dumps(wrong))
+        sealed_anew(two, lambda manifest: None)
+        refused([one, two], f"{two}: is a broken shard")
+        refused([two], f"{two}: is a broken shard")
+    points.write_text(json.dumps(told))
     sealed_anew(two, lambda manifest: manifest.update(shard="x"))
     refused([one, two], f"{two}: is a broken shard")
 
