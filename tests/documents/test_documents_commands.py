@@ -22,6 +22,8 @@ NOT_HERE = {
     "servecast verify latency measured/": "of what `validate` has recorded",
     "servecast dashboard": "goes on until it is stopped",
     "servecast run bench/ten-million.yaml": "ten million requests: minutes",
+    "servecast sweep scenarios/sweeps/load.yaml --executor ray": "needs a cluster: `make test-ray`",
+    "servecast merge": "of shards that other machines made",
     "servecast memory path/to/": "a file of one's own",
     "servecast memory --table questions.csv": "a file of one's own",
     "servecast memory --compare vllm.log": "a file of one's own",
@@ -34,7 +36,9 @@ def blocks() -> list[tuple[str, str]]:
     lines = [
         (page.name, line.partition("&&")[0]) for page, texts in found for text in texts for line in text.split("\n")
     ]
-    return [(page, " ".join(shlex.split(line, comments=True))) for page, line in lines if line.startswith("servecast ")]
+    return [
+        (page, shlex.join(shlex.split(line, comments=True))) for page, line in lines if line.startswith("servecast ")
+    ]
 
 
 BLOCKS = blocks()
