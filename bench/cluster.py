@@ -2,7 +2,10 @@
 
     python -m bench.cluster --points 40 --rounds 2
 
-needs `pip install 'servecast[ray]'`. Simulations take about a second of one core.
+needs `pip install 'servecast[ray]'`. Simulations take about a second of one core. What one process does before the first
+of them, of any scenario and without Ray:
+
+    python -m bench.cluster --look scenarios/quickstart.yaml --points 100
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from simulator.cluster import Cluster, joined
 from simulator.sweep.grid import Sweep, read_sweep
 from simulator.sweep.sweep import run_sweep
+from simulator.sweep.tasks import points_and_tasks
 
 SCENARIO = Path(__file__).resolve().parents[1] / "tests/data/scenarios/sized.yaml"
 
@@ -29,25 +33,29 @@ def main() -> None:
     options.add_argument("--points", type=int, default=40)
     options.add_argument("--rounds", type=int, default=2)
     options.add_argument("--horizon", type=float, default=3000.0, help="simulated seconds of a point")
-    options.add_argument("--cores", type=int, default=2)
     options.add_argument("--ray-address", default="")
-    options.add_argument("--local", action="store_true", help="the local pool alone, once")
+    options.add_argument("--local", type=int, metavar="CORES", help="the local pool alone, once")
+    options.add_argument("--look", type=Path, metavar="SCENARIO", help="CPU time of looking through its points")
     given = options.parse_args()
+    if given.look:
+        print(f"{looked_ms(given.look, given.points):.1f} ms of CPU a point")
+        return
     if given.local:
-        print(wall_s(swept(given), given.cores))
+        print(wall_s(swept(given), given.local))
         return
     ratios = []
     with joined(given.ray_address) as cluster:
-        wall_s(
-            swept(given, seeds="90001,90002,90003,90004"), None, cluster
-        )  # workers are there, and have their kernels
+        cores = cluster.cores()
+        # forks, as a command without Ray does
+        alone = [sys.executable, "-m", "bench.cluster", f"--local={cores}"]
+        alone += [f"--points={given.points}", f"--horizon={given.horizon}"]
+        # workers are there afterwards, and have their kernels
+        wall_s(swept(given, seeds="90001,90002,90003,90004"), None, cluster)
         for _ in range(given.rounds):
-            alone = [sys.executable, "-m", "bench.cluster", "--local"]  # forks, as a command without Ray does
-            shared = [f"--{name}={getattr(given, name)}" for name in ("points", "horizon", "cores")]
-            local = float(subprocess.run([*alone, *shared], check=True, capture_output=True, text=True).stdout)
+            local = float(subprocess.run(alone, check=True, capture_output=True, text=True).stdout)
             ray = wall_s(swept(given), None, cluster)
             ratios.append(ray / local)
-            each = local * given.cores / given.points
+            each = local * cores / given.points
             print(f"local {local:.1f} s ({each:.2f} s a point and core), Ray {ray:.1f} s: {ratios[-1]:.3f}", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"median ratio {statistics.median(ratios):.3f}; peak memory of the command {peak:.0f} MiB")
@@ -58,7 +66,19 @@ def swept(given: argparse.Namespace, seeds: str = "") -> Sweep:
     only = "topologies={two: {pools: [{name: base, site: datacentre, gpu: h100-sxm, billing: owned}]}}"
     rate = "workload.classes[chat].arrivals.rate_rps=80"
     sets = ["run.replications=1", f"run.horizon_s={given.horizon}", rate, only]
-    return read_sweep(SCENARIO, [f"run.seed={seeds or ','.join(map(str, range(given.points)))}"], sets=sets)
+    return read_sweep(SCENARIO, [f"run.seed={seeds or numbers(given.points)}"], sets=sets)
+
+
+def numbers(count: int) -> str:
+    return ",".join(map(str, range(count)))
+
+
+def looked_ms(scenario: Path, points: int) -> float:
+    """CPU time of looking through a point: its scenario, checked, and the keys of its tasks."""
+    sweep = read_sweep(scenario, [f"run.seed={numbers(points)}"])
+    began = time.process_time()
+    points_and_tasks(sweep)
+    return (time.process_time() - began) / points * 1e3
 
 
 def wall_s(sweep: Sweep, jobs: int | None, cluster: Cluster | None = None) -> float:

@@ -1,4 +1,7 @@
-"""A notebook as a page: words, code, and what each cell shows when it is executed here and now."""
+"""A notebook as a page: words, code, and what each cell shows when it is executed here and now.
+
+nbconvert would start a kernel of Jupyter, which nothing else here needs, and show charts by scripts from another host.
+"""
 
 from __future__ import annotations
 
