@@ -95,4 +95,4 @@ screenshots: setup  ## every view of the dashboard on the newest run, four width
 	$(BIN)/python -m bench.screenshots runs build/screenshots
 
 clean:  ## remove what was built
-	rm -rf .venv .venv-vllm .venv-ray .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis runs
+	rm -rf .venv .venv-vllm .venv-ray .venv-sbom .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build runs
