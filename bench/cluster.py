@@ -2,8 +2,8 @@
 
     python -m bench.cluster --points 40 --rounds 2
 
-needs `pip install 'servecast[ray]'`. Simulations take about a second of one core. What one process does before the first
-of them, of any scenario and without Ray:
+needs `pip install 'servecast[ray]'`. Simulations take about a second of one core. What one process does before the
+first of them, of any scenario and without Ray:
 
     python -m bench.cluster --look scenarios/quickstart.yaml --points 100
 """
