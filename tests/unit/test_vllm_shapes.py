@@ -60,3 +60,29 @@ def test_what_is_not_understood_is_refused_by_its_key(name: str, path: str) -> N
     with pytest.raises(InputError) as caught:
         planned(name)
     assert caught.value.problems[0].path == path
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("jamba", "attn_layer_period", 0),
+        ("jamba", "expert_layer_period", 0),
+        ("mamba", "expand", "x"),
+        ("mamba", "state_size", float("nan")),
+        ("mamba2", "head_dim", float("nan")),
+        ("zamba2", "hybrid_layer_ids", ["x"]),
+        ("zamba2", "hybrid_layer_ids", 0),
+        ("laguna", "num_attention_heads_per_layer", 0),
+        ("internvl", "downsample_ratio", 0),
+    ],
+)
+def test_a_key_that_holds_what_it_cannot_is_refused_at_its_place(name: str, key: str, value: object) -> None:
+    with pytest.raises(InputError) as caught:
+        shape_from_config(name, {**MODELS[name]["config"], key: value})
+    assert caught.value.problems[0].path == key
+
+
+@pytest.mark.parametrize("name", ["minicpm3", "zamba2"])
+def test_a_model_without_heads_is_refused(name: str) -> None:
+    with pytest.raises(InputError):
+        shape_from_config(name, {**MODELS[name]["config"], "num_attention_heads": 0})

@@ -142,7 +142,7 @@ _AT_LEAST_ONE = (
         "qk_rope_head_dim",
         "v_head_dim",
     ),
-    *("num_kv_heads", "mamba_expand"),
+    *("num_kv_heads", "mamba_expand", "attn_layer_period", "expert_layer_period", "state_size", "time_step_rank"),
 )
 _MAYBE_NONE = (
     *("num_attention_heads", "num_key_value_heads", "num_global_key_value_heads", "global_head_dim", "head_dim"),
@@ -171,7 +171,7 @@ _LAYERS = (
     *("num_hash_layers", "first_k_dense_replace", "moe_layer_start_index", "max_window_layers", "num_dense_layers"),
     *("num_nextn_predict_layers", "mtp_num_hidden_layers", "full_attention_interval", "interleave_moe_layer_step"),
     *("num_mtp_modules", "index_topk_freq", "index_skip_topk_offset"),
-    *("decoder_sparse_step", "moe_layer_interval"),
+    *("decoder_sparse_step", "moe_layer_interval", "attn_layer_offset", "expert_layer_offset"),
 )
 _EXPERTS = (
     *("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_tok"),
@@ -216,6 +216,9 @@ RULES: dict[str, Check] = {
         ("no_rope_layers", "moe_layers", "mlp_only_layers", "attn_type_list", "compress_ratios"), _OF_LAYERS
     ),
     **dict.fromkeys(("full_attn_layers", "sparse_attention_freq", "deepstack_visual_indexes"), _OF_LAYERS),
+    **dict.fromkeys(("hybrid_layer_ids", "attn_layer_indices"), _list_of(_whole(0, LAYERS))),
+    "num_attention_heads_per_layer": _list_of(_whole(1, WIDTH)),
+    **dict.fromkeys(("expand", "downsample_ratio"), _factor),
     **dict.fromkeys(("mlp_ratio", "block_ffn_dim_multiplier", "partial_rotary_factor"), _factor),
     **dict.fromkeys(("rope_scaling", "rope_parameters"), _scaling),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length"), _whole(0, TOKENS)),

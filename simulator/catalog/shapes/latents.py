@@ -71,7 +71,7 @@ def minicpm3(config: Config, family: Family, built: Built) -> None:
     hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
     q_rank, kv_rank = config.number("q_lora_rank"), config.number("kv_lora_rank")
     nope, rope = config.number("qk_nope_head_dim"), config.number("qk_rope_head_dim")
-    value = config.number("v_head_dim", hidden // heads)
+    value = config.number("v_head_dim")
     width = nope + rope
     for layer in range(config.number("num_hidden_layers")):
         add_norms(config, family, built, layer)

@@ -104,7 +104,7 @@ def zamba2(config: Config, family: Family, built: Built) -> None:
     """
     hidden, heads = config.number("hidden_size"), config.number("num_attention_heads")
     wide = config.number("attention_hidden_size", 2 * hidden)
-    width = config.number("attention_head_dim", wide // heads)
+    width = config.number("attention_head_dim", wide // max(heads, 1))
     rank, inner = config.number("adapter_rank", 128), config.number("intermediate_size")
     blocks = config.number("num_mem_blocks", 1)
     hybrid = _hybrid_layers(config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -130,10 +131,10 @@ class Config(Mapping[str, Any]):
 
         Raises
         ------
-        InputError : missing without a default, or a list or text where this model needs a number
+        InputError : missing without a default, or a list, text or no finite number where this model needs a number
         """
         value = self[key] if default is None else self.get(key, default)
-        if not isinstance(value, int | float):
+        if not isinstance(value, int | float) or not math.isfinite(value):
             raise self.problem(key, "a whole number is needed here", str(value)[:60])
         return int(value)
 
