@@ -1,8 +1,8 @@
 """Serves commands as JSON lines on standard input and output until the input ends; vLLM's own output goes to stderr.
 
-Commands (`do`): versions, start, self_test, point, serve, record, record_alone, record_core, configure. An answer is
-`{"ok": …}` or `{"error": kind, "message": …}` with kind `out_of_memory` (the engine may be unusable), `refused` (vLLM
-does not accept the arguments) or `failed`.
+Commands (`do`): versions, start, self_test, point, serve, record, record_alone, record_core, configure, modules. An
+answer is `{"ok": …}` or `{"error": kind, "message": …}` with kind `out_of_memory` (the engine may be unusable),
+`refused` (vLLM does not accept the arguments) or `failed`.
 """
 
 from __future__ import annotations
@@ -68,6 +68,10 @@ def _serve(name: str, command: dict[str, Any], state: dict[str, Any]) -> Any:
         from calibrate.driver.mock.configured import configured
 
         return configured(**command)
+    if name == "modules":
+        from calibrate.driver.mock.modules import modules
+
+        return modules(**command)
     if name == "record":
         from calibrate.driver.schedules import record_engine
 
