@@ -69,6 +69,7 @@ def test_who_is_left_out_of_a_plan_finds_its_blocks_again() -> None:
         max_num_seqs=6,
         max_model_len=200,
         reserve_full_isl=False,
+        enable_prefix_caching=False,
         enable_chunked_prefill=False,
         long_prefill_token_threshold=5,
         policy=Policy.PRIORITY,
