@@ -72,8 +72,7 @@ def modules(config: dict[str, Any]) -> dict[str, Any]:
 def _built(config: VllmConfig, place: Any) -> dict[str, Any]:
     before = torch.get_default_dtype()
     with set_current_vllm_config(config):
-        if not parallel.model_parallel_is_initialized():
-            _start()
+        _start()
         torch.set_default_dtype(torch.bfloat16)
         try:
             with place:
@@ -101,7 +100,7 @@ def _cache(spec: Any) -> tuple[str, float, int]:
     return KINDS.get(kind, "latent" if "MLA" in kind else kind), spec.page_size_bytes / spec.block_size, reach
 
 
-class _LargeOnMeta(TorchFunctionMode):
+class _LargeOnMeta(TorchFunctionMode):  # type: ignore[misc]
     """Large tensors without memory, small ones with it, as some modules read what they made."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -147,9 +146,13 @@ class _AlikeCuda:
 
 
 def _start() -> None:
-    parallel.init_distributed_environment(1, 0, f"file://{tempfile.mktemp()}", 0, "gloo")
+    """Groups of one rank, made for each model: vLLM makes that of experts for models that have some alone."""
+    if parallel.model_parallel_is_initialized():
+        parallel.destroy_model_parallel()
+    else:
+        parallel.init_distributed_environment(1, 0, f"file://{tempfile.mktemp()}", 0, "gloo")
+        init_workspace_manager(torch.device("meta"))
     parallel.ensure_model_parallel_initialized(1, 1)
-    init_workspace_manager(torch.device("meta"))
 
 
 def _known_to_transformers(model_type: str) -> None:
@@ -182,6 +185,7 @@ def _as_on_gpus() -> None:
 
     def sparse_too(_: Any, *args: Any, **named: Any) -> Any:
         asked = named.get("attn_selector_config", args[1] if len(args) > 1 else None)
-        return AttentionBackendEnum.FLASHMLA_SPARSE.get_path() if asked.use_sparse else attend(*args, **named)
+        is_sparse = asked is not None and asked.use_sparse
+        return AttentionBackendEnum.FLASHMLA_SPARSE.get_path() if is_sparse else attend(*args, **named)
 
     platform.get_attn_backend_cls = classmethod(sparse_too)
