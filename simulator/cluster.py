@@ -8,11 +8,12 @@ import pickle
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -181,7 +182,7 @@ class Cluster:
 
 @contextmanager
 def joined(address: str = "") -> Iterator[Cluster]:
-    """The cluster at an address.
+    """The cluster at an address; what is printed meanwhile goes to standard error, since Ray prints what it notices.
 
     Parameters
     ----------
@@ -200,17 +201,18 @@ def joined(address: str = "") -> Iterator[Cluster]:
     import ray
     import ray.util.scheduling_strategies
 
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
-        raise InputError(Problem(f"cannot be joined: {_line(error)}", _OPTION, got=address or None)) from error
-    try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
-        yield Cluster(ray)
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            ray.init(address or None, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+            raise InputError(Problem(f"cannot be joined: {_line(error)}", _OPTION, got=address or None)) from error
+        try:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, handler)
+            yield Cluster(ray)
+        finally:
+            ray.shutdown()
 
 
 def _check_address(address: str) -> None:

@@ -123,6 +123,23 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "simulator.cli", "sweep", str(SIZED), "--quiet", *arguments]
 
 
+def test_what_ray_notices_is_not_among_results(
+    machines: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noticed = ""
+
+    def is_said() -> bool:
+        nonlocal noticed
+        said = capfd.readouterr()
+        noticed += said.err
+        assert said.out == ""
+        return "A worker died" in noticed
+
+    with joined(machines.address) as found:
+        assert sorted(found.results(work.killed_first, tmp_path, [1], work.program)) == [(1, 1)]
+        wait_for(is_said)
+
+
 def test_the_command_line(machines: Any, tmp_path: Path) -> None:
     options = [part for text in GRID for part in ("--grid", text)] + [part for text in SETS for part in ("--set", text)]
     said = {}
