@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simulator.bill.split import StepCost, work_seconds
+from simulator.bill.split import StepCost, step_seconds, work_seconds
 from simulator.bill.use import PoolUse
 from simulator.perf.steptime import StepTime
 
@@ -62,9 +61,11 @@ def alone_share(use: PoolUse, engine: Engine) -> float:
         if not requests:
             continue
         full, rest = divmod(fresh / requests, budget)
-        prompts_s = full * _step_s(steps, 1.0, budget, True) + (_step_s(steps, 1.0, rest, True) if rest > 0 else 0.0)
+        prompts_s = full * step_seconds(steps, 1.0, budget, True) + (
+            step_seconds(steps, 1.0, rest, True) if rest > 0 else 0.0
+        )
         answers = max(output - requests, 0.0) / engine.tokens_per_step
-        seconds += requests * prompts_s + answers * _step_s(steps, 1.0, 1.0 + engine.drafts)
+        seconds += requests * prompts_s + answers * step_seconds(steps, 1.0, 1.0 + engine.drafts)
         seconds += steps.prefill_attn_s * pairs + steps.decode_attn_s * context
     done_s = float(work_seconds(use.work, engine.cost).sum())
     return max(_over_done(seconds - done_s, use, engine), 0.0)
@@ -86,10 +87,10 @@ def plain_share(use: PoolUse, engine: Engine) -> float:
     tokens = decoding * (1.0 + engine.drafts)
 
     def seconds(steps: StepTime) -> float:
-        found = (use.steps - with_prompt) * _step_s(steps, decoding, tokens)
+        found = (use.steps - with_prompt) * step_seconds(steps, decoding, tokens)
         if with_prompt:
             sequences, computed = decoding + requests / with_prompt, tokens + fresh / with_prompt
-            found += with_prompt * _step_s(steps, sequences, computed, True)
+            found += with_prompt * step_seconds(steps, sequences, computed, True)
         return found + steps.prefill_attn_s * pairs + steps.decode_attn_s * context
 
     return seconds(engine.plain) / seconds(engine.steps) - 1.0
@@ -98,15 +99,3 @@ def plain_share(use: PoolUse, engine: Engine) -> float:
 def _over_done(seconds: float, use: PoolUse, engine: Engine) -> float:
     done_s = float(work_seconds(use.work, engine.cost).sum())
     return seconds / done_s if done_s > 0 else 0.0
-
-
-def _step_s(steps: StepTime, sequences: float, tokens: float, holds_prompts: bool = False) -> float:
-    """Time of a step without its attention; of numbers that are none in between, of one request at least."""
-    n, computed = max(sequences, 1.0), max(tokens, 1.0)
-    row = steps.token_time_s[min(round(n), len(steps.token_time_s)) - 1]
-    least_s = float(steps.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
-    return max(_at(row, computed), least_s) + _at(steps.seq_time_s, n)
-
-
-def _at(table: NDArray[np.float64], place: float) -> float:
-    return float(np.interp(place, np.arange(table.size), table))

@@ -12,6 +12,7 @@ from simulator.bill.api import price_list
 from simulator.bill.owned import site_owner
 from simulator.bill.sums import mean, total_usd
 from simulator.bill.use import Use, study_uses
+from simulator.perf.steptime import StepTime
 from simulator.study.bill import Bill, Line, MonthUse
 from simulator.study.terms import ApiTerms, Terms
 from simulator.study.usage import PoolUsage
@@ -21,57 +22,95 @@ KINDS = ("uncached input", "cached input", "output")
 
 @dataclass(frozen=True, slots=True)
 class StepCost:
-    """Coefficients of a pool's step-time equation, in seconds.
+    """What the work of a pool takes of its step time, in seconds.
 
     Attributes
     ----------
-    token_s : of a scheduled token, the constant part of a step included
+    prompt_token_s : of a prompt's token that is computed: what steps take longer than those that only answer
+    answer_token_s : of a token of an answer behind the first one, which the last step of its prompt gives
     pair_s : of a pair of a prompt's token and one before it
     kv_token_s : of a token of context that a decoding request reads
     """
 
-    token_s: float
+    prompt_token_s: float
+    answer_token_s: float
     pair_s: float
     kv_token_s: float
 
 
-def step_cost(usages: Sequence[PoolUsage], pair_s: float, kv_token_s: float) -> StepCost:
+def step_cost(usages: Sequence[PoolUsage], steps: StepTime, drafts: int = 0, tokens_per_step: float = 1.0) -> StepCost:
     """Coefficients of a pool, so that the step time of its work is the time that it was busy.
 
-    What is not attention is spread evenly over the scheduled tokens. Busy time is that of all tokens of the pool, work
-    that of what was completed in the window, so the one is taken in proportion to the other.
+    Answers take what its steps would have taken had they held nothing else, each with the mean number of answers in a
+    step, and attention; prompts take what the steps took longer. Busy time is that of all tokens of the pool, work that
+    of what was completed in the window, so the one is taken in proportion to the other.
 
     Parameters
     ----------
     usages : of its replications or periods
-    pair_s, kv_token_s : seconds per pair of prompt tokens, and per token of context that decoding reads
+    steps : the step-time equation
+    drafts, tokens_per_step : drafted tokens of a request in a step, and tokens that it then gets
     """
-    busy_s = scheduled = attention_s = 0.0
+    pair_s, kv_token_s = steps.prefill_attn_s / steps.stages, steps.decode_attn_s / steps.stages
+    shared_s = prompts = answers = alone_s = 0.0
     for usage in usages:
-        _, fresh, _, output, kv_read, pairs = (float(column) for column in usage.work.sum(axis=0))
-        busy_s += usage.busy_s * usage.work_share
-        scheduled += fresh + output
-        attention_s += pair_s * pairs + kv_token_s * kv_read
-    return StepCost(max(busy_s - attention_s, 0.0) / scheduled if scheduled else 0.0, pair_s, kv_token_s)
+        work = usage.work.astype(float)
+        attention_s = float(pair_s * work[:, 5].sum() + kv_token_s * work[:, 4].sum())
+        shared_s += max(usage.busy_s * usage.work_share - attention_s, 0.0)
+        prompts += float(work[:, 1].sum())
+        decoded = float(answer_tokens(work).sum())
+        answers += decoded
+        requests_in_steps = decoded / tokens_per_step
+        with_answers = min(usage.steps * usage.work_share, requests_in_steps) or requests_in_steps
+        if with_answers:
+            each = requests_in_steps / with_answers
+            alone_s += with_answers * step_seconds(steps, each, each * (1.0 + drafts)) / steps.stages
+    if not prompts:
+        alone_s = shared_s
+    answers_s = min(alone_s, shared_s) if answers else 0.0
+    return StepCost(
+        (shared_s - answers_s) / prompts if prompts else 0.0,
+        answers_s / answers if answers else 0.0,
+        pair_s,
+        kv_token_s,
+    )
+
+
+def answer_tokens(work: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tokens by class that take a step beside those of the prompts: the first one comes with its prompt, if any."""
+    requests, fresh, output = work[:, 0], work[:, 1], work[:, 3]
+    return np.asarray(np.maximum(output - np.where(fresh > 0, requests, 0.0), 0.0), dtype=np.float64)
+
+
+def step_seconds(steps: StepTime, sequences: float, tokens: float, holds_prompts: bool = False) -> float:
+    """Time of a step without its attention; of numbers that are none in between, of one request at least."""
+    n, computed = max(sequences, 1.0), max(tokens, 1.0)
+    row = steps.token_time_s[min(round(n), len(steps.token_time_s)) - 1]
+    least_s = float(steps.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
+    return max(_at(row, computed), least_s) + _at(steps.seq_time_s, n)
+
+
+def _at(table: NDArray[np.float64], place: float) -> float:
+    return float(np.interp(place, np.arange(table.size), table))
 
 
 def work_seconds(work: NDArray[np.float64], cost: StepCost) -> NDArray[np.float64]:
     """Step time of a pool's work by class and token kind, shape (classes, 3).
 
-    A scheduled token costs `token_s`, an output token also the context it reads. Cached tokens are not computed: their
-    part is the pairs of the prompt's other tokens with them, requests of a class taken to be alike.
+    A token of an answer also costs the context it reads. Cached tokens are not computed: their part is the pairs of the
+    prompt's other tokens with them, requests of a class taken to be alike.
 
     Parameters
     ----------
     work : shape (classes, 6), as `PoolUsage.work`
     """
-    requests, fresh, cached, output, kv_read, pairs = work.T
+    requests, fresh, cached, _, kv_read, pairs = work.T
     with_cached = np.minimum(fresh * cached / np.maximum(requests, 1.0), pairs)
     return np.stack(
         [
-            cost.token_s * fresh + cost.pair_s * (pairs - with_cached),
+            cost.prompt_token_s * fresh + cost.pair_s * (pairs - with_cached),
             cost.pair_s * with_cached,
-            cost.token_s * output + cost.kv_token_s * kv_read,
+            cost.answer_token_s * answer_tokens(work) + cost.kv_token_s * kv_read,
         ],
         axis=1,
     )

@@ -110,8 +110,9 @@ def _step_costs(found: Priced, planned: PlannedTopology) -> dict[str, StepCost]:
     return {
         pool.name: step_cost(
             [next(used for used in one.usage.pools if used.name == pool.name) for one in found.replications],
-            pool.step_time.prefill_attn_s / pool.step_time.stages,
-            pool.step_time.decode_attn_s / pool.step_time.stages,
+            pool.step_time,
+            pool.engine.num_speculative_tokens,
+            1.0 / steps_per_token(pool.engine),
         )
         for pool in planned.fleet.pools
     }

@@ -31,7 +31,7 @@ def engines(draw: st.DrawFn) -> Engine:
         seqs = np.cumsum(draw(st.lists(TIMES, min_size=5, max_size=5)))
         return StepTime(rows, seqs, draw(TIMES) * 1e-3, draw(TIMES) * 1e-3, calibrated=True, origin="any")
 
-    cost = StepCost(draw(TIMES), draw(TIMES) * 1e-3, draw(TIMES) * 1e-3)
+    cost = StepCost(draw(TIMES), draw(TIMES), draw(TIMES) * 1e-3, draw(TIMES) * 1e-3)
     drafts = draw(st.sampled_from([0, 3]))
     plain = steps() if draw(st.booleans()) else None
     return Engine(steps(), cost, plain, drafts, 1.0 + drafts / 2, draw(st.booleans()))
@@ -61,7 +61,7 @@ def test_any_savings_are_the_same_by_the_second_arithmetic(one: Engine, other: E
         name: {
             "steps": table(engine.steps),
             "plain": None if engine.plain is None else table(engine.plain),
-            **{key: getattr(engine.cost, key) for key in ("token_s", "pair_s", "kv_token_s")},
+            **{key: getattr(engine.cost, key) for key in ("prompt_token_s", "answer_token_s", "pair_s", "kv_token_s")},
             **{key: getattr(engine, key) for key in ("drafts", "tokens_per_step", "batches")},
         }
         for name, engine in by_pool.items()
@@ -86,7 +86,7 @@ def test_batches_that_take_as_long_as_their_requests_alone_save_nothing() -> Non
         month(Usage(2 * HOUR_S, (pool("r", stays=fixed(1), work=work, input_tokens=300, output_tokens=30),), ()))
     ] * 2
     for busy_s, expected in ((3.0 * (1 - 1e-14), 0.0), (1.5, 55.04 * 730)):
-        engine = Engine(steps, StepCost(busy_s / 330, 0.0, 0.0))
+        engine = Engine(steps, StepCost(busy_s / 327, busy_s / 327, 0.0, 0.0))
         found = savings_usd(terms, months, bill_study(terms, months), {"r": engine}).batching
         assert found.get("r", 0.0) == pytest.approx(expected, abs=0.0, rel=1e-9)
         assert ("r" in found) == (expected > 0)

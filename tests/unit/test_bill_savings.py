@@ -20,7 +20,7 @@ from simulator.study.bill import Bill, MonthUse
 from simulator.study.terms import Terms, TierPrices, TokenPrices
 from simulator.study.usage import Usage
 
-COST = StepCost(token_s=2e-3, pair_s=1e-6, kv_token_s=1e-7)
+COST = StepCost(prompt_token_s=2e-3, answer_token_s=3e-3, pair_s=1e-6, kv_token_s=1e-7)
 STEPS = StepTime(1e-3 * np.arange(101.0)[None, :], np.zeros(9), 1e-6, 1e-7, calibrated=True, origin="by hand")
 """1 ms a token, at most 100 in a step and 8 requests at once."""
 ENGINE = Engine(STEPS, COST, batches=False)
@@ -43,9 +43,9 @@ def prefix_caching_usd(
 
 
 def test_the_share_of_gpu_time_by_hand() -> None:
-    """4,000 tokens of 1 ms and 10 x 400 x 401 / 2 pairs of 1 us, over 1,500 tokens of 2 ms and 455,000 pairs."""
+    """4,000 tokens of 1 ms and 10 x 400 x 401 / 2 pairs of 1 us, over 1,000 of 2 ms, 490 of 3 ms and 455,000 pairs."""
     saved_s = 4_000 * 1e-3 + 10 * 400 * 401 / 2 * 1e-6
-    done_s = 1_500 * 2e-3 + 455_000 * 1e-6
+    done_s = 1_000 * 2e-3 + 490 * 3e-3 + 455_000 * 1e-6
     assert share(WORK) == pytest.approx(saved_s / done_s)
     assert share(np.array([[10, 5_000, 0, 500, 0, 1_000_000]])) == 0.0
 
@@ -59,13 +59,13 @@ def flat(step_s: float, token_s: float, budget: int = 100) -> StepTime:
 def test_one_request_at_a_time_takes_a_step_for_each_token() -> None:
     """4 requests of 250 and 3 tokens: 3 steps for a prompt, the last of 50 tokens, and 2 for its other tokens."""
     work = np.array([[4, 1_000, 0, 12, 0, 0]])
-    cost = StepCost(token_s=0.1, pair_s=0.0, kv_token_s=0.0)
+    cost = StepCost(prompt_token_s=0.1, answer_token_s=0.2, pair_s=0.0, kv_token_s=0.0)
     engine = Engine(flat(10.0, 0.01), cost)
     alone_s = 4 * (3 * 10.0 + 250 * 0.01) + 8 * (10.0 + 0.01)
-    assert alone_share(use(work), engine) == pytest.approx(alone_s / (1_012 * 0.1) - 1)
+    assert alone_share(use(work), engine) == pytest.approx(alone_s / (1_000 * 0.1 + 8 * 0.2) - 1)
     drafted = replace(engine, drafts=3, tokens_per_step=2.0)
     alone_s = 4 * (3 * 10.0 + 250 * 0.01) + 4 * (10.0 + 4 * 0.01)
-    assert alone_share(use(work), drafted) == pytest.approx(alone_s / (1_012 * 0.1) - 1)
+    assert alone_share(use(work), drafted) == pytest.approx(alone_s / (1_000 * 0.1 + 8 * 0.2) - 1)
     assert alone_share(use(work), replace(engine, batches=False)) == 0.0
 
 
@@ -73,7 +73,7 @@ def test_batching_saves_nothing_where_requests_share_no_step() -> None:
     """An engine that was busy for just these steps: 4 prompts of 90 tokens, and 8 tokens more."""
     work, steps = np.array([[4, 360, 0, 12, 0, 0]]), flat(10.0, 0.01)
     busy_s = 4 * (10.0 + 90 * 0.01) + 8 * (10.0 + 0.01)
-    engine = Engine(steps, StepCost(busy_s / 372, 0.0, 0.0))
+    engine = Engine(steps, StepCost(busy_s / 368, busy_s / 368, 0.0, 0.0))
     assert alone_share(use(work), engine) == pytest.approx(0.0, abs=1e-12)
 
 

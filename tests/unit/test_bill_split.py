@@ -14,19 +14,28 @@ from simulator.bill.split import StepCost, split_usd, step_cost, study_split_usd
 from simulator.bill.study import bill_study
 from simulator.bill.sums import total_usd
 from simulator.bill.use import month_use
+from simulator.perf.device import BatchLimits
+from simulator.perf.steptime import StepTime
+from simulator.resolve.given import NO_BOUND, given_step_time
+from simulator.schema.engine import Throughput
 from simulator.study.terms import Terms, TierPrices, TokenPrices
 from simulator.study.usage import Usage
 
-COST = StepCost(2e-6, 1e-10, 1e-9)
+COST = StepCost(2e-6, 2e-5, 1e-10, 1e-9)
 
 
 def test_seconds_of_work_by_hand() -> None:
-    """10 requests of 100 fresh and 50 cached tokens each, 20 answered: pairs are 100 (50 + 101/2) each."""
+    """10 requests of 100 fresh and 50 cached tokens each, 20 answered: pairs are 100 (50 + 101/2) each.
+
+    The first token of an answer comes with its prompt; without a prompt, as on a decode pool, each takes a step.
+    """
     work = np.array([[10.0, 1_000.0, 500.0, 200.0, 30_000.0, 100_500.0]])
-    fresh, cached, output = work_seconds(work, StepCost(1.0, 0.01, 0.001))[0]
+    fresh, cached, output = work_seconds(work, StepCost(1.0, 2.0, 0.01, 0.001))[0]
     assert fresh == pytest.approx(1_000.0 + 0.01 * 50_500)
     assert cached == pytest.approx(0.01 * 10 * 100 * 50)
-    assert output == pytest.approx(200.0 + 30.0)
+    assert output == pytest.approx(2.0 * 190.0 + 30.0)
+    decoded = np.array([[10.0, 0.0, 0.0, 200.0, 30_000.0, 0.0]])
+    assert work_seconds(decoded, StepCost(1.0, 2.0, 0.01, 0.001))[0] == pytest.approx([0.0, 0.0, 430.0])
 
 
 def test_token_kinds_of_an_api_pay_their_own_price() -> None:
@@ -57,13 +66,45 @@ def test_tokens_of_dear_hours_weigh_as_much_more() -> None:
     assert split == pytest.approx(730 * 0.6e-3 * np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 3.0]]))
 
 
+def steps_of(step_s: float, token_s: float, pair_s: float = 0.0, kv_token_s: float = 0.0) -> StepTime:
+    row = step_s + token_s * np.arange(1_001.0)
+    return StepTime(row[None, :], np.zeros(65), pair_s, kv_token_s, calibrated=True, origin="by hand")
+
+
 def test_coefficients_make_the_work_of_a_pool_its_busy_time() -> None:
     """Half of the tokens were completed in the window: half of the busy time is theirs."""
     work = np.array([[10, 1_000, 500, 200, 30_000, 100_500], [1, 300, 0, 100, 500, 9_000]])
-    used = pool(stays=fixed(1), work=work, input_tokens=3_100, cached_tokens=500, output_tokens=600)
-    cost = step_cost([used], 1e-4, 1e-3)
+    used = pool(stays=fixed(1), work=work, input_tokens=3_100, cached_tokens=500, output_tokens=600, steps=500)
+    steps = steps_of(0.01, 1e-4, 1e-4, 1e-3)
+    cost = step_cost([used], steps)
     assert work_seconds(np.asarray(work, float), cost).sum() == pytest.approx(used.busy_s / 2)
-    assert step_cost([replace(used, work=0 * work)], 1e-4, 1e-3).token_s == 0.0
+    nothing = step_cost([replace(used, work=0 * work)], steps)
+    assert (nothing.prompt_token_s, nothing.answer_token_s) == (0.0, 0.0)
+
+
+def test_prompts_take_what_steps_take_longer_than_answers_alone() -> None:
+    """110 steps of 10 ms, and 0.1 ms for each of 1,000 prompt tokens and 200 of answers, 20 behind the first of each.
+
+    Spread evenly over the 1,200 scheduled tokens, the steps' 1.1 s would go to prompts, which are in ten of them.
+    """
+    work = np.array([[10, 1_000, 0, 210, 0, 0]])
+    counts = {"input_tokens": 1_000, "cached_tokens": 0, "output_tokens": 210, "steps": 110}
+    used = replace(pool(stays=fixed(1), work=work, **counts), busy_s=110 * 0.01 + 1_200 * 1e-4)
+    cost = step_cost([used], steps_of(0.01, 1e-4))
+    assert work_seconds(work.astype(float), cost)[0] == pytest.approx([1_000 * 1e-4, 0.0, 110 * 0.01 + 200 * 1e-4])
+
+
+def test_a_throughput_that_is_given_says_what_a_token_costs() -> None:
+    """2,000 output and 200,000 prompt tokens per second: a token of an answer takes as long as 100 of a prompt."""
+    limits = BatchLimits(1_000, 64)
+    given = given_step_time(Throughput(output_tokens_per_s=2_000, input_tokens_per_s=200_000), limits, NO_BOUND, gpus=1)
+    work = np.array([[10, 5_000, 0, 1_010, 0, 0]])
+    used = replace(
+        pool(stays=fixed(1), work=work, input_tokens=5_000, cached_tokens=0, output_tokens=1_010, steps=500),
+        busy_s=5_000 / 200_000 + 1_000 / 2_000,
+    )
+    cost = step_cost([used], given)
+    assert cost.answer_token_s == pytest.approx(100 * cost.prompt_token_s)
 
 
 def test_a_study_is_split_month_by_month() -> None:

@@ -60,7 +60,10 @@ def _share(months: Months, month: int, name: str, engine: Row, way: str) -> floa
         both = zip(work or [[0.0] * 6 for _ in rows], scaled, strict=True)
         work = [[a + b for a, b in zip(*pair, strict=True)] for pair in both]
     done = sum(
-        engine["token_s"] * (row[1] + row[3]) + engine["pair_s"] * row[5] + engine["kv_token_s"] * row[4]
+        engine["prompt_token_s"] * row[1]
+        + engine["answer_token_s"] * max(row[3] - (row[0] if row[1] else 0), 0)
+        + engine["pair_s"] * row[5]
+        + engine["kv_token_s"] * row[4]
         for row in work
     )
     if way == "quantisation":
