@@ -96,7 +96,8 @@ def _next(ranking: Ranking, by_name: dict[str, Contender], sure: str) -> list[st
 def _more(times: float) -> str:
     """By how much more, in words; beside a bill of next to nothing a multiple says nothing."""
     if times < _AS_PERCENT:
-        return f" ({times - 1:+.0%})"
+        more = 100 * (times - 1)
+        return f" (+{more:.0f}%)" if more >= 1 else f" (+{more:.1g}%)"
     return f" ({times:,.0f} times as much)" if times < _SAID else ""
 
 
@@ -184,7 +185,13 @@ def flip_words(flip: Flip) -> str:
     if flip.factor is None:
         low, high = flip.beyond
         return f"{flip.assumption}: the winner stays from × {low:g} to × {high:g}{when}"
-    return f"{flip.assumption} at {about}{flip.words or f'× {flip.factor:.2f}'}{when}: {flip.winner}"
+    return f"{flip.assumption} at {about}{flip.words or f'× {_multiple(flip.factor)}'}{when}: {flip.winner}"
+
+
+def _multiple(factor: float) -> str:
+    """With as many digits as tell it from 1, down to the precision of searched prices."""
+    shown = f"{factor:.2f}"
+    return shown if float(shown) != 1 else f"{factor:.3f}"
 
 
 def flips_sentence(flips: Sequence[Flip]) -> str:

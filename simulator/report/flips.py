@@ -28,7 +28,7 @@ def flip_chart(flips: Sequence[Mapping[str, Any]]) -> Any:
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         y=alt.Y("assumption:N", sort=[row["assumption"] for row in rows], title=None, axis=alt.Axis(labelLimit=220)),
-        tooltip=["assumption", alt.Tooltip("factor", format=".2f"), "winner"],
+        tooltip=["assumption", alt.Tooltip("factor", format=".3f"), "winner"],
     )
     x = alt.X("today:Q", scale=alt.Scale(type="log", nice=False, padding=60), title="multiple of today's value")
     bars = base.mark_rule(strokeWidth=6, color="gray").encode(x=x, x2="factor:Q")

@@ -19,8 +19,8 @@ _SAME_GROWTH = 1e-6
 def changing(decision: Decision, names: Collection[str]) -> list[int]:
     """Months in which something changes for any topology, and the first and the last one.
 
-    A change: other sizes or servers, the SLO met or missed from now on, an event, another cost at the same load, or a
-    step of the load that is not its usual growth.
+    A change: other sizes or servers, the SLO met or missed from now on, an event, another cost at the same load, a
+    lower one at no lower load, as when a commitment begins, or a step of the load that is not its usual growth.
     """
     every = [decision["topologies"][name]["months"] for name in names]
     found: set[int] = set()
@@ -33,10 +33,12 @@ def changing(decision: Decision, names: Collection[str]) -> list[int]:
 
 def _differs(before: Month, now: Month) -> bool:
     same_load = list(before["level"]) == list(now["level"])
+    no_lower = all(new >= old for old, new in zip(before["level"], now["level"], strict=True))
     return (
         any(before[key] != now[key] for key in ("meets", "replicas", "servers"))
         or bool(now["event"])
         or (same_load and abs(before["usd"] - now["usd"]) >= _CENT_USD)
+        or (no_lower and before["usd"] - now["usd"] >= _CENT_USD)
     )
 
 

@@ -15,7 +15,7 @@ from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.schema.topology import Topology
 from simulator.schema.workload import Schedule
-from simulator.units import SECONDS_PER_HOUR, SECONDS_PER_WEEK
+from simulator.units import SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 from simulator.workload.spec import DAYS_PER_WEEK, HOURS_PER_DAY
 
 Spans = Sequence[tuple[float, float]]
@@ -35,6 +35,15 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
             found += _windows(scenario, topology, period.name, meant, simulated)
             found += _loads(scenario, period.name, meant, simulated)
     return found
+
+
+def part_of_the_day(scenario: Scenario) -> bool:
+    """Whether use falls in the hours of the day that are simulated, and these are no whole number of days.
+
+    The use of a period that names days or hours is spread over these.
+    """
+    named = [period_window(period) is not None for period in reached_periods(scenario)]
+    return bool(scenario.run.horizon_s % SECONDS_PER_DAY) and not (named and all(named))
 
 
 def _simulated(scenario: Scenario, period: Period) -> Spans:

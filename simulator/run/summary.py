@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from simulator.bill.clock import HOURS_PER_DAY
 from simulator.catalog.sites import site
 from simulator.decide.months import lasts_until
 from simulator.decide.rivals import rank
@@ -27,7 +26,7 @@ from simulator.resolve.terms import ResolvedTerms
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.cost_summary import cost_summary
 from simulator.run.drivers import driver_words, drivers, place_estimates
-from simulator.run.other_hours import other_hours
+from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks, waited_for_windows
 from simulator.run.topology_summary import TopologySummary
@@ -296,7 +295,6 @@ def _cost_warnings(
 ) -> list[str]:
     """What the bill rests on beside the defaults behind it, of which `shares` says how much of it moves with each."""
     found: list[str] = []
-    hours = loaded.scenario.run.horizon_s / SECONDS_PER_HOUR
     others = [name for name in prices.estimates if name not in shares]
     if others:
         found.append(f"prices that are estimates: {', '.join(others)}")
@@ -309,7 +307,7 @@ def _cost_warnings(
     by_hour = [one.facility.electricity_usd_per_kwh for site in prices.terms.owned for one in (site, *site.later)]
     by_hour += [one.usd_per_instance_hour for offer in prices.terms.rented for one in (offer, *offer.later)]
     by_hour += [api.factor_by_hour for api in prices.terms.apis]
-    if any(len(hourly) > 1 for hourly in by_hour) and hours % HOURS_PER_DAY:
+    if any(len(hourly) > 1 for hourly in by_hour) and part_of_the_day(loaded.scenario):
         found.append("prices go by the hour of day, but the simulated time is no whole number of days")
     found += _zone_words(loaded, prices)
     for tier in dict.fromkeys(cls.service_tier for cls in loaded.scenario.workload.classes):

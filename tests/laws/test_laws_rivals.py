@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from simulator.decide.rivals import cheapest, equal, rank
 from simulator.decide.standing import contenders
-from simulator.decide.why import sentence
-from simulator.study.decision import HOLDS_ON_FRESH, Contender
+from simulator.decide.why import flip_words, sentence
+from simulator.study.decision import HOLDS_ON_FRESH, Contender, Flip
 
 CONTENDERS = st.lists(
     st.builds(
@@ -86,10 +86,25 @@ def test_a_winner_that_misses_on_fresh_traffic_is_said_to_be_at_the_edge(edge: s
     assert "of a loser" not in text
 
 
-@pytest.mark.parametrize(("usd", "said"), [(150.0, " (+50%)"), (1_200.0, " (12 times as much)"), (7.5e7, "")])
+@pytest.mark.parametrize(
+    ("usd", "said"),
+    [
+        (15_000.0, " (+50%)"),
+        (120_000.0, " (12 times as much)"),
+        (7.5e9, ""),
+        (10_038.0, " (+0.4%)"),
+        (10_004.0, " (+0.04%)"),
+    ],
+)
 def test_how_much_more_the_next_costs_is_told_where_it_says_something(usd: float, said: str) -> None:
-    text = sentence([Contender("a", True, 100.0), Contender("b", True, usd)])
+    text = sentence([Contender("a", True, 10_000.0), Contender("b", True, usd)])
     assert text.endswith(f"next is b at ${usd:,.0f}{said}.")
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1.0038, "1.004"), (0.9962, "0.996"), (0.38, "0.38"), (2.253, "2.25")])
+def test_a_flip_near_today_is_told_from_it(factor: float, said: str) -> None:
+    flip = Flip("price of tokens", factor, "b", (0.1, 10.0))
+    assert flip_words(flip) == f"price of tokens at × {said}: b"
 
 
 def test_a_single_replication_has_no_interval() -> None:

@@ -37,3 +37,11 @@ def _decision(loads: list[list[float]]) -> dict[str, Any]:
 )
 def test_steps_of_the_load_are_shown_and_growth_is_not(loads: list[list[float]], shown: list[int]) -> None:
     assert changing(_decision(loads), ["api"]) == shown
+
+
+def test_a_commitment_that_begins_while_the_load_grows_is_shown() -> None:
+    """Two instances on demand at $1,460 and one under commitment at $876 are $2,336; with both committed, $1,752."""
+    decision = _decision([[1.05**k] for k in range(24)])
+    for month in decision["topologies"]["api"]["months"]:
+        month["usd"] = 2_336.0 if month["month"] < 13 else 1_752.0
+    assert changing(decision, ["api"]) == [1, 13, 24]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulator.run.other_hours import other_hours
+from simulator.run.other_hours import other_hours, part_of_the_day
 from simulator.schema.scenario import Scenario
 
 HOURLY = [0.5] * 8 + [1.0, 2.0] + [1.5] * 14
@@ -13,21 +13,32 @@ HOURLY = [0.5] * 8 + [1.0, 2.0] + [1.5] * 14
 def said(
     period: dict[str, object], start: str, horizon_h: float, warmup_h: float = 0.0, hourly: bool = False
 ) -> list[str]:
+    scenario = of_hours(period, start, horizon_h, warmup_h, hourly)
+    return other_hours(scenario, scenario.topologies["one"])
+
+
+def of_hours(
+    period: dict[str, object],
+    start: str,
+    horizon_h: float,
+    warmup_h: float = 0.0,
+    hourly: bool = False,
+    rest: dict[str, object] | None = None,
+) -> Scenario:
     pool = {"name": "g", "site": "lambda", "gpu": "h100-sxm"}
     routing = {"kind": "windows", "windows": [{"hours": "9-12", "use": ["g"]}], "otherwise": ["h"]}
     arrivals = {"kind": "schedule", "rate_rps": 10, "hourly": HOURLY} if hourly else {"kind": "poisson", "rate_rps": 1}
-    scenario = Scenario.model_validate(
+    return Scenario.model_validate(
         {
             "schema_version": 1,
             "name": "hours",
             "model": "llama-3.1-8b-instruct",
             "workload": {"classes": [{"name": "chat", "arrivals": arrivals, "lengths": {"isl": 10, "osl": 10}}]},
             "topologies": {"one": {"pools": [pool, pool | {"name": "h"}], "routing": routing}},
-            "study": {"periods": [{"name": "some"} | period, {"name": "rest"}]},
+            "study": {"periods": [{"name": "some"} | period, {"name": "rest"} | (rest or {})]},
             "run": {"start": start, "horizon_s": horizon_h * 3600, "warmup_s": warmup_h * 3600},
         }
     )
-    return other_hours(scenario, scenario.topologies["one"])
 
 
 @pytest.mark.parametrize(
@@ -59,3 +70,14 @@ def test_load_by_the_hour_of_other_hours() -> None:
     window, load = said({"hours": "8-10"}, "mon", 1.0, hourly=True)
     assert "holds for 50% of the hours of some and for 0%" in window
     assert "hours with 15 requests/s of chat by its schedule and simulates 10:" in load
+
+
+@pytest.mark.parametrize(
+    ("rest", "horizon_h", "part"),
+    [({}, 1.0, True), ({"hours": "18-8"}, 1.0, False), ({"days": "sat-sun"}, 1.0, False), ({}, 24.0, False)],
+)
+def test_use_is_of_a_part_of_the_day_unless_all_periods_name_their_hours(
+    rest: dict[str, object], horizon_h: float, part: bool
+) -> None:
+    """What is priced by the hour is spread over the hours that a period names."""
+    assert part_of_the_day(of_hours({"hours": "8-18"}, "mon", horizon_h, rest=rest)) is part
