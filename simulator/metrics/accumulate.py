@@ -335,7 +335,8 @@ class MetricAccumulator:
         window_s = math.fsum(found.end_s - found.warmup_s for found in replications or (self,))
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
-        terms, quiet = self.terms(replications), {self.classes[k].name for k in absent}
+        quiet = {self.classes[k].name for k in absent}
+        terms = [row for row in self.terms(replications) if row["class"] not in quiet]
         binding = binding_term(terms)
         tokens, by_class = token_rates(
             self.processed, self.delivered, self.total.window, [tally.window for tally in self.by_class], window_s
@@ -344,7 +345,7 @@ class MetricAccumulator:
             **self.total.summary(window_s, self.targets),
             **tokens,
             "slo_terms": terms,
-            "slo_met": slo_met([row for row in terms if row["class"] not in quiet]),
+            "slo_met": slo_met(terms),
             "binding_term": binding,
             "classes": {
                 slo.name: tally.summary(window_s, self.targets) | rates

@@ -16,7 +16,7 @@ from simulator.rng import stream_seed
 from simulator.scenario.load import LoadedScenario
 from simulator.schema.workload import Job, RequestClass
 from simulator.study.demand import MONDAY, WHOLE_MONTH, Period, When
-from simulator.workload.jobs import JobWorkload
+from simulator.workload.jobs import NEVER, JobWorkload
 from simulator.workload.requests import ClosedLoop, Requests, RequestSource
 from simulator.workload.source import build_source
 from simulator.workload.spec import WorkloadSpec
@@ -61,6 +61,12 @@ class Demand:
         """When the last of it comes, where all of it is jobs; else None."""
         jobs = [cls.start_s for cls in self.workload.classes if isinstance(cls, JobWorkload)]
         return max(jobs) if len(jobs) == len(self.classes) else None
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Classes of which nobody comes, as under a load of 0."""
+        classes = enumerate(self.workload.classes)
+        return tuple(k for k, cls in classes if cls.arrivals == NEVER and not isinstance(cls, JobWorkload))
 
     def replication_seed(self, number: int) -> int:
         """Seed of all that is random in replication `number`."""

@@ -190,7 +190,8 @@ def why_infeasible(trials: Trials, found: Search) -> str:
         return next((tried.reason for tried in found.trail), "no size was tried")
     largest = max(refused, key=lambda tried: sum(size.most for size in tried.point))
     sized = trials.sized(largest.point)
-    empty = empty_engine_misses(trials.loaded, sized.planned)
+    absent = set.intersection(*(set(one.demand.absent) for one in trials.periods))
+    empty = empty_engine_misses(trials.loaded, sized.planned, absent)
     if empty:
         return "GPU: " + "; ".join(empty)
     away = turned_away(_merged(trials, largest))
@@ -216,9 +217,9 @@ def _limit(trials: Trials, tried: Tried, most: int) -> str:
 
 def _shortfall(trials: Trials, tried: Tried) -> str:
     """What the fleet misses by the end of all replications."""
-    name = trials.periods[trials.fails_in(tried.point)].period.name
-    where = f"in {name}: " if len(trials.periods) > 1 else ""
-    return f"{where}{shortfall(_merged(trials, tried)) or tried.reason}"
+    failed = trials.periods[trials.fails_in(tried.point)]
+    where = f"in {failed.period.name}: " if len(trials.periods) > 1 else ""
+    return f"{where}{shortfall(_merged(trials, tried), failed.demand.absent) or tried.reason}"
 
 
 def _merged(trials: Trials, tried: Tried) -> MetricAccumulator:

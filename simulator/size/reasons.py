@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,11 +26,15 @@ _WHATEVER_THE_SIZE = (Reason.TOO_LONG, Reason.DATA_CLASS, Reason.NO_TARGET)
 """Why requests are rejected at the gateway: none of it goes by how many replicas there are."""
 
 
-def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> list[str]:
+def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology, absent: Collection[int] = ()) -> list[str]:
     """SLO terms that requests miss even one at a time, on the engine of any pool that may serve them.
 
     Up to 200 requests of each class have a replica to themselves, one after another, with nothing in its prefix cache.
     Classes that a token API may serve are left out.
+
+    Parameters
+    ----------
+    absent : classes of which nobody comes
     """
     sample = _sample(loaded)
     found: list[str] = []
@@ -38,7 +42,7 @@ def empty_engine_misses(loaded: LoadedScenario, planned: PlannedTopology) -> lis
     for number, (slo, cls) in enumerate(zip(class_slos(loaded), planned.fleet.classes, strict=True)):
         rows = np.flatnonzero(sample.class_id == number)[:SAMPLE]
         engines = [engine for engine, allowed in zip(planned.engines, cls.allowed, strict=False) if allowed]
-        if not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
+        if number in absent or not len(rows) or not engines or any(cls.allowed[n_pools:]) or not slo.terms:
             continue
         alone = make_requests(np.arange(len(rows), dtype=np.float64) * _APART_S, sample.isl[rows], sample.osl[rows])
         runs = [run_single(engine.config, engine.step_time, alone).records for engine in engines]
@@ -88,9 +92,15 @@ def turned_away(metrics: MetricAccumulator) -> list[str]:
     return found
 
 
-def shortfall(metrics: MetricAccumulator) -> str:
-    """SLO terms that a fleet misses, and what became of requests that it did not complete."""
-    terms = metrics.terms()
+def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
+    """SLO terms that a fleet misses, and what became of requests that it did not complete.
+
+    Parameters
+    ----------
+    absent : classes of which nobody comes; there is nothing of theirs to miss
+    """
+    quiet = {metrics.classes[k].name for k in absent}
+    terms = [row for row in metrics.terms() if row["class"] not in quiet]
     missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     total, reasons = metrics.total, metrics.total.why_lost()

@@ -15,6 +15,7 @@ from simulator.report.month_table import changing, month_table
 from simulator.run.simulate import Run, simulate
 from simulator.scenario.load import load_scenario
 from simulator.simulate.store import Store
+from simulator.size.found import Limits
 
 STORE = Store()
 API = {
@@ -83,6 +84,21 @@ def test_nothing_of_a_class_of_which_nobody_comes_is_missed_and_all_who_show_it_
     assert changing(found.decision, ["rent", "api"]) == [1, 3, 6]
     rows, _ = month_table(found.decision, ["rent", "api"])
     assert [row[1] for row in rows] == ["× 1.00 / 0.00", "× 1.00", "× 1.00 / 0.00"]
+
+
+@pytest.mark.parametrize("limit_s", [8.0, 0.001])
+def test_why_no_size_serves_says_nothing_of_a_class_of_which_nobody_comes(limit_s: float) -> None:
+    """Its requests, of which there is none to tell by, are no reason; nor is a limit that an empty engine misses."""
+    text = study("always", "late", steps=COMES_AND_GOES)
+    always, late = text["workload"]["classes"] = [dict(one) for one in text["workload"]["classes"]]
+    always["arrivals"] = {"kind": "poisson", "rate_rps": 60}
+    late["slo"] = {"e2e_s": {"p90": limit_s}}
+    found = simulate(load_scenario(text), None, limits=Limits(1), store=STORE)
+    rows = found.summary["topologies"]["rent"]["metrics"]["slo_terms"]
+    assert {row["class"] for row in rows} == {"always"}
+    first = found.decision["topologies"]["rent"]["months"][0]
+    assert "always: " in first["binding"]
+    assert "late" not in first["binding"]
 
 
 def test_a_month_before_anybody_comes_costs_what_stands() -> None:
