@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from simulator.engine.config import Batching, EngineConfig, Policy
+from simulator.engine.modes.spec import Modes
 from simulator.perf.steptime import Launches, StepTime
 from simulator.workload.requests import Requests, make_requests
 
@@ -18,10 +19,12 @@ BUDGET, SEQS = 48, 6
 @st.composite
 def configs(draw: st.DrawFn) -> EngineConfig:
     drafts = draw(st.sampled_from([0, 0, 1, 3]))
+    budget = draw(st.integers(2 + drafts, BUDGET))
+    slots = draw(st.sampled_from([0, 1, drafts])) if drafts else 0
     return EngineConfig(
         num_blocks=draw(st.integers(6, 40)),
         block_size=draw(st.sampled_from([1, 4, 8, 16])),
-        max_num_batched_tokens=draw(st.integers(2 + drafts, BUDGET)),
+        max_num_batched_tokens=budget,
         max_num_seqs=draw(st.integers(1, SEQS)),
         max_model_len=draw(st.sampled_from([40, 200])),
         enable_prefix_caching=draw(st.booleans()),
@@ -33,7 +36,10 @@ def configs(draw: st.DrawFn) -> EngineConfig:
         batching=draw(st.sampled_from([Batching.CONTINUOUS, *Batching])),
         num_speculative_tokens=drafts,
         num_lookahead_tokens=draw(st.sampled_from([0, drafts])),
-        draft_slots=draw(st.sampled_from([0, 1])) if drafts else 0,
+        draft_slots=slots,
+        modes=Modes(
+            max_num_scheduled_tokens=draw(st.sampled_from([0, 1 + drafts, budget // 2, budget])) if slots else 0
+        ),
         draft_acceptance=draw(st.sampled_from([0.0, 0.3, 0.7, 1.0])),
         acceptance_std=draw(st.sampled_from([0.0, 0.3])),
         drafted_share=draw(st.sampled_from([1.0, 0.6])),
@@ -44,7 +50,10 @@ def configs(draw: st.DrawFn) -> EngineConfig:
 
 @st.composite
 def workloads(draw: st.DrawFn) -> Requests:
-    """Bursts of up to 12 requests; most prompts begin with shared segments, some outputs continue them."""
+    """Bursts of up to 12 requests; most prompts begin with shared segments, some outputs continue them.
+
+    Those of one time may be answers to one request, with an order of their own among equal priorities.
+    """
     n = draw(st.integers(1, 12))
 
     def column(values: st.SearchStrategy[int]) -> Any:
@@ -52,12 +61,16 @@ def workloads(draw: st.DrawFn) -> Requests:
 
     isl, osl = column(st.integers(1, 30)), column(st.integers(1, 12))
     first = np.minimum(column(st.integers(0, 24)), isl)
+    gaps_s, again = column(st.sampled_from([0, 0, 0, 1, 30])), column(st.booleans())
+    alone = np.arange(n) == 0
+    alone |= (gaps_s > 0) | ~again
     second = np.minimum(column(st.sampled_from([0, 6, 99])), isl - first)
     return make_requests(
-        np.cumsum(column(st.sampled_from([0, 0, 0, 1, 30]))).astype(float),
+        np.cumsum(gaps_s).astype(float),
         isl,
         osl,
         priority=column(st.integers(0, 2)),
+        session_id=np.cumsum(alone),
         output_continues=column(st.integers(0, 1)).astype(bool),
         segment_start=np.arange(0, 2 * n + 1, 2),
         segment_id=column(st.integers(0, 1)).repeat(2) * 10 + np.tile([0, 1], n),

@@ -13,7 +13,7 @@ from simulator.engine.queues import append_running, join_prefill, remove_waiting
 from simulator.engine.remote import admit_received, start_load
 from simulator.engine.speculation import first_step_padding
 from simulator.engine.state import NONE, PREFILL, Engines
-from simulator.engine.timing import count_scheduled
+from simulator.engine.timing import count_scheduled, tokens_left
 from simulator.jit import kernel
 
 _CONTINUOUS = int(Batching.CONTINUOUS)
@@ -107,17 +107,16 @@ def admit_waiting(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pa
     if rep.n_received > 0:
         budget = admit_received(engines, rep, pool, budget, most, pads)
     cap = prefill_cap(rep, pool)
-    slots = pool.draft_slots
-    while rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
+    while rep.n_waiting > rep.n_holding and tokens_left(rep, pool, budget) > 0 and rep.n_running < most:
         if pass_over(engines, r, rep, pool):
             continue
-        scheduled = _try_admit(engines, rep, pool, rep.wait_head, budget - slots, cap, pads, now)
+        scheduled = _try_admit(engines, rep, pool, rep.wait_head, tokens_left(rep, pool, budget), cap, pads, now)
         if scheduled == _NO_BLOCKS:
             rep.batch_room = 0
         if scheduled in (_NO_BLOCKS, _NO_BUDGET):
             break
         if scheduled > 0:
-            budget -= scheduled + slots
+            budget -= scheduled + pool.draft_slots
     return_passed(engines, r, rep, pool)
     if pool.batching != _CONTINUOUS:
         rep.batch_room -= rep.n_running - running

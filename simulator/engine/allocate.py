@@ -191,6 +191,7 @@ def _fill_pool(
         "num_blocks": config.num_blocks,
         "block_size": block_tokens(config),
         "max_num_batched_tokens": config.max_num_batched_tokens,
+        "plan_tokens": config.modes.max_num_scheduled_tokens or config.max_num_batched_tokens,
         "max_num_seqs": config.max_num_seqs,
         "max_model_len": config.max_model_len,
         "prefix_caching": config.enable_prefix_caching,
@@ -229,6 +230,8 @@ def _fill_pool(
     }
     for name, value in values.items():
         row[name] = value
+    if row["plan_tokens"] < row["max_num_batched_tokens"] and row["draft_slots"] == 0:
+        raise ValueError("a plan has as many tokens as a step has inputs, unless drafting takes some of these")
     if step.token_time_s.shape[1] != config.max_num_batched_tokens + 1:
         raise ValueError("token_time_s needs one column for each number of tokens up to max_num_batched_tokens")
     if min(len(step.seq_time_s), len(pool.power_w_by_seqs)) != config.max_num_seqs + 1:

@@ -40,7 +40,7 @@ from simulator.engine.queues import (
 )
 from simulator.engine.speculation import NO_PADDING, PADS_ALL, PADS_COMPUTED, right_drafts
 from simulator.engine.state import DECODE, LOG_PREEMPTED, NONE, PREFILL, WAITING, Engines
-from simulator.engine.timing import count_scheduled, open_step, write_log
+from simulator.engine.timing import count_scheduled, open_step, tokens_left, write_log
 from simulator.engine.tokens import emit_tokens
 from simulator.jit import kernel
 
@@ -95,13 +95,15 @@ def _victim(engines: Engines, rep: Any, pool: Any) -> int:
 
 @kernel
 def _ranks_above(engines: Engines, a: int, b: int) -> bool:
-    """Larger (priority, arrival); of equals the first in running order is taken."""
+    """Larger (priority, arrival, number); of the answers to one request the first in running order is taken."""
     left = engines.slots[a]
     right = engines.slots[b]
     if left.priority != right.priority:
         return left.priority > right.priority
     if left.arrival_s != right.arrival_s:
         return left.arrival_s > right.arrival_s
+    if left.session_id >= 0 and left.session_id == right.session_id:
+        return False
     return left.request > right.request
 
 
@@ -187,13 +189,13 @@ def plan_general(engines: Engines, r: int, rep: Any, pool: Any, now: float) -> b
         engines.slots[index].scheduled = 0
         index = engines.slots[index].run_next
     index = rep.run_head
-    while index != NONE and budget > slots:
+    while index != NONE and tokens_left(rep, pool, budget) > 0:
         slot = engines.slots[index]
         if is_passed_over(engines, r, slot, index):
             index = slot.run_next
             continue
         due = slot.isl + slot.generated + slot.drafts - slot.computed
-        scheduled = min(min(due, cap), min(budget - slots, pool.max_model_len - slot.computed - 1))
+        scheduled = min(min(due, cap), min(tokens_left(rep, pool, budget), pool.max_model_len - slot.computed - 1))
         known = known_tokens(engines, slot, index)
         scheduled = cut_chunk(engines, r, rep, pool, index, known, slot.computed, scheduled, False)
         if scheduled <= 0:

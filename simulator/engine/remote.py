@@ -12,7 +12,7 @@ from simulator.engine.config import Policy
 from simulator.engine.queues import append_running, join_prefill, remove_waiting, served_before
 from simulator.engine.speculation import first_step_padding, spec_decode_tokens
 from simulator.engine.state import NONE, PREFILL, RECEIVED, RECEIVING, Engines
-from simulator.engine.timing import count_scheduled
+from simulator.engine.timing import count_scheduled, tokens_left
 from simulator.jit import kernel
 
 _PRIORITY = int(Policy.PRIORITY)
@@ -148,15 +148,14 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
     """
     size = pool.block_size
     index = rep.hold_head
-    slots = pool.draft_slots
-    while index != NONE and budget > slots and rep.n_running < most:
+    while index != NONE and tokens_left(rep, pool, budget) > 0 and rep.n_running < most:
         slot = engines.slots[index]
         following = slot.wait_next
         if slot.state == RECEIVED:
             if pool.prefix_caching != 0:
                 register_full_blocks(engines, rep, pool, slot, slot.isl - pool.unhashed)
             padding = first_step_padding(pool, slot.isl, slot.isl - 1, pads)
-            if padding > 0 and 1 + padding > budget - slots:
+            if padding > 0 and 1 + padding > tokens_left(rep, pool, budget):
                 return 0
             reserve = pool.watermark_blocks if rep.n_running > 0 else 0
             reach = min(slot.isl + padding + pool.num_lookahead_tokens, pool.max_model_len)
@@ -180,6 +179,6 @@ def admit_received(engines: Engines, rep: Any, pool: Any, budget: int, most: int
             else:
                 slot.state = PREFILL
             count_scheduled(rep, slot.computed, 1 + padding, True)
-            budget -= 1 + padding + slots
+            budget -= 1 + padding + pool.draft_slots
         index = following
     return budget

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from simulator.engine.config import EngineConfig, Policy
@@ -75,6 +76,16 @@ class TraceRequest:
     @property
     def isl(self) -> int:
         return sum(tokens for _, tokens in self.prompt)
+
+    @property
+    def order(self) -> float:
+        """Arrival by which equal priorities are served."""
+        return float(self.id) if self.arrival_order is None else self.arrival_order
+
+    @property
+    def text(self) -> str:
+        """vLLM's id of it."""
+        return self.name or str(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +183,16 @@ class ScheduleTrace:
 
     def modes_in_use(self) -> list[str]:
         """Its modes that the compiled engine does not have, in words."""
-        config, modes, requests = self.config, self.config.modes, self.requests
-        by_priority = config.policy == Policy.PRIORITY
+        config, modes = self.config, self.config.modes
         found = {
             "drafts in a synchronous pipeline": modes.drafts is not None
             and modes.flight is not None
             and modes.flight.depth > 1
             and not modes.flight.asynchronous,
-            "two budgets": modes.drafts is not None and modes.drafts.slots > 0 and modes.max_num_scheduled_tokens > 0,
             refuses(config): bool(refuses(config)),
             "offloading to the memory of the CPU": offload_of(modes) is not None,
-            "parallel sampling by priority": by_priority and any(row.n_parent is not None for row in requests),
+            "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
+            and not self._arrives_in_order(),
         }
         return [words for words, used in found.items() if used]
 
@@ -196,6 +206,15 @@ class ScheduleTrace:
             or any(row.grammar_ready_step is not None for row in self.requests)
             or self._leave_while_served()
             or (self.config.modes.flight is not None and any(event.abort for event in self.events))
+        )
+
+    def _arrives_in_order(self) -> bool:
+        """Whether requests come in the order in which equal priorities are served: by arrival, those of one by name."""
+        rows = sorted(self.requests, key=lambda row: (row.arrival_step, row.id))
+        return all(
+            one.order < other.order
+            or (one.order == other.order and one.arrival_step == other.arrival_step and one.text < other.text)
+            for one, other in pairwise(rows)
         )
 
     def _leave_while_served(self) -> bool:

@@ -178,6 +178,7 @@ POOL = np.dtype(
         ("num_blocks", np.int64),
         ("block_size", np.int64),
         ("max_num_batched_tokens", np.int64),
+        ("plan_tokens", np.int64),  # most of a plan, beside the inputs that drafting takes
         ("max_num_seqs", np.int64),
         ("max_model_len", np.int64),
         ("prefix_caching", np.int64),

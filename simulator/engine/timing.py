@@ -22,6 +22,12 @@ def count_scheduled(rep: Any, computed: int, tokens: int, decoding: bool) -> Non
 
 
 @kernel
+def tokens_left(rep: Any, pool: Any, inputs: int) -> int:
+    """Most tokens that the next request may get of a step with so many inputs left, of which drafting takes some."""
+    return min(inputs - pool.draft_slots, pool.plan_tokens - rep.step_tokens)
+
+
+@kernel
 def go_idle(rep: Any, now: float) -> None:
     """Nothing to do, or nothing that can be done before something else happens."""
     rep.in_step = 0

@@ -120,6 +120,7 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     happened = reader.items(data, "events", "") if data.get("events") is not None else []
     events = [_event(reader, item, f"events[{k}]") for k, item in enumerate(happened)]
     reader.raise_if_any()
+    events = [event for event, item in zip(events, happened, strict=True) if _came(item)]
     loop = tuple((row[0], row[1]) for row in data.get("loop") or ())
     mode = str(data.get("mode", "plain"))
     trace = ScheduleTrace(
@@ -155,6 +156,11 @@ def _event(reader: _Reader, raw: Any, path: str) -> Any:
         reader.report(f"{path}.reset_prefix_cache", "expected idle or running", reset)
     during, connector = raw.get("when") == "during", bool(raw.get("reset_connector"))
     return TraceEvent(reader.count(raw, "step", path, 0), tuple(abort), during, reset, connector)
+
+
+def _came(raw: Mapping[str, Any]) -> bool:
+    """A reset that did neither work nor fail never came: iterations jump while nothing is in the engine."""
+    return "reset_prefix_cache" not in raw or "worked" in raw
 
 
 def _config(reader: _Reader, raw: Any) -> Any:

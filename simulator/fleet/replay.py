@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -49,9 +49,10 @@ def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
         raise ModeMissing(", ".join(missing))
     scheduled = trace.config.modes.max_num_scheduled_tokens
     config = trace.config
-    if scheduled:
+    if scheduled and config.draft_slots == 0:
         modes = replace(config.modes, adaptive_cap_tokens=config.max_num_batched_tokens)
-        config = replace(config, max_num_batched_tokens=scheduled, modes=modes)
+        most = min(scheduled, config.max_num_batched_tokens)
+        config = replace(config, max_num_batched_tokens=most, modes=modes)
     if not trace.asks():
         return [_replay_steps(config, trace.requests, trace.events)]
     return _replay_turns(config, trace.requests, trace.events, max(len(trace.ranks), 1))
@@ -206,11 +207,14 @@ def _in_order(requests: Sequence[TraceRequest]) -> list[TraceRequest]:
 def _workload(ordered: Sequence[TraceRequest], offset_s: float, **columns: Any) -> Requests:
     contents: dict[tuple[object, ...], int] = {}
     segments = [_segments(request) for request in ordered]
+    together = Counter(request.order for request in ordered)
+    names = {order: k for k, order in enumerate(together)}
     return make_requests(
         np.array([request.arrival_step + offset_s for request in ordered]),
         np.array([request.isl for request in ordered]),
         np.array([min(request.osl, request.stop_after or request.osl) for request in ordered]),
         priority=np.array([request.priority for request in ordered]),
+        session_id=np.array([names[request.order] if together[request.order] > 1 else -1 for request in ordered]),
         stops=np.array([0 < request.stop_after < request.osl for request in ordered]),
         segment_start=np.cumsum([0, *map(len, segments)]),
         segment_id=np.array([contents.setdefault(name, len(contents)) for row in segments for name, _ in row]),

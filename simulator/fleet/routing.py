@@ -66,9 +66,10 @@ def _fits_pool(engines: Engines, target: int, isl: int, osl: int) -> bool:
     """Whether an otherwise empty replica can bring such a request to its end (`can_serve` of the reference)."""
     pool = engines.pools[target]
     tokens = isl + osl
-    if tokens > pool.max_model_len or 1 + pool.num_speculative_tokens + pool.draft_slots > pool.max_num_batched_tokens:
+    most = min(pool.max_num_batched_tokens - pool.draft_slots, pool.plan_tokens)
+    if tokens > pool.max_model_len or 1 + pool.num_speculative_tokens > most:
         return False
-    if pool.chunked_prefill == 0 and tokens - 1 > pool.max_num_batched_tokens - pool.draft_slots:
+    if pool.chunked_prefill == 0 and tokens - 1 > most:
         return False
     reach = tokens - 1 + pool.num_lookahead_tokens
     if osl > 1:

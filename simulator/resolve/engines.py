@@ -125,7 +125,7 @@ def plan_engine(
     parts = replace(parts, kv_value_bytes=memory.kv.value_bytes(shape))
     _check_groups(memory, role, pp, drafts)
     check_cache_modes(settings, role, bool(memory.groups))
-    limits = _of_plans(settings, memory.limits)
+    limits = _of_steps(settings, memory.limits, drafts)
     told = check_refused(of_vllm, memory, rules.version)
     plans = planning(settings, pp, rules.version)
     notes = machine.notes + memory.notes + told + plans.notes + notes_of_brought(brought, settings.data_parallel_size)
@@ -189,12 +189,15 @@ def _check_groups(memory: KvBlocks, role: str, pp: int, drafts: Drafts | None) -
         raise InputError(Problem(problem, path="engine.speculative_config.num_speculative_tokens", got=got))
 
 
-def _of_plans(settings: EngineSettings, limits: BatchLimits) -> BatchLimits:
-    """Most tokens and sequences of a plan, within the limits that memory is kept for."""
-    return BatchLimits(
-        min(settings.max_num_scheduled_tokens or limits.max_num_batched_tokens, limits.max_num_batched_tokens),
-        settings.max_num_active_seqs or limits.max_num_seqs,
-    )
+def _plan_tokens(settings: EngineSettings, limits: BatchLimits) -> int:
+    """Most tokens of a plan, within the limits that memory is kept for."""
+    return min(settings.max_num_scheduled_tokens or limits.max_num_batched_tokens, limits.max_num_batched_tokens)
+
+
+def _of_steps(settings: EngineSettings, limits: BatchLimits, drafts: Drafts | None) -> BatchLimits:
+    """Most inputs and sequences of a step: as many inputs as its plan has tokens, unless drafting takes some more."""
+    inputs = limits.max_num_batched_tokens if drafts and drafts.slots else _plan_tokens(settings, limits)
+    return BatchLimits(inputs, settings.max_num_active_seqs or limits.max_num_seqs)
 
 
 def _power_curve(settings: EngineSettings, curve: PowerCurve) -> PowerCurve:
@@ -268,29 +271,21 @@ def _config(
     odds = odds_of(spec)
     rules = _rules(settings.version)
     drafts = drafting.num_speculative_tokens if drafting else 0
-    if spec is not None and limits.max_num_batched_tokens < drafts + 2:
+    step_tokens, plan_tokens = memory.limits.max_num_batched_tokens, _plan_tokens(settings, memory.limits)
+    if spec is not None and min(limits.max_num_batched_tokens, plan_tokens + 1) < drafts + 2:
         raise InputError(
             Problem(
                 f"a step must have room for a token, its {drafts} drafts and the drafter's own input: set "
-                f"max_num_batched_tokens to at least {drafts + 2}",
+                f"max_num_batched_tokens (and max_num_scheduled_tokens, if it is less) to at least {drafts + 2}",
                 path="engine.speculative_config.num_speculative_tokens",
                 got=f"{drafts}",
             )
         )
-    step_tokens, plan_tokens = memory.limits.max_num_batched_tokens, limits.max_num_batched_tokens
     in_flight_tokens = step_tokens * (in_flight.depth if in_flight else 1)
-    if plan_tokens < step_tokens and drafting and drafting.slots:
-        raise InputError(
-            Problem(
-                "fewer tokens in a plan than in a step are not simulated with a draft model, whose inputs count apart",
-                path="engine.max_num_scheduled_tokens",
-                got=f"{plan_tokens}",
-            )
-        )
     return EngineConfig(
         num_blocks=settings.num_gpu_blocks_override or memory.num_blocks,
         block_size=memory.block_size,
-        max_num_batched_tokens=plan_tokens,
+        max_num_batched_tokens=limits.max_num_batched_tokens,
         max_num_seqs=limits.max_num_seqs,
         max_model_len=memory.max_model_len,
         enable_prefix_caching=memory.prefix_caching,

@@ -33,6 +33,7 @@ def drafting(config: EngineConfig, drafter: str, flight: str, version: str, k: i
     covers = int(reads and not rules.drops_last_hit_block)
     slots, lookahead = int(drafter == "draft model"), 0 if drafter == "n-grams" else k
     drafts = Drafts(k, lookahead, reads_hidden_states=reads, num_hash_lookahead_tokens=covers, slots=slots)
+    plan_tokens = config.modes.max_num_scheduled_tokens if slots else 0
     return replace(
         config,
         batching=Batching.CONTINUOUS,
@@ -44,7 +45,7 @@ def drafting(config: EngineConfig, drafter: str, flight: str, version: str, k: i
         rules=rules,
         acceptance_by_position=(0.9, 0.5, 0.8, 0.2)[:k] if k % 2 else (),
         drafted_share=config.drafted_share if drafter == "n-grams" and FLIGHTS[flight] is None else 1.0,
-        modes=Modes(flight=FLIGHTS[flight], drafts=drafts),
+        modes=Modes(flight=FLIGHTS[flight], drafts=drafts, max_num_scheduled_tokens=plan_tokens),
     )
 
 

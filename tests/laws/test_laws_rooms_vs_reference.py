@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simulator.engine.config import EngineConfig, Policy
 from simulator.engine.modes.spec import Drafts, Encoder, Flight, GroupKind, KvGroup, Modes, Waves
-from simulator.engine.reference.replay import replay_reference
+from simulator.engine.reference.replay import ReplayedEngine, replay_reference, run_engine
 from simulator.engine.rules import V0_32, V0_33, RuleSet
 from simulator.engine.schedule_trace import ScheduleTrace, TraceEvent, TraceRequest
 from simulator.fleet.replay import replay_kernel
@@ -42,11 +42,13 @@ def with_drafts(kind: str, rules: RuleSet) -> dict[str, Any]:
         num_prefill_lookahead_tokens=ahead if kind == "modules" or rules is V0_33 else 0,
         num_hash_lookahead_tokens=looks_ahead,
         by_batch_size=((1, 2, 2), (3, 99, 1)) if kind == "by batch" else (),
+        slots=int(kind == "draft model"),
     )
     return {
         "drafts": drafts,
         "num_speculative_tokens": k,
         "num_lookahead_tokens": drafts.num_lookahead_tokens,
+        "draft_slots": drafts.slots,
         "drop_last_hit_block": ahead > 0 and rules is V0_32,
     }
 
@@ -56,14 +58,16 @@ def engines(draw: st.DrawFn) -> EngineConfig:
     rules = draw(st.sampled_from([V0_32, V0_33]))
     groups = GROUPS[draw(st.sampled_from(sorted(GROUPS)))]
     flight = FLIGHTS[draw(st.sampled_from(sorted(FLIGHTS)))]
-    kinds = ["none", "eagle", "by batch"]
+    kinds = ["none", "eagle", "by batch", "draft model"]
     kinds += ["n-gram"] if flight is None else []
     kinds += [] if len(groups) > 1 else ["modules"]
     fields = with_drafts(draw(st.sampled_from(kinds)), rules)
+    drafts = fields.pop("drafts")
     modes = Modes(
         groups=groups,
         flight=flight,
-        drafts=fields.pop("drafts"),
+        drafts=drafts,
+        max_num_scheduled_tokens=draw(st.sampled_from([0, BUDGET // 2, BUDGET - 1])) if drafts and drafts.slots else 0,
         connector=draw(st.booleans()),
         encoder=draw(st.sampled_from([None, Encoder(8, 13), Encoder(12, 16, whole_items=True)])),
         max_loras=draw(st.sampled_from([0, 1, 2])),
@@ -90,8 +94,12 @@ def engines(draw: st.DrawFn) -> EngineConfig:
 def requests(draw: st.DrawFn, config: EngineConfig) -> tuple[TraceRequest, ...]:
     found = []
     step = 0
+    orders = [-1.0]
     for number in range(draw(st.integers(2, 8))):
-        step += draw(st.sampled_from([0, 0, 1, 4]))
+        gap = draw(st.sampled_from([0, 0, 1, 4]))
+        step += gap
+        again = number > 0 and gap == 0 and draw(st.booleans())
+        orders.append(orders[-1] if again else float(number))
         shared = draw(st.sampled_from([0, 8, 16]))
         isl = shared + draw(st.integers(1, 24))
         osl = draw(st.integers(1, 8))
@@ -121,9 +129,22 @@ def requests(draw: st.DrawFn, config: EngineConfig) -> tuple[TraceRequest, ...]:
                 async_load=loads == "apart",
                 load_steps=draw(st.integers(0, 3)),
                 send_steps=draw(st.integers(0, 3)),
+                arrival_order=orders[-1],
             )
         )
     return tuple(found)
+
+
+class IterationsSeen(ReplayedEngine):
+    """Iterations that it made: they jump while nothing is in it, so that a reset meanwhile never comes."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.seen: set[int] = set()
+
+    def before(self, iteration: int) -> None:
+        self.seen.add(iteration)
+        super().before(iteration)
 
 
 @st.composite
@@ -139,8 +160,10 @@ def traces(draw: st.DrawFn) -> ScheduleTrace:
         for _ in range(draw(st.sampled_from([0, 0, 1])))
     ]
     events.sort(key=lambda event: event.step)
-    trace = ScheduleTrace("random", config.rules.version, config, asked, (), events=tuple(events))
-    return replace(trace, steps=tuple(replay_reference(trace)))
+    engine = IterationsSeen(config, asked, events)
+    run_engine(engine)
+    came = tuple(event for event in events if not event.reset or event.step in engine.seen)
+    return ScheduleTrace("random", config.rules.version, config, asked, tuple(engine.entries()), events=came)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -109,6 +109,34 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, change: Callable[
         load_schedule_trace(written(tmp_path, data))
 
 
+def test_a_reset_that_neither_worked_nor_failed_never_came(tmp_path: Path) -> None:
+    """The engine was empty then, and its iterations jump to the next arrival."""
+    resets = [{"step": 1, "reset_prefix_cache": "idle"}, {"step": 2, "reset_prefix_cache": "running", "worked": False}]
+    trace = load_schedule_trace(written(tmp_path, {**TRACE, "events": resets}))
+    assert [(event.step, event.reset) for event in trace.events] == [(2, "running")]
+
+
+@pytest.mark.parametrize(
+    ("policy", "others", "missing"),
+    [
+        ("priority", [{"id": 5, "arrival_order": 4}], []),
+        ("priority", [{"id": 5, "arrival_order": 4, "arrival_step": 3}], ["priorities in another order"]),
+        ("priority", [{"id": 5, "arrival_order": 4, "name": "10"}], ["priorities in another order"]),
+        ("priority", [{"id": 5, "arrival_order": 3}], ["priorities in another order"]),
+        ("priority", [{"id": 3, "arrival_step": 4}], ["priorities in another order"]),
+        ("fcfs", [{"id": 5, "arrival_order": 3}], []),
+    ],
+)
+def test_kernels_serve_equal_priorities_in_order_of_arrival(
+    tmp_path: Path, policy: str, others: list[dict[str, Any]], missing: list[str]
+) -> None:
+    (first,) = TRACE["requests"]
+    config = {**TRACE["config"], "policy": policy}
+    data = {**TRACE, "config": config, "requests": [first, *({**first, **other} for other in others)]}
+    found = load_schedule_trace(written(tmp_path, data)).modes_in_use()
+    assert [words[: len(start)] for words, start in zip(found, missing, strict=True)] == missing
+
+
 def test_all_problems_come_at_once(tmp_path: Path) -> None:
     data = copy.deepcopy(TRACE)
     del data["config"]["watermark"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulator.engine.config import EngineConfig
+from simulator.engine.config import EngineConfig, Policy
 from simulator.engine.modes.spec import DraftOdds, Encoder, Waves
 from simulator.errors import InputError
 from simulator.resolve.demand import workload_spec
@@ -24,6 +24,9 @@ TWO = "a: {pools: [{name: p, site: datacentre, gpu: h100-sxm, replicas: 2, billi
 SEQS = "engine.max_num_seqs=64"
 WHOLE = "engine.disable_chunked_mm_input=true"
 EAGLE = "engine.speculative_config={method: eagle, num_speculative_tokens: 3, acceptance: 0.7}"
+DRAFT_MODEL = (
+    "engine.speculative_config={method: draft_model, model: llama-3.2-1b, num_speculative_tokens: 2, acceptance: 0.7}"
+)
 BY_SIZE = (
     "engine.speculative_config={method: eagle, num_speculative_tokens: 3, acceptance: 0.7,"
     " num_speculative_tokens_per_batch_size: %s}"
@@ -58,23 +61,32 @@ def test_limits_below_those_that_memory_is_kept_for(tmp_path: Path) -> None:
     assert engine(tmp_path, "engine.max_num_scheduled_tokens=99999") == plain
 
 
+def test_a_draft_model_takes_inputs_beside_the_tokens_of_a_plan(tmp_path: Path) -> None:
+    plain, fewer = (engine(tmp_path, DRAFT_MODEL, *sets) for sets in ((), ("engine.max_num_scheduled_tokens=512",)))
+    assert fewer.draft_slots == 1
+    assert (fewer.max_num_batched_tokens, fewer.modes.max_num_scheduled_tokens) == (plain.max_num_batched_tokens, 512)
+    assert replace(fewer, modes=plain.modes) == plain
+    assert fewer.modes.max_in_flight_tokens == plain.modes.max_in_flight_tokens
+
+
+def test_answers_to_one_request_are_asked_for_by_priority(tmp_path: Path) -> None:
+    made = engine(tmp_path, f"{CLASS}.n=10", "engine.scheduling_policy=priority")
+    assert made.policy == Policy.PRIORITY
+
+
 @pytest.mark.parametrize(
     ("topology", "sets", "told"),
     [
         (ONE, ("engine.max_num_active_seqs=2000",), r"(2000) cannot be greater than max_num_seqs (1024) (got 2000)"),
         (
             ONE,
-            (
-                "engine.max_num_scheduled_tokens=512",
-                "engine.speculative_config={method: draft_model, model: llama-3.2-1b, num_speculative_tokens: 2,"
-                " acceptance: 0.7}",
-            ),
-            "engine.max_num_scheduled_tokens: fewer tokens in a plan than in a step are not simulated with a draft",
+            ("engine.max_num_scheduled_tokens=2", DRAFT_MODEL),
+            "engine.speculative_config.num_speculative_tokens: a step must have room for a token, its 2 drafts",
         ),
         (TWO, (f"{CLASS}.n=2",), f"{CLASS}.n: topology a: the answers of a request come from one replica, but routing"),
         (API, (f"{CLASS}.n=2",), "a token API reads a prompt once for all of them"),
         ("a: {}", (f"{CLASS}.n=2",), "topologies.a: needs at least one pool or provider"),
-        (ONE, (f"{CLASS}.n=2", "engine.scheduling_policy=priority"), "order of equal priorities among them"),
+        (ONE, (f"{CLASS}.n=11", "engine.scheduling_policy=priority"), "vLLM orders more than 10 as text"),
         (
             ONE,
             (f"{CLASS}.n=2", f"{CLASS}.arrivals={{kind: closed_loop, concurrency: 3}}"),

@@ -7,6 +7,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from simulator.engine.config import EngineConfig
 from simulator.engine.logged_step import LoggedStep
 from simulator.engine.modes.flight.reference import PlanQueue
@@ -269,4 +271,14 @@ def make_request(requests: Requests, row: int, arrival_s: float) -> Request:
         segments=tuple(segments),
         output_continues=bool(requests.output_continues[row]),
         stop_after=stop,
+        tie=_first_of_answers(requests, row),
     )
+
+
+def _first_of_answers(requests: Requests, row: int) -> int:
+    """First row of those that are answers to the same request; itself if it is the only one."""
+    session = requests.session_id[row]
+    if session < 0:
+        return row
+    together = (requests.session_id == session) & (requests.arrival_s == requests.arrival_s[row])
+    return int(np.argmax(together)) if together[row] else row

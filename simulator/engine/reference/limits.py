@@ -15,10 +15,11 @@ def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
     computed; drafts and lookahead slots are, up to `max_model_len`), and without chunked prefill all tokens that a
     preemption may make it recompute must fit into one step.
     """
-    if isl + osl > config.max_model_len or config.max_num_batched_tokens < least_step_tokens(config):
+    most = most_tokens(config)
+    if isl + osl > config.max_model_len or 1 + config.num_speculative_tokens > most:
         return False
     longest = isl + osl - 1
-    if not config.enable_chunked_prefill and longest > config.max_num_batched_tokens - config.draft_slots:
+    if not config.enable_chunked_prefill and longest > most:
         return False
     drafts = config.num_speculative_tokens if osl > 1 else 0
     reach = min(longest + drafts + lookahead_tokens(config), config.max_model_len)
@@ -26,9 +27,10 @@ def can_serve(config: EngineConfig, isl: int, osl: int) -> bool:
     return blocks <= config.num_blocks - 1
 
 
-def least_step_tokens(config: EngineConfig) -> int:
-    """Inputs that a step must have room for: a decoding request with its padding, and its drafter's slots."""
-    return 1 + config.num_speculative_tokens + config.draft_slots
+def most_tokens(config: EngineConfig) -> int:
+    """Tokens that a request alone may get in a step: those of a plan, or of its inputs less the drafter's slots."""
+    inputs = config.max_num_batched_tokens
+    return min(inputs - config.draft_slots, config.modes.max_num_scheduled_tokens or inputs)
 
 
 def spec_decode_tokens(config: EngineConfig) -> int:

@@ -268,13 +268,13 @@ def _numbers(jobs: Iterable[Job]) -> tuple[int, ...]:
 def _as_request(row: TraceRequest) -> Request:
     return Request(
         number=row.id,
-        arrival_s=float(row.id if row.arrival_order is None else row.arrival_order),
+        arrival_s=row.order,
         isl=row.isl,
         osl=row.osl,
         priority=row.priority,
         segments=row.prompt,
-        name=row.name or str(row.id),
-        tie=row.id if row.n_parent is None else 0,
+        name=row.text,
+        tie=0,
         images=row.images,
         lora=row.lora,
         salt=row.salt,

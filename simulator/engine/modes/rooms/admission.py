@@ -30,7 +30,7 @@ from simulator.engine.queues import append_running
 from simulator.engine.remote import leave_queue
 from simulator.engine.speculation import first_step_padding
 from simulator.engine.state import NONE, PREFILL, RECEIVED, WAITING, Engines
-from simulator.engine.timing import count_scheduled
+from simulator.engine.timing import count_scheduled, tokens_left
 from simulator.jit import kernel
 
 _CONTINUOUS = int(Batching.CONTINUOUS)
@@ -74,34 +74,33 @@ def admit_asking(engines: Engines, r: int, rep: Any, pool: Any, budget: int, pad
     running = rep.n_running
     most = pool.max_num_seqs if pool.batching == _CONTINUOUS else batch_limit(rep, pool)
     cap = prefill_cap(rep, pool)
-    slots = pool.draft_slots
     goes_on = True
     index = rep.hold_head
-    while index != NONE and goes_on and budget > slots and rep.n_running < most:
+    while index != NONE and goes_on and tokens_left(rep, pool, budget) > 0 and rep.n_running < most:
         following = engines.slots[index].wait_next
         got = _PASS
         if engines.slots[index].state == RECEIVED:
             take_in(engines, rep, pool, index)
             if not _is_passed(engines, r, rep, index):
-                got = _try_admit(engines, r, rep, pool, index, budget - slots, cap, pads, now)
+                got = _try_admit(engines, r, rep, pool, index, tokens_left(rep, pool, budget), cap, pads, now)
         goes_on = got >= 0
         if got > 0:
-            budget -= got + slots
+            budget -= got + pool.draft_slots
         elif got == _PASS:
             defer(engines, r, index)
             if engines.slots[index].state == RECEIVED and engines.slots[index].computed == 0:
                 requeue(engines, r, rep, index)
         index = following
-    while goes_on and rep.n_waiting > rep.n_holding and budget > slots and rep.n_running < most:
+    while goes_on and rep.n_waiting > rep.n_holding and tokens_left(rep, pool, budget) > 0 and rep.n_running < most:
         index = rep.wait_head
         got = _PASS
         if not _is_passed(engines, r, rep, index):
-            got = _try_admit(engines, r, rep, pool, index, budget - slots, cap, pads, now)
+            got = _try_admit(engines, r, rep, pool, index, tokens_left(rep, pool, budget), cap, pads, now)
         goes_on = got >= 0
         if got == _NO_BLOCKS:
             rep.batch_room = 0
         if got > 0:
-            budget -= got + slots
+            budget -= got + pool.draft_slots
         elif got == _PASS:
             defer(engines, r, index)
             if rep.wait_head == index:
