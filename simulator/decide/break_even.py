@@ -52,6 +52,7 @@ def against(mine: Costed, rival: Costed) -> BreakEven:
         None if never else payback_months(ours, theirs),
         None if never else payback_months(ours, theirs, rate),
         hours_per_day(mine.bill.lines, rival.bill.lines) if by_hours else None,
+        hours_below(mine.bill.lines, rival.bill.lines) if by_hours else None,
     )
 
 
@@ -97,17 +98,39 @@ def hours_per_day(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
 
     Returns
     -------
-    None for a rival that pays by the token, or nothing by the hour; it is not asked of a finite job, nor of a rival
-    whose rent stops at some hours: they are paid for these hours already
+    None where it costs less below some hours alone (`hours_below`), and for a rival that pays by the token, or nothing
+    by the hour; it is not asked of a finite job, nor of a rival whose rent stops at some hours: they are paid for these
+    hours already
     """
+    parts = _crossing(mine, rival)
+    if parts is None or hours_below(mine, rival) is not None:
+        return None
+    fixed_more, saved = parts
+    if saved <= 0:
+        return 0.0 if fixed_more < 0 else HOURS_PER_DAY
+    return max(HOURS_PER_DAY * fixed_more / saved, 0.0)
+
+
+def hours_below(mine: Sequence[Line], rival: Sequence[Line]) -> float | None:
+    """Hours of use a day below which a choice that pays more for its requests costs less than the rival's fixed part.
+
+    The same h as `hours_per_day`, where C - V - F and U + T - V are both below 0, as of a token API beside rented GPUs
+    with a licence or staff; None where it costs less above some hours, at all or at none.
+    """
+    parts = _crossing(mine, rival)
+    if parts is None:
+        return None
+    fixed_more, saved = parts
+    return HOURS_PER_DAY * fixed_more / saved if saved <= fixed_more < 0 else None
+
+
+def _crossing(mine: Sequence[Line], rival: Sequence[Line]) -> tuple[float, float] | None:
+    """C - V - F and U + T - V of `hours_per_day`; None for a rival that does not rent by the hour."""
     ours, theirs = _parted(mine), _parted(rival)
     if theirs.by_hour <= 0 or any(line.kind == "by_use" and "tokens" in line.unit for line in rival):
         return None
     fixed_more = ours.anyway + ours.by_hour - theirs.anyway
-    saved = theirs.by_hour + theirs.with_requests - ours.with_requests
-    if saved <= 0:
-        return HOURS_PER_DAY if fixed_more >= 0 else 0.0
-    return max(HOURS_PER_DAY * fixed_more / saved, 0.0)
+    return fixed_more, theirs.by_hour + theirs.with_requests - ours.with_requests
 
 
 class _Parted(NamedTuple):

@@ -90,7 +90,7 @@ def pair_rows(decision: Decision, names: Collection[str]) -> list[list[str]]:
             pair["rival"],
             _month(pair["months"]),
             _month(pair["months_discounted"]),
-            _hours(pair["hours_per_day"]),
+            _hours(pair["hours_per_day"], pair["hours_below"]),
             _volume(pair["volume"]),
         ]
         for name in names
@@ -103,9 +103,9 @@ def _month(value: float | None) -> str:
     return "never" if value is None else "the start" if value == 0 else f"{value:.{1 if value >= 10 else 2}f}"
 
 
-def _hours(value: float | None) -> str:
+def _hours(value: float | None, below: float | None) -> str:
     if value is None:
-        return NONE
+        return NONE if below is None else f"below {below:.2f}"
     return "never" if round(value, 2) >= 24 else f"above {value:.2f}"
 
 

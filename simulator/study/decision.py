@@ -270,6 +270,7 @@ class BreakEven:
     months, months_discounted : from which the payments stay below the rival's; None: not within the study. What is sold
         at its end is not counted
     hours_per_day : hours of use a day above which it costs less than renting the rival for these hours alone
+    hours_below : hours of use a day below which it does, as a token API beside rent with a licence; None where above
     volume : None where it was not asked
     """
 
@@ -278,6 +279,7 @@ class BreakEven:
     months: float | None
     months_discounted: float | None
     hours_per_day: float | None
+    hours_below: float | None = None
     volume: Crossing | None = None
 
 

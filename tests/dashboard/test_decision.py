@@ -118,7 +118,14 @@ def test_costs_by_load_are_the_points_that_were_tried() -> None:
 def test_capacity_and_volume_name_their_month_where_months_differ(month: int, where: str, of: str) -> None:
     used = {"factor": 2.0, "fails_at": 4.0, "used_share_low": 0.25, "used_share_high": 0.5, "month": month}
     volume = {"side": "above", "factor": 1.5, "tried": [[1.0, 2.0, 1.0]], "tokens_per_month": None, "month": month}
-    pair = {"rival": "b", "months": None, "months_discounted": None, "hours_per_day": None, "volume": volume}
+    pair = {
+        "rival": "b",
+        "months": None,
+        "months_discounted": None,
+        "hours_per_day": None,
+        "hours_below": None,
+        "volume": volume,
+    }
     months = [{"meets": True}]
     decision = {"topologies": {"a": {"break_even": [pair], "months": months, "capacity": used}}}
     decision["topologies"]["b"] = {"break_even": [], "months": months, "capacity": None}

@@ -8,7 +8,7 @@ import pytest
 from bill_cases import fixed, pool, rented
 from priced_cases import costed
 
-from simulator.decide.break_even import break_evens, hours_per_day
+from simulator.decide.break_even import break_evens, hours_below, hours_per_day
 from simulator.decide.costed import Costed
 from simulator.decide.months import walk
 from simulator.study.bill import Kind, Line
@@ -90,3 +90,16 @@ def test_tokens_are_paid_for_in_the_hours_of_use_alone() -> None:
     assert hours_per_day([_line("tokens", 1000.0)], demand) == 0.0
     assert hours_per_day([_line("tokens", 3000.0)], demand) == 24.0
     assert hours_per_day([_line("tokens", 1000.0), _line("months", 500.0, "by_month")], demand) == pytest.approx(12.0)
+
+
+def test_tokens_beside_rent_with_a_licence_cost_less_below_some_hours() -> None:
+    """$4,719 of tokens around the clock against $1,475 of rent and $350 whatever is used: up to 2.59 hours a day."""
+    tokens = [_line("tokens", 4719.0)]
+    demand = [_line("GPU-hours", 1475.0), _line("months", 350.0, "by_month")]
+    assert hours_per_day(tokens, demand) is None
+    at = hours_below(tokens, demand)
+    assert at == pytest.approx(24 * 350 / (4719 - 1475))
+    assert at / 24 * 4719 == pytest.approx(350 + at / 24 * 1475)
+    dear = [_line("GPU-hours", 1475.0), _line("months", 5000.0, "by_month")]
+    assert (hours_per_day(tokens, dear), hours_below(tokens, dear)) == (0.0, None), "at all hours"
+    assert (hours_per_day(tokens, demand[:1]), hours_below(tokens, demand[:1])) == (24.0, None), "at none"

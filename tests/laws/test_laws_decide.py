@@ -145,7 +145,14 @@ def test_of_two_that_pay_the_same_neither_ever_costs_less() -> None:
 
 
 def test_a_row_of_break_even_says_who_misses_the_slo() -> None:
-    pair = {"rival": "serves", "months": 0.0, "months_discounted": 0.0, "hours_per_day": 24.0, "volume": None}
+    pair = {
+        "rival": "serves",
+        "months": 0.0,
+        "months_discounted": 0.0,
+        "hours_per_day": 24.0,
+        "hours_below": None,
+        "volume": None,
+    }
     decision = {
         "topologies": {
             "serves": {"months": [{"meets": True}], "break_even": []},
