@@ -157,7 +157,7 @@ def _cheapest(
     choice: dict[int, int] = {}
     for m in reversed(months):
         least[m] = on_demand_usd[m] + least[m + 1]
-        for i in open_:
+        for i in (i for i in open_ if offer.at(m + 1).commitments[i].sold):
             until = min(m + commitments[i].term_months, months.stop)
             usd = mean(_term_usd(offer, i, m) * price_index(index, m)) + least[until]
             if usd < least[m] * (1.0 - _ROUNDING):

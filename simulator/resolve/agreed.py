@@ -56,11 +56,11 @@ def agreed(spells: Sequence[Spell], found: Sequence[Terms]) -> Terms:
         return base
     spans = [Span(a.first, b.first - 1) for a, b in pairwise(spells)] + [Span(spells[-1].first)]
     stages = [spell.stage for spell in spells]
-    owned_then, rented_then = [terms.owned for terms in found], [terms.rented for terms in found]
+    owned_then, rented_then = [terms.owned for terms in found], _with_all_lengths([terms.rented for terms in found])
     owned = _joined(owned_then, spans, stages, _same_servers, lambda site: False)
-    rented = _joined(rented_then, spans, stages, _same_offer, lambda offer: bool(offer.commitments))
+    rented = _joined(rented_then, spans, stages, _same_offer, _is_committed)
     rented = tuple(_over_time(offer, spells, rented_then, _same_offer, _with_numbers_of) for offer in rented)
-    rented = tuple(_renewed(offer, spells, found, base.months) for offer in rented)
+    rented = tuple(_renewed(offer, spells, rented_then, base.months) for offer in rented)
     apis = _joined([terms.apis for terms in found], spans, stages, _equal, lambda api: False)
     staff = _joined([terms.staff for terms in found], spans, stages, _equal, lambda one: False)
     fees = _joined([terms.fees for terms in found], spans, stages, _equal, lambda fee: False)
@@ -108,42 +108,86 @@ def _with_numbers_of(one: RentedTerms, known: RentedTerms) -> RentedTerms:
     return replace(one, commitments=tuple(replace(mine, instances=theirs.instances) for mine, theirs in pairs))
 
 
-def _renewed(offer: RentedTerms, spells: Sequence[Spell], found: Sequence[Terms], months: float) -> RentedTerms:
-    """The offer with the terms that events leave of its commitments, where one writes another number of them.
+def _is_committed(offer: RentedTerms) -> bool:
+    return any(one.sold for one in offer.commitments)
+
+
+def _with_all_lengths(rows: Sequence[tuple[RentedTerms, ...]]) -> list[tuple[RentedTerms, ...]]:
+    """Offers with a commitment of each length that events bring to them, or take away: there none of it begins."""
+    lengths: dict[tuple[object, ...], dict[int, Commitment]] = {}
+    for row in rows:
+        for offer in row:
+            known = lengths.setdefault(_instances(offer), {})
+            for one in offer.commitments:
+                known.setdefault(one.term_months, one)
+
+    def whole(offer: RentedTerms) -> RentedTerms:
+        sold = {one.term_months: one for one in offer.commitments}
+        known = lengths[_instances(offer)]
+        return replace(offer, commitments=tuple(sold.get(months) or _unsold(one) for months, one in known.items()))
+
+    return [tuple(map(whole, row)) for row in rows]
+
+
+def _unsold(commitment: Commitment) -> Commitment:
+    return replace(commitment, instances=None if commitment.instances is None else 0, sold=False)
+
+
+def _renewed(
+    offer: RentedTerms, spells: Sequence[Spell], rows: Sequence[tuple[RentedTerms, ...]], months: float
+) -> RentedTerms:
+    """The offer with the terms that events leave of its commitments, where one writes another number or length of them.
 
     What runs is paid to its end. From the month of the event on so many terms begin as are missing from the new number,
-    so of fewer instances fewer are renewed, and further ones begin at once.
+    so of fewer instances fewer are renewed, and further ones begin at once. Of a pool that is under commitment as a
+    whole the number is that of all lengths together.
     """
     last = min(offer.span.last or math.ceil(months), math.ceil(months))
-    steps = [
-        (spell.first, one.commitments)
-        for spell, terms in zip(spells, found, strict=True)
-        if offer.pool in spell.recommitted and offer.span.first < spell.first <= last
-        for one in terms.rented
-        if one.pool == offer.pool
-    ]
-    if not steps:
+    steps = [(offer.span.first, offer)]
+    for spell, row in zip(spells, rows, strict=True):
+        if offer.span.first < spell.first <= last:
+            now = next((one for one in row if _same_offer(offer, one)), None)
+            if now is not None and (offer.pool in spell.recommitted or _lengths(now) != _lengths(steps[-1][1])):
+                steps.append((spell.first, now))
+    if len(steps) == 1:
         return offer
-    commitments = (
-        _by_steps(
-            mine, [(offer.span.first, mine.instances), *((first, then[i].instances) for first, then in steps)], last
-        )
-        for i, mine in enumerate(offer.commitments)
-    )
-    return replace(offer, commitments=tuple(commitments))
+    wanted = [(first, [one.instances for one in now.commitments]) for first, now in steps]
+    lengths = [one.term_months for one in offer.commitments]
+    is_open = any(number is None for _, numbers in wanted for number in numbers)
+    if offer.tier.startswith("reserved") and not is_open:
+        begun = _begun(wanted, lengths, offer.span.first, last, range(len(lengths)))
+    else:
+        begun = [_begun(wanted, lengths, offer.span.first, last, [i])[i] for i in range(len(lengths))]
+    pairs = zip(offer.commitments, begun, strict=True)
+    return replace(offer, commitments=tuple(replace(one, begins=begins) for one, begins in pairs))
 
 
-def _by_steps(commitment: Commitment, numbers: Sequence[tuple[int, int | None]], last: int) -> Commitment:
-    """The commitment with its terms settled: numbers wanted by the month from which on; open ones stay open."""
-    if any(number is None for _, number in numbers):
-        return commitment
-    begins: dict[int, int] = {}
-    for k in range(numbers[0][0] - 1, last):
-        wanted = next(number or 0 for first, number in reversed(numbers) if first <= k + 1)
-        running = sum(count for start, count in begins.items() if k < start + commitment.term_months)
-        if wanted > running:
-            begins[k] = wanted - running
-    return replace(commitment, begins=tuple(begins.items()))
+def _lengths(offer: RentedTerms) -> list[int]:
+    """Of the terms that begin."""
+    return [one.term_months for one in offer.commitments if one.sold]
+
+
+def _begun(
+    wanted: Sequence[tuple[int, Sequence[int | None]]], lengths: Sequence[int], first: int, last: int, which: Sequence[int]
+) -> list[tuple[tuple[int, int], ...] | None]:
+    """Terms that begin of each commitment; None, so that they are found, where a number of them is open.
+
+    Parameters
+    ----------
+    wanted : instances of each, by the month from which on
+    which : of them that count together
+    """
+    if any(numbers[i] is None for _, numbers in wanted for i in which):
+        return [None] * len(lengths)
+    begins: list[dict[int, int]] = [{} for _ in lengths]
+    for k in range(first - 1, last):
+        numbers = next(numbers for month, numbers in reversed(wanted) if month <= k + 1)
+        running = sum(n for i in which for start, n in begins[i].items() if k < start + lengths[i])
+        missing = sum(numbers[i] or 0 for i in which) - running
+        for i in which:
+            if missing > 0 and numbers[i]:
+                begins[i][k] = missing
+    return [tuple(found.items()) for found in begins]
 
 
 def _paid_once(fees: Sequence[Fee]) -> list[Fee]:
@@ -194,10 +238,12 @@ def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
 
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:
-    """The same instances of one pool under the same terms, whatever they cost then and however many are committed."""
-    names = ("pool", "site", "tier", "gpu", "gpus_per_instance")
-    terms = [[found.term_months for found in offer.commitments] for offer in (known, one)]
-    return terms[0] == terms[1] and all(getattr(known, name) == getattr(one, name) for name in names)
+    """The same instances of one pool, whatever they cost then and however many are committed for how long."""
+    return _instances(known) == _instances(one)
+
+
+def _instances(offer: RentedTerms) -> tuple[object, ...]:
+    return offer.pool, offer.site, offer.tier, offer.gpu, offer.gpus_per_instance
 
 
 def _equal(a: object, b: object) -> bool:
@@ -230,8 +276,12 @@ def committed_instances_stay(loaded: LoadedScenario, sized: LoadedScenario, name
 def _on_instance(pool: Pool, sized: Pool) -> Pool:
     if not is_reserved(pool) or pool.instance is not None or pool.gpus_per_instance is not None:
         return pool
-    names = ("site", "gpu", "billing", "term_months", "tensor_parallel_size", "pipeline_parallel_size")
+    names = ("site", "gpu", "billing", "tensor_parallel_size", "pipeline_parallel_size")
     if any(getattr(pool, name) != getattr(sized, name) for name in names):
         return pool
     offer = catalog_offer(sized, catalog_tier(sized)) or catalog_offer(sized, "on_demand")
-    return pool if offer is None else pool.model_copy(update={"instance": offer.instance})
+    if offer is None:
+        return pool
+    there = pool.model_copy(update={"instance": offer.instance})
+    is_priced = pool.price_usd_per_gpu_hour is not None or catalog_offer(there, catalog_tier(there)) is not None
+    return there if is_priced else pool

@@ -138,6 +138,7 @@ class Commitment:
         study, read off the use
     upfront_share : of a term's price, paid at its start; this and the price are those of terms that begin then
     begins : (month after which a term begins, its instances) of each term; None until that is settled
+    sold : whether terms begin under it then; one that an event brings, or takes away, runs in other months alone
     """
 
     usd_per_instance_hour: Money
@@ -145,6 +146,7 @@ class Commitment:
     instances: int | None = None
     upfront_share: float = 0.0
     begins: tuple[tuple[int, int], ...] | None = None
+    sold: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,9 @@ def usd_by_month(folder: Path, change: str, *sets: str, first: int = 4) -> list[
         ("price_usd_per_gpu_hour: 3.0, commitments: 2", [4.75] * 3 + [7.75] * 3 + [6.75] * 6),
         ("storage_gb: 730, storage_usd_per_gb_month: 0.5", [4.0] * 3 + [4.5] * 9),
         ("replicas: 2, on_demand_usd_per_gpu_hour: 2.0, commitments: 1", [4.0] * 3 + [6.0] * 9),
+        ("term_months: 3, price_usd_per_gpu_hour: 3.0", [4.0] * 6 + [3.0] * 6),
+        ("term_months: 12, price_usd_per_gpu_hour: 3.0", [5.5] * 6 + [4.5] * 6),
+        ("term_months: 3, commitments: 2", [4.0] * 3 + [8.0] * 9),
     ],
 )
 def test_a_running_term_goes_on_at_its_price_and_is_renewed_at_the_new_one(
@@ -56,9 +60,41 @@ def test_a_running_term_goes_on_at_its_price_and_is_renewed_at_the_new_one(
 ) -> None:
     """One GPU under terms of six months at $4 an hour; what an event in month 4 changes of it, by hand.
 
-    A second one from month 4 on has three months of its second term beyond the study: 3 * $3 / 12 in each month.
+    A second one from month 4 on has three months of its second term beyond the study: 3 * $3 / 12 in each month. Terms
+    of another length begin as the ones that run end: of a year in month 7, with half of it beyond the study.
     """
     assert usd_by_month(tmp_path, change, *RESERVED) == pytest.approx(expected, rel=1e-6)
+
+
+LISTED = (f"{POOL}.gpus_per_instance=1",)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((6, 3.0, 1), [(6, 3.0, 1), (12, 2.0, 0)], [3.0] * 12),
+        ((6, 3.0, 1), [(6, 3.0, 0), (12, 2.0, 1)], [3.5] * 3 + [5.5] * 3 + [2.5] * 6),
+        ((6, 3.0, "auto"), [(6, 3.0, "auto"), (12, 1.0, "auto")], [4.25] * 3 + [1.25] * 9),
+        ((6, 3.0, "auto"), [(6, 3.0, "auto"), (12, 2.5, "auto")], [3.0] * 12),
+        ((6, 3.0, 1), [(12, 2.0, 1)], [3.5] * 3 + [5.5] * 3 + [2.5] * 6),
+        ((6, 3.0, 1), [], [3.0] * 6 + [4.0] * 6),
+    ],
+)
+def test_a_further_length_of_terms_leaves_those_that_run(
+    tmp_path: Path, before: tuple[int, float, Any], after: list[tuple[int, float, Any]], expected: list[float]
+) -> None:
+    """One GPU for $4 on demand; what an event in month 4 makes of its list of terms, by hand.
+
+    Of a term of a year that begins in month 4 three months are beyond the study: a quarter of its price in each month.
+    Numbers that are open are chosen by the prices of all months: it is worth waiting for a year at $1.
+    """
+
+    def listed(rows: list[tuple[int, float, Any]]) -> str:
+        keys = "{{term_months: {}, price_usd_per_gpu_hour: {}, instances: {}, upfront_share: 0.0}}"
+        return f"[{', '.join(keys.format(*row) for row in rows)}]"
+
+    sets = (*LISTED, f"{POOL}.commitments={listed([before])}")
+    assert usd_by_month(tmp_path, f"commitments: {listed(after)}", *sets) == pytest.approx(expected, rel=1e-6)
 
 
 def test_another_number_stays_on_the_instances_agreed(tmp_path: Path) -> None:

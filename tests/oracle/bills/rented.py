@@ -107,7 +107,9 @@ class Rented:
                 usd, terms = best(month + 1)
                 found = rent * self.months.lengths[month] + usd, terms
                 for number in open_:
-                    agreed = self.offer["commitments"][number]
+                    agreed = self._now(month)["commitments"][number]
+                    if not agreed.get("sold", True):
+                        continue
                     usd, terms = best(min(month + agreed["term_months"], end))
                     usd += self._term_usd(number, month)
                     if usd < found[0] * (1 - 1e-9):
