@@ -195,15 +195,7 @@ def rented_pool(random: Random, name: str = "pool") -> Row:
         if random.random() < 0.6:
             found["commitments"] = random.choice([0, 1, 2, "auto"])
     if kind == "listed":
-        found["commitments"] = [
-            {
-                "term_months": term,
-                "price_usd_per_gpu_hour": round(price * share, 3),
-                "instances": random.choice([0, 1, "auto"]),
-                "upfront_share": random.choice([0.0, 0.3]),
-            }
-            for term, share in random.sample([(1, 0.95), (6, 0.8), (12, 0.6), (36, 0.4)], random.randint(1, 2))
-        ]
+        found["commitments"] = listed(random, price)
     if random.random() < 0.4:
         found["replicas"] = 1
         found["autoscaler"] = {
@@ -213,6 +205,19 @@ def rented_pool(random: Random, name: str = "pool") -> Row:
             "down_window_s": random.choice([30, 120]),
         }
     return found
+
+
+def listed(random: Random, price: float) -> list[Row]:
+    """Terms of several lengths, their numbers written or open."""
+    return [
+        {
+            "term_months": term,
+            "price_usd_per_gpu_hour": round(price * share, 3),
+            "instances": random.choice([0, 1, "auto"]),
+            "upfront_share": random.choice([0.0, 0.3]),
+        }
+        for term, share in random.sample([(1, 0.95), (6, 0.8), (12, 0.6), (36, 0.4)], random.randint(1, 2))
+    ]
 
 
 def rented(random: Random) -> Row:
@@ -306,11 +311,18 @@ def change(random: Random, topology: Row) -> Row:
                 },
                 {"servers": [{"name": "ours", "spares": random.randint(0, 3)}]},
                 {"servers": [{"name": "ours", "space_usd_per_kw_month": 80}]},
+                {"servers": [{"name": "ours", "capex_usd": 90_000, "install_usd": 700, "spares": 2}]},
+                {"servers": [{"name": "ours", "life_years": 2, "residual_share": 0.2, "network_storage_share": 0.3}]},
+                {"servers": [{"name": "ours", "maintenance_share_per_year": 0.07, "capex_usd": 400_000}]},
             ]
         else:
             if "price_usd_per_gpu_hour" in pool:
                 choices.append({"pools": [{"name": name, "price_usd_per_gpu_hour": random.choice([1.5, 4.0])}]})
             choices.append({"pools": [{"name": name, "egress_usd_per_gb": 0.2}]})
+            if pool.get("billing") == "reserved":
+                choices += [{"pools": [{"name": name, "term_months": term}]} for term in (2, 9)]
+            if isinstance(pool.get("commitments"), list):
+                choices += [{"pools": [{"name": name, "commitments": listed(random, 2.0)}]} for _ in range(2)]
             if isinstance(pool.get("commitments"), int):
                 choices.append({"pools": [{"name": name, "commitments": random.randint(0, 3)}]})
     for one in topology.get("providers", []):

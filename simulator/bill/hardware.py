@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
-from simulator.bill.owned import Servers, site_owner
+from simulator.bill.owned import site_owner
 from simulator.bill.parts import one_line
+from simulator.bill.purchases import Servers, came, held, life_months, price_usd
 from simulator.bill.sums import total
 from simulator.study.bill import Line
 from simulator.study.terms import Money, OwnedSite, ServerKind
@@ -22,22 +23,25 @@ def hardware_payments_usd(
     """Purchases, replacements and resale at each of `at_months`.
 
     Servers are bought and installed at the start of the month in which they first stand, replaced at the end of each
-    life for their price less what the old ones bring, and sold at the end of their span, or of the study, for what
-    their age gives.
+    life for the price of that month less what the old ones bring, and sold at the end of their span, or of the study,
+    for what their age gives.
     """
-    kind, end = site.server, site.span.ends(months)
-    price = _price_usd(kind)
-    life_months = _life_months(kind)
+    end = site.span.ends(months)
+    place = {float(at): k for k, at in enumerate(at_months)}
     paid: list[Money] = [0.0] * len(at_months)
-    for start, new in _purchases(servers):
-        for k, at in enumerate(at_months):
-            if at == start:
-                paid[k] = paid[k] + new * (price + kind.install_usd)
-            elif start < at < end and at == int(at):
-                due = (at - start) % life_months == 0
-                paid[k] = paid[k] + new * (price * (1.0 - kind.residual_share) + kind.install_usd) * _plain(due)
-            if at == end:
-                paid[k] = paid[k] - new * price * _sold_share(site, end < months, end - start)
+    for start, new in came(servers):
+        for month, due, before, now in held(site, start, new, end):
+            if month == start:
+                usd = total(share * (price_usd(kind) + kind.install_usd) for kind, share in now.kinds)
+            else:
+                usd = due * total(share * (price_usd(kind) + kind.install_usd) for kind, share in now.kinds)
+                usd = usd - due * total(share * price_usd(kind) * kind.residual_share for kind, share in before.kinds)
+            paid[place[month]] = paid[place[month]] + new * usd
+        sold = total(
+            share * price_usd(kind) * _sold_share(site, kind, end < months, end - now.bought)
+            for kind, share in now.kinds
+        )
+        paid[place[end]] = paid[place[end]] - new * sold
     return paid
 
 
@@ -46,18 +50,22 @@ def sold_early_lines(site: OwnedSite, servers: Sequence[Servers], discount_rate:
 
     B(t) = C(1+r)^t - A((1+r)^t - 1)/r after t years of the yearly payment A for price and installation C.
     """
-    kind, end = site.server, site.span.last
+    end = site.span.last
     if end is None:
         return []
-    price = _price_usd(kind)
-    yearly = annual_usd(price, kind.residual_share, discount_rate, kind.life_years)
-    yearly = yearly + annual_usd(kind.install_usd, 0.0, discount_rate, kind.life_years)
+
+    def lost_usd(kind: ServerKind, age_months: Money) -> Money:
+        price = price_usd(kind)
+        yearly = annual_usd(price, kind.residual_share, discount_rate, kind.life_years)
+        yearly = yearly + annual_usd(kind.install_usd, 0.0, discount_rate, kind.life_years)
+        book = _book_usd(price + kind.install_usd, yearly, discount_rate, age_months / MONTHS_PER_YEAR)
+        return book - price * _sold_share(site, kind, True, age_months)
+
     lost: list[Money] = []
-    for start, new in _purchases(servers):
-        years = _age_months(kind, end - start) / MONTHS_PER_YEAR
-        book = _book_usd(price + kind.install_usd, yearly, discount_rate, years)
-        lost.append(new * (book - price * _sold_share(site, True, end - start)))
-    count = sum(new for _, new in _purchases(servers))
+    for start, new in came(servers):
+        *_, (_, _, _, now) = held(site, start, new, end)
+        lost += [new * share * lost_usd(kind, end - now.bought) for kind, share in now.kinds]
+    count = sum(new for _, new in came(servers))
     found = one_line(site_owner(site), "hardware", "sold early", count, "servers", total(lost), "bought")
     return [replace(line, prepaid_share=1.0, site=site.site) for line in found]
 
@@ -70,35 +78,10 @@ def _book_usd(usd: Money, yearly: Money, rate: Money, years: Money) -> Money:
     return _plain(np.asarray(usd * grown - yearly * paid, dtype=np.float64))
 
 
-def _purchases(servers: Sequence[Servers]) -> list[tuple[int, int]]:
-    """(months after which they are bought, how many) of servers that come beside those that stand."""
-    found, there = [], 0
-    for start, month in enumerate(servers):
-        if month.bought > there:
-            found.append((start, month.bought - there))
-        there = month.bought
-    return found
-
-
-def _price_usd(kind: ServerKind) -> Money:
-    return kind.capex_usd * (1.0 + kind.network_storage_share)
-
-
-def _life_months(kind: ServerKind) -> NDArray[np.float64]:
-    return np.round(np.asarray(kind.life_years, dtype=np.float64) * MONTHS_PER_YEAR)
-
-
-def _age_months(kind: ServerKind, months: float) -> NDArray[np.float64]:
-    """Age of a server that is replaced at the end of each life, after so many months."""
-    age = np.mod(months, _life_months(kind))
-    return np.where(age == 0, _life_months(kind), age)
-
-
-def _sold_share(site: OwnedSite, is_early: bool, months: float) -> Money:
+def _sold_share(site: OwnedSite, kind: ServerKind, is_early: bool, age_months: Money) -> Money:
     if is_early and site.sold_share is not None:
         return site.sold_share
-    kind = site.server
-    return resale_share(kind, kind.life_years * _plain(_age_months(kind, months) / _life_months(kind)))
+    return resale_share(kind, kind.life_years * _plain(np.asarray(age_months / life_months(kind))))
 
 
 def resale_share(kind: ServerKind, age_years: Money) -> Money:
@@ -120,6 +103,6 @@ def resale_share(kind: ServerKind, age_years: Money) -> Money:
     return found if found.ndim else float(found)
 
 
-def _plain(values: NDArray[np.float64] | NDArray[np.bool_]) -> Money:
+def _plain(values: NDArray[np.float64]) -> Money:
     found = np.asarray(values, dtype=np.float64)
     return found if found.ndim else float(found)

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from simulator.bill.annuity import MONTHS_PER_YEAR, annual_usd
 from simulator.bill.clock import at_prices
 from simulator.bill.parts import at_site, one_line, shared_out
+from simulator.bill.purchases import Servers, of_price, price_usd
+from simulator.bill.sums import total
 from simulator.bill.use import STATES, Use
 from simulator.study.bill import Line
-from simulator.study.terms import Money, OwnedSite
+from simulator.study.terms import Money, OwnedSite, ServerKind
 from simulator.units import HOURS_PER_MONTH
 
 _SLACK = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Servers:
-    """Servers of a site in a month: those there, and those of them that are spare."""
-
-    bought: int
-    spare: int
 
 
 def site_owner(site: OwnedSite) -> str:
@@ -45,25 +38,34 @@ def servers_by_month(site: OwnedSite, used: Sequence[int]) -> list[Servers]:
     return found
 
 
-def owned_lines(site: OwnedSite, index: int, use: Use, servers: Servers, discount_rate: Money) -> list[Line]:
-    """Lines of a month of one site; `index` is its place in the terms.
+def owned_lines(
+    known: OwnedSite, index: int, use: Use, by_month: Sequence[Servers], k: int, discount_rate: Money
+) -> list[Line]:
+    """Lines of month k + 1 of one site; `index` is its place in the terms, `by_month` its servers.
 
     usd/year = C (1 - s/(1+r)^n) r(1+r)^n/((1+r)^n - 1) + maintenance + space + electricity, with capex C and resale
     share s after a life of n years. All but electricity is shared out over the GPU-hours of all servers: busy, idle,
     starting, down, spare, unused. Of a job they are paid for its share of the time, and nothing is bought for it.
+    Servers cost what they did when they were bought, whatever events make of the price since.
     """
-    kind, owner, bought = site.server, site_owner(site), servers.bought
+    site, servers = known.at(k + 1), by_month[k]
+    owner, there = site_owner(site), of_price(known, by_month, k)
     hours = _gpu_hours(site, use, servers)
-    capex = bought * kind.capex_usd
-    network = capex * kind.network_storage_share
-    annual = [annual_usd(usd, kind.residual_share, discount_rate, kind.life_years) for usd in (capex, network)]
-    install = annual_usd(bought * kind.install_usd, 0.0, discount_rate, kind.life_years)
-    maintenance = (capex + network) * kind.maintenance_share_per_year / MONTHS_PER_YEAR
-    space = bought * kind.reserved_kw * site.facility.usd_per_kw_month
+
+    def monthly(usd: Callable[[ServerKind], Money], is_sold: bool = True) -> Money:
+        return total(
+            annual_usd(n * usd(kind), kind.residual_share if is_sold else 0.0, discount_rate, kind.life_years)
+            / MONTHS_PER_YEAR
+            for kind, n in there
+        )
+
+    price = total(n * price_usd(kind) for kind, n in there)
+    maintenance = price * site.server.maintenance_share_per_year / MONTHS_PER_YEAR
+    space = servers.bought * site.server.reserved_kw * site.facility.usd_per_kw_month
     sums = {
-        "hardware": annual[0] / MONTHS_PER_YEAR,
-        "network and storage": annual[1] / MONTHS_PER_YEAR,
-        "installation": install / MONTHS_PER_YEAR,
+        "hardware": monthly(lambda kind: kind.capex_usd),
+        "network and storage": monthly(lambda kind: kind.capex_usd * kind.network_storage_share),
+        "installation": monthly(lambda kind: kind.install_usd, is_sold=False),
     }
     lines: list[Line] = []
     for category, usd in sums.items():

@@ -12,8 +12,9 @@ from simulator.bill.api import api_lines
 from simulator.bill.cash import month_lengths, npv_usd, payment_times, stacked, term_running_usd
 from simulator.bill.commitments import Term, price_index, settled, terms_of
 from simulator.bill.hardware import hardware_payments_usd, sold_early_lines
-from simulator.bill.owned import Servers, owned_lines, servers_by_month
+from simulator.bill.owned import owned_lines, servers_by_month
 from simulator.bill.parts import one_line
+from simulator.bill.purchases import Servers, prices
 from simulator.bill.rented import committed_category, left_over_lines, rented_lines
 from simulator.bill.staff import fee_lines, share_lines, staff_lines
 from simulator.bill.sums import total, total_usd
@@ -138,6 +139,7 @@ def _price_months(terms: Terms, plan: _Plan, k: int) -> list[object]:
         )
         for offer, begun in zip(terms.rented, plan.begun, strict=True)
     ]
+    rows += [k for site in terms.owned if len(prices(site)) > 1]
     rows += [k + 1 in span for span in terms.spans]
     return rows + ([min(k + 1, len(terms.token_index) - 1)] if terms.apis else [])
 
@@ -147,7 +149,7 @@ def _month_lines(terms: Terms, use: Use, k: int, plan: _Plan, more: Sequence[Lin
     lines: list[Line] = []
     for i, site in enumerate(terms.owned):
         if month in site.span:
-            lines += owned_lines(site.at(month), i, use, plan.servers[i][k], terms.discount_rate_per_year)
+            lines += owned_lines(site, i, use, plan.servers[i], k, terms.discount_rate_per_year)
     now = price_index(terms.rental_index, month)
     for offer, begun in zip(terms.rented, plan.begun, strict=True):
         running = [term for term in begun if term.runs_in(k)]

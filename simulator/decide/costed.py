@@ -96,19 +96,19 @@ def months(found: Costed) -> tuple[Month, ...]:
         for k, site in enumerate(found.terms.owned)
     ]
     arriving = [np.maximum(np.diff(bought, prepend=0), 0) for bought in sites]
-    leads = [math.ceil(site.server.lead_months) for site in found.terms.owned]
+    ordered = [0] * len(uses)
+    for site, new in zip(found.terms.owned, arriving, strict=True):
+        for k, count in enumerate(new.tolist()):
+            ordered[max(k - math.ceil(site.at(k + 1).server.lead_months), 0)] += count
     rows: list[Month] = []
     for k, (month, bill) in enumerate(zip(found.walked, found.bill.months, strict=True)):
-        ordered = sum(int(new[k + lead]) for new, lead in zip(arriving, leads, strict=True) if k + lead < len(new))
-        if k == 0:
-            ordered = sum(int(new[: lead + 1].sum()) for new, lead in zip(arriving, leads, strict=True))
         rows.append(
             Month(
                 month.month,
                 month.level,
                 month.sizes,
                 sum(bought[k] for bought in sites),
-                ordered,
+                ordered[k],
                 sum(int(new[k]) for new in arriving),
                 month.meets,
                 month.attainment,

@@ -25,12 +25,11 @@ PRECISION_OF_BILLS = 0.001
 
 
 def _servers(terms: Terms, factor: float) -> Terms:
-    return replace(
-        terms,
-        owned=tuple(
-            replace(site, server=replace(site.server, capex_usd=site.server.capex_usd * factor)) for site in terms.owned
-        ),
-    )
+    def dearer(site: OwnedSite) -> OwnedSite:
+        server = replace(site.server, capex_usd=site.server.capex_usd * factor)
+        return replace(site, server=server, later=tuple(map(dearer, site.later)))
+
+    return replace(terms, owned=tuple(map(dearer, terms.owned)))
 
 
 def _electricity(terms: Terms, factor: float) -> Terms:

@@ -168,7 +168,11 @@ def _lengths(offer: RentedTerms) -> list[int]:
 
 
 def _begun(
-    wanted: Sequence[tuple[int, Sequence[int | None]]], lengths: Sequence[int], first: int, last: int, which: Sequence[int]
+    wanted: Sequence[tuple[int, Sequence[int | None]]],
+    lengths: Sequence[int],
+    first: int,
+    last: int,
+    which: Sequence[int],
 ) -> list[tuple[tuple[int, int], ...] | None]:
     """Terms that begin of each commitment; None, so that they are found, where a number of them is open.
 
@@ -233,8 +237,10 @@ def _with_pools(known: Agreed, one: Agreed) -> Agreed:
 
 
 def _same_servers(known: OwnedSite, one: OwnedSite) -> bool:
-    """The same servers at one site, whatever else is paid for them then."""
-    return known.site == one.site and _equal(known.server, one.server)
+    """The same make of server at one site, whatever it, and all else, costs then."""
+    make = ("name", "gpu", "gpus", "reserved_kw", "host_kw")
+    there = known.server, one.server
+    return known.site == one.site and all(_equal(*(getattr(kind, key) for kind in there)) for key in make)
 
 
 def _same_offer(known: RentedTerms, one: RentedTerms) -> bool:

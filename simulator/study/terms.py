@@ -105,8 +105,8 @@ class OwnedSite:
     spares : servers bought beside those in use; None: `spare_share` of them, rounded up
     span : bought as they are needed in its first month or later; sold at the end of its last
     sold_share : of its price, that a server brings when its span ends before the study; None: what its age gives
-    later : the same servers where an event changes what else is paid for them, as electricity, space or spares, from
-        the first month of its span on
+    later : the same servers where an event changes what is paid for them, as electricity, space, spares or the price
+        of further ones, from the first month of its span on
     """
 
     site: str
@@ -124,7 +124,8 @@ class OwnedSite:
         found = next((one for one in reversed(self.later) if one.span.first <= month), self)
         if found is self:
             return self
-        return replace(self, facility=found.facility, spares=found.spares, spare_share=found.spare_share)
+        now = {name: getattr(found, name) for name in ("server", "facility", "spares", "spare_share")}
+        return replace(self, **now)
 
 
 @dataclass(frozen=True, slots=True)

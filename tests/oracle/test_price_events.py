@@ -142,6 +142,58 @@ def test_servers_stay_where_an_event_changes_what_else_is_paid_for_them(
     assert not [row for row in study.mean_lines() if row["part"] == "sold early" and abs(row["usd"]) > 1e-9]
 
 
+HARDWARE_USD = 95_000 / 60
+
+
+@pytest.mark.parametrize(
+    ("sets", "change", "hardware", "once"),
+    [
+        ((), "capex_usd: 60000", [HARDWARE_USD] * 12, {}),
+        ((), "life_years: 2, residual_share: 0.5", [HARDWARE_USD] * 12, {}),
+        (
+            (),
+            "capex_usd: 60000, spares: 1",
+            [HARDWARE_USD] * 3 + [HARDWARE_USD + 57_000 / 60] * 9,
+            {3: 61_000, 12: -60_000 * 0.85},
+        ),
+        (
+            ("topologies.own.servers[old].life_years=0.5",),
+            "capex_usd: 60000, install_usd: 0",
+            [95_000 / 6] * 6 + [57_000 / 6] * 6,
+            {6: 60_000 - 5_000 - (101_000 - 5_000), 12: 5_000 - 3_000},
+        ),
+    ],
+)
+def test_an_event_prices_later_purchases_alone(
+    tmp_path: Path, sets: tuple[str, ...], change: str, hardware: list[float], once: dict[int, float]
+) -> None:
+    """What is owned stays as it was bought; a further server, and one that replaces it, costs the new price.
+
+    By hand, with 5 % left after a life of five years, or of half a one; `once` is what is paid beside the study without
+    the event. Nine months of five years leave 85 % of a price, linear to the 80 % of one year.
+    """
+    ages = "cost.overrides={onprem.residual_fraction.12m: 0.8}"
+    event = (
+        "events: [{name: price, from_month: 4, topology: own, change: {servers: [{name: old, site: datacentre, "
+        f"gpu: h100-sxm, {change}}}]}}}}]"
+    )
+    found, plain = (
+        simulate(written(tmp_path, SCENARIO.replace("EVENTS", text), ages, *sets), tmp_path)
+        for text in (event, "growth_per_year: 0")
+    )
+    study = second_bill(found.bundle, "own")
+    usd = [sum(row["usd"] for row in study.lines(k) if row["category"] == "hardware") for k in range(12)]
+    assert usd == pytest.approx(hardware)
+    then, before = ({}, {})
+    for paid, one in ((then, study), (before, second_bill(plain.bundle, "own"))):
+        one.owned[0].pay(paid)
+    changed = {at: usd - before.get(at, 0.0) for at, usd in then.items() if abs(usd - before.get(at, 0.0)) > 1e-6}
+    assert changed == pytest.approx(once)
+    cost = found.summary["topologies"]["own"]["cost"]
+    assert study.npv() == pytest.approx(-cost["npv_usd"], rel=1e-9)
+    assert sum(row["usd"] for row in study.mean_lines()) == pytest.approx(cost["usd_per_month"], rel=1e-9)
+
+
 def test_the_clocks_of_a_tariff_that_an_event_brings_are_told(tmp_path: Path) -> None:
     """One price before, 24 from month 4 on, by the clocks of the servers and not of the run."""
     servers = (

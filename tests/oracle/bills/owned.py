@@ -18,6 +18,7 @@ class Owned:
         self.owner = f"{site['site']}/{self.kind['gpu']}"
         self.rate = months.terms["discount_rate_per_year"]
         self.bought, self.spare = self._servers()
+        self.boxes = self._boxes()
 
     def _servers(self) -> tuple[list[int], list[int]]:
         site, bought, spare, most = self.site, [], [], 0
@@ -45,33 +46,57 @@ class Owned:
             if servers["site"] == self.site["site"] and servers["gpu"] == self.kind["gpu"]
         ]
 
-    def _yearly(self) -> tuple[float, float]:
+    def _boxes(self) -> list[list[tuple[int, Row]]]:
+        """Each place for a server: (month, server) of the first one there and of all that replace it."""
+        last = self.site["span"]["last"]
+        end = min(self.months.terms["months"], math.inf if last is None else last)
+        places, there = [], 0
+        for month, count in enumerate(self.bought):
+            for _ in range(count - there):
+                bought, chain = month, []
+                while bought < end:
+                    kind = self._now(bought)["server"]
+                    chain.append((bought, kind))
+                    bought += round(12 * kind["life_years"])
+                places.append(chain)
+            there = count
+        return places
+
+    def _standing(self, month: float) -> list[tuple[int, Row]]:
+        """The servers that are there in a month, counted from 0, as they were bought."""
+        return [[one for one in chain if one[0] <= month][-1] for chain in self.boxes if chain and chain[0][0] <= month]
+
+    def _yearly(self, kind: Row) -> tuple[float, float]:
         """Share of its price that hardware loses, in today's money, and what each USD of it costs a year."""
-        life, rate = self.kind["life_years"], self.rate
+        life, rate = kind["life_years"], self.rate
         factor = 1 / life if rate == 0 else rate * (1 + rate) ** life / ((1 + rate) ** life - 1)
-        return 1 - self.kind["residual_share"] / (1 + rate) ** life, factor
+        return 1 - kind["residual_share"] / (1 + rate) ** life, factor
 
     def _now(self, month: int) -> Row:
         """What holds in a month, counted from 0."""
         return [self.site, *(one for one in self.site.get("later", []) if one["span"]["first"] <= month + 1)][-1]
 
     def lines(self, month: int) -> list[Row]:
-        kind, place = self.kind, self._now(month)["facility"]
+        kind, now = self.kind, self._now(month)
+        place = now["facility"]
         bought, spare = self.bought[month], self.spare[month]
         hours = self.months.gpu_hours(month, self.site["pools"])
         used = math.fsum(hours.values())
         time = HOURS * self.months.share(month)
         hours["spare"] = spare * kind["gpus"] * time
         hours["unused"] = max(0.0, (bought - spare) * kind["gpus"] * time - used)
-        worth, factor = self._yearly()
-        capex = bought * kind["capex_usd"]
-        network = capex * kind["network_storage_share"]
+        usd = dict.fromkeys(("hardware", "network and storage", "installation", "maintenance"), 0.0)
+        for _, box in self._standing(month):
+            worth, factor = self._yearly(box)
+            network = box["capex_usd"] * box["network_storage_share"]
+            usd["hardware"] += box["capex_usd"] * worth * factor / 12
+            usd["network and storage"] += network * worth * factor / 12
+            usd["installation"] += box["install_usd"] * factor / 12
+            usd["maintenance"] += (box["capex_usd"] + network) * now["server"]["maintenance_share_per_year"] / 12
+        usd["space"] = bought * kind["reserved_kw"] * place["usd_per_kw_month"]
         sums = [
-            ("hardware", capex * worth * factor / 12, "bought"),
-            ("network and storage", network * worth * factor / 12, "bought"),
-            ("installation", bought * kind["install_usd"] * factor / 12, "bought"),
-            ("maintenance", (capex + network) * kind["maintenance_share_per_year"] / 12, "by_month"),
-            ("space", bought * kind["reserved_kw"] * place["usd_per_kw_month"], "by_month"),
+            (name, sum_usd, "by_month" if name in ("maintenance", "space") else "bought")
+            for name, sum_usd in usd.items()
         ]
         rows = []
         for category, usd, paid in sums:
@@ -99,24 +124,21 @@ class Owned:
 
     def sold_early(self) -> Row:
         """What servers lose beyond what was written off: a loan that is paid off at once, less what the sale brings."""
-        kind, rate, end = self.kind, self.rate, self.site["span"]["last"]
-        price = kind["capex_usd"] * (1 + kind["network_storage_share"])
-        worth, factor = self._yearly()
-        yearly = (price * worth + kind["install_usd"]) * factor
-        lost, there = 0.0, 0
-        for start, count in enumerate(self.bought):
-            if count > there:
-                months = (end - start - 1) % round(12 * kind["life_years"]) + 1
-                years = months / 12
-                interest = years if rate == 0 else ((1 + rate) ** years - 1) / rate
-                book = (price + kind["install_usd"]) * (1 + rate) ** years - yearly * interest
-                lost += (count - there) * (book - price * self._sold_share(months))
-            there = count
+        rate, end = self.rate, self.site["span"]["last"]
+        lost = 0.0
+        for bought, kind in self._standing(end - 1):
+            price = kind["capex_usd"] * (1 + kind["network_storage_share"])
+            worth, factor = self._yearly(kind)
+            yearly = (price * worth + kind["install_usd"]) * factor
+            years = (end - bought) / 12
+            interest = years if rate == 0 else ((1 + rate) ** years - 1) / rate
+            book = (price + kind["install_usd"]) * (1 + rate) ** years - yearly * interest
+            lost += book - price * self._sold_share(kind, end - bought)
         return row(self.owner, "hardware", "sold early", lost, "bought")
 
-    def _sold_share(self, months: float) -> float:
+    def _sold_share(self, kind: Row, months: float) -> float:
         """What a server of that age is sold for."""
-        kind, last = self.kind, self.site["span"]["last"]
+        last = self.site["span"]["last"]
         if last is not None and last < self.months.terms["months"] and self.site["sold_share"] is not None:
             return float(self.site["sold_share"])
         points = [(0.0, 1.0)]
@@ -130,21 +152,13 @@ class Owned:
 
     def pay(self, paid: dict[float, float]) -> None:
         """Servers as they are bought, replaced at the end of their life, and sold."""
-        there = 0
-        for month, count in enumerate(self.bought):
-            if count > there:
-                self._pay_for(paid, month, count - there)
-            there = count
-
-    def _pay_for(self, paid: dict[float, float], start: int, count: int) -> None:
-        kind, last, study = self.kind, self.site["span"]["last"], self.months.terms["months"]
+        last, study = self.site["span"]["last"], self.months.terms["months"]
         end = study if last is None else min(float(last), study)
-        price = count * kind["capex_usd"] * (1 + kind["network_storage_share"])
-        install, life = count * kind["install_usd"], round(kind["life_years"] * 12)
-        bought = start
-        paid[float(start)] = paid.get(float(start), 0.0) + price + install
-        while bought + life < end:
-            bought += life
-            swap = price * (1 - kind["residual_share"]) + install
-            paid[float(bought)] = paid.get(float(bought), 0.0) + swap
-        paid[end] = paid.get(end, 0.0) - price * self._sold_share(end - bought)
+        for chain in self.boxes:
+            for k, (bought, kind) in enumerate(chain):
+                price = kind["capex_usd"] * (1 + kind["network_storage_share"])
+                paid[float(bought)] = paid.get(float(bought), 0.0) + price + kind["install_usd"]
+                gone, share = end, self._sold_share(kind, end - bought) if k + 1 == len(chain) else 0.0
+                if k + 1 < len(chain):
+                    gone, share = float(chain[k + 1][0]), kind["residual_share"]
+                paid[gone] = paid.get(gone, 0.0) - price * share

@@ -142,23 +142,35 @@ def site(scenario: Row, said: Row) -> Row:
 
 
 def offer(scenario: Row, staged: list[tuple[int, int | None, Row]], k: int) -> Row:
-    """One pool's instances from the first month on."""
-    pools = [(first, phase["pools"][k]) for first, _, phase in staged]
-    rows = [(first, instances(scenario, pool)) for first, pool in pools]
+    """One pool's instances from the first month on, with a commitment of every length that it ever has."""
+    rows = [(first, instances(scenario, phase["pools"][k])) for first, _, phase in staged]
+    lengths: dict[int, Row] = {}
+    for _, row in rows:
+        for one in row["commitments"]:
+            lengths.setdefault(one["term_months"], one)
+    for _, row in rows:
+        sold = {one["term_months"]: one | {"sold": True} for one in row["commitments"]}
+        row["commitments"] = [
+            sold.get(length) or one | {"sold": False, "instances": None if one["instances"] is None else 0}
+            for length, one in lengths.items()
+        ]
     base = rows[0][1] | {"span": {"first": 1, "last": None}}
     base["later"] = [one | {"span": {"first": first, "last": None}} for first, one in rows[1:]]
-    months = math.ceil(scenario["study"]["months"])
-    for number, agreed in enumerate(base["commitments"]):
-        wanted = [(first, one["commitments"][number]["instances"]) for first, one in rows]
-        if any(number is None for _, number in wanted):
-            continue
-        running: list[tuple[int, int]] = []
-        for month in range(months):
-            want = [count for first, count in wanted if first <= month + 1][-1]
-            lacks = want - sum(count for start, count in running if month < start + agreed["term_months"])
-            if lacks > 0:
-                running.append((month, lacks))
-        agreed["begins"] = running
+    numbers = [[one["commitments"][i]["instances"] for i in range(len(lengths))] for _, one in rows]
+    together = base["tier"].startswith("reserved") and all(None not in row for row in numbers)
+    begun: list[list[tuple[int, int]]] = [[] for _ in lengths]
+    for month in range(math.ceil(scenario["study"]["months"])):
+        now = [n for (first, _), n in zip(rows, numbers, strict=True) if first <= month + 1][-1]
+        running = [
+            sum(count for start, count in begun[i] if month < start + length) for i, length in enumerate(lengths)
+        ]
+        for i, wanted in enumerate(now):
+            lacks = (wanted or 0) - (sum(running) if together else running[i])
+            if wanted and lacks > 0:
+                begun[i].append((month, lacks))
+    for i, agreed in enumerate(base["commitments"]):
+        if all(row[i] is not None for row in numbers):
+            agreed["begins"] = begun[i]
     return base
 
 

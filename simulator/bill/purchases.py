@@ -1,0 +1,120 @@
+"""Servers by the price at which they were bought: an event changes the price of later purchases alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.bill.annuity import MONTHS_PER_YEAR
+from simulator.bill.sums import total
+from simulator.study.terms import Money, OwnedSite, ServerKind
+
+_PAID = ("capex_usd", "network_storage_share", "install_usd", "life_years", "residual_share")
+"""With the resale by age, what goes with a purchase."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Servers of a site in a month: those there, and those of them that are spare."""
+
+    bought: int
+    spare: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Servers that came at one time, as they, or those that have replaced them since, are in a month.
+
+    Attributes
+    ----------
+    start : month after which they came
+    count : servers
+    kinds : they are of, with the share of each: 1 or 0, one or by draw, as a draw may replace them sooner
+    bought : month after which those that are there were bought, one or by draw
+    """
+
+    start: int
+    count: int
+    kinds: tuple[tuple[ServerKind, Money], ...]
+    bought: Money
+
+
+def came(servers: Sequence[Servers]) -> list[tuple[int, int]]:
+    """(months after which they come, how many) of servers that come beside those that stand."""
+    found, there = [], 0
+    for start, month in enumerate(servers):
+        if month.bought > there:
+            found.append((start, month.bought - there))
+        there = month.bought
+    return found
+
+
+def held(site: OwnedSite, start: int, count: int, until: float) -> Iterator[tuple[int, Money, Held, Held]]:
+    """Servers that came after month `start`, in every month up to `until`: the month after which it begins, the share
+    that is replaced then (1 or 0, one or by draw), what was there before, and what is there in it.
+
+    They are replaced at the end of each life, by servers of the price of that month.
+    """
+    kinds = prices(site)
+    new = _price_in(kinds, start + 1)
+    now = Held(start, count, tuple((kind, float(i == new)) for i, (_, kind) in enumerate(kinds)), float(start))
+    yield start, 0.0, now, now
+    for k in range(start + 1, math.ceil(until)):
+        lives = total(share * life_months(kind) for kind, share in now.kinds)
+        due = _plain(np.asarray(k - now.bought == lives))
+        new = _price_in(kinds, k + 1)
+        then = tuple((kind, share * (1.0 - due) + due * float(i == new)) for i, (kind, share) in enumerate(now.kinds))
+        before, now = now, Held(start, count, then, now.bought * (1.0 - due) + k * due)
+        yield k, due, before, now
+
+
+def of_price(site: OwnedSite, servers: Sequence[Servers], k: int) -> list[tuple[ServerKind, Money]]:
+    """Servers that are there in month k + 1 of each price, one number or by draw."""
+    kinds = prices(site)
+    if len(kinds) == 1:
+        return [(site.server, servers[k].bought)]
+    there = [list(held(site, start, count, k + 1.0))[-1][-1] for start, count in came(servers[: k + 1])]
+    return [(kind, total(one.count * one.kinds[i][1] for one in there)) for i, (_, kind) in enumerate(kinds)]
+
+
+def prices(site: OwnedSite) -> list[tuple[int, ServerKind]]:
+    """The site's servers at each of the prices that events make of them, and the month from which on it is paid."""
+    found = [(site.span.first, site.server)]
+    for one in site.later:
+        if not _equal(one.server, found[-1][1]):
+            found.append((one.span.first, one.server))
+    return found
+
+
+def _price_in(kinds: Sequence[tuple[int, ServerKind]], month: int) -> int:
+    return max((i for i, (first, _) in enumerate(kinds) if first <= month), default=0)
+
+
+def _equal(one: ServerKind, other: ServerKind) -> bool:
+    """Whether they cost the same; prices may be arrays of draws."""
+    if one is other:
+        return True
+    rows = [
+        [*(getattr(kind, name) for name in _PAID), *(part for pair in kind.resale_share_by_age for part in pair)]
+        for kind in (one, other)
+    ]
+    return len(rows[0]) == len(rows[1]) and all(np.array_equal(a, b) for a, b in zip(*rows, strict=True))
+
+
+def price_usd(kind: ServerKind) -> Money:
+    """One server, with network and storage."""
+    return kind.capex_usd * (1.0 + kind.network_storage_share)
+
+
+def life_months(kind: ServerKind) -> NDArray[np.float64]:
+    """Whole months after which a server is replaced."""
+    return np.round(np.asarray(kind.life_years, dtype=np.float64) * MONTHS_PER_YEAR)
+
+
+def _plain(values: NDArray[np.bool_]) -> Money:
+    found = np.asarray(values, dtype=np.float64)
+    return found if found.ndim else float(found)
