@@ -82,7 +82,7 @@ def with_spare(point: Point, spare: int) -> Point:
 
 def _more(size: Size, spare: int) -> Size:
     if isinstance(size, Fixed):
-        return Fixed(size.replicas + spare if size.replicas else 0)
+        return replace(size, replicas=size.replicas + spare if size.replicas else 0)
     return replace(size, most=size.most + spare)
 
 

@@ -21,9 +21,15 @@ AUTO: Literal["auto"] = "auto"
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """So many replicas, always."""
+    """So many replicas, always.
+
+    Attributes
+    ----------
+    instance : on which they meet the SLO where they miss it on the one that holds them for least; empty for that one
+    """
 
     replicas: int
+    instance: str = ""
 
     @property
     def least(self) -> int:
@@ -36,7 +42,7 @@ class Fixed:
         return self.replicas
 
     def __str__(self) -> str:
-        return str(self.replicas)
+        return f"{self.replicas}{_on(self.instance)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,11 @@ class Scaled:
     instance: str = ""
 
     def __str__(self) -> str:
-        on = f" on {self.instance}" if self.instance else ""
-        return f"{self.least} to {self.most} at {self.target:g}{on}"
+        return f"{self.least} to {self.most} at {self.target:g}{_on(self.instance)}"
+
+
+def _on(instance: str) -> str:
+    return f" on {instance}" if instance else ""
 
 
 Size = Fixed | Scaled
@@ -242,15 +251,16 @@ def alone(loaded: LoadedScenario, name: str) -> LoadedScenario:
 
 
 def _fields(pool: Pool, size: Size) -> dict[str, Any]:
+    on = {"instance": size.instance} if size.instance else {}
     if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
         outside = size.replicas if pool.replicas == AUTO else pool.replicas
-        return {"replicas": outside, "schedule": tuple(_sized(window, size.replicas) for window in pool.schedule)}
+        windows = tuple(_sized(window, size.replicas) for window in pool.schedule)
+        return {"replicas": outside, "schedule": windows, **on}
     if isinstance(size, Fixed):
-        return {"replicas": size.replicas, "autoscaler": None}
+        return {"replicas": size.replicas, "autoscaler": None, **on}
     own = pool.autoscaler if isinstance(pool.autoscaler, QueueAutoscaler) else None
     scaler = own or QueueAutoscaler(min=AUTO, max=AUTO, target_per_replica=AUTO)
     numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
-    on = {"instance": size.instance} if size.instance else {}
     return {"autoscaler": scaler.model_copy(update=numbers), "replicas": 1, **on}
 
 
@@ -289,6 +299,7 @@ def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) ->
     pools = loaded.scenario.topologies[name].pools
     for k, size in sizes.items():
         pool, root = pools[k], f"pools{item(pools, k)}"
+        found += [(f"{root}.instance", size.instance)] * bool(size.instance)
         if isinstance(size, Fixed) and any(window.replicas == AUTO for window in pool.schedule):
             found += [
                 (f"{root}.schedule[{j}].replicas", size.replicas)
@@ -300,7 +311,6 @@ def size_values(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) ->
             found.append((f"{root}.replicas", size.replicas))
         else:
             numbers = {"min": size.least, "max": size.most, "target_per_replica": size.target}
-            found += [(f"{root}.instance", size.instance)] * bool(size.instance)
             if not isinstance(pool.autoscaler, QueueAutoscaler):
                 found.append((f"{root}.autoscaler", numbers))
                 continue

@@ -19,7 +19,14 @@ from simulator.simulate.priced import usd_of_periods
 from simulator.simulate.refusal import try_fleet
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
-from simulator.size.instances import better_instance, has_choice, is_left_open, other_instances, replica_hours
+from simulator.size.instances import (
+    better_instance,
+    has_choice,
+    is_chosen_by_use,
+    is_left_open,
+    other_instances,
+    replica_hours,
+)
 
 Instances = dict[str, str]
 """Names of instances, by pool."""
@@ -104,7 +111,8 @@ def _open(written: Topology, sized: Topology) -> tuple[str, ...]:
     return tuple(
         pool.name
         for pool in written.pools
-        if pool.name in there and is_left_open(pool) and not is_open(pool) and has_choice(pool)
+        if pool.name in there and is_chosen_by_use(pool) and is_left_open(pool)
+        if not is_open(pool) and has_choice(pool)
     )
 
 

@@ -272,7 +272,7 @@ def _edge(trials: Trials, found: Search) -> str:
 def _next_size(trials: Trials, best: Tried) -> Tried | None:
     """One more replica in every pool that has any, if that meets."""
     point = tuple(
-        Fixed(size.replicas + pool.step if size.replicas else 0)
+        replace(size, replicas=size.replicas + pool.step if size.replicas else 0)
         if isinstance(size, Fixed)
         else replace(size, least=size.least + 1, most=size.most + 1)
         for size, pool in zip(best.point, trials.pools, strict=True)

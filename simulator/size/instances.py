@@ -47,18 +47,21 @@ class Better:
 
 
 def is_left_open(pool: Pool) -> bool:
-    """Whether no one says on which instances a rented pool is that an autoscaler sizes."""
-    return is_chosen_by_use(pool) and pool.instance is None and pool.gpus_per_instance is None
+    """Whether no one says on which instances a rented pool is.
+
+    A number under commitment that is given is of the instances that are taken for it; where it is that of the fewest
+    replicas, it is another one on other instances.
+    """
+    return _is_free(pool) and pool.instance is None and pool.gpus_per_instance is None
 
 
 def is_chosen_by_use(pool: Pool) -> bool:
-    """Whether how long each number of replicas is there decides which instances of a pool cost least.
+    """Whether how long each number of replicas is there decides which instances of a pool cost least."""
+    return isinstance(pool.autoscaler, QueueAutoscaler) and _is_free(pool)
 
-    So it does where the fewest replicas of an autoscaler are under commitment: with other instances that is another
-    number of them. A number that is given is of the instances that are taken for it.
-    """
-    is_rented = pool.billing != "owned" and not (is_reserved(pool) and pool.commitments is not None)
-    return isinstance(pool.autoscaler, QueueAutoscaler) and is_rented
+
+def _is_free(pool: Pool) -> bool:
+    return pool.billing != "owned" and not (is_reserved(pool) and pool.commitments is not None)
 
 
 def has_choice(pool: Pool) -> bool:

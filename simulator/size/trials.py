@@ -200,9 +200,9 @@ class Trials:
     def __call__(self, point: Point, best: Tried | None = None, replications: int | None = None) -> Tried:
         """Simulate a point, and what autoscaled pools of it would have cost least on, if these are other instances.
 
-        Which instances hold a pool for least depends on how long it has how many replicas, which its trial says. One
-        that is refused may meet on others, where instances fail with all that is on them. The point that is returned
-        names them.
+        Which instances hold such a pool for least depends on how long it has how many replicas, which its trial says.
+        One that is refused, autoscaled or not, may meet on others, where instances fail with all that is on them. The
+        point that is returned names them.
 
         Parameters
         ----------
@@ -237,11 +237,11 @@ class Trials:
         return tried
 
     def _on_other_instances(self, point: Point) -> Iterator[Point]:
-        """The point with one autoscaled pool on each of the instances on which its trial may go another way."""
+        """The point with one pool on each of the instances on which its trial may go another way."""
         sized = self.sized(point)
         settings = {pool.name: pool for pool in sized.planned.settings.pools}
         specs = {spec.name: spec for spec in sized.subject.fleet.pools}
-        for k, size, written in self._left_open(point):
+        for k, size, written in self._on_any_instance(point):
             for name in other_instances(settings[written.name], specs[written.name]):
                 yield (*point[:k], _on(written, size, name), *point[k + 1 :])
 
@@ -278,9 +278,15 @@ class Trials:
         return tuple(found)
 
     def _left_open(self, point: Point) -> Iterator[tuple[int, Scaled, Pool]]:
-        """Number, size, and the pool at that size, of each whose instances the scenario leaves open to its trials."""
-        for k, (pool, size) in enumerate(zip(self.pools, point, strict=True)):
+        """Number, size, and the pool at that size, of each that is on the instances that its trial finds cheapest."""
+        for k, size, written in self._on_any_instance(point):
             if isinstance(size, Scaled):
+                yield k, size, written
+
+    def _on_any_instance(self, point: Point) -> Iterator[tuple[int, Size, Pool]]:
+        """Number, size, and the pool at that size, of each whose instances the scenario leaves open."""
+        for k, (pool, size) in enumerate(zip(self.pools, point, strict=True)):
+            if size.most:
                 sized = with_sizes(self.loaded, self.name, {pool.index: replace(size, instance="")})
                 written = sized.scenario.topologies[self.name].pools[pool.index]
                 if is_left_open(written):
@@ -361,7 +367,7 @@ def _dearer(usd: Sequence[float], best: Sequence[float]) -> bool:
     return sum(usd) - reference > RACE_MARGINS[len(usd) - 1] * reference
 
 
-def _on(pool: Pool, size: Scaled, instance: str) -> Scaled:
+def _on(pool: Pool, size: Size, instance: str) -> Size:
     """The size of a pool on an instance; that is not named where it is taken anyway."""
     taken = taken_before(pool)
     return replace(size, instance="" if taken is not None and taken.instance == instance else instance)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scenario_cases import chat, written
 
-from simulator.resolve.sizes import Scaled, alone, open_pools
+from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, size_values, with_sizes
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
 from simulator.simulate.store import Store
@@ -124,6 +124,35 @@ def test_a_size_that_is_refused_on_one_instance_is_tried_on_others(tmp_path: Pat
         assert (found.word, size.instance) == (word, instance)
         assert trials.simulated >= tried
         assert given or trials.simulated == 1
+
+
+def fixed(replicas: str, given: str = "", more: str = "") -> str:
+    pool = f"{{name: p, site: lambda, gpu: h100-sxm, storage_gb: 0, replicas: {replicas}{FAILURE}{given}}}"
+    return f"t: {{pools: [{pool}]{more}}}"
+
+
+def test_a_fixed_number_that_is_refused_on_one_instance_is_found_on_others(tmp_path: Path) -> None:
+    """Two on one instance fail together for half a minute; on two of one GPU at $4.29 one of them stays."""
+    load = {"rate_rps": 12, "horizon_s": 120, "warmup_s": 10}
+    found, _ = run(tmp_path, fixed("auto"), **load)
+    assert found["cost"]["usd_per_month"] == pytest.approx(2 * 4.29 * HOURS_PER_MONTH)
+    named = {gpus: run(tmp_path, fixed("auto", f", gpus_per_instance: {gpus}"), **load)[0] for gpus in (1, 2, 4, 8)}
+    least = min(one["cost"]["usd_per_month"] for one in named.values() if one["metrics"]["slo_met"])
+    assert found["metrics"]["slo_met"]
+    assert found["cost"]["usd_per_month"] == pytest.approx(least)
+    assert ("2 on gpu_1x_h100_sxm5", "met") in {(row["sizes"], row["word"]) for row in found["search"]["trail"]}
+
+
+def test_the_instance_of_a_fixed_number_is_written_with_it(tmp_path: Path) -> None:
+    """In the resolved scenario and in the lines of a plan, so that both are the same fleet again."""
+    loaded = written(tmp_path, chat(fixed("auto"), study="months: 1"))
+    sized = with_sizes(loaded, "t", {0: Fixed(4, "gpu_2x_h100_sxm5")}).scenario.topologies["t"].pools[0]
+    assert (sized.replicas, sized.instance) == (4, "gpu_2x_h100_sxm5")
+    assert size_values(loaded, "t", {0: Fixed(4, "gpu_2x_h100_sxm5")}) == [
+        ("pools[p].instance", "gpu_2x_h100_sxm5"),
+        ("pools[p].replicas", 4),
+    ]
+    assert str(Fixed(4, "gpu_2x_h100_sxm5")) == "4 on gpu_2x_h100_sxm5"
 
 
 @pytest.mark.exhaustive
