@@ -22,6 +22,7 @@ def record_schedule(
     random: int | None = None,
     modes: str = "all",
     first: int = 0,
+    edges: bool = False,
     workloads: int = 1,
     seed: int = 0,
     using: Literal["core", "scheduler", "engine"] = "core",
@@ -52,6 +53,8 @@ def record_schedule(
         a random combination.
     first
         Number of the first random engine, to go on where an earlier recording stopped.
+    edges
+        With --random, in more modes at once, with few blocks and small budgets, and requests at these limits.
     workloads
         Random workloads on the engine that the engine arguments describe.
     seed
@@ -86,7 +89,7 @@ def record_schedule(
     if random is not None and using == "core":
         from calibrate.experiments.core_schedules import record_cores
 
-        return _report_cores(record_cores(start, out, random, seed, allowed, first), random, started_s)
+        return _report_cores(record_cores(start, out, random, seed, allowed, first, edges), random, started_s)
     if random is not None:
         found = record_random(start, out, random, seed, using == "engine")
         return _report(found, random, started_s)

@@ -45,7 +45,13 @@ class CoreRecording:
 
 
 def record_cores(
-    vllm: Callable[[], VllmProcess], out: Path, number: int, seed: int, allowed: Sequence[str], first: int = 0
+    vllm: Callable[[], VllmProcess],
+    out: Path,
+    number: int,
+    seed: int,
+    allowed: Sequence[str],
+    first: int = 0,
+    edges: bool = False,
 ) -> Iterator[CoreRecording]:
     """Draw `number` engines, record and replay each; one process of vLLM for all of them.
 
@@ -53,12 +59,13 @@ def record_cores(
     ----------
     allowed : modes that may be drawn; none of them is plain serving
     first : number of the first engine
+    edges : at their limits, in more modes at once
     """
     process = vllm()
     try:
         version = str(process.call("versions")["vllm"]).partition("+")[0]
         for k in range(first, first + number):
-            drawn = draw_engine(seed, k, allowed)
+            drawn = draw_engine(seed, k, allowed, edges)
             name = drawn.mode or PLAIN
             modes = drawn.modes or (PLAIN,)
             if found := refusals(asked_of(drawn.engine), version):
@@ -71,7 +78,7 @@ def record_cores(
                     raise
                 yield CoreRecording(modes, refusal=str(error).partition(" (vLLM's output")[0])
                 continue
-            path = out / f"core-{seed}-{k}.json.gz"
+            path = out / f"{'edge' if edges else 'core'}-{seed}-{k}.json.gz"
             write_recording(path, {"format": FORMAT, "mode": name, **made, "requests": drawn.requests})
             yield CoreRecording(modes, path, facts=made["facts"], checks=_replay(path))
     finally:

@@ -46,7 +46,9 @@ _EXCLUDES = (
     ("linear", CONNECTORS),
     ("linear-prefix", tuple(name for name in CONNECTORS if name != "offload")),
 )
-_MEAN_MODES = 3.0
+_AT_EDGES = {"reset": ("nixl-decode", "store"), "nixl-prefill": ("stop", "abort", "reset", *DRAFTS)}
+"""What excludes each other above, and vLLM survives; a seed of before draws the engines that it drew then."""
+_MEAN_MODES, _MEAN_AT_EDGES = 3.0, 6.0
 
 
 def parse_modes(text: str) -> tuple[str, ...]:
@@ -68,20 +70,27 @@ def parse_modes(text: str) -> tuple[str, ...]:
     return tuple(name for name in MODES if name in names or (ALL in names and name not in _NAMED_ONLY))
 
 
-def draw_modes(draw: np.random.Generator, allowed: Sequence[str]) -> tuple[str, ...]:
-    """A random combination of at least one mode that is allowed, none of which excludes another."""
-    many = min(len(allowed), max(1, int(draw.poisson(_MEAN_MODES))))
+def draw_modes(draw: np.random.Generator, allowed: Sequence[str], edges: bool = False) -> tuple[str, ...]:
+    """A random combination of at least one mode that is allowed, none of which excludes another.
+
+    Parameters
+    ----------
+    edges : more modes at once, in all combinations that vLLM survives
+    """
+    many = min(len(allowed), max(1, int(draw.poisson(_MEAN_AT_EDGES if edges else _MEAN_MODES))))
     chosen: list[str] = []
     for name in draw.permutation(np.array(allowed, dtype=object)).tolist():
         if len(chosen) == many:
             break
-        if all(fit_together(name, other) for other in chosen):
+        if all(fit_together(name, other, edges) for other in chosen):
             chosen.append(name)
     return tuple(name for name in MODES if name in chosen)
 
 
-def fit_together(one: str, other: str) -> bool:
+def fit_together(one: str, other: str, edges: bool = False) -> bool:
     """Whether an engine can be in both modes."""
+    if edges and (other in _AT_EDGES.get(one, ()) or one in _AT_EDGES.get(other, ())):
+        return True
     if any(one in family and other in family for family in _ONE_OF):
         return False
     return not any(

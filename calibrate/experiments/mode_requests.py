@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from calibrate.experiments.edge_requests import edge_rows
+
 _SHARED_SEGMENTS = 1
 _PRIVATE_SEGMENTS = 10_000
 _PICTURES = 8
@@ -15,14 +17,22 @@ _OFFLOAD_LIMITS = ("max_load_tokens", "max_offload_tokens")
 Row = dict[str, Any]
 
 
-def draw_requests(draw: np.random.Generator, modes: Sequence[str], engine: Row, capacity: int) -> list[Row]:
-    """Requests in bursts and in trickles with shared beginnings; each fits an engine of `capacity` tokens alone."""
-    rows = _plain(draw, "priority" in modes, capacity)
+def draw_requests(
+    draw: np.random.Generator, modes: Sequence[str], engine: Row, capacity: int, edges: bool = False
+) -> list[Row]:
+    """Requests in bursts and in trickles with shared beginnings; each fits an engine of `capacity` tokens alone.
+
+    Parameters
+    ----------
+    edges : at the limits of their engine, which may compute prompts and answer those of others at the same time
+    """
+    by_priority = "priority" in modes
+    rows = edge_rows(draw, by_priority, engine, capacity) if edges else _plain(draw, by_priority, capacity)
     if "parallel-sampling" in modes:
         rows = _parallel(draw, rows)
     for row in rows:
         if "nixl-prefill" in modes:
-            row |= {"osl": 1, "transfer": {"do_remote_decode": True}, "send_steps": int(draw.choice(_TRANSFER_STEPS))}
+            row |= _sent(draw)
         _content(draw, modes, row)
         if "stop" in modes and draw.random() < 0.6:
             row["stop_after"] = int(draw.integers(1, row["osl"] + 1))
@@ -32,6 +42,8 @@ def draw_requests(draw: np.random.Generator, modes: Sequence[str], engine: Row, 
             ranks = engine["data_parallel_size"]
             row["rank"] = 0 if draw.random() < 0.5 else int(draw.integers(ranks))
         _transfer(draw, modes, row)
+        if edges and "nixl-decode" in modes and draw.random() < 0.15:
+            row |= _sent(draw)
     if engine.get("speculative"):
         _acceptance(draw, modes, rows, engine["speculative"]["num_speculative_tokens"])
     return rows
@@ -131,6 +143,11 @@ def _transfer(draw: np.random.Generator, modes: Sequence[str], row: Row) -> None
         stored = int(draw.integers(0, total + 1))
         row["transfer"] = {"stored_tokens": stored, "async_load": bool(draw.random() < 0.5)}
         row["load_steps"] = int(draw.choice(_TRANSFER_STEPS))
+
+
+def _sent(draw: np.random.Generator) -> Row:
+    """A prompt that is computed here and answered elsewhere."""
+    return {"osl": 1, "transfer": {"do_remote_decode": True}, "send_steps": int(draw.choice(_TRANSFER_STEPS))}
 
 
 def _acceptance(draw: np.random.Generator, modes: Sequence[str], rows: Sequence[Row], k: int) -> None:

@@ -39,15 +39,23 @@ class DrawnEngine:
         return "+".join(self.modes)
 
 
-def draw_engine(seed: int, number: int, allowed: Sequence[str]) -> DrawnEngine:
-    """Engine `number` of a seed, in a random combination of the modes that are allowed."""
-    draw = stream(seed, "engine", number)
-    modes = draw_modes(draw, allowed)
+def draw_engine(seed: int, number: int, allowed: Sequence[str], edges: bool = False) -> DrawnEngine:
+    """Engine `number` of a seed, in a random combination of the modes that are allowed.
+
+    Parameters
+    ----------
+    edges : more modes at once, few blocks and small budgets, requests at the limits of their engine
+    """
+    kind = ("edges",) if edges else ()
+    draw = stream(seed, "engine", *kind, number)
+    modes = draw_modes(draw, allowed, edges)
     engine = _limits(draw, modes)
+    if edges:
+        _tighten(draw, modes, engine)
     engine |= _flight(draw, modes) | _drafts(draw, modes, engine) | _layers(draw, modes) | _work(draw, modes, engine)
     capacity = _fit(engine)
-    requests = draw_requests(stream(seed, "requests", number), modes, engine, capacity)
-    return DrawnEngine(modes, engine, requests, draw_events(stream(seed, "events", number), modes, requests))
+    requests = draw_requests(stream(seed, "requests", *kind, number), modes, engine, capacity, edges)
+    return DrawnEngine(modes, engine, requests, draw_events(stream(seed, "events", *kind, number), modes, requests))
 
 
 def _limits(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
@@ -79,6 +87,19 @@ def _limits(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
         engine["max_num_scheduled_tokens"] = int(draw.integers(20, engine["max_num_batched_tokens"] + 1))
     engine["max_num_batched_tokens"] = max(engine["max_num_batched_tokens"], engine["max_num_seqs"])
     return engine
+
+
+def _tighten(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, Any]) -> None:
+    """Few blocks, small budgets and batches; a plan may be allowed more tokens than its step has inputs."""
+    if draw.random() < 0.5:
+        low, high = (60, 120) if _GROUPED & set(modes) else (10, 30)
+        engine["num_gpu_blocks"] = int(draw.integers(low, high))
+    if draw.random() < 0.3:
+        engine["max_num_seqs"] = int(draw.integers(1, 5))
+    if "max_num_active_seqs" in engine:
+        engine["max_num_active_seqs"] = int(draw.integers(1, engine["max_num_seqs"] + 1))
+    engine["max_num_batched_tokens"] = max(int(draw.choice([8, 16, 33, 64, 128])), engine["max_num_seqs"])
+    engine["enable_prefix_caching"] = bool(draw.random() < 0.8)
 
 
 def _flight(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class TraceRequest:
     load_steps, send_steps, store_steps : iterations that a transfer takes
     max_load_tokens, max_offload_tokens : that the memory of the CPU gives, and takes; None is no limit
     rank : data-parallel rank
+    held_back : last tokens of the prompt that the other side computes, of a prompt whose KV goes there
     """
 
     id: int
@@ -72,10 +73,12 @@ class TraceRequest:
     max_load_tokens: int | None = None
     max_offload_tokens: int | None = None
     rank: int = 0
+    held_back: int = 0
 
     @property
     def isl(self) -> int:
-        return sum(tokens for _, tokens in self.prompt)
+        """Prompt tokens that this engine computes."""
+        return sum(tokens for _, tokens in self.prompt) - self.held_back
 
     @property
     def order(self) -> float:
@@ -191,6 +194,7 @@ class ScheduleTrace:
             and not modes.flight.asynchronous,
             refuses(config): bool(refuses(config)),
             "offloading to the memory of the CPU": offload_of(modes) is not None,
+            "hashes of tokens that another engine computes": self._hashes_more(),
             "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
             and not self._arrives_in_order(),
         }
@@ -206,6 +210,15 @@ class ScheduleTrace:
             or any(row.grammar_ready_step is not None for row in self.requests)
             or self._leave_while_served()
             or (self.config.modes.flight is not None and any(event.abort for event in self.events))
+        )
+
+    def _hashes_more(self) -> bool:
+        """Whether a block of a prompt is full with tokens that are held back, which a look-up of groups may find."""
+        size = self.config.block_size
+        return (
+            self.config.enable_prefix_caching
+            and len(self.config.modes.groups) > 1
+            and any((row.isl + row.held_back) // size > row.isl // size for row in self.requests)
         )
 
     def _arrives_in_order(self) -> bool:

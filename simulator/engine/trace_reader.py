@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from simulator.engine.config import Policy
+from simulator.engine.modes.tables.arrays import reads_ahead_tokens
 from simulator.engine.schedule_trace import (
     FORMAT,
     ScheduleTrace,
@@ -115,6 +117,8 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     version = reader.get(data.get("config"), "vllm_version", "config", "a version", lambda v: isinstance(v, str))
     config = _config(reader, data.get("config"))
     requests = [_request(reader, item, f"requests[{k}]") for k, item in enumerate(reader.items(data, "requests", ""))]
+    if config is not None and not reader.problems:
+        requests = [_as_sent(request, reads_ahead_tokens(config)) for request in requests]
     ranks = _ranks(reader, data)
     steps = () if ranks else _steps(reader, data, "")
     happened = reader.items(data, "events", "") if data.get("events") is not None else []
@@ -234,6 +238,15 @@ def _request(reader: _Reader, raw: Any, path: str) -> Any:
         max_load_tokens=transfer.get("max_load_tokens"),
         max_offload_tokens=transfer.get("max_offload_tokens"),
     )
+
+
+def _as_sent(request: TraceRequest, ahead: int) -> TraceRequest:
+    """What the prefill side computes of a prompt: all but the tokens that several MTP modules of the other side read.
+
+    vLLM's `_truncate_request_for_prefill`: these would put what was not verified into their caches.
+    """
+    held_back = request.remote_decode and 0 < ahead < request.isl
+    return replace(request, held_back=ahead, osl=1) if held_back else request
 
 
 def _is_prompt(value: Any) -> bool:

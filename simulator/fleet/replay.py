@@ -228,7 +228,9 @@ def _segments(request: TraceRequest) -> list[tuple[tuple[object, ...], int]]:
     found: list[tuple[tuple[object, ...], int]] = []
     start = 0
     for segment, tokens in request.prompt:
-        end = start + tokens
+        end = min(start + tokens, request.isl)
+        if start >= end:
+            break
         cuts = {start, end}
         for offset, many, _ in request.images:
             cuts |= {place for place in (offset, offset + many) if start < place < end}

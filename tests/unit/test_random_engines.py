@@ -16,6 +16,28 @@ from simulator.errors import InputError
 DRAWN = [draw_engine(3, number, MODES) for number in range(250)]
 
 
+AT_EDGES = [draw_engine(3, number, MODES, edges=True) for number in range(250)]
+
+
+def test_engines_at_their_limits_are_in_more_modes_and_their_requests_fit() -> None:
+    assert [draw_engine(3, number, MODES, edges=True) for number in range(5)] == AT_EDGES[:5]
+    assert sum(len(drawn.modes) for drawn in AT_EDGES) > 1.5 * sum(len(drawn.modes) for drawn in DRAWN)
+    together = {pair for drawn in AT_EDGES for pair in combinations(drawn.modes, 2)}
+    assert {("nixl-prefill", "abort"), ("store", "reset"), ("eagle", "nixl-prefill")} <= together
+    prompts, osls = set(), set()
+    for drawn in AT_EDGES:
+        assert all(fit_together(one, other, edges=True) for one, other in combinations(drawn.modes, 2)), drawn.mode
+        assert drawn.engine["max_num_batched_tokens"] >= drawn.engine["max_num_seqs"]
+        for row in drawn.requests:
+            isl = sum(tokens for _, tokens in row["prompt"])
+            assert isl + row["osl"] <= drawn.engine["max_model_len"], drawn.mode
+            size, inputs = drawn.engine["block_size"], drawn.engine["max_num_batched_tokens"]
+            prompts.add("one" if isl == 1 else "whole" if isl % size == 0 else "beyond" if isl > inputs else "other")
+            osls.add(min(row["osl"], 2))
+    assert prompts == {"one", "whole", "beyond", "other"}
+    assert osls == {1, 2}
+
+
 def test_the_same_seed_and_number_give_the_same_engine() -> None:
     again = [draw_engine(3, number, MODES) for number in range(5)]
     assert again == DRAWN[:5]

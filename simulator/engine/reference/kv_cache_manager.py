@@ -88,7 +88,8 @@ class KVCacheManager:
         return self._agree(request, most)
 
     def _hashed_tokens(self, request: Request) -> int:
-        return max(0, request.num_tokens - self._hasher.lookahead_tokens)
+        known = max(request.num_tokens, request.isl + request.held_back)
+        return max(0, known - self._hasher.lookahead_tokens)
 
     def _agree(self, request: Request, most: int) -> Hit:
         """Hits of all groups at one length (vLLM `HybridKVCacheCoordinator.find_longest_cache_hit`).

@@ -273,6 +273,7 @@ def _as_request(row: TraceRequest) -> Request:
         osl=row.osl,
         priority=row.priority,
         segments=row.prompt,
+        held_back=row.held_back,
         name=row.text,
         tie=0,
         images=row.images,

@@ -51,6 +51,7 @@ class Request:
     num_output_placeholders : tokens planned for, but not sampled yet (asynchronous scheduling)
     num_in_flight_tokens : scheduled tokens whose output has not been applied
     is_prefill_chunk : after its last plan, tokens were left to compute
+    held_back : tokens of its content behind its prompt, which another engine computes
     junction : tokens at which another kind of layers had a longer hit (hybrid groups)
     block_hashes : content of the leading full blocks, filled by the KV cache manager as far as it was needed
     """
@@ -86,6 +87,7 @@ class Request:
     num_output_placeholders: int = 0
     num_in_flight_tokens: int = 0
     is_prefill_chunk: bool = False
+    held_back: int = 0
     junction: int = 0
 
     def __post_init__(self) -> None:

@@ -15,7 +15,8 @@ from simulator.engine.modes.rooms.answers import (
     is_dropped,
     log_empty,
     tell_confirmed,
-    tell_ended,
+    tell_freed,
+    tell_left,
     tell_planned,
 )
 from simulator.engine.modes.tables.answers import register_full_blocks
@@ -151,7 +152,7 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
         if not is_here(engines, r, entry):
             continue
         if _apply_entry(engines, r, rep, pool, plan, entry, now):
-            tell_ended(engines, r, rep, entry.slot)
+            tell_left(engines, r, entry.slot)
             engines.scratch[n_done] = entry.slot
             n_done += 1
     sort_by_running_order(engines, n_done)
@@ -160,6 +161,7 @@ def apply_output(engines: Engines, r: int, now: float) -> int:
     for done in range(n_done):
         index = engines.scratch[done]
         slot = engines.slots[index]
+        tell_freed(engines, r, rep, index)
         if slot.state == WAITING:
             remove_waiting(engines, rep, pool.policy, index)
             pool.n_waiting -= 1

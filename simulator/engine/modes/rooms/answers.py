@@ -114,8 +114,7 @@ tell_left = room_door(_nothing_taken, _tell_left, inline=True)
 
 
 @kernel
-def _tell_ended(engines: Engines, r: int, rep: Any, index: int) -> None:
-    _tell_left(engines, r, index)
+def _tell_freed(engines: Engines, r: int, rep: Any, index: int) -> None:
     if engines.rooms.pools[rep.pool].connector != 0 and engines.groups.pools[rep.pool].n_groups != 0:
         slot, aloft = engines.slots[index], engines.flight.aloft[index]
         late = aloft.in_flight + aloft.stale
@@ -125,8 +124,18 @@ def _tell_ended(engines: Engines, r: int, rep: Any, index: int) -> None:
             remove_skipped(engines, rep, slot, max(slot.computed - late, 0))
 
 
+tell_freed = room_door(_nothing_told, _tell_freed, inline=True)
+"""The blocks of a request that has ended go back; beside a connector first what windows no longer read."""
+
+
+@kernel
+def _tell_ended(engines: Engines, r: int, rep: Any, index: int) -> None:
+    _tell_left(engines, r, index)
+    _tell_freed(engines, r, rep, index)
+
+
 tell_ended = room_door(_nothing_told, _tell_ended, inline=True)
-"""A request has ended; beside a connector what windows no longer read goes back before the rest."""
+"""A request leaves its engine before it has ended."""
 
 
 @kernel
