@@ -25,7 +25,7 @@ _DIGITS = 9
 Spans = tuple[tuple[float, float], ...]
 
 
-def between(offer: RentedTerms, following: Following, periods: Sequence[PeriodUse]) -> Unseen:
+def between(offer: RentedTerms, periods: Sequence[PeriodUse]) -> Unseen:
     """Hours of a month of an autoscaled pool that lie between its periods; none where these do not say when they are.
 
     At each border of the month's cycle, with e replicas at the end of a period and b at the begin of the next, b − e
@@ -34,6 +34,9 @@ def between(offer: RentedTerms, following: Following, periods: Sequence[PeriodUs
     (replications; those that have the rest of the month) the shares of their hours with at least 1, 2, … replicas are
     compared, so that what differs between them by chance is no launch.
     """
+    following = offer.following
+    if following is None:
+        return Unseen(np.zeros((0, HOURS_PER_DAY)))
     groups: dict[Spans, list[PeriodUse]] = {}
     for one in periods:
         if one.hours > 0 and not one.is_job:

@@ -187,8 +187,7 @@ def _pool(name: str, rented: RentedTerms | None, periods: Sequence[PeriodUse], z
     }
     instance_hours = np.zeros((0, HOURS_PER_DAY))
     if rented is not None:
-        follows = rented.following
-        beside = between(rented, follows, periods) if follows is not None else unseen(rented, periods)
+        beside = unseen(rented, periods) if rented.following is None else between(rented, periods)
         gpu_hours["starting"] += beside.starting_hours * found[0][1].gpus_per_replica
         gpu_hours["idle"] += beside.idle_hours * found[0][1].gpus_per_replica
         levels = [w * level_hours(pool, rented, period) for w, pool, period in found]

@@ -14,7 +14,7 @@ from simulator.scenario.week import first_calendar_month, hours_per_month, perio
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
 from simulator.study.demand import WHOLE_MONTH, Growth, Horizon, Period, When
-from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR
+from simulator.units import HOURS_PER_MONTH, SECONDS_PER_DAY, SECONDS_PER_HOUR, SECONDS_PER_WEEK
 from simulator.workload.kinds import representative
 from simulator.workload.windows import load_by_window
 
@@ -72,8 +72,9 @@ def _windows(loaded: LoadedScenario) -> tuple[Period, ...]:
     found = []
     for number, members in representative(load, settings.kinds, run.seed):
         when = _when(clock, start_s + max(number * window_s - run.warmup_s, 0.0), window_s + run.warmup_s)
-        if math.isfinite(clock.cycle_s) and not count * window_s % SECONDS_PER_DAY:
-            spans = [(start_s + k * window_s, start_s + (k + 1) * window_s) for k in members]
+        if not count * window_s % SECONDS_PER_DAY:
+            local_s = start_s + clock.ahead_h(start_s) * SECONDS_PER_HOUR
+            spans = [(local_s + k * window_s, local_s + (k + 1) * window_s) for k in members]
             when = _again(when, spans, count * window_s)
         found.append(
             Period(
@@ -106,7 +107,7 @@ def _period_when(scenario: Scenario, settings: PeriodSettings, clock: Clock) -> 
     if window is None:
         return found
     found = replace(found, spread=share_by_hour(window))
-    return _again(found, week_spans(window), clock.cycle_s) if math.isfinite(clock.cycle_s) else found
+    return _again(found, week_spans(window), SECONDS_PER_WEEK)
 
 
 def _again(when: When, spans: Sequence[tuple[float, float]], cycle_s: float) -> When:

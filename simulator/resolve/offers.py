@@ -296,15 +296,20 @@ def _refuse_without_price(pool: Pool, tier: str | None) -> NoReturn:
     raise InputError(Problem(text, path=key, got=str(getattr(pool, key))))
 
 
+def above_commitments(pool: Pool) -> float | GpuOffer | None:
+    """What is paid above commitments: the pool's own price, the catalog's offer; None: what is paid under them."""
+    own = pool.on_demand_usd_per_gpu_hour
+    return catalog_offer(pool, "on_demand") if own is None else own
+
+
 def _above(pool: Pool, path: str, reserved: tuple[Money, ...], figures: Figures) -> tuple[Money, ...]:
-    """What is paid above a commitment: its own price, the catalog's on demand; where there is none, the reserved."""
-    if pool.on_demand_usd_per_gpu_hour is not None:
-        return (figures.given(f"{path}.on_demand_usd_per_gpu_hour", pool.on_demand_usd_per_gpu_hour, UNIT),)
-    offer = catalog_offer(pool, "on_demand")
-    if offer is None:
+    found = above_commitments(pool)
+    if found is None:
         return reserved
-    figures.note(figure_of(offer))
-    return (offer.usd_per_gpu_hour,)
+    if isinstance(found, GpuOffer):
+        figures.note(figure_of(found))
+        return (found.usd_per_gpu_hour,)
+    return (figures.given(f"{path}.on_demand_usd_per_gpu_hour", found, UNIT),)
 
 
 def _said(pool: Pool) -> tuple[str, str]:

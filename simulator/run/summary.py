@@ -31,6 +31,7 @@ from simulator.run.rare_failures import rare_failures
 from simulator.run.remarks import beyond_the_clock, beyond_the_trace, part_of_the_week, remarks, waited_for_windows
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import doubts, expected_errors, sources
+from simulator.run.untold_changes import untold_changes
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.simulate.one import itl
@@ -74,6 +75,7 @@ def summarise(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, replications[0].usage)),
+            *remarks("basis", untold_changes(planned.fleet, prices.terms, priced.walked[:1])),
         ),
         period=shown,
         clock_s=_clock_s(replications[0].usage.when),

@@ -12,6 +12,7 @@ from simulator.catalog.offers import GpuOffer, gpu_offers
 from simulator.catalog.sites import site
 from simulator.errors import InputError
 from simulator.resolve.offers import (
+    above_commitments,
     catalog_offer,
     catalog_tier,
     committed_instances,
@@ -148,12 +149,10 @@ def _usd_per_hour(pool: Pool, offer: GpuOffer, had: dict[int, float]) -> float:
     size = offer.gpus_per_instance
     kept = committed_instances(pool, size)
     above = instances_needed(pool, size, had, kept) - kept * math.fsum(had.values())
-    on_it = pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None})
-    on_demand = catalog_offer(on_it, "on_demand")
     reserved = pool.price_usd_per_gpu_hour if pool.price_usd_per_gpu_hour is not None else offer.usd_per_gpu_hour
-    beyond = on_demand.usd_per_gpu_hour if on_demand is not None else reserved
-    beyond = beyond if pool.on_demand_usd_per_gpu_hour is None else pool.on_demand_usd_per_gpu_hour
-    return size * (kept * reserved + above * beyond)
+    beyond = above_commitments(pool.model_copy(update={"instance": offer.instance, "gpus_per_instance": None}))
+    usd = reserved if beyond is None else beyond.usd_per_gpu_hour if isinstance(beyond, GpuOffer) else beyond
+    return size * (kept * reserved + above * usd)
 
 
 def replica_hours(name: str, uses: Sequence[tuple[float, Sequence[Usage]]]) -> dict[int, float]:

@@ -43,7 +43,7 @@ class When:
     changes : (seconds after time 0, hours that local clocks go forward) for each change of them
     spread : hours of each hour of the local day, shape (24,), over which all use is spread alike; empty: use falls in
         the hours in which it was simulated
-    holds_s : (from, until) on the clock, in each cycle, of all times that it stands for; empty: what others leave
+    holds_s : (from, until) by local clocks, in each cycle, of all times that it stands for; empty: what others leave
     cycle_s : after which these times come again
     """
 

@@ -99,10 +99,10 @@ def test_replications_are_compared_as_they_are_spread() -> None:
     """Three or four by day and by night alike, in another order: nobody launches anything."""
     day, night = 25 * WEEKS, 365 - 25 * WEEKS
     parts = [period(day, 3, 3, WORK), period(day, 4, 4, WORK), period(night, 4, 4), period(night, 3, 3)]
-    found = between(offer(), Following(300.0, 0.0, 1), parts)
+    found = between(offer(), parts)
     assert (found.instance_hours.sum(), found.starting_hours) == (0.0, 0.0)
     parts[3] = period(night, 1, 1)
-    found = between(offer(), Following(300.0, 0.0, 1), parts)
+    found = between(offer(), parts)
     assert found.starting_hours == pytest.approx(WEEKS * 5 * 300 / 3600 * 2 / 2)
 
 
@@ -110,7 +110,7 @@ def test_what_shares_the_rest_counts_by_its_hours() -> None:
     """Three by day; of the other hours a quarter has none and three quarters have two."""
     rest = 730 - 50 * WEEKS
     parts = [period(50 * WEEKS, 3, 3, WORK), period(rest / 4, 0, 0), period(rest * 3 / 4, 2, 2)]
-    found = between(offer(), Following(3600.0, 0.0, 1), parts)
+    found = between(offer((3600.0, 0.0)), parts)
     np.testing.assert_allclose(found.instance_hours.sum(axis=1), np.array([0.25, 0.25, 1.0]) * WEEKS * 5)
 
 
@@ -119,14 +119,14 @@ def test_a_cold_start_from_midnight_on_is_in_the_first_hour_of_the_day() -> None
     early_s = math.nextafter(300.0, math.inf)
     day = ((300.0, 10 * HOUR_S),)
     parts = [period(300, 1, 1, day, cycle_s=86400.0), period(430, 0, 0)]
-    found = between(offer(), Following(early_s, 0.0, 1), parts)
+    found = between(offer((early_s, 0.0)), parts)
     np.testing.assert_allclose(found.instance_hours[0, 0], 730 / 24 * 300 / 3600)
     np.testing.assert_allclose(found.instance_hours[0, 1:], 0.0, atol=1e-9)
 
 
 def test_periods_that_say_no_time_and_a_month_of_one_add_nothing() -> None:
     for parts in ([period(365, 1, 4), period(365, 4, 1)], [period(730, 1, 4, WORK)]):
-        assert between(offer(), Following(300.0, 300.0, 1), parts).instance_hours.size == 0
+        assert between(offer((300.0, 300.0)), parts).instance_hours.size == 0
 
 
 @settings(deadline=None, max_examples=120)
@@ -203,11 +203,50 @@ def test_the_same_by_the_clock_and_by_the_load(tmp_path: Path, how: str, late_s:
     assert sum(row["usd"] for row in oracle.mean_lines()) == pytest.approx(shown, rel=1e-9)
 
 
+def told(folder: Path, how: str, periods: str, *sets: str) -> tuple[float, list[str]]:
+    """USD per month, and what is said of launches that no bill has."""
+    study = f"months: 1, periods: [{periods}]"
+    text = chat(scaled(how, 600.0), study=study, rate_rps=10, horizon_s=900, warmup_s=0)
+    found = simulate(written(folder, text, *sets), folder)
+    topology = found.summary["topologies"]["clock"]
+    rows = second_bill(found.bundle, "clock").mean_lines()
+    assert sum(row["usd"] for row in rows) == pytest.approx(topology["cost"]["usd_per_month"], rel=1e-9)
+    said = [row["text"] for row in topology["warnings"] if "bill" in row["text"] and row["text"].startswith("g: ")]
+    return topology["cost"]["usd_per_month"], said
+
+
+def test_periods_of_days_with_dates_are_those_of_any_week(tmp_path: Path) -> None:
+    """Windows of work are the same hours of every week, in the time zone of the run, whatever its first day is."""
+    periods = "{name: work, days: mon-fri, hours: 8-18}, {name: off, load: 0}"
+    usual, said = told(tmp_path, AUTOSCALER, periods)
+    assert usual == pytest.approx(4.29 * WEEKS * (50 + 5 / 4), rel=1e-6)
+    assert said == []
+    for zone in ("UTC", "Asia/Tokyo"):
+        dated = ("run.start=2026-03-02 00:00", f"run.time_zone={zone}")
+        assert told(tmp_path, AUTOSCALER, periods, *dated) == (pytest.approx(usual, rel=1e-9), [])
+
+
+def test_what_no_bill_has_is_said(tmp_path: Path) -> None:
+    """Five minutes of a launch and ten that it is kept, each time: $1.07; those of a schedule where days have dates."""
+    hours = 730 * 50 / 168
+    untold = f"{{name: work, hours_per_month: {hours}, start: mon 8}}, {{name: off, load: 0}}"
+    usd, said = told(tmp_path, AUTOSCALER, untold)
+    assert usd == pytest.approx(4.29 * hours, rel=1e-6)
+    (words,) = said
+    assert "between work, off is in no bill" in words
+    assert "$1.07 each time" in words
+    windows = "{name: work, days: mon-fri, hours: 8-18}, {name: off, load: 0, start: sat 10}"
+    assert told(tmp_path, SCHEDULE, windows)[1] == []
+    dated = windows.replace("sat 10", "2026-03-07 10:00")
+    (words,) = told(tmp_path, SCHEDULE, dated, "run.start=2026-03-02 00:00")[1]
+    assert "launches ahead of its windows are in the bill as far as they are simulated" in words
+
+
 def test_windows_of_a_cut_say_when_they_are(tmp_path: Path) -> None:
     """A day of quiet hours and two busy ones: what is launched for these is billed once a day."""
     day = "{kind: schedule, rate_rps: 10, hourly: [0,0,0,0,0,0,0,0,1,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}"
     costs = []
-    for early_s in (0, 1800):
+    for early_s, start in ((0, "mon"), (1800, "mon"), (1800, "2026-03-02 00:00")):
         text = chat(
             scaled(AUTOSCALER).replace("provision_s: 300", f"provision_s: {early_s}"),
             study="months: 1, cut: {window_h: 2, kinds: 2}",
@@ -215,6 +254,7 @@ def test_windows_of_a_cut_say_when_they_are(tmp_path: Path) -> None:
             warmup_s=0,
         ).replace("{kind: poisson, rate_rps: 15}", day)
         assert day in text
-        found = simulate(written(tmp_path, text), None)
+        found = simulate(written(tmp_path, text, f"run.start={start}"), None)
         costs.append(found.summary["topologies"]["clock"]["cost"]["usd_per_month"])
     assert costs[1] - costs[0] == pytest.approx(4.29 * 0.5 * 730 / 24, rel=1e-6)
+    assert costs[2] == pytest.approx(costs[1], rel=1e-9)
