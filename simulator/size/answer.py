@@ -181,6 +181,9 @@ def _furthest(found: Search) -> Tried | None:
 def why_infeasible(trials: Trials, found: Search) -> str:
     """What no size mends: the GPU where requests miss on an empty engine, else what a larger fleet still waits for.
 
+    What is rejected at the gateway is lost without that, too, so the largest fleet is simulated to its end where
+    nothing else is the reason.
+
     Of a search that time ended nothing is known.
     """
     if not found.is_finished:
@@ -194,13 +197,13 @@ def why_infeasible(trials: Trials, found: Search) -> str:
     empty = empty_engine_misses(trials.loaded, sized.planned, absent)
     if empty:
         return "GPU: " + "; ".join(empty)
-    away = turned_away(_merged(trials, largest))
-    if away:
-        return "routing: " + "; ".join(away)
     for what, fleet in _relieved(sized.subject.fleet):
         relieved = replace(sized.subject, fleet=fleet)
         if all(try_fleet(relieved, one.demand).refutation is None for one in trials.periods):
             return f"{what}: without it {largest} replicas would do; {largest.reason}"
+    away = turned_away(_merged(trials, largest))
+    if away:
+        return "routing: " + "; ".join(away)
     if not trials.pools:
         return _shortfall(trials, largest)
     plural = "replica" if str(largest) == "1" else "replicas"
