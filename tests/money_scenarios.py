@@ -196,7 +196,11 @@ def rented_pool(random: Random, name: str = "pool") -> Row:
             found["commitments"] = random.choice([0, 1, 2, "auto"])
     if kind == "listed":
         found["commitments"] = listed(random, price)
-    if random.random() < 0.4:
+    scaled = random.random()
+    if scaled > 0.8:
+        found["schedule"] = [{"days": "mon-fri", "hours": OFFICE, "replicas": random.randint(1, 4)}]
+        found["start_early_s"] = random.choice([0, 45])
+    elif scaled < 0.4:
         found["replicas"] = 1
         found["autoscaler"] = {
             "min": random.randint(1, 2),
@@ -314,6 +318,8 @@ def change(random: Random, topology: Row) -> Row:
                 {"servers": [{"name": "ours", "capex_usd": 90_000, "install_usd": 700, "spares": 2}]},
                 {"servers": [{"name": "ours", "life_years": 2, "residual_share": 0.2, "network_storage_share": 0.3}]},
                 {"servers": [{"name": "ours", "maintenance_share_per_year": 0.07, "capex_usd": 400_000}]},
+                {"servers": [{"name": "ours", "gpus_per_server": 8, "capex_usd": 300_000}]},
+                {"servers": [{"name": "ours", "host_kw": 1.1, "reserved_kw": 7}]},
             ]
         else:
             if "price_usd_per_gpu_hour" in pool:

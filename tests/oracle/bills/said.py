@@ -104,14 +104,24 @@ def staff(scenario: Row, topology: Row) -> list[Row]:
 
 
 def owned(scenario: Row, staged: list[tuple[int, int | None, Row]], events: list[Row]) -> list[Row]:
-    """One kind of server on one site, whose prices may change."""
+    """One kind of server on one site, whose prices may change; another make takes its place, and it is sold."""
     pools = [pool["name"] for pool in staged[0][2].get("pools", ()) if not is_rented(pool)]
-    if not pools:
-        return []
-    rows = [(first, site(scenario, phase["servers"][0])) for first, _, phase in staged]
-    row = rows[0][1] | {"pools": pools, "span": {"first": 1, "last": None}, "sold_share": None}
-    later = [one | {"span": {"first": first, "last": None}} for first, one in rows[1:]]
-    return [row | {"later": later}]
+    found: list[Row] = []
+    for first, _, phase in staged if pools else ():
+        row = site(scenario, phase["servers"][0]) | {"span": {"first": first, "last": None}}
+        if found and made_as(found[-1]["server"]) == made_as(row["server"]):
+            found[-1]["later"].append(row)
+            continue
+        if found:
+            found[-1]["span"] = {"first": found[-1]["span"]["first"], "last": first - 1}
+            shares = [one.get("resale_share") for one in events if one["from_month"] == first]
+            found[-1]["sold_share"] = shares[0]
+        found.append(row | {"pools": pools, "sold_share": None, "later": []})
+    return found
+
+
+def made_as(kind: Row) -> list[float]:
+    return [kind[key] for key in ("gpus", "host_kw", "reserved_kw")]
 
 
 def site(scenario: Row, said: Row) -> Row:
@@ -221,8 +231,24 @@ def instances(scenario: Row, pool: Row) -> Row:
         "storage_usd_per_gb_month": pool["storage_usd_per_gb_month"],
         "commitments": agreed,
         "following": following,
-        "launches": None,
+        "launches": launches(pool),
     }
+
+
+def launches(pool: Row) -> Row | None:
+    """Windows of office hours, from Monday to Friday."""
+    if "schedule" not in pool:
+        return None
+    (window,) = pool["schedule"]
+    begin, end = (3600.0 * int(hour) for hour in window["hours"].split("-"))
+    days = [86_400.0 * day for day in range(5)]
+    schedule = {
+        "windows": [[day + begin, day + end, window["replicas"]] for day in days],
+        "outside": pool["replicas"],
+        "start_early_s": pool["start_early_s"],
+        "cycle_s": 7 * 86_400.0,
+    }
+    return {"schedule": schedule, "early_s": pool["start_early_s"], "gpus_per_replica": pool["tensor_parallel_size"]}
 
 
 def api(scenario: Row, said: Row) -> Row:
