@@ -9,7 +9,8 @@ import numpy as np
 from simulator.errors import InputError, Problem, unknown_name
 
 FLIGHT = ("async", "pipeline")
-DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size")
+RARE_DRAFTS = ("eagle3", "p-eagle", "dspark", "pard", "medusa", "suffix", "ngram-gpu")
+DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size", *RARE_DRAFTS)
 LAYERS = ("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off")
 CONNECTORS = ("nixl-decode", "nixl-prefill", "store", "offload")
 LIMITS = (
@@ -27,7 +28,7 @@ MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
-_NAMED_ONLY = ("offload",)
+_NAMED_ONLY = ("offload", *RARE_DRAFTS)
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)

@@ -156,5 +156,5 @@ def _acceptance(draw: np.random.Generator, modes: Sequence[str], rows: Sequence[
     for row in rows:
         reach = row["osl"] + k + 1
         row["accept"] = "".join("1" if draw.random() < share else "0" for _ in range(reach))
-        if "ngram" in modes and "async" not in modes:
+        if {"ngram", "suffix"} & set(modes) and "async" not in modes:
             row["drafts"] = "".join(str(int(draw.choice([0, 0, 1, k, k]))) for _ in range(reach))

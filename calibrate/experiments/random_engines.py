@@ -21,6 +21,13 @@ _METHODS = {
     "draft-model": "draft_model",
     "dflash": "dflash",
     "drafts-by-batch-size": "eagle",
+    "eagle3": "eagle3",
+    "p-eagle": "eagle3",
+    "dspark": "dspark",
+    "pard": "draft_model",
+    "medusa": "medusa",
+    "suffix": "suffix",
+    "ngram-gpu": "ngram_gpu",
 }
 _GROUPED = frozenset(LAYERS) - {"hybrid-off", "window"}
 
@@ -124,6 +131,8 @@ def _drafts(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, A
     found: dict[str, Any] = {"method": _METHODS[name], "num_speculative_tokens": k}
     if name == "mtp-modules":
         found["mtp_modules"] = int(draw.integers(k, k + 2))
+    if name in ("p-eagle", "pard"):
+        found["parallel_drafting"] = True
     if name == "eagle" and draw.random() < 0.15:
         found["disable_eagle_block_drop"] = True
     if name == "drafts-by-batch-size":

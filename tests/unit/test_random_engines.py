@@ -7,7 +7,7 @@ from itertools import combinations
 import pytest
 
 from calibrate.experiments.core_schedules import asked_of
-from calibrate.experiments.engine_modes import MODES, fit_together, parse_modes
+from calibrate.experiments.engine_modes import MODES, RARE_DRAFTS, fit_together, parse_modes
 from calibrate.experiments.random_engines import _fit, draw_engine
 from simulator.engine.modes.refusals import refusals
 from simulator.engine.modes.spec import GroupKind
@@ -127,8 +127,9 @@ def test_modes_reach_engine_requests_and_events() -> None:
 
 
 def test_modes_are_named_or_all_or_none() -> None:
-    assert parse_modes("all, offload") == MODES
-    assert set(MODES) - set(parse_modes("all")) == {"offload"}
+    named_only = {"offload", *RARE_DRAFTS}
+    assert parse_modes(",".join(["all", *named_only])) == MODES
+    assert set(MODES) - set(parse_modes("all")) == named_only
     assert parse_modes("plain") == ()
     assert parse_modes("abort, async") == ("async", "abort")
     assert draw_engine(1, 1, ()).modes == ()

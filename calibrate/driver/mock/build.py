@@ -135,6 +135,8 @@ def _draft_by(spec: Any, drafts: dict[str, Any]) -> None:
         spec.draft_model_config = SimpleNamespace(hf_config=hf_config, model=drafts["method"], architectures=[])
     if "per_batch_size" in drafts:
         spec.num_speculative_tokens_per_batch_size = [tuple(row) for row in drafts["per_batch_size"]]
+    if drafts.get("parallel_drafting"):
+        spec.parallel_drafting = True
     if drafts.get("disable_eagle_block_drop"):
         spec.disable_eagle_block_drop = True
 
