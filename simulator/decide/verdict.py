@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.bill.cents import dollars
+from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
 from simulator.decide.flips import money_flips
 from simulator.decide.rivals import rank, share_together
 from simulator.decide.why import bindings, flips_sentence, not_known, sentence, sure_words
-from simulator.study.decision import Flip, Verdict
+from simulator.study.decision import Flip, Ranking, Verdict
+
+_NOISE = 5e-4
+"""Share of a present value within which two are taken as one."""
 
 
 def decide(
@@ -42,7 +47,8 @@ def decide(
     every = (*(searched.pop(flip.assumption, flip) for flip in money_flips(found)), *searched.values())
     said = not_known(unmeasured) if unmeasured and not ranking.order else sentence(contenders, sure)
     twins = {name for name, _ in ranking.same}
-    parts = [said, *(f"{one.text}." for one in why if one.topology not in twins), flips_sentence(every)]
+    reasons = [f"{one.text}." for one in why if one.topology not in twins]
+    parts = [said, *reasons, present_value_words(found, ranking), flips_sentence(every)]
     return Verdict(
         ranking,
         margin,
@@ -51,4 +57,24 @@ def decide(
         why,
         every,
         " ".join(part for part in parts if part),
+    )
+
+
+def present_value_words(found: Sequence[Costed], ranking: Ranking) -> str:
+    """Who of those that meet the SLO costs less than the winner in present value; empty where the winner costs least.
+
+    The lines of a month spread hardware over its life by the year, payments fall due by the month and hardware is sold
+    for what its age gives: bills that lie close may change their order.
+    """
+    npv_usd = {one.name: mean(one.bill.npv_usd) for one in found if one.name in ranking.order}
+    if not npv_usd:
+        return ""
+    first = min((name for name in ranking.order if name in ranking.winners), key=npv_usd.__getitem__)
+    least = min(ranking.order, key=npv_usd.__getitem__)
+    if npv_usd[first] - npv_usd[least] <= _NOISE * npv_usd[first]:
+        return ""
+    months = next(one.terms.months for one in found if one.name == least)
+    return (
+        f"In present value of all payments, what is sold at the end taken off, {least} costs less than {first}: "
+        f"{dollars(npv_usd[least])} against {dollars(npv_usd[first])} over {months:g} months."
     )

@@ -58,7 +58,7 @@ def _tokens(usd: float, growth: float = 0.0) -> Costed:
     )
 
 
-def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float = 2.0) -> Costed:
+def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float = 2.0, months: int = 36) -> Costed:
     def trial(sizes: Sizes, load: Load) -> Served:
         (level,) = load.level
         met = level <= sizes[0] * most
@@ -67,7 +67,7 @@ def _costed(name: str, terms: Terms, growth: float, growing: bool, most: float =
     def search(level: Level, before: Sizes | None) -> Sizes:
         return (math.ceil(level[0] / most),)
 
-    walked = walk(Horizon(36, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
+    walked = walk(Horizon(months, (Growth(growth),)), trial, (1,), search if growing else None, (bool(terms.owned),))
     return costed(name, terms, walked)
 
 
@@ -294,3 +294,23 @@ def test_hours_have_no_meaning_against_tokens() -> None:
 def test_uses_of_equal_months_are_one() -> None:
     assert len({id(use) for use in _rent(20.0).uses}) == 1
     assert month(_usage(1)).periods[0].hours == 730
+
+
+@pytest.mark.parametrize(("usd_per_hour", "said"), [(2.945, True), (2.8, False), (3.1, False)])
+def test_where_present_value_and_lines_put_another_first_the_verdict_says_so(usd_per_hour: float, said: bool) -> None:
+    """$100,000 over 5 years at 10 %: $2,198 a month by the yearly annuity, $2,104 by payments; 2,150 is between."""
+    server = replace(PLAIN_SERVER, capex_usd=100_000.0, life_years=5.0)
+    own_terms = Terms(
+        "own", owned=(owned(server=server, facility=FREE),), apis=(_api(0.0),), months=60, discount_rate_per_year=0.1
+    )
+    rent_terms = Terms(
+        "rent", rented=(rented(usd=usd_per_hour),), apis=(_api(0.0),), months=60, discount_rate_per_year=0.1
+    )
+    own, rent = (_costed(terms.topology, terms, 0.0, False, months=60) for terms in (own_terms, rent_terms))
+    assert own.usd_per_month == pytest.approx(100_000 * 0.1 * 1.1**5 / (1.1**5 - 1) / 12)
+    monthly = sum(1.1 ** (-month / 12) for month in range(1, 61))
+    found = decide([own, rent])
+    assert found.ranking.order[0] == ("own" if usd_per_hour > 3.01 else "rent")
+    words = f"own costs less than rent: $100,000 against ${730 * usd_per_hour * monthly:,.0f} over 60 months."
+    assert (words in found.text) == said
+    assert ("present value" in found.text) == said
