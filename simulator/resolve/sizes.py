@@ -10,6 +10,7 @@ from simulator.errors import InputError, Problem
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.open_windows import WHOLE_DAY, open_windows, with_hours
 from simulator.scenario.load import LoadedScenario
+from simulator.scenario.phases import with_whole_changes
 from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.pool import Pool, QueueAutoscaler
@@ -177,7 +178,8 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
     """The scenario with sizes for pools of a topology, by index.
 
     A pool that never gets a replica is left out of it, whether that was found or is written: a fleet is the same
-    whoever says it. One that is written so stays where nothing stands in for it.
+    whoever says it. One that is written so stays where nothing stands in for it. An event that changes it later brings
+    it then.
     """
     scenario = loaded.scenario
     written = scenario.topologies[name]
@@ -189,7 +191,9 @@ def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> 
         if never_runs(pool) and (k in sizes or replaceable(loaded, topology, pool)):
             topology = _without(topology, pool.name)
     topologies = {other: topology if other == name else each for other, each in scenario.topologies.items()}
-    return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies}))
+    kept = {pool.name for pool in topology.pools}
+    study = with_whole_changes(scenario.study, name, written, [pool for pool in pools if pool.name not in kept])
+    return replace(loaded, scenario=scenario.model_copy(update={"topologies": topologies, "study": study}))
 
 
 def never_runs(pool: Pool) -> bool:

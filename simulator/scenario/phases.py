@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from simulator.errors import unknown_name
 from simulator.scenario.document import join
 from simulator.scenario.explain import explain, has, own_errors
+from simulator.schema.pool import Pool
 from simulator.schema.scenario import Scenario
-from simulator.schema.study import Event
+from simulator.schema.study import Event, StudySettings
 from simulator.schema.topology import Topology
 
 Found = tuple[str, str, Any]
@@ -56,6 +57,31 @@ def _given(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _given(item) for key, item in value.items()}
     return [_given(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def with_whole_changes(study: StudySettings, topology: str, whole: Topology, gone: Sequence[Pool]) -> StudySettings:
+    """The study of a topology that some pools are left out of: the first event that changes one of them brings them.
+
+    Parameters
+    ----------
+    whole : the topology with these pools, whose routing knows them
+    """
+    names = {pool.name for pool in gone}
+    mine = [k for k, one in enumerate(study.events) if one.topology == topology and names & {*_changed_pools(one)}]
+    if not mine:
+        return study
+    events = list(study.events)
+    k = min(mine, key=lambda k: events[k].from_month)
+    change = events[k].change
+    pools = laid_over([_given(pool) for pool in gone], change["pools"])
+    routing = laid_over(_given(whole.routing), change.get("routing", {}))
+    events[k] = events[k].model_copy(update={"change": {**change, "pools": pools, "routing": routing}})
+    return study.model_copy(update={"events": tuple(events)})
+
+
+def _changed_pools(event: Event) -> list[str]:
+    pools = event.change.get("pools") or []
+    return [item["name"] for item in pools] if is_named(pools) else []
 
 
 def at_month(scenario: Scenario, month: int) -> Scenario:

@@ -12,6 +12,7 @@ from scenario_cases import chat, written
 
 from simulator.catalog.offers import gpu_offer, instances_for
 from simulator.run.simulate import Run, simulate
+from simulator.scenario.load import load_scenario
 
 HYBRID = (
     "hybrid: {servers: [{name: ours, site: datacentre, gpus_per_server: 1, capex_usd: 300000, spares: 0}], pools: ["
@@ -53,6 +54,23 @@ def test_a_pool_that_the_first_month_does_not_need_is_added_when_growth_needs_it
     assert study.npv() == pytest.approx(-cost["npv_usd"], rel=1e-9)
     low, high = (result.summary["topologies"]["hybrid"]["uncertainty"]["usd_per_month"][k] for k in ("low", "high"))
     assert low < cost["usd_per_month"] < high
+
+
+@pytest.mark.parametrize(
+    ("change", "burst"), [("replicas: 1", 1), ("egress_usd_per_gb: 0.5", 0), ("price_usd_per_gpu_hour: 9.0", 0)]
+)
+def test_an_event_may_change_a_pool_that_the_months_before_it_do_not_need(
+    tmp_path: Path, change: str, burst: int
+) -> None:
+    """The search leaves the burst out; the event that changes it still finds it, in the run and in what it wrote."""
+    event = f"{{name: more, from_month: 4, topology: hybrid, change: {{pools: [{{name: burst, {change}}}]}}}}"
+    found = run(tmp_path, HYBRID, load="1.0", study=f"events: [{event}]")
+    months, study = told(found, "hybrid")
+    assert [month["replicas"][1] for month in months] == [0] * 3 + [burst] * 3
+    assert study.npv() == pytest.approx(-found.summary["topologies"]["hybrid"]["cost"]["npv_usd"], rel=1e-9)
+    again = simulate(load_scenario(found.bundle / "scenario.resolved.yaml"), None)
+    usd = [one.summary["topologies"]["hybrid"]["cost"]["usd_per_month"] for one in (found, again)]
+    assert usd[1] == pytest.approx(usd[0], rel=1e-9)
 
 
 def test_rented_pools_are_on_the_instances_that_hold_each_size_for_least(tmp_path: Path) -> None:
