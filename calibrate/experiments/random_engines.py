@@ -159,7 +159,7 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
         return {"layers": [[f"chunk:{int(draw.choice([64, 128]))}", 6], ["full", 2]]}
     if name == "hybrid-off":
         return {"layers": [[f"window:{window}", 6], ["full", 2]], "disable_hybrid_kv_cache_manager": True}
-    if name in ("linear", "linear-prefix"):
+    if name in ("linear", "linear-prefix", "linear-connected"):
         aligned = name == "linear-prefix"
         many = int(draw.choice([2, 6]))
         return {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.engine.config import Policy
-from simulator.engine.modes.tables.arrays import reads_ahead_tokens
+from simulator.engine.modes.connector.reference import held_back_tokens
 from simulator.engine.schedule_trace import (
     FORMAT,
     ScheduleTrace,
@@ -118,7 +118,7 @@ def load_schedule_trace(path: str | Path) -> ScheduleTrace:
     config = _config(reader, data.get("config"))
     requests = [_request(reader, item, f"requests[{k}]") for k, item in enumerate(reader.items(data, "requests", ""))]
     if config is not None and not reader.problems:
-        requests = [_as_sent(request, reads_ahead_tokens(config)) for request in requests]
+        requests = [_as_sent(request, held_back_tokens(config)) for request in requests]
     ranks = _ranks(reader, data)
     steps = () if ranks else _steps(reader, data, "")
     happened = reader.items(data, "events", "") if data.get("events") is not None else []
@@ -241,10 +241,7 @@ def _request(reader: _Reader, raw: Any, path: str) -> Any:
 
 
 def _as_sent(request: TraceRequest, ahead: int) -> TraceRequest:
-    """What the prefill side computes of a prompt: all but the tokens that several MTP modules of the other side read.
-
-    vLLM's `_truncate_request_for_prefill`: these would put what was not verified into their caches.
-    """
+    """What the prefill side computes of a prompt: all but the last tokens (vLLM `_truncate_request_for_prefill`)."""
     held_back = request.remote_decode and 0 < ahead < request.isl
     return replace(request, held_back=ahead, osl=1) if held_back else request
 

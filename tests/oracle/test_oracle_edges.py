@@ -16,8 +16,13 @@ from simulator.fleet.replay import replay_kernel
 
 EDGES = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-edges" / "0.32.0"
 RECORDINGS = sorted(EDGES.glob("*.json.gz"))
-HELD_BACK = {"edge-7001-93", "edge-7002-58"}
-"""Blocks full with tokens that another engine computes have hashes: kernels do not know that."""
+_HASHES = "hashes of tokens that another engine computes"
+MISSING = {
+    "edge-7001-93": _HASHES,
+    "edge-7002-58": _HASHES,
+    "edge-7501-35": "states that another engine brings",
+}
+"""What kernels do not have of a recording."""
 
 
 def named(path: Path) -> str:
@@ -28,7 +33,7 @@ def named(path: Path) -> str:
 def test_every_recorded_step_is_reproduced(path: Path) -> None:
     reference = verify_schedule(path)
     assert reference.first_difference is None
-    assert reference.identical_steps == reference.n_steps > 50
+    assert reference.identical_steps == reference.n_steps > 30
 
 
 @pytest.mark.rare_kernels
@@ -36,11 +41,13 @@ def test_every_recorded_step_is_reproduced(path: Path) -> None:
 def test_kernels_reproduce_every_recorded_step_or_say_why_not(path: Path) -> None:
     (kernel,) = check_schedule(path, {"kernel": replay_kernel})
     assert kernel.first_difference is None
-    assert (kernel.missing == "hashes of tokens that another engine computes") == (named(path) in HELD_BACK)
+    assert kernel.missing == MISSING.get(named(path), "")
     assert kernel.missing or kernel.identical_steps == kernel.n_steps
 
 
-@pytest.mark.parametrize(("name", "held_back"), [("edge-7001-93", 0), ("edge-7002-58", 0), ("edge-7002-58", 2)])
+@pytest.mark.parametrize(
+    ("name", "held_back"), [("edge-7001-93", 0), ("edge-7002-58", 0), ("edge-7002-58", 2), ("edge-7501-9", 0)]
+)
 def test_prompts_of_which_other_tokens_are_held_back_are_scheduled_otherwise(name: str, held_back: int) -> None:
     trace = load_schedule_trace(EDGES / f"{name}.json.gz")
     assert any(row.held_back for row in trace.requests)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simulator.engine.config import EngineConfig
+from simulator.engine.modes.spec import GroupKind
+from simulator.engine.modes.tables.arrays import block_tokens, reads_ahead_tokens
 from simulator.engine.reference.blocks import KVCacheBlock
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.plan import Plan, StepPlan
@@ -14,6 +17,15 @@ from simulator.engine.reference.request import Request, RequestStatus
 
 if TYPE_CHECKING:
     from simulator.engine.reference.scheduler import Scheduler
+
+
+def held_back_tokens(config: EngineConfig) -> int:
+    """Last tokens of a prompt that its prefill side leaves to the other (vLLM `_prefill_backoff`).
+
+    Those that several MTP modules may compute again; with a state, which has to be that before the last token, one.
+    """
+    has_state = any(group.kind == GroupKind.LINEAR for group in config.modes.groups)
+    return max(reads_ahead_tokens(config), int(has_state))
 
 
 class ConnectorRoom(Plain):
@@ -31,6 +43,7 @@ class ConnectorRoom(Plain):
         self._abandoned: dict[int, Request] = {}
         self._never_fetched: list[int] = []
         self._active = modes.connector
+        self._held_back = held_back_tokens(scheduler.config)
         self._fenced = modes.connector and modes.flight is not None and modes.flight.depth > 1
         self._planned_seq = self._applied_seq = 0
         self._last_plan: dict[Request, int] = {}
@@ -77,11 +90,11 @@ class ConnectorRoom(Plain):
     def external(self, request: Request, local_tokens: int) -> tuple[int | None, bool]:
         """NIXL: the whole prompt, apart. A store: full blocks of what it has, at most tokens - 1."""
         if request.remote_prefill:
-            ahead = self.scheduler.kv_cache_manager.limits.reads_ahead_tokens
+            ahead = self._held_back
             whole = request.num_tokens - ahead if request.num_tokens > ahead else request.num_tokens
             return max(whole - local_tokens, 0), True
         if request.external_tokens:
-            size = self.scheduler.config.block_size
+            size = block_tokens(self.scheduler.config)
             stored = min(request.external_tokens, request.num_tokens - 1) // size * size
             return max(stored - local_tokens, 0), request.external_apart
         return 0, False

@@ -135,6 +135,11 @@ class ChunkGroup(_LimitedGroup):
 class LinearGroup(_LimitedGroup):
     """Linear attention without the prefix cache: a block of state for each request, and one for each draft."""
 
+    @property
+    def most_fetched(self) -> int:
+        """The state; those for drafts are computed here."""
+        return 1
+
     def skipped_tokens(self, computed: int) -> int:
         return computed - 1
 
