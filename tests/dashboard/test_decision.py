@@ -38,6 +38,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return read_bundle(simulate(load_scenario(SCENARIO, sets=SETS), folder, explore_s=2.0).bundle)
 
 
+@pytest.mark.exhaustive
 def test_months_sizes_and_trail_are_those_of_the_bundle(
     grown: Bundle, open_view: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def test_rows_are_those_of_runs(swept: SweepRun, tmp_path: Path) -> None:
         assert row["usd_per_month"] == found["cost"]["usd_per_month"]
 
 
+@pytest.mark.exhaustive
 def test_rows_are_those_of_runs_over_periods_growth_and_events(tmp_path: Path) -> None:
     """Sizes are searched for all of it, as the run does it: on the scenario's own load one server would do."""
     pool = "replicas: auto, gpu: h100-sxm"

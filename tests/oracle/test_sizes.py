@@ -12,6 +12,7 @@ from sizes import cheapest, numbers, run_at
 from simulator.errors import InputError
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
+from tests.parts import few
 
 SIZED = Path(__file__).resolve().parents[1] / "data/scenarios/sized.yaml"
 OWN, BURST = "topologies.two.pools[base]", "topologies.two.pools[burst]"
@@ -21,7 +22,7 @@ def found(topology: str, tmp_path: Path, *sets: str) -> dict[str, Any]:
     return run_at(SIZED, topology, sets, tmp_path)
 
 
-@pytest.mark.parametrize("rate_rps", [40, 150, 260])
+@pytest.mark.parametrize("rate_rps", few([40, 150, 260], 40))
 def test_one_number(rate_rps: int, tmp_path: Path) -> None:
     rate = f"workload.classes[chat].arrivals.rate_rps={rate_rps}"
     best = cheapest(SIZED, "own", numbers(["base"], "own", 7), tmp_path, (rate,))
@@ -34,6 +35,7 @@ def test_one_number(rate_rps: int, tmp_path: Path) -> None:
     assert summary["metrics"]["slo_met"]
 
 
+@pytest.mark.exhaustive
 def test_two_numbers(tmp_path: Path) -> None:
     best = cheapest(SIZED, "two", numbers(["base", "burst"], "two", 3), tmp_path)
     assert best is not None
@@ -46,6 +48,7 @@ def test_two_numbers(tmp_path: Path) -> None:
     assert summary["cost"]["usd_per_month"] == pytest.approx(min(best[1], without[1]), rel=1e-9)
 
 
+@pytest.mark.exhaustive
 def test_settings_of_an_autoscaler_cost_no_more_than_its_fixed_size(tmp_path: Path) -> None:
     scaled = found("elastic", tmp_path, "topologies.elastic.pools[rented].autoscaler=auto")
     best = cheapest(

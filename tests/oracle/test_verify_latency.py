@@ -20,6 +20,7 @@ from calibrate.validate.report import heading
 from simulator.engine.config import Policy
 from simulator.errors import InputError
 from simulator.perf.profile import profile_step_time
+from tests.parts import few
 
 RUN = Path(__file__).resolve().parents[1] / "data" / "vllm-runs" / "small-llama-cpu.json"
 
@@ -37,6 +38,7 @@ def test_the_recording_is_reproduced_within_the_tolerances(capsys: pytest.Captur
     }
 
 
+@pytest.mark.exhaustive
 def test_half_of_the_steps_predict_as_well() -> None:
     recording = read_run(RUN)
     limits = recording.config
@@ -54,13 +56,17 @@ def test_half_of_the_steps_predict_as_well() -> None:
             assert abs(rows["tpot", "p50"].corrected_error) < 0.10
 
 
+@pytest.mark.exhaustive
 def test_beyond_its_tolerance_the_check_says_no(capsys: pytest.CaptureFixture[str]) -> None:
     assert latency([RUN], check=True, tolerances=Tolerances(median=0.001)) == 1
     assert "beyond tolerance" in capsys.readouterr().out
     assert latency([RUN], tolerances=Tolerances(median=0.001)) == 0
 
 
-@pytest.mark.parametrize(("factor", "words"), [(1.4, "longer than profiled"), (0.6, "shorter than profiled")])
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    few([(1.4, "longer than profiled"), (0.6, "shorter than profiled")], (1.4, "longer than profiled")),
+)
 def test_steps_further_off_than_a_machine_drifts_are_told_and_not_corrected_away(factor: float, words: str) -> None:
     recording = read_run(RUN)
     limits, run = recording.config, recording.runs[1]

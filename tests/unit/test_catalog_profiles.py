@@ -69,6 +69,7 @@ def test_the_step_time_follows_the_equation(tmp_path: Path) -> None:
     assert (np.diff(table.token_time_s[0, 8:]) >= 0).all()
 
 
+@pytest.mark.exhaustive
 def test_a_fit_writes_what_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, plots = tmp_path / "cpu.json", tmp_path / "plots.html"
     assert app(f"fit {RUN} --out {out} --plots {plots}", result_action="return_value") == 0

@@ -91,6 +91,7 @@ def contents(bundle: Path) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
+@pytest.mark.exhaustive
 def test_workers_that_are_copies_of_their_parent_or_none_change_no_byte(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

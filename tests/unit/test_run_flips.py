@@ -66,6 +66,7 @@ def test_flips_of_a_study_that_grows_are_those_of_its_last_month(
     assert grows["growth per year"]["month"] == 0
 
 
+@pytest.mark.exhaustive
 def test_a_price_flips_where_a_run_at_that_price_has_another_winner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

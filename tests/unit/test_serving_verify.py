@@ -100,6 +100,7 @@ def test_the_command_refuses_bad_tables(tmp_path: Path, capsys: pytest.CaptureFi
     assert "bad.csv:2: tpot_mean_ms: TPOT is above E2E" in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 def test_plots_and_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plots, document = tmp_path / "plots.html", tmp_path / "accuracy.md"
     document.write_text("# Accuracy\n\nKept.\n", encoding="utf-8")
