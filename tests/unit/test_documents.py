@@ -152,3 +152,18 @@ def assigned(words: list[str]) -> list[str]:
         for before, word in pairwise(words)
         if before in {"--set", "--grid"} and "=" in word and word[:5] != "path="
     ]
+
+
+UNBROKEN = re.compile(r"`[^`]*`|!?\[[^\]]*\](?:\([^)\s]*\))?|\$[^$]+\$|https?://\S+")
+"""What a line of prose is not wrapped within: code, links, formulas, addresses."""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_prose_is_wrapped_at_100(name: str) -> None:
+    outside = re.sub(r"^(```|~~~|\$\$).*?^\s*\1\s*$|<!--.*?-->", "", text_of(name), flags=re.DOTALL | re.MULTILINE)
+    long = [
+        line
+        for line in outside.splitlines()
+        if len(line) > 100 and not re.match(r" {4}|\s*(?:[|#<$>]|!\[)", line) and len(UNBROKEN.sub("_", line)) > 60
+    ]
+    assert long == []
