@@ -118,14 +118,26 @@ def test_prompts_that_share_text_are_served_again_with_what_they_share(tmp_path:
 @pytest.mark.parametrize(
     "changes",
     [
-        ["engine.enable_prefix_caching=true", "engine.prefix_cache_resets={every_s: 7, reset_running_requests: true}"],
-        ["engine.enable_prefix_caching=true", "engine.kv_connector={gb_per_s_per_gpu: 20, latency_s: 0.01}"],
+        pytest.param(
+            [
+                "engine.enable_prefix_caching=true",
+                "engine.prefix_cache_resets={every_s: 7, reset_running_requests: true}",
+            ],
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            ["engine.enable_prefix_caching=true", "engine.kv_connector={gb_per_s_per_gpu: 20, latency_s: 0.01}"],
+            marks=pytest.mark.exhaustive,
+        ),
         [f"{CHAT}.leaves={{share: 0.5, after_s: 2}}", f"{CHAT}.timeout_s=0.2"],
-        [
-            f"{CHAT}.adapters={{number: 5}}",
-            f"{CHAT}.structured_outputs={{share: 0.5, compile_s: 0.3}}",
-            f"{CHAT}.images={{tokens: 40, share: 0.5}}",
-        ],
+        pytest.param(
+            [
+                f"{CHAT}.adapters={{number: 5}}",
+                f"{CHAT}.structured_outputs={{share: 0.5, compile_s: 0.3}}",
+                f"{CHAT}.images={{tokens: 40, share: 0.5}}",
+            ],
+            marks=pytest.mark.exhaustive,
+        ),
         [f"{CHAT}.stop_token_share=0.5", "engine.async_scheduling=true"],
         [
             "engine.speculative_config={method: ngram, num_speculative_tokens: 3, acceptance: 0.6, acceptance_std: 0.2,"

@@ -210,6 +210,7 @@ def test_the_knee_of_a_series() -> None:
     assert not missed({"overall": {}, "saturated": {}, "burst": {}, "knees": []})
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not SHARED.exists(), reason="the published results are not here")
 def test_the_published_results_are_met() -> None:
     table = read_tables([SHARED / "serving_points.csv"])
