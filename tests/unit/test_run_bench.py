@@ -29,11 +29,15 @@ from simulator.run.bench import (
 from simulator.schema.engine import EngineSettings
 from simulator.simulate.capacity import replica_capacity_rps
 from simulator.study.fleet import FleetSpec
+from tests.parts import few
 
 REQUESTS = 2000
 
 
-@pytest.mark.parametrize("setting", [setting for setting, _ in BENCHMARKS.values()])
+SETTINGS = [setting for setting, _ in BENCHMARKS.values()]
+
+
+@pytest.mark.parametrize("setting", few(SETTINGS, *(one for one in SETTINGS if not (one.windows or one.adapters))))
 def test_every_request_is_simulated_to_its_last_token(setting: Setting) -> None:
     source = bench_source(setting, 10.0 * setting.replicas, REQUESTS)
     chunks = list(source.chunks())
