@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.bill.split import StepCost, step_seconds, work_seconds
+from simulator.bill.split import StepCost, work_seconds
 from simulator.bill.use import PoolUse
 from simulator.perf.steptime import StepTime
 
@@ -61,11 +61,10 @@ def alone_share(use: PoolUse, engine: Engine) -> float:
         if not requests:
             continue
         full, rest = divmod(fresh / requests, budget)
-        prompts_s = full * step_seconds(steps, 1.0, budget, True) + (
-            step_seconds(steps, 1.0, rest, True) if rest > 0 else 0.0
-        )
+        prompts_s = full * steps.mean_step_s(1.0, budget, True)
+        prompts_s += steps.mean_step_s(1.0, rest, True) if rest > 0 else 0.0
         answers = max(output - requests, 0.0) / engine.tokens_per_step
-        seconds += requests * prompts_s + answers * step_seconds(steps, 1.0, 1.0 + engine.drafts)
+        seconds += requests * prompts_s + answers * steps.mean_step_s(1.0, 1.0 + engine.drafts)
         seconds += steps.prefill_attn_s * pairs + steps.decode_attn_s * context
     done_s = float(work_seconds(use.work, engine.cost).sum())
     return max(_over_done(seconds - done_s, use, engine), 0.0)
@@ -87,10 +86,10 @@ def plain_share(use: PoolUse, engine: Engine) -> float:
     tokens = decoding * (1.0 + engine.drafts)
 
     def seconds(steps: StepTime) -> float:
-        found = (use.steps - with_prompt) * step_seconds(steps, decoding, tokens)
+        found = (use.steps - with_prompt) * steps.mean_step_s(decoding, tokens)
         if with_prompt:
             sequences, computed = decoding + requests / with_prompt, tokens + fresh / with_prompt
-            found += with_prompt * step_seconds(steps, sequences, computed, True)
+            found += with_prompt * steps.mean_step_s(sequences, computed, True)
         return found + steps.prefill_attn_s * pairs + steps.decode_attn_s * context
 
     return seconds(engine.plain) / seconds(engine.steps) - 1.0

@@ -30,7 +30,7 @@ def hardware_payments_usd(
     place = {float(at): k for k, at in enumerate(at_months)}
     paid: list[Money] = [0.0] * len(at_months)
     for start, new in came(servers):
-        for month, due, before, now in held(site, start, new, end):
+        for month, due, before, now in held(site, start, end):
             if month == start:
                 usd = total(share * (price_usd(kind) + kind.install_usd) for kind, share in now.kinds)
             else:
@@ -63,7 +63,7 @@ def sold_early_lines(site: OwnedSite, servers: Sequence[Servers], discount_rate:
 
     lost: list[Money] = []
     for start, new in came(servers):
-        *_, (_, _, _, now) = held(site, start, new, end)
+        *_, (_, _, _, now) = held(site, start, end)
         lost += [new * share * lost_usd(kind, end - now.bought) for kind, share in now.kinds]
     count = sum(new for _, new in came(servers))
     found = one_line(site_owner(site), "hardware", "sold early", count, "servers", total(lost), "bought")

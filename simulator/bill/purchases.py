@@ -31,14 +31,10 @@ class Held:
 
     Attributes
     ----------
-    start : month after which they came
-    count : servers
     kinds : they are of, with the share of each: 1 or 0, one or by draw, as a draw may replace them sooner
     bought : month after which those that are there were bought, one or by draw
     """
 
-    start: int
-    count: int
     kinds: tuple[tuple[ServerKind, Money], ...]
     bought: Money
 
@@ -53,7 +49,7 @@ def came(servers: Sequence[Servers]) -> list[tuple[int, int]]:
     return found
 
 
-def held(site: OwnedSite, start: int, count: int, until: float) -> Iterator[tuple[int, Money, Held, Held]]:
+def held(site: OwnedSite, start: int, until: float) -> Iterator[tuple[int, Money, Held, Held]]:
     """Servers that came after month `start`, in every month up to `until`: the month after which it begins, the share
     that is replaced then (1 or 0, one or by draw), what was there before, and what is there in it.
 
@@ -61,14 +57,14 @@ def held(site: OwnedSite, start: int, count: int, until: float) -> Iterator[tupl
     """
     kinds = prices(site)
     new = _price_in(kinds, start + 1)
-    now = Held(start, count, tuple((kind, float(i == new)) for i, (_, kind) in enumerate(kinds)), float(start))
+    now = Held(tuple((kind, float(i == new)) for i, (_, kind) in enumerate(kinds)), float(start))
     yield start, 0.0, now, now
     for k in range(start + 1, math.ceil(until)):
         lives = total(share * life_months(kind) for kind, share in now.kinds)
         due = _plain(np.asarray(k - now.bought == lives))
         new = _price_in(kinds, k + 1)
         then = tuple((kind, share * (1.0 - due) + due * float(i == new)) for i, (kind, share) in enumerate(now.kinds))
-        before, now = now, Held(start, count, then, now.bought * (1.0 - due) + k * due)
+        before, now = now, Held(then, now.bought * (1.0 - due) + k * due)
         yield k, due, before, now
 
 
@@ -77,8 +73,8 @@ def of_price(site: OwnedSite, servers: Sequence[Servers], k: int) -> list[tuple[
     kinds = prices(site)
     if len(kinds) == 1:
         return [(site.server, servers[k].bought)]
-    there = [list(held(site, start, count, k + 1.0))[-1][-1] for start, count in came(servers[: k + 1])]
-    return [(kind, total(one.count * one.kinds[i][1] for one in there)) for i, (_, kind) in enumerate(kinds)]
+    there = [(count, list(held(site, start, k + 1.0))[-1][-1].kinds) for start, count in came(servers[: k + 1])]
+    return [(kind, total(count * shares[i][1] for count, shares in there)) for i, (_, kind) in enumerate(kinds)]
 
 
 def prices(site: OwnedSite) -> list[tuple[int, ServerKind]]:

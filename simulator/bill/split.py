@@ -64,7 +64,7 @@ def step_cost(usages: Sequence[PoolUsage], steps: StepTime, drafts: int = 0, tok
         with_answers = min(usage.steps * usage.work_share, requests_in_steps) or requests_in_steps
         if with_answers:
             each = requests_in_steps / with_answers
-            alone_s += with_answers * step_seconds(steps, each, each * (1.0 + drafts)) / steps.stages
+            alone_s += with_answers * steps.mean_step_s(each, each * (1.0 + drafts)) / steps.stages
     if not prompts:
         alone_s = shared_s
     answers_s = min(alone_s, shared_s) if answers else 0.0
@@ -80,18 +80,6 @@ def answer_tokens(work: NDArray[np.float64]) -> NDArray[np.float64]:
     """Tokens by class that take a step beside those of the prompts: the first one comes with its prompt, if any."""
     requests, fresh, output = work[:, 0], work[:, 1], work[:, 3]
     return np.asarray(np.maximum(output - np.where(fresh > 0, requests, 0.0), 0.0), dtype=np.float64)
-
-
-def step_seconds(steps: StepTime, sequences: float, tokens: float, holds_prompts: bool = False) -> float:
-    """Time of a step without its attention; of numbers that are none in between, of one request at least."""
-    n, computed = max(sequences, 1.0), max(tokens, 1.0)
-    row = steps.token_time_s[min(round(n), len(steps.token_time_s)) - 1]
-    least_s = float(steps.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
-    return max(_at(row, computed), least_s) + _at(steps.seq_time_s, n)
-
-
-def _at(table: NDArray[np.float64], place: float) -> float:
-    return float(np.interp(place, np.arange(table.size), table))
 
 
 def work_seconds(work: NDArray[np.float64], cost: StepCost) -> NDArray[np.float64]:

@@ -311,17 +311,21 @@ class MetricAccumulator:
         tally = self.by_class[k]
         return (*(TermCount(int(kept), tally.arrived) for kept in self.within[k]), tally.served)
 
-    def terms(self, replications: Sequence[MetricAccumulator] = ()) -> list[dict[str, Any]]:
-        """Every SLO term of every class (`term_rows`).
+    def terms(
+        self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()
+    ) -> list[dict[str, Any]]:
+        """Every SLO term of every class that comes (`term_rows`).
 
         Parameters
         ----------
         replications : those that were merged, for the intervals; this one alone unless given
+        absent : classes of which nobody comes; there is nothing of theirs to miss
         """
         counts = [found.term_counts() for found in replications or (self,)]
         rows = []
         for k, slo in enumerate(self.classes):
-            rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
+            if k not in absent:
+                rows += term_rows(slo, [found[k] for found in counts], self.by_class[k].sketches)
         return rows
 
     def summary(self, replications: Sequence[MetricAccumulator] = (), absent: Collection[int] = ()) -> dict[str, Any]:
@@ -329,14 +333,12 @@ class MetricAccumulator:
 
         Parameters
         ----------
-        replications : those that were merged, for means and intervals; this one alone unless given
-        absent : classes of which nobody comes; there is nothing of theirs to miss
+        replications, absent : as `terms` takes them; rates are means over the replications
         """
         window_s = math.fsum(found.end_s - found.warmup_s for found in replications or (self,))
         if sum(tally.arrived for tally in self.by_class) != self.total.arrived:
             raise InvariantError("the classes' requests do not add up to all requests")
-        quiet = {self.classes[k].name for k in absent}
-        terms = [row for row in self.terms(replications) if row["class"] not in quiet]
+        terms = self.terms(replications, absent)
         binding = binding_term(terms)
         tokens, by_class = token_rates(
             self.processed, self.delivered, self.total.window, [tally.window for tally in self.by_class], window_s

@@ -113,6 +113,13 @@ class StepTime:
         least_s = self.launches.least_s(np.array([tokens]), np.array([True]))
         return max(float(self.token_time_s[-1][tokens]), float(least_s[0]))
 
+    def mean_step_s(self, sequences: float, tokens: float, holds_prompts: bool = False) -> float:
+        """Time of a step without its attention, between whole numbers of sequences and tokens; of one at least."""
+        n, computed = max(sequences, 1.0), max(tokens, 1.0)
+        row = self.token_time_s[min(round(n), len(self.token_time_s)) - 1]
+        least_s = float(self.launches.least_s(np.array([computed]), np.array([holds_prompts]))[0])
+        return max(_at(row, computed), least_s) + _at(self.seq_time_s, n)
+
     def durations_s(
         self,
         sequences: NDArray[np.int64],
@@ -146,6 +153,10 @@ class StepTime:
                 self.launches, pieces_s=self.launches.pieces_s * factor, eager_s=self.launches.eager_s * factor
             ),
         )
+
+
+def _at(table: NDArray[np.float64], place: float) -> float:
+    return float(np.interp(place, np.arange(table.size), table))
 
 
 def constant_step_time(step_s: float, max_num_batched_tokens: int, max_num_seqs: int) -> StepTime:

@@ -12,7 +12,7 @@ from simulator.resolve.sizes import Fixed, Size, refinable, with_sizes
 from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.evaluate import Evaluation, evaluated
-from simulator.run.loads import Loads, absent_classes
+from simulator.run.loads import Loads
 from simulator.run.months import served
 from simulator.run.priced import priced_months
 from simulator.scenario.load import LoadedScenario
@@ -61,10 +61,7 @@ class Sizing:
             each = tried.outcomes if met else [self.trials.whole(point, k) for k in range(len(periods))]
             level = self.loads.horizon.level(1)
             at = [one.period.at(level) for one in periods]
-            gave = {
-                load: served(outcomes, absent_classes(load), one.demand.jobs_per_month)
-                for load, outcomes, one in zip(at, each, periods, strict=True)
-            }
+            gave = {load: served(outcomes, one.demand) for load, outcomes, one in zip(at, each, periods, strict=True)}
             walked = walk(self.loads.horizon, lambda sizes, load: gave[load], tuple(size.most for size in point))
             shown = each[at.index(self.loads.shown_load)]
             self.known[point] = priced_months(shown, self.trials.sized(point).terms.terms, walked)

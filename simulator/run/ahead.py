@@ -144,7 +144,7 @@ def _into_store(work: Work, name: str, found: Answer | None) -> None:
     if work.estimates:
         trail = FIXED if found is None else Trail(found.search.claim, found.search.tried)
         measured = Measured(subject_of(planned), costed_of(name, course.priced, trail))
-        estimated([measured], shown.demand, work.loads.absent, work.sizer.store)
+        estimated([measured], shown.demand, work.sizer.store)
     if work.advise and found is None:
         usd, first = first_month_usd(course.priced), work.loads.first_month
         advice(work.loaded, name, usd, first, work.sizer.store, course.journey.months[0].meets)

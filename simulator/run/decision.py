@@ -110,7 +110,6 @@ def decide_run(
     unmeasured: Sequence[str] = (),
     further: Further | None = None,
     estimate: bool = False,
-    absent: Collection[int] = (),
     store: Store | None = None,
 ) -> Decision:
     """Compare the topologies of a run over the months of its study.
@@ -121,7 +120,6 @@ def decide_run(
     unmeasured : classes of which no request was measured
     further : trials at other loads, limits and prices; None leaves volumes and these flips out
     estimate : find the capacity of each fleet by a few trials, where there is no time for more
-    absent : classes of which nobody comes in `demand`
     store : where trials are looked up and kept
     """
     found = [one.costed for one in measured]
@@ -130,7 +128,7 @@ def decide_run(
     shown = 0 if all(alike(one.walked) for one in found) else min(month.month for month in found[0].walked)
     store = Store() if store is None else store
     if further is not None:
-        stays = _carries(measured, demand, absent, store)
+        stays = _carries(measured, demand, store)
         explorer = Explorer(further.serve, stays, further.seconds)
         names = [one.name for one in found]
         today = frozenset(rank([one.contender for one in found]).winners)
@@ -146,7 +144,7 @@ def decide_run(
             *_in_binding_month(there, explorer, shown),
         )
     elif estimate:
-        known = estimated(measured, demand, absent, store)
+        known = estimated(measured, demand, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
@@ -163,11 +161,9 @@ def _in_binding_month(there: AtMonth, explorer: Explorer, first: int) -> tuple[E
     return Explorer(there.serve, there.serve, limit_s, started_s=started_s), there.month
 
 
-def estimated(
-    measured: Sequence[Measured], demand: Demand, absent: Collection[int], store: Store
-) -> dict[str, Capacity]:
+def estimated(measured: Sequence[Measured], demand: Demand, store: Store) -> dict[str, Capacity]:
     """The capacity of each topology as it is, by a few trials."""
-    stays = _carries(measured, demand, absent, store)
+    stays = _carries(measured, demand, store)
     firsts = {one.costed.name: _first(one) for one in measured}
     return capacities(Explorer(stays, stays, math.inf), firsts, ESTIMATE_TRIALS)
 
@@ -178,13 +174,13 @@ def _first(one: Measured) -> float:
     return replicas / (replicas - 1) if replicas > 1 and one.costed.trail != FIXED else 2.0
 
 
-def _carries(measured: Sequence[Measured], demand: Demand, absent: Collection[int], store: Store) -> Serve:
+def _carries(measured: Sequence[Measured], demand: Demand, store: Store) -> Serve:
     """Whether each topology meets the SLO at its size under other loads; refused as early as is certain."""
     subjects = {one.costed.name: one.subject for one in measured}
 
     def stays(asked: Asked) -> Answered:
         trial = try_fleet(subjects[asked.topology], asked_demand(demand, asked), store)
-        meets = trial.refutation is None and served(trial.outcomes, absent, demand.jobs_per_month).meets
+        meets = trial.refutation is None and served(trial.outcomes, demand).meets
         return Answered(meets, None)
 
     return stays

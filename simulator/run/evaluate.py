@@ -86,7 +86,7 @@ def walk_with_prices(
     written, found, progress, known : as `walk_study` takes them
     outcomes : of its replications under the load that is shown
     """
-    base = served(outcomes, loads.absent, loads.shown.demand.jobs_per_month)
+    base = served(outcomes, loads.shown.demand)
     journey = walk_study(written, loads, planned, base, sizer, found, progress, known)
     return journey, resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ())
 
@@ -157,6 +157,6 @@ def evaluated(
     ----------
     loads : of the study, one of which is shown
     """
-    absent = loads.absent
+    absent = loads.shown.demand.absent
     met = tuple(bool(one.metrics.summary(absent=absent)["slo_met"]) for one in done.replications)
     return Evaluation(summarise(loaded, planned, done, prices, loads.shown.period.name, absent), met)

@@ -87,16 +87,6 @@ class Loads:
         """Load of the period that is shown."""
         return self.shown.period.at(self.horizon.level(1))
 
-    @property
-    def absent(self) -> list[int]:
-        """Classes of which nobody comes in the period that is shown."""
-        return absent_classes(self.shown_load)
-
-
-def absent_classes(load: Load) -> list[int]:
-    """Classes of which nobody comes under a load."""
-    return [k for k, factor in enumerate(load.level) if factor == 0]
-
 
 def _same(period: Period, other: Period) -> bool:
     return replace(period, hours=other.hours) == other

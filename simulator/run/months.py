@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -14,7 +14,8 @@ from simulator.resolve.agreed import Spell
 from simulator.resolve.topology import PlannedTopology
 from simulator.run.growth import Growth
 from simulator.run.left_open import LeftOpen, limited_months, open_months
-from simulator.run.loads import Loads, absent_classes
+from simulator.run.loads import Loads
+from simulator.simulate.demand import Demand
 from simulator.simulate.jobs import beyond_month
 from simulator.simulate.key import digest, fleet_key
 from simulator.simulate.one import Outcome, subject_of
@@ -138,7 +139,7 @@ def walk_months(
             progress(f"{planned.name}, {' and '.join(f'{factor:.3g}' for factor in load.level)} times the load", 0.0)
         subject, there = subject_of(one), loads.at(load)
         outcomes = [stored_outcome(subject, there, k, known.store) for k in range(there.replications)]
-        known.served[key] = served(outcomes, absent_classes(load), there.jobs_per_month)
+        known.served[key] = served(outcomes, there)
         return known.served[key]
 
     def found(level: Level, best: PlannedTopology | None) -> Sizes | None:
@@ -228,20 +229,14 @@ def replicas(planned: PlannedTopology, pools: Sequence[str]) -> Sizes:
     return tuple(found.get(name, 0) for name in pools)
 
 
-def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: float = 0.0) -> Served:
-    """What a fleet gave under one load, replications pooled.
-
-    Parameters
-    ----------
-    absent : classes of which nobody comes under this load; there is nothing of theirs to miss
-    jobs : in a month, of a finite job that is served
-    """
+def served(outcomes: Sequence[Outcome], demand: Demand) -> Served:
+    """What a fleet gave under one load, replications pooled."""
     metrics = [outcome.metrics for outcome in outcomes]
     whole = MetricAccumulator.of(metrics)
-    quiet = {whole.classes[k].name for k in absent}
-    terms = [row for row in whole.terms(metrics) if row["class"] not in quiet]
+    terms, jobs = whole.terms(metrics, demand.absent), demand.jobs_per_month
+    nobody = len(demand.absent) == len(whole.classes)
     near, met = binding_term(terms), slo_met(terms)
-    words = "no request was measured" if len(quiet) < len(whole.classes) else "nobody comes"
+    words = "nobody comes" if nobody else "no request was measured"
     if met is None:
         unknown = dict.fromkeys(row["class"] for row in terms if row["met"] is None)
         words = f"no request of {', '.join(unknown)} was measured"
@@ -254,7 +249,7 @@ def served(outcomes: Sequence[Outcome], absent: Collection[int] = (), jobs: floa
     beyond = beyond_month(outcomes, jobs)
     return Served(
         met is True and not beyond,
-        whole.total.good / arrived if arrived else float(len(quiet) == len(whole.classes)),
+        whole.total.good / arrived if arrived else float(nobody),
         beyond or words,
         tuple(with_peaks([outcome.usage for outcome in outcomes])),
         tuple(tokens_per_month(one, jobs) for one in metrics),

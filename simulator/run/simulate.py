@@ -205,7 +205,7 @@ def _simulate(
         demand, unmeasured = loads.shown.demand, unmeasured_classes(one.metrics for one in said.values())
         decision = decide_run(
             *(sized, demand, measured, costs.cheapest_in, unmeasured, further),
-            *(work.estimates, loads.absent, store),
+            *(work.estimates, store),
         )
         summaries = {
             name: replace(
@@ -279,7 +279,7 @@ class _Study:
         found, journey = course.priced, course.journey
         bundle.append("latency.parquet", latency_frame(name, merged_metrics(found.replications)))
         bundle.append("costs.parquet", cost_frame(name, found))
-        told = summarise(self.sized, topology, found, course.prices, shown.period.name, work.loads.absent)
+        told = summarise(self.sized, topology, found, course.prices, shown.period.name, demand.absent)
         arrived_rps = told.metrics["arrived"] / ((demand.horizon_s - demand.warmup_s) * demand.replications)
         if not kept_up(told.metrics, arrived_rps):
             offered = load_of(demand.source(0), demand.horizon_s)

@@ -63,10 +63,10 @@ class Demand:
         return max(jobs) if len(jobs) == len(self.classes) else None
 
     @property
-    def absent(self) -> tuple[int, ...]:
+    def absent(self) -> frozenset[int]:
         """Classes of which nobody comes, as under a load of 0."""
         classes = enumerate(self.workload.classes)
-        return tuple(k for k, cls in classes if cls.arrivals == NEVER and not isinstance(cls, JobWorkload))
+        return frozenset(k for k, cls in classes if cls.arrivals == NEVER and not isinstance(cls, JobWorkload))
 
     def replication_seed(self, number: int) -> int:
         """Seed of all that is random in replication `number`."""

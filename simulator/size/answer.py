@@ -193,7 +193,7 @@ def why_infeasible(trials: Trials, found: Search) -> str:
         return next((tried.reason for tried in found.trail), "no size was tried")
     largest = max(refused, key=lambda tried: sum(size.most for size in tried.point))
     sized = trials.sized(largest.point)
-    absent = set.intersection(*(set(one.demand.absent) for one in trials.periods))
+    absent = frozenset.intersection(*(one.demand.absent for one in trials.periods))
     empty = empty_engine_misses(trials.loaded, sized.planned, absent)
     if empty:
         return "GPU: " + "; ".join(empty)

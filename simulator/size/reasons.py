@@ -99,8 +99,7 @@ def shortfall(metrics: MetricAccumulator, absent: Collection[int] = ()) -> str:
     ----------
     absent : classes of which nobody comes; there is nothing of theirs to miss
     """
-    quiet = {metrics.classes[k].name for k in absent}
-    terms = [row for row in metrics.terms() if row["class"] not in quiet]
+    terms = metrics.terms(absent=absent)
     missed = [f"{row['class']}: {row['term']} holds for {row['share']:.1%}" for row in terms if row["met"] is False]
     unknown = dict.fromkeys(f"{row['class']}: no request to tell by" for row in terms if row["met"] is None)
     total, reasons = metrics.total, metrics.total.why_lost()

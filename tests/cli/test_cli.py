@@ -238,10 +238,13 @@ def test_disaggregation_runs_and_its_mistakes_are_named(tmp_path: Path, capsys: 
         assert words in capsys.readouterr().err
 
 
-def test_steps_end_as_in_the_run(bundle: Path, capsys: Capture, tmp_path: Path) -> None:
-    """Those of a replica that nothing befell, and those of one whose cache is reset."""
+def test_steps_end_as_in_the_run(bundle: Path, capsys: Capture) -> None:
     assert _run(["steps", str(bundle), "--topology", "own"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.exhaustive
+def test_steps_of_a_replica_whose_cache_is_reset_end_as_in_the_run(capsys: Capture, tmp_path: Path) -> None:
     resets = "engine.prefix_cache_resets={every_s: 1, reset_running_requests: true}"
     sets = ["--set", "engine.enable_prefix_caching=true", "--set", resets, "--set", "run.replications=1"]
     alone = tmp_path / "alone.yaml"

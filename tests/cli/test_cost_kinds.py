@@ -125,7 +125,7 @@ def test_kind_2_a_server_has_its_own_number_of_gpus(
 @pytest.mark.parametrize(
     ("model", "pool", "engine", "said"),
     [
-        ("gpt-oss-120b", "tensor_parallel_size: 8", "", None),
+        pytest.param("gpt-oss-120b", "tensor_parallel_size: 8", "", None, marks=pytest.mark.exhaustive),
         ("deepseek-v3", "tensor_parallel_size: 8", "", "no model with latent attention was measured serving"),
         (
             "deepseek-v3",
