@@ -49,7 +49,7 @@ def last_month_usd(loaded: LoadedScenario) -> tuple[float, float]:
     found = sizer.answer(loaded, "t", loads)
     assert found is not None
     planned, demand = plan_topology(sized_scenario(loaded, [found]), "t"), loads.shown.demand
-    base = served([stored_outcome(subject_of(planned), demand, 0, store)])
+    base = served([stored_outcome(subject_of(planned), demand, 0, store)], demand)
     journey = walk_study(loaded, loads, planned, base, sizer, found)
     terms = resolve_terms(planned, journey.spells if len(journey.spells) > 1 else ()).terms
     assert all(month.meets for month in journey.months)
@@ -95,7 +95,7 @@ def test_a_written_autoscaler_stays_on_its_instances_beside_a_pool_that_grows(tm
     loads, sizer = loads_of(loaded), Sizer(Store())
     found = sizer.answer(loaded, "t", loads)
     planned, demand = plan_topology(sizer.sized(loaded, "t", loads, found), "t"), loads.shown.demand
-    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)])
+    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)], demand)
     spells = walk_study(loaded, loads, planned, base, sizer, found).spells
     pools = [{pool.name: pool for pool in spell.planned.settings.pools} for spell in spells]
     assert ["base" in here for here in pools] == [False, True]
@@ -113,7 +113,7 @@ def test_a_month_that_no_allowed_size_serves_names_the_limit_and_how_to_raise_it
     found = sizer.answer(loaded, "t", loads)
     assert found is not None
     planned, demand = plan_topology(sized_scenario(loaded, [found]), "t"), loads.shown.demand
-    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)])
+    base = served([stored_outcome(subject_of(planned), demand, 0, sizer.store)], demand)
     months = walk_study(loaded, loads, planned, base, sizer, found).months
     assert [month.meets for month in months] == [load > 1] * 2 + [False] * 4
     missed = [month.binding for month in months if not month.meets]

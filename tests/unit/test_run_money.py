@@ -57,9 +57,9 @@ def loaded(*changes: str) -> LoadedScenario:
 def case(scenario: LoadedScenario, name: str) -> Case:
     planned = plan_topology(scenario, name)
     prices = resolve_terms(planned)
-    runs = scenario.scenario.run.replications
-    outcomes = [simulate_one(subject_of(planned), demand_of(scenario), k) for k in range(runs)]
-    walked = walk_months(loads_of(scenario), planned, served(outcomes)).months
+    demand = demand_of(scenario)
+    outcomes = [simulate_one(subject_of(planned), demand, k) for k in range(demand.replications)]
+    walked = walk_months(loads_of(scenario), planned, served(outcomes, demand)).months
     return Case(planned, prices, priced_months(outcomes, prices.terms, walked))
 
 

@@ -42,7 +42,7 @@ def walked(loaded: LoadedScenario, store: Store) -> tuple[Answer, tuple[Walked, 
     found = sizer.answer(loaded, "t", loads)
     assert found is not None
     planned, demand = plan_topology(sized_scenario(loaded, [found]), "t"), loads.shown.demand
-    base = served([stored_outcome(subject_of(planned), demand, k, store) for k in range(demand.replications)])
+    base = served([stored_outcome(subject_of(planned), demand, k, store) for k in range(demand.replications)], demand)
     return found, walk_study(loaded, loads, planned, base, sizer, found).months
 
 
