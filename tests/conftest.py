@@ -2,16 +2,20 @@
 
 `--part quick` is what `make test` runs: all but tests marked `exhaustive`, and a fifth of the examples of properties.
 `--part exhaustive` is what it leaves out: those tests, and the properties with all their examples. Without it all run.
+
+A test of the quick part that needs kernels of a rarer kind says so by a mark, or fails: `make test` would compile them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from typing import Any
 
+import numba
 import pytest
 from hypothesis import HealthCheck, settings
-from parts import chosen
+from parts import chosen, rarer_kind
 
 anywhere = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same examples", anywhere, derandomize=True)
@@ -41,4 +45,37 @@ def no_stored_simulations(tmp_path_factory: pytest.TempPathFactory, worker_id: s
     with pytest.MonkeyPatch.context() as patch:
         folder = (own if worker_id == "master" else own.parent) / "trials"
         patch.setattr(import_module("simulator.simulate.store"), "FOLDER", folder)
+        yield
+
+
+RUNNING: list[pytest.Item] = []
+"""The test that runs now."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    RUNNING[:] = [item]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rarer_kernels_are_marked(pytestconfig: pytest.Config) -> Iterator[None]:
+    """In the quick part, compiled: a fleet whose kernels are of a rarer kind fails the test that is not marked so."""
+    if pytestconfig.getoption("part") != "quick" or numba.config.DISABLE_JIT:
+        yield
+        return
+    place = import_module("simulator.fleet.dataplane")
+    allocate = place.allocate_engines
+
+    def allocated(*args: Any, **kwargs: Any) -> Any:
+        engines = allocate(*args, **kwargs)
+        kind = rarer_kind(engines)
+        if kind and not any(item.get_closest_marker("rare_kernels") for item in RUNNING):
+            pytest.fail(
+                f"this test needs kernels of a rarer kind ({kind}), which `make test` does not compile: mark it "
+                "`rare_kernels` (interpreted there, where it is small) or `exhaustive`"
+            )
+        return engines
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, "allocate_engines", allocated)
         yield

@@ -9,6 +9,10 @@ import numba
 import pytest
 from hypothesis import settings
 
+from simulator.engine.modes.rooms.arrays import NoRooms
+from simulator.engine.modes.tables.arrays import OneTable
+from simulator.engine.state import Engines
+
 SHARE, SHARE_INTERPRETED, FEWEST_EXAMPLES = 5, 25, 10
 """Of so many examples of a property one is tried quickly, but not fewer than the last of them."""
 SETTINGS = "_hypothesis_internal_use_settings"
@@ -44,3 +48,10 @@ def chosen(items: Sequence[pytest.Item], part: str) -> list[pytest.Item]:
             setattr(function, SETTINGS, given)
         return [item for item in items if item.get_closest_marker("exhaustive") is None]
     return [item for item in items if item.get_closest_marker("exhaustive") or getattr(item, "function", None) in cut]
+
+
+def rarer_kind(engines: Engines) -> str:
+    """What makes the kernels of these engines one of the kinds that `make test` does not compile; empty for others."""
+    if not isinstance(engines.rooms, NoRooms):
+        return "requests that are asked about in every plan"
+    return "" if isinstance(engines.groups, OneTable) else "several KV cache groups"

@@ -53,14 +53,15 @@ def main() -> int:
         help="record nothing: tests without a record are run where they name the changed module",
     )
     given = parser.parse_args()
+    folder = BUILT / f"reach-{given.part}"
     if not given.as_recorded:
-        missing = stale(BUILT / "reach")
+        missing = stale(folder)
         if missing:
-            record(BUILT / "reach", missing, given.jobs)
+            record(folder, missing, given.jobs, given.part)
     if given.record:
         return 0
-    unrecorded = stale(BUILT / "reach")
-    known = [reach for reach in reaches(BUILT / "reach") if given.as_recorded or reach.test not in unrecorded]
+    unrecorded = stale(folder)
+    known = [reach for reach in reaches(folder) if given.as_recorded or reach.test not in unrecorded]
     rooms = by_room()
     wanted = given.rooms.split(",") if given.rooms else list(rooms)
     unknown = [room for room in wanted if room not in rooms]

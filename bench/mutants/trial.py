@@ -55,11 +55,16 @@ def stale(folder: Path) -> list[str]:
     return [test for test in test_files() if _record(folder, test) is None]
 
 
-def record(folder: Path, tests: Sequence[str], jobs: int) -> None:
-    """Run `tests` and note what each of their files runs; those that fail get no record."""
+def selected(part: str) -> list[str]:
+    """Pytest's options for a part; the quick one is without tests whose kernels `make test` has interpreted."""
+    return ["--part", part, *(["-m", "not rare_kernels"] if part == "quick" else [])]
+
+
+def record(folder: Path, tests: Sequence[str], jobs: int, part: str) -> None:
+    """Run a part of `tests` and note what each of their files runs; those that fail get no record."""
     environment = {**os.environ, "MUTANTS_REACH": str(folder), "PYTHONPATH": f"{ROOT / 'bench/mutants/traced'}:{ROOT}"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "bench.mutants.reach", "-n", str(jobs), "--dist", "loadfile"]
-    subprocess.run([*command, *tests], cwd=ROOT, env=environment, check=False)
+    subprocess.run([*command, *selected(part), *tests], cwd=ROOT, env=environment, check=False)
 
 
 def reaches(folder: Path) -> list[Reach]:
@@ -129,7 +134,7 @@ class Tree:
         _write(place, change.applied((ROOT / change.path).read_bytes()))
         most_s = 60 + int(MOST_TIMES * sum(reach.seconds for reach in tests))
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
-        pytest_alone = ["pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", "--part", part]
+        pytest_alone = ["pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no", *selected(part)]
         process = subprocess.Popen(
             [sys.executable, "-m", *pytest_alone, *(reach.test for reach in tests)],
             cwd=self.folder,

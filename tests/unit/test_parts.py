@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parts import SETTINGS, chosen, few
+from parts import SETTINGS, chosen, few, rarer_kind
+
+from simulator.engine.allocate import EnginePool, allocate_engines
+from simulator.fleet.records import RECORD
+from simulator.run.bench import Setting, fleet_spec
 
 TRIED: list[int] = []
 
@@ -62,3 +66,17 @@ def test_what_is_not_quick_is_marked() -> None:
     assert pair.values == ("a", 1)
     with pytest.raises(AssertionError):
         few([1, 2], 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"),
+    [
+        (Setting(), ""),
+        (Setting(asynchronous=True, prefix_caching=True), ""),
+        (Setting(windows=True), "several KV cache groups"),
+        (Setting(adapters=True), "requests that are asked about in every plan"),
+    ],
+)
+def test_kernels_that_the_quick_part_does_not_compile_are_told(setting: Setting, kind: str) -> None:
+    pools = [EnginePool(pool.engine, pool.step_time, pool.power_w_by_seqs, 1) for pool in fleet_spec(setting).pools]
+    assert rarer_kind(allocate_engines(pools, 1, RECORD)) == kind
