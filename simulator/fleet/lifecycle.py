@@ -99,12 +99,21 @@ class Replica:
         self.state, self.since_s, self.stages = state, now, stages
         self.visit += 1
 
+    def go_on(self) -> None:
+        """Time 0: what it is at began before, and only the rest of a start is left."""
+        left = []
+        gone_s = self.control.env.now - self.since_s
+        for stage_s in self.stages:
+            left.append(max(stage_s - gone_s, 0.0))
+            gone_s = max(gone_s - stage_s, 0.0)
+        self.since_s, self.stages = self.control.env.now, tuple(left)
+
     def neighbours(self) -> int:
         """Replicas that keep its servers in use when it leaves."""
         return sum(len(server.tenants) - 1 for server in self.servers)
 
     def withdraw(self) -> None:
-        if self.state == SERVING:
+        if self.control.serves(self):
             self.control.plane.drain(self.number)
 
     def fail(self) -> None:
@@ -147,16 +156,25 @@ class PoolControl:
         self.replicas: list[Replica] = []
         self.replicas += [Replica(self, first_replica + k, luck) for k in range(places)]
         self._deferred = 0
+        self._has_begun = False
         self._zone_back: simpy.Event | None = None
         self.at_start = self.replicas[: spec.replicas]
 
-    def begin(self, cold: bool = False) -> None:
-        """Serve with the replicas that are there at time 0, once they have their servers; after a cold start if so."""
+    def stand_by(self) -> None:
+        """Before time 0 replicas are there, as far as their servers are, and nobody asks anything of them."""
         for replica in self.at_start:
+            replica.enter(SERVING)
+
+    def begin(self, cold: bool = False) -> None:
+        """Time 0: serve with the replicas that are up, the others go on with what they are at; or all start cold."""
+        self._has_begun = True
+        self.ledger = PoolLedger()
+        for replica in self.at_start:
+            replica.go_on()
             if cold:
                 self.start(replica, PROVISION, self.spec.cold_start.provision_s)
-            else:
-                self._serve(replica)
+            elif replica.state == SERVING:
+                self.plane.activate(replica.number, self.env.now)
 
     def spans(self, end_s: float) -> list[Span]:
         """Stays of all replicas in their states up to `end_s`, those that go on included."""
@@ -175,7 +193,12 @@ class PoolControl:
 
     def _serve(self, replica: Replica) -> None:
         replica.enter(SERVING)
-        self.plane.activate(replica.number, self.env.now)
+        if self._has_begun:
+            self.plane.activate(replica.number, self.env.now)
+
+    def serves(self, replica: Replica, *also: State) -> bool:
+        """Whether the data plane knows of it."""
+        return self._has_begun and replica.state in (SERVING, *also)
 
     def launch(self) -> None:
         """Ask for one more replica; without a free place, as soon as there is one."""
@@ -301,7 +324,7 @@ class PoolControl:
         if replica.state in (None, DOWN):
             return
         self.ledger.mark(FAILURE, self.env.now, replica.number)
-        if replica.state in (SERVING, LEAVING):
+        if self.serves(replica, LEAVING):
             self.plane.lose(replica.number, self.env.now)
         if replica.state == LEAVING:
             self.end(replica)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,10 @@ from simulator.study.placement import first_fit_decreasing, servers_of
 
 PROVISION, IMAGE, WEIGHTS, ENGINE = range(4)
 """Stages of a cold start, by their place in it."""
+
+_REPAIRS_BACK = 30
+"""Before time 0, in the longest time from a failure to service: whoever is down for longer than that, exp(-30) of them,
+is the error of the state at time 0."""
 
 
 class Tenant(Protocol):
@@ -48,7 +53,7 @@ class Server:
     ----------
     free_gpus : of a server that holds a single replica, 0
     up_s : it is provisioned from here on
-    failed : down until its repair or a spare
+    back : of a failed one, that it is repaired or a spare stands in
     closing : about to be reclaimed, so nobody comes any more
     lease : how often it was taken into use
     """
@@ -56,10 +61,26 @@ class Server:
     number: int
     free_gpus: int = 0
     up_s: float = 0.0
-    failed: bool = False
+    back: simpy.Event | None = None
     closing: bool = False
     lease: int = 0
     tenants: list[Tenant] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return self.back is not None
+
+
+def past_s(reliability: Reliability, swap_s: float, start_s: float) -> int:
+    """How long before time 0 failures must begin, so that it finds servers as a long use does; 0 where none fail.
+
+    Whole seconds: what happens then does not depend on how much earlier a fleet's other servers begin.
+
+    Parameters
+    ----------
+    start_s : the longest start of a replica
+    """
+    return math.ceil(_REPAIRS_BACK * (reliability.mttr_s + swap_s + start_s)) if reliability.mtbf_s > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +98,8 @@ class Servers:
     """Servers of one site and GPU that owned pools share, or the instances that one rented pool is billed for.
 
     Faults are points of a Poisson process of each server in absolute time, each with the length of its repair. So a
-    server meets the same ones whatever else the fleet does; those that find nobody on it, or find it down, pass.
+    server meets the same ones whatever else the fleet does; those that find nobody on it, or find it down, pass. Time 0
+    finds servers and spares as a long use leaves them: they fail and are repaired for `past_s` before it.
 
     Parameters
     ----------
@@ -85,6 +107,7 @@ class Servers:
     spares : servers that stand in for failed ones
     swap_s : until a spare stands in
     replaced : whether a failed machine is given up for another at the end of its repair, as rented ones are
+    past_s : how long before time 0 they begin to fail, see `past_s`; 0: all are up then
     """
 
     def __init__(
@@ -97,23 +120,33 @@ class Servers:
         spares: int = 0,
         swap_s: float = 0.0,
         replaced: bool = False,
+        past_s: int = 0,
     ) -> None:
         self._repaired_from = PROVISION if replaced else ENGINE
         self.env, self._gpus, self._reliability, self._luck = env, gpus_per_server, reliability, luck
+        self._zone_luck, self._past_s = zone_luck, past_s
         self._spares, self._swap_s = spares, swap_s
         self._waiting: list[Server] = []
         self._servers: list[Server] = []
-        correlated = reliability.reclaim_correlation
-        self._reclaim_rate = (1 - correlated) / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
-        if reliability.reclaim_mtbf_s > 0 and correlated > 0:
-            env.process(self._zone_reclaims(zone_luck, correlated / reliability.reclaim_mtbf_s))
+        alone = 1 - reliability.reclaim_correlation
+        self._reclaim_rate = alone / reliability.reclaim_mtbf_s if reliability.reclaim_mtbf_s > 0 else 0.0
 
-    def begin(self, tenants: Sequence[Tenant]) -> None:
-        """Place those who are there at time 0, the largest first."""
+    def place_first(self, tenants: Sequence[Tenant]) -> None:
+        """Place those who are there at time 0, the largest first; before it, they fail and are repaired."""
         places = first_fit_decreasing([tenant.gpus for tenant in tenants], self._gpus)
-        self._grow(max((number + 1 for numbers in places for number in numbers), default=0))
+        n = max((number + 1 for numbers in places for number in numbers), default=0)
+        self._servers = [Server(number) for number in range(n)]
         for tenant, numbers in zip(tenants, places, strict=True):
             self._put(tenant, tuple(self._servers[number] for number in numbers), 0.0)
+        for server in self._servers if self._past_s else ():
+            self.env.process(self._earlier_failures(server))
+
+    def begin(self) -> None:
+        """Time 0: from here on servers meet the faults of the run."""
+        self._meet_faults(self._servers)
+        correlated = self._reliability.reclaim_correlation
+        if self._reliability.reclaim_mtbf_s > 0 and correlated > 0:
+            self.env.process(self._zone_reclaims(correlated / self._reliability.reclaim_mtbf_s))
 
     def has_room(self, gpus: int) -> bool:
         """Whether a server in use can take one more replica of that size."""
@@ -167,12 +200,25 @@ class Servers:
     def _grow(self, n: int) -> list[Server]:
         new = [Server(number) for number in range(len(self._servers), n)]
         self._servers += new
-        for server in new:
+        self._meet_faults(new)
+        return new
+
+    def _meet_faults(self, servers: Sequence[Server]) -> None:
+        for server in servers:
             if self._reliability.mtbf_s > 0:
                 self.env.process(self._failures(server))
             if self._reclaim_rate > 0:
                 self.env.process(self._reclaims(server))
-        return new
+
+    def _earlier_failures(self, server: Server) -> Generator[Any, Any, None]:
+        rng = self._luck.stream("earlier failures", server.number)
+        yield self.env.timeout(-self._past_s - self.env.now)
+        while True:
+            up_s = rng.exponential(self._reliability.mtbf_s)
+            if self.env.now + up_s >= 0:
+                return
+            yield self.env.timeout(up_s)
+            yield self.fail(server, rng.exponential(self._reliability.mttr_s))
 
     def _failures(self, server: Server) -> Generator[Any, Any, None]:
         rng, at_s = self._luck.stream("failures", server.number), 0.0
@@ -184,9 +230,14 @@ class Servers:
                 if server.tenants and not server.failed:
                     self.fail(server, repair_s)
 
-    def fail(self, server: Server, repair_s: float) -> None:
-        """A server fails with all that stands on it; it works again after its repair, or once a spare stands in."""
-        server.failed = True
+    def fail(self, server: Server, repair_s: float) -> simpy.Event:
+        """A server fails with all that stands on it.
+
+        Returns
+        -------
+        That it works again: after its repair, or once a spare stands in.
+        """
+        back = server.back = self.env.event()
         for tenant in list(server.tenants):
             tenant.withdraw()
         for tenant in list(server.tenants):
@@ -197,6 +248,7 @@ class Servers:
             self.env.process(self._swap(server))
         else:
             self._waiting.append(server)
+        return back
 
     def _repair(self, server: Server, repair_s: float) -> Generator[Any, Any, None]:
         """The machine works again: in its place if that still waits for one, else as a spare."""
@@ -217,7 +269,9 @@ class Servers:
         self._restore(server, IMAGE)
 
     def _restore(self, server: Server, first_stage: int) -> None:
-        server.failed = False
+        if server.back is not None:
+            server.back.succeed()
+        server.back = None
         for tenant in list(server.tenants):
             tenant.restore(first_stage)
 
@@ -229,9 +283,9 @@ class Servers:
                 yield self.env.timeout(at_s - self.env.now)
                 self._reclaim(server)
 
-    def _zone_reclaims(self, luck: Luck, rate: float) -> Generator[Any, Any, None]:
+    def _zone_reclaims(self, rate: float) -> Generator[Any, Any, None]:
         """All at once: pools of one zone with equal figures draw the same times."""
-        rng = luck.stream("reclaims")
+        rng = self._zone_luck.stream("reclaims")
         while True:
             yield self.env.timeout(rng.exponential(1 / rate))
             for server in list(self._servers):

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import simpy
 from numpy.typing import NDArray
 
 from simulator.fleet.autoscale import autoscale
@@ -23,7 +22,6 @@ from simulator.fleet.schedule import keep_schedule
 from simulator.fleet.servers import Luck
 from simulator.fleet.sites import server_usage, sites
 from simulator.fleet.state import WORK_THROWN_INPUT
-from simulator.rng import stream
 from simulator.study.caches import CacheResets
 from simulator.study.canonical import canonical, pool_lucks
 from simulator.study.fleet import FleetSpec, PoolSpec
@@ -91,10 +89,8 @@ class _Simulation:
         places = tuple(_places(pool) for pool in spec.pools)
         self.horizon_s = horizon_s
         self.plane = DataPlane(spec, source, places, seed, sink)
-        self.env = simpy.Environment()
         self.controls: list[PoolControl] = []
-        self.zones: list[OutageClock] = []
-        self.sites = sites(self.env, spec.pools, seed)
+        self.env, self.sites = sites(spec.pools, seed, is_job)
         servers = {k: site.servers for site in self.sites for k in site.pools}
         lucks = pool_lucks(spec.pools)
         first = 0
@@ -102,14 +98,20 @@ class _Simulation:
             luck = Luck(seed, ("pool", *lucks[k]))
             control = PoolControl(self.env, self.plane, pool, first, n, servers[k], luck)
             self.controls.append(control)
-            zone_rng = stream(seed, "outages", pool.zone or pool.site)
-            self.zones.append(OutageClock(self.env, pool.outages, zone_rng, control.zone_down, control.zone_up))
+            control.stand_by()
             first += n
         for site in self.sites:
             begin = [self.controls[k] for k in site.pools]
-            site.servers.begin([replica for control in begin for replica in control.at_start])
+            site.servers.place_first([replica for control in begin for replica in control.at_start])
+        if self.env.now < 0:
+            self.env.run(until=0)
+        for site in self.sites:
+            site.servers.begin()
+        self.zones: list[OutageClock] = []
         for k, (pool, control) in enumerate(zip(spec.pools, self.controls, strict=True)):
             control.begin(cold=is_job and not pool.owned)
+            zone = Luck(seed, ("outages", pool.zone or pool.site))
+            self.zones.append(OutageClock(self.env, pool.outages, zone, control.zone_down, control.zone_up))
             for failure in pool.reliability.known:
                 self.env.process(control.fail_one(*failure))
             if pool.autoscaler:
@@ -122,7 +124,7 @@ class _Simulation:
             OutageClock(
                 self.env,
                 provider.outages,
-                stream(seed, "outages", "provider", provider.luck or k),
+                Luck(seed, ("outages", "provider", provider.luck or k)),
                 partial(self._provider_down, k),
                 partial(self.plane.provider_up, k),
             )

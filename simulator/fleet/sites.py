@@ -10,7 +10,7 @@ import simpy
 
 from simulator.fleet.ledger import by_hour, most_at_once, within
 from simulator.fleet.lifecycle import DOWN, PoolControl
-from simulator.fleet.servers import Luck, Servers
+from simulator.fleet.servers import Luck, Servers, past_s
 from simulator.study.canonical import pool_lucks
 from simulator.study.fleet import PoolSpec, Reliability
 from simulator.study.usage import ServerUsage
@@ -25,13 +25,24 @@ class Site:
     pools: tuple[int, ...]
 
 
-def sites(env: simpy.Environment, pools: Sequence[PoolSpec], seed: int) -> list[Site]:
-    """Owned pools share servers by zone, GPU and server size; each rented pool has instances of its own."""
+def sites(pools: Sequence[PoolSpec], seed: int, is_job: bool) -> tuple[simpy.Environment, list[Site]]:
+    """Owned pools share servers by zone, GPU and server size; each rented pool has instances of its own.
+
+    Parameters
+    ----------
+    is_job : rented instances are launched at time 0, so that they have no past
+
+    Returns
+    -------
+    Their clock, which stands before time 0 where servers fail, and the sites.
+    """
     lucks = pool_lucks(pools)
     groups: dict[tuple[str | int, ...], list[int]] = {}
     for k, pool in enumerate(pools):
         owned = ("owned", pool.site, pool.zone, pool.gpu, pool.server_gpus)
         groups.setdefault(owned if pool.owned else ("rented", *lucks[k]), []).append(k)
+    pasts = {words: 0 if is_job and words[0] == "rented" else _past_s(groups[words], pools) for words in groups}
+    env = simpy.Environment(-max(pasts.values(), default=0))
     found = []
     for words, numbers in groups.items():
         members = [pools[k] for k in numbers]
@@ -44,9 +55,16 @@ def sites(env: simpy.Environment, pools: Sequence[PoolSpec], seed: int) -> list[
             max(pool.spares for pool in members),
             max(pool.swap_s for pool in members),
             replaced=not members[0].owned,
+            past_s=pasts[words],
         )
         found.append(Site(servers, tuple(numbers)))
-    return found
+    return env, found
+
+
+def _past_s(numbers: Sequence[int], pools: Sequence[PoolSpec]) -> int:
+    members = [pools[k] for k in numbers]
+    start_s = max(pool.cold_start.total_s for pool in members)
+    return past_s(_shared([pool.reliability for pool in members]), max(pool.swap_s for pool in members), start_s)
 
 
 def _shared(each: Sequence[Reliability]) -> Reliability:

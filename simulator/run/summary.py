@@ -74,7 +74,7 @@ def summarise(
         warnings=(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
-            *remarks("basis", rare_failures(planned.fleet, replications[0].usage)),
+            *remarks("basis", rare_failures(planned.fleet, [found.usage for found in replications])),
             *remarks("basis", untold_changes(planned.fleet, prices.terms, priced.walked[:1])),
         ),
         period=shown,

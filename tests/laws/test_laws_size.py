@@ -161,7 +161,9 @@ def test_equal_limits_give_equal_trails() -> None:
 
 
 def test_where_replicas_may_be_lost_nothing_is_proved_and_the_search_ends() -> None:
+    """With a start that is over before the next failure: one of minutes never is, at no size."""
     often = "topologies.elastic.pools[rented].reliability={mtbf_h: 0.01, mttr_h: 0.001}"
+    soon = "topologies.elastic.pools[rented].cold_start={provision_s: 2, image_s: 0, weights_s: 0, engine_s: 1}"
     scenario = load_scenario(
         SIZED,
         sets=[
@@ -169,6 +171,7 @@ def test_where_replicas_may_be_lost_nothing_is_proved_and_the_search_ends() -> N
             "topologies.elastic.pools[rented].replicas=auto",
             "topologies.elastic.pools[rented].failures=true",
             often,
+            soon,
             "run.horizon_s=20",
         ],
     )

@@ -11,6 +11,7 @@ from fleet_cases import classes, evenly, fleet, pool, provider
 
 from simulator.fleet.outages import OutageClock
 from simulator.fleet.records import Status
+from simulator.fleet.servers import Luck
 from simulator.fleet.simulate import FleetRun, simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.metrics.laws import check_causality, check_gpu_seconds, check_little
@@ -146,7 +147,7 @@ def clock_of(outages: Outages, until_s: float) -> tuple[OutageClock, list[tuple[
     clock = OutageClock(
         env,
         outages,
-        np.random.default_rng(1),
+        Luck(1, ("outages",)),
         lambda: calls.append(("down", env.now)),
         lambda: calls.append(("up", env.now)),
     )

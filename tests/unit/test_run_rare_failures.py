@@ -1,46 +1,69 @@
-"""A run that begins with all servers up says how much of their long-run downtime it has."""
+"""A run into which few random failures fall says how few are expected and how many it has."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import fleet_cases as cases
-import numpy as np
 import pytest
 
-from simulator.run.rare_failures import down_share, rare_failures
-from simulator.study.fleet import Reliability
+from simulator.fleet.simulate import simulate_fleet
+from simulator.fleet.single import RequestList
+from simulator.run.rare_failures import rare_failures
+from simulator.study.fleet import FleetSpec, Reliability
 from simulator.study.usage import Usage
 
+WORDS = re.compile(r"p: (\S+) failures of a server are expected in what is simulated, which has (\d+):")
 
-@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 20.0), (5.0, 30.0), (100.0, 400.0)])
-def test_the_share_is_that_of_many_servers(start_s: float, end_s: float) -> None:
-    """Servers that work for 30 s and are repaired for 10 s on average, counted one by one."""
-    rng = np.random.default_rng(7)
-    down_s = 0.0
-    for _ in range(4_000):
-        at_s = 0.0
-        while at_s < end_s:
-            at_s += rng.exponential(30.0)
-            until_s = at_s + rng.exponential(10.0)
-            down_s += max(min(until_s, end_s) - max(at_s, start_s), 0.0)
-            at_s = until_s
-    counted = down_s / 4_000 / (end_s - start_s)
-    assert down_share(30.0, 10.0, start_s, end_s) == pytest.approx(counted, rel=0.06)
+
+def told(reliability: Reliability, horizon_s: float, seeds: int = 1, **changes: object) -> tuple[float, int] | None:
+    """Expected and seen, of two servers of two replicas each."""
+    pool = cases.pool("p", 4, gpus_per_server=2, owned=True, reliability=reliability, **changes)
+    fleet = cases.fleet((pool,), classes=cases.classes(1))
+    words = rare_failures(fleet, [usage(fleet, horizon_s, seed) for seed in range(seeds)])
+    if not words:
+        return None
+    (found,) = (WORDS.match(each) for each in words)
+    assert found is not None
+    return float(found[1]), int(found[2])
+
+
+def usage(fleet: FleetSpec, horizon_s: float, seed: int) -> Usage:
+    return simulate_fleet(
+        fleet,
+        RequestList(cases.evenly(1, 1.0)),
+        horizon_s=horizon_s,
+        drain_s=0.0,
+        warmup_s=0.0,
+        seed=seed,
+        sink=lambda records: None,
+    ).usage
+
+
+def test_what_is_expected_is_who_is_down_at_first_and_who_fails() -> None:
+    """Of two servers that work for 90 s and are repaired for 10 s: 2 (10 + 5) / 100 in 5 s, 13 times in 13 runs."""
+    faults = Reliability(mtbf_s=90.0, mttr_s=10.0)
+    assert told(faults, 5.0) == (0.3, 0)
+    expected, seen = told(faults, 5.0, seeds=13) or (0.0, 0)
+    assert expected == pytest.approx(3.9)
+    assert 0 < seen < 3.9 + 4 * 3.9**0.5
 
 
 @pytest.mark.parametrize(
-    ("changes", "end_s", "told"),
+    ("changes", "expected"),
     [
-        ({"reliability": Reliability(mtbf_s=9e6, mttr_s=86_400.0)}, 3_600.0, True),
-        ({"reliability": Reliability(mtbf_s=9e6, mttr_s=360.0)}, 3_600.0, False),
-        ({"reliability": Reliability(mtbf_s=9e6, mttr_s=86_400.0)}, 1e6, False),
-        ({"reliability": Reliability(mtbf_s=9e6, mttr_s=86_400.0), "spares": 1, "swap_s": 60.0}, 3_600.0, False),
-        ({"reliability": Reliability(mttr_s=86_400.0)}, 3_600.0, False),
+        ({}, 0.36),
+        ({"spares": 1, "swap_s": 0.0}, 0.2),
     ],
 )
-def test_who_is_told(changes: dict[str, object], end_s: float, told: bool) -> None:
-    """A repair of a day, of which an hour has 0.02 in the mean; of six minutes it has most, and of a swap too."""
-    fleet = cases.fleet((cases.pool("p", 1, **changes),), classes=cases.classes(1))
-    found = rare_failures(fleet, Usage(end_s, (), ()))
-    assert bool(found) == told
-    if told:
-        assert "0.0095 of the time in the long run, and for 0.0002 of what is simulated" in found[0]
+def test_a_spare_counts_with_its_swap(changes: dict[str, object], expected: float) -> None:
+    assert told(Reliability(mtbf_s=100.0, mttr_s=11.0), 10.0, **changes) == (pytest.approx(expected, rel=0.06), 0)
+
+
+def test_enough_failures_and_none_at_all_are_not_told() -> None:
+    assert told(Reliability(mtbf_s=90.0, mttr_s=10.0), 400.0) is None
+    assert told(Reliability(mttr_s=10.0), 5.0) is None
+    pool = cases.pool("p", 0, reliability=Reliability(mtbf_s=9e6, mttr_s=10.0))
+    fleet = cases.fleet((pool, replace(pool, name="q")), classes=cases.classes(2))
+    assert rare_failures(fleet, [usage(fleet, 5.0, 1)]) == []
