@@ -1,0 +1,211 @@
+"""The verdict word by word, for topologies whose bills and misses are made up: who, by how much, why not the others."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.decide.rivals import rank
+from simulator.decide.why import bindings, flip_words, flips_sentence, sentence, sure_words
+from simulator.study.bill import Line
+from simulator.study.decision import NOT_FINISHED, Binding, Contender, Flip
+
+DEAR, CHEAP, MIDDLE = (
+    Contender(name, True, usd) for name, usd in (("dear", 3000.0), ("cheap", 1000.0), ("mid", 2000.0))
+)
+LATE, LATER = (Contender(name, False, 1.0, attainment=share) for name, share in (("late", 0.9), ("later", 0.8)))
+
+
+@pytest.mark.parametrize(
+    ("contenders", "said"),
+    [
+        (
+            (DEAR, CHEAP),
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; next is dear at $3,000 (+200%).",
+        ),
+        (
+            (DEAR, CHEAP, MIDDLE),
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; next is mid at $2,000 (+100%).",
+        ),
+        ((CHEAP,), "cheap: the cheapest topology that meets the SLO, $1,000 per month."),
+        (
+            (LATE, CHEAP, LATER),
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; late, later miss the SLO.",
+        ),
+        ((CHEAP, LATE), "cheap: the cheapest topology that meets the SLO, $1,000 per month; late misses the SLO."),
+        (
+            (CHEAP, Contender("open", False, 1.0, least_usd=1500.0)),
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; of open no size was found in time.",
+        ),
+        (
+            (CHEAP, Contender("open", True, 1200.0, least_usd=900.0), LATE),
+            "No verdict: cheap meets the SLO for $1,000 per month, but sizes that would cost less are not excluded "
+            "(open from $900); next is open at $1,200 (+20%); late misses the SLO.",
+        ),
+        (
+            (CHEAP, Contender("twin", True, 1000.0), Contender("third", True, 1000.0)),
+            "cheap: the cheapest topology that meets the SLO, $1,000 per month; twin ($1,000 per month), third "
+            "($1,000 per month) cost the same.",
+        ),
+        (
+            (Contender("a", True, 1000.0, fleet="f"), Contender("b", True, 1000.0, fleet="f"), DEAR),
+            "a: the cheapest topology that meets the SLO, $1,000 per month; next is dear at $3,000 (+200%); "
+            "b is the same fleet as a.",
+        ),
+        (
+            (Contender("free", True, 0.0), CHEAP),
+            "free: the cheapest topology that meets the SLO, $0 per month; next is cheap at $1,000.",
+        ),
+        ((), "Nothing to compare."),
+        ((LATER, LATE), "No topology meets the SLO; late comes closest with 90.0% of the requests."),
+        ((Contender("none", False, 1.0),), "No topology meets the SLO, for any request."),
+        (
+            (LATE, Contender("lasts", False, 9.0, lasts_until=4), Contender("less", False, 1.0, lasts_until=3)),
+            "No topology meets the SLO in every month; lasts lasts longest, until month 4.",
+        ),
+        (
+            (LATE, Contender("open", False, 1.0, least_usd=5.0)),
+            "No topology meets the SLO; late comes closest with 90.0% of the requests; the search of open was not "
+            "finished.",
+        ),
+    ],
+)
+def test_the_verdict_says(contenders: tuple[Contender, ...], said: str) -> None:
+    assert sentence(contenders) == said
+
+
+@pytest.mark.parametrize(
+    ("contenders", "share", "said"),
+    [
+        ((DEAR, CHEAP), 0.876, "cheapest of these in 88% of 1,000 draws"),
+        ((CHEAP,), 0.876, ""),
+        ((DEAR, CHEAP), math.nan, ""),
+        ((CHEAP, Contender("twin", True, 1000.0)), 0.9, ""),
+        ((CHEAP, Contender("twin", True, 1000.0), DEAR), 0.9, "cheap and twin together cheapest in 90% of 1,000 draws"),
+        (
+            (Contender("a", True, 1000.0, fleet="f"), Contender("b", True, 1000.0, fleet="f"), DEAR),
+            0.9,
+            "a and b (the same fleet) together cheapest in 90% of 1,000 draws",
+        ),
+    ],
+)
+def test_how_surely_is_said(contenders: tuple[Contender, ...], share: float, said: str) -> None:
+    assert sure_words(rank(contenders), share, 1000) == said
+
+
+def test_how_surely_stands_after_the_margin() -> None:
+    assert sentence([DEAR, CHEAP, LATE], "sure").endswith("next is dear at $3,000 (+200%); sure; late misses the SLO.")
+
+
+def flip(assumption: str, factor: float | None, winner: str = "b", **given: Any) -> Flip:
+    return Flip(assumption, factor, winner, (0.1, 10.0), **given)
+
+
+@pytest.mark.parametrize(
+    ("one", "said"),
+    [
+        (flip("load", 2.0), "load at × 2.00: b"),
+        (flip("load", 2.0, month=3), "load at × 2.00 in month 3: b"),
+        (flip("load", 2.0, sure=False), "load at about × 2.00: b"),
+        (flip("term", 2.0, words="24 months"), "term at 24 months: b"),
+        (flip("load", None), "load: the winner stays from × 0.1 to × 10"),
+        (flip("load", None, month=3), "load: the winner stays from × 0.1 to × 10 in month 3"),
+        (flip("load", None, words="time was up"), "load: not searched, as time was up"),
+    ],
+)
+def test_a_flip_says(one: Flip, said: str) -> None:
+    assert flip_words(one) == said
+
+
+def test_the_three_nearest_flips_are_said_nearest_first_on_either_side() -> None:
+    flips = [flip("far", 9.0), flip("half", 0.5), flip("none", None), flip("near", 0.8), flip("more", 1.5)]
+    assert flips_sentence(flips) == "What would flip it: near at × 0.80: b; more at × 1.50: b; half at × 0.50: b."
+    assert flips_sentence([flip("none", None)]) == "No price within a factor of ten changes the winner."
+    assert flips_sentence([]) == ""
+
+
+def costed(name: str, bill: dict[str, float], months: tuple[bool, ...] = (True,), **given: Any) -> Any:
+    """A topology with these lines, whose months meet the SLO or miss it."""
+    lines = [
+        Line(owner=name, kind="pool", category=what, part="", quantity=1.0, unit="", usd=np.array([usd - 1, usd + 1]))
+        for what, usd in bill.items()
+    ]
+    levels = given.get("levels", ((1.0,),) * len(months))
+    walked = [
+        SimpleNamespace(
+            month=k + 1, meets=meets, level=levels[k], binding=given.get("binding", f"p95 of month {k + 1}")
+        )
+        for k, meets in enumerate(months)
+    ]
+    lasts = months.index(False) if False in months else None
+    return SimpleNamespace(
+        name=name,
+        meets=all(months),
+        walked=walked,
+        lasts_until=lasts,
+        bill=SimpleNamespace(lines=lines),
+        usd_per_month=math.fsum(bill.values()),
+        contender=Contender(name, all(months), math.fsum(bill.values()), lasts_until=lasts or 0),
+    )
+
+
+WINNER = costed("own", {"hardware": 600.0, "electricity": 300.0, "staff": 100.0})
+GROWS = {"levels": ((1.0,), (2.0,), (3.0,))}
+
+
+@pytest.mark.parametrize(
+    ("one", "kind", "what", "said"),
+    [
+        (
+            costed("rent", {"on demand": 900.0, "staff": 500.0}),
+            "cost",
+            "on demand",
+            "rent costs $400 a month more than own; its largest excess is on demand, $900 of $1,400",
+        ),
+        (
+            costed("lent", {"hardware": 1100.0, "staff": 700.0}),
+            "cost",
+            "staff",
+            "lent costs $800 a month more than own; its largest excess is staff, $700 of $1,800",
+        ),
+        (costed("late", {}, (False,)), "slo", "p95 of month 1", "late: p95 of month 1"),
+        (
+            costed("late", {}, (True, True, False), **GROWS),
+            "slo",
+            "p95 of month 3",
+            "late meets the SLO until month 2; in month 3 p95 of month 3",
+        ),
+        (
+            costed("late", {}, (False, True, True), **GROWS),
+            "slo",
+            "p95 of month 1",
+            "late misses the SLO in month 1: p95 of month 1",
+        ),
+        (
+            costed("late", {}, (False,) * 3, **GROWS),
+            "slo",
+            "p95 of month 1",
+            "late misses the SLO from month 1 on: p95 of month 1",
+        ),
+        (costed("open", {}, (False,), binding=NOT_FINISHED), "search", NOT_FINISHED, f"open: {NOT_FINISHED}"),
+        (
+            costed("open", {}, (True, False, False), binding=NOT_FINISHED, **GROWS),
+            "search",
+            NOT_FINISHED,
+            f"open in month 2: {NOT_FINISHED}",
+        ),
+    ],
+)
+def test_why_it_is_not_the_winner(one: Any, kind: str, what: str, said: str) -> None:
+    found = [one, WINNER]
+    assert bindings(found, rank([each.contender for each in found])) == (Binding(one.name, kind, what, said),)
+
+
+def test_where_none_wins_each_has_its_reason() -> None:
+    found = [costed("a", {}, (False,)), costed("b", {}, (False,))]
+    told = bindings(found, rank([each.contender for each in found]))
+    assert [(one.topology, one.kind) for one in told] == [("a", "slo"), ("b", "slo")]
