@@ -58,6 +58,10 @@ class Clock:
     last: date | None = None
 
     @property
+    def has_dates(self) -> bool:
+        return self.first is not None
+
+    @property
     def cycle_s(self) -> float:
         """After which all comes again; infinite where days have dates."""
         return SECONDS_PER_WEEK if self.first is None else math.inf

@@ -11,6 +11,7 @@ from simulator.resolve.places import in_seconds
 from simulator.schema.pool import Pool
 from simulator.study.fleet import Reliability
 from simulator.study.schedule import Schedule
+from simulator.units import SECONDS_PER_WEEK
 
 
 def pool_schedule(pool: Pool, clock: Clock) -> Schedule | None:
@@ -41,6 +42,25 @@ def pool_schedule(pool: Pool, clock: Clock) -> Schedule | None:
             raise InputError(Problem("is open: give a number here", path=f"{path}.replicas", got=window.replicas))
         spans += [(start_s, end_s, window.replicas) for start_s, end_s in own]
     return Schedule(tuple(sorted(spans)), pool.replicas, pool.start_early_s, clock.cycle_s)
+
+
+def weekly(schedule: Schedule, clock: Clock) -> Schedule:
+    """A schedule whose windows come again each week: of days with dates, those of the first week.
+
+    Parameters
+    ----------
+    clock : by which it was laid out, without holidays
+    """
+    if clock.first is None:
+        return schedule
+    folded: list[tuple[float, float, int]] = []
+    for start_s, end_s, replicas in schedule.windows:
+        if clock.begin_s <= start_s < clock.begin_s + SECONDS_PER_WEEK:
+            first_s = start_s % SECONDS_PER_WEEK
+            until_s = first_s + end_s - start_s
+            folded.append((first_s, min(until_s, SECONDS_PER_WEEK), replicas))
+            folded += [(0.0, until_s - SECONDS_PER_WEEK, replicas)] if until_s > SECONDS_PER_WEEK else []
+    return replace(schedule, windows=tuple(sorted(folded)), cycle_s=SECONDS_PER_WEEK)
 
 
 def pool_reliability(pool: Pool, catalog: Reliability) -> Reliability:

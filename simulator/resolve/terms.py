@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,16 +10,18 @@ from simulator.catalog.sites import site
 from simulator.resolve.agreed import Spell, agreed
 from simulator.resolve.apis import api_terms
 from simulator.resolve.carbon import grid_zone
-from simulator.resolve.clock import clock_of
+from simulator.resolve.clock import Clock, clock_of
 from simulator.resolve.commitments import commitments
 from simulator.resolve.demand import jobs_per_month
 from simulator.resolve.figures import Figures
 from simulator.resolve.located import located, pool_path
 from simulator.resolve.offers import rented_terms, unknown_prices
+from simulator.resolve.schedules import pool_schedule, weekly
 from simulator.resolve.servers import owned_sites
 from simulator.resolve.topology import PlannedTopology
-from simulator.scenario.week import first_calendar_month
+from simulator.scenario.week import first_calendar_month, period_window
 from simulator.schema.money import FeeSettings, StaffSettings
+from simulator.schema.pool import Pool
 from simulator.schema.scenario import CostSettings
 from simulator.study.figure import Figure
 from simulator.study.fleet import PoolSpec
@@ -106,6 +107,7 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
     root, clock = f"topologies.{name}", clock_of(scenario)
     start_s = clock.at(scenario.run.start)
     owned = owned_sites(loaded, name, figures)
+    by_week = any(period_window(period) for period in scenario.study.periods)
     rented = []
     for k, (pool, engine) in enumerate(zip(topology.pools, planned.engines, strict=True)):
         if pool.billing != "owned":
@@ -114,7 +116,8 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
                 offer = rented_terms(pool, path, engine, figures, grid_zone(site(pool.site), clock))
                 agreed_to = commitments(pool, path, figures)
                 spec = planned.fleet.pools[k]
-                offer = replace(offer, launches=_launches(spec), following=_following(spec))
+                launches = _launches(pool, spec, clock) if not clock.has_dates or by_week else None
+                offer = replace(offer, launches=launches, following=_following(spec))
                 rented.append(replace(offer, commitments=agreed_to))
     apis = []
     for k, provider in enumerate(topology.providers):
@@ -135,11 +138,13 @@ def topology_terms(planned: PlannedTopology, figures: Figures) -> Terms:
     )
 
 
-def _launches(pool: PoolSpec) -> Launches | None:
-    schedule = pool.schedule
-    if schedule is None or not schedule.windows or not math.isfinite(schedule.cycle_s):
+def _launches(pool: Pool, spec: PoolSpec, clock: Clock) -> Launches | None:
+    """Launches by the clock in a week without holidays."""
+    usual = replace(clock, holidays=frozenset())
+    schedule = pool_schedule(pool, usual)
+    if schedule is None or not schedule.windows:
         return None
-    return Launches(schedule, pool.early_s, pool.gpus_per_replica)
+    return Launches(weekly(schedule, usual), spec.early_s, spec.gpus_per_replica)
 
 
 def _following(pool: PoolSpec) -> Following | None:

@@ -45,7 +45,7 @@ from simulator.run.summary import merged_metrics, summarise, unmeasured_classes
 from simulator.run.tables import latency_frame
 from simulator.run.topology_summary import TopologySummary
 from simulator.run.trust import expected_errors
-from simulator.run.written_scalers import has_written_scalers
+from simulator.run.written_instances import may_change_instances
 from simulator.scenario.load import LoadedScenario, Source, load_scenario
 from simulator.scenario.references import Reference, references
 from simulator.scenario.resolved import resolved_yaml
@@ -339,8 +339,8 @@ def _between(begin: float, end: float, progress: Progress | None) -> Progress | 
 
 
 def _with_instances(loaded: LoadedScenario, searched: float) -> float:
-    """Share of the progress that is done once written autoscalers were simulated, too."""
-    return max(searched, _AHEAD_SHARE) if has_written_scalers(loaded) else searched
+    """Share of the progress that is done once pools of a written size were simulated for their instances, too."""
+    return max(searched, _AHEAD_SHARE) if may_change_instances(loaded) else searched
 
 
 def _sized(work: Work, answers: Mapping[str, Answer], progress: Progress | None) -> LoadedScenario:

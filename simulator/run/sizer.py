@@ -12,7 +12,7 @@ from simulator.resolve.topology import PlannedTopology, plan_topology
 from simulator.run.growth import Growth, at_level
 from simulator.run.loads import Loads
 from simulator.run.months import Progress, Sizing
-from simulator.run.written_scalers import on_cheapest_instances, on_instances_of
+from simulator.run.written_instances import on_cheapest_instances, on_instances_of
 from simulator.scenario.load import LoadedScenario
 from simulator.simulate.rows import Rows
 from simulator.simulate.store import Store
@@ -78,14 +78,14 @@ class Sizer:
         rows: Rows | None = None,
         progress: Progress | None = None,
     ) -> LoadedScenario:
-        """The scenario with what was found of one topology, and its written autoscalers on the cheapest instances.
+        """The scenario with what was found of one topology, and its written pools on the cheapest instances that do.
 
         Parameters
         ----------
         loads : the first of these months decides
         found : its sizes, and hours of windows, where some are open
         rows : keeps the requests of what is shown
-        progress : of the trials of these autoscalers
+        progress : of the trials of these pools
         """
         sized = with_sizes(sized_scenario(loaded, [found] if found else []), name, {})
         written = loaded.scenario.topologies[name]
@@ -94,7 +94,7 @@ class Sizer:
     def sizing(self, loaded: LoadedScenario, found: Answer, level: Level, planned: PlannedTopology) -> Sizing:
         """Searches the open sizes of a topology under another load.
 
-        What is committed stays on the instances agreed, and written autoscalers on those of the first month.
+        What is committed stays on the instances agreed, and written pools on those of the first month.
 
         Parameters
         ----------

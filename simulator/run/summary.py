@@ -75,7 +75,7 @@ def summarise(
             *_warnings(loaded, planned, metrics, prices, behind),
             *remarks("basis", [_span_words(loaded, priced, shown)]),
             *remarks("basis", rare_failures(planned.fleet, [found.usage for found in replications])),
-            *remarks("basis", untold_changes(planned.fleet, prices.terms, priced.walked[:1])),
+            *remarks("basis", untold_changes(prices.terms, priced.walked[:1])),
         ),
         period=shown,
         clock_s=_clock_s(replications[0].usage.when),

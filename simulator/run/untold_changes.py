@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,14 +14,12 @@ from simulator.bill.sums import mean, total
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import PeriodUse
 from simulator.study.decision import Share, Walked
-from simulator.study.fleet import FleetSpec, PoolSpec
 from simulator.study.terms import RentedTerms, Terms
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
 
 
-def untold_changes(fleet: FleetSpec, terms: Terms, walked: Sequence[Walked]) -> list[str]:
-    """Rented pools that launch, or keep, what no bill has: autoscaled ones between periods that say no days or hours,
-    those with a schedule where days have dates.
+def untold_changes(terms: Terms, walked: Sequence[Walked]) -> list[str]:
+    """Autoscaled pools that launch, or keep, what no bill has: between periods that say no days or hours.
 
     Parameters
     ----------
@@ -30,26 +27,6 @@ def untold_changes(fleet: FleetSpec, terms: Terms, walked: Sequence[Walked]) -> 
     """
     if terms.jobs_per_month:
         return []
-    rented = {offer.pool for offer in terms.rented}
-    spread = any(share.period.when and share.period.when.spread for month in walked for share in month.shares)
-    dated = [pool.name for pool in fleet.pools if spread and pool.name in rented and _is_dated(pool)]
-    return [
-        *(
-            f"{name}: launches ahead of its windows are in the bill as far as they are simulated, as days have dates "
-            "(with run.start at a time of the week all of them are)"
-            for name in dated
-        ),
-        *_between_periods(terms, walked),
-    ]
-
-
-def _is_dated(pool: PoolSpec) -> bool:
-    """Whether it is launched ahead of windows that do not come again."""
-    schedule = pool.schedule
-    return schedule is not None and bool(schedule.windows) and math.isinf(schedule.cycle_s) and pool.early_s > 0
-
-
-def _between_periods(terms: Terms, walked: Sequence[Walked]) -> list[str]:
     return [
         words
         for month in walked

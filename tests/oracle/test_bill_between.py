@@ -227,7 +227,7 @@ def test_periods_of_days_with_dates_are_those_of_any_week(tmp_path: Path) -> Non
 
 
 def test_what_no_bill_has_is_said(tmp_path: Path) -> None:
-    """Five minutes of a launch and ten that it is kept, each time: $1.07; those of a schedule where days have dates."""
+    """Five minutes of a launch and ten that it is kept, each time: $1.07."""
     hours = 730 * 50 / 168
     untold = f"{{name: work, hours_per_month: {hours}, start: mon 8}}, {{name: off, load: 0}}"
     usd, said = told(tmp_path, AUTOSCALER, untold)
@@ -235,11 +235,25 @@ def test_what_no_bill_has_is_said(tmp_path: Path) -> None:
     (words,) = said
     assert "between work, off is in no bill" in words
     assert "$1.07 each time" in words
-    windows = "{name: work, days: mon-fri, hours: 8-18}, {name: off, load: 0, start: sat 10}"
-    assert told(tmp_path, SCHEDULE, windows)[1] == []
-    dated = windows.replace("sat 10", "2026-03-07 10:00")
-    (words,) = told(tmp_path, SCHEDULE, dated, "run.start=2026-03-02 00:00")[1]
-    assert "launches ahead of its windows are in the bill as far as they are simulated" in words
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo"])
+def test_a_schedule_on_days_with_dates_launches_as_in_any_week(tmp_path: Path, zone: str) -> None:
+    """Five minutes before each of five windows a week, also where the run begins on a holiday in their midst."""
+    periods = "{name: work, days: mon-fri, hours: 8-18}, {name: off, load: 0, start: 2026-03-07 10:00}"
+    dated = ("run.start=2026-03-02 00:00", f"run.time_zone={zone}", "run.holidays=[2026-03-04]")
+    expected = 4.29 * WEEKS * (50 + 5 / 12)
+    assert told(tmp_path, SCHEDULE, periods, *dated) == (pytest.approx(expected, rel=1e-6), [])
+
+
+def test_a_window_past_the_end_of_the_week_comes_again_as_one(tmp_path: Path) -> None:
+    """Sunday 20:00 to Monday 6:00, in Tokyo and on days with dates, as where a week is any week."""
+    night = SCHEDULE.replace("mon-fri", "sun").replace("8-18", "20-6")
+    periods = "{name: night, days: sun, hours: 20-6}, {name: off, load: 0, start: wed 10}"
+    usual = told(tmp_path, night, periods)
+    assert usual == (pytest.approx(4.29 * WEEKS * (10 + 1 / 12), rel=1e-6), [])
+    dated = ("run.start=2026-03-02 00:00", "run.time_zone=Asia/Tokyo")
+    assert told(tmp_path, night, periods.replace("wed 10", "2026-03-04 10:00"), *dated) == usual
 
 
 def test_windows_of_a_cut_say_when_they_are(tmp_path: Path) -> None:

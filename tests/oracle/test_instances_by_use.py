@@ -168,3 +168,21 @@ def test_a_searched_autoscaler_costs_no_more_than_with_its_instances_written(tmp
     for gpus in (1, 4):
         named, _ = run(tmp_path, pool(scaler, f", gpus_per_instance: {gpus}"), **load)
         assert found["cost"]["usd_per_month"] <= named["cost"]["usd_per_month"] * (1 + 1e-9), gpus
+
+
+@pytest.mark.parametrize("size", ["replicas: 2", "replicas: 0, schedule: [{hours: 0-24, replicas: 2}]"])
+def test_a_written_number_that_misses_on_one_instance_is_on_others(tmp_path: Path, size: str) -> None:
+    """Two on one instance at $8.38 fail together for half a minute; of two at $4.29 one stays. A written size stays."""
+
+    def two(given: str) -> dict[str, Any]:
+        pool = f"{{name: p, site: lambda, gpu: h100-sxm, storage_gb: 0, {size}{given}}}"
+        return run(tmp_path, f"t: {{pools: [{pool}]}}", rate_rps=12, horizon_s=120, warmup_s=10)[0]
+
+    found, named = two(FAILURE), two(f"{FAILURE}, gpus_per_instance: 2")
+    assert found["metrics"]["slo_met"]
+    assert found["cost"]["usd_per_month"] == pytest.approx(2 * 4.29 * HOURS_PER_MONTH)
+    assert not named["metrics"]["slo_met"]
+    assert named["cost"]["usd_per_month"] == pytest.approx(8.38 * HOURS_PER_MONTH)
+    calm = two("")
+    assert calm["metrics"]["slo_met"]
+    assert calm["cost"]["usd_per_month"] == pytest.approx(8.38 * HOURS_PER_MONTH, rel=0.001)

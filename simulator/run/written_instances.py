@@ -1,4 +1,4 @@
-"""Autoscaled rented pools whose settings are written, on the instances that hold for least what they then have."""
+"""Rented pools whose sizes are written: on the instances that hold for least what they then have and keep the SLO."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from simulator.resolve.topology import plan_topology
 from simulator.run.months import Progress
 from simulator.run.replications import kept_outcome
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
 from simulator.simulate.demand import PeriodDemand
 from simulator.simulate.key import outcome_key
@@ -41,12 +42,13 @@ def on_cheapest_instances(
     rows: Rows | None = None,
     progress: Progress | None = None,
 ) -> LoadedScenario:
-    """The scenario with autoscaled pools of a topology on other instances, where these cost less in a month.
+    """The scenario with pools of a topology on other instances, where these keep the SLO or cost less in a month.
 
-    Those that leave their settings open are on the cheapest by their search. The others are simulated on the instances
-    that are taken before anybody knows how many replicas are there when, then on those that would have held them for
-    least, as long as the bill falls and the SLO is met as it was. Where it is missed, others on which it may be met
-    are looked at first.
+    Those that leave their sizes open are on the cheapest by their search. Autoscaled ones are simulated on the
+    instances that are taken before anybody knows how many replicas are there when, then on those that would have held
+    them for least, as long as the bill falls and the SLO is met as it was. Where it is missed, others on which it may
+    be met are looked at first, also for a fixed number and a schedule: where instances can fail, be reclaimed or be out
+    of stock.
 
     Parameters
     ----------
@@ -63,10 +65,12 @@ def on_cheapest_instances(
             progress(f"{name}: trial {1 + len(looked)} of its instances", done + (1 - done) * share / 2)
 
     pools = _open(written, sized.scenario.topologies[name])
-    if not pools:
+    scaled = tuple(pool.name for pool in written.pools if pool.name in pools and is_chosen_by_use(pool))
+    elsewhere = _others(sized, name, pools) if pools else []
+    if not scaled and not elsewhere:
         return sized
     outcomes, usd, meets = _served(found, name, periods, store, rows, told)
-    for other in () if meets else _others(found, name, pools):
+    for other in () if meets else elsewhere:
         looked.append(other)
         there = _on(sized, name, other)
         then, less, met = _served(there, name, periods, store, rows, told)
@@ -76,7 +80,7 @@ def on_cheapest_instances(
             break
         _forget(there, name, periods, rows)
     cheaper = list[Instances]()
-    while (other := _better(found, name, pools, periods, outcomes)) and other not in cheaper:
+    while (other := _better(found, name, scaled, periods, outcomes)) and other not in cheaper:
         cheaper.append(other)
         looked.append(other)
         there = _on(found, name, other)
@@ -89,7 +93,7 @@ def on_cheapest_instances(
 
 
 def on_instances_of(loaded: LoadedScenario, name: str, settled: Topology) -> LoadedScenario:
-    """A topology whose sizes are searched anew, with its written autoscalers on the instances that were found before.
+    """A topology whose sizes are searched anew, with its written pools on the instances that were found before.
 
     Parameters
     ----------
@@ -100,19 +104,28 @@ def on_instances_of(loaded: LoadedScenario, name: str, settled: Topology) -> Loa
     return _on(loaded, name, found)
 
 
-def has_written_scalers(loaded: LoadedScenario) -> bool:
-    """Whether `on_cheapest_instances` simulates any topology."""
-    return any(_open(topology, topology) for topology in loaded.scenario.topologies.values())
+def may_change_instances(loaded: LoadedScenario) -> bool:
+    """Whether `on_cheapest_instances` may simulate any topology."""
+    topologies = loaded.scenario.topologies.values()
+    return any(
+        is_chosen_by_use(pool) or _may_be_lost(pool)
+        for topology in topologies
+        for pool in topology.pools
+        if pool.name in _open(topology, topology)
+    )
+
+
+def _may_be_lost(pool: Pool) -> bool:
+    return bool(pool.failures or pool.reliability or pool.server_failures or pool.billing == "spot")
 
 
 def _open(written: Topology, sized: Topology) -> tuple[str, ...]:
-    """Names of the pools whose autoscaler is written and whose instance is not, where there is more than one."""
+    """Names of the rented pools whose size is written and whose instance is not, where there is more than one."""
     there = {pool.name for pool in sized.pools}
     return tuple(
         pool.name
         for pool in written.pools
-        if pool.name in there and is_chosen_by_use(pool) and is_left_open(pool)
-        if not is_open(pool) and has_choice(pool)
+        if pool.name in there and is_left_open(pool) and not is_open(pool) and has_choice(pool)
     )
 
 
