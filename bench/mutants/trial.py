@@ -85,15 +85,15 @@ def _record(folder: Path, test: str) -> dict | None:
 def tests_of(change: Change, known: list[Reach], most_s: float) -> tuple[list[Reach], list[Reach]]:
     """Those that run the changed function in `most_s`, those that name its module first, and the others.
 
-    Where no record has the function, as for what stands outside functions: those that run anything of its file. Tests
-    without a record count where they name the module.
+    Where no record has the function, as for what stands outside functions: those that run anything of its file, or name
+    its module. Tests without a record count where they name the module.
     """
     own, file = f"{change.path}:{change.function}", f"{change.path}:"
     module = change.path.removesuffix(".py").replace("/", ".")
     named = [reach for reach in known if _names(reach.test, module)]
     mine = [reach for reach in known if own in reach.functions or (reach in named and not reach.functions)]
     if not mine:
-        mine = [reach for reach in known if any(each.startswith(file) for each in reach.functions)]
+        mine = [reach for reach in known if reach in named or any(each.startswith(file) for each in reach.functions)]
     mine.sort(key=lambda reach: (reach not in named, reach.seconds, reach.test))
     within: list[Reach] = []
     for reach in mine:
