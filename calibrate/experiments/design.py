@@ -208,8 +208,8 @@ def _dive(step_tokens: int, chunk: int, isl: int) -> Iterable[Phase]:
 def _side_by_side_points(limits: Limits) -> Iterable[Point]:
     """Equal short prompts that share a step."""
     for sequences in _levels(min(limits.sequences, limits.step_tokens // _LEAST_CHUNK), limits.capture_sizes)[1:]:
-        for share in (0.25, 1.0):
-            isl = min(int(share * limits.step_tokens) // sequences, limits.longest_tokens // sequences)
+        most = limits.longest_tokens // sequences
+        for isl in sorted({min(int(share * limits.step_tokens) // sequences, most) for share in (0.25, 1.0)}):
             if isl >= _LEAST_CHUNK:
                 tokens = sequences * isl
                 phase = Phase(add=((isl, 2),) * sequences, steps=1)
