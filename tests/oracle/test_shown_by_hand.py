@@ -9,7 +9,8 @@ from scenario_cases import chat, written
 
 from simulator.figures.table import FIGURES, figure, met_words
 from simulator.report import paired
-from simulator.report.pareto import _missed
+from simulator.report.paired import PairedFigure, differences_to
+from simulator.report.pareto import _missed, cheapest_point, frontier, point
 from simulator.simulate.demand import class_slos
 
 LATENCIES = [f"{metric}_{share}_s" for metric in ("ttft", "tpot", "e2e") for share in ("p50", "p90", "p95", "p99")]
@@ -56,6 +57,72 @@ def test_differences_are_in_the_unit_that_their_words_say() -> None:
         unit = words[words.index("[") + 1 : -1] if "[" in words else ""
         assert factor == scales.get(unit, 1.0), name
     assert [name for name, words, *_ in paired.FIGURES if "[points]" in words] == ["slo_attainment"]
+
+
+REPLICATIONS = {
+    "own": [{"usd_per_month": 100.0, "slo_attainment": 0.98, "ttft_p99_s": 0.2, "goodput_rps": 4.0}] * 2,
+    "rent": [
+        {"usd_per_month": 105.0, "slo_attainment": 0.97, "ttft_p99_s": 0.3, "goodput_rps": 4.0},
+        {"usd_per_month": 107.0, "slo_attainment": 0.99, "ttft_p99_s": 0.5, "goodput_rps": 4.0},
+    ],
+}
+T_OF_TWO = 12.7062
+"""Student's t of 95 % with one degree of freedom: a half-width is t times half of how far the two differences differ."""
+
+
+def test_differences_have_their_mean_and_half_width_in_the_unit_of_the_words() -> None:
+    nothing = dict.fromkeys([key for key, *_ in paired.FIGURES])
+    topologies = {name: {"replications": [nothing | one for one in each]} for name, each in REPLICATIONS.items()}
+    found = {one.figure: one for one in paired.paired(topologies, "own")}
+    shown = {name: (one.mean, one.half_width, one.base) for name, one in found.items()}
+    assert shown == {
+        "usd_per_month": (pytest.approx(6.0), pytest.approx(T_OF_TWO * 1.0, rel=1e-4), 100.0),
+        "slo_attainment": (pytest.approx(0.0), pytest.approx(T_OF_TWO * 1.0, rel=1e-4), pytest.approx(98.0)),
+        "ttft_p99_s": (pytest.approx(200.0), pytest.approx(T_OF_TWO * 100.0, rel=1e-4), pytest.approx(200.0)),
+        "goodput_rps": (0.0, 0.0, 4.0),
+    }
+    assert all(one.topology == "rent" for one in found.values())
+    rows, headers = differences_to(topologies, "own")
+    assert headers == ["", "rent - own"]
+    assert [cell for _, cell in rows][:3] == ["+6.00 ± 12.71", "+0.00 ± 12.71", "+0.00 ± 0.00"]
+    assert [cell for _, cell in rows if "200" in cell] == ["+200 ± 1,271"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "half", "sure"), [(2.0, 1.0, True), (-2.0, 1.0, True), (1.0, 1.0, False), (0.5, 1.0, False)]
+)
+def test_a_difference_is_sure_where_its_interval_leaves_zero_out(mean: float, half: float, sure: bool) -> None:
+    assert PairedFigure("rent", "usd_per_month", "$", mean, half, 100.0).is_sure == sure
+    assert not PairedFigure("rent", "usd_per_month", "$", mean, float("nan"), 100.0).is_sure
+
+
+def test_a_topology_is_a_point_with_its_own_figures() -> None:
+    seconds = {f"{metric}_s": {"p95": 0.5 + k, "p99": 0.75 + k} for k, metric in enumerate(("ttft", "tpot", "e2e"))}
+    summary = {"metrics": {"slo_met": True, "slo_attainment": 0.98, **seconds}, "cost": {"usd_per_month": 7.0}}
+    found = point("run", "own", summary)
+    assert found.pop("missed_share") == pytest.approx(0.02)
+    assert found == {
+        **{"point": "run/own", "run": "run", "topology": "own", "usd_per_month": 7.0, "slo_met": True},
+        **{"ttft_p95_s": 0.5, "ttft_p99_s": 0.75, "tpot_p95_s": 1.5, "tpot_p99_s": 1.75, "e2e_p95_s": 2.5},
+        "e2e_p99_s": 2.75,
+    }
+    assert point("", "own", summary)["point"] == "own"
+
+
+def test_no_point_of_the_frontier_is_beaten() -> None:
+    points = [
+        {"point": name, "usd_per_month": usd, "ttft_p99_s": seconds, "slo_met": met, "missed_share": 0.0}
+        for name, usd, seconds, met in (
+            *(("dear", 9.0, 0.1, True), ("cheap", 1.0, 0.9, False), ("beaten", 5.0, 0.5, True)),
+            *(("middle", 4.0, 0.5, True), ("equal", 4.0, 0.5, True), ("unknown", 2.0, None, True)),
+            ("unpriced", None, 0.05, True),
+        )
+    ]
+    assert [one["point"] for one in frontier(points, "ttft_p99_s")] == ["cheap", "middle", "dear"]
+    cheapest = cheapest_point(points)
+    assert cheapest is not None
+    assert cheapest["point"] == "unknown", "of those that meet the SLO"
+    assert cheapest_point([points[1], points[-1]]) is None
 
 
 def test_what_misses_the_slo_is_what_does_not_attain_it() -> None:

@@ -54,6 +54,17 @@ def test_own_in_the_busy_hours_and_an_api_outside(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("weights", "shares"), [("{own: 1, api: 3}", (1, 3, 0)), ("{other: 2}", (0, 0, 2)), (None, (1, 1, 1))]
+)
+def test_who_has_no_weight_among_weights_is_sent_nothing(
+    tmp_path: Path, weights: str | None, shares: tuple[float, ...]
+) -> None:
+    text = "{kind: weighted}" if weights is None else f"{{kind: weighted, weights: {weights}}}"
+    routing = planned(tmp_path, text).routing
+    assert (routing.kind, routing.order, routing.weights) == (TargetRouting.WEIGHTED, (0, 1, 2), shares)
+
+
 def test_the_first_window_that_holds_counts_on_any_rule(tmp_path: Path) -> None:
     text = (
         "{kind: weighted, weights: {own: 1, api: 3}, windows: [{hours: 9-10, use: [api]}, {hours: 8-12, use: [own]}]}"
