@@ -91,8 +91,18 @@ def test_every_form_of_the_memo_says_the_same(bundle: Bundle) -> None:
         if isinstance(block, Table):
             assert list(block.headers) in cells
             assert all(list(row) in cells for row in block.rows)
+    sizes = {run.font.size.pt for table in document.tables for cell in table._cells for run in cell.paragraphs[0].runs}
+    assert sizes == {8.0}, "a table of many columns fits the page"
+    headings = [
+        (one.style.name, one.text) for one in document.paragraphs if one.style.name.startswith(("Title", "Head"))
+    ]
+    levels = {"Title": 1, "Heading 1": 2, "Heading 2": 3}
+    blocks = [(block.level, block.text) for block in memo_blocks(bundle) if isinstance(block, Heading)]
+    assert [(levels[style], text) for style, text in headings] == blocks
+    assert document.core_properties.title == bundle.summary["scenario"]
     assert page.count("<svg") == 2
     assert len(document.inline_shapes) == 2
+    assert {round(shape.width.inches, 2) for shape in document.inline_shapes} == {6.3}
     assert "<script" not in page
     assert "src=" not in page
     assert "url(http" not in page

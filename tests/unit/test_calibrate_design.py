@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calibrate.experiments.design import Limits, Phase, _levels, design, design_within, limits_from, order
 
 SMALL = Limits(64, 8, 1000, 4096, 16, (1, 2, 4, 8))
-"""Longest point: 1,000 - 2 tokens; 8 decode steps at each size, 998 // (8 · 14); a fall takes 14 · (2 · 8 + 2) = 252."""
+"""Longest point: 998 tokens; 8 decode steps at each size, 998 // (8 · 14); a fall takes 14 · (2 · 8 + 2) = 252."""
 
 
 def test_limits_are_those_of_the_engine_without_its_null_block() -> None:

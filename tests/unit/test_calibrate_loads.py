@@ -82,7 +82,7 @@ def test_a_trace_of_which_fewer_than_two_fit_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_capacity_is_what_a_full_engine_completes() -> None:
-    """Each step takes 10 ms, and eight at a time make 20 tokens each: 8 of them in about 20 steps, and 100 are there."""
+    """Each step takes 10 ms, and eight at a time make 20 tokens each: 8 of them in about 20 steps."""
     step = StepTime(np.full((1, 2049), 0.01), np.zeros(9), 0.0, 0.0, False, "flat")
     lengths = Lengths(10.0, 20.0, 1e-9)
     assert capacity_rps(CONFIG, step, lengths, seed=1) == pytest.approx(8 / (20 * 0.01), rel=0.1)
