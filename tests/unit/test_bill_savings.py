@@ -92,9 +92,22 @@ def test_steps_with_a_prompt_are_told_from_those_without() -> None:
     """40 steps answer 9.9 tokens each in the mean, 4 of them with a prompt of 90: slower where products bound."""
     work = np.array([[4, 360, 0, 400, 0, 0]])
     bound = replace(flat(1.0, 0.0), token_time_s=np.maximum(1.0, np.arange(101.0) / 20)[None, :])
-    slow = replace(bound, token_time_s=np.maximum(2.0, np.arange(101.0) / 10)[None, :])
-    expected = (36 * 2.0 + 4 * 9.99) / (36 * 1.0 + 4 * 4.995) - 1
+    slow = replace(bound, token_time_s=np.maximum(3.0, np.arange(101.0) / 10)[None, :])
+    expected = (36 * 3.0 + 4 * 9.99) / (36 * 1.0 + 4 * 4.995) - 1
     assert plain_share(use(work, 40.0), Engine(bound, COST, slow)) == pytest.approx(expected)
+
+
+def test_each_step_has_the_mean_number_of_answering_requests() -> None:
+    """Of 400 tokens 4 come with their prompts: 396 over 40 steps, or two at a time with 4 computed for them."""
+    work, own, plain = np.array([[4, 200, 0, 400, 0, 0]]), flat(1.0, 0.01), flat(3.0, 0.01)
+    tokens = 0.01 * (40 * 9.9 + 200)
+    engine = Engine(own, COST, plain)
+    assert plain_share(use(work, 40.0), engine) == pytest.approx((40 * 3.0 + tokens) / (40 * 1.0 + tokens) - 1)
+    tokens = 0.01 * (40 * 9.9 / 2 * 4 + 200)
+    drafted = replace(engine, drafts=3, tokens_per_step=2.0)
+    assert plain_share(use(work, 40.0), drafted) == pytest.approx((40 * 3.0 + tokens) / (40 * 1.0 + tokens) - 1)
+    computed = np.array([[0, 0, 0, 400, 0, 0]])
+    assert plain_share(use(computed, 40.0), engine) == pytest.approx((40 * 3.0 + 4.0) / (40 * 1.0 + 4.0) - 1)
 
 
 def test_machines_grow_with_their_gpu_time_traffic_and_staff_do_not() -> None:
