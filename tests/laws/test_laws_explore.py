@@ -183,3 +183,25 @@ def test_where_the_study_has_another_winner_than_its_first_month_nothing_is_sear
     for flip in trial_flips(explorer, ["fixed", "large"], frozenset({"large"}), 37, 0.5):
         assert flip.factor is None
         assert flip_words(flip).endswith("not searched, as in the first month alone fixed is cheapest")
+
+
+def test_how_far_each_assumption_is_looked_at() -> None:
+    asked: list[Asked] = []
+
+    def serve(question: Asked) -> Answered:
+        asked.append(question)
+        return Answered(True, 100.0 if question.topology == "own" else 1e9)
+
+    names = ["own", "dear"]
+    flips = trial_flips(Explorer(serve, serve, 60.0), names, frozenset({"own"}), 13, 0.0, ["own"], {"own": 0.5})
+    assert {one.assumption: one.beyond for one in flips} == {
+        "volume": (1 / 16, 16.0),
+        "latency limits of the SLO": (1 / 4, 4.0),
+        "time of engine steps": (1 / 2, 2.0),
+        "acceptance of drafts": (1 / 4, 4.0),
+        "growth per year": (1 / 16, 16.0),
+    }
+    assert {one.factor for one in flips} == {None}
+    for name, reach in (("load", 16.0), ("limits", 4.0), ("steps", 2.0), ("acceptance", 4.0)):
+        found = [getattr(one, name) for one in asked]
+        assert (min(found), max(found)) == (pytest.approx(1 / reach), pytest.approx(reach)), name
