@@ -1,4 +1,4 @@
-"""Whether other instances would hold an autoscaled pool for less, with the replicas that it had when simulated."""
+"""Instances of written pools, in words: others that would hold them for less, and those that they were moved to."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from simulator.bill.cents import dollars
 from simulator.catalog.offers import GpuOffer
+from simulator.resolve.sizes import is_open
 from simulator.schema.pool import Pool
 from simulator.schema.topology import Topology
-from simulator.size.instances import better_instance, is_chosen_by_use, is_left_open, replica_hours
+from simulator.size.instances import better_instance, is_chosen_by_use, is_left_open, replica_hours, taken_before
 from simulator.study.decision import Walked
 from simulator.units import HOURS_PER_MONTH
 
@@ -27,6 +28,18 @@ def cheaper_instances(written: Topology, sized: Topology, months: Sequence[Walke
     """
     named = {pool.name for pool in written.pools if is_chosen_by_use(pool) and not is_left_open(pool)}
     return [words for pool in sized.pools if pool.name in named for words in _of_pool(pool, months)]
+
+
+def moved_instances(written: Topology, sized: Topology) -> list[str]:
+    """Pools of a written number that are on other instances than those that hold it for least, in words."""
+    asked = {pool.name: pool for pool in written.pools if pool.instance is None and not is_open(pool)}
+    moved = [pool for pool in sized.pools if pool.name in asked and pool.instance and not is_chosen_by_use(pool)]
+    before = {pool.name: taken_before(pool) for pool in moved}
+    return [
+        f"{pool.name} is on {pool.instance}: on {offer.instance}, which costs least for its replicas, it misses the SLO"
+        for pool in moved
+        if (offer := before[pool.name]) is not None and offer.instance != pool.instance
+    ]
 
 
 def _of_pool(pool: Pool, months: Sequence[Walked]) -> Iterator[str]:

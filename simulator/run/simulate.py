@@ -34,7 +34,7 @@ from simulator.run.fingerprint import fingerprint
 from simulator.run.further import Since, further_trials
 from simulator.run.left_open import month_warnings
 from simulator.run.loads import loads_of
-from simulator.run.measured_instances import cheaper_instances
+from simulator.run.measured_instances import cheaper_instances, moved_instances
 from simulator.run.months import Progress
 from simulator.run.phases import before_events, check_events, event_words
 from simulator.run.priced import first_month_usd
@@ -293,6 +293,7 @@ class _Study:
         asked, unchanged = work.loaded.scenario.topologies[name], before_events(journey)
         told = told.warned("size", left_out(asked, topology.settings) if answer is None else [])
         told = told.warned("size", cheaper_instances(asked, topology.settings, unchanged))
+        told = told.warned("size", moved_instances(asked, topology.settings))
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month

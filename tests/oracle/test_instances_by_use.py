@@ -181,8 +181,11 @@ def test_a_written_number_that_misses_on_one_instance_is_on_others(tmp_path: Pat
     found, named = two(FAILURE), two(f"{FAILURE}, gpus_per_instance: 2")
     assert found["metrics"]["slo_met"]
     assert found["cost"]["usd_per_month"] == pytest.approx(2 * 4.29 * HOURS_PER_MONTH)
+    (words,) = (row["text"] for row in found["warnings"] if "gpu_1x" in row["text"])
+    assert words.startswith("p is on gpu_1x_h100_sxm5: on gpu_2x_h100_sxm5")
     assert not named["metrics"]["slo_met"]
     assert named["cost"]["usd_per_month"] == pytest.approx(8.38 * HOURS_PER_MONTH)
     calm = two("")
+    assert "is on gpu" not in str([*calm["warnings"], *named["warnings"]])
     assert calm["metrics"]["slo_met"]
     assert calm["cost"]["usd_per_month"] == pytest.approx(8.38 * HOURS_PER_MONTH, rel=0.001)
