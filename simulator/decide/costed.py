@@ -14,7 +14,7 @@ from simulator.bill.use import study_uses
 from simulator.decide.months import lasts_until
 from simulator.simulate.priced import period_uses
 from simulator.study.bill import Bill, MonthUse, PeriodUse
-from simulator.study.decision import Contender, Month, Trail, Walked
+from simulator.study.decision import Chance, Contender, Month, Trail, Walked
 from simulator.study.terms import Terms
 
 FIXED = Trail("fixed", 1)
@@ -30,6 +30,7 @@ class Costed:
     bill : of these
     usd_by_replication : mean USD per month of each replication alone
     fleet : key of what runs and what is paid, without names; empty where it is not known
+    chance : in the bill of a single replication
     """
 
     name: str
@@ -40,6 +41,7 @@ class Costed:
     usd_by_replication: tuple[float, ...]
     trail: Trail = FIXED
     fleet: str = ""
+    chance: Chance | None = None
 
     @property
     def usd_per_month(self) -> float:
@@ -65,6 +67,7 @@ class Costed:
             self.trail.least_usd,
             self.lasts_until or 0,
             self.trail.edge,
+            self.chance,
         )
 
 

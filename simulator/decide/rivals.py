@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.metrics.intervals import paired_difference
-from simulator.study.decision import Contender, Ranking
+from simulator.study.decision import Chance, Contender, Ranking
 
 _CENT_USD, _DOLLAR_USD, _SHARE = 0.01, 1.0, 1e-4
 """Bills that differ by less than a cent, or by less than a dollar and this share of them, are printed alike."""
+_NORMAL = NormalDist().inv_cdf(0.975)
 
 
 def rank(contenders: Sequence[Contender]) -> Ranking:
     """Order of the topologies that meet every SLO term, by USD per month; equal bills share a place.
 
     Two bills are equal where they differ by what is not printed, a cent, or a dollar if that is less than a hundredth
-    of a percent of them; or by less than the half-width of their 95 % Student-t interval, replication by replication. A
-    single replication has no interval.
+    of a percent of them; or by less than the half-width of their 95 % interval: Student's, replication by replication;
+    of a single replication that of what chance makes of it (`chance_half_width`).
     """
     same = _same(contenders)
     meeting = sorted((one for one in contenders if one.meets), key=lambda one: one.usd_per_month)
@@ -55,15 +57,27 @@ def _closest(contenders: Sequence[Contender]) -> str:
 
 
 def equal(a: Contender, b: Contender) -> bool:
-    """Whether two bills are one: the same fleet, equal as they are printed, or within their paired interval."""
+    """Whether two bills are one: the same fleet, equal as they are printed, or as near as chance puts them."""
     if a.fleet and a.fleet == b.fleet:
         return True
     if abs(a.usd_per_month - b.usd_per_month) < _least_usd(np.float64(a.usd_per_month)):
         return True
+    if a.chance is not None and b.chance is not None:
+        return abs(a.usd_per_month - b.usd_per_month) <= chance_half_width_usd(a.chance, b.chance)
     if len(a.usd_by_replication) < 2 or len(a.usd_by_replication) != len(b.usd_by_replication):
         return False
     mean, half_width = paired_difference(a.usd_by_replication, b.usd_by_replication)
     return abs(mean) <= half_width
+
+
+def chance_half_width_usd(a: Chance, b: Chance) -> float:
+    """Half-width of the 95 % interval of the difference of two bills that rest on one replication of the same requests.
+
+    Other requests would move both, and their difference by what goes with requests in the one more than in the other.
+    What goes with requests in both differs by those that only one of them still had in flight at an end of the window.
+    """
+    apart = max(a.shared, b.shared) * (a.usd - b.usd) ** 2
+    return _NORMAL * math.sqrt(apart + max(a.at_ends, b.at_ends) * min(a.usd, b.usd) ** 2)
 
 
 def cheapest_in(costs_usd: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from simulator.study.decision import HOLDS_ON_FRESH, Contender
+from simulator.study.decision import HOLDS_ON_FRESH, Chance, Contender
 
 
 def met_throughout(summary: Mapping[str, Any]) -> bool | None:
@@ -33,7 +33,12 @@ def _of_summary(name: str, summary: Mapping[str, Any]) -> Contender:
         summary.get("least_usd_per_month"),
         summary.get("lasts_until") or 0,
         edge_of(search),
+        _chance(summary["cost"].get("chance")),
     )
+
+
+def _chance(said: Mapping[str, float] | None) -> Chance | None:
+    return None if said is None else Chance(said["usd"], said["shared"], said["at_ends"])
 
 
 def edge_of(search: Mapping[str, Any]) -> str:

@@ -72,6 +72,7 @@ def _first(ranking: Ranking, by_name: dict[str, Contender]) -> str:
     if others:
         bills = listed([f"{name} ({usd(by_name[name])})" for name in others])
         noise = " within the noise of the replications" if len(best.usd_by_replication) > 1 else ""
+        noise = " within the noise of one replication" if best.chance is not None else noise
         text += f"; {bills} {'costs' if len(others) == 1 else 'cost'} the same{noise}"
     return text
 

@@ -34,6 +34,7 @@ _COUNTS = (
     "good",
     "input_tokens",
     "output_tokens",
+    "squared_tokens",
     "cached_tokens",
     "preemptions",
     "retries",
@@ -56,6 +57,7 @@ class Tally:
     reasons : shape (statuses, reasons), why requests were not completed
     by_target : shape (targets, 5); requests sent to each target, how many it completed, and these ones' tokens
     parts_s : seconds of all completed requests by part, in the order of `PARTS`
+    squared_tokens : sum over completed requests of the square of their tokens, prompt and output
     """
 
     by_target: NDArray[np.int64]
@@ -67,6 +69,7 @@ class Tally:
     good: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    squared_tokens: int = 0
     cached_tokens: int = 0
     preemptions: int = 0
     retries: int = 0
@@ -84,6 +87,8 @@ class Tally:
         self.parts_s += parts_s(records[completed]).sum(axis=1)
         self.input_tokens += int(records["isl"][completed].sum())
         self.output_tokens += int(records["generated"][completed].sum())
+        whole = records["isl"][completed].astype(np.int64) + records["generated"][completed]
+        self.squared_tokens += int(whole @ whole)
         self.cached_tokens += int(records["cached_tokens"][completed].sum())
         for name in ("preemptions", "retries", "overflowed", "unsent_turns"):
             setattr(self, name, getattr(self, name) + int(records[name].sum()))

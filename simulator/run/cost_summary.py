@@ -21,6 +21,7 @@ from simulator.bill.sums import mean
 from simulator.bill.unit import unit_prices
 from simulator.bill.unused import unused_share
 from simulator.catalog.sites import site
+from simulator.decide.chance import chance_of
 from simulator.decide.draws import COVERAGE, Case, HowSure, draw_costs, draw_inputs, summarise_draws, tornado_of
 from simulator.decide.sensitivity import Swing
 from simulator.engine.config import Batching
@@ -40,12 +41,14 @@ def cost_summary(found: Priced, planned: PlannedTopology) -> dict[str, Any]:
     usd, tokens, bill = found.usd_per_month, found.tokens, found.bill
     half_width = t_interval([replication.usd_per_month for replication in found.replications])[1]
     unit = unit_prices(usd, tokens)
+    chance = chance_of(found)
     steps = _step_costs(found, planned)
     energy = study_energy(found.terms, found.months)
     kwh, co2_kg = per_million(energy, tokens.delivered)
     return {
         "usd_per_month": usd,
         "usd_per_month_half_width": half_width,
+        "chance": None if chance is None else asdict(chance),
         "tokens_per_month": tokens.delivered,
         "output_tokens_per_month": tokens.output,
         "processed_tokens_per_month": tokens.processed,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.decide.break_even import break_evens
+from simulator.decide.chance import chance_of
 from simulator.decide.costed import FIXED, Costed
 from simulator.decide.explore import (
     ESTIMATE_TRIALS,
@@ -99,7 +100,7 @@ class Decision:
 def costed_of(name: str, found: Priced, trail: Trail = FIXED, fleet: str = "") -> Costed:
     """The months of a topology with their bill; further arguments are attributes of `Costed`."""
     usd = tuple(one.usd_per_month for one in found.replications)
-    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet)
+    return Costed(name, found.terms, found.walked, found.months, found.bill, usd, trail, fleet, chance_of(found))
 
 
 def decide_run(

@@ -25,6 +25,22 @@ NOT_FINISHED = "no size was found in time: the search was not finished"
 
 
 @dataclass(frozen=True, slots=True)
+class Chance:
+    """What chance makes of the bill of one replication.
+
+    Attributes
+    ----------
+    usd : per month, the part of the bill that goes with the requests that came
+    shared : variance of its share with the requests that happened to come, the same for all topologies
+    at_ends : variance of its share with those that were in flight at the ends of the window
+    """
+
+    usd: float
+    shared: float
+    at_ends: float
+
+
+@dataclass(frozen=True, slots=True)
 class Contender:
     """One topology at its best, as it is compared with the others.
 
@@ -38,6 +54,7 @@ class Contender:
     fleet : what runs and what is paid; equal for the same fleet under two names, empty where it is not known
     least_usd : per month, what sizes that time kept from being looked at cost at least; None where nothing is open
     edge : what is said of a size that misses on fresh traffic; empty for others
+    chance : in the bill of a single replication; None where several tell it, or where nothing is known
     """
 
     name: str
@@ -49,6 +66,7 @@ class Contender:
     least_usd: float | None = None
     lasts_until: int = 0
     edge: str = ""
+    chance: Chance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +76,7 @@ class Ranking:
     Attributes
     ----------
     order : those that meet, the cheapest first
-    winners : the first of them, and all whose bills do not differ from its by more than the paired interval
+    winners : the first of them, and all whose bills do not differ from its by more than chance explains
     same : (name, name of an earlier one) of those that are the same fleet
     withheld_by : losers for which a size that would cost less than the winner is not excluded
     closest : none meets: the one that misses least

@@ -1,0 +1,96 @@
+"""How far chance moves the bill of a single replication, from what came and went in its window."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simulator.bill.parts import GPU_HOURS
+from simulator.bill.sums import mean
+from simulator.simulate.priced import Priced, Replication
+from simulator.study.decision import Chance
+from simulator.study.usage import Usage
+
+_CONSTANT = 1e-9
+_TOKEN_OR_ENERGY_UNITS = ("tokens", "GB", "kWh", GPU_HOURS)
+
+
+def chance_of(found: Priced) -> Chance | None:
+    r"""Chance in the bill of one replication; None of several, which tell it themselves, of jobs, and of no requests.
+
+    The part of the bill that goes with requests is taken to grow with their tokens. With N requests in the window,
+    their number's index of dispersion I (1 for a Poisson process, 0 at even gaps; from the differences of neighbouring
+    stretches, so that hours which differ by plan count as none) and the squared coefficient of variation v of their
+    tokens, the variance of its share is (I + v)/N. Of n requests as many as are present on average stand at either end
+    of the window, and may be counted or not: 2 L/n of them, by Little's law.
+    """
+    if len(found.replications) != 1 or found.terms.jobs_per_month:
+        return None
+    (one,) = found.replications
+    tally, window_s = one.metrics.total, one.metrics.end_s - one.metrics.warmup_s
+    tokens = tally.input_tokens + tally.output_tokens
+    if not tokens or not window_s > 0:
+        return None
+    varies = max(tally.completed * tally.squared_tokens / tokens**2 - 1.0, 0.0)
+    requests = _requests(found, one)
+    at_ends = min(2.0 * float(tally.parts_s.sum()) / window_s / tally.completed, 2.0)
+    return Chance(
+        usd=_usd_of_requests(found),
+        shared=(_dispersion(one) + varies) / requests,
+        at_ends=at_ends * (1.0 + varies) / requests,
+    )
+
+
+def _dispersion(one: Replication) -> float:
+    """Index of dispersion of the numbers that arrived in equal stretches of the window."""
+    demand = one.demand
+    begin, end = (round(at_s / demand.period_s) for at_s in (one.metrics.warmup_s, one.metrics.end_s))
+    arrived = demand.counts[begin : min(end, len(demand.counts)), :, 0].sum(axis=1)
+    if len(arrived) < 2 or not arrived.any():
+        return 1.0
+    return float(np.mean(np.diff(arrived) ** 2) / 2.0 / arrived.mean())
+
+
+def _requests(found: Priced, one: Replication) -> float:
+    """Requests that the month rests on: of several periods fewer than of all, where one of them has most of the tokens.
+
+    A month's tokens are the sum of those of its periods, each simulated by itself.
+    """
+    shares = found.walked[0].shares if found.walked else ()
+    parts = [
+        (share.hours * share.served.tokens[0].delivered, _answered(share.served.usages[0]))
+        for share in shares
+        if share.hours > 0 and share.served.tokens and share.served.usages
+    ]
+    whole = math.fsum(tokens for tokens, _ in parts)
+    squares = math.fsum((tokens / whole) ** 2 / n for tokens, n in parts if n) if whole else 0.0
+    return 1.0 / squares if squares else float(max(one.metrics.total.completed, 1))
+
+
+def _answered(usage: Usage) -> int:
+    return sum(pool.requests for pool in usage.pools) + sum(provider.requests for provider in usage.providers)
+
+
+def _usd_of_requests(found: Priced) -> float:
+    """What of a month's bill goes with the requests; not the rent of pools that are there all the time."""
+    always = _constant_pools(found)
+    return math.fsum(
+        mean(line.usd)
+        for line in found.bill.lines
+        if line.kind == "by_use" and line.unit in _TOKEN_OR_ENERGY_UNITS
+        if not (line.unit == GPU_HOURS and line.owner in always)
+    )
+
+
+def _constant_pools(found: Priced) -> set[str]:
+    usages = [share.served.usages[0] for month in found.walked for share in month.shares] or [
+        one.usage for one in found.replications
+    ]
+    moving = {
+        pool.name
+        for usage in usages
+        for pool in usage.pools
+        if not math.isclose(pool.billed_s, pool.peak_replicas * usage.span_s, rel_tol=_CONSTANT)
+    }
+    return {pool.name for usage in usages for pool in usage.pools} - moving

@@ -1,0 +1,97 @@
+"""Bills of one replication are called equal where the requests of its window explain what lies between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from parts import few
+from scenario_cases import chat, written
+
+from simulator.decide.rivals import chance_half_width_usd, rank
+from simulator.decide.standing import contenders
+from simulator.run.simulate import simulate
+from simulator.study.decision import Chance, Contender
+
+POISSON = "{kind: poisson, rate_rps: 15}"
+SPREAD = "{isl: {kind: lognormal, mean: 500, cv: 1.0}, osl: 200}"
+
+
+def api(name: str, usd: float, ttft_s: float = 0.3, tpot_s: float = 0.01) -> str:
+    return (
+        f"{name}: {{providers: [{{name: p, prices: [{{input: {usd}, output: {usd}}}], ttft_s: {{median: {ttft_s}}}, "
+        f"tpot_s: {{median: {tpot_s}, sigma: 0.2}}, data_classes: [internal]}}]}}"
+    )
+
+
+def flat(name: str, usd_per_month: float) -> str:
+    """The same for a flat fee, whatever is used."""
+    return api(name, 0.0).replace("data_classes", f"fixed_usd_per_month: {usd_per_month}, data_classes")
+
+
+def run(folder: Path, *topologies: str, replications: int = 1, arrivals: str = POISSON, lengths: str = "") -> Any:
+    text = chat(*topologies, study="months: 1", tpot_s=1.0, horizon_s=130, replications=replications)
+    text = text.replace("p99: 1.0", "p99: 9.0").replace(POISSON, arrivals)
+    return simulate(written(folder, text.replace("{isl: 500, osl: 200}", lengths or "{isl: 500, osl: 200}")), None)
+
+
+@pytest.mark.parametrize("lengths", few(["", SPREAD], SPREAD))
+def test_the_variance_is_that_of_other_requests(tmp_path: Path, lengths: str) -> None:
+    """Forty replications know it from each other, one from its own window: two minutes of 15 requests a second."""
+    summary = run(tmp_path, api("a", 2.0), replications=40, lengths=lengths).summary["topologies"]["a"]
+    usd = np.array([one["usd_per_month"] for one in summary["replications"]])
+    assert summary["cost"]["chance"] is None, "several replications tell it themselves"
+    one = run(tmp_path, api("a", 2.0), lengths=lengths).summary["topologies"]["a"]["cost"]["chance"]
+    assert one["usd"] == pytest.approx(usd.mean(), rel=0.1)
+    assert np.sqrt(one["shared"]) == pytest.approx(usd.std(ddof=1) / usd.mean(), rel=0.3)
+
+
+def test_what_the_ends_of_the_window_explain_is_no_order(tmp_path: Path) -> None:
+    """The same price for answers that take 0.4 or 4 s more: calls at the ends alone differ. 5 % more is dearer."""
+    twins = run(tmp_path, api("quick", 2.0), api("slow", 2.0, 0.8, 0.02), api("dear", 2.1))
+    usd = {name: one["cost"]["usd_per_month"] for name, one in twins.summary["topologies"].items()}
+    assert usd["quick"] != usd["slow"]
+    found = rank(contenders(twins.summary["topologies"]))
+    assert set(found.winners) == {"quick", "slow"}
+    assert "costs the same within the noise of one replication" in twins.summary["verdict"]
+    assert twins.decision["winners"] == list(found.winners)
+
+
+def test_a_flat_fee_beside_a_price_by_token_is_told_as_surely_as_the_load_is_known(tmp_path: Path) -> None:
+    """15 calls a second of 700 tokens at $2 are $55,188 a month: to 2.4 % by 1,800 Poisson calls, or exactly."""
+    beside = [flat(f"flat{percent}", 55_188 * (1 + percent / 100)) for percent in (-12, -2)]
+    even = "{kind: gamma, rate_rps: 15, cv: 0.01}"
+    close = {}
+    for name, arrivals in (("poisson", POISSON), ("even", even)):
+        found = run(tmp_path, api("by_token", 2.0), beside[1], arrivals=arrivals)
+        close[name] = set(rank(contenders(found.summary["topologies"])).winners)
+    assert close == {"poisson": {"by_token", "flat-2"}, "even": {"flat-2"}}
+    far = run(tmp_path, api("by_token", 2.0), beside[0])
+    assert rank(contenders(far.summary["topologies"])).winners == ("flat-12",)
+
+
+def test_pools_that_are_always_there_have_no_chance_in_their_rent(tmp_path: Path) -> None:
+    rent = "rent: {pools: [{name: p, site: lambda, gpu: h100-sxm, storage_gb: 0, egress_usd_per_gb: 0, replicas: 2}]}"
+    found = run(
+        tmp_path,
+        rent,
+        rent.replace("rent:", "scaled:").replace("replicas: 2", "autoscaler: {min: 1, max: 2, target_per_replica: 8}"),
+    )
+    chance = {name: one["cost"]["chance"]["usd"] for name, one in found.summary["topologies"].items()}
+    assert chance["rent"] == 0.0
+    assert chance["scaled"] >= 0.0
+
+
+def test_the_half_width_by_hand() -> None:
+    """(100 - 60)² · 0.04 + 60² · 0.01 = 100, so 1.96 · 10; the same from either side; none where nothing moves."""
+    a, b = Chance(100.0, 0.04, 0.0025), Chance(60.0, 0.0, 0.01)
+    assert chance_half_width_usd(a, b) == pytest.approx(19.6, abs=0.001)
+    assert chance_half_width_usd(b, a) == chance_half_width_usd(a, b)
+    assert chance_half_width_usd(Chance(0.0, 0.04, 0.01), Chance(0.0, 0.04, 0.01)) == 0.0
+    near = Contender("a", True, 1000.0, chance=a)
+    for apart_usd, together in ((19.0, True), (20.0, False)):
+        other = replace(near, name="b", usd_per_month=1000.0 + apart_usd, chance=b)
+        assert (len(rank([near, other]).winners) == 2) == together
