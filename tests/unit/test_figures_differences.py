@@ -42,7 +42,7 @@ def test_cold_starts_are_told_with_the_launches_behind_them() -> None:
     dear = side("cloud", gpu("busy", 1000, 4000), gpu("starting", 1550, 6200), launches={"rented": 11.04})
     cheap = side("fixed", gpu("busy", 50, 200))
     (found,) = differences_in_words(dear, cheap)
-    assert found.amount == 10_000
+    assert (found.topology, found.than, found.figure, found.amount) == ("cloud", "fixed", "usd_per_month", 10_000)
     assert found.text == (
         "cloud costs $10,000 a month more than fixed: it pays $10,000 more (62% cold starts (rented launches 11 "
         "replicas an hour), 38% GPU time on demand (1,000 GPU-hours instead of 50))."
@@ -82,6 +82,10 @@ def test_time_and_losses_are_told_by_where_they_come_from() -> None:
     slow = side("slow", seconds={"queue": 3.0, "decode": 2.0}, lost={"rejected (rate limit)": 0.08, "failed": 0.02})
     fast = side("fast", seconds={"queue": 0.0, "decode": 1.0, "prefill": 0.5}, lost={"failed": 0.02})
     time, lost = differences_in_words(slow, fast)
+    assert [(one.topology, one.than, one.figure) for one in (time, lost)] == [
+        *(("slow", "fast", "e2e_s"), ("slow", "fast", "lost_share")),
+    ]
+    assert (time.amount, lost.amount) == (pytest.approx(3.5), pytest.approx(0.08))
     assert time.text == (
         "The mean answer of slow takes 3.5 s longer than that of fast: 4 s more (75% queue, 25% decode) and 500 ms "
         "less (all of it prefill)."

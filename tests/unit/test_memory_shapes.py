@@ -112,3 +112,82 @@ def test_an_unknown_kind_of_layer_of_minimax_m3_is_refused_by_key() -> None:
     config = M3_FLAT | {"layer_types": ["full_attention", "minimax_m3_dense"] * 2}
     with pytest.raises(InputError, match=r"layer_types\[1\].*unknown kind of attention"):
         shape_from_config("m", config)
+
+
+def test_lightning_and_full_attention_of_minimax_m1_by_hand() -> None:
+    """MiniMax-Text-01's widths in one of its ten groups of layers: seven of lightning attention, and one of full."""
+    config = {
+        "model_type": "minimax_m1",
+        "architectures": ["MiniMaxM1ForCausalLM"],
+        "num_hidden_layers": 8,
+        "hidden_size": 6144,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "num_local_experts": 32,
+        "num_experts_per_tok": 2,
+        "intermediate_size": 9216,
+        "vocab_size": 200064,
+        "max_position_embeddings": 4096,
+        "attn_type_list": [0, 0, 0, 0, 0, 0, 0, 1],
+        "tie_word_embeddings": False,
+    }
+    shape = shape_from_config("minimax", config)
+    lightning = (3 + 1 + 1) * 64 * 128 * 6144  # queries, keys and values; gate; output
+    full = (2 * 64 + 2 * 8) * 128 * 6144
+    experts = 32 * 3 * 9216 * 6144 + 32 * 6144
+    assert shape.parameters == 7 * lightning + full + 8 * (experts + 2 * 6144) + 2 * 200064 * 6144 + 6144
+    by_name = {matrix.name: (matrix.rows, matrix.columns) for matrix in shape.matrices}
+    assert by_name["model.layers.0.self_attn.out_proj"] == (6144, 8192)
+    assert by_name["model.layers.0.self_attn.output_gate"] == (8192, 6144)
+    assert by_name["model.layers.0.self_attn.qkv_proj"] == (3 * 8192, 6144)
+    states = [[(part.values, part.value_bytes) for part in cache.state] for cache in shape.caches]
+    assert states == [[(64 * 128 * 128, 4)]] * 7 + [[]]
+
+
+PLAIN = {
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 1000,
+    "max_position_embeddings": 128,
+}
+
+
+@pytest.mark.parametrize(("kind", "tied"), [("llama", False), ("qwen3", False), ("gemma3_text", True)])
+def test_a_config_that_does_not_say_whether_embeddings_are_tied_has_its_family_s(kind: str, tied: bool) -> None:
+    shapes = [
+        shape_from_config("one", {**PLAIN, "model_type": kind, **given})
+        for given in ({}, {"tie_word_embeddings": tied}, {"tie_word_embeddings": not tied})
+    ]
+    unsaid, same, other = (shape.parameters for shape in shapes)
+    assert unsaid == same
+    assert other - same == (1000 * 64 if tied else -1000 * 64)
+
+
+def test_layers_of_unequal_width_are_counted_one_by_one() -> None:
+    """Nemotron-NAS: attention may be missing, and a gated MLP is 2/3 of `ffn_mult` wide, in whole 256."""
+    blocks = [
+        {"attention": {"n_heads_in_group": 2}, "ffn": {"ffn_mult": 3.0}},
+        {"attention": {"no_op": True}, "ffn": {"ffn_mult": 6.1}},
+        {"attention": {"n_heads_in_group": 4}, "ffn": {"no_op": True}},
+    ]
+    config = {**PLAIN, "model_type": "nemotron-nas", "num_hidden_layers": 3, "block_configs": blocks}
+    shape = shape_from_config("nas", {**config, "tie_word_embeddings": False})
+    attention = [(2 * 64 + 2 * kv_heads * 16) * 64 for kv_heads in (2, 1)]
+    mlps = [3 * width * 64 for width in (256, 512)]  # of 128 and 260
+    assert shape.parameters == sum(attention) + sum(mlps) + 3 * 2 * 64 + 64 + 2 * 1000 * 64
+    assert [(cache.kind, cache.heads) for cache in shape.caches] == [("full", 2), ("full", 1)]
+    with pytest.raises(InputError, match="a linear layer in place of attention is not known here"):
+        shape_from_config(
+            "nas",
+            {
+                **config,
+                "block_configs": [
+                    *blocks[:2],
+                    {"attention": {"replace_with_linear": True, "n_heads_in_group": 2}, "ffn": {"ffn_mult": 1.0}},
+                ],
+            },
+        )
