@@ -25,14 +25,14 @@ class StateLayers:
     layers: int
     projected: int
     projections: tuple[tuple[int, int], ...]
-    heads: int = 0
-    values: int = 0
-    value_bytes: float = 4.0
-    key_values: int = 0
-    value_values: int = 0
-    channels: int = 0
-    tail: int = 0
-    chunk: int = 0
+    heads: int
+    values: int
+    value_bytes: float
+    key_values: int
+    value_values: int
+    channels: int
+    tail: int
+    chunk: int
 
     @property
     def held_bytes(self) -> float:

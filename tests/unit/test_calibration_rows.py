@@ -1,4 +1,4 @@
-"""Tables of how far forecasts were from what was measured: rows of the JSON that commands leave, and of the documents."""
+"""Tables of how far forecasts were from what was measured: rows of what commands leave, and of the documents."""
 
 from __future__ import annotations
 

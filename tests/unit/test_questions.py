@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import Phase, example, given, settings
@@ -14,7 +17,7 @@ from simulator.cli.new import new
 from simulator.errors import InputError
 from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
-from simulator.questions.write import scenario_text
+from simulator.questions.write import _smallest_fit, scenario_text
 from simulator.resolve.sizes import at_start
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
@@ -165,3 +168,42 @@ def test_questions_are_asked_on_a_terminal_until_they_are_answered(
     assert "rate_rps: 1}" in (tmp_path / "our service.yaml").read_text()
     with pytest.raises(InputError, match="is there already"):
         new(tmp_path / "our service.yaml")
+
+
+@pytest.mark.parametrize(
+    ("kv_tokens", "degree"),
+    [
+        ({1: 16_000, 2: 40_000, 4: 90_000, 8: 200_000}, 1),
+        ({1: 15_999, 2: 40_000, 4: 90_000, 8: 200_000}, 2),
+        ({1: None, 2: None, 4: 16_000, 8: 200_000}, 4),
+        ({1: None, 2: 5_000, 4: 9_000, 8: 15_000}, 8),
+        ({1: 5_000, 2: 9_000, 4: None, 8: None}, 2),
+        ({1: None, 2: None, 4: None, 8: None}, None),
+    ],
+)
+def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
+    kv_tokens: dict[int, int | None], degree: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests of 1,000 tokens: 16 of them are 16,000. Where no degree holds so many, the largest that fits at all."""
+    asked: list[Any] = []
+
+    def answered(question: Any) -> Any:
+        asked.append(question)
+        tokens = kv_tokens[question.tp]
+        plan = SimpleNamespace(fits=tokens is not None, kv_tokens=tokens or 0, refusals=["no memory"])
+        return SimpleNamespace(plan=plan, question=question, shape=SimpleNamespace(context=6_000))
+
+    monkeypatch.setattr(import_module("simulator.questions.write"), "answer", answered)
+    answers = Answers(rate_rps=1.0, isl=900, osl=100)
+    if degree is None:
+        with pytest.raises(InputError, match="does not fit 8 .*: no memory"):
+            _smallest_fit(answers, Path())
+    else:
+        assert _smallest_fit(answers, Path()).question.tp == degree
+    assert {one.max_model_len for one in asked} == {None, 4096}, "four times the mean request is not longer"
+    asked.clear()
+    if degree is not None:
+        _smallest_fit(replace(answers, isl=1_000, osl=30), Path())
+        assert {one.max_model_len for one in asked} == {None, 6_000}, "the model's context, of 8,192 that are wanted"
+    with pytest.raises(InputError, match="have 6001 tokens, .* takes 6000"):
+        _smallest_fit(replace(answers, isl=5_901), Path())
