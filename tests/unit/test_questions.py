@@ -196,7 +196,7 @@ def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
     monkeypatch.setattr(import_module("simulator.questions.write"), "answer", answered)
     answers = Answers(rate_rps=1.0, isl=900, osl=100)
     if degree is None:
-        with pytest.raises(InputError, match="does not fit 8 .*: no memory"):
+        with pytest.raises(InputError, match=r"does not fit 8 .*: no memory"):
             _smallest_fit(answers, Path())
     else:
         assert _smallest_fit(answers, Path()).question.tp == degree
@@ -205,5 +205,5 @@ def test_a_replica_has_the_fewest_gpus_that_hold_sixteen_requests(
     if degree is not None:
         _smallest_fit(replace(answers, isl=1_000, osl=30), Path())
         assert {one.max_model_len for one in asked} == {None, 6_000}, "the model's context, of 8,192 that are wanted"
-    with pytest.raises(InputError, match="have 6001 tokens, .* takes 6000"):
+    with pytest.raises(InputError, match=r"have 6001 tokens, .* takes 6000"):
         _smallest_fit(replace(answers, isl=5_901), Path())
