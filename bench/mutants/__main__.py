@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -35,6 +35,8 @@ from bench.mutants.trial import Reach, Tree, reaches, record, stale, tests_of
 
 BUILT = ROOT / "build/mutants"
 EQUAL = Path(__file__).with_name("equal.yaml")
+APART = {"calibrate/driver"}
+"""What runs in vLLM's own process: tests on vLLM, which are not run here, hold most of it."""
 OUTCOMES = ("noticed", "survived", "time", "not run", "equal")
 
 
@@ -84,13 +86,15 @@ def kernel_files() -> set[Path]:
 
 
 def by_room() -> dict[str, list[Path]]:
-    """Sources by room: those of the simulator each, calibrate and dashboard as a whole."""
+    """Sources by room: those of the simulator each, calibrate and dashboard as a whole but for `APART`."""
     kernels, rooms = kernel_files(), {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             if path.resolve() not in kernels:
                 inside = path.relative_to(ROOT).parts
-                room = "/".join(inside[:2]) if package == "simulator" and len(inside) > 2 else package
+                below = "/".join(inside[:2])
+                is_room = len(inside) > 2 and (package == "simulator" or below in APART)
+                room = below if is_room else package
                 rooms.setdefault(room, []).append(path)
     return rooms
 
@@ -125,41 +129,62 @@ def _through(drawn: list[tuple[str, Change]], known: list[Reach], given: argpars
             return {**found, "outcome": "equal", "by": equal[change.name]}
         if not within:
             return {**found, "outcome": "not run", "by": ""}
-        key = _key(change, within, given.part)
-        if key not in kept.results:
+        key, tests = _key(change, given.part), _digest_of(reach.test for reach in within)
+        told = kept.known(key, tests)
+        if told is None:
             tree = trees.get()
             try:
                 outcome, by = tree.verdict(change, within, given.part)
             finally:
                 trees.put(tree)
+            told = {**found, "outcome": outcome, "by": by, "tests": len(within), "left_out": len(beyond)}
             with lock:
-                kept.add(key, {**found, "outcome": outcome, "by": by, "tests": len(within), "left_out": len(beyond)})
+                kept.add(key, tests, told)
                 print(f"{outcome:8}  {change.path}:{change.line}  {change.name}", file=sys.stderr, flush=True)
-        return kept.results[key]
+        return told
 
     with ThreadPoolExecutor(given.jobs) as pool:
         return list(pool.map(lambda each: one(*each), drawn))
 
 
-def _key(change: Change, tests: list[Reach], part: str) -> str:
-    """The same as long as the changed file and the tests that were run are the same."""
+def _key(change: Change, part: str) -> str:
+    """The same as long as the changed file is."""
     parts = [part, change.name, str(change.start), digest(ROOT / change.path)]
-    parts += sorted(f"{reach.test} {digest(ROOT / reach.test)}" for reach in tests)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
+def _digest_of(tests: Iterable[str]) -> str:
+    """The same as long as these files of tests are."""
+    told = sorted(f"{test} {digest(ROOT / test)}" for test in tests)
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:24]
+
+
 class _Kept:
+    """Results so far: what a test has noticed holds as long as that test is as it was, the rest as long as all are."""
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.results: dict[str, dict[str, Any]] = {}
         if path.is_file():
             whole = path.read_text("utf-8").rpartition("\n")[0]
-            self.results = {told.pop("key"): told for told in map(json.loads, whole.splitlines())}
+            self.results = {told["key"]: told for told in map(json.loads, whole.splitlines())}
 
-    def add(self, key: str, result: dict[str, Any]) -> None:
-        self.results[key] = result
+    def known(self, key: str, tests: str) -> dict[str, Any] | None:
+        told = self.results.get(key)
+        holds = told is not None and (told["with"] == tests or _noticed_with(told["by"]) == told["noticed_with"] != "")
+        return told if holds else None
+
+    def add(self, key: str, tests: str, told: dict[str, Any]) -> None:
+        by = _noticed_with(told["by"]) if told["outcome"] == "noticed" else ""
+        self.results[key] = {**told, "key": key, "with": tests, "noticed_with": by}
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, **result}, ensure_ascii=False) + "\n")
+            file.write(json.dumps(self.results[key], ensure_ascii=False) + "\n")
+
+
+def _noticed_with(by: str) -> str:
+    """Digest of the file of tests that pytest names as failed; empty where it names none."""
+    name = by.partition(" ")[2].partition("::")[0].partition(" ")[0]
+    return _digest_of([name]) if name.endswith(".py") and (ROOT / name).is_file() else ""
 
 
 def _tell(told: list[dict[str, Any]], seed: int, kernels: int) -> None:

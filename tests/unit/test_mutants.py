@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from bench.mutants.__main__ import APART, _Kept, by_room
 from bench.mutants.changes import changes, compiles
 from bench.mutants.trial import outcome
 
@@ -78,3 +81,27 @@ def f(x: Literal[1, 2]) -> Literal[3]: ...
 )
 def test_what_pytest_says_of_a_change(code: int, told: str, expected: tuple[str, str]) -> None:
     assert outcome(code, told) == expected
+
+
+def test_what_was_noticed_holds_as_long_as_the_test_that_noticed_it(tmp_path: Path) -> None:
+    this = Path(__file__).relative_to(Path(__file__).parents[2]).as_posix()
+    kept = _Kept(tmp_path / "results.jsonl")
+    kept.add("a", "tests", {"outcome": "noticed", "by": f"FAILED {this}::test_a - assert"})
+    kept.add("b", "tests", {"outcome": "survived", "by": ""})
+    kept.add("c", "tests", {"outcome": "noticed", "by": "a crash"})
+    kept.path.write_text(kept.path.read_text() + '{"key": "cut o')
+    again = _Kept(kept.path)
+    assert [again.known(key, "tests") is not None for key in "abcd"] == [True, True, True, False]
+    assert [again.known(key, "other tests") is not None for key in "abc"] == [True, False, False]
+    again.results["a"]["noticed_with"] = "another version of it"
+    assert again.known("a", "other tests") is None
+
+
+def test_each_source_is_in_one_room_and_no_kernel_in_any() -> None:
+    rooms = by_room()
+    paths = [path for each in rooms.values() for path in each]
+    assert len(set(paths)) == len(paths)
+    assert {"simulator", "simulator/run", "calibrate", "dashboard", *APART} < set(rooms)
+    assert {path.name for path in rooms["calibrate/driver"]} >= {"session.py"}
+    assert not [path for path in rooms["calibrate"] if "driver" in path.parts]
+    assert not [path for path in paths if path.name == "loop.py" and path.parent.name == "fleet"]
