@@ -85,8 +85,8 @@ def _sold_share(site: OwnedSite, kind: ServerKind, is_early: bool, age_months: M
 
 
 def resale_share(kind: ServerKind, age_years: Money) -> Money:
-    """What a server of that age is sold for, as a share of its price: linear between 1 at age 0, the ages known, and
-    the residual at the end of its life."""
+    """What a server of that age is sold for, as a share of its price: linear between the ages known, with 1 at age 0
+    unless that is known, and the residual at the end of its life."""
     ages, lives, residuals = np.broadcast_arrays(
         *(np.asarray(values, dtype=np.float64) for values in (age_years, kind.life_years, kind.residual_share))
     )
@@ -98,7 +98,8 @@ def resale_share(kind: ServerKind, age_years: Money) -> Money:
             for (age, _), share in zip(kind.resale_share_by_age, shares, strict=True)
             if age < lives[place]
         ]
-        x, y = zip((0.0, 1.0), *known, (float(lives[place]), float(residuals[place])), strict=True)
+        new = () if known and known[0][0] == 0.0 else ((0.0, 1.0),)
+        x, y = zip(*new, *known, (float(lives[place]), float(residuals[place])), strict=True)
         found[place] = np.interp(ages[place], x, y)
     return found if found.ndim else float(found)
 

@@ -17,6 +17,8 @@ from simulator.plan.month import PlanMonth, all_months_alike, in_month, like_mon
 from simulator.plan.options import PlanOptions, check_month, check_options
 from simulator.plan.rows import rows_of
 from simulator.plan.sizing import Sizing, fleets, limits_of, planned_at, size
+from simulator.resolve.engines import PlannedEngine
+from simulator.resolve.given import is_given
 from simulator.resolve.open_windows import WHOLE_DAY
 from simulator.resolve.sizes import Fixed, with_sizes
 from simulator.resolve.topology import check_catalog_names
@@ -171,10 +173,18 @@ def _step_time_error(sizing: Sizing, given: float | None) -> tuple[float | None,
     errors = [engine.step_time.expected_error for engine in engines]
     known = [error for error in errors if error is not None]
     if len(known) < len(errors):
-        beyond = any(engine.layout.is_wide(engine.gpu.device) or engine.is_latent for engine in engines)
-        return None, "extrapolated" if beyond else "uncalibrated"
+        return None, _without_error([engine for engine in engines if engine.step_time.expected_error is None])
     worst = max(known, key=lambda error: max(error.tpot, error.throughput))
     return max(worst.tpot, worst.throughput), worst.basis
+
+
+def _without_error(engines: Sequence[PlannedEngine]) -> str:
+    """What step times are of which no error is known."""
+    if any(engine.layout.is_wide(engine.gpu.device) or engine.is_latent for engine in engines):
+        return "extrapolated"
+    if not all(engine.step_time.calibrated for engine in engines):
+        return "uncalibrated"
+    return "given" if all(is_given(engine.step_time) for engine in engines) else "measured without a validation"
 
 
 def _verdict(rows: Sequence[dict[str, Any]], when: str) -> str:

@@ -78,6 +78,10 @@ class Figures:
             self.ranges[identifier] = entry.interval
         return self._draws.get(identifier, value)
 
+    def is_overridden(self, identifier: str) -> bool:
+        """Whether the scenario sets the figure, or a part of it."""
+        return any(key == identifier or key.startswith(f"{identifier}.") for key in self._overrides)
+
     def unnoted(self, identifier: str) -> Money:
         """Value of a cost figure that moves no line of the bill: it is not remembered among those that were used."""
         known, ranges = dict(self.used), dict(self.ranges)

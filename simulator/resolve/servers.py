@@ -225,7 +225,9 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
     host_kw, reserved_kw = _power_kw(card, gpus, kind, given, figures)
     life_years = figure("life_years", "years", "onprem.economic_life")
     ages = tuple((float(years), figures("onprem.residual_fraction", f"{12 * years}m")) for years in _RESALE_YEARS)
-    residual = given.find("residual_share")
+    residual, usual = given.find("residual_share"), _at_age(ages, life_years)
+    if residual is not None and not figures.is_overridden("onprem.residual_fraction"):
+        ages = _in_proportion(ages, residual[1], usual)
     lead = given.find("lead_weeks")
     install = given.find("install_usd")
     weeks = figures("onprem.lead_time_weeks", _LEAD[place.kind]) if lead is None else figures.given(*lead, "weeks")
@@ -239,7 +241,7 @@ def _server(place: Site, card: Gpu, given: Given, figures: Figures) -> ServerKin
         host_kw=host_kw,
         maintenance_share_per_year=figure("maintenance_share_per_year", "per year", "onprem.maintenance_rate"),
         life_years=life_years,
-        residual_share=_at_age(ages, life_years) if residual is None else figures.given(*residual, "of the price"),
+        residual_share=usual if residual is None else figures.given(*residual, "of the price"),
         resale_share_by_age=ages,
         lead_months=_mean(weeks) * _HOURS_PER_WEEK / HOURS_PER_MONTH,
         install_usd=0.0 if install is None else figures.given(*install, "USD per server"),
@@ -327,6 +329,20 @@ def _at_age(shares: Sequence[tuple[float, Money]], years: Money) -> Money:
     """Share of the price at an age, linear between the ages known and flat beyond."""
     found = np.interp(years, [age for age, _ in shares], [_mean(share) for _, share in shares])
     return found if np.ndim(found) else float(found)
+
+
+def _in_proportion(
+    ages: Sequence[tuple[float, Money]], residual: float, usual: Money
+) -> tuple[tuple[float, Money], ...]:
+    """Shares by age of a server that brings another one at the end of its life: at all ages as much more, or less.
+
+    So one that brings nothing then brings nothing before, and none brings more than its price.
+    """
+    end = np.asarray(usual, dtype=np.float64)
+    times = np.where(end > 0, residual / np.where(end > 0, end, 1.0), 1.0)
+    points = ((0.0, 1.0), *ages)
+    found = [(age, np.minimum(np.asarray(share, dtype=np.float64) * times, 1.0)) for age, share in points]
+    return tuple((age, share if share.ndim else float(share)) for age, share in found)
 
 
 def _mean(value: Money) -> float:

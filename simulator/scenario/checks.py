@@ -59,7 +59,7 @@ def cross_problems(scenario: Scenario, folder: Path) -> list[Found]:
         found.append(("run.warmup_s", f"must be less than horizon_s ({run.horizon_s:g})", run.warmup_s))
     found += money_problems(scenario)
     found += missing_files(scenario.model_dump(mode="json"), folder)
-    found += twice("workload.classes", [cls.name for cls in scenario.workload.classes])
+    found += twice((f"workload.classes[{k}]", cls.name) for k, cls in enumerate(scenario.workload.classes))
     for k, cls in enumerate(scenario.workload.classes):
         found += _class_problems(f"workload.classes[{k}]", cls)
     timed = list(time_problems(scenario))
@@ -168,7 +168,9 @@ def _target_problems(path: str, topology: Topology, scenario: Scenario) -> Itera
     if not names:
         yield path, "needs at least one pool or provider", None
         return
-    yield from twice(path, names)
+    targets = [(f"{path}.pools[{k}]", pool.name) for k, pool in enumerate(topology.pools)]
+    targets += [(f"{path}.providers[{k}]", provider.name) for k, provider in enumerate(topology.providers)]
+    yield from twice(targets)
     for k, pool in enumerate(topology.pools):
         scaler = pool.autoscaler
         yield from _size_problems(f"{path}.pools[{k}]", pool, scenario.run.max_replicas)

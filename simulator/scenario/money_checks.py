@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from simulator.schema.money import Servers, TokenPriceSettings
@@ -41,18 +41,24 @@ def money_problems(scenario: Scenario) -> Iterator[Found]:
 def topology_money_problems(path: str, topology: Topology) -> Iterator[Found]:
     """Prices and terms of a topology that contradict each other."""
     yield from _server_problems(f"{path}.servers", topology.servers)
-    yield from twice(f"{path}.fees", [fee.name for fee in topology.fees])
+    yield from twice((f"{path}.fees[{k}]", fee.name) for k, fee in enumerate(topology.fees))
     for k, pool in enumerate(topology.pools):
         yield from _pool_problems(f"{path}.pools[{k}]", pool)
     for k, provider in enumerate(topology.providers):
         yield from _provider_problems(f"{path}.providers[{k}]", provider)
 
 
-def twice(path: str, names: Sequence[str]) -> Iterator[Found]:
-    """A name that is used more than once."""
-    for name, n in Counter(names).items():
-        if n > 1:
-            yield path, f"the name {name!r} is used {n} times", None
+def twice(named: Iterable[tuple[str, str]]) -> Iterator[Found]:
+    """A name that is used more than once, at each place after the first.
+
+    Parameters
+    ----------
+    named : place and name of each
+    """
+    first: dict[str, str] = {}
+    for path, name in named:
+        if first.setdefault(name, path) != path:
+            yield f"{path}.name", f"is the name of {first[name]}, too: give each its own", name
 
 
 def _cost_problems(cost: CostSettings) -> Iterator[Found]:
@@ -61,7 +67,7 @@ def _cost_problems(cost: CostSettings) -> Iterator[Found]:
 
 
 def _server_problems(path: str, section: Sequence[Servers]) -> Iterator[Found]:
-    yield from twice(path, [servers.name for servers in section])
+    yield from twice((f"{path}[{k}]", servers.name) for k, servers in enumerate(section))
     places = Counter(_place(servers) for servers in section)
     for k, servers in enumerate(section):
         if places[_place(servers)] > 1:

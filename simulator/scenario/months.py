@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from simulator.errors import unknown_name
+from simulator.scenario.money_checks import twice
 from simulator.scenario.week import first_calendar_month, hours_per_month
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
@@ -99,10 +100,7 @@ def _load_problems(scenario: Scenario) -> Iterator[Found]:
 def _period_problems(periods: tuple[Period, ...], months: tuple[int, ...]) -> Iterator[Found]:
     if not periods:
         return
-    names = Counter(period.name for period in periods)
-    for name, count in names.items():
-        if count > 1:
-            yield "study.periods", f"the name {name!r} is used {count} times", None
+    yield from twice((f"study.periods[{k}]", period.name) for k, period in enumerate(periods))
     for month in months:
         there = [period for period in periods if not calendar_months(period) or month in calendar_months(period)]
         open_ = [period.name for period in there if hours_per_month(period) is None]

@@ -59,7 +59,8 @@ class Servers(Settings):
     life_years: Annotated[float, Field(ge=1 / 12, le=30), IS_NUMBER] | None = None
     """Years after which a server is replaced."""
     residual_share: Share | None = None
-    """What a server brings after its life, as a share of its price."""
+    """What a server brings after its life, as a share of its price; sold earlier it brings as much more or less than
+    usual, so 0 means that nothing is ever sold."""
     spares: Count | None = None
     """Servers that stand by; bought, maintained and racked, not powered."""
     swap_h: NotNegative | None = None

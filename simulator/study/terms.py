@@ -75,7 +75,7 @@ class ServerKind:
     host_kw : mean draw of a powered server without its GPUs
     maintenance_share_per_year : of capex
     life_years, residual_share : after so long it is sold for this share of its price
-    resale_share_by_age : (age in years, share of the price) when sold earlier, by rising age
+    resale_share_by_age : (age in years, share of the price) when sold earlier, by rising age; 1 at age 0 unless given
     lead_months : from order to service
     install_usd : one-time cost of putting one server into service
     """

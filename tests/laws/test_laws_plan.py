@@ -104,13 +104,14 @@ def test_no_error_leaves_the_answer(own: dict[str, Any]) -> None:
     assert sure["replicas_low"] == sure["replicas_high"] == [own["pools"][0]["replicas"]]
 
 
-def expecting(monkeypatch: pytest.MonkeyPatch, error: ExpectedError | None) -> dict[str, Any]:
+def expecting(monkeypatch: pytest.MonkeyPatch, error: ExpectedError | None, calibrated: bool = True) -> dict[str, Any]:
     """How sure a plan is whose step times come with this error."""
 
     def planned_with(loaded: LoadedScenario, topology: str) -> PlannedTopology:
         planned = planned_at(loaded, topology)
         engines = tuple(
-            replace(engine, step_time=replace(engine.step_time, expected_error=error)) for engine in planned.engines
+            replace(engine, step_time=replace(engine.step_time, expected_error=error, calibrated=calibrated))
+            for engine in planned.engines
         )
         return replace(planned, engines=engines)
 
@@ -124,10 +125,23 @@ def test_a_measured_error_is_the_larger_of_tpot_and_throughput(monkeypatch: pyte
     assert sure["replicas_low"] < sure["replicas_high"]
 
 
-def test_an_unknown_error_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    sure = expecting(monkeypatch, None)
-    assert sure["basis"] == "uncalibrated"
+@pytest.mark.parametrize(
+    ("calibrated", "basis"),
+    few([(False, "uncalibrated"), (True, "measured without a validation")], (False, "uncalibrated")),
+)
+def test_an_unknown_error_is_said(monkeypatch: pytest.MonkeyPatch, calibrated: bool, basis: str) -> None:
+    sure = expecting(monkeypatch, None, calibrated)
+    assert sure["basis"] == basis
     assert sure["step_time_error"] is sure["replicas_low"] is sure["replicas_high"] is None
+
+
+def test_a_throughput_that_is_given_is_called_so(tmp_path: Path) -> None:
+    loaded = load_scenario(SIZED, sets=["engine.throughput={output_tokens_per_s: 3000, input_tokens_per_s: 30000}"])
+    plan = plan_fleet(loaded, own_only())
+    assert plan.sure["own"]["basis"] == "given"
+    assert any(
+        "own: step times are given, so their error is not known" in " ".join(line.split()) for line in notes(plan)
+    )
 
 
 def test_spare_replicas_come_on_top(own: dict[str, Any]) -> None:

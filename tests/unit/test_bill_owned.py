@@ -80,6 +80,15 @@ def test_hardware_is_replaced_at_the_end_of_its_life_and_sold_at_its_age() -> No
     assert paid == pytest.approx({0.0: 251_000.0, 12.0: 226_000.0, 18.0: -75_000.0})
 
 
+def test_a_server_that_never_brings_anything_is_not_sold() -> None:
+    ages = ((0.0, 0.0), (0.5, 0.0), (2.0, 0.0))
+    kind = replace(PLAIN_SERVER, life_years=2.0, residual_share=0.0, resale_share_by_age=ages)
+    site = owned(("a", "b"), server=kind, facility=FREE)
+    for months in (3, 6, 18, 24):
+        bill = bill_study(Terms("own", owned=(site,), months=months), [month(two_pools())] * months)
+        assert [usd for usd in bill.once_usd if usd] == [250_000.0]
+
+
 @pytest.mark.parametrize(("age", "share"), [(0.0, 1.0), (0.5, 0.8), (1.0, 0.6), (3.5, 0.175), (4.0, 0.1)])
 def test_resale_is_linear_between_known_ages(age: float, share: float) -> None:
     assert resale_share(SERVER, age) == pytest.approx(share)

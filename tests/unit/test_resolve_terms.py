@@ -211,6 +211,32 @@ def test_an_override_holds_for_a_part_of_a_table_or_for_all_of_it(tmp_path: Path
     assert part.used_overrides == {"onprem.residual_fraction.12m"}
 
 
+@pytest.mark.parametrize(
+    ("residual", "overrides", "expected"),
+    [
+        ("0", "", [(0.0, 0.0), (1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (4.0, 0.0), (5.0, 0.0)]),
+        ("0.25", "", [(0.0, 1.0), (1.0, 1.0), (2.0, 0.85), (3.0, 0.6), (4.0, 0.35), (5.0, 0.25)]),
+        ("0.125", "", [(0.0, 1.0), (1.0, 0.625), (2.0, 0.425), (3.0, 0.3), (4.0, 0.175), (5.0, 0.125)]),
+        (
+            "0",
+            "onprem.residual_fraction.36m: 0.3",
+            [(1.0, 0.625), (2.0, 0.425), (3.0, 0.3), (4.0, 0.175), (5.0, 0.125)],
+        ),
+    ],
+)
+def test_a_residual_share_moves_what_a_server_brings_at_every_age(
+    tmp_path: Path, residual: str, overrides: str, expected: list[tuple[float, float]]
+) -> None:
+    """The catalog's server brings 0.125 after its five years: none, at most its price, as much."""
+    servers = f"servers: [{{name: a, site: datacentre, life_years: 5, residual_share: {residual}}}]"
+    cost = f"cost: {{overrides: {{{overrides}}}}}"
+    (place,) = resolve(tmp_path, pools(OWNED), servers, cost).terms.owned
+    assert place.server.residual_share == float(residual)
+    assert [age for age, _ in place.server.resale_share_by_age] == [age for age, _ in expected]
+    shares = [share for _, share in place.server.resale_share_by_age]
+    assert shares == pytest.approx([share for _, share in expected])
+
+
 def test_an_override_is_set_by_its_dotted_name() -> None:
     scenario = Path("tests/data/scenarios/small.yaml")
     (planned, _) = plan_topologies(load_scenario(scenario, sets=["cost.overrides.power.host_kw=1"]))

@@ -63,7 +63,14 @@ SESSIONS = "{kind: sessions, rate_rps: 1, think_s: 1, turns: %s}"
         ("topologies.own=3", "topologies.own: must be a mapping of keys to values (got 3)"),
         ("topologies.mixed.pools[burst].commitments=1", "commitments: needs billing reserved_1y"),
         ("topologies.mixed.routing.order=[base, base]", "routing.order: names base more than once"),
-        ("topologies.mixed.providers[api].name=base", "topologies.mixed: the name 'base' is used 2 times"),
+        (
+            "topologies.mixed.providers[api].name=base",
+            "providers[0].name: is the name of topologies.mixed.pools[0], too: give each its own (got base)",
+        ),
+        (
+            "topologies.own.pools=[{name: a, site: lambda, gpu: h200}, {name: a, site: lambda, gpu: h200}]",
+            "topologies.own.pools[1].name: is the name of topologies.own.pools[0], too: give each its own (got a)",
+        ),
         ("topologies.mixed.routing={kind: weighted, weights: {bse: 1}}", "did you mean 'base'?"),
         ("topologies.mixed.routing={kind: complexity, limits: {bse: 1}}", "did you mean 'base'?"),
         ("run.seed=true", "run.seed: must be a number (got True)"),

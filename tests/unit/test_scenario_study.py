@@ -114,7 +114,10 @@ def test_a_rest_is_that_of_the_months_of_the_study() -> None:
         ("study.periods=[{name: a, hours_per_month: 700}]", "of calendar month 1 must add up to 730"),
         ("study.periods=[{name: a, quarters: [1]}]", "calendar month 4"),
         ("study.periods=[{name: a, hours_per_month: 800}, {name: b}]", "must add up to 730"),
-        ("study.periods=[{name: a}, {name: a, hours_per_month: 1}]", "the name 'a' is used 2 times"),
+        (
+            "study.periods=[{name: a}, {name: a, hours_per_month: 1}]",
+            "study.periods[1].name: is the name of study.periods[0], too",
+        ),
         ("cost.horizon_months=12", "'months'"),
     ],
 )

@@ -141,8 +141,9 @@ class Owned:
         last = self.site["span"]["last"]
         if last is not None and last < self.months.terms["months"] and self.site["sold_share"] is not None:
             return float(self.site["sold_share"])
-        points = [(0.0, 1.0)]
-        points += [(age, share) for age, share in kind["resale_share_by_age"] if age < kind["life_years"]]
+        points = [(age, share) for age, share in kind["resale_share_by_age"] if age < kind["life_years"]]
+        if not points or points[0][0] > 0:
+            points = [(0.0, 1.0), *points]
         points.append((kind["life_years"], kind["residual_share"]))
         age = kind["life_years"] * months / round(kind["life_years"] * 12)
         for (low, high_share), (high, low_share) in pairwise(points):
