@@ -16,6 +16,7 @@ from dashboard.components.words import plain
 from dashboard.context import choose
 from dashboard.pages import Page
 from dashboard.settings import settings
+from dashboard.visitor import visitor
 from dashboard.workspace import gallery, shipped
 from simulator.errors import InputError, ServecastError
 
@@ -53,7 +54,9 @@ def _offer_first_run() -> None:
     )
     if st.button("Run the quickstart", key="first.run", type="primary", icon=":material/play_arrow:"):
         first = gallery()[0]
-        st.query_params["job"] = jobs.start(Path(settings().out), first, (shipped() / first).read_text("utf-8"), {})
+        st.query_params["job"] = jobs.start(
+            Path(settings().out), first, (shipped() / first).read_text("utf-8"), {}, visitor=visitor()
+        )
         st.rerun()
     if job := st.query_params.get("job"):
         show_job(Path(settings().out), job)

@@ -12,19 +12,20 @@ from simulator.errors import InputError, Problem
 _WAIT_S = 20.0
 
 
-def check(file: Path, root: Path, grid: Sequence[str] = ()) -> float:
+def check(file: Path, root: Path, grid: Sequence[str] = (), visitor: str = "") -> float:
     """Number of requests that a scenario simulates; it may name files below `root` alone.
 
     Parameters
     ----------
     grid : axes of a sweep, as `servecast sweep --grid` takes them; then the requests of all its points
+    visitor : who asks; visitors take turns
 
     Raises
     ------
     InputError : every problem, at its line; or reading it takes too long or too much memory
     """
     pool = processes.pool("dashboard.check_worker", processes.spare_cores(2))
-    found = pool.ask({"file": str(file), "root": str(root), "grid": [*grid]}, _WAIT_S)
+    found = pool.ask({"file": str(file), "root": str(root), "grid": [*grid]}, _WAIT_S, visitor)
     if found is None:
         raise InputError(
             Problem(f"takes more than {_WAIT_S:g} s or too much memory to read: run it with `servecast run`", file.name)

@@ -1,7 +1,7 @@
 """Runs in processes of their own: they outlive the page that started them and are told apart by an id in the URL.
 
 A job is a folder: `scenario/` with what it runs, `status.json` that the worker rewrites, whole each time. As many run
-at a time as there are cores beside the one for pages; the others wait in line.
+at a time as there are cores beside the one for pages; the others wait in line, in which visitors take turns.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dashboard.checks import check
-from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_status, write_status
+from dashboard.line import FOLDER, Status, has_process, name_of, pid_of, read_status, turns, write_status
 from dashboard.processes import spare_cores
+from dashboard.turns import next_round
 from dashboard.workspace import lay_out
 from simulator.errors import InputError
 from simulator.results.bundle import clear_unfinished
@@ -29,7 +30,9 @@ from simulator.results.files import make_folder
 
 MAX_RUNNING = spare_cores(4)
 MAX_WAITING = 20
-"""Runs in line behind them."""
+"""Runs in line behind them; who has none waiting there yet may add one."""
+MOST_WAITING = 60
+"""Whoever asks."""
 _STARTING = threading.Lock()
 """Held from the count of the runs until the next one is among them."""
 _KEPT_S = 86_400.0
@@ -43,7 +46,8 @@ def going(out: Path) -> dict[str, Status]:
     """Every run that goes on or waits, those of earlier servers included: first those that run, then in their order."""
     found = {folder.name: status(out, folder.name) for folder in (out / FOLDER).glob("*")}
     open_ = {job: status for job, status in found.items() if status is not None and status.is_open}
-    return dict(sorted(open_.items(), key=lambda item: (item[1].state != "running", item[1].queued_s)))
+    running = sorted((status.queued_s, job) for job, status in open_.items() if status.state == "running")
+    return {job: open_[job] for job in [*(job for _, job in running), *turns(open_)]}
 
 
 def place(out: Path, job: str) -> int:
@@ -60,6 +64,7 @@ def start(
     base: Path | None = None,
     explore_s: float = 0.0,
     grid: Sequence[str] = (),
+    visitor: str = "",
 ) -> str:
     """Begin a run, or put it in line, and return its id; the scenario is laid out as `lay_out` does.
 
@@ -67,16 +72,22 @@ def start(
     ----------
     explore_s : for further trials, as `servecast run` takes it
     grid : axes of a sweep, as `servecast sweep` takes them; none for a run
+    visitor : who asks; visitors take turns
 
     Raises
     ------
     InputError : the scenario is not valid, or too many runs wait
     """
     with _STARTING:
-        if sum(found.state == "waiting" for found in going(out).values()) >= MAX_WAITING:
-            raise InputError(f"{MAX_WAITING} runs wait here already: come back later, or cancel yours")
+        waiting, served = (
+            [(found.visitor, found.turn) for found in going(out).values() if found.state == state]
+            for state in ("waiting", "running")
+        )
+        if len(waiting) >= (MAX_WAITING if visitor in dict(waiting) else MOST_WAITING):
+            raise InputError(f"{len(waiting)} runs wait here already: come back later, or cancel yours")
         _forget_old(out)
-        return _start(out, place, text, uploads, base, explore_s, grid)
+        turn = next_round(visitor, waiting, served)
+        return _start(out, place, text, uploads, base, explore_s, grid, visitor, turn)
 
 
 def _start(
@@ -87,15 +98,26 @@ def _start(
     base: Path | None,
     explore_s: float,
     grid: Sequence[str],
+    visitor: str,
+    turn: int,
 ) -> str:
     job = secrets.token_hex(6)
     folder = out / FOLDER / job
     make_folder(folder)
     try:
         file = lay_out(folder / "scenario", place, text, uploads, base)
-        check(file, folder / "scenario", grid)
+        check(file, folder / "scenario", grid, visitor)
         now_s, kind = time.time(), "sweep" if grid else "run"
-        named = Status("waiting", doing="waiting", began_s=now_s, queued_s=now_s, name=name_of(text), kind=kind)
+        named = Status(
+            "waiting",
+            doing="waiting",
+            began_s=now_s,
+            queued_s=now_s,
+            name=name_of(text),
+            kind=kind,
+            visitor=visitor,
+            turn=turn,
+        )
         write_status(folder, named)
     except (OSError, shutil.Error) as error:
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,6 +39,8 @@ class Status:
     queued_s : wall-clock time at which it was asked for
     name : of its scenario
     kind : `run` or `sweep`
+    visitor : who asked for it, as `dashboard.visitor` knows them
+    turn : round in which it begins (`dashboard.turns`)
     """
 
     state: str
@@ -50,6 +52,8 @@ class Status:
     queued_s: float = 0.0
     name: str = ""
     kind: str = "run"
+    visitor: str = ""
+    turn: int = 0
 
     @property
     def left_s(self) -> float | None:
@@ -98,18 +102,26 @@ def name_of(text: str) -> str:
     return found[1].strip("'\"")[:60] if found else ""
 
 
+def turns(jobs: Mapping[str, Status]) -> list[str]:
+    """Names of the jobs that wait, in the order in which they begin: by round, then by age."""
+    waiting = [(status.turn, status.queued_s, name) for name, status in jobs.items() if status.state == "waiting"]
+    return [name for *_, name in sorted(waiting)]
+
+
 def take_turn(folder: Path, most: int) -> bool:
-    """Whether a job that waits may begin: fewer than `most` run, and none that was there before it waits.
+    """Whether a job that waits may begin: fewer than `most` run, and it comes first of those that wait.
 
     Whose turn it is, is said before anybody else may ask.
     """
     with _alone(folder.parent):
         others = [other for other in folder.parent.iterdir() if other.name.isalnum() and other != folder]
-        found = [status for other in others if (status := read_status(other)) is not None and has_process(other)]
+        found = {
+            other.name: status for other in others if (status := read_status(other)) is not None and has_process(other)
+        }
         own = read_status(folder)
-        if own is None or sum(status.state == "running" for status in found) >= most:
+        if own is None or sum(status.state == "running" for status in found.values()) >= most:
             return False
-        if any(status.state == "waiting" and status.queued_s < own.queued_s for status in found):
+        if turns(found | {folder.name: own})[:1] != [folder.name]:
             return False
         write_status(folder, replace(own, state="running", doing="starting", began_s=time.time()))
         return True

@@ -20,18 +20,19 @@ def pool() -> processes.Pool:
     return processes.pool("dashboard.preview_worker", processes.spare_cores(4))
 
 
-def preview(folder: Path, stamp: str, sets: tuple[str, ...]) -> dict[str, Any]:
+def preview(folder: Path, stamp: str, sets: tuple[str, ...], visitor: str = "") -> dict[str, Any]:
     """What the run in `folder` gives with values set, beside itself: see `preview_worker.Previewer.answer`.
 
     Parameters
     ----------
     stamp : of the run's files
+    visitor : who asks; visitors take turns
 
     Raises
     ------
     InputError : values that make no valid scenario, or the process was killed or took too long
     """
-    found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S)
+    found = pool().ask({"folder": str(folder), "stamp": stamp, "sets": list(sets)}, _WAIT_S, visitor)
     if found is None:
         raise InputError(f"no answer within {_WAIT_S:g} s, or the process was killed; run it in full instead")
     if "problems" in found:

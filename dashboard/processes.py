@@ -10,13 +10,14 @@ import atexit
 import contextlib
 import json
 import os
-import queue
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from dashboard.turns import next_round
 from simulator.processes import cores
 
 
@@ -55,8 +56,16 @@ class _Process:
                     pipe.close()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A request, and the round in which it is served (`dashboard.turns`)."""
+
+    visitor: str
+    turn: int
+
+
 class Pool:
-    """Some processes of a module, handed out in turn; one that has died is started anew.
+    """Some processes of a module, handed out to visitors in turn; one that has died is started anew.
 
     Parameters
     ----------
@@ -66,15 +75,21 @@ class Pool:
 
     def __init__(self, module: str, processes: int) -> None:
         self._module = module
-        self._idle: queue.Queue[_Process] = queue.Queue()
         self._all = {_Process(module) for _ in range(processes)}
-        for process in self._all:
-            self._idle.put(process)
+        self._idle = [*self._all]
+        self._free = threading.Condition()
+        self._line: list[_Asked] = []
+        self._served: list[_Asked] = []
         atexit.register(self.end)
 
-    def ask(self, request: dict[str, Any], wait_s: float) -> dict[str, Any] | None:
-        """The answer of the first process that is free; None if it died over it, or took longer than `wait_s`."""
-        process, found = self._idle.get(), None
+    def ask(self, request: dict[str, Any], wait_s: float, visitor: str = "") -> dict[str, Any] | None:
+        """The answer of the first process that is free; None if it died over it, or took longer than `wait_s`.
+
+        Parameters
+        ----------
+        visitor : who asks: visitors take turns
+        """
+        mine, process, found = *self._wait(visitor), None
         try:
             found = process.ask(request, wait_s)
         finally:
@@ -83,8 +98,23 @@ class Pool:
                 self._all.discard(process)
                 process = _Process(self._module)
                 self._all.add(process)
-            self._idle.put(process)
+            with self._free:
+                self._idle.append(process)
+                self._served.remove(mine)
+                self._free.notify_all()
         return found
+
+    def _wait(self, visitor: str) -> tuple[_Asked, _Process]:
+        """A process, once one is free and it is the visitor's turn."""
+        with self._free:
+            turn = next_round(visitor, *([(a.visitor, a.turn) for a in asked] for asked in (self._line, self._served)))
+            mine = _Asked(visitor, turn)
+            self._line.append(mine)
+            self._free.wait_for(lambda: self._idle and min(self._line, key=lambda asked: asked.turn) is mine)
+            self._line.remove(mine)
+            self._served.append(mine)
+            self._free.notify_all()
+            return mine, self._idle.pop()
 
     def end(self) -> None:
         """End all of them."""

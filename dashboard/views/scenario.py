@@ -15,6 +15,7 @@ from dashboard.components.positions import steps_back
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.settings import settings
+from dashboard.visitor import visitor
 from dashboard.workspace import gallery, lay_out, shipped
 from simulator.errors import InputError, Problem
 from simulator.results.scratch import scratch
@@ -49,7 +50,7 @@ def _actions(out: Path, place: str, text: str, uploads: dict[str, bytes], base: 
     """Run and save above the text, however long it is; below them how the run goes."""
     row = st.container(horizontal=True)
     if row.button("Run", key="scenario.run", type="primary", icon=":material/play_arrow:", disabled=is_wrong):
-        started = jobs.start(out, place, text, uploads, base)
+        started = jobs.start(out, place, text, uploads, base, visitor=visitor())
         st.query_params["job"] = st.session_state["scenario.job"] = started
         st.rerun()
     row.download_button(
@@ -174,7 +175,7 @@ def _checked(
         root = Path(folder).resolve()
         try:
             file = lay_out(root, place, text, uploads, base)
-            requests = check(file, root)
+            requests = check(file, root, visitor=visitor())
             return load_scenario(file), requests, ()
         except InputError as error:
             return None, 0.0, error.problems

@@ -17,6 +17,7 @@ from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision, resolved
 from dashboard.settings import settings
+from dashboard.visitor import visitor
 from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.flips import flip_chart, flip_notes
 
@@ -90,7 +91,9 @@ def _search(context: Context, out: Path) -> None:
         st.caption("No pool's size can be searched here: token APIs have none, schedules are written.")
     if st.button("Search the sizes", key="sizing.run", type="primary", icon=":material/search:"):
         text = changed_text(context.bundle.scenario_file, sets)
-        job = jobs.start(out, "scenario.yaml", text, {}, context.bundle.path, explore_s=60.0 * minutes)
+        job = jobs.start(
+            out, "scenario.yaml", text, {}, context.bundle.path, explore_s=60.0 * minutes, visitor=visitor()
+        )
         st.query_params["job"] = job
     if started := st.query_params.get("job"):
         show_job(out, started)

@@ -20,6 +20,7 @@ from dashboard.context import Context
 from dashboard.limits import MAX_POINTS
 from dashboard.loading import open_sweep, resolved
 from dashboard.settings import settings
+from dashboard.visitor import visitor
 from simulator.errors import InputError
 from simulator.report.cells import as_cells
 from simulator.report.pareto import MEASURES, pareto_chart, slo_limit_s, sweep_points
@@ -57,7 +58,7 @@ def show(context: Context) -> None:
     ):
         text = changed_text(context.bundle.scenario_file, [], anew)
         place = f"{loaded.scenario.name}.yaml"
-        st.query_params["job"] = jobs.start(out, place, text, {}, context.bundle.path, grid=grid)
+        st.query_params["job"] = jobs.start(out, place, text, {}, context.bundle.path, grid=grid, visitor=visitor())
     job = st.query_params.get("job")
     if job:
         show_job(out, job)

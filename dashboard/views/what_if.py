@@ -26,6 +26,7 @@ from dashboard.faults import Fault, possible_faults
 from dashboard.loading import decision, resolved, stamp
 from dashboard.previews import PREVIEW_REQUESTS, preview
 from dashboard.settings import settings
+from dashboard.visitor import visitor
 from simulator.bill.cents import amount
 from simulator.decide.standing import met_throughout
 from simulator.errors import InputError
@@ -66,7 +67,7 @@ def show(context: Context) -> None:
         _full_run(context)
         return
     try:
-        found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets))
+        found = _cached(str(context.bundle.path), stamp(context.bundle.path), tuple(sets), visitor())
     except InputError as error:
         show_problems(error)
         words = "Nothing was simulated here."
@@ -79,7 +80,7 @@ def show(context: Context) -> None:
     anew = st.checkbox("Search the sizes anew", key="what_if.anew", help="each topology at its best under the change")
     if st.button("Run in full", key="what_if.run", type="primary", icon=":material/play_arrow:"):
         text = changed_text(context.bundle.scenario_file, sets, anew)
-        job = jobs.start(Path(settings().out), "scenario.yaml", text, {}, context.bundle.path)
+        job = jobs.start(Path(settings().out), "scenario.yaml", text, {}, context.bundle.path, visitor=visitor())
         st.query_params["job"] = job
         st.session_state[_BEFORE] = job, context.bundle.path.name
     _full_run(context)
@@ -119,8 +120,8 @@ def _forget_changes(context: Context) -> None:
 
 
 @st.cache_data(max_entries=512, show_spinner="Simulating")
-def _cached(folder: str, written: str, sets: tuple[str, ...]) -> dict[str, Any]:
-    return preview(Path(folder), written, sets)
+def _cached(folder: str, written: str, sets: tuple[str, ...], _visitor: str) -> dict[str, Any]:
+    return preview(Path(folder), written, sets, _visitor)
 
 
 def _values(context: Context) -> Change:
