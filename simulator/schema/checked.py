@@ -9,8 +9,6 @@ from pydantic import BaseModel, ValidationError
 
 from simulator.errors import InputError, Problem
 
-MOST_TOLD = 10
-"""Entries of a file that are told."""
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
@@ -25,7 +23,7 @@ def checked(shape: type[Shape], value: Any, file: Path | str) -> Shape:
         return shape.model_validate(value)
     except ValidationError as error:
         wrong = error.errors(include_url=False)
-    raise InputError(*(Problem(_words(each), str(file), path=_path(each["loc"])) for each in wrong[:MOST_TOLD]))
+    raise InputError(*(Problem(_words(each), str(file), path=_path(each["loc"])) for each in wrong))
 
 
 def _path(place: tuple[int | str, ...]) -> str | None:

@@ -1,0 +1,63 @@
+"""What is said of bad input: the first ten problems, the number of the rest, short, and nothing a terminal obeys."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from pydantic import BaseModel
+
+from simulator.cli.problems import in_words, of_system, told
+from simulator.errors import InputError, InvariantError, Problem
+from simulator.schema.checked import checked
+
+
+class Shape(BaseModel):
+    """A list of numbers, and a name."""
+
+    values: list[float]
+    name: str
+
+
+@pytest.mark.parametrize(("wrong", "last"), [(1, None), (10, None), (11, "and 1 more"), (1500, "and 1,490 more")])
+def test_the_first_ten_entries_of_a_file_are_told_and_how_many_more_there_are(wrong: int, last: str | None) -> None:
+    with pytest.raises(InputError) as refused:
+        checked(Shape, {"values": ["x"] * wrong, "name": "a"}, "mine.json")
+    assert len(refused.value.problems) == wrong
+    lines = in_words(refused.value).split("\n")
+    assert lines[0].startswith("mine.json: values[0]: must be a valid number")
+    assert len(lines) == min(wrong, 10) + (last is not None)
+    assert last is None or lines[-1] == last
+
+
+def test_what_is_missing_is_told_by_its_place() -> None:
+    with pytest.raises(InputError) as refused:
+        checked(Shape, {"values": [1]}, "mine.json")
+    assert in_words(refused.value) == "mine.json: name: is missing"
+    with pytest.raises(InputError) as refused:
+        checked(Shape, [], "mine.json")
+    assert refused.value.problems[0].path is None
+
+
+@pytest.mark.parametrize(
+    ("field", "most", "ends"), [("message", 600, "…"), ("file", 200, "…"), ("path", 200, "…"), ("got", 60, "…")]
+)
+def test_each_part_is_cut_where_it_is_too_long(field: str, most: int, ends: str) -> None:
+    for length, shown in ((most, "x" * most), (most + 1, "x" * most + ends)):
+        found = told(Problem(**{"message": "m", field: "x" * length}))
+        assert getattr(found, field) == shown
+    assert told(Problem("m")) == Problem("m")
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    assert in_words(InputError(Problem("bell\x07 and\x1b[31m red", got="a\nb"))).startswith(
+        "bell\\x07 and\\x1b[31m red"
+    )
+    assert in_words(InvariantError("x" * 7000)) == "x" * 6000 + "…"
+
+
+def test_what_the_system_refuses_is_told_with_its_files() -> None:
+    assert of_system(OSError(errno.ENOSPC, "No space left", "a.txt")) == "a.txt: the disk is full"
+    assert of_system(OSError(errno.EDQUOT, "Quota", "a.txt")) == "a.txt: the disk is full"
+    assert of_system(OSError(errno.EACCES, "Permission denied", "a", None, "b")) == "a and b: Permission denied"
+    assert of_system(OSError("no number")) == "no number"
