@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import multiprocessing.util
 import os
 import sys
@@ -40,11 +41,12 @@ def trace() -> None:
 
 
 def functions() -> list[str]:
-    """`path:qualified name` of what ran, without the bodies of modules."""
+    """`path:qualified name` of what ran, without the bodies of modules and classes: each is run by whoever is first."""
     found = set()
     for code in list(SEEN):
         path = Path(code.co_filename)
-        if path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES and code.co_name != "<module>":
+        is_ours = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in PACKAGES
+        if is_ours and code.co_flags & inspect.CO_OPTIMIZED:
             name = code.co_qualname.replace(".<locals>", "")
             found.add(f"{path.relative_to(ROOT).as_posix()}:{name.partition('.<')[0]}")
     return sorted(found)

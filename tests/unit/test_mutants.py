@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
+from bench.mutants import tracing
 from bench.mutants.__main__ import APART, _Kept, by_room
 from bench.mutants.changes import changes, compiles
 from bench.mutants.trial import outcome
@@ -105,3 +107,25 @@ def test_each_source_is_in_one_room_and_no_kernel_in_any() -> None:
     assert {path.name for path in rooms["calibrate/driver"]} >= {"session.py"}
     assert not [path for path in rooms["calibrate"] if "driver" in path.parts]
     assert not [path for path in paths if path.name == "loop.py" and path.parent.name == "fleet"]
+
+
+def test_bodies_of_classes_are_run_by_whoever_imports_first_and_by_no_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = (
+        "class One:\n    a: int = 1\n    def two(self):\n        return [x for x in range(3)]\ndef three():\n    pass\n"
+    )
+    place = tracing.ROOT / "simulator/made_up.py"
+    seen: set[CodeType] = set()
+    waiting = [compile(source, str(place), "exec")]
+    while waiting:
+        code = waiting.pop()
+        seen.add(code)
+        waiting += [each for each in code.co_consts if isinstance(each, CodeType)]
+    names = {
+        "One": "One",
+        "two": "One.two",
+        "three": "three",
+        "<module>": "<module>",
+        "<listcomp>": "One.two.<listcomp>",
+    }
+    monkeypatch.setattr(tracing, "SEEN", {code.replace(co_qualname=names[code.co_name]) for code in seen})
+    assert tracing.functions() == ["simulator/made_up.py:One.two", "simulator/made_up.py:three"]
