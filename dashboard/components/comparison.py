@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from simulator.decide.standing import met_throughout
 from simulator.report.charts import Summaries
 from simulator.report.table import comparison
@@ -31,9 +32,8 @@ def slo_badge(summary: Mapping[str, Any]) -> str:
 def show_comparison(topologies: Summaries, key: str) -> None:
     """All figures, a column for each topology."""
     rows, headers = comparison(topologies)
-    st.dataframe(
+    show_table(
         pd.DataFrame(rows, columns=["figure", *headers[1:]]),
-        hide_index=True,
         key=key,
         height="content",
         column_config={"figure": st.column_config.TextColumn(width=_LABEL_PX)},

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from simulator.bill.cents import dollars
 from simulator.figures.table import NONE, figure, lasts_words
@@ -46,16 +47,14 @@ def show_winners(decision: Decision) -> None:
 def show_sizes(decision: Decision, topologies: Summaries, with_trail: bool = True) -> None:
     """Each topology at its size, how surely that is its best, and every size that was tried."""
     rows = [_row(name, decision["topologies"][name], summary) for name, summary in topologies.items()]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="decision.sizes", height="content")
+    show_table(pd.DataFrame(rows), key="decision.sizes", height="content")
     for note in capacity_notes(decision, list(topologies)):
         st.markdown(f"- {markdown(note)}")
     trail = trail_rows(topologies)
     if trail and with_trail:
         with st.expander(f"How the sizes were found ({len(trail)} sizes)", icon=":material/route:"):
             money = st.column_config.NumberColumn(format="localized")
-            st.dataframe(
-                pd.DataFrame(trail), hide_index=True, key="decision.trail", column_config={"$ per month": money}
-            )
+            show_table(pd.DataFrame(trail), key="decision.trail", column_config={"$ per month": money})
 
 
 def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) -> None:
@@ -72,7 +71,7 @@ def show_months(decision: Decision, names: Sequence[str], shown: Sequence[str]) 
     st.caption("Hollow marks: the SLO is missed in that month.")
     headers = ["topology", *MONTH_HEADERS[1:]]
     frame = pd.DataFrame(month_rows(decision, shown), columns=headers)
-    st.dataframe(frame, hide_index=True, key="decision.months", height="content")
+    show_table(frame, key="decision.months", height="content")
 
 
 def _row(name: str, found: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, str]:

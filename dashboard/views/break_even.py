@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from dashboard.components.words import markdown
 from dashboard.context import Context
 from dashboard.loading import decision
@@ -37,7 +38,7 @@ def _pairs(decided: Decision, context: Context) -> None:
         st.info("No rival meets the SLO, so there is nothing to break even with.", icon=":material/balance:")
         return
     frame = pd.DataFrame(rows, columns=["topology", *PAIR_HEADERS[1:]])
-    st.dataframe(frame, hide_index=True, key="break_even.pairs", height="content")
+    show_table(frame, key="break_even.pairs", height="content")
     st.caption(
         "From month: payments stay below the rival's, resale not counted. Hours of use a day: above them it costs "
         "less than renting the rival for these hours alone. Load: as a multiple of the load of the run."

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.settings import settings
@@ -19,6 +20,7 @@ from simulator.report.table import warnings
 
 _METRICS = {"ttft": "TTFT", "tpot": "TPOT", "throughput": "throughput"}
 _PERIOD_S = 5.0
+_CHART_PX = 320
 
 
 def show(context: Context | None) -> None:
@@ -30,12 +32,13 @@ def show(context: Context | None) -> None:
     st.header("Errors on published results, by GPU")
     table = error_table()
     rows = pd.DataFrame([_row(group) for group in table.groups])
-    for column, metric in zip(st.columns(len(_METRICS)), _METRICS, strict=True):
-        column.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}")
+    row = st.container(horizontal=True)
+    for metric in _METRICS:
+        row.altair_chart(error_bars(rows, metric), key=f"calibration.groups.{metric}", width=_CHART_PX)
     config = {name: st.column_config.NumberColumn(words, format="percent") for name, words in _METRICS.items()}
     config |= {f"{name} p90": st.column_config.NumberColumn("nine of ten", format="percent") for name in _METRICS}
     config |= {f"{name} {of}": st.column_config.NumberColumn(of) for name in _METRICS for of in ("points", "models")}
-    st.dataframe(rows, hide_index=True, key="calibration.table", column_config=config)
+    show_table(rows, key="calibration.table", column_config=config)
     folds = f"each model left out in turn ({table.fitted})"
     st.caption(f"Absolute error in the median and in nine of ten cases, {folds}: {table.basis.source}.")
     _measurements()
@@ -70,7 +73,7 @@ def _run(context: Context) -> None:
     if rows:
         st.header("This run")
         config = {f"error {words}": st.column_config.NumberColumn(format="percent") for words in _METRICS.values()}
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.run", column_config=config)
+        show_table(pd.DataFrame(rows), key="calibration.run", column_config=config)
     for text in warnings(context.topologies, {"trust"}):
         st.warning(markdown(text), icon=":material/straighten:")
 
@@ -88,7 +91,7 @@ def _measurements() -> None:
     if not rows:
         raise InputError(Problem("holds no errors of forecasts that this view knows", file.name))
     config = {"error": st.column_config.NumberColumn(format="percent")}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="calibration.measured", column_config=config)
+    show_table(pd.DataFrame(rows), key="calibration.measured", column_config=config)
 
 
 def _live() -> None:
@@ -123,7 +126,7 @@ def _watch(path: str) -> None:
             border=True,
         )
         st.altair_chart(drift_slices(report), key="calibration.drift")
-        st.dataframe(pd.DataFrame(report["comparison"]), hide_index=True, key="calibration.comparison")
+        show_table(pd.DataFrame(report["comparison"]), key="calibration.comparison")
     except (InputError, KeyError, TypeError) as error:
         st.error(plain(f"{file} is no report of servecast calibrate live: {error}"), icon=":material/error:")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.comparison import show_comparison
+from dashboard.components.table import show_table
 from dashboard.components.why import show_across, show_why
 from dashboard.context import Context
 from dashboard.loading import open_bundle, resolved
@@ -73,7 +74,7 @@ def _figures(topologies: Summaries, baseline: str, names: Sequence[str], key: st
     else:
         st.caption("One replication says nothing of chance; with `run.replications` above 1 there are intervals.")
     rows, headers = differences_to(topologies, baseline)
-    st.dataframe(pd.DataFrame(rows, columns=["figure", *headers[1:]]), hide_index=True, key=key)
+    show_table(pd.DataFrame(rows, columns=["figure", *headers[1:]]), key=key)
 
 
 def _differences(scenarios: dict[str, Any], key: str) -> None:
@@ -83,4 +84,4 @@ def _differences(scenarios: dict[str, Any], key: str) -> None:
         return
     rows = [[entry.path, *(in_words(value) for value in entry.values)] for entry in leaves(found)]
     frame = as_cells(pd.DataFrame(rows, columns=["value", *scenarios]))
-    st.dataframe(frame, hide_index=True, key=key)
+    show_table(frame, key=key)

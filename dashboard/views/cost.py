@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import table
@@ -40,9 +41,8 @@ def show(context: Context) -> None:
     _whose(context)
     st.header("Line items")
     shown = data[["topology", "owner", "category", "part", "kind", "quantity", "unit", "usd"]]
-    st.dataframe(
+    show_table(
         pd.DataFrame(shown),
-        hide_index=True,
         key="cost.table",
         column_config={
             "quantity": st.column_config.NumberColumn("per month", format="localized"),
@@ -65,9 +65,8 @@ def _whose(context: Context) -> None:
         for name, found in context.topologies.items()
         for row in found["cost"]["split"]
     ]
-    st.dataframe(
+    show_table(
         pd.DataFrame(rows),
-        hide_index=True,
         key="cost.split",
         column_config={"$ per month": st.column_config.NumberColumn(format="accounting")},
     )
@@ -110,9 +109,8 @@ def _spending(context: Context) -> None:
         for name, found in context.topologies.items()
     ]
     money = st.column_config.NumberColumn(format="localized", step=1)
-    st.dataframe(
+    show_table(
         pd.DataFrame(rows).round(0),
-        hide_index=True,
         key="cost.horizon",
         column_config={name: money for name in rows[0] if "$" in name},
     )

@@ -12,6 +12,7 @@ from simulator.results.bundle import Bundle
 from simulator.run.steps import LEAST_DEVIATION_S, NOT_SERVED_AGAIN, StepView, replica_steps, replicas
 
 _MOST_LIVES = 40
+_METRIC_PX = 220
 
 
 def show(context: Context) -> None:
@@ -54,11 +55,14 @@ def show(context: Context) -> None:
 
 def _summary(view: StepView) -> None:
     steps = view.steps
-    columns = st.columns(4)
-    columns[0].metric("Steps", f"{len(steps):,}", border=True)
-    columns[1].metric("Median step", f"{1e3 * steps['duration_s'].median():.2f} ms", border=True)
-    columns[2].metric("Mean requests in a step", f"{steps['sequences'].mean():.1f}", border=True)
-    columns[3].metric("Preempted", f"{int(steps['preempted'].sum()):,}", border=True)
+    row = st.container(horizontal=True)
+    for words, text in (
+        ("Steps", f"{len(steps):,}"),
+        ("Median step [ms]", f"{1e3 * steps['duration_s'].median():.2f}"),
+        ("Mean requests in a step", f"{steps['sequences'].mean():.1f}"),
+        ("Preempted", f"{int(steps['preempted'].sum()):,}"),
+    ):
+        row.metric(words, text, border=True, width=_METRIC_PX)
     if view.deviation_s > LEAST_DEVIATION_S:
         st.warning(
             f"Requests end up to {view.deviation_s:.3g} s apart from the run: these steps are of a replica alone, "

@@ -55,13 +55,13 @@ def show(context: Context) -> None:
         ("bill", "Bill (Excel, with formulas)", ":material/table:", lambda: bill_workbook(bundle), f"{name}.xlsx"),
         ("report", "Report (HTML, offline)", ":material/web:", lambda: render(bundle), f"{name}.html"),
     )
-    columns = st.columns(3)
-    for k, (key, label, icon, content, called) in enumerate(files):
+    row = st.container(horizontal=True)
+    for key, label, icon, content, called in files:
         kind = Path(called).suffix
         if kind in _NEEDS and find_spec(_NEEDS[kind]) is None:
-            columns[k % 3].caption(f"{label}: `pip install 'servecast[memo]'`")
+            row.caption(f"{label}: `pip install 'servecast[memo]'`")
             continue
-        columns[k % 3].download_button(
+        row.download_button(
             label,
             content,
             called,
@@ -69,7 +69,6 @@ def show(context: Context) -> None:
             key=f"export.{key}",
             icon=icon,
             on_click="ignore",
-            width="stretch",
         )
     st.header("Files of the run")
     for file in sorted(bundle.path.iterdir()):

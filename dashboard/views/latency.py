@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.components.flow import flow
+from dashboard.components.table import show_table
 from dashboard.context import Context
 from dashboard.loading import resolved, table
 from simulator.figures.table import figure, met_words
@@ -61,7 +62,7 @@ def _terms(context: Context) -> None:
     ]
     if rows:
         st.header("Terms of the SLO")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="latency.terms", height="content")
+        show_table(pd.DataFrame(rows), key="latency.terms", height="content")
 
 
 def _itl(context: Context) -> None:
@@ -79,4 +80,4 @@ def _itl(context: Context) -> None:
     config = {
         share: st.column_config.NumberColumn(f"{share} [ms]", format="%.1f") for share in ("p50", "p90", "p95", "p99")
     }
-    st.dataframe(data, hide_index=True, key="latency.itl", column_config=config)
+    show_table(data, key="latency.itl", column_config=config)

@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from dashboard.components.table import show_table
 from dashboard.components.wide_chart import show_wide
 from dashboard.context import Context
 from dashboard.loading import table
@@ -81,4 +82,4 @@ def _pools(context: Context, topology: str) -> None:
         return
     numbers = ("launches", "cold start [s]", "failures", "spot reclaims", "stock-outs", "zone outages")
     config = {name: st.column_config.NumberColumn(format="%.1f") for name in (*numbers, "starting [h]")}
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="load.pools", column_config=config)
+    show_table(pd.DataFrame(rows), key="load.pools", column_config=config)

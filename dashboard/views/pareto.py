@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.components.decision import show_winners
 from dashboard.components.sweep_map import show_map
+from dashboard.components.table import show_table
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.loading import decision, open_bundle, open_sweep, resolved
@@ -116,10 +117,10 @@ def _details(event: Any, points: Sequence[Mapping[str, Any]], summaries: Summari
         _use(rows[0], context)
     if known:
         cells, headers = comparison(known)
-        st.dataframe(pd.DataFrame(cells, columns=["figure", *headers[1:]]), hide_index=True, key="pareto.details")
+        show_table(pd.DataFrame(cells, columns=["figure", *headers[1:]]), key="pareto.details")
     swept = [found for found in rows if found["point"] not in known]
     if swept:
-        st.dataframe(pd.DataFrame(swept), hide_index=True, key="pareto.swept")
+        show_table(pd.DataFrame(swept), key="pareto.swept")
 
 
 def _use(found: Mapping[str, Any], context: Context) -> None:

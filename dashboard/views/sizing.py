@@ -13,6 +13,7 @@ from dashboard import jobs
 from dashboard.changes import changed_text, open_sizes
 from dashboard.components.decision import show_months, show_sizes, size_words, trail_rows
 from dashboard.components.job_panel import show_job, show_others
+from dashboard.components.table import show_table
 from dashboard.components.words import markdown, plain
 from dashboard.context import Context
 from dashboard.loading import decision, resolved
@@ -72,7 +73,7 @@ def _trail(context: Context) -> None:
     kept = rows[rows["outcome"].isin(chosen or words)].copy()
     kept["$ per month"] = [figure("usd_per_month").text(usd) for usd in kept["$ per month"]]
     config = {"size": st.column_config.TextColumn(width=_SIZE_PX)}
-    st.dataframe(kept, hide_index=True, key="sizing.trail", column_config=config)
+    show_table(kept, key="sizing.trail", column_config=config)
 
 
 def _search(context: Context, out: Path) -> None:

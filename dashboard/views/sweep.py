@@ -15,6 +15,7 @@ from dashboard.components.job_panel import show_job, show_others
 from dashboard.components.keep import show_keeping
 from dashboard.components.main_values import Value, main_values
 from dashboard.components.sweep_map import show_map
+from dashboard.components.table import show_table
 from dashboard.components.words import plain
 from dashboard.context import Context
 from dashboard.limits import MAX_POINTS
@@ -134,7 +135,7 @@ def _results(context: Context) -> None:
     show_map(name, found, paths, f"sweep.map.{name}")
     _pareto(name, found, paths, context)
     rows, headers = table(found, paths)
-    st.dataframe(as_cells(pd.DataFrame(rows, columns=headers)), hide_index=True, key="sweep.table")
+    show_table(as_cells(pd.DataFrame(rows, columns=headers)), key="sweep.table")
     if errors := error_lines(found, paths):
         st.text("\n".join(errors))
     text = as_cells(found).to_csv(index=False, lineterminator="\n")

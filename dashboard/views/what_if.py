@@ -18,6 +18,7 @@ from dashboard.components.flow import flow
 from dashboard.components.job_panel import show_job
 from dashboard.components.positions import steps_back
 from dashboard.components.problems import show_problems
+from dashboard.components.table import show_table
 from dashboard.components.typed_slider import typed_slider
 from dashboard.components.wide_chart import show_wide
 from dashboard.components.words import markdown, plain
@@ -268,7 +269,7 @@ def _show_priced(context: Context, sides: Mapping[str, Mapping[str, Any]]) -> No
             cost, then = was.get(category, 0.0), now.get(category, 0.0)
             rows.append([name, category, amount(cost), amount(then), _signed(then - cost)])
     frame = pd.DataFrame(rows, columns=["topology", "paid for", "$ per month as it is", "changed", "difference"])
-    st.dataframe(frame, hide_index=True, key="what_if.table", height="content")
+    show_table(frame, key="what_if.table", height="content")
 
 
 def _show_simulated(context: Context, found: Mapping[str, Any]) -> str:

@@ -20,6 +20,8 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#9
 LEGEND_COLUMNS = 3
 """Names in a row below a chart, as many as a phone has room for."""
 _WIDTH, _HEIGHT = 500, 260
+_ROOM = 0.1
+"""Beside the outermost points, of what is between them."""
 
 Summaries = Mapping[str, Mapping[str, Any]]
 
@@ -72,6 +74,12 @@ def latency(topologies: Summaries, metric: str, title: str) -> Any:
     )
 
 
+def _around(values: Sequence[float]) -> list[float]:
+    """Ends of an axis that leave room beside the outermost values, and never begin below zero."""
+    room = _ROOM * (max(values) - min(values)) or _ROOM * max(values) or 1.0
+    return [max(min(values) - room, 0.0), max(values) + room]
+
+
 def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) -> Any:
     """Each topology by cost per month and share of requests within the SLO; `names` are all that colours go by."""
     rows = [
@@ -87,7 +95,11 @@ def cost_against_attainment(topologies: Summaries, names: Sequence[str] = ()) ->
         alt.Chart(pd.DataFrame(rows), title="Cost against service level", width=_WIDTH, height=_HEIGHT)
         .mark_point(size=160, filled=True)
         .encode(
-            x=alt.X("usd_per_month:Q", title=figure("usd_per_month").label, scale=alt.Scale(zero=False, padding=30)),
+            x=alt.X(
+                "usd_per_month:Q",
+                title=figure("usd_per_month").label,
+                scale=alt.Scale(domain=_around([row["usd_per_month"] for row in rows]), nice=False),
+            ),
             y=alt.Y(
                 "attainment:Q",
                 title=figure("slo_attainment").label,

@@ -14,6 +14,7 @@ from simulator.figures.table import NONE, figure, lasts_words
 from simulator.report.charts import topology_colour
 from simulator.report.flips import flip_notes
 from simulator.report.month_table import month_table
+from simulator.scenario.week import HOURS_PER_DAY
 from simulator.units import TOKENS_PER_MILLION
 
 Decision = Mapping[str, Any]
@@ -104,9 +105,12 @@ def _month(value: float | None) -> str:
 
 
 def _hours(value: float | None, below: float | None) -> str:
-    if value is None:
-        return NONE if below is None else f"below {below:.2f}"
-    return "never" if round(value, 2) >= 24 else f"above {value:.2f}"
+    hours = below if value is None else max(HOURS_PER_DAY - value, 0.0)
+    if hours is None:
+        return NONE
+    if round(hours, 2) in (0, HOURS_PER_DAY):
+        return "always" if hours > 1 else "never"
+    return f"below {below:.2f}" if value is None else f"above {value:.2f}"
 
 
 def _volume(found: Mapping[str, Any] | None) -> str:

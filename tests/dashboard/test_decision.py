@@ -96,6 +96,19 @@ def test_whether_the_slo_is_met_is_the_same_in_table_badge_and_chart(
     assert cost_against_attainment({"cloud": summary}).data["SLO met"].tolist() == [mark]
 
 
+@pytest.mark.parametrize(
+    ("usd", "ends"),
+    [((1_936.0, 40_194.0), (0.0, 44_019.8)), ((900.0, 1_000.0), (890.0, 1_010.0)), ((0.0,), (0.0, 1.0))],
+)
+def test_an_axis_of_costs_leaves_room_and_never_begins_below_zero(
+    grown: Bundle, usd: tuple[float, ...], ends: tuple[float, float]
+) -> None:
+    summary = grown.summary["topologies"]["cloud"]
+    topologies = {f"t{k}": summary | {"cost": summary["cost"] | {"usd_per_month": one}} for k, one in enumerate(usd)}
+    scale = cost_against_attainment(topologies).to_dict()["encoding"]["x"]["scale"]
+    assert scale["domain"] == pytest.approx(list(ends))
+
+
 def test_sizes_that_grow_are_told_by_their_first_and_last_month() -> None:
     found = {"months": [{"replicas": [1, 2]}, {"replicas": [3, 2]}]}
     summary = {"pools": [{"name": "a"}, {"name": "b"}], "search": {"sizes": {"a": "1", "b": "2"}, "trail": []}}

@@ -164,6 +164,29 @@ def test_a_row_of_break_even_says_who_misses_the_slo() -> None:
 
 
 @pytest.mark.parametrize(
+    ("above", "below", "words"),
+    [
+        (None, None, "-"),
+        (0.0, None, "always"),
+        (0.004, None, "always"),
+        (7.806, None, "above 7.81"),
+        (23.996, None, "never"),
+        (31.0, None, "never"),
+        (None, 24.0, "always"),
+        (None, 2.594, "below 2.59"),
+        (None, 0.004, "never"),
+    ],
+)
+def test_hours_of_use_say_when_there_is_no_bound(above: float | None, below: float | None, words: str) -> None:
+    pair = {"rival": "other", "months": 1.0, "months_discounted": 1.0, "volume": None}
+    found = {"months": [{"meets": True}], "break_even": [pair | {"hours_per_day": above, "hours_below": below}]}
+    ((*_, hours, _),) = pair_rows(
+        {"topologies": {"one": found, "other": {"months": [{"meets": True}], "break_even": []}}}, ["one", "other"]
+    )
+    assert hours == words
+
+
+@pytest.mark.parametrize(
     ("usd", "words"),
     [(0.0, "$0"), (0.43, "$0.43"), (1.666, "$1.67"), (99.99, "$99.99"), (100.0, "$100"), (12345.6, "$12,346")],
 )
