@@ -11,7 +11,10 @@ from simulator.errors import InputError, Problem, unknown_name
 FLIGHT = ("async", "pipeline")
 RARE_DRAFTS = ("eagle3", "p-eagle", "dspark", "pard", "medusa", "suffix", "ngram-gpu")
 DRAFTS = ("ngram", "eagle", "mtp", "mtp-modules", "draft-model", "dflash", "drafts-by-batch-size", *RARE_DRAFTS)
-LAYERS = ("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off", "linear-connected")
+LAYERS = (
+    *("window", "hybrid", "local-chunks", "linear", "linear-prefix", "hybrid-off"),
+    *("linear-connected", "linear-prefix-connected"),
+)
 CONNECTORS = ("nixl-decode", "nixl-prefill", "store", "offload")
 LIMITS = (
     "priority",
@@ -28,7 +31,7 @@ MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
-_NAMED_ONLY = ("offload", "linear-connected", *RARE_DRAFTS)
+_NAMED_ONLY = ("offload", "linear-connected", "linear-prefix-connected", *RARE_DRAFTS)
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
@@ -46,6 +49,7 @@ _EXCLUDES = (
     # a seed of before draws the engines that it drew then: beside connectors linear attention has a name of its own
     ("linear", CONNECTORS),
     ("linear-connected", ("offload",)),
+    ("linear-prefix-connected", ("offload", "chunking-off")),
     ("linear-prefix", tuple(name for name in CONNECTORS if name != "offload")),
 )
 _AT_EDGES = {"reset": ("nixl-decode", "store"), "nixl-prefill": ("stop", "abort", "reset", *DRAFTS)}

@@ -29,6 +29,7 @@ _METHODS = {
     "suffix": "suffix",
     "ngram-gpu": "ngram_gpu",
 }
+_LINEAR_PREFIX = frozenset({"linear-prefix", "linear-prefix-connected"})
 _GROUPED = frozenset(LAYERS) - {"hybrid-off", "window"}
 
 
@@ -159,8 +160,8 @@ def _layers(draw: np.random.Generator, modes: Sequence[str]) -> dict[str, Any]:
         return {"layers": [[f"chunk:{int(draw.choice([64, 128]))}", 6], ["full", 2]]}
     if name == "hybrid-off":
         return {"layers": [[f"window:{window}", 6], ["full", 2]], "disable_hybrid_kv_cache_manager": True}
-    if name in ("linear", "linear-prefix", "linear-connected"):
-        aligned = name == "linear-prefix"
+    if name in ("linear", "linear-connected", *_LINEAR_PREFIX):
+        aligned = name in _LINEAR_PREFIX
         many = int(draw.choice([2, 6]))
         return {
             "layers": [["mamba", many], ["full", 2]],
@@ -179,7 +180,7 @@ def _work(draw: np.random.Generator, modes: Sequence[str], engine: dict[str, Any
         found["offload"] = _offload(draw, engine)
     if "encoder" in modes:
         found |= {"encoder_budget": 100, "encoder_cache": int(draw.integers(100, 260))}
-        if "linear-prefix" not in modes and draw.random() < 0.4:
+        if not _LINEAR_PREFIX & set(modes) and draw.random() < 0.4:
             found["disable_chunked_mm_input"] = True
             found["max_num_batched_tokens"] = max(engine["max_num_batched_tokens"], 160)
     if "lora" in modes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from parts import few
+from replayed import assert_reproduced, by_kernels, named
 
 from calibrate.experiments.engine_modes import parse_modes
 from simulator.cli.verify import versions
@@ -19,8 +20,7 @@ from simulator.engine.reference.scheduler import Scheduler
 from simulator.engine.rules import V0_33
 from simulator.engine.schedule_trace import ScheduleTrace, TraceStep
 from simulator.engine.trace_reader import load_schedule_trace
-from simulator.engine.verify import check_schedule, replay_by_reference, verify_schedule
-from simulator.fleet.replay import replay_kernel
+from simulator.engine.verify import replay_by_reference, verify_schedule
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "vllm-schedule-combinations"
 RECORDINGS = sorted(FOLDER.glob("*/*.json.gz"))
@@ -32,25 +32,15 @@ COMPILED = frozenset(
 )
 
 
-def named(path: Path) -> str:
-    return path.name.split(".")[0]
-
-
 @pytest.mark.parametrize("path", RECORDINGS, ids=named)
 def test_every_recorded_step_is_reproduced(path: Path) -> None:
-    reference = verify_schedule(path)
-    assert reference.first_difference is None
-    assert reference.identical_steps == reference.n_steps > 0
-    assert reference.vllm_version == path.parent.name
+    assert_reproduced(path)
 
 
 @pytest.mark.rare_kernels
 @pytest.mark.parametrize("path", few(RECORDINGS, *RECORDINGS[::15]), ids=named)
 def test_kernels_reproduce_every_recorded_step(path: Path) -> None:
-    (kernel,) = check_schedule(path, {"kernel": replay_kernel})
-    assert kernel.first_difference is None
-    assert kernel.missing == ""
-    assert kernel.identical_steps == kernel.n_steps
+    assert by_kernels(path).missing == ""
 
 
 RECORDED_HERE = set(parse_modes("all"))

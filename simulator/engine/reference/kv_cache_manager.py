@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.engine.config import EngineConfig
@@ -87,6 +87,33 @@ class KVCacheManager:
             return Hit((hit,), len(hit) * group.size)
         return self._agree(request, most)
 
+    def hit_for_transfer(self, request: Request, hit: Hit) -> Hit:
+        """Cached prefix of a request behind which another engine brings the rest, where it has any.
+
+        Beside linear attention each kind of layers is looked up by itself, and the hit of full attention counts: the
+        state at its end is brought as well. Where another kind has more than it, the `hit` on which all agree does
+        (vLLM `get_computed_blocks_for_connector`).
+        """
+        has_state = any(same[0].spec.kind == GroupKind.LINEAR for same in self._kinds)
+        full = self._kinds[0]
+        if not self.config.enable_prefix_caching or not has_state or full[0].spec.kind != GroupKind.FULL:
+            return hit
+        found: dict[FullGroup, list[KVCacheBlock]] = {}
+        for same in self._kinds:
+            reach = self._reach(request, same[0], request.num_tokens - 1, same[0].gives_up_block)
+            found |= zip(same, self._find_in_all(request, same, reach, same[0].gives_up_block), strict=True)
+        tokens = len(found[full[0]]) * full[0].size
+        if any(len(blocks) * group.size > tokens for group, blocks in found.items()):
+            return hit
+        return Hit(tuple(found[group] for group in self.groups), tokens)
+
+    def _reach(self, request: Request, group: FullGroup, most: int, gives_up: bool) -> int:
+        """Tokens within which a group looks for a hit of `most`; one that gives up a block looks one block further."""
+        if not gives_up or group.spec.kind == GroupKind.LINEAR:
+            return most
+        size = self._hasher.block_size
+        return min(most + group.size, self._hashed_tokens(request) // size * size)
+
     def _hashed_tokens(self, request: Request) -> int:
         known = max(request.num_tokens, request.isl + request.held_back)
         return max(0, known - self._hasher.lookahead_tokens)
@@ -108,10 +135,8 @@ class KVCacheManager:
                 if first in full_tokens:
                     now = min(now, full_tokens[first])
                     continue
-                gives_up, reach = first.gives_up_block and first not in gave_up, now
-                if gives_up and first.spec.kind != GroupKind.LINEAR:
-                    hashed = self._hashed_tokens(request) // self._hasher.block_size * self._hasher.block_size
-                    reach = min(now + first.size, hashed)
+                gives_up = first.gives_up_block and first not in gave_up
+                reach = self._reach(request, first, now, gives_up)
                 for group, hit in zip(same, self._find_in_all(request, same, reach, gives_up), strict=True):
                     found[group] = hit
                 here = len(found[first]) * first.size
@@ -161,6 +186,17 @@ class KVCacheManager:
             group.blocks_needed(request, reach, main, computed, blocks[k], capped)
             for k, group in enumerate(self.groups)
         )
+
+    def blocks_until_decoding(self, requests: Iterable[Request], extra: int) -> int:
+        """Blocks that requests still need up to their first decode step, of `extra` tokens, and those of one more."""
+        most, total = self.config.max_model_len, 0
+        for request in requests:
+            whole = min(request.num_tokens, most)
+            total += self.num_blocks_to_allocate(
+                request, whole + extra, whole, request.num_computed_tokens, capped=True
+            )
+        kinds = [group for group in self.groups if group.spec.kind != GroupKind.LINEAR]
+        return total + sum(-(-extra // group.size) for group in kinds)
 
     def allocate_slots(
         self,

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from simulator.engine.config import Batching, EngineConfig, Policy
 from simulator.engine.modes.drafts.reference import drafts_of
-from simulator.engine.modes.spec import GroupKind
 from simulator.engine.reference.asks import Asks, prefill_cap
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.kv_cache_manager import Hit, KVCacheManager
@@ -267,9 +266,7 @@ class Scheduler:
         hit: Hit | None = None
         external, apart, computed = 0, False, request.num_computed_tokens
         if computed == 0:
-            hit = self.kv_cache_manager.get_computed_blocks(request)
-            request.junction = hit.junction
-            found, apart = self.asks.external(request, hit.tokens)
+            hit, found, apart = self._look_up(request)
             if found is None:
                 return Answer.PASS
             external, computed = found, hit.tokens + found
@@ -317,6 +314,15 @@ class Scheduler:
         self._give(plan, request, n, running=False)
         return Answer.GO
 
+    def _look_up(self, request: Request) -> tuple[Hit, int | None, bool]:
+        """Cached prefix, tokens from elsewhere beyond it (None: not known yet), and whether these come apart."""
+        hit = self.kv_cache_manager.get_computed_blocks(request)
+        asked = self.kv_cache_manager.hit_for_transfer(request, hit) if request.remote_prefill else hit
+        found, apart = self.asks.external(request, asked.tokens)
+        hit = asked if found else hit
+        request.junction = hit.junction
+        return hit, found, apart
+
     def _tokens_at_admission(self, plan: Plan, request: Request, computed: int) -> int | None:
         """Tokens of an admitted request before they are cut to what rooms allow; None ends the waiting loop."""
         n: int | None = request.num_tokens - computed
@@ -337,15 +343,7 @@ class Scheduler:
 
     def blocks_on_the_way(self) -> int:
         """Blocks that all requests on their way to their first decode step still need, and one such step."""
-        most, extra = self.config.max_model_len, spec_decode_tokens(self.config)
-        total = 0
-        for other in self.inflight_prefills:
-            whole = min(other.num_tokens, most)
-            total += self.kv_cache_manager.num_blocks_to_allocate(
-                other, whole + extra, whole, other.num_computed_tokens, capped=True
-            )
-        groups = self.kv_cache_manager.groups
-        return total + sum(-(-extra // group.size) for group in groups if group.spec.kind != GroupKind.LINEAR)
+        return self.kv_cache_manager.blocks_until_decoding(self.inflight_prefills, spec_decode_tokens(self.config))
 
     def update(self, plan: StepPlan) -> StepResult:
         """Apply a computed step (vLLM `update_from_output`).
