@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simulator.bill.cash import payback_months
 from simulator.bill.sums import mean
 from simulator.decide.costed import Costed
+from simulator.decide.flips import PRECISION, crossing
 from simulator.decide.rivals import rank
 from simulator.study.bill import Bill, Line
 from simulator.study.decision import BreakEven, Crossing, Side
@@ -21,7 +22,6 @@ from simulator.units import SECONDS_PER_HOUR
 HOURS_PER_DAY = 24.0
 LOWEST, HIGHEST = 1 / 16, 16.0
 """Multiples of the load between which a crossing is looked for."""
-PRECISION = 0.02
 _EQUAL_SHARE = 1e-6
 Cost = Callable[[float], float | None]
 """USD per month at a multiple of the load, at the best size there; None where no allowed size meets the SLO."""
@@ -156,14 +156,6 @@ def _goes_with(line: Line) -> str:
     return {"GPU-hours": "by_hour", "USD": "shared"}.get(line.unit, "with_requests")
 
 
-def _between(left: tuple[float, float, float], right: tuple[float, float, float]) -> float:
-    """Where two bills cross between two multiples at which they are known, each a straight line; `right` if unknown."""
-    before, after = left[1] - left[2], right[1] - right[2]
-    if not (math.isfinite(before) and math.isfinite(after)) or before == after:
-        return right[0]
-    return left[0] + (right[0] - left[0]) * before / (before - after)
-
-
 def volume(mine: Cost, rival: Cost) -> Crossing:
     """On which side of which multiple of the load `mine` costs less, on a ladder of doublings and then by halving.
 
@@ -194,5 +186,5 @@ def volume(mine: Cost, rival: Cost) -> Crossing:
                 before = middle
             else:
                 found = middle
-        found = _between((before, *tried[before]), (found, *tried[found]))
+        found = crossing((before, *tried[before]), (found, *tried[found]))
     return Crossing(side, found, tuple((factor, *costs) for factor, costs in sorted(tried.items())))

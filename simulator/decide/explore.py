@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from simulator.decide.break_even import volume
 from simulator.decide.capacity import capacity
-from simulator.decide.flips import Winners, named, smallest_change
+from simulator.decide.flips import Winners, change_within, crossing, named
 from simulator.decide.rivals import least
 from simulator.study.decision import BreakEven, Capacity, Crossing, Flip
 
@@ -159,6 +159,7 @@ def trial_flips(
     owned: Collection[str] = (),
     binding: Explorer | None = None,
     month: int = 0,
+    plain: bool = False,
 ) -> list[Flip]:
     """Flips of volume, latency limits, speed, acceptance and growth; what time cuts off is left out.
 
@@ -174,6 +175,7 @@ def trial_flips(
     owned : topologies with hardware of their own
     binding, month : answers for the month that asks for the most, and its number; the first month, as all others are,
         unless given
+    plain : the study differs from month to month by nothing but growth, and no month costs by what another had
     """
     found: list[Flip] = []
     drafts, there = drafts or {}, binding or explorer
@@ -209,14 +211,17 @@ def trial_flips(
                 words = f"in {when} alone {named(now, names)} is cheapest"
                 found.append(Flip(assumption, None, None, (1.0, 1.0), words=words, month=month))
                 continue
-            at = smallest_change(winners, today, reach)
+            within = change_within(winners, today, reach)
+            then = None if within is None else named(winners(within[1]), names)
+            at = None if within is None else within[1]
+            if within is not None and assumption == "volume":
+                at = _where_bills_cross(there, *within, today, winners(within[1]))
         except OutOfTime:
             continue
         words = _acceptances(drafts, at) if assumption == "acceptance of drafts" and at is not None else ""
-        then = None if at is None else named(winners(at), names)
         found.append(Flip(assumption, at, then, (1 / reach, reach), words=words, month=month))
     try:
-        flip = growth_flip(explorer, names, months, growth, owned, today)
+        flip = growth_flip(explorer, names, months, growth, owned, today, plain)
     except OutOfTime:
         flip = None
     return found if flip is None else [*found, flip]
@@ -228,6 +233,17 @@ def _least(explorer: Explorer, asked: Iterable[Asked]) -> Winners:
     return least({name: a.usd_per_month for name, a in answers if a.meets and a.usd_per_month is not None})
 
 
+def _where_bills_cross(explorer: Explorer, near: float, far: float, today: Winners, then: Winners) -> float:
+    """The load between two at which those who win beyond it begin to cost less than today's winners, as break-even."""
+
+    def usd(names: Winners, load: float) -> float:
+        answers = (explorer.best(Asked(name, load)) for name in names)
+        return min((a.usd_per_month for a in answers if a.meets and a.usd_per_month is not None), default=math.inf)
+
+    costs = [(load, usd(today, load), usd(then, load)) for load in (near, far)]
+    return crossing(*costs)
+
+
 def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
     """The changed acceptances, where a multiple says little."""
     return ", ".join(
@@ -236,17 +252,44 @@ def _acceptances(drafts: Mapping[str, float], factor: float) -> str:
     )
 
 
+def _between_loads(explorer: Explorer, name: str, load: float, most: float) -> float | None:
+    """USD per month at a load by those of the ladder on both sides of it; None where one is too much.
+
+    Parameters
+    ----------
+    most : the largest load that is asked for, itself and not the one of the ladder above it
+    """
+    step = _LOADS_PER_DOUBLING * math.log2(load)
+    low, high = (2 ** (edge(step) / _LOADS_PER_DOUBLING) for edge in (math.floor, math.ceil))
+    high = min(high, most)
+    usd: list[float] = []
+    for at in dict.fromkeys((high, low)):
+        answer = explorer.best(Asked(name, load=at))
+        if not answer.meets or answer.usd_per_month is None:
+            return None
+        usd.append(answer.usd_per_month)
+    return usd[0] if len(usd) == 1 else usd[1] + (usd[0] - usd[1]) * (load - low) / (high - low)
+
+
 def growth_flip(
-    explorer: Explorer, names: Sequence[str], months: float, growth: float, owned: Collection[str], today: Winners
+    explorer: Explorer,
+    names: Sequence[str],
+    months: float,
+    growth: float,
+    owned: Collection[str],
+    today: Winners,
+    plain: bool = False,
 ) -> Flip | None:
     """Growth per year, as 1 + g, from which none of today's winners is cheapest over the months of the study.
 
-    A month costs what each topology costs at its best size under that month's load, rounded to a ladder of four loads a
-    doubling; owned hardware does not shrink. A topology that the largest load, unrounded, is too much for is out.
+    A month costs what each topology costs at its best size under that month's load: between two of a ladder of four
+    loads a doubling, a straight line, as months that are not simulated lie between two that are. Owned hardware does
+    not shrink. A topology that the largest load is too much for is out.
 
     Parameters
     ----------
     owned : topologies with hardware of their own
+    plain : as `trial_flips` takes it; else the flip is not sure
     """
     last = math.ceil(months) - 1
     if last < 1:
@@ -256,12 +299,10 @@ def growth_flip(
         paid: list[float] = []
         most = max(per_year ** (last / 12), 1.0)
         for month in range(last, -1, -1) if per_year > 1.0 else range(last + 1):
-            steps = round(_LOADS_PER_DOUBLING * math.log2(per_year) * month / 12)
-            load = most if per_year > 1.0 and month == last else min(2 ** (steps / _LOADS_PER_DOUBLING), most)
-            answer = explorer.best(Asked(name, load=load))
-            if not answer.meets or answer.usd_per_month is None:
+            cost = _between_loads(explorer, name, min(per_year ** (month / 12), most), most)
+            if cost is None:
                 return None
-            paid.append(answer.usd_per_month)
+            paid.append(cost)
         in_order = paid[::-1] if per_year > 1.0 else paid
         if name in owned:
             in_order = list(accumulate(in_order, max))
@@ -274,8 +315,16 @@ def growth_flip(
     now, reach = winners(1.0), LOAD_REACH ** (12 / last)
     if not now & today:
         return None
-    at = smallest_change(winners, today, reach)
-    if at is None:
-        return Flip("growth per year", None, None, (1 / reach, reach), sure=False)
+    within = change_within(winners, today, reach)
+    if within is None:
+        return Flip("growth per year", None, None, (1 / reach, reach), sure=plain)
+    then = winners(within[1])
+
+    def least_usd(among: Winners, factor: float) -> float:
+        found = (usd(name, (1 + growth) * factor) for name in among)
+        return min((cost for cost in found if cost is not None), default=math.inf)
+
+    near, far = ((at, least_usd(today, at), least_usd(then, at)) for at in within)
+    at = crossing(near, far)
     words = f"{(1 + growth) * at - 1:.0%} (now {growth:.0%})"
-    return Flip("growth per year", at, named(winners(at), names), (1 / reach, reach), sure=False, words=words)
+    return Flip("growth per year", at, named(then, names), (1 / reach, reach), sure=plain, words=words)

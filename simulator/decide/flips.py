@@ -20,6 +20,7 @@ Winners = frozenset[str]
 MOST = 10.0
 """How far an assumption is moved, up and (as 1/MOST) down."""
 PRECISION = 0.01
+"""Where trials are asked for: a change of the load lies between two that are so close, where the bills cross."""
 PRECISION_OF_BILLS = 0.001
 """Where no trial is asked for: as exact as a multiple is shown."""
 
@@ -160,10 +161,18 @@ def usd_under(one: Costed, terms: Terms) -> float:
 def smallest_change(
     winners: Callable[[float], Winners], today: Winners, most: float = MOST, precision: float = PRECISION
 ) -> float | None:
-    """The multiple nearest to 1, by ratio, at which none of today's winners wins; None if there is none up to `most`.
+    """The multiple nearest to 1, by ratio, at which none of today's winners wins; None if none is up to `most`."""
+    found = change_within(winners, today, most, precision)
+    return None if found is None else found[1]
+
+
+def change_within(
+    winners: Callable[[float], Winners], today: Winners, most: float = MOST, precision: float = PRECISION
+) -> tuple[float, float] | None:
+    """Multiples within `precision` of each other: with one of today's winners, and the nearest to 1 without any.
 
     Both directions are walked in steps of a tenth of the way, on a scale of ratios, and the first change is narrowed
-    down by halving to `precision`; a change that comes and goes within a step is not seen.
+    down by halving; a change that comes and goes within a step is not seen.
     """
     ratio = most**0.1
     steps = [ratio**k for k in range(11)]
@@ -172,13 +181,13 @@ def smallest_change(
         hits = [_narrowed(winners, today, a, b, precision) for a, b in ((near, far), (1 / near, 1 / far))]
         at = [hit for hit in hits if hit is not None]
         if at:
-            return min(at, key=lambda factor: abs(math.log(factor)))
+            return min(at, key=lambda both: abs(math.log(both[1])))
     return None
 
 
 def _narrowed(
     winners: Callable[[float], Winners], today: Winners, near: float, far: float, precision: float
-) -> float | None:
+) -> tuple[float, float] | None:
     if winners(far) & today:
         return None
     while abs(far / near - 1) > precision:
@@ -187,4 +196,16 @@ def _narrowed(
             near = middle
         else:
             far = middle
-    return far
+    return near, far
+
+
+Costs = tuple[float, float, float]
+"""A multiple, and two bills there."""
+
+
+def crossing(left: Costs, right: Costs) -> float:
+    """Where two bills cross between two multiples at which they are known, each a straight line; `right` if unknown."""
+    before, after = left[1] - left[2], right[1] - right[2]
+    if not (math.isfinite(before) and math.isfinite(after)) or before == after:
+        return right[0]
+    return left[0] + (right[0] - left[0]) * before / (before - after)

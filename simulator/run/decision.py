@@ -29,6 +29,7 @@ from simulator.decide.verdict import decide
 from simulator.run.months import served
 from simulator.run.resized import Serve, asked_demand
 from simulator.scenario.load import LoadedScenario
+from simulator.schema.study import StudySettings
 from simulator.simulate.demand import Demand
 from simulator.simulate.one import Subject
 from simulator.simulate.priced import Priced
@@ -143,12 +144,21 @@ def decide_run(
         flips += trial_flips(
             *(explorer, names, today, study.months, study.growth_per_year, there.engines, there.drafts, owned),
             *_in_binding_month(there, explorer, shown),
+            plain=_is_plain(study, found),
         )
     elif estimate:
         known = estimated(measured, demand, store)
     verdict = decide(found, cheapest_in, flips, unmeasured)
     told = {name: capacity_row(replace(one, month=shown)) for name, one in known.items()}
     return Decision(verdict, tuple(found), told, record(found, verdict, pairs, told))
+
+
+def _is_plain(study: StudySettings, found: Sequence[Costed]) -> bool:
+    """Whether growth alone makes months differ, and each is paid for itself: nothing is owned or under commitment."""
+    varied = study.events or study.load_steps or study.growth_per_year_by_class
+    seasons = any(period.quarters or period.months for period in study.periods)
+    kept = any(one.terms.owned or any(offer.commitments for offer in one.terms.rented) for one in found)
+    return not (varied or seasons or kept)
 
 
 def _of_month(pair: BreakEven, month: int) -> BreakEven:

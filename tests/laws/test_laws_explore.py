@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from simulator.decide.explore import Answered, Asked, Explorer, capacities, trial_flips, with_volumes
@@ -110,10 +111,11 @@ def test_flips_of_a_growing_study_are_of_the_month_that_asks_for_the_most() -> N
 
 
 def _at_growth(name: str, per_year: float) -> list[float]:
-    """USD of 37 months on fleets bought for each month's load, by the nearest quarter of a doubling."""
+    """USD of 37 months on fleets bought for each month's load, straight between quarters of a doubling."""
     most = per_year**3
-    loads = [min(2 ** (round(4 * math.log2(per_year) * month / 12) / 4), most) for month in range(36)]
-    return [USD[name] * math.ceil(load / CARRIES[name] - 1e-9) for load in (*loads, most)]
+    ladder = [2 ** (k / 4) for k in range(40) if 2 ** (k / 4) < most] + [most]
+    usd = [USD[name] * math.ceil(load / CARRIES[name] - 1e-9) for load in ladder]
+    return [float(np.interp(min(per_year ** (month / 12), most), ladder, usd)) for month in range(37)]
 
 
 def test_growth_flips_where_a_fleet_that_cannot_grow_has_no_room_left() -> None:
@@ -205,3 +207,36 @@ def test_how_far_each_assumption_is_looked_at() -> None:
     for name, reach in (("load", 16.0), ("limits", 4.0), ("steps", 2.0), ("acceptance", 4.0)):
         found = [getattr(one, name) for one in asked]
         assert (min(found), max(found)) == (pytest.approx(1 / reach), pytest.approx(reach)), name
+
+
+def _lines(asked: Asked) -> Answered:
+    """A price by use beside one that stays."""
+    return Answered(True, {"by_use": 100.0 * asked.load, "flat": 140.0}[asked.topology])
+
+
+def test_the_flip_of_volume_is_break_even_by_volume() -> None:
+    """100 by use cost as much as a flat 140 at 1.4 times the load, to the last digit where bills are straight lines."""
+    names = ["by_use", "flat"]
+    (volume, *_) = trial_flips(Explorer(_lines, _lines, 60.0), names, frozenset({"by_use"}), 1, 0.0)
+    assert (volume.factor, volume.winner) == (pytest.approx(1.4, rel=1e-12), "flat")
+    (pair,) = with_volumes(Explorer(_lines, _lines, 60.0), [BreakEven("flat", "by_use", None, None, None)])
+    assert pair.volume is not None
+    assert pair.volume.factor == pytest.approx(volume.factor, rel=1e-12)
+
+
+@pytest.mark.parametrize(("growth", "today", "then"), [(0.0, "by_use", "flat"), (3.0, "flat", "by_use")])
+def test_growth_flips_where_the_mean_month_costs_the_same(growth: float, today: str, then: str) -> None:
+    """The mean of 100 g^(k/12) over k = 0 to 12 is 140 at a growth of 89 %, from either side."""
+    low, high = 1.0, 4.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if sum(100 * middle ** (k / 12) for k in range(13)) / 13 < 140 else (low, middle)
+    for plain in (True, False):
+        flips = trial_flips(
+            Explorer(_lines, _lines, 60.0), ["by_use", "flat"], frozenset({today}), 13, growth, plain=plain
+        )
+        flip = flips[-1]
+        assert flip.assumption == "growth per year"
+        assert ((1 + growth) * (flip.factor or 0.0), flip.winner) == (pytest.approx(low, rel=1e-4), then)
+        assert flip.sure == plain
+        assert flip_words(flip) == f"growth per year at {'' if plain else 'about '}89% (now {growth:.0%}): {then}"

@@ -32,7 +32,7 @@ MIX = (
 CAPEX = 30_000.0
 SKIPPED = {
     "with_volumes": lambda explorer, pairs: pairs,
-    "trial_flips": lambda *asked: [],
+    "trial_flips": lambda *asked, **more: [],
     "capacities": lambda *asked: {},
 }
 
@@ -45,8 +45,8 @@ def flips(folder: Path, study: str, price: int) -> dict[str, dict[str, Any]]:
     return {flip["assumption"]: flip for flip in found["flips"]}
 
 
-def at_halves(winners: Callable[[float], Winners], today: Winners, most: float) -> float | None:
-    return next((factor for factor in (0.5, 0.2, 0.1) if not winners(factor) & today), None)
+def at_halves(winners: Callable[[float], Winners], today: Winners, most: float) -> tuple[float, float] | None:
+    return next(((factor, factor) for factor in (0.5, 0.2, 0.1) if not winners(factor) & today), None)
 
 
 @pytest.mark.exhaustive
@@ -54,7 +54,7 @@ def test_flips_of_a_study_that_grows_are_those_of_its_last_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a study that has this load, and what an event has changed by then, from its first month on."""
-    monkeypatch.setattr("simulator.decide.explore.smallest_change", at_halves)
+    monkeypatch.setattr("simulator.decide.explore.change_within", at_halves)
     monkeypatch.setattr("simulator.run.decision.with_volumes", lambda explorer, pairs: pairs)
     event = "{name: up, from_month: 5, topology: api, change: {providers: [{name: api, price_scale: 16}]}}"
     grows = flips(tmp_path, f"growth_per_year: 1.0, events: [{event}]", 8)
