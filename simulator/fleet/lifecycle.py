@@ -225,6 +225,8 @@ class PoolControl:
             yield self.env.timeout(reliability.retry_s)
             if replica.visit != visit:
                 return
+        if replica.visit != visit:
+            return
         replica.asked = False
         self.ledger.launches += 1
         provision_s = self.servers.place(replica, self.spec.cold_start.provision_s)

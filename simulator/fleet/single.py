@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,9 +136,10 @@ def run_replicas(
 def steps_of(log: NDArray[np.int64], empty: bool = False) -> Iterator[LoggedStep]:
     """Steps of the log that scheduled, preempted or loaded something; with `empty` all of them."""
     heads = np.flatnonzero(log[:, 0] == LOG_STEP)
-    ends = [*heads[1:].tolist(), len(log)]
-    before = log[: heads[0]].tolist() if len(heads) else []
-    for head, end in zip(heads.tolist(), ends, strict=True):
+    if not len(heads):
+        return
+    before = log[: heads[0]].tolist()
+    for head, end in pairwise([*heads.tolist(), len(log)]):
         body = log[head + 1 : end].tolist()
         scheduled = tuple((row[1], row[2], row[3]) for row in body if row[0] == LOG_SCHEDULED)
         preempted = tuple(row[1] for row in before if row[0] == LOG_PREEMPTED)
