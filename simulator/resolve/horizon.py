@@ -9,7 +9,7 @@ from dataclasses import replace
 from simulator.resolve.clock import Clock, clock_of, period_clock_s
 from simulator.resolve.demand import request_source
 from simulator.scenario.load import LoadedScenario
-from simulator.scenario.months import calendar_months, reached_months, reached_periods
+from simulator.scenario.months import calendar_months, hours_left, reached_months, reached_periods
 from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour, week_spans
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period as PeriodSettings
@@ -99,13 +99,13 @@ def _period(settings: PeriodSettings, scenario: Scenario, clock: Clock) -> Perio
 
 
 def _period_when(scenario: Scenario, settings: PeriodSettings, clock: Clock) -> When | None:
-    """When a period is; None where it names neither a start nor hours."""
-    window = period_window(settings)
-    if (settings.start, settings.start_hour, window) == (None, None, None):
+    """When a period is; None where it names neither a start nor hours, and others do not leave it any."""
+    window, left = period_window(settings), hours_left(settings, reached_periods(scenario))
+    if (settings.start, settings.start_hour, window, left) == (None, None, None, ()):
         return None
     found = _when(clock, period_clock_s(scenario, settings, clock), scenario.run.horizon_s)
     if window is None:
-        return found
+        return replace(found, spread=left)
     found = replace(found, spread=share_by_hour(window))
     return _again(found, week_spans(window), SECONDS_PER_WEEK)
 

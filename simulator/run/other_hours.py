@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from simulator.resolve.clock import clock_of, period_clock_s
-from simulator.scenario.months import reached_periods
+from simulator.scenario.months import hours_left, reached_periods
 from simulator.scenario.week import period_window, week_spans, windows_of
 from simulator.schema.clock import AUTO_HOURS
 from simulator.schema.scenario import Scenario
@@ -40,9 +40,11 @@ def other_hours(scenario: Scenario, topology: Topology) -> list[str]:
 def part_of_the_day(scenario: Scenario) -> bool:
     """Whether use falls in the hours of the day that are simulated, and these are no whole number of days.
 
-    The use of a period that names days or hours is spread over these.
+    The use of a period that names days or hours is spread over these, that of one which has what such others leave
+    over what is left.
     """
-    named = [period_window(period) is not None for period in reached_periods(scenario)]
+    reached = reached_periods(scenario)
+    named = [bool(period_window(period) or hours_left(period, reached)) for period in reached]
     return bool(scenario.run.horizon_s % SECONDS_PER_DAY) and not (named and all(named))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simulator.errors import unknown_name
 from simulator.scenario.money_checks import twice
-from simulator.scenario.week import first_calendar_month, hours_per_month
+from simulator.scenario.week import first_calendar_month, hours_per_month, period_window, share_by_hour
 from simulator.schema.scenario import Scenario
 from simulator.schema.study import Period
 from simulator.units import HOURS_PER_MONTH, SECONDS_PER_HOUR
@@ -20,6 +20,7 @@ MONTHS_PER_YEAR = 12
 _SLACK_HOURS = 1e-6
 _LEAST_MONTHS, _MOST_MONTHS = 0.1, 600.0
 _MOST_LOAD = 1000.0
+_DAYS_OF_A_WEEK = 7.0
 """Multiple of the workload's load up to which a month is taken as meant."""
 
 
@@ -128,6 +129,22 @@ def reached_periods(scenario: Scenario) -> list[Period]:
     """Periods that some month of the study has."""
     months = set(reached_months(scenario))
     return [one for one in scenario.study.periods if not calendar_months(one) or months & set(calendar_months(one))]
+
+
+def hours_left(period: Period, periods: Sequence[Period]) -> tuple[float, ...]:
+    """Hours of the week in each hour of the day, shape (24,), that a period has which leaves out its own.
+
+    Empty where that is not known: unless all others name days or hours, of all months and of no hour twice.
+    """
+    others = [period_window(one) for one in periods if one is not period]
+    if hours_per_month(period) is not None or any(calendar_months(one) for one in periods):
+        return ()
+    windows = [window for window in others if window is not None]
+    if not windows or len(windows) < len(others):
+        return ()
+    held = [share_by_hour(window) for window in windows]
+    left = tuple(_DAYS_OF_A_WEEK - math.fsum(hours) for hours in zip(*held, strict=True))
+    return left if min(left) >= 0 and math.fsum(left) > 0 else ()
 
 
 def calendar_months(period: Period) -> tuple[int, ...]:

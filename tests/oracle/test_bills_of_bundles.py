@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from agreement import second_bill
+from scenario_cases import chat, written
 
 from simulator.run.simulate import simulate
 from simulator.scenario.load import load_scenario
@@ -70,6 +71,29 @@ def test_prices_by_the_hour_are_those_of_each_period_s_clock(tmp_path: Path) -> 
         counted = [sum(sum(kinds[0]) for kinds in hour) for hour in usage["providers"][0]["tokens_by_hour"]]
         busy = [hour for hour, tokens in enumerate(counted) if tokens]
         assert busy == ([0, 1] if usage["when"]["start_hour"] == 8.5 else [13])
+
+
+def test_a_period_that_has_what_others_leave_pays_the_prices_of_these_hours(tmp_path: Path) -> None:
+    """Calls from 8 to 18 in Berlin cost twice as much: in summer 6 to 16 UTC.
+
+    Of the 50 hours from Monday to Friday, 8 to 18 UTC, 40 are dear, of the other 118 of a week 2 on each working day
+    and 10 on each other one.
+    """
+    peak = "peak: {hours: [8-18], factor: 2.0, time_zone: Europe/Berlin}"
+    api = (
+        f"api: {{providers: [{{name: p, prices: [{{input: 2, output: 2}}], {peak}, ttft_s: {{median: 0.3}}, "
+        "tpot_s: {median: 0.01}, data_classes: [internal]}]}"
+    )
+    study = "months: 1, periods: [{name: work, days: mon-fri, hours: 8-18}, {name: rest, load: 0.5}]"
+    text = chat(api, study=study, horizon_s=600, warmup_s=0)
+    text = text.replace("{kind: poisson, rate_rps: 15}", "{kind: gamma, rate_rps: 2, cv: 0.01}")
+    found = simulate(written(tmp_path, text, "run.start=2026-07-06 00:00"), tmp_path)
+    usd_per_hour = 2 * 3600 * 700 * 2e-6
+    hours = 730 / 168 * (50 * (1 + 40 / 50) + 118 * 0.5 * (1 + 30 / 118))
+    cost = found.summary["topologies"]["api"]["cost"]["usd_per_month"]
+    assert cost == pytest.approx(hours * usd_per_hour, rel=0.005)
+    assert "hour of day" not in str(found.summary["topologies"]["api"]["warnings"])
+    assert sum(row["usd"] for row in second_bill(found.bundle, "api").mean_lines()) == pytest.approx(cost, rel=1e-9)
 
 
 def test_electricity_is_paid_by_the_clocks_of_the_site(tmp_path: Path) -> None:

@@ -74,10 +74,16 @@ def test_load_by_the_hour_of_other_hours() -> None:
 
 @pytest.mark.parametrize(
     ("rest", "horizon_h", "part"),
-    [({}, 1.0, True), ({"hours": "18-8"}, 1.0, False), ({"days": "sat-sun"}, 1.0, False), ({}, 24.0, False)],
+    [
+        ({"hours_per_month": 730 * 98 / 168}, 1.0, True),
+        ({}, 1.0, False),
+        ({"hours": "18-8"}, 1.0, False),
+        ({"days": "sat-sun"}, 1.0, False),
+        ({"hours_per_month": 730 * 98 / 168}, 24.0, False),
+    ],
 )
 def test_use_is_of_a_part_of_the_day_unless_all_periods_name_their_hours(
     rest: dict[str, object], horizon_h: float, part: bool
 ) -> None:
-    """What is priced by the hour is spread over the hours that a period names."""
+    """What is priced by the hour is spread over the hours that a period names, or that such periods leave to it."""
     assert part_of_the_day(of_hours({"hours": "8-18"}, "mon", horizon_h, rest=rest)) is part
