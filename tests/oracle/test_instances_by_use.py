@@ -14,6 +14,7 @@ from scenario_cases import chat, written
 from simulator.resolve.sizes import Fixed, Scaled, alone, open_pools, size_values, with_sizes
 from simulator.run.loads import loads_of
 from simulator.run.simulate import simulate
+from simulator.run.written_instances import may_change_instances
 from simulator.simulate.store import Store
 from simulator.size.found import Limits
 from simulator.size.trials import Trials
@@ -189,3 +190,21 @@ def test_a_written_number_that_misses_on_one_instance_is_on_others(tmp_path: Pat
     assert "is on gpu" not in str([*calm["warnings"], *named["warnings"]])
     assert calm["metrics"]["slo_met"]
     assert calm["cost"]["usd_per_month"] == pytest.approx(8.38 * HOURS_PER_MONTH, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("size", "changes"),
+    [
+        ("replicas: 2", False),
+        ("replicas: 2, failures: true", True),
+        ("replicas: 2, server_failures: [{start_s: 9, duration_s: 9}]", True),
+        ("replicas: 2, billing: spot", True),
+        ("replicas: 2, reliability: {mtbf_h: 9, mttr_h: 1}", True),
+        ("replicas: 2, failures: true, gpus_per_instance: 2", False),
+        ("replicas: auto, failures: true", False),
+        ("autoscaler: {kind: queue, min: 1, max: 4, target_per_replica: 9}", True),
+    ],
+)
+def test_what_may_be_tried_on_other_instances_is_known_before(tmp_path: Path, size: str, changes: bool) -> None:
+    pool = f"t: {{pools: [{{name: p, site: lambda, gpu: h100-sxm, {size}}}]}}"
+    assert may_change_instances(written(tmp_path, chat(pool, study="months: 1"))) is changes
