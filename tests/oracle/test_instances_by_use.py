@@ -198,7 +198,6 @@ def test_a_written_number_that_misses_on_one_instance_is_on_others(tmp_path: Pat
         ("replicas: 2", False),
         ("replicas: 2, failures: true", True),
         ("replicas: 2, server_failures: [{start_s: 9, duration_s: 9}]", True),
-        ("replicas: 2, billing: spot", True),
         ("replicas: 2, reliability: {mtbf_h: 9, mttr_h: 1}", True),
         ("replicas: 2, failures: true, gpus_per_instance: 2", False),
         ("replicas: auto, failures: true", False),
