@@ -14,7 +14,7 @@ from simulator.scenario.phases import with_whole_changes
 from simulator.scenario.set_lines import Given, item
 from simulator.schema.clock import ReplicaWindow
 from simulator.schema.pool import Pool, QueueAutoscaler
-from simulator.schema.routing import Routing, WeightedRouting
+from simulator.schema.routing import OverflowRouting, Routing, WeightedRouting
 from simulator.schema.topology import Topology
 
 AUTO: Literal["auto"] = "auto"
@@ -162,16 +162,28 @@ def replaceable(loaded: LoadedScenario, topology: Topology, pool: Pool) -> bool:
     """Whether the topology still serves without the pool, at all hours.
 
     Weights between models say which share each of them answers: there a pool stays unless another one, or a token API,
-    has its model.
+    has its model. What routing never sends a request to stands in for nobody.
     """
     routing = topology.routing
     open_alone = any(use == (pool.name,) for use in _uses(routing))
-    if len(topology.pools) + len(topology.providers) < 2 or pool.role != "both" or open_alone:
+    others = _routed(topology) - {pool.name}
+    if not others or pool.role != "both" or open_alone:
         return False
-    if not isinstance(routing, WeightedRouting) or routing.weights is None or topology.providers:
+    apis = {provider.name for provider in topology.providers}
+    if not isinstance(routing, WeightedRouting) or routing.weights is None or others & apis:
         return routing.kind in ("weighted", "overflow")
     model = loaded.scenario.model
-    return any((one.model or model) == (pool.model or model) for one in topology.pools if one is not pool)
+    return any((one.model or model) == (pool.model or model) for one in topology.pools if one.name in others)
+
+
+def _routed(topology: Topology) -> set[str]:
+    """Names of the pools and token APIs that get requests by the rule of the routing."""
+    routing = topology.routing
+    if isinstance(routing, OverflowRouting) and routing.order is not None:
+        return set(routing.order)
+    if isinstance(routing, WeightedRouting) and routing.weights is not None:
+        return {name for name, weight in routing.weights.items() if weight > 0}
+    return {pool.name for pool in topology.pools} | {provider.name for provider in topology.providers}
 
 
 def with_sizes(loaded: LoadedScenario, name: str, sizes: Mapping[int, Size]) -> LoadedScenario:

@@ -85,6 +85,8 @@ NEVER = "has no replica at any time, and nothing stands in for it: its requests 
         ([RENTED, {**RENTED, "name": "other"}], None, "pools[1].replicas: other"),
         ([OWN, RENTED], {"kind": "complexity", "limits": {"rented": 0.5}}, "pools[1].replicas: rented"),
         ([OWN, RENTED], CASCADE, "pools[1].replicas: rented"),
+        ([OWN, RENTED], {"kind": "overflow", "order": ["rented"]}, "pools[1].replicas: rented"),
+        ([OWN, RENTED], {"kind": "weighted", "weights": {"own": 0, "rented": 1}}, "pools[1].replicas: rented"),
         ([OWN, RENTED], {"kind": "weighted", "windows": HOURS}, "pools[1].replicas: rented"),
     ],
 )
@@ -101,6 +103,22 @@ def test_an_event_that_leaves_none_is_refused_at_its_change() -> None:
     with pytest.raises(InputError) as caught:
         ran(scenario([OWN], events=[event]))
     assert f"study.events[0].change.pools[0].replicas: off: own {NEVER}" in str(caught.value)
+
+
+def test_an_event_that_sends_all_to_a_pool_that_is_left_out_is_refused() -> None:
+    """The other pool stands, and gets no request from then on."""
+    routing = {"kind": "overflow", "order": ["rented"]}
+    event = {"name": "swap", "from_month": 3, "topology": "t", "change": {"routing": routing}}
+    with pytest.raises(InputError) as caught:
+        ran(scenario([OWN, RENTED], events=[event]))
+    assert f"study.events[0].change: swap: pools[1].replicas: rented {NEVER}" in str(caught.value)
+
+
+def test_a_search_leaves_no_pool_out_for_one_that_gets_no_request() -> None:
+    """Each could serve alone, and the rented one for less; all requests go to the other."""
+    both = [{**OWN, "replicas": "auto"}, {**RENTED, "replicas": "auto"}]
+    found = ran(scenario(both, {"kind": "overflow", "order": ["own"]})).summary["topologies"]["t"]
+    assert [pool["name"] for pool in found["pools"]] == ["own"]
 
 
 def test_what_is_paid_without_a_replica_gets_no_share_of_the_requests() -> None:
