@@ -1,0 +1,61 @@
+"""Hours that a search of open windows tries: those that are busiest by the days of all periods, each by its hours."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.errors import InputError
+from simulator.size.windows import _candidates
+
+DAY_S = 86_400.0
+
+
+def period(hours: float, by_hour: dict[int, int], days: float = 1.0, replications: int = 1) -> Any:
+    """A period of so many hours of the month, and what comes in its simulated days; what comes after them is cut."""
+    arrival_s = np.array([3600.0 * hour + 1 for hour, n in by_hour.items() for _ in range(n)] + [DAY_S * days + 5])
+    chunk = SimpleNamespace(arrival_s=np.append(arrival_s, 7.0), n_open=len(arrival_s))
+    source = SimpleNamespace(chunks=lambda: [chunk])
+    demand = SimpleNamespace(
+        horizon_s=DAY_S * days,
+        replications=replications,
+        source=lambda number: source,
+        when=SimpleNamespace(clock_s=0.0),
+    )
+    return SimpleNamespace(period=SimpleNamespace(hours=hours), demand=demand)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *periods: Any) -> list[float]:
+    """Weights of the hours of the day by which candidates are chosen."""
+    place = import_module("simulator.size.windows")
+
+    def by_hour(loaded: Any, window: Any, arrival_s: list[np.ndarray], clock_s: float) -> np.ndarray:
+        return sum((np.bincount((times % DAY_S / 3600).astype(int), minlength=24) for times in arrival_s), np.zeros(24))
+
+    monkeypatch.setattr(place, "arrivals_by_hour", by_hour)
+    monkeypatch.setattr(place, "busiest_hours", lambda counts: (counts * DAY_S).tolist())
+    loaded: Any = SimpleNamespace(place=lambda path: (None, None, None))
+    found: Any = _candidates(loaded, "t", ("pools[p]", None), periods)  # type: ignore[arg-type]
+    return [float(value) for value in found]
+
+
+def test_each_period_counts_by_its_hours_and_by_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten requests in one day of 100 hours, and ten in two days of 300: 1,000, and 1,500 a day."""
+    found = asked(monkeypatch, period(100.0, {9: 10}), period(300.0, {14: 10}, days=2.0))
+    assert {hour: value for hour, value in enumerate(found) if value} == {9: 1000.0, 14: 1500.0}
+
+
+def test_all_replications_count_and_parts_of_a_day_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = asked(monkeypatch, period(10.0, {9: 1}, replications=3), period(700.0, {3: 9}, days=0.5))
+    assert {hour: value for hour, value in enumerate(found) if value} == {9: 30.0}
+
+
+def test_without_a_day_or_a_request_there_are_no_hours_to_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"run.horizon_s must be at least 86400"):
+        asked(monkeypatch, period(100.0, {9: 10}, days=0.999))
+    with pytest.raises(InputError, match="no request arrives by the clock on its days"):
+        asked(monkeypatch, period(100.0, {}))
