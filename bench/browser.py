@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ _DRAWN_MS = 240_000
 
 
 @contextmanager
-def server(*runs: Path, out: Path | None = None) -> Iterator[tuple[str, int]]:
+def server(
+    *runs: Path, out: Path | None = None, port: int | None = None, options: Sequence[str] = ()
+) -> Iterator[tuple[str, int]]:
     """Address and process number of a dashboard that shows `runs` and writes to `out`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port or free_port()
     command = [sys.executable, "-m", "simulator.cli", "dashboard", *map(str, runs), "--no-open", "--port", str(port)]
-    command += ["--out", str(out)] if out else []
+    command += [*(["--out", str(out)] if out else []), *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}"
@@ -37,6 +37,13 @@ def server(*runs: Path, out: Path | None = None) -> Iterator[tuple[str, int]]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _wait(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -8,6 +8,8 @@ import streamlit as st
 
 from dashboard.boundary import page
 from dashboard.pages import PAGES
+from dashboard.settings import settings
+from dashboard.sign_in import is_signed_in
 from dashboard.style import STYLE
 from dashboard.warm import warm_up
 
@@ -27,6 +29,8 @@ def main() -> None:
         )
         menu.setdefault(entry.section, []).append(pages[entry.view])
     st.session_state["pages"] = pages
+    if settings().sign_in and not is_signed_in():
+        return
     chosen = st.navigation(menu, expanded=True)
     st.html(STYLE)
     chosen.run()

@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dashboard.settings import Settings
+from dashboard.sign_in import check_provider
 from simulator.errors import InputError, Problem
 from simulator.results.shelf import bundle_folders
 
@@ -29,6 +30,7 @@ def dashboard(
     host: str = "127.0.0.1",
     open: Annotated[bool, Parameter(negative="--no-open")] = True,
     allow_host: list[str] | None = None,
+    sign_in: Path | None = None,
 ) -> int:
     """Open the dashboard in a browser.
 
@@ -36,6 +38,7 @@ def dashboard(
 
         servecast dashboard
         servecast dashboard runs/quickstart-4fb36670 --port 8600
+        servecast dashboard --host 0.0.0.0 --allow-host plan.example.com --sign-in auth.toml
 
     Parameters
     ----------
@@ -54,6 +57,10 @@ def dashboard(
     allow_host
         Name by which browsers reach the server, where it is not the address it listens on; any, unless given,
         where it listens on all addresses.
+    sign_in
+        TOML file whose section `[auth]` names the OpenID Connect provider that visitors sign in with; without it,
+        whoever reaches the server may use it. As Streamlit reads it: `redirect_uri` (the server's address followed by
+        `/oauth2callback`), `cookie_secret`, `client_id`, `client_secret` and `server_metadata_url`.
     """
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("the dashboard needs Streamlit: pip install 'servecast[dashboard]'")
@@ -61,9 +68,15 @@ def dashboard(
         if not bundle_folders((str(path),)):
             raise InputError(Problem("neither a run bundle nor a folder that holds one", str(path)))
     chosen = Settings(
-        tuple(str(path.resolve()) for path in runs or [out]), str(out.resolve()), str(live.resolve()) if live else None
+        tuple(str(path.resolve()) for path in runs or [out]),
+        str(out.resolve()),
+        str(live.resolve()) if live else None,
+        sign_in is not None,
     )
     arguments = _arguments(host, port, open, allow_host or [])
+    if sign_in is not None:
+        check_provider(sign_in)
+        arguments.append(f"--secrets.files={sign_in.resolve()}")
     sys.stdout.flush()
     os.execve(arguments[0], arguments, os.environ | chosen.to_environment())
 

@@ -32,6 +32,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
+_OURS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_NAMES = {name.lower() for name, _ in _OURS}
 CLOSED = ("/_stcore/metrics",)
 """Paths that tell of the server to whoever asks."""
 
@@ -57,9 +59,8 @@ class WithHeaders:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = {name.lower(): (name, value) for name, value in message.get("headers", ())}
-                given |= {name.lower().encode(): (name.encode(), value.encode()) for name, value in HEADERS.items()}
-                message = {**message, "headers": [*given.values()]}
+                given = [header for header in message.get("headers", ()) if header[0].lower() not in _NAMES]
+                message = {**message, "headers": [*given, *_OURS]}
             await send(message)
 
         wrong_host = self.hosts and _host(scope) not in self.hosts

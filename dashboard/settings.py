@@ -18,11 +18,13 @@ class Settings:
     runs : bundles, and folders that hold bundles, which every user of the server sees
     out : folder for the bundles of runs that users start
     live : folder that `servecast calibrate live` writes, None for none
+    sign_in : whether nothing is shown to who has not signed in
     """
 
     runs: tuple[str, ...] = ("runs",)
     out: str = "runs"
     live: str | None = None
+    sign_in: bool = False
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -40,4 +42,4 @@ def settings() -> Settings:
     if text is None:
         return Settings()
     data = json.loads(text)
-    return Settings(tuple(data["runs"]), data["out"], data.get("live"))
+    return Settings(tuple(data["runs"]), data["out"], data.get("live"), data.get("sign_in", False))

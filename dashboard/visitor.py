@@ -6,18 +6,26 @@ import hashlib
 
 import streamlit as st
 
+from dashboard.settings import settings
+
 _BROWSER = "_streamlit_xsrf"
 """Cookie by which Streamlit knows a browser again."""
 
 
 def visitor() -> str:
-    """A word for who asks: by address, or by browser where the address is that of the machine itself.
+    """A word for who asks: the user who signed in; else by address, or by browser where that is of the machine itself.
 
     A proxy on the machine may tell the address it was asked from, as the last of `X-Forwarded-For`; what others send
     under that name counts for nothing. The word is a hash, since everybody may read the folder of runs.
     """
+    if settings().sign_in:
+        return _word(f"user {st.user.get('iss')} {st.user.get('sub')}")
     address = st.context.ip_address
     if address is None or address in ("127.0.0.1", "::1"):
         told = (st.context.headers.get("X-Forwarded-For") or "").rpartition(",")[2].strip()
         address = told or f"browser {st.context.cookies.get(_BROWSER, '')}"
-    return hashlib.sha256(str(address).encode()).hexdigest()[:12]
+    return _word(str(address))
+
+
+def _word(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
