@@ -1,20 +1,39 @@
-"""Random failures so rare that what is simulated has few of them: whether one falls into it decides what they cost."""
+"""Random failures and outages so rare that what is simulated has few: chance decides what they cost there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from simulator.study.fleet import FleetSpec, PoolSpec
+from simulator.study.fleet import FleetSpec, Outages, PoolSpec
 from simulator.study.usage import PoolUsage, Usage
 
+_IN_WHAT_HAS = "in what is simulated, which has"
+_LEFT = "what they cost is left to chance (more run.replications, or a longer run.horizon_s, show it)"
 _ENOUGH = 4.0
 """Expected failures from which on their number varies by half of it at most."""
 
 
 def rare_failures(fleet: FleetSpec, usages: Sequence[Usage]) -> list[str]:
-    """Pools of whose servers fewer than four failures are expected in all replications, in words."""
-    found = (_of_pool(pool, [_find(usage, pool.name) for usage in usages]) for pool in fleet.pools)
-    return [words for each in found for words in each]
+    """Pools and token APIs of which fewer than four failures are expected in all replications, in words."""
+    spans_s = [usage.span_s for usage in usages]
+    found: list[str] = []
+    for pool in fleet.pools:
+        used = [_find(usage, pool.name) for usage in usages]
+        found += _of_pool(pool, used)
+        found += _outages(pool.name, "its zone", pool.outages, spans_s, sum(one.outages for one, _ in used))
+    for k, provider in enumerate(fleet.providers):
+        seen = sum(usage.providers[k].outages for usage in usages)
+        found += _outages(provider.name, "it", provider.outages, spans_s, seen)
+    return found
+
+
+def _outages(name: str, what: str, outages: Outages, spans_s: Sequence[float], seen: int) -> Iterator[str]:
+    """Of a zone or an API whose outages are all at random: those at known times are there anyway."""
+    if not outages.mtbf_s > 0 or outages.windows:
+        return
+    expected = sum((outages.mttr_s + span_s) / (outages.mtbf_s + outages.mttr_s) for span_s in spans_s)
+    if expected < _ENOUGH:
+        yield f"{name}: {expected:.2g} outages of {what} are expected {_IN_WHAT_HAS} {seen}: {_LEFT}"
 
 
 def _find(usage: Usage, name: str) -> tuple[PoolUsage, float]:
@@ -31,7 +50,4 @@ def _of_pool(pool: PoolSpec, usages: Sequence[tuple[PoolUsage, float]]) -> Itera
     )
     seen = sum(len({(stay.server, stay.start_s) for stay in used.stays if stay.state == "down"}) for used, _ in usages)
     if expected < _ENOUGH:
-        yield (
-            f"{pool.name}: {expected:.2g} failures of a server are expected in what is simulated, which has {seen}: "
-            "what failures cost is left to chance (more run.replications, or a longer run.horizon_s, show it)"
-        )
+        yield f"{pool.name}: {expected:.2g} failures of a server are expected {_IN_WHAT_HAS} {seen}: {_LEFT}"

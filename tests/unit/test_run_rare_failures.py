@@ -11,7 +11,7 @@ import pytest
 from simulator.fleet.simulate import simulate_fleet
 from simulator.fleet.single import RequestList
 from simulator.run.rare_failures import rare_failures
-from simulator.study.fleet import FleetSpec, Reliability
+from simulator.study.fleet import FleetSpec, Outages, Reliability
 from simulator.study.usage import Usage
 
 WORDS = re.compile(r"p: (\S+) failures of a server are expected in what is simulated, which has (\d+):")
@@ -67,3 +67,18 @@ def test_enough_failures_and_none_at_all_are_not_told() -> None:
     pool = cases.pool("p", 0, reliability=Reliability(mtbf_s=9e6, mttr_s=10.0))
     fleet = cases.fleet((pool, replace(pool, name="q")), classes=cases.classes(2))
     assert rare_failures(fleet, [usage(fleet, 5.0, 1)]) == []
+
+
+def test_outages_of_zones_and_apis_are_told_alike() -> None:
+    """(1 + 5) / (9 + 1) outages in 5 s; known ones are there whatever chance does."""
+    rare = Outages(mtbf_s=9.0, mttr_s=1.0)
+    known = replace(rare, windows=((1.0, 2.0),))
+    pools = tuple(cases.pool(name, 1, outages=one) for name, one in (("p", rare), ("q", Outages()), ("r", known)))
+    apis = tuple(cases.provider(name=name, outages=one) for name, one in (("a", rare), ("b", known)))
+    fleet = cases.fleet(pools, apis)
+    found = rare_failures(fleet, [usage(fleet, 5.0, 1)])
+    assert [text.partition(" are expected")[0] for text in found] == [
+        "p: 0.6 outages of its zone",
+        "a: 0.6 outages of it",
+    ]
+    assert rare_failures(fleet, [usage(fleet, 60.0, 1)]) == []
