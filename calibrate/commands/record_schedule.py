@@ -45,7 +45,7 @@ def record_schedule(
     random
         Record this many random engines, each with a random workload.
     modes
-        With --random, what engines may be in beyond plain serving: all (but offload, linear-connected,
+        With --random, what engines may be in beyond plain serving: all (but offload, many-samples, linear-connected,
         linear-prefix-connected and rare drafters: eagle3, p-eagle, dspark, pard, medusa, suffix, ngram-gpu), plain,
         or names separated by commas (async, pipeline, ngram, eagle, mtp, mtp-modules, draft-model, dflash,
         drafts-by-batch-size, window, hybrid, local-chunks, linear, linear-prefix, hybrid-off, nixl-decode,

@@ -25,13 +25,13 @@ LIMITS = (
     "scheduled-tokens",
     "watermark",
 )
-WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop")
+WORK = ("encoder", "lora", "grammar", "abort", "reset", "salt", "parallel-sampling", "stop", "many-samples")
 RANKS = ("data-parallel", "prefill-interval")
 MODES = (*FLIGHT, *DRAFTS, *LAYERS, *CONNECTORS, *LIMITS, *WORK, *RANKS)
 """All modes, by the name that `--modes` takes."""
 PLAIN = "plain"
 ALL = "all"
-_NAMED_ONLY = ("offload", "linear-connected", "linear-prefix-connected", *RARE_DRAFTS)
+_NAMED_ONLY = ("offload", "many-samples", "linear-connected", "linear-prefix-connected", *RARE_DRAFTS)
 """Modes that `all` leaves out, so that a seed draws the engines that it drew before they were known."""
 
 _ONE_OF = (DRAFTS, LAYERS, CONNECTORS, ("long-prefill", "adaptive-prefill"), RANKS)
@@ -50,6 +50,7 @@ _EXCLUDES = (
     ("linear", CONNECTORS),
     ("linear-connected", ("offload",)),
     ("linear-prefix-connected", ("offload", "chunking-off")),
+    ("many-samples", ("parallel-sampling", "data-parallel")),
     ("linear-prefix", tuple(name for name in CONNECTORS if name != "offload")),
 )
 _AT_EDGES = {"reset": ("nixl-decode", "store"), "nixl-prefill": ("stop", "abort", "reset", *DRAFTS)}

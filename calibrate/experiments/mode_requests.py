@@ -29,7 +29,9 @@ def draw_requests(
     by_priority = "priority" in modes
     rows = edge_rows(draw, by_priority, engine, capacity) if edges else _plain(draw, by_priority, capacity)
     if "parallel-sampling" in modes:
-        rows = _parallel(draw, rows)
+        rows = _parallel(draw, rows, (1, 2, 4))
+    if "many-samples" in modes:
+        rows = _parallel(draw, rows[:12], (1, 11, 14))
     for row in rows:
         if "nixl-prefill" in modes:
             row |= _sent(draw)
@@ -98,11 +100,16 @@ def _plain(draw: np.random.Generator, by_priority: bool, capacity: int) -> list[
     return rows
 
 
-def _parallel(draw: np.random.Generator, parents: Sequence[Row]) -> list[Row]:
-    """n > 1: children of one request have its prompt and its arrival; vLLM names them `index_parent`."""
+def _parallel(draw: np.random.Generator, parents: Sequence[Row], sizes: Sequence[int]) -> list[Row]:
+    """n > 1: children of one request have its prompt and its arrival; vLLM names them `index_parent`.
+
+    Parameters
+    ----------
+    sizes : answers that a request may ask for
+    """
     rows: list[Row] = []
     for parent in parents:
-        many = int(draw.choice([1, 2, 4]))
+        many = int(draw.choice(sizes))
         name = str(parent["id"] + 100)
         for index in range(many):
             row = {**parent, "id": len(rows), "name": name, "arrival_order": parent["id"]}

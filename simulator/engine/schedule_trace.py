@@ -15,8 +15,7 @@ from typing import Any
 from simulator.engine.config import EngineConfig, Policy
 from simulator.engine.modes.offload.spec import offload_of
 from simulator.engine.modes.rooms.arrays import asks
-from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import refuses
+from simulator.engine.modes.tables.arrays import brings_states_beside_more, refuses
 from simulator.engine.rules import RULE_SETS, V0_33
 from simulator.engine.trace_modes import modes_from
 
@@ -195,7 +194,7 @@ class ScheduleTrace:
             and not modes.flight.asynchronous,
             refuses(config): bool(refuses(config)),
             "offloading to the memory of the CPU": offload_of(modes) is not None,
-            "states that another engine brings": any(group.kind == GroupKind.LINEAR for group in modes.groups)
+            "states that another engine brings beside windows": brings_states_beside_more(config)
             and any(row.remote_prefill for row in self.requests),
             "hashes of tokens that another engine computes": self._hashes_more(),
             "priorities in another order than that of arrivals": config.policy == Policy.PRIORITY
@@ -216,21 +215,34 @@ class ScheduleTrace:
         )
 
     def _hashes_more(self) -> bool:
-        """Whether a block of a prompt is full with tokens that are held back, which a look-up of groups may find."""
-        size = self.config.block_size
+        """Whether a block of a prompt is full with tokens that are held back, of which a drafter's look-up has a hash.
+
+        It looks one block further for one to give up (0.32), or at the token after a block (0.33).
+        """
+        config, size = self.config, self.config.block_size
         return (
-            self.config.enable_prefix_caching
-            and len(self.config.modes.groups) > 1
+            config.enable_prefix_caching
+            and (config.drop_last_hit_block or config.hash_lookahead_tokens > 0)
+            and len(config.modes.groups) > 1
             and any((row.isl + row.held_back) // size > row.isl // size for row in self.requests)
         )
 
+    def in_order(self) -> list[TraceRequest]:
+        """Requests as they come; by priority the answers to one request in order of their names, in which they wait.
+
+        Not where requests are told of by their ids meanwhile, in order of these.
+        """
+        rows = sorted(self.requests, key=lambda row: (row.arrival_step, row.id))
+        if self.config.policy == Policy.PRIORITY and not self.events and not self.config.modes.connector:
+            rows.sort(key=lambda row: (row.arrival_step, row.order, row.text))
+        return rows
+
     def _arrives_in_order(self) -> bool:
         """Whether requests come in the order in which equal priorities are served: by arrival, those of one by name."""
-        rows = sorted(self.requests, key=lambda row: (row.arrival_step, row.id))
         return all(
             one.order < other.order
             or (one.order == other.order and one.arrival_step == other.arrival_step and one.text < other.text)
-            for one, other in pairwise(rows)
+            for one, other in pairwise(self.in_order())
         )
 
     def _leave_while_served(self) -> bool:

@@ -200,6 +200,7 @@ POOL = np.dtype(
             "reads_ahead",
             np.int64,
         ),  # known tokens that several MTP modules may compute again
+        ("held_back", np.int64),  # last tokens of a prompt that the engine which brings its KV leaves to this one
         ("unhashed", np.int64),  # known tokens beyond those that blocks have no hash of
         ("drafts_by_seqs", np.int64),  # drafts depend on the number of requests in the step
         (

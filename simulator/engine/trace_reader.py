@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simulator.engine.config import Policy
-from simulator.engine.modes.connector.reference import held_back_tokens
+from simulator.engine.modes.tables.arrays import held_back_tokens
 from simulator.engine.schedule_trace import (
     FORMAT,
     ScheduleTrace,

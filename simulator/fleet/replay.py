@@ -54,19 +54,18 @@ def replay_kernel(trace: ScheduleTrace) -> list[list[TraceStep]]:
         most = min(scheduled, config.max_num_batched_tokens)
         config = replace(config, max_num_batched_tokens=most, modes=modes)
     if not trace.asks():
-        return [_replay_steps(config, trace.requests, trace.events)]
-    return _replay_turns(config, trace.requests, trace.events, max(len(trace.ranks), 1))
+        return [_replay_steps(config, trace.in_order(), trace.events)]
+    return _replay_turns(config, trace.in_order(), trace.events, max(len(trace.ranks), 1))
 
 
 def _replay_steps(
-    config: EngineConfig, requests: Sequence[TraceRequest], events: Sequence[TraceEvent]
+    config: EngineConfig, ordered: Sequence[TraceRequest], events: Sequence[TraceEvent]
 ) -> list[TraceStep]:
     """A step takes a second; with plans in flight it takes no time, but each plan comes a second after the one before.
 
     A client that leaves has a class of its own, whose timeout it is.
     """
     leave_s = {number: event.step + 0.5 * event.during for event in reversed(events) for number in event.abort}
-    ordered = _in_order(requests)
     leaving = [request for request in ordered if leave_s.get(request.id, 0.0) > request.arrival_step]
     classes = {request.id: k for k, request in enumerate(leaving, 1)}
     timeouts_s = [0.0, *(leave_s[request.id] - request.arrival_step for request in leaving)]
@@ -87,13 +86,12 @@ def _replay_steps(
 
 
 def _replay_turns(
-    config: EngineConfig, requests: Sequence[TraceRequest], events: Sequence[TraceEvent], n_ranks: int
+    config: EngineConfig, ordered: Sequence[TraceRequest], events: Sequence[TraceEvent], n_ranks: int
 ) -> list[list[TraceStep]]:
     """The engines turn round with empty plans while something is on its way; between an output and a plan time passes.
 
     A rank is a pool of its own, to which a class of its own goes.
     """
-    ordered = _in_order(requests)
     flight = config.modes.flight or Flight(depth=1, asynchronous=False)
     config = replace(config, modes=replace(config.modes, flight=flight, stores=config.modes.connector))
     step_time = constant_step_time(0.0, config.max_num_batched_tokens, config.max_num_seqs)
@@ -198,10 +196,6 @@ def _entry(step: LoggedStep, ordered: Sequence[TraceRequest]) -> TraceStep:
         tuple(ordered[number].id for number in step.preempted),
         step.free_blocks,
     )
-
-
-def _in_order(requests: Sequence[TraceRequest]) -> list[TraceRequest]:
-    return sorted(requests, key=lambda request: (request.arrival_step, request.id))
 
 
 def _workload(ordered: Sequence[TraceRequest], offset_s: float, **columns: Any) -> Requests:

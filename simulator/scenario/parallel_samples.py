@@ -10,8 +10,6 @@ from simulator.schema.scenario import Scenario
 from simulator.schema.topology import Topology
 
 _ALONE = ("sessions", "closed_loop", "job")
-_MOST_BY_PRIORITY = 10
-"""Answers whose names, `index_request`, have the order of their numbers as text, too."""
 
 
 def sampling_problems(scenario: Scenario) -> Iterator[tuple[str, str, Any]]:
@@ -23,23 +21,20 @@ def sampling_problems(scenario: Scenario) -> Iterator[tuple[str, str, Any]]:
         if cls.arrivals.kind in _ALONE:
             yield path, f"{cls.arrivals.kind} arrivals wait for one answer, or count them", cls.n
         for name, topology in scenario.topologies.items():
-            reason = _spread_by(scenario, topology, cls.n)
+            reason = _spread_by(topology)
             if reason:
                 yield path, f"topology {name}: the answers of a request come from one replica, but {reason}", cls.n
 
 
-def _spread_by(scenario: Scenario, topology: Topology, n: int) -> str:
+def _spread_by(topology: Topology) -> str:
     if topology.providers:
         return "a token API reads a prompt once for all of them: leave it out"
     if len(topology.pools) > 1:
         return "requests are sent on one by one to several pools: keep one"
-    return "".join(_spread_over(scenario, pool, n) for pool in topology.pools)
+    return "".join(_spread_over(pool) for pool in topology.pools)
 
 
-def _spread_over(scenario: Scenario, pool: Pool, n: int) -> str:
-    engine = pool.engine if pool.engine and "scheduling_policy" in pool.engine.model_fields_set else scenario.engine
-    if engine.scheduling_policy == "priority" and n > _MOST_BY_PRIORITY:
-        return f"vLLM orders more than {_MOST_BY_PRIORITY} as text, 10 before 2: take fewer, or scheduling_policy fcfs"
+def _spread_over(pool: Pool) -> str:
     if not _has_one_replica(pool) and pool.routing != "session_sticky":
         return f"routing {pool.routing} spreads them: take session_sticky, or one replica"
     return ""

@@ -86,7 +86,6 @@ def test_answers_to_one_request_are_asked_for_by_priority(tmp_path: Path) -> Non
         (TWO, (f"{CLASS}.n=2",), f"{CLASS}.n: topology a: the answers of a request come from one replica, but routing"),
         (API, (f"{CLASS}.n=2",), "a token API reads a prompt once for all of them"),
         ("a: {}", (f"{CLASS}.n=2",), "topologies.a: needs at least one pool or provider"),
-        (ONE, (f"{CLASS}.n=11", "engine.scheduling_policy=priority"), "vLLM orders more than 10 as text"),
         (
             ONE,
             (f"{CLASS}.n=2", f"{CLASS}.arrivals={{kind: closed_loop, concurrency: 3}}"),

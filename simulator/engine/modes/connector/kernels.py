@@ -18,15 +18,21 @@ from simulator.jit import kernel
 
 
 @kernel
+def is_asked_for(engines: Engines, index: int) -> bool:
+    """Whether another engine has computed the prompt, and has not been asked for it."""
+    return bool(engines.slots[index].peer != NONE or engines.rooms.slots[index].remote != 0)
+
+
+@kernel
 def external_tokens(engines: Engines, pool: Any, index: int, tokens: int, local: int) -> tuple[int, bool]:
     """Tokens that come from elsewhere behind `local` ones, and whether apart from the step.
 
-    Another engine has the whole prompt, but for what several MTP modules read ahead; a store whole blocks.
+    Another engine has the whole prompt, but for what it leaves to this one; a store whole blocks.
     """
     slot, mine = engines.slots[index], engines.rooms.slots[index]
-    if slot.peer != NONE or mine.remote != 0:
-        ahead = pool.reads_ahead
-        external = max((tokens - ahead if tokens > ahead else tokens) - local, 0)
+    if is_asked_for(engines, index):
+        left = pool.held_back
+        external = max((tokens - left if tokens > left else tokens) - local, 0)
         return external, external > 0
     if mine.stored_tokens == 0 or engines.rooms.pools[engines.replicas[slot.replica].pool].stores == 0:
         return 0, False
@@ -66,7 +72,7 @@ def _to_come(engines: Engines, rep: Any, pool: Any, index: int, extra: int) -> i
 def tell_load(engines: Engines, rep: Any, pool: Any, index: int, external: int, apart: bool) -> None:
     """Blocks were given at an admission: another engine or store is told which ones are to be filled."""
     slot, mine = engines.slots[index], engines.rooms.slots[index]
-    asked = slot.peer != NONE or mine.remote != 0
+    asked = is_asked_for(engines, index)
     if not apart and not asked:
         return
     mine.remote = 0

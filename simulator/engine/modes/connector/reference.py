@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.engine.config import EngineConfig
-from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import block_tokens, reads_ahead_tokens
+from simulator.engine.modes.tables.arrays import block_tokens, held_back_tokens
 from simulator.engine.reference.blocks import KVCacheBlock
 from simulator.engine.reference.doors import Answer, Left, Plain
 from simulator.engine.reference.plan import Plan, StepPlan
@@ -17,15 +15,6 @@ from simulator.engine.reference.request import Request, RequestStatus
 
 if TYPE_CHECKING:
     from simulator.engine.reference.scheduler import Scheduler
-
-
-def held_back_tokens(config: EngineConfig) -> int:
-    """Last tokens of a prompt that its prefill side leaves to the other (vLLM `_prefill_backoff`).
-
-    Those that several MTP modules may compute again; with a state, which has to be that before the last token, one.
-    """
-    has_state = any(group.kind == GroupKind.LINEAR for group in config.modes.groups)
-    return max(reads_ahead_tokens(config), int(has_state))
 
 
 class ConnectorRoom(Plain):

@@ -16,6 +16,7 @@ from simulator.engine.modes.connector.kernels import (
     blocks_on_the_way,
     external_tokens,
     hold_for_load,
+    is_asked_for,
     requeue,
     take_in,
     tell_load,
@@ -25,6 +26,7 @@ from simulator.engine.modes.flight.answers import return_passed, set_aside
 from simulator.engine.modes.lora.kernels import add_adapter, gather_adapters, lacks_adapter
 from simulator.engine.modes.rooms import blocks
 from simulator.engine.modes.tables.answers import cached_prefix, chunk_tokens
+from simulator.engine.modes.tables.prefix import hit_for_transfer
 from simulator.engine.modes.waves.kernels import defer
 from simulator.engine.queues import append_running
 from simulator.engine.remote import leave_queue
@@ -128,7 +130,12 @@ def _try_admit(
     computed = slot.computed
     if fresh:
         n_hits = cached_prefix(engines, rep, pool, slot) if pool.prefix_caching != 0 else 0
+        agreed = n_hits
+        if pool.prefix_caching != 0 and is_asked_for(engines, index):
+            n_hits = hit_for_transfer(engines, rep, pool, slot, n_hits)
         external, apart = external_tokens(engines, pool, index, tokens, n_hits * pool.block_size)
+        if external == 0 and n_hits != agreed:
+            n_hits = cached_prefix(engines, rep, pool, slot)
         computed = n_hits * pool.block_size + external
     scheduled = 0
     padding = 0

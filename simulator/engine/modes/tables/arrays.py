@@ -70,8 +70,8 @@ ROW = np.dtype(
 
 HELD = np.dtype([("begin", np.int32), ("end", np.int32)])
 
-N_WRITTEN, JUNCTION = range(2)
-"""Entries of `Groups.scalars`."""
+N_WRITTEN, JUNCTION, N_STATE_HITS = range(3)
+"""Entries of `Groups.scalars`; the last: blocks up to the state that was hit, where other kinds may have more."""
 
 
 class OneTable(NamedTuple):
@@ -102,13 +102,11 @@ class Groups(NamedTuple):
 
 def refuses(config: EngineConfig) -> str:
     """Why the compiled engine does not have these groups; empty if it does."""
-    groups, modes = config.modes.groups, config.modes
+    groups = config.modes.groups
     if not groups:
         return ""
     linear = [group for group in groups if group.kind == GroupKind.LINEAR]
     sizes = {group.block_size for group in groups if group.kind != GroupKind.LINEAR or group.aligned}
-    if modes.connector and any(group.aligned for group in linear):
-        return "states for the prefix cache with a connector"
     if config.enable_prefix_caching and (len(sizes) > 1 or any(not group.aligned for group in linear)):
         return "prefix caching over blocks of several lengths"
     if any(group.aligned for group in linear) and not config.enable_prefix_caching:
@@ -173,7 +171,7 @@ def allocate_groups(
         written=np.zeros(8 * most_seqs + 8, np.int64),
         cursors=np.zeros(MOST_PHASES, np.int32),
         irregular=np.zeros(n_replicas, np.int32),
-        scalars=np.zeros(2, np.int64),
+        scalars=np.zeros(3, np.int64),
     )
 
 
@@ -194,7 +192,7 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
         row["cap"], row["more"] = most_blocks(config, spec), spec.draft_states
         row["gives_up"], row["grows"] = gives_up(config, spec), spec.kind != GroupKind.LINEAR
         row["lags"] = row["gives_up"] and ahead > 0 and len(modes.groups) > 1
-        row["most_fetched"] = NO_CAP
+        row["most_fetched"] = 1 if spec.kind == GroupKind.LINEAR else NO_CAP
         if spec.kind == GroupKind.WINDOW:
             row["tail"] = -(-(spec.window_tokens - 1) // spec.block_size)
             row["window"] += ahead
@@ -226,6 +224,21 @@ def _fill(pool: np.void, kinds: NDArray[np.void], kind_of: NDArray[np.int32], co
     pool["phases"][: len(found)] = found
     uneven = any(spec.kind == GroupKind.CHUNK and spec.window_tokens % size for spec in specs)
     pool["keeps_lanes"] = not uneven and len(found) == len(phases)
+
+
+def held_back_tokens(config: EngineConfig) -> int:
+    """Last tokens of a prompt that its prefill side leaves to the other (vLLM `_prefill_backoff`).
+
+    Those that several MTP modules may compute again; with a state, which has to be that before the last token, one.
+    """
+    has_state = any(group.kind == GroupKind.LINEAR for group in config.modes.groups)
+    return max(reads_ahead_tokens(config), int(has_state))
+
+
+def brings_states_beside_more(config: EngineConfig) -> bool:
+    """Whether an engine to which states are brought has layers beside those and full attention to look up."""
+    kinds = kinds_of(config.modes.groups)
+    return any(spec.aligned for spec in kinds) and len(kinds) > 2
 
 
 def reads_ahead_tokens(config: EngineConfig) -> int:

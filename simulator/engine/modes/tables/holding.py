@@ -9,7 +9,7 @@ from typing import Any
 
 from simulator.engine.blocks import release_block, take_block
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import N_WRITTEN, NO_CAP
+from simulator.engine.modes.tables.arrays import N_STATE_HITS, N_WRITTEN, NO_CAP
 from simulator.engine.state import Engines
 from simulator.jit import inline_kernel, kernel
 
@@ -173,10 +173,11 @@ def blocks_to_admit(engines: Engines, rep: Any, n_hits: int, computed: int, reac
         kind = groups.kinds[rep.pool, k]
         required = blocks_for(reach, kind) + kind.more
         if kind.kind == _LINEAR:
-            if n_hits > 0 and _was_written(engines, groups.chains[n_hits - 1]):
+            n_states = min(n_hits, groups.scalars[N_STATE_HITS])
+            if n_states > 0 and _was_written(engines, groups.chains[n_states - 1]):
                 return NO_CAP
-            fresh = min(required - n_hits, 1 + kind.more)
-            total += fresh * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_hits)
+            fresh = min(required - n_states, 1 + kind.more)
+            total += fresh * kind.n_groups + _idle_hits(engines, rep, k, groups.found[k], n_states)
             continue
         if capped:
             required = min(required, kind.cap)

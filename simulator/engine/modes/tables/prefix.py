@@ -9,7 +9,7 @@ import numpy as np
 from simulator.engine.blocks import find_entry, hashed_blocks, shareable_blocks, unlink_free
 from simulator.engine.content import NO_HASH, PRIVATE, ROOT, extend_chain, mix
 from simulator.engine.modes.spec import GroupKind
-from simulator.engine.modes.tables.arrays import JUNCTION
+from simulator.engine.modes.tables.arrays import JUNCTION, N_STATE_HITS
 from simulator.engine.modes.tables.holding import skipped_blocks
 from simulator.engine.state import NONE, Engines
 from simulator.jit import kernel
@@ -125,6 +125,7 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
         hit, known = _find(engines, rep, pool, slot, 0, most, listed, known, groups.kinds[rep.pool, 0].gives_up)
         _chain_to(engines, pool, slot, known, hit)
         slot.chain = before
+        groups.scalars[N_STATE_HITS] = hit
         return hit
     simple = head.n_kinds == 2 and groups.kinds[rep.pool, 0].kind == _FULL
     length = most
@@ -158,7 +159,37 @@ def cached_prefix(engines: Engines, rep: Any, pool: Any, slot: Any) -> int:
         groups.scalars[JUNCTION] = longest
     _chain_to(engines, pool, slot, known, length // size)
     slot.chain = before
+    groups.scalars[N_STATE_HITS] = length // size
     return length // size
+
+
+@kernel
+def hit_for_transfer(engines: Engines, rep: Any, pool: Any, slot: Any, n_hits: int) -> int:
+    """Leading blocks that are cached of a request behind which another engine brings the rest, where it has any.
+
+    Beside linear attention those of full attention: the state at their end is brought as well. Where there are more
+    states than that, the `n_hits` on which all agree.
+    """
+    groups = engines.groups
+    n_kinds, linear = groups.pools[rep.pool].n_kinds, groups.pools[rep.pool].linear
+    if n_kinds < 2 or linear == NONE or groups.kinds[rep.pool, 0].kind != _FULL:
+        return n_hits
+    size, tokens = pool.block_size, slot.isl + slot.generated
+    hashed = hashed_blocks(pool, tokens)
+    most = min(tokens - 1, max(tokens - pool.hash_lookahead, 0))
+    listed = shareable_blocks(pool, slot, hashed) if slot.preemptions == 0 else hashed
+    before = slot.chain
+    gives_up = groups.kinds[rep.pool, 0].gives_up
+    reach = min(most + size, hashed * size) if gives_up != 0 else most
+    full, known = _find(engines, rep, pool, slot, 0, reach, listed, 0, gives_up)
+    states, known = _find(engines, rep, pool, slot, linear, most, listed, known, 0)
+    _chain_to(engines, pool, slot, known, full)
+    slot.chain = before
+    if states > full:
+        return cached_prefix(engines, rep, pool, slot)
+    groups.scalars[JUNCTION] = 0
+    groups.scalars[N_STATE_HITS] = states
+    return full
 
 
 @kernel
