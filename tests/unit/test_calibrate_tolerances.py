@@ -15,7 +15,7 @@ from calibrate.experiments.validation import _same_engine
 from calibrate.fit.fit import _between, by_regime
 from calibrate.serving.traffic import _scaled
 from calibrate.validate.compare import Comparison, Row, Tolerance, _limits, compare_run
-from calibrate.validate.simulate import Served
+from calibrate.validate.simulate import Served, hand_over_s
 from simulator.errors import InputError
 
 RAW, CORRECTED = Tolerance(0.1, 0.2, 0.3), Tolerance(0.01, 0.02, 0.03)
@@ -194,3 +194,19 @@ def test_lengths_between_bounds_have_the_mean(low: float, high: float) -> None:
     assert found.mean() == pytest.approx(100.0, rel=1e-3)
     assert (found.min() >= low, found.max() <= high) == (True, True)
     assert (np.diff(found) >= 0).all()
+
+
+def test_a_request_at_an_idle_engine_waits_for_its_step() -> None:
+    """Steps from 1, 3 and 5 s on of half a second: 0.2, 0.1 and 1 s before them; within one, or behind all, none is."""
+    run: Any = SimpleNamespace(
+        step_start_s=np.array([1.0, 3.0, 5.0]),
+        step_duration_s=np.full(3, 0.5),
+        arrival_s=np.array([0.8, 1.2, 2.9, 4.0, 9.0]),
+    )
+    assert hand_over_s(run) == pytest.approx(0.2)
+    run.arrival_s = np.array([0.8, 2.9])
+    assert hand_over_s(run) == pytest.approx(0.15)
+    run.arrival_s = np.array([1.2, 9.0])
+    assert hand_over_s(run) == 0.0
+    run.step_start_s = run.step_duration_s = np.zeros(0)
+    assert hand_over_s(run) == 0.0
