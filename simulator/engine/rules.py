@@ -24,6 +24,9 @@ class RuleSet:
     stop_takes_back_trimmed : tokens sampled beyond the one that ends a request are not computed
     lora_counts_running : adapters of all running requests count, not only of those in this step
     prefill_interval_alone : prefills are held back without data parallelism, too
+    chunks_offered_again : a request that begins anew offers all its chunks to the memory of the CPU again
+    chunks_stored_whole : a chunk lacks no block that somebody can read, or it is not stored
+    chunks_used_at_once : what a request meets in the memory of the CPU counts as used from then on (LRU)
     """
 
     version: str
@@ -38,6 +41,9 @@ class RuleSet:
     stop_takes_back_trimmed: bool
     lora_counts_running: bool
     prefill_interval_alone: bool
+    chunks_offered_again: bool
+    chunks_stored_whole: bool
+    chunks_used_at_once: bool
 
 
 V0_32 = RuleSet(
@@ -53,6 +59,9 @@ V0_32 = RuleSet(
     stop_takes_back_trimmed=False,
     lora_counts_running=False,
     prefill_interval_alone=False,
+    chunks_offered_again=False,
+    chunks_stored_whole=False,
+    chunks_used_at_once=False,
 )
 V0_33 = replace(
     V0_32,
@@ -68,6 +77,9 @@ V0_33 = replace(
     stop_takes_back_trimmed=True,
     lora_counts_running=True,
     prefill_interval_alone=True,
+    chunks_offered_again=True,
+    chunks_stored_whole=True,
+    chunks_used_at_once=True,
 )
 RULE_SETS = {rules.version: rules for rules in (V0_32, V0_33)}
 """Versions that were proven by recordings."""

@@ -1,4 +1,4 @@
-"""The reference scheduler copies blocks to the memory of the CPU and back as vLLM 0.32.0 did, step by step."""
+"""The reference scheduler copies blocks to the memory of the CPU and back as vLLM did, step by step."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ def test_another_memory_schedules_otherwise(change: dict[str, Any]) -> None:
     assert any(replay_reference(with_memory(trace, change)) != list(trace.steps) for trace in TRACES)
 
 
+@pytest.mark.parametrize("rule", ["chunks_offered_again", "chunks_stored_whole", "chunks_used_at_once"])
+def test_each_rule_of_a_version_is_seen(rule: str) -> None:
+    newer = [trace for trace in TRACES if getattr(trace.config.rules, rule)]
+    assert any(replay_reference(with_rule(trace, rule, False)) != list(trace.steps) for trace in newer)
+
+
 def test_a_memory_without_room_changes_nothing() -> None:
     for trace in TRACES:
         if not any(event.reset for event in trace.events):
@@ -91,6 +97,11 @@ def test_a_memory_that_makes_no_sense_is_refused_at_its_place(tmp_path: Path, ke
     with pytest.raises(InputError) as caught:
         load_schedule_trace(path)
     assert f"config.offload.{key}" in str(caught.value.problems[0])
+
+
+def with_rule(trace: ScheduleTrace, rule: str, holds: bool) -> ScheduleTrace:
+    rules = dataclasses.replace(trace.config.rules, **{rule: holds})
+    return dataclasses.replace(trace, config=dataclasses.replace(trace.config, rules=rules))
 
 
 def with_memory(trace: ScheduleTrace, change: dict[str, Any]) -> ScheduleTrace:

@@ -25,7 +25,7 @@ def positions(met: Sequence[Key]) -> dict[Key, int]:
 def store(tier: CpuTier, *contents: int) -> list[int] | None:
     """A request that stores these chunks and ends; what was stored."""
     access = tier.access(None)
-    stored = tier.begins_store(keys(*contents), access)
+    stored = tier.begins_store(keys(*contents), access, positions(keys(*contents)))
     if stored is None:
         return None
     tier.ends_store(stored)
@@ -54,12 +54,35 @@ def test_a_chunk_met_again_is_used_when_the_request_has_ended() -> None:
     assert held(tier) == {1, 3, 4}
 
 
+@pytest.mark.parametrize(("at_once", "left"), [(False, {2, 3, 4}), (True, {1, 3, 4})])
+def test_a_chunk_met_again_is_used_at_once_or_when_the_request_has_ended(at_once: bool, left: set[int]) -> None:
+    tier = CpuTier(Offload(3), at_once)
+    for content in (1, 2, 3):
+        store(tier, content)
+    reader = tier.access(None)
+    tier.begins_load(keys(1), reader, positions(keys(1)))
+    tier.ends_load(keys(1))
+    store(tier, 4)
+    assert held(tier) == left
+
+
+def test_all_that_a_request_meets_at_once_is_used_when_it_met_the_first_of_it() -> None:
+    tier = CpuTier(Offload(4), True)
+    early, late = tier.access(None), tier.access(None)
+    of_early = {(0, 1): 1, (0, 2): 2, (0, 3): 3}
+    for access, key, where in ((early, (0, 1), of_early), (late, (0, 9), {(0, 9): 1}), (early, (0, 2), of_early)):
+        tier.ends_store(tier.begins_store([key], access, where) or [])
+    assert tier.begins_store([(0, 3)], early, of_early) == [(0, 3)]
+    assert store(tier, 5) == [5]
+    assert held(tier) == {1, 3, 5, 9}
+
+
 def test_what_is_stored_or_loaded_now_stays_and_nothing_changes_where_that_leaves_no_room() -> None:
     tier = CpuTier(Offload(3))
     store(tier, 1)
     reader, writer = tier.access(None), tier.access(None)
-    tier.begins_load(keys(1), reader)
-    assert tier.begins_store(keys(2, 3), writer) == keys(2, 3)
+    tier.begins_load(keys(1), reader, positions(keys(1)))
+    assert tier.begins_store(keys(2, 3), writer, positions(keys(2, 3))) == keys(2, 3)
     assert tier.users((0, 2)) == PENDING
     assert store(tier, 4) is None
     assert held(tier) == {1, 2, 3}
@@ -81,7 +104,7 @@ def test_a_reset_forgets_chunks_and_what_requests_met_but_not_how_often_chunks_w
     store(tier, 1)
     assert store(tier, 1) == [1]
     access = tier.access(None)
-    tier.begins_load(keys(1), access)
+    tier.begins_load(keys(1), access, positions(keys(1)))
     tier.reset()
     assert held(tier) == set()
     assert tier.access(access) is not access
@@ -91,7 +114,7 @@ def test_a_reset_forgets_chunks_and_what_requests_met_but_not_how_often_chunks_w
 def test_what_a_request_met_before_a_reset_does_not_count_after_it() -> None:
     tier = CpuTier(Offload(2))
     early = tier.access(None)
-    tier.ends_store(tier.begins_store(keys(1), early) or [])
+    tier.ends_store(tier.begins_store(keys(1), early, positions(keys(1))) or [])
     tier.reset()
     store(tier, 1)
     store(tier, 2)
@@ -103,8 +126,8 @@ def test_what_a_request_met_before_a_reset_does_not_count_after_it() -> None:
 def test_a_request_that_meets_what_it_stored_itself_has_not_used_it_again() -> None:
     tier = CpuTier(Offload(2, adaptive=True))
     own = tier.access(None)
-    tier.ends_store(tier.begins_store(keys(1), own) or [])
-    assert tier.begins_store(keys(1), own) == []
+    tier.ends_store(tier.begins_store(keys(1), own, positions(keys(1))) or [])
+    assert tier.begins_store(keys(1), own, positions(keys(1))) == []
     tier.request_ended(own, positions(keys(1)))
     store(tier, 2)
     store(tier, 3)
@@ -178,17 +201,18 @@ def test_one_chunk_at_a_time_is_the_textbook(offers: list[int], capacity: int) -
     st.lists(st.tuples(st.lists(st.integers(0, 12), min_size=1, max_size=5, unique=True), st.booleans()), max_size=40),
     st.integers(1, 6),
     st.booleans(),
+    st.booleans(),
 )
 def test_room_is_never_exceeded_and_what_is_in_use_never_given_up(
-    calls: list[tuple[list[int], bool]], capacity: int, adaptive: bool
+    calls: list[tuple[list[int], bool]], capacity: int, adaptive: bool, at_once: bool
 ) -> None:
-    tier = CpuTier(Offload(capacity, adaptive=adaptive))
+    tier = CpuTier(Offload(capacity, adaptive=adaptive), at_once)
     reading: list[list[Key]] = []
     access: Access = tier.access(None)
     for contents, reads in calls:
         ready = [key for key in keys(*contents) if (tier.users(key) or 0) >= 0 and tier.users(key) is not None]
         if reads and ready:
-            tier.begins_load(ready, access)
+            tier.begins_load(ready, access, positions(ready))
             reading.append(ready)
         elif reading and reads:
             tier.ends_load(reading.pop(0))

@@ -86,7 +86,7 @@ class Chunks:
         return min(many, n_blocks // self.blocks)
 
     def kept(self, request: Request, alignment: int | None) -> Callable[[int], bool]:
-        """Which chunks, by index, are worth storing: of a window those before a place where a request can resume.
+        """Which blocks, by index, are worth storing: of a window those before a place where a request can resume.
 
         These are the last one before the end of the prompt, and a junction.
         """
@@ -96,8 +96,7 @@ class Chunks:
         many, shift = -(-self._read_tokens // size) + self.drafts, int(self.drafts)
         places = [request.isl - 1, *([request.junction] if request.junction else [])]
         ends = [place // alignment * alignment // size + shift for place in places]
-        blocks = {block for end in ends for block in range(end - many, end)}
-        return lambda index: any(index * self.blocks + k in blocks for k in range(self.blocks))
+        return {block for end in ends for block in range(end - many, end)}.__contains__
 
 
 def _prefix(keys: Sequence[Key], users: Users) -> int | None:

@@ -55,7 +55,7 @@ class OffloadRoom(ConnectorRoom):
 
     def __init__(self, scheduler: Scheduler, spec: Offload) -> None:
         super().__init__(scheduler)
-        self.tier = CpuTier(spec)
+        self.tier = CpuTier(spec, scheduler.config.rules.chunks_used_at_once)
         self._spec = spec
         manager = scheduler.kv_cache_manager
         manager.note_states()
@@ -74,6 +74,7 @@ class OffloadRoom(ConnectorRoom):
         self._preempted: list[_Known] = []
         self._left: list[_Known] = []
         self._orders = Orders()
+        self._rules = scheduler.config.rules
 
     @property
     def busy(self) -> bool:
@@ -96,6 +97,7 @@ class OffloadRoom(ConnectorRoom):
         known = self._known[request]
         for table in known.tables:
             table.blocks.clear()
+            table.n_stored = 0 if self._rules.chunks_offered_again else table.n_stored
         if known.jobs:
             return None, False
         known.local_tokens = local_tokens
@@ -183,7 +185,7 @@ class OffloadRoom(ConnectorRoom):
             table.n_stored = -(-total // chunks.tokens)
             if first < end:
                 keys += chunks.keys(content)[first // chunks.blocks : table.n_stored]
-        self.tier.begins_load(keys, self._access(known))
+        self.tier.begins_load(keys, self._access(known), self._positions(request))
         self._orders.loads.append(self._new_job(known, False, keys, blocks))
         plan.loads.append((request.number, len(blocks)))
         if self.scheduler.config.enable_prefix_caching:
@@ -223,7 +225,7 @@ class OffloadRoom(ConnectorRoom):
         super().closes(plan)
         self._follow_tables(plan)
         for known in self._preempted:
-            self._orders.flushed |= known.jobs
+            self._orders.flushed |= known.jobs - set(self._orders.loads)
         self._preempted.clear()
         self._orders.flushed.update(*(self._readers[block] for block in self._taken if block in self._readers))
         left = sorted(self._left, key=lambda known: known.request.number)
@@ -277,7 +279,8 @@ class OffloadRoom(ConnectorRoom):
                 chunks = self._chunks[group.number]
                 if tokens % chunks.tokens or tokens > self._storable_tokens(request, request.num_tokens):
                     continue
-                stored = self.tier.begins_store([chunks.key(content, tokens // chunks.tokens - 1)], self._access(known))
+                key = chunks.key(content, tokens // chunks.tokens - 1)
+                stored = self.tier.begins_store([key], self._access(known), self._positions(request))
                 if stored:
                     job = self._new_job(known, True, stored, (), [block.block_id])
                     self._orders.stores.append(job)
@@ -299,9 +302,13 @@ class OffloadRoom(ConnectorRoom):
             ends.append(chunks.storable(request, tokens, len(table.blocks), known.why is not None))
             kept = chunks.kept(request, self._alignment)
             for k in () if chunks.aligned else range(table.n_stored, ends[-1]):
-                if table.blocks[(k + 1) * chunks.blocks - 1] != NULL_BLOCK and kept(k):
+                blocks = range(k * chunks.blocks, (k + 1) * chunks.blocks)
+                needed = [table.blocks[block] for block in blocks if kept(block)]
+                whole = not self._rules.chunks_stored_whole or NULL_BLOCK not in needed
+                if needed and whole and table.blocks[blocks[-1]] != NULL_BLOCK:
                     offered.append(chunks.key(content, k))
-        stored = self.tier.begins_store(offered, self._access(known)) if offered else []
+        positions = self._positions(request)
+        stored = self.tier.begins_store(offered, self._access(known), positions) if offered else []
         if stored is None:
             return
         if stored:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -10,6 +10,8 @@ from simulator.engine.modes.offload.spec import Offload
 
 Key = tuple[int, int]
 """KV cache group and content of a chunk, from the beginning of the sequence to the chunk's end."""
+Positions = Mapping[Key, int]
+"""Tokens from the beginning of a request to the end of each of its chunks."""
 PENDING = -1
 """Users of a chunk whose store is not done."""
 
@@ -25,23 +27,45 @@ class Access:
     reused: set[Key] = field(default_factory=set)
     missed: set[Key] = field(default_factory=set)
     ended: bool = False
+    use: int = 0
 
 
 class Lru:
     """Evicts the chunk whose last use, its store or the end of a request that met it, is longest ago.
+
+    Parameters
+    ----------
+    at_once : all that a request meets counts as used when it met the first of it, too, ends of sequences first
 
     Attributes
     ----------
     users : loads that read a chunk, `PENDING` while it is stored
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: bool) -> None:
+        self._at_once = at_once
         self.users: dict[Key, int] = {}
-        self._order: dict[Key, None] = {}
+        self._used: dict[Key, tuple[int, int, int]] = {}
+        self._uses = 0
 
-    def insert(self, key: Key) -> None:
+    def _next_use(self) -> int:
+        self._uses += 1
+        return self._uses
+
+    def _use_of(self, key: Key, access: Access, positions: Positions) -> tuple[int, int, int]:
+        access.use = access.use or self._next_use()
+        return access.use, -positions[key], key[0]
+
+    def met(self, keys: Sequence[Key], access: Access, positions: Positions) -> None:
+        """A request has met chunks for the first time, which may not be there."""
+        for key in keys if self._at_once else ():
+            use = self._use_of(key, access, positions)
+            if key in self.users:
+                self._used[key] = max(self._used[key], use)
+
+    def insert(self, key: Key, access: Access, positions: Positions) -> None:
         self.users[key] = PENDING
-        self._order[key] = None
+        self._used[key] = self._use_of(key, access, positions) if self._at_once else (self._next_use(), 0, 0)
 
     def missed(self, keys: Sequence[Key]) -> None:
         """Chunks that are about to be stored for a request, for the first time."""
@@ -50,20 +74,20 @@ class Lru:
         """A request has ended; `keys` from the last to the first, so that ends of sequences go before beginnings."""
         for key in keys:
             if key in self.users:
-                _renew(self._order, key)
+                self._used[key] = (self._next_use(), 0, 0)
 
     def evict(self, n: int, kept: Collection[Key]) -> bool:
         """Give up `n` chunks that nobody reads or stores, none of `kept`; all or none."""
-        chosen = list(islice((key for key in self._order if self.users[key] == 0 and key not in kept), n))
-        if len(chosen) < n:
+        idle = [key for key, users in self.users.items() if users == 0 and key not in kept]
+        if len(idle) < n:
             return False
-        for key in chosen:
-            del self.users[key], self._order[key]
+        for key in sorted(idle, key=self._used.__getitem__)[:n]:
+            del self.users[key], self._used[key]
         return True
 
     def clear(self) -> None:
         self.users.clear()
-        self._order.clear()
+        self._used.clear()
 
 
 class Arc:
@@ -83,7 +107,10 @@ class Arc:
         self._gone_again: dict[Key, None] = {}
         self._target = 0.0
 
-    def insert(self, key: Key) -> None:
+    def met(self, keys: Sequence[Key], access: Access, positions: Positions) -> None:
+        """Its use counts when the request has ended."""
+
+    def insert(self, key: Key, access: Access, positions: Positions) -> None:
         self.users[key] = PENDING
         self._once[key] = None
         self._gone_once.pop(key, None)
@@ -147,9 +174,9 @@ def _renew(order: dict[Key, None], key: Key) -> None:
 class CpuTier:
     """Chunks in the memory of the CPU (vLLM `CPUOffloadingManager`)."""
 
-    def __init__(self, spec: Offload) -> None:
+    def __init__(self, spec: Offload, uses_at_once: bool = False) -> None:
         self._spec = spec
-        self._policy: Lru | Arc = Arc(spec.chunks) if spec.adaptive else Lru()
+        self._policy: Lru | Arc = Arc(spec.chunks) if spec.adaptive else Lru(uses_at_once)
         self._offers: dict[Key, int] = {}
         self._generation = 0
 
@@ -157,17 +184,17 @@ class CpuTier:
         """Loads that read the chunk, `PENDING` while it is stored; None where it is not there."""
         return self._policy.users.get(key)
 
-    def begins_load(self, keys: Sequence[Key], access: Access) -> None:
+    def begins_load(self, keys: Sequence[Key], access: Access, positions: Positions) -> None:
         """Chunks stay while they are read."""
         for key in keys:
             self._policy.users[key] += 1
-        self._meet(keys, access, reused=keys)
+        self._meet(keys, access, positions, reused=keys)
 
     def ends_load(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self._policy.users[key] -= 1
 
-    def begins_store(self, keys: Sequence[Key], access: Access) -> list[Key] | None:
+    def begins_store(self, keys: Sequence[Key], access: Access, positions: Positions) -> list[Key] | None:
         """Of the chunks that are offered those that are stored now; None where too few others can be given up."""
         if self._spec.store_threshold > 1:
             self._count(keys)
@@ -180,12 +207,12 @@ class CpuTier:
         self._policy.missed(missed)
         access.missed.update(missed)
         met = {*wanted, *there}
-        self._meet([key for key in keys if key in met], access, reused=there)
+        self._meet([key for key in keys if key in met], access, positions, reused=there)
         too_many = len(wanted) - (self._spec.chunks - len(users))
         if too_many > 0 and not self._policy.evict(too_many, set(keys)):
             return None
         for key in wanted:
-            self._policy.insert(key)
+            self._policy.insert(key, access, positions)
         access.inserted.update(wanted)
         return wanted
 
@@ -197,13 +224,8 @@ class CpuTier:
         """What a request has met since the tier was last emptied."""
         return known if known is not None and known.generation == self._generation else Access(self._generation)
 
-    def request_ended(self, access: Access, positions: dict[Key, int]) -> None:
-        """Its use of chunks counts now, ends of sequences first.
-
-        Parameters
-        ----------
-        positions : tokens from the beginning to the end of each chunk
-        """
+    def request_ended(self, access: Access, positions: Positions) -> None:
+        """Its use of chunks counts now, ends of sequences first."""
         if access.generation != self._generation or access.ended:
             return
         access.ended = True
@@ -230,9 +252,10 @@ class CpuTier:
                 others -= 1
             self._offers[key] = 1
 
-    def _meet(self, keys: Iterable[Key], access: Access, reused: Iterable[Key]) -> None:
-        for key in keys:
-            if key not in access.seen:
-                access.groups.setdefault(key[0], []).append(key)
-                access.seen.add(key)
+    def _meet(self, keys: Iterable[Key], access: Access, positions: Positions, reused: Iterable[Key]) -> None:
+        fresh = [key for key in keys if key not in access.seen]
+        for key in fresh:
+            access.groups.setdefault(key[0], []).append(key)
+        access.seen.update(fresh)
+        self._policy.met(fresh, access, positions)
         access.reused.update(key for key in reused if key not in access.inserted)
