@@ -91,9 +91,10 @@ def tests_of(change: Change, known: list[Reach], most_s: float) -> tuple[list[Re
     own, file = f"{change.path}:{change.function}", f"{change.path}:"
     module = change.path.removesuffix(".py").replace("/", ".")
     named = [reach for reach in known if _names(reach.test, module)]
-    mine = [reach for reach in known if own in reach.functions or (reach in named and not reach.functions)]
+    mine = [reach for reach in known if own in reach.functions]
     if not mine:
         mine = [reach for reach in known if reach in named or any(each.startswith(file) for each in reach.functions)]
+    mine += [reach for reach in named if reach not in mine and not reach.functions]
     mine.sort(key=lambda reach: (reach not in named, reach.seconds, reach.test))
     within: list[Reach] = []
     for reach in mine:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.loading import resolved
 from dashboard.pages import PAGES
 from dashboard.preview_worker import warm_up
 from dashboard.previews import PREVIEW_REQUESTS
@@ -85,6 +88,30 @@ def test_latency_has_the_terms_of_the_slo(open_view: Open, bundle: Bundle) -> No
     app = open_view("latency")
     terms = frame(app, "term")
     assert len(terms) == sum(len(found["metrics"]["slo_terms"]) for found in bundle.summary["topologies"].values())
+
+
+def test_curves_are_of_the_class_that_is_chosen_with_its_own_limits(
+    open_view: Open, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = import_module("dashboard.views.latency")
+    seen: list[tuple[set[str], set[str], str, list[tuple[float, float]]]] = []
+    plain = place.distribution
+
+    def distribution(data: Any, metric: str, names: Any, limits: list[tuple[float, float]]) -> Any:
+        seen.append((set(data["class"]), set(data["topology"]), metric, limits))
+        return plain(data, metric, names, limits)
+
+    monkeypatch.setattr(place, "distribution", distribution)
+    app = open_view("latency")
+    for cls in resolved(bundle).scenario.workload.classes:
+        seen.clear()
+        app.selectbox(key="latency.class").set_value(cls.name).run()
+        assert seen
+        assert all(classes == {cls.name} for classes, *_ in seen), cls.name
+        assert all(topologies <= set(bundle.summary["topologies"]) for _, topologies, *_ in seen)
+        for *_, metric, limits in seen:
+            given = getattr(cls.slo, metric, {})
+            assert limits == [(int(share[1:]) / 100, limit_s) for share, limit_s in given.items()]
 
 
 def test_the_engine_view_serves_the_replica_again_without_a_deviation(open_view: Open) -> None:

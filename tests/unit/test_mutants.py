@@ -7,10 +7,10 @@ from types import CodeType
 
 import pytest
 
-from bench.mutants import tracing
+from bench.mutants import tracing, trial
 from bench.mutants.__main__ import APART, _Kept, by_room
 from bench.mutants.changes import changes, compiles
-from bench.mutants.trial import outcome
+from bench.mutants.trial import Reach, outcome
 
 CASES = [
     ("a < b", {"a <= b", "a >= b"}),
@@ -129,3 +129,18 @@ def test_bodies_of_classes_are_run_by_whoever_imports_first_and_by_no_test(monke
     }
     monkeypatch.setattr(tracing, "SEEN", {code.replace(co_qualname=names[code.co_name]) for code in seen})
     assert tracing.functions() == ["simulator/made_up.py:One.two", "simulator/made_up.py:three"]
+
+
+def test_a_change_is_tried_with_the_tests_that_run_it_or_name_its_module_named_ones_first() -> None:
+    """This file names `simulator.made_up` and runs nothing that is recorded; of the others one runs the function."""
+    this = Path(__file__).relative_to(tracing.ROOT).as_posix()
+    other, slow = "tests/unit/test_parts.py", "tests/unit/test_jit.py"
+    (change,) = (each for each in changes("simulator/made_up.py", b"def f():\n    return 1\n") if each.new == "2")
+    unrecorded = Reach(this, 30.0, frozenset())
+    runs, costly = (Reach(test, s, frozenset({"simulator/made_up.py:f"})) for test, s in ((other, 1.0), (slow, 90.0)))
+    beside = Reach(other, 1.0, frozenset({"simulator/made_up.py:g"}))
+    assert trial.tests_of(change, [runs, costly, unrecorded], 100.0) == ([unrecorded, runs], [costly])
+    assert trial.tests_of(change, [beside, unrecorded], 100.0) == ([unrecorded, beside], [])
+    assert trial.tests_of(change, [runs], 0.1) == ([runs], []), "one is always tried"
+    elsewhere = Reach(other, 1.0, frozenset({"simulator/jit.py:kernel"}))
+    assert trial.tests_of(change, [elsewhere], 100.0) == ([], [])
