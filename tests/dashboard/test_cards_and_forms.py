@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,12 @@ def test_the_load_is_scaled_and_somebody_stays(
         f"workload.classes[users].arrivals.concurrency={users}",
     ]
     assert sets == ([] if rate is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("there", "most", "spare"), [(1, 4, 1), (2, 4, 1), (3, 4, 2), (5, 4, 4), (64, 4, 4), (64, 1, 1), (8, 16, 7)]
+)
+def test_one_core_is_left_to_the_pages(there: int, most: int, spare: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = import_module("dashboard.processes")
+    monkeypatch.setattr(place, "cores", lambda: there)
+    assert place.spare_cores(most) == spare
