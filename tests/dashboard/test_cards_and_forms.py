@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dashboard.changes import Change, assignments
 from dashboard.components.main_values import main_values
 from dashboard.views.overview import _delta
 from dashboard.views.what_if import _replication_words, _signed, _words
+from simulator.errors import InputError
 from simulator.scenario.load import LoadedScenario, load_scenario
 
 TEXT = """
@@ -206,3 +208,13 @@ def test_one_core_is_left_to_the_pages(there: int, most: int, spare: int, monkey
     place = import_module("dashboard.processes")
     monkeypatch.setattr(place, "cores", lambda: there)
     assert place.spare_cores(most) == spare
+
+
+def test_a_file_that_is_no_text_is_refused_as_the_upload() -> None:
+    text = import_module("dashboard.views.scenario")._text
+    upload = SimpleNamespace(getvalue=lambda: "name: é".encode())
+    assert text(None, upload, None) == "name: é"
+    with pytest.raises(InputError) as refused:
+        text(None, SimpleNamespace(getvalue=lambda: b"\xff\xfe\xff"), None)
+    (problem,) = refused.value.problems
+    assert (problem.message, problem.file) == ("is not UTF-8 text", "the upload")
