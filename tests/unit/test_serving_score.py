@@ -178,6 +178,16 @@ def test_a_knee_is_the_first_rate_beyond_twice_the_ttft_of_the_lowest() -> None:
     assert knees(users) == []
 
 
+class Turns:
+    """Requests of which the last is a later turn."""
+
+    def __init__(self, requests: Any) -> None:
+        self.arrival_s, self.n_open = requests.arrival_s, len(requests) - 1
+
+    def __len__(self) -> int:
+        return self.n_open + 1
+
+
 def test_requests_come_to_the_server_when_the_api_process_has_heard_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two at once the engine hears when both have taken the process 0.5 s, one of which every request takes."""
     asked: list[list[float]] = []
@@ -196,3 +206,6 @@ def test_requests_come_to_the_server_when_the_api_process_has_heard_them(monkeyp
     assert asked.pop() == pytest.approx([0.5, 0.5, 5.0])
     _served(case, step, 0.0)
     assert asked.pop() == [0.0, 0.0, 5.0]
+    case.traffic.requests = Turns(requests)
+    _served(case, step, 0.5)
+    assert asked.pop() == [0.0, 0.0, 5.0], "later turns come when their answers are there"
