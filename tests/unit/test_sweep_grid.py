@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from simulator.errors import InputError
+from simulator.scenario.document import read_document
 from simulator.scenario.short_names import short_names
-from simulator.sweep.grid import axis, read_sweep
+from simulator.sweep.grid import Sweep, axis, read_sweep
 from simulator.sweep.row import column
+from simulator.sweep.tasks import points_and_tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZED = ROOT / "tests/data/scenarios/sized.yaml"
@@ -106,3 +108,17 @@ def test_columns_keep_one_kind_of_value_and_write_others_as_json() -> None:
     assert column([1, "a"]) == ["1", '"a"']
     assert column([None, {"b": 1}]) == ["null", '{"b": 1}']
     assert column([True, 2]) == ["true", "2"]
+
+
+def test_a_scenario_that_is_wrong_before_any_value_is_set_is_refused(tmp_path: Path) -> None:
+    """Each point sets the warm-up, so that all of them would hold; a value that is none makes that point an error."""
+    file = tmp_path / "sized.yaml"
+    file.write_text(SIZED.read_text().replace("warmup_s: 5", "warmup_s: 50"))
+    axes = {"run.warmup_s": [5, 6]}
+    with pytest.raises(InputError, match=r"run\.warmup_s: must be less than horizon_s"):
+        points_and_tasks(Sweep("s", file, (read_document(file),), (), axes))
+    points, tasks = points_and_tasks(Sweep("s", SIZED, (read_document(SIZED),), (), {"run.warmup_s": [5, 50]}))
+    assert [(point.values, point.error is None) for point in points] == [
+        *(({"run.warmup_s": 5}, True), ({"run.warmup_s": 50}, False)),
+    ]
+    assert len(tasks) == 3, "a task for each topology of the point that holds"
