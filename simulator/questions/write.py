@@ -12,7 +12,7 @@ from simulator.errors import InputError
 from simulator.questions.answers import AMOUNTS, Answers, is_asked, questions
 from simulator.questions.traffic import BUSY_HOURS, busy_rate_rps
 from simulator.resolve.memory import Answer, Question, answer
-from simulator.schema.base import SMALLEST
+from simulator.schema.base import LARGEST, SMALLEST
 
 DEGREES = (1, 2, 4, 8)
 REQUESTS_AT_ONCE = 16
@@ -62,6 +62,10 @@ def scenario_text(answers: Answers, folder: Path = Path(), name: str = "new") ->
 
 
 def _check(answers: Answers) -> None:
+    for asked in questions():
+        value = getattr(answers, asked.name)
+        if isinstance(value, int | float) and not abs(value) <= LARGEST:
+            raise InputError(f"{asked.name}: must be at most {LARGEST:g} in size")
     for name in ("isl", "osl", "requests_per_user_per_hour", "ttft_s", "tpot_s", "months"):
         if not getattr(answers, name) > 0:
             raise InputError(f"{name}: must be above 0 (got {getattr(answers, name):g})")

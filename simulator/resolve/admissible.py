@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.engine.modes.tables.room import longest_request
 from simulator.errors import InputError, Problem
@@ -193,13 +194,14 @@ def _least_recorded(
     ------
     InputError : a broken file
     """
+    recorded: list[NDArray[np.integer]]
     if isinstance(arrivals, Trace):
         rows = trace_rows(arrivals, name, horizon_s=horizon_s)
-        recorded = np.stack([rows.isl, rows.osl])
+        recorded = [rows.isl, rows.osl]
     else:
         cells = read_description(arrivals.file).lengths
-        recorded = np.stack([cells.x_edges[cells.x_cell], cells.y_edges[cells.y_cell]])
-    for row, length in zip(recorded, (isl, osl), strict=True):
-        if length is not None:
-            row[:] = length
-    return int(recorded.sum(axis=0).min()) if recorded.size else 0
+        recorded = [cells.x_edges[cells.x_cell], cells.y_edges[cells.y_cell]]
+    if not len(recorded[0]):
+        return 0
+    prompts, answers = (row if length is None else length for row, length in zip(recorded, (isl, osl), strict=True))
+    return int(np.min(np.add(prompts, answers, dtype=np.int64)))

@@ -27,12 +27,22 @@ class Table:
     frame : one row per record
     line : int64 (n,), 1-based place of each record in the file
     is_text : values are text, as in CSV
+
+    Raises
+    ------
+    InputError : two columns have one name
     """
 
     file: Path
     frame: pd.DataFrame
     line: NDArray[np.int64]
     is_text: bool = True
+
+    def __post_init__(self) -> None:
+        columns = self.frame.columns
+        if not columns.is_unique:
+            twice = columns[columns.duplicated()][0]
+            raise InputError(Problem(f"has two columns called {twice}", file=str(self.file), line=1))
 
     def having(self, frame: pd.DataFrame) -> Table:
         """The same rows with other columns."""

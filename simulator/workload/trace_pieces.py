@@ -63,6 +63,19 @@ class _Kept:
     acceptance: NDArray[np.float64]
 
 
+def _rows_of(column: NDArray[Any], keep: NDArray[np.bool_]) -> NDArray[Any]:
+    """Some rows of a column; of one that repeats a single value no copies are made."""
+    return column[: np.count_nonzero(keep)] if column.strides == (0,) else column[keep]
+
+
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """One column of all its parts, without copies where they repeat one value."""
+    if all(part.strides == (0,) for part in parts) and len({*(value for part in parts for value in part[:1])}) <= 1:
+        filled = next((part for part in parts if len(part)), parts[0])
+        return np.broadcast_to(filled[:1], sum(map(len, parts))) if len(filled) else filled
+    return np.concatenate(parts)
+
+
 class _Names:
     """Text by number, in the order in which it comes."""
 
@@ -154,7 +167,8 @@ class Rows:
     sessions: _Names = field(default_factory=_Names)
     spans: dict[int, tuple[int, float, float]] = field(default_factory=dict)
     has: frozenset[str] = frozenset()
-    _kept: list[_Kept] = field(default_factory=list)
+    _kept: list[dict[str, NDArray[Any]]] = field(default_factory=list)
+    _blocks: list[list[int]] = field(default_factory=list)
     _least: float = np.inf
     _base: Any = None
     _clock: int | None = None
@@ -176,9 +190,9 @@ class Rows:
             self.problems += problems
             self.sizes.add(table, blocks, isl)
         labels = (
-            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.zeros(len(isl), np.int64)
+            self.labels.numbers(list(table.frame["class"])) if self._names("class") else np.broadcast_to(0, len(isl))
         )
-        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.zeros(len(isl), np.int64)
+        sessions = self.sessions.numbers(self._sessions(table)) if self.talks else np.broadcast_to(0, len(isl))
         think_s, e2e_s = (self._seconds(table, name) for name in ("think_s", "e2e_s"))
         acceptance = self._acceptance(table)
         if self.problems:
@@ -186,25 +200,21 @@ class Rows:
         self.order.add(table, time, times)
         self._count(times, labels)
         keep = self._inside(times)
-        blocks = [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else blocks
-        columns = (column[keep] for column in (think_s, e2e_s, acceptance))
-        kept = _Kept(times[keep], isl[keep], osl[keep], labels[keep], sessions[keep], blocks, *columns)
-        self._kept.append(kept)
+        self._blocks += [block for block, inside in zip(blocks, keep, strict=True) if inside] if blocks else []
+        columns: dict[str, NDArray[Any]] = {
+            "times": times,
+            "isl": isl,
+            "osl": osl,
+            "labels": labels,
+            "sessions": sessions,
+        }
+        columns |= {"think_s": think_s, "e2e_s": e2e_s, "acceptance": acceptance}
+        self._kept.append({name: _rows_of(column, keep) for name, column in columns.items()})
 
     def all(self) -> _Kept:
-        """What was kept of all pieces, its times as they stand in the file."""
-        kept = self._kept
-        return _Kept(
-            np.concatenate([one.times for one in kept]),
-            np.concatenate([one.isl for one in kept]),
-            np.concatenate([one.osl for one in kept]),
-            np.concatenate([one.labels for one in kept]),
-            np.concatenate([one.sessions for one in kept]),
-            [block for one in kept for block in one.blocks],
-            np.concatenate([one.think_s for one in kept]),
-            np.concatenate([one.e2e_s for one in kept]),
-            np.concatenate([one.acceptance for one in kept]),
-        )
+        """What was kept of all pieces, its times as they stand in the file; the pieces are gone then."""
+        pieces, self._kept = self._kept, []
+        return _Kept(blocks=self._blocks, **{name: _joined([one.pop(name) for one in pieces]) for name in [*pieces[0]]})
 
     @property
     def unit(self) -> str:
@@ -259,12 +269,12 @@ class Rows:
 
     def _seconds(self, table: Table, column: str) -> NDArray[np.float64]:
         """A column of turns; 0 where it is empty, as of first turns."""
-        return self._numbers(table, column, 0.0) if self.says(column) else np.zeros(len(table.frame))
+        return self._numbers(table, column, 0.0) if self.says(column) else np.broadcast_to(0.0, len(table.frame))
 
     def _acceptance(self, table: Table) -> NDArray[np.float64]:
         """Of drafts; negative where it is empty."""
         if not self.drafts:
-            return np.full(len(table.frame), -1.0)
+            return np.broadcast_to(-1.0, len(table.frame))
         found = self._numbers(table, "acceptance", -1.0)
         self.problems += problems_at(table, table.frame["acceptance"], found > 1.0, "acceptance must be at most 1")
         return found

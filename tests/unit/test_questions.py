@@ -122,6 +122,10 @@ def test_users_ask_in_busy_hours() -> None:
         ({"site": "nowhere"}, "nowhere"),
         ({"offer": "nobody/x"}, "nobody/x"),
         ({"growth_per_month": -1.0}, "growth_per_month"),
+        ({"rate_rps": None, "users": 10**400}, "users: must be at most 1e+15 in size"),
+        ({"rate_rps": 2e15}, "rate_rps: must be at most 1e+15 in size"),
+        ({"isl": 10**16}, "isl: must be at most 1e+15 in size"),
+        ({"months": float("nan")}, "months: must be at most 1e+15 in size"),
     ],
 )
 def test_answers_that_do_not_hold_together_are_refused(change: dict[str, object], said: str) -> None:

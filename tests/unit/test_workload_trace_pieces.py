@@ -184,3 +184,28 @@ def test_problems_keep_their_lines_in_later_pieces(tmp_path: Path, monkeypatch: 
     with pytest.raises(InputError) as caught:
         load_trace(file)
     assert [(each.line, each.got) for each in caught.value.problems] == [(5, "x"), (7, "0")]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "twice.csv"
+    file.write_text("arrival_s,input_tokens,output_tokens,session_id,session_id \n0,1,1,a,\n1,1,1,a,\n", "utf-8")
+    with pytest.raises(InputError, match=r"twice\.csv:1: has two columns called session_id"):
+        load_trace(file, Reading())
+
+
+def test_rows_in_order_are_taken_as_they_are_and_give_what_others_give(tmp_path: Path) -> None:
+    """Without a copy of any column; a file that is out of order is sorted, ties as they stand."""
+    rows = [f"{k // 2},{10 + k},{k % 3 + 1}" for k in range(12)]
+    files = {"sorted": rows, "mixed": rows[:8] + rows[10:] + rows[8:10]}
+    loaded = {}
+    for name, lines in files.items():
+        file = tmp_path / f"{name}.csv"
+        file.write_text("arrival_s,input_tokens,output_tokens\n" + "\n".join(lines) + "\n", "utf-8")
+        loaded[name] = load_trace(file, Reading(), until_s=5.0).requests
+    assert list(loaded["sorted"].isl) == list(range(10, 20))
+    for each in fields(Requests):
+        one, other = (getattr(requests, each.name) for requests in loaded.values())
+        if isinstance(one, np.ndarray):
+            np.testing.assert_array_equal(one, other, err_msg=each.name)
+    assert loaded["sorted"].isl.base is not None
+    assert loaded["mixed"].isl.base is None
