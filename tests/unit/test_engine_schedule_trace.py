@@ -121,8 +121,8 @@ def test_a_reset_that_neither_worked_nor_failed_never_came(tmp_path: Path) -> No
     [
         ("priority", [{"id": 5, "arrival_order": 4}], []),
         ("priority", [{"id": 5, "arrival_order": 4, "arrival_step": 3}], ["priorities in another order"]),
-        ("priority", [{"id": 5, "arrival_order": 4, "name": "10"}], ["priorities in another order"]),
-        ("priority", [{"id": 5, "arrival_order": 3}], ["priorities in another order"]),
+        ("priority", [{"id": 5, "arrival_order": 4, "name": "10"}], []),
+        ("priority", [{"id": 5, "arrival_order": 3}], []),
         ("priority", [{"id": 3, "arrival_step": 4}], ["priorities in another order"]),
         ("fcfs", [{"id": 5, "arrival_order": 3}], []),
     ],
@@ -135,6 +135,22 @@ def test_kernels_serve_equal_priorities_in_order_of_arrival(
     data = {**TRACE, "config": config, "requests": [first, *({**first, **other} for other in others)]}
     found = load_schedule_trace(written(tmp_path, data)).modes_in_use()
     assert [words[: len(start)] for words, start in zip(found, missing, strict=True)] == missing
+
+
+@pytest.mark.parametrize("other", [{"name": "10"}, {"arrival_order": 3}])
+def test_answers_that_are_told_of_by_number_keep_their_numbers(tmp_path: Path, other: dict[str, Any]) -> None:
+    """Where something comes from outside meanwhile, kernels take requests by their ids, not in the order of names."""
+    (first,) = TRACE["requests"]
+    data = {
+        **TRACE,
+        "config": {**TRACE["config"], "policy": "priority"},
+        "requests": [first, {**first, "id": 5, "arrival_order": 4, **other}],
+    }
+    alone = load_schedule_trace(written(tmp_path, data))
+    assert [request.id for request in alone.in_order()] == [5, first["id"]]
+    told = load_schedule_trace(written(tmp_path, {**data, "events": [{"step": 1, "abort": [first["id"]]}]}))
+    assert [request.id for request in told.in_order()] == [first["id"], 5]
+    assert told.modes_in_use() == ["priorities in another order than that of arrivals"]
 
 
 def test_all_problems_come_at_once(tmp_path: Path) -> None:

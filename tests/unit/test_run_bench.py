@@ -80,6 +80,7 @@ def kernels_of(spec: FleetSpec) -> tuple[Any, Any]:
 EAGLE = {"speculative_config": {"method": "eagle", "num_speculative_tokens": 2, "acceptance": 0.7}}
 
 
+@pytest.mark.rare_kernels
 def test_all_kinds_of_engines_are_warmed(monkeypatch: pytest.MonkeyPatch) -> None:
     warmed: list[Setting] = []
     monkeypatch.setattr("simulator.run.bench.warm_up", warmed.append)
