@@ -169,8 +169,7 @@ def walk_months(
         walked = walk(horizon, trial, now, search, sizing.owned, None if any(sizing.owned) else cheaper, alike)
     if sizing is not None:
         walked = [_with_reason(month, sizing.growth) for month in walked]
-    changes = [k for k, month in enumerate(walked) if k == 0 or month.sizes != walked[k - 1].sizes]
-    spells = tuple(Spell(walked[k].month, at(walked[k].sizes)) for k in changes)
+    spells = _spells([(month.month, under(month.sizes, horizon.periods[0].at(month.level))) for month in walked], pools)
     if sizing is None:
         return Journey(tuple(walked), spells)
     at_levels = (found_at.get(month.level) for month in walked)
@@ -184,6 +183,22 @@ def walk_months(
         open=open_months(walked, sizing.growth, sizing.owned),
         limited=limited_months(walked, sizing.growth),
     )
+
+
+def _spells(fleets: Sequence[tuple[int, PlannedTopology]], pools: Sequence[str]) -> tuple[Spell, ...]:
+    """Months in a row with equal sizes on the same servers or instances, which are priced alike.
+
+    Parameters
+    ----------
+    fleets : each month's number, and what serves it
+    """
+    stands = groupby(fleets, key=lambda month: (replicas(month[1], pools), _instances(month[1])))
+    return tuple(Spell(*next(months)) for _, months in stands)
+
+
+def _instances(planned: PlannedTopology) -> tuple[tuple[str, int], ...]:
+    """GPUs of the server or instance that each pool stands on; an autoscaler of equal size may stand on others."""
+    return tuple((pool.name, pool.gpus_per_server) for pool in planned.fleet.pools)
 
 
 def _changed_hours(walked: Sequence[Walked], growth: Growth) -> dict[int, str]:
