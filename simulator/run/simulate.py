@@ -297,7 +297,8 @@ class _Study:
         told = told.warned("size", month_warnings(journey.open, told.least_usd_per_month, journey.limited, most))
         if answer is None and work.advise:
             usd, first = first_month_usd(found), work.loads.first_month
-            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets)
+            when = " in month 1" if len({month.level for month in journey.months}) > 1 else ""
+            words = advice(work.loaded, name, usd, first, sizer.store, journey.months[0].meets, when)
             told = told.warned("size", [words] if words else [])
         hours = {1: answer.hours} if answer is not None and answer.hours else {}
         return Case(topology, course.prices, found), told, Since({**hours, **journey.hours}, journey.standing)

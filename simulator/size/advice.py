@@ -36,6 +36,7 @@ def advice(
     periods: Sequence[PeriodDemand],
     store: Store,
     meets: bool = True,
+    in_month: str = "",
 ) -> str:
     """What another size or autoscaler of the same pools would save, in words; empty where none of those tried does.
 
@@ -46,6 +47,7 @@ def advice(
     usd : USD of the first month of the topology as it is written, by replication
     periods : what is asked in that month, the busiest first
     meets : whether it meets the SLO in that month as it is written
+    in_month : words for that month, where others ask for more or less
 
     At most `MOST_TRIALS` sizes and those of `larger_points` are simulated, so it finds a cheaper one often and never
     proves that there is none.
@@ -75,9 +77,9 @@ def advice(
     if best is None or best is known:
         return ""
     sizes = ", ".join(f"{pool.name} {size}" for pool, size in zip(pools, best.point, strict=True))
-    found = f"{sizes} meets the SLO for {dollars(best.usd_per_month)} per month"
+    found = f"{sizes} meets the SLO{in_month} for {dollars(best.usd_per_month)} per month"
     if known is None:
-        return f"misses the SLO as written; {found}"
+        return f"misses the SLO{in_month} as written; {found}"
     mean = known.usd_per_month
     if not best.usd_per_month < (1 - _WORTH_SAYING) * mean:
         return ""

@@ -163,6 +163,8 @@ def test_advice_on_a_size_that_misses_names_one_that_meets(tmp_path: Path) -> No
     scenario = written(tmp_path, chat(topology, study="", rate_rps=60, tpot_s=0.02, horizon_s=20, warmup_s=2))
     month = whole_month(demand_of(scenario))
     said = advice(scenario, "several", (3 * 730,), month, Store(), meets=False)
+    later = advice(scenario, "several", (3 * 730,), month, Store(), meets=False, in_month=" in month 1")
+    assert later == said.replace("the SLO", "the SLO in month 1")
     opened = alone(scenario, "several")
     pools = tuple(
         replace(pool, scaler=None) for pool in (open_pool(opened, opened.scenario.topologies["several"], 0, None),)
