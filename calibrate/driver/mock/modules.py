@@ -163,13 +163,17 @@ def _known_to_transformers(model_type: str) -> None:
 
 
 def _as_on_gpus() -> None:
-    """Replace, once, what the CPU backend refuses and no shape depends on."""
+    """Replace, once, what the CPU backend refuses and no shape depends on, and what it keeps otherwise than GPUs do.
+
+    A CPU with instructions for bfloat16 has states of 32 bit, whatever the model asks for (vllm/platforms/cpu.py).
+    """
     if any(isinstance(finder, _Absent) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Absent())
     registry._run_in_subprocess = lambda ask: ask()
     torch.accelerator.empty_cache = lambda: None
     torch.cuda.Event = MagicMock
+    torch.cpu._is_avx512_bf16_supported = lambda: False
     triton.set_allocator = lambda _: None
     experts.current_platform = _AlikeCuda()
     choose, platform = experts_kernels.select_unquantized_moe_backend, type(current_platform)
