@@ -218,5 +218,7 @@ def _without_failures(table: Table, kind: str, reading: Reading) -> tuple[Table,
         return table, 0
     import pandas as pd
 
-    gone = (pd.to_numeric(table.frame[FORMAT_COLUMNS[kind][2]], errors="coerce") == 0).to_numpy(np.bool_)
+    answers = table.frame[FORMAT_COLUMNS[kind][2]]
+    nothing = answers.isna() | (answers.astype(str).str.strip() == "")
+    gone = np.asarray(nothing | (pd.to_numeric(answers, errors="coerce") == 0), np.bool_)
     return table.rows(~gone), int(gone.sum())

@@ -362,7 +362,7 @@ def _epoch_unit(time: float) -> str:
 
 
 def _explained(problem: Problem) -> Problem:
-    if problem.got not in ("0", "0.0"):
+    if str(problem.got).strip() not in ("", "0", "0.0", "nothing", "nan", "None", "<NA>"):
         return problem
-    hint = f"{problem.message}; a request that failed: leave_out_failures: true leaves such rows out"
+    hint = f"{problem.message}; leave_out_failures: true (--leave-out-failures) leaves out requests that failed"
     return Problem(hint, file=problem.file, line=problem.line, got=problem.got)

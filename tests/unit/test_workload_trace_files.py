@@ -169,13 +169,36 @@ def test_columns_of_other_tools_are_mapped(tmp_path: Path) -> None:
         load_trace(file, Reading(columns=(("arrival_s", "begin"),)))
 
 
-def test_failures_are_refused_or_counted_and_left_out(tmp_path: Path) -> None:
-    file = written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n1,10,0\n2,10,7\n")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", f"{HEADER}\n0,10,5\n1,10,0\n2,10,7\n"),
+        ("t.csv", f"{HEADER}\n0,10,5\n1,10,\n2,10,7\n"),
+        ("t.csv", f"{HEADER}\n0,10,5\n1,10, \n2,10,7\n"),
+        (
+            "t.jsonl",
+            "".join(
+                f'{{"arrival_s": {k}, "input_tokens": 10, "output_tokens": {osl}}}\n'
+                for k, osl in enumerate((5, "null", 7))
+            ),
+        ),
+    ],
+)
+def test_failures_are_refused_or_counted_and_left_out(tmp_path: Path, name: str, text: str) -> None:
+    """No output token is written as 0 or as nothing."""
+    file = written(tmp_path, name, text)
     with pytest.raises(InputError, match="leave_out_failures"):
         load_trace(file)
     trace = load_trace(file, Reading(leaves_out_failures=True))
     assert trace.requests.arrival_s.tolist() == [0.0, 2.0]
+    assert trace.requests.osl.tolist() == [5, 7]
     assert trace.was_read.failures == 1
+
+
+def test_an_answer_that_is_no_number_is_no_failure(tmp_path: Path) -> None:
+    file = written(tmp_path, "t.csv", f"{HEADER}\n0,10,5\n1,10,many\n")
+    with pytest.raises(InputError, match=r"t\.csv:3: output_tokens must be a whole number"):
+        load_trace(file, Reading(leaves_out_failures=True))
 
 
 def test_a_trace_that_was_written_anew_is_read_anew(tmp_path: Path) -> None:
