@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import asdict, make_dataclass
+from dataclasses import asdict, make_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,8 +62,25 @@ def new(
         answers |= _asked(answers)
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-") or "new"
     write_text(file, scenario_text(Answers(**answers), file.parent, name[:100]))
+    try:
+        _check(file)
+    except InputError as error:
+        file.unlink()
+        placeless = (replace(one, file=None, line=None, column=None) for one in error.problems)
+        raise InputError("the answers make no scenario that holds", *placeless) from error
     print(f"{file} is written; next:\n  servecast run {shlex.quote(str(file))}")
     return 0
+
+
+def _check(file: Path) -> None:
+    """Refuse what `servecast validate` refuses."""
+    from simulator.errors import collect
+    from simulator.resolve.sizes import at_start
+    from simulator.resolve.terms import resolve_terms
+    from simulator.resolve.topology import plan_topologies
+    from simulator.scenario.load import load_scenario
+
+    collect(resolve_terms, plan_topologies(at_start(load_scenario(file))))
 
 
 def _asked(given: dict[str, Any]) -> dict[str, Any]:

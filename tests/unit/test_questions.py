@@ -13,7 +13,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from simulator.catalog.tokens import token_offer
-from simulator.cli.new import new
+from simulator.cli.new import Given, new
 from simulator.errors import InputError
 from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
@@ -172,6 +172,25 @@ def test_questions_are_asked_on_a_terminal_until_they_are_answered(
     assert "rate_rps: 1}" in (tmp_path / "our service.yaml").read_text()
     with pytest.raises(InputError, match="is there already"):
         new(tmp_path / "our service.yaml")
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        ({"growth_per_month": 6.0}, "study.growth_per_year"),
+        ({"gpu": "mi300x"}, "topologies.cloud.pools[0].gpu: no on_demand offer of mi300x at lambda"),
+        ({"quantization": "nvfp4"}, "h100-sxm does not compute in fp4"),
+        ({"tpot_s": 50.0}, "workload.classes[0].slo.tpot_s.p95"),
+    ],
+)
+def test_answers_that_make_no_scenario_leave_no_file(tmp_path: Path, answer: dict[str, Any], place: str) -> None:
+    file = tmp_path / "mine.yaml"
+    with pytest.raises(InputError) as refused:
+        new(file, given=Given(rate_rps=1.0, **answer), ask=False)
+    first, second, *_ = str(refused.value).splitlines()
+    assert first == "the answers make no scenario that holds"
+    assert place in second
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(
