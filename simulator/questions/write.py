@@ -149,7 +149,16 @@ def _topologies(answers: Answers, tp: int) -> list[str]:
         routing = f"order: [base, {burst}], when: {{outstanding_per_replica: {OVERFLOW_AT}}}"
         pools = ["    pools:", own, *([] if has_api else [rented])]
         found.append(("hybrid", [*pools, *more, f"    routing: {{kind: overflow, {routing}}}"]))
-    return [line for name, lines in found for line in (f"  {name}:", *lines)]
+    said = _paid_for(answers.gpu) if answers.owned_gpus else []
+    return [*said, *(line for name, lines in found for line in (f"  {name}:", *lines))]
+
+
+def _paid_for(gpu: str) -> list[str]:
+    """How to say that servers are there and paid for."""
+    return [
+        "  # Servers are billed as if they were bought now, with spares. What is paid for already says so, as a key of",
+        f"  # the scenario: servers: [{{name: own, site: {OWN_SITE}, gpu: {gpu}, capex_usd: 0, spares: 0}}]",
+    ]
 
 
 def _pool(name: str, place: str, gpu: str, tp: int, size: str) -> str:

@@ -19,6 +19,7 @@ from simulator.questions.answers import Answers, is_asked, questions
 from simulator.questions.traffic import busy_rate_rps, mean_share, usd_per_request
 from simulator.questions.write import _smallest_fit, scenario_text
 from simulator.resolve.sizes import at_start
+from simulator.resolve.terms import resolve_terms
 from simulator.resolve.topology import plan_topologies
 from simulator.scenario.load import load_scenario
 
@@ -172,6 +173,18 @@ def test_questions_are_asked_on_a_terminal_until_they_are_answered(
     assert "rate_rps: 1}" in (tmp_path / "our service.yaml").read_text()
     with pytest.raises(InputError, match="is there already"):
         new(tmp_path / "our service.yaml")
+
+
+def test_gpus_that_are_there_may_be_paid_for(tmp_path: Path) -> None:
+    """The file says the key by which nothing is bought anew, and it holds."""
+    text = scenario_text(Answers(rate_rps=1.0, owned_gpus=8), tmp_path)
+    (said,) = (line.partition("the scenario: ")[2] for line in text.splitlines() if "capex_usd: 0" in line)
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"{text}{said}\n", "utf-8")
+    planned = plan_topologies(at_start(load_scenario(file)))
+    sites = [site for topology in planned for site in resolve_terms(topology).terms.owned]
+    assert {float(site.server.capex_usd) for site in sites} == {0.0}
+    assert {site.spares for site in sites} == {0}
 
 
 @pytest.mark.parametrize(
